@@ -1,0 +1,229 @@
+//! Which score is which.
+//!
+//! A score belongs to exactly one query, passage, model and set of scoring options, and to the caller who paid for it. All of
+//! that goes into a keyed BLAKE3 hash in two steps: everything but the passage makes a [`QueryKey`], hashed once a request, and
+//! each passage hashed under it makes a [`PairKey`]. Every field is preceded by its length, so `("ab", "c")` and `("a", "bc")`
+//! differ. The hash is keyed by a secret of the process: nobody outside can aim passages at one bucket, or guess a key.
+
+use std::sync::LazyLock;
+
+use crate::rerank::request::{Passage, ScoringOptions};
+
+/// Identity within which scores may be compared, cached and ranked together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ScoreSpace {
+    /// Configured name of the upstream.
+    pub upstream: String,
+    /// The upstream's name for the model.
+    pub model: String,
+    /// The operator's mark for a model that changed behind its name.
+    pub revision: String,
+    /// What the numbers mean.
+    pub scale: crate::provider::ScoreScale,
+}
+
+/// Whose scores these are. Scores are shared only within one scope.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct CacheScope([u8; 32]);
+
+impl CacheScope {
+    /// The one scope of all callers, where sharing is configured or nobody is told apart.
+    pub const SHARED: Self = Self([0; 32]);
+
+    /// The scope of the caller who shows this key.
+    #[must_use]
+    pub fn of_caller(api_key: &str) -> Self {
+        Self(*keyed_hasher().update(b"caller").update(api_key.as_bytes()).finalize().as_bytes())
+    }
+}
+
+/// Everything of a score's identity but the passage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct QueryKey([u8; 32]);
+
+/// One passage under a [`QueryKey`]: 128 bits of a keyed hash, so equal keys mean equal passages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PairKey([u8; 16]);
+
+impl QueryKey {
+    /// The key of `query` in `space` under `options`, for `scope`.
+    #[must_use]
+    pub fn new(scope: CacheScope, space: &ScoreSpace, options: &ScoringOptions, query: &str) -> Self {
+        let mut fields = Fields(keyed_hasher());
+        fields.bytes(&scope.0);
+        fields.text(&space.upstream);
+        fields.text(&space.model);
+        fields.text(&space.revision);
+        fields.text(space.scale.name());
+        fields.optional(options.instruction.as_deref().map(str::as_bytes));
+        fields.optional(options.max_tokens_per_doc.map(u32::to_le_bytes).as_ref().map(<[u8; 4]>::as_slice));
+        fields.text(query);
+        Self(fields.0.finalize().into())
+    }
+
+    /// The key under which the places of one whole ordered list are known: a listwise model's scores hold for that list alone.
+    #[must_use]
+    pub fn of_list(self, passages: &[Passage]) -> Self {
+        let mut fields = Fields(blake3::Hasher::new_keyed(&self.0));
+        for passage in passages {
+            fields.text(&passage.text);
+        }
+        Self(fields.0.finalize().into())
+    }
+
+    /// The key of `passage` under this query.
+    #[must_use]
+    pub fn pair(&self, passage: &str) -> PairKey {
+        self.derive(passage.as_bytes())
+    }
+
+    /// The key of the place `position` in the list that this key was made for.
+    #[must_use]
+    pub fn place(&self, position: usize) -> PairKey {
+        self.derive(&position.to_le_bytes())
+    }
+
+    fn derive(&self, bytes: &[u8]) -> PairKey {
+        let hash = blake3::keyed_hash(&self.0, bytes);
+        let mut key = [0; 16];
+        key.copy_from_slice(&hash.as_bytes()[..16]);
+        PairKey(key)
+    }
+}
+
+impl std::hash::Hash for PairKey {
+    /// A pair key is a keyed hash already: its first half serves as it is (see [`PairHasher`]).
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        let mut half = [0; 8];
+        half.copy_from_slice(&self.0[..8]);
+        state.write_u64(u64::from_le_bytes(half));
+    }
+}
+
+/// The hasher for maps by [`PairKey`]: hands on what the key gives.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PairHasher(u64);
+
+impl std::hash::Hasher for PairHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Only pair keys are hashed with this, and they write one u64; anything else is folded, slowly but rightly.
+        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = value;
+    }
+}
+
+/// A map by pair key.
+pub type PairMap<V> = std::collections::HashMap<PairKey, V, std::hash::BuildHasherDefault<PairHasher>>;
+
+static PROCESS_SECRET: LazyLock<[u8; 32]> = LazyLock::new(|| {
+    let mut secret = [0; 32];
+    for half in secret.chunks_exact_mut(16) {
+        // A random (version 4) UUID holds 122 bits from the operating system's generator.
+        half.copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+    }
+    secret
+});
+
+fn keyed_hasher() -> blake3::Hasher {
+    blake3::Hasher::new_keyed(&PROCESS_SECRET)
+}
+
+/// Feeds fields into a hash so that their borders count.
+struct Fields(blake3::Hasher);
+
+impl Fields {
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.0.update(&bytes.len().to_le_bytes()).update(bytes);
+    }
+
+    fn text(&mut self, text: &str) {
+        self.bytes(text.as_bytes());
+    }
+
+    fn optional(&mut self, bytes: Option<&[u8]>) {
+        self.0.update(&[u8::from(bytes.is_some())]);
+        self.bytes(bytes.unwrap_or_default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use bytestring::ByteString;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::provider::ScoreScale;
+
+    fn space() -> ScoreSpace {
+        ScoreSpace {
+            upstream: "cohere".into(),
+            model: "rerank-v3.5".into(),
+            revision: String::new(),
+            scale: ScoreScale::Probability,
+        }
+    }
+
+    fn key(scope: CacheScope, space: &ScoreSpace, options: &ScoringOptions, query: &str, passage: &str) -> String {
+        let query = QueryKey::new(scope, space, options, query);
+        format!("{query:?}{:?}", query.pair(passage))
+    }
+
+    /// Law 1: whatever takes part in a score takes part in its key.
+    #[test]
+    fn law_1_each_field_alone_changes_the_key() {
+        let options = ScoringOptions::default();
+        let with_instruction = |text: &'static str| ScoringOptions {
+            instruction: Some(ByteString::from(text)),
+            ..ScoringOptions::default()
+        };
+        let shared = CacheScope::SHARED;
+        let keys = [
+            key(shared, &space(), &options, "ab", "c"),
+            key(shared, &space(), &options, "a", "bc"),
+            key(shared, &space(), &options, "ab", "d"),
+            key(shared, &space(), &options, "", "abc"),
+            key(shared, &space(), &with_instruction(""), "ab", "c"),
+            key(shared, &space(), &with_instruction("x"), "ab", "c"),
+            key(shared, &space(), &ScoringOptions { max_tokens_per_doc: Some(1), ..options.clone() }, "ab", "c"),
+            key(shared, &ScoreSpace { upstream: "other".into(), ..space() }, &options, "ab", "c"),
+            key(shared, &ScoreSpace { model: "other".into(), ..space() }, &options, "ab", "c"),
+            key(shared, &ScoreSpace { revision: "2".into(), ..space() }, &options, "ab", "c"),
+            key(shared, &ScoreSpace { scale: ScoreScale::Logit, ..space() }, &options, "ab", "c"),
+            key(CacheScope::of_caller("one"), &space(), &options, "ab", "c"),
+            key(CacheScope::of_caller("two"), &space(), &options, "ab", "c"),
+        ];
+        let distinct: HashSet<_> = keys.iter().collect();
+        assert_eq!(distinct.len(), keys.len(), "{keys:#?}");
+    }
+
+    #[test]
+    fn a_list_is_known_by_its_order() {
+        let query = QueryKey::new(CacheScope::SHARED, &space(), &ScoringOptions::default(), "q");
+        let list = |texts: &[&str]| query.of_list(&texts.iter().copied().map(Passage::from).collect::<Vec<_>>());
+        let lists = [list(&["a", "b"]), list(&["b", "a"]), list(&["ab", ""]), list(&["", "ab"]), list(&["a", "b", ""])];
+        assert_eq!(lists.iter().collect::<HashSet<_>>().len(), lists.len());
+        assert_eq!(list(&["a", "b"]), lists[0]);
+    }
+
+    proptest! {
+        #[test]
+        fn only_the_same_fields_give_the_same_key(
+            left in proptest::array::uniform4("[ab]{0,3}"), right in proptest::array::uniform4("[ab]{0,3}"),
+        ) {
+            let of = |fields: &[String; 4]| {
+                let space = ScoreSpace { model: fields[0].clone(), revision: fields[1].clone(), ..space() };
+                key(CacheScope::SHARED, &space, &ScoringOptions::default(), &fields[2], &fields[3])
+            };
+            prop_assert_eq!(of(&left) == of(&right), left == right);
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Known scores, per query-passage pair.
+//!
+//! One cache entry holds all pairs known for one query (and model, and options: see [`key`]). A score is only ever asked for
+//! together with its query, so a request costs one look-up in the shared cache and then one probe of a small table per passage;
+//! an entry a pair would cost a shared look-up, several allocations and about 250 bytes each. Eviction goes by query, least
+//! recently used first, within a bound on the bytes really used.
+//!
+//! ```text
+//!  moka LRU:  QueryKey ──▶ Arc<QueryScores>  ──▶  { PairKey ──▶ (score, stored at) }
+//! ```
+//!
+//! Only finite scores of answers that were really computed come here; the pipeline sees to that.
+
+pub mod control;
+pub mod key;
+mod query_scores;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::policy::EvictionPolicy;
+use tokio::time::Instant;
+
+use self::key::{PairKey, QueryKey};
+use self::query_scores::{QueryScores, pairs_within};
+
+/// No single query may take more than this share of the cache.
+const QUERY_SHARE: usize = 8;
+
+/// The score cache. Cheap to clone; clones share the scores.
+#[derive(Clone, Debug)]
+pub struct ScoreCache(Option<Arc<Memory>>);
+
+#[derive(Debug)]
+struct Memory {
+    queries: moka::sync::Cache<QueryKey, Arc<QueryScores>>,
+    started: Instant,
+    time_to_live: Duration,
+    most_pairs: usize,
+}
+
+/// What the cache holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheSize {
+    /// Queries with at least one known pair.
+    pub queries: u64,
+    /// Bytes in use, keys and bookkeeping included.
+    pub bytes: u64,
+}
+
+impl ScoreCache {
+    /// A cache that knows nothing and keeps nothing.
+    #[must_use]
+    pub const fn off() -> Self {
+        Self(None)
+    }
+
+    /// A cache of at most `max_bytes`, bookkeeping included, whose scores are known for `time_to_live`.
+    #[must_use]
+    pub fn in_memory(max_bytes: usize, time_to_live: Duration) -> Self {
+        let weight = |_: &QueryKey, scores: &Arc<QueryScores>| u32::try_from(scores.size().1).unwrap_or(u32::MAX);
+        let queries = moka::sync::Cache::builder()
+            .eviction_policy(EvictionPolicy::lru())
+            .weigher(weight)
+            .max_capacity(max_bytes as u64)
+            .time_to_live(time_to_live)
+            .build();
+        let most_pairs = pairs_within(max_bytes / QUERY_SHARE);
+        Self(Some(Arc::new(Memory { queries, started: Instant::now(), time_to_live, most_pairs })))
+    }
+
+    /// The known score of each pair.
+    #[must_use]
+    pub fn get_many(&self, query: &QueryKey, pairs: &[PairKey]) -> Vec<Option<f64>> {
+        let known = self.0.as_ref().and_then(|memory| {
+            let scores = memory.queries.get(query)?;
+            Some(scores.get_many(pairs, memory.oldest_fresh()))
+        });
+        known.unwrap_or_else(|| vec![None; pairs.len()])
+    }
+
+    /// Remembers scores. They must be finite.
+    pub fn put_many(&self, query: &QueryKey, scores: &[(PairKey, f64)]) {
+        debug_assert!(scores.iter().all(|(_, score)| score.is_finite()));
+        let Some(memory) = self.0.as_ref().filter(|_| !scores.is_empty()) else { return };
+        let known = memory.queries.get(query).unwrap_or_default();
+        known.put_many(scores, memory.now(), memory.oldest_fresh(), memory.most_pairs);
+        // Inserted again even if it was there: the entry is weighed, and its place in the order of use renewed, on insertion.
+        memory.queries.insert(*query, known);
+    }
+
+    /// What the cache holds, after finishing its pending housekeeping.
+    #[must_use]
+    pub fn size(&self) -> CacheSize {
+        self.0.as_ref().map_or_else(CacheSize::default, |memory| {
+            memory.queries.run_pending_tasks();
+            CacheSize { queries: memory.queries.entry_count(), bytes: memory.queries.weighted_size() }
+        })
+    }
+}
+
+impl Memory {
+    /// Milliseconds since the cache was made, starting above every time to live so that ages never go below zero.
+    fn now(&self) -> u64 {
+        milliseconds(self.started.elapsed()) + milliseconds(self.time_to_live)
+    }
+
+    fn oldest_fresh(&self) -> u64 {
+        self.now() - milliseconds(self.time_to_live)
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::key::{CacheScope, ScoreSpace};
+    use super::*;
+    use crate::provider::ScoreScale;
+    use crate::rerank::request::ScoringOptions;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn query(text: &str) -> QueryKey {
+        let space = ScoreSpace {
+            upstream: "u".into(),
+            model: "m".into(),
+            revision: String::new(),
+            scale: ScoreScale::Probability,
+        };
+        QueryKey::new(CacheScope::SHARED, &space, &ScoringOptions::default(), text)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_score_is_known_until_its_own_time_is_over() {
+        let cache = ScoreCache::in_memory(1 << 20, HOUR);
+        let q = query("q");
+        let (early, late) = (q.pair("early"), q.pair("late"));
+        cache.put_many(&q, &[(early, 0.25)]);
+        tokio::time::advance(HOUR / 2).await;
+        cache.put_many(&q, &[(late, -1.5)]);
+        assert_eq!(cache.get_many(&q, &[early, late, q.pair("other")]), [Some(0.25), Some(-1.5), None]);
+        tokio::time::advance(HOUR / 2 + Duration::from_millis(1)).await;
+        assert_eq!(cache.get_many(&q, &[early, late]), [None, Some(-1.5)]);
+    }
+
+    #[tokio::test]
+    async fn the_least_recently_used_query_goes_first() {
+        let cache = ScoreCache::in_memory(64 << 10, HOUR);
+        let store = |text: &str| cache.put_many(&query(text), &[(query(text).pair("p"), 1.0)]);
+        let known = |text: &str| cache.get_many(&query(text), &[query(text).pair("p")])[0].is_some();
+        store("used");
+        for index in 0..1_000 {
+            store(&index.to_string());
+            assert!(known("used"), "after {index}");
+            cache.size();
+        }
+        assert!(!known("0") && known("999"));
+        assert!(cache.size().bytes <= 64 << 10);
+    }
+
+    #[tokio::test]
+    async fn one_query_cannot_take_the_whole_cache() {
+        let cache = ScoreCache::in_memory(1 << 20, HOUR);
+        let q = query("q");
+        for round in 0..20 {
+            let scores: Vec<_> = (0..500).map(|index| (q.pair(&format!("{round}/{index}")), 0.5)).collect();
+            cache.put_many(&q, &scores);
+            assert!(cache.get_many(&q, &[scores[0].0])[0].is_some(), "the newest are kept");
+        }
+        assert!(cache.size().bytes <= (1 << 20) / QUERY_SHARE as u64 + 1024, "{:?}", cache.size());
+    }
+
+    proptest! {
+        /// Nothing is lost below the bound, nothing is invented, the last write holds.
+        #[test]
+        fn agrees_with_a_map(writes in proptest::collection::vec((0u8..4, 0u8..20, -100i32..100), 0..200)) {
+            let cache = ScoreCache::in_memory(1 << 20, HOUR);
+            let mut model = HashMap::new();
+            for (q, passage, score) in &writes {
+                let q = query(&q.to_string());
+                let pair = q.pair(&passage.to_string());
+                cache.put_many(&q, &[(pair, f64::from(*score))]);
+                model.insert((q, pair), f64::from(*score));
+            }
+            for q in 0u8..5 {
+                let q = query(&q.to_string());
+                let pairs: Vec<_> = (0u8..21).map(|passage| q.pair(&passage.to_string())).collect();
+                let expected: Vec<_> = pairs.iter().map(|pair| model.get(&(q, *pair)).copied()).collect();
+                prop_assert_eq!(cache.get_many(&q, &pairs), expected);
+            }
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! What `rerankd serve` says when it is ready.
+
+use std::net::SocketAddr;
+
+use crate::route::{RouteTable, Target};
+
+/// Where the server listens, what it serves, and a call that works as printed.
+pub(super) fn text(address: SocketAddr, routes: &RouteTable, needs_key: bool) -> String {
+    let mut text = format!("rerankd {} listens on http://{address}\n\n  models\n", env!("CARGO_PKG_VERSION"));
+    let width = routes.routes().map(|route| route.model.len()).max().unwrap_or(0);
+    for route in routes.routes() {
+        let targets: Vec<_> = route.targets.iter().map(Target::address).collect();
+        text.push_str(&format!("    {:width$}  {}\n", route.model, targets.join(", then ")));
+    }
+    let upstreams: Vec<_> = routes.upstreams().iter().map(|upstream| format!("{}/…", upstream.name)).collect();
+    let key = if needs_key { " -H 'Authorization: Bearer YOUR_KEY'" } else { "" };
+    text.push_str(&format!("    or any model of an upstream as {}\n\n", upstreams.join(", ")));
+    let host = callable(address);
+    text.push_str(&format!(
+        "  try\n    curl -s http://{host}/rerank{key} -d '{{\"query\": \"capital of Korea\", \"documents\": \
+         [\"Busan is a port.\", \"Seoul is the capital of Korea.\"], \"top_n\": 1}}'\n\n  \
+         docs http://{host}/docs   metrics http://{host}/metrics\n\n"
+    ));
+    text
+}
+
+/// An address that a client on this machine can call: "all interfaces" is none.
+pub(super) fn callable(address: SocketAddr) -> SocketAddr {
+    let mut callable = address;
+    if address.ip().is_unspecified() {
+        callable.set_ip(if address.is_ipv4() {
+            std::net::Ipv4Addr::LOCALHOST.into()
+        } else {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        });
+    }
+    callable
+}

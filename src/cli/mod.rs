@@ -1,0 +1,113 @@
+//! The command line.
+
+mod banner;
+mod check;
+mod health;
+mod models;
+mod passages;
+mod rerank;
+mod serve;
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Environment, Loaded, Sources, load};
+
+/// The reranking sidecar for RAG applications.
+#[derive(Debug, Parser)]
+#[command(name = "rerankd", version, about, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::ServeArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Answer rerank requests over HTTP (the default command).
+    Serve(serve::ServeArgs),
+    /// Rank the passages of a file, or of standard input, without a server.
+    Rerank(rerank::RerankArgs),
+    /// Check the configuration and print what is in effect; names every fault at once.
+    Check(ConfigArgs),
+    /// List the models that can be asked for.
+    Models(models::ModelsArgs),
+    /// Print the OpenAPI document.
+    Openapi,
+    /// Ask a running server whether it is ready; for container health checks.
+    Health(health::HealthArgs),
+}
+
+/// Where the configuration is.
+#[derive(Debug, Args)]
+struct ConfigArgs {
+    /// Configuration file (TOML). Without one, upstreams are made from key variables such as COHERE_API_KEY.
+    #[arg(long, value_name = "FILE", env = "RERANKD_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+impl ConfigArgs {
+    fn load(&self, listen: Option<&str>) -> Result<Loaded, Failure> {
+        let environment: Environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        let sources = Sources { file: self.config.clone(), environment, listen: listen.map(str::to_owned) };
+        load(&sources).map_err(Failure::new)
+    }
+}
+
+/// Why a command failed, in a sentence for the person who typed it.
+#[derive(Debug)]
+struct Failure(String);
+
+impl Failure {
+    fn new(reason: impl Display) -> Self {
+        Self(reason.to_string())
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Runs the command line of this process. Exit codes: 0 success, 1 failure, 2 wrong usage.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+        Command::Serve(args) => serve::run(&args),
+        Command::Rerank(args) => rerank::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Models(args) => models::run(&args),
+        Command::Openapi => print(crate::http::openapi::json()),
+        Command::Health(args) => health::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(reason)) => {
+            drop(writeln!(io::stderr(), "rerankd: {reason}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Writes to standard output. A reader that has gone (`rerankd models | head`) is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// The runtime that commands run on.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}

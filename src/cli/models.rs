@@ -1,0 +1,49 @@
+//! `rerankd models`
+
+use clap::Args;
+use comfy_table::{ContentArrangement, Table, presets};
+
+use super::{ConfigArgs, Failure, print};
+use crate::provider::{Billing, Scoring};
+use crate::route::Target;
+use crate::server::reranker;
+
+#[derive(Debug, Args)]
+pub(super) struct ModelsArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+pub(super) fn run(args: &ModelsArgs) -> Result<(), Failure> {
+    let loaded = args.config.load(None)?;
+    let routes = reranker(&loaded.settings).map_err(Failure::new)?.routes;
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(["MODEL", "TARGETS", "SCORING", "SCALE", "PRICE"]);
+    for route in routes.routes() {
+        let targets: Vec<_> = route.targets.iter().map(Target::address).collect();
+        if let Some(first) = route.targets.first() {
+            table.add_row(row(&route.model, &targets.join(", then "), first));
+        }
+    }
+    for upstream in routes.upstreams() {
+        for target in upstream.models().into_iter().filter_map(|model| Target::new(upstream.clone(), model, "")) {
+            table.add_row(row(&target.address(), "", &target));
+        }
+    }
+    print(&format!("{}\n", table.trim_fmt()))
+}
+
+fn row(model: &str, targets: &str, target: &Target) -> [String; 5] {
+    let scoring = match target.facts.scoring {
+        Scoring::Pointwise => "pointwise",
+        Scoring::Listwise => "listwise",
+    };
+    let price = match target.facts.billing {
+        Billing::SearchUnits(usd) => format!("${usd} a search"),
+        Billing::Tokens(usd) => format!("${usd} a million tokens"),
+        Billing::Free => "free".to_owned(),
+        Billing::Unknown => "not known".to_owned(),
+    };
+    [model.to_owned(), targets.to_owned(), scoring.to_owned(), target.facts.scale.name().to_owned(), price]
+}

@@ -1,0 +1,136 @@
+//! `rerankd rerank`: the main job without a server.
+
+use std::io::{self, IsTerminal, Read};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{ConfigArgs, Failure, passages, print, runtime};
+use crate::cache::control::CacheControl;
+use crate::cache::key::CacheScope;
+use crate::dialect::Dialect;
+use crate::dialect::native::Native;
+use crate::rerank::RequestContext;
+use crate::rerank::request::RerankRequest;
+use crate::rerank::response::RerankResponse;
+use crate::server::reranker;
+
+/// Width of the table where the terminal does not tell its own.
+const DEFAULT_WIDTH: u16 = 100;
+/// Columns that rank, score and index take.
+const OTHER_COLUMNS: u16 = 24;
+
+#[derive(Debug, Args)]
+pub(super) struct RerankArgs {
+    /// The search text.
+    query: String,
+    /// Passages: one a line, or JSON lines with a `text`; `-` is standard input.
+    #[arg(default_value = "-", value_name = "FILE")]
+    file: PathBuf,
+    /// How many results to print; all if left out.
+    #[arg(long, short = 'n', value_name = "N")]
+    top_n: Option<usize>,
+    /// The model to ask.
+    #[arg(long, short = 'm')]
+    model: Option<String>,
+    /// Print the answer of the HTTP API, documents included.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+pub(super) fn run(args: &RerankArgs) -> Result<(), Failure> {
+    let loaded = args.config.load(None)?;
+    let name = args.file.display();
+    let text = read(&args.file).map_err(|error| Failure::new(format!("{name} cannot be read: {error}")))?;
+    let passages = passages::parse(&text).map_err(|reason| Failure::new(format!("{name}: {reason}")))?;
+    let request = Arc::new(RerankRequest {
+        model: args.model.as_deref().map(Into::into),
+        query: args.query.as_str().into(),
+        passages,
+        top_n: args.top_n,
+        return_documents: true,
+        ..RerankRequest::default()
+    });
+    let reranker = reranker(&loaded.settings).map_err(Failure::new)?;
+    let started = Instant::now();
+    let context = RequestContext {
+        started,
+        deadline: started + loaded.settings.server.request_timeout,
+        control: CacheControl::default(),
+        scope: CacheScope::SHARED,
+    };
+    let response =
+        runtime()?.block_on(reranker.rerank(&request, &context)).map_err(|error| Failure::new(error.message))?;
+    if args.json {
+        let id = Uuid::now_v7().to_string();
+        let body = Native.encode(&id, &request, &response);
+        return print(&format!("{}\n", String::from_utf8_lossy(&body)));
+    }
+    print(&table(&request, &response))
+}
+
+fn read(file: &PathBuf) -> io::Result<String> {
+    if file.as_os_str() != "-" {
+        return std::fs::read_to_string(file);
+    }
+    if io::stdin().is_terminal() {
+        eprint_hint();
+    }
+    let mut text = String::new();
+    io::stdin().read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn eprint_hint() {
+    drop(io::Write::write_all(&mut io::stderr(), b"reading passages from the keyboard, one a line; end with Ctrl-D\n"));
+}
+
+fn table(request: &RerankRequest, response: &RerankResponse) -> String {
+    let width = terminal_size::terminal_size().map_or(DEFAULT_WIDTH, |(width, _)| width.0);
+    let text_width = width.saturating_sub(OTHER_COLUMNS).max(20);
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(["RANK", "SCORE", "LINE", "PASSAGE"]);
+    for (rank, ranked) in (1..).zip(&response.ranking) {
+        let score = ranked.score.map_or_else(|| "-".to_owned(), |score| format!("{score:.4}"));
+        let text = shortened(&request.passages[ranked.position].text, usize::from(text_width));
+        table.add_row([rank.to_string(), score, (ranked.position + 1).to_string(), text]);
+    }
+    if let Some(column) = table.column_mut(3) {
+        column.set_constraint(ColumnConstraint::UpperBoundary(Width::Fixed(text_width)));
+    }
+    let mut text = format!("{}\n", table.trim_fmt());
+    let provenance = &response.provenance;
+    for warning in &provenance.warnings {
+        text.push_str(&format!("! {warning}\n"));
+    }
+    let scale = provenance.score_scale.map_or("none", crate::provider::ScoreScale::name);
+    let by = provenance.upstream.as_deref().unwrap_or("nobody");
+    let model = provenance.upstream_model.as_deref().unwrap_or("-");
+    text.push_str(&format!(
+        "\n{} passages by {by}/{model}, score scale {scale}, {:.1} ms\n",
+        request.passages.len(),
+        provenance.timings_ms.total
+    ));
+    text
+}
+
+/// At most `width` columns of `text`; East Asian characters take two.
+fn shortened(text: &str, width: usize) -> String {
+    let columns = |character: char| if character.is_ascii() || u32::from(character) < 0x1100 { 1 } else { 2 };
+    let mut used = 0;
+    let end = text.char_indices().find(|&(_, character)| {
+        used += columns(character);
+        used > width.saturating_sub(1)
+    });
+    match end {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}

@@ -1,0 +1,58 @@
+//! `rerankd serve`
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{ConfigArgs, Failure, banner, print, runtime};
+use crate::server::Server;
+use crate::telemetry::logging;
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Address and port to listen on, before server.listen; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+}
+
+pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
+    let loaded = args.config.load(args.listen.as_deref())?;
+    let settings = loaded.settings;
+    logging::start(settings.telemetry.log_format, &settings.telemetry.log_filter).map_err(Failure::new)?;
+    runtime()?.block_on(async {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let server = Server::bind(&settings).await.map_err(Failure::new)?;
+        let address = server.address()?;
+        print(&banner::text(address, &server.app().reranker.routes, !settings.server.api_keys.is_empty()))?;
+        let any_signal = async || {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        };
+        drain(server, any_signal).await;
+        Ok(())
+    })
+}
+
+/// The first signal drains, the second ends at once.
+async fn drain(server: Server, mut any_signal: impl AsyncFnMut()) {
+    let (first, told) = tokio::sync::oneshot::channel::<()>();
+    let serving = server.run(async {
+        // The sender is only dropped after it was used.
+        drop(told.await);
+    });
+    let signals = async {
+        any_signal().await;
+        tracing::info!("shutting down; a second signal ends at once");
+        let _ = first.send(());
+        any_signal().await;
+        tracing::warn!("ended by a second signal");
+    };
+    tokio::select! {
+        () = serving => tracing::info!("shut down"),
+        () = signals => {}
+    }
+}

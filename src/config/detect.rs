@@ -1,0 +1,27 @@
+//! Upstreams that need no file: every provider whose customary key variable is set.
+
+use toml::{Table, Value};
+
+use super::Environment;
+use crate::provider::PROVIDERS;
+
+/// Adds an upstream for each provider with a key in the environment, unless one of its name is declared already.
+pub(super) fn add_upstreams(table: &mut Table, environment: &Environment) {
+    for provider in PROVIDERS {
+        let Some(variable) = key_variable(table, provider.name(), environment) else { continue };
+        let upstream = Table::from_iter([
+            ("provider".to_owned(), Value::from(provider.name())),
+            ("api_key".to_owned(), Value::from(format!("env:{variable}"))),
+        ]);
+        if let Some(Value::Table(upstreams)) = table.get_mut("upstreams") {
+            upstreams.entry(provider.name()).or_insert_with(|| upstream.into());
+        }
+    }
+}
+
+/// The first customary variable of a provider that is set and not blank.
+pub(super) fn key_variable(table: &Table, provider: &str, environment: &Environment) -> Option<String> {
+    let variables = table.get("providers")?.get(provider)?.get("key_variables")?.as_array()?;
+    let set = |variable: &&str| environment.get(*variable).is_some_and(|value| !value.trim().is_empty());
+    variables.iter().filter_map(Value::as_str).find(set).map(str::to_owned)
+}

@@ -1,0 +1,139 @@
+//! From files, environment and flags to [`Settings`].
+//!
+//! ```text
+//!  default.toml ◀─ file ◀─ environment ◀─ flags      layers: plain tables, laid on each other
+//!        │
+//!        ▼ reader: key by key, all faults collected
+//!     Settings                                       resolve: checked and typed
+//! ```
+
+mod detect;
+mod facts;
+mod layers;
+mod reader;
+mod resolve;
+mod secret;
+pub mod settings;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use toml::Table;
+
+pub use self::reader::Fault;
+use self::reader::Faults;
+use self::settings::Settings;
+
+/// The reference of every key; also the lowest layer.
+pub const DEFAULT_TOML: &str = include_str!("../../config/default.toml");
+/// What is known about providers; the lowest layer of `[providers]`.
+pub const PROVIDERS_TOML: &str = include_str!("../../config/providers.toml");
+
+/// Environment variables by name.
+pub type Environment = BTreeMap<String, String>;
+
+/// Where configuration comes from, beside what is compiled in.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// The file to read; without one, upstreams are made from customary key variables.
+    pub file: Option<PathBuf>,
+    /// The process's environment.
+    pub environment: Environment,
+    /// `--listen`.
+    pub listen: Option<String>,
+}
+
+/// A valid configuration.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// Checked and typed.
+    pub settings: Settings,
+    /// The merged tables, without what is known about providers. Holds references to secrets, never secrets.
+    pub effective: Table,
+}
+
+/// Why there is no configuration.
+#[derive(Debug)]
+pub enum ConfigError {
+    /// The file cannot be read, or is not TOML; with the reason.
+    File(PathBuf, String),
+    /// Keys are wrong; never empty.
+    Faults(Vec<Fault>),
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path, reason) => write!(formatter, "{}: {}", path.display(), reason.trim_end()),
+            Self::Faults(faults) => {
+                write!(
+                    formatter,
+                    "the configuration has {} fault{}",
+                    faults.len(),
+                    if faults.len() == 1 { "" } else { "s" }
+                )?;
+                faults.iter().try_for_each(|fault| write!(formatter, "\n  {fault}"))
+            }
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Reads and checks the configuration.
+///
+/// # Errors
+/// Every fault at once.
+pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
+    let mut table = compiled_in();
+    match &sources.file {
+        Some(path) => {
+            let unusable = |reason: String| ConfigError::File(path.clone(), reason);
+            let text = std::fs::read_to_string(path).map_err(|error| unusable(format!("cannot be read: {error}")))?;
+            let file =
+                text.parse().map_err(|error: toml::de::Error| unusable(format!("is not valid TOML\n{error}")))?;
+            layers::overlay(&mut table, file);
+            layers::overlay_environment(&mut table, &sources.environment);
+        }
+        None => {
+            layers::overlay_environment(&mut table, &sources.environment);
+            detect::add_upstreams(&mut table, &sources.environment);
+        }
+    }
+    if let Some(listen) = &sources.listen {
+        let flags = Table::from_iter([(
+            "server".to_owned(),
+            Table::from_iter([("listen".to_owned(), listen.clone().into())]).into(),
+        )]);
+        layers::overlay(&mut table, flags);
+    }
+    for (entries, defaults) in [("upstreams", "upstream_defaults"), ("models", "model_defaults")] {
+        if let Some(defaults) = table.get(defaults).and_then(toml::Value::as_table).cloned() {
+            if let Some(toml::Value::Table(entries)) = table.get_mut(entries) {
+                layers::inherit(entries, &defaults);
+            }
+        }
+    }
+    let faults = Faults::default();
+    let settings = resolve::settings(&table, &sources.environment, &faults);
+    match (settings, faults.into_vec()) {
+        (Some(settings), faults) if faults.is_empty() => {
+            table.remove("providers");
+            Ok(Loaded { settings, effective: table })
+        }
+        (_, faults) => Err(ConfigError::Faults(faults)),
+    }
+}
+
+/// The lowest layer.
+fn compiled_in() -> Table {
+    let parse = |text: &str| text.parse::<Table>().unwrap_or_default();
+    let mut table = parse(DEFAULT_TOML);
+    let providers = Table::from_iter([("providers".to_owned(), parse(PROVIDERS_TOML).into())]);
+    layers::overlay(&mut table, providers);
+    table
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,280 @@
+//! Merged tables to [`Settings`].
+//!
+//! Every key of a section is read before any of them decides the section's fate, so that one pass finds all faults.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use toml::Table;
+
+use super::reader::{Faults, Section, boolean, count, duration, one_of, suggestion, text, texts};
+use super::settings::{
+    CacheSettings, ModelSettings, ServerSettings, Settings, TargetSettings, TelemetrySettings, UpstreamSettings,
+};
+use super::{Environment, detect, facts, secret};
+use crate::local::{self, LocalModel};
+use crate::provider::{self, PROVIDERS, Provider, ProviderFacts};
+use crate::route::{DEFAULT_MODEL, OnFailure};
+use crate::telemetry::logging::{LogFormat, parse_filter};
+use crate::upstream::endpoint::endpoint;
+
+const ZERO: Duration = Duration::ZERO;
+const MILLISECOND: Duration = Duration::from_millis(1);
+const HOUR: Duration = Duration::from_secs(3600);
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+const MEBIBYTE: usize = 1 << 20;
+
+type Facts = BTreeMap<String, ProviderFacts>;
+
+pub(super) fn settings(table: &Table, environment: &Environment, faults: &Faults) -> Option<Settings> {
+    let root = Section::root(table, faults);
+    let server = server(root.section("server"), environment);
+    let cache = cache(root.section("cache"));
+    let telemetry = telemetry(root.section("telemetry"));
+    let facts = providers(&root.section("providers"));
+    let upstreams = Upstreams { table, environment, facts: &facts }.read(&root.section("upstreams"));
+    let models = models(&root.section("models"), &upstreams);
+    // Their keys are read where they are inherited; here only words that are no keys at all can be found.
+    inherited(root.section("upstream_defaults"), &UPSTREAM_KEYS);
+    inherited(root.section("model_defaults"), &["on_failure"]);
+    root.finish();
+    Some(Settings { server: server?, cache: cache?, telemetry: telemetry?, upstreams, models })
+}
+
+fn server(section: Section<'_>, environment: &Environment) -> Option<ServerSettings> {
+    let listen = section.require("listen", |value| {
+        let address = text(value)?.parse::<SocketAddr>();
+        address.map_err(|_| "must be an IP address and a port such as \"127.0.0.1:8787\" or \"[::1]:8787\"".into())
+    });
+    let request_timeout = section.require("request_timeout", duration(MILLISECOND..=HOUR));
+    let max_body_bytes = section.require("max_body_bytes", count(1_024..=4_096 * MEBIBYTE));
+    let max_documents = section.require("max_documents", count(1..=1_000_000));
+    let api_keys = section.require("api_keys", |value| {
+        texts(value)?.iter().map(|reference| secret::resolve(reference, environment)).collect::<Result<Vec<_>, _>>()
+    });
+    let drain_delay = section.require("drain_delay", duration(ZERO..=HOUR));
+    let shutdown_timeout = section.require("shutdown_timeout", duration(ZERO..=HOUR));
+    section.finish();
+    Some(ServerSettings {
+        listen: listen?,
+        request_timeout: request_timeout?,
+        max_body_bytes: max_body_bytes?,
+        max_documents: max_documents?,
+        api_keys: api_keys?,
+        drain_delay: drain_delay?,
+        shutdown_timeout: shutdown_timeout?,
+    })
+}
+
+fn cache(section: Section<'_>) -> Option<CacheSettings> {
+    let enabled = section.require("enabled", boolean);
+    let max_bytes = section.require("max_bytes", count(MEBIBYTE..=usize::MAX >> 1));
+    let time_to_live = section.require("ttl", duration(MILLISECOND..=YEAR));
+    let shared_between_callers = section.require("shared_between_callers", boolean);
+    section.finish();
+    Some(CacheSettings {
+        enabled: enabled?,
+        max_bytes: max_bytes?,
+        time_to_live: time_to_live?,
+        shared_between_callers: shared_between_callers?,
+    })
+}
+
+fn telemetry(section: Section<'_>) -> Option<TelemetrySettings> {
+    let log_format = section.require(
+        "log_format",
+        one_of(&["text", "json"], |name| match name {
+            "text" => Some(LogFormat::Text),
+            "json" => Some(LogFormat::Json),
+            _ => None,
+        }),
+    );
+    let log_filter = section.require("log_filter", |value| {
+        let filter = text(value)?;
+        parse_filter(&filter).map(|_| filter)
+    });
+    section.finish();
+    Some(TelemetrySettings { log_format: log_format?, log_filter: log_filter? })
+}
+
+fn providers(section: &Section<'_>) -> Facts {
+    let known = |name: &str| provider::by_name(name).is_some();
+    let mut facts = Facts::new();
+    for (name, entry) in section.entries() {
+        if !known(name) {
+            section.fault(name, format!("no such provider; {}", provider_names(name)));
+        } else if let Some(provider) = facts::provider(entry) {
+            facts.insert(name.to_owned(), provider);
+        }
+    }
+    facts
+}
+
+fn provider_names(word: &str) -> String {
+    let names = PROVIDERS.map(Provider::name);
+    format!("known are {}{}", names.join(", "), suggestion(word, names.into_iter()))
+}
+
+/// Keys of an upstream that `[upstream_defaults]` may hold.
+const UPSTREAM_KEYS: [&str; 5] =
+    ["attempt_timeout", "connect_timeout", "max_attempts", "max_concurrency", "max_response_bytes"];
+
+fn inherited(section: Section<'_>, keys: &[&'static str]) {
+    for key in keys {
+        section.read(key, |_| Ok(()));
+    }
+    section.finish();
+}
+
+/// What reading an upstream depends on.
+struct Upstreams<'a> {
+    table: &'a Table,
+    environment: &'a Environment,
+    facts: &'a Facts,
+}
+
+impl Upstreams<'_> {
+    fn read(&self, section: &Section<'_>) -> Vec<UpstreamSettings> {
+        let mut upstreams = Vec::new();
+        for (name, entry) in section.entries() {
+            if name == local::NAME {
+                section.fault(name, "is the embedded scorer, which is always there; choose another name");
+            } else if name.is_empty() || name.contains('/') {
+                section.fault(name, "a name must not be empty or hold a slash");
+            } else {
+                upstreams.extend(self.upstream(name, entry));
+            }
+        }
+        upstreams
+    }
+
+    fn upstream(&self, name: &str, section: Section<'_>) -> Option<UpstreamSettings> {
+        let provider = section.require("provider", |value| {
+            let word = text(value)?;
+            provider::by_name(&word).ok_or_else(|| format!("no such provider; {}", provider_names(&word)))
+        });
+        let facts = provider.and_then(|provider| self.facts.get(provider.name()).cloned());
+        let base_url = section.read("base_url", text);
+        let api_key = section.read("api_key", |value| secret::resolve(&text(value)?, self.environment));
+        let has_key = section.has("api_key");
+        let attempt_timeout = section.require("attempt_timeout", duration(MILLISECOND..=HOUR));
+        let connect_timeout = section.require("connect_timeout", duration(MILLISECOND..=HOUR));
+        let max_attempts = section.require("max_attempts", count(1..=10));
+        let max_concurrency = section.require("max_concurrency", count(1..=100_000));
+        let max_response_bytes = section.require("max_response_bytes", count(1_024..=1_024 * MEBIBYTE));
+        let max_passages = section.read("max_passages", count(1..=100_000));
+        let (provider, mut facts) = (provider?, facts?);
+        let own_host = base_url.is_none() && !section.has("base_url");
+        let api_key =
+            api_key.or_else(|| (own_host && !has_key).then(|| self.customary_key(provider, &section)).flatten());
+        let url = match base_url.or_else(|| default_base_url(&facts, api_key.as_ref())) {
+            Some(base_url) => {
+                endpoint(&base_url, provider.path()).map_err(|message| section.fault("base_url", message)).ok()
+            }
+            None if own_host => {
+                section
+                    .fault("base_url", format!("is missing: {} is software that you run, say where", provider.name()));
+                None
+            }
+            None => None,
+        };
+        section.finish();
+        facts.max_passages = max_passages.unwrap_or(facts.max_passages);
+        Some(UpstreamSettings {
+            name: name.to_owned(),
+            provider,
+            url: url?,
+            api_key,
+            connect_timeout: connect_timeout?,
+            attempt_timeout: attempt_timeout?,
+            max_attempts: u32::try_from(max_attempts?).unwrap_or(u32::MAX),
+            max_concurrency: max_concurrency?,
+            max_response_bytes: max_response_bytes?,
+            facts,
+        })
+    }
+
+    /// The key in the provider's customary variable. Only for the provider's own host: a key goes nowhere else unasked.
+    fn customary_key(&self, provider: &dyn Provider, section: &Section<'_>) -> Option<SecretString> {
+        let facts = self.facts.get(provider.name()).filter(|facts| facts.base_url.is_some())?;
+        let Some(variable) = detect::key_variable(self.table, provider.name(), self.environment) else {
+            let variables = facts.key_variables.join(" or ");
+            section.fault("api_key", format!("is missing: say \"env:NAME\" or \"file:/path\", or set {variables}"));
+            return None;
+        };
+        let key = secret::resolve(&format!("env:{variable}"), self.environment);
+        key.map_err(|message| section.fault("api_key", message)).ok()
+    }
+}
+
+fn default_base_url(facts: &ProviderFacts, api_key: Option<&SecretString>) -> Option<String> {
+    let by_key = api_key.and_then(|key| {
+        let host = facts.key_hosts.iter().find(|(prefix, _)| key.expose_secret().starts_with(prefix.as_str()));
+        host.map(|(_, base_url)| base_url.clone())
+    });
+    by_key.or_else(|| facts.base_url.clone())
+}
+
+fn models(section: &Section<'_>, upstreams: &[UpstreamSettings]) -> Vec<ModelSettings> {
+    let mut models: Vec<_> =
+        section.entries().into_iter().filter_map(|(name, entry)| model(name, entry, upstreams)).collect();
+    if !models.iter().any(|model| model.name == DEFAULT_MODEL) {
+        let targets = models.first().map(|model| (model.targets.clone(), model.on_failure));
+        let (targets, on_failure) = targets.unwrap_or_else(|| (vec![usual_target(upstreams)], OnFailure::Error));
+        models.push(ModelSettings { name: DEFAULT_MODEL.to_owned(), targets, on_failure });
+    }
+    models
+}
+
+/// The first upstream's usual model, else the embedded scorer.
+fn usual_target(upstreams: &[UpstreamSettings]) -> TargetSettings {
+    let usual =
+        upstreams.iter().find_map(|upstream| Some((upstream.name.as_str(), upstream.facts.default_model.as_deref()?)));
+    let (upstream, model) = usual.unwrap_or((local::NAME, LocalModel::ALL[0].name()));
+    TargetSettings { upstream: upstream.to_owned(), model: model.to_owned(), revision: String::new() }
+}
+
+fn model(name: &str, section: Section<'_>, upstreams: &[UpstreamSettings]) -> Option<ModelSettings> {
+    let on_failure = section.require("on_failure", one_of(&OnFailure::NAMES, OnFailure::by_name));
+    let entries = section.tables("targets");
+    if section.is_empty_list("targets") {
+        section.fault("targets", "must name at least one target");
+    }
+    let targets: Vec<_> = entries.into_iter().map(|entry| target(entry, upstreams)).collect();
+    section.finish();
+    Some(ModelSettings {
+        name: name.to_owned(),
+        targets: targets.into_iter().collect::<Option<_>>()?,
+        on_failure: on_failure?,
+    })
+}
+
+fn target(section: Section<'_>, upstreams: &[UpstreamSettings]) -> Option<TargetSettings> {
+    let upstream = section.require("upstream", text);
+    let model = section.read("model", text);
+    let revision = section.read("revision", text).unwrap_or_default();
+    let upstream = upstream?;
+    let usual = if upstream == local::NAME {
+        if let Some(model) = model.as_deref().filter(|model| LocalModel::by_name(model).is_none()) {
+            let known = LocalModel::ALL.map(LocalModel::name);
+            let hint = suggestion(model, known.into_iter());
+            section
+                .fault("model", format!("the embedded scorer has no such model; known are {}{hint}", known.join(", ")));
+        }
+        Some(LocalModel::ALL[0].name().to_owned())
+    } else if let Some(settings) = upstreams.iter().find(|settings| settings.name == upstream) {
+        settings.facts.default_model.clone()
+    } else {
+        let known = upstreams.iter().map(|settings| settings.name.as_str()).chain([local::NAME]);
+        section.fault("upstream", format!("no usable upstream of this name{}", suggestion(&upstream, known)));
+        return None;
+    };
+    let model = model.or(usual);
+    if model.is_none() {
+        section.fault("model", "is missing: the provider has no usual model");
+    }
+    section.finish();
+    Some(TargetSettings { upstream, model: model?, revision })
+}

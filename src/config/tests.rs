@@ -1,0 +1,218 @@
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+
+use super::*;
+use crate::route::OnFailure;
+
+fn load_text(text: &str, environment: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    load(&Sources { file: Some(file.path().to_owned()), environment: variables(environment), listen: None })
+}
+
+fn load_bare(environment: &[(&str, &str)]) -> Loaded {
+    load(&Sources { environment: variables(environment), ..Sources::default() }).unwrap()
+}
+
+fn variables(pairs: &[(&str, &str)]) -> Environment {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn faults(text: &str) -> Vec<String> {
+    match load_text(text, &[]) {
+        Err(ConfigError::Faults(faults)) => faults.iter().map(ToString::to_string).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn default_target(loaded: &Loaded) -> (String, String) {
+    let model = loaded.settings.models.iter().find(|model| model.name == "default").unwrap();
+    (model.targets[0].upstream.clone(), model.targets[0].model.clone())
+}
+
+#[test]
+fn without_anything_the_embedded_scorer_is_the_default() {
+    let loaded = load_bare(&[("COHERE_API_KEY", "  ")]);
+    assert!(loaded.settings.upstreams.is_empty());
+    assert_eq!(default_target(&loaded), ("local".into(), "lexical".into()));
+    assert_eq!(loaded.settings.server.listen.to_string(), "127.0.0.1:8787");
+}
+
+#[test]
+fn customary_key_variables_make_upstreams() {
+    for (variable, upstream, model, host) in [
+        ("COHERE_API_KEY", "cohere", "rerank-v4.0-fast", "api.cohere.com"),
+        ("CO_API_KEY", "cohere", "rerank-v4.0-fast", "api.cohere.com"),
+        ("JINA_API_KEY", "jina", "jina-reranker-v2-base-multilingual", "api.jina.ai"),
+        ("JINAAI_API_KEY", "jina", "jina-reranker-v2-base-multilingual", "api.jina.ai"),
+        ("JINA_AI_API_KEY", "jina", "jina-reranker-v2-base-multilingual", "api.jina.ai"),
+        ("VOYAGE_API_KEY", "voyage", "rerank-2.5", "api.voyageai.com"),
+        ("MXBAI_API_KEY", "mixedbread", "mixedbread-ai/mxbai-rerank-large-v2", "api.mixedbread.com"),
+    ] {
+        let loaded = load_bare(&[(variable, "k")]);
+        assert_eq!(default_target(&loaded), (upstream.into(), model.into()), "{variable}");
+        assert_eq!(loaded.settings.upstreams[0].url.host_str(), Some(host));
+        assert_eq!(loaded.settings.upstreams[0].api_key.as_ref().unwrap().expose_secret(), "k");
+    }
+    let both = load_bare(&[("VOYAGE_API_KEY", "v"), ("CO_API_KEY", "c")]);
+    assert_eq!(both.settings.upstreams.len(), 2);
+    assert_eq!(default_target(&both).0, "cohere", "the first of them is the default");
+}
+
+#[test]
+fn voyage_keys_of_mongodb_go_to_mongodb() {
+    let loaded = load_bare(&[("VOYAGE_API_KEY", "al-123")]);
+    assert_eq!(loaded.settings.upstreams[0].url.as_str(), "https://ai.mongodb.com/v1/rerank");
+}
+
+#[test]
+fn a_file_a_variable_and_a_flag_lie_on_top_of_each_other() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "[server]\nlisten = '127.0.0.1:1'\nrequest_timeout = '5s'\nmax_documents = 5").unwrap();
+    let loaded = load(&Sources {
+        file: Some(file.path().to_owned()),
+        environment: variables(&[("RERANKD__SERVER__REQUEST_TIMEOUT", "6s"), ("RERANKD__SERVER__MAX_DOCUMENTS", "7")]),
+        listen: Some("127.0.0.1:3".into()),
+    });
+    let server = loaded.unwrap().settings.server;
+    assert_eq!(server.request_timeout, Duration::from_secs(6));
+    assert_eq!(server.max_documents, 7);
+    assert_eq!(server.listen.port(), 3);
+}
+
+#[test]
+fn upstreams_and_models_inherit_and_override() {
+    let text = "
+        [upstream_defaults]
+        max_attempts = 2
+        [model_defaults]
+        on_failure = 'original_order'
+        [upstreams.a]
+        provider = 'tei'
+        base_url = 'http://a:1'
+        [upstreams.b]
+        provider = 'jina'
+        base_url = 'http://b:2/v1'
+        max_attempts = 5
+        max_passages = 9
+        [models.m]
+        targets = [{ upstream = 'b', model = 'x', revision = '2' }, { upstream = 'a' }, { upstream = 'local' }]
+        [providers.jina.models.x]
+        scoring = 'pointwise'
+        usd_per_million_tokens = 1
+    ";
+    let settings = load_text(text, &[("JINA_API_KEY", "must not leak to another host")]).unwrap().settings;
+    let [a, b] = &settings.upstreams[..] else { panic!() };
+    assert_eq!((a.max_attempts, b.max_attempts), (2, 5));
+    assert_eq!((a.facts.max_passages, b.facts.max_passages), (32, 9));
+    assert_eq!(b.url.as_str(), "http://b:2/v1/rerank");
+    assert!(b.api_key.is_none());
+    assert_eq!(b.facts.model("x").0.scoring, crate::provider::Scoring::Pointwise);
+    let default = settings.models.iter().find(|model| model.name == "default").unwrap();
+    assert_eq!(default.targets.iter().map(|target| target.model.as_str()).collect::<Vec<_>>(), ["x", "tei", "lexical"]);
+    assert_eq!(default.on_failure, OnFailure::OriginalOrder);
+}
+
+#[test]
+fn every_fault_is_found_at_once_and_named() {
+    let found = faults(
+        "
+        [server]
+        listen = 'localhost'
+        request_timeot = '1s'
+        max_documents = 0
+        [cache]
+        ttl = 5
+        [upstreams.cohere]
+        provider = 'coher'
+        [upstreams.jina]
+        provider = 'jina'
+        api_key = 'sk-inline-secret'
+        [upstreams.tei]
+        provider = 'tei'
+        [models.default]
+        targets = [{ upstream = 'jna' }]
+        on_failure = 'ignore'
+        [extra]
+        ",
+    );
+    let expected = [
+        "server.listen: must be an IP address and a port",
+        "server.max_documents: must be a whole number from 1 to",
+        "server.request_timeot: unknown key; did you mean request_timeout?",
+        "cache.ttl: must be a duration such as",
+        "upstreams.cohere.provider: no such provider; known are cohere, jina, voyage, mixedbread, tei; did you mean cohere?",
+        "upstreams.jina.api_key: must be a reference",
+        "upstreams.tei.base_url: is missing",
+        "models.default.on_failure: must be one of error, original_order",
+        "models.default.targets[0].upstream: no usable upstream of this name",
+        "extra: unknown key",
+    ];
+    for fault in expected {
+        assert!(found.iter().any(|line| line.starts_with(fault)), "{fault}\n{found:#?}");
+    }
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    assert!(!found.join("").contains("sk-inline-secret"));
+}
+
+#[test]
+fn a_missing_key_and_a_missing_variable_are_told_apart() {
+    assert_eq!(
+        faults("[upstreams.c]\nprovider = 'cohere'"),
+        ["upstreams.c.api_key: is missing: say \"env:NAME\" or \"file:/path\", or set COHERE_API_KEY or CO_API_KEY"]
+    );
+    assert_eq!(
+        faults("[upstreams.c]\nprovider = 'cohere'\napi_key = 'env:NOPE'"),
+        ["upstreams.c.api_key: environment variable NOPE is not set"]
+    );
+}
+
+#[test]
+fn syntax_errors_show_the_line() {
+    let error = load_text("[server]\nlisten = ", &[]).unwrap_err().to_string();
+    assert!(error.contains("line 2"), "{error}");
+}
+
+#[test]
+fn secrets_come_from_files_too_and_never_show() {
+    let key = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(key.path(), "the-secret\n").unwrap();
+    let text = format!("[upstreams.c]\nprovider = 'cohere'\napi_key = 'file:{}'", key.path().display());
+    let loaded = load_text(&text, &[]).unwrap();
+    assert_eq!(loaded.settings.upstreams[0].api_key.as_ref().unwrap().expose_secret(), "the-secret");
+    assert!(!format!("{loaded:?}").contains("the-secret"));
+}
+
+#[test]
+fn default_toml_alone_is_valid_and_documents_every_key() {
+    let loaded = load_text(DEFAULT_TOML, &[]).unwrap();
+    assert_eq!(default_target(&loaded).0, "local");
+    // The commented examples are valid too, so a reader can copy them.
+    let uncommented: String = DEFAULT_TOML
+        .lines()
+        .map(|line| line.strip_prefix("# ").filter(|rest| is_example(rest)).unwrap_or(line))
+        .collect::<Vec<_>>()
+        .join("\n");
+    let loaded = load_text(&uncommented, &[("COHERE_API_KEY", "k")]).unwrap();
+    assert_eq!(default_target(&loaded), ("cohere".into(), "rerank-v4.0-fast".into()));
+    assert_eq!(loaded.settings.upstreams.len(), 1);
+}
+
+/// Whether a comment of default.toml is a commented-out piece of configuration.
+fn is_example(line: &str) -> bool {
+    let starts = [
+        "[",
+        "]",
+        "{",
+        "  {",
+        "\"",
+        "provider =",
+        "base_url =",
+        "api_key =",
+        "max_passages =",
+        "targets =",
+        "on_failure =",
+    ];
+    starts.iter().any(|start| line.starts_with(start))
+}

@@ -1,0 +1,198 @@
+//! Everything that can go wrong for a client, as one closed set.
+//!
+//! An [`ErrorKind`] fixes the HTTP status, the stable `code` a program may match on and the metric label; an [`Error`] adds the
+//! one sentence a person reads. Layers below the HTTP edge never think about statuses. `docs/errors.md` explains every kind, and
+//! a test holds it to this file. No message ever quotes a query, a passage or a key.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::StatusCode;
+
+/// What went wrong. The set is closed: a new way to fail gets a row in [`ErrorKind::facts`] and a paragraph in `docs/errors.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ErrorKind {
+    /// The body is not UTF-8 JSON.
+    InvalidJson,
+    /// The body is JSON, but a field is missing, of the wrong type or out of range.
+    InvalidRequest,
+    /// The request names no key that this server knows.
+    Unauthorized,
+    /// No such model, here or at a configured upstream.
+    UnknownModel,
+    /// No such path.
+    NotFound,
+    /// The path exists, but not for this method.
+    MethodNotAllowed,
+    /// The body did not arrive before the deadline.
+    BodyTimeout,
+    /// The body is over `server.max_body_bytes`.
+    BodyTooLarge,
+    /// More passages than `server.max_documents`, or than a listwise model takes at once.
+    TooManyDocuments,
+    /// The body is compressed.
+    UnsupportedEncoding,
+    /// The provider refused the request itself (a bad parameter, an over-long query).
+    UpstreamRejected,
+    /// The provider says "too many requests".
+    UpstreamRateLimited,
+    /// The provider did not accept the configured key.
+    UpstreamUnauthorized,
+    /// The provider's account is out of credit.
+    UpstreamQuotaExhausted,
+    /// The provider could not be reached, or answered with a server error.
+    UpstreamUnavailable,
+    /// The provider's answer was not a set of scores.
+    UpstreamInvalidReply,
+    /// No attempt at the provider ended within its time.
+    UpstreamTimeout,
+    /// The request's own deadline passed.
+    DeadlineExceeded,
+    /// `Cache-Control: only-if-cached`, and some score is not cached.
+    NotCached,
+    /// A defect in rerankd.
+    Internal,
+}
+
+/// The fixed properties of an [`ErrorKind`].
+pub struct ErrorFacts {
+    /// Stable machine-readable name, also the metric label.
+    pub code: &'static str,
+    /// HTTP status of the answer.
+    pub status: StatusCode,
+    /// Short human-readable name, the `title` of RFC 9457.
+    pub title: &'static str,
+}
+
+impl ErrorKind {
+    /// Every kind, in the order of `docs/errors.md`.
+    pub const ALL: [Self; 20] = [
+        Self::InvalidJson,
+        Self::InvalidRequest,
+        Self::Unauthorized,
+        Self::UnknownModel,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::BodyTimeout,
+        Self::BodyTooLarge,
+        Self::TooManyDocuments,
+        Self::UnsupportedEncoding,
+        Self::UpstreamRejected,
+        Self::UpstreamRateLimited,
+        Self::UpstreamUnauthorized,
+        Self::UpstreamQuotaExhausted,
+        Self::UpstreamUnavailable,
+        Self::UpstreamInvalidReply,
+        Self::UpstreamTimeout,
+        Self::DeadlineExceeded,
+        Self::NotCached,
+        Self::Internal,
+    ];
+
+    /// The status, code and title of this kind.
+    #[must_use]
+    pub const fn facts(self) -> ErrorFacts {
+        let (code, status, title) = match self {
+            Self::InvalidJson => ("invalid_json", StatusCode::BAD_REQUEST, "The body is not valid JSON"),
+            Self::InvalidRequest => ("invalid_request", StatusCode::BAD_REQUEST, "The request is not valid"),
+            Self::Unauthorized => ("unauthorized", StatusCode::UNAUTHORIZED, "No valid key"),
+            Self::UnknownModel => ("unknown_model", StatusCode::NOT_FOUND, "No such model"),
+            Self::NotFound => ("not_found", StatusCode::NOT_FOUND, "No such path"),
+            Self::MethodNotAllowed => ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
+            Self::BodyTimeout => ("body_timeout", StatusCode::REQUEST_TIMEOUT, "The body came too slowly"),
+            Self::BodyTooLarge => ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
+            Self::TooManyDocuments => ("too_many_documents", StatusCode::BAD_REQUEST, "Too many documents"),
+            Self::UnsupportedEncoding => {
+                ("unsupported_encoding", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is compressed")
+            }
+            Self::UpstreamRejected => {
+                ("upstream_rejected", StatusCode::BAD_REQUEST, "The provider refused the request")
+            }
+            Self::UpstreamRateLimited => {
+                ("upstream_rate_limited", StatusCode::TOO_MANY_REQUESTS, "The provider limits the rate")
+            }
+            Self::UpstreamUnauthorized => {
+                ("upstream_unauthorized", StatusCode::BAD_GATEWAY, "The provider refused the configured key")
+            }
+            Self::UpstreamQuotaExhausted => {
+                ("upstream_quota_exhausted", StatusCode::BAD_GATEWAY, "The provider's account is used up")
+            }
+            Self::UpstreamUnavailable => {
+                ("upstream_unavailable", StatusCode::BAD_GATEWAY, "The provider is not available")
+            }
+            Self::UpstreamInvalidReply => {
+                ("upstream_invalid_reply", StatusCode::BAD_GATEWAY, "The provider's answer makes no sense")
+            }
+            Self::UpstreamTimeout => {
+                ("upstream_timeout", StatusCode::GATEWAY_TIMEOUT, "The provider did not answer in time")
+            }
+            Self::DeadlineExceeded => {
+                ("deadline_exceeded", StatusCode::GATEWAY_TIMEOUT, "The request's deadline passed")
+            }
+            Self::NotCached => ("not_cached", StatusCode::GATEWAY_TIMEOUT, "Not every score is cached"),
+            Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "Internal error"),
+        };
+        ErrorFacts { code, status, title }
+    }
+
+    /// Stable machine-readable name, also the metric label.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        self.facts().code
+    }
+
+    /// HTTP status of the answer.
+    #[must_use]
+    pub const fn status(self) -> StatusCode {
+        self.facts().status
+    }
+}
+
+/// One failure, ready to be shown to a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    /// What went wrong.
+    pub kind: ErrorKind,
+    /// One sentence that names the thing, the limit and the way out.
+    pub message: String,
+    /// Where in the body, as a JSON pointer (RFC 6901), if one field is to blame.
+    pub pointer: Option<String>,
+    /// When another try makes sense.
+    pub retry_after: Option<Duration>,
+}
+
+impl Error {
+    /// An error of `kind` that says `message`.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), pointer: None, retry_after: None }
+    }
+
+    /// The body is JSON, but the field at `pointer` is not what it should be.
+    pub fn invalid_field(pointer: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { pointer: Some(pointer.into()), ..Self::new(ErrorKind::InvalidRequest, message) }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.kind.code(), self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_every_status_is_an_error() {
+        let codes: HashSet<_> = ErrorKind::ALL.iter().map(|kind| kind.code()).collect();
+        assert_eq!(codes.len(), ErrorKind::ALL.len());
+        for kind in ErrorKind::ALL {
+            assert!(kind.status().is_client_error() || kind.status().is_server_error());
+        }
+    }
+}

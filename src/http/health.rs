@@ -1,0 +1,40 @@
+//! Probes and metrics. None of them asks a provider: an outage there must not restart the fleet here.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
+
+use super::App;
+use crate::telemetry::metrics::CONTENT_TYPE;
+
+/// The process is alive.
+#[utoipa::path(get, path = "/healthz", tag = "operations", operation_id = "healthz",
+    responses((status = 200, description = "Alive.", body = String, content_type = "text/plain", example = "ok")))]
+pub(super) async fn healthz() -> &'static str {
+    "ok"
+}
+
+/// New requests are welcome.
+#[utoipa::path(get, path = "/readyz", tag = "operations", operation_id = "readyz",
+    responses(
+        (status = 200, description = "Ready.", body = String, content_type = "text/plain", example = "ready"),
+        (status = 503, description = "Shutting down.", body = String, content_type = "text/plain", example = "shutting down"),
+    ))]
+pub(super) async fn readyz(State(app): State<Arc<App>>) -> Response {
+    if app.ready.load(Ordering::Relaxed) {
+        "ready".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "shutting down").into_response()
+    }
+}
+
+/// Counters and histograms for Prometheus; `docs/metrics.md` explains each.
+#[utoipa::path(get, path = "/metrics", tag = "operations", operation_id = "metrics",
+    responses((status = 200, description = "OpenMetrics text.", body = String, content_type = "application/openmetrics-text")))]
+pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
+    let exposition = app.reranker.metrics.exposition(app.reranker.cache.size());
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], exposition).into_response()
+}

@@ -1,0 +1,98 @@
+//! What happens to every request, whatever its path.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::Response;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+use uuid::Uuid;
+
+use super::App;
+use crate::dialect::Dialect;
+use crate::dialect::native::Native;
+use crate::error::{Error, ErrorKind};
+
+/// Carries a request's id in and out.
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Longest id that is taken over from a client.
+const MAX_REQUEST_ID_BYTES: usize = 128;
+/// Paths that need no key: probes, scrapers and the documentation hold nothing of any caller.
+const PUBLIC_PATHS: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/openapi.json"];
+const PUBLIC_PREFIX: &str = "/docs";
+
+/// Puts the layers around the routes, outermost first.
+pub(super) fn wrap(router: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>> {
+    let layers = ServiceBuilder::new()
+        // Outermost: every answer carries an id, and errors that carry no body yet get one.
+        .layer(from_fn(identify_request))
+        // A defect fails one request, not the server.
+        .layer(CatchPanicLayer::custom(|_| {
+            unwritten(Error::new(ErrorKind::Internal, "a defect in rerankd stopped this request"))
+        }))
+        // Before any handler, so that no new route can forget it.
+        .layer(from_fn_with_state(app.clone(), require_key));
+    router.layer(layers)
+}
+
+/// The id of a request whose headers have passed [`identify_request`].
+pub(super) fn request_id(headers: &HeaderMap) -> &str {
+    headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default()
+}
+
+/// An answer that [`identify_request`] will write the body of.
+pub(super) fn unwritten(error: Error) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = error.kind.status();
+    response.extensions_mut().insert(error);
+    response
+}
+
+async fn identify_request(mut request: Request, next: Next) -> Response {
+    let id = request.headers().get(REQUEST_ID).filter(|id| is_sane(id)).cloned().unwrap_or_else(new_id);
+    request.headers_mut().insert(REQUEST_ID, id.clone());
+    let mut response = next.run(request).await;
+    if let Some(error) = response.extensions_mut().remove::<Error>() {
+        response = write_error(&Native, id.to_str().unwrap_or_default(), &error);
+    }
+    response.headers_mut().insert(REQUEST_ID, id);
+    response
+}
+
+/// An error as the answer that a dialect's clients understand.
+pub(super) fn write_error(dialect: &dyn Dialect, request_id: &str, error: &Error) -> Response {
+    let (content_type, body) = dialect.encode_error(request_id, error);
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = error.kind.status();
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    if let Some(retry_after) = error.retry_after {
+        // Whole seconds, rounded up: asking a moment too late is better than a moment too early.
+        let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    }
+    response
+}
+
+async fn require_key(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    if !PUBLIC_PATHS.contains(&path) && !path.starts_with(PUBLIC_PREFIX) {
+        if let Err(error) = app.callers.identify(request.headers()) {
+            return unwritten(error);
+        }
+    }
+    next.run(request).await
+}
+
+fn is_sane(id: &HeaderValue) -> bool {
+    (1..=MAX_REQUEST_ID_BYTES).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
+}
+
+fn new_id() -> HeaderValue {
+    let mut buffer = Uuid::encode_buffer();
+    let id = Uuid::now_v7().hyphenated().encode_lower(&mut buffer);
+    HeaderValue::from_str(id).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+}

@@ -1,0 +1,160 @@
+//! `POST /rerank`: one request from bytes to bytes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use bytestring::ByteString;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use tokio::time::{Instant, timeout_at};
+
+use super::layers::{request_id, write_error};
+use super::{App, body};
+use crate::cache::control::CacheControl;
+use crate::dialect::Dialect;
+use crate::dialect::native::Native;
+use crate::error::{Error, ErrorKind};
+use crate::rerank::RequestContext;
+use crate::rerank::offload::{OFFLOAD_WIRE_BYTES, offload};
+use crate::rerank::request::RerankRequest;
+use crate::rerank::response::RerankResponse;
+use crate::telemetry::metrics::{InFlight, Metrics, RequestOutcome};
+
+/// The client's own deadline, in milliseconds from now; the body's `timeout_ms` by another way.
+const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-request-timeout-ms");
+/// The model label of a request that never got as far as a model.
+const NO_MODEL: &str = "none";
+/// Beyond the deadline, time for an answer in input order to be made.
+const GRACE: Duration = Duration::from_millis(50);
+
+/// Score each document for the query and return them best first.
+#[utoipa::path(
+    post,
+    path = "/rerank",
+    tag = "rerank",
+    operation_id = "rerank",
+    params(
+        ("x-request-timeout-ms" = Option<u32>, Header, description = "Deadline in milliseconds; the lowest of this, `timeout_ms` and the server's holds.", example = 300),
+        ("cache-control" = Option<String>, Header, description = "`no-cache` scores afresh and stores, `no-store` keeps nothing, `only-if-cached` asks no upstream.", example = "no-cache"),
+        ("x-request-id" = Option<String>, Header, description = "Taken over as the request's id if it is at most 128 visible ASCII characters.", example = "0198f4a2-6c1e-7d3a-9a55-2f6f1f0c7f11"),
+    ),
+    request_body(content = crate::http::openapi::RerankBody, description = "A query and its passages. The Content-Type is not looked at."),
+    responses(
+        (status = 200, description = "The documents, best first.", body = crate::http::openapi::RerankAnswer),
+        (status = 400, description = "`invalid_json`, `invalid_request`, `too_many_documents` or `upstream_rejected`.", body = crate::http::problem::Problem<'static>, content_type = "application/problem+json"),
+        (status = 401, description = "`unauthorized`", body = crate::http::problem::Problem<'static>, content_type = "application/problem+json"),
+        (status = 404, description = "`unknown_model` or `not_found`", body = crate::http::problem::Problem<'static>, content_type = "application/problem+json"),
+        (status = 405, description = "`method_not_allowed`", body = crate::http::problem::Problem<'static>, content_type = "application/problem+json"),
+        (status = 408, description = "`body_timeout`", body = crate::http::problem::Problem<'static>, content_type = "application/problem+json"),
+        (status = 413, description = "`body_too_large`", body = crate::http::problem::Problem<'static>, content_type = "application/problem+json"),
+        (status = 415, description = "`unsupported_encoding`", body = crate::http::problem::Problem<'static>, content_type = "application/problem+json"),
+        (status = 429, description = "`upstream_rate_limited`; `Retry-After` says when to come back", body = crate::http::problem::Problem<'static>, content_type = "application/problem+json"),
+        (status = 500, description = "`internal`", body = crate::http::problem::Problem<'static>, content_type = "application/problem+json"),
+        (status = 502, description = "`upstream_unauthorized`, `upstream_quota_exhausted`, `upstream_unavailable` or `upstream_invalid_reply`", body = crate::http::problem::Problem<'static>, content_type = "application/problem+json"),
+        (status = 504, description = "`upstream_timeout`, `deadline_exceeded` or `not_cached`", body = crate::http::problem::Problem<'static>, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn rerank(State(app): State<Arc<App>>, request: Request) -> Response {
+    let mut account = Account::open(&app.reranker.metrics);
+    let (parts, body) = request.into_parts();
+    let id = request_id(&parts.headers);
+    let dialect: &'static dyn Dialect = &Native;
+    match answer(&app, &parts.headers, body, dialect, &mut account).await {
+        Ok((request, response)) => {
+            account.close_with(&response);
+            let bytes = dialect.encode(id, &request, &response);
+            let mut response = Response::new(Body::from(bytes));
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            response
+        }
+        Err(error) => {
+            account.close(RequestOutcome::Error(error.kind));
+            tracing::warn!(request.id = id, model = account.model, code = error.kind.code(), "{}", error.message);
+            write_error(dialect, id, &error)
+        }
+    }
+}
+
+async fn answer(
+    app: &App,
+    headers: &HeaderMap,
+    body: Body,
+    dialect: &'static dyn Dialect,
+    account: &mut Account<'_>,
+) -> Result<(Arc<RerankRequest>, RerankResponse), Error> {
+    let scope = app.callers.identify(headers)?;
+    let mut deadline = account.started + app.server.request_timeout;
+    if let Some(timeout) = header_timeout(headers)? {
+        deadline = deadline.min(account.started + timeout);
+    }
+    let body = body::read(headers, body, app.server.max_body_bytes, deadline).await?;
+    let request = Arc::new(decode(dialect, body).await?);
+    if let Some(timeout) = request.timeout {
+        deadline = deadline.min(account.started + timeout);
+    }
+    if let Ok(route) = app.reranker.routes.resolve(request.model.as_deref()) {
+        account.model.clone_from(&route.model);
+    }
+    let context =
+        RequestContext { started: account.started, deadline, control: CacheControl::from_headers(headers), scope };
+    let reranked = timeout_at(deadline + GRACE, app.reranker.rerank(&request, &context)).await;
+    let response = reranked.unwrap_or_else(|_| Err(Error::new(ErrorKind::DeadlineExceeded, "the deadline passed")))?;
+    Ok((request, response))
+}
+
+async fn decode(dialect: &'static dyn Dialect, body: ByteString) -> Result<RerankRequest, Error> {
+    offload(body.len(), OFFLOAD_WIRE_BYTES, move || dialect.decode(&body)).await
+}
+
+fn header_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
+    let Some(value) = headers.get(TIMEOUT_HEADER) else { return Ok(None) };
+    let milliseconds =
+        value.to_str().ok().and_then(|text| text.trim().parse::<u32>().ok()).filter(|number| *number > 0);
+    let milliseconds = milliseconds.ok_or_else(|| {
+        Error::new(
+            ErrorKind::InvalidRequest,
+            format!("the header {TIMEOUT_HEADER} must be a whole number of milliseconds above 0"),
+        )
+    })?;
+    Ok(Some(Duration::from_millis(milliseconds.into())))
+}
+
+/// Counts one request, once, however it ends: also when the client leaves and the handler is dropped.
+struct Account<'a> {
+    metrics: &'a Metrics,
+    started: Instant,
+    model: String,
+    closed: bool,
+    _in_flight: InFlight,
+}
+
+impl<'a> Account<'a> {
+    fn open(metrics: &'a Metrics) -> Self {
+        let in_flight = metrics.in_flight();
+        Self { metrics, started: Instant::now(), model: NO_MODEL.to_owned(), closed: false, _in_flight: in_flight }
+    }
+
+    fn close_with(&mut self, response: &RerankResponse) {
+        let provenance = &response.provenance;
+        self.metrics.pairs(provenance.pairs);
+        for reason in &provenance.degraded {
+            self.metrics.degraded(&response.model, reason);
+        }
+        self.close(if provenance.degraded.is_empty() { RequestOutcome::Ok } else { RequestOutcome::Degraded });
+    }
+
+    fn close(&mut self, outcome: RequestOutcome) {
+        self.closed = true;
+        self.metrics.request(&self.model, Native.name(), outcome, self.started.elapsed());
+    }
+}
+
+impl Drop for Account<'_> {
+    fn drop(&mut self) {
+        if !self.closed {
+            self.close(RequestOutcome::Abandoned);
+        }
+    }
+}

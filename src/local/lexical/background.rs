@@ -1,0 +1,39 @@
+//! How rare a term is in English at large.
+//!
+//! A rerank call carries a few dozen passages about one subject, so the words of the subject are in all of them and an IDF
+//! counted there alone calls the most telling words worthless (on Cranfield that costs a fifth of nDCG@10). The background
+//! gives each stem a rarity from its place in a frequency-ordered word list: by Zipf's law the word of rank `r` has about the
+//! share `0.1 / r` of a text, and a passage of 200 words holds it with probability `1 - (1 - 0.1 / r)^200`.
+//!
+//! The list is the order of the vocabulary of BERT (uncased), published by Google under Apache-2.0; see NOTICE.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+/// Stems, most frequent first, one a line.
+static STEMS: &str = include_str!("english_stems.txt");
+
+static RANKS: LazyLock<HashMap<&'static str, u32>> = LazyLock::new(|| STEMS.lines().zip(1..).collect());
+
+/// Words in the passage that the rarity of a stem is told for.
+const PASSAGE_WORDS: f64 = 200.0;
+/// Share of the most frequent word in English text (Zipf's constant).
+const ZIPF: f64 = 0.1;
+
+/// The inverse document frequency of `stem` in English at large, above 0. A stem not listed counts as rarer than all listed.
+pub(super) fn inverse_document_frequency(stem: &str) -> f64 {
+    let rank = RANKS.get(stem).copied().unwrap_or(RANKS.len() as u32 + 1);
+    let share = ZIPF / f64::from(rank);
+    -(1.0 - (1.0 - share).powf(PASSAGE_WORDS)).ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rarer_words_weigh_more_and_unknown_ones_most() {
+        let weights = ["first", "citi", "thyroid", "zyxomma"].map(inverse_document_frequency);
+        assert!(weights.is_sorted() && weights[0] > 0.0, "{weights:?}");
+    }
+}

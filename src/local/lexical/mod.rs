@@ -1,0 +1,163 @@
+//! BM25 over the passages of one request.
+//!
+//! There is no corpus here, only a few dozen passages about one subject, so two things differ from a search engine's BM25
+//! (Robertson and Zaragoza, 2009):
+//!
+//! - the IDF is half that of English at large ([`background`]) and half that of the passages themselves. The passages alone
+//!   would call the very words of the subject worthless;
+//! - the sum is divided by the highest value that the query could reach, so scores lie between 0 and 1.
+//!
+//! The IDF's second half and the average length depend on the list, so scores of different lists are not comparable and the
+//! model counts as listwise. The same list gives the same scores, always.
+
+mod background;
+mod stop_words;
+mod tokens;
+
+use std::collections::HashMap;
+
+use self::tokens::Tokenizer;
+
+/// How fast repetition of a term saturates.
+const K1: f64 = 1.2;
+/// How much long passages are held back.
+const B: f64 = 0.75;
+/// Share of the background in the IDF.
+const BACKGROUND: f64 = 0.5;
+
+/// A term of the query.
+struct Term {
+    /// How often the query says it.
+    weight: f64,
+    /// How rare it is.
+    idf: f64,
+}
+
+/// What was counted in a passage.
+#[derive(Clone)]
+struct Counts {
+    /// Occurrences of each term of the query.
+    terms: Vec<u32>,
+    /// Terms in all.
+    length: u32,
+}
+
+/// The lexical score of each passage for `query`, from 0 (no word in common) to 1.
+#[must_use]
+pub fn score(query: &str, passages: &[&str]) -> Vec<f64> {
+    let tokenizer = Tokenizer::new();
+    let (slots, mut terms) = query_terms(&tokenizer, query);
+    let counts: Vec<Counts> = passages.iter().map(|passage| count(&tokenizer, &slots, passage)).collect();
+    for (term, &slot) in &slots {
+        let frequency = counts.iter().filter(|counts| counts.terms[slot] > 0).count();
+        let own = own_idf(frequency, passages.len());
+        terms[slot].idf = BACKGROUND * background::inverse_document_frequency(term) + (1.0 - BACKGROUND) * own;
+    }
+    let highest: f64 = terms.iter().map(|term| term.weight * term.idf * (K1 + 1.0)).sum();
+    let total_length: f64 = counts.iter().map(|counts| f64::from(counts.length)).sum();
+    let average_length = (total_length / exact(passages.len())).max(1.0);
+    let share = |counts: &Counts| if highest > 0.0 { bm25(&terms, counts, average_length) / highest } else { 0.0 };
+    counts.iter().map(share).collect()
+}
+
+fn bm25(terms: &[Term], counts: &Counts, average_length: f64) -> f64 {
+    let length = 1.0 - B + B * f64::from(counts.length) / average_length;
+    let part = |(term, &count): (&Term, &u32)| {
+        let count = f64::from(count);
+        term.weight * term.idf * count * (K1 + 1.0) / (count + K1 * length)
+    };
+    terms.iter().zip(&counts.terms).map(part).sum()
+}
+
+/// The distinct terms of the query, each with its place.
+fn query_terms(tokenizer: &Tokenizer, query: &str) -> (HashMap<String, usize>, Vec<Term>) {
+    let mut slots = HashMap::new();
+    let mut terms: Vec<Term> = Vec::new();
+    tokenizer.terms(query, |term| {
+        let slot = *slots.entry(term.to_owned()).or_insert(terms.len());
+        match terms.get_mut(slot) {
+            Some(known) => known.weight += 1.0,
+            None => terms.push(Term { weight: 1.0, idf: 0.0 }),
+        }
+    });
+    (slots, terms)
+}
+
+fn count(tokenizer: &Tokenizer, slots: &HashMap<String, usize>, passage: &str) -> Counts {
+    let mut counts = Counts { terms: vec![0; slots.len()], length: 0 };
+    tokenizer.terms(passage, |term| {
+        counts.length += 1;
+        if let Some(&slot) = slots.get(term) {
+            counts.terms[slot] += 1;
+        }
+    });
+    counts
+}
+
+/// The IDF of a term that stands in `frequency` of `passages`, always above 0.
+fn own_idf(frequency: usize, passages: usize) -> f64 {
+    let (frequency, passages) = (exact(frequency), exact(passages));
+    (1.0 + (passages - frequency + 0.5) / (frequency + 0.5)).ln()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of passages are far below 2^52")]
+fn exact(count: usize) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn best(query: &str, passages: &[&str]) -> usize {
+        let scores = score(query, passages);
+        (0..scores.len()).max_by(|&left, &right| scores[left].total_cmp(&scores[right])).unwrap()
+    }
+
+    #[test]
+    fn the_passage_that_answers_comes_first_in_several_scripts() {
+        assert_eq!(
+            best(
+                "Which planet is the largest?",
+                &["Mars is red.", "Jupiter is the largest of the planets.", "Large fries"]
+            ),
+            1
+        );
+        assert_eq!(
+            best("한국의 수도는 어디인가", &["일본의 수도는 도쿄이다.", "한국의 수도는 서울이다.", "날씨가 좋다."]),
+            1
+        );
+        assert_eq!(best("日本で一番高い山", &["東京は日本の首都である。", "富士山は日本で最も高い山である。"]), 1);
+        assert_eq!(best("столица России", &["Париж красив", "Москва — столица России"]), 1);
+    }
+
+    /// The trap of this task: counted in the passages alone, the rare filler outweighs the subject that all of them share.
+    #[test]
+    fn a_word_that_all_passages_share_still_counts() {
+        let passages = ["thyroid thyroid thyroid hormone treatment", "thyroid first first first", "thyroid year year"];
+        let scores = score("thyroid year", &passages);
+        assert!(scores[0] > 0.3 * scores[2], "{scores:?}");
+    }
+
+    #[test]
+    fn nothing_in_common_is_zero_and_so_is_an_empty_query() {
+        assert_eq!(score("quantum", &["apple pie", ""]), [0.0, 0.0]);
+        assert_eq!(score("the of", &["the apple"]), [0.0]);
+        assert!(score("quantum", &[]).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_gets_the_same_finite_score_between_0_and_1_every_time(
+            query in "\\PC{0,30}", passages in proptest::collection::vec("\\PC{0,60}", 0..8),
+        ) {
+            let passages: Vec<&str> = passages.iter().map(String::as_str).collect();
+            let scores = score(&query, &passages);
+            prop_assert_eq!(scores.len(), passages.len());
+            prop_assert!(scores.iter().all(|score| (0.0..=1.0).contains(score)), "{:?}", scores);
+            prop_assert_eq!(scores, score(&query, &passages));
+        }
+    }
+}

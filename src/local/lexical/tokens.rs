@@ -1,0 +1,156 @@
+//! Text to terms: stems for words, character bigrams for scripts written without spaces.
+//!
+//! English words are lower-cased, stripped of function words and reduced to their Porter2 stem. Runs of Hangul, Kana, Han and
+//! the South-East Asian scripts become overlapping character bigrams: no dictionary is needed, and on Korean and Japanese
+//! question sets bigrams beat whitespace words by a tenth of nDCG. Words of any other script stand as they are.
+
+use std::borrow::Cow;
+
+use rust_stemmers::{Algorithm, Stemmer};
+
+use super::stop_words::is_stop_word;
+
+/// Turns text into terms. Cheap to make; keep one for a whole list.
+pub(super) struct Tokenizer {
+    stemmer: Stemmer,
+}
+
+/// How a character takes part in a term.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    /// Belongs to a word.
+    Word,
+    /// Belongs to a run that is cut into bigrams.
+    Bigram,
+    /// Belongs to nothing.
+    Separator,
+}
+
+impl Tokenizer {
+    pub(super) fn new() -> Self {
+        Self { stemmer: Stemmer::create(Algorithm::English) }
+    }
+
+    /// Calls `each` with every term of `text`, in order, repetitions included.
+    pub(super) fn terms(&self, text: &str, mut each: impl FnMut(&str)) {
+        let lower = lower_case(text);
+        let mut run_start = 0;
+        let mut run_class = Class::Separator;
+        for (at, character) in lower.char_indices() {
+            let class = classify(character);
+            if class != run_class {
+                self.run(&lower[run_start..at], run_class, &mut each);
+                (run_start, run_class) = (at, class);
+            }
+        }
+        self.run(&lower[run_start..], run_class, &mut each);
+    }
+
+    fn run(&self, run: &str, class: Class, each: &mut impl FnMut(&str)) {
+        match class {
+            Class::Separator => {}
+            Class::Word => self.word(run, each),
+            Class::Bigram => bigrams(run, each),
+        }
+    }
+
+    fn word(&self, word: &str, each: &mut impl FnMut(&str)) {
+        let single_character = word.chars().nth(1).is_none();
+        if single_character || is_stop_word(word) {
+            return;
+        }
+        if word.bytes().all(|byte| byte.is_ascii_lowercase()) {
+            each(&self.stemmer.stem(word));
+        } else {
+            each(word);
+        }
+    }
+}
+
+fn lower_case(text: &str) -> Cow<'_, str> {
+    if text.bytes().any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii()) {
+        Cow::Owned(text.to_lowercase())
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// A run of one character is a term by itself; longer runs give every two neighbours.
+fn bigrams(run: &str, each: &mut impl FnMut(&str)) {
+    let starts = run.char_indices().map(|(start, _)| start);
+    let ends = run.char_indices().skip(1).map(|(start, character)| start + character.len_utf8());
+    let mut cut = false;
+    for (start, end) in starts.zip(ends) {
+        cut = true;
+        each(&run[start..end]);
+    }
+    if !cut {
+        each(run);
+    }
+}
+
+fn classify(character: char) -> Class {
+    match character {
+        'a'..='z' | '0'..='9' => Class::Word,
+        _ if character.is_ascii() => Class::Separator,
+        _ if is_unspaced(character) => Class::Bigram,
+        _ if character.is_alphanumeric() => Class::Word,
+        _ => Class::Separator,
+    }
+}
+
+/// Letters of scripts whose words are not parted by spaces, or (Hangul) whose words carry endings that hide their stem.
+fn is_unspaced(character: char) -> bool {
+    matches!(u32::from(character),
+        0x0E00..=0x0EFF        // Thai, Lao
+        | 0x1000..=0x109F      // Myanmar
+        | 0x1100..=0x11FF      // Hangul Jamo
+        | 0x1780..=0x17FF      // Khmer
+        | 0x3005 | 0x3040..=0x30FF | 0x31F0..=0x31FF   // iteration mark, Hiragana, Katakana and its extensions
+        | 0x3130..=0x318F      // Hangul compatibility Jamo
+        | 0x3400..=0x4DBF | 0x4E00..=0x9FFF | 0xF900..=0xFAFF   // Han
+        | 0xAC00..=0xD7AF      // Hangul syllables
+        | 0xFF66..=0xFF9D      // half-width Katakana
+        | 0x20000..=0x3134F    // Han, supplementary planes
+    ) && character != '\u{30FB}' // the Katakana middle dot parts words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn terms(text: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        Tokenizer::new().terms(text, |term| found.push(term.to_owned()));
+        found
+    }
+
+    #[test]
+    fn english_words_are_stemmed_and_function_words_dropped() {
+        assert_eq!(terms("The boundary layers of HEATED wings"), ["boundari", "layer", "heat", "wing"]);
+    }
+
+    #[test]
+    fn hangul_kana_and_han_become_bigrams() {
+        assert_eq!(terms("검색 엔진"), ["검색", "엔진"]);
+        assert_eq!(terms("東京都"), ["東京", "京都"]);
+        assert_eq!(terms("カタカナ"), ["カタ", "タカ", "カナ"]);
+        assert_eq!(terms("木"), ["木"]);
+    }
+
+    #[test]
+    fn scripts_part_each_other() {
+        assert_eq!(terms("GPU가속"), ["gpu", "가속"]);
+    }
+
+    #[test]
+    fn single_letters_and_blanks_give_nothing() {
+        assert!(terms(" a , ! \t b").is_empty());
+        assert!(terms("").is_empty());
+    }
+
+    #[test]
+    fn words_of_other_scripts_stand_as_they_are() {
+        assert_eq!(terms("Быстрая ΛΈΞΗ"), ["быстрая", "λέξη"]);
+    }
+}

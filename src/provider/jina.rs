@@ -1,0 +1,62 @@
+//! Jina's `POST /v1/rerank`, the shape that most self-hosted servers speak too (vLLM, Infinity, llama.cpp, Xinference).
+//!
+//! Source: <https://api.jina.ai/redoc>. Documents are echoed unless `return_documents` is false, so false is always sent; usage
+//! is `total_tokens` alone; scores of v3 and later may be negative.
+
+use serde::{Deserialize, Serialize};
+
+use super::wire::{Scored, TokenUsage, scores, total_tokens};
+use super::{Decoded, Provider, ScoreBatch, WireReply, json_body};
+
+/// Longest `max_doc_length` that is accepted, in tokens.
+const MAX_DOC_LENGTH: u32 = 8192;
+
+#[derive(Debug)]
+pub(super) struct Jina;
+
+#[derive(Serialize)]
+struct Body<'a> {
+    model: &'a str,
+    query: &'a str,
+    documents: &'a [&'a str],
+    return_documents: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_doc_length: Option<u32>,
+}
+
+#[derive(Deserialize)]
+struct Reply {
+    results: Vec<Scored>,
+    #[serde(default)]
+    usage: Option<TokenUsage>,
+}
+
+impl Provider for Jina {
+    fn name(&self) -> &'static str {
+        "jina"
+    }
+
+    fn path(&self) -> &'static str {
+        "/v1/rerank"
+    }
+
+    fn encode(&self, batch: &ScoreBatch<'_>) -> Vec<u8> {
+        let body = Body {
+            model: batch.model,
+            query: batch.query,
+            documents: &batch.passages,
+            return_documents: false,
+            max_doc_length: batch.options.max_tokens_per_doc.map(|tokens| tokens.clamp(1, MAX_DOC_LENGTH)),
+        };
+        json_body(&body, &batch.passages)
+    }
+
+    fn decode(&self, reply: &WireReply) -> Result<Decoded, serde_json::Error> {
+        let Reply { results, usage } = serde_json::from_slice(&reply.body)?;
+        Ok(Decoded { scores: scores(&results), tokens: total_tokens(usage.as_ref()), search_units: None })
+    }
+
+    fn limits_passage_tokens(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,64 @@
+//! Best first: a stable, total order, then the cut.
+
+use super::response::RankedPassage;
+
+/// Sorts by score, highest first, ties in input order, and keeps the first `top_n`.
+///
+/// Scores must be finite (the merge step refuses others); unscored passages go last, in input order.
+#[must_use]
+pub fn rank(mut passages: Vec<RankedPassage>, top_n: Option<usize>) -> Vec<RankedPassage> {
+    let best_first = |left: &RankedPassage, right: &RankedPassage| {
+        let by_score = match (left.score, right.score) {
+            (Some(left), Some(right)) => right.total_cmp(&left),
+            (left, right) => right.is_some().cmp(&left.is_some()),
+        };
+        by_score.then(left.position.cmp(&right.position))
+    };
+    let keep = top_n.unwrap_or(passages.len()).min(passages.len());
+    if keep < passages.len() {
+        if keep > 0 {
+            passages.select_nth_unstable_by(keep - 1, best_first);
+        }
+        passages.truncate(keep);
+    }
+    passages.sort_unstable_by(best_first);
+    passages
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::rerank::response::ScoreSource;
+
+    fn passages(scores: &[Option<f64>]) -> Vec<RankedPassage> {
+        let ranked = |(position, &score)| RankedPassage { position, score, source: ScoreSource::Scored };
+        scores.iter().enumerate().map(ranked).collect()
+    }
+
+    fn positions(ranking: &[RankedPassage]) -> Vec<usize> {
+        ranking.iter().map(|passage| passage.position).collect()
+    }
+
+    #[test]
+    fn ties_keep_the_input_order_and_unscored_go_last() {
+        let ranking = rank(passages(&[Some(0.5), None, Some(0.9), Some(0.5), Some(-1.0), None]), None);
+        assert_eq!(positions(&ranking), [2, 0, 3, 4, 1, 5]);
+    }
+
+    proptest! {
+        #[test]
+        fn the_cut_is_a_prefix_of_the_whole_ranking(
+            scores in proptest::collection::vec(proptest::option::weighted(0.9, -4i32..4), 0..60),
+            top_n in 0usize..70,
+        ) {
+            let scores: Vec<_> = scores.into_iter().map(|score| score.map(f64::from)).collect();
+            let whole = rank(passages(&scores), None);
+            let mut seen = positions(&whole);
+            seen.sort_unstable();
+            prop_assert_eq!(seen, (0..scores.len()).collect::<Vec<_>>());
+            prop_assert_eq!(rank(passages(&scores), Some(top_n)), &whole[..top_n.min(whole.len())]);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What came out, before any dialect gives it a shape.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::provider::ScoreScale;
+
+/// A finished rerank.
+#[derive(Clone, Debug)]
+pub struct RerankResponse {
+    /// The public model name that was used.
+    pub model: String,
+    /// The results in the order in which they are shown.
+    pub ranking: Vec<RankedPassage>,
+    /// What the provider charged for this request.
+    pub usage: Usage,
+    /// Where the scores come from.
+    pub provenance: Provenance,
+}
+
+/// One result.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RankedPassage {
+    /// Place in the client's list, from 0.
+    pub position: usize,
+    /// Higher is more relevant; `None` only in an answer that was not reranked.
+    pub score: Option<f64>,
+    /// How the score became known.
+    pub source: ScoreSource,
+}
+
+/// How a score became known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ScoreSource {
+    /// It was in the cache.
+    Cache,
+    /// It was computed for this request.
+    Scored,
+    /// The passage is blank and the provider refuses blank passages: it has the floor of the scale.
+    Blank,
+    /// It is not known.
+    Unscored,
+}
+
+/// What the provider charged. `None` where the provider did not say.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Usage {
+    /// Tokens read, in the provider's own count.
+    pub tokens: Option<u64>,
+    /// Search units billed (Cohere: one query with up to 100 passages).
+    pub search_units: Option<u64>,
+    /// US dollars at the list price of the registry; `None` where price or usage is unknown.
+    pub cost_usd: Option<f64>,
+}
+
+impl Usage {
+    /// Nothing was sent, so nothing was charged.
+    pub const NOTHING: Self = Self { tokens: Some(0), search_units: Some(0), cost_usd: Some(0.0) };
+
+    /// The sum of two charges; a part that is unknown makes the sum unknown.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            tokens: sum(self.tokens, other.tokens),
+            search_units: sum(self.search_units, other.search_units),
+            cost_usd: sum(self.cost_usd, other.cost_usd),
+        }
+    }
+}
+
+fn sum<N: std::ops::Add<Output = N>>(left: Option<N>, right: Option<N>) -> Option<N> {
+    Some(left? + right?)
+}
+
+/// Where the scores of an answer come from.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Provenance {
+    /// The upstream that scored; null when the answer was not reranked.
+    pub upstream: Option<String>,
+    /// The upstream's name for the model.
+    pub upstream_model: Option<String>,
+    /// What the numbers mean. Scores of different scales, models or upstreams are not comparable.
+    pub score_scale: Option<ScoreScale>,
+    /// False when the results stand in input order without scores.
+    pub reranked: bool,
+    /// Why the answer is less than what was asked for; empty in a good answer.
+    #[schema(example = json!([]))]
+    pub degraded: Vec<&'static str>,
+    /// How the distinct query-passage pairs of the request became known.
+    pub pairs: PairCounts,
+    /// HTTP attempts made upstream, retries included.
+    pub attempts: u32,
+    /// Where the time went, in milliseconds.
+    pub timings_ms: Timings,
+    /// US dollars at list price; null where the price or the usage is not known.
+    pub cost_usd: Option<f64>,
+    /// What could not be done as asked.
+    pub warnings: Vec<String>,
+    /// The targets tried, in order; only with `explain`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trail: Vec<Leg>,
+}
+
+/// Counts of distinct pairs; equal passages are one pair. The four last add up to `total`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct PairCounts {
+    /// Distinct pairs in the request.
+    pub total: usize,
+    /// Known from the cache.
+    pub hit: usize,
+    /// Computed by another request that was under way.
+    pub coalesced: usize,
+    /// Computed for this request: exactly what was sent upstream.
+    pub scored: usize,
+    /// Not scored by a model (blank passages, or an answer in input order).
+    pub unscored: usize,
+}
+
+/// Where the time went, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, ToSchema)]
+pub struct Timings {
+    /// Keys and cache look-ups.
+    pub cache: f64,
+    /// Waiting for upstreams, retries included.
+    pub upstream: f64,
+    /// From the first byte of the request to the finished ranking.
+    pub total: f64,
+}
+
+/// One target that was tried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Leg {
+    /// The upstream's configured name.
+    pub upstream: String,
+    /// The upstream's name for the model.
+    pub upstream_model: String,
+    /// `ok`, or the code of the error.
+    pub outcome: &'static str,
+}

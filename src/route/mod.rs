@@ -1,0 +1,202 @@
+//! Model name to ordered targets.
+//!
+//! A name is, in this order: a model of the configuration; `UPSTREAM/MODEL`; a model that exactly one configured upstream is known
+//! to have; `local`. No name at all means `default`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::cache::key::ScoreSpace;
+use crate::error::{Error, ErrorKind};
+use crate::local::LocalModel;
+use crate::provider::{ModelFacts, Scoring};
+use crate::upstream::{Backend, Upstream};
+
+/// The model used when a request names none.
+pub const DEFAULT_MODEL: &str = "default";
+
+/// One (upstream, upstream model) that may answer.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Where to ask.
+    pub upstream: Arc<Upstream>,
+    /// What to ask for.
+    pub model: String,
+    /// What is known about the model.
+    pub facts: ModelFacts,
+    /// Whether the registry lists the model; if not, it counts as listwise unless the provider says otherwise.
+    pub listed: bool,
+    /// The identity of its scores.
+    pub space: ScoreSpace,
+}
+
+/// What happens when every target failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// The client gets the error.
+    Error,
+    /// The client gets its documents back in input order, marked as not reranked.
+    OriginalOrder,
+}
+
+impl OnFailure {
+    /// The names in the configuration.
+    pub const NAMES: [&'static str; 2] = ["error", "original_order"];
+
+    /// The policy of this name.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        match name {
+            "error" => Some(Self::Error),
+            "original_order" => Some(Self::OriginalOrder),
+            _ => None,
+        }
+    }
+}
+
+/// A public model and its ordered targets.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// The name that answers and metrics carry.
+    pub model: String,
+    /// Where to ask, best first; never empty.
+    pub targets: Vec<Target>,
+    /// What happens when every target failed.
+    pub on_failure: OnFailure,
+}
+
+/// All models that can be asked for.
+#[derive(Clone, Debug, Default)]
+pub struct RouteTable {
+    routes: BTreeMap<String, Arc<Route>>,
+    upstreams: Vec<Arc<Upstream>>,
+}
+
+impl Target {
+    /// `model` at `upstream`; `None` if the upstream is the embedded scorer and has no such model.
+    #[must_use]
+    pub fn new(upstream: Arc<Upstream>, model: &str, revision: &str) -> Option<Self> {
+        let (facts, listed) = match &upstream.backend {
+            Backend::Remote(remote) => remote.facts.model(model),
+            Backend::Local => (LocalModel::by_name(model)?.facts(), true),
+        };
+        let space = ScoreSpace {
+            upstream: upstream.name.clone(),
+            model: model.to_owned(),
+            revision: revision.to_owned(),
+            scale: facts.scale,
+        };
+        Some(Self { upstream, model: model.to_owned(), facts, listed, space })
+    }
+
+    /// `UPSTREAM/MODEL`, the name under which the target can always be addressed.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("{}/{}", self.upstream.name, self.model)
+    }
+
+    /// Whether the model is treated as listwise only because nobody said otherwise.
+    #[must_use]
+    pub fn is_guessed_listwise(&self) -> bool {
+        !self.listed && self.facts.scoring == Scoring::Listwise
+    }
+}
+
+impl RouteTable {
+    /// The configured routes, over the upstreams that can also be addressed directly.
+    #[must_use]
+    pub fn new(routes: impl IntoIterator<Item = Route>, upstreams: Vec<Arc<Upstream>>) -> Self {
+        let routes = routes.into_iter().map(|route| (route.model.clone(), Arc::new(route))).collect();
+        Self { routes, upstreams }
+    }
+
+    /// The route of a model name; `None` means the default model.
+    ///
+    /// # Errors
+    /// `unknown_model`, with the names that are known; `invalid_request` if several upstreams have a model of this name.
+    pub fn resolve(&self, model: Option<&str>) -> Result<Arc<Route>, Error> {
+        let model = model.unwrap_or(DEFAULT_MODEL);
+        if let Some(route) = self.routes.get(model) {
+            return Ok(route.clone());
+        }
+        let direct = |upstream: &Arc<Upstream>, upstream_model: &str| {
+            let target = Target::new(upstream.clone(), upstream_model, "")?;
+            // Only listed names become a name of ours: what clients invent must not become a metric label.
+            let name = if target.listed { model.to_owned() } else { upstream.name.clone() };
+            Some(Arc::new(Route { model: name, targets: vec![target], on_failure: OnFailure::Error }))
+        };
+        if let Some((upstream, upstream_model)) = self.addressed(model) {
+            return direct(upstream, upstream_model).ok_or_else(|| self.unknown(model));
+        }
+        let owners: Vec<_> = self.upstreams.iter().filter(|upstream| upstream.lists(model)).collect();
+        match owners[..] {
+            [upstream] => direct(upstream, model).ok_or_else(|| self.unknown(model)),
+            [] if model == crate::local::NAME => self.local().ok_or_else(|| self.unknown(model)),
+            [] => Err(self.unknown(model)),
+            _ => {
+                let addresses: Vec<_> = owners.iter().map(|upstream| format!("{}/{model}", upstream.name)).collect();
+                let message = format!("several upstreams have this model; ask for one of {}", addresses.join(", "));
+                Err(Error::invalid_field("/model", message))
+            }
+        }
+    }
+
+    fn local(&self) -> Option<Arc<Route>> {
+        let upstream = self.upstreams.iter().find(|upstream| matches!(upstream.backend, Backend::Local))?;
+        let target = Target::new(upstream.clone(), LocalModel::ALL[0].name(), "")?;
+        let route = Route { model: upstream.name.clone(), targets: vec![target], on_failure: OnFailure::Error };
+        Some(Arc::new(route))
+    }
+
+    /// `UPSTREAM/MODEL` taken apart, if the first part is an upstream.
+    fn addressed<'a>(&self, model: &'a str) -> Option<(&Arc<Upstream>, &'a str)> {
+        let (name, upstream_model) = model.split_once('/')?;
+        let upstream = self.upstreams.iter().find(|upstream| upstream.name == name)?;
+        (!upstream_model.is_empty()).then_some((upstream, upstream_model))
+    }
+
+    fn unknown(&self, model: &str) -> Error {
+        let known = self.names();
+        let near = known.iter().map(|name| (strsim::damerau_levenshtein(name, model), name)).min();
+        let hint = near.filter(|(distance, _)| *distance <= 3).map(|(_, name)| format!("; did you mean {name}?"));
+        let message = format!("no such model{}; known models: {}", hint.unwrap_or_default(), known.join(", "));
+        Error { pointer: Some("/model".into()), ..Error::new(ErrorKind::UnknownModel, message) }
+    }
+
+    /// The configured routes, in the order of their names.
+    pub fn routes(&self) -> impl Iterator<Item = &Route> {
+        self.routes.values().map(AsRef::as_ref)
+    }
+
+    /// The upstreams that can be addressed directly.
+    #[must_use]
+    pub fn upstreams(&self) -> &[Arc<Upstream>] {
+        &self.upstreams
+    }
+
+    /// Every name that is known: the configured models, then what each upstream is known to have.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let configured = self.routes.keys().cloned();
+        configured.chain(self.upstreams.iter().flat_map(|upstream| upstream.addresses())).collect()
+    }
+}
+
+impl Upstream {
+    /// The names of the models that this upstream is known to have.
+    #[must_use]
+    pub fn models(&self) -> Vec<&str> {
+        match &self.backend {
+            Backend::Remote(remote) => remote.facts.models.keys().map(String::as_str).collect(),
+            Backend::Local => LocalModel::ALL.map(LocalModel::name).to_vec(),
+        }
+    }
+
+    fn lists(&self, model: &str) -> bool {
+        matches!(self.backend, Backend::Remote(_)) && self.models().contains(&model)
+    }
+
+    fn addresses(&self) -> Vec<String> {
+        self.models().into_iter().map(|model| format!("{}/{model}", self.name)).collect()
+    }
+}

@@ -1,0 +1,154 @@
+//! From settings to a listening server, and from a signal to a clean end.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use axum::body::Body;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{sleep, timeout};
+use tower::ServiceExt;
+
+use crate::cache::ScoreCache;
+use crate::config::settings::{ModelSettings, Settings};
+use crate::http::{App, Callers, router};
+use crate::rerank::Reranker;
+use crate::rerank::validate::Limits;
+use crate::route::{Route, RouteTable, Target};
+use crate::telemetry::metrics::Metrics;
+use crate::upstream::Upstream;
+
+/// Longest time that the headers of a request may take.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Pause after the system refused to hand over a connection (out of descriptors, for instance).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Builds everything that outlives a request.
+///
+/// # Errors
+/// A sentence: an upstream's client cannot be set up.
+pub fn reranker(settings: &Settings) -> Result<Reranker, String> {
+    let metrics = Arc::new(Metrics::new());
+    let mut upstreams = Vec::with_capacity(settings.upstreams.len() + 1);
+    for upstream in &settings.upstreams {
+        let built =
+            Upstream::remote(upstream, &metrics).map_err(|reason| format!("upstreams.{}: {reason}", upstream.name))?;
+        upstreams.push(Arc::new(built));
+    }
+    upstreams.push(Arc::new(Upstream::local()));
+    let routes = settings.models.iter().map(|model| route(model, &upstreams)).collect::<Result<Vec<_>, _>>()?;
+    let cache = &settings.cache;
+    Ok(Reranker {
+        routes: RouteTable::new(routes, upstreams),
+        cache: if cache.enabled {
+            ScoreCache::in_memory(cache.max_bytes, cache.time_to_live)
+        } else {
+            ScoreCache::off()
+        },
+        limits: Limits { max_documents: settings.server.max_documents },
+        metrics,
+    })
+}
+
+fn route(settings: &ModelSettings, upstreams: &[Arc<Upstream>]) -> Result<Route, String> {
+    let target = |target: &crate::config::settings::TargetSettings| {
+        let upstream = upstreams.iter().find(|upstream| upstream.name == target.upstream)?;
+        Target::new(upstream.clone(), &target.model, &target.revision)
+    };
+    let targets = settings.targets.iter().map(target).collect::<Option<Vec<_>>>();
+    let targets = targets.ok_or_else(|| format!("models.{}: a target does not exist", settings.name))?;
+    Ok(Route { model: settings.name.clone(), targets, on_failure: settings.on_failure })
+}
+
+/// A server that listens but does not answer yet.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    app: Arc<App>,
+}
+
+impl Server {
+    /// Builds the application and takes the port.
+    ///
+    /// # Errors
+    /// A sentence: the port is taken, or an upstream's client cannot be set up.
+    pub async fn bind(settings: &Settings) -> Result<Self, String> {
+        let reranker = reranker(settings)?;
+        let address = settings.server.listen;
+        let listener = TcpListener::bind(address).await.map_err(|error| {
+            format!("cannot listen on {address}: {error}; choose another address with --listen or server.listen")
+        })?;
+        let callers = Callers::new(&settings.server.api_keys, settings.cache.shared_between_callers);
+        let app = App { reranker, server: settings.server.clone(), callers, ready: AtomicBool::new(true) };
+        Ok(Self { listener, app: Arc::new(app) })
+    }
+
+    /// The address that was really taken.
+    ///
+    /// # Errors
+    /// The system does not tell.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// What handlers share.
+    #[must_use]
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// Answers until `shutdown` is done, then drains: first `/readyz` fails for `drain_delay` while requests are still taken, then
+    /// no new connection is taken, and requests under way get `shutdown_timeout` to finish.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let service = TowerToHyperService::new(
+            router(self.app.clone()).map_request(|request: http::Request<_>| request.map(Body::new)),
+        );
+        let mut http = auto::Builder::new(TokioExecutor::new());
+        http.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+        http.http2().timer(TokioTimer::new());
+        let connections = GracefulShutdown::new();
+        let mut end = pin!(async {
+            shutdown.await;
+            self.app.announce_shutdown();
+            sleep(self.app.server.drain_delay).await;
+        });
+        loop {
+            let stream = tokio::select! {
+                stream = accept(&self.listener) => stream,
+                () = &mut end => break,
+            };
+            let connection = http.serve_connection(TokioIo::new(stream), service.clone());
+            let connection = connections.watch(connection.into_owned());
+            // An error here is a client that left or spoke no HTTP: nobody is there to be told.
+            tokio::spawn(async move { drop(connection.await) });
+        }
+        drop(self.listener);
+        if timeout(self.app.server.shutdown_timeout, connections.shutdown()).await.is_err() {
+            tracing::warn!("requests were still under way after server.shutdown_timeout; they are cut off");
+        }
+    }
+}
+
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // Answers are small and written at once; waiting to fill a packet only delays them.
+                drop(stream.set_nodelay(true));
+                return stream;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}

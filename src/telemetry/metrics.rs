@@ -1,0 +1,307 @@
+//! Every metric: its name, unit, labels and buckets, in one place. `docs/metrics.md` explains them; a test holds it to this file.
+//!
+//! Labels are bounded: model names come from the configuration and the registry, never from a request.
+
+use std::fmt;
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::cache::CacheSize;
+use crate::error::ErrorKind;
+use crate::rerank::response::{PairCounts, Usage};
+
+/// The content type of the exposition.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Upper bounds in seconds, from a warm cache to a slow provider.
+const LATENCY_BUCKETS: [f64; 16] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+type Latency<L> = Family<L, Histogram, fn() -> Histogram>;
+type DollarCounter = Counter<f64, std::sync::atomic::AtomicU64>;
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RequestLabels {
+    model: String,
+    dialect: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ModelLabels {
+    model: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct AttemptLabels {
+    upstream: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct UpstreamLabels {
+    upstream: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct BilledLabels {
+    upstream: String,
+    unit: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct DegradedLabels {
+    model: String,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct BuildLabels {
+    version: &'static str,
+}
+
+/// The metrics of one server.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    request_duration: Latency<ModelLabels>,
+    in_flight: Gauge,
+    pairs: Family<OutcomeLabels, Counter>,
+    degraded: Family<DegradedLabels, Counter>,
+    fallbacks: Family<AttemptLabels, Counter>,
+    attempts: Family<AttemptLabels, Counter>,
+    attempt_duration: Latency<AttemptLabels>,
+    retries: Family<UpstreamLabels, Counter>,
+    retries_denied: Family<UpstreamLabels, Counter>,
+    billed: Family<BilledLabels, Counter>,
+    cost: Family<UpstreamLabels, DollarCounter>,
+    cache_queries: Gauge,
+    cache_bytes: Gauge,
+}
+
+/// The metrics of one upstream.
+#[derive(Clone, Debug)]
+pub struct UpstreamMetrics {
+    upstream: String,
+    attempts: Family<AttemptLabels, Counter>,
+    attempt_duration: Latency<AttemptLabels>,
+    retries: Counter,
+    retries_denied: Counter,
+}
+
+/// Holds one request in the in-flight gauge while it lives.
+#[derive(Debug)]
+pub struct InFlight(Gauge);
+
+impl Metrics {
+    /// Fresh metrics, all at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let latency: fn() -> Histogram = || Histogram::new(LATENCY_BUCKETS);
+        let metrics = Self {
+            registry: Registry::with_prefix("rerank"),
+            requests: Family::default(),
+            request_duration: Family::new_with_constructor(latency),
+            in_flight: Gauge::default(),
+            pairs: Family::default(),
+            degraded: Family::default(),
+            fallbacks: Family::default(),
+            attempts: Family::default(),
+            attempt_duration: Family::new_with_constructor(latency),
+            retries: Family::default(),
+            retries_denied: Family::default(),
+            billed: Family::default(),
+            cost: Family::default(),
+            cache_queries: Gauge::default(),
+            cache_bytes: Gauge::default(),
+        };
+        metrics.registered()
+    }
+
+    fn registered(mut self) -> Self {
+        let registry = &mut self.registry;
+        registry.register("requests", "Rerank requests by outcome", self.requests.clone());
+        let help = "From the first byte of a rerank request to its answer";
+        registry.register_with_unit("request_duration", help, Unit::Seconds, self.request_duration.clone());
+        registry.register("requests_in_flight", "Rerank requests under way", self.in_flight.clone());
+        registry.register("pairs", "Distinct query-passage pairs by how their score became known", self.pairs.clone());
+        registry.register("degraded_answers", "Answers that are less than what was asked for", self.degraded.clone());
+        registry.register(
+            "fallbacks",
+            "Targets given up for the next one, by their last outcome",
+            self.fallbacks.clone(),
+        );
+        registry.register("upstream_attempts", "HTTP attempts at upstreams by outcome", self.attempts.clone());
+        let help = "Duration of one HTTP attempt at an upstream";
+        registry.register_with_unit("upstream_attempt_duration", help, Unit::Seconds, self.attempt_duration.clone());
+        registry.register("upstream_retries", "Attempts beyond the first of a call", self.retries.clone());
+        let help = "Retries that the retry budget forbade";
+        registry.register("upstream_retries_denied", help, self.retries_denied.clone());
+        registry.register("billed_units", "Units that providers say they billed", self.billed.clone());
+        registry.register("cost_usd", "Cost at list price, where price and usage are known", self.cost.clone());
+        registry.register("cache_queries", "Queries with known scores", self.cache_queries.clone());
+        registry.register_with_unit(
+            "cache_size",
+            "Memory taken by known scores",
+            Unit::Bytes,
+            self.cache_bytes.clone(),
+        );
+        let build = Family::<BuildLabels, Gauge>::default();
+        build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
+        registry.register("build_info", "The version that runs", build);
+        for outcome in ["hit", "coalesced", "scored", "unscored"] {
+            self.pairs.get_or_create_owned(&OutcomeLabels { outcome });
+        }
+        self
+    }
+
+    /// The metrics of the upstream of this name.
+    #[must_use]
+    pub fn upstream(&self, name: &str) -> UpstreamMetrics {
+        let labels = UpstreamLabels { upstream: name.to_owned() };
+        UpstreamMetrics {
+            upstream: name.to_owned(),
+            attempts: self.attempts.clone(),
+            attempt_duration: self.attempt_duration.clone(),
+            retries: self.retries.get_or_create_owned(&labels),
+            retries_denied: self.retries_denied.get_or_create_owned(&labels),
+        }
+    }
+
+    /// Counts a request as under way until the guard is dropped.
+    #[must_use]
+    pub fn in_flight(&self) -> InFlight {
+        self.in_flight.inc();
+        InFlight(self.in_flight.clone())
+    }
+
+    /// A rerank request ended: with an answer, an error, or (`None` of both) because the client left.
+    pub fn request(&self, model: &str, dialect: &'static str, outcome: RequestOutcome, duration: Duration) {
+        let labels = RequestLabels { model: model.to_owned(), dialect, outcome: outcome.label() };
+        self.requests.get_or_create(&labels).inc();
+        self.request_duration.get_or_create(&ModelLabels { model: model.to_owned() }).observe(duration.as_secs_f64());
+    }
+
+    /// The pairs of one answer.
+    pub fn pairs(&self, counts: PairCounts) {
+        let outcomes = [
+            ("hit", counts.hit),
+            ("coalesced", counts.coalesced),
+            ("scored", counts.scored),
+            ("unscored", counts.unscored),
+        ];
+        for (outcome, count) in outcomes {
+            self.pairs.get_or_create(&OutcomeLabels { outcome }).inc_by(count as u64);
+        }
+    }
+
+    /// One answer was less than what was asked for.
+    pub fn degraded(&self, model: &str, reason: &'static str) {
+        self.degraded.get_or_create(&DegradedLabels { model: model.to_owned(), reason }).inc();
+    }
+
+    /// A target was given up for the next one.
+    pub fn fallback(&self, upstream: &str, outcome: &'static str) {
+        self.fallbacks.get_or_create(&AttemptLabels { upstream: upstream.to_owned(), outcome }).inc();
+    }
+
+    /// What an upstream charged for one call.
+    pub fn charge(&self, upstream: &str, usage: Usage) {
+        let billed = |unit, count: Option<u64>| {
+            if let Some(count) = count.filter(|count| *count > 0) {
+                self.billed.get_or_create(&BilledLabels { upstream: upstream.to_owned(), unit }).inc_by(count);
+            }
+        };
+        billed("tokens", usage.tokens);
+        billed("search_units", usage.search_units);
+        if let Some(cost) = usage.cost_usd.filter(|cost| *cost > 0.0) {
+            self.cost.get_or_create(&UpstreamLabels { upstream: upstream.to_owned() }).inc_by(cost);
+        }
+    }
+
+    /// The text for a scraper (OpenMetrics, which Prometheus reads).
+    #[must_use]
+    pub fn exposition(&self, cache: CacheSize) -> String {
+        self.cache_queries.set(i64::try_from(cache.queries).unwrap_or(i64::MAX));
+        self.cache_bytes.set(i64::try_from(cache.bytes).unwrap_or(i64::MAX));
+        let mut exposition = String::new();
+        // Writing to a string cannot fail.
+        let written = text::encode(&mut exposition, &self.registry);
+        debug_assert!(written.is_ok());
+        exposition
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+/// How a rerank request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestOutcome {
+    /// Reranked as asked.
+    Ok,
+    /// Answered, but with less than what was asked for.
+    Degraded,
+    /// Answered with an error.
+    Error(ErrorKind),
+    /// The client left before the answer.
+    Abandoned,
+}
+
+impl RequestOutcome {
+    /// The metric label.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Degraded => "degraded",
+            Self::Error(kind) => kind.code(),
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
+impl UpstreamMetrics {
+    /// One HTTP attempt ended.
+    pub fn attempt(&self, outcome: &'static str, duration: Duration) {
+        let labels = AttemptLabels { upstream: self.upstream.clone(), outcome };
+        self.attempts.get_or_create(&labels).inc();
+        self.attempt_duration.get_or_create(&labels).observe(duration.as_secs_f64());
+    }
+
+    /// A call is tried once more.
+    pub fn retry(&self) {
+        self.retries.inc();
+    }
+
+    /// The budget forbade a retry.
+    pub fn retry_denied(&self) {
+        self.retries_denied.inc();
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

@@ -1,0 +1,4 @@
+//! What operators see: metrics and logs. Neither ever holds a query, a passage or a key, and neither can fail a request.
+
+pub mod logging;
+pub mod metrics;

@@ -1,0 +1,74 @@
+//! Why an upstream gave no scores.
+
+use std::time::Duration;
+
+use crate::error::ErrorKind;
+
+/// One failed attempt, or the last of several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamError {
+    /// What went wrong, as a client will see it.
+    pub kind: ErrorKind,
+    /// What happened, in our words: never quotes the request or the reply.
+    pub what: String,
+    /// The provider's own words. May quote the request: passes through [`super::redact`] before anyone sees it.
+    pub said: Option<String>,
+    /// When the provider asks to be tried again.
+    pub retry_after: Option<Duration>,
+    /// Whether another attempt may succeed.
+    pub retryable: bool,
+}
+
+impl UpstreamError {
+    /// A failure that another attempt may mend.
+    pub(super) fn passing(kind: ErrorKind, what: impl Into<String>) -> Self {
+        Self { kind, what: what.into(), said: None, retry_after: None, retryable: true }
+    }
+}
+
+/// What a status other than success means, whoever sends it.
+pub(super) fn kind_of_status(status: u16) -> ErrorKind {
+    match status {
+        401 | 403 => ErrorKind::UpstreamUnauthorized,
+        402 => ErrorKind::UpstreamQuotaExhausted,
+        429 => ErrorKind::UpstreamRateLimited,
+        // 409: conflict with another request; 424: TEI's model backend failed; 499: Cohere gave up on its own model.
+        408 | 409 | 424 | 499 | 500..=599 => ErrorKind::UpstreamUnavailable,
+        400..=498 => ErrorKind::UpstreamRejected,
+        _ => ErrorKind::UpstreamInvalidReply,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_are_sorted_by_what_can_be_done_about_them() {
+        let kinds = [200, 302, 400, 401, 402, 403, 404, 408, 410, 413, 422, 424, 429, 498, 499, 500, 503, 529]
+            .map(|status| kind_of_status(status).code());
+        assert_eq!(
+            kinds,
+            [
+                "upstream_invalid_reply",
+                "upstream_invalid_reply",
+                "upstream_rejected",
+                "upstream_unauthorized",
+                "upstream_quota_exhausted",
+                "upstream_unauthorized",
+                "upstream_rejected",
+                "upstream_unavailable",
+                "upstream_rejected",
+                "upstream_rejected",
+                "upstream_rejected",
+                "upstream_unavailable",
+                "upstream_rate_limited",
+                "upstream_rejected",
+                "upstream_unavailable",
+                "upstream_unavailable",
+                "upstream_unavailable",
+                "upstream_unavailable",
+            ]
+        );
+    }
+}

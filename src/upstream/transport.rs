@@ -1,0 +1,167 @@
+//! The leaf of the stack: bytes out, bytes in, scores. The only file that knows the HTTP client.
+
+use std::sync::{Arc, Once};
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::future::BoxFuture;
+use http::{HeaderValue, header};
+use secrecy::{ExposeSecret, SecretString};
+use tower::Service;
+use url::Url;
+
+use super::call::{Call, Scores};
+use super::error::{UpstreamError, kind_of_status};
+use super::retry_after::retry_after;
+use crate::error::ErrorKind;
+use crate::provider::{Provider, WireReply, explain};
+use crate::rerank::merge::merge;
+
+/// Idle connections are closed after this, well before the load balancers of providers do it.
+const IDLE_CONNECTION: Duration = Duration::from_secs(50);
+
+/// What a transport needs to know.
+#[derive(Debug)]
+pub(super) struct TransportConfig {
+    pub(super) provider: &'static dyn Provider,
+    pub(super) url: Url,
+    pub(super) api_key: Option<SecretString>,
+    pub(super) connect_timeout: Duration,
+    pub(super) max_response_bytes: usize,
+    pub(super) retry_statuses: Vec<u16>,
+}
+
+/// Sends calls to one address. Clones share the connection pool.
+#[derive(Clone, Debug)]
+pub(super) struct Transport {
+    client: reqwest::Client,
+    authorization: Option<HeaderValue>,
+    config: Arc<TransportConfig>,
+}
+
+impl Transport {
+    /// # Errors
+    /// A sentence: the key cannot stand in a header, or TLS cannot be set up.
+    pub(super) fn new(config: TransportConfig) -> Result<Self, String> {
+        install_tls_provider();
+        let client = reqwest::Client::builder()
+            .user_agent(concat!("rerankd/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(config.connect_timeout)
+            .pool_idle_timeout(IDLE_CONNECTION)
+            // A redirect could carry key and passages to another host, and would turn the POST into a GET.
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|error| format!("the HTTP client cannot be set up: {}", root_cause(&error)))?;
+        let authorization = config.api_key.as_ref().map(authorization).transpose()?;
+        Ok(Self { client, authorization, config: Arc::new(config) })
+    }
+
+    async fn send(self, call: Call) -> Result<Scores, UpstreamError> {
+        let mut request = self.client.post(self.config.url.clone()).body(call.body);
+        request = request.header(header::CONTENT_TYPE, "application/json").header(header::ACCEPT, "application/json");
+        if let Some(authorization) = self.authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
+        let mut response = request.send().await.map_err(|error| broken(&error))?;
+        let status = response.status();
+        let headers = std::mem::take(response.headers_mut());
+        let body = read_body(response, self.config.max_response_bytes).await;
+        if !status.is_success() {
+            // An error without a readable body is still that error.
+            let said = body.ok().and_then(|body| explain(&body));
+            return Err(UpstreamError {
+                kind: kind_of_status(status.as_u16()),
+                what: format!("answered with status {}", status.as_u16()),
+                said,
+                retry_after: retry_after(&headers, SystemTime::now()),
+                retryable: self.config.retry_statuses.contains(&status.as_u16()),
+            });
+        }
+        read_scores(self.config.provider, &WireReply { headers, body: body? }, call.passages)
+    }
+}
+
+impl Service<Call> for Transport {
+    type Response = Scores;
+    type Error = UpstreamError;
+    type Future = BoxFuture<'static, Result<Scores, UpstreamError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, call: Call) -> Self::Future {
+        Box::pin(self.clone().send(call))
+    }
+}
+
+/// Decodes a successful reply and holds it against what was sent.
+fn read_scores(provider: &dyn Provider, reply: &WireReply, sent: usize) -> Result<Scores, UpstreamError> {
+    let nonsense = |what: String| UpstreamError {
+        said: explain(&reply.body),
+        ..UpstreamError::passing(ErrorKind::UpstreamInvalidReply, what)
+    };
+    let decoded = provider.decode(reply).map_err(|error| {
+        // The parser's own message may quote the reply; its place and class do not.
+        nonsense(format!(
+            "sent a body that is not its documented shape (line {}, column {})",
+            error.line(),
+            error.column()
+        ))
+    })?;
+    let scores =
+        merge(&decoded.scores, sent).map_err(|error| nonsense(format!("sent scores that do not fit: {error}")))?;
+    Ok(Scores { scores, tokens: decoded.tokens, search_units: decoded.search_units })
+}
+
+/// The decompressed body, if it ends within the limit.
+async fn read_body(mut response: reqwest::Response, limit: usize) -> Result<Bytes, UpstreamError> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| broken(&error))? {
+        if body.len() + chunk.len() > limit {
+            let what = format!("sent more than {limit} bytes (max_response_bytes)");
+            return Err(UpstreamError {
+                retryable: false,
+                ..UpstreamError::passing(ErrorKind::UpstreamInvalidReply, what)
+            });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+fn broken(error: &reqwest::Error) -> UpstreamError {
+    let (kind, what) = if error.is_timeout() {
+        (ErrorKind::UpstreamTimeout, "could not be connected to in time".to_owned())
+    } else if error.is_connect() {
+        (ErrorKind::UpstreamUnavailable, format!("cannot be connected to: {}", root_cause(error)))
+    } else if error.is_decode() {
+        (ErrorKind::UpstreamInvalidReply, "sent a body that cannot be decompressed".to_owned())
+    } else {
+        (ErrorKind::UpstreamUnavailable, format!("broke the connection: {}", root_cause(error)))
+    };
+    UpstreamError::passing(kind, what)
+}
+
+/// The innermost cause: the others repeat the address.
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+fn authorization(api_key: &SecretString) -> Result<HeaderValue, String> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", api_key.expose_secret()))
+        .map_err(|_| "the key holds characters that cannot stand in a header".to_owned())?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Makes ring the process's TLS implementation, unless the embedding program chose one.
+fn install_tls_provider() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
+}
