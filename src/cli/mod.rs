@@ -46,7 +46,7 @@ enum Command {
 /// Where the configuration is.
 #[derive(Debug, Args)]
 struct ConfigArgs {
-    /// Configuration file (TOML). Without one, upstreams are made from key variables such as COHERE_API_KEY.
+    /// Configuration file (TOML). Without one, upstreams are made from key variables of providers.
     #[arg(long, value_name = "FILE", env = "RERANKD_CONFIG")]
     config: Option<PathBuf>,
 }

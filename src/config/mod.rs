@@ -17,7 +17,7 @@ pub mod settings;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use toml::Table;
 
@@ -87,19 +87,12 @@ impl std::error::Error for ConfigError {}
 /// Every fault at once.
 pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     let mut table = compiled_in();
-    match &sources.file {
-        Some(path) => {
-            let unusable = |reason: String| ConfigError::File(path.clone(), reason);
-            let text = std::fs::read_to_string(path).map_err(|error| unusable(format!("cannot be read: {error}")))?;
-            let file =
-                text.parse().map_err(|error: toml::de::Error| unusable(format!("is not valid TOML\n{error}")))?;
-            layers::overlay(&mut table, file);
-            layers::overlay_environment(&mut table, &sources.environment);
-        }
-        None => {
-            layers::overlay_environment(&mut table, &sources.environment);
-            detect::add_upstreams(&mut table, &sources.environment);
-        }
+    if let Some(path) = &sources.file {
+        layers::overlay(&mut table, read_file(path)?);
+    }
+    layers::overlay_environment(&mut table, &sources.environment);
+    if sources.file.is_none() {
+        detect::add_upstreams(&mut table, &sources.environment);
     }
     if let Some(listen) = &sources.listen {
         let flags = Table::from_iter([(
@@ -109,10 +102,9 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         layers::overlay(&mut table, flags);
     }
     for (entries, defaults) in [("upstreams", "upstream_defaults"), ("models", "model_defaults")] {
-        if let Some(defaults) = table.get(defaults).and_then(toml::Value::as_table).cloned() {
-            if let Some(toml::Value::Table(entries)) = table.get_mut(entries) {
-                layers::inherit(entries, &defaults);
-            }
+        let defaults = table.get(defaults).and_then(toml::Value::as_table).cloned().unwrap_or_default();
+        if let Some(toml::Value::Table(entries)) = table.get_mut(entries) {
+            layers::inherit(entries, &defaults);
         }
     }
     let faults = Faults::default();
@@ -124,6 +116,12 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         }
         (_, faults) => Err(ConfigError::Faults(faults)),
     }
+}
+
+fn read_file(path: &Path) -> Result<Table, ConfigError> {
+    let unusable = |reason: String| ConfigError::File(path.to_owned(), reason);
+    let text = std::fs::read_to_string(path).map_err(|error| unusable(format!("cannot be read: {error}")))?;
+    text.parse().map_err(|error: toml::de::Error| unusable(format!("is not valid TOML\n{error}")))
 }
 
 /// The lowest layer.

@@ -129,12 +129,12 @@ impl<'a> Section<'a> {
             self.fault(key, "must be a list of tables");
             return Vec::new();
         };
-        let section = |(index, item): (usize, &'a Value)| match item {
-            Value::Table(table) => Some(self.item(key, index, table)),
-            _ => {
-                self.fault(key, format!("item {index} must be a table"));
-                None
+        let section = |(index, item): (usize, &'a Value)| {
+            if let Value::Table(table) = item {
+                return Some(self.item(key, index, table));
             }
+            self.fault(key, format!("item {index} must be a table"));
+            None
         };
         items.iter().enumerate().filter_map(section).collect()
     }

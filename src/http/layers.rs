@@ -79,12 +79,11 @@ pub(super) fn write_error(dialect: &dyn Dialect, request_id: &str, error: &Error
 
 async fn require_key(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    if !PUBLIC_PATHS.contains(&path) && !path.starts_with(PUBLIC_PREFIX) {
-        if let Err(error) = app.callers.identify(request.headers()) {
-            return unwritten(error);
-        }
+    let public = PUBLIC_PATHS.contains(&path) || path.starts_with(PUBLIC_PREFIX);
+    match app.callers.identify(request.headers()) {
+        Err(error) if !public => unwritten(error),
+        _ => next.run(request).await,
     }
-    next.run(request).await
 }
 
 fn is_sane(id: &HeaderValue) -> bool {

@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
-use axum::extract::State;
 use axum::http::{Method, Uri};
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -72,10 +71,9 @@ pub fn router(app: Arc<App>) -> Router {
     layers::wrap(router, &app).with_state(app)
 }
 
-async fn not_found(State(_): State<Arc<App>>, uri: Uri) -> Error {
+async fn not_found() -> Error {
     let paths = RERANK_PATHS.iter().chain(&OTHER_PATHS).copied().collect::<Vec<_>>().join(", ");
     let message = format!("there is nothing at this path; known paths are {paths}");
-    let _ = uri;
     Error::new(ErrorKind::NotFound, message)
 }
 

@@ -23,6 +23,7 @@ pub(super) struct ModelList {
 
 /// One model.
 #[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the wire's own names")]
 pub(super) struct Model {
     /// The name to ask for.
     #[schema(example = "default")]

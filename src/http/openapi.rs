@@ -17,7 +17,7 @@ use crate::rerank::response::{Provenance, ScoreSource};
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "query": "Which city is the capital of Korea?",
-    "documents": ["Busan is Korea's largest port.", {"id": "a1", "text": "Seoul has been the capital since 1394."}],
+    "documents": ["Busan is Korea's largest port.", {"id": "a1", "text": "Seoul is the capital of Korea."}],
     "top_n": 1
 }))]
 pub struct RerankBody {
@@ -64,7 +64,7 @@ pub enum InputDocument {
 
 /// A passage with what belongs to it; other fields are kept and returned with the document.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(example = json!({"id": "a1", "text": "Seoul has been the capital since 1394.", "metadata": {"page": 3}}))]
+#[schema(example = json!({"id": "a1", "text": "Seoul is the capital of Korea.", "metadata": {"page": 3}}))]
 pub struct InputObject {
     /// Returned with the result.
     #[schema(required = false, nullable, value_type = Object, example = "a1")]
@@ -103,7 +103,7 @@ pub struct RerankResult {
     #[schema(example = 0.98)]
     relevance_score: Option<f64>,
     /// The document, if `return_documents` was set: the object as it came, or `{"text": …}`.
-    #[schema(required = false, value_type = Object, example = json!({"text": "Seoul has been the capital since 1394."}))]
+    #[schema(required = false, value_type = Object, example = json!({"text": "Seoul is the capital of Korea."}))]
     document: serde_json::Value,
     /// Where the score came from; with `explain`.
     #[schema(required = false)]

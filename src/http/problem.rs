@@ -7,6 +7,7 @@ use crate::error::Error;
 
 /// An error (RFC 9457). `message` repeats `detail` for clients that look for that name.
 #[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "type is a keyword")]
 pub struct Problem<'a> {
     /// Names the kind of problem; `docs/errors.md` explains each.
     #[serde(rename = "type")]

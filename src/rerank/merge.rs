@@ -85,7 +85,7 @@ mod tests {
         fn whatever_order_the_upstream_uses_the_scores_come_out_in_ours(
             scores in proptest::collection::vec(-1e9..1e9f64, 0..50), seed in any::<u64>(),
         ) {
-            let mut shuffled: Vec<_> = scores.iter().copied().enumerate().map(|(at, score)| (at as i64, score)).collect();
+            let mut shuffled: Vec<_> = (0i64..).zip(scores.iter().copied()).collect();
             fastrand::Rng::with_seed(seed).shuffle(&mut shuffled);
             prop_assert_eq!(merge(&shuffled, scores.len()).unwrap(), scores);
         }

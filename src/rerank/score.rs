@@ -164,7 +164,7 @@ fn instructed_query(request: &RerankRequest, support: InstructionSupport) -> Cow
 fn describe(upstream: &Upstream, remote: &Remote, request: &RerankRequest, error: &UpstreamError) -> Error {
     let passages = request.passages.iter().map(|passage| &*passage.text);
     let texts = passages.chain([&*request.query]).chain(request.options.instruction.as_deref());
-    let said = remote.quotable(error, texts).map_or_else(String::new, |said| format!(": {said}"));
+    let said = remote.quotable(error, &texts).map_or_else(String::new, |said| format!(": {said}"));
     let message = format!("{} {}{said}", upstream.name, error.what);
     Error { retry_after: error.retry_after, ..Error::new(error.kind, message) }
 }

@@ -178,7 +178,9 @@ impl RouteTable {
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         let configured = self.routes.keys().cloned();
-        configured.chain(self.upstreams.iter().flat_map(|upstream| upstream.addresses())).collect()
+        let local =
+            self.local().filter(|local| !self.routes.contains_key(&local.model)).map(|local| local.model.clone());
+        configured.chain(local).chain(self.upstreams.iter().flat_map(|upstream| upstream.addresses())).collect()
     }
 }
 

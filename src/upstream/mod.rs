@@ -36,7 +36,7 @@ pub struct Upstream {
 #[derive(Debug)]
 pub enum Backend {
     /// A provider over HTTP.
-    Remote(Remote),
+    Remote(Box<Remote>),
     /// The scorer inside this process.
     Local,
 }
@@ -82,7 +82,7 @@ impl Upstream {
             api_key: settings.api_key.clone(),
             stack: stack(transport, limits, &Arc::new(metrics.upstream(&settings.name))),
         };
-        Ok(Self { name: settings.name.clone(), backend: Backend::Remote(remote) })
+        Ok(Self { name: settings.name.clone(), backend: Backend::Remote(Box::new(remote)) })
     }
 }
 
@@ -97,7 +97,11 @@ impl Remote {
 
     /// The provider's words about a failure, unless they quote the key or one of `texts`.
     #[must_use]
-    pub fn quotable<'a>(&self, error: &UpstreamError, texts: impl Iterator<Item = &'a str> + Clone) -> Option<String> {
+    pub fn quotable<'a>(
+        &self,
+        error: &UpstreamError,
+        texts: &(impl Iterator<Item = &'a str> + Clone),
+    ) -> Option<String> {
         let key = self.api_key.as_ref().map_or("", |key| key.expose_secret());
         error.said.clone().filter(|said| !redact::quotes(said, texts, &[key]))
     }

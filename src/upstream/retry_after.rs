@@ -19,11 +19,11 @@ pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let from_ms = || text(&RETRY_AFTER_MS).and_then(number).map(|milliseconds| milliseconds / 1000.0).and_then(seconds);
     let standard = || {
         let value = text(&header::RETRY_AFTER)?;
-        number(value).and_then(seconds).or_else(|| until(httpdate::parse_http_date(value).ok()?, now))
+        number(value).and_then(seconds).or_else(|| Some(until(httpdate::parse_http_date(value).ok()?, now)))
     };
     let reset = || {
         let at = UNIX_EPOCH.checked_add(seconds(number(text(&RATE_LIMIT_RESET)?)?)?)?;
-        until(at, now)
+        Some(until(at, now))
     };
     from_ms().or_else(standard).or_else(reset).map(|hint| hint.min(LONGEST))
 }
@@ -36,8 +36,9 @@ fn seconds(number: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(number).ok()
 }
 
-fn until(at: SystemTime, now: SystemTime) -> Option<Duration> {
-    Some(at.duration_since(now).unwrap_or_default())
+/// A time that has passed is now.
+fn until(at: SystemTime, now: SystemTime) -> Duration {
+    at.duration_since(now).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ const ZIPF: f64 = 0.1;
 
 /// The inverse document frequency of `stem` in English at large, above 0. A stem not listed counts as rarer than all listed.
 pub(super) fn inverse_document_frequency(stem: &str) -> f64 {
-    let rank = RANKS.get(stem).copied().unwrap_or(RANKS.len() as u32 + 1);
+    let rank = RANKS.get(stem).copied().unwrap_or_else(|| u32::try_from(RANKS.len()).map_or(u32::MAX, |last| last + 1));
     let share = ZIPF / f64::from(rank);
     -(1.0 - (1.0 - share).powf(PASSAGE_WORDS)).ln()
 }

@@ -1,0 +1,32 @@
+# The image holds one static binary and the certificates it needs; no shell, no package manager, no root.
+#
+#   docker build -t rerankd .
+#   docker run --rm -p 8787:8787 -e COHERE_API_KEY rerankd
+
+ARG BUILD_IMAGE=docker.io/library/rust:1-alpine
+FROM ${BUILD_IMAGE} AS build
+# A C compiler for the TLS and allocator crates; a no-op where the base image has it already.
+RUN if command -v apk >/dev/null; then apk add --no-cache build-base ca-certificates; fi
+WORKDIR /build
+# Dependencies first: they change less often than the code, so their layer is used again.
+COPY Cargo.toml Cargo.lock ./
+RUN mkdir -p src benches tests/it \
+ && echo 'fn main() {}' | tee src/main.rs benches/pipeline.rs tests/it/main.rs >/dev/null && touch src/lib.rs \
+ && cargo build --release --locked --bin rerankd \
+ && rm -r src
+COPY src src
+COPY config config
+RUN touch src/main.rs src/lib.rs && cargo build --release --locked --bin rerankd
+
+FROM scratch
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build /build/target/release/rerankd /rerankd
+COPY LICENSE NOTICE /
+# Inside a container the loopback address is reachable by nobody else.
+ENV RERANKD__SERVER__LISTEN=0.0.0.0:8787 \
+    SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
+USER 65532:65532
+EXPOSE 8787
+HEALTHCHECK --interval=10s --timeout=3s --start-period=2s CMD ["/rerankd", "health"]
+ENTRYPOINT ["/rerankd"]
+CMD ["serve"]

@@ -1,0 +1,28 @@
+# `just` lists these; .ci/run does what `check` does and more.
+
+default:
+    @just --list
+
+# everything that must pass
+check:
+    cargo fmt --check
+    cargo clippy --all-targets -- -D warnings
+    cargo test
+    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+    cargo deny check licenses bans sources
+
+# one test, or one file of tests
+test name:
+    cargo test --test it {{name}}
+
+# write the OpenAPI document anew
+openapi:
+    cargo run -q -- openapi > openapi/openapi.json
+
+# micro-benchmarks
+bench:
+    cargo bench
+
+# the service beside a bare handler and nginx
+compare:
+    benches/compare/run

@@ -1,0 +1,167 @@
+//! The command line, as a person types it.
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+use crate::contract::repository;
+use crate::support::FakeUpstream;
+use crate::support::gateway::{targets, upstream};
+
+fn rerankd(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rerankd"));
+    command.args(arguments).env_clear().current_dir(repository("")).stdin(Stdio::null());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    rerankd(arguments).output().unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn rerank_ranks_the_example_file_as_a_readable_table() {
+    let output = run(&["rerank", "how do heat pumps work in cold weather", "examples/passages.txt", "--top-n", "3"]);
+    assert!(output.status.success(), "{}", err(&output));
+    let text = out(&output);
+    let rows: Vec<_> = text.lines().collect();
+    assert!(rows[0].contains("RANK") && rows[0].contains("PASSAGE"), "{text}");
+    assert!(rows[1].contains("heat pump"), "{text}");
+    assert!(rows.iter().all(|row| row.chars().count() <= 100), "{text}");
+    assert!(text.contains("by local/lexical"), "{text}");
+}
+
+#[test]
+fn rerank_reads_standard_input_and_json_lines_and_prints_json() {
+    let mut child = rerankd(&["rerank", "capital of Korea", "--json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = "{\"text\": \"Busan is a port\"}\n{\"text\": \"Seoul is the capital of Korea\"}\n";
+    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    let answer: Value = serde_json::from_str(&out(&child.wait_with_output().unwrap())).unwrap();
+    assert_eq!(answer["results"][0]["index"], 1);
+    assert_eq!(answer["results"][0]["document"]["text"], "Seoul is the capital of Korea");
+}
+
+#[test]
+fn failures_are_one_sentence_and_exit_1_and_wrong_usage_exits_2() {
+    let missing = run(&["rerank", "q", "no-such-file"]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert_eq!(err(&missing), "rerankd: no-such-file cannot be read: No such file or directory (os error 2)\n");
+    let unknown = run(&["rerank", "q", "examples/passages.txt", "--model", "nope"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(err(&unknown).contains("known models: default, local"), "{}", err(&unknown));
+    assert_eq!(run(&["rerank"]).status.code(), Some(2));
+    assert_eq!(run(&["frobnicate"]).status.code(), Some(2));
+}
+
+#[test]
+fn check_names_all_of_five_faults() {
+    let config = tempfile::NamedTempFile::new().unwrap();
+    let text = "[server]\nlisten = 'nowhere'\nmax_documnts = 3\n[cache]\nttl = '-1s'\n[upstreams.cohere]\nprovider = 'cohere'\n\
+                api_key = 'sk-very-secret'\n[models.default]\ntargets = [{ upstream = 'jina' }]\n";
+    std::fs::write(config.path(), text).unwrap();
+    let output = run(&["check", "--config", config.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = err(&output);
+    for fault in [
+        "the configuration has 5 faults",
+        "server.listen: must be an IP address and a port",
+        "server.max_documnts: unknown key; did you mean max_documents?",
+        "cache.ttl: must be a duration",
+        "upstreams.cohere.api_key: must be a reference",
+        "models.default.targets[0].upstream: no usable upstream of this name",
+    ] {
+        assert!(said.contains(fault), "{fault}\n{said}");
+    }
+    assert!(!said.contains("sk-very-secret"), "{said}");
+}
+
+#[test]
+fn check_prints_what_is_in_effect_without_secrets() {
+    let output = rerankd(&["check", "--config", "config/example.toml"])
+        .env("COHERE_API_KEY", "sk-very-secret")
+        .env("VOYAGE_API_KEY", "sk-very-secret")
+        .env("RERANKD__SERVER__MAX_DOCUMENTS", "77")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", err(&output));
+    let text = out(&output);
+    assert!(text.contains("max_documents = \"77\"") && text.contains("api_key = \"env:COHERE_API_KEY\""), "{text}");
+    assert!(!text.contains("sk-very-secret"));
+    text.parse::<toml::Table>().unwrap();
+}
+
+#[test]
+fn models_and_openapi_print_and_survive_a_closed_pipe() {
+    let models = rerankd(&["models"]).env("COHERE_API_KEY", "k").output().unwrap();
+    let text = out(&models);
+    assert!(text.lines().any(|line| line.contains("default") && line.contains("cohere/rerank-v4.0-fast")), "{text}");
+    assert!(text.lines().any(|line| line.contains("cohere/rerank-v3.5") && line.contains("$0.002 a search")), "{text}");
+    assert_eq!(out(&run(&["openapi"])), rerankd::http::openapi::json());
+    let mut closed = rerankd(&["openapi"]).stdout(Stdio::piped()).spawn().unwrap();
+    drop(closed.stdout.take());
+    assert!(closed.wait().unwrap().success());
+}
+
+#[tokio::test]
+async fn serve_prints_a_curl_that_works_as_printed_and_ends_on_a_signal() {
+    let mut server =
+        rerankd(&["--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut banner = String::new();
+    let stdout = server.stdout.take().unwrap();
+    for line in std::io::BufRead::lines(std::io::BufReader::new(stdout)) {
+        banner.push_str(&format!("{}\n", line.unwrap()));
+        if banner.contains("metrics http") {
+            break;
+        }
+    }
+    assert!(banner.contains("default  local/lexical"), "{banner}");
+    let curl = banner.lines().find(|line| line.trim().starts_with("curl")).unwrap();
+    let answer = Command::new("sh").args(["-c", curl.trim()]).output().unwrap();
+    let answer: Value = serde_json::from_slice(&answer.stdout).unwrap();
+    assert_eq!(answer["results"][0]["index"], 1, "{banner}");
+
+    let address = banner.lines().next().unwrap().rsplit("//").next().unwrap().to_owned();
+    assert_eq!(out(&run(&["health", "--address", &address])), "ready\n");
+    assert!(Command::new("kill").arg(server.id().to_string()).status().unwrap().success());
+    assert!(server.wait().unwrap().success(), "a signal is a clean end");
+    assert_eq!(run(&["health", "--address", &address]).status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn a_taken_port_is_told_with_the_way_out() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = run(&["serve", "--listen", &address]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err(&output).contains("choose another address with --listen"), "{}", err(&output));
+}
+
+#[tokio::test]
+async fn rerank_asks_configured_upstreams_too() {
+    let fake = FakeUpstream::start("cohere").await;
+    let config = tempfile::NamedTempFile::new().unwrap();
+    let text = format!("{}{}", upstream("up", "cohere", &fake.url()), targets("default", &[("up", "rerank-v3.5")]));
+    std::fs::write(config.path(), text).unwrap();
+    let path = config.path().to_owned();
+    let output = tokio::task::spawn_blocking(move || {
+        rerankd(&["rerank", "q", "examples/passages.txt", "--config", path.to_str().unwrap()])
+            .env("KEY", "k")
+            .output()
+            .unwrap()
+    });
+    let output = output.await.unwrap();
+    assert!(out(&output).contains("by up/rerank-v3.5"), "{}{}", out(&output), err(&output));
+    assert_eq!(fake.calls().len(), 1);
+}

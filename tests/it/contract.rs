@@ -1,0 +1,158 @@
+//! The published documents and the code cannot drift apart.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rerankd::error::ErrorKind;
+use rerankd::http::openapi;
+use rerankd::provider::{PROVIDERS, Provider};
+use rerankd::rerank::response::Usage;
+use rerankd::telemetry::metrics::RequestOutcome;
+use serde_json::{Value, json};
+
+use crate::support::Gateway;
+
+pub(crate) fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+pub(crate) fn read(path: &str) -> String {
+    fs::read_to_string(repository(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn document() -> Value {
+    serde_json::from_str(openapi::json()).unwrap()
+}
+
+#[test]
+fn the_committed_openapi_document_is_fresh() {
+    assert!(read("openapi/openapi.json") == openapi::json(), "run: cargo run -- openapi > openapi/openapi.json");
+}
+
+#[test]
+fn the_openapi_document_is_3_1_and_complete() {
+    let document = document();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    let paths: Vec<_> = document["paths"].as_object().unwrap().keys().cloned().collect();
+    assert_eq!(paths, ["/healthz", "/metrics", "/readyz", "/rerank", "/v1/models", "/v1/rerank", "/v2/rerank"]);
+    let responses = document["paths"]["/rerank"]["post"]["responses"].as_object().unwrap();
+    let documented: BTreeSet<_> = responses.keys().map(|status| status.parse::<u16>().unwrap()).collect();
+    for kind in ErrorKind::ALL {
+        let status = kind.status().as_u16();
+        assert!(documented.contains(&status), "{status} of {}", kind.code());
+        let text = responses[&status.to_string()]["description"].as_str().unwrap();
+        assert!(text.contains(kind.code()), "{} is named at {status}", kind.code());
+    }
+}
+
+#[tokio::test]
+async fn the_openapi_document_is_served_and_its_example_works() {
+    let gateway = Gateway::start("").await;
+    let served: Value = serde_json::from_str(&gateway.get_text("/openapi.json").await).unwrap();
+    assert_eq!(served, document());
+    let example = &served["components"]["schemas"]["RerankBody"]["example"];
+    let answer = gateway.rerank_with(example.clone()).await;
+    assert_eq!(answer["results"][0]["index"], 1);
+}
+
+/// Every property of the documented request is one that the decoder knows: a wrong type there is an error that names it.
+#[tokio::test]
+async fn every_documented_request_field_is_read() {
+    let gateway = Gateway::start("").await;
+    let document = document();
+    for field in document["components"]["schemas"]["RerankBody"]["properties"].as_object().unwrap().keys() {
+        let mut body = json!({"query": "q", "documents": ["a"]});
+        body[field] = json!({"wrong": true});
+        let answer = gateway.try_rerank(body).await;
+        assert_eq!(answer.status, 400, "{field}");
+        assert_eq!(answer.body["pointer"], format!("/{field}"));
+    }
+}
+
+/// Every property of a real answer is documented, and every required one is there.
+#[tokio::test]
+async fn answers_have_the_documented_fields() {
+    let gateway = Gateway::start("").await;
+    let body = json!({"query": "apple", "documents": [{"id": "x", "text": "apple"}], "return_documents": true, "explain": true});
+    let answer = gateway.rerank_with(body).await;
+    let schemas = &document()["components"]["schemas"];
+    check(schemas, &schemas["RerankAnswer"], &answer, "answer");
+    let models = gateway.send(gateway.client.get(gateway.url("/v1/models"))).await.body;
+    check(schemas, &schemas["ModelList"], &models, "models");
+    let problem = gateway.try_rerank(json!({})).await.body;
+    check(schemas, &schemas["Problem"], &problem, "problem");
+}
+
+fn check(schemas: &Value, schema: &Value, value: &Value, place: &str) {
+    if let Some(name) = schema["$ref"].as_str() {
+        let name = name.rsplit('/').next().unwrap();
+        return check(schemas, &schemas[name], value, place);
+    }
+    if let (Some(items), Some(values)) = (schema.get("items"), value.as_array()) {
+        for (index, value) in values.iter().enumerate() {
+            check(schemas, items, value, &format!("{place}[{index}]"));
+        }
+    }
+    let (Some(properties), Some(object)) = (schema["properties"].as_object(), value.as_object()) else { return };
+    for (key, value) in object {
+        let property = properties.get(key).unwrap_or_else(|| panic!("{place}.{key} is not documented"));
+        check(schemas, property, value, &format!("{place}.{key}"));
+    }
+    for required in schema["required"].as_array().into_iter().flatten() {
+        assert!(object.contains_key(required.as_str().unwrap()), "{place}.{required} is missing");
+    }
+}
+
+#[test]
+fn every_error_is_documented_with_its_status() {
+    let text = read("docs/errors.md");
+    for kind in ErrorKind::ALL {
+        let heading = format!("### `{}` ({})", kind.code(), kind.status().as_u16());
+        assert!(text.contains(&heading), "{heading}");
+    }
+    assert_eq!(text.matches("### `").count(), ErrorKind::ALL.len(), "no heading is stale");
+}
+
+#[tokio::test]
+async fn every_metric_is_documented() {
+    let gateway = Gateway::start("").await;
+    // A family without a series is not exposed, so each gets one.
+    let metrics = &gateway.app.reranker.metrics;
+    metrics.request("m", "d", RequestOutcome::Ok, Duration::ZERO);
+    metrics.degraded("m", "r");
+    metrics.fallback("u", "o");
+    metrics.charge("u", Usage { tokens: Some(1), search_units: Some(1), cost_usd: Some(1.0) });
+    metrics.upstream("u").attempt("o", Duration::ZERO);
+    let exposition = gateway.get_text("/metrics").await;
+    let names: BTreeSet<_> =
+        exposition.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_whitespace().next()).collect();
+    let text = read("docs/metrics.md");
+    for name in &names {
+        assert!(text.contains(&format!("| `{name}")), "{name}");
+    }
+    assert_eq!(text.matches("| `rerank_").count(), names.len(), "no row is stale: {names:?}");
+}
+
+#[test]
+fn every_provider_is_documented_and_has_golden_files() {
+    let text = read("docs/providers.md");
+    for name in PROVIDERS.map(Provider::name) {
+        assert!(text.contains(&format!("| `{name}` |")), "{name}");
+        for file in ["case.json", "request.json", "reply.json"] {
+            assert!(repository(&format!("tests/golden/{name}/{file}")).exists(), "{name}/{file}");
+        }
+    }
+}
+
+#[test]
+fn every_direct_dependency_is_explained() {
+    let manifest: toml::Table = read("Cargo.toml").parse().unwrap();
+    let text = read("docs/decisions/0001-dependencies.md");
+    for section in ["dependencies", "dev-dependencies"] {
+        for name in manifest[section].as_table().unwrap().keys() {
+            assert!(text.contains(&format!("| `{name}` |")), "{name}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What the documentation shows works as shown.
+
+use serde_json::Value;
+
+use crate::contract::{read, repository};
+use crate::support::Gateway;
+
+/// Every file that people meet first.
+const PAGES: [&str; 9] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "docs/configuration.md",
+    "docs/errors.md",
+    "docs/guarantees.md",
+    "docs/metrics.md",
+    "docs/providers.md",
+    "docs/clients.md",
+];
+
+#[test]
+fn every_link_to_a_file_leads_somewhere() {
+    for page in PAGES {
+        let text = read(page);
+        let folder = repository(page).parent().unwrap().to_owned();
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let path = target.split('#').next().unwrap();
+            if !path.is_empty() && !path.contains("://") {
+                assert!(folder.join(path).exists(), "{page} links to {target}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_toml_example_is_a_valid_configuration() {
+    for page in PAGES {
+        for example in fenced(&read(page), "toml") {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), &example).unwrap();
+            let variables = ["COHERE_API_KEY", "VOYAGE_API_KEY", "JINA_API_KEY", "APP_KEY"];
+            let sources = rerankd::config::Sources {
+                file: Some(file.path().to_owned()),
+                environment: variables.into_iter().map(|name| (name.to_owned(), "k".to_owned())).collect(),
+                listen: None,
+            };
+            rerankd::config::load(&sources).unwrap_or_else(|error| panic!("{page}\n{example}\n{error}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_json_request_example_works() {
+    let gateway = Gateway::start("").await;
+    let mut requests = vec![read("examples/request.json")];
+    for page in PAGES {
+        requests.extend(fenced(&read(page), "json").into_iter().filter(|example| example.contains("\"documents\"")));
+    }
+    for request in requests {
+        let mut body: Value = serde_json::from_str(&request).unwrap_or_else(|error| panic!("{request}\n{error}"));
+        body["model"] = "local".into(); // the examples' own models need keys
+        let answer = gateway.rerank_with(body).await;
+        assert!(!answer["results"].as_array().unwrap().is_empty(), "{request}");
+    }
+}
+
+#[test]
+fn file_sizes_stay_readable() {
+    let mut folders = vec![repository("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+                assert!(code.lines().count() <= 350, "{} has {} lines", path.display(), code.lines().count());
+            }
+        }
+    }
+}
+
+/// The contents of every fenced block of `language`.
+fn fenced(text: &str, language: &str) -> Vec<String> {
+    let start = format!("```{language}\n");
+    text.split(&start).skip(1).filter_map(|rest| rest.split("\n```").next()).map(str::to_owned).collect()
+}

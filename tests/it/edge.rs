@@ -1,0 +1,104 @@
+//! Paths, methods, keys, request ids.
+
+use serde_json::json;
+
+use crate::support::{Gateway, order};
+
+#[tokio::test]
+async fn every_rerank_path_answers() {
+    let gateway = Gateway::start("").await;
+    let body = json!({"query": "apple", "documents": ["pear", "apple"]}).to_string();
+    for path in ["/rerank", "/v1/rerank", "/v2/rerank"] {
+        let answer = gateway.send(gateway.post(path).body(body.clone())).await;
+        assert_eq!(order(&answer.body), [1, 0], "{path}");
+    }
+}
+
+#[tokio::test]
+async fn wrong_paths_and_methods_are_json_and_name_the_right_ones() {
+    let gateway = Gateway::start("").await;
+    let lost = gateway.send(gateway.post("/rerankk").body("{}")).await;
+    assert_eq!((lost.status.as_u16(), lost.body["code"].as_str()), (404, Some("not_found")));
+    assert!(lost.body["detail"].as_str().unwrap().contains("/v2/rerank"));
+    let wrong = gateway.send(gateway.client.get(gateway.url("/rerank"))).await;
+    assert_eq!((wrong.status.as_u16(), wrong.body["detail"].as_str()), (405, Some("GET does not work here; use POST")));
+}
+
+#[tokio::test]
+async fn keys_are_asked_for_everywhere_but_at_probes_metrics_and_documentation() {
+    let gateway = Gateway::start("[server]\napi_keys = ['env:KEY']").await;
+    let body = json!({"query": "q", "documents": ["a"]}).to_string();
+    for path in ["/rerank", "/v1/rerank", "/v2/rerank", "/nowhere"] {
+        let answer = gateway.send(gateway.post(path).body(body.clone())).await;
+        assert_eq!((answer.status.as_u16(), answer.body["code"].as_str()), (401, Some("unauthorized")), "{path}");
+    }
+    assert_eq!(gateway.send(gateway.client.get(gateway.url("/v1/models"))).await.status, 401);
+    assert_eq!(gateway.send(gateway.post("/rerank").bearer_auth("wrong").body(body.clone())).await.status, 401);
+    assert_eq!(gateway.send(gateway.post("/rerank").bearer_auth("test-key").body(body)).await.status, 200);
+    for path in ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs/"] {
+        assert_eq!(gateway.client.get(gateway.url(path)).send().await.unwrap().status(), 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_id_is_taken_over_if_it_is_sane_and_made_otherwise() {
+    let gateway = Gateway::start("").await;
+    let body = json!({"query": "q", "documents": ["a"]}).to_string();
+    let with_id =
+        async |id: &str| gateway.send(gateway.post("/rerank").header("x-request-id", id).body(body.clone())).await;
+    let answer = with_id("trace-7").await;
+    assert_eq!(answer.headers["x-request-id"], "trace-7");
+    assert_eq!(answer.body["id"], "trace-7");
+    for odd in ["with blank", &"x".repeat(129), ""] {
+        let answer = with_id(odd).await;
+        let id = answer.headers["x-request-id"].to_str().unwrap();
+        assert_eq!(id.len(), 36, "{id}");
+        assert_eq!(answer.body["id"], id);
+    }
+}
+
+#[tokio::test]
+async fn models_are_listed_with_their_targets() {
+    let config = "[upstreams.up]\nprovider = 'tei'\nbase_url = 'http://tei:80'\n\
+                  [models.main]\ntargets = [{ upstream = 'up' }, { upstream = 'local' }]";
+    let gateway = Gateway::start(config).await;
+    let list = gateway.send(gateway.client.get(gateway.url("/v1/models"))).await.body;
+    let ids: Vec<_> = list["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["default", "main", "local/lexical"]);
+    assert_eq!(list["data"][1]["targets"], json!(["up/tei", "local/lexical"]));
+    assert_eq!(list["data"][1]["score_scale"], "probability");
+}
+
+#[tokio::test]
+async fn a_models_own_name_works_where_it_is_unambiguous() {
+    let upstream = |name: &str| format!("[upstreams.{name}]\nprovider = 'cohere'\nbase_url = 'http://127.0.0.1:1'\n");
+    let ask = async |config: &str, model: &str| {
+        let gateway = Gateway::start(config).await;
+        gateway.try_rerank(json!({"query": "q", "documents": [], "model": model})).await
+    };
+    let one = upstream("one");
+    for model in ["rerank-v3.5", "one/rerank-v3.5", "one/some-new-model", "local", "local/lexical", "default"] {
+        assert_eq!(ask(&one, model).await.status, 200, "{model}");
+    }
+    let answer = ask(&one, "rerank-v3.5").await;
+    assert_eq!(answer.body["model"], "rerank-v3.5");
+    assert_eq!(ask(&one, "local/nope").await.status, 404);
+    let both = format!("{one}{}", upstream("two"));
+    let answer = ask(&both, "rerank-v3.5").await;
+    assert_eq!(
+        answer.body["detail"],
+        "several upstreams have this model; ask for one of one/rerank-v3.5, two/rerank-v3.5"
+    );
+}
+
+#[tokio::test]
+async fn the_documentation_page_asks_no_other_host() {
+    let gateway = Gateway::start("").await;
+    let page = gateway.get_text("/docs/").await;
+    let initializer = gateway.get_text("/docs/swagger-initializer.js").await;
+    for text in [&page, &initializer] {
+        assert!(!text.contains("http://") && !text.contains("https://"), "{text}");
+    }
+    assert!(initializer.contains("/openapi.json"), "{initializer}");
+    assert!(initializer.contains("\"validatorUrl\": \"none\""), "{initializer}");
+}

@@ -1,0 +1,23 @@
+//! Integration tests: the real server on a free port, in front of a scripted upstream. See `tests/README.md`.
+
+#![expect(clippy::float_cmp, reason = "counters and scores come out exactly as they went in")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+mod cache;
+mod cli;
+mod contract;
+mod docs;
+mod edge;
+mod fallback;
+mod hostile;
+mod local;
+mod memory;
+mod metrics;
+mod privacy;
+mod providers;
+mod retries;
+mod splitting;
+mod time;
+mod validation;

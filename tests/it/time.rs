@@ -1,0 +1,135 @@
+//! Law 9: nothing runs past the deadline, nobody works for a client that left, and a shutdown finishes what is under way.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::support::gateway::{targets, upstream};
+use crate::support::{FakeUpstream, Gateway, Reply, provenance};
+
+#[tokio::test]
+async fn law_9_the_lowest_of_all_deadlines_holds_and_ends_the_upstream_call() {
+    for (config, body, header) in [
+        ("150ms", json!({"query": "q", "documents": ["a"]}), None),
+        ("30s", json!({"query": "q", "documents": ["a"], "timeout_ms": 150}), None),
+        ("30s", json!({"query": "q", "documents": ["a"], "timeout_ms": 20_000}), Some("150")),
+    ] {
+        let fake = FakeUpstream::scripted("cohere", [Reply::Hang]).await;
+        let config = format!(
+            "[server]\nrequest_timeout = '{config}'\n{}{}",
+            upstream("up", "cohere", &fake.url()),
+            targets("default", &[("up", "rerank-v3.5")])
+        );
+        let gateway = Gateway::start(&config).await;
+        let mut request = gateway.post("/rerank").body(body.to_string());
+        if let Some(header) = header {
+            request = request.header("x-request-timeout-ms", header);
+        }
+        let started = Instant::now();
+        let answer = gateway.send(request).await;
+        assert_eq!(answer.status, 504);
+        assert!(
+            matches!(answer.body["code"].as_str(), Some("deadline_exceeded" | "upstream_timeout")),
+            "{}",
+            answer.body
+        );
+        assert!(started.elapsed() < Duration::from_secs(10), "far below every other limit");
+        fake.wait_for_departures(1).await;
+        assert_eq!(fake.calls().len(), 1, "no attempt after the deadline");
+    }
+}
+
+#[tokio::test]
+async fn law_9_a_client_that_hangs_up_cancels_the_upstream_call() {
+    let fake = FakeUpstream::scripted("cohere", [Reply::Hang]).await;
+    let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
+    let request = gateway.post("/rerank").body(json!({"query": "q", "documents": ["a"]}).to_string());
+    let client = tokio::spawn(request.send());
+    fake.wait_for_arrivals(1).await;
+    client.abort();
+    fake.wait_for_departures(1).await;
+    assert_eq!(
+        gateway.metric("rerank_requests_total{model=\"default\",dialect=\"native\",outcome=\"abandoned\"}").await,
+        1.0
+    );
+    assert_eq!(gateway.metric("rerank_requests_in_flight").await, 0.0);
+}
+
+#[tokio::test]
+async fn a_fallback_has_time_left_after_a_target_that_hangs() {
+    let fake = FakeUpstream::scripted("cohere", [Reply::Hang]).await;
+    let config = format!(
+        "{}[models.default]\ntargets = [{{ upstream = 'up' }}, {{ upstream = 'local' }}]",
+        upstream("up", "cohere", &fake.url())
+    );
+    let gateway = Gateway::start(&config).await;
+    let answer = gateway.rerank_with(json!({"query": "q", "documents": ["a"], "timeout_ms": 500})).await;
+    assert_eq!(provenance(&answer)["upstream"], "local");
+}
+
+#[tokio::test]
+async fn original_order_is_also_given_when_the_deadline_passes() {
+    let fake = FakeUpstream::scripted("cohere", [Reply::Hang]).await;
+    let config = format!(
+        "{}{}on_failure = 'original_order'",
+        upstream("up", "cohere", &fake.url()),
+        targets("default", &[("up", "rerank-v3.5")])
+    );
+    let gateway = Gateway::start(&config).await;
+    let answer = gateway.rerank_with(json!({"query": "q", "documents": ["a", "b"], "timeout_ms": 100})).await;
+    assert_eq!(provenance(&answer)["reranked"], false);
+    assert_eq!(crate::support::order(&answer), [0, 1]);
+}
+
+#[tokio::test]
+async fn nonsense_deadlines_are_refused() {
+    let gateway = Gateway::start("").await;
+    for header in ["0", "-1", "soon", "1.5"] {
+        let body = json!({"query": "q", "documents": ["a"]}).to_string();
+        let answer = gateway.send(gateway.post("/rerank").header("x-request-timeout-ms", header).body(body)).await;
+        assert_eq!(answer.body["code"], "invalid_request", "{header}");
+    }
+    let answer = gateway.try_rerank(json!({"query": "q", "documents": ["a"], "timeout_ms": 0})).await;
+    assert_eq!(answer.body["pointer"], "/timeout_ms");
+}
+
+#[tokio::test]
+async fn a_shutdown_drains_what_is_under_way() {
+    let fake = FakeUpstream::start("cohere").await;
+    let config = format!(
+        "[server]\ndrain_delay = '200ms'\n{}{}",
+        upstream("up", "cohere", &fake.url()),
+        targets("default", &[("up", "rerank-v3.5")])
+    );
+    let mut gateway = Gateway::start(&config).await;
+    fake.hold();
+    let request = gateway.post("/rerank").body(json!({"query": "q", "documents": ["a"]}).to_string());
+    let asking = tokio::spawn(async move { request.send().await.unwrap().status() });
+    fake.wait_for_arrivals(1).await;
+    assert_eq!(gateway.get_text("/readyz").await, "ready");
+    gateway.begin_shutdown();
+    while gateway.app.ready.load(std::sync::atomic::Ordering::Relaxed) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(gateway.get_text("/readyz").await, "shutting down", "still answering while the news spreads");
+    let ending = tokio::spawn(gateway.shut_down());
+    fake.release();
+    assert_eq!(asking.await.unwrap(), 200, "the request under way was finished");
+    ending.await.unwrap();
+}
+
+#[tokio::test]
+async fn large_lists_do_not_stall_small_requests() {
+    // Four megabytes are decoded, keyed, encoded and ranked while small requests go on. A request that is stuck behind that work
+    // on a single reactor thread would see its own deadline pass.
+    let fake = FakeUpstream::start("cohere").await;
+    let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
+    let large: Vec<_> = (0..900).map(|index| format!("{index} {}", "words and more ".repeat(300))).collect();
+    let large = json!({"query": "q", "documents": large});
+    let (answer, ()) = tokio::join!(gateway.rerank_with(large), async {
+        for _ in 0..20 {
+            assert_eq!(gateway.get_text("/healthz").await, "ok");
+        }
+    });
+    assert_eq!(provenance(&answer)["pairs"]["scored"], 900);
+}
