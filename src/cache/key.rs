@@ -7,6 +7,7 @@
 
 use std::sync::LazyLock;
 
+use super::lanes::{CHUNK, keyed_hashes};
 use crate::rerank::request::{Passage, ScoringOptions};
 
 /// Identity within which scores may be compared, cached and ranked together.
@@ -75,6 +76,23 @@ impl QueryKey {
     #[must_use]
     pub fn pair(&self, passage: &str) -> PairKey {
         self.derive(passage.as_bytes())
+    }
+
+    /// The keys of `passages` under this query, in their order: the same as [`Self::pair`] of each, but several at a time.
+    #[must_use]
+    pub fn pairs<'a>(&self, passages: impl ExactSizeIterator<Item = &'a str>) -> Vec<PairKey> {
+        let mut keys = vec![PairKey([0; 16]); passages.len()];
+        let (mut places, mut short) = (Vec::with_capacity(keys.len()), Vec::with_capacity(keys.len()));
+        for (place, passage) in passages.enumerate() {
+            if passage.len() <= CHUNK {
+                places.push(place);
+                short.push(passage.as_bytes());
+            } else {
+                keys[place] = self.pair(passage);
+            }
+        }
+        keyed_hashes(&self.0, &short, |at, hash| keys[places[at]] = PairKey(hash));
+        keys
     }
 
     /// The key of the place `position` in the list that this key was made for.

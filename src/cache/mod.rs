@@ -13,6 +13,7 @@
 
 pub mod control;
 pub mod key;
+mod lanes;
 mod query_scores;
 
 use std::sync::Arc;

@@ -94,7 +94,7 @@ fn json_body(body: &impl Serialize, passages: &[&str]) -> Vec<u8> {
     let estimate = 256 + passages.iter().map(|passage| passage.len() + passage.len() / 16 + 3).sum::<usize>();
     let mut bytes = Vec::with_capacity(estimate);
     // Writing strings and numbers to memory cannot fail.
-    let written = serde_json::to_writer(&mut bytes, body);
+    let written = sonic_rs::to_writer(&mut bytes, body);
     debug_assert!(written.is_ok());
     bytes
 }

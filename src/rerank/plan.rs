@@ -71,8 +71,8 @@ impl Plan {
     fn pointwise(query: QueryKey, passages: &[Passage]) -> Self {
         let mut slot_of = PairMap::with_capacity_and_hasher(passages.len(), std::hash::BuildHasherDefault::default());
         let mut pairs = Vec::with_capacity(passages.len());
-        let slots = passages.iter().enumerate().map(|(position, passage)| {
-            let key = query.pair(&passage.text);
+        let keys = query.pairs(passages.iter().map(|passage| &*passage.text));
+        let slots = keys.into_iter().enumerate().map(|(position, key)| {
             *slot_of.entry(key).or_insert_with(|| {
                 pairs.push(Pair::unknown(key, position));
                 small(pairs.len() - 1)

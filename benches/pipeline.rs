@@ -1,0 +1,103 @@
+//! The processor's work of one request, without sockets: decode, key, plan, merge, rank; cold (every pair unknown) and warm (every
+//! pair known), at 10, 100 and 1,000 passages of about 500 characters, an eighth of them with escapes and letters outside ASCII.
+#![expect(clippy::unwrap_used, missing_docs, reason = "a bench fails by panicking; the macro documents nothing")]
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use bytestring::ByteString;
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use rerankd::cache::ScoreCache;
+use rerankd::cache::control::CacheControl;
+use rerankd::cache::key::{CacheScope, ScoreSpace};
+use rerankd::dialect::Dialect;
+use rerankd::dialect::native::Native;
+use rerankd::local::lexical;
+use rerankd::provider::{ScoreScale, Scoring};
+use rerankd::rerank::merge::merge;
+use rerankd::rerank::plan::{Plan, PlanContext};
+use rerankd::rerank::rank::rank;
+use serde_json::json;
+
+fn passages(count: usize) -> Vec<String> {
+    let passage = |index: usize| {
+        let odd = if index.is_multiple_of(8) { "\"quoted\"\nand 한국어 " } else { "" };
+        format!("passage {index} {odd}{}", "of words that mean little ".repeat(18))
+    };
+    (0..count).map(passage).collect()
+}
+
+fn body(count: usize) -> ByteString {
+    let body = json!({"query": "which words mean little", "documents": passages(count), "top_n": 10});
+    ByteString::from(body.to_string())
+}
+
+fn context() -> PlanContext {
+    PlanContext {
+        space: ScoreSpace {
+            upstream: "up".into(),
+            model: "model".into(),
+            revision: String::new(),
+            scale: ScoreScale::Probability,
+        },
+        scoring: Scoring::Pointwise,
+        blank_score: Some(0.0),
+        scope: CacheScope::SHARED,
+        control: CacheControl::default(),
+    }
+}
+
+fn cache() -> ScoreCache {
+    ScoreCache::in_memory(64 << 20, Duration::from_secs(3600))
+}
+
+/// One request; the reply's scores are made up here.
+fn whole(body: &ByteString, context: &PlanContext, cache: &ScoreCache) -> usize {
+    let request = Native.decode(body).unwrap();
+    let mut plan = Plan::new(&request, context, cache);
+    let slots = plan.unknown().to_vec();
+    if !slots.is_empty() {
+        let reply: Vec<(i64, f64)> = (0..).zip(slots.iter().map(|slot| f64::from(*slot) / 7.0 % 1.0)).collect();
+        plan.learn(&slots, &merge(&reply, slots.len()).unwrap(), Some(cache));
+    }
+    rank(plan.passages(), request.top_n).len()
+}
+
+fn pipeline(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let _guard = runtime.enter();
+    let context = context();
+    for count in [10, 100, 1_000] {
+        let body = body(count);
+        let mut group = criterion.benchmark_group("pipeline");
+        group.throughput(Throughput::Elements(count as u64));
+        group.bench_function(BenchmarkId::new("decode", count), |bencher| {
+            bencher.iter(|| Native.decode(black_box(&body)).unwrap());
+        });
+        let request = Native.decode(&body).unwrap();
+        group.bench_function(BenchmarkId::new("plan", count), |bencher| {
+            let cache = ScoreCache::off();
+            bencher.iter(|| Plan::new(black_box(&request), &context, &cache));
+        });
+        group.bench_function(BenchmarkId::new("cold", count), |bencher| {
+            bencher.iter_batched(cache, |cache| whole(black_box(&body), &context, &cache), BatchSize::LargeInput);
+        });
+        group.bench_function(BenchmarkId::new("warm", count), |bencher| {
+            let cache = cache();
+            whole(&body, &context, &cache);
+            bencher.iter(|| whole(black_box(&body), &context, &cache));
+        });
+        group.finish();
+    }
+}
+
+fn local(criterion: &mut Criterion) {
+    let texts = passages(50);
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    criterion.bench_function("local/lexical/50", |bencher| {
+        bencher.iter(|| lexical::score(black_box("which words mean little"), black_box(&texts)));
+    });
+}
+
+criterion_group!(benches, pipeline, local);
+criterion_main!(benches);
