@@ -4,21 +4,23 @@
 #   docker run --rm -p 8787:8787 -e COHERE_API_KEY rerankd
 
 ARG BUILD_IMAGE=docker.io/library/rust:1-alpine
+ARG RUNTIME_IMAGE=scratch
 FROM ${BUILD_IMAGE} AS build
 # A C compiler for the TLS and allocator crates; a no-op where the base image has it already.
 RUN if command -v apk >/dev/null; then apk add --no-cache build-base ca-certificates; fi
 WORKDIR /build
 # Dependencies first: they change less often than the code, so their layer is used again.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src benches tests/it \
- && echo 'fn main() {}' | tee src/main.rs benches/pipeline.rs tests/it/main.rs >/dev/null && touch src/lib.rs \
+RUN mkdir -p src benches/compare tests/it \
+ && echo 'fn main() {}' | tee src/main.rs benches/pipeline.rs benches/compare/bare.rs tests/it/main.rs >/dev/null \
+ && touch src/lib.rs \
  && cargo build --release --locked --bin rerankd \
  && rm -r src
 COPY src src
 COPY config config
 RUN touch src/main.rs src/lib.rs && cargo build --release --locked --bin rerankd
 
-FROM scratch
+FROM ${RUNTIME_IMAGE}
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /build/target/release/rerankd /rerankd
 COPY LICENSE NOTICE /

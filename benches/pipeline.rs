@@ -41,7 +41,7 @@ fn context() -> PlanContext {
             scale: ScoreScale::Probability,
         },
         scoring: Scoring::Pointwise,
-        blank_score: Some(0.0),
+        rejects_blanks: true,
         scope: CacheScope::SHARED,
         control: CacheControl::default(),
     }

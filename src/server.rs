@@ -125,10 +125,16 @@ impl Server {
                 stream = accept(&self.listener) => stream,
                 () = &mut end => break,
             };
-            let connection = http.serve_connection(TokioIo::new(stream), service.clone());
-            let connection = connections.watch(connection.into_owned());
-            // An error here is a client that left or spoke no HTTP: nobody is there to be told.
-            tokio::spawn(async move { drop(connection.await) });
+            let (http, service, watcher) = (http.clone(), service.clone(), connections.watcher());
+            tokio::spawn(async move {
+                // The server's own header time-out starts only after the first bytes.
+                if !matches!(timeout(HEADER_TIMEOUT, stream.readable()).await, Ok(Ok(()))) {
+                    return;
+                }
+                let connection = http.serve_connection(TokioIo::new(stream), service);
+                // An error here is a client that left or spoke no HTTP: nobody is there to be told.
+                drop(watcher.watch(connection.into_owned()).await);
+            });
         }
         drop(self.listener);
         if timeout(self.app.server.shutdown_timeout, connections.shutdown()).await.is_err() {

@@ -143,7 +143,7 @@ pub type PairMap<V> = std::collections::HashMap<PairKey, V, std::hash::BuildHash
 static PROCESS_SECRET: LazyLock<[u8; 32]> = LazyLock::new(|| {
     let mut secret = [0; 32];
     for half in secret.chunks_exact_mut(16) {
-        // A random (version 4) UUID holds 122 bits from the operating system's generator.
+        // A random (version 4) UUID holds 122 bits of a cryptographic generator that the operating system seeds.
         half.copy_from_slice(uuid::Uuid::new_v4().as_bytes());
     }
     secret

@@ -84,7 +84,7 @@ impl ScoreCache {
     pub fn put_many(&self, query: &QueryKey, scores: &[(PairKey, f64)]) {
         debug_assert!(scores.iter().all(|(_, score)| score.is_finite()));
         let Some(memory) = self.0.as_ref().filter(|_| !scores.is_empty()) else { return };
-        let known = memory.queries.get(query).unwrap_or_default();
+        let known = memory.queries.entry(*query).or_default().into_value();
         known.put_many(scores, memory.now(), memory.oldest_fresh(), memory.most_pairs);
         // Inserted again even if it was there: the entry is weighed, and its place in the order of use renewed, on insertion.
         memory.queries.insert(*query, known);

@@ -10,12 +10,12 @@ struct JsonLine {
     text: String,
 }
 
-/// Reads one passage a line; blank lines separate and hold none. If the first line is a JSON object, every line must be one, with
+/// Reads one passage a line, with the line's number; blank lines separate and hold none. If the first line is a JSON object, every line must be one, with
 /// a `text`.
 ///
 /// # Errors
 /// The number of the line that is wrong, and what is wrong with it.
-pub(super) fn parse(text: &str) -> Result<Vec<Passage>, String> {
+pub(super) fn parse(text: &str) -> Result<Vec<(usize, Passage)>, String> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let json = lines.clone().next().is_some_and(|(_, line)| line.trim_start().starts_with('{'));
     let passage = |(index, line): (usize, &str)| {
@@ -26,7 +26,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Passage>, String> {
         } else {
             ByteString::from(line.trim())
         };
-        Ok(Passage { text, object: None })
+        Ok((index + 1, Passage { text, object: None }))
     };
     lines.map(passage).collect()
 }
@@ -36,13 +36,13 @@ mod tests {
     use super::*;
 
     fn texts(text: &str) -> Result<Vec<String>, String> {
-        parse(text).map(|passages| passages.iter().map(|passage| passage.text.to_string()).collect())
+        parse(text).map(|passages| passages.iter().map(|(line, passage)| format!("{line} {}", passage.text)).collect())
     }
 
     #[test]
     fn plain_lines_and_json_lines_are_told_apart() {
-        assert_eq!(texts("one\n\n  two {x}\n").unwrap(), ["one", "two {x}"]);
-        assert_eq!(texts("{\"text\": \"one\", \"id\": 1}\n{\"text\":\"t\\u0077o\"}").unwrap(), ["one", "two"]);
+        assert_eq!(texts("one\n\n  two {x}\n").unwrap(), ["1 one", "3 two {x}"]);
+        assert_eq!(texts("{\"text\": \"one\", \"id\": 1}\n{\"text\":\"t\\u0077o\"}").unwrap(), ["1 one", "2 two"]);
         assert!(texts("").unwrap().is_empty());
     }
 

@@ -48,7 +48,8 @@ pub(super) fn run(args: &RerankArgs) -> Result<(), Failure> {
     let loaded = args.config.load(None)?;
     let name = args.file.display();
     let text = read(&args.file).map_err(|error| Failure::new(format!("{name} cannot be read: {error}")))?;
-    let passages = passages::parse(&text).map_err(|reason| Failure::new(format!("{name}: {reason}")))?;
+    let (lines, passages): (Vec<_>, Vec<_>) =
+        passages::parse(&text).map_err(|reason| Failure::new(format!("{name}: {reason}")))?.into_iter().unzip();
     let request = Arc::new(RerankRequest {
         model: args.model.as_deref().map(Into::into),
         query: args.query.as_str().into(),
@@ -58,6 +59,7 @@ pub(super) fn run(args: &RerankArgs) -> Result<(), Failure> {
         ..RerankRequest::default()
     });
     let reranker = reranker(&loaded.settings).map_err(Failure::new)?;
+    let route = reranker.routes.resolve(args.model.as_deref()).map_err(|error| Failure::new(error.message))?;
     let started = Instant::now();
     let context = RequestContext {
         started,
@@ -65,14 +67,15 @@ pub(super) fn run(args: &RerankArgs) -> Result<(), Failure> {
         control: CacheControl::default(),
         scope: CacheScope::SHARED,
     };
-    let response =
-        runtime()?.block_on(reranker.rerank(&request, &context)).map_err(|error| Failure::new(error.message))?;
+    let response = runtime()?
+        .block_on(reranker.rerank(&route, &request, &context))
+        .map_err(|error| Failure::new(error.message))?;
     if args.json {
         let id = Uuid::now_v7().to_string();
         let body = Native.encode(&id, &request, &response);
         return print(&format!("{}\n", String::from_utf8_lossy(&body)));
     }
-    print(&table(&request, &response))
+    print(&table(&lines, &request, &response))
 }
 
 fn read(file: &PathBuf) -> io::Result<String> {
@@ -91,7 +94,7 @@ fn eprint_hint() {
     drop(io::Write::write_all(&mut io::stderr(), b"reading passages from the keyboard, one a line; end with Ctrl-D\n"));
 }
 
-fn table(request: &RerankRequest, response: &RerankResponse) -> String {
+fn table(lines: &[usize], request: &RerankRequest, response: &RerankResponse) -> String {
     let width = terminal_size::terminal_size().map_or(DEFAULT_WIDTH, |(width, _)| width.0);
     let text_width = width.saturating_sub(OTHER_COLUMNS).max(20);
     let mut table = Table::new();
@@ -100,7 +103,7 @@ fn table(request: &RerankRequest, response: &RerankResponse) -> String {
     for (rank, ranked) in (1..).zip(&response.ranking) {
         let score = ranked.score.map_or_else(|| "-".to_owned(), |score| format!("{score:.4}"));
         let text = shortened(&request.passages[ranked.position].text, usize::from(text_width));
-        table.add_row([rank.to_string(), score, (ranked.position + 1).to_string(), text]);
+        table.add_row([rank.to_string(), score, lines[ranked.position].to_string(), text]);
     }
     if let Some(column) = table.column_mut(3) {
         column.set_constraint(ColumnConstraint::UpperBoundary(Width::Fixed(text_width)));

@@ -5,7 +5,7 @@ use toml::{Table, Value};
 use super::Environment;
 use crate::provider::PROVIDERS;
 
-/// Adds an upstream for each provider with a key in the environment, unless one of its name is declared already.
+/// Adds an upstream for each provider with a key in the environment.
 pub(super) fn add_upstreams(table: &mut Table, environment: &Environment) {
     for provider in PROVIDERS {
         let Some(variable) = key_variable(table, provider.name(), environment) else { continue };
@@ -14,7 +14,7 @@ pub(super) fn add_upstreams(table: &mut Table, environment: &Environment) {
             ("api_key".to_owned(), Value::from(format!("env:{variable}"))),
         ]);
         if let Some(Value::Table(upstreams)) = table.get_mut("upstreams") {
-            upstreams.entry(provider.name()).or_insert_with(|| upstream.into());
+            upstreams.insert(provider.name().to_owned(), upstream.into());
         }
     }
 }

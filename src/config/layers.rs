@@ -50,6 +50,23 @@ pub(super) fn overlay_environment(table: &mut Table, environment: &Environment) 
     }
 }
 
+/// Leaves of the table at `key` only what differs from `base`.
+pub(super) fn keep_changes(table: &mut Table, key: &str, base: &Table) {
+    match (table.get_mut(key), base.get(key)) {
+        (Some(Value::Table(own)), Some(Value::Table(base))) => {
+            let keys: Vec<String> = own.keys().cloned().collect();
+            for key in &keys {
+                keep_changes(own, key, base);
+            }
+            if own.is_empty() {
+                table.remove(key);
+            }
+        }
+        (Some(own), Some(base)) if own == base => drop(table.remove(key)),
+        _ => {}
+    }
+}
+
 fn existing_key(table: &Table, segment: &str) -> String {
     let plain = |name: &str| name.to_ascii_lowercase().replace('-', "_");
     let existing = table.keys().find(|key| plain(key) == plain(segment));

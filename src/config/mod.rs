@@ -49,7 +49,7 @@ pub struct Sources {
 pub struct Loaded {
     /// Checked and typed.
     pub settings: Settings,
-    /// The merged tables, without what is known about providers. Holds references to secrets, never secrets.
+    /// The merged tables, of what is known about providers only the changes. Holds references to secrets, never secrets.
     pub effective: Table,
 }
 
@@ -87,13 +87,11 @@ impl std::error::Error for ConfigError {}
 /// Every fault at once.
 pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     let mut table = compiled_in();
-    if let Some(path) = &sources.file {
-        layers::overlay(&mut table, read_file(path)?);
+    match &sources.file {
+        Some(path) => layers::overlay(&mut table, read_file(path)?),
+        None => detect::add_upstreams(&mut table, &sources.environment),
     }
     layers::overlay_environment(&mut table, &sources.environment);
-    if sources.file.is_none() {
-        detect::add_upstreams(&mut table, &sources.environment);
-    }
     if let Some(listen) = &sources.listen {
         let flags = Table::from_iter([(
             "server".to_owned(),
@@ -111,7 +109,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     let settings = resolve::settings(&table, &sources.environment, &faults);
     match (settings, faults.into_vec()) {
         (Some(settings), faults) if faults.is_empty() => {
-            table.remove("providers");
+            layers::keep_changes(&mut table, "providers", &compiled_in());
             Ok(Loaded { settings, effective: table })
         }
         (_, faults) => Err(ConfigError::Faults(faults)),
@@ -121,7 +119,13 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
 fn read_file(path: &Path) -> Result<Table, ConfigError> {
     let unusable = |reason: String| ConfigError::File(path.to_owned(), reason);
     let text = std::fs::read_to_string(path).map_err(|error| unusable(format!("cannot be read: {error}")))?;
-    text.parse().map_err(|error: toml::de::Error| unusable(format!("is not valid TOML\n{error}")))
+    text.parse().map_err(|error: toml::de::Error| {
+        // The error's own text shows the line, which may hold a secret.
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let (line, column) =
+            (before.matches('\n').count() + 1, before.chars().rev().take_while(|c| *c != '\n').count() + 1);
+        unusable(format!("is not valid TOML: line {line}, column {column}: {}", error.message()))
+    })
 }
 
 /// The lowest layer.

@@ -35,10 +35,11 @@ pub(super) fn settings(table: &Table, environment: &Environment, faults: &Faults
     let telemetry = telemetry(root.section("telemetry"));
     let facts = providers(&root.section("providers"));
     let upstreams = Upstreams { table, environment, facts: &facts }.read(&root.section("upstreams"));
-    let models = models(&root.section("models"), &upstreams);
-    // Their keys are read where they are inherited; here only words that are no keys at all can be found.
-    inherited(root.section("upstream_defaults"), &UPSTREAM_KEYS);
-    inherited(root.section("model_defaults"), &["on_failure"]);
+    let on_failure = model_defaults(root.section("model_defaults"));
+    let models = models(&root.section("models"), &upstreams, on_failure.unwrap_or(OnFailure::Error));
+    let defaults = root.section("upstream_defaults");
+    Numbers::read(&defaults);
+    defaults.finish();
     root.finish();
     Some(Settings { server: server?, cache: cache?, telemetry: telemetry?, upstreams, models })
 }
@@ -117,15 +118,31 @@ fn provider_names(word: &str) -> String {
     format!("known are {}{}", names.join(", "), suggestion(word, names.into_iter()))
 }
 
-/// Keys of an upstream that `[upstream_defaults]` may hold.
-const UPSTREAM_KEYS: [&str; 5] =
-    ["attempt_timeout", "connect_timeout", "max_attempts", "max_concurrency", "max_response_bytes"];
-
-fn inherited(section: Section<'_>, keys: &[&'static str]) {
-    for key in keys {
-        section.read(key, |_| Ok(()));
-    }
+fn model_defaults(section: Section<'_>) -> Option<OnFailure> {
+    let on_failure = section.require("on_failure", one_of(&OnFailure::NAMES, OnFailure::by_name));
     section.finish();
+    on_failure
+}
+
+/// The keys of an upstream that `[upstream_defaults]` holds too.
+struct Numbers {
+    attempt_timeout: Option<Duration>,
+    connect_timeout: Option<Duration>,
+    max_attempts: Option<usize>,
+    max_concurrency: Option<usize>,
+    max_response_bytes: Option<usize>,
+}
+
+impl Numbers {
+    fn read(section: &Section<'_>) -> Self {
+        Self {
+            attempt_timeout: section.require("attempt_timeout", duration(MILLISECOND..=HOUR)),
+            connect_timeout: section.require("connect_timeout", duration(MILLISECOND..=HOUR)),
+            max_attempts: section.require("max_attempts", count(1..=10)),
+            max_concurrency: section.require("max_concurrency", count(1..=100_000)),
+            max_response_bytes: section.require("max_response_bytes", count(1_024..=1_024 * MEBIBYTE)),
+        }
+    }
 }
 
 /// What reading an upstream depends on.
@@ -159,11 +176,7 @@ impl Upstreams<'_> {
         let base_url = section.read("base_url", text);
         let api_key = section.read("api_key", |value| secret::resolve(&text(value)?, self.environment));
         let has_key = section.has("api_key");
-        let attempt_timeout = section.require("attempt_timeout", duration(MILLISECOND..=HOUR));
-        let connect_timeout = section.require("connect_timeout", duration(MILLISECOND..=HOUR));
-        let max_attempts = section.require("max_attempts", count(1..=10));
-        let max_concurrency = section.require("max_concurrency", count(1..=100_000));
-        let max_response_bytes = section.require("max_response_bytes", count(1_024..=1_024 * MEBIBYTE));
+        let numbers = Numbers::read(&section);
         let max_passages = section.read("max_passages", count(1..=100_000));
         let (provider, mut facts) = (provider?, facts?);
         let own_host = base_url.is_none() && !section.has("base_url");
@@ -187,11 +200,11 @@ impl Upstreams<'_> {
             provider,
             url: url?,
             api_key,
-            connect_timeout: connect_timeout?,
-            attempt_timeout: attempt_timeout?,
-            max_attempts: u32::try_from(max_attempts?).unwrap_or(u32::MAX),
-            max_concurrency: max_concurrency?,
-            max_response_bytes: max_response_bytes?,
+            connect_timeout: numbers.connect_timeout?,
+            attempt_timeout: numbers.attempt_timeout?,
+            max_attempts: u32::try_from(numbers.max_attempts?).unwrap_or(u32::MAX),
+            max_concurrency: numbers.max_concurrency?,
+            max_response_bytes: numbers.max_response_bytes?,
             facts,
         })
     }
@@ -217,12 +230,12 @@ fn default_base_url(facts: &ProviderFacts, api_key: Option<&SecretString>) -> Op
     by_key.or_else(|| facts.base_url.clone())
 }
 
-fn models(section: &Section<'_>, upstreams: &[UpstreamSettings]) -> Vec<ModelSettings> {
+fn models(section: &Section<'_>, upstreams: &[UpstreamSettings], usual: OnFailure) -> Vec<ModelSettings> {
     let mut models: Vec<_> =
         section.entries().into_iter().filter_map(|(name, entry)| model(name, entry, upstreams)).collect();
     if !models.iter().any(|model| model.name == DEFAULT_MODEL) {
         let targets = models.first().map(|model| (model.targets.clone(), model.on_failure));
-        let (targets, on_failure) = targets.unwrap_or_else(|| (vec![usual_target(upstreams)], OnFailure::Error));
+        let (targets, on_failure) = targets.unwrap_or_else(|| (vec![usual_target(upstreams)], usual));
         models.push(ModelSettings { name: DEFAULT_MODEL.to_owned(), targets, on_failure });
     }
     models

@@ -19,7 +19,7 @@ pub struct Settings {
     pub cache: CacheSettings,
     /// Logs.
     pub telemetry: TelemetrySettings,
-    /// Places that score, in the order of their names; the embedded scorer is not among them.
+    /// Places that score, in the order of the configuration; the embedded scorer is not among them.
     pub upstreams: Vec<UpstreamSettings>,
     /// Public models; always holds `default`.
     pub models: Vec<ModelSettings>,

@@ -170,8 +170,9 @@ fn a_missing_key_and_a_missing_variable_are_told_apart() {
 
 #[test]
 fn syntax_errors_show_the_line() {
-    let error = load_text("[server]\nlisten = ", &[]).unwrap_err().to_string();
-    assert!(error.contains("line 2"), "{error}");
+    let error = load_text("[server]\nlisten = sk-live-secret", &[]).unwrap_err().to_string();
+    assert!(error.contains("is not valid TOML: line 2, column 10: "), "{error}");
+    assert!(!error.contains("secret"), "the line itself may hold a secret: {error}");
 }
 
 #[test]
@@ -215,4 +216,35 @@ fn is_example(line: &str) -> bool {
         "on_failure =",
     ];
     starts.iter().any(|start| line.starts_with(start))
+}
+
+#[test]
+fn the_environment_changes_detected_upstreams_and_defaults() {
+    let loaded = load_bare(&[
+        ("COHERE_API_KEY", "k"),
+        ("RERANKD__UPSTREAMS__COHERE__MAX_CONCURRENCY", "8"),
+        ("RERANKD__MODEL_DEFAULTS__ON_FAILURE", "original_order"),
+    ]);
+    assert_eq!(loaded.settings.upstreams[0].max_concurrency, 8);
+    assert_eq!(loaded.settings.models[0].on_failure, OnFailure::OriginalOrder);
+}
+
+#[test]
+fn defaults_for_others_are_checked_too() {
+    let found =
+        faults("[model_defaults]\non_failure = 'bogus'\n[upstream_defaults]\nmax_attempts = 'lots'\nmax_atempts = 1");
+    assert_eq!(found.len(), 3, "{found:#?}");
+    assert!(
+        found
+            .iter()
+            .any(|fault| fault.starts_with("upstream_defaults.max_atempts: unknown key; did you mean max_attempts?"))
+    );
+}
+
+#[test]
+fn what_is_in_effect_shows_changes_to_the_registry_and_nothing_else_of_it() {
+    let text = "[providers.jina]\nmax_passages = 7\n[providers.jina.models.x]\nscoring = 'pointwise'";
+    let expected = "max_passages = 7\n[models.x]\nscoring = 'pointwise'".parse::<Table>().unwrap();
+    assert_eq!(load_text(text, &[]).unwrap().effective["providers"]["jina"], toml::Value::Table(expected));
+    assert!(!load_text("", &[]).unwrap().effective.contains_key("providers"));
 }

@@ -31,13 +31,13 @@ pub(super) async fn read(
     if length.is_some_and(|length| length > limit) {
         return Err(too_large(limit));
     }
-    let bytes = timeout_at(deadline, collect(body, length.unwrap_or(0), limit)).await.unwrap_or_else(|_| {
+    let bytes = timeout_at(deadline, collect(body, length, limit)).await.unwrap_or_else(|_| {
         Err(Error::new(ErrorKind::BodyTimeout, "the body did not arrive in full before the deadline"))
     })?;
     ByteString::try_from(bytes).map_err(|_| Error::new(ErrorKind::InvalidJson, "the body is not UTF-8"))
 }
 
-async fn collect(mut body: Body, length: usize, limit: usize) -> Result<Bytes, Error> {
+async fn collect(mut body: Body, length: Option<usize>, limit: usize) -> Result<Bytes, Error> {
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let broken = |_| Error::new(ErrorKind::InvalidJson, "the connection broke before the whole body was here");
@@ -46,10 +46,10 @@ async fn collect(mut body: Body, length: usize, limit: usize) -> Result<Bytes, E
             return Err(too_large(limit));
         }
         if whole.is_empty() {
-            if data.len() == length {
+            if length == Some(data.len()) {
                 return Ok(data);
             }
-            whole.reserve(length.min(MAX_RESERVED_BYTES));
+            whole.reserve(length.unwrap_or(0).min(MAX_RESERVED_BYTES));
         }
         whole.extend_from_slice(&data);
     }

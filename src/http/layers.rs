@@ -7,12 +7,12 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use uuid::Uuid;
 
-use super::App;
+use super::{App, RERANK_PATHS, not_found};
 use crate::dialect::Dialect;
 use crate::dialect::native::Native;
 use crate::error::{Error, ErrorKind};
@@ -56,7 +56,16 @@ async fn identify_request(mut request: Request, next: Next) -> Response {
     let id = request.headers().get(REQUEST_ID).filter(|id| is_sane(id)).cloned().unwrap_or_else(new_id);
     request.headers_mut().insert(REQUEST_ID, id.clone());
     let mut response = next.run(request).await;
-    if let Some(error) = response.extensions_mut().remove::<Error>() {
+    let bare = match response.status() {
+        // The documentation's own routes answer these without a body.
+        StatusCode::NOT_FOUND if !response.headers().contains_key(header::CONTENT_TYPE) => Some(not_found()),
+        StatusCode::METHOD_NOT_ALLOWED if !response.headers().contains_key(header::CONTENT_TYPE) => {
+            Some(Error::new(ErrorKind::MethodNotAllowed, "this method does not work here; use GET"))
+        }
+        _ => None,
+    };
+    if let Some(error) = response.extensions_mut().remove::<Error>().or(bare) {
+        tracing::debug!(request.id = ?id, code = error.kind.code(), "{}", error.message);
         response = write_error(&Native, id.to_str().unwrap_or_default(), &error);
     }
     response.headers_mut().insert(REQUEST_ID, id);
@@ -81,7 +90,12 @@ async fn require_key(State(app): State<Arc<App>>, request: Request, next: Next) 
     let path = request.uri().path();
     let public = PUBLIC_PATHS.contains(&path) || path.starts_with(PUBLIC_PREFIX);
     match app.callers.identify(request.headers()) {
-        Err(error) if !public => unwritten(error),
+        Err(error) if !public => {
+            if RERANK_PATHS.contains(&path) {
+                app.reranker.metrics.refused(Native.name(), error.kind);
+            }
+            unwritten(error)
+        }
         _ => next.run(request).await,
     }
 }

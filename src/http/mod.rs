@@ -65,13 +65,13 @@ pub fn router(app: Arc<App>) -> Router {
         // Prometheus.
         .route("/metrics", get(health::metrics))
         .route("/openapi.json", get(openapi::document))
-        .fallback(not_found)
+        .fallback(async || not_found())
         .method_not_allowed_fallback(method_not_allowed)
         .merge(openapi::docs());
     layers::wrap(router, &app).with_state(app)
 }
 
-async fn not_found() -> Error {
+fn not_found() -> Error {
     let paths = RERANK_PATHS.iter().chain(&OTHER_PATHS).copied().collect::<Vec<_>>().join(", ");
     let message = format!("there is nothing at this path; known paths are {paths}");
     Error::new(ErrorKind::NotFound, message)

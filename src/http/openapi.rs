@@ -99,7 +99,7 @@ pub struct RerankResult {
     /// The document's id, if it came with one.
     #[schema(required = false, value_type = Object, example = "a1")]
     id: serde_json::Value,
-    /// Higher is more relevant; null only in an answer that is not reranked. See `meta.rerankd.score_scale`.
+    /// Higher is more relevant; null in an answer that is not reranked, and for blank documents on a scale without a floor. See `meta.rerankd.score_scale`.
     #[schema(example = 0.98)]
     relevance_score: Option<f64>,
     /// The document, if `return_documents` was set: the object as it came, or `{"text": …}`.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use bytes::Bytes;
 use bytestring::ByteString;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tokio::time::{Instant, timeout_at};
@@ -20,14 +21,10 @@ use crate::rerank::RequestContext;
 use crate::rerank::offload::{OFFLOAD_WIRE_BYTES, offload};
 use crate::rerank::request::RerankRequest;
 use crate::rerank::response::RerankResponse;
-use crate::telemetry::metrics::{InFlight, Metrics, RequestOutcome};
+use crate::telemetry::metrics::{InFlight, Metrics, NO_MODEL, RequestOutcome};
 
 /// The client's own deadline, in milliseconds from now; the body's `timeout_ms` by another way.
 const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-request-timeout-ms");
-/// The model label of a request that never got as far as a model.
-const NO_MODEL: &str = "none";
-/// Beyond the deadline, time for an answer in input order to be made.
-const GRACE: Duration = Duration::from_millis(50);
 
 /// Score each document for the query and return them best first.
 #[utoipa::path(
@@ -64,7 +61,7 @@ pub(super) async fn rerank(State(app): State<Arc<App>>, request: Request) -> Res
     match answer(&app, &parts.headers, body, dialect, &mut account).await {
         Ok((request, response)) => {
             account.close_with(&response);
-            let bytes = dialect.encode(id, &request, &response);
+            let bytes = encode(dialect, id, request, response).await;
             let mut response = Response::new(Body::from(bytes));
             response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             response
@@ -94,18 +91,29 @@ async fn answer(
     if let Some(timeout) = request.timeout {
         deadline = deadline.min(account.started + timeout);
     }
-    if let Ok(route) = app.reranker.routes.resolve(request.model.as_deref()) {
-        account.model.clone_from(&route.model);
-    }
+    let route = app.reranker.routes.resolve(request.model.as_deref())?;
+    account.model.clone_from(&route.model);
     let context =
         RequestContext { started: account.started, deadline, control: CacheControl::from_headers(headers), scope };
-    let reranked = timeout_at(deadline + GRACE, app.reranker.rerank(&request, &context)).await;
+    let reranked = timeout_at(deadline, app.reranker.rerank(&route, &request, &context)).await;
     let response = reranked.unwrap_or_else(|_| Err(Error::new(ErrorKind::DeadlineExceeded, "the deadline passed")))?;
     Ok((request, response))
 }
 
 async fn decode(dialect: &'static dyn Dialect, body: ByteString) -> Result<RerankRequest, Error> {
     offload(body.len(), OFFLOAD_WIRE_BYTES, move || dialect.decode(&body)).await
+}
+
+/// Documents that are sent back can make the answer as large as the request.
+async fn encode(
+    dialect: &'static dyn Dialect,
+    request_id: &str,
+    request: Arc<RerankRequest>,
+    response: RerankResponse,
+) -> Bytes {
+    let bytes = if request.return_documents { request.text_bytes() } else { 0 };
+    let request_id = request_id.to_owned();
+    offload(bytes, OFFLOAD_WIRE_BYTES, move || dialect.encode(&request_id, &request, &response)).await
 }
 
 fn header_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
@@ -154,7 +162,8 @@ impl<'a> Account<'a> {
 impl Drop for Account<'_> {
     fn drop(&mut self) {
         if !self.closed {
-            self.close(RequestOutcome::Abandoned);
+            let defect = std::thread::panicking().then_some(RequestOutcome::Error(ErrorKind::Internal));
+            self.close(defect.unwrap_or(RequestOutcome::Abandoned));
         }
     }
 }

@@ -58,12 +58,13 @@ impl ScoreScale {
         Self::ALL.map(Self::name)
     }
 
-    /// The score of a passage that holds nothing: the lowest of the scale, or 0 where there is no lowest.
+    /// The lowest score of the scale, if it has one: that of a passage that holds nothing.
     #[must_use]
-    pub const fn floor(self) -> f64 {
+    pub const fn floor(self) -> Option<f64> {
         match self {
-            Self::Cosine => -1.0,
-            Self::Probability | Self::Logit | Self::Lexical | Self::Unknown => 0.0,
+            Self::Probability | Self::Lexical => Some(0.0),
+            Self::Cosine => Some(-1.0),
+            Self::Logit | Self::Unknown => None,
         }
     }
 }

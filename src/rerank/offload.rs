@@ -25,3 +25,18 @@ pub async fn offload<T: Send + 'static>(
         Err(error) => resume_unwind(error.into_panic()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn only_large_work_leaves_the_reactor() {
+        let here = thread::current().id();
+        let thread_of = async |bytes| offload(bytes, 10, || thread::current().id()).await;
+        assert_eq!(thread_of(10).await, here);
+        assert_ne!(thread_of(11).await, here);
+    }
+}

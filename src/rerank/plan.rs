@@ -23,8 +23,8 @@ pub struct PlanContext {
     pub space: ScoreSpace,
     /// Whether scores depend on the list.
     pub scoring: Scoring,
-    /// The score of a blank passage, where the upstream must not see blank passages.
-    pub blank_score: Option<f64>,
+    /// Whether the upstream must not see blank passages: then they get the floor of the scale, or no score if it has none.
+    pub rejects_blanks: bool,
     /// Whose scores may be used.
     pub scope: CacheScope,
     /// What the client allows.
@@ -58,13 +58,14 @@ impl Plan {
             Scoring::Pointwise => Self::pointwise(query, &request.passages),
             Scoring::Listwise => Self::listwise(query.of_list(&request.passages), &request.passages),
         };
-        if let Some(score) = context.blank_score {
-            plan.settle_blanks(&request.passages, score);
+        if context.rejects_blanks {
+            plan.settle_blanks(&request.passages, context.space.scale.floor());
         }
         if context.control.read {
             plan.look_up(cache, context.scoring);
         }
-        plan.unknown = plan.slots_where(|pair| pair.score.is_none());
+        let unknown = plan.pairs.iter().enumerate().filter(|(_, pair)| pair.source == ScoreSource::Unscored);
+        plan.unknown = unknown.map(|(slot, _)| small(slot)).collect();
         plan
     }
 
@@ -87,7 +88,7 @@ impl Plan {
         Self { query: list, slots: (0..small(passages.len())).collect(), pairs, unknown: Vec::new() }
     }
 
-    fn settle_blanks(&mut self, passages: &[Passage], score: f64) {
+    fn settle_blanks(&mut self, passages: &[Passage], score: Option<f64>) {
         for pair in &mut self.pairs {
             if passages[pair.first_position as usize].text.trim().is_empty() {
                 pair.settle(score, ScoreSource::Blank);
@@ -98,13 +99,14 @@ impl Plan {
     fn look_up(&mut self, cache: &ScoreCache, scoring: Scoring) {
         let keys: Vec<_> = self.pairs.iter().map(|pair| pair.key).collect();
         let known = cache.get_many(&self.query, &keys);
-        let complete = self.pairs.iter().zip(&known).all(|(pair, known)| pair.score.or(*known).is_some());
+        let is_known = |(pair, known): (&Pair, &Option<f64>)| pair.source == ScoreSource::Blank || known.is_some();
+        let complete = self.pairs.iter().zip(&known).all(is_known);
         if scoring == Scoring::Listwise && !complete {
             return;
         }
         for (pair, known) in self.pairs.iter_mut().zip(known) {
-            if let (None, Some(score)) = (pair.score, known) {
-                pair.settle(score, ScoreSource::Cache);
+            if known.is_some() && pair.source == ScoreSource::Unscored {
+                pair.settle(known, ScoreSource::Cache);
             }
         }
     }
@@ -127,7 +129,7 @@ impl Plan {
         let mut learnt = Vec::with_capacity(slots.len());
         for (&slot, &score) in slots.iter().zip(scores) {
             let pair = &mut self.pairs[slot as usize];
-            pair.settle(score, ScoreSource::Scored);
+            pair.settle(Some(score), ScoreSource::Scored);
             learnt.push((pair.key, score));
         }
         if let Some(cache) = cache {
@@ -157,11 +159,6 @@ impl Plan {
             unscored: count(ScoreSource::Blank) + count(ScoreSource::Unscored),
         }
     }
-
-    fn slots_where(&self, condition: impl Fn(&Pair) -> bool) -> Vec<u32> {
-        let slots = self.pairs.iter().enumerate().filter(|(_, pair)| condition(pair));
-        slots.map(|(slot, _)| small(slot)).collect()
-    }
 }
 
 impl Pair {
@@ -169,8 +166,8 @@ impl Pair {
         Self { key, first_position: small(position), score: None, source: ScoreSource::Unscored }
     }
 
-    fn settle(&mut self, score: f64, source: ScoreSource) {
-        self.score = Some(score);
+    fn settle(&mut self, score: Option<f64>, source: ScoreSource) {
+        self.score = score;
         self.source = source;
     }
 }
@@ -199,7 +196,7 @@ mod tests {
                 scale: ScoreScale::Probability,
             },
             scoring,
-            blank_score: None,
+            rejects_blanks: false,
             scope: CacheScope::SHARED,
             control: CacheControl::default(),
         }
@@ -279,7 +276,7 @@ mod tests {
 
     #[tokio::test]
     async fn law_5_blank_passages_keep_their_place_and_are_not_sent() {
-        let context = PlanContext { blank_score: Some(0.0), ..context(Scoring::Pointwise) };
+        let context = PlanContext { rejects_blanks: true, ..context(Scoring::Pointwise) };
         let request = request("q", &["", "a", " \t"]);
         let (plan, sent) = run(&request, &context, &cache());
         assert_eq!(sent, ["a"]);
@@ -297,7 +294,7 @@ mod tests {
             listwise in any::<bool>(), blanks in any::<bool>(),
         ) {
             let scoring = if listwise { Scoring::Listwise } else { Scoring::Pointwise };
-            let context = PlanContext { blank_score: blanks.then_some(0.0), ..context(scoring) };
+            let context = PlanContext { rejects_blanks: blanks, ..context(scoring) };
             let texts = |list: &[String]| request("q", &list.iter().map(String::as_str).collect::<Vec<_>>());
             let (list, warm) = (texts(&list), texts(&warm));
             let cold = run(&list, &context, &ScoreCache::off()).0;

@@ -1,8 +1,8 @@
 //! Best first: a stable, total order, then the cut.
 
-use super::response::RankedPassage;
+use super::response::{RankedPassage, ScoreSource};
 
-/// Sorts by score, highest first, ties in input order, and keeps the first `top_n`.
+/// Sorts by score, highest first, ties in input order (blank passages last among them), and keeps the first `top_n`.
 ///
 /// Scores must be finite (the merge step refuses others); unscored passages go last, in input order.
 #[must_use]
@@ -12,7 +12,8 @@ pub fn rank(mut passages: Vec<RankedPassage>, top_n: Option<usize>) -> Vec<Ranke
             (Some(left), Some(right)) => right.total_cmp(&left),
             (left, right) => right.is_some().cmp(&left.is_some()),
         };
-        by_score.then(left.position.cmp(&right.position))
+        let blank = |passage: &RankedPassage| passage.source == ScoreSource::Blank;
+        by_score.then(blank(left).cmp(&blank(right))).then(left.position.cmp(&right.position))
     };
     let keep = top_n.unwrap_or(passages.len()).min(passages.len());
     if keep < passages.len() {
@@ -30,7 +31,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::rerank::response::ScoreSource;
 
     fn passages(scores: &[Option<f64>]) -> Vec<RankedPassage> {
         let ranked = |(position, &score)| RankedPassage { position, score, source: ScoreSource::Scored };

@@ -23,7 +23,7 @@ pub struct RerankResponse {
 pub struct RankedPassage {
     /// Place in the client's list, from 0.
     pub position: usize,
-    /// Higher is more relevant; `None` only in an answer that was not reranked.
+    /// Higher is more relevant; `None` in an answer that was not reranked, and for blank passages on a scale without a floor.
     pub score: Option<f64>,
     /// How the score became known.
     pub source: ScoreSource,
@@ -62,15 +62,11 @@ impl Usage {
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
-            tokens: sum(self.tokens, other.tokens),
-            search_units: sum(self.search_units, other.search_units),
-            cost_usd: sum(self.cost_usd, other.cost_usd),
+            tokens: self.tokens.zip(other.tokens).map(|(left, right)| left.saturating_add(right)),
+            search_units: self.search_units.zip(other.search_units).map(|(left, right)| left.saturating_add(right)),
+            cost_usd: self.cost_usd.zip(other.cost_usd).map(|(left, right)| left + right),
         }
     }
-}
-
-fn sum<N: std::ops::Add<Output = N>>(left: Option<N>, right: Option<N>) -> Option<N> {
-    Some(left? + right?)
 }
 
 /// Where the scores of an answer come from.
@@ -105,7 +101,7 @@ pub struct Provenance {
 /// Counts of distinct pairs; equal passages are one pair. The four last add up to `total`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PairCounts {
-    /// Distinct pairs in the request.
+    /// Distinct pairs in the request (in an answer in input order: its documents).
     pub total: usize,
     /// Known from the cache.
     pub hit: usize,

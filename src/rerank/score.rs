@@ -33,7 +33,7 @@ pub(super) struct Means<'a> {
     pub(super) metrics: &'a Metrics,
 }
 
-/// Scores what `plan` does not know, at `target`.
+/// Scores what `plan` does not know, at `target`, and adds to `usage` what that was charged.
 ///
 /// # Errors
 /// The first call that failed for good. What other calls brought by then is in the cache.
@@ -42,13 +42,14 @@ pub(super) async fn score(
     request: &Arc<RerankRequest>,
     plan: &mut Plan,
     means: &Means<'_>,
-) -> Result<Usage, Error> {
+    usage: &mut Usage,
+) -> Result<(), Error> {
     match &target.upstream.backend {
         Backend::Local => {
             score_locally(target, request, plan, means.cache).await;
-            Ok(Usage::NOTHING)
+            Ok(())
         }
-        Backend::Remote(remote) => score_remotely(target, remote, request, plan, means).await,
+        Backend::Remote(remote) => score_remotely(target, remote, request, plan, means, usage).await,
     }
 }
 
@@ -70,7 +71,8 @@ async fn score_remotely(
     request: &Arc<RerankRequest>,
     plan: &mut Plan,
     means: &Means<'_>,
-) -> Result<Usage, Error> {
+    usage: &mut Usage,
+) -> Result<(), Error> {
     let slots = plan.unknown().to_vec();
     let positions: Vec<usize> = slots.iter().map(|slot| plan.position(*slot)).collect();
     check_listwise_size(target, remote, positions.len())?;
@@ -89,19 +91,21 @@ async fn score_remotely(
             (batch.range, remote.score(call).await)
         })
         .collect();
-    let mut usage = Usage::NOTHING;
     while let Some((range, result)) = calls.next().await {
-        let scored = result.map_err(|error| describe(&target.upstream, remote, request, &error))?;
+        let scored = match result {
+            Ok(scored) => scored,
+            Err(error) => return Err(describe(&target.upstream, request, error).await),
+        };
         let billed = Usage {
             tokens: scored.tokens,
             search_units: scored.search_units,
             cost_usd: target.facts.billing.cost(scored.tokens, scored.search_units),
         };
         means.metrics.charge(&target.upstream.name, billed);
-        usage = usage.plus(billed);
+        *usage = usage.plus(billed);
         plan.learn(&slots[range], &scored.scores, means.cache);
     }
-    Ok(usage)
+    Ok(())
 }
 
 /// A list that a listwise model cannot take whole is refused: splitting it would change its scores.
@@ -160,11 +164,15 @@ fn instructed_query(request: &RerankRequest, support: InstructionSupport) -> Cow
     }
 }
 
-/// An upstream's failure as a client may read it.
-fn describe(upstream: &Upstream, remote: &Remote, request: &RerankRequest, error: &UpstreamError) -> Error {
-    let passages = request.passages.iter().map(|passage| &*passage.text);
-    let texts = passages.chain([&*request.query]).chain(request.options.instruction.as_deref());
-    let said = remote.quotable(error, &texts).map_or_else(String::new, |said| format!(": {said}"));
-    let message = format!("{} {}{said}", upstream.name, error.what);
-    Error { retry_after: error.retry_after, ..Error::new(error.kind, message) }
+/// An upstream's failure as a client may read it. Looks for quotations in all the texts, so for large requests it does so elsewhere.
+async fn describe(upstream: &Arc<Upstream>, request: &Arc<RerankRequest>, error: UpstreamError) -> Error {
+    let (upstream, owned) = (upstream.clone(), request.clone());
+    offload(request.text_bytes(), OFFLOAD_WIRE_BYTES, move || {
+        let passages = owned.passages.iter().map(|passage| &*passage.text);
+        let texts = passages.chain([&*owned.query]).chain(owned.options.instruction.as_deref());
+        let said = upstream.quotable(&error, &texts).map_or_else(String::new, |said| format!(": {said}"));
+        let message = format!("{} {}{said}", upstream.name, error.what);
+        Error { retry_after: error.retry_after, ..Error::new(error.kind, message) }
+    })
+    .await
 }

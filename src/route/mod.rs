@@ -12,6 +12,9 @@ use crate::local::LocalModel;
 use crate::provider::{ModelFacts, Scoring};
 use crate::upstream::{Backend, Upstream};
 
+/// Longest unknown name for which a similar one is looked for, in bytes.
+const MAX_COMPARED_BYTES: usize = 64;
+
 /// The model used when a request names none.
 pub const DEFAULT_MODEL: &str = "default";
 
@@ -157,7 +160,9 @@ impl RouteTable {
 
     fn unknown(&self, model: &str) -> Error {
         let known = self.names();
-        let near = known.iter().map(|name| (strsim::damerau_levenshtein(name, model), name)).min();
+        // Comparing costs the product of the lengths, and the name is the client's.
+        let comparable = known.iter().filter(|_| model.len() <= MAX_COMPARED_BYTES);
+        let near = comparable.map(|name| (strsim::damerau_levenshtein(name, model), name)).min();
         let hint = near.filter(|(distance, _)| *distance <= 3).map(|(_, name)| format!("; did you mean {name}?"));
         let message = format!("no such model{}; known models: {}", hint.unwrap_or_default(), known.join(", "));
         Error { pointer: Some("/model".into()), ..Error::new(ErrorKind::UnknownModel, message) }

@@ -19,6 +19,9 @@ use crate::rerank::response::{PairCounts, Usage};
 /// The content type of the exposition.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// The model label of a request that never got as far as a model.
+pub const NO_MODEL: &str = "none";
+
 /// Upper bounds in seconds, from a warm cache to a slow provider.
 const LATENCY_BUCKETS: [f64; 16] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
@@ -191,6 +194,12 @@ impl Metrics {
         let labels = RequestLabels { model: model.to_owned(), dialect, outcome: outcome.label() };
         self.requests.get_or_create(&labels).inc();
         self.request_duration.get_or_create(&ModelLabels { model: model.to_owned() }).observe(duration.as_secs_f64());
+    }
+
+    /// A rerank request was refused before anything of it was read.
+    pub fn refused(&self, dialect: &'static str, kind: ErrorKind) {
+        let labels = RequestLabels { model: NO_MODEL.to_owned(), dialect, outcome: kind.code() };
+        self.requests.get_or_create(&labels).inc();
     }
 
     /// The pairs of one answer.

@@ -1,20 +1,23 @@
 //! One attempt: under its own time limit, and counted.
 //!
-//! `tower::timeout` would box the error; this keeps it typed, and also ends the attempt when the call's own deadline comes first.
-//! It stands inside the concurrency limit, so waiting for a place is not blamed on the upstream.
+//! `tower::timeout` would box the error; this keeps it typed. The request's own deadline is not looked at here: when it passes,
+//! the whole call is dropped, and the attempt is counted as cancelled. It stands inside the concurrency limit, so waiting for a place is not blamed on the upstream.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout};
 use tower::{Layer, Service};
 
 use super::call::{Call, Scores};
 use super::error::UpstreamError;
 use crate::error::ErrorKind;
 use crate::telemetry::metrics::UpstreamMetrics;
+
+/// The outcome of an attempt whose request ended before it: the deadline passed, or the client left.
+const CANCELLED: &str = "cancelled";
 
 /// Puts [`Attempt`] around a service.
 #[derive(Clone, Debug)]
@@ -52,19 +55,31 @@ where
     }
 
     fn call(&mut self, call: Call) -> Self::Future {
-        let AttemptLayer { timeout, metrics } = self.layer.clone();
-        let started = Instant::now();
-        let end = call.deadline.min(started + timeout);
+        let AttemptLayer { timeout: limit, metrics } = self.layer.clone();
         call.attempts.increment();
         let attempt = self.inner.call(call);
+        let started = Instant::now();
         Box::pin(async move {
-            let result = timeout_at(end, attempt).await.unwrap_or_else(|_| {
-                let waited = end.duration_since(started).as_millis();
-                Err(UpstreamError::passing(ErrorKind::UpstreamTimeout, format!("did not answer within {waited} ms")))
+            let mut record = Record { metrics, started, outcome: CANCELLED };
+            let result = timeout(limit, attempt).await.unwrap_or_else(|_| {
+                let what = format!("did not answer within {} ms (attempt_timeout)", limit.as_millis());
+                Err(UpstreamError::passing(ErrorKind::UpstreamTimeout, what))
             });
-            let outcome = result.as_ref().map_or_else(|error| error.kind.code(), |_| "ok");
-            metrics.attempt(outcome, started.elapsed());
+            record.outcome = result.as_ref().map_or_else(|error| error.kind.code(), |_| "ok");
             result
         })
+    }
+}
+
+/// Counts an attempt when it is over, also when nobody waits for it any more.
+struct Record {
+    metrics: Arc<UpstreamMetrics>,
+    started: Instant,
+    outcome: &'static str,
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        self.metrics.attempt(self.outcome, self.started.elapsed());
     }
 }

@@ -86,6 +86,23 @@ impl Upstream {
     }
 }
 
+impl Upstream {
+    /// The provider's words about a failure, shortened, unless they quote the key or one of `texts`.
+    #[must_use]
+    pub fn quotable<'a>(
+        &self,
+        error: &UpstreamError,
+        texts: &(impl Iterator<Item = &'a str> + Clone),
+    ) -> Option<String> {
+        let key = match &self.backend {
+            Backend::Remote(remote) => remote.api_key.as_ref().map_or("", |key| key.expose_secret()),
+            Backend::Local => "",
+        };
+        let said = error.said.as_deref().filter(|said| !redact::quotes(said, texts, key))?;
+        Some(redact::shortened(said))
+    }
+}
+
 impl Remote {
     /// Scores one batch, with all retries.
     ///
@@ -93,17 +110,6 @@ impl Remote {
     /// The last failure.
     pub async fn score(&self, call: Call) -> Result<Scores, UpstreamError> {
         self.stack.clone().oneshot(call).await
-    }
-
-    /// The provider's words about a failure, unless they quote the key or one of `texts`.
-    #[must_use]
-    pub fn quotable<'a>(
-        &self,
-        error: &UpstreamError,
-        texts: &(impl Iterator<Item = &'a str> + Clone),
-    ) -> Option<String> {
-        let key = self.api_key.as_ref().map_or("", |key| key.expose_secret());
-        error.said.clone().filter(|said| !redact::quotes(said, texts, &[key]))
     }
 }
 

@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, header};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::time::timeout;
 use tower::Service;
 use url::Url;
 
@@ -20,6 +21,9 @@ use crate::rerank::merge::merge;
 
 /// Idle connections are closed after this, well before the load balancers of providers do it.
 const IDLE_CONNECTION: Duration = Duration::from_secs(50);
+/// Longest wait for the body of an error, and the longest that is read.
+const ERROR_BODY_TIMEOUT: Duration = Duration::from_millis(250);
+const MAX_ERROR_BYTES: usize = 64 << 10;
 
 /// What a transport needs to know.
 #[derive(Debug)]
@@ -66,10 +70,10 @@ impl Transport {
         let mut response = request.send().await.map_err(|error| broken(&error))?;
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
-        let body = read_body(response, self.config.max_response_bytes).await;
         if !status.is_success() {
-            // An error without a readable body is still that error.
-            let said = body.ok().and_then(|body| explain(&body));
+            // The status is what counts: a body that is long or slow in coming is not waited for.
+            let body = timeout(ERROR_BODY_TIMEOUT, read_body(response, MAX_ERROR_BYTES)).await;
+            let said = body.ok().and_then(Result::ok).and_then(|body| explain(&body));
             return Err(UpstreamError {
                 kind: kind_of_status(status.as_u16()),
                 what: format!("answered with status {}", status.as_u16()),
@@ -78,7 +82,8 @@ impl Transport {
                 retryable: self.config.retry_statuses.contains(&status.as_u16()),
             });
         }
-        read_scores(self.config.provider, &WireReply { headers, body: body? }, call.passages)
+        let body = read_body(response, self.config.max_response_bytes).await?;
+        read_scores(self.config.provider, &WireReply { headers, body }, call.passages)
     }
 }
 

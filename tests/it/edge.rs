@@ -102,3 +102,27 @@ async fn the_documentation_page_asks_no_other_host() {
     assert!(initializer.contains("/openapi.json"), "{initializer}");
     assert!(initializer.contains("\"validatorUrl\": \"none\""), "{initializer}");
 }
+
+#[tokio::test]
+async fn a_name_as_long_as_the_body_is_refused_at_once() {
+    let gateway = Gateway::start("").await;
+    let answer = gateway.try_rerank(json!({"query": "q", "documents": [], "model": "a".repeat(5_000_000)})).await;
+    assert_eq!(answer.body["detail"], "no such model; known models: default, local, local/lexical");
+}
+
+#[tokio::test]
+async fn errors_below_the_documentation_are_json_too() {
+    let gateway = Gateway::start("").await;
+    let lost = gateway.send(gateway.client.get(gateway.url("/docs/nope"))).await;
+    assert_eq!((lost.status.as_u16(), lost.body["code"].as_str()), (404, Some("not_found")));
+    let wrong = gateway.send(gateway.post("/docs/")).await;
+    assert_eq!((wrong.status.as_u16(), wrong.body["code"].as_str()), (405, Some("method_not_allowed")));
+}
+
+#[tokio::test]
+async fn refused_keys_are_counted() {
+    let gateway = Gateway::start("[server]\napi_keys = ['env:KEY']").await;
+    gateway.try_rerank(json!({})).await;
+    let line = "rerank_requests_total{model=\"none\",dialect=\"native\",outcome=\"unauthorized\"}";
+    assert_eq!(gateway.metric(line).await, 1.0);
+}

@@ -139,3 +139,16 @@ async fn original_order_does_not_hide_what_is_wrong_with_the_request() {
     assert_eq!(gateway.try_rerank(json!({"query": "", "documents": ["a"]})).await.status, 400);
     assert_eq!(gateway.try_rerank(json!({"query": "q", "documents": ["a"], "model": "nope"})).await.status, 404);
 }
+
+#[tokio::test]
+async fn what_a_target_charged_before_it_failed_is_told() {
+    let first = FakeUpstream::scripted("tei", [Reply::Score, Reply::status(400)]).await;
+    let config = format!(
+        "{}max_passages = 1\nmax_concurrency = 1\n[models.default]\ntargets = [{{ upstream = 'up' }}, {{ upstream = 'local' }}]",
+        upstream("up", "tei", &first.url())
+    );
+    let gateway = Gateway::start(&config).await;
+    let answer = gateway.rerank("q", &["a", "b"]).await;
+    assert_eq!(provenance_upstream(&answer), "local");
+    assert_eq!(answer["usage"]["total_tokens"], 17);
+}

@@ -127,3 +127,21 @@ async fn law_5_blanks_and_duplicates_keep_their_index() {
         }
     }
 }
+
+#[tokio::test]
+async fn law_5_blanks_stand_last_among_equals_and_have_no_score_on_a_scale_without_a_floor() {
+    let reply = |score: f64| Reply::body(json!({"results": [{"index": 0, "relevance_score": score}]}).to_string());
+    let fake = FakeUpstream::scripted("cohere", [reply(0.0), reply(-3.5)]).await;
+    let config = format!(
+        "{}[providers.cohere.models.logits]\nscoring = 'pointwise'\nscale = 'logit'\n{}{}",
+        upstream("up", "cohere", &fake.url()),
+        targets("default", &[("up", "rerank-v3.5")]),
+        targets("logits", &[("up", "logits")])
+    );
+    let gateway = Gateway::start(&config).await;
+    let answer = gateway.rerank("q", &["", "x"]).await;
+    assert_eq!(scores(&answer), [(1, 0.0), (0, 0.0)]);
+    let answer = gateway.rerank_with(json!({"query": "q", "documents": ["", "x"], "model": "logits"})).await;
+    assert_eq!(crate::support::order(&answer), [1, 0]);
+    assert_eq!(answer["results"][1]["relevance_score"], serde_json::Value::Null);
+}

@@ -28,11 +28,7 @@ async fn law_9_the_lowest_of_all_deadlines_holds_and_ends_the_upstream_call() {
         let started = Instant::now();
         let answer = gateway.send(request).await;
         assert_eq!(answer.status, 504);
-        assert!(
-            matches!(answer.body["code"].as_str(), Some("deadline_exceeded" | "upstream_timeout")),
-            "{}",
-            answer.body
-        );
+        assert_eq!(answer.body["code"], "deadline_exceeded");
         assert!(started.elapsed() < Duration::from_secs(10), "far below every other limit");
         fake.wait_for_departures(1).await;
         assert_eq!(fake.calls().len(), 1, "no attempt after the deadline");
@@ -119,17 +115,29 @@ async fn a_shutdown_drains_what_is_under_way() {
 }
 
 #[tokio::test]
-async fn large_lists_do_not_stall_small_requests() {
-    // Four megabytes are decoded, keyed, encoded and ranked while small requests go on. A request that is stuck behind that work
-    // on a single reactor thread would see its own deadline pass.
+async fn an_upstreams_error_is_told_even_if_its_body_never_comes() {
+    let stalled = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 70\r\ncontent-length: 100\r\n\r\n{";
+    let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", server.local_addr().unwrap());
+    let serving = tokio::spawn(async move {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let (mut stream, _) = server.accept().await.unwrap();
+        let _ = stream.read(&mut [0; 4096]).await.unwrap();
+        stream.write_all(stalled.as_bytes()).await.unwrap();
+        std::future::pending::<()>().await;
+    });
+    let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &url).await;
+    let answer = gateway.try_rerank(json!({"query": "q", "documents": ["a"]})).await;
+    assert_eq!((answer.status.as_u16(), answer.headers["retry-after"].to_str().unwrap()), (429, "70"));
+    serving.abort();
+}
+
+#[tokio::test]
+async fn a_list_of_four_megabytes_is_reranked() {
     let fake = FakeUpstream::start("cohere").await;
     let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
     let large: Vec<_> = (0..900).map(|index| format!("{index} {}", "words and more ".repeat(300))).collect();
-    let large = json!({"query": "q", "documents": large});
-    let (answer, ()) = tokio::join!(gateway.rerank_with(large), async {
-        for _ in 0..20 {
-            assert_eq!(gateway.get_text("/healthz").await, "ok");
-        }
-    });
+    let answer = gateway.rerank_with(json!({"query": "q", "documents": large, "return_documents": true})).await;
     assert_eq!(provenance(&answer)["pairs"]["scored"], 900);
+    assert_eq!(answer["results"].as_array().unwrap().len(), 900);
 }
