@@ -4,6 +4,7 @@
 //! provider, because both only know [`RerankRequest`] and [`RerankResponse`].
 
 pub mod native;
+pub mod problem;
 mod raw;
 
 use bytes::Bytes;

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::Dialect;
+use super::problem::Problem;
 use super::raw::{Raw, RawList, count, flag, is_null, kind, name_of, object, text, wrong};
 use crate::error::Error;
-use crate::http::problem::Problem;
 use crate::rerank::request::{Passage, PassageObject, RerankRequest, ScoringOptions};
 use crate::rerank::response::{Provenance, RankedPassage, RerankResponse, ScoreSource};
 

@@ -6,7 +6,6 @@ mod health;
 mod layers;
 mod models;
 pub mod openapi;
-pub mod problem;
 mod rerank;
 
 use std::sync::Arc;

@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::App;
+use crate::dialect::problem::Problem;
 use crate::provider::ScoreScale;
 use crate::route::{Route, RouteTable, Target};
 
@@ -46,7 +47,7 @@ pub(super) struct Model {
 #[utoipa::path(get, path = "/v1/models", tag = "models", operation_id = "models",
     responses(
         (status = 200, description = "The models.", body = ModelList),
-        (status = 401, description = "`unauthorized`", body = crate::http::problem::Problem<'static>, content_type = "application/problem+json"),
+        (status = 401, description = "`unauthorized`", body = Problem<'static>, content_type = "application/problem+json"),
     ))]
 pub(super) async fn models(State(app): State<Arc<App>>) -> Response {
     let body = serde_json::to_vec(&list(&app.reranker.routes)).unwrap_or_default();

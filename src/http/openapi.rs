@@ -10,7 +10,8 @@ use serde::Serialize;
 use utoipa::{OpenApi, ToSchema};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::{App, health, models, problem, rerank};
+use super::{App, health, models, rerank};
+use crate::dialect::problem;
 use crate::rerank::response::{Provenance, ScoreSource};
 
 /// A query and its passages. Unknown fields are ignored, and null is as good as absent.

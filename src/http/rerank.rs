@@ -16,6 +16,7 @@ use super::{App, body};
 use crate::cache::control::CacheControl;
 use crate::dialect::Dialect;
 use crate::dialect::native::Native;
+use crate::dialect::problem::Problem;
 use crate::error::{Error, ErrorKind};
 use crate::rerank::RequestContext;
 use crate::rerank::offload::{OFFLOAD_WIRE_BYTES, offload};
@@ -40,17 +41,17 @@ const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-request-timeout-ms
     request_body(content = crate::http::openapi::RerankBody, description = "A query and its passages. The Content-Type is not looked at."),
     responses(
         (status = 200, description = "The documents, best first.", body = crate::http::openapi::RerankAnswer),
-        (status = 400, description = "`invalid_json`, `invalid_request`, `too_many_documents` or `upstream_rejected`.", body = crate::http::problem::Problem<'static>, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthorized`", body = crate::http::problem::Problem<'static>, content_type = "application/problem+json"),
-        (status = 404, description = "`unknown_model` or `not_found`", body = crate::http::problem::Problem<'static>, content_type = "application/problem+json"),
-        (status = 405, description = "`method_not_allowed`", body = crate::http::problem::Problem<'static>, content_type = "application/problem+json"),
-        (status = 408, description = "`body_timeout`", body = crate::http::problem::Problem<'static>, content_type = "application/problem+json"),
-        (status = 413, description = "`body_too_large`", body = crate::http::problem::Problem<'static>, content_type = "application/problem+json"),
-        (status = 415, description = "`unsupported_encoding`", body = crate::http::problem::Problem<'static>, content_type = "application/problem+json"),
-        (status = 429, description = "`upstream_rate_limited`; `Retry-After` says when to come back", body = crate::http::problem::Problem<'static>, content_type = "application/problem+json"),
-        (status = 500, description = "`internal`", body = crate::http::problem::Problem<'static>, content_type = "application/problem+json"),
-        (status = 502, description = "`upstream_unauthorized`, `upstream_quota_exhausted`, `upstream_unavailable` or `upstream_invalid_reply`", body = crate::http::problem::Problem<'static>, content_type = "application/problem+json"),
-        (status = 504, description = "`upstream_timeout`, `deadline_exceeded` or `not_cached`", body = crate::http::problem::Problem<'static>, content_type = "application/problem+json"),
+        (status = 400, description = "`invalid_json`, `invalid_request`, `too_many_documents` or `upstream_rejected`.", body = Problem<'static>, content_type = "application/problem+json"),
+        (status = 401, description = "`unauthorized`", body = Problem<'static>, content_type = "application/problem+json"),
+        (status = 404, description = "`unknown_model` or `not_found`", body = Problem<'static>, content_type = "application/problem+json"),
+        (status = 405, description = "`method_not_allowed`", body = Problem<'static>, content_type = "application/problem+json"),
+        (status = 408, description = "`body_timeout`", body = Problem<'static>, content_type = "application/problem+json"),
+        (status = 413, description = "`body_too_large`", body = Problem<'static>, content_type = "application/problem+json"),
+        (status = 415, description = "`unsupported_encoding`", body = Problem<'static>, content_type = "application/problem+json"),
+        (status = 429, description = "`upstream_rate_limited`; `Retry-After` says when to come back", body = Problem<'static>, content_type = "application/problem+json"),
+        (status = 500, description = "`internal`", body = Problem<'static>, content_type = "application/problem+json"),
+        (status = 502, description = "`upstream_unauthorized`, `upstream_quota_exhausted`, `upstream_unavailable` or `upstream_invalid_reply`", body = Problem<'static>, content_type = "application/problem+json"),
+        (status = 504, description = "`upstream_timeout`, `deadline_exceeded` or `not_cached`", body = Problem<'static>, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn rerank(State(app): State<Arc<App>>, request: Request) -> Response {
