@@ -3,7 +3,7 @@
 //! There is no corpus here, only a few dozen passages about one subject, so two things differ from a search engine's BM25
 //! (Robertson and Zaragoza, 2009):
 //!
-//! - the IDF is half that of English at large ([`background`]) and half that of the passages themselves. The passages alone
+//! - the IDF is half that of English at large (`background.rs`) and half that of the passages themselves. The passages alone
 //!   would call the very words of the subject worthless;
 //! - the sum is divided by the highest value that the query could reach, so scores lie between 0 and 1.
 //!
