@@ -65,7 +65,8 @@ fn route(settings: &ModelSettings, upstreams: &[Arc<Upstream>]) -> Result<Route,
     };
     let targets = settings.targets.iter().map(target).collect::<Option<Vec<_>>>();
     let targets = targets.ok_or_else(|| format!("models.{}: a target does not exist", settings.name))?;
-    Ok(Route { model: settings.name.clone(), targets, on_failure: settings.on_failure })
+    let name = settings.name.clone();
+    Ok(Route { model: name.clone(), label: name, targets, on_failure: settings.on_failure })
 }
 
 /// A server that listens but does not answer yet.

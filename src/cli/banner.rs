@@ -12,9 +12,13 @@ pub(super) fn text(address: SocketAddr, routes: &RouteTable, needs_key: bool) ->
         let targets: Vec<_> = route.targets.iter().map(Target::address).collect();
         text.push_str(&format!("    {:width$}  {}\n", route.model, targets.join(", then ")));
     }
-    let upstreams: Vec<_> = routes.upstreams().iter().map(|upstream| format!("{}/…", upstream.name)).collect();
+    let remote = routes.upstreams().iter().filter(|upstream| upstream.name != crate::local::NAME);
+    let upstreams: Vec<_> = remote.map(|upstream| format!("{}/…", upstream.name)).collect();
     let key = if needs_key { " -H 'Authorization: Bearer YOUR_KEY'" } else { "" };
-    text.push_str(&format!("    or any model of an upstream as {}\n\n", upstreams.join(", ")));
+    if !upstreams.is_empty() {
+        text.push_str(&format!("    or any model of an upstream as {}\n", upstreams.join(", ")));
+    }
+    text.push('\n');
     let host = callable(address);
     text.push_str(&format!(
         "  try\n    curl -s http://{host}/rerank{key} -d '{{\"query\": \"capital of Korea\", \"documents\": \

@@ -56,7 +56,9 @@ impl ConfigArgs {
         let environment: Environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        let sources = Sources { file: self.config.clone(), environment, listen: listen.map(str::to_owned) };
+        // An empty RERANKD_CONFIG is as good as none.
+        let file = self.config.clone().filter(|file| !file.as_os_str().is_empty());
+        let sources = Sources { file, environment, listen: listen.map(str::to_owned) };
         load(&sources).map_err(Failure::new)
     }
 }

@@ -1,32 +1,30 @@
 //! Passages from a file: one a line, or JSON lines.
 
 use bytestring::ByteString;
-use serde::Deserialize;
 
+use crate::dialect::native;
 use crate::rerank::request::Passage;
 
-#[derive(Deserialize)]
-struct JsonLine {
-    text: String,
-}
-
-/// Reads one passage a line, with the line's number; blank lines separate and hold none. If the first line is a JSON object, every line must be one, with
-/// a `text`.
+/// Reads one passage a line, with the line's number; blank lines separate and hold none. If the first line is a JSON object, every
+/// line must be one, with a `text`; what else it holds stays with the passage, as over HTTP.
 ///
 /// # Errors
-/// The number of the line that is wrong, and what is wrong with it.
+/// What is wrong, with the number of the line if one line is.
 pub(super) fn parse(text: &str) -> Result<Vec<(usize, Passage)>, String> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    let json = lines.clone().next().is_some_and(|(_, line)| line.trim_start().starts_with('{'));
+    let first = lines.clone().next().map(|(_, line)| line.trim_start()).ok_or("holds no passages")?;
+    if first.starts_with('[') && serde_json::from_str::<serde_json::Value>(text).is_ok() {
+        return Err("is one JSON value; write one passage a line, or one JSON object with a text a line".into());
+    }
+    let json = first.starts_with('{');
     let passage = |(index, line): (usize, &str)| {
-        let text = if json {
-            let parsed: JsonLine = serde_json::from_str(line)
-                .map_err(|_| format!("line {} must be a JSON object with a text, like the first line", index + 1))?;
-            parsed.text.into()
+        let line = ByteString::from(line.trim());
+        let passage = if json {
+            native::document(&line).ok_or_else(|| format!("line {} must be a JSON object with a text", index + 1))?
         } else {
-            ByteString::from(line.trim())
+            Passage { text: line, object: None }
         };
-        Ok((index + 1, Passage { text, object: None }))
+        Ok((index + 1, passage))
     };
     lines.map(passage).collect()
 }
@@ -43,14 +41,12 @@ mod tests {
     fn plain_lines_and_json_lines_are_told_apart() {
         assert_eq!(texts("one\n\n  two {x}\n").unwrap(), ["1 one", "3 two {x}"]);
         assert_eq!(texts("{\"text\": \"one\", \"id\": 1}\n{\"text\":\"t\\u0077o\"}").unwrap(), ["1 one", "2 two"]);
-        assert!(texts("").unwrap().is_empty());
+        assert_eq!(texts(" \n").unwrap_err(), "holds no passages");
+        assert!(texts("[{\"text\": \"a\"}]").unwrap_err().starts_with("is one JSON value"));
     }
 
     #[test]
     fn a_bad_line_is_named_and_not_quoted() {
-        assert_eq!(
-            texts("{\"text\":\"a\"}\n\nsecret").unwrap_err(),
-            "line 3 must be a JSON object with a text, like the first line"
-        );
+        assert_eq!(texts("{\"text\":\"a\"}\n\nsecret").unwrap_err(), "line 3 must be a JSON object with a text");
     }
 }

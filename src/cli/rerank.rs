@@ -46,7 +46,7 @@ pub(super) struct RerankArgs {
 
 pub(super) fn run(args: &RerankArgs) -> Result<(), Failure> {
     let loaded = args.config.load(None)?;
-    let name = args.file.display();
+    let name = if args.file.as_os_str() == "-" { "standard input".into() } else { args.file.display().to_string() };
     let text = read(&args.file).map_err(|error| Failure::new(format!("{name} cannot be read: {error}")))?;
     let (lines, passages): (Vec<_>, Vec<_>) =
         passages::parse(&text).map_err(|reason| Failure::new(format!("{name}: {reason}")))?.into_iter().unzip();

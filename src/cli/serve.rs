@@ -37,13 +37,12 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
                 _ = terminate.recv() => {}
             }
         };
-        drain(server, any_signal).await;
-        Ok(())
+        drain(server, any_signal).await
     })
 }
 
-/// The first signal drains, the second ends at once.
-async fn drain(server: Server, mut any_signal: impl AsyncFnMut()) {
+/// The first signal drains; the second ends at once, which is a failure.
+async fn drain(server: Server, mut any_signal: impl AsyncFnMut()) -> Result<(), Failure> {
     let (first, told) = tokio::sync::oneshot::channel::<()>();
     let serving = server.run(async {
         // The sender is only dropped after it was used.
@@ -54,10 +53,12 @@ async fn drain(server: Server, mut any_signal: impl AsyncFnMut()) {
         tracing::info!("shutting down; a second signal ends at once");
         let _ = first.send(());
         any_signal().await;
-        tracing::warn!("ended by a second signal");
     };
     tokio::select! {
-        () = serving => tracing::info!("shut down"),
-        () = signals => {}
+        () = serving => {
+            tracing::info!("shut down");
+            Ok(())
+        }
+        () = signals => Err(Failure::new("ended by a second signal before all requests were finished")),
     }
 }

@@ -19,7 +19,7 @@ pub(super) fn provider(section: Section<'_>) -> Option<ProviderFacts> {
     let key_variables = section.read("key_variables", texts);
     let default_model = section.read("default_model", text);
     let max_passages = section.require("max_passages", count(1..=100_000));
-    let max_call_bytes = section.read("max_call_bytes", count(1_000..=usize::MAX >> 1));
+    let max_call_bytes = section.read("max_call_bytes", count(1_000..=1 << 40));
     let statuses = section.read("retry_statuses", |value| {
         let statuses = value.as_array().ok_or("must be a list of HTTP statuses")?;
         let status = |status: &toml::Value| count(400..=599)(status).map(|status| u16::try_from(status).unwrap_or(599));
@@ -78,7 +78,7 @@ fn model(section: Section<'_>, inherited: ModelFacts) -> ModelFacts {
             _ => None,
         }),
     );
-    let max_call_tokens = section.read("max_call_tokens", count(100..=usize::MAX >> 1));
+    let max_call_tokens = section.read("max_call_tokens", count(100..=1 << 40));
     let per_unit = section.read("usd_per_search_unit", price).map(Billing::SearchUnits);
     let per_token = section.read("usd_per_million_tokens", price).map(Billing::Tokens);
     let free = section.read("free", boolean).filter(|free| *free).map(|_| Billing::Free);

@@ -100,7 +100,11 @@ impl<'a> Section<'a> {
 
     /// Every table in this one, whose keys are names that the user chose.
     pub(super) fn entries(&self) -> Vec<(&'a str, Section<'a>)> {
-        self.table.keys().map(|name| (name.as_str(), self.child(name))).collect()
+        let child = |name: &'a String| {
+            let child = self.child(name);
+            self.table[name].is_table().then_some((name.as_str(), child))
+        };
+        self.table.keys().filter_map(child).collect()
     }
 
     fn child(&self, key: &str) -> Section<'a> {

@@ -23,7 +23,7 @@ use crate::upstream::endpoint::endpoint;
 const ZERO: Duration = Duration::ZERO;
 const MILLISECOND: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);
-const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+const YEAR: Duration = Duration::from_secs(31_557_600); // 365.25 days, which is printed as "1year"
 const MEBIBYTE: usize = 1 << 20;
 
 type Facts = BTreeMap<String, ProviderFacts>;
@@ -36,7 +36,8 @@ pub(super) fn settings(table: &Table, environment: &Environment, faults: &Faults
     let facts = providers(&root.section("providers"));
     let upstreams = Upstreams { table, environment, facts: &facts }.read(&root.section("upstreams"));
     let on_failure = model_defaults(root.section("model_defaults"));
-    let models = models(&root.section("models"), &upstreams, on_failure.unwrap_or(OnFailure::Error));
+    let declared = Declared { usable: &upstreams, table };
+    let models = models(&root.section("models"), &declared, on_failure.unwrap_or(OnFailure::Error));
     let defaults = root.section("upstream_defaults");
     Numbers::read(&defaults);
     defaults.finish();
@@ -46,7 +47,7 @@ pub(super) fn settings(table: &Table, environment: &Environment, faults: &Faults
 
 fn server(section: Section<'_>, environment: &Environment) -> Option<ServerSettings> {
     let listen = section.require("listen", |value| {
-        let address = text(value)?.parse::<SocketAddr>();
+        let address = text(value)?.replace("localhost:", "127.0.0.1:").parse::<SocketAddr>();
         address.map_err(|_| "must be an IP address and a port such as \"127.0.0.1:8787\" or \"[::1]:8787\"".into())
     });
     let request_timeout = section.require("request_timeout", duration(MILLISECOND..=HOUR));
@@ -71,7 +72,7 @@ fn server(section: Section<'_>, environment: &Environment) -> Option<ServerSetti
 
 fn cache(section: Section<'_>) -> Option<CacheSettings> {
     let enabled = section.require("enabled", boolean);
-    let max_bytes = section.require("max_bytes", count(MEBIBYTE..=usize::MAX >> 1));
+    let max_bytes = section.require("max_bytes", count(MEBIBYTE..=1 << 44));
     let time_to_live = section.require("ttl", duration(MILLISECOND..=YEAR));
     let shared_between_callers = section.require("shared_between_callers", boolean);
     section.finish();
@@ -230,12 +231,24 @@ fn default_base_url(facts: &ProviderFacts, api_key: Option<&SecretString>) -> Op
     by_key.or_else(|| facts.base_url.clone())
 }
 
-fn models(section: &Section<'_>, upstreams: &[UpstreamSettings], usual: OnFailure) -> Vec<ModelSettings> {
+/// The upstreams that targets may name.
+struct Declared<'a> {
+    usable: &'a [UpstreamSettings],
+    table: &'a Table,
+}
+
+impl Declared<'_> {
+    fn has(&self, name: &str) -> bool {
+        self.table.get("upstreams").and_then(|upstreams| upstreams.get(name)).is_some()
+    }
+}
+
+fn models(section: &Section<'_>, upstreams: &Declared<'_>, usual: OnFailure) -> Vec<ModelSettings> {
     let mut models: Vec<_> =
         section.entries().into_iter().filter_map(|(name, entry)| model(name, entry, upstreams)).collect();
     if !models.iter().any(|model| model.name == DEFAULT_MODEL) {
         let targets = models.first().map(|model| (model.targets.clone(), model.on_failure));
-        let (targets, on_failure) = targets.unwrap_or_else(|| (vec![usual_target(upstreams)], usual));
+        let (targets, on_failure) = targets.unwrap_or_else(|| (vec![usual_target(upstreams.usable)], usual));
         models.push(ModelSettings { name: DEFAULT_MODEL.to_owned(), targets, on_failure });
     }
     models
@@ -249,7 +262,7 @@ fn usual_target(upstreams: &[UpstreamSettings]) -> TargetSettings {
     TargetSettings { upstream: upstream.to_owned(), model: model.to_owned(), revision: String::new() }
 }
 
-fn model(name: &str, section: Section<'_>, upstreams: &[UpstreamSettings]) -> Option<ModelSettings> {
+fn model(name: &str, section: Section<'_>, upstreams: &Declared<'_>) -> Option<ModelSettings> {
     let on_failure = section.require("on_failure", one_of(&OnFailure::NAMES, OnFailure::by_name));
     let entries = section.tables("targets");
     if section.is_empty_list("targets") {
@@ -264,7 +277,7 @@ fn model(name: &str, section: Section<'_>, upstreams: &[UpstreamSettings]) -> Op
     })
 }
 
-fn target(section: Section<'_>, upstreams: &[UpstreamSettings]) -> Option<TargetSettings> {
+fn target(section: Section<'_>, upstreams: &Declared<'_>) -> Option<TargetSettings> {
     let upstream = section.require("upstream", text);
     let model = section.read("model", text);
     let revision = section.read("revision", text).unwrap_or_default();
@@ -277,11 +290,14 @@ fn target(section: Section<'_>, upstreams: &[UpstreamSettings]) -> Option<Target
                 .fault("model", format!("the embedded scorer has no such model; known are {}{hint}", known.join(", ")));
         }
         Some(LocalModel::ALL[0].name().to_owned())
-    } else if let Some(settings) = upstreams.iter().find(|settings| settings.name == upstream) {
+    } else if let Some(settings) = upstreams.usable.iter().find(|settings| settings.name == upstream) {
         settings.facts.default_model.clone()
     } else {
-        let known = upstreams.iter().map(|settings| settings.name.as_str()).chain([local::NAME]);
-        section.fault("upstream", format!("no usable upstream of this name{}", suggestion(&upstream, known)));
+        // One that is declared and faulty has been named already.
+        if !upstreams.has(&upstream) {
+            let known = upstreams.usable.iter().map(|settings| settings.name.as_str()).chain([local::NAME]);
+            section.fault("upstream", format!("no upstream of this name{}", suggestion(&upstream, known)));
+        }
         return None;
     };
     let model = model.or(usual);

@@ -146,7 +146,7 @@ fn every_fault_is_found_at_once_and_named() {
         "upstreams.jina.api_key: must be a reference",
         "upstreams.tei.base_url: is missing",
         "models.default.on_failure: must be one of error, original_order",
-        "models.default.targets[0].upstream: no usable upstream of this name",
+        "models.default.targets[0].upstream: no upstream of this name",
         "extra: unknown key",
     ];
     for fault in expected {

@@ -161,6 +161,12 @@ fn passages(body: &ByteString, documents: Option<RawList<'_>>) -> Result<Vec<Pas
     }
 }
 
+/// A document by itself: a JSON object with a text. `None` if it is anything else.
+pub(crate) fn document(json: &ByteString) -> Option<Passage> {
+    let raw: Raw<'_> = serde_json::from_str(json).ok()?;
+    passage(json, raw, 0).ok().filter(|passage| passage.object.is_some())
+}
+
 fn passage(body: &ByteString, raw: Raw<'_>, index: usize) -> Result<Passage, Error> {
     let literal = raw.get();
     if literal.starts_with('"') && !literal.as_bytes().contains(&b'\\') {

@@ -65,7 +65,7 @@ async fn identify_request(mut request: Request, next: Next) -> Response {
         _ => None,
     };
     if let Some(error) = response.extensions_mut().remove::<Error>().or(bare) {
-        tracing::debug!(request.id = ?id, code = error.kind.code(), "{}", error.message);
+        tracing::info!(request.id = ?id, code = error.kind.code(), "{}", error.message);
         response = write_error(&Native, id.to_str().unwrap_or_default(), &error);
     }
     response.headers_mut().insert(REQUEST_ID, id);

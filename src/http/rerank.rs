@@ -10,6 +10,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument;
 
 use super::layers::{request_id, write_error};
 use super::{App, body};
@@ -59,7 +60,8 @@ pub(super) async fn rerank(State(app): State<Arc<App>>, request: Request) -> Res
     let (parts, body) = request.into_parts();
     let id = request_id(&parts.headers);
     let dialect: &'static dyn Dialect = &Native;
-    match answer(&app, &parts.headers, body, dialect, &mut account).await {
+    let span = tracing::info_span!("request", id);
+    match answer(&app, &parts.headers, body, dialect, &mut account).instrument(span).await {
         Ok((request, response)) => {
             account.close_with(&response);
             let bytes = encode(dialect, id, request, response).await;
@@ -69,9 +71,19 @@ pub(super) async fn rerank(State(app): State<Arc<App>>, request: Request) -> Res
         }
         Err(error) => {
             account.close(RequestOutcome::Error(error.kind));
-            tracing::warn!(request.id = id, model = account.model, code = error.kind.code(), "{}", error.message);
+            log(id, &account.model, &error);
             write_error(dialect, id, &error)
         }
+    }
+}
+
+/// What a client did wrong is its own business; what an upstream or we did wrong is the operator's.
+fn log(request_id: &str, model: &str, error: &Error) {
+    let code = error.kind.code();
+    if error.kind.status().is_server_error() || error.kind == ErrorKind::UpstreamRateLimited {
+        tracing::warn!(request.id = request_id, model, code, "{}", error.message);
+    } else {
+        tracing::info!(request.id = request_id, model, code, "{}", error.message);
     }
 }
 
@@ -93,7 +105,7 @@ async fn answer(
         deadline = deadline.min(account.started + timeout);
     }
     let route = app.reranker.routes.resolve(request.model.as_deref())?;
-    account.model.clone_from(&route.model);
+    account.model.clone_from(&route.label);
     let context =
         RequestContext { started: account.started, deadline, control: CacheControl::from_headers(headers), scope };
     let reranked = timeout_at(deadline, app.reranker.rerank(&route, &request, &context)).await;
@@ -149,7 +161,7 @@ impl<'a> Account<'a> {
         let provenance = &response.provenance;
         self.metrics.pairs(provenance.pairs);
         for reason in &provenance.degraded {
-            self.metrics.degraded(&response.model, reason);
+            self.metrics.degraded(&self.model, reason);
         }
         self.close(if provenance.degraded.is_empty() { RequestOutcome::Ok } else { RequestOutcome::Degraded });
     }

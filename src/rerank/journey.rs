@@ -9,6 +9,9 @@ use crate::route::{Route, Target};
 use crate::upstream::Backend;
 use crate::upstream::call::AttemptCounter;
 
+/// The outcome of a target that answered.
+const OK: &str = "ok";
+
 /// What one request has met so far, over all its targets.
 #[derive(Debug)]
 pub(super) struct Journey {
@@ -34,11 +37,12 @@ impl Default for Journey {
 
 impl Journey {
     pub(super) fn arrive(&mut self, target: &Target) {
-        self.pass(target, "ok");
+        self.pass(target, OK);
     }
 
     pub(super) fn give_up(&mut self, target: &Target, error: &Error, last: bool) {
         self.pass(target, error.kind.code());
+        tracing::warn!(target = target.address(), code = error.kind.code(), "gave up a target: {}", error.message);
         if !last {
             self.warnings.push(format!("{} was given up: {}", target.address(), error.message));
         }
@@ -92,6 +96,7 @@ impl Journey {
         (ranking, pairs): (Vec<RankedPassage>, PairCounts),
     ) -> RerankResponse {
         self.timings.total = milliseconds_since(context.started);
+        let fallbacks = self.trail.iter().filter(|leg| leg.outcome != OK).count();
         let provenance = Provenance {
             upstream: None,
             upstream_model: None,
@@ -99,6 +104,7 @@ impl Journey {
             reranked: false,
             degraded: Vec::new(),
             pairs,
+            fallbacks,
             attempts: self.attempts.get(),
             timings_ms: self.timings,
             cost_usd: self.usage.cost_usd,

@@ -85,6 +85,8 @@ pub struct Provenance {
     pub degraded: Vec<&'static str>,
     /// How the distinct query-passage pairs of the request became known.
     pub pairs: PairCounts,
+    /// Targets that were given up before the answer. Above 0 the scores may be of another model and scale than usual.
+    pub fallbacks: usize,
     /// HTTP attempts made upstream, retries included.
     pub attempts: u32,
     /// Where the time went, in milliseconds.

@@ -171,7 +171,11 @@ async fn describe(upstream: &Arc<Upstream>, request: &Arc<RerankRequest>, error:
         let passages = owned.passages.iter().map(|passage| &*passage.text);
         let texts = passages.chain([&*owned.query]).chain(owned.options.instruction.as_deref());
         let said = upstream.quotable(&error, &texts).map_or_else(String::new, |said| format!(": {said}"));
-        let message = format!("{} {}{said}", upstream.name, error.what);
+        let hint = match error.kind {
+            ErrorKind::UpstreamUnauthorized => format!(" (check upstreams.{}.api_key)", upstream.name),
+            _ => String::new(),
+        };
+        let message = format!("{} {}{hint}{said}", upstream.name, error.what);
         Error { retry_after: error.retry_after, ..Error::new(error.kind, message) }
     })
     .await

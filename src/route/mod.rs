@@ -60,8 +60,10 @@ impl OnFailure {
 /// A public model and its ordered targets.
 #[derive(Clone, Debug)]
 pub struct Route {
-    /// The name that answers and metrics carry.
+    /// The name that answers carry: the one that was asked for.
     pub model: String,
+    /// The name that metrics carry. Never invented by a client.
+    pub label: String,
     /// Where to ask, best first; never empty.
     pub targets: Vec<Target>,
     /// What happens when every target failed.
@@ -124,9 +126,13 @@ impl RouteTable {
         }
         let direct = |upstream: &Arc<Upstream>, upstream_model: &str| {
             let target = Target::new(upstream.clone(), upstream_model, "")?;
-            // Only listed names become a name of ours: what clients invent must not become a metric label.
-            let name = if target.listed { model.to_owned() } else { upstream.name.clone() };
-            Some(Arc::new(Route { model: name, targets: vec![target], on_failure: OnFailure::Error }))
+            let label = if target.listed { model.to_owned() } else { format!("{}/other", upstream.name) };
+            Some(Arc::new(Route {
+                model: model.to_owned(),
+                label,
+                targets: vec![target],
+                on_failure: OnFailure::Error,
+            }))
         };
         if let Some((upstream, upstream_model)) = self.addressed(model) {
             return direct(upstream, upstream_model).ok_or_else(|| self.unknown(model));
@@ -147,7 +153,8 @@ impl RouteTable {
     fn local(&self) -> Option<Arc<Route>> {
         let upstream = self.upstreams.iter().find(|upstream| matches!(upstream.backend, Backend::Local))?;
         let target = Target::new(upstream.clone(), LocalModel::ALL[0].name(), "")?;
-        let route = Route { model: upstream.name.clone(), targets: vec![target], on_failure: OnFailure::Error };
+        let name = upstream.name.clone();
+        let route = Route { model: name.clone(), label: name, targets: vec![target], on_failure: OnFailure::Error };
         Some(Arc::new(route))
     }
 

@@ -81,8 +81,14 @@ async fn every_documented_error_becomes_one_typed_error() {
             let answer =
                 gateway.try_rerank(serde_json::json!({"query": "THE QUERY", "documents": ["THE INPUT"]})).await;
             assert_eq!(answer.body["code"], case["code"], "{}", path.display());
+            let hint = if case["code"] == "upstream_unauthorized" { " (check upstreams.up.api_key)" } else { "" };
             let said = case["message"].as_str().map_or_else(String::new, |message| format!(": {message}"));
-            assert_eq!(answer.body["detail"], format!("up answered with status {status}{said}"), "{}", path.display());
+            assert_eq!(
+                answer.body["detail"],
+                format!("up answered with status {status}{hint}{said}"),
+                "{}",
+                path.display()
+            );
             seen += 1;
         }
         assert!(seen >= 4, "{name} has fixtures for its errors");

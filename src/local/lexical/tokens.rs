@@ -7,12 +7,23 @@
 use std::borrow::Cow;
 
 use rust_stemmers::{Algorithm, Stemmer};
+use unicode_normalization::UnicodeNormalization;
 
 use super::stop_words::is_stop_word;
 
 /// Turns text into terms. Cheap to make; keep one for a whole list.
 pub(super) struct Tokenizer {
     stemmer: Stemmer,
+    detail: Detail,
+}
+
+/// How much of a text becomes terms.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Detail {
+    /// What tells one text from another: no function words, no single letters, bigrams.
+    Telling,
+    /// Everything, down to single characters: for queries that hold nothing telling ("to be or not to be", "C++", "犬").
+    All,
 }
 
 /// How a character takes part in a term.
@@ -27,13 +38,13 @@ enum Class {
 }
 
 impl Tokenizer {
-    pub(super) fn new() -> Self {
-        Self { stemmer: Stemmer::create(Algorithm::English) }
+    pub(super) fn new(detail: Detail) -> Self {
+        Self { stemmer: Stemmer::create(Algorithm::English), detail }
     }
 
     /// Calls `each` with every term of `text`, in order, repetitions included.
     pub(super) fn terms(&self, text: &str, mut each: impl FnMut(&str)) {
-        let lower = lower_case(text);
+        let lower = normalised(text);
         let mut run_start = 0;
         let mut run_class = Class::Separator;
         for (at, character) in lower.char_indices() {
@@ -50,13 +61,18 @@ impl Tokenizer {
         match class {
             Class::Separator => {}
             Class::Word => self.word(run, each),
+            Class::Bigram if self.detail == Detail::All => {
+                for character in run.chars() {
+                    each(character.encode_utf8(&mut [0; 4]));
+                }
+            }
             Class::Bigram => bigrams(run, each),
         }
     }
 
     fn word(&self, word: &str, each: &mut impl FnMut(&str)) {
         let single_character = word.chars().nth(1).is_none();
-        if single_character || is_stop_word(word) {
+        if self.detail == Detail::Telling && (single_character || is_stop_word(word)) {
             return;
         }
         if word.bytes().all(|byte| byte.is_ascii_lowercase()) {
@@ -67,9 +83,12 @@ impl Tokenizer {
     }
 }
 
-fn lower_case(text: &str) -> Cow<'_, str> {
-    if text.bytes().any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii()) {
-        Cow::Owned(text.to_lowercase())
+/// Lower case, and one form for what looks the same (NFKC): full-width letters, half-width Kana, Hangul in parts.
+fn normalised(text: &str) -> Cow<'_, str> {
+    if !text.is_ascii() {
+        Cow::Owned(text.nfkc().collect::<String>().to_lowercase())
+    } else if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(text.to_ascii_lowercase())
     } else {
         Cow::Borrowed(text)
     }
@@ -121,7 +140,7 @@ mod tests {
 
     fn terms(text: &str) -> Vec<String> {
         let mut found = Vec::new();
-        Tokenizer::new().terms(text, |term| found.push(term.to_owned()));
+        Tokenizer::new(Detail::Telling).terms(text, |term| found.push(term.to_owned()));
         found
     }
 
@@ -136,6 +155,15 @@ mod tests {
         assert_eq!(terms("東京都"), ["東京", "京都"]);
         assert_eq!(terms("カタカナ"), ["カタ", "タカ", "カナ"]);
         assert_eq!(terms("木"), ["木"]);
+    }
+
+    #[test]
+    fn what_looks_the_same_is_the_same() {
+        for (one, other) in
+            [("Ｃａｔ", "cat"), ("ﾄｳｷｮｳ", "トウキョウ"), ("서울", "\u{1109}\u{1165}\u{110B}\u{116E}\u{11AF}")]
+        {
+            assert_eq!(terms(one), terms(other));
+        }
     }
 
     #[test]
