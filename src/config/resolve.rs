@@ -11,12 +11,13 @@ use toml::Table;
 
 use super::reader::{Faults, Section, boolean, count, duration, one_of, suggestion, text, texts};
 use super::settings::{
-    CacheSettings, ModelSettings, ServerSettings, Settings, TargetSettings, TelemetrySettings, UpstreamSettings,
+    CacheSettings, ModelSettings, OnFailure, ServerSettings, Settings, TargetSettings, TelemetrySettings,
+    UpstreamSettings,
 };
 use super::{Environment, detect, facts, secret};
 use crate::local::{self, LocalModel};
 use crate::provider::{self, PROVIDERS, Provider, ProviderFacts};
-use crate::route::{DEFAULT_MODEL, OnFailure};
+use crate::route::DEFAULT_MODEL;
 use crate::telemetry::logging::{LogFormat, parse_filter};
 use crate::upstream::endpoint::endpoint;
 

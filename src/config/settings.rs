@@ -7,7 +7,6 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::provider::{Provider, ProviderFacts};
-use crate::route::OnFailure;
 use crate::telemetry::logging::LogFormat;
 
 /// Everything.
@@ -111,4 +110,28 @@ pub struct TargetSettings {
     pub model: String,
     /// The operator's mark for a model that changed behind its name.
     pub revision: String,
+}
+
+/// What happens when every target failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// The client gets the error.
+    Error,
+    /// The client gets its documents back in input order, marked as not reranked.
+    OriginalOrder,
+}
+
+impl OnFailure {
+    /// The names in the configuration.
+    pub const NAMES: [&'static str; 2] = ["error", "original_order"];
+
+    /// The policy of this name.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        match name {
+            "error" => Some(Self::Error),
+            "original_order" => Some(Self::OriginalOrder),
+            _ => None,
+        }
+    }
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 
 use super::*;
-use crate::route::OnFailure;
+use crate::config::settings::OnFailure;
 
 fn load_text(text: &str, environment: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
     let file = tempfile::NamedTempFile::new().unwrap();

@@ -7,6 +7,7 @@ mod layers;
 mod models;
 pub mod openapi;
 mod rerank;
+pub mod schema;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

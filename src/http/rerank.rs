@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 
 use super::layers::{request_id, write_error};
+use super::schema::{RerankAnswer, RerankBody};
 use super::{App, body};
 use crate::cache::control::CacheControl;
 use crate::dialect::Dialect;
@@ -39,9 +40,9 @@ const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-request-timeout-ms
         ("cache-control" = Option<String>, Header, description = "`no-cache` scores afresh and stores, `no-store` keeps nothing, `only-if-cached` asks no upstream.", example = "no-cache"),
         ("x-request-id" = Option<String>, Header, description = "Taken over as the request's id if it is at most 128 visible ASCII characters.", example = "0198f4a2-6c1e-7d3a-9a55-2f6f1f0c7f11"),
     ),
-    request_body(content = crate::http::openapi::RerankBody, description = "A query and its passages. The Content-Type is not looked at."),
+    request_body(content = RerankBody, description = "A query and its passages. The Content-Type is not looked at."),
     responses(
-        (status = 200, description = "The documents, best first.", body = crate::http::openapi::RerankAnswer),
+        (status = 200, description = "The documents, best first.", body = RerankAnswer),
         (status = 400, description = "`invalid_json`, `invalid_request`, `too_many_documents` or `upstream_rejected`.", body = Problem<'static>, content_type = "application/problem+json"),
         (status = 401, description = "`unauthorized`", body = Problem<'static>, content_type = "application/problem+json"),
         (status = 404, description = "`unknown_model` or `not_found`", body = Problem<'static>, content_type = "application/problem+json"),

@@ -35,8 +35,9 @@ use self::validate::{Limits, validate};
 use crate::cache::ScoreCache;
 use crate::cache::control::CacheControl;
 use crate::cache::key::CacheScope;
+use crate::config::settings::OnFailure;
 use crate::error::{Error, ErrorKind};
-use crate::route::{OnFailure, Route, RouteTable, Target};
+use crate::route::{Route, RouteTable, Target};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::call::Patience;
 

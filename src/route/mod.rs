@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::cache::key::ScoreSpace;
+use crate::config::settings::OnFailure;
 use crate::error::{Error, ErrorKind};
 use crate::local::LocalModel;
 use crate::provider::{ModelFacts, Scoring};
@@ -31,30 +32,6 @@ pub struct Target {
     pub listed: bool,
     /// The identity of its scores.
     pub space: ScoreSpace,
-}
-
-/// What happens when every target failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnFailure {
-    /// The client gets the error.
-    Error,
-    /// The client gets its documents back in input order, marked as not reranked.
-    OriginalOrder,
-}
-
-impl OnFailure {
-    /// The names in the configuration.
-    pub const NAMES: [&'static str; 2] = ["error", "original_order"];
-
-    /// The policy of this name.
-    #[must_use]
-    pub fn by_name(name: &str) -> Option<Self> {
-        match name {
-            "error" => Some(Self::Error),
-            "original_order" => Some(Self::OriginalOrder),
-            _ => None,
-        }
-    }
 }
 
 /// A public model and its ordered targets.
