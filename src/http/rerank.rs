@@ -10,7 +10,6 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tokio::time::{Instant, timeout_at};
-use tracing::Instrument;
 
 use super::layers::{request_id, write_error};
 use super::schema::{RerankAnswer, RerankBody};
@@ -23,7 +22,7 @@ use crate::error::{Error, ErrorKind};
 use crate::rerank::RequestContext;
 use crate::rerank::offload::{OFFLOAD_WIRE_BYTES, offload};
 use crate::rerank::request::RerankRequest;
-use crate::rerank::response::RerankResponse;
+use crate::rerank::response::{Provenance, RerankResponse};
 use crate::telemetry::metrics::{InFlight, Metrics, NO_MODEL, RequestOutcome};
 
 /// The client's own deadline, in milliseconds from now; the body's `timeout_ms` by another way.
@@ -61,10 +60,10 @@ pub(super) async fn rerank(State(app): State<Arc<App>>, request: Request) -> Res
     let (parts, body) = request.into_parts();
     let id = request_id(&parts.headers);
     let dialect: &'static dyn Dialect = &Native;
-    let span = tracing::info_span!("request", id);
-    match answer(&app, &parts.headers, body, dialect, &mut account).instrument(span).await {
+    match answer(&app, &parts.headers, body, dialect, &mut account).await {
         Ok((request, response)) => {
             account.close_with(&response);
+            log_losses(id, &response);
             let bytes = encode(dialect, id, request, response).await;
             let mut response = Response::new(Body::from(bytes));
             response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -75,6 +74,15 @@ pub(super) async fn rerank(State(app): State<Arc<App>>, request: Request) -> Res
             log(id, &account.model, &error);
             write_error(dialect, id, &error)
         }
+    }
+}
+
+/// An answer that had to do without a target is good for the client and news for the operator.
+fn log_losses(request_id: &str, response: &RerankResponse) {
+    let Provenance { fallbacks, degraded, warnings, .. } = &response.provenance;
+    if *fallbacks > 0 || !degraded.is_empty() {
+        let reason = warnings.join("; ");
+        tracing::warn!(request.id = request_id, model = response.model, fallbacks, ?degraded, "{reason}");
     }
 }
 

@@ -42,7 +42,6 @@ impl Journey {
 
     pub(super) fn give_up(&mut self, target: &Target, error: &Error, last: bool) {
         self.pass(target, error.kind.code());
-        tracing::warn!(target = target.address(), code = error.kind.code(), "gave up a target: {}", error.message);
         if !last {
             self.warnings.push(format!("{} was given up: {}", target.address(), error.message));
         }
