@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::Command;
 
-use crate::support::gateway::{targets, upstream};
+use crate::support::gateway::{client, targets, upstream};
 use crate::support::{FakeUpstream, Gateway, Reply};
 
 const QUERY: &str = "canary-query-zq81 about something private";
@@ -56,7 +56,7 @@ async fn law_11_nothing_private_is_logged_at_the_most_talkative_level() {
         logs
     });
 
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = client();
     let post = async |body: String| {
         client.post(format!("{url}/rerank")).body(body).send().await.unwrap().text().await.unwrap()
     };

@@ -40,7 +40,7 @@ impl Gateway {
         let running = tokio::spawn(server.run(async {
             drop(told.await);
         }));
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let client = client();
         Self { address, app, client, shutdown: Some(shutdown), running }
     }
 
@@ -108,6 +108,12 @@ impl Drop for Gateway {
     fn drop(&mut self) {
         self.running.abort();
     }
+}
+
+/// An HTTP client of the tests' own. The TLS implementation belongs to the process, so whoever comes first chooses it: the same one.
+pub(crate) fn client() -> reqwest::Client {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
 /// The checked configuration of a test.
