@@ -88,16 +88,16 @@ pub(super) fn write_error(dialect: &dyn Dialect, request_id: &str, error: &Error
 
 async fn require_key(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let public = PUBLIC_PATHS.contains(&path) || path.starts_with(PUBLIC_PREFIX);
-    match app.callers.identify(request.headers()) {
-        Err(error) if !public => {
-            if RERANK_PATHS.contains(&path) {
-                app.reranker.metrics.refused(Native.name(), error.kind);
-            }
-            unwritten(error)
-        }
-        _ => next.run(request).await,
+    if PUBLIC_PATHS.contains(&path) || path.starts_with(PUBLIC_PREFIX) {
+        return next.run(request).await;
     }
+    if let Err(error) = app.callers.identify(request.headers()) {
+        if RERANK_PATHS.contains(&path) {
+            app.reranker.metrics.refused(Native.name(), error.kind);
+        }
+        return unwritten(error);
+    }
+    next.run(request).await
 }
 
 fn is_sane(id: &HeaderValue) -> bool {

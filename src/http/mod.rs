@@ -12,7 +12,9 @@ pub mod schema;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use ::http::{HeaderValue, header};
 use axum::Router;
+use axum::body::Body;
 use axum::http::{Method, Uri};
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -69,6 +71,13 @@ pub fn router(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .merge(openapi::docs());
     layers::wrap(router, &app).with_state(app)
+}
+
+/// A good answer in JSON.
+fn json(body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }
 
 fn not_found() -> Error {

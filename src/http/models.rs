@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use http::{HeaderValue, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::App;
+use super::{App, json};
 use crate::dialect::problem::Problem;
 use crate::provider::ScoreScale;
 use crate::route::{Route, RouteTable, Target};
@@ -50,10 +48,7 @@ pub(super) struct Model {
         (status = 401, description = "`unauthorized`", body = Problem<'static>, content_type = "application/problem+json"),
     ))]
 pub(super) async fn models(State(app): State<Arc<App>>) -> Response {
-    let body = serde_json::to_vec(&list(&app.reranker.routes)).unwrap_or_default();
-    let mut response = Response::new(Body::from(body));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+    json(serde_json::to_vec(&list(&app.reranker.routes)).unwrap_or_default())
 }
 
 fn list(routes: &RouteTable) -> ModelList {

@@ -3,9 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use axum::Router;
-use axum::body::Body;
 use axum::response::Response;
-use http::{HeaderValue, header};
 use utoipa::OpenApi;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
@@ -70,9 +68,7 @@ pub fn json() -> &'static str {
 }
 
 pub(super) async fn document() -> Response {
-    let mut response = Response::new(Body::from(json()));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+    super::json(json())
 }
 
 /// The page at `/docs`.

@@ -8,12 +8,12 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
 use bytestring::ByteString;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName};
 use tokio::time::{Instant, timeout_at};
 
 use super::layers::{request_id, write_error};
 use super::schema::{RerankAnswer, RerankBody};
-use super::{App, body};
+use super::{App, body, json};
 use crate::cache::control::CacheControl;
 use crate::dialect::Dialect;
 use crate::dialect::native::Native;
@@ -64,10 +64,7 @@ pub(super) async fn rerank(State(app): State<Arc<App>>, request: Request) -> Res
         Ok((request, response)) => {
             account.close_with(&response);
             log_losses(id, &response);
-            let bytes = encode(dialect, id, request, response).await;
-            let mut response = Response::new(Body::from(bytes));
-            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            response
+            json(encode(dialect, id, request, response).await)
         }
         Err(error) => {
             account.close(RequestOutcome::Error(error.kind));

@@ -117,10 +117,10 @@ impl Plan {
         &self.unknown
     }
 
-    /// The position of the passage that stands for a slot.
+    /// The positions of the passages that stand for the unknown slots, in the same order.
     #[must_use]
-    pub fn position(&self, slot: u32) -> usize {
-        self.pairs[slot as usize].first_position as usize
+    pub fn unknown_positions(&self) -> Vec<usize> {
+        self.unknown.iter().map(|slot| self.pairs[*slot as usize].first_position as usize).collect()
     }
 
     /// Takes in the scores of `slots`, in the same order, and hands them to the cache.
@@ -222,7 +222,8 @@ mod tests {
     fn run<'a>(request: &'a RerankRequest, context: &PlanContext, cache: &ScoreCache) -> (Plan, Vec<&'a str>) {
         let mut plan = Plan::new(request, context, cache);
         let slots = plan.unknown().to_vec();
-        let sent: Vec<&str> = slots.iter().map(|slot| &*request.passages[plan.position(*slot)].text).collect();
+        let sent: Vec<&str> =
+            plan.unknown_positions().iter().map(|position| &*request.passages[*position].text).collect();
         let scores: Vec<_> = sent.iter().map(|passage| score_of(&request.query, passage)).collect();
         plan.learn(&slots, &scores, context.control.store.then_some(cache));
         (plan, sent)

@@ -56,7 +56,7 @@ pub(super) async fn score(
 async fn score_locally(target: &Target, request: &Arc<RerankRequest>, plan: &mut Plan, cache: Option<&ScoreCache>) {
     let Some(model) = LocalModel::by_name(&target.model) else { return };
     let slots = plan.unknown().to_vec();
-    let positions: Vec<usize> = slots.iter().map(|slot| plan.position(*slot)).collect();
+    let positions = plan.unknown_positions();
     let request = request.clone();
     let scores = offload(request.text_bytes(), OFFLOAD_LOCAL_BYTES, move || {
         let passages: Vec<&str> = positions.iter().map(|position| &*request.passages[*position].text).collect();
@@ -74,7 +74,7 @@ async fn score_remotely(
     usage: &mut Usage,
 ) -> Result<(), Error> {
     let slots = plan.unknown().to_vec();
-    let positions: Vec<usize> = slots.iter().map(|slot| plan.position(*slot)).collect();
+    let positions = plan.unknown_positions();
     check_listwise_size(target, remote, positions.len())?;
     let batches = encode(target, remote, request, positions).await;
     let mut calls: FuturesUnordered<_> = batches

@@ -84,6 +84,15 @@ impl Target {
     }
 }
 
+impl Route {
+    /// The route of a `name` that stands for one model of one upstream.
+    fn direct(name: &str, upstream: &Arc<Upstream>, model: &str) -> Option<Arc<Self>> {
+        let target = Target::new(upstream.clone(), model, "")?;
+        let label = if target.listed { name.to_owned() } else { format!("{}/other", upstream.name) };
+        Some(Arc::new(Self { model: name.to_owned(), label, targets: vec![target], on_failure: OnFailure::Error }))
+    }
+}
+
 impl RouteTable {
     /// The configured routes, over the upstreams that can also be addressed directly.
     #[must_use]
@@ -101,22 +110,12 @@ impl RouteTable {
         if let Some(route) = self.routes.get(model) {
             return Ok(route.clone());
         }
-        let direct = |upstream: &Arc<Upstream>, upstream_model: &str| {
-            let target = Target::new(upstream.clone(), upstream_model, "")?;
-            let label = if target.listed { model.to_owned() } else { format!("{}/other", upstream.name) };
-            Some(Arc::new(Route {
-                model: model.to_owned(),
-                label,
-                targets: vec![target],
-                on_failure: OnFailure::Error,
-            }))
-        };
         if let Some((upstream, upstream_model)) = self.addressed(model) {
-            return direct(upstream, upstream_model).ok_or_else(|| self.unknown(model));
+            return Route::direct(model, upstream, upstream_model).ok_or_else(|| self.unknown(model));
         }
         let owners: Vec<_> = self.upstreams.iter().filter(|upstream| upstream.lists(model)).collect();
         match owners[..] {
-            [upstream] => direct(upstream, model).ok_or_else(|| self.unknown(model)),
+            [upstream] => Route::direct(model, upstream, model).ok_or_else(|| self.unknown(model)),
             [] if model == crate::local::NAME => self.local().ok_or_else(|| self.unknown(model)),
             [] => Err(self.unknown(model)),
             _ => {
@@ -129,10 +128,7 @@ impl RouteTable {
 
     fn local(&self) -> Option<Arc<Route>> {
         let upstream = self.upstreams.iter().find(|upstream| matches!(upstream.backend, Backend::Local))?;
-        let target = Target::new(upstream.clone(), LocalModel::ALL[0].name(), "")?;
-        let name = upstream.name.clone();
-        let route = Route { model: name.clone(), label: name, targets: vec![target], on_failure: OnFailure::Error };
-        Some(Arc::new(route))
+        Route::direct(&upstream.name, upstream, LocalModel::ALL[0].name())
     }
 
     /// `UPSTREAM/MODEL` taken apart, if the first part is an upstream.
