@@ -11,12 +11,14 @@ use rerankd::cache::ScoreCache;
 use rerankd::cache::control::CacheControl;
 use rerankd::cache::key::{CacheScope, ScoreSpace};
 use rerankd::dialect::Dialect;
-use rerankd::dialect::native::Native;
+use rerankd::dialect::fields::Fields;
+use rerankd::dialect::native;
 use rerankd::local::lexical;
 use rerankd::provider::{ScoreScale, Scoring};
 use rerankd::rerank::merge::merge;
 use rerankd::rerank::plan::{Plan, PlanContext};
 use rerankd::rerank::rank::rank;
+use rerankd::rerank::request::RerankRequest;
 use serde_json::json;
 
 fn passages(count: usize) -> Vec<String> {
@@ -51,9 +53,13 @@ fn cache() -> ScoreCache {
     ScoreCache::in_memory(64 << 20, Duration::from_secs(3600))
 }
 
+fn decode(body: &ByteString) -> RerankRequest {
+    native::BARE.decode(&Fields::read(body).unwrap()).unwrap()
+}
+
 /// One request; the reply's scores are made up here.
 fn whole(body: &ByteString, context: &PlanContext, cache: &ScoreCache) -> usize {
-    let request = Native.decode(body).unwrap();
+    let request = decode(body);
     let mut plan = Plan::new(&request, context, cache);
     let slots = plan.unknown().to_vec();
     if !slots.is_empty() {
@@ -72,9 +78,9 @@ fn pipeline(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group("pipeline");
         group.throughput(Throughput::Elements(count as u64));
         group.bench_function(BenchmarkId::new("decode", count), |bencher| {
-            bencher.iter(|| Native.decode(black_box(&body)).unwrap());
+            bencher.iter(|| decode(black_box(&body)));
         });
-        let request = Native.decode(&body).unwrap();
+        let request = decode(&body);
         group.bench_function(BenchmarkId::new("plan", count), |bencher| {
             let cache = ScoreCache::off();
             bencher.iter(|| Plan::new(black_box(&request), &context, &cache));

@@ -66,7 +66,8 @@ fn route(settings: &ModelSettings, upstreams: &[Arc<Upstream>]) -> Result<Route,
     let targets = settings.targets.iter().map(target).collect::<Option<Vec<_>>>();
     let targets = targets.ok_or_else(|| format!("models.{}: a target does not exist", settings.name))?;
     let name = settings.name.clone();
-    Ok(Route { model: name.clone(), label: name, targets, on_failure: settings.on_failure })
+    let (aliases, on_failure) = (settings.aliases.clone(), settings.on_failure);
+    Ok(Route { model: name.clone(), label: name, aliases, targets, on_failure })
 }
 
 /// A server that listens but does not answer yet.

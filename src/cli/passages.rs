@@ -2,7 +2,7 @@
 
 use bytestring::ByteString;
 
-use crate::dialect::native;
+use crate::dialect::passage;
 use crate::rerank::request::Passage;
 
 /// Reads one passage a line, with the line's number; blank lines separate and hold none. If the first line is a JSON object, every
@@ -20,7 +20,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<(usize, Passage)>, String> {
     let passage = |(index, line): (usize, &str)| {
         let line = ByteString::from(line.trim());
         let passage = if json {
-            native::document(&line).ok_or_else(|| format!("line {} must be a JSON object with a text", index + 1))?
+            passage::document(&line).ok_or_else(|| format!("line {} must be a JSON object with a text", index + 1))?
         } else {
             Passage { text: line, object: None }
         };

@@ -13,7 +13,7 @@ use super::{ConfigArgs, Failure, passages, print, runtime};
 use crate::cache::control::CacheControl;
 use crate::cache::key::CacheScope;
 use crate::dialect::Dialect;
-use crate::dialect::native::Native;
+use crate::dialect::native;
 use crate::rerank::RequestContext;
 use crate::rerank::request::RerankRequest;
 use crate::rerank::response::RerankResponse;
@@ -72,7 +72,7 @@ pub(super) fn run(args: &RerankArgs) -> Result<(), Failure> {
         .map_err(|error| Failure::new(error.message))?;
     if args.json {
         let id = Uuid::now_v7().to_string();
-        let body = Native.encode(&id, &request, &response);
+        let body = native::BARE.encode(&id, &request, &response);
         return print(&format!("{}\n", String::from_utf8_lossy(&body)));
     }
     print(&table(&lines, &request, &response))

@@ -9,6 +9,7 @@
 
 mod detect;
 mod facts;
+mod keys;
 mod layers;
 mod reader;
 mod resolve;

@@ -39,6 +39,12 @@ impl Faults {
     }
 }
 
+/// One item of a list.
+pub(super) enum Item<'a> {
+    Table(Section<'a>),
+    Plain(&'a Value),
+}
+
 /// One table that is being read.
 pub(super) struct Section<'a> {
     path: String,
@@ -120,27 +126,33 @@ impl<'a> Section<'a> {
         Section { path: self.path_of(key), table, asked: RefCell::default(), faults: self.faults }
     }
 
-    /// A table that stands in a list at `key`, under its place.
-    pub(super) fn item(&self, key: &str, index: usize, table: &'a Table) -> Section<'a> {
-        let path = format!("{}[{index}]", self.path_of(key));
-        Section { path, table, asked: RefCell::default(), faults: self.faults }
-    }
-
     /// The list of tables at `key`.
     pub(super) fn tables(&self, key: &'static str) -> Vec<Section<'a>> {
+        let table = |(index, item)| match item {
+            Item::Table(section) => Some(section),
+            Item::Plain(_) => {
+                self.fault(key, format!("item {index} must be a table"));
+                None
+            }
+        };
+        self.items(key, "a list of tables").into_iter().enumerate().filter_map(table).collect()
+    }
+
+    /// The items of the list at `key`, which must be `what`.
+    pub(super) fn items(&self, key: &'static str, what: &str) -> Vec<Item<'a>> {
         self.asked.borrow_mut().push(key);
         let Some(Value::Array(items)) = self.table.get(key) else {
-            self.fault(key, "must be a list of tables");
+            self.fault(key, format!("must be {what}"));
             return Vec::new();
         };
-        let section = |(index, item): (usize, &'a Value)| {
-            if let Value::Table(table) = item {
-                return Some(self.item(key, index, table));
+        let item = |(index, item): (usize, &'a Value)| match item {
+            Value::Table(table) => {
+                let path = format!("{}[{index}]", self.path_of(key));
+                Item::Table(Section { path, table, asked: RefCell::default(), faults: self.faults })
             }
-            self.fault(key, format!("item {index} must be a table"));
-            None
+            plain => Item::Plain(plain),
         };
-        items.iter().enumerate().filter_map(section).collect()
+        items.iter().enumerate().map(item).collect()
     }
 
     /// Reports every key that nobody asked for.

@@ -2,7 +2,7 @@
 //!
 //! Every key of a section is read before any of them decides the section's fate, so that one pass finds all faults.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -14,10 +14,11 @@ use super::settings::{
     CacheSettings, ModelSettings, OnFailure, ServerSettings, Settings, TargetSettings, TelemetrySettings,
     UpstreamSettings,
 };
-use super::{Environment, detect, facts, secret};
+use super::{Environment, detect, facts, keys, secret};
 use crate::local::{self, LocalModel};
 use crate::provider::{self, PROVIDERS, Provider, ProviderFacts};
 use crate::route::DEFAULT_MODEL;
+use crate::route::alias::Alias;
 use crate::telemetry::logging::{LogFormat, parse_filter};
 use crate::upstream::endpoint::endpoint;
 
@@ -54,9 +55,8 @@ fn server(section: Section<'_>, environment: &Environment) -> Option<ServerSetti
     let request_timeout = section.require("request_timeout", duration(MILLISECOND..=HOUR));
     let max_body_bytes = section.require("max_body_bytes", count(1_024..=4_096 * MEBIBYTE));
     let max_documents = section.require("max_documents", count(1..=1_000_000));
-    let api_keys = section.require("api_keys", |value| {
-        texts(value)?.iter().map(|reference| secret::resolve(reference, environment)).collect::<Result<Vec<_>, _>>()
-    });
+    let api_keys = keys::api_keys(&section, environment);
+    let always_return_documents = section.require("always_return_documents", boolean);
     let drain_delay = section.require("drain_delay", duration(ZERO..=HOUR));
     let shutdown_timeout = section.require("shutdown_timeout", duration(ZERO..=HOUR));
     section.finish();
@@ -66,6 +66,7 @@ fn server(section: Section<'_>, environment: &Environment) -> Option<ServerSetti
         max_body_bytes: max_body_bytes?,
         max_documents: max_documents?,
         api_keys: api_keys?,
+        always_return_documents: always_return_documents?,
         drain_delay: drain_delay?,
         shutdown_timeout: shutdown_timeout?,
     })
@@ -247,12 +248,23 @@ impl Declared<'_> {
 fn models(section: &Section<'_>, upstreams: &Declared<'_>, usual: OnFailure) -> Vec<ModelSettings> {
     let mut models: Vec<_> =
         section.entries().into_iter().filter_map(|(name, entry)| model(name, entry, upstreams)).collect();
+    doubled_names(section, &models);
     if !models.iter().any(|model| model.name == DEFAULT_MODEL) {
         let targets = models.first().map(|model| (model.targets.clone(), model.on_failure));
         let (targets, on_failure) = targets.unwrap_or_else(|| (vec![usual_target(upstreams.usable)], usual));
-        models.push(ModelSettings { name: DEFAULT_MODEL.to_owned(), targets, on_failure });
+        models.push(ModelSettings { name: DEFAULT_MODEL.to_owned(), aliases: Vec::new(), targets, on_failure });
     }
     models
+}
+
+/// A name must lead to one model.
+fn doubled_names(section: &Section<'_>, models: &[ModelSettings]) {
+    let mut seen: BTreeSet<&str> = models.iter().map(|model| model.name.as_str()).collect();
+    for model in models {
+        for alias in model.aliases.iter().filter(|alias| !seen.insert(alias.as_str())) {
+            section.fault(&model.name, format!("the alias {:?} is a name that another model has", alias.as_str()));
+        }
+    }
 }
 
 /// The first upstream's usual model, else the embedded scorer.
@@ -265,14 +277,18 @@ fn usual_target(upstreams: &[UpstreamSettings]) -> TargetSettings {
 
 fn model(name: &str, section: Section<'_>, upstreams: &Declared<'_>) -> Option<ModelSettings> {
     let on_failure = section.require("on_failure", one_of(&OnFailure::NAMES, OnFailure::by_name));
+    let aliases = section
+        .read("aliases", |value| texts(value)?.iter().map(|alias| Alias::new(alias)).collect::<Result<Vec<_>, _>>());
     let entries = section.tables("targets");
     if section.is_empty_list("targets") {
         section.fault("targets", "must name at least one target");
     }
     let targets: Vec<_> = entries.into_iter().map(|entry| target(entry, upstreams)).collect();
+    let aliases = if section.has("aliases") { aliases } else { Some(Vec::new()) };
     section.finish();
     Some(ModelSettings {
         name: name.to_owned(),
+        aliases: aliases?,
         targets: targets.into_iter().collect::<Option<_>>()?,
         on_failure: on_failure?,
     })

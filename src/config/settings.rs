@@ -6,7 +6,9 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
+use crate::dialect::Dialect;
 use crate::provider::{Provider, ProviderFacts};
+use crate::route::alias::Alias;
 use crate::telemetry::logging::LogFormat;
 
 /// Everything.
@@ -36,11 +38,22 @@ pub struct ServerSettings {
     /// Most documents of a request.
     pub max_documents: usize,
     /// Keys of which a request must show one; none means everybody may ask.
-    pub api_keys: Vec<SecretString>,
+    pub api_keys: Vec<ApiKey>,
+    /// Whether results carry their document even if the client does not ask.
+    pub always_return_documents: bool,
     /// How long the server announces its end before it stops accepting.
     pub drain_delay: Duration,
     /// How long requests under way may take to finish.
     pub shutdown_timeout: Duration,
+}
+
+/// One entry of `server.api_keys`.
+#[derive(Clone, Debug)]
+pub struct ApiKey {
+    /// What the caller shows.
+    pub key: SecretString,
+    /// The dialect of its requests, unless they say otherwise themselves.
+    pub dialect: Option<&'static dyn Dialect>,
 }
 
 /// `[cache]`
@@ -95,6 +108,8 @@ pub struct UpstreamSettings {
 pub struct ModelSettings {
     /// The table's name.
     pub name: String,
+    /// Other names of the model.
+    pub aliases: Vec<Alias>,
     /// Where to ask, best first.
     pub targets: Vec<TargetSettings>,
     /// What happens when every target failed.

@@ -214,6 +214,7 @@ fn is_example(line: &str) -> bool {
         "max_passages =",
         "targets =",
         "on_failure =",
+        "aliases =",
     ];
     starts.iter().any(|start| line.starts_with(start))
 }

@@ -1,34 +1,103 @@
 //! Inbound wire shapes.
 //!
-//! The mirror of `provider/`: a dialect is three pure functions between bytes and the pipeline's own types. Any dialect meets any
-//! provider, because both only know [`RerankRequest`] and [`RerankResponse`].
+//! The mirror of `provider/`: a dialect is three pure functions between JSON and the pipeline's own types. Any dialect meets any
+//! provider, because both only know [`RerankRequest`] and [`RerankResponse`]. To add one, write its file and add it to [`DIALECTS`].
 
+pub mod choose;
+pub mod cohere;
+pub mod dashscope;
+pub mod deepinfra;
+mod entries;
+pub mod fields;
+pub mod infinity;
+pub mod jina;
+mod layout;
+pub mod mixedbread;
 pub mod native;
+pub mod nvidia;
+pub(crate) mod passage;
+pub mod pinecone;
 pub mod problem;
 mod raw;
+mod scale;
+pub mod superset;
+pub mod tei;
+pub mod vllm;
+pub mod voyage;
+pub mod weaviate;
+pub mod xinference;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Debug;
 
 use bytes::Bytes;
-use bytestring::ByteString;
-use http::HeaderValue;
+use serde::Serialize;
+use serde_json::value::RawValue;
 
+use self::fields::Fields;
+use self::problem::ErrorAnswer;
 use crate::error::Error;
 use crate::rerank::request::RerankRequest;
-use crate::rerank::response::RerankResponse;
+use crate::rerank::response::{RankedPassage, RerankResponse};
 
 /// One inbound wire shape.
-pub trait Dialect: Send + Sync {
-    /// Name in metrics.
+pub trait Dialect: Debug + Send + Sync {
+    /// Name in paths, in the header that names a dialect, in the configuration and in metrics.
     fn name(&self) -> &'static str;
 
     /// What the body asks for. Texts without escapes are slices of the body.
     ///
     /// # Errors
     /// `invalid_json` or `invalid_request`; the message never quotes the body.
-    fn decode(&self, body: &ByteString) -> Result<RerankRequest, Error>;
+    fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error>;
 
     /// The body of an answer.
     fn encode(&self, request_id: &str, request: &RerankRequest, response: &RerankResponse) -> Bytes;
 
-    /// The body of an error, with its content type.
-    fn encode_error(&self, request_id: &str, error: &Error) -> (HeaderValue, Bytes);
+    /// An error in a form that the dialect's clients understand.
+    fn encode_error(&self, request_id: &str, error: &Error) -> ErrorAnswer;
+}
+
+/// All dialects.
+pub static DIALECTS: [&dyn Dialect; 15] = [
+    &native::BARE,
+    &cohere::V2,
+    &cohere::V1,
+    &jina::JINA,
+    &vllm::VLLM,
+    &infinity::INFINITY,
+    &xinference::XINFERENCE,
+    &voyage::VOYAGE,
+    &mixedbread::Mixedbread,
+    &tei::Tei,
+    &nvidia::Nvidia,
+    &dashscope::DashScope,
+    &weaviate::Weaviate,
+    &deepinfra::DeepInfra,
+    &pinecone::Pinecone,
+];
+
+/// The dialect of this name.
+#[must_use]
+pub fn by_name(name: &str) -> Option<&'static dyn Dialect> {
+    DIALECTS.into_iter().find(|dialect| dialect.name() == name)
+}
+
+/// The results in the order in which their passages came.
+fn in_input_order(response: &RerankResponse) -> Vec<RankedPassage> {
+    let mut ranking = response.ranking.clone();
+    ranking.sort_unstable_by_key(|ranked| ranked.position);
+    ranking
+}
+
+/// A slice of the request that is known to be JSON.
+fn raw_json(json: &str) -> Option<&RawValue> {
+    serde_json::from_str(json).ok()
+}
+
+fn json(value: &impl Serialize) -> Bytes {
+    // Strings, numbers and raw JSON that came from a parser: writing them cannot fail.
+    serde_json::to_vec(value).unwrap_or_default().into()
 }

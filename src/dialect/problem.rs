@@ -1,9 +1,31 @@
-//! Errors as RFC 9457 problem details.
+//! Errors: RFC 9457 problem details, with the member that other dialects' clients look for.
+//!
+//! Whatever the dialect, an error holds `message` and a string `detail`: many clients need one of them and die of the other's
+//! absence. On top of that some look into `error`, which is an object for clients of OpenAI-like servers and of Pinecone, and a
+//! text for those of TEI and Weaviate.
 
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::error::Error;
+use super::json;
+use super::raw::name_of;
+use crate::error::{Error, ErrorKind};
+
+/// The media type of RFC 9457.
+const PROBLEM_JSON: &str = "application/problem+json";
+
+/// An error, written.
+#[derive(Debug)]
+pub struct ErrorAnswer {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The media type.
+    pub content_type: HeaderValue,
+    /// The JSON.
+    pub body: Bytes,
+}
 
 /// An error (RFC 9457). `message` repeats `detail` for clients that look for that name.
 #[derive(Debug, Serialize, ToSchema)]
@@ -35,25 +57,113 @@ pub struct Problem<'a> {
     /// The request's id, as in the `x-request-id` header and in the logs.
     #[schema(example = "0198f4a2-6c1e-7d3a-9a55-2f6f1f0c7f11")]
     request_id: &'a str,
+    /// The same again where clients of other servers look for it; its shape depends on the dialect.
+    #[schema(value_type = serde_json::Value, example = json!({"message": "query is missing", "type": "invalid_request_error", "param": "query", "code": "invalid_request"}))]
+    error: ErrorMember<'a>,
+    /// The kind of problem in TEI's words; only in that dialect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "Validation")]
+    error_type: Option<&'static str>,
+}
+
+/// What stands in `error`.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum ErrorMember<'a> {
+    /// As OpenAI-like servers write it (vLLM, Infinity, Together, LiteLLM's proxy).
+    OpenAi {
+        message: &'a str,
+        #[serde(rename = "type")]
+        kind: &'static str,
+        param: Option<String>,
+        code: &'static str,
+    },
+    Pinecone {
+        code: &'static str,
+        message: &'a str,
+    },
+    Text(&'a str),
 }
 
 impl<'a> Problem<'a> {
-    /// The media type of RFC 9457.
-    pub const CONTENT_TYPE: &'static str = "application/problem+json";
-
-    /// The problem that `error` is.
-    #[must_use]
-    pub fn new(error: &'a Error, request_id: &'a str) -> Self {
+    fn new(error: &'a Error, status: StatusCode, request_id: &'a str, member: ErrorMember<'a>) -> Self {
         let facts = error.kind.facts();
         Self {
             problem_type: format!("urn:rerankd:error:{}", facts.code),
             title: facts.title,
-            status: facts.status.as_u16(),
+            status: status.as_u16(),
             code: facts.code,
             detail: &error.message,
             message: &error.message,
             pointer: error.pointer.as_deref(),
             request_id,
+            error: member,
+            error_type: None,
         }
     }
+
+    fn written(&self, status: StatusCode, content_type: &'static str) -> ErrorAnswer {
+        ErrorAnswer { status, content_type: HeaderValue::from_static(content_type), body: json(self) }
+    }
+}
+
+/// As problem details, for the family of Cohere.
+pub(super) fn problem_details(request_id: &str, error: &Error) -> ErrorAnswer {
+    openai_like(request_id, error, PROBLEM_JSON)
+}
+
+/// As plain JSON that OpenAI-like clients read too.
+pub(super) fn plain(request_id: &str, error: &Error) -> ErrorAnswer {
+    openai_like(request_id, error, "application/json")
+}
+
+fn openai_like(request_id: &str, error: &Error, content_type: &'static str) -> ErrorAnswer {
+    let status = error.kind.status();
+    let kind = match status {
+        StatusCode::UNAUTHORIZED => "authentication_error",
+        StatusCode::NOT_FOUND => "not_found_error",
+        StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
+        status if status.is_client_error() => "invalid_request_error",
+        _ => "server_error",
+    };
+    let param = error.pointer.as_deref().map(name_of);
+    let member = ErrorMember::OpenAi { message: &error.message, kind, param, code: error.kind.code() };
+    Problem::new(error, status, request_id, member).written(status, content_type)
+}
+
+/// As Weaviate's inference containers do: `error` is a text.
+pub(super) fn error_text(request_id: &str, error: &Error) -> ErrorAnswer {
+    let status = error.kind.status();
+    Problem::new(error, status, request_id, ErrorMember::Text(&error.message)).written(status, "application/json")
+}
+
+/// As TEI does: 422 for what is not valid, and a kind of its own (`ErrorType` in TEI's API document).
+pub(super) fn tei(request_id: &str, error: &Error) -> ErrorAnswer {
+    let status = match error.kind {
+        ErrorKind::InvalidRequest | ErrorKind::TooManyDocuments => StatusCode::UNPROCESSABLE_ENTITY,
+        kind => kind.status(),
+    };
+    let kind = match status {
+        StatusCode::TOO_MANY_REQUESTS => "Overloaded",
+        status if status.is_client_error() => "Validation",
+        _ => "Backend",
+    };
+    let problem = Problem::new(error, status, request_id, ErrorMember::Text(&error.message));
+    Problem { error_type: Some(kind), ..problem }.written(status, "application/json")
+}
+
+/// As Pinecone does (`ErrorResponse` in its API document, 2026-04).
+pub(super) fn pinecone(request_id: &str, error: &Error) -> ErrorAnswer {
+    let status = error.kind.status();
+    let code = match status {
+        StatusCode::UNAUTHORIZED => "UNAUTHENTICATED",
+        StatusCode::NOT_FOUND => "NOT_FOUND",
+        StatusCode::TOO_MANY_REQUESTS => "RESOURCE_EXHAUSTED",
+        StatusCode::GATEWAY_TIMEOUT => "DEADLINE_EXCEEDED",
+        StatusCode::BAD_GATEWAY => "UNAVAILABLE",
+        status if status.is_client_error() => "INVALID_ARGUMENT",
+        _ => "INTERNAL",
+    };
+    let member = ErrorMember::Pinecone { code, message: &error.message };
+    Problem::new(error, status, request_id, member).written(status, "application/json")
 }

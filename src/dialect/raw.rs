@@ -5,7 +5,6 @@
 
 use bytestring::ByteString;
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
@@ -36,61 +35,6 @@ pub(super) fn object<'a, T: Deserialize<'a>>(json: &'a str, pointer: &str) -> Re
     })
 }
 
-/// A list whose items are not looked at, or the name of what stands there instead.
-pub(super) enum RawList<'a> {
-    List(Vec<Raw<'a>>),
-    Not(&'static str),
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for RawList<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(RawListVisitor)
-    }
-}
-
-struct RawListVisitor;
-
-impl<'de> Visitor<'de> for RawListVisitor {
-    type Value = RawList<'de>;
-
-    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("a list")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
-        let mut list = Vec::with_capacity(64);
-        while let Some(item) = items.next_element()? {
-            list.push(item);
-        }
-        Ok(RawList::List(list))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-        while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(RawList::Not("an object"))
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
-        Ok(RawList::Not("a string"))
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(RawList::Not("a boolean"))
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(RawList::Not("a number"))
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(RawList::Not("a number"))
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(RawList::Not("a number"))
-    }
-}
-
 /// What kind of value `raw` is, with its article.
 pub(super) fn kind(raw: Raw<'_>) -> &'static str {
     match raw.get().as_bytes().first() {
@@ -118,10 +62,13 @@ pub(super) fn text(body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<Byt
         return Ok(body.slice_ref(inner));
     }
     let unescaped: Result<String, _> = serde_json::from_str(literal);
-    unescaped.map(ByteString::from).map_err(|_| {
-        let message = format!("{} holds a \\u escape that is half of a surrogate pair", name_of(pointer));
-        Error { pointer: Some(pointer.to_owned()), ..Error::new(ErrorKind::InvalidJson, message) }
-    })
+    unescaped.map(ByteString::from).map_err(|_| half_surrogate(pointer))
+}
+
+/// The error for a string that is valid JSON and no text.
+pub(super) fn half_surrogate(pointer: &str) -> Error {
+    let message = format!("{} holds a \\u escape that is half of a surrogate pair", name_of(pointer));
+    Error { pointer: Some(pointer.to_owned()), ..Error::new(ErrorKind::InvalidJson, message) }
 }
 
 /// A whole number from 0 to `most`. `5.0` is one; `"5"` is not.

@@ -5,45 +5,57 @@ use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
 use crate::cache::key::CacheScope;
+use crate::config::settings::ApiKey;
+use crate::dialect::Dialect;
 use crate::error::{Error, ErrorKind};
 
 const API_KEY_HEADERS: [HeaderName; 2] = [HeaderName::from_static("x-api-key"), HeaderName::from_static("api-key")];
 
 /// The keys that open the door. Without any, it stands open.
 #[derive(Debug, Default)]
-pub struct Callers(Vec<Caller>);
+pub struct Callers(Vec<(SecretString, Caller)>);
 
-#[derive(Debug)]
-struct Caller {
-    key: SecretString,
-    scope: CacheScope,
+/// Whoever asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller {
+    /// Whose scores may be used.
+    pub scope: CacheScope,
+    /// The dialect that the configuration binds to the key.
+    pub dialect: Option<&'static dyn Dialect>,
 }
 
 impl Callers {
     /// The callers with these keys; with `shared` they use each other's scores.
     #[must_use]
-    pub fn new(keys: &[SecretString], shared: bool) -> Self {
-        let caller = |key: &SecretString| {
+    pub fn new(keys: &[ApiKey], shared: bool) -> Self {
+        let caller = |ApiKey { key, dialect }: &ApiKey| {
             let scope = if shared { CacheScope::SHARED } else { CacheScope::of_caller(key.expose_secret()) };
-            Caller { key: key.clone(), scope }
+            (key.clone(), Caller { scope, dialect: *dialect })
         };
         Self(keys.iter().map(caller).collect())
     }
 
-    /// Whose scores the bearer of these headers may see.
+    /// Whether a request must show a key.
+    #[must_use]
+    pub fn are_asked(&self) -> bool {
+        !self.0.is_empty()
+    }
+
+    /// The bearer of these headers.
     ///
     /// # Errors
     /// `unauthorized` if keys are asked for and none of them is shown.
-    pub fn identify(&self, headers: &HeaderMap) -> Result<CacheScope, Error> {
-        if self.0.is_empty() {
-            return Ok(CacheScope::SHARED);
+    pub fn identify(&self, headers: &HeaderMap) -> Result<Caller, Error> {
+        if !self.are_asked() {
+            return Ok(Caller { scope: CacheScope::SHARED, dialect: None });
         }
         let shown = shown_key(headers).ok_or_else(|| {
             Error::new(ErrorKind::Unauthorized, "a key is needed; send it as Authorization: Bearer KEY")
         })?;
         // All keys are compared, each in constant time, so that time tells nothing about them.
-        let matches = |caller: &&Caller| bool::from(caller.key.expose_secret().as_bytes().ct_eq(shown.as_bytes()));
-        let known = self.0.iter().filter(matches).fold(None, |_, caller| Some(caller.scope));
+        let matches =
+            |(key, _): &&(SecretString, Caller)| bool::from(key.expose_secret().as_bytes().ct_eq(shown.as_bytes()));
+        let known = self.0.iter().filter(matches).fold(None, |_, (_, caller)| Some(*caller));
         known.ok_or_else(|| Error::new(ErrorKind::Unauthorized, "the key is not one of server.api_keys"))
     }
 }
@@ -65,12 +77,13 @@ mod tests {
     use super::*;
 
     fn callers(shared: bool) -> Callers {
-        Callers::new(&[SecretString::from("one"), SecretString::from("two")], shared)
+        let key = |key: &str| ApiKey { key: SecretString::from(key), dialect: None };
+        Callers::new(&[key("one"), key("two")], shared)
     }
 
     fn identify(callers: &Callers, name: &'static str, value: &'static str) -> Option<CacheScope> {
         let headers = HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static(value))]);
-        callers.identify(&headers).ok()
+        callers.identify(&headers).ok().map(|caller| caller.scope)
     }
 
     #[test]
@@ -98,6 +111,6 @@ mod tests {
         let scopes = |shared| ["one", "two"].map(|key| identify(&callers(shared), "api-key", key).unwrap());
         assert_ne!(scopes(false)[0], scopes(false)[1]);
         assert_eq!(scopes(true)[0], scopes(true)[1]);
-        assert_eq!(Callers::default().identify(&HeaderMap::new()).unwrap(), CacheScope::SHARED);
+        assert_eq!(Callers::default().identify(&HeaderMap::new()).unwrap().scope, CacheScope::SHARED);
     }
 }

@@ -12,9 +12,9 @@ use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use uuid::Uuid;
 
-use super::{App, RERANK_PATHS, not_found};
+use super::App;
+use super::paths::{self, Endpoint};
 use crate::dialect::Dialect;
-use crate::dialect::native::Native;
 use crate::error::{Error, ErrorKind};
 
 /// Carries a request's id in and out.
@@ -22,8 +22,8 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// Longest id that is taken over from a client.
 const MAX_REQUEST_ID_BYTES: usize = 128;
 /// Paths that need no key: probes, scrapers and the documentation hold nothing of any caller.
-const PUBLIC_PATHS: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/openapi.json"];
-const PUBLIC_PREFIX: &str = "/docs";
+const PUBLIC_PATHS: [&str; 5] = ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"];
+const PUBLIC_PREFIX: &str = "/docs/";
 
 /// Puts the layers around the routes, outermost first.
 pub(super) fn wrap(router: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>> {
@@ -53,12 +53,13 @@ pub(super) fn unwritten(error: Error) -> Response {
 }
 
 async fn identify_request(mut request: Request, next: Next) -> Response {
+    let dialect = paths::signs(request.uri().path()).best_guess(request.headers(), None);
     let id = request.headers().get(REQUEST_ID).filter(|id| is_sane(id)).cloned().unwrap_or_else(new_id);
     request.headers_mut().insert(REQUEST_ID, id.clone());
     let mut response = next.run(request).await;
     let bare = match response.status() {
         // The documentation's own routes answer these without a body.
-        StatusCode::NOT_FOUND if !response.headers().contains_key(header::CONTENT_TYPE) => Some(not_found()),
+        StatusCode::NOT_FOUND if !response.headers().contains_key(header::CONTENT_TYPE) => Some(paths::not_found()),
         StatusCode::METHOD_NOT_ALLOWED if !response.headers().contains_key(header::CONTENT_TYPE) => {
             Some(Error::new(ErrorKind::MethodNotAllowed, "this method does not work here; use GET"))
         }
@@ -66,7 +67,7 @@ async fn identify_request(mut request: Request, next: Next) -> Response {
     };
     if let Some(error) = response.extensions_mut().remove::<Error>().or(bare) {
         tracing::info!(request.id = ?id, code = error.kind.code(), "{}", error.message);
-        response = write_error(&Native, id.to_str().unwrap_or_default(), &error);
+        response = write_error(dialect, id.to_str().unwrap_or_default(), &error);
     }
     response.headers_mut().insert(REQUEST_ID, id);
     response
@@ -74,10 +75,10 @@ async fn identify_request(mut request: Request, next: Next) -> Response {
 
 /// An error as the answer that a dialect's clients understand.
 pub(super) fn write_error(dialect: &dyn Dialect, request_id: &str, error: &Error) -> Response {
-    let (content_type, body) = dialect.encode_error(request_id, error);
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = error.kind.status();
-    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    let answer = dialect.encode_error(request_id, error);
+    let mut response = Response::new(Body::from(answer.body));
+    *response.status_mut() = answer.status;
+    response.headers_mut().insert(header::CONTENT_TYPE, answer.content_type);
     if let Some(retry_after) = error.retry_after {
         // Whole seconds, rounded up: asking a moment too late is better than a moment too early.
         let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
@@ -91,9 +92,14 @@ async fn require_key(State(app): State<Arc<App>>, request: Request, next: Next) 
     if PUBLIC_PATHS.contains(&path) || path.starts_with(PUBLIC_PREFIX) {
         return next.run(request).await;
     }
+    let endpoint = paths::endpoint(request.method(), path);
+    if matches!(&endpoint, Ok(Endpoint::SetUp(question)) if question.is_public()) {
+        return next.run(request).await;
+    }
     if let Err(error) = app.callers.identify(request.headers()) {
-        if RERANK_PATHS.contains(&path) {
-            app.reranker.metrics.refused(Native.name(), error.kind);
+        if let Ok(Endpoint::Rerank { signs, .. }) = endpoint {
+            let dialect = signs.best_guess(request.headers(), None);
+            app.reranker.metrics.refused(dialect.name(), error.kind);
         }
         return unwritten(error);
     }

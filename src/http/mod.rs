@@ -6,8 +6,10 @@ mod health;
 mod layers;
 mod models;
 pub mod openapi;
+mod paths;
 mod rerank;
 pub mod schema;
+mod setup;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,23 +17,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ::http::{HeaderValue, header};
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Method, Uri};
+use axum::extract::{Request, State};
+use axum::http::Method;
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::get;
 
 pub use self::callers::Callers;
+use self::paths::Endpoint;
 use crate::config::settings::ServerSettings;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::rerank::Reranker;
-
-/// Every path that reranks, and who uses it.
-const RERANK_PATHS: [&str; 3] = [
-    "/rerank",    // the native path; Jina-style clients
-    "/v1/rerank", // clients of Cohere v1, Jina and vLLM
-    "/v2/rerank", // clients of Cohere v2
-];
-/// Every path that does not.
-const OTHER_PATHS: [&str; 6] = ["/v1/models", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"];
 
 /// What handlers share.
 #[derive(Debug)]
@@ -55,22 +50,25 @@ impl App {
 
 /// All routes with their layers.
 pub fn router(app: Arc<App>) -> Router {
-    let mut router = Router::new();
-    for path in RERANK_PATHS {
-        router = router.route(path, post(rerank::rerank));
-    }
-    router = router
-        .route("/v1/models", get(models::models))
+    let router = Router::new()
         // Kubernetes, Docker and load balancers.
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         // Prometheus.
         .route("/metrics", get(health::metrics))
         .route("/openapi.json", get(openapi::document))
-        .fallback(async || not_found())
-        .method_not_allowed_fallback(method_not_allowed)
-        .merge(openapi::docs());
+        .method_not_allowed_fallback(async |method: Method| paths::wrong_method(&method, "GET"))
+        .merge(openapi::docs())
+        // Everything that clients of other servers ask for, below any prefix.
+        .fallback(dispatch);
     layers::wrap(router, &app).with_state(app)
+}
+
+async fn dispatch(State(app): State<Arc<App>>, request: Request) -> Result<Response, Error> {
+    match paths::endpoint(request.method(), request.uri().path())? {
+        Endpoint::Rerank { signs, model } => Ok(rerank::rerank(&app, signs, model, request).await),
+        Endpoint::SetUp(question) => setup::answer(&app, &question),
+    }
 }
 
 /// A good answer in JSON.
@@ -80,18 +78,7 @@ fn json(body: impl Into<Body>) -> Response {
     response
 }
 
-fn not_found() -> Error {
-    let paths = RERANK_PATHS.iter().chain(&OTHER_PATHS).copied().collect::<Vec<_>>().join(", ");
-    let message = format!("there is nothing at this path; known paths are {paths}");
-    Error::new(ErrorKind::NotFound, message)
-}
-
-async fn method_not_allowed(method: Method, uri: Uri) -> Error {
-    let right = if RERANK_PATHS.contains(&uri.path()) { "POST" } else { "GET" };
-    Error::new(ErrorKind::MethodNotAllowed, format!("{method} does not work here; use {right}"))
-}
-
-/// An error outside any dialect, as problem details. The layer that knows the request's id writes the body.
+/// The layer that knows the request's id and dialect writes the body.
 impl axum::response::IntoResponse for Error {
     fn into_response(self) -> Response {
         layers::unwritten(self)

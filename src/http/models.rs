@@ -1,16 +1,12 @@
-//! `GET /v1/models`: what can be asked for.
+//! What can be asked for, as clients ask: `GET /v1/models` and `/v1/models/{id}`.
 
-use std::sync::Arc;
-
-use axum::extract::State;
-use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{App, json};
-use crate::dialect::problem::Problem;
+use crate::error::Error;
 use crate::provider::ScoreScale;
-use crate::route::{Route, RouteTable, Target};
+use crate::route::alias::Alias;
+use crate::route::{RouteTable, Target};
 
 /// The models, configured ones first.
 #[derive(Debug, Serialize, ToSchema)]
@@ -27,6 +23,7 @@ pub(super) struct Model {
     /// The name to ask for.
     #[schema(example = "default")]
     id: String,
+    /// Xinference's clients look at `model_type`.
     #[schema(example = "model")]
     object: &'static str,
     #[schema(example = "rerank")]
@@ -41,23 +38,27 @@ pub(super) struct Model {
     score_scale: Option<ScoreScale>,
 }
 
-/// List the models that can be asked for.
-#[utoipa::path(get, path = "/v1/models", tag = "models", operation_id = "models",
-    responses(
-        (status = 200, description = "The models.", body = ModelList),
-        (status = 401, description = "`unauthorized`", body = Problem<'static>, content_type = "application/problem+json"),
-    ))]
-pub(super) async fn models(State(app): State<Arc<App>>) -> Response {
-    json(serde_json::to_vec(&list(&app.reranker.routes)).unwrap_or_default())
-}
-
-fn list(routes: &RouteTable) -> ModelList {
-    let configured = routes.routes().map(|route: &Route| model(route.model.clone(), &route.targets));
+/// Every model that has a name of its own.
+pub(super) fn list(routes: &RouteTable) -> ModelList {
+    let configured = routes.routes().flat_map(|route| {
+        let aliases = route.aliases.iter().filter(|alias| !alias.is_pattern()).map(Alias::as_str);
+        let names = std::iter::once(route.model.as_str()).chain(aliases);
+        names.map(|name| model(name.to_owned(), &route.targets)).collect::<Vec<_>>()
+    });
     let direct = routes.upstreams().iter().flat_map(|upstream| {
         let targets = upstream.models().into_iter().filter_map(|model| Target::new(upstream.clone(), model, ""));
         targets.map(|target| model(target.address(), &[target])).collect::<Vec<_>>()
     });
     ModelList { object: "list", data: configured.chain(direct).collect() }
+}
+
+/// The model of this name, as a request would find it.
+///
+/// # Errors
+/// `unknown_model`, with the names that are known; `invalid_request` if several upstreams have a model of this name.
+pub(super) fn one(routes: &RouteTable, name: &str) -> Result<Model, Error> {
+    let route = routes.resolve(Some(name))?;
+    Ok(model(name.to_owned(), &route.targets))
 }
 
 fn model(id: String, targets: &[Target]) -> Model {

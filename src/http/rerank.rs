@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
 use bytestring::ByteString;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::{Instant, timeout_at};
 
 use super::layers::{request_id, write_error};
@@ -16,7 +16,8 @@ use super::schema::{RerankAnswer, RerankBody};
 use super::{App, body, json};
 use crate::cache::control::CacheControl;
 use crate::dialect::Dialect;
-use crate::dialect::native::Native;
+use crate::dialect::choose::Signs;
+use crate::dialect::fields::Fields;
 use crate::dialect::problem::Problem;
 use crate::error::{Error, ErrorKind};
 use crate::rerank::RequestContext;
@@ -27,6 +28,8 @@ use crate::telemetry::metrics::{InFlight, Metrics, NO_MODEL, RequestOutcome};
 
 /// The client's own deadline, in milliseconds from now; the body's `timeout_ms` by another way.
 const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-request-timeout-ms");
+/// Why an answer is less than what was asked for: the answers of many dialects have no place for it.
+const DEGRADED_HEADER: HeaderName = HeaderName::from_static("x-rerankd-degraded");
 
 /// Score each document for the query and return them best first.
 #[utoipa::path(
@@ -55,21 +58,25 @@ const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-request-timeout-ms
         (status = 504, description = "`upstream_timeout`, `deadline_exceeded` or `not_cached`", body = Problem<'static>, content_type = "application/problem+json"),
     ),
 )]
-pub(super) async fn rerank(State(app): State<Arc<App>>, request: Request) -> Response {
-    let mut account = Account::open(&app.reranker.metrics);
+pub(super) async fn rerank(app: &App, signs: Signs, model: Option<String>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let id = request_id(&parts.headers);
-    let dialect: &'static dyn Dialect = &Native;
-    match answer(&app, &parts.headers, body, dialect, &mut account).await {
+    let mut account = Account::open(&app.reranker.metrics, signs.best_guess(&parts.headers, None));
+    match answer(app, &parts.headers, body, (signs, model), &mut account).await {
         Ok((request, response)) => {
             account.close_with(&response);
             log_losses(id, &response);
-            json(encode(dialect, id, request, response).await)
+            let degraded = response.provenance.degraded.clone();
+            let mut answer = json(encode(account.dialect, id, request, response).await);
+            for reason in degraded {
+                answer.headers_mut().append(DEGRADED_HEADER, HeaderValue::from_static(reason));
+            }
+            answer
         }
         Err(error) => {
             account.close(RequestOutcome::Error(error.kind));
             log(id, &account.model, &error);
-            write_error(dialect, id, &error)
+            write_error(account.dialect, id, &error)
         }
     }
 }
@@ -97,30 +104,54 @@ async fn answer(
     app: &App,
     headers: &HeaderMap,
     body: Body,
-    dialect: &'static dyn Dialect,
+    (signs, model): (Signs, Option<String>),
     account: &mut Account<'_>,
 ) -> Result<(Arc<RerankRequest>, RerankResponse), Error> {
-    let scope = app.callers.identify(headers)?;
+    let caller = app.callers.identify(headers)?;
+    account.dialect = signs.best_guess(headers, caller.dialect);
+    let fixed = signs.fixed(headers, caller.dialect)?;
     let mut deadline = account.started + app.server.request_timeout;
     if let Some(timeout) = header_timeout(headers)? {
         deadline = deadline.min(account.started + timeout);
     }
     let body = body::read(headers, body, app.server.max_body_bytes, deadline).await?;
-    let request = Arc::new(decode(dialect, body).await?);
+    let (dialect, decoded) = decode(fixed, signs, body).await;
+    account.dialect = dialect.unwrap_or(account.dialect);
+    let mut request = decoded?;
+    request.model = request.model.or(model.map(Into::into));
+    request.return_documents |= app.server.always_return_documents;
     if let Some(timeout) = request.timeout {
         deadline = deadline.min(account.started + timeout);
     }
     let route = app.reranker.routes.resolve(request.model.as_deref())?;
     account.model.clone_from(&route.label);
-    let context =
-        RequestContext { started: account.started, deadline, control: CacheControl::from_headers(headers), scope };
+    let context = RequestContext {
+        started: account.started,
+        deadline,
+        control: CacheControl::from_headers(headers),
+        scope: caller.scope,
+    };
+    let request = Arc::new(request);
     let reranked = timeout_at(deadline, app.reranker.rerank(&route, &request, &context)).await;
     let response = reranked.unwrap_or_else(|_| Err(Error::new(ErrorKind::DeadlineExceeded, "the deadline passed")))?;
     Ok((request, response))
 }
 
-async fn decode(dialect: &'static dyn Dialect, body: ByteString) -> Result<RerankRequest, Error> {
-    offload(body.len(), OFFLOAD_WIRE_BYTES, move || dialect.decode(&body)).await
+/// The request, and the dialect that the body speaks if it could be told.
+async fn decode(
+    fixed: Option<&'static dyn Dialect>,
+    signs: Signs,
+    body: ByteString,
+) -> (Option<&'static dyn Dialect>, Result<RerankRequest, Error>) {
+    let length = body.len();
+    let read = move || match Fields::read(&body) {
+        Ok(fields) => {
+            let dialect = fixed.unwrap_or_else(|| signs.of_body(&fields));
+            (Some(dialect), dialect.decode(&fields))
+        }
+        Err(error) => (None, Err(error)),
+    };
+    offload(length, OFFLOAD_WIRE_BYTES, read).await
 }
 
 /// Documents that are sent back can make the answer as large as the request.
@@ -151,6 +182,7 @@ fn header_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
 /// Counts one request, once, however it ends: also when the client leaves and the handler is dropped.
 struct Account<'a> {
     metrics: &'a Metrics,
+    dialect: &'static dyn Dialect,
     started: Instant,
     model: String,
     closed: bool,
@@ -158,9 +190,15 @@ struct Account<'a> {
 }
 
 impl<'a> Account<'a> {
-    fn open(metrics: &'a Metrics) -> Self {
-        let in_flight = metrics.in_flight();
-        Self { metrics, started: Instant::now(), model: NO_MODEL.to_owned(), closed: false, _in_flight: in_flight }
+    fn open(metrics: &'a Metrics, dialect: &'static dyn Dialect) -> Self {
+        Self {
+            metrics,
+            dialect,
+            started: Instant::now(),
+            model: NO_MODEL.to_owned(),
+            closed: false,
+            _in_flight: metrics.in_flight(),
+        }
     }
 
     fn close_with(&mut self, response: &RerankResponse) {
@@ -174,7 +212,7 @@ impl<'a> Account<'a> {
 
     fn close(&mut self, outcome: RequestOutcome) {
         self.closed = true;
-        self.metrics.request(&self.model, Native.name(), outcome, self.started.elapsed());
+        self.metrics.request(&self.model, self.dialect.name(), outcome, self.started.elapsed());
     }
 }
 

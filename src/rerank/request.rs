@@ -22,6 +22,8 @@ pub struct RerankRequest {
     pub options: ScoringOptions,
     /// Whether results carry their document.
     pub return_documents: bool,
+    /// Whether the client wants scores before any sigmoid.
+    pub raw_scores: bool,
     /// Whether results carry where their score came from, and the answer the trail of targets tried.
     pub explain: bool,
     /// The client's own limit, if below the server's.

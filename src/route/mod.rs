@@ -1,11 +1,14 @@
 //! Model name to ordered targets.
 //!
-//! A name is, in this order: a model of the configuration; `UPSTREAM/MODEL`; a model that exactly one configured upstream is known
-//! to have; `local`. No name at all means `default`.
+//! A name is, in this order: a model of the configuration; an alias of one; `UPSTREAM/MODEL`; a model that exactly one configured
+//! upstream is known to have; `local`; what fits the pattern of an alias. No name at all means `default`.
+
+pub mod alias;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use self::alias::Alias;
 use crate::cache::key::ScoreSpace;
 use crate::config::settings::OnFailure;
 use crate::error::{Error, ErrorKind};
@@ -41,6 +44,8 @@ pub struct Route {
     pub model: String,
     /// The name that metrics carry. Never invented by a client.
     pub label: String,
+    /// Other names of the model.
+    pub aliases: Vec<Alias>,
     /// Where to ask, best first; never empty.
     pub targets: Vec<Target>,
     /// What happens when every target failed.
@@ -89,7 +94,13 @@ impl Route {
     fn direct(name: &str, upstream: &Arc<Upstream>, model: &str) -> Option<Arc<Self>> {
         let target = Target::new(upstream.clone(), model, "")?;
         let label = if target.listed { name.to_owned() } else { format!("{}/other", upstream.name) };
-        Some(Arc::new(Self { model: name.to_owned(), label, targets: vec![target], on_failure: OnFailure::Error }))
+        let (model, targets, on_failure) = (name.to_owned(), vec![target], OnFailure::Error);
+        Some(Arc::new(Self { model, label, aliases: Vec::new(), targets, on_failure }))
+    }
+
+    /// The same route under the name that was asked for.
+    fn named(&self, name: &str) -> Arc<Self> {
+        Arc::new(Self { model: name.to_owned(), ..self.clone() })
     }
 }
 
@@ -110,6 +121,9 @@ impl RouteTable {
         if let Some(route) = self.routes.get(model) {
             return Ok(route.clone());
         }
+        if let Some(route) = self.routes.values().find(|route| route.aliases.iter().any(|alias| alias.is(model))) {
+            return Ok(route.named(model));
+        }
         if let Some((upstream, upstream_model)) = self.addressed(model) {
             return Route::direct(model, upstream, upstream_model).ok_or_else(|| self.unknown(model));
         }
@@ -117,13 +131,25 @@ impl RouteTable {
         match owners[..] {
             [upstream] => Route::direct(model, upstream, model).ok_or_else(|| self.unknown(model)),
             [] if model == crate::local::NAME => self.local().ok_or_else(|| self.unknown(model)),
-            [] => Err(self.unknown(model)),
             _ => {
-                let addresses: Vec<_> = owners.iter().map(|upstream| format!("{}/{model}", upstream.name)).collect();
-                let message = format!("several upstreams have this model; ask for one of {}", addresses.join(", "));
-                Err(Error::invalid_field("/model", message))
+                self.by_pattern(model).map_or_else(|| Err(self.not_one(model, &owners)), |route| Ok(route.named(model)))
             }
         }
+    }
+
+    /// The route with the pattern that fits best.
+    fn by_pattern(&self, model: &str) -> Option<&Arc<Route>> {
+        let fit = |route: &&Arc<Route>| route.aliases.iter().filter_map(|alias| alias.fit(model)).max();
+        self.routes.values().filter(|route| fit(route).is_some()).max_by_key(fit)
+    }
+
+    fn not_one(&self, model: &str, owners: &[&Arc<Upstream>]) -> Error {
+        if owners.is_empty() {
+            return self.unknown(model);
+        }
+        let addresses: Vec<_> = owners.iter().map(|upstream| format!("{}/{model}", upstream.name)).collect();
+        let message = format!("several upstreams have this model; ask for one of {}", addresses.join(", "));
+        Error::invalid_field("/model", message)
     }
 
     fn local(&self) -> Option<Arc<Route>> {
@@ -144,7 +170,11 @@ impl RouteTable {
         let comparable = known.iter().filter(|_| model.len() <= MAX_COMPARED_BYTES);
         let near = comparable.map(|name| (strsim::damerau_levenshtein(name, model), name)).min();
         let hint = near.filter(|(distance, _)| *distance <= 3).map(|(_, name)| format!("; did you mean {name}?"));
-        let message = format!("no such model{}; known models: {}", hint.unwrap_or_default(), known.join(", "));
+        let message = format!(
+            "no such model{}; known models: {}; models.NAME.aliases in the configuration gives a model further names",
+            hint.unwrap_or_default(),
+            known.join(", ")
+        );
         Error { pointer: Some("/model".into()), ..Error::new(ErrorKind::UnknownModel, message) }
     }
 
@@ -159,10 +189,12 @@ impl RouteTable {
         &self.upstreams
     }
 
-    /// Every name that is known: the configured models, then what each upstream is known to have.
+    /// Every name that is known: the configured models and their aliases, then what each upstream is known to have.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        let configured = self.routes.keys().cloned();
+        let aliases =
+            |route: &Arc<Route>| route.aliases.iter().map(|alias| alias.as_str().to_owned()).collect::<Vec<_>>();
+        let configured = self.routes.keys().cloned().chain(self.routes.values().flat_map(aliases));
         let local =
             self.local().filter(|local| !self.routes.contains_key(&local.model)).map(|local| local.model.clone());
         configured.chain(local).chain(self.upstreams.iter().flat_map(|upstream| upstream.addresses())).collect()

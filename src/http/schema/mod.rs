@@ -3,6 +3,8 @@
 //! They describe and are never made: the dialect reads raw fields and writes borrowed ones. `tests/it/contract.rs` holds the
 //! two together in both directions.
 
+pub mod dialects;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -27,16 +29,19 @@ pub struct RerankBody {
     /// How many results to return; all if left out.
     #[schema(required = false, nullable, minimum = 0, example = 3)]
     top_n: u32,
-    /// Another name for `top_n`; if both are given they must agree.
+    /// Voyage's name for `top_n`. A body that has it is taken for one of Voyage's clients.
     #[schema(required = false, nullable, minimum = 0, example = 3)]
     top_k: u32,
+    /// The fields of an object to score, in this order, a line each; `metadata.title` leads into an object.
+    #[schema(required = false, nullable, max_items = 32, example = json!(["title", "text"]))]
+    rank_fields: Vec<String>,
     /// Whether results carry their document.
     #[schema(required = false, nullable, default = false)]
     return_documents: bool,
     /// What "relevant" means here, for models that follow instructions; others say so in `warnings`.
     #[schema(required = false, nullable, example = "Prefer official sources.")]
     instruction: String,
-    /// Passages longer than this are cut by the provider, where it can.
+    /// Passages longer than this are cut by the provider, where it can; 0 is no limit.
     #[schema(required = false, nullable, minimum = 0, example = 512)]
     max_tokens_per_doc: u32,
     /// Deadline in milliseconds; the server's own holds if it is lower.
@@ -47,13 +52,13 @@ pub struct RerankBody {
     explain: bool,
 }
 
-/// A passage: its text, or an object with the text.
+/// A passage: its text, or an object.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum InputDocument {
     /// The text.
     Text(String),
-    /// The text with what belongs to it. Only the text is sent upstream.
+    /// A text with what belongs to it. Only the text is sent upstream; without one, the whole object is laid out as text.
     Object(InputObject),
 }
 
@@ -62,9 +67,10 @@ pub enum InputDocument {
 #[schema(example = json!({"id": "a1", "text": "Seoul is the capital of Korea.", "metadata": {"page": 3}}))]
 pub struct InputObject {
     /// Returned with the result.
-    #[schema(required = false, nullable, value_type = Object, example = "a1")]
+    #[schema(required = false, nullable, example = "a1")]
     id: serde_json::Value,
     /// The text to be scored.
+    #[schema(required = false, nullable)]
     text: String,
 }
 
@@ -74,6 +80,7 @@ pub struct RerankAnswer {
     /// The request's id.
     #[schema(example = "0198f4a2-6c1e-7d3a-9a55-2f6f1f0c7f11")]
     id: String,
+    /// `rerank` at `/rerank`, `list` below a version.
     #[schema(example = "rerank")]
     object: String,
     /// The model that was used.
@@ -81,6 +88,9 @@ pub struct RerankAnswer {
     model: String,
     /// Best first; ties in input order. An answer that is not reranked holds every document in input order.
     results: Vec<RerankResult>,
+    /// The results again for clients of Voyage and of OpenAI-like servers, where a document is its text; not at `/v2/rerank`.
+    #[schema(required = false)]
+    data: Vec<DataResult>,
     usage: AnswerUsage,
     meta: AnswerMeta,
 }
@@ -92,7 +102,7 @@ pub struct RerankResult {
     #[schema(example = 1)]
     index: usize,
     /// The document's id, if it came with one.
-    #[schema(required = false, value_type = Object, example = "a1")]
+    #[schema(required = false, example = "a1")]
     id: serde_json::Value,
     /// Higher is more relevant; null in an answer that is not reranked, and for blank documents on a scale without a floor. See `meta.rerankd.score_scale`.
     #[schema(example = 0.98)]
@@ -105,9 +115,32 @@ pub struct RerankResult {
     source: ScoreSource,
 }
 
+/// One result, as Voyage writes it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DataResult {
+    #[schema(example = 1)]
+    index: usize,
+    #[schema(required = false, example = "a1")]
+    id: serde_json::Value,
+    #[schema(example = 0.98)]
+    relevance_score: Option<f64>,
+    /// The text, if `return_documents` was set.
+    #[schema(required = false, example = "Seoul is the capital of Korea.")]
+    document: String,
+    #[schema(required = false)]
+    source: ScoreSource,
+}
+
 /// Tokens used.
 #[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the wire's own names")]
 pub struct AnswerUsage {
+    /// The same as `total_tokens`: a reranker writes nothing.
+    #[schema(example = 123)]
+    prompt_tokens: u64,
+    /// 0.
+    #[schema(example = 0)]
+    completion_tokens: u64,
     /// Tokens that providers say they read for this request; 0 where they do not say.
     #[schema(example = 123)]
     total_tokens: u64,
@@ -116,8 +149,30 @@ pub struct AnswerUsage {
 /// What was billed, and where the scores come from.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AnswerMeta {
+    /// The version of Cohere's API; only in that dialect.
+    #[schema(required = false)]
+    api_version: ApiVersion,
     billed_units: AnswerBilledUnits,
+    tokens: AnswerTokens,
     rerankd: Provenance,
+}
+
+/// A version of Cohere's API.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ApiVersion {
+    #[schema(example = "2")]
+    version: String,
+}
+
+/// Tokens in Cohere's words.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AnswerTokens {
+    /// The same as `usage.total_tokens`.
+    #[schema(example = 123)]
+    input_tokens: u64,
+    /// 0.
+    #[schema(example = 0)]
+    output_tokens: u64,
 }
 
 /// What the provider billed for this request.

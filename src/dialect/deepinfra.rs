@@ -1,0 +1,59 @@
+//! DeepInfra (`POST /v1/inference/{model}`): one query a document, bare scores in input order out.
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::fields::Fields;
+use super::problem::{ErrorAnswer, plain};
+use super::scale::Form;
+use super::{Dialect, in_input_order, json};
+use crate::error::Error;
+use crate::rerank::request::RerankRequest;
+use crate::rerank::response::{RankedPassage, RerankResponse};
+
+/// The dialect.
+#[derive(Debug)]
+pub struct DeepInfra;
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    scores: Vec<Option<f64>>,
+    input_tokens: u64,
+    request_id: &'a str,
+}
+
+impl Dialect for DeepInfra {
+    fn name(&self) -> &'static str {
+        "deepinfra"
+    }
+
+    /// The queries must be one and the same: a request has one query.
+    fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error> {
+        let queries = fields.texts("queries")?.unwrap_or_default();
+        let passages = fields.passages("documents", false)?;
+        let query = queries.first().ok_or_else(|| Error::invalid_field("/queries", "queries holds no query"))?;
+        if queries.len() > 1 && queries.len() != passages.len() {
+            let message = format!("there are {} queries for {} documents", queries.len(), passages.len());
+            return Err(Error::invalid_field("/queries", message));
+        }
+        if let Some(other) = queries.iter().position(|other| other != query) {
+            let message = format!("queries[{other}] differs from queries[0]; send one request for each query");
+            return Err(Error::invalid_field(format!("/queries/{other}"), message));
+        }
+        Ok(RerankRequest { passages, ..fields.request_about(query.clone())? })
+    }
+
+    fn encode(&self, request_id: &str, request: &RerankRequest, response: &RerankResponse) -> Bytes {
+        let form = Form::raw(request.raw_scores);
+        let score = |ranked: &RankedPassage| form.shown(ranked, response);
+        json(&Answer {
+            scores: in_input_order(response).iter().map(score).collect(),
+            input_tokens: response.usage.tokens.unwrap_or(0),
+            request_id,
+        })
+    }
+
+    fn encode_error(&self, request_id: &str, error: &Error) -> ErrorAnswer {
+        plain(request_id, error)
+    }
+}

@@ -1,0 +1,158 @@
+//! One pass over a JSON object that keeps the fields which some dialect reads, and skips all others.
+
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::raw::Raw;
+
+/// Fields that are read as they stand.
+const PLAIN: [&str; 16] = [
+    "model",
+    "query",
+    "property",
+    "top_n",
+    "top_k",
+    "return_documents",
+    "return_input",
+    "return_text",
+    "raw_scores",
+    "truncation",
+    "instruction",
+    "instruct",
+    "max_tokens_per_doc",
+    "max_doc_length",
+    "timeout_ms",
+    "explain",
+];
+/// Fields that are lists or hold fields themselves.
+const OPENED: [&str; 7] = ["documents", "texts", "passages", "input", "queries", "parameters", "rank_fields"];
+
+/// Known fields with their values, in the order of the body.
+pub(super) type Entries<'a> = Vec<(&'static str, Value<'a>)>;
+
+/// The value of a field.
+#[derive(Debug)]
+pub(super) enum Value<'a> {
+    /// As it stands in the body.
+    Plain(Raw<'a>),
+    /// The items as they stand.
+    List(Vec<Raw<'a>>),
+    /// Fields of its own.
+    Object(Entries<'a>),
+    /// A list or an object was expected; this kind of value is there.
+    Not(&'static str),
+}
+
+/// An object of which the known fields are kept.
+pub(super) struct Object<'a>(pub(super) Entries<'a>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor).map(Self)
+    }
+}
+
+struct ObjectVisitor;
+
+impl<'de> Visitor<'de> for ObjectVisitor {
+    type Value = Entries<'de>;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut entries = Entries::with_capacity(8);
+        while let Some(name) = map.next_key_seed(KnownName)? {
+            let Some(name) = name else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            if entries.iter().any(|(known, _)| *known == name) {
+                return Err(A::Error::duplicate_field(name));
+            }
+            let opened = OPENED.contains(&name);
+            let value = if opened { map.next_value_seed(Opened)? } else { Value::Plain(map.next_value()?) };
+            entries.push((name, value));
+        }
+        Ok(entries)
+    }
+}
+
+/// A field's name, if it is a known one.
+struct KnownName;
+
+impl<'de> DeserializeSeed<'de> for KnownName {
+    type Value = Option<&'static str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for KnownName {
+    type Value = Option<&'static str>;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("a name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(PLAIN.iter().chain(&OPENED).copied().find(|known| *known == name))
+    }
+}
+
+/// A list or an object, one level deep.
+struct Opened;
+
+impl<'de> DeserializeSeed<'de> for Opened {
+    type Value = Value<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Opened {
+    type Value = Value<'de>;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("anything")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let mut list: Vec<&RawValue> = Vec::with_capacity(64);
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Value::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        ObjectVisitor.visit_map(map).map(Value::Object)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Value::Not("null"))
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+        Ok(Value::Not("a string"))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(Value::Not("a boolean"))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(Value::Not("a number"))
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(Value::Not("a number"))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(Value::Not("a number"))
+    }
+}

@@ -1,0 +1,82 @@
+//! Mixedbread (`POST /v1/reranking`, SDK 0.54.0): documents in `input`, scores in `data[].score`.
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::fields::Fields;
+use super::problem::{ErrorAnswer, plain};
+use super::scale::Form;
+use super::superset::{Document, DocumentForm, Tokens};
+use super::{Dialect, json};
+use crate::error::Error;
+use crate::rerank::request::{Passage, RerankRequest};
+use crate::rerank::response::{RankedPassage, RerankResponse};
+
+/// The dialect.
+#[derive(Debug)]
+pub struct Mixedbread;
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    object: &'static str,
+    model: &'a str,
+    data: Vec<AnswerResult<'a>>,
+    usage: Tokens,
+    top_k: usize,
+    return_input: bool,
+}
+
+#[derive(Serialize)]
+struct AnswerResult<'a> {
+    index: usize,
+    score: Option<f64>,
+    /// Anything that came in goes out as it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input: Option<Document<'a>>,
+    object: &'static str,
+}
+
+impl Dialect for Mixedbread {
+    fn name(&self) -> &'static str {
+        "mixedbread"
+    }
+
+    fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error> {
+        let request = fields.request("query")?;
+        // The API document's default is -1, which means all.
+        let all = fields.literal("top_k") == Some("-1");
+        Ok(RerankRequest {
+            passages: fields.passages("input", true)?,
+            top_n: if all { None } else { fields.top_n("top_k", "top_n")? },
+            return_documents: fields.flag("return_input")?.unwrap_or(false),
+            ..request
+        })
+    }
+
+    fn encode(&self, _request_id: &str, request: &RerankRequest, response: &RerankResponse) -> Bytes {
+        let form = Form::raw(request.raw_scores);
+        let result = |ranked: &RankedPassage| AnswerResult {
+            index: ranked.position,
+            score: form.shown(ranked, response),
+            input: request.return_documents.then(|| input(&request.passages[ranked.position])),
+            object: "rank_result",
+        };
+        json(&Answer {
+            object: "list",
+            model: &response.model,
+            data: response.ranking.iter().map(result).collect(),
+            usage: Tokens::of(response),
+            top_k: request.top_n.unwrap_or(request.passages.len()),
+            return_input: request.return_documents,
+        })
+    }
+
+    fn encode_error(&self, request_id: &str, error: &Error) -> ErrorAnswer {
+        plain(request_id, error)
+    }
+}
+
+fn input(passage: &Passage) -> Document<'_> {
+    let form = if passage.object.is_some() { DocumentForm::Object } else { DocumentForm::Text };
+    form.of(passage)
+}

@@ -1,0 +1,52 @@
+//! NVIDIA NIM ranking (`POST /v1/ranking`, hosted `/v1/retrieval/…/reranking`; docs.nvidia.com/nim/nemo-retriever/text-reranking, 2.3):
+//! `passages` in, `rankings` with logits out. Clients such as Dify put them through a sigmoid of their own.
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::fields::Fields;
+use super::problem::{ErrorAnswer, plain};
+use super::scale::Form;
+use super::superset::Tokens;
+use super::{Dialect, json};
+use crate::error::Error;
+use crate::rerank::request::RerankRequest;
+use crate::rerank::response::{RankedPassage, RerankResponse};
+
+/// The dialect.
+#[derive(Debug)]
+pub struct Nvidia;
+
+#[derive(Serialize)]
+struct Answer {
+    rankings: Vec<Ranking>,
+    usage: Tokens,
+}
+
+#[derive(Serialize)]
+struct Ranking {
+    index: usize,
+    logit: Option<f64>,
+}
+
+impl Dialect for Nvidia {
+    fn name(&self) -> &'static str {
+        "nvidia"
+    }
+
+    fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error> {
+        let request = fields.request("query")?;
+        let passages = fields.passages("passages", false)?;
+        Ok(RerankRequest { passages, top_n: fields.top_n("top_k", "top_n")?, ..request })
+    }
+
+    fn encode(&self, _request_id: &str, _request: &RerankRequest, response: &RerankResponse) -> Bytes {
+        let ranking =
+            |ranked: &RankedPassage| Ranking { index: ranked.position, logit: Form::Logit.shown(ranked, response) };
+        json(&Answer { rankings: response.ranking.iter().map(ranking).collect(), usage: Tokens::of(response) })
+    }
+
+    fn encode_error(&self, request_id: &str, error: &Error) -> ErrorAnswer {
+        plain(request_id, error)
+    }
+}

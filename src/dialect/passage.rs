@@ -1,0 +1,197 @@
+//! What a document that is not a plain string says: which text of an object is scored.
+//!
+//! 1. with `rank_fields`: the values of those fields in that order, a line each; a field may be a path (`metadata.title`);
+//! 2. `text`;
+//! 3. the `text` parts of `content` (`[{"type": "text", "text": "…"}]`, the multimodal form of vLLM);
+//! 4. the whole object, laid out as [`super::layout`] says.
+//!
+//! The result is a function of the document alone, so the same document is the same pair in the cache.
+
+use std::borrow::Cow;
+
+use bytestring::ByteString;
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::layout::laid_out;
+use super::raw::{self, Raw, is_null, kind, name_of, object, wrong};
+use crate::error::Error;
+use crate::rerank::request::{Passage, PassageObject};
+
+/// How documents are read.
+pub(super) struct PassageRules {
+    /// The fields of an object to score; none means what the module says.
+    pub(super) rank_fields: Vec<ByteString>,
+    /// Whether a document may be a list.
+    pub(super) lists: bool,
+}
+
+/// The fields of a document that is an object.
+#[derive(Deserialize)]
+struct Document<'a> {
+    #[serde(borrow)]
+    id: Option<Raw<'a>>,
+    #[serde(borrow)]
+    text: Option<Raw<'a>>,
+    #[serde(borrow)]
+    content: Option<Raw<'a>>,
+}
+
+impl PassageRules {
+    /// Reads the documents at `pointer`.
+    ///
+    /// # Errors
+    /// `invalid_request` that names the document.
+    pub(super) fn read(&self, body: &ByteString, items: &[Raw<'_>], pointer: &str) -> Result<Vec<Passage>, Error> {
+        let read = |(index, raw): (usize, &Raw<'_>)| {
+            let literal = raw.get();
+            if literal.starts_with('"') && !literal.as_bytes().contains(&b'\\') {
+                // The usual case, kept free of formatting.
+                return Ok(Passage { text: body.slice_ref(&literal[1..literal.len() - 1]), object: None });
+            }
+            self.passage(body, raw, &format!("{pointer}/{index}"))
+        };
+        let passages: Vec<_> = items.iter().enumerate().map(read).collect::<Result<_, _>>()?;
+        let ranked = || passages.iter().filter(|passage| passage.object.is_some()).peekable();
+        if !self.rank_fields.is_empty() && ranked().peek().is_some() && ranked().all(|passage| passage.text.is_empty())
+        {
+            let message = format!("none of the {} has any of the fields in rank_fields", name_of(pointer));
+            return Err(Error::invalid_field("/rank_fields", message));
+        }
+        Ok(passages)
+    }
+
+    fn passage(&self, body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<Passage, Error> {
+        let literal = raw.get();
+        let echoed = |id: Option<Raw<'_>>| {
+            let id = id.filter(|id| !is_null(id)).map(|id| body.slice_ref(id.get()));
+            Some(Box::new(PassageObject { id, source: body.slice_ref(literal) }))
+        };
+        match kind(raw) {
+            "a string" => Ok(Passage { text: raw::text(body, raw, pointer)?, object: None }),
+            "an object" => {
+                let document: Document<'_> = object(literal, pointer)?;
+                let text = match &self.rank_fields[..] {
+                    [] => match text_of(body, &document, pointer)? {
+                        Some(text) => text,
+                        None => whole(literal, pointer)?,
+                    },
+                    names => ranked_text(literal, names, pointer)?,
+                };
+                Ok(Passage { text, object: echoed(document.id) })
+            }
+            "a list" if self.lists => Ok(Passage { text: laid_out_at(literal, pointer)?, object: echoed(None) }),
+            _ => Err(wrong(pointer, raw, "a string or an object with a text")),
+        }
+    }
+}
+
+/// A document by itself: a JSON object. `None` if it is anything else.
+pub(crate) fn document(json: &ByteString) -> Option<Passage> {
+    let raw: Raw<'_> = serde_json::from_str(json).ok()?;
+    let rules = PassageRules { rank_fields: Vec::new(), lists: false };
+    rules.passage(json, raw, "").ok().filter(|passage| passage.object.is_some())
+}
+
+/// The text of a query: a string, or an object with a text.
+///
+/// # Errors
+/// `invalid_request` for anything else.
+pub(super) fn query_text(body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<ByteString, Error> {
+    match kind(raw) {
+        "an object" => {
+            let document: Document<'_> = object(raw.get(), pointer)?;
+            let none = || Error::invalid_field(pointer, format!("{} has no text", name_of(pointer)));
+            text_of(body, &document, pointer)?.ok_or_else(none)
+        }
+        "a string" => raw::text(body, raw, pointer),
+        _ => Err(wrong(pointer, raw, "a string")),
+    }
+}
+
+/// The `text` of an object, or that of its `content`.
+fn text_of(body: &ByteString, document: &Document<'_>, pointer: &str) -> Result<Option<ByteString>, Error> {
+    if let Some(text) = document.text.filter(|text| !is_null(text)) {
+        return raw::text(body, text, &format!("{pointer}/text")).map(Some);
+    }
+    let parts = document.content.and_then(|content| serde_json::from_str::<Vec<Part<'_>>>(content.get()).ok());
+    let Some(parts) = parts.filter(|parts| !parts.is_empty()) else { return Ok(None) };
+    let texts: Option<Vec<_>> = parts.iter().map(|part| part.text.as_deref()).collect();
+    texts.map(|texts| Some(texts.join("\n").into())).ok_or_else(|| not_text(pointer))
+}
+
+/// One part of a multimodal document.
+#[derive(Deserialize)]
+struct Part<'a> {
+    #[serde(rename = "type", borrow)]
+    _kind: Cow<'a, str>,
+    #[serde(borrow)]
+    text: Option<Cow<'a, str>>,
+}
+
+fn not_text(pointer: &str) -> Error {
+    Error::invalid_field(pointer, format!("{} holds an image; only text can be scored", name_of(pointer)))
+}
+
+fn whole(literal: &str, pointer: &str) -> Result<ByteString, Error> {
+    let Entries(entries) = object(literal, pointer)?;
+    match &entries[..] {
+        [(name, _)] if matches!(&**name, "image" | "image_url") => Err(not_text(pointer)),
+        _ => laid_out_at(literal, pointer),
+    }
+}
+
+/// The values of the named fields, a line each. Fields that are missing are left out.
+fn ranked_text(literal: &str, names: &[ByteString], pointer: &str) -> Result<ByteString, Error> {
+    let Entries(entries) = object(literal, pointer)?;
+    let values = names.iter().filter_map(|name| field(&entries, name));
+    let lines: Vec<_> = values.map(|value| laid_out_at(value, pointer)).collect::<Result<_, _>>()?;
+    Ok(lines.join("\n").into())
+}
+
+fn laid_out_at(json: &str, pointer: &str) -> Result<ByteString, Error> {
+    laid_out(json).map(ByteString::from).ok_or_else(|| raw::half_surrogate(pointer))
+}
+
+/// The JSON of the field of this name, or of the one that a path of names with dots leads to.
+fn field<'a>(entries: &[(Cow<'a, str>, Raw<'a>)], name: &str) -> Option<&'a str> {
+    let exact = |name: &str| entries.iter().find(|(known, _)| known == name).map(|(_, raw)| *raw);
+    if let Some(raw) = exact(name) {
+        return Some(raw.get()).filter(|_| !is_null(raw));
+    }
+    let (outer, inner) = name.split_once('.')?;
+    let Entries(entries) = serde_json::from_str(exact(outer)?.get()).ok()?;
+    field(&entries, inner)
+}
+
+/// All fields of an object, in their order.
+struct Entries<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(EntriesVisitor)
+    }
+}
+
+struct EntriesVisitor;
+
+impl<'de> Visitor<'de> for EntriesVisitor {
+    type Value = Entries<'de>;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some((Name(name), value)) = map.next_entry()? {
+            entries.push((name, value));
+        }
+        Ok(Entries(entries))
+    }
+}
+
+/// A name, borrowed where it holds no escapes.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);

@@ -1,0 +1,71 @@
+//! Pinecone inference (`POST /rerank`, API 2026-04): objects in, `data[].score` out. Its clients are known by `X-Pinecone-Api-Version`.
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::fields::Fields;
+use super::problem::{self, ErrorAnswer};
+use super::scale::Form;
+use super::superset::{Document, DocumentForm};
+use super::{Dialect, json};
+use crate::error::Error;
+use crate::rerank::request::RerankRequest;
+use crate::rerank::response::{RankedPassage, RerankResponse};
+
+/// The dialect.
+#[derive(Debug)]
+pub struct Pinecone;
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    model: &'a str,
+    data: Vec<RankedDocument<'a>>,
+    usage: Usage,
+}
+
+#[derive(Serialize)]
+struct RankedDocument<'a> {
+    index: usize,
+    score: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    document: Option<Document<'a>>,
+}
+
+#[derive(Serialize)]
+struct Usage {
+    rerank_units: u64,
+}
+
+impl Dialect for Pinecone {
+    fn name(&self) -> &'static str {
+        "pinecone"
+    }
+
+    fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error> {
+        let request = fields.request("query")?;
+        Ok(RerankRequest {
+            passages: fields.passages("documents", false)?,
+            top_n: fields.top_n("top_n", "top_k")?,
+            return_documents: fields.flag("return_documents")?.unwrap_or(true),
+            ..request
+        })
+    }
+
+    fn encode(&self, _request_id: &str, request: &RerankRequest, response: &RerankResponse) -> Bytes {
+        let form = Form::raw(request.raw_scores);
+        let document = |ranked: &RankedPassage| RankedDocument {
+            index: ranked.position,
+            score: form.shown(ranked, response),
+            document: request.return_documents.then(|| DocumentForm::Object.of(&request.passages[ranked.position])),
+        };
+        json(&Answer {
+            model: &response.model,
+            data: response.ranking.iter().map(document).collect(),
+            usage: Usage { rerank_units: response.usage.search_units.unwrap_or(0) },
+        })
+    }
+
+    fn encode_error(&self, request_id: &str, error: &Error) -> ErrorAnswer {
+        problem::pinecone(request_id, error)
+    }
+}

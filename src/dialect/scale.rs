@@ -1,0 +1,93 @@
+//! A score in the form that a dialect's clients expect.
+//!
+//! Clients apply thresholds between 0 and 1, or a sigmoid of their own, without asking what the model's scale is. A sigmoid is
+//! applied at most once, and only where the scale says that it makes sense; the order never changes.
+
+use std::borrow::Cow;
+
+use crate::provider::ScoreScale;
+use crate::rerank::response::{Provenance, RankedPassage, RerankResponse};
+
+/// The form of a score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As the model gave it.
+    AsScored,
+    /// Between 0 and 1: logits go through the sigmoid.
+    Probability,
+    /// Unbounded: what is between 0 and 1 goes through the sigmoid's inverse.
+    Logit,
+}
+
+impl Form {
+    /// What clients mean by `raw_scores`.
+    pub(super) fn raw(raw_scores: bool) -> Self {
+        if raw_scores { Self::Logit } else { Self::Probability }
+    }
+
+    /// The score of one result in this form.
+    pub(super) fn shown(self, ranked: &RankedPassage, response: &RerankResponse) -> Option<f64> {
+        ranked.score.map(|score| self.of(score, response.provenance.score_scale))
+    }
+
+    /// The provenance, with the scale on which the scores stand now.
+    pub(super) fn told(self, provenance: &Provenance) -> Cow<'_, Provenance> {
+        let scale = match (self, provenance.score_scale) {
+            (Self::Probability, Some(ScoreScale::Logit)) => ScoreScale::Probability,
+            (Self::Logit, Some(ScoreScale::Probability | ScoreScale::Lexical)) => ScoreScale::Logit,
+            _ => return Cow::Borrowed(provenance),
+        };
+        Cow::Owned(Provenance { score_scale: Some(scale), ..provenance.clone() })
+    }
+
+    /// `score`, which stands on `scale`, in this form.
+    fn of(self, score: f64, scale: Option<ScoreScale>) -> f64 {
+        match (self, scale) {
+            (Self::Probability, Some(ScoreScale::Logit)) => 1.0 / (1.0 + (-score).exp()),
+            (Self::Logit, Some(ScoreScale::Probability | ScoreScale::Lexical)) => {
+                // 0 and 1 have no finite logit; JSON has no infinity.
+                let share = score.clamp(f64::EPSILON, 1.0 - f64::EPSILON);
+                (share / (1.0 - share)).ln()
+            }
+            _ => score,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::float_cmp, reason = "exact by construction")]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn only_logits_and_probabilities_are_turned_into_each_other() {
+        let of = |form: Form, score, scale| form.of(score, Some(scale));
+        assert_eq!(of(Form::Probability, 0.0, ScoreScale::Logit), 0.5);
+        assert_eq!(of(Form::Probability, -0.2, ScoreScale::Cosine), -0.2);
+        assert_eq!(of(Form::Probability, 0.2, ScoreScale::Probability), 0.2);
+        assert_eq!(of(Form::Logit, 0.5, ScoreScale::Probability), 0.0);
+        assert_eq!(of(Form::Logit, 3.5, ScoreScale::Logit), 3.5);
+        assert_eq!(of(Form::AsScored, 3.5, ScoreScale::Logit), 3.5);
+        assert_eq!(Form::Logit.of(0.5, None), 0.5);
+    }
+
+    proptest! {
+        #[test]
+        fn a_clients_own_sigmoid_gives_the_score_back(score in 0.0f64..=1.0) {
+            let logit = Form::Logit.of(score, Some(ScoreScale::Probability));
+            prop_assert!(logit.is_finite());
+            prop_assert!((Form::Probability.of(logit, Some(ScoreScale::Logit)) - score).abs() < 1e-12);
+        }
+
+        #[test]
+        fn the_order_stays(low in -700.0f64..700.0, high in -700.0f64..700.0) {
+            let (low, high) = (low.min(high), low.max(high));
+            for (form, scale) in [(Form::Probability, ScoreScale::Logit), (Form::Logit, ScoreScale::Probability)] {
+                prop_assert!(form.of(low, Some(scale)) <= form.of(high, Some(scale)));
+            }
+        }
+    }
+}

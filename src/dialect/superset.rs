@@ -1,0 +1,227 @@
+//! The family of shapes that grew from Cohere's: `documents` in, `index` and `relevance_score` out.
+//!
+//! Their requests differ in a name or two and their clients ignore what they do not know, so one answer serves them all: `results`
+//! for those of Cohere, Jina and vLLM, `data` for those of Voyage and of OpenAI-like servers, `meta` and `usage` for whoever insists
+//! on one of them. A member of the family is a row of what its clients insist on.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::fields::Fields;
+use super::problem::{ErrorAnswer, problem_details};
+use super::scale::Form;
+use super::{Dialect, json, raw_json};
+use crate::error::Error;
+use crate::rerank::request::{Passage, RerankRequest};
+use crate::rerank::response::{Provenance, RankedPassage, RerankResponse, ScoreSource};
+
+/// One member of the family.
+#[derive(Debug)]
+pub struct Superset {
+    /// Its name in metrics, headers and paths.
+    pub(super) name: &'static str,
+    /// What `object` says.
+    pub(super) object: &'static str,
+    /// Whether `data` repeats the results.
+    pub(super) has_data: bool,
+    /// How a document looks in `results`. In `data` it is always a text.
+    pub(super) document: DocumentForm,
+    /// The name of the cut that wins if a client sends both.
+    pub(super) cut: Cut,
+    /// Whether documents come back unless the client says no.
+    pub(super) echoes: bool,
+    /// What `meta.api_version` says, where there is one.
+    pub(super) api_version: Option<&'static str>,
+    /// Whether scores stay on the model's own scale, which `score_scale` tells. Others are between 0 and 1 where the scale allows it.
+    pub(super) own_scale: bool,
+}
+
+/// How a document looks that is sent back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DocumentForm {
+    /// The object as it came, or `{"text": …}`.
+    Object,
+    /// The text.
+    Text,
+}
+
+/// The name of the cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    TopN,
+    TopK,
+    /// `top_n`, of which 0 means all.
+    TopNOrZero,
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    id: &'a str,
+    object: &'static str,
+    model: &'a str,
+    results: &'a RawValue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a RawValue>,
+    usage: Tokens,
+    meta: Meta<'a>,
+}
+
+#[derive(Serialize)]
+struct AnswerResult<'a> {
+    index: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a RawValue>,
+    relevance_score: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    document: Option<Document<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<ScoreSource>,
+}
+
+/// A document that is sent back.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Document<'a> {
+    /// As it came.
+    Object(&'a RawValue),
+    /// The text of a plain string, as an object.
+    Wrapped {
+        /// The text.
+        text: &'a str,
+    },
+    /// The text.
+    Text(&'a str),
+}
+
+/// Tokens as OpenAI-like servers tell them.
+#[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the wire's own names")]
+pub(super) struct Tokens {
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    total_tokens: u64,
+}
+
+#[derive(Serialize)]
+struct Meta<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_version: Option<ApiVersion>,
+    billed_units: BilledUnits,
+    tokens: MetaTokens,
+    rerankd: Cow<'a, Provenance>,
+}
+
+#[derive(Serialize)]
+struct ApiVersion {
+    version: &'static str,
+}
+
+#[derive(Serialize)]
+struct BilledUnits {
+    search_units: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input_tokens: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct MetaTokens {
+    input_tokens: u64,
+    output_tokens: u64,
+}
+
+impl Dialect for Superset {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error> {
+        let request = fields.request("query")?;
+        let top_n = match self.cut {
+            Cut::TopN => fields.top_n("top_n", "top_k")?,
+            Cut::TopK => fields.top_n("top_k", "top_n")?,
+            Cut::TopNOrZero => fields.top_n("top_n", "top_k")?.filter(|count| *count > 0),
+        };
+        Ok(RerankRequest {
+            passages: fields.passages("documents", false)?,
+            top_n,
+            return_documents: fields.flag("return_documents")?.unwrap_or(self.echoes),
+            ..request
+        })
+    }
+
+    fn encode(&self, request_id: &str, request: &RerankRequest, response: &RerankResponse) -> Bytes {
+        let results = self.results(request, response, self.document);
+        // Without documents the two lists are the same, and one is written twice.
+        let data = match (self.has_data, request.return_documents) {
+            (true, true) => Some(self.results(request, response, DocumentForm::Text)),
+            (true, false) => Some(results.clone()),
+            (false, _) => None,
+        };
+        let usage = response.usage;
+        let tokens = usage.tokens.unwrap_or(0);
+        json(&Answer {
+            id: request_id,
+            object: self.object,
+            model: &response.model,
+            results: &results,
+            data: data.as_deref(),
+            usage: Tokens::of(response),
+            meta: Meta {
+                api_version: self.api_version.map(|version| ApiVersion { version }),
+                billed_units: BilledUnits { search_units: usage.search_units.unwrap_or(0), input_tokens: usage.tokens },
+                tokens: MetaTokens { input_tokens: tokens, output_tokens: 0 },
+                rerankd: self.form(request).told(&response.provenance),
+            },
+        })
+    }
+
+    fn encode_error(&self, request_id: &str, error: &Error) -> ErrorAnswer {
+        problem_details(request_id, error)
+    }
+}
+
+impl Superset {
+    fn form(&self, request: &RerankRequest) -> Form {
+        if self.own_scale { Form::AsScored } else { Form::raw(request.raw_scores) }
+    }
+
+    fn results(&self, request: &RerankRequest, response: &RerankResponse, document: DocumentForm) -> Box<RawValue> {
+        let form = self.form(request);
+        let result = |ranked: &RankedPassage| {
+            let passage = &request.passages[ranked.position];
+            let id = passage.object.as_deref().and_then(|object| raw_json(object.id.as_ref()?));
+            AnswerResult {
+                index: ranked.position,
+                id,
+                relevance_score: form.shown(ranked, response),
+                document: request.return_documents.then(|| document.of(passage)),
+                source: request.explain.then_some(ranked.source),
+            }
+        };
+        let results: Vec<_> = response.ranking.iter().map(result).collect();
+        // Numbers, texts and JSON that came from a parser: writing them cannot fail.
+        to_raw_value(&results).unwrap_or_default()
+    }
+}
+
+impl DocumentForm {
+    /// The document of `passage` in this form.
+    pub(super) fn of(self, passage: &Passage) -> Document<'_> {
+        let source = || passage.object.as_deref().and_then(|object| raw_json(&object.source));
+        match self {
+            Self::Text => Document::Text(&passage.text),
+            Self::Object => source().map_or(Document::Wrapped { text: &passage.text }, Document::Object),
+        }
+    }
+}
+
+impl Tokens {
+    /// What the provider says it read; 0 where it does not say.
+    pub(super) fn of(response: &RerankResponse) -> Self {
+        let tokens = response.usage.tokens.unwrap_or(0);
+        Self { prompt_tokens: tokens, completion_tokens: 0, total_tokens: tokens }
+    }
+}

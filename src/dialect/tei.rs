@@ -1,0 +1,56 @@
+//! Hugging Face Text Embeddings Inference (`POST /rerank`, its API document 1.9.3): `texts` in, a bare list out.
+//!
+//! TEI itself knows neither `model` nor `top_n`; clients that send them mean them.
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::fields::Fields;
+use super::problem::{self, ErrorAnswer};
+use super::scale::Form;
+use super::{Dialect, json};
+use crate::error::Error;
+use crate::rerank::request::RerankRequest;
+use crate::rerank::response::{RankedPassage, RerankResponse};
+
+/// The dialect.
+#[derive(Debug)]
+pub struct Tei;
+
+#[derive(Serialize)]
+struct Rank<'a> {
+    index: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+    score: Option<f64>,
+}
+
+impl Dialect for Tei {
+    fn name(&self) -> &'static str {
+        "tei"
+    }
+
+    fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error> {
+        let request = fields.request("query")?;
+        Ok(RerankRequest {
+            passages: fields.passages("texts", false)?,
+            top_n: fields.top_n("top_n", "top_k")?,
+            return_documents: fields.flag("return_text")?.unwrap_or(false),
+            ..request
+        })
+    }
+
+    fn encode(&self, _request_id: &str, request: &RerankRequest, response: &RerankResponse) -> Bytes {
+        let form = Form::raw(request.raw_scores);
+        let rank = |ranked: &RankedPassage| Rank {
+            index: ranked.position,
+            text: request.return_documents.then(|| &*request.passages[ranked.position].text),
+            score: form.shown(ranked, response),
+        };
+        json(&response.ranking.iter().map(rank).collect::<Vec<_>>())
+    }
+
+    fn encode_error(&self, request_id: &str, error: &Error) -> ErrorAnswer {
+        problem::tei(request_id, error)
+    }
+}

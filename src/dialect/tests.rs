@@ -1,0 +1,305 @@
+//! Reading requests.
+
+use std::time::Duration;
+
+use bytestring::ByteString;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use proptest::prelude::*;
+
+use super::choose::Signs;
+use super::fields::Fields;
+use super::{DIALECTS, Dialect, deepinfra, mixedbread, native, tei, vllm, voyage};
+use crate::error::Error;
+use crate::rerank::request::RerankRequest;
+
+fn decode(body: &str) -> Result<RerankRequest, Error> {
+    read(&ByteString::from(body.to_owned()))
+}
+
+fn read(body: &ByteString) -> Result<RerankRequest, Error> {
+    native::BARE.decode(&Fields::read(body)?)
+}
+
+/// Reads and refuses as it must, but does not panic.
+fn every_dialect_survives(body: String) {
+    let body = ByteString::from(body);
+    if let Ok(fields) = Fields::read(&body) {
+        for dialect in DIALECTS {
+            drop(dialect.decode(&fields));
+        }
+    }
+}
+
+fn refused(body: &str) -> (String, String) {
+    let error = decode(body).unwrap_err();
+    (error.pointer.unwrap_or_default(), error.message)
+}
+
+#[test]
+fn every_field_is_read() {
+    let request = decode(
+        r#"{"model": "m", "query": "q\n", "documents": ["a", "b\u00e9", {"id": 7, "text": "c", "metadata": {"x": [1]}}],
+            "top_n": 2, "return_documents": "true", "instruction": "i", "max_tokens_per_doc": 9, "timeout_ms": 300,
+            "explain": true, "unknown": [[[]]]}"#,
+    )
+    .unwrap();
+    assert_eq!(request.model.as_deref(), Some("m"));
+    assert_eq!(request.query, "q\n");
+    let texts: Vec<_> = request.passages.iter().map(|passage| passage.text.as_ref()).collect::<Vec<&str>>();
+    assert_eq!(texts, ["a", "bé", "c"]);
+    let object = request.passages[2].object.as_deref().unwrap();
+    assert_eq!(object.id.as_deref(), Some("7"));
+    assert_eq!(object.source, r#"{"id": 7, "text": "c", "metadata": {"x": [1]}}"#);
+    assert_eq!((request.top_n, request.return_documents, request.explain), (Some(2), true, true));
+    assert_eq!(request.options.instruction.as_deref(), Some("i"));
+    assert_eq!(request.options.max_tokens_per_doc, Some(9));
+    assert_eq!(request.timeout, Some(Duration::from_millis(300)));
+}
+
+#[test]
+fn nulls_and_absent_fields_are_the_same() {
+    let minimal = decode(r#"{"query":"q","documents":[]}"#).unwrap();
+    let nulls = r#"{"query":"q","documents":[],"model":null,"top_n":null,"top_k":null,"return_documents":null,
+        "instruction":null,"max_tokens_per_doc":null,"timeout_ms":null,"explain":null}"#;
+    assert_eq!(decode(nulls).unwrap(), minimal);
+    assert_eq!(minimal, RerankRequest { query: "q".into(), ..RerankRequest::default() });
+}
+
+#[test]
+fn texts_without_escapes_are_slices_of_the_body() {
+    let body = ByteString::from(r#"{"query":"q","documents":["plain"]}"#.to_owned());
+    let request = read(&body).unwrap();
+    let range = body.as_bytes().as_ptr_range();
+    assert!(range.contains(&request.passages[0].text.as_bytes().as_ptr()));
+}
+
+#[test]
+fn bad_input_gets_one_clear_sentence() {
+    for (body, pointer, message) in [
+        (r#"{"documents":[]}"#, "/query", "query is missing"),
+        (r#"{"query":null,"documents":[]}"#, "/query", "query is missing"),
+        (r#"{"query":3,"documents":[]}"#, "/query", "query is a number; it must be a string"),
+        (r#"{"query":"q"}"#, "/documents", "documents is missing"),
+        (r#"{"query":"q","documents":"secret"}"#, "/documents", "documents is a string; it must be a list"),
+        (r#"{"query":"q","documents":{"a":1}}"#, "/documents", "documents is an object; it must be a list"),
+        (
+            r#"{"query":"q","documents":["a",3]}"#,
+            "/documents/1",
+            "documents[1] is a number; it must be a string or an object with a text",
+        ),
+        (
+            r#"{"query":"q","documents":["a",[["deep"]]]}"#,
+            "/documents/1",
+            "documents[1] is a list; it must be a string or an object with a text",
+        ),
+        (
+            r#"{"query":"q","documents":[null]}"#,
+            "/documents/0",
+            "documents[0] is null; it must be a string or an object with a text",
+        ),
+        (
+            r#"{"query":"q","documents":["a",{"image":"https://…"}]}"#,
+            "/documents/1",
+            "documents[1] holds an image; only text can be scored",
+        ),
+        (r#"{"query":{"image":"https://…"},"documents":[]}"#, "/query", "query has no text"),
+        (
+            r#"{"query":"q","documents":[],"texts":[]}"#,
+            "/documents",
+            "the body has documents and texts; send one of them",
+        ),
+        (
+            r#"{"query":"q","documents":[{"a":"b"}],"rank_fields":["title"]}"#,
+            "/rank_fields",
+            "none of the documents has any of the fields in rank_fields",
+        ),
+        (
+            r#"{"query":"q","documents":[],"rank_fields":"title"}"#,
+            "/rank_fields",
+            "rank_fields is a string; it must be a list",
+        ),
+        (
+            r#"{"query":"q","documents":[{"a":"\ud800"}]}"#,
+            "/documents/0",
+            "documents[0] holds a \\u escape that is half of a surrogate pair",
+        ),
+        (
+            r#"{"query":"q","documents":[{"text":{}}]}"#,
+            "/documents/0/text",
+            "documents[0].text is an object; it must be a string",
+        ),
+        (r#"{"query":"q","documents":[{"text":"a","text":"b"}]}"#, "/documents/0/text", "documents[0] has text twice"),
+        (
+            r#"{"query":"q","documents":[],"top_n":-1}"#,
+            "/top_n",
+            "top_n is out of range; it must be a whole number from 0 to 4294967295",
+        ),
+        (
+            r#"{"query":"q","documents":[],"top_n":"3"}"#,
+            "/top_n",
+            "top_n is a string; it must be a whole number from 0 to 4294967295",
+        ),
+        (
+            r#"{"query":"q","documents":[],"top_n":1.5}"#,
+            "/top_n",
+            "top_n is out of range; it must be a whole number from 0 to 4294967295",
+        ),
+        (r#"{"query":"q","documents":[],"explain":1}"#, "/explain", "explain is a number; it must be true or false"),
+        (r#"{"query":"q","query":"r","documents":[]}"#, "/query", "the body has query twice"),
+        (r#"["secret"]"#, "", "the body must be a JSON object"),
+        (r#""secret""#, "", "the body must be a JSON object"),
+        (r#"{"query":"\ud800","documents":[]}"#, "/query", "query holds a \\u escape that is half of a surrogate pair"),
+    ] {
+        assert_eq!(refused(body), (pointer.to_owned(), message.to_owned()), "{body}");
+    }
+}
+
+#[test]
+fn broken_json_is_told_by_line_and_column() {
+    let error = decode("{\"query\": \"q\",\n\"documents\": [}").unwrap_err();
+    assert_eq!(error.kind, crate::error::ErrorKind::InvalidJson);
+    assert_eq!(error.message, "the body is not valid JSON: expected value at line 2 column 15");
+    let deep = format!("{{\"query\":\"q\",\"documents\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    assert_eq!(refused(&deep).0, "/documents/0");
+}
+
+#[test]
+fn a_dialects_own_name_for_the_cut_wins() {
+    let body = ByteString::from_static(r#"{"query":"q","documents":[],"texts":null,"top_k":3.0,"top_n":2}"#);
+    let fields = Fields::read(&body).unwrap();
+    assert_eq!(native::BARE.decode(&fields).unwrap().top_n, Some(2));
+    assert_eq!(voyage::VOYAGE.decode(&fields).unwrap().top_n, Some(3));
+    assert_eq!(decode(r#"{"query":"q","documents":[],"top_k":3,"top_n":null}"#).unwrap().top_n, Some(3));
+}
+
+#[test]
+fn zero_and_minus_one_mean_all_where_the_dialect_says_so() {
+    let top_n = |dialect: &dyn Dialect, body: &'static str| {
+        let body = ByteString::from_static(body);
+        dialect.decode(&Fields::read(&body).unwrap()).unwrap().top_n
+    };
+    let zero = r#"{"query":"q","documents":[],"top_n":0}"#;
+    assert_eq!(top_n(&native::BARE, zero), Some(0));
+    assert_eq!(top_n(&vllm::VLLM, zero), None);
+    assert_eq!(top_n(&mixedbread::Mixedbread, r#"{"query":"q","input":[],"top_k":-1}"#), None);
+}
+
+#[test]
+fn the_text_of_an_object_is_found() {
+    let text = |document: &str, more: &str| {
+        let request = decode(&format!(r#"{{"query":"q","documents":[{document}]{more}}}"#)).unwrap();
+        request.passages[0].text.to_string()
+    };
+    for (document, more, expected) in [
+        (r#"{"text":"a","title":"t"}"#, "", "a"),
+        (r#"{"text":null,"title":"t","n":1.0}"#, "", "title: t\nn: 1"),
+        (r#"{"content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}"#, "", "a\nb"),
+        (r#"{"content":"a"}"#, "", "content: a"),
+        (r#"{"title":"t","text":"a\tb"}"#, r#","rank_fields":["title","text"]"#, "t\na\tb"),
+        (r#"{"title":"t","text":"a"}"#, r#","rank_fields":["text","none","title"]"#, "a\nt"),
+        (r#"{"title":"t","text":"a"}"#, r#","rank_fields":["title"]"#, "t"),
+        (r#"{"title":"t","text":"a"}"#, r#","rank_fields":[]"#, "a"),
+        (r#"{"meta":{"title":"t","n":2}}"#, r#","rank_fields":["meta.title","meta.n"]"#, "t\n2"),
+        (r#"{"meta.title":"exact","meta":{"title":"t"}}"#, r#","rank_fields":["meta.title"]"#, "exact"),
+        (r#"{"title":"t","tags":["x","y"]}"#, r#","rank_fields":["tags"]"#, "- x\n- y"),
+        ("{}", "", ""),
+    ] {
+        assert_eq!(text(document, more), expected, "{document} {more}");
+    }
+    let query = decode(r#"{"query":{"text":"in an object"},"documents":[]}"#).unwrap().query;
+    assert_eq!(query, "in an object");
+}
+
+#[test]
+fn a_document_without_the_fields_is_blank_among_others() {
+    let body = r#"{"query":"q","documents":[{"title":"t"},{"other":1},"plain"],"rank_fields":["title"]}"#;
+    let texts: Vec<_> = decode(body).unwrap().passages.iter().map(|passage| passage.text.to_string()).collect();
+    assert_eq!(texts, ["t", "", "plain"]);
+}
+
+#[test]
+fn the_fields_of_a_body_give_its_dialect_away() {
+    let bare = Signs { prefix: None, usual: &native::BARE };
+    let told = |signs: &Signs, body: &str| {
+        let body = ByteString::from(body.to_owned());
+        signs.of_body(&Fields::read(&body).unwrap()).name()
+    };
+    for (body, expected) in [
+        (r#"{"query":"q","documents":[]}"#, "native"),
+        (r#"{"passages":[],"texts":[]}"#, "nvidia"),
+        (r#"{"texts":[],"raw_scores":false}"#, "tei"),
+        (r#"{"input":{"query":"q"}}"#, "dashscope"),
+        (r#"{"input":["a"],"top_k":1}"#, "mixedbread"),
+        (r#"{"queries":["a"],"documents":[]}"#, "deepinfra"),
+        (r#"{"documents":[],"property":""}"#, "weaviate"),
+        (r#"{"documents":[],"property":"","model":"m"}"#, "native"),
+        (r#"{"documents":[],"raw_scores":false,"top_k":1}"#, "infinity"),
+        (r#"{"documents":[],"top_k":null}"#, "voyage"),
+        (r#"{"documents":[],"truncation":true}"#, "voyage"),
+    ] {
+        assert_eq!(told(&bare, body), expected, "{body}");
+    }
+    let reranking = Signs { prefix: None, usual: &mixedbread::Mixedbread };
+    assert_eq!(told(&reranking, r#"{"query":"q","documents":[]}"#), "jina");
+    assert_eq!(told(&reranking, r#"{"query":"q"}"#), "mixedbread");
+}
+
+#[test]
+fn what_is_said_outright_goes_before_what_is_bound_to_the_key() {
+    let headers = |pairs: &[(&'static str, &'static str)]| {
+        let pair = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        pairs.iter().map(pair).collect::<HeaderMap>()
+    };
+    let bare = Signs { prefix: None, usual: &native::BARE };
+    let below = Signs { prefix: Some(&tei::Tei), ..bare };
+    let named = headers(&[("x-rerank-dialect", "VLLM"), ("x-pinecone-api-version", "2026-04")]);
+    let fixed = |signs: &Signs, headers: &HeaderMap, bound| signs.fixed(headers, bound).unwrap().map(Dialect::name);
+    assert_eq!(fixed(&below, &named, Some(&voyage::VOYAGE)), Some("tei"));
+    assert_eq!(fixed(&bare, &named, Some(&voyage::VOYAGE)), Some("vllm"));
+    assert_eq!(fixed(&bare, &headers(&[("x-pinecone-api-version", "2026-04")]), None), Some("pinecone"));
+    assert_eq!(fixed(&bare, &HeaderMap::new(), Some(&voyage::VOYAGE)), Some("voyage"));
+    assert_eq!(fixed(&bare, &HeaderMap::new(), None), None);
+    let error = bare.fixed(&headers(&[("x-rerank-dialect", "secret")]), None).unwrap_err();
+    assert!(error.message.starts_with("the header x-rerank-dialect names no dialect; known are native, cohere, "));
+    assert_eq!(bare.best_guess(&headers(&[("x-rerank-dialect", "secret")]), None).name(), "native");
+}
+
+#[test]
+fn queries_must_be_one_query() {
+    let refused = |body: &'static str| {
+        let body = ByteString::from_static(body);
+        deepinfra::DeepInfra.decode(&Fields::read(&body).unwrap()).unwrap_err().message
+    };
+    assert_eq!(refused(r#"{"queries":[],"documents":[]}"#), "queries holds no query");
+    assert_eq!(refused(r#"{"queries":["a","a"],"documents":["x","y","z"]}"#), "there are 2 queries for 3 documents");
+    assert_eq!(
+        refused(r#"{"queries":["a","b"],"documents":["x","y"]}"#),
+        "queries[1] differs from queries[0]; send one request for each query"
+    );
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(body in "\\PC{0,80}") {
+        every_dialect_survives(body);
+    }
+
+    #[test]
+    fn no_mutilated_request_panics(cut in 0usize..260, insert in "[\\[\\]{}\",:0-9a\\\\]{0,3}") {
+        let whole = r#"{"model":"m","query":"q\n","documents":["a",{"id":"x","title":{"b":[1]}}],"input":{"query":"q","documents":[{}]},
+            "parameters":{"top_n":1},"queries":["q"],"rank_fields":["title.b"],"top_n":2,"return_documents":true}"#;
+        let cut = cut.min(whole.len());
+        every_dialect_survives(format!("{}{insert}{}", &whole[..cut], &whole[cut..]));
+    }
+
+    #[test]
+    fn any_text_survives(query in "\\PC{1,40}", passages in proptest::collection::vec(any::<String>(), 0..5)) {
+        let body = serde_json::json!({ "query": query, "documents": passages }).to_string();
+        let request = decode(&body).unwrap();
+        prop_assert_eq!(&*request.query, query.as_str());
+        let texts: Vec<_> = request.passages.iter().map(|passage| passage.text.to_string()).collect();
+        prop_assert_eq!(texts, passages);
+    }
+}

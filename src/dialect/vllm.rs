@@ -1,0 +1,18 @@
+//! vLLM (`POST /rerank`, `/v1/rerank`, `/v2/rerank`; `vllm/entrypoints/pooling/scoring/protocol.py`, 2026).
+//!
+//! vLLM knows no `return_documents` and always sends documents back, as objects; clients such as MaxKB read them without asking. Its
+//! `top_n` is 0 unless set, which means all.
+
+use super::superset::{Cut, DocumentForm, Superset};
+
+/// Always with documents.
+pub static VLLM: Superset = Superset {
+    name: "vllm",
+    object: "list",
+    has_data: true,
+    document: DocumentForm::Object,
+    cut: Cut::TopNOrZero,
+    echoes: true,
+    api_version: None,
+    own_scale: false,
+};

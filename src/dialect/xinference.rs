@@ -1,0 +1,16 @@
+//! Xinference (`POST /v1/rerank`, client 4.1.0): Cohere's first version with tokens in `meta`. Its client asks `/v1/cluster/auth` and
+//! `/v1/models/{id}` first.
+
+use super::superset::{Cut, DocumentForm, Superset};
+
+/// Cohere's first version.
+pub static XINFERENCE: Superset = Superset {
+    name: "xinference",
+    object: "list",
+    has_data: false,
+    document: DocumentForm::Object,
+    cut: Cut::TopN,
+    echoes: false,
+    api_version: None,
+    own_scale: false,
+};

@@ -1,0 +1,279 @@
+//! The requests and answers of dialects that share nothing with Cohere's, as the OpenAPI document shows them.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{AnswerUsage, InputDocument};
+
+/// A request as TEI takes it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"query": "capital of Korea", "texts": ["Busan is a port.", "Seoul is the capital."]}))]
+pub struct TeiBody {
+    #[schema(min_length = 1, example = "capital of Korea")]
+    query: String,
+    texts: Vec<String>,
+    /// Whether results carry their text.
+    #[schema(required = false, nullable, default = false)]
+    return_text: bool,
+    /// Whether scores are logits instead of numbers between 0 and 1.
+    #[schema(required = false, nullable, default = false)]
+    raw_scores: bool,
+}
+
+/// The texts, best first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TeiAnswer(Vec<TeiRank>);
+
+/// One text.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TeiRank {
+    #[schema(example = 1)]
+    index: usize,
+    #[schema(example = 0.98)]
+    score: Option<f64>,
+    #[schema(required = false)]
+    text: String,
+}
+
+/// A request as Mixedbread takes it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"query": "capital of Korea", "input": ["Busan is a port.", "Seoul is the capital."], "top_k": 1}))]
+pub struct MixedbreadBody {
+    #[schema(required = false, nullable, example = "default")]
+    model: String,
+    #[schema(min_length = 1, example = "capital of Korea")]
+    query: String,
+    input: Vec<InputDocument>,
+    /// How many results to return; all if left out.
+    #[schema(required = false, nullable, minimum = 0, example = 3)]
+    top_k: u32,
+    /// Whether results carry their input.
+    #[schema(required = false, nullable, default = false)]
+    return_input: bool,
+    /// The fields of an object to score, in this order.
+    #[schema(required = false, nullable, max_items = 32, example = json!(["title", "text"]))]
+    rank_fields: Vec<String>,
+}
+
+/// The inputs, best first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MixedbreadAnswer {
+    #[schema(example = "list")]
+    object: String,
+    #[schema(example = "default")]
+    model: String,
+    data: Vec<MixedbreadRank>,
+    usage: AnswerUsage,
+    #[schema(example = 3)]
+    top_k: usize,
+    return_input: bool,
+}
+
+/// One input.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MixedbreadRank {
+    #[schema(example = 1)]
+    index: usize,
+    #[schema(example = 0.98)]
+    score: Option<f64>,
+    /// The input as it came.
+    #[schema(required = false)]
+    input: serde_json::Value,
+    #[schema(example = "rank_result")]
+    object: String,
+}
+
+/// A text in an object.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"text": "Seoul is the capital."}))]
+pub struct TextObject {
+    text: String,
+}
+
+/// A request as NVIDIA NIM takes it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"query": {"text": "capital of Korea"}, "passages": [{"text": "Busan is a port."}, {"text": "Seoul is the capital."}]}))]
+pub struct NvidiaBody {
+    #[schema(required = false, nullable, example = "default")]
+    model: String,
+    query: TextObject,
+    passages: Vec<TextObject>,
+    /// How many results to return; all if left out.
+    #[schema(required = false, nullable, minimum = 0, example = 3)]
+    top_k: u32,
+}
+
+/// The passages, best first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NvidiaAnswer {
+    rankings: Vec<NvidiaRanking>,
+    usage: AnswerUsage,
+}
+
+/// One passage.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NvidiaRanking {
+    #[schema(example = 1)]
+    index: usize,
+    /// Unbounded; a sigmoid gives a number between 0 and 1.
+    #[schema(example = 3.89)]
+    logit: Option<f64>,
+}
+
+/// A request as DashScope takes it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"input": {"query": "capital of Korea", "documents": ["Busan is a port.", "Seoul is the capital."]}, "parameters": {"top_n": 1}}))]
+pub struct DashScopeBody {
+    #[schema(required = false, nullable, example = "default")]
+    model: String,
+    input: DashScopeInput,
+    #[schema(required = false, nullable, value_type = DashScopeParameters)]
+    parameters: DashScopeParameters,
+}
+
+/// What is ranked.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DashScopeInput {
+    #[schema(min_length = 1, example = "capital of Korea")]
+    query: String,
+    documents: Vec<String>,
+}
+
+/// How it is ranked.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DashScopeParameters {
+    #[schema(required = false, nullable, minimum = 0, example = 3)]
+    top_n: u32,
+    #[schema(required = false, nullable, default = false)]
+    return_documents: bool,
+    #[schema(required = false, nullable, example = "Prefer official sources.")]
+    instruct: String,
+}
+
+/// The documents, best first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DashScopeAnswer {
+    output: DashScopeOutput,
+    usage: TotalTokens,
+    #[schema(example = "0198f4a2-6c1e-7d3a-9a55-2f6f1f0c7f11")]
+    request_id: String,
+}
+
+/// The results.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DashScopeOutput {
+    results: Vec<DashScopeResult>,
+}
+
+/// One document.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DashScopeResult {
+    #[schema(example = 1)]
+    index: usize,
+    #[schema(example = 0.98)]
+    relevance_score: Option<f64>,
+    #[schema(required = false, value_type = Object, example = json!({"text": "Seoul is the capital."}))]
+    document: serde_json::Value,
+}
+
+/// Tokens used.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TotalTokens {
+    #[schema(example = 123)]
+    total_tokens: u64,
+}
+
+/// A request as DeepInfra takes it: the same query once for each document, or once.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"queries": ["capital of Korea", "capital of Korea"], "documents": ["Busan is a port.", "Seoul is the capital."]}))]
+pub struct DeepInfraBody {
+    #[schema(min_items = 1)]
+    queries: Vec<String>,
+    documents: Vec<String>,
+    #[schema(required = false, nullable, example = "Prefer official sources.")]
+    instruction: String,
+}
+
+/// The scores, in the order of the documents.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DeepInfraAnswer {
+    #[schema(example = json!([0.02, 0.98]))]
+    scores: Vec<Option<f64>>,
+    #[schema(example = 123)]
+    input_tokens: u64,
+    #[schema(example = "0198f4a2-6c1e-7d3a-9a55-2f6f1f0c7f11")]
+    request_id: String,
+}
+
+/// A request as Weaviate's inference container takes it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"query": "capital of Korea", "documents": ["Busan is a port.", "Seoul is the capital."], "property": ""}))]
+pub struct WeaviateBody {
+    #[schema(min_length = 1, example = "capital of Korea")]
+    query: String,
+    documents: Vec<String>,
+    #[schema(required = false, nullable)]
+    property: String,
+}
+
+/// The scores, in the order of the documents.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct WeaviateAnswer {
+    scores: Vec<WeaviateScore>,
+}
+
+/// One document.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct WeaviateScore {
+    document: String,
+    #[schema(example = 0.98)]
+    score: Option<f64>,
+}
+
+/// A request as Pinecone takes it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"query": "capital of Korea", "documents": [{"id": "1", "text": "Busan is a port."}, {"id": "2", "text": "Seoul is the capital."}]}))]
+pub struct PineconeBody {
+    #[schema(required = false, nullable, example = "default")]
+    model: String,
+    #[schema(min_length = 1, example = "capital of Korea")]
+    query: String,
+    documents: Vec<InputDocument>,
+    /// How many results to return; all if left out.
+    #[schema(required = false, nullable, minimum = 0, example = 3)]
+    top_n: u32,
+    /// Whether results carry their document.
+    #[schema(required = false, nullable, default = true)]
+    return_documents: bool,
+    /// The fields of an object to score, in this order.
+    #[schema(required = false, nullable, max_items = 32, example = json!(["text"]))]
+    rank_fields: Vec<String>,
+}
+
+/// The documents, best first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PineconeAnswer {
+    #[schema(example = "default")]
+    model: String,
+    data: Vec<PineconeRank>,
+    usage: RerankUnits,
+}
+
+/// One document.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PineconeRank {
+    #[schema(example = 1)]
+    index: usize,
+    #[schema(example = 0.98)]
+    score: Option<f64>,
+    /// The object as it came.
+    #[schema(required = false, value_type = Object, example = json!({"id": "2", "text": "Seoul is the capital."}))]
+    document: serde_json::Value,
+}
+
+/// What was billed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RerankUnits {
+    #[schema(example = 1)]
+    rerank_units: u64,
+}

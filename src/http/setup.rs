@@ -1,0 +1,186 @@
+//! What clients ask before they rerank: set-up screens, start-up checks, probes. Each gets the least that it is content with.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use axum::body::Body;
+use axum::response::Response;
+use http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::models::{Model, ModelList};
+use super::paths::SetUp;
+use super::{App, json, models};
+use crate::dialect::problem::Problem;
+use crate::error::Error;
+use crate::route::DEFAULT_MODEL;
+
+/// Clients of TEI take it for the context of the model. Which model answers is the route's business and may change, so this is only
+/// what current rerankers read at least; longer passages are not refused but cut by the provider.
+const TEI_INPUT_TOKENS: usize = 8192;
+
+/// The server as TEI would describe itself.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TeiInfo)]
+pub(super) struct Info {
+    #[schema(example = "default")]
+    model_id: &'static str,
+    #[schema(example = "default")]
+    served_model_name: &'static str,
+    /// Not known here, and a text for those who insist on one.
+    #[schema(example = "unknown")]
+    model_dtype: &'static str,
+    model_type: ModelType,
+    /// Requests under way at once; not limited by this server.
+    max_concurrent_requests: u32,
+    /// Tokens of a passage. Longer ones are cut by the provider.
+    max_input_length: usize,
+    max_batch_tokens: usize,
+    /// Most passages of one request.
+    max_client_batch_size: usize,
+    auto_truncate: bool,
+    tokenization_workers: usize,
+    /// The version of rerankd.
+    #[schema(example = "0.1.0")]
+    version: &'static str,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TeiModelType)]
+pub(super) struct ModelType {
+    reranker: Labels,
+}
+
+/// One label, which rerankers have.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TeiLabels)]
+pub(super) struct Labels {
+    #[schema(example = json!({"0": "LABEL_0"}))]
+    id2label: BTreeMap<&'static str, &'static str>,
+    #[schema(example = json!({"LABEL_0": 0}))]
+    label2id: BTreeMap<&'static str, u32>,
+}
+
+/// Whether keys are asked for.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ClusterAuth {
+    /// Whether a request must show one of `server.api_keys`.
+    auth: bool,
+}
+
+/// How the server is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Health {
+    #[schema(example = "ok")]
+    status: &'static str,
+    #[schema(example = "health.response")]
+    object: &'static str,
+    #[schema(example = "Service is ready.")]
+    message: &'static str,
+}
+
+/// The answer to one of the questions.
+pub(super) fn answer(app: &App, question: &SetUp) -> Result<Response, Error> {
+    match question {
+        SetUp::Models => Ok(models(app)),
+        SetUp::Model(id) => model(app, id),
+        SetUp::Info => Ok(info(app)),
+        SetUp::Meta => meta(app),
+        SetUp::Health => Ok(health(app)),
+        SetUp::WellKnown => Ok(well_known(app)),
+        SetUp::ClusterAuth => Ok(cluster_auth(app)),
+    }
+}
+
+/// List the models that can be asked for.
+#[utoipa::path(get, path = "/v1/models", tag = "models", operation_id = "models",
+    responses(
+        (status = 200, description = "The models.", body = ModelList),
+        (status = 401, description = "`unauthorized`", body = Problem<'static>, content_type = "application/problem+json"),
+    ))]
+pub(super) fn models(app: &App) -> Response {
+    written(StatusCode::OK, &models::list(&app.reranker.routes))
+}
+
+/// Describe the model that a request with this name would get.
+#[utoipa::path(get, path = "/v1/models/{id}", tag = "models", operation_id = "model",
+    params(("id" = String, Path, description = "The model's name; slashes may stand as they are.", example = "default")),
+    responses(
+        (status = 200, description = "The model.", body = Model),
+        (status = 400, description = "`invalid_request`: several upstreams have a model of this name", body = Problem<'static>, content_type = "application/problem+json"),
+        (status = 401, description = "`unauthorized`", body = Problem<'static>, content_type = "application/problem+json"),
+        (status = 404, description = "`unknown_model` or `not_found`", body = Problem<'static>, content_type = "application/problem+json"),
+    ))]
+pub(super) fn model(app: &App, id: &str) -> Result<Response, Error> {
+    models::one(&app.reranker.routes, id).map(|model| written(StatusCode::OK, &model))
+}
+
+/// Describe the default model, as Weaviate asks.
+#[utoipa::path(get, path = "/meta", tag = "set-up", operation_id = "meta",
+    responses((status = 200, description = "The default model.", body = Model)))]
+pub(super) fn meta(app: &App) -> Result<Response, Error> {
+    model(app, DEFAULT_MODEL)
+}
+
+/// Describe the server, as clients of TEI ask.
+#[utoipa::path(get, path = "/info", tag = "set-up", operation_id = "info",
+    responses((status = 200, description = "The server as TEI would describe itself.", body = Info)))]
+pub(super) fn info(app: &App) -> Response {
+    let labels = Labels { id2label: BTreeMap::from([("0", "LABEL_0")]), label2id: BTreeMap::from([("LABEL_0", 0)]) };
+    let info = Info {
+        model_id: DEFAULT_MODEL,
+        served_model_name: DEFAULT_MODEL,
+        model_dtype: "unknown",
+        model_type: ModelType { reranker: labels },
+        max_concurrent_requests: u32::MAX,
+        max_input_length: TEI_INPUT_TOKENS,
+        max_batch_tokens: TEI_INPUT_TOKENS * app.server.max_documents,
+        max_client_batch_size: app.server.max_documents,
+        auto_truncate: true,
+        tokenization_workers: 1,
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    written(StatusCode::OK, &info)
+}
+
+/// New requests are welcome, as TEI, vLLM and llama.cpp (`/health`) and NIM (`/v1/health/ready`) say it.
+#[utoipa::path(get, path = "/health", tag = "set-up", operation_id = "health",
+    responses(
+        (status = 200, description = "Ready.", body = Health),
+        (status = 503, description = "Shutting down.", body = Health),
+    ))]
+pub(super) fn health(app: &App) -> Response {
+    let (status, word, message) = if is_ready(app) {
+        (StatusCode::OK, "ok", "Service is ready.")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Service is not ready.")
+    };
+    written(status, &Health { status: word, object: "health.response", message })
+}
+
+/// New requests are welcome, as Weaviate asks.
+#[utoipa::path(get, path = "/.well-known/ready", tag = "set-up", operation_id = "well_known_ready",
+    responses((status = 204, description = "Ready."), (status = 503, description = "Shutting down.")))]
+pub(super) fn well_known(app: &App) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = if is_ready(app) { StatusCode::NO_CONTENT } else { StatusCode::SERVICE_UNAVAILABLE };
+    response
+}
+
+/// Whether keys are asked for. Clients of Xinference send theirs only if so.
+#[utoipa::path(get, path = "/v1/cluster/auth", tag = "set-up", operation_id = "cluster_auth",
+    responses((status = 200, description = "Whether keys are asked for.", body = ClusterAuth)))]
+pub(super) fn cluster_auth(app: &App) -> Response {
+    written(StatusCode::OK, &ClusterAuth { auth: app.callers.are_asked() })
+}
+
+fn is_ready(app: &App) -> bool {
+    app.ready.load(Ordering::Relaxed)
+}
+
+fn written(status: StatusCode, value: &impl Serialize) -> Response {
+    let mut response = json(serde_json::to_vec(value).unwrap_or_default());
+    *response.status_mut() = status;
+    response
+}
