@@ -32,8 +32,8 @@ pub(super) struct Info {
     #[schema(example = "unknown")]
     model_dtype: &'static str,
     model_type: ModelType,
-    /// Requests under way at once; not limited by this server.
-    max_concurrent_requests: u32,
+    /// Requests under way at once; not limited here, so the most that all clients can read.
+    max_concurrent_requests: i32,
     /// Tokens of a passage. Longer ones are cut by the provider.
     max_input_length: usize,
     max_batch_tokens: usize,
@@ -133,7 +133,7 @@ pub(super) fn info(app: &App) -> Response {
         served_model_name: DEFAULT_MODEL,
         model_dtype: "unknown",
         model_type: ModelType { reranker: labels },
-        max_concurrent_requests: u32::MAX,
+        max_concurrent_requests: i32::MAX,
         max_input_length: TEI_INPUT_TOKENS,
         max_batch_tokens: TEI_INPUT_TOKENS * app.server.max_documents,
         max_client_batch_size: app.server.max_documents,

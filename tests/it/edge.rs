@@ -107,7 +107,11 @@ async fn the_documentation_page_asks_no_other_host() {
 async fn a_name_as_long_as_the_body_is_refused_at_once() {
     let gateway = Gateway::start("").await;
     let answer = gateway.try_rerank(json!({"query": "q", "documents": [], "model": "a".repeat(5_000_000)})).await;
-    assert_eq!(answer.body["detail"], "no such model; known models: default, local, local/lexical");
+    assert_eq!(
+        answer.body["detail"],
+        "no such model; known models: default, local, local/lexical; models.NAME.aliases in the configuration gives a model \
+         further names"
+    );
 }
 
 #[tokio::test]

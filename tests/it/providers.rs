@@ -1,6 +1,6 @@
 //! Every provider against its golden files: the bytes that are sent, the scores that are read, every documented error.
 //!
-//! `tests/golden/PROVIDER/` holds `case.json` (what to expect), `request.json` (exact bytes), `reply.json` and `errors/*.json`.
+//! `tests/golden/providers/PROVIDER/` holds `case.json` (what to expect), `request.json` (exact bytes), `reply.json` and `errors/*.json`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::support::gateway::{settings, targets, upstream};
 use crate::support::{FakeUpstream, Gateway, Reply, provenance, scores};
 
 fn golden(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(path)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/providers").join(path)
 }
 
 fn text(path: &str) -> String {

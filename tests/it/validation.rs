@@ -44,12 +44,6 @@ async fn bad_input_gets_a_clear_json_error() {
             "documents[1] is a number; it must be a string or an object with a text",
         ),
         (
-            r#"{"query":"q","documents":["a"],"top_n":2,"top_k":3}"#,
-            400,
-            "invalid_request",
-            "top_n is 2 and top_k is 3; give one of them",
-        ),
-        (
             r#"{"query":"q","documents":["a"],"top_n":-2}"#,
             400,
             "invalid_request",
