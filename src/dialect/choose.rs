@@ -83,6 +83,8 @@ fn given_away(fields: &Fields<'_>) -> Option<&'static dyn Dialect> {
         () if fields.is_object("input") => &dashscope::DashScope,
         () if has("input") => &mixedbread::Mixedbread,
         () if has("queries") => &deepinfra::DeepInfra,
+        // What follows are shades of `documents`.
+        () if !has("documents") => return None,
         // Weaviate always writes `property`, and never a model.
         () if has("property") && !has("model") => &weaviate::Weaviate,
         () if has("raw_scores") => &infinity::INFINITY,

@@ -236,6 +236,7 @@ fn the_fields_of_a_body_give_its_dialect_away() {
         (r#"{"documents":[],"raw_scores":false,"top_k":1}"#, "infinity"),
         (r#"{"documents":[],"top_k":null}"#, "voyage"),
         (r#"{"documents":[],"truncation":true}"#, "voyage"),
+        (r#"{"query":"q","top_k":1}"#, "native"),
     ] {
         assert_eq!(told(&bare, body), expected, "{body}");
     }

@@ -53,7 +53,8 @@ pub(super) fn unwritten(error: Error) -> Response {
 }
 
 async fn identify_request(mut request: Request, next: Next) -> Response {
-    let dialect = paths::signs(request.uri().path()).best_guess(request.headers(), None);
+    let uri = request.uri().clone();
+    let dialect = paths::signs(uri.path()).best_guess(request.headers(), None);
     let id = request.headers().get(REQUEST_ID).filter(|id| is_sane(id)).cloned().unwrap_or_else(new_id);
     request.headers_mut().insert(REQUEST_ID, id.clone());
     let mut response = next.run(request).await;
@@ -68,6 +69,10 @@ async fn identify_request(mut request: Request, next: Next) -> Response {
     if let Some(error) = response.extensions_mut().remove::<Error>().or(bare) {
         tracing::info!(request.id = ?id, code = error.kind.code(), "{}", error.message);
         response = write_error(dialect, id.to_str().unwrap_or_default(), &error);
+        if error.kind == ErrorKind::MethodNotAllowed {
+            // RFC 9110, section 15.5.6.
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(paths::allowed(uri.path())));
+        }
     }
     response.headers_mut().insert(REQUEST_ID, id);
     response

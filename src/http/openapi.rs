@@ -124,7 +124,16 @@ impl utoipa::Modify for Finish {
             .description(Some("One of server.api_keys; needed only if any is configured."))
             .build();
         document.components.get_or_insert_default().add_security_scheme("key", SecurityScheme::Http(bearer));
-        let native = document.paths.paths.get("/rerank").and_then(|item| item.post.clone());
+        let native = document.paths.paths.get_mut("/rerank").and_then(|item| item.post.as_mut());
+        let native = native.map(|native| {
+            // An optional type would be one that may be null, which a header is not.
+            for parameter in native.parameters.iter_mut().flatten() {
+                if let RefOr::T(parameter) = parameter {
+                    parameter.required = Required::False;
+                }
+            }
+            native.clone()
+        });
         for (variant, native) in VARIANTS.iter().zip(std::iter::repeat(native)) {
             if let Some(native) = native {
                 document

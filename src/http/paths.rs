@@ -98,6 +98,11 @@ pub(super) fn signs(path: &str) -> Signs {
     rerank(&segments).map_or(Signs { prefix: prefix(&segments), usual: &native::BARE }, |(signs, _)| signs)
 }
 
+/// The methods of a path that has any.
+pub(super) fn allowed(path: &str) -> &'static str {
+    if endpoint(&Method::POST, path).is_ok() { "POST" } else { "GET, HEAD" }
+}
+
 /// There is nothing at the path.
 pub(super) fn not_found() -> Error {
     let paths = RERANK_PATHS.iter().chain(&OTHER_PATHS).copied().collect::<Vec<_>>().join(", ");

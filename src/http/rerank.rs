@@ -38,9 +38,9 @@ const DEGRADED_HEADER: HeaderName = HeaderName::from_static("x-rerankd-degraded"
     tag = "rerank",
     operation_id = "rerank",
     params(
-        ("x-request-timeout-ms" = Option<u32>, Header, description = "Deadline in milliseconds; the lowest of this, `timeout_ms` and the server's holds.", example = 300),
-        ("cache-control" = Option<String>, Header, description = "`no-cache` scores afresh and stores, `no-store` keeps nothing, `only-if-cached` asks no upstream.", example = "no-cache"),
-        ("x-request-id" = Option<String>, Header, description = "Taken over as the request's id if it is at most 128 visible ASCII characters.", example = "0198f4a2-6c1e-7d3a-9a55-2f6f1f0c7f11"),
+        ("x-request-timeout-ms" = u64, Header, minimum = 1, description = "Deadline in milliseconds; the lowest of this, `timeout_ms` and the server's holds.", example = 300),
+        ("cache-control" = String, Header, description = "`no-cache` scores afresh and stores, `no-store` keeps nothing, `only-if-cached` asks no upstream.", example = "no-cache"),
+        ("x-request-id" = String, Header, description = "Taken over as the request's id if it is at most 128 visible ASCII characters.", example = "0198f4a2-6c1e-7d3a-9a55-2f6f1f0c7f11"),
     ),
     request_body(content = RerankBody, description = "A query and its passages. The Content-Type is not looked at."),
     responses(
@@ -169,14 +169,15 @@ async fn encode(
 fn header_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
     let Some(value) = headers.get(TIMEOUT_HEADER) else { return Ok(None) };
     let milliseconds =
-        value.to_str().ok().and_then(|text| text.trim().parse::<u32>().ok()).filter(|number| *number > 0);
+        value.to_str().ok().and_then(|text| text.trim().parse::<u64>().ok()).filter(|number| *number > 0);
     let milliseconds = milliseconds.ok_or_else(|| {
         Error::new(
             ErrorKind::InvalidRequest,
             format!("the header {TIMEOUT_HEADER} must be a whole number of milliseconds above 0"),
         )
     })?;
-    Ok(Some(Duration::from_millis(milliseconds.into())))
+    // More than the server's own limit changes nothing.
+    Ok(Some(Duration::from_millis(milliseconds.min(u32::MAX.into()))))
 }
 
 /// Counts one request, once, however it ends: also when the client leaves and the handler is dropped.

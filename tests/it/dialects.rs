@@ -1,6 +1,6 @@
 //! Every dialect in front of every provider, and what is the same in all of them.
 
-use rerankd::dialect::{DIALECTS, Dialect};
+use rerankd::dialect::DIALECTS;
 use rerankd::provider::{PROVIDERS, Provider};
 use serde_json::{Value, json};
 

@@ -22,6 +22,10 @@ async fn wrong_paths_and_methods_are_json_and_name_the_right_ones() {
     assert!(lost.body["detail"].as_str().unwrap().contains("/v2/rerank"));
     let wrong = gateway.send(gateway.client.get(gateway.url("/rerank"))).await;
     assert_eq!((wrong.status.as_u16(), wrong.body["detail"].as_str()), (405, Some("GET does not work here; use POST")));
+    assert_eq!(wrong.headers["allow"], "POST");
+    for path in ["/v1/models", "/metrics", "/docs/"] {
+        assert_eq!(gateway.send(gateway.post(path)).await.headers["allow"], "GET, HEAD", "{path}");
+    }
 }
 
 #[tokio::test]

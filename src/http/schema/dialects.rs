@@ -9,7 +9,7 @@ use super::{AnswerUsage, InputDocument};
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"query": "capital of Korea", "texts": ["Busan is a port.", "Seoul is the capital."]}))]
 pub struct TeiBody {
-    #[schema(min_length = 1, example = "capital of Korea")]
+    #[schema(min_length = 1, pattern = r"\S", example = "capital of Korea")]
     query: String,
     texts: Vec<String>,
     /// Whether results carry their text.
@@ -41,7 +41,7 @@ pub struct TeiRank {
 pub struct MixedbreadBody {
     #[schema(required = false, nullable, example = "default")]
     model: String,
-    #[schema(min_length = 1, example = "capital of Korea")]
+    #[schema(min_length = 1, pattern = r"\S", example = "capital of Korea")]
     query: String,
     input: Vec<InputDocument>,
     /// How many results to return; all if left out.
@@ -134,7 +134,7 @@ pub struct DashScopeBody {
 /// What is ranked.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DashScopeInput {
-    #[schema(min_length = 1, example = "capital of Korea")]
+    #[schema(min_length = 1, pattern = r"\S", example = "capital of Korea")]
     query: String,
     documents: Vec<String>,
 }
@@ -209,7 +209,7 @@ pub struct DeepInfraAnswer {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"query": "capital of Korea", "documents": ["Busan is a port.", "Seoul is the capital."], "property": ""}))]
 pub struct WeaviateBody {
-    #[schema(min_length = 1, example = "capital of Korea")]
+    #[schema(min_length = 1, pattern = r"\S", example = "capital of Korea")]
     query: String,
     documents: Vec<String>,
     #[schema(required = false, nullable)]
@@ -236,7 +236,7 @@ pub struct WeaviateScore {
 pub struct PineconeBody {
     #[schema(required = false, nullable, example = "default")]
     model: String,
-    #[schema(min_length = 1, example = "capital of Korea")]
+    #[schema(min_length = 1, pattern = r"\S", example = "capital of Korea")]
     query: String,
     documents: Vec<InputDocument>,
     /// How many results to return; all if left out.

@@ -22,7 +22,7 @@ pub struct RerankBody {
     #[schema(required = false, nullable, example = "default")]
     model: String,
     /// The search text; must not be blank.
-    #[schema(min_length = 1, example = "Which city is the capital of Korea?")]
+    #[schema(min_length = 1, pattern = r"\S", example = "Which city is the capital of Korea?")]
     query: String,
     /// The texts to be scored; `server.max_documents` at most (10,000 unless configured).
     documents: Vec<InputDocument>,
