@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rerankd::dialect::{DIALECTS, Dialect};
 use rerankd::error::ErrorKind;
 use rerankd::http::openapi;
 use rerankd::provider::{PROVIDERS, Provider};
@@ -165,6 +166,14 @@ fn every_provider_is_documented_and_has_golden_files() {
         for file in ["case.json", "request.json", "reply.json"] {
             assert!(repository(&format!("tests/golden/providers/{name}/{file}")).exists(), "{name}/{file}");
         }
+    }
+}
+
+#[test]
+fn every_dialect_is_documented() {
+    let text = read("docs/clients.md");
+    for name in DIALECTS.map(Dialect::name) {
+        assert!(text.contains(&format!("\n| `{name}` |")), "{name}");
     }
 }
 

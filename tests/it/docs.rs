@@ -38,7 +38,7 @@ fn every_toml_example_is_a_valid_configuration() {
         for example in fenced(&read(page), "toml") {
             let file = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(file.path(), &example).unwrap();
-            let variables = ["COHERE_API_KEY", "VOYAGE_API_KEY", "JINA_API_KEY", "APP_KEY"];
+            let variables = ["COHERE_API_KEY", "VOYAGE_API_KEY", "JINA_API_KEY", "APP_KEY", "OTHER_KEY"];
             let sources = rerankd::config::Sources {
                 file: Some(file.path().to_owned()),
                 environment: variables.into_iter().map(|name| (name.to_owned(), "k".to_owned())).collect(),
