@@ -74,6 +74,8 @@ fn route(settings: &ModelSettings, upstreams: &[Arc<Upstream>]) -> Result<Route,
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
+    /// The same port at the other loopback address.
+    twin: Option<TcpListener>,
     app: Arc<App>,
 }
 
@@ -88,9 +90,14 @@ impl Server {
         let listener = TcpListener::bind(address).await.map_err(|error| {
             format!("cannot listen on {address}: {error}; choose another address with --listen or server.listen")
         })?;
+        let port = listener.local_addr().map_or(address.port(), |taken| taken.port());
+        let twin = match settings.server.listen_also {
+            Some(also) => twin((also.ip(), port).into()).await,
+            None => None,
+        };
         let callers = Callers::new(&settings.server.api_keys, settings.cache.shared_between_callers);
         let app = App { reranker, server: settings.server.clone(), callers, ready: AtomicBool::new(true) };
-        Ok(Self { listener, app: Arc::new(app) })
+        Ok(Self { listener, twin, app: Arc::new(app) })
     }
 
     /// The address that was really taken.
@@ -125,6 +132,7 @@ impl Server {
         loop {
             let stream = tokio::select! {
                 stream = accept(&self.listener) => stream,
+                stream = accept_if(self.twin.as_ref()) => stream,
                 () = &mut end => break,
             };
             let (http, service, watcher) = (http.clone(), service.clone(), connections.watcher());
@@ -138,10 +146,23 @@ impl Server {
                 drop(watcher.watch(connection.into_owned()).await);
             });
         }
-        drop(self.listener);
+        drop((self.listener, self.twin));
         if timeout(self.app.server.shutdown_timeout, connections.shutdown()).await.is_err() {
             tracing::warn!("requests were still under way after server.shutdown_timeout; they are cut off");
         }
+    }
+}
+
+/// Many clients take the first address of `localhost` and no other. A system without IPv6 has only one.
+async fn twin(address: SocketAddr) -> Option<TcpListener> {
+    let bound = TcpListener::bind(address).await;
+    bound.inspect_err(|error| tracing::warn!(%address, %error, "localhost is not served at this address")).ok()
+}
+
+async fn accept_if(listener: Option<&TcpListener>) -> TcpStream {
+    match listener {
+        Some(listener) => accept(listener).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -3,7 +3,7 @@
 //! Every key of a section is read before any of them decides the section's fate, so that one pass finds all faults.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -50,8 +50,11 @@ pub(super) fn settings(table: &Table, environment: &Environment, faults: &Faults
 fn server(section: Section<'_>, environment: &Environment) -> Option<ServerSettings> {
     let listen = section.require("listen", |value| {
         let address = text(value)?.replace("localhost:", "127.0.0.1:").parse::<SocketAddr>();
-        address.map_err(|_| "must be an IP address and a port such as \"127.0.0.1:8787\" or \"[::1]:8787\"".into())
+        address.map_err(|_| {
+            "must be an IP address and a port such as \"127.0.0.1:8787\" or \"[::1]:8787\", or \"localhost:8787\" for both".into()
+        })
     });
+    let is_localhost = section.read("listen", text).is_some_and(|address| address.starts_with("localhost:"));
     let request_timeout = section.require("request_timeout", duration(MILLISECOND..=HOUR));
     let max_body_bytes = section.require("max_body_bytes", count(1_024..=4_096 * MEBIBYTE));
     let max_documents = section.require("max_documents", count(1..=1_000_000));
@@ -62,6 +65,7 @@ fn server(section: Section<'_>, environment: &Environment) -> Option<ServerSetti
     section.finish();
     Some(ServerSettings {
         listen: listen?,
+        listen_also: listen.filter(|_| is_localhost).map(|address| (Ipv6Addr::LOCALHOST, address.port()).into()),
         request_timeout: request_timeout?,
         max_body_bytes: max_body_bytes?,
         max_documents: max_documents?,

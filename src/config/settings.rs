@@ -31,6 +31,8 @@ pub struct Settings {
 pub struct ServerSettings {
     /// Address and port.
     pub listen: SocketAddr,
+    /// The other loopback address, if `localhost` was asked for and the system has it.
+    pub listen_also: Option<SocketAddr>,
     /// End-to-end deadline of a request.
     pub request_timeout: Duration,
     /// Longest body.

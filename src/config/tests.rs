@@ -20,7 +20,11 @@ fn variables(pairs: &[(&str, &str)]) -> Environment {
 }
 
 fn faults(text: &str) -> Vec<String> {
-    match load_text(text, &[]) {
+    faults_with(text, &[])
+}
+
+fn faults_with(text: &str, environment: &[(&str, &str)]) -> Vec<String> {
+    match load_text(text, environment) {
         Err(ConfigError::Faults(faults)) => faults.iter().map(ToString::to_string).collect(),
         other => panic!("{other:?}"),
     }
@@ -78,7 +82,7 @@ fn a_file_a_variable_and_a_flag_lie_on_top_of_each_other() {
     let server = loaded.unwrap().settings.server;
     assert_eq!(server.request_timeout, Duration::from_secs(6));
     assert_eq!(server.max_documents, 7);
-    assert_eq!(server.listen.port(), 3);
+    assert_eq!((server.listen.port(), server.listen_also), (3, None));
 }
 
 #[test]
@@ -228,6 +232,42 @@ fn the_environment_changes_detected_upstreams_and_defaults() {
     ]);
     assert_eq!(loaded.settings.upstreams[0].max_concurrency, 8);
     assert_eq!(loaded.settings.models[0].on_failure, OnFailure::OriginalOrder);
+}
+
+#[test]
+fn localhost_is_two_addresses() {
+    let server = load_text("[server]\nlisten = 'localhost:9'", &[]).unwrap().settings.server;
+    assert_eq!(server.listen.to_string(), "127.0.0.1:9");
+    assert_eq!(server.listen_also.unwrap().to_string(), "[::1]:9");
+}
+
+#[test]
+fn keys_may_have_a_dialect_and_models_aliases() {
+    let text = "[server]\napi_keys = ['env:A', { key = 'env:B', dialect = 'tei' }]\n\
+                [models.m]\ntargets = [{ upstream = 'local' }]\naliases = ['x', 'y*']";
+    let settings = load_text(text, &[("A", "a"), ("B", "b")]).unwrap().settings;
+    let dialects: Vec<_> =
+        settings.server.api_keys.iter().map(|key| key.dialect.map(|dialect| dialect.name())).collect();
+    assert_eq!(dialects, [None, Some("tei")]);
+    assert!(settings.models[0].aliases[1].is_pattern());
+
+    let wrong = "[server]\napi_keys = [7, { key = 'env:B', dialect = 'te' }, { key = 'env:B', dialekt = 'tei' }]\n\
+                 [models.a]\ntargets = [{ upstream = 'local' }]\naliases = ['x*y']\n\
+                 [models.b]\ntargets = [{ upstream = 'local' }]\naliases = ['same', 'c']\n\
+                 [models.c]\ntargets = [{ upstream = 'local' }]\naliases = ['same']";
+    let found = faults_with(wrong, &[("B", "b")]);
+    for start in [
+        "server.api_keys: must be a text",
+        "server.api_keys[1].dialect: no such dialect; known are native, cohere,",
+        "server.api_keys[2].dialect: is missing",
+        "server.api_keys[2].dialekt: unknown key; did you mean dialect?",
+        "models.a.aliases: \"x*y\" has a * that is not its end",
+        "models.b: the alias \"c\" is a name that another model has",
+        "models.c: the alias \"same\" is a name that another model has",
+    ] {
+        assert!(found.iter().any(|fault| fault.starts_with(start)), "{start}: {found:#?}");
+    }
+    assert_eq!(found.len(), 7, "{found:#?}");
 }
 
 #[test]

@@ -134,3 +134,20 @@ async fn refused_keys_are_counted() {
     let line = "rerank_requests_total{model=\"none\",dialect=\"native\",outcome=\"unauthorized\"}";
     assert_eq!(gateway.metric(line).await, 1.0);
 }
+
+#[tokio::test]
+async fn localhost_is_both_loopback_addresses() {
+    let mut settings = crate::support::gateway::settings("");
+    settings.server.listen_also = Some("[::1]:0".parse().unwrap());
+    let server = rerankd::server::Server::bind(&settings).await.unwrap();
+    let port = server.address().unwrap().port();
+    let running = tokio::spawn(server.run(std::future::pending()));
+    let client = crate::support::gateway::client();
+    let hosts =
+        if std::net::TcpListener::bind("[::1]:0").is_ok() { vec!["127.0.0.1", "[::1]"] } else { vec!["127.0.0.1"] };
+    for host in hosts {
+        let status = client.get(format!("http://{host}:{port}/readyz")).send().await.unwrap().status();
+        assert_eq!(status, 200, "{host}");
+    }
+    running.abort();
+}
