@@ -15,6 +15,10 @@ check:
 test name:
     cargo test --test it {{name}}
 
+# other people's clients against the binary: all, or one suite (official, langchain, frameworks, node, openapi)
+conformance *suites:
+    conformance/run {{suites}}
+
 # write the OpenAPI document anew
 openapi:
     cargo run -q -- openapi > openapi/openapi.json
