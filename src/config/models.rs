@@ -26,12 +26,12 @@ impl Declared<'_> {
 pub(super) fn models(section: &Section<'_>, upstreams: &Declared<'_>, usual: OnFailure) -> Vec<ModelSettings> {
     let mut models: Vec<_> =
         section.entries().into_iter().filter_map(|(name, entry)| model(name, entry, upstreams)).collect();
-    doubled_names(section, &models);
     if !models.iter().any(|model| model.name == DEFAULT_MODEL) {
         let targets = models.first().map(|model| (model.targets.clone(), model.on_failure));
         let (targets, on_failure) = targets.unwrap_or_else(|| (vec![usual_target(upstreams.usable)], usual));
         models.push(ModelSettings { name: DEFAULT_MODEL.to_owned(), aliases: Vec::new(), targets, on_failure });
     }
+    doubled_names(section, &models);
     models
 }
 

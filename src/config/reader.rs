@@ -42,7 +42,21 @@ impl Faults {
 /// One item of a list.
 pub(super) enum Item<'a> {
     Table(Section<'a>),
-    Plain(&'a Value),
+    Plain(ItemValue<'a>),
+}
+
+/// One item of a list that is no table.
+pub(super) struct ItemValue<'a> {
+    path: String,
+    value: &'a Value,
+    faults: &'a Faults,
+}
+
+impl ItemValue<'_> {
+    /// What the item says, if it is right.
+    pub(super) fn read<T>(&self, parse: impl Fn(&Value) -> Result<T, String>) -> Option<T> {
+        parse(self.value).map_err(|message| self.faults.add(&self.path, message)).ok()
+    }
 }
 
 /// One table that is being read.
@@ -128,14 +142,11 @@ impl<'a> Section<'a> {
 
     /// The list of tables at `key`.
     pub(super) fn tables(&self, key: &'static str) -> Vec<Section<'a>> {
-        let table = |(index, item)| match item {
+        let table = |item| match item {
             Item::Table(section) => Some(section),
-            Item::Plain(_) => {
-                self.fault(key, format!("item {index} must be a table"));
-                None
-            }
+            Item::Plain(item) => item.read(|_| Err("must be a table".into())),
         };
-        self.items(key, "a list of tables").into_iter().enumerate().filter_map(table).collect()
+        self.items(key, "a list of tables").into_iter().filter_map(table).collect()
     }
 
     /// The items of the list at `key`, which must be `what`.
@@ -145,12 +156,14 @@ impl<'a> Section<'a> {
             self.fault(key, format!("must be {what}"));
             return Vec::new();
         };
-        let item = |(index, item): (usize, &'a Value)| match item {
-            Value::Table(table) => {
-                let path = format!("{}[{index}]", self.path_of(key));
-                Item::Table(Section { path, table, asked: RefCell::default(), faults: self.faults })
+        let item = |(index, value): (usize, &'a Value)| {
+            let path = format!("{}[{index}]", self.path_of(key));
+            match value {
+                Value::Table(table) => {
+                    Item::Table(Section { path, table, asked: RefCell::default(), faults: self.faults })
+                }
+                value => Item::Plain(ItemValue { path, value, faults: self.faults }),
             }
-            plain => Item::Plain(plain),
         };
         items.iter().enumerate().map(item).collect()
     }

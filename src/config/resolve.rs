@@ -7,7 +7,7 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use toml::Table;
+use toml::{Table, Value};
 
 use super::reader::{Faults, Section, boolean, count, duration, one_of, suggestion, text};
 use super::settings::{CacheSettings, OnFailure, ServerSettings, Settings, TelemetrySettings, UpstreamSettings};
@@ -43,13 +43,7 @@ pub(super) fn settings(table: &Table, environment: &Environment, faults: &Faults
 }
 
 fn server(section: Section<'_>, environment: &Environment) -> Option<ServerSettings> {
-    let listen = section.require("listen", |value| {
-        let address = text(value)?.replace("localhost:", "127.0.0.1:").parse::<SocketAddr>();
-        address.map_err(|_| {
-            "must be an IP address and a port such as \"127.0.0.1:8787\" or \"[::1]:8787\", or \"localhost:8787\" for both".into()
-        })
-    });
-    let is_localhost = section.read("listen", text).is_some_and(|address| address.starts_with("localhost:"));
+    let listen = section.require("listen", addresses);
     let request_timeout = section.require("request_timeout", duration(MILLISECOND..=HOUR));
     let max_body_bytes = section.require("max_body_bytes", count(1_024..=4_096 * MEBIBYTE));
     let max_documents = section.require("max_documents", count(1..=1_000_000));
@@ -58,9 +52,10 @@ fn server(section: Section<'_>, environment: &Environment) -> Option<ServerSetti
     let drain_delay = section.require("drain_delay", duration(ZERO..=HOUR));
     let shutdown_timeout = section.require("shutdown_timeout", duration(ZERO..=HOUR));
     section.finish();
+    let (listen, listen_also) = listen?;
     Some(ServerSettings {
-        listen: listen?,
-        listen_also: listen.filter(|_| is_localhost).map(|address| (Ipv6Addr::LOCALHOST, address.port()).into()),
+        listen,
+        listen_also,
         request_timeout: request_timeout?,
         max_body_bytes: max_body_bytes?,
         max_documents: max_documents?,
@@ -69,6 +64,16 @@ fn server(section: Section<'_>, environment: &Environment) -> Option<ServerSetti
         drain_delay: drain_delay?,
         shutdown_timeout: shutdown_timeout?,
     })
+}
+
+/// An address, and the other one that `localhost` means.
+fn addresses(value: &Value) -> Result<(SocketAddr, Option<SocketAddr>), String> {
+    let word = text(value)?;
+    let is_localhost = word.starts_with("localhost:");
+    let address: SocketAddr = word.replace("localhost:", "127.0.0.1:").parse().map_err(|_| {
+        "must be an IP address and a port such as \"127.0.0.1:8787\" or \"[::1]:8787\", or \"localhost:8787\" for both"
+    })?;
+    Ok((address, is_localhost.then(|| (Ipv6Addr::LOCALHOST, address.port()).into())))
 }
 
 fn cache(section: Section<'_>) -> Option<CacheSettings> {

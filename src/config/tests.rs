@@ -4,6 +4,7 @@ use secrecy::ExposeSecret;
 
 use super::*;
 use crate::config::settings::OnFailure;
+use crate::dialect::Dialect;
 
 fn load_text(text: &str, environment: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -246,8 +247,7 @@ fn keys_may_have_a_dialect_and_models_aliases() {
     let text = "[server]\napi_keys = ['env:A', { key = 'env:B', dialect = 'tei' }]\n\
                 [models.m]\ntargets = [{ upstream = 'local' }]\naliases = ['x', 'y*']";
     let settings = load_text(text, &[("A", "a"), ("B", "b")]).unwrap().settings;
-    let dialects: Vec<_> =
-        settings.server.api_keys.iter().map(|key| key.dialect.map(|dialect| dialect.name())).collect();
+    let dialects: Vec<_> = settings.server.api_keys.iter().map(|key| key.dialect.map(Dialect::name)).collect();
     assert_eq!(dialects, [None, Some("tei")]);
     assert!(settings.models[0].aliases[1].is_pattern());
 
@@ -257,7 +257,7 @@ fn keys_may_have_a_dialect_and_models_aliases() {
                  [models.c]\ntargets = [{ upstream = 'local' }]\naliases = ['same']";
     let found = faults_with(wrong, &[("B", "b")]);
     for start in [
-        "server.api_keys: must be a text",
+        "server.api_keys[0]: must be a text",
         "server.api_keys[1].dialect: no such dialect; known are native, cohere,",
         "server.api_keys[2].dialect: is missing",
         "server.api_keys[2].dialekt: unknown key; did you mean dialect?",
@@ -268,6 +268,11 @@ fn keys_may_have_a_dialect_and_models_aliases() {
         assert!(found.iter().any(|fault| fault.starts_with(start)), "{start}: {found:#?}");
     }
     assert_eq!(found.len(), 7, "{found:#?}");
+    let twice = faults_with("[server]\napi_keys = ['env:B', { key = 'env:B', dialect = 'tei' }]", &[("B", "b")]);
+    assert_eq!(twice, ["server.api_keys: item 1 is the same key as one before it"]);
+    let shadowed = faults("[models.m]\ntargets = [{ upstream = 'local' }]\naliases = ['default']");
+    assert_eq!(shadowed, ["models.m: the alias \"default\" is a name that another model has"]);
+    assert_eq!(faults("[server]\nlisten = 5"), ["server.listen: must be a text"]);
 }
 
 #[test]

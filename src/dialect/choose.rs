@@ -8,10 +8,10 @@ use http::{HeaderMap, HeaderName};
 
 use super::fields::Fields;
 use super::{
-    DIALECTS, Dialect, by_name, dashscope, deepinfra, infinity, jina, mixedbread, nvidia, pinecone, tei, voyage,
-    weaviate,
+    DIALECTS, Dialect, by_name, dashscope, deepinfra, infinity, jina, mixedbread, native, nvidia, pinecone, tei,
+    voyage, weaviate,
 };
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 /// Names the dialect of a request.
 pub const DIALECT_HEADER: HeaderName = HeaderName::from_static("x-rerank-dialect");
@@ -37,19 +37,28 @@ impl Signs {
         headers: &HeaderMap,
         bound: Option<&'static dyn Dialect>,
     ) -> Result<Option<&'static dyn Dialect>, Error> {
-        if self.prefix.is_some() {
-            return Ok(self.prefix);
+        if let Some(named) = self.prefix {
+            return Ok(Some(self.at_path(named)));
         }
         if let Some(value) = headers.get(DIALECT_HEADER) {
             let named = value.to_str().ok().and_then(|name| by_name(&name.to_ascii_lowercase()));
-            return named.map(Some).ok_or_else(|| {
+            return named.map(|named| Some(self.at_path(named))).ok_or_else(|| {
                 let message = format!("the header {DIALECT_HEADER} names no dialect; known are {}", names().join(", "));
-                Error::invalid_field("", message)
+                Error::new(ErrorKind::InvalidRequest, message)
             });
         }
         let pinecone: Option<&'static dyn Dialect> =
             headers.contains_key(PINECONE_HEADER).then_some(&pinecone::Pinecone);
-        Ok(pinecone.or(bound))
+        Ok(pinecone.or(bound.map(|bound| self.at_path(bound))))
+    }
+
+    /// The native dialect has two forms, of which the path decides.
+    fn at_path(&self, named: &'static dyn Dialect) -> &'static dyn Dialect {
+        match (named.name() == native::BARE.name(), self.usual.name() == native::BARE.name()) {
+            (true, true) => self.usual,
+            (true, false) => &native::VERSIONED,
+            (false, _) => named,
+        }
     }
 
     /// The dialect of errors that come before the body is known.
@@ -76,19 +85,78 @@ pub fn names() -> Vec<&'static str> {
 
 /// What the fields of a body give away.
 fn given_away(fields: &Fields<'_>) -> Option<&'static dyn Dialect> {
-    let has = |name| fields.has(name);
+    let (has, is_there) = (|name| fields.has_value(name), |name| fields.has(name));
     Some(match () {
         () if has("passages") => &nvidia::Nvidia,
         () if has("texts") => &tei::Tei,
         () if fields.is_object("input") => &dashscope::DashScope,
         () if has("input") => &mixedbread::Mixedbread,
         () if has("queries") => &deepinfra::DeepInfra,
-        // What follows are shades of `documents`.
+        // What follows are shades of `documents`, told by fields that their clients write even as `null`.
         () if !has("documents") => return None,
         // Weaviate always writes `property`, and never a model.
-        () if has("property") && !has("model") => &weaviate::Weaviate,
-        () if has("raw_scores") => &infinity::INFINITY,
-        () if has("top_k") || has("truncation") => &voyage::VOYAGE,
+        () if is_there("property") && !has("model") => &weaviate::Weaviate,
+        () if is_there("raw_scores") => &infinity::INFINITY,
+        () if is_there("top_k") || is_there("truncation") => &voyage::VOYAGE,
         () => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytestring::ByteString;
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn the_fields_of_a_body_give_its_dialect_away() {
+        let bare = Signs { prefix: None, usual: &native::BARE };
+        let told = |signs: &Signs, body: &str| {
+            let body = ByteString::from(body.to_owned());
+            signs.of_body(&Fields::read(&body).unwrap()).name()
+        };
+        for (body, expected) in [
+            (r#"{"query":"q","documents":[]}"#, "native"),
+            (r#"{"passages":[],"texts":[]}"#, "nvidia"),
+            (r#"{"texts":[],"raw_scores":false}"#, "tei"),
+            (r#"{"input":{"query":"q"}}"#, "dashscope"),
+            (r#"{"input":["a"],"top_k":1}"#, "mixedbread"),
+            (r#"{"queries":["a"],"documents":[]}"#, "deepinfra"),
+            (r#"{"documents":[],"property":""}"#, "weaviate"),
+            (r#"{"documents":[],"property":"","model":"m"}"#, "native"),
+            (r#"{"documents":[],"raw_scores":false,"top_k":1}"#, "infinity"),
+            (r#"{"documents":[],"top_k":null}"#, "voyage"),
+            (r#"{"documents":[],"truncation":true}"#, "voyage"),
+            (r#"{"query":"q","top_k":1}"#, "native"),
+            (r#"{"documents":[],"texts":null,"passages":null,"input":null,"queries":null}"#, "native"),
+        ] {
+            assert_eq!(told(&bare, body), expected, "{body}");
+        }
+        let reranking = Signs { prefix: None, usual: &mixedbread::Mixedbread };
+        assert_eq!(told(&reranking, r#"{"query":"q","documents":[]}"#), "jina");
+        assert_eq!(told(&reranking, r#"{"query":"q"}"#), "mixedbread");
+    }
+
+    #[test]
+    fn what_is_said_outright_goes_before_what_is_bound_to_the_key() {
+        let headers = |pairs: &[(&'static str, &'static str)]| {
+            let pair = |(name, value): &(&'static str, &'static str)| {
+                (HeaderName::from_static(name), HeaderValue::from_static(value))
+            };
+            pairs.iter().map(pair).collect::<HeaderMap>()
+        };
+        let bare = Signs { prefix: None, usual: &native::BARE };
+        let below = Signs { prefix: Some(&tei::Tei), ..bare };
+        let named = headers(&[("x-rerank-dialect", "VLLM"), ("x-pinecone-api-version", "2026-04")]);
+        let fixed = |signs: &Signs, headers: &HeaderMap, bound| signs.fixed(headers, bound).unwrap().map(Dialect::name);
+        assert_eq!(fixed(&below, &named, Some(&voyage::VOYAGE)), Some("tei"));
+        assert_eq!(fixed(&bare, &named, Some(&voyage::VOYAGE)), Some("vllm"));
+        assert_eq!(fixed(&bare, &headers(&[("x-pinecone-api-version", "2026-04")]), None), Some("pinecone"));
+        assert_eq!(fixed(&bare, &HeaderMap::new(), Some(&voyage::VOYAGE)), Some("voyage"));
+        assert_eq!(fixed(&bare, &HeaderMap::new(), None), None);
+        let error = bare.fixed(&headers(&[("x-rerank-dialect", "secret")]), None).unwrap_err();
+        assert!(error.message.starts_with("the header x-rerank-dialect names no dialect; known are native, cohere, "));
+        assert_eq!(bare.best_guess(&headers(&[("x-rerank-dialect", "secret")]), None).name(), "native");
+    }
 }

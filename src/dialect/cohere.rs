@@ -8,11 +8,10 @@ pub static V2: Superset = Superset {
     name: "cohere",
     object: "list",
     has_data: false,
-    document: DocumentForm::Object,
+    document: DocumentForm::WithText,
     cut: Cut::TopN,
     echoes: false,
     api_version: Some("2"),
-    own_scale: false,
 };
 
 /// Version 1. Objects and `rank_fields` are its own, but version 2 takes them here as well.

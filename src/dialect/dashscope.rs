@@ -64,7 +64,7 @@ impl Dialect for DashScope {
         let result = |ranked: &RankedPassage| AnswerResult {
             index: ranked.position,
             relevance_score: form.shown(ranked, response),
-            document: request.return_documents.then(|| DocumentForm::Object.of(&request.passages[ranked.position])),
+            document: request.return_documents.then(|| DocumentForm::WithText.of(&request.passages[ranked.position])),
         };
         json(&Answer {
             output: Output { results: response.ranking.iter().map(result).collect() },

@@ -1,6 +1,7 @@
 //! DeepInfra (`POST /v1/inference/{model}`): one query a document, bare scores in input order out.
 
 use bytes::Bytes;
+use bytestring::ByteString;
 use serde::Serialize;
 
 use super::fields::Fields;
@@ -31,7 +32,11 @@ impl Dialect for DeepInfra {
     fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error> {
         let queries = fields.texts("queries")?.unwrap_or_default();
         let passages = fields.passages("documents", false)?;
-        let query = queries.first().ok_or_else(|| Error::invalid_field("/queries", "queries holds no query"))?;
+        let Some(query) = queries.first() else {
+            // No documents, so no queries: some clients send that too.
+            let missing = || Error::invalid_field("/queries", "queries holds no query");
+            return if passages.is_empty() { fields.request_about(ByteString::new()) } else { Err(missing()) };
+        };
         if queries.len() > 1 && queries.len() != passages.len() {
             let message = format!("there are {} queries for {} documents", queries.len(), passages.len());
             return Err(Error::invalid_field("/queries", message));

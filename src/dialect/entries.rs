@@ -48,11 +48,13 @@ pub(super) struct Object<'a>(pub(super) Entries<'a>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ObjectVisitor).map(Self)
+        deserializer.deserialize_map(ObjectVisitor { is_body: true }).map(Self)
     }
 }
 
-struct ObjectVisitor;
+struct ObjectVisitor {
+    is_body: bool,
+}
 
 impl<'de> Visitor<'de> for ObjectVisitor {
     type Value = Entries<'de>;
@@ -69,10 +71,19 @@ impl<'de> Visitor<'de> for ObjectVisitor {
                 continue;
             };
             if entries.iter().any(|(known, _)| *known == name) {
-                return Err(A::Error::duplicate_field(name));
+                if self.is_body {
+                    return Err(A::Error::duplicate_field(name));
+                }
+                // Most of what stands in an inner object is not for us, so the first of two is as good as any.
+                map.next_value::<IgnoredAny>()?;
+                continue;
             }
             let opened = OPENED.contains(&name);
-            let value = if opened { map.next_value_seed(Opened)? } else { Value::Plain(map.next_value()?) };
+            let value = if opened {
+                map.next_value_seed(Opened { in_body: self.is_body })?
+            } else {
+                Value::Plain(map.next_value()?)
+            };
             entries.push((name, value));
         }
         Ok(entries)
@@ -102,8 +113,10 @@ impl Visitor<'_> for KnownName {
     }
 }
 
-/// A list or an object, one level deep.
-struct Opened;
+/// A list, or an object if it stands in the body itself.
+struct Opened {
+    in_body: bool,
+}
 
 impl<'de> DeserializeSeed<'de> for Opened {
     type Value = Value<'de>;
@@ -128,8 +141,12 @@ impl<'de> Visitor<'de> for Opened {
         Ok(Value::List(list))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        ObjectVisitor.visit_map(map).map(Value::Object)
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        if self.in_body {
+            return ObjectVisitor { is_body: false }.visit_map(map).map(Value::Object);
+        }
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Value::Not("an object"))
     }
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {

@@ -14,11 +14,13 @@ use crate::error::Error;
 use crate::rerank::request::{Passage, RerankRequest, ScoringOptions};
 
 /// The names that a list of passages goes by; a body holds one of them.
-const PASSAGE_LISTS: [&str; 3] = ["documents", "texts", "passages"];
+const PASSAGE_LISTS: [&str; 4] = ["documents", "texts", "passages", "input"];
 /// Largest number that a count may be.
 const MOST: u64 = u32::MAX as u64;
 /// Most names in `rank_fields`; each is looked up in every document.
 const MAX_RANK_FIELDS: usize = 32;
+/// Most dots in one of them; each is a step into an object, which is read again.
+const MAX_RANK_FIELD_STEPS: usize = 4;
 
 /// The fields of a body.
 #[derive(Debug)]
@@ -35,6 +37,12 @@ impl<'a> Fields<'a> {
     pub fn read(body: &'a ByteString) -> Result<Self, Error> {
         let Object(entries) = raw::object(body, "")?;
         Ok(Self { body, entries })
+    }
+
+    /// Whether the body has this field, and it is not `null`.
+    #[must_use]
+    pub fn has_value(&self, name: &str) -> bool {
+        self.value(name).is_some()
     }
 
     /// Whether the body has this field, be it `null`.
@@ -88,8 +96,8 @@ impl<'a> Fields<'a> {
     /// `invalid_request` if it is missing, not a list, not the only one, or holds something that is not a passage.
     pub fn passages(&self, path: &str, lists: bool) -> Result<Vec<Passage>, Error> {
         let items = self.list(path)?.ok_or_else(|| missing(path))?;
-        let other = PASSAGE_LISTS.iter().find(|name| **name != path && self.value(name).is_some());
-        if let Some(other) = other.filter(|_| PASSAGE_LISTS.contains(&path)) {
+        let own = path.split('/').next();
+        if let Some(other) = PASSAGE_LISTS.iter().find(|name| Some(**name) != own && self.value(name).is_some()) {
             return Err(Error::invalid_field(
                 pointer(path),
                 format!("the body has {path} and {other}; send one of them"),
@@ -151,11 +159,23 @@ impl<'a> Fields<'a> {
     }
 
     fn rank_fields(&self) -> Result<Vec<ByteString>, Error> {
-        let names = self.texts("rank_fields")?.unwrap_or_default();
+        let mut names = self.texts("rank_fields")?.unwrap_or_default();
         if names.len() > MAX_RANK_FIELDS {
             let message = format!("rank_fields has {} names; it may have {MAX_RANK_FIELDS}", names.len());
             return Err(Error::invalid_field("/rank_fields", message));
         }
+        let is_deep = |name: &ByteString| name.bytes().filter(|byte| *byte == b'.').count() > MAX_RANK_FIELD_STEPS;
+        if let Some(index) = names.iter().position(is_deep) {
+            let message = format!("rank_fields[{index}] has more than {MAX_RANK_FIELD_STEPS} dots");
+            return Err(Error::invalid_field(format!("/rank_fields/{index}"), message));
+        }
+        // Twice the same field would be twice its text.
+        let all = names.clone();
+        let mut index = 0;
+        names.retain(|name| {
+            index += 1;
+            !all[..index - 1].contains(name)
+        });
         Ok(names)
     }
 

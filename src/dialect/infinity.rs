@@ -11,5 +11,4 @@ pub static INFINITY: Superset = Superset {
     cut: Cut::TopN,
     echoes: false,
     api_version: None,
-    own_scale: false,
 };

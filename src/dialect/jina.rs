@@ -10,9 +10,8 @@ pub static JINA: Superset = Superset {
     name: "jina",
     object: "list",
     has_data: true,
-    document: DocumentForm::Object,
+    document: DocumentForm::WithText,
     cut: Cut::TopN,
     echoes: false,
     api_version: None,
-    own_scale: false,
 };

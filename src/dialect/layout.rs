@@ -1,5 +1,5 @@
-//! A JSON value as text for a model to read: the block layout of YAML, keys in their order, nothing quoted
-//! or escaped, what is empty left out.
+//! A JSON value as text for a model to read: the block layout of YAML, keys in their order, nothing quoted or escaped, what is empty
+//! left out.
 //!
 //! Cohere advises YAML for structured data (docs.cohere.com, "Rerank: structured data"). Quotation marks are for parsers, and what
 //! reads this is a model, so strings stand as they are:
@@ -14,127 +14,106 @@
 //!
 //! The layout is part of what makes a pair: changing it makes every cached score of such a document unknown.
 
-use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Deeper values stand as JSON on one line: indentation must not make a small body large.
+/// Deeper values stand as they came, on one line.
 const MAX_DEPTH: usize = 6;
+/// A layout may be so many times as long as the JSON, and so much longer again; beyond that the JSON itself stands. Indentation must
+/// not make a small body large.
+const MAX_GROWTH: usize = 2;
+const MAX_GROWTH_BYTES: usize = 256;
 
 /// Lays out valid JSON; a string by itself is just its text. `None` if a string holds half of a surrogate pair, which is no text.
 pub(super) fn laid_out(json: &str) -> Option<String> {
-    let mut text = String::new();
-    let mut reader = serde_json::Deserializer::from_str(json);
-    Block { text: &mut text, depth: 0 }.deserialize(&mut reader).ok()?;
-    Some(text)
+    let mut page = Page { text: String::new(), most: MAX_GROWTH * json.len() + MAX_GROWTH_BYTES };
+    match page.write(json, 0) {
+        Ok(()) => Some(page.text),
+        Err(_) if page.is_full() => Some(json.to_owned()),
+        Err(_) => None,
+    }
 }
 
-/// Writes one value behind its key or dash.
-struct Block<'t> {
-    text: &'t mut String,
-    depth: usize,
+struct Page {
+    text: String,
+    most: usize,
 }
 
-impl Block<'_> {
-    fn inner(&mut self) -> Block<'_> {
-        Block { text: self.text, depth: self.depth + 1 }
+impl Page {
+    /// Writes one value behind its key or dash.
+    fn write(&mut self, json: &str, depth: usize) -> serde_json::Result<()> {
+        if depth > MAX_DEPTH {
+            self.scalar(json, depth);
+            return Ok(());
+        }
+        match json.as_bytes().first() {
+            Some(b'{' | b'[') => serde_json::Deserializer::from_str(json).deserialize_any(Block { page: self, depth }),
+            Some(b'"') => {
+                let text: String = serde_json::from_str(json)?;
+                self.scalar(&text, depth);
+                Ok(())
+            }
+            Some(b'n') => Ok(()),
+            // Numbers as they stand: another form could be far longer.
+            _ => {
+                self.scalar(json, depth);
+                Ok(())
+            }
+        }
     }
 
-    fn scalar(self, value: &str) {
-        if self.depth > 0 && !value.is_empty() {
+    fn scalar(&mut self, value: &str, depth: usize) {
+        if depth > 0 && !value.is_empty() {
             self.text.push(' ');
         }
         self.text.push_str(value);
     }
 
-    /// Ends a line that began at `start`; one that holds nothing behind its key or dash, which was written up to `lead`, is taken back.
-    fn end_line(&mut self, start: usize, lead: usize) {
-        if self.text.len() == lead {
-            self.text.truncate(start);
-        }
-    }
-
-    fn begin_line(&mut self) {
-        if !self.text.is_empty() {
+    /// A line that begins with `lead`; taken back if its value is empty.
+    fn line<E: Error>(&mut self, lead: &[&str], value: &RawValue, depth: usize) -> Result<(), E> {
+        let start = self.text.len();
+        if start > 0 {
             self.text.push('\n');
         }
-        self.text.extend(std::iter::repeat_n("  ", self.depth));
+        self.text.extend(std::iter::repeat_n("  ", depth));
+        self.text.extend(lead.iter().copied());
+        let empty = self.text.len();
+        self.write(value.get(), depth + 1).map_err(E::custom)?;
+        if self.text.len() == empty {
+            self.text.truncate(start);
+        }
+        if self.is_full() { Err(E::custom("too long")) } else { Ok(()) }
+    }
+
+    fn is_full(&self) -> bool {
+        self.text.len() > self.most
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Block<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        if self.depth > MAX_DEPTH {
-            let raw = <&RawValue>::deserialize(deserializer)?;
-            self.scalar(raw.get());
-            return Ok(());
-        }
-        deserializer.deserialize_any(self)
-    }
+/// The lines of an object or of a list.
+struct Block<'p> {
+    page: &'p mut Page,
+    depth: usize,
 }
 
 impl<'de> Visitor<'de> for Block<'_> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("any value")
+        formatter.write_str("an object or a list")
     }
 
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key::<String>()? {
-            let start = self.text.len();
-            self.begin_line();
-            self.text.push_str(&key);
-            self.text.push(':');
-            let lead = self.text.len();
-            map.next_value_seed(self.inner())?;
-            self.end_line(start, lead);
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some((key, value)) = map.next_entry::<String, &RawValue>()? {
+            self.page.line(&[&key, ":"], value, self.depth)?;
         }
         Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
-        loop {
-            let start = self.text.len();
-            self.begin_line();
-            self.text.push('-');
-            let lead = self.text.len();
-            let item = items.next_element_seed(self.inner())?;
-            self.end_line(start, lead);
-            if item.is_none() {
-                return Ok(());
-            }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        while let Some(item) = items.next_element::<&RawValue>()? {
+            self.page.line(&["-"], item, self.depth)?;
         }
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<(), E> {
-        self.scalar(value);
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
-        self.scalar(if value { "true" } else { "false" });
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
-        self.scalar(&value.to_string());
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
-        self.scalar(&value.to_string());
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<(), E> {
-        self.scalar(&value.to_string());
         Ok(())
     }
 }
@@ -146,20 +125,30 @@ mod tests {
     #[test]
     fn a_value_is_laid_out_in_its_own_order() {
         let json = r#"{ "title" : "Seoul: a \"city\"", "tags": ["capital", {"of": "Korea"}, []], "page": 3, "share": 1.50,
-                        "none": null, "open": true, "about": {"lines": "one\ntwo", "empty": {}} }"#;
-        let expected = "title: Seoul: a \"city\"\ntags:\n  - capital\n  -\n    of: Korea\npage: 3\nshare: 1.5\n\
+                        "none": null, "open": true, "about": {"lines": "one\ntwo", "empty": {}}, "blank": "" }"#;
+        let expected = "title: Seoul: a \"city\"\ntags:\n  - capital\n  -\n    of: Korea\npage: 3\nshare: 1.50\n\
                         open: true\nabout:\n  lines: one\ntwo";
-        for (json, expected) in
-            [(json, expected), ("\"  as it is\"", "  as it is"), ("{}", ""), ("[\"a\", [\"b\"]]", "- a\n-\n  - b")]
-        {
+        for (json, expected) in [
+            (json, expected),
+            ("\"  as it is\"", "  as it is"),
+            ("{}", ""),
+            ("[\"a\", [\"b\"]]", "- a\n-\n  - b"),
+            ("{\"big\": 1e308, \"long\": 12345678901234567890123}", "big: 1e308\nlong: 12345678901234567890123"),
+        ] {
             assert_eq!(laid_out(json).as_deref(), Some(expected));
         }
         assert_eq!(laid_out(r#"{"a": "\ud800"}"#), None);
     }
 
     #[test]
-    fn depth_does_not_make_a_small_body_large() {
-        let json = format!("{}{}{}", "[".repeat(100), "1,".repeat(5_000) + "1", "]".repeat(100));
-        assert!(laid_out(&json).unwrap().len() < 2 * json.len());
+    fn no_layout_makes_a_small_body_large() {
+        for depth in 0..12 {
+            let list = format!("{}{}1{}", "[".repeat(depth + 1), "1,".repeat(5_000), "]".repeat(depth + 1));
+            let object = format!("{}{list}{}", "{\"a\":".repeat(depth), "}".repeat(depth));
+            for json in [list, object] {
+                let text = laid_out(&json).unwrap();
+                assert!(text.len() <= 2 * json.len() + 300, "{depth}: {} of {}", text.len(), json.len());
+            }
+        }
     }
 }

@@ -7,11 +7,10 @@ pub static BARE: Superset = Superset {
     name: "native",
     object: "rerank",
     has_data: true,
-    document: DocumentForm::Object,
+    document: DocumentForm::WithText,
     cut: Cut::TopN,
     echoes: false,
     api_version: None,
-    own_scale: true,
 };
 
 /// `POST /v1/rerank`. Clients of Voyage take nothing but `list` for the object here.

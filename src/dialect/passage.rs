@@ -15,7 +15,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::layout::laid_out;
-use super::raw::{self, Raw, is_null, kind, name_of, object, wrong};
+use super::raw::{self, Raw, is_null, kind, name_of, wrong};
 use crate::error::Error;
 use crate::rerank::request::{Passage, PassageObject};
 
@@ -26,6 +26,9 @@ pub(super) struct PassageRules {
     /// Whether a document may be a list.
     pub(super) lists: bool,
 }
+
+/// A passage, and whether it had what was looked for.
+struct Found(Passage, bool);
 
 /// The fields of a document that is an object.
 #[derive(Deserialize)]
@@ -42,46 +45,52 @@ impl PassageRules {
     /// Reads the documents at `pointer`.
     ///
     /// # Errors
-    /// `invalid_request` that names the document.
+    /// `invalid_request` that names the document, or `rank_fields` if no object has any of them.
     pub(super) fn read(&self, body: &ByteString, items: &[Raw<'_>], pointer: &str) -> Result<Vec<Passage>, Error> {
-        let read = |(index, raw): (usize, &Raw<'_>)| {
+        let (mut passages, mut found, mut missed) = (Vec::with_capacity(items.len()), false, false);
+        for (index, raw) in items.iter().enumerate() {
             let literal = raw.get();
             if literal.starts_with('"') && !literal.as_bytes().contains(&b'\\') {
                 // The usual case, kept free of formatting.
-                return Ok(Passage { text: body.slice_ref(&literal[1..literal.len() - 1]), object: None });
+                passages.push(Passage { text: body.slice_ref(&literal[1..literal.len() - 1]), object: None });
+                continue;
             }
-            self.passage(body, raw, &format!("{pointer}/{index}"))
-        };
-        let passages: Vec<_> = items.iter().enumerate().map(read).collect::<Result<_, _>>()?;
-        let ranked = || passages.iter().filter(|passage| passage.object.is_some()).peekable();
-        if !self.rank_fields.is_empty() && ranked().peek().is_some() && ranked().all(|passage| passage.text.is_empty())
-        {
+            let Found(passage, has_fields) = self.passage(body, raw, &format!("{pointer}/{index}"))?;
+            found |= has_fields && passage.object.is_some();
+            missed |= !has_fields;
+            passages.push(passage);
+        }
+        if missed && !found {
             let message = format!("none of the {} has any of the fields in rank_fields", name_of(pointer));
             return Err(Error::invalid_field("/rank_fields", message));
         }
         Ok(passages)
     }
 
-    fn passage(&self, body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<Passage, Error> {
+    fn passage(&self, body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<Found, Error> {
         let literal = raw.get();
-        let echoed = |id: Option<Raw<'_>>| {
+        let object = |id: Option<Raw<'_>>, has_text| {
             let id = id.filter(|id| !is_null(id)).map(|id| body.slice_ref(id.get()));
-            Some(Box::new(PassageObject { id, source: body.slice_ref(literal) }))
+            Some(Box::new(PassageObject { id, source: body.slice_ref(literal), has_text }))
         };
         match kind(raw) {
-            "a string" => Ok(Passage { text: raw::text(body, raw, pointer)?, object: None }),
+            "a string" => Ok(Found(Passage { text: raw::text(body, raw, pointer)?, object: None }, true)),
             "an object" => {
-                let document: Document<'_> = object(literal, pointer)?;
+                let document: Document<'_> = raw::object(literal, pointer)?;
                 let text = match &self.rank_fields[..] {
-                    [] => match text_of(body, &document, pointer)? {
+                    [] => Some(match text_of(body, &document, pointer)? {
                         Some(text) => text,
                         None => whole(literal, pointer)?,
-                    },
+                    }),
                     names => ranked_text(literal, names, pointer)?,
                 };
-                Ok(Passage { text, object: echoed(document.id) })
+                let object = object(document.id, document.text.is_some_and(|text| !is_null(text)));
+                let has_fields = text.is_some();
+                Ok(Found(Passage { text: text.unwrap_or_default(), object }, has_fields))
             }
-            "a list" if self.lists => Ok(Passage { text: laid_out_at(literal, pointer)?, object: echoed(None) }),
+            "a list" if self.lists => {
+                Ok(Found(Passage { text: laid_out_at(literal, pointer)?, object: object(None, true) }, true))
+            }
             _ => Err(wrong(pointer, raw, "a string or an object with a text")),
         }
     }
@@ -91,7 +100,7 @@ impl PassageRules {
 pub(crate) fn document(json: &ByteString) -> Option<Passage> {
     let raw: Raw<'_> = serde_json::from_str(json).ok()?;
     let rules = PassageRules { rank_fields: Vec::new(), lists: false };
-    rules.passage(json, raw, "").ok().filter(|passage| passage.object.is_some())
+    rules.passage(json, raw, "").ok().map(|Found(passage, _)| passage).filter(|passage| passage.object.is_some())
 }
 
 /// The text of a query: a string, or an object with a text.
@@ -101,7 +110,7 @@ pub(crate) fn document(json: &ByteString) -> Option<Passage> {
 pub(super) fn query_text(body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<ByteString, Error> {
     match kind(raw) {
         "an object" => {
-            let document: Document<'_> = object(raw.get(), pointer)?;
+            let document: Document<'_> = raw::object(raw.get(), pointer)?;
             let none = || Error::invalid_field(pointer, format!("{} has no text", name_of(pointer)));
             text_of(body, &document, pointer)?.ok_or_else(none)
         }
@@ -135,34 +144,53 @@ fn not_text(pointer: &str) -> Error {
 }
 
 fn whole(literal: &str, pointer: &str) -> Result<ByteString, Error> {
-    let Entries(entries) = object(literal, pointer)?;
+    let Entries(entries) = raw::object(literal, pointer)?;
     match &entries[..] {
         [(name, _)] if matches!(&**name, "image" | "image_url") => Err(not_text(pointer)),
         _ => laid_out_at(literal, pointer),
     }
 }
 
-/// The values of the named fields, a line each. Fields that are missing are left out.
-fn ranked_text(literal: &str, names: &[ByteString], pointer: &str) -> Result<ByteString, Error> {
-    let Entries(entries) = object(literal, pointer)?;
-    let values = names.iter().filter_map(|name| field(&entries, name));
-    let lines: Vec<_> = values.map(|value| laid_out_at(value, pointer)).collect::<Result<_, _>>()?;
-    Ok(lines.join("\n").into())
+/// The values of the named fields, a line each. Fields that are missing are left out; `None` if all are.
+fn ranked_text(literal: &str, names: &[ByteString], pointer: &str) -> Result<Option<ByteString>, Error> {
+    let Entries(entries) = raw::object(literal, pointer)?;
+    let values: Vec<_> = names.iter().filter_map(|name| field(&entries, name)).collect();
+    let lines: Vec<_> = values.iter().map(|value| laid_out_at(value, pointer)).collect::<Result<_, _>>()?;
+    Ok((!lines.is_empty()).then(|| lines.join("\n").into()))
+}
+
+/// The JSON of the field of this name, or of the one that a path of names with dots leads to.
+fn field<'a>(entries: &[(Cow<'a, str>, Raw<'a>)], name: &str) -> Option<&'a str> {
+    let exact = |entries: &[(Cow<'a, str>, Raw<'a>)], name: &str| {
+        entries.iter().find(|(known, _)| known == name).map(|(_, raw)| *raw).filter(|raw| !is_null(raw))
+    };
+    let (mut value, mut rest) = match exact(entries, name) {
+        Some(raw) => return Some(raw.get()),
+        None => name.split_once('.').and_then(|(outer, rest)| Some((exact(entries, outer)?, rest)))?,
+    };
+    loop {
+        let Entries(entries) = serde_json::from_str(value.get()).ok()?;
+        if let Some(raw) = exact(&entries, rest) {
+            return Some(raw.get());
+        }
+        let (outer, inner) = rest.split_once('.')?;
+        (value, rest) = (exact(&entries, outer)?, inner);
+    }
 }
 
 fn laid_out_at(json: &str, pointer: &str) -> Result<ByteString, Error> {
     laid_out(json).map(ByteString::from).ok_or_else(|| raw::half_surrogate(pointer))
 }
 
-/// The JSON of the field of this name, or of the one that a path of names with dots leads to.
-fn field<'a>(entries: &[(Cow<'a, str>, Raw<'a>)], name: &str) -> Option<&'a str> {
-    let exact = |name: &str| entries.iter().find(|(known, _)| known == name).map(|(_, raw)| *raw);
-    if let Some(raw) = exact(name) {
-        return Some(raw.get()).filter(|_| !is_null(raw));
+/// The JSON of an object with `text` in front, in place of one that it may have.
+pub(super) fn with_text(source: &str, text: &str) -> Option<Box<RawValue>> {
+    let Entries(entries) = serde_json::from_str(source).ok()?;
+    let mut json = format!("{{\"text\":{}", serde_json::to_string(text).ok()?);
+    for (name, value) in entries.iter().filter(|(name, _)| name != "text") {
+        json.push_str(&format!(",{}:{}", serde_json::to_string(name).ok()?, value.get()));
     }
-    let (outer, inner) = name.split_once('.')?;
-    let Entries(entries) = serde_json::from_str(exact(outer)?.get()).ok()?;
-    field(&entries, inner)
+    json.push('}');
+    RawValue::from_string(json).ok()
 }
 
 /// All fields of an object, in their order.

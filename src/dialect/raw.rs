@@ -71,13 +71,14 @@ pub(super) fn half_surrogate(pointer: &str) -> Error {
     Error { pointer: Some(pointer.to_owned()), ..Error::new(ErrorKind::InvalidJson, message) }
 }
 
-/// A whole number from 0 to `most`. `5.0` is one; `"5"` is not.
+/// A whole number from 0 to `most`, which is what a larger one counts as. `5.0` is one; `"5"` is not.
 pub(super) fn count(raw: Raw<'_>, pointer: &str, most: u64) -> Result<u64, Error> {
     let literal = raw.get();
     let whole = literal
         .split_once('.')
         .map_or(literal, |(whole, fraction)| if fraction.bytes().all(|digit| digit == b'0') { whole } else { literal });
-    whole.parse().ok().filter(|number| *number <= most).ok_or_else(|| {
+    let digits = !whole.is_empty() && whole.bytes().all(|digit| digit.is_ascii_digit());
+    digits.then(|| whole.parse().unwrap_or(most).min(most)).ok_or_else(|| {
         let what = if kind(raw) == "a number" { "out of range" } else { kind(raw) };
         Error::invalid_field(
             pointer,

@@ -11,8 +11,6 @@ use crate::rerank::response::{Provenance, RankedPassage, RerankResponse};
 /// The form of a score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    /// As the model gave it.
-    AsScored,
     /// Between 0 and 1: logits go through the sigmoid.
     Probability,
     /// Unbounded: what is between 0 and 1 goes through the sigmoid's inverse.
@@ -43,7 +41,10 @@ impl Form {
     /// `score`, which stands on `scale`, in this form.
     fn of(self, score: f64, scale: Option<ScoreScale>) -> f64 {
         match (self, scale) {
-            (Self::Probability, Some(ScoreScale::Logit)) => 1.0 / (1.0 + (-score).exp()),
+            (Self::Probability, Some(ScoreScale::Logit)) => {
+                // Some clients take 0 for "no score".
+                (1.0 / (1.0 + (-score).exp())).max(f64::MIN_POSITIVE)
+            }
             (Self::Logit, Some(ScoreScale::Probability | ScoreScale::Lexical)) => {
                 // 0 and 1 have no finite logit; JSON has no infinity.
                 let share = score.clamp(f64::EPSILON, 1.0 - f64::EPSILON);
@@ -70,7 +71,7 @@ mod tests {
         assert_eq!(of(Form::Probability, 0.2, ScoreScale::Probability), 0.2);
         assert_eq!(of(Form::Logit, 0.5, ScoreScale::Probability), 0.0);
         assert_eq!(of(Form::Logit, 3.5, ScoreScale::Logit), 3.5);
-        assert_eq!(of(Form::AsScored, 3.5, ScoreScale::Logit), 3.5);
+        assert_eq!(of(Form::Probability, -1e9, ScoreScale::Logit), f64::MIN_POSITIVE);
         assert_eq!(Form::Logit.of(0.5, None), 0.5);
     }
 
@@ -83,7 +84,7 @@ mod tests {
         }
 
         #[test]
-        fn the_order_stays(low in -700.0f64..700.0, high in -700.0f64..700.0) {
+        fn the_order_stays(low in -1e4f64..1e4, high in -1e4f64..1e4) {
             let (low, high) = (low.min(high), low.max(high));
             for (form, scale) in [(Form::Probability, ScoreScale::Logit), (Form::Logit, ScoreScale::Probability)] {
                 prop_assert!(form.of(low, Some(scale)) <= form.of(high, Some(scale)));

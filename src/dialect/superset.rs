@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::fields::Fields;
+use super::passage::with_text;
 use super::problem::{ErrorAnswer, problem_details};
 use super::scale::Form;
 use super::{Dialect, json, raw_json};
@@ -35,8 +36,6 @@ pub struct Superset {
     pub(super) echoes: bool,
     /// What `meta.api_version` says, where there is one.
     pub(super) api_version: Option<&'static str>,
-    /// Whether scores stay on the model's own scale, which `score_scale` tells. Others are between 0 and 1 where the scale allows it.
-    pub(super) own_scale: bool,
 }
 
 /// How a document looks that is sent back.
@@ -44,6 +43,8 @@ pub struct Superset {
 pub(super) enum DocumentForm {
     /// The object as it came, or `{"text": …}`.
     Object,
+    /// An object that has a `text` whatever came: clients read it unasked.
+    WithText,
     /// The text.
     Text,
 }
@@ -53,7 +54,7 @@ pub(super) enum DocumentForm {
 pub(super) enum Cut {
     TopN,
     TopK,
-    /// `top_n`, of which 0 means all.
+    /// `top_n`, of which 0 and less mean all.
     TopNOrZero,
 }
 
@@ -87,6 +88,8 @@ struct AnswerResult<'a> {
 pub(super) enum Document<'a> {
     /// As it came.
     Object(&'a RawValue),
+    /// As it came, and the text that was scored.
+    Extended(Box<RawValue>),
     /// The text of a plain string, as an object.
     Wrapped {
         /// The text.
@@ -142,6 +145,7 @@ impl Dialect for Superset {
         let top_n = match self.cut {
             Cut::TopN => fields.top_n("top_n", "top_k")?,
             Cut::TopK => fields.top_n("top_k", "top_n")?,
+            Cut::TopNOrZero if fields.literal("top_n").is_some_and(|count| count.starts_with('-')) => None,
             Cut::TopNOrZero => fields.top_n("top_n", "top_k")?.filter(|count| *count > 0),
         };
         Ok(RerankRequest {
@@ -153,10 +157,10 @@ impl Dialect for Superset {
     }
 
     fn encode(&self, request_id: &str, request: &RerankRequest, response: &RerankResponse) -> Bytes {
-        let results = self.results(request, response, self.document);
+        let results = Self::results(request, response, self.document);
         // Without documents the two lists are the same, and one is written twice.
         let data = match (self.has_data, request.return_documents) {
-            (true, true) => Some(self.results(request, response, DocumentForm::Text)),
+            (true, true) => Some(Self::results(request, response, DocumentForm::Text)),
             (true, false) => Some(results.clone()),
             (false, _) => None,
         };
@@ -173,7 +177,7 @@ impl Dialect for Superset {
                 api_version: self.api_version.map(|version| ApiVersion { version }),
                 billed_units: BilledUnits { search_units: usage.search_units.unwrap_or(0), input_tokens: usage.tokens },
                 tokens: MetaTokens { input_tokens: tokens, output_tokens: 0 },
-                rerankd: self.form(request).told(&response.provenance),
+                rerankd: Form::raw(request.raw_scores).told(&response.provenance),
             },
         })
     }
@@ -184,12 +188,8 @@ impl Dialect for Superset {
 }
 
 impl Superset {
-    fn form(&self, request: &RerankRequest) -> Form {
-        if self.own_scale { Form::AsScored } else { Form::raw(request.raw_scores) }
-    }
-
-    fn results(&self, request: &RerankRequest, response: &RerankResponse, document: DocumentForm) -> Box<RawValue> {
-        let form = self.form(request);
+    fn results(request: &RerankRequest, response: &RerankResponse, document: DocumentForm) -> Box<RawValue> {
+        let form = Form::raw(request.raw_scores);
         let result = |ranked: &RankedPassage| {
             let passage = &request.passages[ranked.position];
             let id = passage.object.as_deref().and_then(|object| raw_json(object.id.as_ref()?));
@@ -210,10 +210,14 @@ impl Superset {
 impl DocumentForm {
     /// The document of `passage` in this form.
     pub(super) fn of(self, passage: &Passage) -> Document<'_> {
-        let source = || passage.object.as_deref().and_then(|object| raw_json(&object.source));
-        match self {
-            Self::Text => Document::Text(&passage.text),
-            Self::Object => source().map_or(Document::Wrapped { text: &passage.text }, Document::Object),
+        let wrapped = Document::Wrapped { text: &passage.text };
+        match (self, passage.object.as_deref()) {
+            (Self::Text, _) => Document::Text(&passage.text),
+            (_, None) => wrapped,
+            (Self::WithText, Some(object)) if !object.has_text => {
+                with_text(&object.source, &passage.text).map_or(wrapped, Document::Extended)
+            }
+            (_, Some(object)) => raw_json(&object.source).map_or(wrapped, Document::Object),
         }
     }
 }

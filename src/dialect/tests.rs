@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use bytestring::ByteString;
-use http::{HeaderMap, HeaderName, HeaderValue};
 use proptest::prelude::*;
 
-use super::choose::Signs;
 use super::fields::Fields;
-use super::{DIALECTS, Dialect, deepinfra, mixedbread, native, tei, vllm, voyage};
+use super::{DIALECTS, Dialect, cohere, deepinfra, infinity, jina, mixedbread, native, pinecone, vllm, voyage};
 use crate::error::Error;
 use crate::rerank::request::RerankRequest;
+use crate::rerank::response::{PairCounts, Provenance, RankedPassage, RerankResponse, ScoreSource, Timings, Usage};
 
 fn decode(body: &str) -> Result<RerankRequest, Error> {
     read(&ByteString::from(body.to_owned()))
@@ -104,6 +103,11 @@ fn bad_input_gets_one_clear_sentence() {
         ),
         (r#"{"query":{"image":"https://…"},"documents":[]}"#, "/query", "query has no text"),
         (
+            r#"{"query":"q","documents":["a"],"input":["b"]}"#,
+            "/documents",
+            "the body has documents and input; send one of them",
+        ),
+        (
             r#"{"query":"q","documents":[],"texts":[]}"#,
             "/documents",
             "the body has documents and texts; send one of them",
@@ -181,6 +185,9 @@ fn zero_and_minus_one_mean_all_where_the_dialect_says_so() {
     let zero = r#"{"query":"q","documents":[],"top_n":0}"#;
     assert_eq!(top_n(&native::BARE, zero), Some(0));
     assert_eq!(top_n(&vllm::VLLM, zero), None);
+    assert_eq!(top_n(&vllm::VLLM, r#"{"query":"q","documents":[],"top_n":-1}"#), None);
+    let huge = r#"{"query":"q","documents":[],"top_n":9223372036854775807,"max_tokens_per_doc":99999999999999999999}"#;
+    assert_eq!(top_n(&native::BARE, huge), Some(u32::MAX as usize));
     assert_eq!(top_n(&mixedbread::Mixedbread, r#"{"query":"q","input":[],"top_k":-1}"#), None);
 }
 
@@ -192,7 +199,7 @@ fn the_text_of_an_object_is_found() {
     };
     for (document, more, expected) in [
         (r#"{"text":"a","title":"t"}"#, "", "a"),
-        (r#"{"text":null,"title":"t","n":1.0}"#, "", "title: t\nn: 1"),
+        (r#"{"text":null,"title":"t","n":1.0}"#, "", "title: t\nn: 1.0"),
         (r#"{"content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}"#, "", "a\nb"),
         (r#"{"content":"a"}"#, "", "content: a"),
         (r#"{"title":"t","text":"a\tb"}"#, r#","rank_fields":["title","text"]"#, "t\na\tb"),
@@ -215,56 +222,75 @@ fn a_document_without_the_fields_is_blank_among_others() {
     let body = r#"{"query":"q","documents":[{"title":"t"},{"other":1},"plain"],"rank_fields":["title"]}"#;
     let texts: Vec<_> = decode(body).unwrap().passages.iter().map(|passage| passage.text.to_string()).collect();
     assert_eq!(texts, ["t", "", "plain"]);
+    let blank = decode(r#"{"query":"q","documents":[{"title":""}],"rank_fields":["title"]}"#).unwrap();
+    assert_eq!(blank.passages[0].text, "", "a field that is there and blank is no mistake");
 }
 
+/// Rule 13 of what clients require: where documents are objects, they have a text.
 #[test]
-fn the_fields_of_a_body_give_its_dialect_away() {
-    let bare = Signs { prefix: None, usual: &native::BARE };
-    let told = |signs: &Signs, body: &str| {
-        let body = ByteString::from(body.to_owned());
-        signs.of_body(&Fields::read(&body).unwrap()).name()
+fn an_echoed_object_has_the_text_that_was_scored() {
+    let echoed = |dialect: &dyn Dialect, document: &str| {
+        let body = format!(r#"{{"query":"q","documents":[{document}],"return_documents":true}}"#);
+        let body = ByteString::from(body);
+        let request = dialect.decode(&Fields::read(&body).unwrap()).unwrap();
+        let answer: serde_json::Value = serde_json::from_slice(&dialect.encode("id", &request, &response())).unwrap();
+        answer["results"].as_array().or(answer["data"].as_array()).unwrap()[0]["document"].to_string()
     };
-    for (body, expected) in [
-        (r#"{"query":"q","documents":[]}"#, "native"),
-        (r#"{"passages":[],"texts":[]}"#, "nvidia"),
-        (r#"{"texts":[],"raw_scores":false}"#, "tei"),
-        (r#"{"input":{"query":"q"}}"#, "dashscope"),
-        (r#"{"input":["a"],"top_k":1}"#, "mixedbread"),
-        (r#"{"queries":["a"],"documents":[]}"#, "deepinfra"),
-        (r#"{"documents":[],"property":""}"#, "weaviate"),
-        (r#"{"documents":[],"property":"","model":"m"}"#, "native"),
-        (r#"{"documents":[],"raw_scores":false,"top_k":1}"#, "infinity"),
-        (r#"{"documents":[],"top_k":null}"#, "voyage"),
-        (r#"{"documents":[],"truncation":true}"#, "voyage"),
-        (r#"{"query":"q","top_k":1}"#, "native"),
-    ] {
-        assert_eq!(told(&bare, body), expected, "{body}");
+    let parts = r#"{"content":[{"type":"text","text":"a"}]}"#;
+    assert_eq!(echoed(&jina::JINA, parts), r#"{"content":[{"text":"a","type":"text"}],"text":"a"}"#);
+    assert_eq!(echoed(&cohere::V1, r#"{"title":"t"}"#), r#"{"text":"title: t","title":"t"}"#);
+    assert_eq!(echoed(&cohere::V1, r#"{"text":null,"t\u0069tle":"t"}"#), r#"{"text":"title: t","title":"t"}"#);
+    assert_eq!(echoed(&cohere::V1, r#"{"text":"a","title":"t"}"#), r#"{"text":"a","title":"t"}"#);
+    assert_eq!(echoed(&pinecone::Pinecone, r#"{"title":"t"}"#), r#"{"title":"t"}"#);
+    assert_eq!(echoed(&infinity::INFINITY, r#"{"title":"t"}"#), r#""title: t""#);
+}
+
+/// An answer with one result.
+fn response() -> RerankResponse {
+    RerankResponse {
+        model: "m".into(),
+        ranking: vec![RankedPassage { position: 0, score: Some(0.5), source: ScoreSource::Scored }],
+        usage: Usage::default(),
+        provenance: Provenance {
+            upstream: None,
+            upstream_model: None,
+            score_scale: None,
+            reranked: true,
+            degraded: Vec::new(),
+            pairs: PairCounts::default(),
+            fallbacks: 0,
+            attempts: 0,
+            timings_ms: Timings::default(),
+            cost_usd: None,
+            warnings: Vec::new(),
+            trail: Vec::new(),
+        },
     }
-    let reranking = Signs { prefix: None, usual: &mixedbread::Mixedbread };
-    assert_eq!(told(&reranking, r#"{"query":"q","documents":[]}"#), "jina");
-    assert_eq!(told(&reranking, r#"{"query":"q"}"#), "mixedbread");
+}
+
+/// Names that lead deep would have an object read again and again; the same name twice would send its text twice.
+#[test]
+fn rank_fields_cannot_make_a_small_body_large() {
+    let deep = format!("{}1{}", "{\"a\":".repeat(20_000), "}".repeat(20_000));
+    let name = vec!["a"; 20_000].join(".");
+    let body = format!(r#"{{"query":"q","documents":[{deep}],"rank_fields":["x","{name}"]}}"#);
+    assert_eq!(refused(&body), ("/rank_fields/1".to_owned(), "rank_fields[1] has more than 4 dots".to_owned()));
+    let body = format!(r#"{{"query":"q","documents":[{deep}],"rank_fields":["a.a.a.a.a"]}}"#);
+    assert!(decode(&body).unwrap().passages[0].text.starts_with("a:\n  a:"));
+    let names = serde_json::to_string(&vec!["x"; 33]).unwrap();
+    let body = format!(r#"{{"query":"q","documents":[],"rank_fields":{names}}}"#);
+    assert_eq!(refused(&body).1, "rank_fields has 33 names; it may have 32");
+    let body = r#"{"query":"q","documents":[{"a":"one","b":"two"}],"rank_fields":["a","b","a","a"]}"#;
+    assert_eq!(decode(body).unwrap().passages[0].text, "one\ntwo");
 }
 
 #[test]
-fn what_is_said_outright_goes_before_what_is_bound_to_the_key() {
-    let headers = |pairs: &[(&'static str, &'static str)]| {
-        let pair = |(name, value): &(&'static str, &'static str)| {
-            (HeaderName::from_static(name), HeaderValue::from_static(value))
-        };
-        pairs.iter().map(pair).collect::<HeaderMap>()
-    };
-    let bare = Signs { prefix: None, usual: &native::BARE };
-    let below = Signs { prefix: Some(&tei::Tei), ..bare };
-    let named = headers(&[("x-rerank-dialect", "VLLM"), ("x-pinecone-api-version", "2026-04")]);
-    let fixed = |signs: &Signs, headers: &HeaderMap, bound| signs.fixed(headers, bound).unwrap().map(Dialect::name);
-    assert_eq!(fixed(&below, &named, Some(&voyage::VOYAGE)), Some("tei"));
-    assert_eq!(fixed(&bare, &named, Some(&voyage::VOYAGE)), Some("vllm"));
-    assert_eq!(fixed(&bare, &headers(&[("x-pinecone-api-version", "2026-04")]), None), Some("pinecone"));
-    assert_eq!(fixed(&bare, &HeaderMap::new(), Some(&voyage::VOYAGE)), Some("voyage"));
-    assert_eq!(fixed(&bare, &HeaderMap::new(), None), None);
-    let error = bare.fixed(&headers(&[("x-rerank-dialect", "secret")]), None).unwrap_err();
-    assert!(error.message.starts_with("the header x-rerank-dialect names no dialect; known are native, cohere, "));
-    assert_eq!(bare.best_guess(&headers(&[("x-rerank-dialect", "secret")]), None).name(), "native");
+fn what_stands_in_inner_objects_is_not_judged() {
+    let deep = format!("{}{}", "{\"input\":".repeat(100) + "1", "}".repeat(100));
+    for parameters in [r#"{"model":1,"model":2}"#, &deep, "[]", "7"] {
+        let body = ByteString::from(format!(r#"{{"query":"q","documents":["a"],"parameters":{parameters}}}"#));
+        assert_eq!(read(&body).unwrap().passages.len(), 1, "{parameters}");
+    }
 }
 
 #[test]
@@ -273,7 +299,9 @@ fn queries_must_be_one_query() {
         let body = ByteString::from_static(body);
         deepinfra::DeepInfra.decode(&Fields::read(&body).unwrap()).unwrap_err().message
     };
-    assert_eq!(refused(r#"{"queries":[],"documents":[]}"#), "queries holds no query");
+    assert_eq!(refused(r#"{"queries":[],"documents":["a"]}"#), "queries holds no query");
+    let nothing = ByteString::from_static(r#"{"queries":[],"documents":[]}"#);
+    assert!(deepinfra::DeepInfra.decode(&Fields::read(&nothing).unwrap()).is_ok());
     assert_eq!(refused(r#"{"queries":["a","a"],"documents":["x","y","z"]}"#), "there are 2 queries for 3 documents");
     assert_eq!(
         refused(r#"{"queries":["a","b"],"documents":["x","y"]}"#),

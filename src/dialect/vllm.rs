@@ -10,9 +10,8 @@ pub static VLLM: Superset = Superset {
     name: "vllm",
     object: "list",
     has_data: true,
-    document: DocumentForm::Object,
+    document: DocumentForm::WithText,
     cut: Cut::TopNOrZero,
     echoes: true,
     api_version: None,
-    own_scale: false,
 };

@@ -9,9 +9,8 @@ pub static VOYAGE: Superset = Superset {
     name: "voyage",
     object: "list",
     has_data: true,
-    document: DocumentForm::Object,
+    document: DocumentForm::WithText,
     cut: Cut::TopK,
     echoes: false,
     api_version: None,
-    own_scale: false,
 };

@@ -8,9 +8,8 @@ pub static XINFERENCE: Superset = Superset {
     name: "xinference",
     object: "list",
     has_data: false,
-    document: DocumentForm::Object,
+    document: DocumentForm::WithText,
     cut: Cut::TopN,
     echoes: false,
     api_version: None,
-    own_scale: false,
 };

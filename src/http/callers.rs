@@ -49,25 +49,29 @@ impl Callers {
         if !self.are_asked() {
             return Ok(Caller { scope: CacheScope::SHARED, dialect: None });
         }
-        let shown = shown_key(headers).ok_or_else(|| {
-            Error::new(ErrorKind::Unauthorized, "a key is needed; send it as Authorization: Bearer KEY")
-        })?;
+        let shown = shown_keys(headers);
+        if shown.is_empty() {
+            return Err(Error::new(ErrorKind::Unauthorized, "a key is needed; send it as Authorization: Bearer KEY"));
+        }
         // All keys are compared, each in constant time, so that time tells nothing about them.
-        let matches =
-            |(key, _): &&(SecretString, Caller)| bool::from(key.expose_secret().as_bytes().ct_eq(shown.as_bytes()));
-        let known = self.0.iter().filter(matches).fold(None, |_, (_, caller)| Some(*caller));
+        let is_shown = |key: &SecretString| {
+            let same = |shown: &&str| key.expose_secret().as_bytes().ct_eq(shown.as_bytes());
+            shown.iter().fold(false, |found, shown| found | bool::from(same(shown)))
+        };
+        let known = self.0.iter().filter(|(key, _)| is_shown(key)).fold(None, |_, (_, caller)| Some(*caller));
         known.ok_or_else(|| Error::new(ErrorKind::Unauthorized, "the key is not one of server.api_keys"))
     }
 }
 
-/// The key in `Authorization` (any case of the scheme, or no scheme) or in one of the usual key headers.
-fn shown_key(headers: &HeaderMap) -> Option<&str> {
-    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).map(|value| {
-        let scheme = value.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("bearer "));
-        scheme.map_or(value, |scheme| &value[scheme.len()..]).trim()
+/// The keys in `Authorization` (any case of the scheme, or no scheme) and in the other usual headers. Clients that were given no key for the
+/// one often send a placeholder there and the key in another.
+fn shown_keys(headers: &HeaderMap) -> Vec<&str> {
+    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let bearer = text(&header::AUTHORIZATION).map(|value| {
+        let (scheme, key) = value.split_once([' ', '\t']).unwrap_or((value, ""));
+        if scheme.eq_ignore_ascii_case("bearer") { key.trim() } else { value }
     });
-    let api_key = || API_KEY_HEADERS.iter().find_map(|name| headers.get(name)?.to_str().ok()).map(str::trim);
-    authorization.filter(|key| !key.is_empty()).or_else(api_key)
+    bearer.into_iter().chain(API_KEY_HEADERS.iter().filter_map(text)).filter(|key| !key.is_empty()).collect()
 }
 
 #[cfg(test)]
@@ -94,13 +98,20 @@ mod tests {
         for (name, value) in [
             ("authorization", "bearer one"),
             ("authorization", "BEARER   one "),
+            ("authorization", "Bearer\tone"),
             ("authorization", "one"),
             ("x-api-key", "one"),
             ("api-key", "one"),
         ] {
             assert_eq!(identify(&callers, name, value), one, "{name}: {value}");
         }
-        for value in ["Bearer three", "Bearer ", "Basic one", "Bearer on", "Bearer oneone"] {
+        for placeholder in ["Bearer", "Bearer None", "Bearer fake-api-key"] {
+            let headers = [("authorization", placeholder), ("x-api-key", "one")];
+            let headers = headers.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+            let scope = callers.identify(&HeaderMap::from_iter(headers)).unwrap().scope;
+            assert_eq!(Some(scope), one, "{placeholder}");
+        }
+        for value in ["Bearer three", "Bearer", "Basic one", "Bearer on", "Bearer oneone"] {
             assert_eq!(identify(&callers, "authorization", value), None, "{value}");
         }
         assert!(callers.identify(&HeaderMap::new()).is_err());

@@ -1,11 +1,12 @@
 //! What happens to every request, whatever its path.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use tower::ServiceBuilder;
@@ -23,13 +24,12 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 const MAX_REQUEST_ID_BYTES: usize = 128;
 /// Paths that need no key: probes, scrapers and the documentation hold nothing of any caller.
 const PUBLIC_PATHS: [&str; 5] = ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"];
-const PUBLIC_PREFIX: &str = "/docs/";
 
 /// Puts the layers around the routes, outermost first.
 pub(super) fn wrap(router: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>> {
     let layers = ServiceBuilder::new()
         // Outermost: every answer carries an id, and errors that carry no body yet get one.
-        .layer(from_fn(identify_request))
+        .layer(from_fn_with_state(app.clone(), identify_request))
         // A defect fails one request, not the server.
         .layer(CatchPanicLayer::custom(|_| {
             unwritten(Error::new(ErrorKind::Internal, "a defect in rerankd stopped this request"))
@@ -52,9 +52,11 @@ pub(super) fn unwritten(error: Error) -> Response {
     response
 }
 
-async fn identify_request(mut request: Request, next: Next) -> Response {
+async fn identify_request(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let uri = request.uri().clone();
-    let dialect = paths::signs(uri.path()).best_guess(request.headers(), None);
+    let caller = app.callers.identify(request.headers()).ok();
+    let bound = caller.and_then(|caller| caller.dialect);
+    let dialect = paths::signs(uri.path()).best_guess(request.headers(), bound);
     let id = request.headers().get(REQUEST_ID).filter(|id| is_sane(id)).cloned().unwrap_or_else(new_id);
     request.headers_mut().insert(REQUEST_ID, id.clone());
     let mut response = next.run(request).await;
@@ -84,17 +86,22 @@ pub(super) fn write_error(dialect: &dyn Dialect, request_id: &str, error: &Error
     let mut response = Response::new(Body::from(answer.body));
     *response.status_mut() = answer.status;
     response.headers_mut().insert(header::CONTENT_TYPE, answer.content_type);
-    if let Some(retry_after) = error.retry_after {
+    let is_limit = answer.status == StatusCode::TOO_MANY_REQUESTS;
+    if let Some(retry_after) = error.retry_after.or(is_limit.then_some(Duration::ZERO)) {
         // Whole seconds, rounded up: asking a moment too late is better than a moment too early.
         let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    }
+    if answer.status == StatusCode::UNAUTHORIZED {
+        // RFC 9110, section 15.5.2.
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     response
 }
 
 async fn require_key(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    if PUBLIC_PATHS.contains(&path) || path.starts_with(PUBLIC_PREFIX) {
+    if PUBLIC_PATHS.contains(&path) || path.starts_with(paths::DOCUMENTATION) {
         return next.run(request).await;
     }
     let endpoint = paths::endpoint(request.method(), path);

@@ -52,16 +52,20 @@ struct Variant {
     id: &'static str,
     /// The schemas of request and answer, if they differ.
     schemas: Option<(&'static str, &'static str)>,
-    /// The model stands in the path.
+    /// A model stands in the path. Where the body names one too, that counts.
     has_model: bool,
 }
 
-const VARIANTS: [Variant; 9] = [
+const VARIANTS: [Variant; 10] = [
     Variant::family("/v1/rerank", "rerank_v1"),
     Variant::family("/v2/rerank", "rerank_v2"),
     Variant::own("/tei/rerank", "rerank_tei", ("TeiBody", "TeiAnswer")),
     Variant::own("/v1/reranking", "rerank_mixedbread", ("MixedbreadBody", "MixedbreadAnswer")),
     Variant::own("/v1/ranking", "rerank_nvidia", ("NvidiaBody", "NvidiaAnswer")),
+    Variant {
+        has_model: true,
+        ..Variant::own("/v1/retrieval/{model}/reranking", "rerank_nvidia_hosted", ("NvidiaBody", "NvidiaAnswer"))
+    },
     Variant::own(
         "/api/v1/services/rerank/text-rerank/text-rerank",
         "rerank_dashscope",

@@ -24,7 +24,7 @@ pub(super) const RERANK_PATHS: [&str; 9] = [
     "/{dialect}/rerank",
 ];
 /// Every path that does not.
-const OTHER_PATHS: [&str; 14] = [
+const OTHER_PATHS: [&str; 13] = [
     "/v1/models",
     "/v1/models/{id}",
     "/info",
@@ -38,8 +38,10 @@ const OTHER_PATHS: [&str; 14] = [
     "/metrics",
     "/openapi.json",
     "/docs",
-    "/docs/",
 ];
+
+/// What stands below it is the documentation's, whatever it ends in.
+pub(super) const DOCUMENTATION: &str = "/docs/";
 
 /// What a path is for.
 #[derive(Debug)]
@@ -100,7 +102,8 @@ pub(super) fn signs(path: &str) -> Signs {
 
 /// The methods of a path that has any.
 pub(super) fn allowed(path: &str) -> &'static str {
-    if endpoint(&Method::POST, path).is_ok() { "POST" } else { "GET, HEAD" }
+    let reranks = !path.starts_with(DOCUMENTATION) && endpoint(&Method::POST, path).is_ok();
+    if reranks { "POST" } else { "GET, HEAD" }
 }
 
 /// There is nothing at the path.
@@ -132,7 +135,9 @@ fn rerank(segments: &[&str]) -> Option<(Signs, Option<String>)> {
         _ => {
             let inference = segments.iter().position(|segment| *segment == "inference")?;
             let (before, model) = (&segments[..inference], &segments[inference + 1..]);
-            let model = decoded(model).filter(|model| !model.is_empty())?;
+            // Below an `inference` that is a prefix a version follows, not an owner of models.
+            let is_model = model.first().is_some_and(|first| !matches!(*first, "v1" | "v2"));
+            let model = decoded(model).filter(|model| is_model && !model.is_empty())?;
             (Signs { prefix: prefix(before), usual: &deepinfra::DeepInfra }, Some(model))
         }
     })
@@ -140,17 +145,17 @@ fn rerank(segments: &[&str]) -> Option<(Signs, Option<String>)> {
 
 fn set_up(segments: &[&str]) -> Option<SetUp> {
     Some(match segments {
+        [.., "models", id] => SetUp::Model(decoded(&[id])?),
         [.., ".well-known", "ready" | "live"] => SetUp::WellKnown,
         [.., "health"] | [.., "health", "ready" | "live"] => SetUp::Health,
         [.., "cluster", "auth"] => SetUp::ClusterAuth,
         [.., "models"] => SetUp::Models,
-        _ if segments.contains(&"models") => {
-            let models = segments.iter().position(|segment| *segment == "models")?;
-            SetUp::Model(decoded(&segments[models + 1..])?)
-        }
         [.., "info"] => SetUp::Info,
         [.., "meta"] => SetUp::Meta,
-        _ => return None,
+        _ => {
+            let models = segments.iter().rposition(|segment| *segment == "models")?;
+            SetUp::Model(decoded(&segments[models + 1..])?)
+        }
     })
 }
 
@@ -233,6 +238,9 @@ mod tests {
             ("/v1/models/cohere/rerank-v3.5", SetUp::Model("cohere/rerank-v3.5".into())),
             ("/v1/models/cohere%2Frerank-v3.5", SetUp::Model("cohere/rerank-v3.5".into())),
             ("/v1/models/up/rerank", SetUp::Model("up/rerank".into())),
+            ("/v1/models/health", SetUp::Model("health".into())),
+            ("/models/gateway/info", SetUp::Info),
+            ("/models/gateway/v1/models/default", SetUp::Model("default".into())),
             ("/tei/info", SetUp::Info),
             ("/meta", SetUp::Meta),
             ("/health", SetUp::Health),
@@ -247,9 +255,22 @@ mod tests {
     }
 
     #[test]
+    fn every_path_that_is_told_leads_somewhere() {
+        let filled = |path: &str| path.replace("{model}", "m").replace("{id}", "m").replace("{dialect}", "tei");
+        for path in RERANK_PATHS {
+            assert!(endpoint(&Method::POST, &filled(path)).is_ok(), "{path}");
+        }
+        let exact = ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"];
+        for path in OTHER_PATHS.iter().filter(|path| !exact.contains(path)) {
+            assert!(endpoint(&Method::GET, &filled(path)).is_ok(), "{path}");
+        }
+    }
+
+    #[test]
     fn wrong_paths_and_methods_are_told_apart() {
         let kind = |method, path| endpoint(&method, path).unwrap_err().kind;
-        for path in ["/", "", "/reranker", "/rerank/x", "/inference", "/inference/%ff", "/v3"] {
+        for path in ["/", "", "/reranker", "/rerank/x", "/inference", "/inference/%ff", "/inference/v1/rerrank", "/v3"]
+        {
             assert_eq!(kind(Method::POST, path), ErrorKind::NotFound, "{path}");
         }
         assert_eq!(kind(Method::GET, "/v1/rerank"), ErrorKind::MethodNotAllowed);

@@ -65,7 +65,7 @@ pub(super) async fn rerank(app: &App, signs: Signs, model: Option<String>, reque
     match answer(app, &parts.headers, body, (signs, model), &mut account).await {
         Ok((request, response)) => {
             account.close_with(&response);
-            log_losses(id, &response);
+            log_losses(id, &account.model, &response);
             let degraded = response.provenance.degraded.clone();
             let mut answer = json(encode(account.dialect, id, request, response).await);
             for reason in degraded {
@@ -82,11 +82,11 @@ pub(super) async fn rerank(app: &App, signs: Signs, model: Option<String>, reque
 }
 
 /// An answer that had to do without a target is good for the client and news for the operator.
-fn log_losses(request_id: &str, response: &RerankResponse) {
+fn log_losses(request_id: &str, model: &str, response: &RerankResponse) {
     let Provenance { fallbacks, degraded, warnings, .. } = &response.provenance;
     if *fallbacks > 0 || !degraded.is_empty() {
         let reason = warnings.join("; ");
-        tracing::warn!(request.id = request_id, model = response.model, fallbacks, ?degraded, "{reason}");
+        tracing::warn!(request.id = request_id, model, fallbacks, ?degraded, "{reason}");
     }
 }
 
@@ -161,9 +161,8 @@ async fn encode(
     request: Arc<RerankRequest>,
     response: RerankResponse,
 ) -> Bytes {
-    let bytes = if request.return_documents { request.text_bytes() } else { 0 };
     let request_id = request_id.to_owned();
-    offload(bytes, OFFLOAD_WIRE_BYTES, move || dialect.encode(&request_id, &request, &response)).await
+    offload(request.echoed_bytes(), OFFLOAD_WIRE_BYTES, move || dialect.encode(&request_id, &request, &response)).await
 }
 
 fn header_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Error> {

@@ -110,7 +110,9 @@ impl Journey {
             warnings: self.warnings,
             trail: if request.explain { self.trail } else { Vec::new() },
         };
-        RerankResponse { model: route.model.clone(), ranking, usage: self.usage, provenance }
+        // An alias is told as it was asked for.
+        let model = request.model.as_deref().unwrap_or(&route.model).to_owned();
+        RerankResponse { model, ranking, usage: self.usage, provenance }
     }
 }
 

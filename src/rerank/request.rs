@@ -31,6 +31,18 @@ pub struct RerankRequest {
 }
 
 impl RerankRequest {
+    /// Bytes of the documents and ids that results carry, a measure of how much work the answer is.
+    #[must_use]
+    pub fn echoed_bytes(&self) -> usize {
+        let echoed = |passage: &Passage| match passage.object.as_deref() {
+            Some(object) if self.return_documents => object.source.len(),
+            Some(object) => object.id.as_ref().map_or(0, |id| id.len()),
+            None if self.return_documents => passage.text.len(),
+            None => 0,
+        };
+        self.passages.iter().map(echoed).sum()
+    }
+
     /// Bytes of text, a measure of how much work the request is.
     #[must_use]
     pub fn text_bytes(&self) -> usize {
@@ -54,6 +66,8 @@ pub struct PassageObject {
     pub id: Option<ByteString>,
     /// The whole object as raw JSON, echoed when documents are asked for.
     pub source: ByteString,
+    /// Whether the object has the text that is scored under that name.
+    pub has_text: bool,
 }
 
 impl From<&str> for Passage {

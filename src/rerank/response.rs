@@ -8,7 +8,7 @@ use crate::provider::ScoreScale;
 /// A finished rerank.
 #[derive(Clone, Debug)]
 pub struct RerankResponse {
-    /// The public model name that was used.
+    /// The model's name as it was asked for.
     pub model: String,
     /// The results in the order in which they are shown.
     pub ranking: Vec<RankedPassage>,

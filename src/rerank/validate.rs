@@ -1,7 +1,7 @@
 //! Is the request one that can be answered at all?
 //!
-//! Only what every upstream would refuse is refused here. An empty list, blank passages and a `top_n` beyond the list are not
-//! errors: clients send them.
+//! Only what every upstream would refuse is refused here. An empty list (then whatever the query is), blank passages and a
+//! `top_n` beyond the list are not errors: clients send them.
 
 use super::request::RerankRequest;
 use crate::error::{Error, ErrorKind};
@@ -18,7 +18,7 @@ pub struct Limits {
 /// # Errors
 /// `invalid_request` or `too_many_documents`.
 pub fn validate(request: &RerankRequest, limits: Limits) -> Result<(), Error> {
-    if request.query.trim().is_empty() {
+    if request.query.trim().is_empty() && !request.passages.is_empty() {
         return Err(Error::invalid_field("/query", "query is blank; it must hold the text to search for"));
     }
     if request.timeout.is_some_and(|timeout| timeout.is_zero()) {

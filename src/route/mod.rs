@@ -1,6 +1,6 @@
 //! Model name to ordered targets.
 //!
-//! A name is, in this order: a model of the configuration; an alias of one; `UPSTREAM/MODEL`; a model that exactly one configured
+//! A name is, in this order: a model of the configuration; `UPSTREAM/MODEL`; an alias; a model that exactly one configured
 //! upstream is known to have; `local`; what fits the pattern of an alias. No name at all means `default`.
 
 pub mod alias;
@@ -40,7 +40,7 @@ pub struct Target {
 /// A public model and its ordered targets.
 #[derive(Clone, Debug)]
 pub struct Route {
-    /// The name that answers carry: the one that was asked for.
+    /// The name in the configuration, or the one that was asked for where a route was made for it.
     pub model: String,
     /// The name that metrics carry. Never invented by a client.
     pub label: String,
@@ -97,11 +97,6 @@ impl Route {
         let (model, targets, on_failure) = (name.to_owned(), vec![target], OnFailure::Error);
         Some(Arc::new(Self { model, label, aliases: Vec::new(), targets, on_failure }))
     }
-
-    /// The same route under the name that was asked for.
-    fn named(&self, name: &str) -> Arc<Self> {
-        Arc::new(Self { model: name.to_owned(), ..self.clone() })
-    }
 }
 
 impl RouteTable {
@@ -121,19 +116,17 @@ impl RouteTable {
         if let Some(route) = self.routes.get(model) {
             return Ok(route.clone());
         }
-        if let Some(route) = self.routes.values().find(|route| route.aliases.iter().any(|alias| alias.is(model))) {
-            return Ok(route.named(model));
-        }
         if let Some((upstream, upstream_model)) = self.addressed(model) {
             return Route::direct(model, upstream, upstream_model).ok_or_else(|| self.unknown(model));
+        }
+        if let Some(route) = self.routes.values().find(|route| route.aliases.iter().any(|alias| alias.is(model))) {
+            return Ok(route.clone());
         }
         let owners: Vec<_> = self.upstreams.iter().filter(|upstream| upstream.lists(model)).collect();
         match owners[..] {
             [upstream] => Route::direct(model, upstream, model).ok_or_else(|| self.unknown(model)),
             [] if model == crate::local::NAME => self.local().ok_or_else(|| self.unknown(model)),
-            _ => {
-                self.by_pattern(model).map_or_else(|| Err(self.not_one(model, &owners)), |route| Ok(route.named(model)))
-            }
+            _ => self.by_pattern(model).map_or_else(|| Err(self.not_one(model, &owners)), |route| Ok(route.clone())),
         }
     }
 

@@ -56,6 +56,7 @@ fn the_openapi_document_is_3_1_and_complete() {
         "/v1/ranking",
         "/v1/rerank",
         "/v1/reranking",
+        "/v1/retrieval/{model}/reranking",
         "/v2/rerank",
         "/weaviate/rerank",
     ];

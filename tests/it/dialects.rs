@@ -53,7 +53,7 @@ impl Client {
             "tei" => json!({ "query": query, "texts": passages }),
             "nvidia" => json!({ "query": { "text": query }, "passages": objects() }),
             "dashscope" => json!({ "input": { "query": query, "documents": passages } }),
-            "deepinfra" => json!({ "queries": vec![query; passages.len().max(1)], "documents": passages }),
+            "deepinfra" => json!({ "queries": vec![query; passages.len()], "documents": passages }),
             "pinecone" => json!({ "query": query, "documents": objects() }),
             _ => json!({ "query": query, "documents": passages }),
         }
@@ -198,6 +198,43 @@ async fn every_error_of_every_dialect_has_a_message_and_a_string_detail() {
     }
 }
 
+/// Law 11: whatever a dialect refuses, it does not quote.
+#[tokio::test]
+async fn law_11_no_dialect_quotes_what_it_refuses() {
+    const CANARY: &str = "canary-zq81";
+    let gateway = Gateway::start("").await;
+    for client in Client::all() {
+        let whole = client.body(CANARY, &[CANARY, CANARY]);
+        let fields: Vec<_> = whole.as_object().unwrap().keys().cloned().collect();
+        let mut broken: Vec<String> = Vec::new();
+        for field in fields {
+            for wrong in
+                [json!(CANARY), json!({ "a": CANARY }), json!([[CANARY]]), json!([{ "image": CANARY }]), json!(7)]
+            {
+                let mut body = whole.clone();
+                body[&field] = wrong;
+                broken.push(body.to_string());
+            }
+        }
+        for field in ["top_n", "top_k", "return_documents", "rank_fields", "model", "timeout_ms", "parameters"] {
+            let mut body = whole.clone();
+            body[field] = json!([CANARY]);
+            broken.push(body.to_string());
+        }
+        let text = whole.to_string();
+        broken.extend([text[..text.len() - 2].to_owned(), text.replace(CANARY, &format!("{CANARY}\\ud800"))]);
+        let mut refused = 0;
+        for body in broken {
+            let answer = gateway.send(gateway.post(client.path()).body(body.clone())).await;
+            if answer.status != 200 {
+                refused += 1;
+                assert!(!answer.body.to_string().contains(CANARY), "{}: {body}: {}", client.dialect, answer.body);
+            }
+        }
+        assert!(refused > 8, "{}: {refused}", client.dialect);
+    }
+}
+
 #[tokio::test]
 async fn the_dialect_of_a_key_can_be_overruled() {
     let config = "[server]\napi_keys = ['env:KEY', { key = 'env:OTHER', dialect = 'infinity' }]";
@@ -224,6 +261,29 @@ async fn the_dialect_of_a_key_can_be_overruled() {
     assert!(wrong.body["detail"].as_str().unwrap().contains("xinference"), "{}", wrong.body);
 }
 
+/// Rule 17: `object` is what the path says, whichever way the native dialect is named.
+#[tokio::test]
+async fn the_path_decides_on_the_form_of_the_native_dialect() {
+    let gateway = Gateway::start("").await;
+    for (path, dialect, object) in [
+        ("/rerank", None, "rerank"),
+        ("/v1/rerank", None, "list"),
+        ("/rerank", Some("native"), "rerank"),
+        ("/v1/rerank", Some("native"), "list"),
+        ("/v2/rerank", Some("native"), "list"),
+        ("/native/rerank", None, "rerank"),
+        ("/native/v1/rerank", None, "list"),
+    ] {
+        let mut request = gateway.post(path).body(r#"{"query":"q","documents":["a"]}"#);
+        if let Some(dialect) = dialect {
+            request = request.header("x-rerank-dialect", dialect);
+        }
+        let answer = gateway.send(request).await.body;
+        assert_eq!(answer["object"], object, "{path} {dialect:?}");
+        assert_eq!(answer["data"][0]["index"], 0, "{path} {dialect:?}");
+    }
+}
+
 #[tokio::test]
 async fn documents_can_be_sent_back_always() {
     let gateway = Gateway::start("[server]\nalways_return_documents = true").await;
@@ -246,15 +306,77 @@ async fn law_8_a_degraded_answer_says_so_in_every_dialect() {
         let answer = client.ask(&gateway, "q", &["a", "b", "c"]).await;
         assert_eq!(answer.status, 200, "{}", client.dialect);
         assert_eq!(answer.headers["x-rerankd-degraded"], "upstream_unavailable", "{}", client.dialect);
-        if !matches!(client.dialect, "weaviate" | "deepinfra") {
-            assert_eq!(client.ranking(&answer.body), [(0, None), (1, None), (2, None)], "{}", client.dialect);
-        }
+        let unscored = match client.dialect {
+            "weaviate" => answer.body["scores"].as_array().unwrap().iter().all(|score| score["score"].is_null()),
+            "deepinfra" => answer.body["scores"] == json!([null, null, null]),
+            _ => client.ranking(&answer.body) == [(0, None), (1, None), (2, None)],
+        };
+        assert!(unscored, "{}: {}", client.dialect, answer.body);
     }
     assert!(client_without_loss(&gateway).await.headers.get("x-rerankd-degraded").is_none());
 }
 
 async fn client_without_loss(gateway: &Gateway) -> Answer {
     gateway.try_rerank(json!({"query": "q", "documents": ["a"]})).await
+}
+
+/// Rule 16: a client's threshold between 0 and 1 means the same before a model of logits; scales that are no probabilities are left alone.
+#[tokio::test]
+async fn scores_have_the_form_that_clients_expect() {
+    for (scale, form) in [("logit", "sigmoid"), ("probability", "same"), ("cosine", "same"), ("unknown", "same")] {
+        let fake = FakeUpstream::start("jina").await;
+        let config = format!(
+            "{}{}[providers.jina.models.m]\nscoring = 'pointwise'\nscale = '{scale}'\n",
+            upstream("up", "jina", &fake.url()),
+            targets("default", &[("up", "m")]),
+        );
+        let gateway = Gateway::start(&config).await;
+        for client in Client::all() {
+            // Weaviate and DeepInfra answer in input order, which is no matter here.
+            let (index, score) = expected("q", &["a", "b", "c"])[0];
+            let sigmoid = |score: f64| 1.0 / (1.0 + (-score).exp());
+            // The reader of NVIDIA's answers applies a sigmoid, as Dify does.
+            let turned = form == "sigmoid" || (client.dialect == "nvidia" && scale != "probability");
+            let shown = if turned { sigmoid(score) } else { score };
+            let ranking = client.rank(&gateway, "q", &["a", "b", "c"]).await;
+            assert_eq!(ranking[0].0, index, "{} {scale}", client.dialect);
+            assert!(
+                (ranking[0].1.unwrap() - shown).abs() < 1e-9,
+                "{} {scale}: {:?} {shown}",
+                client.dialect,
+                ranking[0]
+            );
+        }
+        let told = if scale == "logit" { "probability" } else { scale };
+        let answer = gateway.rerank("q", &["a", "b", "c"]).await;
+        assert_eq!(answer["meta"]["rerankd"]["score_scale"], told);
+        let raw = json!({"query": "q", "documents": ["a", "b", "c"], "raw_scores": true});
+        let (_, score) = expected("q", &["a", "b", "c"])[0];
+        let logit = if scale == "probability" { (score / (1.0 - score)).ln() } else { score };
+        let shown = gateway.rerank_with(raw).await["results"][0]["relevance_score"].as_f64().unwrap();
+        assert!((shown - logit).abs() < 1e-9, "{scale}: {shown} {logit}");
+    }
+}
+
+/// Rule 19: 429 always says when to come back, in whole seconds.
+#[tokio::test]
+async fn a_limited_rate_always_has_a_retry_after() {
+    let fake = FakeUpstream::start("cohere").await;
+    let config = format!(
+        "[upstream_defaults]\nmax_attempts = 1\n{}{}",
+        upstream("up", "cohere", &fake.url()),
+        targets("default", &[("up", "rerank-v3.5")])
+    );
+    let gateway = Gateway::start(&config).await;
+    for (reply, expected) in [
+        (Reply::status(429), "1"),
+        (Reply::status_after(429, "retry-after", "0"), "1"),
+        (Reply::status_after(429, "retry-after-ms", "1200"), "2"),
+    ] {
+        fake.then([reply]);
+        let answer = gateway.try_rerank(json!({"query": "q", "documents": ["a"]})).await;
+        assert_eq!((answer.status.as_u16(), &answer.headers["retry-after"]), (429, &expected.parse().unwrap()));
+    }
 }
 
 #[tokio::test]

@@ -41,7 +41,7 @@ fn every_toml_example_is_a_valid_configuration() {
             let variables = ["COHERE_API_KEY", "VOYAGE_API_KEY", "JINA_API_KEY", "APP_KEY", "OTHER_KEY"];
             let sources = rerankd::config::Sources {
                 file: Some(file.path().to_owned()),
-                environment: variables.into_iter().map(|name| (name.to_owned(), "k".to_owned())).collect(),
+                environment: variables.into_iter().map(|name| (name.to_owned(), format!("key-{name}"))).collect(),
                 listen: None,
             };
             rerankd::config::load(&sources).unwrap_or_else(|error| panic!("{page}\n{example}\n{error}"));

@@ -23,7 +23,7 @@ async fn wrong_paths_and_methods_are_json_and_name_the_right_ones() {
     let wrong = gateway.send(gateway.client.get(gateway.url("/rerank"))).await;
     assert_eq!((wrong.status.as_u16(), wrong.body["detail"].as_str()), (405, Some("GET does not work here; use POST")));
     assert_eq!(wrong.headers["allow"], "POST");
-    for path in ["/v1/models", "/metrics", "/docs/"] {
+    for path in ["/v1/models", "/metrics", "/docs/", "/docs/rerank"] {
         assert_eq!(gateway.send(gateway.post(path)).await.headers["allow"], "GET, HEAD", "{path}");
     }
 }
@@ -36,7 +36,8 @@ async fn keys_are_asked_for_everywhere_but_at_probes_metrics_and_documentation()
         let answer = gateway.send(gateway.post(path).body(body.clone())).await;
         assert_eq!((answer.status.as_u16(), answer.body["code"].as_str()), (401, Some("unauthorized")), "{path}");
     }
-    assert_eq!(gateway.send(gateway.client.get(gateway.url("/v1/models"))).await.status, 401);
+    let models = gateway.send(gateway.client.get(gateway.url("/v1/models"))).await;
+    assert_eq!((models.status.as_u16(), &models.headers["www-authenticate"]), (401, &"Bearer".parse().unwrap()));
     assert_eq!(gateway.send(gateway.post("/rerank").bearer_auth("wrong").body(body.clone())).await.status, 401);
     assert_eq!(gateway.send(gateway.post("/rerank").bearer_auth("test-key").body(body)).await.status, 200);
     for path in ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs/"] {

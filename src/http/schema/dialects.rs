@@ -12,6 +12,12 @@ pub struct TeiBody {
     #[schema(min_length = 1, pattern = r"\S", example = "capital of Korea")]
     query: String,
     texts: Vec<String>,
+    /// TEI itself has one model and knows no name for it.
+    #[schema(required = false, nullable, example = "default")]
+    model: String,
+    /// How many results to return; all if left out. TEI itself returns all.
+    #[schema(required = false, nullable, minimum = 0, example = 3)]
+    top_n: u32,
     /// Whether results carry their text.
     #[schema(required = false, nullable, default = false)]
     return_text: bool,
@@ -187,7 +193,6 @@ pub struct TotalTokens {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"queries": ["capital of Korea", "capital of Korea"], "documents": ["Busan is a port.", "Seoul is the capital."]}))]
 pub struct DeepInfraBody {
-    #[schema(min_items = 1)]
     queries: Vec<String>,
     documents: Vec<String>,
     #[schema(required = false, nullable, example = "Prefer official sources.")]
