@@ -1,9 +1,9 @@
-"""schemathesis: whatever can be asked by the OpenAPI document gets an answer that the document knows, and no 5xx.
+"""schemathesis: whatever the OpenAPI document allows gets an answer that the document knows, and no 5xx.
 
-Left out are three of its checks. Server errors are checked by `hooks`, because a deadline of a millisecond asks
-for one. Requests that break the schema are not refused as such, since clients send all
-kinds of things beside what matters; and some that keep to it are refused for what no schema can say (documents
-without any of the fields to rank, two different queries).
+Left out are three of its checks. Server errors are checked by `hooks`, because a deadline of a millisecond
+asks for one. Requests that break the schema are not refused as such, since clients send all kinds of things
+beside what matters; and some that keep to it are refused for what no schema can say (documents without any of
+the fields to rank, two different queries).
 """
 
 import os
@@ -37,7 +37,13 @@ def assert_conforms(site: Site, directory: Path) -> None:
     ]
     environment = {**os.environ, "SCHEMATHESIS_HOOKS": str(Path(__file__).with_name("hooks.py"))}
     run = subprocess.run(
-        command, cwd=directory, env=environment, capture_output=True, text=True, timeout=4 * SECONDS, check=False
+        command,
+        cwd=directory,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=4 * SECONDS,
+        check=False,
     )
     assert run.returncode == 0, run.stdout + run.stderr
     assert "No issues found" in run.stdout, run.stdout
