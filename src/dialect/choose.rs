@@ -86,20 +86,30 @@ pub fn names() -> Vec<&'static str> {
 /// What the fields of a body give away.
 fn given_away(fields: &Fields<'_>) -> Option<&'static dyn Dialect> {
     let (has, is_there) = (|name| fields.has_value(name), |name| fields.has(name));
-    Some(match () {
-        () if has("passages") => &nvidia::Nvidia,
-        () if has("texts") => &tei::Tei,
-        () if fields.is_object("input") => &dashscope::DashScope,
-        () if has("input") => &mixedbread::Mixedbread,
-        () if has("queries") => &deepinfra::DeepInfra,
+    let dialect: &'static dyn Dialect = if has("passages") {
+        &nvidia::Nvidia
+    } else if has("texts") {
+        &tei::Tei
+    } else if fields.is_object("input") {
+        &dashscope::DashScope
+    } else if has("input") {
+        &mixedbread::Mixedbread
+    } else if has("queries") {
+        &deepinfra::DeepInfra
+    } else if !has("documents") {
         // What follows are shades of `documents`, told by fields that their clients write even as `null`.
-        () if !has("documents") => return None,
+        return None;
+    } else if is_there("property") && !has("model") {
         // Weaviate always writes `property`, and never a model.
-        () if is_there("property") && !has("model") => &weaviate::Weaviate,
-        () if is_there("raw_scores") => &infinity::INFINITY,
-        () if is_there("top_k") || is_there("truncation") => &voyage::VOYAGE,
-        () => return None,
-    })
+        &weaviate::Weaviate
+    } else if is_there("raw_scores") {
+        &infinity::INFINITY
+    } else if is_there("top_k") || is_there("truncation") {
+        &voyage::VOYAGE
+    } else {
+        return None;
+    };
+    Some(dialect)
 }
 
 #[cfg(test)]

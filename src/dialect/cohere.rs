@@ -1,7 +1,8 @@
 //! Cohere (`POST /v1/rerank` and `/v2/rerank`, docs.cohere.com/reference/rerank, late 2026), and with it what copies it: LiteLLM's
 //! proxy, Azure, Weaviate's `reranker-cohere`.
 
-use super::superset::{Cut, DocumentForm, Superset};
+use super::echo::DocumentForm;
+use super::superset::{Cut, Superset};
 
 /// Version 2, the usual one.
 pub static V2: Superset = Superset {

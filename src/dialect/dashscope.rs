@@ -4,10 +4,10 @@
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::echo::{Document, DocumentForm};
 use super::fields::Fields;
 use super::problem::{ErrorAnswer, plain};
 use super::scale::Form;
-use super::superset::{Document, DocumentForm};
 use super::{Dialect, json};
 use crate::error::Error;
 use crate::rerank::request::{RerankRequest, ScoringOptions};

@@ -1,6 +1,7 @@
 //! Infinity (`POST /rerank`, its API document 0.0.77). A document is a text, and `object` is `rerank`: its client refuses anything else.
 
-use super::superset::{Cut, DocumentForm, Superset};
+use super::echo::DocumentForm;
+use super::superset::{Cut, Superset};
 
 /// Documents are texts.
 pub static INFINITY: Superset = Superset {

@@ -3,7 +3,8 @@
 //! Jina itself sends documents back unless told not to. No client of its shape was found that needs that without asking, and
 //! documents make an answer as large as its request, so they come back only when asked for.
 
-use super::superset::{Cut, DocumentForm, Superset};
+use super::echo::DocumentForm;
+use super::superset::{Cut, Superset};
 
 /// The usual shape of self-hosted servers.
 pub static JINA: Superset = Superset {

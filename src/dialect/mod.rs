@@ -7,6 +7,7 @@ pub mod choose;
 pub mod cohere;
 pub mod dashscope;
 pub mod deepinfra;
+mod echo;
 mod entries;
 pub mod fields;
 pub mod infinity;

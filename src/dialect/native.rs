@@ -1,6 +1,7 @@
 //! rerankd's own shape, a superset of Cohere's: what the plain paths speak unless the body says otherwise.
 
-use super::superset::{Cut, DocumentForm, Superset};
+use super::echo::DocumentForm;
+use super::superset::{Cut, Superset};
 
 /// `POST /rerank`. Clients of Infinity take nothing but `rerank` for the object here.
 pub static BARE: Superset = Superset {

@@ -182,19 +182,8 @@ fn laid_out_at(json: &str, pointer: &str) -> Result<ByteString, Error> {
     laid_out(json).map(ByteString::from).ok_or_else(|| raw::half_surrogate(pointer))
 }
 
-/// The JSON of an object with `text` in front, in place of one that it may have.
-pub(super) fn with_text(source: &str, text: &str) -> Option<Box<RawValue>> {
-    let Entries(entries) = serde_json::from_str(source).ok()?;
-    let mut json = format!("{{\"text\":{}", serde_json::to_string(text).ok()?);
-    for (name, value) in entries.iter().filter(|(name, _)| name != "text") {
-        json.push_str(&format!(",{}:{}", serde_json::to_string(name).ok()?, value.get()));
-    }
-    json.push('}');
-    RawValue::from_string(json).ok()
-}
-
 /// All fields of an object, in their order.
-struct Entries<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+pub(super) struct Entries<'a>(pub(super) Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -10,13 +10,13 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
+use super::echo::{Document, DocumentForm};
 use super::fields::Fields;
-use super::passage::with_text;
 use super::problem::{ErrorAnswer, problem_details};
 use super::scale::Form;
 use super::{Dialect, json, raw_json};
 use crate::error::Error;
-use crate::rerank::request::{Passage, RerankRequest};
+use crate::rerank::request::RerankRequest;
 use crate::rerank::response::{Provenance, RankedPassage, RerankResponse, ScoreSource};
 
 /// One member of the family.
@@ -36,17 +36,6 @@ pub struct Superset {
     pub(super) echoes: bool,
     /// What `meta.api_version` says, where there is one.
     pub(super) api_version: Option<&'static str>,
-}
-
-/// How a document looks that is sent back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum DocumentForm {
-    /// The object as it came, or `{"text": …}`.
-    Object,
-    /// An object that has a `text` whatever came: clients read it unasked.
-    WithText,
-    /// The text.
-    Text,
 }
 
 /// The name of the cut.
@@ -80,23 +69,6 @@ struct AnswerResult<'a> {
     document: Option<Document<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<ScoreSource>,
-}
-
-/// A document that is sent back.
-#[derive(Serialize)]
-#[serde(untagged)]
-pub(super) enum Document<'a> {
-    /// As it came.
-    Object(&'a RawValue),
-    /// As it came, and the text that was scored.
-    Extended(Box<RawValue>),
-    /// The text of a plain string, as an object.
-    Wrapped {
-        /// The text.
-        text: &'a str,
-    },
-    /// The text.
-    Text(&'a str),
 }
 
 /// Tokens as OpenAI-like servers tell them.
@@ -204,21 +176,6 @@ impl Superset {
         let results: Vec<_> = response.ranking.iter().map(result).collect();
         // Numbers, texts and JSON that came from a parser: writing them cannot fail.
         to_raw_value(&results).unwrap_or_default()
-    }
-}
-
-impl DocumentForm {
-    /// The document of `passage` in this form.
-    pub(super) fn of(self, passage: &Passage) -> Document<'_> {
-        let wrapped = Document::Wrapped { text: &passage.text };
-        match (self, passage.object.as_deref()) {
-            (Self::Text, _) => Document::Text(&passage.text),
-            (_, None) => wrapped,
-            (Self::WithText, Some(object)) if !object.has_text => {
-                with_text(&object.source, &passage.text).map_or(wrapped, Document::Extended)
-            }
-            (_, Some(object)) => raw_json(&object.source).map_or(wrapped, Document::Object),
-        }
     }
 }
 

@@ -3,7 +3,8 @@
 //! vLLM knows no `return_documents` and always sends documents back, as objects; clients such as MaxKB read them without asking. Its
 //! `top_n` is 0 unless set, which means all.
 
-use super::superset::{Cut, DocumentForm, Superset};
+use super::echo::DocumentForm;
+use super::superset::{Cut, Superset};
 
 /// Always with documents.
 pub static VLLM: Superset = Superset {

@@ -2,7 +2,8 @@
 //!
 //! `results` is there too: a body with `top_k` alone may come from anybody.
 
-use super::superset::{Cut, DocumentForm, Superset};
+use super::echo::DocumentForm;
+use super::superset::{Cut, Superset};
 
 /// Results in `data`.
 pub static VOYAGE: Superset = Superset {
