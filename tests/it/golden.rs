@@ -1,12 +1,15 @@
 //! Recorded exchanges: what a client sends, and byte for byte what it gets.
 //!
 //! `tests/golden/dialects/*.json` hold each dialect's contract, `tests/golden/clients/*.json` what applications send that cannot be
-//! installed here. `scores` is what the upstream says of the distinct passages that are not blank; `meta.rerankd` is left out.
+//! installed here. `sent` is what reaches the upstream, the distinct passages that are not blank, and `scores` what it says of them;
+//! `meta.rerankd` is left out of answers.
 
 use std::fs;
 
 use http::Method;
 use rerankd::dialect::{DIALECTS, Dialect};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::contract::repository;
@@ -30,6 +33,16 @@ async fn applications_get_what_they_read() {
     assert!(played >= 15, "{played}");
 }
 
+#[derive(Deserialize)]
+struct Bodies {
+    exchanges: Vec<Body>,
+}
+
+#[derive(Deserialize)]
+struct Body {
+    body: Option<Box<RawValue>>,
+}
+
 async fn play(path: &str) {
     let text =
         fs::read_to_string(repository("tests/golden").join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
@@ -43,7 +56,9 @@ async fn play(path: &str) {
         targets("default", &[("up", "rerank-v3.5")]),
     );
     let gateway = Gateway::start(&config).await;
-    for exchange in golden["exchanges"].as_array().unwrap() {
+    // As they stand in the file: the order of an object's fields is part of what is scored.
+    let bodies: Bodies = serde_json::from_str(&text).unwrap();
+    for (exchange, Body { body }) in golden["exchanges"].as_array().unwrap().iter().zip(bodies.exchanges) {
         let place = format!("{path}: {}", exchange["about"].as_str().unwrap());
         fake.then(upstream_reply(exchange));
         let method = exchange["method"].as_str().map_or(Method::POST, |method| method.parse().unwrap());
@@ -52,8 +67,8 @@ async fn play(path: &str) {
         for (name, value) in exchange["headers"].as_object().into_iter().flatten() {
             request = request.header(name, value.as_str().unwrap());
         }
-        if let Some(body) = exchange.get("body") {
-            request = request.body(body.to_string());
+        if let Some(body) = body {
+            request = request.body(body.get().to_owned());
         }
         let response = request.send().await.unwrap();
         assert_eq!(response.status().as_u16(), exchange["status"], "{place}");
@@ -67,6 +82,10 @@ async fn play(path: &str) {
         }
         assert_eq!(&answer, exchange.get("answer").unwrap_or(&Value::Null), "{place}");
         assert_eq!(fake.unused(), 0, "{place}: the upstream was not asked");
+        if let Some(sent) = exchange.get("sent") {
+            let call = fake.calls().pop().unwrap();
+            assert_eq!(json!({ "query": call.body["query"], "documents": call.passages() }), *sent, "{place}");
+        }
     }
 }
 
