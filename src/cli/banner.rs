@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use crate::route::{RouteTable, Target};
+use crate::route::alias::Alias;
+use crate::route::{Route, RouteTable, Target};
 
 /// Where the server listens, what it serves, and a call that works as printed.
 pub(super) fn text(address: SocketAddr, routes: &RouteTable, needs_key: bool) -> String {
@@ -10,7 +11,7 @@ pub(super) fn text(address: SocketAddr, routes: &RouteTable, needs_key: bool) ->
     let width = routes.routes().map(|route| route.model.len()).max().unwrap_or(0);
     for route in routes.routes() {
         let targets: Vec<_> = route.targets.iter().map(Target::address).collect();
-        text.push_str(&format!("    {:width$}  {}\n", route.model, targets.join(", then ")));
+        text.push_str(&format!("    {:width$}  {}{}\n", route.model, targets.join(", then "), also(route)));
     }
     let remote = routes.upstreams().iter().filter(|upstream| upstream.name != crate::local::NAME);
     let upstreams: Vec<_> = remote.map(|upstream| format!("{}/…", upstream.name)).collect();
@@ -26,6 +27,12 @@ pub(super) fn text(address: SocketAddr, routes: &RouteTable, needs_key: bool) ->
          docs http://{host}/docs   metrics http://{host}/metrics\n\n"
     ));
     text
+}
+
+/// The other names of a model.
+pub(super) fn also(route: &Route) -> String {
+    let aliases: Vec<_> = route.aliases.iter().map(Alias::as_str).collect();
+    if aliases.is_empty() { String::new() } else { format!("  (also {})", aliases.join(", ")) }
 }
 
 /// An address that a client on this machine can call: "all interfaces" is none.

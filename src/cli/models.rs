@@ -3,6 +3,7 @@
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
 
+use super::banner::also;
 use super::{ConfigArgs, Failure, print};
 use crate::provider::{Billing, Scoring};
 use crate::route::Target;
@@ -23,7 +24,7 @@ pub(super) fn run(args: &ModelsArgs) -> Result<(), Failure> {
     for route in routes.routes() {
         let targets: Vec<_> = route.targets.iter().map(Target::address).collect();
         if let Some(first) = route.targets.first() {
-            table.add_row(row(&route.model, &targets.join(", then "), first));
+            table.add_row(row(&route.model, &format!("{}{}", targets.join(", then "), also(route)), first));
         }
     }
     for upstream in routes.upstreams() {

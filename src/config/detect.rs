@@ -1,18 +1,18 @@
-//! Upstreams that need no file: every provider whose customary key variable is set.
+//! Upstreams that nobody declared: every provider whose customary key variable is set.
 
 use toml::{Table, Value};
 
 use super::Environment;
 use crate::provider::PROVIDERS;
 
-/// Adds an upstream for each provider with a key in the environment.
+/// Adds an upstream for each provider with a key in the environment. The key itself is left to whoever reads the upstream: it may yet get
+/// another host, to which the key must not go.
 pub(super) fn add_upstreams(table: &mut Table, environment: &Environment) {
     for provider in PROVIDERS {
-        let Some(variable) = key_variable(table, provider.name(), environment) else { continue };
-        let upstream = Table::from_iter([
-            ("provider".to_owned(), Value::from(provider.name())),
-            ("api_key".to_owned(), Value::from(format!("env:{variable}"))),
-        ]);
+        if key_variable(table, provider.name(), environment).is_none() {
+            continue;
+        }
+        let upstream = Table::from_iter([("provider".to_owned(), Value::from(provider.name()))]);
         if let Some(Value::Table(upstreams)) = table.get_mut("upstreams") {
             upstreams.insert(provider.name().to_owned(), upstream.into());
         }

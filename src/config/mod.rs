@@ -89,9 +89,11 @@ impl std::error::Error for ConfigError {}
 /// Every fault at once.
 pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     let mut table = compiled_in();
-    match &sources.file {
-        Some(path) => layers::overlay(&mut table, read_file(path)?),
-        None => detect::add_upstreams(&mut table, &sources.environment),
+    if let Some(path) = &sources.file {
+        layers::overlay(&mut table, read_file(path)?);
+    }
+    if table.get("upstreams").and_then(toml::Value::as_table).is_none_or(Table::is_empty) {
+        detect::add_upstreams(&mut table, &sources.environment);
     }
     layers::overlay_environment(&mut table, &sources.environment);
     if let Some(listen) = &sources.listen {

@@ -1,8 +1,8 @@
 //! `[models]`: public names and where they lead.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use toml::Table;
+use toml::{Table, Value};
 
 use super::reader::{Section, one_of, suggestion, text, texts};
 use super::settings::{ModelSettings, OnFailure, TargetSettings, UpstreamSettings};
@@ -37,10 +37,13 @@ pub(super) fn models(section: &Section<'_>, upstreams: &Declared<'_>, usual: OnF
 
 /// A name must lead to one model.
 fn doubled_names(section: &Section<'_>, models: &[ModelSettings]) {
-    let mut seen: BTreeSet<&str> = models.iter().map(|model| model.name.as_str()).collect();
+    let mut owners: BTreeMap<&str, &str> =
+        models.iter().map(|model| (model.name.as_str(), model.name.as_str())).collect();
     for model in models {
-        for alias in model.aliases.iter().filter(|alias| !seen.insert(alias.as_str())) {
-            section.fault(&model.name, format!("the alias {:?} is a name that another model has", alias.as_str()));
+        for alias in &model.aliases {
+            if let Some(owner) = owners.insert(alias.as_str(), &model.name) {
+                section.fault(&model.name, format!("{:?} in aliases is already a name of {owner}", alias.as_str()));
+            }
         }
     }
 }
@@ -55,13 +58,16 @@ fn usual_target(upstreams: &[UpstreamSettings]) -> TargetSettings {
 
 fn model(name: &str, section: Section<'_>, upstreams: &Declared<'_>) -> Option<ModelSettings> {
     let on_failure = section.require("on_failure", one_of(&OnFailure::NAMES, OnFailure::by_name));
-    let aliases = section
-        .read("aliases", |value| texts(value)?.iter().map(|alias| Alias::new(alias)).collect::<Result<Vec<_>, _>>());
-    let entries = section.tables("targets");
+    let aliases = section.read("aliases", aliases_of);
+    // `default` may be declared for its aliases alone.
+    let targets = if name == DEFAULT_MODEL && !section.has("targets") {
+        vec![Some(usual_target(upstreams.usable))]
+    } else {
+        section.tables("targets").into_iter().map(|entry| target(entry, upstreams)).collect()
+    };
     if section.is_empty_list("targets") {
         section.fault("targets", "must name at least one target");
     }
-    let targets: Vec<_> = entries.into_iter().map(|entry| target(entry, upstreams)).collect();
     let aliases = if section.has("aliases") { aliases } else { Some(Vec::new()) };
     section.finish();
     Some(ModelSettings {
@@ -70,6 +76,11 @@ fn model(name: &str, section: Section<'_>, upstreams: &Declared<'_>) -> Option<M
         targets: targets.into_iter().collect::<Option<_>>()?,
         on_failure: on_failure?,
     })
+}
+
+fn aliases_of(value: &Value) -> Result<Vec<Alias>, String> {
+    let names = texts(value).map_err(|_| "must be a list of names such as [\"rerank-v3.5\", \"nvidia/*\"]")?;
+    names.iter().map(|alias| Alias::new(alias)).collect()
 }
 
 fn target(section: Section<'_>, upstreams: &Declared<'_>) -> Option<TargetSettings> {

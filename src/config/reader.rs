@@ -146,14 +146,15 @@ impl<'a> Section<'a> {
             Item::Table(section) => Some(section),
             Item::Plain(item) => item.read(|_| Err("must be a table".into())),
         };
-        self.items(key, "a list of tables").into_iter().filter_map(table).collect()
+        self.items(key, "a list of tables such as [{ upstream = \"local\" }]").into_iter().filter_map(table).collect()
     }
 
     /// The items of the list at `key`, which must be `what`.
     pub(super) fn items(&self, key: &'static str, what: &str) -> Vec<Item<'a>> {
         self.asked.borrow_mut().push(key);
         let Some(Value::Array(items)) = self.table.get(key) else {
-            self.fault(key, format!("must be {what}"));
+            let verb = if self.has(key) { "must be" } else { "is missing; it must be" };
+            self.fault(key, format!("{verb} {what}"));
             return Vec::new();
         };
         let item = |(index, value): (usize, &'a Value)| {
@@ -181,7 +182,7 @@ impl<'a> Section<'a> {
 pub(super) fn suggestion<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
     let near = known.map(|name| (strsim::damerau_levenshtein(word, name), name)).min();
     match near {
-        Some((distance, name)) if distance <= (word.len() / 3).max(1) => format!("; did you mean {name}?"),
+        Some((distance, name)) if distance <= (word.len() / 2).clamp(1, 3) => format!("; did you mean {name}?"),
         _ => String::new(),
     }
 }

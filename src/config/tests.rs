@@ -236,6 +236,41 @@ fn the_environment_changes_detected_upstreams_and_defaults() {
 }
 
 #[test]
+fn a_customary_key_goes_to_no_other_host() {
+    let key = |environment: &[(&str, &str)]| {
+        let upstream = load_bare(environment).settings.upstreams.remove(0);
+        upstream.api_key.map(|key| key.expose_secret().to_owned())
+    };
+    assert_eq!(key(&[("COHERE_API_KEY", "k")]).as_deref(), Some("k"));
+    let elsewhere = ("RERANKD__UPSTREAMS__COHERE__BASE_URL", "http://127.0.0.1:1");
+    assert_eq!(key(&[("COHERE_API_KEY", "k"), elsewhere]), None);
+}
+
+#[test]
+fn a_file_that_declares_no_upstream_keeps_those_of_the_environment() {
+    let loaded = load_text("[server]\nmax_documents = 7", &[("COHERE_API_KEY", "k")]).unwrap();
+    assert_eq!(default_target(&loaded).0, "cohere");
+    let declared = load_text("[upstreams.t]\nprovider = 'tei'\nbase_url = 'http://t'", &[("COHERE_API_KEY", "k")]);
+    assert_eq!(default_target(&declared.unwrap()).0, "t");
+}
+
+#[test]
+fn default_may_be_declared_for_its_aliases_alone() {
+    let loaded = load_text("[models.default]\naliases = ['*']", &[("COHERE_API_KEY", "k")]).unwrap();
+    assert_eq!(default_target(&loaded).0, "cohere");
+    assert!(loaded.settings.models[0].aliases[0].is_pattern());
+    let by_environment = load_bare(&[("RERANKD__MODELS__DEFAULT__ALIASES", "[\"*\"]")]);
+    assert_eq!(by_environment.settings.models[0].aliases[0].as_str(), "*");
+    assert_eq!(
+        faults("[models.m]\naliases = '*'"),
+        [
+            "models.m.aliases: must be a list of names such as [\"rerank-v3.5\", \"nvidia/*\"]",
+            "models.m.targets: is missing; it must be a list of tables such as [{ upstream = \"local\" }]",
+        ]
+    );
+}
+
+#[test]
 fn localhost_is_two_addresses() {
     let server = load_text("[server]\nlisten = 'localhost:9'", &[]).unwrap().settings.server;
     assert_eq!(server.listen.to_string(), "127.0.0.1:9");
@@ -262,8 +297,8 @@ fn keys_may_have_a_dialect_and_models_aliases() {
         "server.api_keys[2].dialect: is missing",
         "server.api_keys[2].dialekt: unknown key; did you mean dialect?",
         "models.a.aliases: \"x*y\" has a * that is not its end",
-        "models.b: the alias \"c\" is a name that another model has",
-        "models.c: the alias \"same\" is a name that another model has",
+        "models.b: \"c\" in aliases is already a name of c",
+        "models.c: \"same\" in aliases is already a name of b",
     ] {
         assert!(found.iter().any(|fault| fault.starts_with(start)), "{start}: {found:#?}");
     }
@@ -271,7 +306,7 @@ fn keys_may_have_a_dialect_and_models_aliases() {
     let twice = faults_with("[server]\napi_keys = ['env:B', { key = 'env:B', dialect = 'tei' }]", &[("B", "b")]);
     assert_eq!(twice, ["server.api_keys: item 1 is the same key as one before it"]);
     let shadowed = faults("[models.m]\ntargets = [{ upstream = 'local' }]\naliases = ['default']");
-    assert_eq!(shadowed, ["models.m: the alias \"default\" is a name that another model has"]);
+    assert_eq!(shadowed, ["models.m: \"default\" in aliases is already a name of default"]);
     assert_eq!(faults("[server]\nlisten = 5"), ["server.listen: must be a text"]);
 }
 

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::error::{Error, ErrorKind};
 
-/// Names the dialect of a request.
+/// Names the dialect of a request, and in an answer the one that it was taken for.
 pub const DIALECT_HEADER: HeaderName = HeaderName::from_static("x-rerank-dialect");
 /// Sent by every client of Pinecone.
 const PINECONE_HEADER: HeaderName = HeaderName::from_static("x-pinecone-api-version");

@@ -1,7 +1,7 @@
 //! What a document that is not a plain string says: which text of an object is scored.
 //!
 //! 1. with `rank_fields`: the values of those fields in that order, a line each; a field may be a path (`metadata.title`);
-//! 2. `text`;
+//! 2. `text`, or `page_content`, as LangChain's documents have it;
 //! 3. the `text` parts of `content` (`[{"type": "text", "text": "…"}]`, the multimodal form of vLLM);
 //! 4. the whole object, laid out as [`super::layout`] says.
 //!
@@ -37,6 +37,8 @@ struct Document<'a> {
     id: Option<Raw<'a>>,
     #[serde(borrow)]
     text: Option<Raw<'a>>,
+    #[serde(borrow)]
+    page_content: Option<Raw<'a>>,
     #[serde(borrow)]
     content: Option<Raw<'a>>,
 }
@@ -91,7 +93,7 @@ impl PassageRules {
             "a list" if self.lists => {
                 Ok(Found(Passage { text: laid_out_at(literal, pointer)?, object: object(None, true) }, true))
             }
-            _ => Err(wrong(pointer, raw, "a string or an object with a text")),
+            _ => Err(wrong(pointer, raw, "a string or an object")),
         }
     }
 }
@@ -124,6 +126,9 @@ fn text_of(body: &ByteString, document: &Document<'_>, pointer: &str) -> Result<
     if let Some(text) = document.text.filter(|text| !is_null(text)) {
         return raw::text(body, text, &format!("{pointer}/text")).map(Some);
     }
+    if let Some(text) = document.page_content.filter(|text| kind(text) == "a string") {
+        return raw::text(body, text, &format!("{pointer}/page_content")).map(Some);
+    }
     let parts = document.content.and_then(|content| serde_json::from_str::<Vec<Part<'_>>>(content.get()).ok());
     let Some(parts) = parts.filter(|parts| !parts.is_empty()) else { return Ok(None) };
     let texts: Option<Vec<_>> = parts.iter().map(|part| part.text.as_deref()).collect();
@@ -145,10 +150,12 @@ fn not_text(pointer: &str) -> Error {
 
 fn whole(literal: &str, pointer: &str) -> Result<ByteString, Error> {
     let Entries(entries) = raw::object(literal, pointer)?;
-    match &entries[..] {
-        [(name, _)] if matches!(&**name, "image" | "image_url") => Err(not_text(pointer)),
-        _ => laid_out_at(literal, pointer),
+    let is_image = |name: &str| matches!(name, "image" | "image_url");
+    let is_all = entries.iter().all(|(name, _)| is_image(name) || name == "type");
+    if is_all && entries.iter().any(|(name, _)| is_image(name)) {
+        return Err(not_text(pointer));
     }
+    laid_out_at(literal, pointer)
 }
 
 /// The values of the named fields, a line each. Fields that are missing are left out; `None` if all are.

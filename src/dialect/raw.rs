@@ -71,9 +71,10 @@ pub(super) fn half_surrogate(pointer: &str) -> Error {
     Error { pointer: Some(pointer.to_owned()), ..Error::new(ErrorKind::InvalidJson, message) }
 }
 
-/// A whole number from 0 to `most`, which is what a larger one counts as. `5.0` is one; `"5"` is not.
+/// A whole number from 0 to `most`, which is what a larger one counts as. `5.0` and `"5"` are some:
+/// some clients write numbers as texts.
 pub(super) fn count(raw: Raw<'_>, pointer: &str, most: u64) -> Result<u64, Error> {
-    let literal = raw.get();
+    let literal = raw.get().trim_matches('"');
     let whole = literal
         .split_once('.')
         .map_or(literal, |(whole, fraction)| if fraction.bytes().all(|digit| digit == b'0') { whole } else { literal });

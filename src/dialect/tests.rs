@@ -84,22 +84,27 @@ fn bad_input_gets_one_clear_sentence() {
         (
             r#"{"query":"q","documents":["a",3]}"#,
             "/documents/1",
-            "documents[1] is a number; it must be a string or an object with a text",
+            "documents[1] is a number; it must be a string or an object",
         ),
         (
             r#"{"query":"q","documents":["a",[["deep"]]]}"#,
             "/documents/1",
-            "documents[1] is a list; it must be a string or an object with a text",
+            "documents[1] is a list; it must be a string or an object",
         ),
         (
             r#"{"query":"q","documents":[null]}"#,
             "/documents/0",
-            "documents[0] is null; it must be a string or an object with a text",
+            "documents[0] is null; it must be a string or an object",
         ),
         (
             r#"{"query":"q","documents":["a",{"image":"https://…"}]}"#,
             "/documents/1",
             "documents[1] holds an image; only text can be scored",
+        ),
+        (
+            r#"{"query":"q","documents":[{"type":"image_url","image_url":{"url":"https://…"}}]}"#,
+            "/documents/0",
+            "documents[0] holds an image; only text can be scored",
         ),
         (r#"{"query":{"image":"https://…"},"documents":[]}"#, "/query", "query has no text"),
         (
@@ -139,7 +144,7 @@ fn bad_input_gets_one_clear_sentence() {
             "top_n is out of range; it must be a whole number from 0 to 4294967295",
         ),
         (
-            r#"{"query":"q","documents":[],"top_n":"3"}"#,
+            r#"{"query":"q","documents":[],"top_n":"three"}"#,
             "/top_n",
             "top_n is a string; it must be a whole number from 0 to 4294967295",
         ),
@@ -173,7 +178,7 @@ fn a_dialects_own_name_for_the_cut_wins() {
     let fields = Fields::read(&body).unwrap();
     assert_eq!(native::BARE.decode(&fields).unwrap().top_n, Some(2));
     assert_eq!(voyage::VOYAGE.decode(&fields).unwrap().top_n, Some(3));
-    assert_eq!(decode(r#"{"query":"q","documents":[],"top_k":3,"top_n":null}"#).unwrap().top_n, Some(3));
+    assert_eq!(decode(r#"{"query":"q","documents":[],"top_k":"3","top_n":null}"#).unwrap().top_n, Some(3));
 }
 
 #[test]
@@ -202,6 +207,8 @@ fn the_text_of_an_object_is_found() {
         (r#"{"text":null,"title":"t","n":1.0}"#, "", "title: t\nn: 1.0"),
         (r#"{"content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}"#, "", "a\nb"),
         (r#"{"content":"a"}"#, "", "content: a"),
+        (r#"{"page_content":"a","metadata":{"page":3}}"#, "", "a"),
+        (r#"{"title":"t","image":"https://…"}"#, "", "title: t\nimage: https://…"),
         (r#"{"title":"t","text":"a\tb"}"#, r#","rank_fields":["title","text"]"#, "t\na\tb"),
         (r#"{"title":"t","text":"a"}"#, r#","rank_fields":["text","none","title"]"#, "a\nt"),
         (r#"{"title":"t","text":"a"}"#, r#","rank_fields":["title"]"#, "t"),

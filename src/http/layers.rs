@@ -62,7 +62,9 @@ async fn identify_request(State(app): State<Arc<App>>, mut request: Request, nex
     let mut response = next.run(request).await;
     let bare = match response.status() {
         // The documentation's own routes answer these without a body.
-        StatusCode::NOT_FOUND if !response.headers().contains_key(header::CONTENT_TYPE) => Some(paths::not_found()),
+        StatusCode::NOT_FOUND if !response.headers().contains_key(header::CONTENT_TYPE) => {
+            Some(paths::not_found(uri.path()))
+        }
         StatusCode::METHOD_NOT_ALLOWED if !response.headers().contains_key(header::CONTENT_TYPE) => {
             Some(Error::new(ErrorKind::MethodNotAllowed, "this method does not work here; use GET"))
         }

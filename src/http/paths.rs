@@ -90,7 +90,7 @@ pub(super) fn endpoint(method: &Method, path: &str) -> Result<Endpoint, Error> {
         (&Method::GET | &Method::HEAD, _, Some(set_up)) => Ok(Endpoint::SetUp(set_up)),
         (_, Some(_), _) => Err(wrong_method(method, "POST")),
         (_, None, Some(_)) => Err(wrong_method(method, "GET")),
-        (_, None, None) => Err(not_found()),
+        (_, None, None) => Err(not_found(path)),
     }
 }
 
@@ -107,9 +107,13 @@ pub(super) fn allowed(path: &str) -> &'static str {
 }
 
 /// There is nothing at the path.
-pub(super) fn not_found() -> Error {
+pub(super) fn not_found(path: &str) -> Error {
     let paths = RERANK_PATHS.iter().chain(&OTHER_PATHS).copied().collect::<Vec<_>>().join(", ");
-    Error::new(ErrorKind::NotFound, format!("there is nothing at this path; known paths are {paths}"))
+    // A base URL where a client wants the whole.
+    let base = path.trim_end_matches('/');
+    let is_base = base.is_empty() || base.ends_with("/v1") || base.ends_with("/v2");
+    let hint = if is_base { format!("; did you mean {base}/rerank?") } else { String::new() };
+    Error::new(ErrorKind::NotFound, format!("there is nothing at this path{hint}; known paths are {paths}"))
 }
 
 /// The path knows another method.

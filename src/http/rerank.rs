@@ -16,7 +16,7 @@ use super::schema::{RerankAnswer, RerankBody};
 use super::{App, body, json};
 use crate::cache::control::CacheControl;
 use crate::dialect::Dialect;
-use crate::dialect::choose::Signs;
+use crate::dialect::choose::{DIALECT_HEADER, Signs};
 use crate::dialect::fields::Fields;
 use crate::dialect::problem::Problem;
 use crate::error::{Error, ErrorKind};
@@ -44,7 +44,7 @@ const DEGRADED_HEADER: HeaderName = HeaderName::from_static("x-rerankd-degraded"
     ),
     request_body(content = RerankBody, description = "A query and its passages. The Content-Type is not looked at."),
     responses(
-        (status = 200, description = "The documents, best first.", body = RerankAnswer, headers(("x-rerankd-degraded" = String, description = "Why the answer is less than what was asked for; only in answers that are not reranked."))),
+        (status = 200, description = "The documents, best first.", body = RerankAnswer, headers(("x-rerank-dialect" = String, description = "The dialect that the request was taken for."), ("x-rerankd-degraded" = String, description = "Why the answer is less than what was asked for; only in answers that are not reranked."))),
         (status = 400, description = "`invalid_json`, `invalid_request`, `too_many_documents` or `upstream_rejected`.", body = Problem<'static>, content_type = "application/problem+json"),
         (status = 401, description = "`unauthorized`", body = Problem<'static>, content_type = "application/problem+json"),
         (status = 404, description = "`unknown_model` or `not_found`", body = Problem<'static>, content_type = "application/problem+json"),
@@ -62,10 +62,10 @@ pub(super) async fn rerank(app: &App, signs: Signs, model: Option<String>, reque
     let (parts, body) = request.into_parts();
     let id = request_id(&parts.headers);
     let mut account = Account::open(&app.reranker.metrics, signs.best_guess(&parts.headers, None));
-    match answer(app, &parts.headers, body, (signs, model), &mut account).await {
+    let mut answer = match answer(app, &parts.headers, body, (signs, model), &mut account).await {
         Ok((request, response)) => {
             account.close_with(&response);
-            log_losses(id, &account.model, &response);
+            log_losses(id, &account, &response);
             let degraded = response.provenance.degraded.clone();
             let mut answer = json(encode(account.dialect, id, request, response).await);
             for reason in degraded {
@@ -75,28 +75,31 @@ pub(super) async fn rerank(app: &App, signs: Signs, model: Option<String>, reque
         }
         Err(error) => {
             account.close(RequestOutcome::Error(error.kind));
-            log(id, &account.model, &error);
+            log(id, &account, &error);
             write_error(account.dialect, id, &error)
         }
-    }
+    };
+    answer.headers_mut().insert(DIALECT_HEADER, HeaderValue::from_static(account.dialect.name()));
+    answer
 }
 
 /// An answer that had to do without a target is good for the client and news for the operator.
-fn log_losses(request_id: &str, model: &str, response: &RerankResponse) {
+fn log_losses(request_id: &str, account: &Account<'_>, response: &RerankResponse) {
     let Provenance { fallbacks, degraded, warnings, .. } = &response.provenance;
     if *fallbacks > 0 || !degraded.is_empty() {
         let reason = warnings.join("; ");
-        tracing::warn!(request.id = request_id, model, fallbacks, ?degraded, "{reason}");
+        let (model, dialect) = (&*account.model, account.dialect.name());
+        tracing::warn!(request.id = request_id, model, dialect, fallbacks, ?degraded, "{reason}");
     }
 }
 
 /// What a client did wrong is its own business; what an upstream or we did wrong is the operator's.
-fn log(request_id: &str, model: &str, error: &Error) {
-    let code = error.kind.code();
+fn log(request_id: &str, account: &Account<'_>, error: &Error) {
+    let (code, model, dialect) = (error.kind.code(), &*account.model, account.dialect.name());
     if error.kind.status().is_server_error() || error.kind == ErrorKind::UpstreamRateLimited {
-        tracing::warn!(request.id = request_id, model, code, "{}", error.message);
+        tracing::warn!(request.id = request_id, model, dialect, code, "{}", error.message);
     } else {
-        tracing::info!(request.id = request_id, model, code, "{}", error.message);
+        tracing::info!(request.id = request_id, model, dialect, code, "{}", error.message);
     }
 }
 

@@ -16,7 +16,7 @@ use crate::local::LocalModel;
 use crate::provider::{ModelFacts, Scoring};
 use crate::upstream::{Backend, Upstream};
 
-/// Longest unknown name for which a similar one is looked for, in bytes.
+/// Longest unknown name that is told and for which a similar one is looked for, in bytes.
 const MAX_COMPARED_BYTES: usize = 64;
 
 /// The model used when a request names none.
@@ -164,7 +164,8 @@ impl RouteTable {
         let near = comparable.map(|name| (strsim::damerau_levenshtein(name, model), name)).min();
         let hint = near.filter(|(distance, _)| *distance <= 3).map(|(_, name)| format!("; did you mean {name}?"));
         let message = format!(
-            "no such model{}; known models: {}; models.NAME.aliases in the configuration gives a model further names",
+            "there is no model{}{}; known models: {}; models.NAME.aliases in the configuration gives a model further names",
+            quotable(model).map(|name| format!(" {name}")).unwrap_or_default(),
             hint.unwrap_or_default(),
             known.join(", ")
         );
@@ -192,6 +193,12 @@ impl RouteTable {
             self.local().filter(|local| !self.routes.contains_key(&local.model)).map(|local| local.model.clone());
         configured.chain(local).chain(self.upstreams.iter().flat_map(|upstream| upstream.addresses())).collect()
     }
+}
+
+/// A client's word, if it looks like the name of a model and not like something that was to stay private.
+fn quotable(model: &str) -> Option<&str> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:@".contains(&byte);
+    (model.len() <= MAX_COMPARED_BYTES && model.bytes().all(is_plain)).then_some(model)
 }
 
 impl Upstream {

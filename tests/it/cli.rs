@@ -104,8 +104,10 @@ fn check_prints_what_is_in_effect_without_secrets() {
 
 #[test]
 fn models_and_openapi_print_and_survive_a_closed_pipe() {
-    let models = rerankd(&["models"]).env("COHERE_API_KEY", "k").output().unwrap();
+    let aliases = ("RERANKD__MODELS__DEFAULT__ALIASES", "[\"m\", \"n/*\"]");
+    let models = rerankd(&["models"]).env("COHERE_API_KEY", "k").env(aliases.0, aliases.1).output().unwrap();
     let text = out(&models);
+    assert!(text.contains("cohere/rerank-v4.0-fast  (also m, n/*)"), "{text}");
     assert!(text.lines().any(|line| line.contains("default") && line.contains("cohere/rerank-v4.0-fast")), "{text}");
     assert!(text.lines().any(|line| line.contains("cohere/rerank-v3.5") && line.contains("$0.002 a search")), "{text}");
     assert_eq!(out(&run(&["openapi"])), rerankd::http::openapi::json());

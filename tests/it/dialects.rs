@@ -188,6 +188,9 @@ async fn every_error_of_every_dialect_has_a_message_and_a_string_detail() {
             let place = format!("{}: {code}: {}", client.dialect, answer.body);
             assert_eq!(answer.status, status, "{place}");
             assert_eq!(answer.body["code"], code, "{place}");
+            if status != 401 {
+                assert_eq!(answer.headers["x-rerank-dialect"], client.dialect, "{place}");
+            }
             assert!(answer.body["detail"].is_string() && answer.body["message"].is_string(), "{place}");
             let text =
                 if answer.body["error"].is_string() { &answer.body["error"] } else { &answer.body["error"]["message"] };
@@ -306,6 +309,7 @@ async fn law_8_a_degraded_answer_says_so_in_every_dialect() {
         let answer = client.ask(&gateway, "q", &["a", "b", "c"]).await;
         assert_eq!(answer.status, 200, "{}", client.dialect);
         assert_eq!(answer.headers["x-rerankd-degraded"], "upstream_unavailable", "{}", client.dialect);
+        assert_eq!(answer.headers["x-rerank-dialect"], client.dialect);
         let unscored = match client.dialect {
             "weaviate" => answer.body["scores"].as_array().unwrap().iter().all(|score| score["score"].is_null()),
             "deepinfra" => answer.body["scores"] == json!([null, null, null]),

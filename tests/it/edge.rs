@@ -20,6 +20,11 @@ async fn wrong_paths_and_methods_are_json_and_name_the_right_ones() {
     let lost = gateway.send(gateway.post("/rerankk").body("{}")).await;
     assert_eq!((lost.status.as_u16(), lost.body["code"].as_str()), (404, Some("not_found")));
     assert!(lost.body["detail"].as_str().unwrap().contains("/v2/rerank"));
+    for (path, meant) in [("/", "/rerank"), ("/v1", "/v1/rerank"), ("/team/v2/", "/team/v2/rerank")] {
+        let lost = gateway.send(gateway.post(path).body("{}")).await.body;
+        let hint = format!("there is nothing at this path; did you mean {meant}?; known paths are /rerank, ");
+        assert!(lost["detail"].as_str().unwrap().starts_with(&hint), "{path}: {lost}");
+    }
     let wrong = gateway.send(gateway.client.get(gateway.url("/rerank"))).await;
     assert_eq!((wrong.status.as_u16(), wrong.body["detail"].as_str()), (405, Some("GET does not work here; use POST")));
     assert_eq!(wrong.headers["allow"], "POST");
@@ -114,7 +119,7 @@ async fn a_name_as_long_as_the_body_is_refused_at_once() {
     let answer = gateway.try_rerank(json!({"query": "q", "documents": [], "model": "a".repeat(5_000_000)})).await;
     assert_eq!(
         answer.body["detail"],
-        "no such model; known models: default, local, local/lexical; models.NAME.aliases in the configuration gives a model \
+        "there is no model; known models: default, local, local/lexical; models.NAME.aliases in the configuration gives a model \
          further names"
     );
 }

@@ -41,7 +41,7 @@ async fn bad_input_gets_a_clear_json_error() {
             r#"{"query":"q","documents":["a",7]}"#,
             400,
             "invalid_request",
-            "documents[1] is a number; it must be a string or an object with a text",
+            "documents[1] is a number; it must be a string or an object",
         ),
         (
             r#"{"query":"q","documents":["a"],"top_n":-2}"#,
@@ -60,7 +60,7 @@ async fn bad_input_gets_a_clear_json_error() {
             r#"{"query":"q","documents":["a"],"model":"defalt"}"#,
             404,
             "unknown_model",
-            "no such model; did you mean default?; known models: default, local, local/lexical",
+            "there is no model defalt; did you mean default?; known models: default, local, local/lexical",
         ),
         (
             r#"{"query":"q","documents":["a","b","c","d"]}"#,
