@@ -5,37 +5,39 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use uuid::Uuid;
 
-use super::App;
-use super::paths::{self, Endpoint};
-use crate::dialect::Dialect;
+use super::{App, paths};
+use crate::dialect::{Dialect, native};
 use crate::error::{Error, ErrorKind};
 
 /// Carries a request's id in and out.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest id that is taken over from a client.
 const MAX_REQUEST_ID_BYTES: usize = 128;
-/// Paths that need no key: probes, scrapers and the documentation hold nothing of any caller.
-const PUBLIC_PATHS: [&str; 5] = ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"];
+
+/// An error that carries no body yet.
+#[derive(Clone)]
+struct Unwritten {
+    error: Error,
+    dialect: &'static dyn Dialect,
+}
 
 /// Puts the layers around the routes, outermost first.
-pub(super) fn wrap(router: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>> {
+pub(super) fn wrap(router: Router<Arc<App>>) -> Router<Arc<App>> {
     let layers = ServiceBuilder::new()
         // Outermost: every answer carries an id, and errors that carry no body yet get one.
-        .layer(from_fn_with_state(app.clone(), identify_request))
+        .layer(from_fn(identify_request))
         // A defect fails one request, not the server.
         .layer(CatchPanicLayer::custom(|_| {
-            unwritten(Error::new(ErrorKind::Internal, "a defect in rerankd stopped this request"))
-        }))
-        // Before any handler, so that no new route can forget it.
-        .layer(from_fn_with_state(app.clone(), require_key));
+            Error::new(ErrorKind::Internal, "a defect in rerankd stopped this request").into_response()
+        }));
     router.layer(layers)
 }
 
@@ -45,18 +47,22 @@ pub(super) fn request_id(headers: &HeaderMap) -> &str {
 }
 
 /// An answer that [`identify_request`] will write the body of.
-pub(super) fn unwritten(error: Error) -> Response {
+pub(super) fn unwritten(error: Error, dialect: &'static dyn Dialect) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = error.kind.status();
-    response.extensions_mut().insert(error);
+    response.extensions_mut().insert(Unwritten { error, dialect });
     response
 }
 
-async fn identify_request(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+/// An error outside any dialect.
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        unwritten(self, &native::BARE)
+    }
+}
+
+async fn identify_request(mut request: Request, next: Next) -> Response {
     let uri = request.uri().clone();
-    let caller = app.callers.identify(request.headers()).ok();
-    let bound = caller.and_then(|caller| caller.dialect);
-    let dialect = paths::signs(uri.path()).best_guess(request.headers(), bound);
     let id = request.headers().get(REQUEST_ID).filter(|id| is_sane(id)).cloned().unwrap_or_else(new_id);
     request.headers_mut().insert(REQUEST_ID, id.clone());
     let mut response = next.run(request).await;
@@ -70,7 +76,8 @@ async fn identify_request(State(app): State<Arc<App>>, mut request: Request, nex
         }
         _ => None,
     };
-    if let Some(error) = response.extensions_mut().remove::<Error>().or(bare) {
+    let bare = bare.map(|error| Unwritten { error, dialect: &native::BARE });
+    if let Some(Unwritten { error, dialect }) = response.extensions_mut().remove().or(bare) {
         tracing::info!(request.id = ?id, code = error.kind.code(), "{}", error.message);
         response = write_error(dialect, id.to_str().unwrap_or_default(), &error);
         if error.kind == ErrorKind::MethodNotAllowed {
@@ -99,25 +106,6 @@ pub(super) fn write_error(dialect: &dyn Dialect, request_id: &str, error: &Error
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     response
-}
-
-async fn require_key(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    if PUBLIC_PATHS.contains(&path) || path.starts_with(paths::DOCUMENTATION) {
-        return next.run(request).await;
-    }
-    let endpoint = paths::endpoint(request.method(), path);
-    if matches!(&endpoint, Ok(Endpoint::SetUp(question)) if question.is_public()) {
-        return next.run(request).await;
-    }
-    if let Err(error) = app.callers.identify(request.headers()) {
-        if let Ok(Endpoint::Rerank { signs, .. }) = endpoint {
-            let dialect = signs.best_guess(request.headers(), None);
-            app.reranker.metrics.refused(dialect.name(), error.kind);
-        }
-        return unwritten(error);
-    }
-    next.run(request).await
 }
 
 fn is_sane(id: &HeaderValue) -> bool {

@@ -2,6 +2,7 @@
 
 mod body;
 mod callers;
+mod dispatch;
 mod health;
 mod layers;
 mod models;
@@ -17,15 +18,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ::http::{HeaderValue, header};
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
 use axum::http::Method;
 use axum::response::Response;
 use axum::routing::get;
 
 pub use self::callers::Callers;
-use self::paths::Endpoint;
 use crate::config::settings::ServerSettings;
-use crate::error::Error;
 use crate::rerank::Reranker;
 
 /// What handlers share.
@@ -50,6 +48,7 @@ impl App {
 
 /// All routes with their layers.
 pub fn router(app: Arc<App>) -> Router {
+    // These need no key: probes, scrapers and the documentation hold nothing of any caller.
     let router = Router::new()
         // Kubernetes, Docker and load balancers.
         .route("/healthz", get(health::healthz))
@@ -59,16 +58,9 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/openapi.json", get(openapi::document))
         .method_not_allowed_fallback(async |method: Method| paths::wrong_method(&method, "GET"))
         .merge(openapi::docs())
-        // Everything that clients of other servers ask for, below any prefix.
-        .fallback(dispatch);
-    layers::wrap(router, &app).with_state(app)
-}
-
-async fn dispatch(State(app): State<Arc<App>>, request: Request) -> Result<Response, Error> {
-    match paths::endpoint(request.method(), request.uri().path())? {
-        Endpoint::Rerank { signs, model } => Ok(rerank::rerank(&app, signs, model, request).await),
-        Endpoint::SetUp(question) => setup::answer(&app, &question),
-    }
+        // Everything else: what clients ask for, below any prefix. Here a key may be needed.
+        .fallback(dispatch::dispatch);
+    layers::wrap(router).with_state(app)
 }
 
 /// A good answer in JSON.
@@ -76,11 +68,4 @@ fn json(body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
-}
-
-/// The layer that knows the request's id and dialect writes the body.
-impl axum::response::IntoResponse for Error {
-    fn into_response(self) -> Response {
-        layers::unwritten(self)
-    }
 }

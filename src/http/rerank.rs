@@ -11,6 +11,7 @@ use bytestring::ByteString;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::{Instant, timeout_at};
 
+use super::callers::Caller;
 use super::layers::{request_id, write_error};
 use super::schema::{RerankAnswer, RerankBody};
 use super::{App, body, json};
@@ -58,11 +59,16 @@ const DEGRADED_HEADER: HeaderName = HeaderName::from_static("x-rerankd-degraded"
         (status = 504, description = "`upstream_timeout`, `deadline_exceeded` or `not_cached`", body = Problem<'static>, content_type = "application/problem+json"),
     ),
 )]
-pub(super) async fn rerank(app: &App, signs: Signs, model: Option<String>, request: Request) -> Response {
+pub(super) async fn rerank(
+    app: &App,
+    caller: Caller,
+    (signs, model): (Signs, Option<String>),
+    request: Request,
+) -> Response {
     let (parts, body) = request.into_parts();
     let id = request_id(&parts.headers);
-    let mut account = Account::open(&app.reranker.metrics, signs.best_guess(&parts.headers, None));
-    let mut answer = match answer(app, &parts.headers, body, (signs, model), &mut account).await {
+    let mut account = Account::open(&app.reranker.metrics, signs.best_guess(&parts.headers, caller.dialect));
+    let mut answer = match answer(app, caller, &parts.headers, body, (signs, model), &mut account).await {
         Ok((request, response)) => {
             account.close_with(&response);
             log_losses(id, &account, &response);
@@ -105,13 +111,12 @@ fn log(request_id: &str, account: &Account<'_>, error: &Error) {
 
 async fn answer(
     app: &App,
+    caller: Caller,
     headers: &HeaderMap,
     body: Body,
     (signs, model): (Signs, Option<String>),
     account: &mut Account<'_>,
 ) -> Result<(Arc<RerankRequest>, RerankResponse), Error> {
-    let caller = app.callers.identify(headers)?;
-    account.dialect = signs.best_guess(headers, caller.dialect);
     let fixed = signs.fixed(headers, caller.dialect)?;
     let mut deadline = account.started + app.server.request_timeout;
     if let Some(timeout) = header_timeout(headers)? {
