@@ -6,7 +6,7 @@ use crate::dialect::passage;
 use crate::rerank::request::Passage;
 
 /// Reads one passage a line, with the line's number; blank lines separate and hold none. If the first line is a JSON object, every
-/// line must be one, with a `text`; what else it holds stays with the passage, as over HTTP.
+/// line must be one, read as a document over HTTP.
 ///
 /// # Errors
 /// What is wrong, with the number of the line if one line is.
@@ -14,13 +14,13 @@ pub(super) fn parse(text: &str) -> Result<Vec<(usize, Passage)>, String> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let first = lines.clone().next().map(|(_, line)| line.trim_start()).ok_or("holds no passages")?;
     if first.starts_with('[') && serde_json::from_str::<serde_json::Value>(text).is_ok() {
-        return Err("is one JSON value; write one passage a line, or one JSON object with a text a line".into());
+        return Err("is one JSON value; write one passage a line, or one JSON object a line".into());
     }
     let json = first.starts_with('{');
     let passage = |(index, line): (usize, &str)| {
         let line = ByteString::from(line.trim());
         let passage = if json {
-            passage::document(&line).ok_or_else(|| format!("line {} must be a JSON object with a text", index + 1))?
+            passage::document(&line).ok_or_else(|| format!("line {} must be a JSON object", index + 1))?
         } else {
             Passage { text: line, object: None }
         };
@@ -47,6 +47,6 @@ mod tests {
 
     #[test]
     fn a_bad_line_is_named_and_not_quoted() {
-        assert_eq!(texts("{\"text\":\"a\"}\n\nsecret").unwrap_err(), "line 3 must be a JSON object with a text");
+        assert_eq!(texts("{\"text\":\"a\"}\n\nsecret").unwrap_err(), "line 3 must be a JSON object");
     }
 }
