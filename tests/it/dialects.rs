@@ -100,6 +100,13 @@ impl Client {
     }
 }
 
+/// A gateway before Cohere that makes one attempt, so that what the provider says reaches the client.
+async fn asking_once(fake: &FakeUpstream, server: &str, model: &str) -> Gateway {
+    let upstream = upstream("up", "cohere", &fake.url());
+    let model = format!("{}{model}", targets("default", &[("up", "rerank-v3.5")]));
+    Gateway::start(&format!("{server}[upstream_defaults]\nmax_attempts = 1\n{upstream}{model}")).await
+}
+
 fn assert_same(found: &[(u64, Option<f64>)], expected: &[(u64, f64)], place: &str) {
     let indices = |ranking: &mut dyn Iterator<Item = u64>| ranking.collect::<Vec<_>>();
     assert_eq!(
@@ -162,12 +169,7 @@ async fn blank_and_missing_documents_harm_no_dialect() {
 async fn every_error_of_every_dialect_has_a_message_and_a_string_detail() {
     let limited = Reply::status_after(429, "retry-after", "3");
     let fake = FakeUpstream::start("cohere").await;
-    let config = format!(
-        "[server]\napi_keys = ['env:KEY']\nmax_body_bytes = 2000\n[upstream_defaults]\nmax_attempts = 1\n{}{}",
-        upstream("up", "cohere", &fake.url()),
-        targets("default", &[("up", "rerank-v3.5")]),
-    );
-    let gateway = Gateway::start(&config).await;
+    let gateway = asking_once(&fake, "[server]\napi_keys = ['env:KEY']\nmax_body_bytes = 2000\n", "").await;
     for client in Client::all() {
         let ask =
             async |body: String, key: &str| gateway.send(gateway.post(client.path()).bearer_auth(key).body(body)).await;
@@ -298,12 +300,7 @@ async fn documents_can_be_sent_back_always() {
 #[tokio::test]
 async fn law_8_a_degraded_answer_says_so_in_every_dialect() {
     let fake = FakeUpstream::start("cohere").await;
-    let config = format!(
-        "[upstream_defaults]\nmax_attempts = 1\n{}{}on_failure = 'original_order'\n",
-        upstream("up", "cohere", &fake.url()),
-        targets("default", &[("up", "rerank-v3.5")]),
-    );
-    let gateway = Gateway::start(&config).await;
+    let gateway = asking_once(&fake, "", "on_failure = 'original_order'\n").await;
     for client in Client::all() {
         fake.then([Reply::status(500)]);
         let answer = client.ask(&gateway, "q", &["a", "b", "c"]).await;
@@ -366,12 +363,7 @@ async fn scores_have_the_form_that_clients_expect() {
 #[tokio::test]
 async fn a_limited_rate_always_has_a_retry_after() {
     let fake = FakeUpstream::start("cohere").await;
-    let config = format!(
-        "[upstream_defaults]\nmax_attempts = 1\n{}{}",
-        upstream("up", "cohere", &fake.url()),
-        targets("default", &[("up", "rerank-v3.5")])
-    );
-    let gateway = Gateway::start(&config).await;
+    let gateway = asking_once(&fake, "", "").await;
     for (reply, expected) in [
         (Reply::status(429), "1"),
         (Reply::status_after(429, "retry-after", "0"), "1"),
