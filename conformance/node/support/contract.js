@@ -29,7 +29,7 @@ const ask = (changes = {}) => ({
 const SITUATIONS = [
   { name: "blank query", status: 400, says: "query is blank", changes: { query: "   " } },
   { name: "wrong key", status: 401, says: "key", site: "wrong_key" },
-  { name: "unknown model", status: 404, says: "no such model", changes: { model: "unheard-of" } },
+  { name: "unknown model", status: 404, says: "there is no model unheard-of", changes: { model: "unheard-of" } },
   { name: "body too large", status: 413, says: "max_body_bytes", changes: { passages: [OVER_THE_LIMIT] } },
   { name: "rate limited", status: 429, says: "too many requests", site: "open", upstream: RATE_LIMITED },
   { name: "upstream broken", status: 502, says: "internal server error", site: "open", upstream: BROKEN },
