@@ -71,7 +71,12 @@ class Situation:
 SITUATIONS = [
     Situation("blank_query", 400, "query is blank", change=lambda ask: replace(ask, query="   ")),
     Situation("wrong_key", 401, "key", site="wrong_key"),
-    Situation("unknown_model", 404, "there is no model unheard-of", change=lambda ask: replace(ask, model="unheard-of")),
+    Situation(
+        "unknown_model",
+        404,
+        "there is no model unheard-of",
+        change=lambda ask: replace(ask, model="unheard-of"),
+    ),
     Situation(
         "body_too_large",
         413,
