@@ -3,7 +3,7 @@
 use secrecy::{ExposeSecret, SecretString};
 use toml::Value;
 
-use super::reader::{Item, Section, suggestion, text};
+use super::reader::{Item, Section, known_names, text};
 use super::settings::ApiKey;
 use super::{Environment, secret};
 use crate::dialect::{self, Dialect};
@@ -34,9 +34,5 @@ fn bound(section: Section<'_>, key: impl Fn(&Value) -> Result<SecretString, Stri
 
 fn dialect_of(value: &Value) -> Result<&'static dyn Dialect, String> {
     let word = text(value)?;
-    let names = dialect::choose::names();
-    dialect::by_name(&word).ok_or_else(|| {
-        let hint = suggestion(&word, names.iter().copied());
-        format!("no such dialect; known are {}{hint}", names.join(", "))
-    })
+    dialect::by_name(&word).ok_or_else(|| format!("no such dialect; {}", known_names(&word, &dialect::choose::names())))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use toml::{Table, Value};
 
-use super::reader::{Section, one_of, suggestion, text, texts};
+use super::reader::{Section, known_names, one_of, suggestion, text, texts};
 use super::settings::{ModelSettings, OnFailure, TargetSettings, UpstreamSettings};
 use crate::local::{self, LocalModel};
 use crate::route::DEFAULT_MODEL;
@@ -90,10 +90,8 @@ fn target(section: Section<'_>, upstreams: &Declared<'_>) -> Option<TargetSettin
     let upstream = upstream?;
     let usual = if upstream == local::NAME {
         if let Some(model) = model.as_deref().filter(|model| LocalModel::by_name(model).is_none()) {
-            let known = LocalModel::ALL.map(LocalModel::name);
-            let hint = suggestion(model, known.into_iter());
-            section
-                .fault("model", format!("the embedded scorer has no such model; known are {}{hint}", known.join(", ")));
+            let known = known_names(model, &LocalModel::ALL.map(LocalModel::name));
+            section.fault("model", format!("the embedded scorer has no such model; {known}"));
         }
         Some(LocalModel::ALL[0].name().to_owned())
     } else if let Some(settings) = upstreams.usable.iter().find(|settings| settings.name == upstream) {

@@ -187,6 +187,11 @@ pub(super) fn suggestion<'a>(word: &str, known: impl Iterator<Item = &'a str>) -
     }
 }
 
+/// The names that would have been right, and the one that was probably meant.
+pub(super) fn known_names(word: &str, names: &[&str]) -> String {
+    format!("known are {}{}", names.join(", "), suggestion(word, names.iter().copied()))
+}
+
 pub(super) fn text(value: &Value) -> Result<String, String> {
     value.as_str().map(str::to_owned).ok_or_else(|| "must be a text".into())
 }

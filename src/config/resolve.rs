@@ -9,7 +9,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use toml::{Table, Value};
 
-use super::reader::{Faults, Section, boolean, count, duration, one_of, suggestion, text};
+use super::reader::{Faults, Section, boolean, count, duration, known_names, one_of, text};
 use super::settings::{CacheSettings, OnFailure, ServerSettings, Settings, TelemetrySettings, UpstreamSettings};
 use super::{Environment, detect, facts, keys, models, secret};
 use crate::local;
@@ -121,8 +121,7 @@ fn providers(section: &Section<'_>) -> Facts {
 }
 
 fn provider_names(word: &str) -> String {
-    let names = PROVIDERS.map(Provider::name);
-    format!("known are {}{}", names.join(", "), suggestion(word, names.into_iter()))
+    known_names(word, &PROVIDERS.map(Provider::name))
 }
 
 fn model_defaults(section: Section<'_>) -> Option<OnFailure> {

@@ -48,7 +48,7 @@ impl<'a> Fields<'a> {
     /// Whether the body has this field, be it `null`.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
-        self.entries.iter().any(|(known, _)| *known == name)
+        find(&self.entries, name).is_some()
     }
 
     /// Whether this field is an object.
@@ -159,7 +159,7 @@ impl<'a> Fields<'a> {
     }
 
     fn rank_fields(&self) -> Result<Vec<ByteString>, Error> {
-        let mut names = self.texts("rank_fields")?.unwrap_or_default();
+        let names = self.texts("rank_fields")?.unwrap_or_default();
         if names.len() > MAX_RANK_FIELDS {
             let message = format!("rank_fields has {} names; it may have {MAX_RANK_FIELDS}", names.len());
             return Err(Error::invalid_field("/rank_fields", message));
@@ -170,25 +170,25 @@ impl<'a> Fields<'a> {
             return Err(Error::invalid_field(format!("/rank_fields/{index}"), message));
         }
         // Twice the same field would be twice its text.
-        let all = names.clone();
-        let mut index = 0;
-        names.retain(|name| {
-            index += 1;
-            !all[..index - 1].contains(name)
-        });
-        Ok(names)
+        let mut distinct = Vec::with_capacity(names.len());
+        for name in names {
+            if !distinct.contains(&name) {
+                distinct.push(name);
+            }
+        }
+        Ok(distinct)
     }
 
     /// The value at `path`, unless it is `null`.
     fn value(&self, path: &str) -> Option<&Value<'a>> {
-        let find = |entries: &'_ Entries<'a>, name: &str| entries.iter().position(|(known, _)| *known == name);
-        let (outer, inner) = path.split_once('/').map_or((path, None), |(outer, inner)| (outer, Some(inner)));
-        let mut value = &self.entries[find(&self.entries, outer)?].1;
-        if let Some(name) = inner {
-            let Value::Object(entries) = value else { return None };
-            value = &entries[find(entries, name)?].1;
-        }
-        match value {
+        let value = match path.split_once('/') {
+            None => find(&self.entries, path),
+            Some((outer, inner)) => match find(&self.entries, outer)? {
+                Value::Object(entries) => find(entries, inner),
+                _ => None,
+            },
+        };
+        match value? {
             Value::Plain(raw) if raw::is_null(raw) => None,
             Value::Not("null") => None,
             value => Some(value),
@@ -213,6 +213,10 @@ impl<'a> Fields<'a> {
         };
         Err(Error::invalid_field(pointer(path), format!("{} is {kind}; it must be a list", name(path))))
     }
+}
+
+fn find<'e, 'a>(entries: &'e Entries<'a>, name: &str) -> Option<&'e Value<'a>> {
+    entries.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
 }
 
 fn pointer(path: &str) -> String {

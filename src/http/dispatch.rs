@@ -15,7 +15,11 @@ pub(super) async fn dispatch(State(app): State<Arc<App>>, request: Request) -> R
     let endpoint = paths::endpoint(request.method(), path);
     let caller = app.callers.identify(headers);
     let bound = caller.as_ref().ok().and_then(|caller| caller.dialect);
-    let dialect = paths::signs(path).best_guess(headers, bound);
+    let signs = match &endpoint {
+        Ok(Endpoint::Rerank { signs, .. }) => *signs,
+        _ => paths::signs(path),
+    };
+    let dialect = signs.best_guess(headers, bound);
     let caller = match (caller, &endpoint) {
         (Ok(caller), _) => caller,
         (Err(_), Ok(Endpoint::SetUp(question))) if question.is_public() => Caller::ANYBODY,
@@ -27,7 +31,7 @@ pub(super) async fn dispatch(State(app): State<Arc<App>>, request: Request) -> R
         }
     };
     match endpoint {
-        Ok(Endpoint::Rerank { signs, model }) => rerank::rerank(&app, caller, (signs, model), request).await,
+        Ok(Endpoint::Rerank { model, .. }) => rerank::rerank(&app, caller, (signs, model), request).await,
         Ok(Endpoint::SetUp(question)) => {
             setup::answer(&app, &question).unwrap_or_else(|error| unwritten(error, dialect))
         }

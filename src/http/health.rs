@@ -1,7 +1,6 @@
 //! Probes and metrics. None of them asks a provider: an outage there must not restart the fleet here.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -24,7 +23,7 @@ pub(super) async fn healthz() -> &'static str {
         (status = 503, description = "Shutting down.", body = String, content_type = "text/plain", example = "shutting down"),
     ))]
 pub(super) async fn readyz(State(app): State<Arc<App>>) -> Response {
-    if app.ready.load(Ordering::Relaxed) {
+    if app.is_ready() {
         "ready".into_response()
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "shutting down").into_response()

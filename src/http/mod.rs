@@ -40,6 +40,11 @@ pub struct App {
 }
 
 impl App {
+    /// Whether new requests are welcome.
+    fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
+    }
+
     /// Makes `/readyz` fail from now on.
     pub fn announce_shutdown(&self) {
         self.ready.store(false, Ordering::Relaxed);

@@ -1,7 +1,6 @@
 //! What clients ask before they rerank: set-up screens, start-up checks, probes. Each gets the least that it is content with.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -162,7 +161,7 @@ pub(super) fn info(app: &App) -> Response {
         (status = 503, description = "Shutting down.", body = Health),
     ))]
 pub(super) fn health(app: &App) -> Response {
-    let (status, word, message) = if is_ready(app) {
+    let (status, word, message) = if app.is_ready() {
         (StatusCode::OK, "ok", "Service is ready.")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Service is not ready.")
@@ -175,7 +174,7 @@ pub(super) fn health(app: &App) -> Response {
     responses((status = 204, description = "Ready."), (status = 503, description = "Shutting down.")))]
 pub(super) fn well_known(app: &App) -> Response {
     let mut response = Response::new(Body::empty());
-    *response.status_mut() = if is_ready(app) { StatusCode::NO_CONTENT } else { StatusCode::SERVICE_UNAVAILABLE };
+    *response.status_mut() = if app.is_ready() { StatusCode::NO_CONTENT } else { StatusCode::SERVICE_UNAVAILABLE };
     response
 }
 
@@ -184,10 +183,6 @@ pub(super) fn well_known(app: &App) -> Response {
     responses((status = 200, description = "Whether keys are asked for.", body = ClusterAuth)))]
 pub(super) fn cluster_auth(app: &App) -> Response {
     written(StatusCode::OK, &ClusterAuth { auth: app.callers.are_asked() })
-}
-
-fn is_ready(app: &App) -> bool {
-    app.ready.load(Ordering::Relaxed)
 }
 
 fn written(status: StatusCode, value: &impl Serialize) -> Response {
