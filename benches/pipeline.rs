@@ -10,6 +10,7 @@ use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, 
 use rerankd::cache::ScoreCache;
 use rerankd::cache::control::CacheControl;
 use rerankd::cache::key::{CacheScope, ScoreSpace};
+use rerankd::config::settings::LongPassages;
 use rerankd::dialect::Dialect;
 use rerankd::dialect::fields::Fields;
 use rerankd::dialect::native;
@@ -19,6 +20,7 @@ use rerankd::rerank::merge::merge;
 use rerankd::rerank::plan::{Plan, PlanContext};
 use rerankd::rerank::rank::rank;
 use rerankd::rerank::request::RerankRequest;
+use rerankd::rerank::response::ScoreSource;
 use serde_json::json;
 
 fn passages(count: usize) -> Vec<String> {
@@ -44,6 +46,7 @@ fn context() -> PlanContext {
         },
         scoring: Scoring::Pointwise,
         rejects_blanks: true,
+        long_passages: LongPassages::Provider,
         scope: CacheScope::SHARED,
         control: CacheControl::default(),
     }
@@ -64,7 +67,10 @@ fn whole(body: &ByteString, context: &PlanContext, cache: &ScoreCache) -> usize 
     let slots = plan.unknown().to_vec();
     if !slots.is_empty() {
         let reply: Vec<(i64, f64)> = (0..).zip(slots.iter().map(|slot| f64::from(*slot) / 7.0 % 1.0)).collect();
-        plan.learn(&slots, &merge(&reply, slots.len()).unwrap(), Some(cache));
+        let scores = merge(&reply, slots.len()).unwrap();
+        let known: Vec<_> = plan.keys(slots.iter().copied()).into_iter().zip(scores.iter().copied()).collect();
+        cache.put_many(plan.query(), &known);
+        slots.iter().zip(scores).for_each(|(slot, score)| plan.learn(*slot, Some(score), ScoreSource::Scored));
     }
     rank(plan.passages(), request.top_n).len()
 }

@@ -42,12 +42,16 @@ pub enum ErrorKind {
     UpstreamQuotaExhausted,
     /// The provider could not be reached, or answered with a server error.
     UpstreamUnavailable,
+    /// The provider failed so often that it is left alone for now.
+    UpstreamCircuitOpen,
     /// The provider's answer was not a set of scores.
     UpstreamInvalidReply,
     /// No attempt at the provider ended within its time.
     UpstreamTimeout,
     /// The request's own deadline passed.
     DeadlineExceeded,
+    /// More is asked for at once than can be answered in time.
+    Overloaded,
     /// `Cache-Control: only-if-cached`, and some score is not cached.
     NotCached,
     /// A defect in rerankd.
@@ -66,7 +70,7 @@ pub struct ErrorFacts {
 
 impl ErrorKind {
     /// Every kind, in the order of `docs/errors.md`.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::InvalidJson,
         Self::InvalidRequest,
         Self::Unauthorized,
@@ -82,9 +86,11 @@ impl ErrorKind {
         Self::UpstreamUnauthorized,
         Self::UpstreamQuotaExhausted,
         Self::UpstreamUnavailable,
+        Self::UpstreamCircuitOpen,
         Self::UpstreamInvalidReply,
         Self::UpstreamTimeout,
         Self::DeadlineExceeded,
+        Self::Overloaded,
         Self::NotCached,
         Self::Internal,
     ];
@@ -120,6 +126,9 @@ impl ErrorKind {
             Self::UpstreamUnavailable => {
                 ("upstream_unavailable", StatusCode::BAD_GATEWAY, "The provider is not available")
             }
+            Self::UpstreamCircuitOpen => {
+                ("upstream_circuit_open", StatusCode::SERVICE_UNAVAILABLE, "The provider is left alone for now")
+            }
             Self::UpstreamInvalidReply => {
                 ("upstream_invalid_reply", StatusCode::BAD_GATEWAY, "The provider's answer makes no sense")
             }
@@ -129,6 +138,7 @@ impl ErrorKind {
             Self::DeadlineExceeded => {
                 ("deadline_exceeded", StatusCode::GATEWAY_TIMEOUT, "The request's deadline passed")
             }
+            Self::Overloaded => ("overloaded", StatusCode::TOO_MANY_REQUESTS, "Too much at once"),
             Self::NotCached => ("not_cached", StatusCode::GATEWAY_TIMEOUT, "Not every score is cached"),
             Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "Internal error"),
         };
@@ -139,6 +149,24 @@ impl ErrorKind {
     #[must_use]
     pub const fn code(self) -> &'static str {
         self.facts().code
+    }
+
+    /// Whether it is an upstream, or the time that it took, that is to blame.
+    #[must_use]
+    pub const fn is_upstreams(self) -> bool {
+        matches!(
+            self,
+            Self::UpstreamRejected
+                | Self::UpstreamRateLimited
+                | Self::UpstreamUnauthorized
+                | Self::UpstreamQuotaExhausted
+                | Self::UpstreamUnavailable
+                | Self::UpstreamCircuitOpen
+                | Self::UpstreamInvalidReply
+                | Self::UpstreamTimeout
+                | Self::DeadlineExceeded
+                | Self::Overloaded
+        )
     }
 
     /// HTTP status of the answer.

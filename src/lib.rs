@@ -5,7 +5,7 @@
 //! ```text
 //!  bytes ─▶ http (limits, keys, request id) ─▶ dialect::decode ─▶ RerankRequest
 //!         ─▶ rerank: validate ─▶ route: model to targets ─▶ for the first target that answers:
-//!              plan   (fold equal passages, look up known scores)   ◀── cache
+//!              plan   (fold equal passages, look up known scores)   ◀── cache, coalesce
 //!              score  (unknown passages, cut into calls)            ──▶ upstream stack ─▶ provider ─▶ HTTPS
 //!              merge  (every position once, every score finite)     ──▶ cache
 //!              rank   (best first, ties in input order) ─▶ top_n
@@ -25,6 +25,8 @@ pub mod rerank;
 pub mod route;
 
 pub mod cache;
+
+pub mod coalesce;
 
 pub mod upstream;
 

@@ -14,13 +14,18 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 
 use crate::cache::ScoreCache;
-use crate::config::settings::{ModelSettings, Settings};
+use crate::cache::age::Lifetimes;
+use crate::coalesce::Flights;
+use crate::config::settings::{CacheSettings, ModelSettings, Settings};
 use crate::http::{App, Callers, router};
 use crate::rerank::Reranker;
+use crate::rerank::background::Background;
+use crate::rerank::hedge::Hedge;
 use crate::rerank::validate::Limits;
 use crate::route::{Route, RouteTable, Target};
 use crate::telemetry::metrics::Metrics;
@@ -49,11 +54,15 @@ pub fn reranker(settings: &Settings) -> Result<Reranker, String> {
     Ok(Reranker {
         routes: RouteTable::new(routes, upstreams),
         cache: if cache.enabled {
-            ScoreCache::in_memory(cache.max_bytes, cache.time_to_live)
+            let CacheSettings { time_to_live, max_stale, refresh_ahead, .. } = *cache;
+            ScoreCache::in_memory(cache.max_bytes, Lifetimes { time_to_live, max_stale, refresh_ahead })
         } else {
             ScoreCache::off()
         },
+        flights: Flights::default(),
         limits: Limits { max_documents: settings.server.max_documents },
+        background: Background::default(),
+        request_timeout: settings.server.request_timeout,
         metrics,
     })
 }
@@ -61,13 +70,22 @@ pub fn reranker(settings: &Settings) -> Result<Reranker, String> {
 fn route(settings: &ModelSettings, upstreams: &[Arc<Upstream>]) -> Result<Route, String> {
     let target = |target: &crate::config::settings::TargetSettings| {
         let upstream = upstreams.iter().find(|upstream| upstream.name == target.upstream)?;
-        Target::new(upstream.clone(), &target.model, &target.revision)
+        Target::new(upstream.clone(), target).map(Arc::new)
     };
     let targets = settings.targets.iter().map(target).collect::<Option<Vec<_>>>();
-    let targets = targets.ok_or_else(|| format!("models.{}: a target does not exist", settings.name))?;
-    let name = settings.name.clone();
-    let (aliases, on_failure) = (settings.aliases.clone(), settings.on_failure);
-    Ok(Route { model: name.clone(), label: name, aliases, targets, on_failure })
+    let mut targets = targets.ok_or_else(|| format!("models.{}: a target does not exist", settings.name))?;
+    // Those of one score space go where the first of them stands.
+    let spaces: Vec<_> = targets.iter().map(|target| target.space.clone()).collect();
+    targets.sort_by_key(|target| spaces.iter().position(|space| *space == target.space));
+    Ok(Route {
+        model: settings.name.clone(),
+        label: settings.name.clone(),
+        aliases: settings.aliases.clone(),
+        targets,
+        on_failure: settings.on_failure,
+        on_deadline: settings.on_deadline,
+        hedge: settings.hedge.enabled.then(|| Hedge::new(settings.hedge)),
+    })
 }
 
 /// A server that listens but does not answer yet.
@@ -96,7 +114,8 @@ impl Server {
             None => None,
         };
         let callers = Callers::new(&settings.server.api_keys, settings.cache.shared_between_callers);
-        let app = App { reranker, server: settings.server.clone(), callers, ready: AtomicBool::new(true) };
+        let (server, room) = (settings.server.clone(), Semaphore::new(settings.server.max_requests));
+        let app = App { reranker, server, callers, room, ready: AtomicBool::new(true) };
         Ok(Self { listener, twin, app: Arc::new(app) })
     }
 

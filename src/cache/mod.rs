@@ -11,6 +11,7 @@
 //!
 //! Only finite scores of answers that were really computed come here; the pipeline sees to that.
 
+pub mod age;
 pub mod control;
 pub mod key;
 mod lanes;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use moka::policy::EvictionPolicy;
 use tokio::time::Instant;
 
+use self::age::{Age, Found, Lifetimes};
 use self::key::{PairKey, QueryKey};
 use self::query_scores::{QueryScores, pairs_within};
 
@@ -36,7 +38,7 @@ pub struct ScoreCache(Option<Arc<Memory>>);
 struct Memory {
     queries: moka::sync::Cache<QueryKey, Arc<QueryScores>>,
     started: Instant,
-    time_to_live: Duration,
+    lifetimes: Lifetimes,
     most_pairs: usize,
 }
 
@@ -56,26 +58,34 @@ impl ScoreCache {
         Self(None)
     }
 
-    /// A cache of at most `max_bytes`, bookkeeping included, whose scores are known for `time_to_live`.
+    /// A cache of at most `max_bytes`, bookkeeping included.
     #[must_use]
-    pub fn in_memory(max_bytes: usize, time_to_live: Duration) -> Self {
+    pub fn in_memory(max_bytes: usize, lifetimes: impl Into<Lifetimes>) -> Self {
+        let lifetimes = lifetimes.into();
         let weight = |_: &QueryKey, scores: &Arc<QueryScores>| u32::try_from(scores.size().1).unwrap_or(u32::MAX);
         let queries = moka::sync::Cache::builder()
             .eviction_policy(EvictionPolicy::lru())
             .weigher(weight)
             .max_capacity(max_bytes as u64)
-            .time_to_live(time_to_live)
+            .time_to_live(lifetimes.kept())
             .build();
         let most_pairs = pairs_within(max_bytes / QUERY_SHARE);
-        Self(Some(Arc::new(Memory { queries, started: Instant::now(), time_to_live, most_pairs })))
+        Self(Some(Arc::new(Memory { queries, started: Instant::now(), lifetimes, most_pairs })))
     }
 
-    /// The known score of each pair.
+    /// The known score of each pair, with what its age is good for.
     #[must_use]
-    pub fn get_many(&self, query: &QueryKey, pairs: &[PairKey]) -> Vec<Option<f64>> {
+    pub fn get_many(&self, query: &QueryKey, pairs: &[PairKey]) -> Vec<Option<Found>> {
         let known = self.0.as_ref().and_then(|memory| {
             let scores = memory.queries.get(query)?;
-            Some(scores.get_many(pairs, memory.oldest_fresh()))
+            let now = memory.now();
+            let surely_fresh = memory.lifetimes.time_to_live.saturating_sub(memory.lifetimes.refresh_ahead);
+            let fresh_since = now - milliseconds(surely_fresh);
+            let judge = |stored_at: u64| {
+                let is_fresh = stored_at >= fresh_since;
+                if is_fresh { Some(Age::Fresh) } else { memory.lifetimes.judge(now - stored_at, fastrand::f64) }
+            };
+            Some(scores.get_many(pairs, judge))
         });
         known.unwrap_or_else(|| vec![None; pairs.len()])
     }
@@ -85,7 +95,7 @@ impl ScoreCache {
         debug_assert!(scores.iter().all(|(_, score)| score.is_finite()));
         let Some(memory) = self.0.as_ref().filter(|_| !scores.is_empty()) else { return };
         let known = memory.queries.entry(*query).or_default().into_value();
-        known.put_many(scores, memory.now(), memory.oldest_fresh(), memory.most_pairs);
+        known.put_many(scores, memory.now(), memory.oldest(), memory.most_pairs);
         // Inserted again even if it was there: the entry is weighed, and its place in the order of use renewed, on insertion.
         memory.queries.insert(*query, known);
     }
@@ -101,13 +111,14 @@ impl ScoreCache {
 }
 
 impl Memory {
-    /// Milliseconds since the cache was made, starting above every time to live so that ages never go below zero.
+    /// Milliseconds since the cache was made, starting above every lifetime so that ages never go below zero.
     fn now(&self) -> u64 {
-        milliseconds(self.started.elapsed()) + milliseconds(self.time_to_live)
+        milliseconds(self.started.elapsed()) + milliseconds(self.lifetimes.kept())
     }
 
-    fn oldest_fresh(&self) -> u64 {
-        self.now() - milliseconds(self.time_to_live)
+    /// When the oldest score was stored that is still good for something.
+    fn oldest(&self) -> u64 {
+        self.now() - milliseconds(self.lifetimes.kept())
     }
 }
 
@@ -128,6 +139,10 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3600);
 
+    fn scores(cache: &ScoreCache, query: &QueryKey, pairs: &[PairKey]) -> Vec<Option<f64>> {
+        cache.get_many(query, pairs).into_iter().map(|found| Some(found?.score)).collect()
+    }
+
     fn query(text: &str) -> QueryKey {
         let space = ScoreSpace {
             upstream: "u".into(),
@@ -146,9 +161,25 @@ mod tests {
         cache.put_many(&q, &[(early, 0.25)]);
         tokio::time::advance(HOUR / 2).await;
         cache.put_many(&q, &[(late, -1.5)]);
-        assert_eq!(cache.get_many(&q, &[early, late, q.pair("other")]), [Some(0.25), Some(-1.5), None]);
+        assert_eq!(scores(&cache, &q, &[early, late, q.pair("other")]), [Some(0.25), Some(-1.5), None]);
         tokio::time::advance(HOUR / 2 + Duration::from_millis(1)).await;
-        assert_eq!(cache.get_many(&q, &[early, late]), [None, Some(-1.5)]);
+        assert_eq!(scores(&cache, &q, &[early, late]), [None, Some(-1.5)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stale_score_is_told_as_such_and_then_forgotten() {
+        let lifetimes = Lifetimes { time_to_live: HOUR, max_stale: HOUR, refresh_ahead: HOUR / 2 };
+        let cache = ScoreCache::in_memory(1 << 20, lifetimes);
+        let q = query("q");
+        cache.put_many(&q, &[(q.pair("p"), 0.25)]);
+        let age = || cache.get_many(&q, &[q.pair("p")])[0].map(|found| found.age);
+        assert_eq!(age(), Some(age::Age::Fresh));
+        tokio::time::advance(HOUR).await;
+        assert_eq!(age(), Some(age::Age::Due));
+        tokio::time::advance(HOUR).await;
+        assert_eq!(age(), Some(age::Age::Stale));
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(age(), None);
     }
 
     #[tokio::test]
@@ -194,7 +225,7 @@ mod tests {
                 let q = query(&q.to_string());
                 let pairs: Vec<_> = (0u8..21).map(|passage| q.pair(&passage.to_string())).collect();
                 let expected: Vec<_> = pairs.iter().map(|pair| model.get(&(q, *pair)).copied()).collect();
-                prop_assert_eq!(cache.get_many(&q, &pairs), expected);
+                prop_assert_eq!(scores(&cache, &q, &pairs), expected);
             }
         }
     }

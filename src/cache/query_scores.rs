@@ -3,6 +3,7 @@
 use std::mem::size_of;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::age::{Age, Found};
 use super::key::{PairKey, PairMap};
 
 /// A known score and its age.
@@ -24,11 +25,14 @@ pub(super) const ENTRY_BYTES: usize = 640;
 pub(super) struct QueryScores(Mutex<PairMap<Known>>);
 
 impl QueryScores {
-    /// The score of each pair that was stored at `oldest` or later.
-    pub(super) fn get_many(&self, pairs: &[PairKey], oldest: u64) -> Vec<Option<f64>> {
+    /// The score of each pair, with what `judge` says of the time at which it was stored.
+    pub(super) fn get_many(&self, pairs: &[PairKey], judge: impl Fn(u64) -> Option<Age>) -> Vec<Option<Found>> {
         let table = self.table();
-        let fresh = |known: &&Known| known.stored_at >= oldest;
-        pairs.iter().map(|pair| table.get(pair).filter(fresh).map(|known| known.score)).collect()
+        let found = |pair| {
+            let known: &Known = table.get(pair)?;
+            Some(Found { score: known.score, age: judge(known.stored_at)? })
+        };
+        pairs.iter().map(found).collect()
     }
 
     /// Stores scores as of `now`. A table that would outgrow `most_pairs` first drops what is older than `oldest`, then everything.

@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 
 use crate::route::alias::Alias;
-use crate::route::{Route, RouteTable, Target};
+use crate::route::{Route, RouteTable};
 
 /// Where the server listens, what it serves, and a call that works as printed.
 pub(super) fn text(address: SocketAddr, routes: &RouteTable, needs_key: bool) -> String {
     let mut text = format!("rerankd {} listens on http://{address}\n\n  models\n", env!("CARGO_PKG_VERSION"));
     let width = routes.routes().map(|route| route.model.len()).max().unwrap_or(0);
     for route in routes.routes() {
-        let targets: Vec<_> = route.targets.iter().map(Target::address).collect();
+        let targets: Vec<_> = route.targets.iter().map(|target| target.address()).collect();
         text.push_str(&format!("    {:width$}  {}{}\n", route.model, targets.join(", then "), also(route)));
     }
     let remote = routes.upstreams().iter().filter(|upstream| upstream.name != crate::local::NAME);

@@ -22,13 +22,13 @@ pub(super) fn run(args: &ModelsArgs) -> Result<(), Failure> {
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(["MODEL", "TARGETS", "SCORING", "SCALE", "PRICE"]);
     for route in routes.routes() {
-        let targets: Vec<_> = route.targets.iter().map(Target::address).collect();
+        let targets: Vec<_> = route.targets.iter().map(|target| target.address()).collect();
         if let Some(first) = route.targets.first() {
             table.add_row(row(&route.model, &format!("{}{}", targets.join(", then "), also(route)), first));
         }
     }
     for upstream in routes.upstreams() {
-        for target in upstream.models().into_iter().filter_map(|model| Target::new(upstream.clone(), model, "")) {
+        for target in upstream.models().into_iter().filter_map(|model| Target::direct(upstream, model)) {
             table.add_row(row(&target.address(), "", &target));
         }
     }

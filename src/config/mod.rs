@@ -16,6 +16,7 @@ mod reader;
 mod resolve;
 mod secret;
 pub mod settings;
+mod upstreams;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use toml::{Table, Value};
 
-use super::reader::{Section, known_names, one_of, suggestion, text, texts};
-use super::settings::{ModelSettings, OnFailure, TargetSettings, UpstreamSettings};
+use super::reader::{Section, boolean, count, known_names, one_of, share, suggestion, text, texts};
+use super::settings::{HedgeSettings, ModelSettings, OnDeadline, OnFailure, TargetSettings, UpstreamSettings};
 use crate::local::{self, LocalModel};
 use crate::route::DEFAULT_MODEL;
 use crate::route::alias::Alias;
@@ -23,13 +23,15 @@ impl Declared<'_> {
 }
 
 /// `[models]`, with `default` among them.
-pub(super) fn models(section: &Section<'_>, upstreams: &Declared<'_>, usual: OnFailure) -> Vec<ModelSettings> {
+pub(super) fn models(section: &Section<'_>, upstreams: &Declared<'_>, defaults: Section<'_>) -> Vec<ModelSettings> {
+    let usual = Policies::read(&defaults);
+    defaults.finish();
     let mut models: Vec<_> =
         section.entries().into_iter().filter_map(|(name, entry)| model(name, entry, upstreams)).collect();
     if !models.iter().any(|model| model.name == DEFAULT_MODEL) {
-        let targets = models.first().map(|model| (model.targets.clone(), model.on_failure));
-        let (targets, on_failure) = targets.unwrap_or_else(|| (vec![usual_target(upstreams.usable)], usual));
-        models.push(ModelSettings { name: DEFAULT_MODEL.to_owned(), aliases: Vec::new(), targets, on_failure });
+        let first = models.first().map(|model| ModelSettings { aliases: Vec::new(), ..model.clone() });
+        let undeclared = || usual.model(Vec::new(), vec![usual_target(upstreams.usable)]);
+        models.extend(first.or_else(undeclared).map(|model| ModelSettings { name: DEFAULT_MODEL.to_owned(), ..model }));
     }
     doubled_names(section, &models);
     models
@@ -53,11 +55,74 @@ fn usual_target(upstreams: &[UpstreamSettings]) -> TargetSettings {
     let usual =
         upstreams.iter().find_map(|upstream| Some((upstream.name.as_str(), upstream.facts.default_model.as_deref()?)));
     let (upstream, model) = usual.unwrap_or((local::NAME, LocalModel::ALL[0].name()));
-    TargetSettings { upstream: upstream.to_owned(), model: model.to_owned(), revision: String::new() }
+    let (upstream, model) = (upstream.to_owned(), model.to_owned());
+    TargetSettings { upstream, model, revision: String::new(), scores: None, weight: 1 }
+}
+
+/// The keys of a model that `[model_defaults]` holds too.
+struct Policies {
+    on_failure: Option<OnFailure>,
+    on_deadline: Option<OnDeadline>,
+    hedge: Option<HedgeSettings>,
+}
+
+impl Policies {
+    fn read(section: &Section<'_>) -> Self {
+        Self {
+            on_failure: section.require("on_failure", one_of(&OnFailure::NAMES, OnFailure::by_name)),
+            on_deadline: section.require("on_deadline", one_of(&OnDeadline::NAMES, OnDeadline::by_name)),
+            hedge: hedge(section.section("hedge")),
+        }
+    }
+
+    /// A model without a name; `None` if a policy is wrong.
+    fn model(self, aliases: Vec<Alias>, targets: Vec<TargetSettings>) -> Option<ModelSettings> {
+        Some(ModelSettings {
+            name: String::new(),
+            aliases,
+            targets,
+            on_failure: self.on_failure?,
+            on_deadline: self.on_deadline?,
+            hedge: self.hedge?,
+        })
+    }
+}
+
+fn hedge(section: Section<'_>) -> Option<HedgeSettings> {
+    let enabled = section.require("enabled", boolean);
+    let after_quantile = section.require("after_quantile", share);
+    let max_calls = section.require("max_calls", share);
+    let max_spend = section.require("max_spend", share);
+    section.finish();
+    Some(HedgeSettings {
+        enabled: enabled?,
+        after_quantile: after_quantile?,
+        max_calls: max_calls?,
+        max_spend: max_spend?,
+    })
+}
+
+/// Targets that claim to give the same scores must agree on what a score is.
+fn check_shared_scores(section: &Section<'_>, targets: &[TargetSettings], upstreams: &Declared<'_>) {
+    let facts = |target: &TargetSettings| {
+        let upstream = upstreams.usable.iter().find(|upstream| upstream.name == target.upstream)?;
+        let (facts, _) = upstream.facts.model(&target.model);
+        Some((facts.scale, facts.scoring, target.revision.clone()))
+    };
+    for (index, target) in targets.iter().enumerate().filter(|(_, target)| target.scores.is_some()) {
+        if target.upstream == local::NAME {
+            section.fault("targets", format!("item {index}: nothing gives the same scores as the embedded scorer"));
+        }
+        let twin = targets[..index].iter().find(|earlier| earlier.scores == target.scores);
+        if twin.is_some_and(|twin| facts(twin) != facts(target)) {
+            let message = "targets of the same scores must have the same scale, scoring and revision";
+            section.fault("targets", format!("item {index}: {message}"));
+        }
+    }
 }
 
 fn model(name: &str, section: Section<'_>, upstreams: &Declared<'_>) -> Option<ModelSettings> {
-    let on_failure = section.require("on_failure", one_of(&OnFailure::NAMES, OnFailure::by_name));
+    let policies = Policies::read(&section);
     let aliases = section.read("aliases", aliases_of);
     // `default` may be declared for its aliases alone.
     let targets = if name == DEFAULT_MODEL && !section.has("targets") {
@@ -69,13 +134,10 @@ fn model(name: &str, section: Section<'_>, upstreams: &Declared<'_>) -> Option<M
         section.fault("targets", "must name at least one target");
     }
     let aliases = if section.has("aliases") { aliases } else { Some(Vec::new()) };
+    let targets: Option<Vec<_>> = targets.into_iter().collect();
+    check_shared_scores(&section, targets.as_deref().unwrap_or_default(), upstreams);
     section.finish();
-    Some(ModelSettings {
-        name: name.to_owned(),
-        aliases: aliases?,
-        targets: targets.into_iter().collect::<Option<_>>()?,
-        on_failure: on_failure?,
-    })
+    Some(ModelSettings { name: name.to_owned(), ..policies.model(aliases?, targets?)? })
 }
 
 fn aliases_of(value: &Value) -> Result<Vec<Alias>, String> {
@@ -87,6 +149,8 @@ fn target(section: Section<'_>, upstreams: &Declared<'_>) -> Option<TargetSettin
     let upstream = section.require("upstream", text);
     let model = section.read("model", text);
     let revision = section.read("revision", text).unwrap_or_default();
+    let scores = section.read("scores", text);
+    let weight = section.read("weight", count(0..=1_000)).unwrap_or(1);
     let upstream = upstream?;
     let usual = if upstream == local::NAME {
         if let Some(model) = model.as_deref().filter(|model| LocalModel::by_name(model).is_none()) {
@@ -109,5 +173,6 @@ fn target(section: Section<'_>, upstreams: &Declared<'_>) -> Option<TargetSettin
         section.fault("model", "is missing: the provider has no usual model");
     }
     section.finish();
-    Some(TargetSettings { upstream, model: model?, revision })
+    let weight = u32::try_from(weight).unwrap_or(u32::MAX);
+    Some(TargetSettings { upstream, model: model?, revision, scores, weight })
 }

@@ -219,9 +219,19 @@ pub(super) fn count(range: RangeInclusive<usize>) -> impl Fn(&Value) -> Result<u
 
 /// A non-negative number.
 pub(super) fn price(value: &Value) -> Result<f64, String> {
-    #[expect(clippy::cast_precision_loss, reason = "prices are small")]
+    number(value).filter(|number| *number >= 0.0).ok_or_else(|| "must be a number of at least 0".into())
+}
+
+/// A part of a whole.
+pub(super) fn share(value: &Value) -> Result<f64, String> {
+    number(value).filter(|number| (0.0..=1.0).contains(number)).ok_or_else(|| "must be a number from 0 to 1".into())
+}
+
+/// A finite number; as a text too, because the environment holds only texts.
+fn number(value: &Value) -> Option<f64> {
+    #[expect(clippy::cast_precision_loss, reason = "prices and shares are small")]
     let number = value.as_float().or_else(|| value.as_integer().map(|number| number as f64));
-    number.filter(|number| number.is_finite() && *number >= 0.0).ok_or_else(|| "must be a number of at least 0".into())
+    number.or_else(|| value.as_str()?.parse().ok()).filter(|number| number.is_finite())
 }
 
 /// A duration such as `"250ms"`, within limits.

@@ -10,6 +10,8 @@ use crate::dialect::Dialect;
 use crate::provider::{Provider, ProviderFacts};
 use crate::route::alias::Alias;
 use crate::telemetry::logging::LogFormat;
+use crate::upstream::breaker::BreakerSettings;
+use crate::upstream::rate::RateSettings;
 
 /// Everything.
 #[derive(Clone, Debug)]
@@ -39,6 +41,8 @@ pub struct ServerSettings {
     pub max_body_bytes: usize,
     /// Most documents of a request.
     pub max_documents: usize,
+    /// Most requests under way at once.
+    pub max_requests: usize,
     /// Keys of which a request must show one; none means everybody may ask.
     pub api_keys: Vec<ApiKey>,
     /// Whether results carry their document even if the client does not ask.
@@ -67,6 +71,10 @@ pub struct CacheSettings {
     pub max_bytes: usize,
     /// How long a score is known.
     pub time_to_live: Duration,
+    /// How long after that it is used where nothing better is to be had.
+    pub max_stale: Duration,
+    /// How long before its end a score may be computed afresh in the background.
+    pub refresh_ahead: Duration,
     /// Whether callers with different keys share scores.
     pub shared_between_callers: bool,
 }
@@ -89,8 +97,8 @@ pub struct UpstreamSettings {
     pub provider: &'static dyn Provider,
     /// Address of the call.
     pub url: Url,
-    /// Shown as a bearer token.
-    pub api_key: Option<SecretString>,
+    /// Shown as a bearer token: the first, and when it is turned away the next.
+    pub api_keys: Vec<SecretString>,
     /// Longest wait for a connection.
     pub connect_timeout: Duration,
     /// Longest attempt.
@@ -99,10 +107,29 @@ pub struct UpstreamSettings {
     pub max_attempts: u32,
     /// Most attempts under way at once.
     pub max_concurrency: usize,
+    /// Most attempts that may wait for a place.
+    pub max_queue: usize,
+    /// Most requests and tokens a minute.
+    pub rate: RateSettings,
+    /// When the upstream is left alone.
+    pub breaker: BreakerSettings,
+    /// What becomes of long passages.
+    pub long_passages: LongPassages,
     /// Longest reply.
     pub max_response_bytes: usize,
     /// What is known of the provider, with this upstream's overrides.
     pub facts: ProviderFacts,
+}
+
+/// What becomes of a passage that is longer than a limit, in tokens as rerankd estimates them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LongPassages {
+    /// It is sent as it is; what happens is the provider's affair.
+    Provider,
+    /// Its beginning is sent.
+    Truncate(usize),
+    /// It is cut into chunks that are scored one by one; the best chunk speaks for it.
+    ChunkMax(usize),
 }
 
 /// `[models.NAME]`
@@ -116,6 +143,23 @@ pub struct ModelSettings {
     pub targets: Vec<TargetSettings>,
     /// What happens when every target failed.
     pub on_failure: OnFailure,
+    /// What happens when the deadline passes and some scores are there.
+    pub on_deadline: OnDeadline,
+    /// Whether slow calls are sent twice.
+    pub hedge: HedgeSettings,
+}
+
+/// `hedge` of a model: when a slow call is sent to another target of the same scores too.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HedgeSettings {
+    /// Whether any call is sent twice.
+    pub enabled: bool,
+    /// A call is slow when this share of the calls of its size are faster, 0 to 1.
+    pub after_quantile: f64,
+    /// Most second calls, as a share of all calls, 0 to 1.
+    pub max_calls: f64,
+    /// Most that second calls may cost, as a share of what all calls cost, 0 to 1.
+    pub max_spend: f64,
 }
 
 /// One entry of a model's `targets`.
@@ -127,6 +171,34 @@ pub struct TargetSettings {
     pub model: String,
     /// The operator's mark for a model that changed behind its name.
     pub revision: String,
+    /// The name of the scores, if other targets give the same.
+    pub scores: Option<String>,
+    /// Share of the requests among targets of the same scores.
+    pub weight: u32,
+}
+
+/// What happens when the deadline passes and some scores are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDeadline {
+    /// What happens on any failure.
+    Error,
+    /// The client gets the scored documents, best first, and the others after them.
+    Partial,
+}
+
+impl OnDeadline {
+    /// The names in the configuration.
+    pub const NAMES: [&'static str; 2] = ["error", "partial"];
+
+    /// The policy of this name.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        match name {
+            "error" => Some(Self::Error),
+            "partial" => Some(Self::Partial),
+            _ => None,
+        }
+    }
 }
 
 /// What happens when every target failed.

@@ -58,7 +58,7 @@ fn customary_key_variables_make_upstreams() {
         let loaded = load_bare(&[(variable, "k")]);
         assert_eq!(default_target(&loaded), (upstream.into(), model.into()), "{variable}");
         assert_eq!(loaded.settings.upstreams[0].url.host_str(), Some(host));
-        assert_eq!(loaded.settings.upstreams[0].api_key.as_ref().unwrap().expose_secret(), "k");
+        assert_eq!(loaded.settings.upstreams[0].api_keys[0].expose_secret(), "k");
     }
     let both = load_bare(&[("VOYAGE_API_KEY", "v"), ("CO_API_KEY", "c")]);
     assert_eq!(both.settings.upstreams.len(), 2);
@@ -112,7 +112,7 @@ fn upstreams_and_models_inherit_and_override() {
     assert_eq!((a.max_attempts, b.max_attempts), (2, 5));
     assert_eq!((a.facts.max_passages, b.facts.max_passages), (32, 9));
     assert_eq!(b.url.as_str(), "http://b:2/v1/rerank");
-    assert!(b.api_key.is_none());
+    assert!(b.api_keys.is_empty());
     assert_eq!(b.facts.model("x").0.scoring, crate::provider::Scoring::Pointwise);
     let default = settings.models.iter().find(|model| model.name == "default").unwrap();
     assert_eq!(default.targets.iter().map(|target| target.model.as_str()).collect::<Vec<_>>(), ["x", "tei", "lexical"]);
@@ -186,7 +186,7 @@ fn secrets_come_from_files_too_and_never_show() {
     std::fs::write(key.path(), "the-secret\n").unwrap();
     let text = format!("[upstreams.c]\nprovider = 'cohere'\napi_key = 'file:{}'", key.path().display());
     let loaded = load_text(&text, &[]).unwrap();
-    assert_eq!(loaded.settings.upstreams[0].api_key.as_ref().unwrap().expose_secret(), "the-secret");
+    assert_eq!(loaded.settings.upstreams[0].api_keys[0].expose_secret(), "the-secret");
     assert!(!format!("{loaded:?}").contains("the-secret"));
 }
 
@@ -239,7 +239,7 @@ fn the_environment_changes_detected_upstreams_and_defaults() {
 fn a_customary_key_goes_to_no_other_host() {
     let key = |environment: &[(&str, &str)]| {
         let upstream = load_bare(environment).settings.upstreams.remove(0);
-        upstream.api_key.map(|key| key.expose_secret().to_owned())
+        upstream.api_keys.first().map(|key| key.expose_secret().to_owned())
     };
     assert_eq!(key(&[("COHERE_API_KEY", "k")]).as_deref(), Some("k"));
     let elsewhere = ("RERANKD__UPSTREAMS__COHERE__BASE_URL", "http://127.0.0.1:1");

@@ -1,6 +1,7 @@
 //! From a request to the endpoint that it is for, past the key.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -9,6 +10,10 @@ use super::callers::Caller;
 use super::layers::unwritten;
 use super::paths::{self, Endpoint};
 use super::{App, rerank, setup};
+use crate::error::{Error, ErrorKind};
+
+/// When to come back where nobody knows better.
+const SOON: Duration = Duration::from_secs(1);
 
 pub(super) async fn dispatch(State(app): State<Arc<App>>, request: Request) -> Response {
     let (path, headers) = (request.uri().path(), request.headers());
@@ -31,10 +36,25 @@ pub(super) async fn dispatch(State(app): State<Arc<App>>, request: Request) -> R
         }
     };
     match endpoint {
-        Ok(Endpoint::Rerank { model, .. }) => rerank::rerank(&app, caller, (signs, model), request).await,
+        Ok(Endpoint::Rerank { model, .. }) => {
+            // Before anything of the body is read: sending somebody away must cost next to nothing.
+            let Ok(_room) = app.room.try_acquire() else {
+                app.reranker.metrics.refused(dialect.name(), ErrorKind::Overloaded);
+                return unwritten(no_room(&app), dialect);
+            };
+            rerank::rerank(&app, caller, (signs, model), request).await
+        }
         Ok(Endpoint::SetUp(question)) => {
             setup::answer(&app, &question).unwrap_or_else(|error| unwritten(error, dialect))
         }
         Err(error) => unwritten(error, dialect),
     }
+}
+
+fn no_room(app: &App) -> Error {
+    let message = format!(
+        "{} requests are under way, which is the limit (server.max_requests); come back a little later",
+        app.server.max_requests
+    );
+    Error { retry_after: Some(SOON), ..Error::new(ErrorKind::Overloaded, message) }
 }

@@ -21,6 +21,7 @@ use axum::body::Body;
 use axum::http::Method;
 use axum::response::Response;
 use axum::routing::get;
+use tokio::sync::Semaphore;
 
 pub use self::callers::Callers;
 use crate::config::settings::ServerSettings;
@@ -35,6 +36,8 @@ pub struct App {
     pub server: ServerSettings,
     /// Who may ask.
     pub callers: Callers,
+    /// Room for rerank requests under way.
+    pub room: Semaphore,
     /// Whether new requests are welcome; false while shutting down.
     pub ready: AtomicBool,
 }

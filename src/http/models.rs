@@ -1,5 +1,7 @@
 //! What can be asked for, as clients ask: `GET /v1/models` and `/v1/models/{id}`.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -46,8 +48,8 @@ pub(super) fn list(routes: &RouteTable) -> ModelList {
         names.map(|name| model(name.to_owned(), &route.targets)).collect::<Vec<_>>()
     });
     let direct = routes.upstreams().iter().flat_map(|upstream| {
-        let targets = upstream.models().into_iter().filter_map(|model| Target::new(upstream.clone(), model, ""));
-        targets.map(|target| model(target.address(), &[target])).collect::<Vec<_>>()
+        let targets = upstream.models().into_iter().filter_map(|model| Target::direct(upstream, model));
+        targets.map(|target| model(target.address(), &[Arc::new(target)])).collect::<Vec<_>>()
     });
     ModelList { object: "list", data: configured.chain(direct).collect() }
 }
@@ -61,13 +63,13 @@ pub(super) fn one(routes: &RouteTable, name: &str) -> Result<Model, Error> {
     Ok(model(name.to_owned(), &route.targets))
 }
 
-fn model(id: String, targets: &[Target]) -> Model {
+fn model(id: String, targets: &[Arc<Target>]) -> Model {
     Model {
         id,
         object: "model",
         model_type: "rerank",
         owned_by: targets.first().map(|target| target.upstream.name.clone()).unwrap_or_default(),
-        targets: targets.iter().map(Target::address).collect(),
+        targets: targets.iter().map(|target| target.address()).collect(),
         score_scale: targets.first().map(|target| target.facts.scale),
     }
 }

@@ -45,7 +45,7 @@ const DEGRADED_HEADER: HeaderName = HeaderName::from_static("x-rerankd-degraded"
     ),
     request_body(content = RerankBody, description = "A query and its passages. The Content-Type is not looked at."),
     responses(
-        (status = 200, description = "The documents, best first.", body = RerankAnswer, headers(("x-rerank-dialect" = String, description = "The dialect that the request was taken for."), ("x-rerankd-degraded" = String, description = "Why the answer is less than what was asked for; only in answers that are not reranked."))),
+        (status = 200, description = "The documents, best first.", body = RerankAnswer, headers(("x-rerank-dialect" = String, description = "The dialect that the request was taken for."), ("x-rerankd-degraded" = String, description = "Why the answer is less than what was asked for; only in such answers."))),
         (status = 400, description = "`invalid_json`, `invalid_request`, `too_many_documents` or `upstream_rejected`.", body = Problem<'static>, content_type = "application/problem+json"),
         (status = 401, description = "`unauthorized`", body = Problem<'static>, content_type = "application/problem+json"),
         (status = 404, description = "`unknown_model` or `not_found`", body = Problem<'static>, content_type = "application/problem+json"),
@@ -53,9 +53,10 @@ const DEGRADED_HEADER: HeaderName = HeaderName::from_static("x-rerankd-degraded"
         (status = 408, description = "`body_timeout`", body = Problem<'static>, content_type = "application/problem+json"),
         (status = 413, description = "`body_too_large`", body = Problem<'static>, content_type = "application/problem+json"),
         (status = 415, description = "`unsupported_encoding`", body = Problem<'static>, content_type = "application/problem+json"),
-        (status = 429, description = "`upstream_rate_limited`; `Retry-After` says when to come back", body = Problem<'static>, content_type = "application/problem+json", headers(("retry-after" = u32, description = "Whole seconds, at least 1."))),
+        (status = 429, description = "`upstream_rate_limited` or `overloaded`; `Retry-After` says when to come back", body = Problem<'static>, content_type = "application/problem+json", headers(("retry-after" = u32, description = "Whole seconds, at least 1."))),
         (status = 500, description = "`internal`", body = Problem<'static>, content_type = "application/problem+json"),
         (status = 502, description = "`upstream_unauthorized`, `upstream_quota_exhausted`, `upstream_unavailable` or `upstream_invalid_reply`", body = Problem<'static>, content_type = "application/problem+json"),
+        (status = 503, description = "`upstream_circuit_open`; `Retry-After` says when to come back", body = Problem<'static>, content_type = "application/problem+json", headers(("retry-after" = u32, description = "Whole seconds, at least 1."))),
         (status = 504, description = "`upstream_timeout`, `deadline_exceeded` or `not_cached`", body = Problem<'static>, content_type = "application/problem+json"),
     ),
 )]
@@ -102,7 +103,9 @@ fn log_losses(request_id: &str, account: &Account<'_>, response: &RerankResponse
 /// What a client did wrong is its own business; what an upstream or we did wrong is the operator's.
 fn log(request_id: &str, account: &Account<'_>, error: &Error) {
     let (code, model, dialect) = (error.kind.code(), &*account.model, account.dialect.name());
-    if error.kind.status().is_server_error() || error.kind == ErrorKind::UpstreamRateLimited {
+    if error.kind.status().is_server_error()
+        || matches!(error.kind, ErrorKind::UpstreamRateLimited | ErrorKind::Overloaded)
+    {
         tracing::warn!(request.id = request_id, model, dialect, code, "{}", error.message);
     } else {
         tracing::info!(request.id = request_id, model, dialect, code, "{}", error.message);

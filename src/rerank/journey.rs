@@ -3,12 +3,18 @@
 use super::request::RerankRequest;
 use super::response::{Leg, PairCounts, Provenance, RankedPassage, RerankResponse, ScoreSource, Timings, Usage};
 use super::{RequestContext, milliseconds_since};
-use crate::error::Error;
-use crate::provider::InstructionSupport;
+use crate::cache::control::CacheControl;
+use crate::config::settings::LongPassages;
+use crate::error::{Error, ErrorKind};
+use crate::provider::{InstructionSupport, Scoring};
 use crate::route::{Route, Target};
 use crate::upstream::Backend;
 use crate::upstream::call::AttemptCounter;
 
+/// Why an answer is degraded that is made of scores that are too old.
+const STALE_SCORES: &str = "stale_scores";
+/// Why an answer is degraded in which passages have no score because the provider refused them.
+const PASSAGES_REFUSED: &str = "passages_refused";
 /// The outcome of a target that answered.
 const OK: &str = "ok";
 
@@ -19,29 +25,63 @@ pub(super) struct Journey {
     pub(super) timings: Timings,
     /// What was charged, by targets that were given up too.
     pub(super) usage: Usage,
+    /// Whether known scores may be used.
+    pub(super) reads_cache: bool,
+    /// Why a passage was refused, if one was by the present target.
+    refusal: Option<Error>,
+    degraded: Vec<&'static str>,
     warnings: Vec<String>,
     trail: Vec<Leg>,
 }
 
-impl Default for Journey {
-    fn default() -> Self {
+impl Journey {
+    pub(super) fn new(control: CacheControl) -> Self {
         Self {
             attempts: AttemptCounter::default(),
             timings: Timings::default(),
             usage: Usage::NOTHING,
+            reads_cache: control.read,
+            refusal: None,
+            degraded: Vec::new(),
             warnings: Vec::new(),
             trail: Vec::new(),
         }
     }
-}
 
-impl Journey {
+    /// Work that computes afresh what is known.
+    pub(super) fn of_background() -> Self {
+        Self::new(CacheControl { read: false, ..CacheControl::default() })
+    }
+
+    /// The target takes other passages but not this one.
+    pub(super) fn refused(&mut self, error: &Error) {
+        self.refusal.get_or_insert_with(|| error.clone());
+    }
+
+    /// Why the target refused the first passage that it refused.
+    pub(super) fn refusal(&self) -> Option<&Error> {
+        self.refusal.as_ref()
+    }
+
+    /// The target failed, but scores that are too old make up an answer.
+    pub(super) fn stale(&mut self, error: &Error) {
+        self.degraded.push(STALE_SCORES);
+        self.warnings.push(format!("scores older than cache.ttl were used: {}", error.message));
+    }
+
+    /// The time was over before all scores were there.
+    pub(super) fn cut_short(&mut self, error: &Error) {
+        self.degraded.push(ErrorKind::DeadlineExceeded.code());
+        self.warnings.push(format!("documents without a score stand last, in input order: {}", error.message));
+    }
+
     pub(super) fn arrive(&mut self, target: &Target) {
         self.pass(target, OK);
     }
 
     pub(super) fn give_up(&mut self, target: &Target, error: &Error, last: bool) {
         self.pass(target, error.kind.code());
+        self.refusal = None;
         if !last {
             self.warnings.push(format!("{} was given up: {}", target.address(), error.message));
         }
@@ -62,6 +102,10 @@ impl Journey {
         outcome: (Vec<RankedPassage>, PairCounts),
     ) -> RerankResponse {
         self.warnings.extend(losses(target, request));
+        if let Some(refusal) = self.refusal.take() {
+            self.degraded.push(PASSAGES_REFUSED);
+            self.warnings.push(format!("documents that were refused stand last, without a score: {}", refusal.message));
+        }
         let mut response = self.finish(request, context, route, outcome);
         response.provenance.upstream = Some(target.upstream.name.clone());
         response.provenance.upstream_model = Some(target.model.clone());
@@ -78,13 +122,12 @@ impl Journey {
         route: &Route,
         failure: Error,
     ) -> RerankResponse {
+        self.degraded.push(failure.kind.code());
         self.warnings.push(failure.message);
         let count = request.passages.len();
         let unscored = |position| RankedPassage { position, score: None, source: ScoreSource::Unscored };
         let pairs = PairCounts { total: count, unscored: count, ..PairCounts::default() };
-        let mut response = self.finish(request, context, route, ((0..count).map(unscored).collect(), pairs));
-        response.provenance.degraded.push(failure.kind.code());
-        response
+        self.finish(request, context, route, ((0..count).map(unscored).collect(), pairs))
     }
 
     fn finish(
@@ -101,7 +144,7 @@ impl Journey {
             upstream_model: None,
             score_scale: None,
             reranked: false,
-            degraded: Vec::new(),
+            degraded: self.degraded,
             pairs,
             fallbacks,
             attempts: self.attempts.get(),
@@ -119,6 +162,14 @@ impl Journey {
 impl Target {
     pub(super) fn rejects_blank_passages(&self) -> bool {
         matches!(&self.upstream.backend, Backend::Remote(remote) if remote.facts.rejects_blank_passages)
+    }
+
+    /// What becomes of long passages. A listwise model's list is never taken apart.
+    pub(super) fn long_passages(&self) -> LongPassages {
+        match &self.upstream.backend {
+            Backend::Remote(remote) if self.facts.scoring == Scoring::Pointwise => remote.long_passages,
+            _ => LongPassages::Provider,
+        }
     }
 
     fn limits_passage_tokens(&self) -> bool {

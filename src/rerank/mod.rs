@@ -8,10 +8,14 @@
 //!                rank   (best first, ties in input order, cut to top_n)
 //! ```
 
+pub mod background;
 pub mod batch;
+mod fill;
+pub mod hedge;
 mod journey;
 pub mod merge;
 pub mod offload;
+pub mod pieces;
 pub mod plan;
 pub mod rank;
 pub mod request;
@@ -24,27 +28,29 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
+use self::background::Background;
 use self::journey::Journey;
 use self::offload::{OFFLOAD_WIRE_BYTES, offload};
 use self::plan::{Plan, PlanContext};
 use self::rank::rank;
 use self::request::RerankRequest;
-use self::response::RerankResponse;
-use self::score::{Means, score};
+use self::response::{RerankResponse, ScoreSource};
+use self::score::Turn;
 use self::validate::{Limits, validate};
 use crate::cache::ScoreCache;
 use crate::cache::control::CacheControl;
 use crate::cache::key::CacheScope;
-use crate::config::settings::OnFailure;
+use crate::coalesce::Flights;
+use crate::config::settings::{OnDeadline, OnFailure};
 use crate::error::{Error, ErrorKind};
 use crate::route::{Route, RouteTable, Target};
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::call::Patience;
+use crate::upstream::call::{Patience, Waiter};
 
 /// Share of the time left that is kept for whatever stands behind a target.
 const KEPT_SHARE: f64 = 0.2;
-/// Most that is kept for an answer in input order, which takes no time to speak of.
-const KEPT_FOR_ORIGINAL_ORDER: Duration = Duration::from_millis(50);
+/// Most that is kept for an answer made of what is there, which takes no time to speak of.
+const KEPT_FOR_AN_ANSWER: Duration = Duration::from_millis(50);
 
 /// Everything that outlives a request.
 #[derive(Debug)]
@@ -53,8 +59,14 @@ pub struct Reranker {
     pub routes: RouteTable,
     /// What is known.
     pub cache: ScoreCache,
+    /// What is being scored.
+    pub flights: Flights,
+    /// What goes on when nobody waits.
+    pub background: Background,
     /// What is too much.
     pub limits: Limits,
+    /// Longest that anything takes.
+    pub request_timeout: Duration,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }
@@ -72,11 +84,11 @@ pub struct RequestContext {
     pub scope: CacheScope,
 }
 
-/// What a target may count on.
-#[derive(Clone, Copy, Debug)]
-struct Turn {
-    deadline: Instant,
-    patience: Patience,
+/// Why a target gave no answer, and how far it came.
+struct Defeat {
+    error: Error,
+    /// The scores that were there when its time was over, if that is worth an answer.
+    partial: Option<Plan>,
 }
 
 impl Reranker {
@@ -91,65 +103,82 @@ impl Reranker {
         context: &RequestContext,
     ) -> Result<RerankResponse, Error> {
         validate(request, self.limits)?;
-        let mut journey = Journey::default();
-        let mut failures = Vec::new();
-        for (index, target) in route.targets.iter().enumerate() {
-            let last = index + 1 == route.targets.len();
-            let turn = Turn::new(last, route.on_failure, context.deadline);
-            match self.try_target(target, turn, request, context, &mut journey).await {
+        let mut journey = Journey::new(context.control);
+        let (mut failures, mut partial) = (Vec::new(), None);
+        let targets = route.order(context.started);
+        for (index, target) in targets.iter().enumerate() {
+            let last = index + 1 == targets.len();
+            let turn = Turn { route, target, waiter: waiter(last, route, context) };
+            match self.try_target(turn, request, context, &mut journey).await {
                 Ok(plan) => {
                     journey.arrive(target);
                     let ranking = rank(plan.passages(), request.top_n);
                     return Ok(journey.reranked(request, context, route, target, (ranking, plan.counts())));
                 }
-                Err(error) => {
+                Err(Defeat { error, partial: reached }) => {
                     journey.give_up(target, &error, last);
                     if !last {
                         self.metrics.fallback(&target.upstream.name, error.kind.code());
                     }
+                    partial = partial.or(reached.map(|plan| (target, plan)));
                     failures.push(error);
                 }
             }
         }
         let failure = first_failure(failures);
+        if let Some((target, plan)) = partial {
+            journey.cut_short(&failure);
+            let ranking = rank(plan.passages(), None);
+            return Ok(journey.reranked(request, context, route, target, (ranking, plan.counts())));
+        }
         if route.on_failure == OnFailure::OriginalOrder && failure.kind != ErrorKind::NotCached {
             return Ok(journey.original_order(request, context, route, failure));
         }
         Err(failure)
     }
 
-    /// Plans and scores the whole request at one target: scores of two targets never meet in one answer.
+    /// Plans and scores the whole request at one target: scores of two score spaces never meet in one answer.
     async fn try_target(
         &self,
-        target: &Target,
-        turn: Turn,
+        turn: Turn<'_>,
         request: &Arc<RerankRequest>,
         context: &RequestContext,
         journey: &mut Journey,
-    ) -> Result<Plan, Error> {
+    ) -> Result<Plan, Defeat> {
+        let (target, deadline) = (turn.target, turn.waiter.deadline);
         let planning = Instant::now();
         let mut plan = self.plan(target, request, context).await;
         journey.timings.cache += milliseconds_since(planning);
+        self.refresh(self.unhurried(turn), request, &plan, context);
         if plan.unknown().is_empty() {
             return Ok(plan);
         }
         if context.control.only_if_cached {
             let message =
                 format!("{} of the scores are not cached, and the request says only-if-cached", plan.unknown().len());
-            return Err(Error::new(ErrorKind::NotCached, message));
+            return Err(Error::new(ErrorKind::NotCached, message).into());
         }
-        let means = Means {
-            deadline: turn.deadline,
-            patience: turn.patience,
-            attempts: journey.attempts.clone(),
-            cache: context.control.store.then_some(&self.cache),
-            metrics: &self.metrics,
-        };
-        let scoring = Instant::now();
-        let scored = timeout_at(turn.deadline, score(target, request, &mut plan, &means, &mut journey.usage)).await;
+        let (scoring, mut tickets) = (Instant::now(), Vec::new());
+        let scored = timeout_at(deadline, self.score(turn, request, &mut plan, &mut tickets, journey)).await;
         journey.timings.upstream += milliseconds_since(scoring);
-        scored.unwrap_or_else(|_| Err(out_of_time(target, turn.deadline == context.deadline, scoring)))?;
-        Ok(plan)
+        let in_time = scored.is_ok();
+        let scored = scored.unwrap_or_else(|_| Err(out_of_time(target, deadline == context.deadline, scoring)));
+        let Err(error) = scored else { return Ok(plan) };
+        if error.kind.is_upstreams() && plan.fall_back_to_stale() {
+            journey.stale(&error);
+            return Ok(plan);
+        }
+        if in_time
+            || turn.route.on_deadline == OnDeadline::Error
+            || plan.slots_of(ScoreSource::Unscored).len() == plan.unknown().len()
+        {
+            return Err(error.into());
+        }
+        // What is still to come has been asked for, and is likely to be asked for again.
+        if let Some(leave) = self.background.enter().filter(|_| context.control.store) {
+            leave.finish(tickets, Instant::now() + self.request_timeout);
+        }
+        Err(Defeat { error, partial: Some(plan) })
     }
 
     async fn plan(&self, target: &Target, request: &Arc<RerankRequest>, context: &RequestContext) -> Plan {
@@ -157,24 +186,39 @@ impl Reranker {
             space: target.space.clone(),
             scoring: target.facts.scoring,
             rejects_blanks: target.rejects_blank_passages(),
+            long_passages: target.long_passages(),
             scope: context.scope,
             control: context.control,
         };
         let (owned, cache) = (request.clone(), self.cache.clone());
         offload(request.text_bytes(), OFFLOAD_WIRE_BYTES, move || Plan::new(&owned, &plan_context, &cache)).await
     }
+
+    /// The same turn without anybody who waits.
+    fn unhurried<'a>(&self, turn: Turn<'a>) -> Turn<'a> {
+        let deadline = Instant::now() + self.request_timeout;
+        Turn { waiter: Waiter { deadline, patience: Patience::Hurry, store: true }, ..turn }
+    }
 }
 
-impl Turn {
-    fn new(last: bool, on_failure: OnFailure, deadline: Instant) -> Self {
-        let share = deadline.saturating_duration_since(Instant::now()).mul_f64(KEPT_SHARE);
-        let kept = match (last, on_failure) {
-            (false, _) => share,
-            (true, OnFailure::OriginalOrder) => share.min(KEPT_FOR_ORIGINAL_ORDER),
-            (true, OnFailure::Error) => Duration::ZERO,
-        };
-        let patience = if last { Patience::Wait } else { Patience::Hurry };
-        Self { deadline: deadline.checked_sub(kept).unwrap_or(deadline), patience }
+/// What the request expects of a target.
+fn waiter(last: bool, route: &Route, context: &RequestContext) -> Waiter {
+    let share = context.deadline.saturating_duration_since(Instant::now()).mul_f64(KEPT_SHARE);
+    let kept = match (last, route.on_failure, route.on_deadline) {
+        (false, ..) => share,
+        (true, OnFailure::Error, OnDeadline::Error) => Duration::ZERO,
+        (true, ..) => share.min(KEPT_FOR_AN_ANSWER),
+    };
+    Waiter {
+        deadline: context.deadline.checked_sub(kept).unwrap_or(context.deadline),
+        patience: if last { Patience::Wait } else { Patience::Hurry },
+        store: context.control.store,
+    }
+}
+
+impl From<Error> for Defeat {
+    fn from(error: Error) -> Self {
+        Self { error, partial: None }
     }
 }
 

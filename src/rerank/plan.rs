@@ -9,9 +9,14 @@
 //! For a pointwise model equal passages share a slot. For a listwise model every position is a slot of its own, under a key made
 //! of the whole ordered list, and all are unknown unless all are known.
 
+use bytestring::ByteString;
+
+use super::pieces::Pieces;
 use crate::cache::ScoreCache;
+use crate::cache::age::{Age, Found};
 use crate::cache::control::CacheControl;
 use crate::cache::key::{CacheScope, PairKey, PairMap, QueryKey, ScoreSpace};
+use crate::config::settings::LongPassages;
 use crate::provider::Scoring;
 use crate::rerank::request::{Passage, RerankRequest};
 use crate::rerank::response::{PairCounts, RankedPassage, ScoreSource};
@@ -25,6 +30,8 @@ pub struct PlanContext {
     pub scoring: Scoring,
     /// Whether the upstream must not see blank passages: then they get the floor of the scale, or no score if it has none.
     pub rejects_blanks: bool,
+    /// What becomes of long passages, if the model is pointwise.
+    pub long_passages: LongPassages,
     /// Whose scores may be used.
     pub scope: CacheScope,
     /// What the client allows.
@@ -35,18 +42,22 @@ pub struct PlanContext {
 #[derive(Debug)]
 pub struct Plan {
     query: QueryKey,
-    /// Position to slot.
+    pieces: Pieces,
+    /// Piece to slot.
     slots: Vec<u32>,
     pairs: Vec<Pair>,
     unknown: Vec<u32>,
+    due: Vec<u32>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Pair {
     key: PairKey,
-    first_position: u32,
+    first_piece: u32,
     score: Option<f64>,
     source: ScoreSource,
+    /// A score that is too old, for want of anything better.
+    stale: Option<f64>,
 }
 
 impl Plan {
@@ -55,7 +66,9 @@ impl Plan {
     pub fn new(request: &RerankRequest, context: &PlanContext, cache: &ScoreCache) -> Self {
         let query = QueryKey::new(context.scope, &context.space, &request.options, &request.query);
         let mut plan = match context.scoring {
-            Scoring::Pointwise => Self::pointwise(query, &request.passages),
+            Scoring::Pointwise => {
+                Self::pointwise(query, &request.passages, Pieces::new(&request.passages, context.long_passages))
+            }
             Scoring::Listwise => Self::listwise(query.of_list(&request.passages), &request.passages),
         };
         if context.rejects_blanks {
@@ -64,50 +77,59 @@ impl Plan {
         if context.control.read {
             plan.look_up(cache, context.scoring);
         }
-        let unknown = plan.pairs.iter().enumerate().filter(|(_, pair)| pair.source == ScoreSource::Unscored);
-        plan.unknown = unknown.map(|(slot, _)| small(slot)).collect();
+        plan.unknown = plan.slots_of(ScoreSource::Unscored);
         plan
     }
 
-    fn pointwise(query: QueryKey, passages: &[Passage]) -> Self {
-        let mut slot_of = PairMap::with_capacity_and_hasher(passages.len(), std::hash::BuildHasherDefault::default());
-        let mut pairs = Vec::with_capacity(passages.len());
-        let keys = query.pairs(passages.iter().map(|passage| &*passage.text));
-        let slots = keys.into_iter().enumerate().map(|(position, key)| {
+    fn pointwise(query: QueryKey, passages: &[Passage], pieces: Pieces) -> Self {
+        let count = pieces.count(passages);
+        let mut slot_of = PairMap::with_capacity_and_hasher(count, std::hash::BuildHasherDefault::default());
+        let mut pairs = Vec::with_capacity(count);
+        let keys = query.pairs((0..count).map(|piece| &**pieces.text(passages, piece)));
+        let slots = keys.into_iter().enumerate().map(|(piece, key)| {
             *slot_of.entry(key).or_insert_with(|| {
-                pairs.push(Pair::unknown(key, position));
+                pairs.push(Pair::unknown(key, piece));
                 small(pairs.len() - 1)
             })
         });
         let slots = slots.collect();
-        Self { query, slots, pairs, unknown: Vec::new() }
+        Self { query, pieces, slots, pairs, unknown: Vec::new(), due: Vec::new() }
     }
 
     fn listwise(list: QueryKey, passages: &[Passage]) -> Self {
         let pairs = (0..passages.len()).map(|position| Pair::unknown(list.place(position), position)).collect();
-        Self { query: list, slots: (0..small(passages.len())).collect(), pairs, unknown: Vec::new() }
+        let slots = (0..small(passages.len())).collect();
+        Self { query: list, pieces: Pieces::Whole, slots, pairs, unknown: Vec::new(), due: Vec::new() }
     }
 
     fn settle_blanks(&mut self, passages: &[Passage], score: Option<f64>) {
         for pair in &mut self.pairs {
-            if passages[pair.first_position as usize].text.trim().is_empty() {
+            if self.pieces.text(passages, pair.first_piece as usize).trim().is_empty() {
                 pair.settle(score, ScoreSource::Blank);
             }
         }
     }
 
     fn look_up(&mut self, cache: &ScoreCache, scoring: Scoring) {
-        let keys: Vec<_> = self.pairs.iter().map(|pair| pair.key).collect();
-        let known = cache.get_many(&self.query, &keys);
-        let is_known = |(pair, known): (&Pair, &Option<f64>)| pair.source == ScoreSource::Blank || known.is_some();
-        let complete = self.pairs.iter().zip(&known).all(is_known);
-        if scoring == Scoring::Listwise && !complete {
-            return;
-        }
-        for (pair, known) in self.pairs.iter_mut().zip(known) {
-            if known.is_some() && pair.source == ScoreSource::Unscored {
-                pair.settle(known, ScoreSource::Cache);
+        let found = cache.get_many(&self.query, &self.keys(0..small(self.pairs.len())));
+        let is_blank = |pair: &Pair| pair.source == ScoreSource::Blank;
+        let is_known = |found: &Option<Found>, stale| found.is_some_and(|found| stale || found.age != Age::Stale);
+        let all = |stale| self.pairs.iter().zip(&found).all(|(pair, found)| is_blank(pair) || is_known(found, stale));
+        // A listwise model's scores hold together or not at all.
+        let (fresh, stale) = if scoring == Scoring::Listwise { (all(false), all(true)) } else { (true, true) };
+        for (slot, (pair, found)) in (0..).zip(self.pairs.iter_mut().zip(found)) {
+            let Some(Found { score, age }) = found.filter(|_| pair.source == ScoreSource::Unscored) else { continue };
+            if fresh && age != Age::Stale {
+                pair.settle(Some(score), ScoreSource::Cache);
+                if age == Age::Due {
+                    self.due.push(slot);
+                }
+            } else if stale {
+                pair.stale = Some(score);
             }
+        }
+        if scoring == Scoring::Listwise && !self.due.is_empty() {
+            self.due = (0..small(self.pairs.len())).collect();
         }
     }
 
@@ -117,53 +139,89 @@ impl Plan {
         &self.unknown
     }
 
-    /// The positions of the passages that stand for the unknown slots, in the same order.
+    /// The slots whose scores are known, but should be computed afresh soon.
     #[must_use]
-    pub fn unknown_positions(&self) -> Vec<usize> {
-        self.unknown.iter().map(|slot| self.pairs[*slot as usize].first_position as usize).collect()
+    pub fn due(&self) -> &[u32] {
+        &self.due
     }
 
-    /// Takes in the scores of `slots`, in the same order, and hands them to the cache.
-    pub fn learn(&mut self, slots: &[u32], scores: &[f64], cache: Option<&ScoreCache>) {
-        debug_assert_eq!(slots.len(), scores.len());
-        let mut learnt = Vec::with_capacity(slots.len());
-        for (&slot, &score) in slots.iter().zip(scores) {
-            let pair = &mut self.pairs[slot as usize];
-            pair.settle(Some(score), ScoreSource::Scored);
-            learnt.push((pair.key, score));
+    /// The query, or the whole list of a listwise model, under which the pairs are known.
+    #[must_use]
+    pub const fn query(&self) -> &QueryKey {
+        &self.query
+    }
+
+    /// The keys of `slots`.
+    #[must_use]
+    pub fn keys(&self, slots: impl IntoIterator<Item = u32>) -> Vec<PairKey> {
+        slots.into_iter().map(|slot| self.pairs[slot as usize].key).collect()
+    }
+
+    /// The texts of `slots`, as they are sent.
+    #[must_use]
+    pub fn texts(&self, request: &RerankRequest, slots: impl IntoIterator<Item = u32>) -> Vec<ByteString> {
+        let piece = |slot: u32| self.pairs[slot as usize].first_piece as usize;
+        slots.into_iter().map(|slot| self.pieces.text(&request.passages, piece(slot)).clone()).collect()
+    }
+
+    /// Takes in what became of one slot.
+    pub fn learn(&mut self, slot: u32, score: Option<f64>, source: ScoreSource) {
+        self.pairs[slot as usize].settle(score, source);
+    }
+
+    /// Uses scores that are too old where there are no others. Whether every pair that wants a score has one then; if not, nothing changes.
+    pub fn fall_back_to_stale(&mut self) -> bool {
+        let wants = |pair: &Pair| matches!(pair.source, ScoreSource::Unscored | ScoreSource::Refused);
+        if self.pairs.iter().any(|pair| wants(pair) && pair.stale.is_none()) {
+            return false;
         }
-        if let Some(cache) = cache {
-            cache.put_many(&self.query, &learnt);
+        for pair in self.pairs.iter_mut().filter(|pair| wants(pair)) {
+            pair.settle(pair.stale, ScoreSource::Stale);
         }
+        true
     }
 
     /// Every position of the request, exactly once, with what is known of it.
     #[must_use]
     pub fn passages(&self) -> Vec<RankedPassage> {
-        let passage = |(position, &slot): (usize, &u32)| {
-            let pair = &self.pairs[slot as usize];
-            RankedPassage { position, score: pair.score, source: pair.source }
+        let count = match &self.pieces {
+            Pieces::Whole => self.slots.len(),
+            Pieces::Cut { ends, .. } => ends.len(),
         };
-        self.slots.iter().enumerate().map(passage).collect()
+        (0..count).map(|position| self.passage(position)).collect()
+    }
+
+    /// The best of a passage's pieces speaks for it, once all have been heard.
+    fn passage(&self, position: usize) -> RankedPassage {
+        let pairs = self.pieces.of(position).map(|piece| &self.pairs[self.slots[piece] as usize]);
+        let better = |best: &Pair, next: &Pair| match (best.score, next.score) {
+            (Some(best), Some(next)) => next > best,
+            (best, next) => best.is_some() && next.is_none(),
+        };
+        let speaker = pairs.reduce(|best, next| if better(best, next) { next } else { best });
+        let (score, source) = speaker.map_or((None, ScoreSource::Unscored), |pair| (pair.score, pair.source));
+        RankedPassage { position, score, source }
     }
 
     /// How the pairs became known.
     #[must_use]
     pub fn counts(&self) -> PairCounts {
-        let count = |source| self.pairs.iter().filter(|pair| pair.source == source).count();
-        PairCounts {
-            total: self.pairs.len(),
-            hit: count(ScoreSource::Cache),
-            coalesced: 0,
-            scored: count(ScoreSource::Scored),
-            unscored: count(ScoreSource::Blank) + count(ScoreSource::Unscored),
-        }
+        let mut counts = PairCounts { total: self.pairs.len(), ..PairCounts::default() };
+        self.pairs.iter().for_each(|pair| counts.count(pair.source));
+        counts
+    }
+
+    /// Slots whose pairs became known so.
+    #[must_use]
+    pub fn slots_of(&self, source: ScoreSource) -> Vec<u32> {
+        let pairs = (0..).zip(&self.pairs).filter(|(_, pair)| pair.source == source);
+        pairs.map(|(slot, _)| slot).collect()
     }
 }
 
 impl Pair {
-    fn unknown(key: PairKey, position: usize) -> Self {
-        Self { key, first_position: small(position), score: None, source: ScoreSource::Unscored }
+    fn unknown(key: PairKey, piece: usize) -> Self {
+        Self { key, first_piece: small(piece), score: None, source: ScoreSource::Unscored, stale: None }
     }
 
     fn settle(&mut self, score: Option<f64>, source: ScoreSource) {
@@ -197,6 +255,7 @@ mod tests {
             },
             scoring,
             rejects_blanks: false,
+            long_passages: LongPassages::Provider,
             scope: CacheScope::SHARED,
             control: CacheControl::default(),
         }
@@ -219,13 +278,20 @@ mod tests {
     }
 
     /// Plans and scores what is unknown; returns what would have been sent.
-    fn run<'a>(request: &'a RerankRequest, context: &PlanContext, cache: &ScoreCache) -> (Plan, Vec<&'a str>) {
+    fn run(request: &RerankRequest, context: &PlanContext, cache: &ScoreCache) -> (Plan, Vec<String>) {
         let mut plan = Plan::new(request, context, cache);
         let slots = plan.unknown().to_vec();
-        let sent: Vec<&str> =
-            plan.unknown_positions().iter().map(|position| &*request.passages[*position].text).collect();
-        let scores: Vec<_> = sent.iter().map(|passage| score_of(&request.query, passage)).collect();
-        plan.learn(&slots, &scores, context.control.store.then_some(cache));
+        let sent = plan.texts(request, slots.iter().copied());
+        let mut stored = Vec::new();
+        for (slot, text) in slots.iter().zip(&sent) {
+            let score = score_of(&request.query, text);
+            plan.learn(*slot, Some(score), ScoreSource::Scored);
+            stored.extend(plan.keys([*slot]).into_iter().map(|key| (key, score)));
+        }
+        if context.control.store {
+            cache.put_many(plan.query(), &stored);
+        }
+        let sent = sent.iter().map(ToString::to_string).collect();
         (plan, sent)
     }
 

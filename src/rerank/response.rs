@@ -37,6 +37,12 @@ pub enum ScoreSource {
     Cache,
     /// It was computed for this request.
     Scored,
+    /// It was computed for another request that was under way.
+    Coalesced,
+    /// It was in the cache, too old to be used but for want of anything better.
+    Stale,
+    /// The provider takes the other passages but not this one.
+    Refused,
     /// The passage is blank and the provider refuses blank passages: it has the floor of the scale.
     Blank,
     /// It is not known.
@@ -100,7 +106,7 @@ pub struct Provenance {
     pub trail: Vec<Leg>,
 }
 
-/// Counts of distinct pairs; equal passages are one pair. The four last add up to `total`.
+/// Counts of distinct pairs; equal passages are one pair. The others add up to `total`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PairCounts {
     /// Distinct pairs in the request (in an answer in input order: its documents).
@@ -111,8 +117,24 @@ pub struct PairCounts {
     pub coalesced: usize,
     /// Computed for this request: exactly what was sent upstream.
     pub scored: usize,
-    /// Not scored by a model (blank passages, or an answer in input order).
+    /// Known from the cache, but too old to be used but for want of anything better.
+    pub stale: usize,
+    /// Not scored by a model (blank passages, passages that the provider refuses, or an answer that is less than what was asked for).
     pub unscored: usize,
+}
+
+impl PairCounts {
+    /// One more pair, beside the total.
+    pub fn count(&mut self, source: ScoreSource) {
+        let counter = match source {
+            ScoreSource::Cache => &mut self.hit,
+            ScoreSource::Coalesced => &mut self.coalesced,
+            ScoreSource::Scored => &mut self.scored,
+            ScoreSource::Stale => &mut self.stale,
+            ScoreSource::Blank | ScoreSource::Refused | ScoreSource::Unscored => &mut self.unscored,
+        };
+        *counter += 1;
+    }
 }
 
 /// Where the time went, in milliseconds.

@@ -1,111 +1,157 @@
-//! The unknown passages of a plan, scored by one target.
+//! The unknown pairs of a plan, scored by one target: the part of the request that waits.
+//!
+//! What it waits for is a flight of its own, of others, or of both (see [`crate::coalesce`]); the part that asks the upstream is [`super::fill`].
 
-use std::borrow::Cow;
-use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::time::Instant;
+use futures_util::FutureExt;
+use futures_util::future::select_all;
 
-use super::batch::{CallLimits, cut};
-use super::offload::{OFFLOAD_LOCAL_BYTES, OFFLOAD_WIRE_BYTES, offload};
+use super::fill::Fill;
+use super::journey::Journey;
+use super::offload::{OFFLOAD_LOCAL_BYTES, offload};
 use super::plan::Plan;
 use super::request::RerankRequest;
-use super::response::Usage;
-use crate::cache::ScoreCache;
+use super::response::ScoreSource;
+use super::{RequestContext, Reranker};
+use crate::coalesce::{Claim, Landing, Ticket};
 use crate::error::{Error, ErrorKind};
 use crate::local::LocalModel;
-use crate::provider::{InstructionSupport, ScoreBatch, Scoring};
-use crate::route::Target;
-use crate::telemetry::metrics::Metrics;
-use crate::upstream::call::{AttemptCounter, Call, Patience};
-use crate::upstream::{Backend, Remote, Upstream, UpstreamError};
+use crate::provider::Scoring;
+use crate::route::{Route, Target};
+use crate::upstream::call::Waiter;
+use crate::upstream::{Backend, Remote};
 
-/// What scoring may use up.
-#[derive(Clone, Debug)]
-pub(super) struct Means<'a> {
-    pub(super) deadline: Instant,
-    pub(super) patience: Patience,
-    pub(super) attempts: AttemptCounter,
-    /// Where new scores go; `None` if they must not be kept.
-    pub(super) cache: Option<&'a ScoreCache>,
-    pub(super) metrics: &'a Metrics,
+/// One target, and what it may count on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Turn<'a> {
+    pub(super) route: &'a Route,
+    pub(super) target: &'a Arc<Target>,
+    pub(super) waiter: Waiter,
 }
 
-/// Scores what `plan` does not know, at `target`, and adds to `usage` what that was charged.
-///
-/// # Errors
-/// The first call that failed for good. What other calls brought by then is in the cache.
-pub(super) async fn score(
-    target: &Target,
-    request: &Arc<RerankRequest>,
-    plan: &mut Plan,
-    means: &Means<'_>,
-    usage: &mut Usage,
-) -> Result<(), Error> {
-    match &target.upstream.backend {
-        Backend::Local => {
-            score_locally(target, request, plan, means.cache).await;
-            Ok(())
+impl Reranker {
+    /// Scores what `plan` does not know. If this is dropped, what it had learnt by then is in the plan, and what it waited for in `tickets`.
+    ///
+    /// # Errors
+    /// The first call that failed for good.
+    pub(super) async fn score(
+        &self,
+        turn: Turn<'_>,
+        request: &Arc<RerankRequest>,
+        plan: &mut Plan,
+        tickets: &mut Vec<Ticket>,
+        journey: &mut Journey,
+    ) -> Result<(), Error> {
+        match &turn.target.upstream.backend {
+            Backend::Local => {
+                self.score_locally(turn, request, plan).await;
+                Ok(())
+            }
+            Backend::Remote(remote) => {
+                check_listwise_size(turn.target, remote, plan.unknown().len())?;
+                let slots = plan.unknown().to_vec();
+                *tickets = self.claim(turn, request, plan, &slots, journey);
+                let waited = wait(tickets, &slots, plan, journey).await;
+                waited.and_then(|()| refused_wholly(plan, journey))
+            }
         }
-        Backend::Remote(remote) => score_remotely(target, remote, request, plan, means, usage).await,
+    }
+
+    async fn score_locally(&self, turn: Turn<'_>, request: &Arc<RerankRequest>, plan: &mut Plan) {
+        let Some(model) = LocalModel::by_name(&turn.target.model) else { return };
+        let slots = plan.unknown().to_vec();
+        let texts = plan.texts(request, slots.iter().copied());
+        let request = request.clone();
+        let scores = offload(request.text_bytes(), OFFLOAD_LOCAL_BYTES, move || {
+            let passages: Vec<&str> = texts.iter().map(|text| &**text).collect();
+            model.score(&request.query, &passages)
+        });
+        let scores = scores.await;
+        if turn.waiter.store {
+            let known: Vec<_> = plan.keys(slots.iter().copied()).into_iter().zip(scores.iter().copied()).collect();
+            self.cache.put_many(plan.query(), &known);
+        }
+        for (slot, score) in slots.into_iter().zip(scores) {
+            plan.learn(slot, Some(score), ScoreSource::Scored);
+        }
+    }
+
+    /// Takes part in the scoring of `slots`, and starts what nobody has started.
+    pub(super) fn claim(
+        &self,
+        turn: Turn<'_>,
+        request: &Arc<RerankRequest>,
+        plan: &Plan,
+        slots: &[u32],
+        journey: &Journey,
+    ) -> Vec<Ticket> {
+        let Claim { lead, tickets } = self.flights.claim(plan.query(), &plan.keys(slots.iter().copied()), turn.waiter);
+        if let Some(lead) = lead {
+            let led = lead.indices().iter().map(|index| slots[*index]);
+            let fill = Fill {
+                target: turn.target.clone(),
+                twins: turn.route.hedge.iter().flat_map(|_| turn.route.twins(turn.target)).cloned().collect(),
+                hedge: turn.route.hedge.clone(),
+                texts: plan.texts(request, led),
+                request: request.clone(),
+                cache: self.cache.clone(),
+                metrics: self.metrics.clone(),
+                attempts: journey.attempts.clone(),
+            };
+            tokio::spawn(fill.run(lead, journey.reads_cache));
+        }
+        tickets
+    }
+
+    /// Computes afresh what is due, behind the request's back. Nothing waits for it.
+    pub(super) fn refresh(&self, turn: Turn<'_>, request: &Arc<RerankRequest>, plan: &Plan, context: &RequestContext) {
+        if plan.due().is_empty() || !context.control.store || !turn.target.upstream.is_open_for_calls(context.started) {
+            return;
+        }
+        if let Some(leave) = self.background.enter() {
+            let tickets = self.claim(turn, request, plan, plan.due(), &Journey::of_background());
+            leave.finish(tickets, turn.waiter.deadline);
+            self.metrics.refreshed(plan.due().len());
+        }
     }
 }
 
-async fn score_locally(target: &Target, request: &Arc<RerankRequest>, plan: &mut Plan, cache: Option<&ScoreCache>) {
-    let Some(model) = LocalModel::by_name(&target.model) else { return };
-    let slots = plan.unknown().to_vec();
-    let positions = plan.unknown_positions();
-    let request = request.clone();
-    let scores = offload(request.text_bytes(), OFFLOAD_LOCAL_BYTES, move || {
-        let passages: Vec<&str> = positions.iter().map(|position| &*request.passages[*position].text).collect();
-        model.score(&request.query, &passages)
-    });
-    plan.learn(&slots, &scores.await, cache);
-}
-
-async fn score_remotely(
-    target: &Target,
-    remote: &Remote,
-    request: &Arc<RerankRequest>,
-    plan: &mut Plan,
-    means: &Means<'_>,
-    usage: &mut Usage,
-) -> Result<(), Error> {
-    let slots = plan.unknown().to_vec();
-    let positions = plan.unknown_positions();
-    check_listwise_size(target, remote, positions.len())?;
-    let batches = encode(target, remote, request, positions).await;
-    let mut calls: FuturesUnordered<_> = batches
-        .into_iter()
-        .map(|batch| async move {
-            let call = Call {
-                body: batch.body,
-                passages: batch.range.len(),
-                deadline: means.deadline,
-                patience: means.patience,
-                attempt: 1,
-                attempts: means.attempts.clone(),
-            };
-            (batch.range, remote.score(call).await)
-        })
-        .collect();
-    while let Some((range, result)) = calls.next().await {
-        let scored = match result {
-            Ok(scored) => scored,
-            Err(error) => return Err(describe(&target.upstream, request, error).await),
-        };
-        let billed = Usage {
-            tokens: scored.tokens,
-            search_units: scored.search_units,
-            cost_usd: target.facts.billing.cost(scored.tokens, scored.search_units),
-        };
-        means.metrics.charge(&target.upstream.name, billed);
-        *usage = usage.plus(billed);
-        plan.learn(&slots[range], &scored.scores, means.cache);
+/// Waits until everything has landed, and writes it into the plan as it comes.
+async fn wait(tickets: &mut Vec<Ticket>, slots: &[u32], plan: &mut Plan, journey: &mut Journey) -> Result<(), Error> {
+    while !tickets.is_empty() {
+        let (news, at, _) = select_all(tickets.iter_mut().map(|ticket| ticket.next().boxed())).await;
+        let ticket = &tickets[at];
+        if let Some(charge) = ticket.take_charge() {
+            journey.usage = journey.usage.plus(charge);
+        }
+        let source = if ticket.is_leaders() { ScoreSource::Scored } else { ScoreSource::Coalesced };
+        let news = news.map_err(Arc::unwrap_or_clone)?;
+        if news.is_empty() {
+            tickets.swap_remove(at);
+        }
+        for (index, landing) in news {
+            match landing {
+                Landing::Scored(score) => plan.learn(slots[index], Some(score), source),
+                Landing::Known(score) => plan.learn(slots[index], Some(score), ScoreSource::Cache),
+                Landing::Refused(error) => {
+                    plan.learn(slots[index], None, ScoreSource::Refused);
+                    journey.refused(&error);
+                }
+            }
+        }
     }
     Ok(())
+}
+
+/// Passages that a provider refuses go without a score; a request of which it takes nothing is refused as a whole.
+fn refused_wholly(plan: &Plan, journey: &Journey) -> Result<(), Error> {
+    let counts = plan.counts();
+    let nothing_scored = counts.unscored == counts.total;
+    match journey.refusal() {
+        Some(refusal) if nothing_scored => Err(refusal.clone()),
+        _ => Ok(()),
+    }
 }
 
 /// A list that a listwise model cannot take whole is refused: splitting it would change its scores.
@@ -121,62 +167,4 @@ fn check_listwise_size(target: &Target, remote: &Remote, passages: usize) -> Res
         remote.provider.name(),
     );
     Err(Error::new(ErrorKind::TooManyDocuments, message))
-}
-
-/// One call's worth of passages.
-struct Batch {
-    /// Which of the unknown slots.
-    range: Range<usize>,
-    body: Bytes,
-}
-
-async fn encode(target: &Target, remote: &Remote, request: &Arc<RerankRequest>, positions: Vec<usize>) -> Vec<Batch> {
-    let limits = match target.facts.scoring {
-        Scoring::Pointwise => CallLimits {
-            passages: remote.facts.max_passages,
-            tokens: target.facts.max_call_tokens,
-            bytes: remote.facts.max_call_bytes,
-        },
-        Scoring::Listwise => CallLimits { passages: usize::MAX, tokens: None, bytes: None },
-    };
-    let (provider, model, instruction) = (remote.provider, target.model.clone(), target.facts.instruction);
-    let text_bytes = request.text_bytes();
-    let request = request.clone();
-    offload(text_bytes, OFFLOAD_WIRE_BYTES, move || {
-        let query = instructed_query(&request, instruction);
-        let text = |position: &usize| &*request.passages[*position].text;
-        let ranges = cut(&query, positions.iter().map(text), limits);
-        let batch = |range: Range<usize>| {
-            let passages = positions[range.clone()].iter().map(text).collect();
-            let batch = ScoreBatch { model: &model, query: &query, passages, options: &request.options };
-            Batch { range, body: provider.encode(&batch).into() }
-        };
-        ranges.into_iter().map(batch).collect()
-    })
-    .await
-}
-
-/// The query as the model wants it.
-fn instructed_query(request: &RerankRequest, support: InstructionSupport) -> Cow<'_, str> {
-    match (&request.options.instruction, support) {
-        (Some(instruction), InstructionSupport::Prepend) => format!("{instruction}\n{}", request.query).into(),
-        _ => Cow::Borrowed(&request.query),
-    }
-}
-
-/// An upstream's failure as a client may read it. Looks for quotations in all the texts, so for large requests it does so elsewhere.
-async fn describe(upstream: &Arc<Upstream>, request: &Arc<RerankRequest>, error: UpstreamError) -> Error {
-    let (upstream, owned) = (upstream.clone(), request.clone());
-    offload(request.text_bytes(), OFFLOAD_WIRE_BYTES, move || {
-        let passages = owned.passages.iter().map(|passage| &*passage.text);
-        let texts = passages.chain([&*owned.query]).chain(owned.options.instruction.as_deref());
-        let said = upstream.quotable(&error, &texts).map_or_else(String::new, |said| format!(": {said}"));
-        let hint = match error.kind {
-            ErrorKind::UpstreamUnauthorized => format!(" (check upstreams.{}.api_key)", upstream.name),
-            _ => String::new(),
-        };
-        let message = format!("{} {}{hint}{said}", upstream.name, error.what);
-        Error { retry_after: error.retry_after, ..Error::new(error.kind, message) }
-    })
-    .await
 }

@@ -4,16 +4,20 @@
 //! upstream is known to have; `local`; what fits the pattern of an alias. No name at all means `default`.
 
 pub mod alias;
+pub mod balance;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use self::alias::Alias;
 use crate::cache::key::ScoreSpace;
-use crate::config::settings::OnFailure;
+use crate::config::settings::{OnDeadline, OnFailure, TargetSettings};
 use crate::error::{Error, ErrorKind};
 use crate::local::LocalModel;
 use crate::provider::{ModelFacts, Scoring};
+use crate::rerank::hedge::Hedge;
 use crate::upstream::{Backend, Upstream};
 
 /// Longest unknown name that is told and for which a similar one is looked for, in bytes.
@@ -35,6 +39,8 @@ pub struct Target {
     pub listed: bool,
     /// The identity of its scores.
     pub space: ScoreSpace,
+    /// Share of the requests among targets of the same scores.
+    pub weight: u32,
 }
 
 /// A public model and its ordered targets.
@@ -46,10 +52,14 @@ pub struct Route {
     pub label: String,
     /// Other names of the model.
     pub aliases: Vec<Alias>,
-    /// Where to ask, best first; never empty.
-    pub targets: Vec<Target>,
+    /// Where to ask, best first; never empty. Those of one score space stand together.
+    pub targets: Vec<Arc<Target>>,
     /// What happens when every target failed.
     pub on_failure: OnFailure,
+    /// What happens when the deadline passes and some scores are there.
+    pub on_deadline: OnDeadline,
+    /// Sends slow calls twice, if that is wanted.
+    pub hedge: Option<Hedge>,
 }
 
 /// All models that can be asked for.
@@ -60,20 +70,28 @@ pub struct RouteTable {
 }
 
 impl Target {
-    /// `model` at `upstream`; `None` if the upstream is the embedded scorer and has no such model.
+    /// What `settings` say of `upstream`; `None` if the upstream is the embedded scorer and has no such model.
     #[must_use]
-    pub fn new(upstream: Arc<Upstream>, model: &str, revision: &str) -> Option<Self> {
+    pub fn new(upstream: Arc<Upstream>, settings: &TargetSettings) -> Option<Self> {
+        let TargetSettings { model, revision, scores, weight, .. } = settings;
         let (facts, listed) = match &upstream.backend {
             Backend::Remote(remote) => remote.facts.model(model),
             Backend::Local => (LocalModel::by_name(model)?.facts(), true),
         };
-        let space = ScoreSpace {
-            upstream: upstream.name.clone(),
-            model: model.to_owned(),
-            revision: revision.to_owned(),
-            scale: facts.scale,
-        };
-        Some(Self { upstream, model: model.to_owned(), facts, listed, space })
+        // No upstream has an empty name, so shared scores are never taken for those of an upstream.
+        let (owner, name) =
+            scores.as_ref().map_or_else(|| (upstream.name.clone(), model), |scores| (String::new(), scores));
+        let (revision, scale) = (revision.clone(), facts.scale);
+        let space = ScoreSpace { upstream: owner, model: name.clone(), revision, scale };
+        Some(Self { upstream, model: model.clone(), facts, listed, space, weight: *weight })
+    }
+
+    /// `model` at `upstream`, as it is addressed directly.
+    #[must_use]
+    pub fn direct(upstream: &Arc<Upstream>, model: &str) -> Option<Self> {
+        let (name, model) = (upstream.name.clone(), model.to_owned());
+        let settings = TargetSettings { upstream: name, model, revision: String::new(), scores: None, weight: 1 };
+        Self::new(upstream.clone(), &settings)
     }
 
     /// `UPSTREAM/MODEL`, the name under which the target can always be addressed.
@@ -92,10 +110,29 @@ impl Target {
 impl Route {
     /// The route of a `name` that stands for one model of one upstream.
     fn direct(name: &str, upstream: &Arc<Upstream>, model: &str) -> Option<Arc<Self>> {
-        let target = Target::new(upstream.clone(), model, "")?;
+        let target = Target::direct(upstream, model)?;
         let label = if target.listed { name.to_owned() } else { format!("{}/other", upstream.name) };
-        let (model, targets, on_failure) = (name.to_owned(), vec![target], OnFailure::Error);
-        Some(Arc::new(Self { model, label, aliases: Vec::new(), targets, on_failure }))
+        Some(Arc::new(Self {
+            model: name.to_owned(),
+            label,
+            aliases: Vec::new(),
+            targets: vec![Arc::new(target)],
+            on_failure: OnFailure::Error,
+            on_deadline: OnDeadline::Error,
+            hedge: None,
+        }))
+    }
+
+    /// The targets in the order in which to ask them now: score spaces as configured, within each the one that is likely to answer first.
+    #[must_use]
+    pub fn order(&self, now: Instant) -> Vec<Arc<Target>> {
+        let spaces = self.targets.chunk_by(|left, right| left.space == right.space);
+        spaces.flat_map(|targets| balance::in_order(targets, now, &mut fastrand::f64)).collect()
+    }
+
+    /// The other targets of the same scores as `target`'s.
+    pub fn twins<'a>(&'a self, target: &'a Arc<Target>) -> impl Iterator<Item = &'a Arc<Target>> {
+        self.targets.iter().filter(move |twin| twin.space == target.space && !Arc::ptr_eq(twin, target))
     }
 }
 

@@ -5,13 +5,17 @@
 use std::fmt;
 use std::time::Duration;
 
-use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::labels::{
+    AttemptLabels, BilledLabels, BuildLabels, DegradedLabels, ModelLabels, OutcomeLabels, RequestLabels, ShedLabels,
+    UpstreamLabels,
+};
 use crate::cache::CacheSize;
 use crate::error::ErrorKind;
 use crate::rerank::response::{PairCounts, Usage};
@@ -29,51 +33,6 @@ const LATENCY_BUCKETS: [f64; 16] =
 type Latency<L> = Family<L, Histogram, fn() -> Histogram>;
 type DollarCounter = Counter<f64, std::sync::atomic::AtomicU64>;
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct RequestLabels {
-    model: String,
-    dialect: &'static str,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ModelLabels {
-    model: String,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OutcomeLabels {
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct AttemptLabels {
-    upstream: String,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct UpstreamLabels {
-    upstream: String,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct BilledLabels {
-    upstream: String,
-    unit: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct DegradedLabels {
-    model: String,
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct BuildLabels {
-    version: &'static str,
-}
-
 /// The metrics of one server.
 pub struct Metrics {
     registry: Registry,
@@ -87,6 +46,11 @@ pub struct Metrics {
     attempt_duration: Latency<AttemptLabels>,
     retries: Family<UpstreamLabels, Counter>,
     retries_denied: Family<UpstreamLabels, Counter>,
+    shed: Family<ShedLabels, Counter>,
+    hedges: Family<UpstreamLabels, Counter>,
+    circuit_open: Family<UpstreamLabels, Gauge>,
+    concurrency_limit: Family<UpstreamLabels, Gauge>,
+    refreshed: Counter,
     billed: Family<BilledLabels, Counter>,
     cost: Family<UpstreamLabels, DollarCounter>,
     cache_queries: Gauge,
@@ -101,6 +65,9 @@ pub struct UpstreamMetrics {
     attempt_duration: Latency<AttemptLabels>,
     retries: Counter,
     retries_denied: Counter,
+    shed: Family<ShedLabels, Counter>,
+    circuit_open: Gauge,
+    concurrency_limit: Gauge,
 }
 
 /// Holds one request in the in-flight gauge while it lives.
@@ -124,6 +91,11 @@ impl Metrics {
             attempt_duration: Family::new_with_constructor(latency),
             retries: Family::default(),
             retries_denied: Family::default(),
+            shed: Family::default(),
+            hedges: Family::default(),
+            circuit_open: Family::default(),
+            concurrency_limit: Family::default(),
+            refreshed: Counter::default(),
             billed: Family::default(),
             cost: Family::default(),
             cache_queries: Gauge::default(),
@@ -151,6 +123,17 @@ impl Metrics {
         registry.register("upstream_retries", "Attempts beyond the first of a call", self.retries.clone());
         let help = "Retries that the retry budget forbade";
         registry.register("upstream_retries_denied", help, self.retries_denied.clone());
+        registry.register(
+            "upstream_shed",
+            "Attempts that a guard of the upstream forbade, by guard",
+            self.shed.clone(),
+        );
+        registry.register("upstream_hedges", "Slow calls that were sent to this upstream too", self.hedges.clone());
+        let help = "Whether the upstream is left alone: 1 while its circuit breaker is open";
+        registry.register("upstream_circuit_open", help, self.circuit_open.clone());
+        let help = "Attempts that may be under way at once, as adapted to what the upstream bears";
+        registry.register("upstream_concurrency_limit", help, self.concurrency_limit.clone());
+        registry.register("refreshed_pairs", "Known pairs computed afresh in the background", self.refreshed.clone());
         registry.register("billed_units", "Units that providers say they billed", self.billed.clone());
         registry.register("cost_usd", "Cost at list price, where price and usage are known", self.cost.clone());
         registry.register("cache_queries", "Queries with known scores", self.cache_queries.clone());
@@ -163,7 +146,7 @@ impl Metrics {
         let build = Family::<BuildLabels, Gauge>::default();
         build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
         registry.register("build_info", "The version that runs", build);
-        for outcome in ["hit", "coalesced", "scored", "unscored"] {
+        for outcome in ["hit", "coalesced", "scored", "stale", "unscored"] {
             self.pairs.get_or_create_owned(&OutcomeLabels { outcome });
         }
         self
@@ -173,12 +156,20 @@ impl Metrics {
     #[must_use]
     pub fn upstream(&self, name: &str) -> UpstreamMetrics {
         let labels = UpstreamLabels { upstream: name.to_owned() };
+        // What nothing has happened to yet is seen as 0 and not missed.
+        for reason in ["circuit_open", "rate_limit", "queue_full"] {
+            self.shed.get_or_create_owned(&ShedLabels { upstream: name.to_owned(), reason });
+        }
+        self.hedges.get_or_create_owned(&labels);
         UpstreamMetrics {
             upstream: name.to_owned(),
             attempts: self.attempts.clone(),
             attempt_duration: self.attempt_duration.clone(),
             retries: self.retries.get_or_create_owned(&labels),
             retries_denied: self.retries_denied.get_or_create_owned(&labels),
+            shed: self.shed.clone(),
+            circuit_open: self.circuit_open.get_or_create_owned(&labels),
+            concurrency_limit: self.concurrency_limit.get_or_create_owned(&labels),
         }
     }
 
@@ -208,6 +199,7 @@ impl Metrics {
             ("hit", counts.hit),
             ("coalesced", counts.coalesced),
             ("scored", counts.scored),
+            ("stale", counts.stale),
             ("unscored", counts.unscored),
         ];
         for (outcome, count) in outcomes {
@@ -223,6 +215,16 @@ impl Metrics {
     /// A target was given up for the next one.
     pub fn fallback(&self, upstream: &str, outcome: &'static str) {
         self.fallbacks.get_or_create(&AttemptLabels { upstream: upstream.to_owned(), outcome }).inc();
+    }
+
+    /// A slow call was sent to this upstream too.
+    pub fn hedged(&self, upstream: &str) {
+        self.hedges.get_or_create(&UpstreamLabels { upstream: upstream.to_owned() }).inc();
+    }
+
+    /// Known scores are being computed afresh.
+    pub fn refreshed(&self, pairs: usize) {
+        self.refreshed.inc_by(pairs as u64);
     }
 
     /// What an upstream charged for one call.
@@ -291,6 +293,23 @@ impl RequestOutcome {
 }
 
 impl UpstreamMetrics {
+    /// The upstream's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.upstream
+    }
+
+    /// An attempt was not made because of this guard.
+    pub fn shed(&self, reason: &'static str) {
+        self.shed.get_or_create(&ShedLabels { upstream: self.upstream.clone(), reason }).inc();
+    }
+
+    /// How the guard stands after an attempt.
+    pub fn guard(&self, is_open: bool, concurrency_limit: usize) {
+        self.circuit_open.set(i64::from(is_open));
+        self.concurrency_limit.set(i64::try_from(concurrency_limit).unwrap_or(i64::MAX));
+    }
+
     /// One HTTP attempt ended.
     pub fn attempt(&self, outcome: &'static str, duration: Duration) {
         let labels = AttemptLabels { upstream: self.upstream.clone(), outcome };

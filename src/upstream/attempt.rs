@@ -1,7 +1,11 @@
-//! One attempt: under its own time limit, and counted.
+//! One attempt: under its own time limit, counted and timed.
 //!
 //! `tower::timeout` would box the error; this keeps it typed. The request's own deadline is not looked at here: when it passes,
-//! the whole call is dropped, and the attempt is counted as cancelled. It stands inside the concurrency limit, so waiting for a place is not blamed on the upstream.
+//! the whole call is dropped, and the attempt is counted as cancelled. It stands inside the guard, so waiting for a place is not blamed on
+//! the upstream.
+//!
+//! The limit is `attempt_timeout`. Where somebody else stands ready to answer it is less, if it is known what is usual: a black hole
+//! should cost three times what an answer takes, not ten seconds.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,18 +15,26 @@ use futures_util::future::BoxFuture;
 use tokio::time::{Instant, timeout};
 use tower::{Layer, Service};
 
-use super::call::{Call, Scores};
+use super::call::{Call, Patience, Scores};
 use super::error::UpstreamError;
+use super::vitals::Vitals;
 use crate::error::ErrorKind;
 use crate::telemetry::metrics::UpstreamMetrics;
 
 /// The outcome of an attempt whose request ended before it: the deadline passed, or the client left.
 const CANCELLED: &str = "cancelled";
+/// What is usual: the latency below which this share of the attempts stays.
+const USUAL: f64 = 0.99;
+/// How many times what is usual is waited for where somebody else stands ready…
+const HURRIED_FACTOR: u32 = 3;
+/// …and the least.
+const HURRIED_LEAST: Duration = Duration::from_millis(300);
 
 /// Puts [`Attempt`] around a service.
 #[derive(Clone, Debug)]
 pub(super) struct AttemptLayer {
     pub(super) timeout: Duration,
+    pub(super) vitals: Arc<Vitals>,
     pub(super) metrics: Arc<UpstreamMetrics>,
 }
 
@@ -55,19 +67,38 @@ where
     }
 
     fn call(&mut self, call: Call) -> Self::Future {
-        let AttemptLayer { timeout: limit, metrics } = self.layer.clone();
+        let AttemptLayer { vitals, metrics, .. } = self.layer.clone();
+        let limit = self.layer.limit(&call);
+        let bytes = call.body.len();
         call.attempts.increment();
         let attempt = self.inner.call(call);
         let started = Instant::now();
         Box::pin(async move {
             let mut record = Record { metrics, started, outcome: CANCELLED };
+            let under_way = vitals.enter();
             let result = timeout(limit, attempt).await.unwrap_or_else(|_| {
                 let what = format!("did not answer within {} ms (attempt_timeout)", limit.as_millis());
                 Err(UpstreamError::passing(ErrorKind::UpstreamTimeout, what))
             });
+            drop(under_way);
+            match &result {
+                Ok(_) => vitals.succeeded(bytes, started.elapsed(), Instant::now()),
+                Err(error) if error.kind == ErrorKind::UpstreamRejected || error.is_rotated => {}
+                Err(error) => vitals.failed(error.retry_after, Instant::now()),
+            }
             record.outcome = result.as_ref().map_or_else(|error| error.kind.code(), |_| "ok");
             result
         })
+    }
+}
+
+impl AttemptLayer {
+    fn limit(&self, call: &Call) -> Duration {
+        if call.interest.patience() == Patience::Wait {
+            return self.timeout;
+        }
+        let usual = self.vitals.quantile(call.body.len(), USUAL, Instant::now());
+        usual.map_or(self.timeout, |usual| (usual * HURRIED_FACTOR).max(HURRIED_LEAST).min(self.timeout))
     }
 }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
-use tokio::time::Instant;
+
+pub use super::interest::{Interest, Patience, Waiter};
 
 /// One batch to be scored, encoded. Cheap to clone: a retry sends the same bytes.
 #[derive(Clone, Debug)]
@@ -13,23 +14,14 @@ pub struct Call {
     pub body: Bytes,
     /// How many passages the body holds.
     pub passages: usize,
-    /// When the answer is of no use any more.
-    pub deadline: Instant,
-    /// Whether the call may wait between attempts.
-    pub patience: Patience,
+    /// Tokens of the body, estimated high.
+    pub tokens: usize,
+    /// For whom the call is made.
+    pub interest: Arc<Interest>,
     /// Which attempt this is, from 1.
     pub attempt: u32,
     /// Attempts made for the whole request, over all its calls.
     pub attempts: AttemptCounter,
-}
-
-/// Whether a failed attempt may be waited out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patience {
-    /// Nobody else can answer: back off and try again.
-    Wait,
-    /// Another target stands ready: one more try at once, or none.
-    Hurry,
 }
 
 /// Counts attempts over the calls of one request.

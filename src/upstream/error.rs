@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::error::ErrorKind;
+use super::oversize::Oversize;
+use crate::error::{Error, ErrorKind};
 
 /// One failed attempt, or the last of several.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,12 +18,27 @@ pub struct UpstreamError {
     pub retry_after: Option<Duration>,
     /// Whether another attempt may succeed.
     pub retryable: bool,
+    /// Whether the key was turned away and another one stands ready: the next attempt need not wait.
+    pub is_rotated: bool,
+    /// What there was too much of, if that is why.
+    pub oversize: Option<Oversize>,
 }
 
 impl UpstreamError {
     /// A failure that another attempt may mend.
     pub(super) fn passing(kind: ErrorKind, what: impl Into<String>) -> Self {
-        Self { kind, what: what.into(), said: None, retry_after: None, retryable: true }
+        Self { retryable: true, ..Self::lasting(kind, what) }
+    }
+
+    /// A failure that another attempt will not mend.
+    pub(crate) fn lasting(kind: ErrorKind, what: impl Into<String>) -> Self {
+        let (said, retry_after, oversize) = (None, None, None);
+        Self { kind, what: what.into(), said, retry_after, retryable: false, is_rotated: false, oversize }
+    }
+
+    /// As an error of the upstream `name`, without the provider's words.
+    pub(crate) fn of_upstream(&self, name: &str) -> Error {
+        Error { retry_after: self.retry_after, ..Error::new(self.kind, format!("{name} {}", self.what)) }
     }
 }
 

@@ -1,25 +1,41 @@
 //! Places that score: a configured provider behind its stack, or the embedded scorer.
 
+pub mod allowance;
 mod attempt;
+pub mod breaker;
 pub mod call;
 pub mod endpoint;
 mod error;
+mod guard;
+pub mod interest;
+mod keys;
+pub mod oversize;
+pub mod places;
+pub mod rate;
 pub mod redact;
 mod retry;
 mod retry_after;
 mod stack;
 mod transport;
+pub mod vitals;
 
 use std::sync::Arc;
 
-use secrecy::{ExposeSecret, SecretString};
+use tokio::time::Instant;
 use tower::ServiceExt;
 
+use self::breaker::{Breaker, Position};
 use self::call::{Call, Scores};
 pub use self::error::UpstreamError;
-use self::stack::{Stack, StackLimits, stack};
+use self::guard::Guard;
+use self::keys::KeyRing;
+use self::oversize::LearntLimits;
+use self::places::Places;
+use self::rate::Rate;
+use self::stack::{Parts, Stack, stack};
 use self::transport::{Transport, TransportConfig};
-use crate::config::settings::UpstreamSettings;
+use self::vitals::Vitals;
+use crate::config::settings::{LongPassages, UpstreamSettings};
 use crate::provider::{Provider, ProviderFacts};
 use crate::telemetry::metrics::Metrics;
 
@@ -47,7 +63,16 @@ pub struct Remote {
     pub provider: &'static dyn Provider,
     /// What is known of the provider, with the upstream's own overrides.
     pub facts: ProviderFacts,
-    api_key: Option<SecretString>,
+    /// What becomes of long passages.
+    pub long_passages: LongPassages,
+    /// What refusals taught about the size of calls.
+    pub learnt: LearntLimits,
+    /// Whether calls must know their tokens: they are limited by the minute.
+    pub counts_tokens: bool,
+    /// How it does.
+    pub vitals: Arc<Vitals>,
+    guard: Arc<Guard>,
+    keys: Arc<KeyRing>,
     stack: Stack,
 }
 
@@ -63,24 +88,38 @@ impl Upstream {
     /// # Errors
     /// A sentence that says why no client can be made of the settings.
     pub fn remote(settings: &UpstreamSettings, metrics: &Metrics) -> Result<Self, String> {
+        let keys = Arc::new(KeyRing::new(&settings.api_keys)?);
         let transport = Transport::new(TransportConfig {
             provider: settings.provider,
             url: settings.url.clone(),
-            api_key: settings.api_key.clone(),
+            keys: keys.clone(),
             connect_timeout: settings.connect_timeout,
             max_response_bytes: settings.max_response_bytes,
             retry_statuses: settings.facts.retry_statuses.clone(),
         })?;
-        let limits = StackLimits {
+        let guard = Arc::new(Guard::new(
+            Breaker::new(settings.breaker),
+            Rate::new(settings.rate),
+            Places::new(settings.max_concurrency, settings.max_queue),
+        ));
+        let vitals = Arc::new(Vitals::default());
+        let parts = Parts {
             max_attempts: settings.max_attempts,
-            max_concurrency: settings.max_concurrency,
             attempt_timeout: settings.attempt_timeout,
+            guard: guard.clone(),
+            vitals: vitals.clone(),
+            metrics: Arc::new(metrics.upstream(&settings.name)),
         };
         let remote = Remote {
             provider: settings.provider,
             facts: settings.facts.clone(),
-            api_key: settings.api_key.clone(),
-            stack: stack(transport, limits, &Arc::new(metrics.upstream(&settings.name))),
+            long_passages: settings.long_passages,
+            learnt: LearntLimits::default(),
+            counts_tokens: settings.rate.tokens_per_minute.is_some(),
+            vitals,
+            guard,
+            keys,
+            stack: stack(transport, parts),
         };
         Ok(Self { name: settings.name.clone(), backend: Backend::Remote(Box::new(remote)) })
     }
@@ -94,12 +133,39 @@ impl Upstream {
         error: &UpstreamError,
         texts: &(impl Iterator<Item = &'a str> + Clone),
     ) -> Option<String> {
-        let key = match &self.backend {
-            Backend::Remote(remote) => remote.api_key.as_ref().map_or("", |key| key.expose_secret()),
-            Backend::Local => "",
+        let said = error.said.as_deref()?;
+        let secrets: Vec<&str> = match &self.backend {
+            Backend::Remote(remote) => remote.keys.secrets().collect(),
+            Backend::Local => Vec::new(),
         };
-        let said = error.said.as_deref().filter(|said| !redact::quotes(said, texts, key))?;
-        Some(redact::shortened(said))
+        (!redact::quotes(said, texts, &secrets)).then(|| redact::shortened(said))
+    }
+
+    /// Whether a call would be let through now: the circuit breaker is not open.
+    #[must_use]
+    pub fn is_open_for_calls(&self, now: Instant) -> bool {
+        match &self.backend {
+            Backend::Remote(remote) => remote.guard.is_open_for_calls(now),
+            Backend::Local => true,
+        }
+    }
+
+    /// Whether nothing speaks against one more call than needed: the circuit breaker is closed.
+    #[must_use]
+    pub fn is_well(&self, now: Instant) -> bool {
+        match &self.backend {
+            Backend::Remote(remote) => remote.guard.breaker.position(now) == Position::Closed,
+            Backend::Local => true,
+        }
+    }
+
+    /// What one more call is likely to cost here, to be compared with other upstreams: seconds, weighed by what is under way.
+    #[must_use]
+    pub fn load(&self, now: Instant) -> f64 {
+        match &self.backend {
+            Backend::Remote(remote) => remote.vitals.load(now),
+            Backend::Local => 0.0,
+        }
     }
 }
 

@@ -19,10 +19,10 @@ const SHORTEST: usize = 4;
 /// Shortest half of a short text whose quotation would tell anything, in bytes.
 const SHORTEST_HALF: usize = 6;
 
-/// Whether `message`, whose blanks are single spaces, quotes one of `texts` at length, or holds `secret`.
+/// Whether `message`, whose blanks are single spaces, quotes one of `texts` at length, or holds one of `secrets`.
 #[must_use]
-pub fn quotes<'a>(message: &str, texts: &(impl Iterator<Item = &'a str> + Clone), secret: &str) -> bool {
-    if !secret.is_empty() && message.contains(secret) {
+pub fn quotes<'a>(message: &str, texts: &(impl Iterator<Item = &'a str> + Clone), secrets: &[&str]) -> bool {
+    if secrets.iter().any(|secret| !secret.is_empty() && message.contains(secret)) {
         return true;
     }
     let examined = &message.as_bytes()[..message.len().min(MAX_EXAMINED_BYTES)];
@@ -42,18 +42,21 @@ pub fn quotes<'a>(message: &str, texts: &(impl Iterator<Item = &'a str> + Clone)
     })
 }
 
-/// One line of at most 300 characters.
+/// One line of at most 300 characters, none of which a terminal obeys.
 #[must_use]
 pub fn shortened(message: &str) -> String {
-    match message.char_indices().nth(MAX_CHARACTERS) {
-        Some((end, _)) => format!("{}…", &message[..end]),
-        None => message.to_owned(),
-    }
+    let (shown, rest) = match message.char_indices().nth(MAX_CHARACTERS) {
+        Some((end, _)) => (&message[..end], "…"),
+        None => (message, ""),
+    };
+    format!("{}{rest}", shown.replace(char::is_control, "\u{fffd}"))
 }
 
 /// `text` with every run of blanks as one space, as messages have it.
 fn single_spaced(text: &str) -> Cow<'_, str> {
-    let odd = |pair: &[u8]| pair[0].is_ascii_whitespace() && (pair[0] != b' ' || pair[1].is_ascii_whitespace());
+    // What `split_whitespace` splits at; `is_ascii_whitespace` knows no vertical tab.
+    let is_blank = |byte: u8| byte.is_ascii_whitespace() || byte == 0x0b;
+    let odd = |pair: &[u8]| is_blank(pair[0]) && (pair[0] != b' ' || is_blank(pair[1]));
     if text.is_ascii() && !text.as_bytes().windows(2).any(odd) && text.trim() == text {
         return Cow::Borrowed(text);
     }
@@ -73,7 +76,7 @@ mod tests {
     ];
 
     fn quoted(message: &str) -> bool {
-        quotes(message, &TEXTS.into_iter(), "sk-live-0123456789")
+        quotes(message, &TEXTS.into_iter(), &["sk-other", "sk-live-0123456789"])
     }
 
     #[test]
@@ -89,6 +92,20 @@ mod tests {
         ] {
             assert!(quoted(message), "{message}");
         }
+    }
+
+    #[test]
+    fn quotations_are_found_whatever_blanks_they_had() {
+        for blank in ["\t", "\n", "\u{b}", "\u{c}", "\r\n", "\u{85}", "\u{a0}", "  "] {
+            let text = ["a secret", "between", "any blanks", "that there", "may ever be"].join(blank);
+            let said = "cannot score 'a secret between any blanks that there may ever be'";
+            assert!(quotes(said, &std::iter::once(text.as_str()), &[]), "{blank:?}");
+        }
+    }
+
+    #[test]
+    fn terminals_obey_no_message() {
+        assert_eq!(shortened("red \u{1b}[31m\u{0}\u{9b}2J"), "red \u{fffd}[31m\u{fffd}\u{fffd}2J");
     }
 
     #[test]

@@ -1,19 +1,22 @@
 //! Whether and when to try again.
 //!
-//! Three things bound retries: the attempts of one call (`max_attempts`), the request's deadline, and a budget per upstream. The
-//! budget is what keeps an outage from being multiplied: retries may add a fifth to the calls that succeed, plus a few a second,
-//! whatever each call would like. Waits grow exponentially with full jitter, so that callers who failed together do not return
+//! Three things bound retries: the attempts of one call (`max_attempts`), the deadline of whoever waits, and an allowance per upstream.
+//! The allowance is what keeps an outage from being multiplied: retries may add a fifth to the calls that succeed, plus a few
+//! a second, whatever each call would like; a time-out, which may have been billed and kept the upstream busy, costs more than a
+//! connection that broke. Waits grow exponentially with full jitter, so that callers who failed together do not return
 //! together (Brooker, "Exponential Backoff And Jitter", 2015); the provider's `Retry-After` is a floor under them.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep};
+use futures_util::future::BoxFuture;
+use tokio::time::{Instant, sleep};
 use tower::retry::Policy;
-use tower::retry::budget::{Budget, TpsBudget};
 
+use super::allowance::{Allowance, AllowanceSettings};
 use super::call::{Call, Patience, Scores};
 use super::error::UpstreamError;
+use super::vitals::Vitals;
 use crate::error::ErrorKind;
 use crate::telemetry::metrics::UpstreamMetrics;
 
@@ -23,26 +26,24 @@ const BASE: Duration = Duration::from_millis(50);
 const THROTTLED_BASE: Duration = Duration::from_secs(1);
 /// Highest upper bound of a wait.
 const CAP: Duration = Duration::from_secs(5);
-/// A provider that asks for more than this is not waited for.
-const LONGEST_HINT: Duration = Duration::from_secs(60);
-/// Retries may be this share of the calls that succeed…
-const BUDGET_SHARE: f32 = 0.2;
-/// …and this many a second besides, reckoned over [`BUDGET_WINDOW`].
-const BUDGET_RESERVE_PER_SECOND: u32 = 3;
-const BUDGET_WINDOW: Duration = Duration::from_secs(10);
+/// A provider that asks for more than this is not waited for: its circuit breaker opens until then.
+pub(super) const LONGEST_HINT: Duration = Duration::from_secs(60);
+/// Retries may be a fifth of the calls that succeed, and three a second besides, reckoned over ten seconds.
+const ALLOWANCE: AllowanceSettings =
+    AllowanceSettings { share: 0.2, per_second: 3.0, window: Duration::from_secs(10), most_saved: 100.0 };
 
-/// The retry policy of one upstream. Clones share the budget.
+/// The retry policy of one upstream. Clones share the allowance.
 #[derive(Clone, Debug)]
 pub(super) struct RetryPolicy {
     max_attempts: u32,
-    budget: Arc<TpsBudget>,
+    allowance: Arc<Allowance>,
+    vitals: Arc<Vitals>,
     metrics: Arc<UpstreamMetrics>,
 }
 
 impl RetryPolicy {
-    pub(super) fn new(max_attempts: u32, metrics: Arc<UpstreamMetrics>) -> Self {
-        let budget = Arc::new(TpsBudget::new(BUDGET_WINDOW, BUDGET_RESERVE_PER_SECOND, BUDGET_SHARE));
-        Self { max_attempts, budget, metrics }
+    pub(super) fn new(max_attempts: u32, vitals: Arc<Vitals>, metrics: Arc<UpstreamMetrics>) -> Self {
+        Self { max_attempts, allowance: Arc::new(Allowance::new(ALLOWANCE)), vitals, metrics }
     }
 
     /// The wait before the next attempt, or `None` if there must be none.
@@ -50,41 +51,63 @@ impl RetryPolicy {
         if !error.retryable || call.attempt >= self.max_attempts {
             return None;
         }
+        if error.is_rotated {
+            return Some(Duration::ZERO);
+        }
         let hint = error.retry_after.unwrap_or_default();
-        let wait = match call.patience {
+        let wait = match call.interest.patience() {
             Patience::Wait if hint <= LONGEST_HINT => hint.max(jittered(call.attempt, error.kind)),
             // A target stands ready: a broken connection is worth one more try at once, a wait is not.
             Patience::Hurry if call.attempt == 1 && hint.is_zero() && mends_at_once(error.kind) => Duration::ZERO,
             Patience::Wait | Patience::Hurry => return None,
         };
-        (Instant::now() + wait < call.deadline).then_some(wait)
+        let now = Instant::now();
+        // What half of the attempts do not reach before the deadline is not worth another.
+        let usual = self.vitals.quantile(call.body.len(), 0.5, now).unwrap_or_default();
+        (now + wait + usual < call.interest.deadline()).then_some(wait)
     }
 }
 
 impl Policy<Call, Scores, UpstreamError> for RetryPolicy {
-    type Future = Sleep;
+    type Future = BoxFuture<'static, ()>;
 
-    fn retry(&mut self, call: &mut Call, result: &mut Result<Scores, UpstreamError>) -> Option<Sleep> {
+    fn retry(&mut self, call: &mut Call, result: &mut Result<Scores, UpstreamError>) -> Option<BoxFuture<'static, ()>> {
         match result {
             Ok(_) => {
-                self.budget.deposit();
+                self.allowance.pay_in(1.0);
                 None
             }
             Err(error) => {
                 let wait = self.wait(call, error)?;
-                if !self.budget.withdraw() {
+                if !self.allowance.take_out(cost(error.kind), Instant::now()) {
                     self.metrics.retry_denied();
                     return None;
                 }
                 call.attempt += 1;
                 self.metrics.retry();
-                Some(sleep(wait))
+                let interest = call.interest.clone();
+                if !wait.is_zero() {
+                    interest.set_back(error.of_upstream(self.metrics.name()));
+                }
+                Some(Box::pin(async move {
+                    sleep(wait).await;
+                    interest.recover();
+                }))
             }
         }
     }
 
     fn clone_request(&mut self, call: &Call) -> Option<Call> {
         Some(call.clone())
+    }
+}
+
+/// What a retry after such a failure takes out of the allowance.
+fn cost(kind: ErrorKind) -> f64 {
+    match kind {
+        ErrorKind::UpstreamTimeout => 2.0,
+        ErrorKind::UpstreamRateLimited => 0.5,
+        _ => 1.0,
     }
 }
 
@@ -108,18 +131,22 @@ mod tests {
     use tower::{ServiceBuilder, ServiceExt, service_fn};
 
     use super::*;
-    use crate::upstream::call::AttemptCounter;
+    use crate::upstream::call::{AttemptCounter, Interest, Waiter};
 
     fn metrics() -> Arc<UpstreamMetrics> {
         Arc::new(crate::telemetry::metrics::Metrics::new().upstream("test"))
+    }
+
+    fn policy(max_attempts: u32) -> RetryPolicy {
+        RetryPolicy::new(max_attempts, Arc::default(), metrics())
     }
 
     fn call(deadline: Duration, patience: Patience) -> Call {
         Call {
             body: Bytes::new(),
             passages: 0,
-            deadline: Instant::now() + deadline,
-            patience,
+            tokens: 0,
+            interest: Arc::new(Interest::of(Waiter { deadline: Instant::now() + deadline, patience, store: true })),
             attempt: 1,
             attempts: AttemptCounter::default(),
         }
@@ -150,7 +177,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_passing_failure_is_retried_after_a_short_wait() {
         let unavailable = || failure(ErrorKind::UpstreamUnavailable, None);
-        let policy = RetryPolicy::new(3, metrics());
+        let policy = policy(3);
         let (result, times) = attempts(&policy, call(CAP, Patience::Wait), vec![unavailable(), unavailable()]).await;
         assert!(result.is_ok());
         assert_eq!(times.len(), 3);
@@ -163,7 +190,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn law_10_retry_after_is_a_floor_and_the_deadline_a_ceiling() {
         let hint = |seconds| vec![failure(ErrorKind::UpstreamRateLimited, Some(Duration::from_secs(seconds)))];
-        let policy = RetryPolicy::new(3, metrics());
+        let policy = policy(3);
         let (result, times) = attempts(&policy, call(Duration::from_secs(30), Patience::Wait), hint(7)).await;
         assert!(result.is_ok() && times[1] >= Duration::from_secs(7), "{times:?}");
         let (result, times) = attempts(&policy, call(Duration::from_secs(5), Patience::Wait), hint(7)).await;
@@ -174,7 +201,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn law_10_a_fallback_is_never_kept_waiting() {
-        let policy = RetryPolicy::new(5, metrics());
+        let policy = policy(5);
         for (kind, hint, tries) in [
             (ErrorKind::UpstreamUnavailable, None, 2),
             (ErrorKind::UpstreamUnavailable, Some(Duration::from_secs(1)), 1),
@@ -190,7 +217,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_cannot_mend_is_not_retried() {
-        let policy = RetryPolicy::new(3, metrics());
+        let policy = policy(3);
         let refused = UpstreamError { retryable: false, ..failure(ErrorKind::UpstreamRejected, None) };
         let (result, times) = attempts(&policy, call(CAP, Patience::Wait), vec![refused.clone()]).await;
         assert_eq!((result, times.len()), (Err(refused), 1));
@@ -198,7 +225,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn law_10_the_budget_bounds_retries_in_an_outage() {
-        let policy = RetryPolicy::new(3, metrics());
+        let policy = policy(3);
         let mut tried = 0;
         for _ in 0..1_000 {
             let unavailable = vec![failure(ErrorKind::UpstreamUnavailable, None); 9];

@@ -6,14 +6,15 @@ use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
-use http::{HeaderValue, header};
-use secrecy::{ExposeSecret, SecretString};
-use tokio::time::timeout;
+use http::{HeaderMap, header};
+use tokio::time::{Instant, timeout};
 use tower::Service;
 use url::Url;
 
 use super::call::{Call, Scores};
 use super::error::{UpstreamError, kind_of_status};
+use super::keys::KeyRing;
+use super::oversize::oversize;
 use super::retry_after::retry_after;
 use crate::error::ErrorKind;
 use crate::provider::{Provider, WireReply, explain};
@@ -30,7 +31,7 @@ const MAX_ERROR_BYTES: usize = 64 << 10;
 pub(super) struct TransportConfig {
     pub(super) provider: &'static dyn Provider,
     pub(super) url: Url,
-    pub(super) api_key: Option<SecretString>,
+    pub(super) keys: Arc<KeyRing>,
     pub(super) connect_timeout: Duration,
     pub(super) max_response_bytes: usize,
     pub(super) retry_statuses: Vec<u16>,
@@ -40,13 +41,12 @@ pub(super) struct TransportConfig {
 #[derive(Clone, Debug)]
 pub(super) struct Transport {
     client: reqwest::Client,
-    authorization: Option<HeaderValue>,
     config: Arc<TransportConfig>,
 }
 
 impl Transport {
     /// # Errors
-    /// A sentence: the key cannot stand in a header, or TLS cannot be set up.
+    /// A sentence: TLS cannot be set up.
     pub(super) fn new(config: TransportConfig) -> Result<Self, String> {
         install_tls_provider();
         let client = reqwest::Client::builder()
@@ -57,14 +57,14 @@ impl Transport {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| format!("the HTTP client cannot be set up: {}", root_cause(&error)))?;
-        let authorization = config.api_key.as_ref().map(authorization).transpose()?;
-        Ok(Self { client, authorization, config: Arc::new(config) })
+        Ok(Self { client, config: Arc::new(config) })
     }
 
     async fn send(self, call: Call) -> Result<Scores, UpstreamError> {
         let mut request = self.client.post(self.config.url.clone()).body(call.body);
         request = request.header(header::CONTENT_TYPE, "application/json").header(header::ACCEPT, "application/json");
-        if let Some(authorization) = self.authorization {
+        let key = self.config.keys.current();
+        if let Some((_, authorization)) = key.clone() {
             request = request.header(header::AUTHORIZATION, authorization);
         }
         let mut response = request.send().await.map_err(|error| broken(&error))?;
@@ -74,16 +74,30 @@ impl Transport {
             // The status is what counts: a body that is long or slow in coming is not waited for.
             let body = timeout(ERROR_BODY_TIMEOUT, read_body(response, MAX_ERROR_BYTES)).await;
             let said = body.ok().and_then(Result::ok).and_then(|body| explain(&body));
-            return Err(UpstreamError {
-                kind: kind_of_status(status.as_u16()),
-                what: format!("answered with status {}", status.as_u16()),
-                said,
-                retry_after: retry_after(&headers, SystemTime::now()),
-                retryable: self.config.retry_statuses.contains(&status.as_u16()),
-            });
+            return Err(self.config.refusal(status.as_u16(), said, &headers, key.map(|(number, _)| number)));
         }
         let body = read_body(response, self.config.max_response_bytes).await?;
         read_scores(self.config.provider, &WireReply { headers, body }, call.passages)
+    }
+}
+
+impl TransportConfig {
+    /// What a status other than success means here.
+    fn refusal(&self, status: u16, said: Option<String>, headers: &HeaderMap, key: Option<usize>) -> UpstreamError {
+        let kind = kind_of_status(status);
+        let retry_after = retry_after(headers, SystemTime::now());
+        let turned_away = |key| self.keys.turned_away(key, kind, retry_after, Instant::now());
+        let is_rotated = key.is_some_and(turned_away);
+        let oversize = oversize(status, said.as_deref());
+        UpstreamError {
+            said,
+            retry_after: retry_after.filter(|_| !is_rotated),
+            // The same call would be too large again.
+            retryable: is_rotated || (self.retry_statuses.contains(&status) && oversize.is_none()),
+            is_rotated,
+            oversize,
+            ..UpstreamError::lasting(kind, format!("answered with status {status}"))
+        }
     }
 }
 
@@ -126,10 +140,7 @@ async fn read_body(mut response: reqwest::Response, limit: usize) -> Result<Byte
     while let Some(chunk) = response.chunk().await.map_err(|error| broken(&error))? {
         if body.len() + chunk.len() > limit {
             let what = format!("sent more than {limit} bytes (max_response_bytes)");
-            return Err(UpstreamError {
-                retryable: false,
-                ..UpstreamError::passing(ErrorKind::UpstreamInvalidReply, what)
-            });
+            return Err(UpstreamError::lasting(ErrorKind::UpstreamInvalidReply, what));
         }
         body.extend_from_slice(&chunk);
     }
@@ -141,12 +152,18 @@ fn broken(error: &reqwest::Error) -> UpstreamError {
         (ErrorKind::UpstreamTimeout, "could not be connected to in time".to_owned())
     } else if error.is_connect() {
         (ErrorKind::UpstreamUnavailable, format!("cannot be connected to: {}", root_cause(error)))
-    } else if error.is_decode() {
+    } else if error.is_decode() && !is_cut_off(error) {
         (ErrorKind::UpstreamInvalidReply, "sent a body that cannot be decompressed".to_owned())
     } else {
         (ErrorKind::UpstreamUnavailable, format!("broke the connection: {}", root_cause(error)))
     };
     UpstreamError::passing(kind, what)
+}
+
+/// Whether the connection is to blame, and not what came over it: the client calls every failure of a body one of decoding.
+fn is_cut_off(error: &reqwest::Error) -> bool {
+    std::iter::successors(std::error::Error::source(error), |cause| cause.source())
+        .any(<dyn std::error::Error>::is::<hyper::Error>)
 }
 
 /// The innermost cause: the others repeat the address.
@@ -156,13 +173,6 @@ fn root_cause(error: &reqwest::Error) -> String {
         cause = source;
     }
     cause.to_string()
-}
-
-fn authorization(api_key: &SecretString) -> Result<HeaderValue, String> {
-    let mut value = HeaderValue::from_str(&format!("Bearer {}", api_key.expose_secret()))
-        .map_err(|_| "the key holds characters that cannot stand in a header".to_owned())?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 /// Makes ring the process's TLS implementation, unless the embedding program chose one.

@@ -12,12 +12,18 @@ async fn an_overlapping_request_sends_only_its_unknown_passages() {
 
     let first = gateway.rerank("q", &["a", "b", "a"]).await;
     assert_eq!(upstream.passages(), ["a", "b"], "equal passages are sent once");
-    assert_eq!(provenance(&first)["pairs"], json!({"total": 2, "hit": 0, "coalesced": 0, "scored": 2, "unscored": 0}));
+    assert_eq!(
+        provenance(&first)["pairs"],
+        json!({"total": 2, "hit": 0, "coalesced": 0, "scored": 2, "stale": 0, "unscored": 0})
+    );
     assert_eq!(scores(&first), expected("q", &["a", "b", "a"]));
 
     let second = gateway.rerank("q", &["c", "b", "a", "d"]).await;
     assert_eq!(upstream.calls()[1].passages(), ["c", "d"]);
-    assert_eq!(provenance(&second)["pairs"], json!({"total": 4, "hit": 2, "coalesced": 0, "scored": 2, "unscored": 0}));
+    assert_eq!(
+        provenance(&second)["pairs"],
+        json!({"total": 4, "hit": 2, "coalesced": 0, "scored": 2, "stale": 0, "unscored": 0})
+    );
     assert_eq!(scores(&second), expected("q", &["c", "b", "a", "d"]), "law 7: a mixed cache gives the same scores");
 
     let third = gateway.rerank("q", &["d", "a"]).await;

@@ -4,7 +4,7 @@ use rerankd::dialect::DIALECTS;
 use rerankd::provider::{PROVIDERS, Provider};
 use serde_json::{Value, json};
 
-use crate::support::gateway::{Answer, targets, upstream};
+use crate::support::gateway::{Answer, NO_BREAKER, targets, upstream};
 use crate::support::{FakeUpstream, Gateway, Reply, expected};
 
 const MODELS: [(&str, &str); 5] = [
@@ -104,7 +104,7 @@ impl Client {
 async fn asking_once(fake: &FakeUpstream, server: &str, model: &str) -> Gateway {
     let upstream = upstream("up", "cohere", &fake.url());
     let model = format!("{}{model}", targets("default", &[("up", "rerank-v3.5")]));
-    Gateway::start(&format!("{server}[upstream_defaults]\nmax_attempts = 1\n{upstream}{model}")).await
+    Gateway::start(&format!("{server}[upstream_defaults]\nmax_attempts = 1\n{NO_BREAKER}{upstream}{model}")).await
 }
 
 fn assert_same(found: &[(u64, Option<f64>)], expected: &[(u64, f64)], place: &str) {

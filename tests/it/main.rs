@@ -12,6 +12,8 @@ mod dialects;
 mod docs;
 mod edge;
 mod fallback;
+mod faults;
+mod fuzz;
 mod golden;
 mod hostile;
 mod local;

@@ -127,6 +127,9 @@ pub(crate) fn settings(config: &str) -> rerankd::config::settings::Settings {
     load(&sources).unwrap_or_else(|error| panic!("{error}")).settings
 }
 
+/// For tests in which many failures are not the point.
+pub(crate) const NO_BREAKER: &str = "[upstream_defaults.breaker]\nconsecutive_failures = 0\n";
+
 /// `[upstreams.NAME]`
 pub(crate) fn upstream(name: &str, provider: &str, base_url: &str) -> String {
     format!("[upstreams.{name}]\nprovider = '{provider}'\nbase_url = '{base_url}'\napi_key = 'env:KEY'\n")

@@ -1,5 +1,6 @@
 //! What tests share: a gateway, an upstream that does as it is told, and small helpers.
 
+pub(crate) mod faults;
 pub(crate) mod gateway;
 pub(crate) mod upstream;
 

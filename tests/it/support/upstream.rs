@@ -116,6 +116,10 @@ impl FakeUpstream {
         self.state.script.lock().unwrap().extend(replies);
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }

@@ -1,0 +1,146 @@
+//! Pairs that one task scores, and the board on which it says what became of them.
+
+use std::sync::Arc;
+
+use super::sync::{Mutex, MutexGuard, lock};
+use super::ticket::{Entry, Landing};
+use crate::error::Error;
+use crate::rerank::response::Usage;
+use crate::upstream::call::{Interest, Waiter};
+
+/// One flight. Places are its pairs, in the order in which they were claimed.
+#[derive(Debug)]
+pub(super) struct Flight {
+    board: Mutex<Board>,
+    /// For whom it is made; rings whenever something changes.
+    pub(super) interest: Arc<Interest>,
+}
+
+#[derive(Debug, Default)]
+struct Board {
+    places: Vec<Place>,
+    charged: Option<Usage>,
+}
+
+#[derive(Clone, Debug)]
+struct Place {
+    /// Tickets that hold this place.
+    waiting: u32,
+    outcome: Outcome,
+}
+
+/// What became of a pair.
+#[derive(Clone, Debug)]
+pub(super) enum Outcome {
+    /// Nothing yet.
+    Pending,
+    /// Nobody waited for any pair of its call, so the call was given up.
+    GivenUp,
+    /// It landed.
+    Landed(Landing),
+    /// The call for it failed for good.
+    Failed(Arc<Error>),
+}
+
+impl Flight {
+    /// A flight without places, for one waiter.
+    pub(super) fn new(waiter: Waiter) -> Self {
+        Self { board: Mutex::default(), interest: Arc::new(Interest::of(waiter)) }
+    }
+
+    /// Makes `count` places, each waited for by the leader.
+    pub(super) fn open(&self, count: usize) {
+        self.board().places = vec![Place { waiting: 1, outcome: Outcome::Pending }; count];
+    }
+
+    /// Waits for `place` too. `false` if nothing will come of it: it was given up, or it failed.
+    pub(super) fn join(&self, place: u32) -> bool {
+        let mut board = self.board();
+        let Some(place) = board.places.get_mut(place as usize) else { return false };
+        let alive = !matches!(place.outcome, Outcome::GivenUp | Outcome::Failed(_));
+        place.waiting += u32::from(alive);
+        alive
+    }
+
+    /// Stops waiting for `places`. What nobody waits for is up to the task to cancel.
+    pub(super) fn leave(&self, places: impl Iterator<Item = u32>) {
+        let mut board = self.board();
+        let mut forsaken = false;
+        for place in places {
+            let place = &mut board.places[place as usize];
+            place.waiting -= 1;
+            forsaken |= place.waiting == 0;
+        }
+        drop(board);
+        if forsaken {
+            self.interest.ring();
+        }
+    }
+
+    /// Writes outcomes on the board, at places that have none yet.
+    pub(super) fn settle(&self, outcomes: impl Iterator<Item = (u32, Outcome)>) {
+        let mut board = self.board();
+        for (place, outcome) in outcomes {
+            let place = &mut board.places[place as usize];
+            if matches!(place.outcome, Outcome::Pending) {
+                place.outcome = outcome;
+            }
+        }
+    }
+
+    /// Takes the entries whose places have an outcome out of `entries`.
+    ///
+    /// # Errors
+    /// One of them failed.
+    pub(super) fn landed(&self, entries: &mut Vec<Entry>) -> Result<Vec<(usize, Landing)>, Arc<Error>> {
+        let board = self.board();
+        let (mut landed, mut failure) = (Vec::new(), None);
+        entries.retain(|entry| match &board.places[entry.place as usize].outcome {
+            Outcome::Pending | Outcome::GivenUp => true,
+            Outcome::Failed(error) => {
+                failure = Some(error.clone());
+                true
+            }
+            Outcome::Landed(landing) => {
+                landed.push((entry.index, landing.clone()));
+                false
+            }
+        });
+        // What landed is told before the failure: the next look finds it.
+        if landed.is_empty() { failure.map_or(Ok(landed), Err) } else { Ok(landed) }
+    }
+
+    /// Gives up `places` if nobody waits for any of them: from then on nobody can. Whether it did.
+    pub(super) fn give_up(&self, places: &[u32]) -> bool {
+        let mut board = self.board();
+        let forsaken = places.iter().all(|place| board.places[*place as usize].waiting == 0);
+        if forsaken {
+            for place in places {
+                board.places[*place as usize].outcome = Outcome::GivenUp;
+            }
+        }
+        forsaken
+    }
+
+    /// Places without an outcome.
+    pub(super) fn pending(&self) -> Vec<u32> {
+        let board = self.board();
+        let pending = (0u32..).zip(&board.places).filter(|(_, place)| matches!(place.outcome, Outcome::Pending));
+        pending.map(|(place, _)| place).collect()
+    }
+
+    /// Adds to what the flight cost.
+    pub(super) fn charge(&self, usage: Usage) {
+        let mut board = self.board();
+        board.charged = Some(board.charged.map_or(usage, |charged| charged.plus(usage)));
+    }
+
+    /// What the flight cost since the last time somebody asked.
+    pub(super) fn take_charge(&self) -> Option<Usage> {
+        self.board().charged.take()
+    }
+
+    fn board(&self) -> MutexGuard<'_, Board> {
+        lock(&self.board)
+    }
+}

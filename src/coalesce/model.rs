@@ -1,0 +1,132 @@
+//! The registry under a model checker: shuttle runs requests and flights in thousands of different orders, switching between them at every lock.
+//!
+//! `cargo test --features shuttle --lib coalesce::model`
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use shuttle::future::{block_on, spawn, yield_now};
+use tokio::time::Instant;
+
+use super::*;
+use crate::cache::key::{CacheScope, ScoreSpace};
+use crate::error::{Error, ErrorKind};
+use crate::provider::ScoreScale;
+use crate::rerank::request::ScoringOptions;
+use crate::upstream::call::Patience;
+
+const SCHEDULES: usize = 20_000;
+const PAIRS: [&str; 3] = ["a", "b", "c"];
+/// What each of the requests wants.
+const REQUESTS: [&[usize]; 4] = [&[0, 1], &[1, 2], &[0, 1, 2], &[1]];
+
+/// What was seen over all requests of one schedule.
+#[derive(Default)]
+struct Seen {
+    /// Whether a pair is being sent.
+    sending: [AtomicBool; PAIRS.len()],
+    finished: AtomicUsize,
+}
+
+fn query() -> QueryKey {
+    let (upstream, model, revision) = ("u".into(), "m".into(), String::new());
+    let space = ScoreSpace { upstream, model, revision, scale: ScoreScale::Probability };
+    QueryKey::new(CacheScope::SHARED, &space, &ScoringOptions::default(), "q")
+}
+
+/// One call: sends everything that is led, until nobody waits or, after some time, an answer comes.
+async fn fill(lead: Lead, wanted: &'static [usize], fails: bool, seen: Arc<Seen>) {
+    let places = lead.pending();
+    let led: Vec<usize> = lead.indices().iter().map(|index| wanted[*index]).collect();
+    for pair in &led {
+        assert!(!seen.sending[*pair].swap(true, Ordering::SeqCst), "a pair is sent twice at a time");
+    }
+    let answer = async {
+        yield_now().await;
+        yield_now().await;
+    };
+    let stop = || led.iter().for_each(|pair| seen.sending[*pair].store(false, Ordering::SeqCst));
+    tokio::select! {
+        biased;
+        () = lead.forsaken(&places) => stop(),
+        () = answer => {
+            stop();
+            if fails {
+                lead.fail(&places, Error::new(ErrorKind::UpstreamUnavailable, "told to fail"));
+            } else {
+                #[expect(clippy::cast_precision_loss, reason = "three pairs")]
+                let scores: Vec<f64> = led.iter().map(|pair| *pair as f64).collect();
+                lead.land(&places, &scores);
+            }
+        }
+    }
+}
+
+async fn request(flights: Flights, wanted: &'static [usize], leaves: bool, fails: bool, seen: Arc<Seen>) {
+    let keys: Vec<_> = wanted.iter().map(|pair| query().pair(PAIRS[*pair])).collect();
+    let waiter = Waiter { deadline: Instant::now() + Duration::from_secs(60), patience: Patience::Wait, store: true };
+    let Claim { lead, tickets } = flights.claim(&query(), &keys, waiter);
+    if let Some(lead) = lead {
+        drop(spawn(fill(lead, wanted, fails, seen.clone())));
+    }
+    if leaves {
+        yield_now().await;
+        drop(tickets);
+    } else {
+        for mut ticket in tickets {
+            while let Ok(news) = ticket.next().await {
+                if news.is_empty() {
+                    break;
+                }
+                for (index, landing) in news {
+                    #[expect(clippy::cast_precision_loss, reason = "three pairs")]
+                    let right = wanted[index] as f64;
+                    assert!(
+                        matches!(landing, Landing::Scored(score) if score.total_cmp(&right).is_eq()),
+                        "a wrong score"
+                    );
+                }
+            }
+        }
+    }
+    seen.finished.fetch_add(1, Ordering::SeqCst);
+}
+
+/// Every request ends (shuttle tells a deadlock from a wait), no pair is sent twice at a time, and the registry is empty in the end.
+fn check(leaving: usize, failing: usize) {
+    shuttle::check_random(
+        move || {
+            let (flights, seen) = (Flights::default(), Arc::new(Seen::default()));
+            let requests: Vec<_> = REQUESTS
+                .iter()
+                .enumerate()
+                .map(|(index, wanted)| {
+                    spawn(request(flights.clone(), wanted, index == leaving, index == failing, seen.clone()))
+                })
+                .collect();
+            for request in requests {
+                block_on(request).expect("no request dies");
+            }
+            assert_eq!(seen.finished.load(Ordering::SeqCst), REQUESTS.len());
+            while !flights.is_empty() {
+                shuttle::thread::yield_now();
+            }
+        },
+        SCHEDULES,
+    );
+}
+
+#[test]
+fn all_stay() {
+    check(usize::MAX, usize::MAX);
+}
+
+#[test]
+fn one_leaves() {
+    (0..REQUESTS.len()).for_each(|leaving| check(leaving, usize::MAX));
+}
+
+#[test]
+fn one_fails_and_another_leaves() {
+    (0..REQUESTS.len()).for_each(|index| check(index, (index + 1) % REQUESTS.len()));
+}

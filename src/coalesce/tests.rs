@@ -1,0 +1,296 @@
+use std::collections::HashSet;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tokio::time::Instant;
+
+use super::*;
+use crate::cache::key::{CacheScope, ScoreSpace};
+use crate::error::{Error, ErrorKind};
+use crate::provider::ScoreScale;
+use crate::rerank::request::ScoringOptions;
+use crate::upstream::call::Patience;
+
+fn query() -> QueryKey {
+    let (upstream, model, revision) = ("u".into(), "m".into(), String::new());
+    let space = ScoreSpace { upstream, model, revision, scale: ScoreScale::Probability };
+    QueryKey::new(CacheScope::SHARED, &space, &ScoringOptions::default(), "q")
+}
+
+fn pairs(names: &str) -> Vec<PairKey> {
+    names.chars().map(|name| query().pair(&name.to_string())).collect()
+}
+
+fn waiter() -> Waiter {
+    Waiter { deadline: Instant::now() + Duration::from_secs(60), patience: Patience::Wait, store: true }
+}
+
+fn claim(flights: &Flights, names: &str) -> Claim {
+    flights.claim(&query(), &pairs(names), waiter())
+}
+
+/// A score for each pair: its letter.
+fn land(lead: &Lead, names: &str, places: &[u32]) {
+    let letters: Vec<_> = names.bytes().collect();
+    let scores: Vec<_> = places.iter().map(|place| f64::from(letters[lead.indices()[*place as usize]])).collect();
+    lead.land(places, &scores);
+}
+
+/// Waits for everything, and tells what came by place in the claim.
+async fn outcome(tickets: Vec<Ticket>) -> Result<Vec<(usize, f64)>, Error> {
+    let mut scores = Vec::new();
+    for mut ticket in tickets {
+        loop {
+            let news = ticket.next().await.map_err(Arc::unwrap_or_clone)?;
+            if news.is_empty() {
+                break;
+            }
+            for (index, landing) in news {
+                match landing {
+                    Landing::Scored(score) | Landing::Known(score) => scores.push((index, score)),
+                    Landing::Refused(error) => return Err(Arc::unwrap_or_clone(error)),
+                }
+            }
+        }
+    }
+    scores.sort_by_key(|(index, _)| *index);
+    Ok(scores)
+}
+
+fn letters(names: &str) -> Vec<(usize, f64)> {
+    names.bytes().map(f64::from).enumerate().collect()
+}
+
+fn failure() -> Error {
+    Error::new(ErrorKind::UpstreamUnavailable, "told to fail")
+}
+
+#[tokio::test]
+async fn a_pair_in_flight_is_followed_and_not_led_again() {
+    let flights = Flights::default();
+    let first = claim(&flights, "abc");
+    let second = claim(&flights, "bcd");
+    let third = claim(&flights, "abcd");
+    let (lead_one, lead_two) = (first.lead.unwrap(), second.lead.unwrap());
+    assert_eq!((lead_one.indices(), lead_two.indices()), (&[0, 1, 2][..], &[2][..]));
+    assert!(third.lead.is_none(), "everything is in flight");
+    assert_eq!(flights.len(), 4);
+    land(&lead_two, "bcd", &[0]);
+    land(&lead_one, "abc", &[2]);
+    land(&lead_one, "abc", &[0, 1]);
+    assert_eq!(outcome(third.tickets).await.unwrap(), letters("abcd"));
+    assert_eq!(outcome(second.tickets).await.unwrap(), letters("bcd"));
+    assert_eq!(outcome(first.tickets).await.unwrap(), letters("abc"));
+    assert!(flights.is_empty());
+    assert!(claim(&flights, "a").lead.is_some(), "what has landed is not in flight");
+}
+
+#[tokio::test]
+async fn a_leader_that_leaves_harms_nobody() {
+    let flights = Flights::default();
+    let first = claim(&flights, "ab");
+    let second = claim(&flights, "b");
+    drop(first.tickets);
+    let lead = first.lead.unwrap();
+    let forsaken = tokio::time::timeout(Duration::from_millis(1), lead.forsaken(&[0, 1])).await;
+    assert!(forsaken.is_err(), "somebody waits for b");
+    land(&lead, "ab", &[0, 1]);
+    assert_eq!(outcome(second.tickets).await.unwrap(), letters("b"));
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_is_given_up_call_by_call() {
+    let flights = Flights::default();
+    let first = claim(&flights, "abcd");
+    let second = claim(&flights, "c");
+    let lead = first.lead.unwrap();
+    drop(first.tickets);
+    lead.forsaken(&[0, 1]).await;
+    let again = claim(&flights, "ad");
+    assert_eq!(
+        again.lead.as_ref().unwrap().indices(),
+        [0],
+        "a was given up; d has its call still, though nobody waited for it"
+    );
+    land(&lead, "abcd", &[2, 3]);
+    land(again.lead.as_ref().unwrap(), "ad", &[0]);
+    assert_eq!(outcome(again.tickets).await.unwrap(), letters("ad"));
+    assert_eq!(outcome(second.tickets).await.unwrap(), letters("c"));
+    drop((lead, again.lead));
+    assert!(flights.is_empty());
+}
+
+#[tokio::test]
+async fn a_failure_is_told_once_to_all_who_wait_and_then_forgotten() {
+    let flights = Flights::default();
+    let first = claim(&flights, "ab");
+    let others = [claim(&flights, "a"), claim(&flights, "ab")];
+    let lead = first.lead.unwrap();
+    lead.fail(&[0, 1], failure());
+    let again = claim(&flights, "ab");
+    assert!(again.lead.is_some(), "whoever comes now starts anew");
+    for tickets in others.into_iter().map(|claim| claim.tickets).chain([first.tickets]) {
+        assert_eq!(outcome(tickets).await, Err(failure()));
+    }
+}
+
+#[tokio::test]
+async fn what_landed_before_a_failure_is_told_first() {
+    let flights = Flights::default();
+    let Claim { lead, mut tickets } = claim(&flights, "ab");
+    let lead = lead.unwrap();
+    land(&lead, "ab", &[1]);
+    lead.fail(&[0], failure());
+    assert_eq!(tickets[0].next().await.unwrap().len(), 1);
+    assert_eq!(*tickets[0].next().await.unwrap_err(), failure());
+}
+
+#[tokio::test]
+async fn a_lead_that_dies_fails_its_pairs() {
+    let flights = Flights::default();
+    let first = claim(&flights, "a");
+    drop(first.lead);
+    assert_eq!(outcome(first.tickets).await.unwrap_err().kind, ErrorKind::Internal);
+    assert!(flights.is_empty());
+}
+
+#[tokio::test]
+async fn who_is_in_a_hurry_does_not_wait_for_another_attempt() {
+    let flights = Flights::default();
+    let patient = claim(&flights, "a");
+    let hurried = flights.claim(&query(), &pairs("a"), Waiter { patience: Patience::Hurry, ..waiter() });
+    let lead = patient.lead.unwrap();
+    assert_eq!(lead.interest().patience(), Patience::Wait, "somebody can wait");
+    lead.interest().set_back(failure());
+    assert_eq!(outcome(hurried.tickets).await, Err(failure()));
+    lead.interest().recover();
+    land(&lead, "a", &[0]);
+    assert_eq!(outcome(patient.tickets).await.unwrap(), letters("a"));
+}
+
+#[tokio::test]
+async fn a_flight_goes_on_for_the_last_deadline_and_keeps_scores_if_anybody_allows_it() {
+    let flights = Flights::default();
+    let early = Waiter { deadline: Instant::now(), store: false, ..waiter() };
+    let first = flights.claim(&query(), &pairs("a"), early);
+    let interest = first.lead.as_ref().unwrap().interest().clone();
+    assert!(interest.deadline() == early.deadline && !interest.may_store());
+    let _second = claim(&flights, "a");
+    assert!(interest.deadline() > early.deadline && interest.may_store());
+}
+
+/// Nothing leaks and nothing hangs, however many leave in the middle.
+#[tokio::test]
+async fn ten_thousand_requests_dropped_in_flight_leave_nothing_behind() {
+    let flights = Flights::default();
+    let mut random = fastrand::Rng::with_seed(11);
+    let mut leads = Vec::new();
+    for round in 0..10_000 {
+        let names: String = ('a'..='h').filter(|_| random.bool()).collect();
+        let Claim { lead, mut tickets } = claim(&flights, &names);
+        if let Some(lead) = lead {
+            leads.push(tokio::spawn(async move {
+                let places: Vec<u32> = (0..).take(lead.keys().len()).collect();
+                lead.forsaken(&places).await;
+            }));
+            tokio::task::yield_now().await;
+        }
+        if round % 2 == 0 {
+            for ticket in &mut tickets {
+                drop(futures_util::FutureExt::now_or_never(ticket.next()));
+            }
+        }
+        drop(tickets);
+    }
+    for lead in leads {
+        lead.await.unwrap();
+    }
+    assert!(flights.is_empty());
+}
+
+/// What a request does, or what happens to a flight.
+#[derive(Clone, Debug)]
+enum Step {
+    Claim(String),
+    Leave(usize),
+    Land(usize),
+    Fail(usize),
+    GiveUp(usize),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        3 => "[abcdef]{1,4}".prop_map(|names| {
+            let distinct: std::collections::BTreeSet<_> = names.chars().collect();
+            Step::Claim(distinct.into_iter().collect())
+        }),
+        2 => any::<usize>().prop_map(Step::Leave),
+        2 => any::<usize>().prop_map(Step::Land),
+        1 => any::<usize>().prop_map(Step::Fail),
+        1 => any::<usize>().prop_map(Step::GiveUp),
+    ];
+    proptest::collection::vec(step, 0..60)
+}
+
+proptest! {
+    /// Every step is one critical section, so every interleaving of requests is a sequence of steps: whatever the sequence, a pair is in at
+    /// most one live call, everybody who stays gets the right scores or the failure, and nothing is left behind.
+    #[test]
+    fn any_sequence_of_events_keeps_the_promises(steps in steps()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let flights = Flights::default();
+            let mut requests: Vec<(String, Vec<Ticket>)> = Vec::new();
+            // Each flight is one call here; `true` once it was given up.
+            let mut calls: Vec<(String, Lead)> = Vec::new();
+            let pick = |index: usize, count: usize| (count > 0).then(|| index % count.max(1));
+            for step in steps {
+                match step {
+                    Step::Claim(names) => {
+                        let Claim { lead, tickets } = claim(&flights, &names);
+                        calls.extend(lead.map(|lead| (names.clone(), lead)));
+                        requests.push((names, tickets));
+                    }
+                    Step::Leave(index) => {
+                        if let Some(index) = pick(index, requests.len()) {
+                            drop(requests.swap_remove(index));
+                        }
+                    }
+                    Step::Land(index) | Step::Fail(index) => {
+                        let Some(index) = pick(index, calls.len()) else { continue };
+                        let (names, lead) = calls.swap_remove(index);
+                        if matches!(step, Step::Land(_)) {
+                            land(&lead, &names, &lead.pending());
+                        } else {
+                            lead.fail(&lead.pending(), failure());
+                        }
+                    }
+                    Step::GiveUp(index) => {
+                        let Some(index) = pick(index, calls.len()) else { continue };
+                        let places = calls[index].1.pending();
+                        let forsaken = tokio::time::timeout(Duration::ZERO, calls[index].1.forsaken(&places)).await;
+                        if forsaken.is_ok() {
+                            calls.swap_remove(index);
+                        }
+                    }
+                }
+                let mut live = HashSet::new();
+                for (names, lead) in &calls {
+                    for index in lead.indices() {
+                        prop_assert!(live.insert(names.as_bytes()[*index]), "a pair is in two live calls");
+                    }
+                }
+            }
+            for (names, lead) in calls {
+                land(&lead, &names, &lead.pending());
+            }
+            for (names, tickets) in requests {
+                let outcome = tokio::time::timeout(Duration::from_secs(5), outcome(tickets)).await;
+                let outcome = outcome.expect("nobody waits for ever");
+                prop_assert!(outcome == Ok(letters(&names)) || outcome == Err(failure()), "{outcome:?}");
+            }
+            prop_assert!(flights.is_empty());
+            Ok(())
+        })?;
+    }
+}

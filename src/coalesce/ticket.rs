@@ -1,0 +1,111 @@
+//! One request's share in one flight.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::flight::Flight;
+use crate::error::Error;
+use crate::rerank::response::Usage;
+use crate::upstream::call::{Patience, Waiter};
+
+/// What came of a pair that was waited for.
+#[derive(Clone, Debug)]
+pub enum Landing {
+    /// Its score.
+    Scored(f64),
+    /// Its score, which was found to be known when the flight began.
+    Known(f64),
+    /// Why the upstream scores other passages but not this one.
+    Refused(Arc<Error>),
+}
+
+/// A pair of the request, and where it is being scored.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    /// Place in the list that was claimed.
+    pub(super) index: usize,
+    /// Place in the flight.
+    pub(super) place: u32,
+}
+
+/// Waits for some pairs of one flight. Dropping it gives up those that have not landed.
+#[derive(Debug)]
+pub struct Ticket {
+    flight: Arc<Flight>,
+    entries: Vec<Entry>,
+    waiter: Waiter,
+    news: watch::Receiver<()>,
+    is_leaders: bool,
+}
+
+impl Ticket {
+    /// For the request that opened the flight and is counted in it already: `indices` in the order of the places.
+    pub(super) fn of_leader(flight: &Arc<Flight>, waiter: Waiter, indices: &[usize]) -> Self {
+        let entries = (0..).zip(indices).map(|(place, index)| Entry { index: *index, place }).collect();
+        Self { flight: flight.clone(), entries, waiter, news: flight.interest.listen(), is_leaders: true }
+    }
+
+    /// For a request that has joined one place.
+    pub(super) fn of_follower(flight: &Arc<Flight>, waiter: Waiter, (index, place): (usize, u32)) -> Self {
+        flight.interest.join(waiter);
+        let entries = vec![Entry { index, place }];
+        Self { flight: flight.clone(), entries, waiter, news: flight.interest.listen(), is_leaders: false }
+    }
+
+    /// One more place that was joined.
+    pub(super) fn add(&mut self, index: usize, place: u32) {
+        self.entries.push(Entry { index, place });
+    }
+
+    pub(super) fn is_for(&self, flight: &Arc<Flight>) -> bool {
+        Arc::ptr_eq(&self.flight, flight)
+    }
+
+    /// Whether the pairs are scored for this request, rather than for one that came before it.
+    #[must_use]
+    pub const fn is_leaders(&self) -> bool {
+        self.is_leaders
+    }
+
+    /// What the flight was charged since the last time this was asked. It belongs to the leader.
+    #[must_use]
+    pub fn take_charge(&self) -> Option<Usage> {
+        if self.is_leaders { self.flight.take_charge() } else { None }
+    }
+
+    /// The pairs that landed by now, by their places in the claimed list.
+    ///
+    /// # Errors
+    /// One of the pairs failed for good.
+    pub fn landed(&mut self) -> Result<Vec<(usize, Landing)>, Arc<Error>> {
+        self.flight.landed(&mut self.entries)
+    }
+
+    /// Waits until more pairs have landed. Empty when all have.
+    ///
+    /// # Errors
+    /// One of the pairs failed for good; or an attempt failed and this request, which has somebody else to ask, does not wait for the next.
+    pub async fn next(&mut self) -> Result<Vec<(usize, Landing)>, Arc<Error>> {
+        loop {
+            let landed = self.landed()?;
+            if !landed.is_empty() || self.entries.is_empty() {
+                return Ok(landed);
+            }
+            if let (Patience::Hurry, Some(setback)) = (self.waiter.patience, self.flight.interest.setback()) {
+                return Err(Arc::new(setback));
+            }
+            if self.news.changed().await.is_err() {
+                // The bell belongs to the flight, which this ticket keeps alive.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.flight.interest.leave(self.waiter);
+        self.flight.leave(self.entries.iter().map(|entry| entry.place));
+    }
+}

@@ -1,0 +1,179 @@
+//! The texts that stand for the passages of a request: the passages themselves, or what long ones are cut into.
+//!
+//! ```text
+//!  positions   0         1              2
+//!              │      ┌──┼──┐           │         chunk_max: a passage has as many pieces as it needs,
+//!  pieces      0      1  2  3           4         and the score of its best one
+//! ```
+//!
+//! Pieces are slices of the passages: nothing is copied.
+
+use std::ops::Range;
+
+use bytestring::ByteString;
+
+use super::request::Passage;
+use crate::config::settings::LongPassages;
+
+/// The pieces of the passages of one request.
+#[derive(Debug)]
+pub enum Pieces {
+    /// Every passage is one piece.
+    Whole,
+    /// Some are not.
+    Cut {
+        /// All pieces, in the order of their passages.
+        texts: Vec<ByteString>,
+        /// Where the pieces of each passage end.
+        ends: Vec<u32>,
+    },
+}
+
+impl Pieces {
+    /// Cuts what is too long.
+    #[must_use]
+    pub fn new(passages: &[Passage], rule: LongPassages) -> Self {
+        let (most, all) = match rule {
+            LongPassages::Provider => return Self::Whole,
+            LongPassages::Truncate(most) => (most, false),
+            LongPassages::ChunkMax(most) => (most, true),
+        };
+        // A token is three ASCII bytes or more, so most passages need not be looked at letter by letter.
+        if passages.iter().all(|passage| passage.text.len() <= most) {
+            return Self::Whole;
+        }
+        let (mut texts, mut ends) = (Vec::with_capacity(passages.len()), Vec::with_capacity(passages.len()));
+        for passage in passages {
+            let pieces = Cuts { rest: &passage.text, most };
+            let taken = if all { usize::MAX } else { 1 };
+            let first = texts.len();
+            texts.extend(pieces.take(taken).map(|piece| passage.text.slice_ref(piece)));
+            // A piece that holds nothing cannot be the best one, and not every provider takes it.
+            if texts[first..].iter().any(|piece| !piece.trim().is_empty()) {
+                let blank = |piece: &ByteString| piece.trim().is_empty();
+                let filled: Vec<_> = texts.drain(first..).filter(|piece| !blank(piece)).collect();
+                texts.extend(filled);
+            }
+            ends.push(u32::try_from(texts.len()).unwrap_or(u32::MAX));
+        }
+        Self::Cut { texts, ends }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self, passages: &[Passage]) -> usize {
+        match self {
+            Self::Whole => passages.len(),
+            Self::Cut { texts, .. } => texts.len(),
+        }
+    }
+
+    /// The text of one.
+    #[must_use]
+    pub fn text<'a>(&'a self, passages: &'a [Passage], piece: usize) -> &'a ByteString {
+        match self {
+            Self::Whole => &passages[piece].text,
+            Self::Cut { texts, .. } => &texts[piece],
+        }
+    }
+
+    /// Those of one passage; at least one.
+    #[must_use]
+    pub fn of(&self, position: usize) -> Range<usize> {
+        match self {
+            Self::Whole => position..position + 1,
+            Self::Cut { ends, .. } => {
+                let start = position.checked_sub(1).map_or(0, |before| ends[before]);
+                start as usize..ends[position] as usize
+            }
+        }
+    }
+}
+
+/// Runs of a text of at most so many tokens each, cut between words where that costs little.
+struct Cuts<'a> {
+    rest: &'a str,
+    most: usize,
+}
+
+impl<'a> Iterator for Cuts<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        // An empty text is one empty piece; a text that is used up is none.
+        if self.most == 0 {
+            return None;
+        }
+        let end = cut(self.rest, self.most);
+        let (piece, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        if rest.is_empty() {
+            self.most = 0;
+        }
+        Some(piece)
+    }
+}
+
+/// Where the first piece of `text` ends. Counts as [`super::batch::estimate_tokens`] does: three ASCII bytes a token, or two of others.
+fn cut(text: &str, most: usize) -> usize {
+    const SIXTHS_OF_ASCII: usize = 2;
+    const SIXTHS_OF_OTHERS: usize = 3;
+    let (mut sixths, mut blank) = (0, None);
+    // Two roundings of the estimate can each add a part of a token.
+    let limit = 6 * most.saturating_sub(1).max(1);
+    for (at, letter) in text.char_indices() {
+        sixths += if letter.is_ascii() { SIXTHS_OF_ASCII } else { SIXTHS_OF_OTHERS * letter.len_utf8() };
+        if sixths > limit && at > 0 {
+            // Not so far back that the piece would be much shorter.
+            return blank.filter(|blank| *blank > at / 5 * 4).unwrap_or(at);
+        }
+        if letter.is_whitespace() {
+            blank = Some(at + letter.len_utf8());
+        }
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::batch::estimate_tokens;
+    use super::*;
+
+    fn pieces(texts: &[&str], rule: LongPassages) -> Vec<Vec<String>> {
+        let passages: Vec<_> = texts.iter().copied().map(Passage::from).collect();
+        let pieces = Pieces::new(&passages, rule);
+        let of = |position| pieces.of(position).map(|piece| pieces.text(&passages, piece).to_string()).collect();
+        (0..passages.len()).map(of).collect()
+    }
+
+    #[test]
+    fn long_passages_are_cut_between_words_and_others_left_alone() {
+        let text = "one two three four five six seven eight";
+        let cut = pieces(&["short", text, ""], LongPassages::ChunkMax(6));
+        assert_eq!(cut[0], ["short"]);
+        assert_eq!(cut[1], ["one two three ", "four five six ", "seven eight"]);
+        assert_eq!(cut[2], [""]);
+        assert_eq!(pieces(&["short", text], LongPassages::Truncate(6))[1], ["one two three "]);
+        assert_eq!(pieces(&["short", text], LongPassages::Provider)[1], [text]);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_lost_and_nothing_is_too_long(texts in proptest::collection::vec("[a é가]{0,60}", 0..6), most in 2usize..20) {
+            let refs: Vec<&str> = texts.iter().map(String::as_str).collect();
+            for (text, cut) in texts.iter().zip(pieces(&refs, LongPassages::ChunkMax(most))) {
+                let filled = |text: &str| text.split_whitespace().collect::<String>();
+                prop_assert_eq!(filled(&cut.concat()), filled(text));
+                prop_assert!(!cut.is_empty());
+                for piece in cut {
+                    prop_assert!(estimate_tokens(&piece) <= most || piece.chars().count() == 1, "{:?}", piece);
+                }
+            }
+            for (text, cut) in texts.iter().zip(pieces(&refs, LongPassages::Truncate(most))) {
+                prop_assert!(cut.len() == 1 && text.starts_with(&cut[0]));
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The layers that keep calls from an upstream which should not get them: the circuit breaker, the rate limit and the places.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::time::Instant;
+use tower::{Layer, Service};
+
+use super::breaker::{Breaker, Position, Verdict};
+use super::call::{Call, Scores};
+use super::error::UpstreamError;
+use super::places::{Places, Sign};
+use super::rate::Rate;
+use super::retry::LONGEST_HINT;
+use crate::error::ErrorKind;
+use crate::telemetry::metrics::UpstreamMetrics;
+
+/// What guards one upstream.
+#[derive(Debug)]
+pub struct Guard {
+    /// Leaves it alone when it fails.
+    pub breaker: Breaker,
+    /// Keeps to the contract.
+    pub rate: Rate,
+    /// Keeps to what it can bear.
+    pub places: Places,
+    /// What it last did wrong, in our words.
+    last_failure: Mutex<String>,
+}
+
+/// Puts [`Guarded`] around a service.
+#[derive(Clone, Debug)]
+pub(super) struct GuardLayer {
+    pub(super) guard: Arc<Guard>,
+    pub(super) metrics: Arc<UpstreamMetrics>,
+}
+
+/// A service behind its guard. In the order of design: breaker, then rate, then place; what is turned away by one costs nothing at the next.
+#[derive(Clone, Debug)]
+pub(super) struct Guarded<S> {
+    inner: S,
+    layer: GuardLayer,
+}
+
+impl<S> Layer<S> for GuardLayer {
+    type Service = Guarded<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Guarded { inner, layer: self.clone() }
+    }
+}
+
+impl<S> Service<Call> for Guarded<S>
+where
+    S: Service<Call, Response = Scores, Error = UpstreamError> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+{
+    type Response = Scores;
+    type Error = UpstreamError;
+    type Future = BoxFuture<'static, Result<Scores, UpstreamError>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, call: Call) -> Self::Future {
+        let GuardLayer { guard, metrics } = self.layer.clone();
+        let ready = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, ready);
+        Box::pin(async move {
+            let admission = guard.breaker.admit(Instant::now()).map_err(|rest| {
+                metrics.shed("circuit_open");
+                UpstreamError::left_alone(rest, &guard.last_failure())
+            })?;
+            guard.rate.take(call.tokens).map_err(|wait| {
+                metrics.shed("rate_limit");
+                UpstreamError::shed("has had its share of this minute (requests_per_minute, tokens_per_minute)", wait)
+            })?;
+            let place = guard.places.take(call.interest.deadline()).await.map_err(|none| {
+                metrics.shed("queue_full");
+                UpstreamError::shed(
+                    "has as many calls waiting as it can answer in time (max_concurrency, max_queue)",
+                    none.0,
+                )
+            })?;
+            let result = inner.call(call).await;
+            place.give_back(sign(&result));
+            let verdict = verdict(&result);
+            if let (Err(error), Verdict::Failure | Verdict::Unavailable(_)) = (&result, verdict) {
+                guard.last_failure().clone_from(&error.what);
+            }
+            admission.tell(verdict, Instant::now());
+            metrics.guard(guard.breaker.position(Instant::now()) == Position::Open, guard.places.limit());
+            result
+        })
+    }
+}
+
+fn verdict(result: &Result<Scores, UpstreamError>) -> Verdict {
+    match result {
+        Ok(_) => Verdict::Success,
+        // It is well, it only does not take this.
+        Err(error) if error.kind == ErrorKind::UpstreamRejected || error.oversize.is_some() => Verdict::Success,
+        // Another key will do.
+        Err(error) if error.is_rotated => Verdict::Neutral,
+        Err(UpstreamError { retry_after: Some(hint), .. }) if *hint > LONGEST_HINT => Verdict::Unavailable(*hint),
+        Err(_) => Verdict::Failure,
+    }
+}
+
+fn sign(result: &Result<Scores, UpstreamError>) -> Option<Sign> {
+    match result {
+        Ok(_) => Some(Sign::Well),
+        Err(error) if error.is_rotated || error.oversize.is_some() => None,
+        Err(error) => match error.kind {
+            ErrorKind::UpstreamRateLimited | ErrorKind::UpstreamTimeout | ErrorKind::UpstreamUnavailable => {
+                Some(Sign::Overload)
+            }
+            _ => None,
+        },
+    }
+}
+
+impl Guard {
+    /// A guard that has seen nothing yet.
+    #[must_use]
+    pub fn new(breaker: Breaker, rate: Rate, places: Places) -> Self {
+        Self { breaker, rate, places, last_failure: Mutex::default() }
+    }
+
+    fn last_failure(&self) -> MutexGuard<'_, String> {
+        self.last_failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a call would be let through, as far as the breaker is concerned.
+    #[must_use]
+    pub fn is_open_for_calls(&self, now: Instant) -> bool {
+        self.breaker.position(now) != Position::Open
+    }
+}
+
+impl UpstreamError {
+    /// Our own refusal, while the breaker is open.
+    fn left_alone(rest: Duration, last_failure: &str) -> Self {
+        let what = format!("failed so often that it is left alone for now (circuit breaker); last, it {last_failure}");
+        Self { retry_after: Some(rest), ..Self::lasting(ErrorKind::UpstreamCircuitOpen, what) }
+    }
+
+    /// Our own refusal, because there is more to do than can be done.
+    fn shed(what: &str, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..Self::lasting(ErrorKind::Overloaded, what) }
+    }
+}

@@ -1,0 +1,122 @@
+//! For whom a call is made.
+//!
+//! Several requests can wait for one call, and more can come while it is under way. What the call may still do depends on all of them:
+//! it may go on until the last deadline, it may wait between attempts if somebody has nobody else to ask, and its scores are kept if
+//! somebody allows it.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::error::Error;
+
+/// What one request expects of a call.
+#[derive(Clone, Copy, Debug)]
+pub struct Waiter {
+    /// When the answer is of no use to it any more.
+    pub deadline: Instant,
+    /// Whether it can be kept waiting between attempts.
+    pub patience: Patience,
+    /// Whether it allows the scores to be kept.
+    pub store: bool,
+}
+
+/// Whether a failed attempt may be waited out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Nobody else can answer: back off and try again.
+    Wait,
+    /// Another target stands ready: one more try at once, or none.
+    Hurry,
+}
+
+/// All who wait for a call.
+#[derive(Debug)]
+pub struct Interest {
+    terms: Mutex<Terms>,
+    bell: watch::Sender<()>,
+}
+
+#[derive(Debug)]
+struct Terms {
+    deadline: Instant,
+    patient: usize,
+    store: bool,
+    setback: Option<Error>,
+}
+
+impl Interest {
+    /// The interest of one waiter.
+    #[must_use]
+    pub fn of(waiter: Waiter) -> Self {
+        let terms = Terms { deadline: waiter.deadline, patient: 0, store: false, setback: None };
+        let interest = Self { terms: Mutex::new(terms), bell: watch::Sender::new(()) };
+        interest.join(waiter);
+        interest
+    }
+
+    /// One more waits.
+    pub fn join(&self, waiter: Waiter) {
+        let mut terms = self.terms();
+        terms.deadline = terms.deadline.max(waiter.deadline);
+        terms.patient += usize::from(waiter.patience == Patience::Wait);
+        terms.store |= waiter.store;
+    }
+
+    /// One waits no more. Its deadline stays: what nobody waits for is cancelled anyway.
+    pub fn leave(&self, waiter: Waiter) {
+        let mut terms = self.terms();
+        terms.patient -= usize::from(waiter.patience == Patience::Wait);
+    }
+
+    /// When the answer is of no use to anybody any more.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        self.terms().deadline
+    }
+
+    /// Whether somebody can be kept waiting.
+    #[must_use]
+    pub fn patience(&self) -> Patience {
+        if self.terms().patient > 0 { Patience::Wait } else { Patience::Hurry }
+    }
+
+    /// Whether somebody allows the scores to be kept.
+    #[must_use]
+    pub fn may_store(&self) -> bool {
+        self.terms().store
+    }
+
+    /// An attempt failed and the next will be some time in coming: those who are in a hurry need not wait for it.
+    pub fn set_back(&self, error: Error) {
+        self.terms().setback = Some(error);
+        self.ring();
+    }
+
+    /// The next attempt is being made.
+    pub fn recover(&self) {
+        self.terms().setback = None;
+    }
+
+    /// The failure that the call is getting over.
+    #[must_use]
+    pub fn setback(&self) -> Option<Error> {
+        self.terms().setback.clone()
+    }
+
+    /// Tells all who listen that something changed.
+    pub fn ring(&self) {
+        self.bell.send_replace(());
+    }
+
+    /// Hears every ring from now on.
+    #[must_use]
+    pub fn listen(&self) -> watch::Receiver<()> {
+        self.bell.subscribe()
+    }
+
+    fn terms(&self) -> MutexGuard<'_, Terms> {
+        self.terms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

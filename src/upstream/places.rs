@@ -1,0 +1,323 @@
+//! How many attempts may be under way at once: as many as the upstream can bear, at most `max_concurrency`.
+//!
+//! The limit adapts (additive increase, multiplicative decrease; Chiu and Jain, 1989): signs of overload shrink it at once, answers given
+//! while it was used up let it grow back by one in about one round of calls. Who finds no place waits in a queue of bounded length; who
+//! finds the queue full, or would wait longer than its deadline allows, is sent away at once, while it can still ask elsewhere. In a
+//! queue more than half full the newest goes first: those at its head have waited so long that most of them would get their answer too
+//! late, and serving them would make the others late as well.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+/// What a sign of overload leaves of the limit.
+const DECREASE: f64 = 0.7;
+/// One decrease is enough for all the attempts that were under way together.
+const DECREASE_PAUSE: Duration = Duration::from_millis(500);
+/// Weight of the newest attempt in the average time that a place is taken.
+const NEWEST: f64 = 0.1;
+/// Longest time after which somebody who was sent away is told to come back.
+const LONGEST_HINT: Duration = Duration::from_secs(60);
+
+/// The places of one upstream. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Places(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    most: f64,
+    most_waiting: usize,
+    limit: f64,
+    taken: usize,
+    queue: VecDeque<oneshot::Sender<Place>>,
+    decreased: Option<Instant>,
+    /// Average time that a place is taken, in seconds.
+    holding: f64,
+}
+
+/// A place that is taken; free again when dropped.
+#[derive(Debug)]
+pub struct Place {
+    places: Places,
+    since: Instant,
+    /// Whether all places were taken when this one was.
+    was_last: bool,
+    outcome: Option<Sign>,
+}
+
+/// What an attempt says about the load of the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// It answered.
+    Well,
+    /// It could not bear it: "too many requests", "unavailable", or no answer in time.
+    Overload,
+}
+
+/// Why there is no place: come back after this long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoPlace(pub Duration);
+
+impl Places {
+    /// `most` places, and room for `most_waiting` who wait for one.
+    #[must_use]
+    pub fn new(most: usize, most_waiting: usize) -> Self {
+        #[expect(clippy::cast_precision_loss, reason = "limits are small")]
+        let most = most as f64;
+        let (queue, decreased) = (VecDeque::new(), None);
+        Self(Arc::new(Mutex::new(State { most, most_waiting, limit: most, taken: 0, queue, decreased, holding: 0.0 })))
+    }
+
+    /// Takes a place, waiting for one if need be until `deadline` at the latest.
+    ///
+    /// # Errors
+    /// There will be none in time.
+    pub async fn take(&self, deadline: Instant) -> Result<Place, NoPlace> {
+        let waiting = {
+            let mut state = self.state();
+            if state.taken < state.whole_limit() {
+                state.taken += 1;
+                let was_last = state.taken >= state.whole_limit();
+                drop(state);
+                return Ok(self.place(was_last));
+            }
+            state.queue.retain(|waiting| !waiting.is_closed());
+            let wait = state.expected_wait();
+            if state.queue.len() >= state.most_waiting || Instant::now() + wait > deadline {
+                return Err(NoPlace(wait.clamp(Duration::from_secs(1), LONGEST_HINT)));
+            }
+            let (place, waiting) = oneshot::channel();
+            state.queue.push_back(place);
+            waiting
+        };
+        // The queue keeps the other end for as long as somebody waits at this one.
+        waiting.await.map_err(|_| NoPlace(Duration::from_secs(1)))
+    }
+
+    /// The number of places at the moment.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.state().whole_limit()
+    }
+
+    /// How many wait for a place.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.state().queue.iter().filter(|waiting| !waiting.is_closed()).count()
+    }
+
+    fn place(&self, was_last: bool) -> Place {
+        Place { places: self.clone(), since: Instant::now(), was_last, outcome: None }
+    }
+
+    fn give_back(&self, held: Duration, was_last: bool, outcome: Option<Sign>) {
+        let mut state = self.state();
+        state.taken -= 1;
+        state.adapt(held, was_last, outcome, Instant::now());
+        let mut served = Vec::new();
+        while state.taken < state.whole_limit() {
+            let Some(next) = state.next_in_queue() else { break };
+            state.taken += 1;
+            served.push(next);
+        }
+        drop(state);
+        for next in served {
+            // If nobody waits there any more the place comes back, dropped, and goes to the next.
+            drop(next.send(self.place(true)));
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn whole_limit(&self) -> usize {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and a small limit")]
+        let limit = self.limit as usize;
+        limit.max(1)
+    }
+
+    /// How long the last in the queue would wait if places go on being taken for as long as they are now.
+    fn expected_wait(&self) -> Duration {
+        #[expect(clippy::cast_precision_loss, reason = "queues are short")]
+        let rounds = (self.queue.len() as f64 + 1.0) / self.limit.max(1.0);
+        Duration::try_from_secs_f64(rounds * self.holding).unwrap_or(LONGEST_HINT)
+    }
+
+    fn next_in_queue(&mut self) -> Option<oneshot::Sender<Place>> {
+        loop {
+            let is_long = self.queue.len() > self.most_waiting / 2;
+            let next = if is_long { self.queue.pop_back() } else { self.queue.pop_front() }?;
+            if !next.is_closed() {
+                return Some(next);
+            }
+        }
+    }
+
+    fn adapt(&mut self, held: Duration, was_last: bool, outcome: Option<Sign>, now: Instant) {
+        let Some(outcome) = outcome else { return };
+        let held = held.as_secs_f64();
+        self.holding = if self.holding > 0.0 { self.holding * (1.0 - NEWEST) + held * NEWEST } else { held };
+        match outcome {
+            // A limit that nobody reaches says nothing about what could be borne.
+            Sign::Well if was_last => self.limit = (self.limit + 1.0 / self.limit).min(self.most),
+            Sign::Well => {}
+            Sign::Overload if self.decreased.is_some_and(|at| now - at < DECREASE_PAUSE) => {}
+            Sign::Overload => {
+                self.limit = (self.limit * DECREASE).max(1.0);
+                self.decreased = Some(now);
+            }
+        }
+    }
+}
+
+impl Place {
+    /// Says how the attempt went, and gives the place back.
+    pub fn give_back(mut self, sign: Option<Sign>) {
+        self.outcome = sign;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.places.give_back(self.since.elapsed(), self.was_last, self.outcome);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    fn later(seconds: u64) -> Instant {
+        Instant::now() + Duration::from_secs(seconds)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_queue_is_bounded_and_excess_is_sent_away_at_once() {
+        let places = Places::new(2, 3);
+        let taken = [places.take(later(60)).await.unwrap(), places.take(later(60)).await.unwrap()];
+        let mut waiting: Vec<_> = (0..3)
+            .map(|_| {
+                tokio::spawn({
+                    let places = places.clone();
+                    async move { places.take(later(60)).await.is_ok() }
+                })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        let start = Instant::now();
+        assert!(places.take(later(60)).await.is_err(), "the queue is full");
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        waiting.pop().unwrap().abort();
+        tokio::task::yield_now().await;
+        assert_eq!(places.waiting(), 2, "who leaves makes room");
+        drop(taken);
+        for served in waiting {
+            assert!(served.await.unwrap());
+        }
+        assert_eq!(places.state().taken, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_would_come_too_late_is_sent_away_at_once() {
+        let places = Places::new(1, 100);
+        let held = places.take(later(60)).await.unwrap();
+        tokio::time::advance(Duration::from_secs(2)).await;
+        held.give_back(Some(Sign::Well)); // an attempt takes two seconds
+        let _held = places.take(later(60)).await.unwrap();
+        assert_eq!(places.take(later(1)).await.unwrap_err(), NoPlace(Duration::from_secs(2)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_queue_serves_the_newest_first() {
+        for (waiting, first) in [(2, 0), (4, 3)] {
+            let places = Places::new(1, 4);
+            let held = places.take(later(60)).await.unwrap();
+            let order = Arc::new(Mutex::new(Vec::new()));
+            let tasks: Vec<_> = (0..waiting)
+                .map(|index| {
+                    let (places, order) = (places.clone(), order.clone());
+                    tokio::spawn(async move {
+                        let place = places.take(later(60)).await.unwrap();
+                        order.lock().unwrap().push(index);
+                        drop(place);
+                    })
+                })
+                .collect();
+            tokio::task::yield_now().await;
+            drop(held);
+            for task in tasks {
+                task.await.unwrap();
+            }
+            assert_eq!(order.lock().unwrap()[0], first, "{waiting} in a queue of 4");
+        }
+    }
+
+    /// The upstream's capacity falls from 100 to 20 and comes back; the limit follows.
+    #[tokio::test(start_paused = true)]
+    async fn the_limit_follows_the_capacity() {
+        let places = Places::new(100, 1_000);
+        let (capacity, under_way) = (Arc::new(AtomicUsize::new(100)), Arc::new(AtomicUsize::new(0)));
+        let attempt = |places: Places| {
+            let (capacity, under_way) = (capacity.clone(), under_way.clone());
+            async move {
+                loop {
+                    let Ok(place) = places.take(later(3_600)).await else { continue };
+                    let crowd = under_way.fetch_add(1, Ordering::Relaxed) + 1;
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    under_way.fetch_sub(1, Ordering::Relaxed);
+                    let overload = crowd > capacity.load(Ordering::Relaxed);
+                    place.give_back(Some(if overload { Sign::Overload } else { Sign::Well }));
+                }
+            }
+        };
+        let load: Vec<_> = (0..200).map(|_| tokio::spawn(attempt(places.clone()))).collect();
+        let settled = async |seconds| {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            places.limit()
+        };
+        assert_eq!(settled(5).await, 100);
+        capacity.store(20, Ordering::Relaxed);
+        settled(10).await;
+        for _ in 0..20 {
+            let limit = settled(1).await;
+            assert!((10..=32).contains(&limit), "{limit} for a capacity of 20");
+        }
+        capacity.store(100, Ordering::Relaxed);
+        assert!(settled(60).await >= 95);
+        load.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn places_of_cancelled_attempts_and_waiters_come_back() {
+        let places = Places::new(3, 10);
+        for seed in 0..200 {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let tasks: Vec<_> = (0..12)
+                .map(|_| {
+                    let (places, hold, patience) = (places.clone(), random.u64(1..50), random.u64(1..80));
+                    tokio::spawn(async move {
+                        let work = async {
+                            if let Ok(_place) = places.take(later(9)).await {
+                                tokio::time::sleep(Duration::from_millis(hold)).await;
+                            }
+                        };
+                        drop(tokio::time::timeout(Duration::from_millis(patience), work).await);
+                    })
+                })
+                .collect();
+            for task in tasks {
+                task.await.unwrap();
+            }
+            let taken = places.state().taken;
+            assert_eq!((taken, places.waiting()), (0, 0), "seed {seed}");
+        }
+    }
+}

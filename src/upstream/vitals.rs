@@ -1,0 +1,205 @@
+//! How an upstream does, from the outcomes of its attempts: what it usually takes, and how it stands beside others.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use tokio::time::Instant;
+
+/// Latencies are remembered for one to two of these.
+const GENERATION: Duration = Duration::from_secs(30);
+/// Fewer attempts than this say nothing about a quantile.
+const MIN_SAMPLES: u64 = 20;
+/// Longest latency that is told apart, in microseconds: an hour.
+const LONGEST: u64 = 3_600_000_000;
+/// Upper bounds of the size classes in bytes of body; the last class has none.
+const SIZE_CLASSES: [usize; 3] = [16 << 10, 128 << 10, 1 << 20];
+/// How fast a bad time is forgotten.
+const FORGETTING: Duration = Duration::from_secs(10);
+/// What a failed attempt counts as, beside upstreams that answer.
+const PENALTY: Duration = Duration::from_secs(5);
+/// Longest that a failure counts as, whatever the upstream asks for.
+const LONGEST_PENALTY: Duration = Duration::from_secs(300);
+
+/// The vital signs of one upstream.
+#[derive(Debug, Default)]
+pub struct Vitals {
+    classes: [Mutex<Generations>; SIZE_CLASSES.len() + 1],
+    bias: Mutex<Bias>,
+    under_way: AtomicUsize,
+}
+
+/// Latencies of one size class: of this generation and the one before.
+#[derive(Debug, Default)]
+struct Generations {
+    now: Option<Histogram<u32>>,
+    before: Option<Histogram<u32>>,
+    since: Option<Instant>,
+}
+
+/// A peak-sensitive moving average of what attempts cost, in seconds.
+#[derive(Debug, Default)]
+struct Bias {
+    seconds: f64,
+    at: Option<Instant>,
+}
+
+/// Counts an attempt as under way while it lives.
+#[derive(Debug)]
+pub(super) struct UnderWay<'a>(&'a Vitals);
+
+impl Vitals {
+    /// An attempt with a body of `bytes` got its scores after `latency`.
+    pub fn succeeded(&self, bytes: usize, latency: Duration, now: Instant) {
+        let micros = u64::try_from(latency.as_micros()).unwrap_or(LONGEST).clamp(1, LONGEST);
+        lock(self.class(bytes)).record(micros, now);
+        lock(&self.bias).observe(latency, now);
+    }
+
+    /// An attempt failed. Quick failures must not look like a quick upstream, so each counts as a long wait (Linkerd's load biaser).
+    pub fn failed(&self, retry_after: Option<Duration>, now: Instant) {
+        lock(&self.bias).observe(retry_after.map_or(PENALTY, |hint| hint.clamp(PENALTY, LONGEST_PENALTY)), now);
+    }
+
+    /// The latency below which a share of `quantile` of the attempts with such a body stay; `None` if too few were made lately.
+    #[must_use]
+    pub fn quantile(&self, bytes: usize, quantile: f64, now: Instant) -> Option<Duration> {
+        let latencies = lock(self.class(bytes)).merged(now)?;
+        Some(Duration::from_micros(latencies.value_at_quantile(quantile)))
+    }
+
+    /// What one more call is likely to cost here, to be compared with other upstreams.
+    #[must_use]
+    pub fn load(&self, now: Instant) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "attempts under way are few")]
+        let queue = self.under_way.load(Ordering::Relaxed) as f64 + 1.0;
+        (lock(&self.bias).get(now) + 1e-6) * queue
+    }
+
+    /// One attempt more is under way until the guard is dropped.
+    pub(super) fn enter(&self) -> UnderWay<'_> {
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        UnderWay(self)
+    }
+
+    fn class(&self, bytes: usize) -> &Mutex<Generations> {
+        &self.classes[SIZE_CLASSES.iter().filter(|bound| bytes > **bound).count()]
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Generations {
+    fn record(&mut self, micros: u64, now: Instant) {
+        self.turn(now);
+        if self.now.is_none() {
+            self.now = histogram();
+        }
+        if let Some(latencies) = &mut self.now {
+            latencies.saturating_record(micros);
+        }
+    }
+
+    fn merged(&mut self, now: Instant) -> Option<Histogram<u32>> {
+        self.turn(now);
+        let mut merged = histogram()?;
+        for part in [&self.now, &self.before].into_iter().flatten() {
+            merged.add(part).ok()?;
+        }
+        (merged.len() >= MIN_SAMPLES).then_some(merged)
+    }
+
+    fn turn(&mut self, now: Instant) {
+        let age = now.saturating_duration_since(*self.since.get_or_insert(now));
+        if age > GENERATION {
+            self.before = self.now.take().filter(|_| age <= 2 * GENERATION);
+            self.since = Some(now);
+        }
+    }
+}
+
+impl Bias {
+    fn observe(&mut self, cost: Duration, now: Instant) {
+        let cost = cost.as_secs_f64();
+        let kept = self.weight(now);
+        let mean = if self.at.is_some() { self.seconds * kept + cost * (1.0 - kept) } else { cost };
+        self.seconds = mean.max(cost);
+        self.at = Some(now);
+    }
+
+    fn get(&self, now: Instant) -> f64 {
+        self.seconds * self.weight(now)
+    }
+
+    fn weight(&self, now: Instant) -> f64 {
+        let age = self.at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        (-age.as_secs_f64() / FORGETTING.as_secs_f64()).exp()
+    }
+}
+
+/// One significant digit is enough: a quantile is a trigger here, not a report. The bounds are such that it is always made.
+fn histogram() -> Option<Histogram<u32>> {
+    Histogram::new_with_bounds(1, LONGEST, 1).ok()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: usize = 1_000;
+
+    #[tokio::test(start_paused = true)]
+    async fn quantiles_are_of_the_size_class_and_of_lately() {
+        let vitals = Vitals::default();
+        for index in 1..=100u32 {
+            vitals.succeeded(SMALL, Duration::from_millis(index.into()), Instant::now());
+            vitals.succeeded(200_000, Duration::from_millis(10 * u64::from(index)), Instant::now());
+        }
+        let near = |bytes, quantile, milliseconds: f64| {
+            let found = vitals.quantile(bytes, quantile, Instant::now()).unwrap().as_secs_f64() * 1e3;
+            assert!((found / milliseconds - 1.0).abs() < 0.1, "{found} is not about {milliseconds}");
+        };
+        near(SMALL, 0.5, 50.0);
+        near(SMALL, 0.95, 95.0);
+        near(200_000, 0.95, 950.0);
+        assert_eq!(vitals.quantile(20_000, 0.5, Instant::now()), None, "nothing of that size was asked");
+        tokio::time::advance(GENERATION + Duration::from_secs(1)).await;
+        near(SMALL, 0.95, 95.0);
+        tokio::time::advance(2 * GENERATION).await;
+        assert_eq!(vitals.quantile(SMALL, 0.5, Instant::now()), None, "that was too long ago");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quick_failure_weighs_more_than_a_slow_answer_and_is_forgotten() {
+        let (failing, slow) = (Vitals::default(), Vitals::default());
+        let load = |vitals: &Vitals| vitals.load(Instant::now());
+        slow.succeeded(SMALL, Duration::from_millis(50), Instant::now());
+        failing.failed(None, Instant::now());
+        assert!(load(&failing) > 10.0 * load(&slow));
+        tokio::time::advance(10 * FORGETTING).await;
+        slow.succeeded(SMALL, Duration::from_millis(50), Instant::now());
+        assert!(load(&failing) < load(&slow), "worth another try");
+        failing.failed(Some(Duration::from_secs(86_400)), Instant::now());
+        assert!(load(&failing) <= LONGEST_PENALTY.as_secs_f64() + 1.0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_under_way_weigh_too() {
+        let vitals = Vitals::default();
+        vitals.succeeded(SMALL, Duration::from_millis(50), Instant::now());
+        let idle = vitals.load(Instant::now());
+        let busy = [vitals.enter(), vitals.enter()];
+        assert!((vitals.load(Instant::now()) / idle - 3.0).abs() < 1e-9);
+        drop(busy);
+        assert!((vitals.load(Instant::now()) / idle - 1.0).abs() < 1e-9);
+    }
+}

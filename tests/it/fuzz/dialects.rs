@@ -1,0 +1,159 @@
+//! Requests: what a dialect reads is what stands in the body, what it refuses it does not quote, and its answers are JSON.
+
+use std::fs;
+
+use bytestring::ByteString;
+use rerankd::dialect::choose::Signs;
+use rerankd::dialect::fields::Fields;
+use rerankd::dialect::{self, DIALECTS, Dialect};
+use rerankd::error::Error;
+use rerankd::provider::ScoreScale;
+use rerankd::rerank::request::RerankRequest;
+use rerankd::rerank::response::{PairCounts, Provenance, RankedPassage, RerankResponse, ScoreSource, Timings, Usage};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::mutate::Seed;
+use super::{Case, Cases, FEATHER, json_mutator, replay};
+use crate::contract::repository;
+
+/// Scores of every kind that a ranking may hold.
+const SCORES: [Option<f64>; 8] =
+    [Some(0.5), None, Some(0.0), Some(1.0), Some(-3.25), Some(f64::MAX), Some(f64::MIN_POSITIVE), Some(-1e300)];
+
+#[derive(Deserialize)]
+struct Recording {
+    exchanges: Vec<Exchange>,
+}
+
+#[derive(Deserialize)]
+struct Exchange {
+    body: Option<Box<RawValue>>,
+}
+
+/// The bodies of all recorded requests.
+fn golden() -> Vec<Seed> {
+    let folders = ["tests/golden/dialects", "tests/golden/clients"].map(repository);
+    let files = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap()).map(|entry| entry.unwrap().path());
+    let bodies = files.flat_map(|path| {
+        let recording: Recording = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        let reader = dialect::by_name(path.file_stem().unwrap().to_str().unwrap()).map_or("", Dialect::name);
+        let bodies = recording.exchanges.into_iter().filter_map(|exchange| exchange.body);
+        bodies.map(move |body| Seed { reader, text: body.get().into() })
+    });
+    bodies.collect()
+}
+
+fn names() -> Vec<&'static str> {
+    DIALECTS.map(Dialect::name).to_vec()
+}
+
+#[test]
+fn kept_requests_are_read_as_they_stand_or_refused() {
+    replay("requests", &names(), is_read_as_it_stands_or_refused);
+}
+
+#[test]
+fn requests_are_read_as_they_stand_or_refused() {
+    let cases = Cases { readers: names(), mutator: json_mutator(golden(), "requests") };
+    bolero::check!().with_generator(cases).with_iterations(40_000).for_each(is_read_as_it_stands_or_refused);
+}
+
+fn is_read_as_it_stands_or_refused(case: &Case) {
+    let dialect = dialect::by_name(case.reader).unwrap();
+    // What is not UTF-8 is refused before.
+    let body = ByteString::from(String::from_utf8_lossy(&case.bytes).into_owned());
+    let fields = match Fields::read(&body) {
+        Ok(fields) => fields,
+        Err(error) => return is_discreet(dialect, &error),
+    };
+    let decoded = dialect.decode(&fields);
+    agrees_with_serde(dialect, &body, decoded.as_ref());
+    match decoded {
+        Ok(request) => is_answered_in_json(dialect, &request),
+        Err(error) => is_discreet(dialect, &error),
+    }
+    let guessed = Signs { prefix: None, usual: dialect }.of_body(&fields);
+    if let Err(error) = guessed.decode(&fields) {
+        is_discreet(guessed, &error);
+    }
+}
+
+/// Law 11.
+fn is_discreet(dialect: &dyn Dialect, error: &Error) {
+    assert!(!error.message.contains(FEATHER), "{}", error.message);
+    assert!(!error.message.contains(char::is_control), "{:?}", error.message);
+    assert!(error.message.len() < 300, "{}", error.message);
+    assert!(error.pointer.as_deref().is_none_or(|pointer| !pointer.contains(FEATHER)), "{:?}", error.pointer);
+    let answer: Value = serde_json::from_slice(&dialect.encode_error("id", error).body).unwrap();
+    assert_eq!(answer["message"], *error.message);
+}
+
+/// Another reader of JSON sees the same texts, where documents are plain.
+fn agrees_with_serde(dialect: &dyn Dialect, body: &str, decoded: Result<&RerankRequest, &Error>) {
+    let (query, documents) = match dialect.name() {
+        "mixedbread" => ("/query", "/input"),
+        "tei" => ("/query", "/texts"),
+        "nvidia" => ("/query", "/passages"),
+        "deepinfra" => ("/queries/0", "/documents"),
+        // Of two fields of one name in an inner object it takes the first, serde the last.
+        "dashscope" => return,
+        _ => ("/query", "/documents"),
+    };
+    let Ok(body) = serde_json::from_str::<Value>(body) else { return };
+    let Some(query) = body.pointer(query).and_then(Value::as_str) else { return };
+    let documents = body.pointer(documents).and_then(Value::as_array);
+    let Some(texts) = documents.and_then(|items| items.iter().map(Value::as_str).collect::<Option<Vec<_>>>()) else {
+        return;
+    };
+    match decoded {
+        Ok(request) => {
+            assert_eq!(&*request.query, query);
+            assert_eq!(request.passages.iter().map(|passage| &*passage.text).collect::<Vec<_>>(), texts);
+        }
+        Err(error) => {
+            let has_no_more = body.as_object().is_some_and(|fields| fields.len() == 2);
+            assert!(!has_no_more || dialect.name() == "deepinfra", "{error}");
+        }
+    }
+}
+
+fn is_answered_in_json(dialect: &dyn Dialect, request: &RerankRequest) {
+    let scales = [None, Some(ScoreScale::Probability), Some(ScoreScale::Logit), Some(ScoreScale::Cosine)];
+    for (turn, scale) in scales.into_iter().enumerate() {
+        // With and without documents, whatever was asked.
+        let request = RerankRequest { return_documents: turn % 2 == 0, ..request.clone() };
+        let answer = dialect.encode("id", &request, &response(request.passages.len(), turn, scale));
+        assert!(!answer.is_empty());
+        serde_json::from_slice::<IgnoredAny>(&answer).unwrap();
+    }
+}
+
+fn response(passages: usize, turn: usize, score_scale: Option<ScoreScale>) -> RerankResponse {
+    let rank = |position| RankedPassage {
+        position,
+        score: SCORES[(position + turn) % SCORES.len()],
+        source: ScoreSource::Scored,
+    };
+    RerankResponse {
+        model: "m\"\u{0}".into(),
+        ranking: (0..passages).rev().map(rank).collect(),
+        usage: Usage::default(),
+        provenance: Provenance {
+            upstream: None,
+            upstream_model: None,
+            score_scale,
+            reranked: true,
+            degraded: Vec::new(),
+            pairs: PairCounts::default(),
+            fallbacks: 0,
+            attempts: 0,
+            timings_ms: Timings::default(),
+            cost_usd: None,
+            warnings: Vec::new(),
+            trail: Vec::new(),
+        },
+    }
+}

@@ -1,0 +1,97 @@
+//! What is read beside bodies: headers, base URLs, names; and what withholds a provider's words.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use rerankd::cache::control::CacheControl;
+use rerankd::dialect::choose::{DIALECT_HEADER, Signs};
+use rerankd::dialect::native;
+use rerankd::route::alias::Alias;
+use rerankd::upstream::endpoint::endpoint;
+use rerankd::upstream::redact::{quotes, shortened};
+
+use super::grammar::Grammar;
+use super::mutate::{Mutator, Seed};
+use super::{Case, Cases, FEATHER};
+
+/// A quotation of this many bytes is found, wherever it begins.
+const TELLING: usize = 31;
+/// Longest text in bytes whose quotations are looked for; every one is looked for in every place.
+const MOST: usize = 200;
+
+fn cases(readers: &[&'static str], seeds: &[&str]) -> Cases {
+    let seeds = seeds.iter().map(|seed| Seed { reader: "", text: seed.as_bytes().to_vec() }).collect();
+    Cases { readers: readers.to_vec(), mutator: Mutator { seeds, grammar: Grammar::JSON } }
+}
+
+#[test]
+fn headers_mean_something_or_nothing() {
+    let seeds = ["no-cache, no-store", "only-if-cached,max-age=0", "voyage", "VLLM", "canary", "2026-04"];
+    bolero::check!()
+        .with_generator(cases(&["cache-control", "x-rerank-dialect"], &seeds))
+        .with_iterations(5_000)
+        .for_each(|case| {
+            let Ok(value) = HeaderValue::from_bytes(&case.bytes) else { return };
+            let name = HeaderName::from_static(case.reader);
+            let headers = HeaderMap::from_iter([(name.clone(), value.clone()), (header::ACCEPT, value)]);
+            let control = CacheControl::from_headers(&headers);
+            assert!(name == header::CACHE_CONTROL || control == CacheControl::default());
+            let signs = Signs { prefix: None, usual: &native::BARE };
+            match signs.fixed(&headers, None) {
+                Ok(dialect) => assert_eq!(dialect.is_some(), name == DIALECT_HEADER),
+                Err(error) => assert!(!error.message.contains(FEATHER), "{error}"),
+            }
+        });
+}
+
+#[test]
+fn addresses_hold_no_credentials_and_end_in_the_call() {
+    let seeds = [
+        "https://api.cohere.com",
+        "http://[::1]:8080/v1/",
+        "https://canary:canary@host/v2/rerank?a=b#c",
+        "http://host/vision",
+    ];
+    bolero::check!().with_generator(cases(&["/v2/rerank", "/v1/reranking"], &seeds)).with_iterations(5_000).for_each(
+        |case| {
+            let text = String::from_utf8_lossy(&case.bytes);
+            match endpoint(&text, case.reader) {
+                Ok(url) => {
+                    let operation = case.reader.rsplit('/').next().unwrap();
+                    assert!(url.path().ends_with(operation), "{url}");
+                    assert!(url.username().is_empty() && url.password().is_none() && url.query().is_none(), "{url}");
+                    assert_eq!(endpoint(url.as_str(), case.reader), Ok(url.clone()), "an address is its own base");
+                }
+                Err(message) => assert!(!message.contains(FEATHER), "{message}"),
+            }
+            if let Ok(alias) = Alias::new(&text) {
+                assert_eq!(alias.is(&text), !alias.is_pattern());
+                assert!(!alias.is_pattern() || alias.fit(&text).is_some());
+            }
+        },
+    );
+}
+
+/// Law 11.
+#[test]
+fn quotations_are_found_wherever_they_are_cut() {
+    let seeds = [
+        "A long passage that nobody but the owner should ever read in a log, and more of it.",
+        "환자 김철의 주민등록번호와 병력은 비밀로 하며 누구도 제삼자에게 누설할 수 없다.",
+        "slides\u{b}have\u{b}vertical tabs\u{b}between\u{b}their lines",
+        "name: Kim Cheol\nssn:\t900101-12\n\n hiv: positive\nward: 7 east b ",
+    ];
+    bolero::check!().with_generator(cases(&["quotes"], &seeds)).with_iterations(5_000).for_each(quotation_is_found);
+}
+
+fn quotation_is_found(case: &Case) {
+    let text = String::from_utf8_lossy(&case.bytes[..case.bytes.len().min(MOST)]);
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(shortened(&line).chars().count() <= 301);
+    let found = |message: &str| quotes(message, &std::iter::once(&*text), &[]);
+    assert!(line.len() < 4 || found(&format!("cannot score '{line}'")), "the whole of {line:?}");
+    // Every so many bytes, so that pieces begin everywhere in a quotation.
+    for start in (0..line.len()).step_by(7).filter(|start| line.is_char_boundary(*start)) {
+        let Some(end) = (start + TELLING..=line.len()).find(|end| line.is_char_boundary(*end)) else { break };
+        let quotation = &line[start..end];
+        assert!(found(&format!("bad: {quotation}…")), "{quotation:?} of {line:?}");
+    }
+}
