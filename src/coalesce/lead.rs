@@ -33,6 +33,12 @@ impl Lead {
         Self { flights, query, keys, indices, flight }
     }
 
+    /// The flight that is led.
+    #[cfg(all(test, feature = "shuttle"))]
+    pub(super) fn flight(&self) -> &Arc<Flight> {
+        &self.flight
+    }
+
     /// Where the pairs stood in the list that was claimed, in the order of their places.
     #[must_use]
     pub fn indices(&self) -> &[usize] {

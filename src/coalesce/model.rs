@@ -2,7 +2,8 @@
 //!
 //! `cargo test --features shuttle --lib coalesce::model`
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::Mutex as Plain;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use shuttle::future::{block_on, spawn, yield_now};
@@ -23,8 +24,8 @@ const REQUESTS: [&[usize]; 4] = [&[0, 1], &[1, 2], &[0, 1, 2], &[1]];
 /// What was seen over all requests of one schedule.
 #[derive(Default)]
 struct Seen {
-    /// Whether a pair is being sent.
-    sending: [AtomicBool; PAIRS.len()],
+    /// Who led each pair last. Never locked across a switch.
+    leaders: Plain<[Option<(Arc<Flight>, u32)>; PAIRS.len()]>,
     finished: AtomicUsize,
 }
 
@@ -34,23 +35,30 @@ fn query() -> QueryKey {
     QueryKey::new(CacheScope::SHARED, &space, &ScoringOptions::default(), "q")
 }
 
+impl Seen {
+    /// Whoever leads a pair finds that its leader before has landed it, failed, or given it up.
+    fn lead(&self, lead: &Lead, wanted: &[usize]) {
+        for (place, index) in (0..).zip(lead.indices()) {
+            let before = self.leaders.lock().unwrap()[wanted[*index]].replace((lead.flight().clone(), place));
+            if let Some((flight, place)) = before {
+                assert!(!flight.pending().contains(&place), "a pair is in two calls at a time");
+            }
+        }
+    }
+}
+
 /// One call: sends everything that is led, until nobody waits or, after some time, an answer comes.
-async fn fill(lead: Lead, wanted: &'static [usize], fails: bool, seen: Arc<Seen>) {
+async fn fill(lead: Lead, wanted: &'static [usize], fails: bool) {
     let places = lead.pending();
     let led: Vec<usize> = lead.indices().iter().map(|index| wanted[*index]).collect();
-    for pair in &led {
-        assert!(!seen.sending[*pair].swap(true, Ordering::SeqCst), "a pair is sent twice at a time");
-    }
     let answer = async {
         yield_now().await;
         yield_now().await;
     };
-    let stop = || led.iter().for_each(|pair| seen.sending[*pair].store(false, Ordering::SeqCst));
     tokio::select! {
         biased;
-        () = lead.forsaken(&places) => stop(),
+        () = lead.forsaken(&places) => {}
         () = answer => {
-            stop();
             if fails {
                 lead.fail(&places, Error::new(ErrorKind::UpstreamUnavailable, "told to fail"));
             } else {
@@ -67,7 +75,8 @@ async fn request(flights: Flights, wanted: &'static [usize], leaves: bool, fails
     let waiter = Waiter { deadline: Instant::now() + Duration::from_secs(60), patience: Patience::Wait, store: true };
     let Claim { lead, tickets } = flights.claim(&query(), &keys, waiter);
     if let Some(lead) = lead {
-        drop(spawn(fill(lead, wanted, fails, seen.clone())));
+        seen.lead(&lead, wanted);
+        drop(spawn(fill(lead, wanted, fails)));
     }
     if leaves {
         yield_now().await;

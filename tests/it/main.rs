@@ -5,8 +5,10 @@
 
 mod support;
 
+mod balancing;
 mod cache;
 mod cli;
+mod coalescing;
 mod contract;
 mod dialects;
 mod docs;

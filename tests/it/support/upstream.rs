@@ -78,6 +78,9 @@ pub(crate) struct FakeUpstream {
 struct State {
     provider: String,
     script: Mutex<VecDeque<Reply>>,
+    /// What is answered when the script is at its end, if not scores.
+    always: Mutex<Option<Reply>>,
+    delay: Mutex<Duration>,
     recorded: Mutex<Vec<Recorded>>,
     arrivals: watch::Sender<usize>,
     /// Calls whose client went away before the answer.
@@ -94,6 +97,8 @@ impl FakeUpstream {
         let state = Arc::new(State {
             provider: provider.to_owned(),
             script: Mutex::default(),
+            always: Mutex::default(),
+            delay: Mutex::default(),
             recorded: Mutex::default(),
             arrivals: watch::Sender::new(0),
             departures: watch::Sender::new(0),
@@ -118,6 +123,16 @@ impl FakeUpstream {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What to do from now on whenever the script is at its end; `None` is to score.
+    pub(crate) fn answer_always(&self, reply: Option<Reply>) {
+        *self.state.always.lock().unwrap() = reply;
+    }
+
+    /// Takes this long for every answer from now on.
+    pub(crate) fn answer_late(&self, delay: Duration) {
+        *self.state.delay.lock().unwrap() = delay;
     }
 
     pub(crate) fn url(&self) -> String {
@@ -199,10 +214,15 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
     let body: Value = serde_json::from_str(&text).unwrap();
     let recorded = Recorded { path: parts.uri.path().to_owned(), headers: parts.headers, text, body: body.clone() };
     state.recorded.lock().unwrap().push(recorded);
-    let reply = state.script.lock().unwrap().pop_front().unwrap_or(Reply::Score);
+    let scripted = state.script.lock().unwrap().pop_front();
+    let reply = scripted.or_else(|| state.always.lock().unwrap().clone()).unwrap_or(Reply::Score);
     state.arrivals.send_modify(|count| *count += 1);
     let mut departure = Departure(Some(&state));
     drop(state.open.subscribe().wait_for(|open| *open).await);
+    let delay = *state.delay.lock().unwrap();
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
     let scored = Bytes::from(score(&state.provider, &body));
     let result = match reply {
         Reply::Score => Ok(respond(200, &[("x-compute-tokens", "17".to_owned())], full(scored))),

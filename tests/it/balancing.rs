@@ -1,0 +1,158 @@
+//! Several upstreams that give the same scores, several keys of one upstream, and slow calls that are sent twice.
+
+use serde_json::{Value, json};
+
+use crate::support::gateway::upstream;
+use crate::support::{FakeUpstream, Gateway, Reply, expected, provenance, scores};
+
+/// Two servers of the same model. `first` and `second` are more keys of their targets, `more` more of the model.
+async fn twins(left: &FakeUpstream, right: &FakeUpstream, weights: (u32, u32), more: &str) -> Gateway {
+    let config = format!(
+        "{}{}[models.default]\ntargets = [{{ upstream = 'left', scores = 'bge', weight = {} }}, {{ upstream = 'right', scores = \
+         'bge', weight = {} }}]\n{more}",
+        upstream("left", "tei", &left.url()),
+        upstream("right", "tei", &right.url()),
+        weights.0,
+        weights.1,
+    );
+    Gateway::start(&config).await
+}
+
+async fn ask(gateway: &Gateway, count: usize) -> Vec<Value> {
+    let mut answers = Vec::new();
+    for index in 0..count {
+        let query = format!("query {index} of {count}");
+        let answer = gateway.rerank(&query, &["a", "b"]).await;
+        assert_eq!(scores(&answer), expected(&query, &["a", "b"]));
+        answers.push(answer);
+    }
+    answers
+}
+
+#[tokio::test]
+async fn requests_are_spread_by_weight_and_scores_are_shared() {
+    let (left, right) = (FakeUpstream::start("tei").await, FakeUpstream::start("tei").await);
+    let gateway = twins(&left, &right, (3, 1), "").await;
+    ask(&gateway, 200).await;
+    let share = left.calls().len();
+    assert!((110..=195).contains(&share), "{share} of 200");
+    let again = ask(&gateway, 200).await;
+    assert_eq!(left.calls().len() + right.calls().len(), 200, "whoever is asked, the scores are known");
+    assert!(again.iter().all(|answer| provenance(answer)["pairs"]["hit"] == 2));
+}
+
+#[tokio::test]
+async fn a_weight_of_nothing_stands_by() {
+    let (left, right) = (FakeUpstream::start("tei").await, FakeUpstream::start("tei").await);
+    let gateway = twins(&left, &right, (0, 1), "").await;
+    ask(&gateway, 20).await;
+    assert_eq!((left.calls().len(), right.calls().len()), (0, 20));
+    right.then([Reply::status(500)]);
+    let answer = gateway.rerank("another", &["a"]).await;
+    assert_eq!(provenance(&answer)["upstream"], "left");
+    assert_eq!(provenance(&answer)["degraded"], json!([]), "the same scores from elsewhere are no less");
+}
+
+/// An upstream that fails fast must not look fast (Linkerd's load biaser).
+#[tokio::test]
+async fn an_upstream_that_fails_fast_attracts_no_load() {
+    let (left, right) = (FakeUpstream::start("tei").await, FakeUpstream::start("tei").await);
+    let gateway = twins(&left, &right, (1, 1), "").await;
+    left.answer_always(Some(Reply::status_after(429, "retry-after", "30")));
+    let answers = ask(&gateway, 100).await;
+    assert!(answers.iter().all(|answer| provenance(answer)["upstream"] == "right"));
+    assert!(left.calls().len() <= 5, "{} of 100", left.calls().len());
+}
+
+#[tokio::test]
+async fn the_next_key_is_used_when_one_is_turned_away() {
+    for status in [401, 402, 403, 429] {
+        let fake = FakeUpstream::scripted("cohere", [Reply::Score, Reply::status(status)]).await;
+        let config = format!(
+            "[upstreams.up]\nprovider = 'cohere'\nbase_url = '{}'\napi_keys = ['env:KEY', 'env:OTHER']\n\
+             [models.default]\ntargets = [{{ upstream = 'up' }}, {{ upstream = 'local' }}]",
+            fake.url()
+        );
+        let gateway = Gateway::start(&config).await;
+        let answers =
+            [gateway.rerank("1", &["a"]).await, gateway.rerank("2", &["a"]).await, gateway.rerank("3", &["a"]).await];
+        assert!(
+            answers.iter().all(|answer| provenance(answer)["upstream"] == "up"),
+            "{status}: no fallback was needed"
+        );
+        assert_eq!(provenance(&answers[1])["attempts"], 2);
+        let keys: Vec<_> =
+            fake.calls().iter().map(|call| call.headers["authorization"].to_str().unwrap().to_owned()).collect();
+        assert_eq!(keys, ["Bearer test-key", "Bearer test-key", "Bearer other-key", "Bearer other-key"], "{status}");
+    }
+}
+
+#[tokio::test]
+async fn when_all_keys_are_turned_away_the_fallback_answers() {
+    let fake = FakeUpstream::scripted("cohere", [Reply::status(401), Reply::status(401)]).await;
+    let config = format!(
+        "[upstreams.up]\nprovider = 'cohere'\nbase_url = '{}'\napi_keys = ['env:KEY', 'env:OTHER']\n\
+         [models.default]\ntargets = [{{ upstream = 'up' }}, {{ upstream = 'local' }}]",
+        fake.url()
+    );
+    let gateway = Gateway::start(&config).await;
+    let answer = gateway.rerank("q", &["a"]).await;
+    assert_eq!(provenance(&answer)["upstream"], "local");
+    assert_eq!(provenance(&answer)["attempts"], 2);
+}
+
+const HEDGE: &str = "[models.default.hedge]\nenabled = true\nafter_quantile = 0.9\nmax_calls = 0.1\nmax_spend = 1.0\n";
+
+#[tokio::test]
+async fn a_slow_call_is_sent_to_the_twin_and_the_loser_is_dropped() {
+    let (left, right) = (FakeUpstream::start("tei").await, FakeUpstream::start("tei").await);
+    let gateway = twins(&left, &right, (1, 0), HEDGE).await;
+    ask(&gateway, 40).await; // what is usual, and four second calls saved up
+    assert!(right.calls().is_empty());
+    left.hold();
+    let answer = gateway.rerank("a slow one", &["a", "b"]).await;
+    assert_eq!(scores(&answer), expected("a slow one", &["a", "b"]));
+    assert_eq!(right.passages(), ["a", "b"]);
+    assert_eq!(provenance(&answer)["attempts"], 2);
+    left.wait_for_departures(1).await;
+    assert_eq!(gateway.metric("rerank_upstream_hedges_total{upstream=\"right\"}").await, 1.0);
+    let again = gateway.rerank("a slow one", &["a", "b"]).await;
+    assert_eq!(provenance(&again)["pairs"]["hit"], 2, "the winner's scores are kept");
+    left.release();
+}
+
+#[tokio::test]
+async fn second_calls_are_a_bounded_share_and_none_is_made_without_need() {
+    let (left, right) = (FakeUpstream::start("tei").await, FakeUpstream::start("tei").await);
+    let gateway = twins(&left, &right, (1, 0), HEDGE).await;
+    ask(&gateway, 40).await;
+    left.answer_late(std::time::Duration::from_millis(15));
+    for index in 0..60 {
+        gateway.rerank(&format!("slow {index}"), &["a"]).await;
+    }
+    let hedges = right.calls().len();
+    assert!((1..=11).contains(&hedges), "{hedges} of 100 calls, a tenth is allowed");
+    // Without hedging, or without anybody to hedge to, everything goes one way.
+    let gateway = twins(&left, &right, (1, 0), "").await;
+    ask(&gateway, 30).await;
+    assert_eq!(right.calls().len(), hedges);
+}
+
+#[tokio::test]
+async fn nothing_is_hedged_to_an_upstream_that_is_left_alone() {
+    let (left, right) = (FakeUpstream::start("tei").await, FakeUpstream::start("tei").await);
+    let gateway = twins(&left, &right, (1, 0), HEDGE).await;
+    ask(&gateway, 40).await;
+    // The twin says that it needs an hour.
+    right.answer_always(Some(Reply::status_after(503, "retry-after", "3600")));
+    left.hold();
+    let tripping =
+        gateway.post("/rerank").body(json!({"query": "x", "documents": ["a"], "timeout_ms": 400}).to_string());
+    tripping.send().await.unwrap();
+    let calls = right.calls().len();
+    assert_eq!(calls, 1);
+    let held = gateway.post("/rerank").body(json!({"query": "y", "documents": ["a"], "timeout_ms": 400}).to_string());
+    held.send().await.unwrap();
+    assert_eq!(right.calls().len(), calls, "it is left alone");
+    left.release();
+}

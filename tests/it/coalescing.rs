@@ -1,0 +1,226 @@
+//! Two requests that want the same unknown pair at the same moment: it is sent once, and nobody depends on the other's fate.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use crate::support::gateway::{Answer, targets, upstream};
+use crate::support::{FakeUpstream, Gateway, Reply, expected, provenance, scores};
+
+async fn held() -> (FakeUpstream, Gateway) {
+    let fake = FakeUpstream::start("cohere").await;
+    fake.hold();
+    let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
+    (fake, gateway)
+}
+
+/// Sends a request without waiting for its answer.
+fn ask(gateway: &Gateway, body: &Value) -> JoinHandle<Option<Answer>> {
+    let request = gateway.post("/rerank").body(body.to_string());
+    tokio::spawn(async move {
+        let response = request.send().await.ok()?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        Some(Answer { status, headers, body: serde_json::from_slice(&response.bytes().await.unwrap()).unwrap() })
+    })
+}
+
+async fn wait_for_pairs_in_flight(gateway: &Gateway, count: usize) {
+    wait_until(|| gateway.app.reranker.flights.len() == count, "pairs in flight").await;
+}
+
+async fn wait_for_requests(gateway: &Gateway, count: usize) {
+    let room = gateway.app.server.max_requests;
+    wait_until(|| room - gateway.app.room.available_permits() == count, "requests under way").await;
+    // A request takes its place before it claims its pairs, and claims them before it waits for anything else than its body.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn wait_until(condition: impl Fn() -> bool, what: &str) {
+    let waited = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), waited).await.unwrap_or_else(|_| panic!("waited in vain for {what}"));
+}
+
+async fn answer(asking: JoinHandle<Option<Answer>>) -> Answer {
+    asking.await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn one_request_leads_some_pairs_and_follows_others() {
+    let (fake, gateway) = held().await;
+    let first = ask(&gateway, &json!({"query": "q", "documents": ["a", "b", "c"]}));
+    fake.wait_for_arrivals(1).await;
+    let second = ask(&gateway, &json!({"query": "q", "documents": ["b", "c", "d"]}));
+    fake.wait_for_arrivals(2).await;
+    assert_eq!(fake.calls()[1].passages(), ["d"], "b and c are on their way");
+    fake.release();
+    let (first, second) = (answer(first).await.body, answer(second).await.body);
+    assert_eq!(scores(&first), expected("q", &["a", "b", "c"]));
+    assert_eq!(scores(&second), expected("q", &["b", "c", "d"]));
+    assert_eq!(provenance(&first)["pairs"]["scored"], 3);
+    let pairs = &provenance(&second)["pairs"];
+    assert_eq!((&pairs["coalesced"], &pairs["scored"]), (&json!(2), &json!(1)));
+    assert_eq!(second["meta"]["billed_units"]["search_units"], 1, "who leads pays");
+    assert!(gateway.app.reranker.flights.is_empty());
+}
+
+#[tokio::test]
+async fn a_thousand_requests_for_the_same_pairs_send_each_once() {
+    let (fake, gateway) = held().await;
+    let lists = [&["a", "b", "c"][..], &["c", "d"], &["a", "e", "d"], &["b"]];
+    let asking: Vec<_> = (0..1_000)
+        .map(|index| ask(&gateway, &json!({"query": "q", "documents": lists[index % lists.len()]})))
+        .collect();
+    wait_for_requests(&gateway, 1_000).await;
+    wait_for_pairs_in_flight(&gateway, 5).await;
+    fake.release();
+    for (index, asking) in asking.into_iter().enumerate() {
+        assert_eq!(scores(&answer(asking).await.body), expected("q", lists[index % lists.len()]));
+    }
+    let mut sent = fake.passages();
+    sent.sort();
+    assert_eq!(sent, ["a", "b", "c", "d", "e"]);
+}
+
+#[tokio::test]
+async fn a_leader_that_hangs_up_harms_nobody() {
+    let (fake, gateway) = held().await;
+    let leader = ask(&gateway, &json!({"query": "q", "documents": ["a", "b"]}));
+    fake.wait_for_arrivals(1).await;
+    let follower = ask(&gateway, &json!({"query": "q", "documents": ["b"]}));
+    wait_for_requests(&gateway, 2).await;
+    leader.abort();
+    wait_for_requests(&gateway, 1).await;
+    fake.release();
+    assert_eq!(scores(&answer(follower).await.body), expected("q", &["b"]));
+    assert_eq!(fake.calls().len(), 1, "nothing was sent again");
+}
+
+#[tokio::test]
+async fn a_failure_is_told_to_all_who_wait_and_then_forgotten() {
+    let fake = FakeUpstream::scripted("cohere", [Reply::status(400)]).await;
+    fake.hold();
+    let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
+    let body = json!({"query": "q", "documents": ["a"]});
+    let asking = [ask(&gateway, &body), ask(&gateway, &body), ask(&gateway, &body)];
+    fake.wait_for_arrivals(1).await;
+    wait_for_requests(&gateway, 3).await;
+    fake.release();
+    for asking in asking {
+        let answer = answer(asking).await;
+        assert_eq!((answer.status.as_u16(), answer.body["code"].as_str().unwrap()), (400, "upstream_rejected"));
+    }
+    assert_eq!(fake.calls().len(), 1);
+    gateway.rerank_with(body).await;
+    assert_eq!(fake.calls().len(), 2, "whoever comes next asks anew");
+}
+
+#[tokio::test]
+async fn law_9_a_follower_keeps_its_own_deadline_and_so_does_its_leader() {
+    for patient_leads in [true, false] {
+        let (fake, gateway) = held().await;
+        let (patient, hasty) = (json!({"query": "q", "documents": ["a", "b"]}), {
+            json!({"query": "q", "documents": ["a", "b"], "timeout_ms": 200})
+        });
+        let (first, second) = if patient_leads { (&patient, &hasty) } else { (&hasty, &patient) };
+        let first = ask(&gateway, first);
+        fake.wait_for_arrivals(1).await;
+        let second = ask(&gateway, second);
+        wait_for_requests(&gateway, 2).await;
+        let (patient, hasty) = if patient_leads { (first, second) } else { (second, first) };
+        assert_eq!(answer(hasty).await.body["code"], "deadline_exceeded");
+        fake.release();
+        assert_eq!(scores(&answer(patient).await.body), expected("q", &["a", "b"]));
+        assert_eq!(fake.calls().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn ten_thousand_requests_dropped_in_flight_leave_nothing_behind() {
+    let (fake, gateway) = held().await;
+    for round in 0..20 {
+        let asking: Vec<_> = (0..500)
+            .map(|index| {
+                let document = |offset: usize| format!("{}", (round + index * 7 + offset) % 100);
+                ask(&gateway, &json!({"query": "q", "documents": [document(0), document(1), document(2)]}))
+            })
+            .collect();
+        if round % 2 == 0 {
+            wait_until(|| !gateway.app.reranker.flights.is_empty(), "a flight").await;
+        }
+        asking.iter().for_each(JoinHandle::abort);
+    }
+    wait_for_pairs_in_flight(&gateway, 0).await;
+    wait_for_requests(&gateway, 0).await;
+    assert_eq!(gateway.metric("rerank_requests_in_flight").await, 0.0);
+    fake.release();
+    gateway.rerank("q", &["1", "2"]).await;
+}
+
+#[tokio::test]
+async fn scores_are_kept_if_anybody_who_waits_allows_it() {
+    let (fake, gateway) = held().await;
+    let body = json!({"query": "q", "documents": ["a"]});
+    let request = gateway.post("/rerank").header("cache-control", "no-store").body(body.to_string());
+    let leader = tokio::spawn(async move { request.send().await.unwrap().status() });
+    fake.wait_for_arrivals(1).await;
+    let follower = ask(&gateway, &body);
+    wait_for_requests(&gateway, 2).await;
+    fake.release();
+    assert_eq!(leader.await.unwrap(), 200);
+    answer(follower).await;
+    assert_eq!(provenance(&gateway.rerank_with(body).await)["pairs"]["hit"], 1);
+}
+
+/// Law 1: callers share nothing unless configured to, not even what is in flight.
+#[tokio::test]
+async fn law_1_callers_do_not_follow_each_other() {
+    for (shared, calls) in [(false, 2), (true, 1)] {
+        let fake = FakeUpstream::start("cohere").await;
+        fake.hold();
+        let config = format!(
+            "[server]\napi_keys = ['env:KEY', 'env:OTHER']\n[cache]\nshared_between_callers = {shared}\n{}{}",
+            upstream("up", "cohere", &fake.url()),
+            targets("default", &[("up", "rerank-v3.5")])
+        );
+        let gateway = Gateway::start(&config).await;
+        let body = json!({"query": "q", "documents": ["a"]}).to_string();
+        let ask = |key: &str| {
+            let request = gateway.post("/rerank").bearer_auth(key).body(body.clone());
+            tokio::spawn(async move { request.send().await.unwrap().status() })
+        };
+        let asking = [ask("test-key"), ask("other-key")];
+        wait_for_requests(&gateway, 2).await;
+        fake.wait_for_arrivals(calls).await;
+        fake.release();
+        for asking in asking {
+            assert_eq!(asking.await.unwrap(), 200);
+        }
+        assert_eq!(fake.calls().len(), calls, "shared: {shared}");
+    }
+}
+
+#[tokio::test]
+async fn law_3_a_listwise_list_is_followed_as_a_whole() {
+    let fake = FakeUpstream::start("jina").await;
+    fake.hold();
+    let gateway = Gateway::in_front_of("jina", "jina-reranker-v3", &fake.url()).await;
+    let first = ask(&gateway, &json!({"query": "q", "documents": ["a", "b"]}));
+    fake.wait_for_arrivals(1).await;
+    let same = ask(&gateway, &json!({"query": "q", "documents": ["a", "b"]}));
+    let other = ask(&gateway, &json!({"query": "q", "documents": ["b", "a"]}));
+    fake.wait_for_arrivals(2).await;
+    wait_for_requests(&gateway, 3).await;
+    fake.release();
+    assert_eq!(fake.calls()[1].passages(), ["b", "a"], "another order is another list");
+    assert_eq!(provenance(&answer(same).await.body)["pairs"]["coalesced"], 2);
+    assert_eq!(provenance(&answer(first).await.body)["pairs"]["scored"], 2);
+    assert_eq!(provenance(&answer(other).await.body)["pairs"]["scored"], 2);
+    assert_eq!(fake.calls().len(), 2);
+}
