@@ -30,6 +30,7 @@ use crate::provider::{InstructionSupport, ScoreBatch, Scoring};
 use crate::route::Target;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::call::{AttemptCounter, Call, Interest, Scores};
+use crate::upstream::oversize::Oversize;
 use crate::upstream::{Backend, Remote, Upstream, UpstreamError};
 
 /// Calls refused for size that one flight may cost before it is given up, beside those that halving to a single passage needs: when
@@ -58,10 +59,22 @@ pub(super) struct Batch {
     pub(super) body: Bytes,
     /// Counted only where somebody wants to know.
     tokens: usize,
+    /// What there was too much of in the call that this one is a half of.
+    half_of: Option<Oversize>,
+}
+
+/// What was learnt about the size of calls, if it was: the largest half of a refused call that was accepted, and whether single passages were
+/// to blame for the refusals instead.
+#[derive(Default)]
+struct Lesson {
+    accepted: Option<(Oversize, usize, usize)>,
+    poison: bool,
 }
 
 /// What came of a batch: nobody waits for it any more, or who answered and what.
 type Outcome = Option<(Arc<Target>, Result<Scores, UpstreamError>)>;
+
+const WHOLE: CallLimits = CallLimits { passages: usize::MAX, tokens: None, bytes: None };
 
 impl Fill {
     /// Fills the flight of `lead`.
@@ -73,28 +86,39 @@ impl Fill {
         let places = lead.pending();
         let Backend::Remote(remote) = &fill.target.upstream.backend else { return };
         let mut most_refusals = MOST_REFUSALS + 2 * places.len().next_power_of_two().ilog2() as usize;
-        let mut calls: FuturesUnordered<_> =
-            fill.encode(&fill.target, places).await.into_iter().map(|batch| fill.call(&lead, batch)).collect();
-        while let Some((places, outcome)) = calls.next().await {
+        let mut lesson = Lesson::default();
+        let batches = fill.encode(&fill.target, places, limits(&fill.target, remote)).await;
+        let mut calls: FuturesUnordered<_> = batches.into_iter().map(|batch| fill.call(&lead, batch)).collect();
+        while let Some((batch, outcome)) = calls.next().await {
+            let places = &batch.places;
             match outcome {
                 None => {}
-                Some((target, Ok(scores))) => fill.land(&lead, &target, &places, &scores),
+                Some((target, Ok(scores))) => {
+                    lesson.accepted(batch.half_of, places.len(), fill.text_bytes(places));
+                    fill.land(&lead, &target, places, &scores);
+                }
                 Some((_, Err(error))) if error.oversize.is_some() && fill.may_split() && most_refusals > 0 => {
                     most_refusals -= 1;
-                    fill.learn_limit(remote, &error, &places);
                     if places.len() == 1 {
-                        lead.refuse(&places, fill.describe(&fill.target.upstream, error).await);
+                        lesson.poison = true;
+                        lead.refuse(places, fill.describe(&fill.target.upstream, error).await);
                         continue;
                     }
                     let (left, right) = places.split_at(places.len() / 2);
                     for half in [left, right] {
-                        let batches = fill.encode(&fill.target, half.to_vec()).await;
-                        calls.extend(batches.into_iter().map(|batch| fill.call(&lead, batch)));
+                        let halves = fill.encode(&fill.target, half.to_vec(), WHOLE).await;
+                        let halves = halves.into_iter().map(|half| Batch { half_of: error.oversize, ..half });
+                        calls.extend(halves.map(|half| fill.call(&lead, half)));
                     }
                 }
-                Some((target, Err(error))) => lead.fail(&places, fill.describe(&target.upstream, error).await),
+                Some((target, Err(error))) => lead.fail(places, fill.describe(&target.upstream, error).await),
             }
         }
+        lesson.draw(remote);
+    }
+
+    fn text_bytes(&self, places: &[u32]) -> usize {
+        places.iter().map(|place| self.texts[*place as usize].len()).sum()
     }
 
     /// Between the request's look into the cache and its claim another flight may have landed.
@@ -115,15 +139,8 @@ impl Fill {
         self.target.facts.scoring == Scoring::Pointwise
     }
 
-    fn learn_limit(&self, remote: &Remote, error: &UpstreamError, places: &[u32]) {
-        if let Some(oversize) = error.oversize {
-            let bytes = places.iter().map(|place| self.texts[*place as usize].len()).sum();
-            remote.learnt.refused(oversize, places.len(), bytes, Instant::now());
-        }
-    }
-
     /// Makes one call, unless nobody waits for it.
-    async fn call(self: &Arc<Self>, lead: &Lead, batch: Batch) -> (Vec<u32>, Outcome) {
+    async fn call(self: &Arc<Self>, lead: &Lead, batch: Batch) -> (Batch, Outcome) {
         let interest = lead.interest();
         let scored = async {
             let first = self.send(&self.target, &batch, interest);
@@ -137,7 +154,7 @@ impl Fill {
             () = lead.forsaken(&batch.places) => None,
             scored = scored => Some(scored),
         };
-        (batch.places, outcome)
+        (batch, outcome)
     }
 
     /// Sends one batch to one target.
@@ -159,17 +176,18 @@ impl Fill {
 
     /// The one call that asks `target` for all of `places`; `None` if it would take several.
     pub(super) async fn encode_whole(self: &Arc<Self>, target: &Arc<Target>, places: &[u32]) -> Option<Batch> {
-        let batches = self.encode(target, places.to_vec()).await;
+        let Backend::Remote(remote) = &target.upstream.backend else { return None };
+        let batches = self.encode(target, places.to_vec(), limits(target, remote)).await;
         let [batch] = <[Batch; 1]>::try_from(batches).ok()?;
         Some(batch)
     }
 
     /// The calls that ask `target` for `places`.
-    async fn encode(self: &Arc<Self>, target: &Arc<Target>, places: Vec<u32>) -> Vec<Batch> {
+    async fn encode(self: &Arc<Self>, target: &Arc<Target>, places: Vec<u32>, limits: CallLimits) -> Vec<Batch> {
         let Backend::Remote(remote) = &target.upstream.backend else { return Vec::new() };
-        let (limits, provider, counts_tokens) = (limits(target, remote), remote.provider, remote.counts_tokens);
+        let (provider, counts_tokens) = (remote.provider, remote.counts_tokens);
         let (fill, target) = (self.clone(), target.clone());
-        let bytes = places.iter().map(|place| self.texts[*place as usize].len()).sum();
+        let bytes = self.text_bytes(&places);
         offload(bytes, OFFLOAD_WIRE_BYTES, move || {
             let query = instructed_query(&fill.request, target.facts.instruction);
             let text = |place: &u32| &*fill.texts[*place as usize];
@@ -180,7 +198,7 @@ impl Fill {
                 let tokens = if counts_tokens { count_tokens(&query, &passages) } else { 0 };
                 let options = &fill.request.options;
                 let body = provider.encode(&ScoreBatch { model: &target.model, query: &query, passages, options });
-                Batch { places, body: body.into(), tokens }
+                Batch { places, body: body.into(), tokens, half_of: None }
             };
             ranges.into_iter().map(batch).collect()
         })
@@ -222,6 +240,22 @@ impl Fill {
     }
 }
 
+impl Lesson {
+    fn accepted(&mut self, half_of: Option<Oversize>, passages: usize, bytes: usize) {
+        if let Some(oversize) = half_of {
+            let (_, most, most_bytes) = self.accepted.unwrap_or((oversize, 0, 0));
+            self.accepted = Some((oversize, passages.max(most), bytes.max(most_bytes)));
+        }
+    }
+
+    /// One passage that is too long by itself says nothing about how much of others can be sent.
+    fn draw(self, remote: &Remote) {
+        if let Some((oversize, passages, bytes)) = self.accepted.filter(|_| !self.poison) {
+            remote.learnt.learn(oversize, passages, bytes, Instant::now());
+        }
+    }
+}
+
 /// What one call may hold: what the registry says, and what refusals taught.
 fn limits(target: &Target, remote: &Remote) -> CallLimits {
     let now = Instant::now();
@@ -231,7 +265,7 @@ fn limits(target: &Target, remote: &Remote) -> CallLimits {
             tokens: target.facts.max_call_tokens,
             bytes: remote.learnt.bytes(now).into_iter().chain(remote.facts.max_call_bytes).min(),
         },
-        Scoring::Listwise => CallLimits { passages: usize::MAX, tokens: None, bytes: None },
+        Scoring::Listwise => WHOLE,
     }
 }
 

@@ -84,14 +84,12 @@ struct Limit {
 }
 
 impl LearntLimits {
-    /// A call of `passages` with `bytes` of text was refused; one half of it is tried next.
-    pub fn refused(&self, oversize: Oversize, passages: usize, bytes: usize, now: Instant) {
+    /// Calls were refused, and parts of them accepted: of at most so many passages, and so many bytes of text.
+    pub fn learn(&self, oversize: Oversize, passages: usize, bytes: usize, now: Instant) {
         let mut learnt = self.learnt();
         match oversize {
-            Oversize::Passages => lower(&mut learnt.passages, passages.div_ceil(2), now),
-            // A passage that is too long by itself says nothing about how much of others can be sent.
-            Oversize::Text if passages > 1 => lower(&mut learnt.bytes, bytes.div_ceil(2), now),
-            Oversize::Text => {}
+            Oversize::Passages => lower(&mut learnt.passages, passages, now),
+            Oversize::Text => lower(&mut learnt.bytes, bytes, now),
         }
     }
 
@@ -163,12 +161,11 @@ mod tests {
     async fn limits_are_learnt_and_forgotten_by_and_by() {
         let limits = LearntLimits::default();
         assert_eq!(limits.passages(Instant::now()), None);
-        limits.refused(Oversize::Passages, 100, 0, Instant::now());
-        limits.refused(Oversize::Passages, 200, 0, Instant::now());
+        limits.learn(Oversize::Passages, 50, 9_000, Instant::now());
+        limits.learn(Oversize::Passages, 100, 9_000, Instant::now());
         assert_eq!(limits.passages(Instant::now()), Some(50), "what is known to be too much stays so");
-        limits.refused(Oversize::Text, 1, 1_000_000, Instant::now());
-        assert_eq!(limits.bytes(Instant::now()), None, "one long passage is no limit for others");
-        limits.refused(Oversize::Text, 10, 4_000, Instant::now());
+        assert_eq!(limits.bytes(Instant::now()), None, "of bytes there were not too many");
+        limits.learn(Oversize::Text, 10, 2_000, Instant::now());
         assert_eq!(limits.bytes(Instant::now()), Some(2_000));
         tokio::time::advance(DECAY).await;
         assert_eq!((limits.passages(Instant::now()), limits.bytes(Instant::now())), (Some(100), Some(4_000)));

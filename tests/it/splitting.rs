@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::support::gateway::{targets, upstream};
-use crate::support::{FakeUpstream, Gateway, Reply, expected, provenance, scores};
+use crate::support::{FakeUpstream, Gateway, Reply, expected, provenance, score_of, scores};
 
 fn texts(count: usize) -> Vec<String> {
     (0..count).map(|index| format!("passage {index}")).collect()
@@ -144,4 +144,121 @@ async fn law_5_blanks_stand_last_among_equals_and_have_no_score_on_a_scale_witho
     let answer = gateway.rerank_with(json!({"query": "q", "documents": ["", "x"], "model": "logits"})).await;
     assert_eq!(crate::support::order(&answer), [1, 0]);
     assert_eq!(answer["results"][1]["relevance_score"], serde_json::Value::Null);
+}
+
+#[tokio::test]
+async fn long_passages_are_cut_into_chunks_and_the_best_chunk_counts() {
+    let fake = FakeUpstream::start("cohere").await;
+    let config = format!(
+        "{}long_passages = 'chunk_max'\nmax_passage_tokens = 16\n{}",
+        upstream("up", "cohere", &fake.url()),
+        targets("default", &[("up", "rerank-v3.5")])
+    );
+    let gateway = Gateway::start(&config).await;
+    let long: String = (0..40).map(|index| format!("word{index} ")).collect();
+    let answer = gateway.rerank_with(json!({"query": "q", "documents": ["short", long, "short"]})).await;
+    let sent = fake.passages();
+    assert_eq!(sent[0], "short");
+    assert_eq!(sent[1..].concat(), long, "nothing is lost");
+    let best = sent[1..].iter().map(|chunk| score_of("q", chunk)).fold(0.0, f64::max);
+    let found = scores(&answer);
+    assert!(found.contains(&(1, best)) && found.contains(&(0, score_of("q", "short"))), "{found:?}");
+    let pairs = provenance(&answer)["pairs"]["total"].as_u64().unwrap();
+    assert_eq!(usize::try_from(pairs).unwrap(), sent.len(), "a chunk is a pair");
+    // Chunks are cached one by one: the same passage with a new end sends its end alone.
+    let longer = format!("{long}and a new end that makes one more chunk of its own");
+    gateway.rerank_with(json!({"query": "q", "documents": [longer]})).await;
+    assert!(fake.calls()[1].passages().len() < sent.len() - 1, "{:?}", fake.calls()[1].passages());
+}
+
+#[tokio::test]
+async fn long_passages_are_truncated_where_that_is_wanted() {
+    let fake = FakeUpstream::start("cohere").await;
+    let config = format!(
+        "{}long_passages = 'truncate'\nmax_passage_tokens = 16\n{}",
+        upstream("up", "cohere", &fake.url()),
+        targets("default", &[("up", "rerank-v3.5")])
+    );
+    let gateway = Gateway::start(&config).await;
+    let long = "some words of a long passage ".repeat(9);
+    let answer = gateway.rerank_with(json!({"query": "q", "documents": [long]})).await;
+    let sent = fake.passages();
+    assert!(sent.len() == 1 && long.starts_with(&sent[0]) && sent[0].len() < 48, "{sent:?}");
+    assert_eq!(scores(&answer), [(0, score_of("q", &sent[0]))]);
+}
+
+/// Law 3: what a listwise model reads is its whole list.
+#[tokio::test]
+async fn law_3_a_listwise_models_passages_are_not_cut() {
+    let fake = FakeUpstream::start("jina").await;
+    let config = format!(
+        "{}long_passages = 'chunk_max'\nmax_passage_tokens = 16\n{}",
+        upstream("up", "jina", &fake.url()),
+        targets("default", &[("up", "jina-reranker-v3")])
+    );
+    let gateway = Gateway::start(&config).await;
+    let long = "some words of a long passage ".repeat(9);
+    gateway.rerank_with(json!({"query": "q", "documents": [long]})).await;
+    assert_eq!(fake.passages(), [long]);
+}
+
+fn too_large() -> Reply {
+    Reply::Status(
+        422,
+        Vec::new(),
+        r#"{"error":"batch size 8 > maximum allowed batch size 5","error_type":"Validation"}"#.into(),
+    )
+}
+
+#[tokio::test]
+async fn a_call_that_is_too_large_is_halved_and_the_limit_is_learnt() {
+    let fake = FakeUpstream::scripted("tei", [too_large()]).await;
+    let gateway = Gateway::in_front_of("tei", "tei", &fake.url()).await;
+    let texts = texts(8);
+    let answer = gateway.rerank("q", &refs(&texts)).await;
+    assert_eq!(scores(&answer), expected("q", &refs(&texts)));
+    assert_eq!(provenance(&answer)["degraded"], json!([]));
+    let mut sizes: Vec<_> = fake.calls().iter().map(|call| call.passages().len()).collect();
+    assert_eq!(sizes, [8, 4, 4]);
+    gateway.rerank("another", &refs(&texts)).await;
+    sizes = fake.calls()[3..].iter().map(|call| call.passages().len()).collect();
+    assert_eq!(sizes, [4, 4], "no second refusal");
+    // The upstream is well: no retry, no open circuit.
+    assert_eq!(gateway.metric("rerank_upstream_retries_total{upstream=\"up\"}").await, 0.0);
+}
+
+#[tokio::test]
+async fn law_5_one_passage_that_is_too_large_does_not_fail_the_others() {
+    let fake = FakeUpstream::start("cohere").await;
+    fake.refuse_over(40);
+    let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
+    let poison = "x".repeat(60);
+    let mut texts = texts(9);
+    texts[4] = poison;
+    let request = gateway.post("/rerank").body(json!({"query": "q", "documents": texts, "explain": true}).to_string());
+    let answer = gateway.send(request).await;
+    assert_eq!(answer.headers["x-rerankd-degraded"], "passages_refused");
+    let results = answer.body["results"].as_array().unwrap();
+    let last = results.last().unwrap();
+    assert_eq!(
+        (&last["index"], &last["relevance_score"], &last["source"]),
+        (&json!(4), &json!(null), &json!("refused"))
+    );
+    let right = expected("q", &refs(&texts));
+    for result in &results[..8] {
+        assert!(right.contains(&(result["index"].as_u64().unwrap(), result["relevance_score"].as_f64().unwrap())));
+    }
+    assert_eq!(provenance(&answer.body)["pairs"]["unscored"], 1);
+    assert!(provenance(&answer.body)["warnings"][0].as_str().unwrap().contains("stand last"), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn when_everything_is_too_large_the_refusal_stands_and_costs_little() {
+    let fake = FakeUpstream::start("cohere").await;
+    fake.refuse_over(0);
+    let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
+    let texts = texts(500);
+    let answer = gateway.try_rerank(json!({"query": "q", "documents": texts})).await;
+    assert_eq!(answer.body["code"], "upstream_rejected");
+    assert!(fake.calls().len() <= 64, "{} calls", fake.calls().len());
 }

@@ -81,6 +81,8 @@ struct State {
     /// What is answered when the script is at its end, if not scores.
     always: Mutex<Option<Reply>>,
     delay: Mutex<Duration>,
+    /// Calls with more bytes of passages than this are refused as too large.
+    most_bytes: Mutex<Option<usize>>,
     recorded: Mutex<Vec<Recorded>>,
     arrivals: watch::Sender<usize>,
     /// Calls whose client went away before the answer.
@@ -99,6 +101,7 @@ impl FakeUpstream {
             script: Mutex::default(),
             always: Mutex::default(),
             delay: Mutex::default(),
+            most_bytes: Mutex::default(),
             recorded: Mutex::default(),
             arrivals: watch::Sender::new(0),
             departures: watch::Sender::new(0),
@@ -133,6 +136,11 @@ impl FakeUpstream {
     /// Takes this long for every answer from now on.
     pub(crate) fn answer_late(&self, delay: Duration) {
         *self.state.delay.lock().unwrap() = delay;
+    }
+
+    /// Refuses calls with more bytes of passages as too large from now on.
+    pub(crate) fn refuse_over(&self, bytes: usize) {
+        *self.state.most_bytes.lock().unwrap() = Some(bytes);
     }
 
     pub(crate) fn url(&self) -> String {
@@ -215,6 +223,9 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
     let recorded = Recorded { path: parts.uri.path().to_owned(), headers: parts.headers, text, body: body.clone() };
     state.recorded.lock().unwrap().push(recorded);
     let scripted = state.script.lock().unwrap().pop_front();
+    let size: usize = passages(&body).iter().map(String::len).sum();
+    let too_large = state.most_bytes.lock().unwrap().is_some_and(|most| size > most);
+    let scripted = scripted.or_else(|| too_large.then(|| Reply::status(413)));
     let reply = scripted.or_else(|| state.always.lock().unwrap().clone()).unwrap_or(Reply::Score);
     state.arrivals.send_modify(|count| *count += 1);
     let mut departure = Departure(Some(&state));
