@@ -18,75 +18,14 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 
-use crate::cache::ScoreCache;
-use crate::cache::age::Lifetimes;
-use crate::coalesce::Flights;
-use crate::config::settings::{CacheSettings, ModelSettings, Settings};
+use crate::config::settings::Settings;
 use crate::http::{App, Callers, router};
-use crate::rerank::Reranker;
-use crate::rerank::background::Background;
-use crate::rerank::hedge::Hedge;
-use crate::rerank::validate::Limits;
-use crate::route::{Route, RouteTable, Target};
-use crate::telemetry::metrics::Metrics;
-use crate::upstream::Upstream;
+use crate::rerank::assemble::assemble;
 
 /// Longest time that the headers of a request may take.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause after the system refused to hand over a connection (out of descriptors, for instance).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// Builds everything that outlives a request.
-///
-/// # Errors
-/// A sentence: an upstream's client cannot be set up.
-pub fn reranker(settings: &Settings) -> Result<Reranker, String> {
-    let metrics = Arc::new(Metrics::new());
-    let mut upstreams = Vec::with_capacity(settings.upstreams.len() + 1);
-    for upstream in &settings.upstreams {
-        let built =
-            Upstream::remote(upstream, &metrics).map_err(|reason| format!("upstreams.{}: {reason}", upstream.name))?;
-        upstreams.push(Arc::new(built));
-    }
-    upstreams.push(Arc::new(Upstream::local()));
-    let routes = settings.models.iter().map(|model| route(model, &upstreams)).collect::<Result<Vec<_>, _>>()?;
-    let cache = &settings.cache;
-    Ok(Reranker {
-        routes: RouteTable::new(routes, upstreams),
-        cache: if cache.enabled {
-            let CacheSettings { time_to_live, max_stale, refresh_ahead, .. } = *cache;
-            ScoreCache::in_memory(cache.max_bytes, Lifetimes { time_to_live, max_stale, refresh_ahead })
-        } else {
-            ScoreCache::off()
-        },
-        flights: Flights::default(),
-        limits: Limits { max_documents: settings.server.max_documents },
-        background: Background::default(),
-        request_timeout: settings.server.request_timeout,
-        metrics,
-    })
-}
-
-fn route(settings: &ModelSettings, upstreams: &[Arc<Upstream>]) -> Result<Route, String> {
-    let target = |target: &crate::config::settings::TargetSettings| {
-        let upstream = upstreams.iter().find(|upstream| upstream.name == target.upstream)?;
-        Target::new(upstream.clone(), target).map(Arc::new)
-    };
-    let targets = settings.targets.iter().map(target).collect::<Option<Vec<_>>>();
-    let mut targets = targets.ok_or_else(|| format!("models.{}: a target does not exist", settings.name))?;
-    // Those of one score space go where the first of them stands.
-    let spaces: Vec<_> = targets.iter().map(|target| target.space.clone()).collect();
-    targets.sort_by_key(|target| spaces.iter().position(|space| *space == target.space));
-    Ok(Route {
-        model: settings.name.clone(),
-        label: settings.name.clone(),
-        aliases: settings.aliases.clone(),
-        targets,
-        on_failure: settings.on_failure,
-        on_deadline: settings.on_deadline,
-        hedge: settings.hedge.enabled.then(|| Hedge::new(settings.hedge)),
-    })
-}
 
 /// A server that listens but does not answer yet.
 #[derive(Debug)]
@@ -103,7 +42,7 @@ impl Server {
     /// # Errors
     /// A sentence: the port is taken, or an upstream's client cannot be set up.
     pub async fn bind(settings: &Settings) -> Result<Self, String> {
-        let reranker = reranker(settings)?;
+        let reranker = assemble(settings)?;
         let address = settings.server.listen;
         let listener = TcpListener::bind(address).await.map_err(|error| {
             format!("cannot listen on {address}: {error}; choose another address with --listen or server.listen")

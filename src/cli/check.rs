@@ -5,7 +5,7 @@ use super::{ConfigArgs, Failure, print};
 pub(super) fn run(args: &ConfigArgs) -> Result<(), Failure> {
     let loaded = args.load(None)?;
     // Everything must also be buildable, not only readable.
-    crate::server::reranker(&loaded.settings).map_err(Failure::new)?;
+    crate::rerank::assemble::assemble(&loaded.settings).map_err(Failure::new)?;
     let effective = toml::to_string_pretty(&loaded.effective).map_err(Failure::new)?;
     print(&format!("# The configuration is valid. In effect:\n\n{effective}"))
 }

@@ -6,8 +6,8 @@ use comfy_table::{ContentArrangement, Table, presets};
 use super::banner::also;
 use super::{ConfigArgs, Failure, print};
 use crate::provider::{Billing, Scoring};
+use crate::rerank::assemble::assemble;
 use crate::route::Target;
-use crate::server::reranker;
 
 #[derive(Debug, Args)]
 pub(super) struct ModelsArgs {
@@ -17,7 +17,7 @@ pub(super) struct ModelsArgs {
 
 pub(super) fn run(args: &ModelsArgs) -> Result<(), Failure> {
     let loaded = args.config.load(None)?;
-    let routes = reranker(&loaded.settings).map_err(Failure::new)?.routes;
+    let routes = assemble(&loaded.settings).map_err(Failure::new)?.routes;
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(["MODEL", "TARGETS", "SCORING", "SCALE", "PRICE"]);

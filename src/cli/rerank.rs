@@ -15,9 +15,9 @@ use crate::cache::key::CacheScope;
 use crate::dialect::Dialect;
 use crate::dialect::native;
 use crate::rerank::RequestContext;
+use crate::rerank::assemble::assemble;
 use crate::rerank::request::RerankRequest;
 use crate::rerank::response::RerankResponse;
-use crate::server::reranker;
 
 /// Width of the table where the terminal does not tell its own.
 const DEFAULT_WIDTH: u16 = 100;
@@ -58,7 +58,7 @@ pub(super) fn run(args: &RerankArgs) -> Result<(), Failure> {
         return_documents: true,
         ..RerankRequest::default()
     });
-    let reranker = reranker(&loaded.settings).map_err(Failure::new)?;
+    let reranker = assemble(&loaded.settings).map_err(Failure::new)?;
     let route = reranker.routes.resolve(args.model.as_deref()).map_err(|error| Failure::new(error.message))?;
     let started = Instant::now();
     let context = RequestContext {

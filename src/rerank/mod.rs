@@ -8,6 +8,7 @@
 //!                rank   (best first, ties in input order, cut to top_n)
 //! ```
 
+pub mod assemble;
 pub mod background;
 pub mod batch;
 mod fill;
@@ -21,6 +22,8 @@ pub mod rank;
 pub mod request;
 pub mod response;
 mod score;
+#[cfg(test)]
+mod simulation;
 pub mod validate;
 
 use std::sync::Arc;

@@ -26,7 +26,7 @@ pub struct UpstreamError {
 
 impl UpstreamError {
     /// A failure that another attempt may mend.
-    pub(super) fn passing(kind: ErrorKind, what: impl Into<String>) -> Self {
+    pub(crate) fn passing(kind: ErrorKind, what: impl Into<String>) -> Self {
         Self { retryable: true, ..Self::lasting(kind, what) }
     }
 

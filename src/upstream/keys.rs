@@ -16,7 +16,7 @@ const RATE_LIMITED: Duration = Duration::from_secs(5);
 
 /// The keys, in the order of the configuration.
 #[derive(Debug)]
-pub(super) struct KeyRing {
+pub(crate) struct KeyRing {
     keys: Vec<(SecretString, HeaderValue)>,
     state: Mutex<State>,
 }
@@ -31,7 +31,7 @@ struct State {
 impl KeyRing {
     /// # Errors
     /// A sentence: a key cannot stand in a header.
-    pub(super) fn new(keys: &[SecretString]) -> Result<Self, String> {
+    pub(crate) fn new(keys: &[SecretString]) -> Result<Self, String> {
         let keys: Vec<_> = keys.iter().map(|key| Ok((key.clone(), bearer(key)?))).collect::<Result<_, String>>()?;
         let state = State { current: 0, resting: vec![None; keys.len()] };
         Ok(Self { keys, state: Mutex::new(state) })

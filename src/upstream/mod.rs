@@ -8,7 +8,7 @@ pub mod endpoint;
 mod error;
 mod guard;
 pub mod interest;
-mod keys;
+pub(crate) mod keys;
 pub mod oversize;
 pub mod places;
 pub mod rate;
@@ -22,7 +22,7 @@ pub mod vitals;
 use std::sync::Arc;
 
 use tokio::time::Instant;
-use tower::ServiceExt;
+use tower::{Service, ServiceExt};
 
 use self::breaker::{Breaker, Position};
 use self::call::{Call, Scores};
@@ -97,6 +97,15 @@ impl Upstream {
             max_response_bytes: settings.max_response_bytes,
             retry_statuses: settings.facts.retry_statuses.clone(),
         })?;
+        Ok(Self::behind(transport, settings, metrics, keys))
+    }
+
+    /// Puts the upstream's stack before what makes its calls.
+    pub(crate) fn behind<T>(transport: T, settings: &UpstreamSettings, metrics: &Metrics, keys: Arc<KeyRing>) -> Self
+    where
+        T: Service<Call, Response = Scores, Error = UpstreamError> + Clone + Send + Sync + 'static,
+        T::Future: Send + 'static,
+    {
         let guard = Arc::new(Guard::new(
             Breaker::new(settings.breaker),
             Rate::new(settings.rate),
@@ -121,7 +130,7 @@ impl Upstream {
             keys,
             stack: stack(transport, parts),
         };
-        Ok(Self { name: settings.name.clone(), backend: Backend::Remote(Box::new(remote)) })
+        Self { name: settings.name.clone(), backend: Backend::Remote(Box::new(remote)) }
     }
 }
 
