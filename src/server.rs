@@ -9,6 +9,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::response::Response;
+use http::{HeaderValue, header};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -75,9 +77,11 @@ impl Server {
     /// Answers until `shutdown` is done, then drains: first `/readyz` fails for `drain_delay` while requests are still taken, then
     /// no new connection is taken, and requests under way get `shutdown_timeout` to finish.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let service = TowerToHyperService::new(
-            router(self.app.clone()).map_request(|request: http::Request<_>| request.map(Body::new)),
-        );
+        let app = self.app.clone();
+        let service = router(self.app.clone())
+            .map_request(|request: http::Request<_>| request.map(Body::new))
+            .map_response(move |response| if app.is_ready() { response } else { parting(response) });
+        let service = TowerToHyperService::new(service);
         let mut http = auto::Builder::new(TokioExecutor::new());
         http.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
         http.http2().timer(TokioTimer::new());
@@ -109,6 +113,15 @@ impl Server {
             tracing::warn!("requests were still under way after server.shutdown_timeout; they are cut off");
         }
     }
+}
+
+/// An answer after which the client is to ask elsewhere: a connection that it kept would be closed under its next request. HTTP/2 has a frame
+/// for that, and no such header.
+fn parting(mut response: Response) -> Response {
+    if response.version() <= http::Version::HTTP_11 {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// Many clients take the first address of `localhost` and no other. A system without IPv6 has only one.

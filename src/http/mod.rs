@@ -44,7 +44,8 @@ pub struct App {
 
 impl App {
     /// Whether new requests are welcome.
-    fn is_ready(&self) -> bool {
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Relaxed)
     }
 

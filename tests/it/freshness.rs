@@ -14,7 +14,7 @@ async fn gateway(fake: &FakeUpstream, cache: &str, model: &str) -> Gateway {
 
 /// Asks what is cached until it is `wanted` (a code, or `ok`).
 async fn wait_for_cached(gateway: &Gateway, documents: &[&str], wanted: &str) {
-    let waited = async {
+    let asking = async {
         loop {
             let request = gateway.post("/rerank").header("cache-control", "only-if-cached");
             let answer = gateway.send(request.body(json!({"query": "q", "documents": documents}).to_string())).await;
@@ -24,7 +24,7 @@ async fn wait_for_cached(gateway: &Gateway, documents: &[&str], wanted: &str) {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), waited)
+    tokio::time::timeout(Duration::from_secs(20), asking)
         .await
         .unwrap_or_else(|_| panic!("waited in vain for {wanted}"));
 }

@@ -155,7 +155,7 @@ async fn long_passages_are_cut_into_chunks_and_the_best_chunk_counts() {
         targets("default", &[("up", "rerank-v3.5")])
     );
     let gateway = Gateway::start(&config).await;
-    let long: String = (0..40).map(|index| format!("word{index} ")).collect();
+    let long = (0..40).map(|index| format!("word{index} ")).collect::<Vec<_>>().concat();
     let answer = gateway.rerank_with(json!({"query": "q", "documents": ["short", long, "short"]})).await;
     let sent = fake.passages();
     assert_eq!(sent[0], "short");

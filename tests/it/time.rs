@@ -107,7 +107,9 @@ async fn a_shutdown_drains_what_is_under_way() {
     while gateway.app.ready.load(std::sync::atomic::Ordering::Relaxed) {
         tokio::task::yield_now().await;
     }
-    assert_eq!(gateway.get_text("/readyz").await, "shutting down", "still answering while the news spreads");
+    let ready = gateway.client.get(gateway.url("/readyz")).send().await.unwrap();
+    assert_eq!(ready.headers()["connection"], "close", "a connection that is kept would be closed under a request");
+    assert_eq!(ready.text().await.unwrap(), "shutting down", "still answering while the news spreads");
     let ending = tokio::spawn(gateway.shut_down());
     fake.release();
     assert_eq!(asking.await.unwrap(), 200, "the request under way was finished");

@@ -1,0 +1,80 @@
+//! What holds for every answer and for every day, whatever the weather.
+
+use std::sync::atomic::Ordering;
+
+use super::super::response::{RerankResponse, ScoreSource};
+use super::Wish;
+use super::weather::score_of;
+use super::world::World;
+use crate::provider::ScoreScale;
+
+/// The promises that hold for every answer, whatever the weather.
+pub(super) fn check(wish: &Wish, response: &RerankResponse) {
+    let count = wish.passages.len();
+    let provenance = &response.provenance;
+    let mut seen: Vec<_> = response.ranking.iter().map(|ranked| ranked.position).collect();
+    let listed = seen.len();
+    seen.sort_unstable();
+    seen.dedup();
+    assert!(seen.len() == listed && seen.iter().all(|position| *position < count), "a permutation, or a part of one");
+    let is_cut = listed < count;
+    let is_partial = provenance.degraded.contains(&"deadline_exceeded") || !provenance.reranked;
+    assert!(!is_cut || (wish.top_n == Some(listed) && !is_partial), "only top_n cuts, and nothing that is degraded");
+    // Law 1 and 2: every score is that of the model that is named.
+    let salt = match provenance.upstream.as_deref() {
+        Some("one" | "two") => "main",
+        Some("other") => "other",
+        _ => "nobody",
+    };
+    for ranked in &response.ranking {
+        if let Some(score) = ranked.score {
+            let right = score_of(salt, &wish.query, &wish.passages[ranked.position]);
+            assert!(score.total_cmp(&right).is_eq(), "a wrong score");
+        } else {
+            assert!(matches!(ranked.source, ScoreSource::Unscored | ScoreSource::Refused), "no score, and no reason");
+        }
+    }
+    // Law 4: best first, what has no score last, both in a stable order.
+    let place = |at: usize| (response.ranking[at].score, response.ranking[at].position);
+    for at in 1..listed {
+        let in_order = match (place(at - 1), place(at)) {
+            ((Some(left), first), (Some(right), second)) => left > right || (left >= right && first < second),
+            ((Some(_), _), (None, _)) => true,
+            ((None, first), (None, second)) => first < second,
+            ((None, _), (Some(_), _)) => false,
+        };
+        assert!(in_order, "best first");
+    }
+    // Law 8: what is less than asked for says so, and what says so is less.
+    let unscored = response.ranking.iter().any(|ranked| ranked.score.is_none());
+    let stale = response.ranking.iter().any(|ranked| ranked.source == ScoreSource::Stale);
+    assert!(!(unscored || stale || !provenance.reranked) || !provenance.degraded.is_empty(), "degraded and not told");
+    assert_eq!(provenance.reranked, provenance.score_scale.is_some());
+    assert!(provenance.score_scale.is_none_or(|scale| scale == ScoreScale::Probability));
+    let pairs = provenance.pairs;
+    let sum = pairs.hit + pairs.coalesced + pairs.scored + pairs.stale + pairs.unscored;
+    assert_eq!(pairs.total, sum, "every pair is counted once");
+    if wish.control.only_if_cached {
+        assert_eq!(provenance.attempts, 0);
+    }
+}
+
+/// The metrics say what the upstreams billed, to the unit.
+pub(super) fn ledger(world: &World) {
+    let exposition = world.reranker.metrics.exposition(world.reranker.cache.size());
+    for (name, sky) in &world.skies {
+        let line = format!("rerank_billed_units_total{{upstream=\"{name}\",unit=\"search_units\"}} ");
+        let told = exposition.lines().find_map(|found| found.strip_prefix(&line)?.parse::<usize>().ok()).unwrap_or(0);
+        assert_eq!(told, sky.billed.load(Ordering::Relaxed), "{name}");
+    }
+    for (what, metric) in [
+        ("hedged", "rerank_upstream_hedges_total{upstream=\"two\"} "),
+        ("refreshed", "rerank_refreshed_pairs_total "),
+        ("shed: circuit_open", "rerank_upstream_shed_total{upstream=\"one\",reason=\"circuit_open\"} "),
+        ("shed: queue_full", "rerank_upstream_shed_total{upstream=\"one\",reason=\"queue_full\"} "),
+    ] {
+        if exposition.lines().any(|line| line.strip_prefix(metric).is_some_and(|count| count != "0")) {
+            world.seen(what);
+        }
+    }
+}
