@@ -8,6 +8,7 @@ check:
     cargo fmt --check
     cargo clippy --all-targets -- -D warnings
     cargo test
+    cargo test --features shuttle --lib coalesce::model
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
     cargo deny check licenses bans sources
 

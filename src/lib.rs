@@ -5,8 +5,9 @@
 //! ```text
 //!  bytes ─▶ http (limits, keys, request id) ─▶ dialect::decode ─▶ RerankRequest
 //!         ─▶ rerank: validate ─▶ route: model to targets ─▶ for the first target that answers:
-//!              plan   (fold equal passages, look up known scores)   ◀── cache, coalesce
-//!              score  (unknown passages, cut into calls)            ──▶ upstream stack ─▶ provider ─▶ HTTPS
+//!              plan   (fold equal passages, look up known scores)   ◀── cache
+//!              score  (lead unknown pairs, follow those in flight)  ◀─▶ coalesce
+//!              fill   (led pairs, cut into calls)                   ──▶ upstream stack ─▶ provider ─▶ HTTPS
 //!              merge  (every position once, every score finite)     ──▶ cache
 //!              rank   (best first, ties in input order) ─▶ top_n
 //!  ◀─ dialect::encode ◀─ RerankResponse

@@ -3,7 +3,8 @@
 //! ```text
 //!  validate ─▶ route ─▶ for the first target that answers:
 //!                plan   (fold equal passages, look up known scores)
-//!                score  (what is unknown, in calls that the provider accepts)
+//!                score  (lead the pairs that nobody is scoring, follow the others, wait for both)
+//!                fill   (led pairs, in calls that the provider accepts; a task of its own)
 //!                merge  (every position exactly once; inside the upstream's stack)
 //!                rank   (best first, ties in input order, cut to top_n)
 //! ```
