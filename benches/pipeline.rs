@@ -10,6 +10,7 @@ use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, 
 use rerankd::cache::ScoreCache;
 use rerankd::cache::control::CacheControl;
 use rerankd::cache::key::{CacheScope, ScoreSpace};
+use rerankd::coalesce::{Claim, Flights};
 use rerankd::config::settings::LongPassages;
 use rerankd::dialect::Dialect;
 use rerankd::dialect::fields::Fields;
@@ -21,6 +22,7 @@ use rerankd::rerank::plan::{Plan, PlanContext};
 use rerankd::rerank::rank::rank;
 use rerankd::rerank::request::RerankRequest;
 use rerankd::rerank::response::ScoreSource;
+use rerankd::upstream::call::{Patience, Waiter};
 use serde_json::json;
 
 fn passages(count: usize) -> Vec<String> {
@@ -103,6 +105,31 @@ fn pipeline(criterion: &mut Criterion) {
     }
 }
 
+/// What coalescing costs a request whose pairs nobody else wants: claim, land, collect.
+fn coalesce(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let _guard = runtime.enter();
+    let flights = Flights::default();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(3600);
+    let waiter = Waiter { deadline, patience: Patience::Wait, store: true };
+    for count in [10, 100, 1_000] {
+        let request = decode(&body(count));
+        let plan = Plan::new(&request, &context(), &ScoreCache::off());
+        let keys = plan.keys(plan.unknown().iter().copied());
+        let (places, scores): (Vec<u32>, Vec<f64>) = (0..).zip(vec![0.5; count]).unzip();
+        let mut group = criterion.benchmark_group("coalesce");
+        group.throughput(Throughput::Elements(count as u64));
+        group.bench_function(BenchmarkId::new("alone", count), |bencher| {
+            bencher.iter(|| {
+                let Claim { lead, mut tickets } = flights.claim(plan.query(), black_box(&keys), waiter);
+                lead.unwrap().land(&places, &scores);
+                tickets[0].landed().unwrap().len()
+            });
+        });
+        group.finish();
+    }
+}
+
 fn local(criterion: &mut Criterion) {
     let texts = passages(50);
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
@@ -111,5 +138,5 @@ fn local(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, pipeline, local);
+criterion_group!(benches, pipeline, coalesce, local);
 criterion_main!(benches);

@@ -1,6 +1,6 @@
 //! Pairs that are being scored right now, so that nobody sends them a second time.
 //!
-//! A request that needs unknown pairs claims them. What nobody is scoring yet it *leads*: a [`Flight`] of its own, filled by a task of
+//! A request that needs unknown pairs claims them. What nobody is scoring yet it *leads*: a flight of its own, filled by a task of
 //! its own. What somebody else is scoring it *follows*. Either way it holds a [`Ticket`] for each flight and waits for the news.
 //!
 //! ```text

@@ -65,6 +65,7 @@ impl Journey {
 
     /// The target failed, but scores that are too old make up an answer.
     pub(super) fn stale(&mut self, error: &Error) {
+        self.refusal = None; // what was refused has a score after all
         self.degraded.push(STALE_SCORES);
         self.warnings.push(format!("scores older than cache.ttl were used: {}", error.message));
     }

@@ -38,7 +38,7 @@ use self::offload::{OFFLOAD_WIRE_BYTES, offload};
 use self::plan::{Plan, PlanContext};
 use self::rank::rank;
 use self::request::RerankRequest;
-use self::response::{RerankResponse, ScoreSource};
+use self::response::RerankResponse;
 use self::score::Turn;
 use self::validate::{Limits, validate};
 use crate::cache::ScoreCache;
@@ -144,12 +144,12 @@ impl Reranker {
     /// Plans and scores the whole request at one target: scores of two score spaces never meet in one answer.
     async fn try_target(
         &self,
-        turn: Turn<'_>,
+        mut turn: Turn<'_>,
         request: &Arc<RerankRequest>,
         context: &RequestContext,
         journey: &mut Journey,
     ) -> Result<Plan, Defeat> {
-        let (target, deadline) = (turn.target, turn.waiter.deadline);
+        let target = turn.target;
         let planning = Instant::now();
         let mut plan = self.plan(target, request, context).await;
         journey.timings.cache += milliseconds_since(planning);
@@ -162,20 +162,21 @@ impl Reranker {
                 format!("{} of the scores are not cached, and the request says only-if-cached", plan.unknown().len());
             return Err(Error::new(ErrorKind::NotCached, message).into());
         }
+        if plan.can_fall_back_to_stale() {
+            turn.waiter.deadline = turn.waiter.deadline.min(before(context.deadline, KEPT_FOR_AN_ANSWER));
+        }
         let (scoring, mut tickets) = (Instant::now(), Vec::new());
-        let scored = timeout_at(deadline, self.score(turn, request, &mut plan, &mut tickets, journey)).await;
+        let scored =
+            timeout_at(turn.waiter.deadline, self.score(turn, request, &mut plan, &mut tickets, journey)).await;
         journey.timings.upstream += milliseconds_since(scoring);
         let in_time = scored.is_ok();
-        let scored = scored.unwrap_or_else(|_| Err(out_of_time(target, deadline == context.deadline, scoring)));
+        let scored = scored.unwrap_or_else(|_| Err(out_of_time(&turn, scoring)));
         let Err(error) = scored else { return Ok(plan) };
         if error.kind.is_upstreams() && plan.fall_back_to_stale() {
             journey.stale(&error);
             return Ok(plan);
         }
-        if in_time
-            || turn.route.on_deadline == OnDeadline::Error
-            || plan.slots_of(ScoreSource::Unscored).len() == plan.unknown().len()
-        {
+        if in_time || turn.route.on_deadline == OnDeadline::Error || !plan.has_scores() {
             return Err(error.into());
         }
         // What is still to come has been asked for, and is likely to be asked for again.
@@ -207,17 +208,22 @@ impl Reranker {
 
 /// What the request expects of a target.
 fn waiter(last: bool, route: &Route, context: &RequestContext) -> Waiter {
-    let share = context.deadline.saturating_duration_since(Instant::now()).mul_f64(KEPT_SHARE);
-    let kept = match (last, route.on_failure, route.on_deadline) {
-        (false, ..) => share,
+    let most_kept = match (last, route.on_failure, route.on_deadline) {
+        (false, ..) => Duration::MAX,
         (true, OnFailure::Error, OnDeadline::Error) => Duration::ZERO,
-        (true, ..) => share.min(KEPT_FOR_AN_ANSWER),
+        (true, ..) => KEPT_FOR_AN_ANSWER,
     };
     Waiter {
-        deadline: context.deadline.checked_sub(kept).unwrap_or(context.deadline),
+        deadline: before(context.deadline, most_kept),
         patience: if last { Patience::Wait } else { Patience::Hurry },
         store: context.control.store,
     }
+}
+
+/// So much before `deadline` that a share of the time left remains, at most `most`.
+fn before(deadline: Instant, most: Duration) -> Instant {
+    let share = deadline.saturating_duration_since(Instant::now()).mul_f64(KEPT_SHARE);
+    deadline.checked_sub(share.min(most)).unwrap_or(deadline)
 }
 
 impl From<Error> for Defeat {
@@ -237,14 +243,18 @@ fn first_failure(failures: Vec<Error>) -> Error {
     first
 }
 
-fn out_of_time(target: &Target, of_the_request: bool, since: Instant) -> Error {
-    let waited = since.elapsed().as_millis();
-    if of_the_request {
-        let message = format!("the deadline passed after {waited} ms of waiting for {}", target.upstream.name);
-        Error::new(ErrorKind::DeadlineExceeded, message)
-    } else {
-        let message = format!("{} used up its share of the time, {waited} ms", target.upstream.name);
-        Error::new(ErrorKind::UpstreamTimeout, message)
+/// A target's time is over. If it was the last that could be asked, so is the request's, but for what it takes to answer.
+fn out_of_time(turn: &Turn<'_>, since: Instant) -> Error {
+    let (waited, upstream) = (since.elapsed().as_millis(), &turn.target.upstream.name);
+    match turn.waiter.patience {
+        Patience::Wait => {
+            let message = format!("the deadline passed after {waited} ms of waiting for {upstream}");
+            Error::new(ErrorKind::DeadlineExceeded, message)
+        }
+        Patience::Hurry => {
+            let message = format!("{upstream} used up its share of the time, {waited} ms");
+            Error::new(ErrorKind::UpstreamTimeout, message)
+        }
     }
 }
 

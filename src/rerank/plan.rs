@@ -169,16 +169,27 @@ impl Plan {
         self.pairs[slot as usize].settle(score, source);
     }
 
+    /// Whether every pair that wants a score has at least one that is too old.
+    #[must_use]
+    pub fn can_fall_back_to_stale(&self) -> bool {
+        self.pairs.iter().all(|pair| !pair.wants_score() || pair.stale.is_some())
+    }
+
     /// Uses scores that are too old where there are no others. Whether every pair that wants a score has one then; if not, nothing changes.
     pub fn fall_back_to_stale(&mut self) -> bool {
-        let wants = |pair: &Pair| matches!(pair.source, ScoreSource::Unscored | ScoreSource::Refused);
-        if self.pairs.iter().any(|pair| wants(pair) && pair.stale.is_none()) {
+        if !self.can_fall_back_to_stale() {
             return false;
         }
-        for pair in self.pairs.iter_mut().filter(|pair| wants(pair)) {
+        for pair in self.pairs.iter_mut().filter(|pair| pair.wants_score()) {
             pair.settle(pair.stale, ScoreSource::Stale);
         }
         true
+    }
+
+    /// Whether some passage has a score of the model's.
+    #[must_use]
+    pub fn has_scores(&self) -> bool {
+        self.passages().iter().any(|passage| passage.score.is_some() && passage.source != ScoreSource::Blank)
     }
 
     /// Every position of the request, exactly once, with what is known of it.
@@ -222,6 +233,10 @@ impl Plan {
 impl Pair {
     fn unknown(key: PairKey, piece: usize) -> Self {
         Self { key, first_piece: small(piece), score: None, source: ScoreSource::Unscored, stale: None }
+    }
+
+    fn wants_score(&self) -> bool {
+        matches!(self.source, ScoreSource::Unscored | ScoreSource::Refused)
     }
 
     fn settle(&mut self, score: Option<f64>, source: ScoreSource) {

@@ -230,6 +230,12 @@ impl Record {
 }
 
 impl Admission<'_> {
+    /// Whether the breaker stands as it did when leave was given. If not, leave must be asked for again.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.breaker.state().generation == self.generation
+    }
+
     /// Says how the call went.
     pub fn tell(mut self, verdict: Verdict, now: Instant) {
         self.is_told = true;

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
-use super::breaker::{Breaker, Position, Verdict};
+use super::breaker::{Admission, Breaker, Position, Verdict};
 use super::call::{Call, Scores};
 use super::error::UpstreamError;
 use super::places::{Places, Sign};
@@ -70,10 +70,7 @@ where
         let ready = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, ready);
         Box::pin(async move {
-            let admission = guard.breaker.admit(Instant::now()).map_err(|rest| {
-                metrics.shed("circuit_open");
-                UpstreamError::left_alone(rest, &guard.last_failure())
-            })?;
+            let mut admission = guard.admit(&metrics)?;
             guard.rate.take(call.tokens).map_err(|wait| {
                 metrics.shed("rate_limit");
                 UpstreamError::shed("has had its share of this minute (requests_per_minute, tokens_per_minute)", wait)
@@ -85,6 +82,10 @@ where
                     none.0,
                 )
             })?;
+            // The circuit may have opened while this waited for its place: a queue must not be emptied into an upstream that fails.
+            if !admission.is_current() {
+                admission = guard.admit(&metrics)?;
+            }
             let result = inner.call(call).await;
             place.give_back(sign(&result));
             let verdict = verdict(&result);
@@ -128,6 +129,13 @@ impl Guard {
     #[must_use]
     pub fn new(breaker: Breaker, rate: Rate, places: Places) -> Self {
         Self { breaker, rate, places, last_failure: Mutex::default() }
+    }
+
+    fn admit(&self, metrics: &UpstreamMetrics) -> Result<Admission<'_>, UpstreamError> {
+        self.breaker.admit(Instant::now()).map_err(|rest| {
+            metrics.shed("circuit_open");
+            UpstreamError::left_alone(rest, &self.last_failure())
+        })
     }
 
     fn last_failure(&self) -> MutexGuard<'_, String> {

@@ -6,11 +6,12 @@ use crate::contract::{read, repository};
 use crate::support::Gateway;
 
 /// Every file that people meet first.
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 10] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "docs/configuration.md",
+    "docs/degradation.md",
     "docs/errors.md",
     "docs/guarantees.md",
     "docs/metrics.md",

@@ -5,11 +5,13 @@
 
 mod support;
 
+mod bad_days;
 mod balancing;
 mod cache;
 mod cli;
 mod coalescing;
 mod contract;
+mod degradation;
 mod dialects;
 mod docs;
 mod edge;

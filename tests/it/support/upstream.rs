@@ -83,6 +83,8 @@ struct State {
     delay: Mutex<Duration>,
     /// Calls with more bytes of passages than this are refused as too large.
     most_bytes: Mutex<Option<usize>>,
+    /// Calls with more passages than this are refused as too many.
+    most_passages: Mutex<Option<usize>>,
     recorded: Mutex<Vec<Recorded>>,
     arrivals: watch::Sender<usize>,
     /// Calls whose client went away before the answer.
@@ -102,6 +104,7 @@ impl FakeUpstream {
             always: Mutex::default(),
             delay: Mutex::default(),
             most_bytes: Mutex::default(),
+            most_passages: Mutex::default(),
             recorded: Mutex::default(),
             arrivals: watch::Sender::new(0),
             departures: watch::Sender::new(0),
@@ -141,6 +144,17 @@ impl FakeUpstream {
     /// Refuses calls with more bytes of passages as too large from now on.
     pub(crate) fn refuse_over(&self, bytes: usize) {
         *self.state.most_bytes.lock().unwrap() = Some(bytes);
+    }
+
+    /// Refuses calls with more passages as too many from now on.
+    pub(crate) fn refuse_more_than(&self, passages: usize) {
+        *self.state.most_passages.lock().unwrap() = Some(passages);
+    }
+
+    /// Takes calls of every size from now on.
+    pub(crate) fn refuse_nothing(&self) {
+        *self.state.most_bytes.lock().unwrap() = None;
+        *self.state.most_passages.lock().unwrap() = None;
     }
 
     pub(crate) fn url(&self) -> String {
@@ -226,6 +240,9 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
     let size: usize = passages(&body).iter().map(String::len).sum();
     let too_large = state.most_bytes.lock().unwrap().is_some_and(|most| size > most);
     let scripted = scripted.or_else(|| too_large.then(|| Reply::status(413)));
+    let too_many = state.most_passages.lock().unwrap().is_some_and(|most| passages(&body).len() > most);
+    let refusal = || Reply::Status(400, Vec::new(), json!({ "message": "too many documents" }).to_string());
+    let scripted = scripted.or_else(|| too_many.then(refusal));
     let reply = scripted.or_else(|| state.always.lock().unwrap().clone()).unwrap_or(Reply::Score);
     state.arrivals.send_modify(|count| *count += 1);
     let mut departure = Departure(Some(&state));

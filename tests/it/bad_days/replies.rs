@@ -1,0 +1,190 @@
+//! Days on which answers come, but not what was asked for.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::Value;
+
+use super::invariants::{CANARY, Question, ask, ask_until_well, check, degraded, results, settle};
+use super::{Behind, Day, all_day, check_sources, sources};
+use crate::support::faults::{Fault, FaultProxy, RetryAfter, ScoreFault, Script};
+use crate::support::gateway::{Answer, upstream};
+use crate::support::{FakeUpstream, Gateway, Reply, provenance};
+
+const NONSENSE: [&str; 2] = ["upstream_invalid_reply", "upstream_circuit_open"];
+const LIMITED: [&str; 3] = ["upstream_rate_limited", "upstream_circuit_open", "deadline_exceeded"];
+
+#[tokio::test]
+async fn day_08_pages_for_people_with_status_200() {
+    all_day("", Fault::Html, &NONSENSE).await;
+}
+
+#[tokio::test]
+async fn day_09_errors_with_status_200() {
+    all_day("", Fault::ErrorInside, &NONSENSE).await;
+}
+
+#[tokio::test]
+async fn day_10_scores_that_are_none() {
+    for fault in [
+        ScoreFault::NotANumber,
+        ScoreFault::Infinite,
+        ScoreFault::NegativeIndex,
+        ScoreFault::DuplicateIndex,
+        ScoreFault::TooFew,
+    ] {
+        all_day("", Fault::Scores(fault), &NONSENSE).await;
+    }
+    let unsorted = Day::begin(Behind::Nothing, "", Script::always(Fault::Scores(ScoreFault::Unsorted))).await;
+    assert_eq!(sources(&unsorted.ask_some().await), ["up"; 6], "the order is ours to make");
+    unsorted.end().await;
+}
+
+/// In no time: a client that waits for a provider which wants to be left alone waits in vain.
+fn hurried(question: Question) -> Question {
+    Question { timeout: Duration::from_millis(400), ..question }
+}
+
+/// A day of "too many requests". A hint of a day would keep the circuit open for longer than a test lasts.
+async fn day_of_refusals(fault: Fault, requests: usize) {
+    let days = Behind::ALL.map(async |behind| {
+        let script = Script::always(fault.clone());
+        let day = Day::begin_with(behind, "", script, |config| match fault {
+            Fault::RetryAfter(RetryAfter::Day) => config.replacen("ejection", "consecutive_failures = 0\nejection", 1),
+            _ => config,
+        });
+        let day = day.await;
+        check_sources(behind, &day.ask_many(requests, hurried).await, &LIMITED);
+        day.end().await;
+    });
+    join_all(days).await;
+}
+
+#[tokio::test]
+async fn day_11_too_many_requests_with_every_kind_of_hint() {
+    for hint in [
+        RetryAfter::Seconds(1),
+        RetryAfter::Date(Duration::from_secs(2)),
+        RetryAfter::InBody(1),
+        RetryAfter::Day,
+        RetryAfter::Zero,
+        RetryAfter::Nonsense,
+    ] {
+        day_of_refusals(Fault::RetryAfter(hint), 6).await;
+    }
+}
+
+#[tokio::test]
+async fn day_11_who_asks_for_a_day_is_left_alone_at_once() {
+    let day = Day::begin(Behind::Nothing, "", Script::always(Fault::RetryAfter(RetryAfter::Day))).await;
+    let first = day.ask(Question::numbered(0)).await;
+    assert_eq!((first.status.as_u16(), &first.headers["retry-after"]), (429, &"86400".parse().unwrap()));
+    assert_eq!(sources(&day.ask_some().await), ["upstream_circuit_open"; 6]);
+    assert_eq!(day.proxy.counts().requests, 1);
+    settle(&day.gateway).await;
+}
+
+#[tokio::test]
+async fn day_12_too_many_requests_whatever_comes() {
+    day_of_refusals(Fault::status(429), 60).await;
+}
+
+/// A key that is turned away is not shown again while there is another; without another it is like any failure.
+async fn day_of_a_bad_key(status: u16, code: &str) {
+    let days = Behind::ALL.map(async |behind| {
+        let two_keys =
+            |config: String| config.replacen("api_key = 'env:KEY'", "api_keys = ['env:KEY', 'env:OTHER']", 1);
+        let day = Day::begin_with(behind, "", Script::new(), two_keys).await;
+        day.up.then([Reply::status(status)]);
+        let first = day.ask(Question::numbered(0)).await;
+        assert_eq!(sources(&[first]), ["up"]);
+        assert_eq!(sources(&day.ask_some().await), ["up"; 6]);
+        let keys: Vec<_> = day.up.calls().iter().map(|call| call.headers["authorization"].clone()).collect();
+        assert_eq!(keys[0], "Bearer test-key");
+        assert!(keys[1..].iter().all(|key| key == "Bearer other-key"), "{keys:?}");
+        day.end().await;
+    });
+    join_all(days).await;
+    all_day("", Fault::status(status), &[code, "upstream_circuit_open"]).await;
+}
+
+#[tokio::test]
+async fn day_17_the_key_was_rotated() {
+    day_of_a_bad_key(401, "upstream_unauthorized").await;
+}
+
+#[tokio::test]
+async fn day_18_the_account_is_used_up() {
+    day_of_a_bad_key(402, "upstream_quota_exhausted").await;
+}
+
+#[tokio::test]
+async fn day_19_there_is_less_room_than_documented() {
+    let days = Behind::ALL.map(async |behind| {
+        let day = Day::begin(behind, "", Script::new()).await;
+        day.up.refuse_more_than(2);
+        assert_eq!(sources(&day.ask_some().await), ["up"; 6]);
+        let taken = day.up.calls().iter().filter(|call| call.passages().len() <= 2).count();
+        assert!(day.up.calls().len() - taken <= 8, "the limit is learnt");
+
+        day.up.refuse_over(500);
+        let (good, long) = (Question::numbered(10), format!("{CANARY} {}", "long ".repeat(200)));
+        let mut poisoned = good.clone();
+        poisoned.passages.insert(1, long);
+        let answer = ask(&day.gateway, &poisoned).await;
+        check_refused(&answer, &poisoned);
+        day.up.refuse_nothing();
+        let answer = ask_until_well(&day.gateway, &poisoned, "").await;
+        assert_eq!(provenance(&answer.body)["pairs"]["scored"], 1, "the others are known");
+        settle(&day.gateway).await;
+    });
+    join_all(days).await;
+}
+
+/// One passage is too long by itself: it is the last, without a score, and the others are not the worse for it.
+fn check_refused(answer: &Answer, question: &Question) {
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(degraded(answer), ["passages_refused"]);
+    let results = results(&answer.body);
+    assert_eq!(results.len(), question.passages.len());
+    assert_eq!(results.last(), Some(&(1, None)));
+    assert!(results[..results.len() - 1].iter().all(|(_, score)| score.is_some()));
+    let last = answer.body["results"].as_array().unwrap().last().unwrap();
+    assert_eq!(last["source"], "refused");
+}
+
+#[tokio::test]
+async fn day_23_a_few_kilobytes_unpack_to_many_megabytes() {
+    all_day("max_response_bytes = 65536\n", Fault::GzipBomb, &NONSENSE).await;
+}
+
+/// Nothing in an answer tells that another model gave it. The operator who learns of it changes `revision`: then old scores are forgotten.
+#[tokio::test]
+async fn day_24_another_model_answers_under_the_same_name() {
+    let up = FakeUpstream::start("cohere").await;
+    let proxy = FaultProxy::start(up.address(), 7, Script::new()).await.unwrap();
+    let model = |name, revision| {
+        format!("[models.{name}]\ntargets = [{{ upstream = 'up', model = 'rerank-v3.5', revision = '{revision}' }}]\n")
+    };
+    let config = [upstream("up", "cohere", &proxy.url()), model("default", "1"), model("mended", "2")].concat();
+    let gateway = Gateway::start(&config).await;
+    let before = Question { top_n: None, ..Question::numbered(0) };
+    let old = ask(&gateway, &before).await;
+    proxy.set(Script::always(Fault::Scores(ScoreFault::Shifted(2.0))));
+
+    assert_eq!(results(&ask(&gateway, &before).await.body), results(&old.body), "known scores stay what they were");
+    let mut mixed = before.clone();
+    mixed.passages.push(format!("{CANARY} a new one"));
+    let mut truth = mixed.truth();
+    truth[mixed.passages.len() - 1] += 2.0;
+    check(&mixed, &gateway.try_rerank(mixed.body()).await, &truth);
+
+    let mended = Question { model: "mended", ..mixed };
+    let shifted: Vec<_> = mended.truth().iter().map(|score| score + 2.0).collect();
+    for hits in [Value::from(0), provenance(&old.body)["pairs"]["total"].as_u64().map(|total| total + 1).into()] {
+        let answer = gateway.try_rerank(mended.body()).await;
+        check(&mended, &answer, &shifted);
+        assert_eq!(provenance(&answer.body)["pairs"]["hit"], hits);
+    }
+    settle(&gateway).await;
+}
