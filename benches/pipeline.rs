@@ -10,7 +10,7 @@ use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, 
 use rerankd::cache::ScoreCache;
 use rerankd::cache::control::CacheControl;
 use rerankd::cache::key::{CacheScope, ScoreSpace};
-use rerankd::coalesce::{Claim, Flights};
+use rerankd::coalesce::{Claim, Flights, Wish};
 use rerankd::config::settings::LongPassages;
 use rerankd::dialect::Dialect;
 use rerankd::dialect::fields::Fields;
@@ -115,13 +115,19 @@ fn coalesce(criterion: &mut Criterion) {
     for count in [10, 100, 1_000] {
         let request = decode(&body(count));
         let plan = Plan::new(&request, &context(), &ScoreCache::off());
-        let keys = plan.keys(plan.unknown().iter().copied());
+        let pairs = plan.pairs(plan.unknown());
         let (places, scores): (Vec<u32>, Vec<f64>) = (0..).zip(vec![0.5; count]).unzip();
         let mut group = criterion.benchmark_group("coalesce");
         group.throughput(Throughput::Elements(count as u64));
         group.bench_function(BenchmarkId::new("alone", count), |bencher| {
             bencher.iter(|| {
-                let Claim { lead, mut tickets } = flights.claim(plan.query(), black_box(&keys), waiter);
+                let Claim { lead, mut tickets } = flights.claim(&Wish {
+                    query: plan.query(),
+                    pairs: black_box(&pairs),
+                    upstream: "up",
+                    insists: false,
+                    waiter,
+                });
                 lead.unwrap().land(&places, &scores);
                 tickets[0].landed().unwrap().len()
             });

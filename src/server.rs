@@ -116,11 +116,9 @@ impl Server {
 }
 
 /// An answer after which the client is to ask elsewhere: a connection that it kept would be closed under its next request. HTTP/2 has a frame
-/// for that, and no such header.
+/// for that; there hyper leaves the header out.
 fn parting(mut response: Response) -> Response {
-    if response.version() <= http::Version::HTTP_11 {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }
 

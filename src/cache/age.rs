@@ -58,9 +58,9 @@ impl Lifetimes {
         self.time_to_live + self.max_stale
     }
 
-    /// What a score of this age, in milliseconds, is good for. `lot` is drawn from 0 to 1 where it decides.
+    /// What a score of this age, in milliseconds, is good for. `lot` is drawn from 0 to 1.
     #[must_use]
-    pub fn judge(&self, age: u64, lot: impl FnOnce() -> f64) -> Option<Age> {
+    pub fn judge(&self, age: u64, lot: f64) -> Option<Age> {
         let age = Duration::from_millis(age);
         let Some(left) = self.time_to_live.checked_sub(age) else {
             return (age <= self.kept()).then_some(Age::Stale);
@@ -69,7 +69,7 @@ impl Lifetimes {
             return Some(Age::Fresh);
         }
         let passed = 1.0 - left.as_secs_f64() / self.refresh_ahead.as_secs_f64();
-        Some(if lot() < passed * passed { Age::Due } else { Age::Fresh })
+        Some(if lot < passed * passed { Age::Due } else { Age::Fresh })
     }
 }
 
@@ -81,7 +81,7 @@ mod tests {
     fn every_age_is_good_for_one_thing() {
         let second = Duration::from_secs;
         let lifetimes = Lifetimes { time_to_live: second(100), max_stale: second(50), refresh_ahead: second(20) };
-        let judge = |seconds: u64, lot| lifetimes.judge(seconds * 1_000, || lot);
+        let judge = |seconds: u64, lot| lifetimes.judge(seconds * 1_000, lot);
         assert_eq!(judge(0, 0.0), Some(Age::Fresh));
         assert_eq!(judge(80, 0.0), Some(Age::Fresh));
         assert_eq!((judge(90, 0.24), judge(90, 0.26)), (Some(Age::Due), Some(Age::Fresh)));
@@ -89,7 +89,7 @@ mod tests {
         assert_eq!(judge(101, 0.99), Some(Age::Stale));
         assert_eq!((judge(150, 0.0), judge(151, 0.0)), (Some(Age::Stale), None));
         let plain = Lifetimes::from(second(100));
-        assert_eq!((plain.judge(100_000, || 0.0), plain.judge(100_001, || 0.0)), (Some(Age::Fresh), None));
+        assert_eq!((plain.judge(100_000, 0.0), plain.judge(100_001, 0.0)), (Some(Age::Fresh), None));
     }
 
     /// No stampede: of 10,000 scores that were stored together and are asked for once a second, few fall due in any one second.
@@ -100,7 +100,7 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(1);
         let (mut left, mut most) = (10_000usize, 0);
         for now in 0..=600u64 {
-            let due = (0..left).filter(|_| lifetimes.judge(now * 1_000, || random.f64()) == Some(Age::Due)).count();
+            let due = (0..left).filter(|_| lifetimes.judge(now * 1_000, random.f64()) == Some(Age::Due)).count();
             left -= due;
             most = most.max(due);
         }

@@ -81,9 +81,11 @@ impl ScoreCache {
             let now = memory.now();
             let surely_fresh = memory.lifetimes.time_to_live.saturating_sub(memory.lifetimes.refresh_ahead);
             let fresh_since = now - milliseconds(surely_fresh);
+            // One lot for all: what one request finds due is computed afresh in one call, not each pair in one of its own.
+            let lot = fastrand::f64();
             let judge = |stored_at: u64| {
                 let is_fresh = stored_at >= fresh_since;
-                if is_fresh { Some(Age::Fresh) } else { memory.lifetimes.judge(now - stored_at, fastrand::f64) }
+                if is_fresh { Some(Age::Fresh) } else { memory.lifetimes.judge(now - stored_at, lot) }
             };
             Some(scores.get_many(pairs, judge))
         });

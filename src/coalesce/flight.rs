@@ -12,6 +12,8 @@ use crate::upstream::call::{Interest, Waiter};
 #[derive(Debug)]
 pub(super) struct Flight {
     board: Mutex<Board>,
+    /// Who is asked.
+    pub(super) upstream: String,
     /// For whom it is made; rings whenever something changes.
     pub(super) interest: Arc<Interest>,
 }
@@ -44,8 +46,8 @@ pub(super) enum Outcome {
 
 impl Flight {
     /// A flight without places, for one waiter.
-    pub(super) fn new(waiter: Waiter) -> Self {
-        Self { board: Mutex::default(), interest: Arc::new(Interest::of(waiter)) }
+    pub(super) fn new(upstream: &str, waiter: Waiter) -> Self {
+        Self { board: Mutex::default(), upstream: upstream.to_owned(), interest: Arc::new(Interest::of(waiter)) }
     }
 
     /// Makes `count` places, each waited for by the leader.
@@ -92,7 +94,7 @@ impl Flight {
     ///
     /// # Errors
     /// One of them failed.
-    pub(super) fn landed(&self, entries: &mut Vec<Entry>) -> Result<Vec<(usize, Landing)>, Arc<Error>> {
+    pub(super) fn landed(&self, entries: &mut Vec<Entry>) -> Result<Vec<(u32, Landing)>, Arc<Error>> {
         let board = self.board();
         let (mut landed, mut failure) = (Vec::new(), None);
         entries.retain(|entry| match &board.places[entry.place as usize].outcome {
@@ -102,7 +104,7 @@ impl Flight {
                 true
             }
             Outcome::Landed(landing) => {
-                landed.push((entry.index, landing.clone()));
+                landed.push((entry.label, landing.clone()));
                 false
             }
         });

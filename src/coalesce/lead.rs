@@ -16,21 +16,14 @@ pub struct Lead {
     flights: Flights,
     query: QueryKey,
     keys: Vec<PairKey>,
-    /// Where the pairs stood in the list that was claimed.
-    indices: Vec<usize>,
+    labels: Vec<u32>,
     flight: Arc<Flight>,
 }
 
 impl Lead {
-    pub(super) fn new(
-        flights: Flights,
-        query: QueryKey,
-        pairs: &[PairKey],
-        indices: Vec<usize>,
-        flight: Arc<Flight>,
-    ) -> Self {
-        let keys = indices.iter().map(|index| pairs[*index]).collect();
-        Self { flights, query, keys, indices, flight }
+    pub(super) fn new(flights: Flights, query: QueryKey, led: Vec<(u32, PairKey)>, flight: Arc<Flight>) -> Self {
+        let (labels, keys) = led.into_iter().unzip();
+        Self { flights, query, keys, labels, flight }
     }
 
     /// The flight that is led.
@@ -39,10 +32,10 @@ impl Lead {
         &self.flight
     }
 
-    /// Where the pairs stood in the list that was claimed, in the order of their places.
+    /// The request's own numbers for the pairs, in the order of their places.
     #[must_use]
-    pub fn indices(&self) -> &[usize] {
-        &self.indices
+    pub fn labels(&self) -> &[u32] {
+        &self.labels
     }
 
     /// The pairs, in the order of their places.

@@ -52,6 +52,27 @@ struct Seat {
     place: u32,
 }
 
+/// What a request wants scored, and by whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<'a> {
+    /// The query of all the pairs.
+    pub query: &'a QueryKey,
+    /// The pairs, which must be distinct, each with the request's own number for it.
+    pub pairs: &'a [(u32, PairKey)],
+    /// Who will be asked for what nobody is scoring.
+    pub upstream: &'a str,
+    /// Whether pairs that another upstream is scoring are asked for all the same: it takes too long.
+    pub insists: bool,
+    /// How long, and how.
+    pub waiter: Waiter,
+}
+
+impl Wish<'_> {
+    fn takes(&self, flight: &Flight) -> bool {
+        !self.insists || flight.upstream == self.upstream
+    }
+}
+
 /// What a request got of the pairs that it claimed.
 #[derive(Debug)]
 pub struct Claim {
@@ -69,27 +90,29 @@ impl Default for Flights {
 }
 
 impl Flights {
-    /// Takes part in the scoring of `pairs`, which must be distinct.
+    /// Takes part in the scoring of pairs.
     #[must_use]
-    pub fn claim(&self, query: &QueryKey, pairs: &[PairKey], waiter: Waiter) -> Claim {
-        if pairs.is_empty() {
+    pub fn claim(&self, wish: &Wish<'_>) -> Claim {
+        if wish.pairs.is_empty() {
             return Claim { lead: None, tickets: Vec::new() };
         }
-        let flight = Arc::new(Flight::new(waiter));
+        let Wish { query, pairs, upstream, waiter, .. } = *wish;
+        let flight = Arc::new(Flight::new(upstream, waiter));
         let (mut led, mut followed) = (Vec::new(), Vec::<Ticket>::new());
         let mut shard = self.shard(query);
         let seats = shard.entry(*query).or_default();
-        for (index, pair) in pairs.iter().enumerate() {
-            if let Some(seat) = seats.get(pair).filter(|seat| seat.flight.join(seat.place)) {
+        for (label, pair) in pairs {
+            if let Some(seat) = seats.get(pair).filter(|seat| wish.takes(&seat.flight) && seat.flight.join(seat.place))
+            {
                 let same = followed.iter_mut().rev().find(|ticket| ticket.is_for(&seat.flight));
                 match same {
-                    Some(ticket) => ticket.add(index, seat.place),
-                    None => followed.push(Ticket::of_follower(&seat.flight, waiter, (index, seat.place))),
+                    Some(ticket) => ticket.add(*label, seat.place),
+                    None => followed.push(Ticket::of_follower(&seat.flight, waiter, (*label, seat.place))),
                 }
                 continue;
             }
             seats.insert(*pair, Seat { flight: flight.clone(), place: place_of(led.len()) });
-            led.push(index);
+            led.push((*label, *pair));
         }
         flight.open(led.len());
         drop(shard);
@@ -97,7 +120,7 @@ impl Flights {
             return Claim { lead: None, tickets: followed };
         }
         followed.insert(0, Ticket::of_leader(&flight, waiter, &led));
-        Claim { lead: Some(Lead::new(self.clone(), *query, pairs, led, flight)), tickets: followed }
+        Claim { lead: Some(Lead::new(self.clone(), *query, led, flight)), tickets: followed }
     }
 
     /// Pairs in flight.

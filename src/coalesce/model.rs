@@ -38,8 +38,8 @@ fn query() -> QueryKey {
 impl Seen {
     /// Whoever leads a pair finds that its leader before has landed it, failed, or given it up.
     fn lead(&self, lead: &Lead, wanted: &[usize]) {
-        for (place, index) in (0..).zip(lead.indices()) {
-            let before = self.leaders.lock().unwrap()[wanted[*index]].replace((lead.flight().clone(), place));
+        for (place, label) in (0..).zip(lead.labels()) {
+            let before = self.leaders.lock().unwrap()[wanted[*label as usize]].replace((lead.flight().clone(), place));
             if let Some((flight, place)) = before {
                 assert!(!flight.pending().contains(&place), "a pair is in two calls at a time");
             }
@@ -50,7 +50,7 @@ impl Seen {
 /// One call: sends everything that is led, until nobody waits or, after some time, an answer comes.
 async fn fill(lead: Lead, wanted: &'static [usize], fails: bool) {
     let places = lead.pending();
-    let led: Vec<usize> = lead.indices().iter().map(|index| wanted[*index]).collect();
+    let led: Vec<usize> = lead.labels().iter().map(|label| wanted[*label as usize]).collect();
     let answer = async {
         yield_now().await;
         yield_now().await;
@@ -71,9 +71,10 @@ async fn fill(lead: Lead, wanted: &'static [usize], fails: bool) {
 }
 
 async fn request(flights: Flights, wanted: &'static [usize], leaves: bool, fails: bool, seen: Arc<Seen>) {
-    let keys: Vec<_> = wanted.iter().map(|pair| query().pair(PAIRS[*pair])).collect();
+    let pairs: Vec<_> = (0..).zip(wanted.iter().map(|pair| query().pair(PAIRS[*pair]))).collect();
     let waiter = Waiter { deadline: Instant::now() + Duration::from_secs(60), patience: Patience::Wait, store: true };
-    let Claim { lead, tickets } = flights.claim(&query(), &keys, waiter);
+    let Claim { lead, tickets } =
+        flights.claim(&Wish { query: &query(), pairs: &pairs, upstream: "one", insists: false, waiter });
     if let Some(lead) = lead {
         seen.lead(&lead, wanted);
         drop(spawn(fill(lead, wanted, fails)));
@@ -87,9 +88,9 @@ async fn request(flights: Flights, wanted: &'static [usize], leaves: bool, fails
                 if news.is_empty() {
                     break;
                 }
-                for (index, landing) in news {
+                for (label, landing) in news {
                     #[expect(clippy::cast_precision_loss, reason = "three pairs")]
-                    let right = wanted[index] as f64;
+                    let right = wanted[label as usize] as f64;
                     assert!(
                         matches!(landing, Landing::Scored(score) if score.total_cmp(&right).is_eq()),
                         "a wrong score"

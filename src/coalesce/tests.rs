@@ -17,8 +17,8 @@ fn query() -> QueryKey {
     QueryKey::new(CacheScope::SHARED, &space, &ScoringOptions::default(), "q")
 }
 
-fn pairs(names: &str) -> Vec<PairKey> {
-    names.chars().map(|name| query().pair(&name.to_string())).collect()
+fn pairs(names: &str) -> Vec<(u32, PairKey)> {
+    (0..).zip(names.chars().map(|name| query().pair(&name.to_string()))).collect()
 }
 
 fn waiter() -> Waiter {
@@ -26,18 +26,23 @@ fn waiter() -> Waiter {
 }
 
 fn claim(flights: &Flights, names: &str) -> Claim {
-    flights.claim(&query(), &pairs(names), waiter())
+    claim_with(flights, names, "one", false, waiter())
+}
+
+fn claim_with(flights: &Flights, names: &str, upstream: &str, insists: bool, waiter: Waiter) -> Claim {
+    flights.claim(&Wish { query: &query(), pairs: &pairs(names), upstream, insists, waiter })
 }
 
 /// A score for each pair: its letter.
 fn land(lead: &Lead, names: &str, places: &[u32]) {
     let letters: Vec<_> = names.bytes().collect();
-    let scores: Vec<_> = places.iter().map(|place| f64::from(letters[lead.indices()[*place as usize]])).collect();
+    let scores: Vec<_> =
+        places.iter().map(|place| f64::from(letters[lead.labels()[*place as usize] as usize])).collect();
     lead.land(places, &scores);
 }
 
 /// Waits for everything, and tells what came by place in the claim.
-async fn outcome(tickets: Vec<Ticket>) -> Result<Vec<(usize, f64)>, Error> {
+async fn outcome(tickets: Vec<Ticket>) -> Result<Vec<(u32, f64)>, Error> {
     let mut scores = Vec::new();
     for mut ticket in tickets {
         loop {
@@ -57,8 +62,8 @@ async fn outcome(tickets: Vec<Ticket>) -> Result<Vec<(usize, f64)>, Error> {
     Ok(scores)
 }
 
-fn letters(names: &str) -> Vec<(usize, f64)> {
-    names.bytes().map(f64::from).enumerate().collect()
+fn letters(names: &str) -> Vec<(u32, f64)> {
+    (0..).zip(names.bytes().map(f64::from)).collect()
 }
 
 fn failure() -> Error {
@@ -72,7 +77,7 @@ async fn a_pair_in_flight_is_followed_and_not_led_again() {
     let second = claim(&flights, "bcd");
     let third = claim(&flights, "abcd");
     let (lead_one, lead_two) = (first.lead.unwrap(), second.lead.unwrap());
-    assert_eq!((lead_one.indices(), lead_two.indices()), (&[0, 1, 2][..], &[2][..]));
+    assert_eq!((lead_one.labels(), lead_two.labels()), (&[0, 1, 2][..], &[2][..]));
     assert!(third.lead.is_none(), "everything is in flight");
     assert_eq!(flights.len(), 4);
     land(&lead_two, "bcd", &[0]);
@@ -108,7 +113,7 @@ async fn what_nobody_waits_for_is_given_up_call_by_call() {
     lead.forsaken(&[0, 1]).await;
     let again = claim(&flights, "ad");
     assert_eq!(
-        again.lead.as_ref().unwrap().indices(),
+        again.lead.as_ref().unwrap().labels(),
         [0],
         "a was given up; d has its call still, though nobody waited for it"
     );
@@ -158,21 +163,40 @@ async fn a_lead_that_dies_fails_its_pairs() {
 async fn who_is_in_a_hurry_does_not_wait_for_another_attempt() {
     let flights = Flights::default();
     let patient = claim(&flights, "a");
-    let hurried = flights.claim(&query(), &pairs("a"), Waiter { patience: Patience::Hurry, ..waiter() });
+    let hurried = claim_with(&flights, "a", "one", false, Waiter { patience: Patience::Hurry, ..waiter() });
     let lead = patient.lead.unwrap();
     assert_eq!(lead.interest().patience(), Patience::Wait, "somebody can wait");
-    lead.interest().set_back(failure());
+    let setback = lead.interest().set_back(failure());
     assert_eq!(outcome(hurried.tickets).await, Err(failure()));
-    lead.interest().recover();
+    drop(setback);
+    assert_eq!(lead.interest().setback(), None, "that is over");
     land(&lead, "a", &[0]);
     assert_eq!(outcome(patient.tickets).await.unwrap(), letters("a"));
+}
+
+#[tokio::test]
+async fn who_insists_asks_its_own_upstream_and_is_followed_from_then_on() {
+    let flights = Flights::default();
+    let slow = claim(&flights, "ab");
+    let same = claim_with(&flights, "a", "one", true, waiter());
+    assert!(same.lead.is_none(), "its own upstream is being asked already");
+    let insisting = claim_with(&flights, "ab", "two", true, waiter());
+    let lead = insisting.lead.unwrap();
+    assert_eq!((lead.labels(), insisting.tickets[0].upstream()), (&[0, 1][..], "two"));
+    let later = claim(&flights, "a");
+    land(&lead, "ab", &[0, 1]);
+    assert_eq!(outcome(later.tickets).await.unwrap(), letters("a"), "followed from then on");
+    let slow_lead = slow.lead.unwrap();
+    land(&slow_lead, "ab", &[0, 1]);
+    assert_eq!(outcome(slow.tickets).await.unwrap(), letters("ab"));
+    assert!(flights.is_empty());
 }
 
 #[tokio::test]
 async fn a_flight_goes_on_for_the_last_deadline_and_keeps_scores_if_anybody_allows_it() {
     let flights = Flights::default();
     let early = Waiter { deadline: Instant::now(), store: false, ..waiter() };
-    let first = flights.claim(&query(), &pairs("a"), early);
+    let first = claim_with(&flights, "a", "one", false, early);
     let interest = first.lead.as_ref().unwrap().interest().clone();
     assert!(interest.deadline() == early.deadline && !interest.may_store());
     let _second = claim(&flights, "a");
@@ -276,8 +300,8 @@ proptest! {
                 }
                 let mut live = HashSet::new();
                 for (names, lead) in &calls {
-                    for index in lead.indices() {
-                        prop_assert!(live.insert(names.as_bytes()[*index]), "a pair is in two live calls");
+                    for label in lead.labels() {
+                        prop_assert!(live.insert(names.as_bytes()[*label as usize]), "a pair is in two live calls");
                     }
                 }
             }

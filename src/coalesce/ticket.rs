@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::flight::Flight;
+use crate::cache::key::PairKey;
 use crate::error::Error;
 use crate::rerank::response::Usage;
 use crate::upstream::call::{Patience, Waiter};
@@ -23,8 +24,8 @@ pub enum Landing {
 /// A pair of the request, and where it is being scored.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
-    /// Place in the list that was claimed.
-    pub(super) index: usize,
+    /// The request's own number for it.
+    pub(super) label: u32,
     /// Place in the flight.
     pub(super) place: u32,
 }
@@ -40,22 +41,22 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// For the request that opened the flight and is counted in it already: `indices` in the order of the places.
-    pub(super) fn of_leader(flight: &Arc<Flight>, waiter: Waiter, indices: &[usize]) -> Self {
-        let entries = (0..).zip(indices).map(|(place, index)| Entry { index: *index, place }).collect();
+    /// For the request that opened the flight and is counted in it already: its pairs in the order of the places.
+    pub(super) fn of_leader(flight: &Arc<Flight>, waiter: Waiter, led: &[(u32, PairKey)]) -> Self {
+        let entries = (0..).zip(led).map(|(place, (label, _))| Entry { label: *label, place }).collect();
         Self { flight: flight.clone(), entries, waiter, news: flight.interest.listen(), is_leaders: true }
     }
 
     /// For a request that has joined one place.
-    pub(super) fn of_follower(flight: &Arc<Flight>, waiter: Waiter, (index, place): (usize, u32)) -> Self {
+    pub(super) fn of_follower(flight: &Arc<Flight>, waiter: Waiter, (label, place): (u32, u32)) -> Self {
         flight.interest.join(waiter);
-        let entries = vec![Entry { index, place }];
+        let entries = vec![Entry { label, place }];
         Self { flight: flight.clone(), entries, waiter, news: flight.interest.listen(), is_leaders: false }
     }
 
     /// One more place that was joined.
-    pub(super) fn add(&mut self, index: usize, place: u32) {
-        self.entries.push(Entry { index, place });
+    pub(super) fn add(&mut self, label: u32, place: u32) {
+        self.entries.push(Entry { label, place });
     }
 
     pub(super) fn is_for(&self, flight: &Arc<Flight>) -> bool {
@@ -68,17 +69,28 @@ impl Ticket {
         self.is_leaders
     }
 
+    /// Who is asked for the pairs.
+    #[must_use]
+    pub fn upstream(&self) -> &str {
+        &self.flight.upstream
+    }
+
+    /// The pairs that have not landed.
+    pub fn waiting(&self) -> impl Iterator<Item = u32> {
+        self.entries.iter().map(|entry| entry.label)
+    }
+
     /// What the flight was charged since the last time this was asked. It belongs to the leader.
     #[must_use]
     pub fn take_charge(&self) -> Option<Usage> {
         if self.is_leaders { self.flight.take_charge() } else { None }
     }
 
-    /// The pairs that landed by now, by their places in the claimed list.
+    /// The pairs that landed by now, by their numbers.
     ///
     /// # Errors
     /// One of the pairs failed for good.
-    pub fn landed(&mut self) -> Result<Vec<(usize, Landing)>, Arc<Error>> {
+    pub fn landed(&mut self) -> Result<Vec<(u32, Landing)>, Arc<Error>> {
         self.flight.landed(&mut self.entries)
     }
 
@@ -86,7 +98,7 @@ impl Ticket {
     ///
     /// # Errors
     /// One of the pairs failed for good; or an attempt failed and this request, which has somebody else to ask, does not wait for the next.
-    pub async fn next(&mut self) -> Result<Vec<(usize, Landing)>, Arc<Error>> {
+    pub async fn next(&mut self) -> Result<Vec<(u32, Landing)>, Arc<Error>> {
         loop {
             let landed = self.landed()?;
             if !landed.is_empty() || self.entries.is_empty() {

@@ -28,6 +28,7 @@ pub(super) fn models(section: &Section<'_>, upstreams: &Declared<'_>, defaults: 
     defaults.finish();
     let mut models: Vec<_> =
         section.entries().into_iter().filter_map(|(name, entry)| model(name, entry, upstreams)).collect();
+    check_shared_scores(section, &models, upstreams);
     if !models.iter().any(|model| model.name == DEFAULT_MODEL) {
         let first = models.first().map(|model| ModelSettings { aliases: Vec::new(), ..model.clone() });
         let undeclared = || usual.model(Vec::new(), vec![usual_target(upstreams.usable)]);
@@ -102,21 +103,27 @@ fn hedge(section: Section<'_>) -> Option<HedgeSettings> {
     })
 }
 
-/// Targets that claim to give the same scores must agree on what a score is.
-fn check_shared_scores(section: &Section<'_>, targets: &[TargetSettings], upstreams: &Declared<'_>) {
+/// Targets that claim to give the same scores must agree on everything that a score depends on, whatever model they stand in.
+fn check_shared_scores(section: &Section<'_>, models: &[ModelSettings], upstreams: &Declared<'_>) {
     let facts = |target: &TargetSettings| {
         let upstream = upstreams.usable.iter().find(|upstream| upstream.name == target.upstream)?;
         let (facts, _) = upstream.facts.model(&target.model);
-        Some((facts.scale, facts.scoring, target.revision.clone()))
+        let cuts = (upstream.provider.limits_passage_tokens(), upstream.long_passages);
+        let blanks = upstream.facts.rejects_blank_passages;
+        Some((facts.scale, facts.scoring, facts.instruction, cuts, blanks, target.revision.clone()))
     };
-    for (index, target) in targets.iter().enumerate().filter(|(_, target)| target.scores.is_some()) {
+    let all: Vec<_> =
+        models.iter().flat_map(|model| model.targets.iter().map(|target| (&*model.name, target))).collect();
+    for (at, (model, target)) in all.iter().enumerate().filter(|(_, (_, target))| target.scores.is_some()) {
+        let address = format!("{}/{}", target.upstream, target.model);
         if target.upstream == local::NAME {
-            section.fault("targets", format!("item {index}: nothing gives the same scores as the embedded scorer"));
+            section.fault(model, format!("{address}: nothing gives the same scores as the embedded scorer"));
+            continue;
         }
-        let twin = targets[..index].iter().find(|earlier| earlier.scores == target.scores);
-        if twin.is_some_and(|twin| facts(twin) != facts(target)) {
-            let message = "targets of the same scores must have the same scale, scoring and revision";
-            section.fault("targets", format!("item {index}: {message}"));
+        let twin = all[..at].iter().find(|(_, earlier)| earlier.scores == target.scores);
+        if twin.is_some_and(|(_, twin)| facts(twin) != facts(target)) {
+            let same = "scale, scoring, instruction, long_passages, limit of tokens, blank passages and revision";
+            section.fault(model, format!("{address}: targets of the same scores must agree in {same}"));
         }
     }
 }
@@ -135,7 +142,6 @@ fn model(name: &str, section: Section<'_>, upstreams: &Declared<'_>) -> Option<M
     }
     let aliases = if section.has("aliases") { aliases } else { Some(Vec::new()) };
     let targets: Option<Vec<_>> = targets.into_iter().collect();
-    check_shared_scores(&section, targets.as_deref().unwrap_or_default(), upstreams);
     section.finish();
     Some(ModelSettings { name: name.to_owned(), ..policies.model(aliases?, targets?)? })
 }
@@ -151,6 +157,9 @@ fn target(section: Section<'_>, upstreams: &Declared<'_>) -> Option<TargetSettin
     let revision = section.read("revision", text).unwrap_or_default();
     let scores = section.read("scores", text);
     let weight = section.read("weight", count(0..=1_000)).unwrap_or(1);
+    if section.has("weight") && !section.has("scores") {
+        section.fault("weight", "means nothing without scores: it shares requests among targets of the same scores");
+    }
     let upstream = upstream?;
     let usual = if upstream == local::NAME {
         if let Some(model) = model.as_deref().filter(|model| LocalModel::by_name(model).is_none()) {

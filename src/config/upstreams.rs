@@ -95,7 +95,11 @@ fn breaker(section: Section<'_>) -> Option<BreakerSettings> {
 /// `long_passages` with its limit.
 fn long_passages(section: &Section<'_>, mode: Option<Mode>, max_tokens: Option<usize>) -> Option<LongPassages> {
     match (mode?, max_tokens) {
-        (Mode::Provider, _) => Some(LongPassages::Provider),
+        (Mode::Provider, None) => Some(LongPassages::Provider),
+        (Mode::Provider, Some(_)) => {
+            section.fault("max_passage_tokens", "means nothing with long_passages = \"provider\"");
+            None
+        }
         (Mode::Truncate, Some(most)) => Some(LongPassages::Truncate(most)),
         (Mode::ChunkMax, Some(most)) => Some(LongPassages::ChunkMax(most)),
         (_, None) => {

@@ -9,6 +9,7 @@
 //! ```
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -88,27 +89,37 @@ impl Fill {
         let mut most_refusals = MOST_REFUSALS + 2 * places.len().next_power_of_two().ilog2() as usize;
         let mut lesson = Lesson::default();
         let batches = fill.encode(&fill.target, places, limits(&fill.target, remote)).await;
-        let mut calls: FuturesUnordered<_> = batches.into_iter().map(|batch| fill.call(&lead, batch)).collect();
-        while let Some((batch, outcome)) = calls.next().await {
+        let (mut waiting, mut calls) = (VecDeque::from(batches), FuturesUnordered::new());
+        loop {
+            // One large request must not fill the upstream's queue, and be turned away by it: it takes a share of the places at a time.
+            while calls.len() < remote.places().max(1) {
+                let Some(batch) = waiting.pop_front() else { break };
+                calls.push(fill.call(&lead, batch));
+            }
+            let Some((batch, outcome)) = calls.next().await else { break };
             let places = &batch.places;
             match outcome {
                 None => {}
                 Some((target, Ok(scores))) => {
+                    if batch.half_of.is_some() {
+                        // As long as parts are accepted it is single passages that are too large.
+                        most_refusals += 2;
+                    }
                     lesson.accepted(batch.half_of, places.len(), fill.text_bytes(places));
                     fill.land(&lead, &target, places, &scores);
                 }
-                Some((_, Err(error))) if error.oversize.is_some() && fill.may_split() && most_refusals > 0 => {
+                Some((target, Err(error))) if error.oversize.is_some() && fill.may_split() && most_refusals > 0 => {
                     most_refusals -= 1;
                     if places.len() == 1 {
                         lesson.poison = true;
-                        lead.refuse(places, fill.describe(&fill.target.upstream, error).await);
+                        lead.refuse(places, fill.describe(&target.upstream, error).await);
                         continue;
                     }
                     let (left, right) = places.split_at(places.len() / 2);
-                    for half in [left, right] {
-                        let halves = fill.encode(&fill.target, half.to_vec(), WHOLE).await;
-                        let halves = halves.into_iter().map(|half| Batch { half_of: error.oversize, ..half });
-                        calls.extend(halves.map(|half| fill.call(&lead, half)));
+                    for half in [right, left] {
+                        for half in fill.encode(&fill.target, half.to_vec(), WHOLE).await {
+                            waiting.push_front(Batch { half_of: error.oversize, ..half });
+                        }
                     }
                 }
                 Some((target, Err(error))) => lead.fail(places, fill.describe(&target.upstream, error).await),

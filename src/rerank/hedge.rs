@@ -94,8 +94,14 @@ impl Hedge {
         let now = Instant::now();
         let well = fill.twins.iter().filter(|twin| twin.upstream.is_well(now));
         let twin = well.min_by(|left, right| left.upstream.load(now).total_cmp(&right.upstream.load(now)))?;
-        let affordable = self.calls.take_out(1.0, now) && self.spend.take_out(cost(twin, bytes), now);
-        affordable.then(|| twin.clone())
+        if !self.spend.take_out(cost(twin, bytes), now) {
+            return None;
+        }
+        if !self.calls.take_out(1.0, now) {
+            self.spend.give_back(cost(twin, bytes));
+            return None;
+        }
+        Some(twin.clone())
     }
 }
 

@@ -65,13 +65,13 @@ impl Journey {
 
     /// The target failed, but scores that are too old make up an answer.
     pub(super) fn stale(&mut self, error: &Error) {
-        self.refusal = None; // what was refused has a score after all
         self.degraded.push(STALE_SCORES);
         self.warnings.push(format!("scores older than cache.ttl were used: {}", error.message));
     }
 
     /// The time was over before all scores were there.
-    pub(super) fn cut_short(&mut self, error: &Error) {
+    pub(super) fn cut_short(&mut self, error: &Error, refusal: Option<Error>) {
+        self.refusal = refusal;
         self.degraded.push(ErrorKind::DeadlineExceeded.code());
         self.warnings.push(format!("documents without a score stand last, in input order: {}", error.message));
     }
@@ -80,10 +80,10 @@ impl Journey {
         self.pass(target, OK);
     }
 
-    pub(super) fn give_up(&mut self, target: &Target, error: &Error, last: bool) {
+    pub(super) fn give_up(&mut self, target: &Target, error: &Error, goes_on: bool) {
         self.pass(target, error.kind.code());
         self.refusal = None;
-        if !last {
+        if goes_on {
             self.warnings.push(format!("{} was given up: {}", target.address(), error.message));
         }
     }

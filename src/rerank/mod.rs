@@ -88,11 +88,18 @@ pub struct RequestContext {
     pub scope: CacheScope,
 }
 
-/// Why a target gave no answer, and how far it came.
+/// Why a target gave no answer, and what there is all the same.
 struct Defeat {
     error: Error,
-    /// The scores that were there when its time was over, if that is worth an answer.
-    partial: Option<Plan>,
+    remains: Option<Remains>,
+}
+
+/// What an answer can be made of when a target failed.
+enum Remains {
+    /// Every score, but some are too old.
+    Stale(Plan),
+    /// The scores that were there when its time was over, and why a passage was refused by then.
+    Partial(Plan, Option<Error>),
 }
 
 impl Reranker {
@@ -108,30 +115,42 @@ impl Reranker {
     ) -> Result<RerankResponse, Error> {
         validate(request, self.limits)?;
         let mut journey = Journey::new(context.control);
-        let (mut failures, mut partial) = (Vec::new(), None);
+        let (mut failures, mut stale, mut partial) = (Vec::new(), None, None);
         let targets = route.order(context.started);
         for (index, target) in targets.iter().enumerate() {
-            let last = index + 1 == targets.len();
-            let turn = Turn { route, target, waiter: waiter(last, route, context) };
-            match self.try_target(turn, request, context, &mut journey).await {
+            let next = targets.get(index + 1);
+            let waiter = waiter(next.is_none(), route, context);
+            let turn = Turn { route, target, request, waiter, insists: false };
+            let Defeat { error, remains } = match self.try_target(turn, context, &mut journey).await {
                 Ok(plan) => {
                     journey.arrive(target);
                     let ranking = rank(plan.passages(), request.top_n);
                     return Ok(journey.reranked(request, context, route, target, (ranking, plan.counts())));
                 }
-                Err(Defeat { error, partial: reached }) => {
-                    journey.give_up(target, &error, last);
-                    if !last {
-                        self.metrics.fallback(&target.upstream.name, error.kind.code());
-                    }
-                    partial = partial.or(reached.map(|plan| (target, plan)));
-                    failures.push(error);
-                }
+                Err(defeat) => defeat,
+            };
+            match remains {
+                Some(Remains::Stale(plan)) => stale = stale.or(Some((target, plan))),
+                Some(Remains::Partial(plan, refusal)) => partial = partial.or(Some((target, plan, refusal))),
+                None => {}
+            }
+            // Old scores of the same model come before new ones of another.
+            let used = stale.take_if(|_| next.is_none_or(|next| next.space != target.space));
+            let goes_on = next.is_some() && used.is_none();
+            journey.give_up(target, &error, goes_on);
+            if goes_on {
+                self.metrics.fallback(&target.upstream.name, error.kind.code());
+            }
+            failures.push(error);
+            if let Some((target, plan)) = used {
+                journey.stale(&first_failure(failures));
+                let ranking = rank(plan.passages(), request.top_n);
+                return Ok(journey.reranked(request, context, route, target, (ranking, plan.counts())));
             }
         }
         let failure = first_failure(failures);
-        if let Some((target, plan)) = partial {
-            journey.cut_short(&failure);
+        if let Some((target, plan, refusal)) = partial {
+            journey.cut_short(&failure, refusal);
             let ranking = rank(plan.passages(), None);
             return Ok(journey.reranked(request, context, route, target, (ranking, plan.counts())));
         }
@@ -145,15 +164,14 @@ impl Reranker {
     async fn try_target(
         &self,
         mut turn: Turn<'_>,
-        request: &Arc<RerankRequest>,
         context: &RequestContext,
         journey: &mut Journey,
     ) -> Result<Plan, Defeat> {
         let target = turn.target;
         let planning = Instant::now();
-        let mut plan = self.plan(target, request, context).await;
+        let mut plan = self.plan(target, turn.request, context).await;
         journey.timings.cache += milliseconds_since(planning);
-        self.refresh(self.unhurried(turn), request, &plan, context);
+        self.refresh(self.unhurried(turn), &plan, context);
         if plan.unknown().is_empty() {
             return Ok(plan);
         }
@@ -166,15 +184,13 @@ impl Reranker {
             turn.waiter.deadline = turn.waiter.deadline.min(before(context.deadline, KEPT_FOR_AN_ANSWER));
         }
         let (scoring, mut tickets) = (Instant::now(), Vec::new());
-        let scored =
-            timeout_at(turn.waiter.deadline, self.score(turn, request, &mut plan, &mut tickets, journey)).await;
+        let scored = timeout_at(turn.waiter.deadline, self.score(turn, &mut plan, &mut tickets, journey)).await;
         journey.timings.upstream += milliseconds_since(scoring);
         let in_time = scored.is_ok();
         let scored = scored.unwrap_or_else(|_| Err(out_of_time(&turn, scoring)));
         let Err(error) = scored else { return Ok(plan) };
         if error.kind.is_upstreams() && plan.fall_back_to_stale() {
-            journey.stale(&error);
-            return Ok(plan);
+            return Err(Defeat { error, remains: Some(Remains::Stale(plan)) });
         }
         if in_time || turn.route.on_deadline == OnDeadline::Error || !plan.has_scores() {
             return Err(error.into());
@@ -183,7 +199,7 @@ impl Reranker {
         if let Some(leave) = self.background.enter().filter(|_| context.control.store) {
             leave.finish(tickets, Instant::now() + self.request_timeout);
         }
-        Err(Defeat { error, partial: Some(plan) })
+        Err(Defeat { error, remains: Some(Remains::Partial(plan, journey.refusal().cloned())) })
     }
 
     async fn plan(&self, target: &Target, request: &Arc<RerankRequest>, context: &RequestContext) -> Plan {
@@ -228,7 +244,7 @@ fn before(deadline: Instant, most: Duration) -> Instant {
 
 impl From<Error> for Defeat {
     fn from(error: Error) -> Self {
-        Self { error, partial: None }
+        Self { error, remains: None }
     }
 }
 

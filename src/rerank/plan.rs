@@ -129,7 +129,7 @@ impl Plan {
             }
         }
         if scoring == Scoring::Listwise && !self.due.is_empty() {
-            self.due = (0..small(self.pairs.len())).collect();
+            self.due = self.slots_of(ScoreSource::Cache);
         }
     }
 
@@ -155,6 +155,12 @@ impl Plan {
     #[must_use]
     pub fn keys(&self, slots: impl IntoIterator<Item = u32>) -> Vec<PairKey> {
         slots.into_iter().map(|slot| self.pairs[slot as usize].key).collect()
+    }
+
+    /// `slots` with their keys.
+    #[must_use]
+    pub fn pairs(&self, slots: &[u32]) -> Vec<(u32, PairKey)> {
+        slots.iter().map(|slot| (*slot, self.pairs[*slot as usize].key)).collect()
     }
 
     /// The texts of `slots`, as they are sent.

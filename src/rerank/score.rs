@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::select_all;
+use tokio::time::{Instant, timeout};
 
 use super::fill::Fill;
 use super::journey::Journey;
@@ -14,7 +15,8 @@ use super::plan::Plan;
 use super::request::RerankRequest;
 use super::response::ScoreSource;
 use super::{RequestContext, Reranker};
-use crate::coalesce::{Claim, Landing, Ticket};
+use crate::cache::control::CacheControl;
+use crate::coalesce::{Claim, Landing, Ticket, Wish};
 use crate::error::{Error, ErrorKind};
 use crate::local::LocalModel;
 use crate::provider::Scoring;
@@ -27,7 +29,10 @@ use crate::upstream::{Backend, Remote};
 pub(super) struct Turn<'a> {
     pub(super) route: &'a Route,
     pub(super) target: &'a Arc<Target>,
+    pub(super) request: &'a Arc<RerankRequest>,
     pub(super) waiter: Waiter,
+    /// Whether the target is asked for what others of the same scores are being asked for already.
+    pub(super) insists: bool,
 }
 
 impl Reranker {
@@ -38,31 +43,59 @@ impl Reranker {
     pub(super) async fn score(
         &self,
         turn: Turn<'_>,
-        request: &Arc<RerankRequest>,
         plan: &mut Plan,
         tickets: &mut Vec<Ticket>,
         journey: &mut Journey,
     ) -> Result<(), Error> {
         match &turn.target.upstream.backend {
             Backend::Local => {
-                self.score_locally(turn, request, plan).await;
+                self.score_locally(turn, plan).await;
                 Ok(())
             }
             Backend::Remote(remote) => {
                 check_listwise_size(turn.target, remote, plan.unknown().len())?;
-                let slots = plan.unknown().to_vec();
-                *tickets = self.claim(turn, request, plan, &slots, journey);
-                let waited = wait(tickets, &slots, plan, journey).await;
-                waited.and_then(|()| refused_wholly(plan, journey))
+                self.score_remotely(turn, remote, plan, tickets, journey).await?;
+                refused_wholly(plan, journey)
             }
         }
     }
 
-    async fn score_locally(&self, turn: Turn<'_>, request: &Arc<RerankRequest>, plan: &mut Plan) {
+    /// Waits for the target, and for others of the same scores that are being asked for some of the pairs already. The others get no more
+    /// than the time that is usual, and are not the last word: if they fail, the target itself is asked.
+    async fn score_remotely(
+        &self,
+        turn: Turn<'_>,
+        remote: &Remote,
+        plan: &mut Plan,
+        tickets: &mut Vec<Ticket>,
+        journey: &mut Journey,
+    ) -> Result<(), Error> {
+        let own = turn.target.upstream.name.as_str();
+        *tickets = self.claim(turn, plan, plan.unknown(), journey);
+        if tickets.iter().all(|ticket| ticket.upstream() == own) {
+            return wait(tickets, plan, journey).await.map_err(|loss| loss.error);
+        }
+        let limit = remote
+            .unusual(turn.request.text_bytes())
+            .min(turn.waiter.deadline.saturating_duration_since(Instant::now()) / 2);
+        match timeout(limit, wait(tickets, plan, journey)).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(loss)) if loss.upstream == own => return Err(loss.error),
+            Ok(Err(_)) | Err(_) => {}
+        }
+        tickets.retain(|ticket| ticket.upstream() == own);
+        let held: Vec<u32> = tickets.iter().flat_map(Ticket::waiting).collect();
+        let unscored = plan.slots_of(ScoreSource::Unscored).into_iter();
+        let missing: Vec<u32> = unscored.filter(|slot| !held.contains(slot)).collect();
+        tickets.extend(self.claim(Turn { insists: true, ..turn }, plan, &missing, journey));
+        wait(tickets, plan, journey).await.map_err(|loss| loss.error)
+    }
+
+    async fn score_locally(&self, turn: Turn<'_>, plan: &mut Plan) {
         let Some(model) = LocalModel::by_name(&turn.target.model) else { return };
         let slots = plan.unknown().to_vec();
-        let texts = plan.texts(request, slots.iter().copied());
-        let request = request.clone();
+        let texts = plan.texts(turn.request, slots.iter().copied());
+        let request = turn.request.clone();
         let scores = offload(request.text_bytes(), OFFLOAD_LOCAL_BYTES, move || {
             let passages: Vec<&str> = texts.iter().map(|text| &**text).collect();
             model.score(&request.query, &passages)
@@ -77,24 +110,18 @@ impl Reranker {
         }
     }
 
-    /// Takes part in the scoring of `slots`, and starts what nobody has started.
-    pub(super) fn claim(
-        &self,
-        turn: Turn<'_>,
-        request: &Arc<RerankRequest>,
-        plan: &Plan,
-        slots: &[u32],
-        journey: &Journey,
-    ) -> Vec<Ticket> {
-        let Claim { lead, tickets } = self.flights.claim(plan.query(), &plan.keys(slots.iter().copied()), turn.waiter);
+    /// Takes part in the scoring of `slots`, and starts what nobody has started; or, if it insists, what the target has not.
+    fn claim(&self, turn: Turn<'_>, plan: &Plan, slots: &[u32], journey: &Journey) -> Vec<Ticket> {
+        let (upstream, insists, waiter) = (&*turn.target.upstream.name, turn.insists, turn.waiter);
+        let wish = Wish { query: plan.query(), pairs: &plan.pairs(slots), upstream, insists, waiter };
+        let Claim { lead, tickets } = self.flights.claim(&wish);
         if let Some(lead) = lead {
-            let led = lead.indices().iter().map(|index| slots[*index]);
             let fill = Fill {
                 target: turn.target.clone(),
                 twins: turn.route.hedge.iter().flat_map(|_| turn.route.twins(turn.target)).cloned().collect(),
                 hedge: turn.route.hedge.clone(),
-                texts: plan.texts(request, led),
-                request: request.clone(),
+                texts: plan.texts(turn.request, lead.labels().iter().copied()),
+                request: turn.request.clone(),
                 cache: self.cache.clone(),
                 metrics: self.metrics.clone(),
                 attempts: journey.attempts.clone(),
@@ -105,20 +132,28 @@ impl Reranker {
     }
 
     /// Computes afresh what is due, behind the request's back. Nothing waits for it.
-    pub(super) fn refresh(&self, turn: Turn<'_>, request: &Arc<RerankRequest>, plan: &Plan, context: &RequestContext) {
-        if plan.due().is_empty() || !context.control.store || !turn.target.upstream.is_open_for_calls(context.started) {
+    pub(super) fn refresh(&self, turn: Turn<'_>, plan: &Plan, context: &RequestContext) {
+        let CacheControl { store, only_if_cached, .. } = context.control;
+        if plan.due().is_empty() || !store || only_if_cached || !turn.target.upstream.is_open_for_calls(context.started)
+        {
             return;
         }
         if let Some(leave) = self.background.enter() {
-            let tickets = self.claim(turn, request, plan, plan.due(), &Journey::of_background());
+            let tickets = self.claim(turn, plan, plan.due(), &Journey::of_background());
             leave.finish(tickets, turn.waiter.deadline);
             self.metrics.refreshed(plan.due().len());
         }
     }
 }
 
+/// Why waiting has come to an end, and who failed.
+struct Loss {
+    upstream: String,
+    error: Error,
+}
+
 /// Waits until everything has landed, and writes it into the plan as it comes.
-async fn wait(tickets: &mut Vec<Ticket>, slots: &[u32], plan: &mut Plan, journey: &mut Journey) -> Result<(), Error> {
+async fn wait(tickets: &mut Vec<Ticket>, plan: &mut Plan, journey: &mut Journey) -> Result<(), Loss> {
     while !tickets.is_empty() {
         let (news, at, _) = select_all(tickets.iter_mut().map(|ticket| ticket.next().boxed())).await;
         let ticket = &tickets[at];
@@ -126,16 +161,17 @@ async fn wait(tickets: &mut Vec<Ticket>, slots: &[u32], plan: &mut Plan, journey
             journey.usage = journey.usage.plus(charge);
         }
         let source = if ticket.is_leaders() { ScoreSource::Scored } else { ScoreSource::Coalesced };
-        let news = news.map_err(Arc::unwrap_or_clone)?;
+        let news =
+            news.map_err(|error| Loss { upstream: ticket.upstream().to_owned(), error: Arc::unwrap_or_clone(error) })?;
         if news.is_empty() {
             tickets.swap_remove(at);
         }
-        for (index, landing) in news {
+        for (slot, landing) in news {
             match landing {
-                Landing::Scored(score) => plan.learn(slots[index], Some(score), source),
-                Landing::Known(score) => plan.learn(slots[index], Some(score), ScoreSource::Cache),
+                Landing::Scored(score) => plan.learn(slot, Some(score), source),
+                Landing::Known(score) => plan.learn(slot, Some(score), ScoreSource::Cache),
                 Landing::Refused(error) => {
-                    plan.learn(slots[index], None, ScoreSource::Refused);
+                    plan.learn(slot, None, ScoreSource::Refused);
                     journey.refused(&error);
                 }
             }

@@ -17,17 +17,22 @@ const MUCH: f64 = 2.0;
 /// alone.
 #[must_use]
 pub fn in_order(targets: &[Arc<Target>], now: Instant, random: &mut impl FnMut() -> f64) -> Vec<Arc<Target>> {
-    let (mut ready, resting): (Vec<_>, Vec<_>) =
+    if let [target] = targets {
+        return vec![target.clone()];
+    }
+    let (ready, resting): (Vec<_>, Vec<_>) =
         targets.iter().cloned().partition(|target| target.upstream.is_open_for_calls(now));
-    let load = |target: &Arc<Target>| target.upstream.load(now);
-    ready.sort_by(|left, right| (left.weight == 0).cmp(&(right.weight == 0)).then(load(left).total_cmp(&load(right))));
-    let weights: Vec<_> = ready.iter().map(|target| target.weight).collect();
-    if let Some(chosen) = choose(&weights, |index| load(&ready[index]), random) {
+    // Loads change while they are compared, so each is looked at once.
+    let mut ready: Vec<_> = ready.into_iter().map(|target| (target.upstream.load(now), target)).collect();
+    ready.sort_by(|(left_load, left), (right_load, right)| {
+        (left.weight == 0).cmp(&(right.weight == 0)).then(left_load.total_cmp(right_load))
+    });
+    let weights: Vec<_> = ready.iter().map(|(_, target)| target.weight).collect();
+    if let Some(chosen) = choose(&weights, |index| ready[index].0, random) {
         let chosen = ready.remove(chosen);
         ready.insert(0, chosen);
     }
-    ready.extend(resting);
-    ready
+    ready.into_iter().map(|(_, target)| target).chain(resting).collect()
 }
 
 /// One of those with a weight; `None` if there is nothing to choose.

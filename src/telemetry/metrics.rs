@@ -304,7 +304,7 @@ impl UpstreamMetrics {
         self.shed.get_or_create(&ShedLabels { upstream: self.upstream.clone(), reason }).inc();
     }
 
-    /// How the guard stands after an attempt.
+    /// How the guard stands.
     pub fn guard(&self, is_open: bool, concurrency_limit: usize) {
         self.circuit_open.set(i64::from(is_open));
         self.concurrency_limit.set(i64::try_from(concurrency_limit).unwrap_or(i64::MAX));

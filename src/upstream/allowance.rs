@@ -69,6 +69,12 @@ impl Allowance {
         true
     }
 
+    /// Puts back what was taken out and not used.
+    pub fn give_back(&self, cost: f64) {
+        let mut account = self.account();
+        account.saved = (account.saved + cost).min(self.settings.most_saved);
+    }
+
     fn account(&self) -> MutexGuard<'_, Account> {
         self.account.lock().unwrap_or_else(PoisonError::into_inner)
     }

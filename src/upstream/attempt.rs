@@ -17,18 +17,15 @@ use tower::{Layer, Service};
 
 use super::call::{Call, Patience, Scores};
 use super::error::UpstreamError;
+use super::guard::{UNUSUAL_FACTOR, USUAL};
 use super::vitals::Vitals;
 use crate::error::ErrorKind;
 use crate::telemetry::metrics::UpstreamMetrics;
 
 /// The outcome of an attempt whose request ended before it: the deadline passed, or the client left.
 const CANCELLED: &str = "cancelled";
-/// What is usual: the latency below which this share of the attempts stays.
-const USUAL: f64 = 0.99;
-/// How many times what is usual is waited for where somebody else stands ready…
-const HURRIED_FACTOR: u32 = 3;
-/// …and the least.
-const HURRIED_LEAST: Duration = Duration::from_millis(300);
+/// Least that an attempt is waited for where somebody else stands ready.
+pub(super) const HURRIED_LEAST: Duration = Duration::from_millis(300);
 
 /// Puts [`Attempt`] around a service.
 #[derive(Clone, Debug)]
@@ -83,7 +80,8 @@ where
             drop(under_way);
             match &result {
                 Ok(_) => vitals.succeeded(bytes, started.elapsed(), Instant::now()),
-                Err(error) if error.kind == ErrorKind::UpstreamRejected || error.is_rotated => {}
+                Err(error)
+                    if error.kind == ErrorKind::UpstreamRejected || error.oversize.is_some() || error.is_rotated => {}
                 Err(error) => vitals.failed(error.retry_after, Instant::now()),
             }
             record.outcome = result.as_ref().map_or_else(|error| error.kind.code(), |_| "ok");
@@ -98,7 +96,7 @@ impl AttemptLayer {
             return self.timeout;
         }
         let usual = self.vitals.quantile(call.body.len(), USUAL, Instant::now());
-        usual.map_or(self.timeout, |usual| (usual * HURRIED_FACTOR).max(HURRIED_LEAST).min(self.timeout))
+        usual.map_or(self.timeout, |usual| (usual * UNUSUAL_FACTOR).max(HURRIED_LEAST).min(self.timeout))
     }
 }
 

@@ -9,13 +9,21 @@ use tokio::time::Instant;
 use tower::{Layer, Service};
 
 use super::breaker::{Admission, Breaker, Position, Verdict};
-use super::call::{Call, Scores};
+use super::call::{Call, Interest, Scores};
 use super::error::UpstreamError;
-use super::places::{Places, Sign};
+use super::places::{Place, Places, Sign};
 use super::rate::Rate;
 use super::retry::LONGEST_HINT;
+use super::vitals::Vitals;
 use crate::error::ErrorKind;
 use crate::telemetry::metrics::UpstreamMetrics;
+
+/// What is usual: the latency below which this share of the attempts stays.
+pub(super) const USUAL: f64 = 0.99;
+/// How many times that is unusual.
+pub(super) const UNUSUAL_FACTOR: u32 = 3;
+/// What is late if nobody knows what is usual, and at least.
+const LATE: Duration = Duration::from_millis(100);
 
 /// What guards one upstream.
 #[derive(Debug)]
@@ -26,6 +34,8 @@ pub struct Guard {
     pub rate: Rate,
     /// Keeps to what it can bear.
     pub places: Places,
+    /// Knows what is usual.
+    pub vitals: Arc<Vitals>,
     /// What it last did wrong, in our words.
     last_failure: Mutex<String>,
 }
@@ -37,7 +47,7 @@ pub(super) struct GuardLayer {
     pub(super) metrics: Arc<UpstreamMetrics>,
 }
 
-/// A service behind its guard. In the order of design: breaker, then rate, then place; what is turned away by one costs nothing at the next.
+/// A service behind its guard: breaker, then place, then rate; what is turned away by one costs nothing at the next.
 #[derive(Clone, Debug)]
 pub(super) struct Guarded<S> {
     inner: S,
@@ -71,10 +81,6 @@ where
         let mut inner = std::mem::replace(&mut self.inner, ready);
         Box::pin(async move {
             let mut admission = guard.admit(&metrics)?;
-            guard.rate.take(call.tokens).map_err(|wait| {
-                metrics.shed("rate_limit");
-                UpstreamError::shed("has had its share of this minute (requests_per_minute, tokens_per_minute)", wait)
-            })?;
             let place = guard.places.take(call.interest.deadline()).await.map_err(|none| {
                 metrics.shed("queue_full");
                 UpstreamError::shed(
@@ -86,16 +92,66 @@ where
             if !admission.is_current() {
                 admission = guard.admit(&metrics)?;
             }
+            // Last, so that nothing is taken out of the minute's allowance which is not sent.
+            guard.rate.take(call.tokens).map_err(|wait| {
+                metrics.shed("rate_limit");
+                UpstreamError::shed("has had its share of this minute (requests_per_minute, tokens_per_minute)", wait)
+            })?;
+            let mut watched = Watched::new(&guard, admission, place, &call);
             let result = inner.call(call).await;
-            place.give_back(sign(&result));
-            let verdict = verdict(&result);
-            if let (Err(error), Verdict::Failure | Verdict::Unavailable(_)) = (&result, verdict) {
-                guard.last_failure().clone_from(&error.what);
-            }
-            admission.tell(verdict, Instant::now());
-            metrics.guard(guard.breaker.position(Instant::now()) == Position::Open, guard.places.limit());
+            watched.end(verdict(&result), sign(&result), result.as_ref().err().map(|error| error.what.as_str()));
             result
         })
+    }
+}
+
+/// An attempt under way, as the guard sees it.
+///
+/// An attempt that everybody gave up says nothing about the upstream: clients leave. But if it was given up because the last deadline passed, and had
+/// taken unusually long by then, it is a failure: where deadlines are shorter than `attempt_timeout` a black hole would never be
+/// noticed otherwise.
+struct Watched<'a> {
+    guard: &'a Guard,
+    held: Option<(Admission<'a>, Place)>,
+    interest: Arc<Interest>,
+    bytes: usize,
+    started: Instant,
+}
+
+impl<'a> Watched<'a> {
+    fn new(guard: &'a Guard, admission: Admission<'a>, place: Place, call: &Call) -> Self {
+        let (interest, bytes, started) = (call.interest.clone(), call.body.len(), Instant::now());
+        Self { guard, held: Some((admission, place)), interest, bytes, started }
+    }
+
+    fn end(&mut self, verdict: Verdict, sign: Option<Sign>, what: Option<&str>) {
+        let Some((admission, place)) = self.held.take() else { return };
+        if let (Some(what), Verdict::Failure | Verdict::Unavailable(_)) = (what, verdict) {
+            what.clone_into(&mut self.guard.last_failure());
+        }
+        // In this order: whoever gets the place next must find the breaker as it is now.
+        admission.tell(verdict, Instant::now());
+        place.give_back(sign);
+    }
+
+    fn is_late(&self, now: Instant) -> bool {
+        now >= self.interest.deadline() && now - self.started >= self.guard.unusual(self.bytes, now)
+    }
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        if self.held.is_some() && self.is_late(now) {
+            self.guard.vitals.failed(None, now);
+            self.end(
+                Verdict::Failure,
+                Some(Sign::Overload),
+                Some("did not answer before the deadline of anybody who waited"),
+            );
+        } else {
+            self.end(Verdict::Neutral, None, None);
+        }
     }
 }
 
@@ -127,8 +183,14 @@ fn sign(result: &Result<Scores, UpstreamError>) -> Option<Sign> {
 impl Guard {
     /// A guard that has seen nothing yet.
     #[must_use]
-    pub fn new(breaker: Breaker, rate: Rate, places: Places) -> Self {
-        Self { breaker, rate, places, last_failure: Mutex::default() }
+    pub fn new(breaker: Breaker, rate: Rate, places: Places, vitals: Arc<Vitals>) -> Self {
+        Self { breaker, rate, places, vitals, last_failure: Mutex::default() }
+    }
+
+    /// How long is unusually long for a call of so many bytes.
+    pub(super) fn unusual(&self, bytes: usize, now: Instant) -> Duration {
+        let usual = self.vitals.quantile(bytes, USUAL, now);
+        usual.map_or(LATE, |usual| (usual * UNUSUAL_FACTOR).max(LATE))
     }
 
     fn admit(&self, metrics: &UpstreamMetrics) -> Result<Admission<'_>, UpstreamError> {

@@ -4,7 +4,7 @@
 //! it may go on until the last deadline, it may wait between attempts if somebody has nobody else to ask, and its scores are kept if
 //! somebody allows it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -43,14 +43,17 @@ struct Terms {
     deadline: Instant,
     patient: usize,
     store: bool,
-    setback: Option<Error>,
+    /// What calls are getting over, by number.
+    setbacks: Vec<(u64, Error)>,
+    next_setback: u64,
 }
 
 impl Interest {
     /// The interest of one waiter.
     #[must_use]
     pub fn of(waiter: Waiter) -> Self {
-        let terms = Terms { deadline: waiter.deadline, patient: 0, store: false, setback: None };
+        let terms =
+            Terms { deadline: waiter.deadline, patient: 0, store: false, setbacks: Vec::new(), next_setback: 0 };
         let interest = Self { terms: Mutex::new(terms), bell: watch::Sender::new(()) };
         interest.join(waiter);
         interest
@@ -88,21 +91,25 @@ impl Interest {
         self.terms().store
     }
 
-    /// An attempt failed and the next will be some time in coming: those who are in a hurry need not wait for it.
-    pub fn set_back(&self, error: Error) {
-        self.terms().setback = Some(error);
+    /// An attempt failed and the next will be some time in coming: those who are in a hurry need not wait for it. It is got over when the
+    /// setback is dropped.
+    #[must_use]
+    pub fn set_back(self: &Arc<Self>, error: Error) -> Setback {
+        let number = {
+            let mut terms = self.terms();
+            let number = terms.next_setback;
+            terms.next_setback += 1;
+            terms.setbacks.push((number, error));
+            number
+        };
         self.ring();
+        Setback { interest: self.clone(), number }
     }
 
-    /// The next attempt is being made.
-    pub fn recover(&self) {
-        self.terms().setback = None;
-    }
-
-    /// The failure that the call is getting over.
+    /// A failure that a call is getting over.
     #[must_use]
     pub fn setback(&self) -> Option<Error> {
-        self.terms().setback.clone()
+        self.terms().setbacks.first().map(|(_, error)| error.clone())
     }
 
     /// Tells all who listen that something changed.
@@ -118,5 +125,18 @@ impl Interest {
 
     fn terms(&self) -> MutexGuard<'_, Terms> {
         self.terms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A failure that a call is getting over.
+#[derive(Debug)]
+pub struct Setback {
+    interest: Arc<Interest>,
+    number: u64,
+}
+
+impl Drop for Setback {
+    fn drop(&mut self) {
+        self.interest.terms().setbacks.retain(|(number, _)| *number != self.number);
     }
 }

@@ -20,6 +20,7 @@ mod transport;
 pub mod vitals;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use tower::{Service, ServiceExt};
@@ -37,7 +38,7 @@ use self::transport::{Transport, TransportConfig};
 use self::vitals::Vitals;
 use crate::config::settings::{LongPassages, UpstreamSettings};
 use crate::provider::{Provider, ProviderFacts};
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Metrics, UpstreamMetrics};
 
 /// A configured place that scores.
 #[derive(Debug)]
@@ -72,6 +73,7 @@ pub struct Remote {
     /// How it does.
     pub vitals: Arc<Vitals>,
     guard: Arc<Guard>,
+    metrics: Arc<UpstreamMetrics>,
     keys: Arc<KeyRing>,
     stack: Stack,
 }
@@ -106,18 +108,20 @@ impl Upstream {
         T: Service<Call, Response = Scores, Error = UpstreamError> + Clone + Send + Sync + 'static,
         T::Future: Send + 'static,
     {
+        let metrics = Arc::new(metrics.upstream(&settings.name));
+        let vitals = Arc::new(Vitals::default());
         let guard = Arc::new(Guard::new(
             Breaker::new(settings.breaker),
             Rate::new(settings.rate),
             Places::new(settings.max_concurrency, settings.max_queue),
+            vitals.clone(),
         ));
-        let vitals = Arc::new(Vitals::default());
         let parts = Parts {
             max_attempts: settings.max_attempts,
             attempt_timeout: settings.attempt_timeout,
             guard: guard.clone(),
             vitals: vitals.clone(),
-            metrics: Arc::new(metrics.upstream(&settings.name)),
+            metrics: metrics.clone(),
         };
         let remote = Remote {
             provider: settings.provider,
@@ -127,6 +131,7 @@ impl Upstream {
             counts_tokens: settings.rate.tokens_per_minute.is_some(),
             vitals,
             guard,
+            metrics,
             keys,
             stack: stack(transport, parts),
         };
@@ -159,6 +164,14 @@ impl Upstream {
         }
     }
 
+    /// Tells the metrics how the upstream stands now.
+    pub fn observe(&self) {
+        if let Backend::Remote(remote) = &self.backend {
+            let Guard { breaker, places, .. } = &*remote.guard;
+            remote.metrics.guard(breaker.position(Instant::now()) == Position::Open, places.limit());
+        }
+    }
+
     /// Whether nothing speaks against one more call than needed: the circuit breaker is closed.
     #[must_use]
     pub fn is_well(&self, now: Instant) -> bool {
@@ -179,6 +192,18 @@ impl Upstream {
 }
 
 impl Remote {
+    /// Attempts that may be under way at once.
+    #[must_use]
+    pub fn places(&self) -> usize {
+        self.guard.places.limit()
+    }
+
+    /// How long is unusually long for a call of so many bytes.
+    #[must_use]
+    pub fn unusual(&self, bytes: usize) -> Duration {
+        self.guard.unusual(bytes, Instant::now()).max(attempt::HURRIED_LEAST)
+    }
+
     /// Scores one batch, with all retries.
     ///
     /// # Errors

@@ -56,7 +56,8 @@ impl RetryPolicy {
         }
         let hint = error.retry_after.unwrap_or_default();
         let wait = match call.interest.patience() {
-            Patience::Wait if hint <= LONGEST_HINT => hint.max(jittered(call.attempt, error.kind)),
+            // Jitter above the hint too: it brings everybody back at the same moment.
+            Patience::Wait if hint <= LONGEST_HINT => hint + jittered(call.attempt, error.kind),
             // A target stands ready: a broken connection is worth one more try at once, a wait is not.
             Patience::Hurry if call.attempt == 1 && hint.is_zero() && mends_at_once(error.kind) => Duration::ZERO,
             Patience::Wait | Patience::Hurry => return None,
@@ -85,13 +86,11 @@ impl Policy<Call, Scores, UpstreamError> for RetryPolicy {
                 }
                 call.attempt += 1;
                 self.metrics.retry();
-                let interest = call.interest.clone();
-                if !wait.is_zero() {
-                    interest.set_back(error.of_upstream(self.metrics.name()));
-                }
+                let set_back = || call.interest.set_back(error.of_upstream(self.metrics.name()));
+                let setback = (!wait.is_zero()).then(set_back);
                 Some(Box::pin(async move {
                     sleep(wait).await;
-                    interest.recover();
+                    drop(setback);
                 }))
             }
         }

@@ -37,7 +37,7 @@ where
     let stack = ServiceBuilder::new()
         // Outermost, so that time asleep between attempts holds no place below, and each attempt is judged anew.
         .retry(RetryPolicy::new(max_attempts, vitals.clone(), metrics.clone()))
-        // Next, so that only attempts really under way take a place: breaker, rate limit, places.
+        // Next, so that only attempts really under way take a place: breaker, places, rate limit.
         .layer(GuardLayer { guard, metrics: metrics.clone() })
         // Innermost, so that waiting for a place is not blamed on the upstream.
         .layer(AttemptLayer { timeout: attempt_timeout, vitals, metrics })

@@ -15,7 +15,9 @@ const MIN_SAMPLES: u64 = 20;
 const LONGEST: u64 = 3_600_000_000;
 /// Upper bounds of the size classes in bytes of body; the last class has none.
 const SIZE_CLASSES: [usize; 3] = [16 << 10, 128 << 10, 1 << 20];
-/// How fast a bad time is forgotten.
+/// Weight of the newest latency in their average.
+const NEWEST: f64 = 0.2;
+/// How fast a failure is forgotten.
 const FORGETTING: Duration = Duration::from_secs(10);
 /// What a failed attempt counts as, beside upstreams that answer.
 const PENALTY: Duration = Duration::from_secs(5);
@@ -38,10 +40,11 @@ struct Generations {
     since: Option<Instant>,
 }
 
-/// A peak-sensitive moving average of what attempts cost, in seconds.
+/// What attempts cost, in seconds: a moving average of their latencies, and on top of it what failures added, which fades.
 #[derive(Debug, Default)]
 struct Bias {
-    seconds: f64,
+    latency: f64,
+    penalty: f64,
     at: Option<Instant>,
 }
 
@@ -54,12 +57,12 @@ impl Vitals {
     pub fn succeeded(&self, bytes: usize, latency: Duration, now: Instant) {
         let micros = u64::try_from(latency.as_micros()).unwrap_or(LONGEST).clamp(1, LONGEST);
         lock(self.class(bytes)).record(micros, now);
-        lock(&self.bias).observe(latency, now);
+        lock(&self.bias).succeeded(latency);
     }
 
     /// An attempt failed. Quick failures must not look like a quick upstream, so each counts as a long wait (Linkerd's load biaser).
     pub fn failed(&self, retry_after: Option<Duration>, now: Instant) {
-        lock(&self.bias).observe(retry_after.map_or(PENALTY, |hint| hint.clamp(PENALTY, LONGEST_PENALTY)), now);
+        lock(&self.bias).failed(retry_after.map_or(PENALTY, |hint| hint.clamp(PENALTY, LONGEST_PENALTY)), now);
     }
 
     /// The latency below which a share of `quantile` of the attempts with such a body stay; `None` if too few were made lately.
@@ -124,21 +127,23 @@ impl Generations {
 }
 
 impl Bias {
-    fn observe(&mut self, cost: Duration, now: Instant) {
-        let cost = cost.as_secs_f64();
-        let kept = self.weight(now);
-        let mean = if self.at.is_some() { self.seconds * kept + cost * (1.0 - kept) } else { cost };
-        self.seconds = mean.max(cost);
+    fn succeeded(&mut self, latency: Duration) {
+        let latency = latency.as_secs_f64();
+        self.latency = if self.latency > 0.0 { self.latency * (1.0 - NEWEST) + latency * NEWEST } else { latency };
+    }
+
+    fn failed(&mut self, penalty: Duration, now: Instant) {
+        self.penalty = self.faded(now).max(penalty.as_secs_f64());
         self.at = Some(now);
     }
 
     fn get(&self, now: Instant) -> f64 {
-        self.seconds * self.weight(now)
+        self.latency + self.faded(now)
     }
 
-    fn weight(&self, now: Instant) -> f64 {
+    fn faded(&self, now: Instant) -> f64 {
         let age = self.at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
-        (-age.as_secs_f64() / FORGETTING.as_secs_f64()).exp()
+        self.penalty * (-age.as_secs_f64() / FORGETTING.as_secs_f64()).exp()
     }
 }
 
@@ -186,8 +191,8 @@ mod tests {
         failing.failed(None, Instant::now());
         assert!(load(&failing) > 10.0 * load(&slow));
         tokio::time::advance(10 * FORGETTING).await;
-        slow.succeeded(SMALL, Duration::from_millis(50), Instant::now());
         assert!(load(&failing) < load(&slow), "worth another try");
+        assert!(load(&slow) > 0.049, "but what is slow is slow after a pause too");
         failing.failed(Some(Duration::from_secs(86_400)), Instant::now());
         assert!(load(&failing) <= LONGEST_PENALTY.as_secs_f64() + 1.0);
     }

@@ -163,3 +163,50 @@ async fn nothing_is_hedged_to_an_upstream_that_is_left_alone() {
     assert_eq!(right.calls().len(), calls, "it is left alone");
     left.release();
 }
+
+/// Whoever follows a call at one of them is not bound to its fate: neither if it hangs nor if it fails.
+#[tokio::test]
+async fn a_follower_asks_its_own_upstream_if_the_other_is_slow_or_fails() {
+    for fails in [false, true] {
+        let (left, right) = (FakeUpstream::start("tei").await, FakeUpstream::start("tei").await);
+        left.hold();
+        if fails {
+            left.answer_always(Some(Reply::status(400)));
+        }
+        let order = "[models.other]\ntargets = [{ upstream = 'right', scores = 'bge' }, { upstream = 'left', scores = 'bge', weight = 0 }]\n";
+        let gateway = twins(&left, &right, (1, 0), order).await;
+        let leading = json!({"query": "q", "documents": ["a", "b"], "timeout_ms": 10_000}).to_string();
+        let leader = tokio::spawn(gateway.post("/rerank").body(leading).send());
+        left.wait_for_arrivals(1).await;
+        let following = json!({"query": "q", "documents": ["a", "b"], "timeout_ms": 10_000, "model": "other"});
+        let follower = tokio::spawn(gateway.post("/rerank").body(following.to_string()).send());
+        if fails {
+            // It is under way when the call that it follows fails.
+            let room = gateway.app.server.max_requests;
+            while room - gateway.app.room.available_permits() < 2 {
+                tokio::task::yield_now().await;
+            }
+            left.release();
+        }
+        let answer: Value = serde_json::from_slice(&follower.await.unwrap().unwrap().bytes().await.unwrap()).unwrap();
+        assert_eq!(scores(&answer), expected("q", &["a", "b"]));
+        assert_eq!(provenance(&answer)["upstream"], "right");
+        assert_eq!((right.passages(), &provenance(&answer)["fallbacks"]), (vec!["a".into(), "b".into()], &json!(0)));
+        leader.abort();
+        left.release();
+    }
+}
+
+#[tokio::test]
+async fn stale_scores_are_not_used_while_a_twin_stands_ready() {
+    let (left, right) = (FakeUpstream::start("tei").await, FakeUpstream::start("tei").await);
+    let gateway = twins(&left, &right, (1, 0), "[cache]\nttl = '1ms'\nmax_stale = '1h'\n").await;
+    gateway.rerank("q", &["a"]).await;
+    tokio::time::sleep(Duration::from_millis(3)).await;
+    left.answer_always(Some(Reply::status(400)));
+    let answer = gateway.rerank("q", &["a"]).await;
+    assert_eq!((&provenance(&answer)["degraded"], &provenance(&answer)["upstream"]), (&json!([]), &json!("right")));
+    tokio::time::sleep(Duration::from_millis(3)).await;
+    right.answer_always(Some(Reply::status(400)));
+    assert_eq!(provenance(&gateway.rerank("q", &["a"]).await)["degraded"], json!(["stale_scores"]));
+}

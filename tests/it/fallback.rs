@@ -152,3 +152,37 @@ async fn what_a_target_charged_before_it_failed_is_told() {
     assert_eq!(provenance_upstream(&answer), "local");
     assert_eq!(answer["usage"]["total_tokens"], 17);
 }
+
+/// Where deadlines are shorter than `attempt_timeout` a black hole is noticed all the same.
+#[tokio::test]
+async fn a_black_hole_opens_the_circuit_though_no_attempt_ever_times_out() {
+    let first = FakeUpstream::start("cohere").await;
+    first.hold();
+    let config = format!(
+        "{}[models.default]\ntargets = [{{ upstream = 'up' }}, {{ upstream = 'local' }}]",
+        upstream("up", "cohere", &first.url())
+    );
+    let gateway = Gateway::start(&config).await;
+    for index in 0..7 {
+        let body = json!({"query": index.to_string(), "documents": ["a"], "timeout_ms": 200});
+        assert_eq!(provenance_upstream(&gateway.rerank_with(body).await), "local");
+    }
+    assert_eq!(first.calls().len(), 5, "then it is left alone");
+    assert_eq!(gateway.metric("rerank_upstream_circuit_open{upstream=\"up\"}").await, 1.0);
+}
+
+#[tokio::test]
+async fn clients_that_leave_do_not_open_the_circuit() {
+    let first = FakeUpstream::start("cohere").await;
+    first.hold();
+    let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &first.url()).await;
+    for index in 0..9 {
+        let body = json!({"query": index.to_string(), "documents": ["a"]}).to_string();
+        let client = tokio::spawn(gateway.post("/rerank").body(body).send());
+        first.wait_for_arrivals(index + 1).await;
+        client.abort();
+        first.wait_for_departures(index + 1).await;
+    }
+    first.release();
+    gateway.rerank("q", &["a"]).await;
+}

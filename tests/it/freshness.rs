@@ -61,6 +61,18 @@ async fn a_score_that_is_due_is_served_and_computed_afresh_once() {
 }
 
 #[tokio::test]
+async fn only_if_cached_asks_nobody_not_even_in_the_background() {
+    let fake = FakeUpstream::start("cohere").await;
+    let gateway = gateway(&fake, "ttl = '10s'\nrefresh_ahead = '9999ms'", "").await;
+    gateway.rerank("q", &["a"]).await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    for _ in 0..300 {
+        wait_for_cached(&gateway, &["a"], "ok").await;
+    }
+    assert_eq!(fake.calls().len(), 1);
+}
+
+#[tokio::test]
 async fn a_failed_refresh_is_nobodys_business() {
     let fake = FakeUpstream::start("cohere").await;
     let gateway = gateway(&fake, "ttl = '10s'\nrefresh_ahead = '9999ms'", "").await;

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::support::gateway::{targets, upstream};
-use crate::support::{FakeUpstream, Gateway, Reply, expected, provenance, score_of, scores};
+use crate::support::{FakeUpstream, Gateway, Reply, expected, order, provenance, score_of, scores};
 
 fn texts(count: usize) -> Vec<String> {
     (0..count).map(|index| format!("passage {index}")).collect()
@@ -261,4 +261,35 @@ async fn when_everything_is_too_large_the_refusal_stands_and_costs_little() {
     let answer = gateway.try_rerank(json!({"query": "q", "documents": texts})).await;
     assert_eq!(answer.body["code"], "upstream_rejected");
     assert!(fake.calls().len() <= 64, "{} calls", fake.calls().len());
+}
+
+/// One large request takes its turn with others instead of filling the queue and being turned away by it.
+#[tokio::test]
+async fn a_request_of_more_calls_than_places_and_queue_is_answered() {
+    let fake = FakeUpstream::start("tei").await;
+    let config = format!(
+        "{}max_concurrency = 2\nmax_queue = 1\nmax_passages = 1\n{}",
+        upstream("up", "tei", &fake.url()),
+        targets("default", &[("up", "tei")])
+    );
+    let gateway = Gateway::start(&config).await;
+    let texts = texts(30);
+    assert_eq!(scores(&gateway.rerank("q", &refs(&texts)).await), expected("q", &refs(&texts)));
+    assert_eq!(fake.calls().len(), 30);
+}
+
+#[tokio::test]
+async fn law_5_many_passages_that_are_too_large_do_not_fail_the_others() {
+    let fake = FakeUpstream::start("cohere").await;
+    fake.refuse_over(400);
+    let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
+    let mut texts = texts(100);
+    let poison = [3, 17, 18, 40, 55, 71, 72, 73, 90, 99];
+    for index in poison {
+        texts[index] = format!("{index} {}", "x".repeat(500));
+    }
+    let answer = gateway.rerank("q", &refs(&texts)).await;
+    assert_eq!(provenance(&answer)["degraded"], json!(["passages_refused"]));
+    let last: Vec<_> = order(&answer)[90..].iter().map(|index| usize::try_from(*index).unwrap()).collect();
+    assert_eq!(last, poison);
 }

@@ -61,12 +61,17 @@ fn contradictions_are_faults() {
             &format!(
                 "{up}{voyage}[models.m]\ntargets = [{{ upstream = 'u', scores = 's' }}, {{ upstream = 'v', model = 'x', scores = 's' }}]"
             ),
-            "models.m.targets: item 1: targets of the same scores must have the same scale, scoring and revision",
+            "models.m: v/x: targets of the same scores must agree in scale, scoring",
         ),
         (
             "[models.m]\ntargets = [{ upstream = 'local', scores = 's' }]",
-            "models.m.targets: item 0: nothing gives the same",
+            "models.m: local/lexical: nothing gives the same",
         ),
+        (
+            "[models.m]\ntargets = [{ upstream = 'local', weight = 2 }]",
+            "models.m.targets[0].weight: means nothing without scores",
+        ),
+        (&format!("{up}max_passage_tokens = 99"), "upstreams.u.max_passage_tokens: means nothing with"),
     ] {
         let found = faults_with(text, &[("A", "a")]);
         assert!(found.len() == 1 && found[0].starts_with(fault), "{fault}\n{found:#?}");
