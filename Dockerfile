@@ -11,8 +11,8 @@ RUN if command -v apk >/dev/null; then apk add --no-cache build-base ca-certific
 WORKDIR /build
 # Dependencies first: they change less often than the code, so their layer is used again.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src benches/compare tests/it \
- && echo 'fn main() {}' | tee src/main.rs benches/pipeline.rs benches/compare/bare.rs tests/it/main.rs >/dev/null \
+RUN mkdir -p src benches/compare benches/reliability tests/it \
+ && echo 'fn main() {}' | tee src/main.rs benches/pipeline.rs benches/compare/bare.rs benches/reliability/main.rs tests/it/main.rs >/dev/null \
  && touch src/lib.rs \
  && cargo build --release --locked --bin rerankd \
  && rm -r src

@@ -26,7 +26,11 @@ openapi:
 
 # micro-benchmarks
 bench:
-    cargo bench
+    cargo bench --bench pipeline
+
+# the figures of docs/reliability.md; `just reliability --soak 20m` for the long soak alone
+reliability *arguments:
+    cargo bench --bench reliability -- {{arguments}}
 
 # the service beside a bare handler and nginx
 compare:

@@ -85,8 +85,7 @@ impl Hedge {
     /// When a call is late; `None` while nobody knows what is usual.
     fn late(&self, fill: &Fill, bytes: usize) -> Option<Instant> {
         let Backend::Remote(remote) = &fill.target.upstream.backend else { return None };
-        let now = Instant::now();
-        Some(now + remote.vitals.quantile(bytes, self.after_quantile, now)?)
+        Some(Instant::now() + remote.vitals.quantile(bytes, self.after_quantile)?)
     }
 
     /// Somebody who does well, if a second call can be paid for.

@@ -95,7 +95,7 @@ impl AttemptLayer {
         if call.interest.patience() == Patience::Wait {
             return self.timeout;
         }
-        let usual = self.vitals.quantile(call.body.len(), USUAL, Instant::now());
+        let usual = self.vitals.quantile(call.body.len(), USUAL);
         usual.map_or(self.timeout, |usual| (usual * UNUSUAL_FACTOR).max(HURRIED_LEAST).min(self.timeout))
     }
 }

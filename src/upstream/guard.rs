@@ -135,7 +135,7 @@ impl<'a> Watched<'a> {
     }
 
     fn is_late(&self, now: Instant) -> bool {
-        now >= self.interest.deadline() && now - self.started >= self.guard.unusual(self.bytes, now)
+        now >= self.interest.deadline() && now - self.started >= self.guard.unusual(self.bytes)
     }
 }
 
@@ -188,8 +188,8 @@ impl Guard {
     }
 
     /// How long is unusually long for a call of so many bytes.
-    pub(super) fn unusual(&self, bytes: usize, now: Instant) -> Duration {
-        let usual = self.vitals.quantile(bytes, USUAL, now);
+    pub(super) fn unusual(&self, bytes: usize) -> Duration {
+        let usual = self.vitals.quantile(bytes, USUAL);
         usual.map_or(LATE, |usual| (usual * UNUSUAL_FACTOR).max(LATE))
     }
 

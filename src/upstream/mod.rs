@@ -201,7 +201,7 @@ impl Remote {
     /// How long is unusually long for a call of so many bytes.
     #[must_use]
     pub fn unusual(&self, bytes: usize) -> Duration {
-        self.guard.unusual(bytes, Instant::now()).max(attempt::HURRIED_LEAST)
+        self.guard.unusual(bytes).max(attempt::HURRIED_LEAST)
     }
 
     /// Scores one batch, with all retries.

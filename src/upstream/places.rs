@@ -2,9 +2,9 @@
 //!
 //! The limit adapts (additive increase, multiplicative decrease; Chiu and Jain, 1989): signs of overload shrink it at once, answers given
 //! while it was used up let it grow back by one in about one round of calls. Who finds no place waits in a queue of bounded length; who
-//! finds the queue full, or would wait longer than its deadline allows, is sent away at once, while it can still ask elsewhere. In a
-//! queue more than half full the newest goes first: those at its head have waited so long that most of them would get their answer too
-//! late, and serving them would make the others late as well.
+//! finds the queue full, or would wait longer than its deadline allows, is sent away at once, while it can still ask elsewhere. The
+//! queue is served in order. Who has waited so long that an answer would come too late is sent away instead of being served, which would
+//! make the others late as well.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,10 +32,18 @@ struct State {
     most_waiting: usize,
     limit: f64,
     taken: usize,
-    queue: VecDeque<oneshot::Sender<Place>>,
+    queue: VecDeque<Waiting>,
     decreased: Option<Instant>,
     /// Average time that a place is taken, in seconds.
     holding: f64,
+}
+
+/// Somebody who waits for a place.
+#[derive(Debug)]
+struct Waiting {
+    /// Dropped, it says that there will be none in time.
+    place: oneshot::Sender<Place>,
+    deadline: Instant,
 }
 
 /// A place that is taken; free again when dropped.
@@ -84,13 +92,13 @@ impl Places {
                 drop(state);
                 return Ok(self.place(was_last));
             }
-            state.queue.retain(|waiting| !waiting.is_closed());
+            state.queue.retain(|waiting| !waiting.place.is_closed());
             let wait = state.expected_wait();
             if state.queue.len() >= state.most_waiting || Instant::now() + wait > deadline {
                 return Err(NoPlace(wait.clamp(Duration::from_secs(1), LONGEST_HINT)));
             }
             let (place, waiting) = oneshot::channel();
-            state.queue.push_back(place);
+            state.queue.push_back(Waiting { place, deadline });
             waiting
         };
         // The queue keeps the other end for as long as somebody waits at this one.
@@ -106,7 +114,7 @@ impl Places {
     /// How many wait for a place.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.state().queue.iter().filter(|waiting| !waiting.is_closed()).count()
+        self.state().queue.iter().filter(|waiting| !waiting.place.is_closed()).count()
     }
 
     fn place(&self, was_last: bool) -> Place {
@@ -119,7 +127,7 @@ impl Places {
         state.adapt(held, was_last, outcome, Instant::now());
         let mut served = Vec::new();
         while state.taken < state.whole_limit() {
-            let Some(next) = state.next_in_queue() else { break };
+            let Some(next) = state.next_in_queue(Instant::now()) else { break };
             state.taken += 1;
             served.push(next);
         }
@@ -149,14 +157,12 @@ impl State {
         Duration::try_from_secs_f64(rounds * self.holding).unwrap_or(LONGEST_HINT)
     }
 
-    fn next_in_queue(&mut self) -> Option<oneshot::Sender<Place>> {
-        loop {
-            let is_long = self.queue.len() > self.most_waiting / 2;
-            let next = if is_long { self.queue.pop_back() } else { self.queue.pop_front() }?;
-            if !next.is_closed() {
-                return Some(next);
-            }
-        }
+    /// The one who has waited longest and can still be answered in time. Those who cannot are sent away on the way to it.
+    fn next_in_queue(&mut self, now: Instant) -> Option<oneshot::Sender<Place>> {
+        let usual = Duration::try_from_secs_f64(self.holding).unwrap_or(LONGEST_HINT);
+        std::iter::from_fn(|| self.queue.pop_front())
+            .find(|waiting| !waiting.place.is_closed() && now + usual <= waiting.deadline)
+            .map(|waiting| waiting.place)
     }
 
     fn adapt(&mut self, held: Duration, was_last: bool, outcome: Option<Sign>, now: Instant) {
@@ -235,29 +241,44 @@ mod tests {
         assert_eq!(places.take(later(1)).await.unwrap_err(), NoPlace(Duration::from_secs(2)));
     }
 
+    /// Serving the newest first would let the oldest wait until their deadlines for as long as the queue stays full.
     #[tokio::test(start_paused = true)]
-    async fn a_long_queue_serves_the_newest_first() {
-        for (waiting, first) in [(2, 0), (4, 3)] {
-            let places = Places::new(1, 4);
-            let held = places.take(later(60)).await.unwrap();
-            let order = Arc::new(Mutex::new(Vec::new()));
-            let tasks: Vec<_> = (0..waiting)
-                .map(|index| {
-                    let (places, order) = (places.clone(), order.clone());
-                    tokio::spawn(async move {
-                        let place = places.take(later(60)).await.unwrap();
-                        order.lock().unwrap().push(index);
-                        drop(place);
-                    })
+    async fn nobody_in_a_full_queue_is_passed_over() {
+        let places = Places::new(1, 4);
+        let held = places.take(later(60)).await.unwrap();
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let tasks: Vec<_> = (0..4)
+            .map(|index| {
+                let (places, order) = (places.clone(), order.clone());
+                tokio::spawn(async move {
+                    let place = places.take(later(60)).await.unwrap();
+                    order.lock().unwrap().push(index);
+                    drop(place);
                 })
-                .collect();
-            tokio::task::yield_now().await;
-            drop(held);
-            for task in tasks {
-                task.await.unwrap();
-            }
-            assert_eq!(order.lock().unwrap()[0], first, "{waiting} in a queue of 4");
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        drop(held);
+        for task in tasks {
+            task.await.unwrap();
         }
+        assert_eq!(*order.lock().unwrap(), [0, 1, 2, 3]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waited_too_long_to_be_answered_in_time_makes_way() {
+        let places = Places::new(1, 4);
+        let held = places.take(later(60)).await.unwrap();
+        let waiting = [3, 60].map(|seconds| {
+            let places = places.clone();
+            tokio::spawn(async move { places.take(later(seconds)).await })
+        });
+        tokio::task::yield_now().await;
+        tokio::time::advance(Duration::from_secs(2)).await;
+        held.give_back(Some(Sign::Well)); // an attempt takes two seconds, and the first has one left
+        let [first, second] = waiting;
+        assert!(first.await.unwrap().is_err(), "sent away before its deadline");
+        assert!(second.await.unwrap().is_ok());
     }
 
     /// The upstream's capacity falls from 100 to 20 and comes back; the limit follows.

@@ -64,7 +64,7 @@ impl RetryPolicy {
         };
         let now = Instant::now();
         // What half of the attempts do not reach before the deadline is not worth another.
-        let usual = self.vitals.quantile(call.body.len(), 0.5, now).unwrap_or_default();
+        let usual = self.vitals.quantile(call.body.len(), 0.5).unwrap_or_default();
         (now + wait + usual < call.interest.deadline()).then_some(wait)
     }
 }

@@ -6,7 +6,7 @@ use crate::contract::{read, repository};
 use crate::support::Gateway;
 
 /// Every file that people meet first.
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -16,6 +16,7 @@ const PAGES: [&str; 10] = [
     "docs/guarantees.md",
     "docs/metrics.md",
     "docs/providers.md",
+    "docs/reliability.md",
     "docs/clients.md",
 ];
 

@@ -1,0 +1,106 @@
+//! The binary itself, as a process of its own.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use crate::client::Client;
+
+/// Longest that starting and ending may take.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// A running rerankd. Killed when dropped.
+pub(crate) struct Sidecar {
+    process: Child,
+    pub(crate) client: Arc<Client>,
+    _folder: TempDir,
+}
+
+/// What the process takes of the machine.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Footprint {
+    /// Resident memory in bytes.
+    pub(crate) memory: u64,
+    /// Open file descriptors.
+    pub(crate) descriptors: usize,
+}
+
+impl Sidecar {
+    /// Starts with this configuration, on a free port.
+    pub(crate) async fn start(config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("rerankd.toml");
+        std::fs::write(&file, config).unwrap();
+        let mut process = Command::new(env!("CARGO_BIN_EXE_rerankd"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--config"])
+            .arg(&file)
+            .env_clear() // no keys and proxies of whoever measures
+            .env("KEY", "key")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut banner = BufReader::new(process.stdout.take().unwrap()).lines();
+        let first = timeout(PATIENCE, banner.next_line()).await.unwrap().unwrap();
+        let first = first.expect("rerankd says where it listens");
+        let address: SocketAddr = first.rsplit_once("http://").unwrap().1.parse().unwrap();
+        // Read to its end, so that the pipe is never broken.
+        tokio::spawn(async move { while let Ok(Some(_)) = banner.next_line().await {} });
+        Self { process, client: Arc::new(Client::new(address)), _folder: folder }
+    }
+
+    /// `SIGTERM`.
+    pub(crate) async fn terminate(&self) {
+        let process = self.process.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-TERM", &process]).status().await.unwrap().success());
+    }
+
+    /// Waits for the end.
+    pub(crate) async fn ended(mut self) -> ExitStatus {
+        timeout(PATIENCE, self.process.wait()).await.expect("rerankd ends in time").unwrap()
+    }
+
+    /// Ends it in good order.
+    pub(crate) async fn end(self) {
+        self.terminate().await;
+        assert!(self.ended().await.success());
+    }
+
+    /// HTTP attempts at an upstream so far, by rerankd's own count.
+    pub(crate) async fn attempts(&self, upstream: &str) -> f64 {
+        let (_, exposition) = self.client.get("/metrics").await.unwrap();
+        let wanted = format!("upstream=\"{upstream}\"");
+        let lines = std::str::from_utf8(&exposition).unwrap().lines();
+        let lines = lines.filter(|line| line.starts_with("rerank_upstream_attempts_total{") && line.contains(&wanted));
+        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+    }
+
+    /// As Linux tells it.
+    pub(crate) fn footprint(&self) -> Footprint {
+        let folder = PathBuf::from(format!("/proc/{}", self.process.id().unwrap()));
+        let status = std::fs::read_to_string(folder.join("status")).unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let memory = resident.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024;
+        Footprint { memory, descriptors: std::fs::read_dir(folder.join("fd")).unwrap().count() }
+    }
+}
+
+/// `[upstreams.NAME]`, without retries' and breakers' settings: those are the defaults.
+pub(crate) fn upstream(name: &str, provider: &str, address: SocketAddr) -> String {
+    format!("[upstreams.{name}]\nprovider = '{provider}'\nbase_url = 'http://{address}'\napi_key = 'env:KEY'\n")
+}
+
+/// `[models.default]` with its targets in turn.
+pub(crate) fn model(upstreams: &[&str]) -> String {
+    let target = |upstream: &&str| format!("{{ upstream = '{upstream}' }}");
+    format!("[models.default]\ntargets = [{}]\n", upstreams.iter().map(target).collect::<Vec<_>>().join(", "))
+}
