@@ -160,7 +160,7 @@ pub(super) fn pinecone(request_id: &str, error: &Error) -> ErrorAnswer {
         StatusCode::NOT_FOUND => "NOT_FOUND",
         StatusCode::TOO_MANY_REQUESTS => "RESOURCE_EXHAUSTED",
         StatusCode::GATEWAY_TIMEOUT => "DEADLINE_EXCEEDED",
-        StatusCode::BAD_GATEWAY => "UNAVAILABLE",
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => "UNAVAILABLE",
         status if status.is_client_error() => "INVALID_ARGUMENT",
         _ => "INTERNAL",
     };

@@ -37,7 +37,7 @@ pub struct Guard {
     /// Knows what is usual.
     pub vitals: Arc<Vitals>,
     /// What it last did wrong, in our words.
-    last_failure: Mutex<String>,
+    last_failure: Mutex<Option<(ErrorKind, String)>>,
 }
 
 /// Puts [`Guarded`] around a service.
@@ -99,7 +99,8 @@ where
             })?;
             let mut watched = Watched::new(&guard, admission, place, &call);
             let result = inner.call(call).await;
-            watched.end(verdict(&result), sign(&result), result.as_ref().err().map(|error| error.what.as_str()));
+            let failure = result.as_ref().err().map(|error| (error.kind, error.what.clone()));
+            watched.end(verdict(&result), sign(&result), failure);
             result
         })
     }
@@ -124,10 +125,10 @@ impl<'a> Watched<'a> {
         Self { guard, held: Some((admission, place)), interest, bytes, started }
     }
 
-    fn end(&mut self, verdict: Verdict, sign: Option<Sign>, what: Option<&str>) {
+    fn end(&mut self, verdict: Verdict, sign: Option<Sign>, failure: Option<(ErrorKind, String)>) {
         let Some((admission, place)) = self.held.take() else { return };
-        if let (Some(what), Verdict::Failure | Verdict::Unavailable(_)) = (what, verdict) {
-            what.clone_into(&mut self.guard.last_failure());
+        if matches!(verdict, Verdict::Failure | Verdict::Unavailable(_)) {
+            *self.guard.last_failure() = failure;
         }
         // In this order: whoever gets the place next must find the breaker as it is now.
         admission.tell(verdict, Instant::now());
@@ -144,11 +145,8 @@ impl Drop for Watched<'_> {
         let now = Instant::now();
         if self.held.is_some() && self.is_late(now) {
             self.guard.vitals.failed(None, now);
-            self.end(
-                Verdict::Failure,
-                Some(Sign::Overload),
-                Some("did not answer before the deadline of anybody who waited"),
-            );
+            let what = "did not answer before the deadline of anybody who waited".to_owned();
+            self.end(Verdict::Failure, Some(Sign::Overload), Some((ErrorKind::UpstreamTimeout, what)));
         } else {
             self.end(Verdict::Neutral, None, None);
         }
@@ -196,11 +194,11 @@ impl Guard {
     fn admit(&self, metrics: &UpstreamMetrics) -> Result<Admission<'_>, UpstreamError> {
         self.breaker.admit(Instant::now()).map_err(|rest| {
             metrics.shed("circuit_open");
-            UpstreamError::left_alone(rest, &self.last_failure())
+            UpstreamError::left_alone(rest, self.last_failure().as_ref())
         })
     }
 
-    fn last_failure(&self) -> MutexGuard<'_, String> {
+    fn last_failure(&self) -> MutexGuard<'_, Option<(ErrorKind, String)>> {
         self.last_failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -213,9 +211,15 @@ impl Guard {
 
 impl UpstreamError {
     /// Our own refusal, while the breaker is open.
-    fn left_alone(rest: Duration, last_failure: &str) -> Self {
-        let what = format!("failed so often that it is left alone for now (circuit breaker); last, it {last_failure}");
-        Self { retry_after: Some(rest), ..Self::lasting(ErrorKind::UpstreamCircuitOpen, what) }
+    fn left_alone(rest: Duration, last_failure: Option<&(ErrorKind, String)>) -> Self {
+        // Whoever is limited has clients that know what to do about "too many requests".
+        let (kind, last) = match last_failure {
+            Some((ErrorKind::UpstreamRateLimited, what)) => (ErrorKind::UpstreamRateLimited, what.as_str()),
+            Some((_, what)) => (ErrorKind::UpstreamCircuitOpen, what.as_str()),
+            None => (ErrorKind::UpstreamCircuitOpen, "failed"),
+        };
+        let what = format!("failed so often that it is left alone for now (circuit breaker); last, it {last}");
+        Self { retry_after: Some(rest), ..Self::lasting(kind, what) }
     }
 
     /// Our own refusal, because there is more to do than can be done.

@@ -93,3 +93,27 @@ async fn connections_are_used_again() {
     }
     assert!(fake.connections() < 5, "{}", fake.connections());
 }
+
+#[tokio::test]
+async fn a_circuit_that_rate_limits_opened_tells_so() {
+    let fake = FakeUpstream::start("cohere").await;
+    for (status, code) in [(429, "upstream_rate_limited"), (500, "upstream_circuit_open")] {
+        fake.answer_always(Some(Reply::status(status)));
+        let config = format!(
+            "{}max_attempts = 1\n{}",
+            upstream("up", "cohere", &fake.url()),
+            targets("default", &[("up", "rerank-v3.5")])
+        );
+        let gateway = Gateway::start(&config).await;
+        let body = json!({"query": "q", "documents": ["a"]});
+        for _ in 0..5 {
+            gateway.try_rerank(body.clone()).await;
+        }
+        let calls = fake.calls().len();
+        let answer = gateway.try_rerank(body).await;
+        assert_eq!((answer.body["code"].as_str().unwrap(), fake.calls().len()), (code, calls));
+        assert!(answer.headers.contains_key("retry-after"));
+        let detail = answer.body["detail"].as_str().unwrap();
+        assert!(detail.ends_with(&format!("last, it answered with status {status}")), "{detail}");
+    }
+}

@@ -79,7 +79,7 @@ async fn day_11_who_asks_for_a_day_is_left_alone_at_once() {
     let day = Day::begin(Behind::Nothing, "", Script::always(Fault::RetryAfter(RetryAfter::Day))).await;
     let first = day.ask(Question::numbered(0)).await;
     assert_eq!((first.status.as_u16(), &first.headers["retry-after"]), (429, &"86400".parse().unwrap()));
-    assert_eq!(sources(&day.ask_some().await), ["upstream_circuit_open"; 6]);
+    assert_eq!(sources(&day.ask_some().await), ["upstream_rate_limited"; 6]);
     assert_eq!(day.proxy.counts().requests, 1);
     settle(&day.gateway).await;
 }
