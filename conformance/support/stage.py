@@ -28,6 +28,7 @@ provider = "cohere"
 base_url = "{upstream}"
 api_key = "env:UPSTREAM_KEY"
 max_attempts = 1  # what the upstream says must reach the client
+breaker = {{ consecutive_failures = 0 }}  # however often it says it
 
 [models.m]
 targets = [{{ upstream = "up", model = "rerank-v3.5" }}]
