@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::sync::{Mutex, MutexGuard, lock};
-use super::ticket::{Entry, Landing};
 use crate::error::Error;
 use crate::rerank::response::Usage;
 use crate::upstream::call::{Interest, Waiter};
@@ -29,6 +28,26 @@ struct Place {
     /// Tickets that hold this place.
     waiting: u32,
     outcome: Outcome,
+}
+
+/// What came of a pair that was waited for.
+#[derive(Clone, Debug)]
+pub enum Landing {
+    /// Its score.
+    Scored(f64),
+    /// Its score, which was found to be known when the flight began.
+    Known(f64),
+    /// Why the upstream scores other passages but not this one.
+    Refused(Arc<Error>),
+}
+
+/// A pair of the request, and where it is being scored.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    /// The request's own number for it.
+    pub(super) label: u32,
+    /// Place in the flight.
+    pub(super) place: u32,
 }
 
 /// What became of a pair.

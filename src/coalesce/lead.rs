@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use super::Flights;
-use super::flight::{Flight, Outcome};
-use super::ticket::Landing;
+use super::flight::{Flight, Landing, Outcome};
 use crate::cache::key::{PairKey, QueryKey};
 use crate::error::{Error, ErrorKind};
 use crate::rerank::response::Usage;

@@ -24,9 +24,10 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use self::flight::Flight;
+pub use self::flight::Landing;
 pub use self::lead::Lead;
 use self::sync::{Mutex, MutexGuard};
-pub use self::ticket::{Landing, Ticket};
+pub use self::ticket::Ticket;
 use crate::cache::key::{PairKey, PairMap, QueryKey};
 use crate::upstream::call::Waiter;
 

@@ -4,31 +4,11 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::flight::Flight;
+use super::flight::{Entry, Flight, Landing};
 use crate::cache::key::PairKey;
 use crate::error::Error;
 use crate::rerank::response::Usage;
 use crate::upstream::call::{Patience, Waiter};
-
-/// What came of a pair that was waited for.
-#[derive(Clone, Debug)]
-pub enum Landing {
-    /// Its score.
-    Scored(f64),
-    /// Its score, which was found to be known when the flight began.
-    Known(f64),
-    /// Why the upstream scores other passages but not this one.
-    Refused(Arc<Error>),
-}
-
-/// A pair of the request, and where it is being scored.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Entry {
-    /// The request's own number for it.
-    pub(super) label: u32,
-    /// Place in the flight.
-    pub(super) place: u32,
-}
 
 /// Waits for some pairs of one flight. Dropping it gives up those that have not landed.
 #[derive(Debug)]

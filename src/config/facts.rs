@@ -2,15 +2,37 @@
 
 use std::collections::BTreeMap;
 
-use super::reader::{Section, boolean, count, one_of, price, text, texts};
-use crate::provider::{Billing, InstructionSupport, ModelFacts, ProviderFacts, ScoreScale, Scoring};
+use super::reader::{Section, boolean, count, known_names, one_of, price, text, texts};
+use crate::provider::{
+    Billing, InstructionSupport, ModelFacts, PROVIDERS, Provider, ProviderFacts, ScoreScale, Scoring,
+};
 
 const SCORINGS: [&str; 2] = ["pointwise", "listwise"];
 const SCALES: [&str; 5] = ["probability", "cosine", "logit", "lexical", "unknown"];
 const INSTRUCTIONS: [&str; 2] = ["none", "prepend"];
 const BLANK_PASSAGES: [&str; 2] = ["accepted", "rejected"];
 
-pub(super) fn provider(section: Section<'_>) -> Option<ProviderFacts> {
+pub(super) type Facts = BTreeMap<String, ProviderFacts>;
+
+/// `[providers]`, by name.
+pub(super) fn providers(section: &Section<'_>) -> Facts {
+    let known = |name: &str| crate::provider::by_name(name).is_some();
+    let mut facts = Facts::new();
+    for (name, entry) in section.entries() {
+        if !known(name) {
+            section.fault(name, format!("no such provider; {}", provider_names(name)));
+        } else if let Some(provider) = provider(entry) {
+            facts.insert(name.to_owned(), provider);
+        }
+    }
+    facts
+}
+
+pub(super) fn provider_names(word: &str) -> String {
+    known_names(word, &PROVIDERS.map(Provider::name))
+}
+
+fn provider(section: Section<'_>) -> Option<ProviderFacts> {
     let base_url = section.read("base_url", text);
     let hosts = section.read("key_hosts", |value| {
         let hosts = value.as_table().ok_or("must be a table of key prefix to base URL")?;

@@ -2,33 +2,26 @@
 //!
 //! Every key of a section is read before any of them decides the section's fate, so that one pass finds all faults.
 
-use std::collections::BTreeMap;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use toml::{Table, Value};
 
-use super::reader::{Faults, Section, boolean, count, duration, known_names, one_of, text};
+use super::reader::{Faults, HOUR, MEBIBYTE, MILLISECOND, Section, boolean, count, duration, one_of, text};
 use super::settings::{CacheSettings, ServerSettings, Settings, TelemetrySettings};
 use super::upstreams::{Numbers, Upstreams};
 use super::{Environment, facts, keys, models};
-use crate::provider::{self, PROVIDERS, Provider, ProviderFacts};
 use crate::telemetry::logging::{LogFormat, parse_filter};
 
 const ZERO: Duration = Duration::ZERO;
-pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
-pub(super) const HOUR: Duration = Duration::from_secs(3600);
 const YEAR: Duration = Duration::from_secs(31_557_600); // 365.25 days, which is printed as "1year"
-pub(super) const MEBIBYTE: usize = 1 << 20;
-
-pub(super) type Facts = BTreeMap<String, ProviderFacts>;
 
 pub(super) fn settings(table: &Table, environment: &Environment, faults: &Faults) -> Option<Settings> {
     let root = Section::root(table, faults);
     let server = server(root.section("server"), environment);
     let cache = cache(root.section("cache"));
     let telemetry = telemetry(root.section("telemetry"));
-    let facts = providers(&root.section("providers"));
+    let facts = facts::providers(&root.section("providers"));
     let upstreams = Upstreams { table, environment, facts: &facts }.read(&root.section("upstreams"));
     let declared = models::Declared { usable: &upstreams, table };
     let models = models::models(&root.section("models"), &declared, root.section("model_defaults"));
@@ -111,21 +104,4 @@ fn telemetry(section: Section<'_>) -> Option<TelemetrySettings> {
     });
     section.finish();
     Some(TelemetrySettings { log_format: log_format?, log_filter: log_filter? })
-}
-
-fn providers(section: &Section<'_>) -> Facts {
-    let known = |name: &str| provider::by_name(name).is_some();
-    let mut facts = Facts::new();
-    for (name, entry) in section.entries() {
-        if !known(name) {
-            section.fault(name, format!("no such provider; {}", provider_names(name)));
-        } else if let Some(provider) = facts::provider(entry) {
-            facts.insert(name.to_owned(), provider);
-        }
-    }
-    facts
-}
-
-pub(super) fn provider_names(word: &str) -> String {
-    known_names(word, &PROVIDERS.map(Provider::name))
 }

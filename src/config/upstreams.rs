@@ -7,8 +7,8 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use toml::Table;
 
-use super::reader::{Section, count, duration, one_of, share, text, texts};
-use super::resolve::{Facts, HOUR, MEBIBYTE, MILLISECOND, provider_names};
+use super::facts::{Facts, provider_names};
+use super::reader::{HOUR, MEBIBYTE, MILLISECOND, Section, count, duration, one_of, share, text, texts};
 use super::settings::{LongPassages, UpstreamSettings};
 use super::{Environment, detect, secret};
 use crate::local;

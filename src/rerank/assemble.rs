@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::Reranker;
 use super::background::Background;
-use super::hedge::Hedge;
 use super::validate::Limits;
 use crate::cache::ScoreCache;
 use crate::cache::age::Lifetimes;
 use crate::coalesce::Flights;
 use crate::config::settings::{CacheSettings, ModelSettings, Settings, TargetSettings, UpstreamSettings};
+use crate::route::hedge::Hedge;
 use crate::route::{Route, RouteTable, Target};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::Upstream;

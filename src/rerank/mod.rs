@@ -12,8 +12,9 @@
 pub mod assemble;
 pub mod background;
 pub mod batch;
+mod calls;
 mod fill;
-pub mod hedge;
+mod hedge;
 mod journey;
 pub mod merge;
 pub mod offload;

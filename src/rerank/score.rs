@@ -8,7 +8,9 @@ use futures_util::FutureExt;
 use futures_util::future::select_all;
 use tokio::time::{Instant, timeout};
 
+use super::calls::Calls;
 use super::fill::Fill;
+use super::hedge::Race;
 use super::journey::Journey;
 use super::offload::{OFFLOAD_LOCAL_BYTES, offload};
 use super::plan::Plan;
@@ -118,17 +120,25 @@ impl Reranker {
         if let Some(lead) = lead {
             let fill = Fill {
                 target: turn.target.clone(),
-                twins: turn.route.hedge.iter().flat_map(|_| turn.route.twins(turn.target)).cloned().collect(),
-                hedge: turn.route.hedge.clone(),
-                texts: plan.texts(turn.request, lead.labels().iter().copied()),
-                request: turn.request.clone(),
+                calls: Calls {
+                    request: turn.request.clone(),
+                    texts: plan.texts(turn.request, lead.labels().iter().copied()).into(),
+                    attempts: journey.attempts.clone(),
+                },
+                race: self.race(turn),
                 cache: self.cache.clone(),
                 metrics: self.metrics.clone(),
-                attempts: journey.attempts.clone(),
             };
             tokio::spawn(fill.run(lead, journey.reads_cache));
         }
         tickets
+    }
+
+    /// Who else can be asked when the target is slow, if that is wanted and there is anybody.
+    fn race(&self, turn: Turn<'_>) -> Option<Race> {
+        let hedge = turn.route.hedge.clone()?;
+        let twins: Vec<_> = turn.route.twins(turn.target).cloned().collect();
+        (!twins.is_empty()).then(|| Race { hedge, twins, metrics: self.metrics.clone() })
     }
 
     /// Computes afresh what is due, behind the request's back. Nothing waits for it.

@@ -5,6 +5,7 @@
 
 pub mod alias;
 pub mod balance;
+pub mod hedge;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,12 +13,12 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use self::alias::Alias;
+use self::hedge::Hedge;
 use crate::cache::key::ScoreSpace;
 use crate::config::settings::{OnDeadline, OnFailure, TargetSettings};
 use crate::error::{Error, ErrorKind};
 use crate::local::LocalModel;
 use crate::provider::{ModelFacts, Scoring};
-use crate::rerank::hedge::Hedge;
 use crate::upstream::{Backend, Upstream};
 
 /// Longest unknown name that is told and for which a similar one is looked for, in bytes.
