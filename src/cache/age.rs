@@ -7,9 +7,10 @@
 //! ```
 //!
 //! A score that is due is as good as a fresh one, but is computed afresh behind the client's back. Which of the requests in that time finds it
-//! due is drawn by lot, more and more likely towards the end, so that scores that were stored together do not fall due together (the idea of
-//! `XFetch`; Vattani, Chierichetti, Lowenstein, "Optimal Probabilistic Cache Stampede Prevention", 2015). A stale score is used only where
-//! nothing better is to be had, as in HTTP's stale-if-error (RFC 5861).
+//! due is drawn by lot, one lot a request, more and more likely towards the end: what one request asks for is computed afresh in one call, and
+//! queries whose scores were stored together do not fall due together (the idea of `XFetch`; Vattani, Chierichetti, Lowenstein, "Optimal
+//! Probabilistic Cache Stampede Prevention", 2015). A stale score is used only where nothing better is to be had, as in HTTP's stale-if-error
+//! (RFC 5861).
 
 use std::time::Duration;
 
@@ -92,7 +93,7 @@ mod tests {
         assert_eq!((plain.judge(100_000, 0.0), plain.judge(100_001, 0.0)), (Some(Age::Fresh), None));
     }
 
-    /// No stampede: of 10,000 scores that were stored together and are asked for once a second, few fall due in any one second.
+    /// No stampede: of 10,000 queries whose scores were stored together and that are asked once a second, few fall due in any one second.
     #[test]
     fn what_was_stored_together_does_not_fall_due_together() {
         let second = Duration::from_secs;

@@ -37,6 +37,12 @@ impl Lead {
         &self.labels
     }
 
+    /// Who is asked.
+    #[must_use]
+    pub fn upstream(&self) -> &str {
+        &self.flight.upstream
+    }
+
     /// The pairs, in the order of their places.
     #[must_use]
     pub fn keys(&self) -> &[PairKey] {
@@ -98,18 +104,18 @@ impl Lead {
                 return;
             }
         }
-        self.close(places);
+        self.close(places, || {});
     }
 
     fn settle(&self, places: &[u32], outcome: impl Fn(usize) -> Outcome) {
-        self.flight.settle(places.iter().enumerate().map(|(at, place)| (*place, outcome(at))));
-        self.close(places);
+        let outcomes = places.iter().enumerate().map(|(at, place)| (*place, outcome(at)));
+        self.close(places, || self.flight.settle(outcomes));
         self.flight.interest.ring();
     }
 
-    fn close(&self, places: &[u32]) {
+    fn close(&self, places: &[u32], settle: impl FnOnce()) {
         let seats = places.iter().map(|place| (*place, self.keys[*place as usize]));
-        self.flights.close(&self.query, &self.flight, seats);
+        self.flights.close(&self.query, &self.flight, seats, settle);
     }
 }
 

@@ -20,6 +20,7 @@ mod sync;
 mod ticket;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
@@ -44,7 +45,14 @@ struct Registry {
     hasher: RandomState,
 }
 
-type Shard = HashMap<QueryKey, PairMap<Seat>>;
+type Shard = HashMap<QueryKey, PairMap<Seats>>;
+
+/// Where a pair is being scored: in one flight, and in more only if somebody insisted on another upstream.
+#[derive(Debug)]
+struct Seats {
+    first: Seat,
+    others: Vec<Seat>,
+}
 
 /// Where a pair is being scored.
 #[derive(Clone, Debug)]
@@ -68,9 +76,29 @@ pub struct Wish<'a> {
     pub waiter: Waiter,
 }
 
-impl Wish<'_> {
-    fn takes(&self, flight: &Flight) -> bool {
-        !self.insists || flight.upstream == self.upstream
+impl Seats {
+    /// Takes part in a flight that is alive: one of the upstream that is wished for, or any if the wish does not insist.
+    fn join(&self, wish: &Wish<'_>) -> Option<&Seat> {
+        let all = || std::iter::once(&self.first).chain(&self.others);
+        let join = |seat: &&Seat| seat.flight.join(seat.place);
+        if self.others.is_empty() && !wish.insists {
+            return Some(&self.first).filter(join);
+        }
+        let own = all().filter(|seat| seat.flight.upstream == wish.upstream).find(join);
+        own.or_else(|| all().filter(|_| !wish.insists).find(join))
+    }
+
+    /// Forgets one seat. Whether none is left.
+    fn leave(&mut self, flight: &Arc<Flight>, place: u32) -> bool {
+        let is_it = |seat: &Seat| seat.place == place && Arc::ptr_eq(&seat.flight, flight);
+        if !is_it(&self.first) {
+            self.others.retain(|seat| !is_it(seat));
+            return false;
+        }
+        let next = self.others.pop();
+        let is_last = next.is_none();
+        self.first = next.unwrap_or_else(|| self.first.clone());
+        is_last
     }
 }
 
@@ -103,8 +131,16 @@ impl Flights {
         let mut shard = self.shard(query);
         let seats = shard.entry(*query).or_default();
         for (label, pair) in pairs {
-            if let Some(seat) = seats.get(pair).filter(|seat| wish.takes(&seat.flight) && seat.flight.join(seat.place))
-            {
+            let place = place_of(led.len());
+            let entry = match seats.entry(*pair) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => {
+                    entry.insert(Seats { first: Seat { flight: flight.clone(), place }, others: Vec::new() });
+                    led.push((*label, *pair));
+                    continue;
+                }
+            };
+            if let Some(seat) = entry.join(wish) {
                 let same = followed.iter_mut().rev().find(|ticket| ticket.is_for(&seat.flight));
                 match same {
                     Some(ticket) => ticket.add(*label, seat.place),
@@ -112,7 +148,7 @@ impl Flights {
                 }
                 continue;
             }
-            seats.insert(*pair, Seat { flight: flight.clone(), place: place_of(led.len()) });
+            entry.others.push(Seat { flight: flight.clone(), place });
             led.push((*label, *pair));
         }
         flight.open(led.len());
@@ -137,14 +173,22 @@ impl Flights {
         self.len() == 0
     }
 
-    /// Nobody can join `places` of `flight` any more.
-    fn close(&self, query: &QueryKey, flight: &Arc<Flight>, places: impl Iterator<Item = (u32, PairKey)>) {
+    /// Nobody can join `places` of `flight` any more, from the moment on at which `settle` is called: a claim finds all of them as they were
+    /// or none of them. Half a list is of no use to a listwise model.
+    fn close(
+        &self,
+        query: &QueryKey,
+        flight: &Arc<Flight>,
+        places: impl Iterator<Item = (u32, PairKey)>,
+        settle: impl FnOnce(),
+    ) {
         let mut shard = self.shard(query);
+        settle();
         let Some(seats) = shard.get_mut(query) else { return };
         for (place, pair) in places {
-            // The seat may be another flight's by now: a pair that everybody gave up can be claimed again at once.
-            if seats.get(&pair).is_some_and(|seat| seat.place == place && Arc::ptr_eq(&seat.flight, flight)) {
-                seats.remove(&pair);
+            let Entry::Occupied(mut entry) = seats.entry(pair) else { continue };
+            if entry.get_mut().leave(flight, place) {
+                entry.remove();
             }
         }
         if seats.is_empty() {

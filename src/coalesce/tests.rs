@@ -175,7 +175,7 @@ async fn who_is_in_a_hurry_does_not_wait_for_another_attempt() {
 }
 
 #[tokio::test]
-async fn who_insists_asks_its_own_upstream_and_is_followed_from_then_on() {
+async fn who_insists_asks_its_own_upstream_and_leaves_the_other_call_alone() {
     let flights = Flights::default();
     let slow = claim(&flights, "ab");
     let same = claim_with(&flights, "a", "one", true, waiter());
@@ -183,9 +183,12 @@ async fn who_insists_asks_its_own_upstream_and_is_followed_from_then_on() {
     let insisting = claim_with(&flights, "ab", "two", true, waiter());
     let lead = insisting.lead.unwrap();
     assert_eq!((lead.labels(), insisting.tickets[0].upstream()), (&[0, 1][..], "two"));
-    let later = claim(&flights, "a");
+    let later = [claim_with(&flights, "a", "two", true, waiter()), claim(&flights, "a")];
+    assert!(later.iter().all(|claim| claim.lead.is_none()), "both are asked already");
+    assert_eq!(later.map(|claim| claim.tickets[0].upstream().to_owned()), ["two", "one"], "each follows its own");
     land(&lead, "ab", &[0, 1]);
-    assert_eq!(outcome(later.tickets).await.unwrap(), letters("a"), "followed from then on");
+    assert_eq!(outcome(insisting.tickets).await.unwrap(), letters("ab"));
+    assert!(claim(&flights, "a").lead.is_none(), "the other call is still under way");
     let slow_lead = slow.lead.unwrap();
     land(&slow_lead, "ab", &[0, 1]);
     assert_eq!(outcome(slow.tickets).await.unwrap(), letters("ab"));
@@ -235,7 +238,7 @@ async fn ten_thousand_requests_dropped_in_flight_leave_nothing_behind() {
 /// What a request does, or what happens to a flight.
 #[derive(Clone, Debug)]
 enum Step {
-    Claim(String),
+    Claim(String, bool, bool),
     Leave(usize),
     Land(usize),
     Fail(usize),
@@ -244,9 +247,9 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        3 => "[abcdef]{1,4}".prop_map(|names| {
+        3 => ("[abcdef]{1,4}", any::<bool>(), any::<bool>()).prop_map(|(names, other, insists)| {
             let distinct: std::collections::BTreeSet<_> = names.chars().collect();
-            Step::Claim(distinct.into_iter().collect())
+            Step::Claim(distinct.into_iter().collect(), other, insists)
         }),
         2 => any::<usize>().prop_map(Step::Leave),
         2 => any::<usize>().prop_map(Step::Land),
@@ -258,7 +261,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 proptest! {
     /// Every step is one critical section, so every interleaving of requests is a sequence of steps: whatever the sequence, a pair is in at
-    /// most one live call, everybody who stays gets the right scores or the failure, and nothing is left behind.
+    /// most one live call of an upstream, everybody who stays gets the right scores or the failure, and nothing is left behind.
     #[test]
     fn any_sequence_of_events_keeps_the_promises(steps in steps()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
@@ -270,8 +273,12 @@ proptest! {
             let pick = |index: usize, count: usize| (count > 0).then(|| index % count.max(1));
             for step in steps {
                 match step {
-                    Step::Claim(names) => {
-                        let Claim { lead, tickets } = claim(&flights, &names);
+                    Step::Claim(names, other, insists) => {
+                        let upstream = if other { "other" } else { "one" };
+                        let Claim { lead, tickets } = claim_with(&flights, &names, upstream, insists, waiter());
+                        if insists {
+                            assert!(tickets.iter().all(|ticket| ticket.upstream() == upstream));
+                        }
                         calls.extend(lead.map(|lead| (names.clone(), lead)));
                         requests.push((names, tickets));
                     }
@@ -301,7 +308,8 @@ proptest! {
                 let mut live = HashSet::new();
                 for (names, lead) in &calls {
                     for label in lead.labels() {
-                        prop_assert!(live.insert(names.as_bytes()[*label as usize]), "a pair is in two live calls");
+                        let upstream = lead.upstream().to_owned();
+                        prop_assert!(live.insert((upstream, names.as_bytes()[*label as usize])), "a pair is in two live calls of one upstream");
                     }
                 }
             }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::flight::{Entry, Flight, Landing};
 use crate::cache::key::PairKey;
@@ -53,6 +54,11 @@ impl Ticket {
     #[must_use]
     pub fn upstream(&self) -> &str {
         &self.flight.upstream
+    }
+
+    /// The request has more time than it said.
+    pub fn extend(&self, deadline: Instant) {
+        self.flight.interest.extend(deadline);
     }
 
     /// The pairs that have not landed.

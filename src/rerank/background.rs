@@ -48,6 +48,9 @@ impl Background {
 impl Leave {
     /// Keeps `tickets` until everything has landed, something failed, or `deadline` is there.
     pub(super) fn finish(self, tickets: Vec<Ticket>, deadline: Instant) {
+        for ticket in &tickets {
+            ticket.extend(deadline);
+        }
         let wait = async |mut ticket: Ticket| while ticket.next().await.is_ok_and(|news| !news.is_empty()) {};
         tokio::spawn(async move {
             let Self(_permit) = self;

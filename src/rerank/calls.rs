@@ -59,7 +59,7 @@ impl Calls {
         let (interest, attempts) = (interest.clone(), self.attempts.clone());
         match &target.upstream.backend {
             Backend::Remote(remote) => {
-                remote.score(Call { body, passages, tokens, interest, attempt: 1, attempts }).await
+                remote.score(Call { body, passages, tokens, interest, attempt: 1, failure: None, attempts }).await
             }
             Backend::Local => Err(UpstreamError::lasting(ErrorKind::Internal, "is not asked over HTTP")),
         }

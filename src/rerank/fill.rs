@@ -66,7 +66,7 @@ impl Fill {
         let batches = self.calls.encode(&self.target, places, limits(&self.target, remote)).await;
         let (mut waiting, mut calls) = (VecDeque::from(batches), FuturesUnordered::new());
         loop {
-            // One large request must not fill the upstream's queue, and be turned away by it: it takes a share of the places at a time.
+            // One large request must not fill the upstream's queue, and be turned away by it: it takes its turn, place by place.
             while calls.len() < remote.places().max(1) {
                 let Some(batch) = waiting.pop_front() else { break };
                 calls.push(self.call(&lead, batch));

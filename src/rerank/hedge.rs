@@ -42,10 +42,13 @@ pub(super) async fn race(
         answer = &mut first => return (target.clone(), answer),
         () = sleep_until(late) => {}
     }
-    let Some(twin) = race.twin(bytes) else { return (target.clone(), first.await) };
-    let Some(batch) = calls.encode_whole(&twin, &batch.places).await else { return (target.clone(), first.await) };
+    let Some(twin) = race.twin() else { return (target.clone(), first.await) };
+    let Some(batch) = calls.encode_whole(twin, &batch.places).await else { return (target.clone(), first.await) };
+    if !race.hedge.afford(twin, bytes, Instant::now()) {
+        return (target.clone(), first.await);
+    }
     race.metrics.hedged(&twin.upstream.name);
-    let mut second = std::pin::pin!(calls.send(&twin, &batch, interest));
+    let mut second = std::pin::pin!(calls.send(twin, &batch, interest));
     // Whichever fails first leaves it to the other.
     tokio::select! {
         answer = &mut first => match answer {
@@ -66,11 +69,10 @@ impl Race {
         Some(Instant::now() + remote.vitals.quantile(bytes, self.hedge.after_quantile)?)
     }
 
-    /// Somebody who does well, if a second call can be paid for.
-    fn twin(&self, bytes: usize) -> Option<Arc<Target>> {
+    /// Somebody who does well.
+    fn twin(&self) -> Option<&Arc<Target>> {
         let now = Instant::now();
         let well = self.twins.iter().filter(|twin| twin.upstream.is_well(now));
-        let twin = well.min_by(|left, right| left.upstream.load(now).total_cmp(&right.upstream.load(now)))?;
-        self.hedge.afford(twin, bytes, now).then(|| twin.clone())
+        well.min_by(|left, right| left.upstream.load(now).total_cmp(&right.upstream.load(now)))
     }
 }

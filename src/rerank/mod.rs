@@ -131,7 +131,8 @@ impl Reranker {
                 Err(defeat) => defeat,
             };
             match remains {
-                Some(Remains::Stale(plan)) => stale = stale.or(Some((target, plan))),
+                // The later plan of one space knows what the earlier one learnt.
+                Some(Remains::Stale(plan)) => stale = Some((target, plan)),
                 Some(Remains::Partial(plan, refusal)) => partial = partial.or(Some((target, plan, refusal))),
                 None => {}
             }

@@ -3,6 +3,7 @@
 //! What it waits for is a flight of its own, of others, or of both (see [`crate::coalesce`]); the part that asks the upstream is [`super::fill`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::select_all;
@@ -62,8 +63,8 @@ impl Reranker {
         }
     }
 
-    /// Waits for the target, and for others of the same scores that are being asked for some of the pairs already. The others get no more
-    /// than the time that is usual, and are not the last word: if they fail, the target itself is asked.
+    /// Waits for the target, and for others of the same scores that are being asked for some of the pairs already. The others are not the last
+    /// word: what they fail at, or are silent about for unusually long, the target itself is asked for.
     async fn score_remotely(
         &self,
         turn: Turn<'_>,
@@ -74,23 +75,21 @@ impl Reranker {
     ) -> Result<(), Error> {
         let own = turn.target.upstream.name.as_str();
         *tickets = self.claim(turn, plan, plan.unknown(), journey);
-        if tickets.iter().all(|ticket| ticket.upstream() == own) {
-            return wait(tickets, plan, journey).await.map_err(|loss| loss.error);
+        let is_foreign = |ticket: &Ticket| ticket.upstream() != own;
+        while tickets.iter().any(is_foreign) {
+            let given_up = match wait(tickets, plan, journey, Some(longest_silence(turn, remote))).await {
+                Ok(()) => return Ok(()),
+                Err(Loss::Failure(at, error)) if !is_foreign(&tickets[at]) => return Err(error),
+                Err(Loss::Failure(at, _)) => vec![tickets.swap_remove(at)],
+                Err(Loss::Silence) => tickets.extract_if(.., |ticket| is_foreign(ticket)).collect(),
+            };
+            let missing: Vec<u32> = given_up.iter().flat_map(Ticket::waiting).collect();
+            tickets.extend(self.claim(Turn { insists: true, ..turn }, plan, &missing, journey));
         }
-        let limit = remote
-            .unusual(turn.request.text_bytes())
-            .min(turn.waiter.deadline.saturating_duration_since(Instant::now()) / 2);
-        match timeout(limit, wait(tickets, plan, journey)).await {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(loss)) if loss.upstream == own => return Err(loss.error),
-            Ok(Err(_)) | Err(_) => {}
-        }
-        tickets.retain(|ticket| ticket.upstream() == own);
-        let held: Vec<u32> = tickets.iter().flat_map(Ticket::waiting).collect();
-        let unscored = plan.slots_of(ScoreSource::Unscored).into_iter();
-        let missing: Vec<u32> = unscored.filter(|slot| !held.contains(slot)).collect();
-        tickets.extend(self.claim(Turn { insists: true, ..turn }, plan, &missing, journey));
-        wait(tickets, plan, journey).await.map_err(|loss| loss.error)
+        wait(tickets, plan, journey, None).await.map_err(|loss| match loss {
+            Loss::Failure(_, error) => error,
+            Loss::Silence => Error::new(ErrorKind::Internal, "nobody minds silence here"),
+        })
     }
 
     async fn score_locally(&self, turn: Turn<'_>, plan: &mut Plan) {
@@ -156,23 +155,41 @@ impl Reranker {
     }
 }
 
-/// Why waiting has come to an end, and who failed.
-struct Loss {
-    upstream: String,
-    error: Error,
+/// Why waiting has come to an end.
+enum Loss {
+    /// The flight of this ticket failed.
+    Failure(usize, Error),
+    /// Nothing was heard for too long.
+    Silence,
+}
+
+/// How long others of the same scores may be silent: three times what is usual here, and no more than half of the time left.
+fn longest_silence(turn: Turn<'_>, remote: &Remote) -> Duration {
+    let half = turn.waiter.deadline.saturating_duration_since(Instant::now()) / 2;
+    let (passages, bytes) = (turn.request.passages.len().max(1), turn.request.text_bytes());
+    let bytes_a_call = bytes / passages.div_ceil(remote.facts.max_passages);
+    remote.unusual(bytes_a_call).map_or(half, |unusual| unusual.min(half))
 }
 
 /// Waits until everything has landed, and writes it into the plan as it comes.
-async fn wait(tickets: &mut Vec<Ticket>, plan: &mut Plan, journey: &mut Journey) -> Result<(), Loss> {
+async fn wait(
+    tickets: &mut Vec<Ticket>,
+    plan: &mut Plan,
+    journey: &mut Journey,
+    longest_silence: Option<Duration>,
+) -> Result<(), Loss> {
     while !tickets.is_empty() {
-        let (news, at, _) = select_all(tickets.iter_mut().map(|ticket| ticket.next().boxed())).await;
+        let news = select_all(tickets.iter_mut().map(|ticket| ticket.next().boxed()));
+        let (news, at, _) = match longest_silence {
+            Some(longest) => timeout(longest, news).await.map_err(|_| Loss::Silence)?,
+            None => news.await,
+        };
         let ticket = &tickets[at];
         if let Some(charge) = ticket.take_charge() {
             journey.usage = journey.usage.plus(charge);
         }
         let source = if ticket.is_leaders() { ScoreSource::Scored } else { ScoreSource::Coalesced };
-        let news =
-            news.map_err(|error| Loss { upstream: ticket.upstream().to_owned(), error: Arc::unwrap_or_clone(error) })?;
+        let news = news.map_err(|error| Loss::Failure(at, Arc::unwrap_or_clone(error)))?;
         if news.is_empty() {
             tickets.swap_remove(at);
         }

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 
+use super::error::UpstreamError;
+
 pub use super::interest::{Interest, Patience, Waiter};
 
 /// One batch to be scored, encoded. Cheap to clone: a retry sends the same bytes.
@@ -20,6 +22,8 @@ pub struct Call {
     pub interest: Arc<Interest>,
     /// Which attempt this is, from 1.
     pub attempt: u32,
+    /// Why there was an attempt before this one.
+    pub failure: Option<UpstreamError>,
     /// Attempts made for the whole request, over all its calls.
     pub attempts: AttemptCounter,
 }

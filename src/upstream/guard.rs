@@ -22,8 +22,10 @@ use crate::telemetry::metrics::UpstreamMetrics;
 pub(super) const USUAL: f64 = 0.99;
 /// How many times that is unusual.
 pub(super) const UNUSUAL_FACTOR: u32 = 3;
-/// What is late if nobody knows what is usual, and at least.
+/// What is late at least…
 const LATE: Duration = Duration::from_millis(100);
+/// …and if nobody knows what is usual.
+const LATE_IF_UNKNOWN: Duration = Duration::from_secs(1);
 
 /// What guards one upstream.
 #[derive(Debug)]
@@ -81,7 +83,7 @@ where
         let mut inner = std::mem::replace(&mut self.inner, ready);
         Box::pin(async move {
             let mut admission = guard.admit(&metrics)?;
-            let place = guard.places.take(call.interest.deadline()).await.map_err(|none| {
+            let place = guard.places.take(&call.interest).await.map_err(|none| {
                 metrics.shed("queue_full");
                 UpstreamError::shed(
                     "has as many calls waiting as it can answer in time (max_concurrency, max_queue)",
@@ -92,7 +94,7 @@ where
             if !admission.is_current() {
                 admission = guard.admit(&metrics)?;
             }
-            // Last, so that nothing is taken out of the minute's allowance which is not sent.
+            // Last, so that what finds no place is not taken out of the minute's allowance.
             guard.rate.take(call.tokens).map_err(|wait| {
                 metrics.shed("rate_limit");
                 UpstreamError::shed("has had its share of this minute (requests_per_minute, tokens_per_minute)", wait)
@@ -136,7 +138,8 @@ impl<'a> Watched<'a> {
     }
 
     fn is_late(&self, now: Instant) -> bool {
-        now >= self.interest.deadline() && now - self.started >= self.guard.unusual(self.bytes)
+        let late = self.guard.unusual(self.bytes).map_or(LATE_IF_UNKNOWN, |unusual| unusual.max(LATE));
+        now >= self.interest.deadline() && now - self.started >= late
     }
 }
 
@@ -185,10 +188,9 @@ impl Guard {
         Self { breaker, rate, places, vitals, last_failure: Mutex::default() }
     }
 
-    /// How long is unusually long for a call of so many bytes.
-    pub(super) fn unusual(&self, bytes: usize) -> Duration {
-        let usual = self.vitals.quantile(bytes, USUAL);
-        usual.map_or(LATE, |usual| (usual * UNUSUAL_FACTOR).max(LATE))
+    /// How long is unusually long for a call of so many bytes, if that is known.
+    pub(super) fn unusual(&self, bytes: usize) -> Option<Duration> {
+        Some(self.vitals.quantile(bytes, USUAL)? * UNUSUAL_FACTOR)
     }
 
     fn admit(&self, metrics: &UpstreamMetrics) -> Result<Admission<'_>, UpstreamError> {

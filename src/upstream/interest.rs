@@ -67,6 +67,12 @@ impl Interest {
         terms.store |= waiter.store;
     }
 
+    /// Somebody who waits has more time than it said.
+    pub fn extend(&self, deadline: Instant) {
+        let mut terms = self.terms();
+        terms.deadline = terms.deadline.max(deadline);
+    }
+
     /// One waits no more. Its deadline stays: what nobody waits for is cancelled anyway.
     pub fn leave(&self, waiter: Waiter) {
         let mut terms = self.terms();

@@ -198,10 +198,10 @@ impl Remote {
         self.guard.places.limit()
     }
 
-    /// How long is unusually long for a call of so many bytes.
+    /// How long is unusually long for a call of so many bytes, if that is known.
     #[must_use]
-    pub fn unusual(&self, bytes: usize) -> Duration {
-        self.guard.unusual(bytes).max(attempt::HURRIED_LEAST)
+    pub fn unusual(&self, bytes: usize) -> Option<Duration> {
+        self.guard.unusual(bytes).map(|unusual| unusual.max(attempt::HURRIED_LEAST))
     }
 
     /// Scores one batch, with all retries.

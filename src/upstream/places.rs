@@ -13,6 +13,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::interest::Interest;
+
 /// What a sign of overload leaves of the limit.
 const DECREASE: f64 = 0.7;
 /// One decrease is enough for all the attempts that were under way together.
@@ -43,7 +45,8 @@ struct State {
 struct Waiting {
     /// Dropped, it says that there will be none in time.
     place: oneshot::Sender<Place>,
-    deadline: Instant,
+    /// For whom: others can join while it waits, with later deadlines.
+    interest: Arc<Interest>,
 }
 
 /// A place that is taken; free again when dropped.
@@ -79,11 +82,11 @@ impl Places {
         Self(Arc::new(Mutex::new(State { most, most_waiting, limit: most, taken: 0, queue, decreased, holding: 0.0 })))
     }
 
-    /// Takes a place, waiting for one if need be until `deadline` at the latest.
+    /// Takes a place, waiting for one if need be for as long as somebody is interested.
     ///
     /// # Errors
     /// There will be none in time.
-    pub async fn take(&self, deadline: Instant) -> Result<Place, NoPlace> {
+    pub async fn take(&self, interest: &Arc<Interest>) -> Result<Place, NoPlace> {
         let waiting = {
             let mut state = self.state();
             if state.taken < state.whole_limit() {
@@ -94,11 +97,11 @@ impl Places {
             }
             state.queue.retain(|waiting| !waiting.place.is_closed());
             let wait = state.expected_wait();
-            if state.queue.len() >= state.most_waiting || Instant::now() + wait > deadline {
+            if state.queue.len() >= state.most_waiting || Instant::now() + wait > interest.deadline() {
                 return Err(NoPlace(wait.clamp(Duration::from_secs(1), LONGEST_HINT)));
             }
             let (place, waiting) = oneshot::channel();
-            state.queue.push_back(Waiting { place, deadline });
+            state.queue.push_back(Waiting { place, interest: interest.clone() });
             waiting
         };
         // The queue keeps the other end for as long as somebody waits at this one.
@@ -161,7 +164,7 @@ impl State {
     fn next_in_queue(&mut self, now: Instant) -> Option<oneshot::Sender<Place>> {
         let usual = Duration::try_from_secs_f64(self.holding).unwrap_or(LONGEST_HINT);
         std::iter::from_fn(|| self.queue.pop_front())
-            .find(|waiting| !waiting.place.is_closed() && now + usual <= waiting.deadline)
+            .find(|waiting| !waiting.place.is_closed() && now + usual <= waiting.interest.deadline())
             .map(|waiting| waiting.place)
     }
 
@@ -199,27 +202,32 @@ impl Drop for Place {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use super::super::interest::{Patience, Waiter};
     use super::*;
 
-    fn later(seconds: u64) -> Instant {
-        Instant::now() + Duration::from_secs(seconds)
+    fn waiter(seconds: u64) -> Waiter {
+        Waiter { deadline: Instant::now() + Duration::from_secs(seconds), patience: Patience::Wait, store: true }
+    }
+
+    fn later(seconds: u64) -> Arc<Interest> {
+        Arc::new(Interest::of(waiter(seconds)))
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_queue_is_bounded_and_excess_is_sent_away_at_once() {
         let places = Places::new(2, 3);
-        let taken = [places.take(later(60)).await.unwrap(), places.take(later(60)).await.unwrap()];
+        let taken = [places.take(&later(60)).await.unwrap(), places.take(&later(60)).await.unwrap()];
         let mut waiting: Vec<_> = (0..3)
             .map(|_| {
                 tokio::spawn({
                     let places = places.clone();
-                    async move { places.take(later(60)).await.is_ok() }
+                    async move { places.take(&later(60)).await.is_ok() }
                 })
             })
             .collect();
         tokio::task::yield_now().await;
         let start = Instant::now();
-        assert!(places.take(later(60)).await.is_err(), "the queue is full");
+        assert!(places.take(&later(60)).await.is_err(), "the queue is full");
         assert_eq!(start.elapsed(), Duration::ZERO);
         waiting.pop().unwrap().abort();
         tokio::task::yield_now().await;
@@ -234,24 +242,24 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_would_come_too_late_is_sent_away_at_once() {
         let places = Places::new(1, 100);
-        let held = places.take(later(60)).await.unwrap();
+        let held = places.take(&later(60)).await.unwrap();
         tokio::time::advance(Duration::from_secs(2)).await;
         held.give_back(Some(Sign::Well)); // an attempt takes two seconds
-        let _held = places.take(later(60)).await.unwrap();
-        assert_eq!(places.take(later(1)).await.unwrap_err(), NoPlace(Duration::from_secs(2)));
+        let _held = places.take(&later(60)).await.unwrap();
+        assert_eq!(places.take(&later(1)).await.unwrap_err(), NoPlace(Duration::from_secs(2)));
     }
 
     /// Serving the newest first would let the oldest wait until their deadlines for as long as the queue stays full.
     #[tokio::test(start_paused = true)]
     async fn nobody_in_a_full_queue_is_passed_over() {
         let places = Places::new(1, 4);
-        let held = places.take(later(60)).await.unwrap();
+        let held = places.take(&later(60)).await.unwrap();
         let order = Arc::new(Mutex::new(Vec::new()));
         let tasks: Vec<_> = (0..4)
             .map(|index| {
                 let (places, order) = (places.clone(), order.clone());
                 tokio::spawn(async move {
-                    let place = places.take(later(60)).await.unwrap();
+                    let place = places.take(&later(60)).await.unwrap();
                     order.lock().unwrap().push(index);
                     drop(place);
                 })
@@ -268,10 +276,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_waited_too_long_to_be_answered_in_time_makes_way() {
         let places = Places::new(1, 4);
-        let held = places.take(later(60)).await.unwrap();
+        let held = places.take(&later(60)).await.unwrap();
         let waiting = [3, 60].map(|seconds| {
             let places = places.clone();
-            tokio::spawn(async move { places.take(later(seconds)).await })
+            tokio::spawn(async move { places.take(&later(seconds)).await })
         });
         tokio::task::yield_now().await;
         tokio::time::advance(Duration::from_secs(2)).await;
@@ -279,6 +287,22 @@ mod tests {
         let [first, second] = waiting;
         assert!(first.await.unwrap().is_err(), "sent away before its deadline");
         assert!(second.await.unwrap().is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_joins_in_the_queue_brings_a_later_deadline() {
+        let places = Places::new(1, 4);
+        let held = places.take(&later(60)).await.unwrap();
+        let interest = later(3);
+        let waiting = tokio::spawn({
+            let (places, interest) = (places.clone(), interest.clone());
+            async move { places.take(&interest).await }
+        });
+        tokio::task::yield_now().await;
+        interest.join(waiter(60));
+        tokio::time::advance(Duration::from_secs(2)).await;
+        held.give_back(Some(Sign::Well));
+        assert!(waiting.await.unwrap().is_ok());
     }
 
     /// The upstream's capacity falls from 100 to 20 and comes back; the limit follows.
@@ -290,7 +314,7 @@ mod tests {
             let (capacity, under_way) = (capacity.clone(), under_way.clone());
             async move {
                 loop {
-                    let Ok(place) = places.take(later(3_600)).await else { continue };
+                    let Ok(place) = places.take(&later(3_600)).await else { continue };
                     let crowd = under_way.fetch_add(1, Ordering::Relaxed) + 1;
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     under_way.fetch_sub(1, Ordering::Relaxed);
@@ -326,7 +350,7 @@ mod tests {
                     let (places, hold, patience) = (places.clone(), random.u64(1..50), random.u64(1..80));
                     tokio::spawn(async move {
                         let work = async {
-                            if let Ok(_place) = places.take(later(9)).await {
+                            if let Ok(_place) = places.take(&later(9)).await {
                                 tokio::time::sleep(Duration::from_millis(hold)).await;
                             }
                         };

@@ -14,6 +14,8 @@ use tokio::time::Instant;
 
 /// A minute's requests may come in this many bursts.
 const BURSTS_A_MINUTE: u32 = 6;
+/// A burst holds at least this many requests: the calls of one rerank come together.
+const LEAST_BURST: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
 
 /// Limits of one upstream; `None` is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,7 +54,9 @@ impl Rate {
         let bucket = |quota| Bucket::direct_with_clock(quota, RuntimeClock(Instant::now()));
         // While a full bucket is emptied it fills again, so a large one would let twice the allowance through in the first minute. Tokens come
         // in calls that can be a good part of it, and need the room.
-        let burst = |most: NonZeroU32| NonZeroU32::new(most.get() / BURSTS_A_MINUTE).unwrap_or(NonZeroU32::MIN);
+        let burst = |most: NonZeroU32| {
+            most.min(NonZeroU32::new(most.get() / BURSTS_A_MINUTE).map_or(LEAST_BURST, |burst| burst.max(LEAST_BURST)))
+        };
         let requests = settings.requests_per_minute.map(|most| Quota::per_minute(most).allow_burst(burst(most)));
         Self { requests: requests.map(bucket), tokens: settings.tokens_per_minute.map(Quota::per_minute).map(bucket) }
     }

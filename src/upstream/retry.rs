@@ -22,7 +22,7 @@ use crate::telemetry::metrics::UpstreamMetrics;
 
 /// First upper bound of a wait after a failure.
 const BASE: Duration = Duration::from_millis(50);
-/// First upper bound of a wait after "too many requests" without a hint.
+/// First upper bound of a wait after "too many requests", beside the hint.
 const THROTTLED_BASE: Duration = Duration::from_secs(1);
 /// Highest upper bound of a wait.
 const CAP: Duration = Duration::from_secs(5);
@@ -79,12 +79,20 @@ impl Policy<Call, Scores, UpstreamError> for RetryPolicy {
                 None
             }
             Err(error) => {
+                // A retry that was not sent says nothing of the failure that it was to mend.
+                if matches!(error.kind, ErrorKind::Overloaded | ErrorKind::UpstreamCircuitOpen)
+                    && let Some(before) = call.failure.take()
+                {
+                    *error = before;
+                    return None;
+                }
                 let wait = self.wait(call, error)?;
                 if !self.allowance.take_out(cost(error.kind), Instant::now()) {
                     self.metrics.retry_denied();
                     return None;
                 }
                 call.attempt += 1;
+                call.failure = Some(error.clone());
                 self.metrics.retry();
                 let set_back = || call.interest.set_back(error.of_upstream(self.metrics.name()));
                 let setback = (!wait.is_zero()).then(set_back);
@@ -147,6 +155,7 @@ mod tests {
             tokens: 0,
             interest: Arc::new(Interest::of(Waiter { deadline: Instant::now() + deadline, patience, store: true })),
             attempt: 1,
+            failure: None,
             attempts: AttemptCounter::default(),
         }
     }
@@ -230,7 +239,7 @@ mod tests {
             let unavailable = vec![failure(ErrorKind::UpstreamUnavailable, None); 9];
             tried += attempts(&policy, call(Duration::from_secs(1), Patience::Hurry), unavailable).await.1.len();
         }
-        let reserve = 30; // BUDGET_RESERVE_PER_SECOND over BUDGET_WINDOW
+        let reserve = 30; // the income of ALLOWANCE over its window
         assert!((1_000..=1_000 + reserve).contains(&tried), "{tried} attempts for 1,000 calls");
     }
 

@@ -17,6 +17,8 @@ const LONGEST: u64 = 3_600_000_000;
 const SIZE_CLASSES: [usize; 3] = [16 << 10, 128 << 10, 1 << 20];
 /// Weight of the newest latency in their average.
 const NEWEST: f64 = 0.2;
+/// How fast it is lost sight of how slow an upstream was that is not asked any more: slowly, but it must be tried again some day.
+const LOSING_SIGHT: Duration = Duration::from_secs(120);
 /// How fast a failure is forgotten.
 const FORGETTING: Duration = Duration::from_secs(10);
 /// What a failed attempt counts as, beside upstreams that answer.
@@ -45,8 +47,9 @@ struct Generations {
 #[derive(Debug, Default)]
 struct Bias {
     latency: f64,
+    answered: Option<Instant>,
     penalty: f64,
-    at: Option<Instant>,
+    failed: Option<Instant>,
 }
 
 /// Counts an attempt as under way while it lives.
@@ -58,12 +61,12 @@ impl Vitals {
     pub fn succeeded(&self, bytes: usize, latency: Duration, now: Instant) {
         let micros = u64::try_from(latency.as_micros()).unwrap_or(LONGEST).clamp(1, LONGEST);
         lock(self.class(bytes)).record(micros, now);
-        lock(&self.bias).succeeded(latency);
+        lock(&self.bias).succeeded(latency, now);
     }
 
     /// An attempt failed. Quick failures must not look like a quick upstream, so each counts as a long wait (Linkerd's load biaser).
     pub fn failed(&self, retry_after: Option<Duration>, now: Instant) {
-        lock(&self.bias).failed(retry_after.map_or(PENALTY, |hint| hint.clamp(PENALTY, LONGEST_PENALTY)), now);
+        lock(&self.bias).fail(retry_after.map_or(PENALTY, |hint| hint.clamp(PENALTY, LONGEST_PENALTY)), now);
     }
 
     /// The latency below which a share of `quantile` of the attempts with such a body stay; `None` if too few are known.
@@ -127,24 +130,35 @@ impl Generations {
 }
 
 impl Bias {
-    fn succeeded(&mut self, latency: Duration) {
+    fn succeeded(&mut self, latency: Duration, now: Instant) {
         let latency = latency.as_secs_f64();
-        self.latency = if self.latency > 0.0 { self.latency * (1.0 - NEWEST) + latency * NEWEST } else { latency };
+        let usual = self.usual(now);
+        self.latency = if usual > 0.0 { usual * (1.0 - NEWEST) + latency * NEWEST } else { latency };
+        self.answered = Some(now);
     }
 
-    fn failed(&mut self, penalty: Duration, now: Instant) {
+    fn fail(&mut self, penalty: Duration, now: Instant) {
         self.penalty = self.faded(now).max(penalty.as_secs_f64());
-        self.at = Some(now);
+        self.failed = Some(now);
     }
 
     fn get(&self, now: Instant) -> f64 {
-        self.latency + self.faded(now)
+        self.usual(now) + self.faded(now)
+    }
+
+    fn usual(&self, now: Instant) -> f64 {
+        self.latency * weight(self.answered, now, LOSING_SIGHT)
     }
 
     fn faded(&self, now: Instant) -> f64 {
-        let age = self.at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
-        self.penalty * (-age.as_secs_f64() / FORGETTING.as_secs_f64()).exp()
+        self.penalty * weight(self.failed, now, FORGETTING)
     }
+}
+
+/// What is left of something after a while: a part that falls to a third in each `time`.
+fn weight(since: Option<Instant>, now: Instant, time: Duration) -> f64 {
+    let age = since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+    (-age.as_secs_f64() / time.as_secs_f64()).exp()
 }
 
 /// One significant digit is enough: a quantile is a trigger here, not a report. The bounds are such that it is always made.
@@ -194,7 +208,9 @@ mod tests {
         assert!(load(&failing) > 10.0 * load(&slow));
         tokio::time::advance(10 * FORGETTING).await;
         assert!(load(&failing) < load(&slow), "worth another try");
-        assert!(load(&slow) > 0.049, "but what is slow is slow after a pause too");
+        assert!(load(&slow) > 0.02, "but what is slow is slow after a pause too");
+        tokio::time::advance(10 * LOSING_SIGHT).await;
+        assert!(load(&slow) < 0.001, "until nobody can tell any more");
         failing.failed(Some(Duration::from_secs(86_400)), Instant::now());
         assert!(load(&failing) <= LONGEST_PENALTY.as_secs_f64() + 1.0);
     }

@@ -85,7 +85,7 @@ async fn a_full_queue_is_no_failure_of_the_upstream_and_the_fallback_answers() {
 async fn the_contracts_rate_is_kept() {
     // A word of query and a word of document, of three letters each, are two tokens for each of four documents.
     let documents = ["aaa", "bbb", "ccc", "ddd"];
-    for (limit, seconds) in [("requests_per_minute = 12\n", 1..=5), ("tokens_per_minute = 16\n", 25..=30)] {
+    for limit in ["requests_per_minute = 2\n", "tokens_per_minute = 16\n"] {
         let fake = FakeUpstream::start("cohere").await;
         let gateway = gateway(&fake, "", limit).await;
         for query in ["one", "two"] {
@@ -94,7 +94,7 @@ async fn the_contracts_rate_is_kept() {
         let answer = gateway.try_rerank(json!({"query": "six", "documents": documents})).await;
         assert_eq!((answer.status.as_u16(), &answer.body["code"]), (429, &json!("overloaded")), "{limit}");
         let wait: u64 = answer.headers["retry-after"].to_str().unwrap().parse().unwrap();
-        assert!(seconds.contains(&wait), "{limit}: {wait} s");
+        assert!((25..=30).contains(&wait), "{limit}: half a minute's worth is missing, {wait} s");
         assert_eq!(fake.calls().len(), 2);
         gateway.rerank("one", &documents).await; // what is known costs nothing
         let shed = "rerank_upstream_shed_total{upstream=\"up\",reason=\"rate_limit\"}";
