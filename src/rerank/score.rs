@@ -77,19 +77,22 @@ impl Reranker {
         *tickets = self.claim(turn, plan, plan.unknown(), journey);
         let is_foreign = |ticket: &Ticket| ticket.upstream() != own;
         while tickets.iter().any(is_foreign) {
-            let given_up = match wait(tickets, plan, journey, Some(longest_silence(turn, remote))).await {
-                Ok(()) => return Ok(()),
-                Err(Loss::Failure(at, error)) if !is_foreign(&tickets[at]) => return Err(error),
-                Err(Loss::Failure(at, _)) => vec![tickets.swap_remove(at)],
-                Err(Loss::Silence) => tickets.extract_if(.., |ticket| is_foreign(ticket)).collect(),
+            let given_up = match timeout(longest_silence(turn, remote), news(tickets)).await {
+                Ok(news) => match take_in(news, tickets, plan, journey) {
+                    Ok(()) => continue,
+                    Err(failure) if !is_foreign(&tickets[failure.at]) => return Err(failure.error),
+                    Err(failure) => vec![tickets.swap_remove(failure.at)],
+                },
+                Err(_silence) => tickets.extract_if(.., |ticket| is_foreign(ticket)).collect(),
             };
             let missing: Vec<u32> = given_up.iter().flat_map(Ticket::waiting).collect();
             tickets.extend(self.claim(Turn { insists: true, ..turn }, plan, &missing, journey));
         }
-        wait(tickets, plan, journey, None).await.map_err(|loss| match loss {
-            Loss::Failure(_, error) => error,
-            Loss::Silence => Error::new(ErrorKind::Internal, "nobody minds silence here"),
-        })
+        while !tickets.is_empty() {
+            let news = news(tickets).await;
+            take_in(news, tickets, plan, journey).map_err(|failure| failure.error)?;
+        }
+        Ok(())
     }
 
     async fn score_locally(&self, turn: Turn<'_>, plan: &mut Plan) {
@@ -155,13 +158,14 @@ impl Reranker {
     }
 }
 
-/// Why waiting has come to an end.
-enum Loss {
-    /// The flight of this ticket failed.
-    Failure(usize, Error),
-    /// Nothing was heard for too long.
-    Silence,
+/// The flight of a ticket failed.
+struct Failure {
+    at: usize,
+    error: Error,
 }
+
+/// What a ticket heard.
+type News = (usize, Result<Vec<(u32, Landing)>, Arc<Error>>);
 
 /// How long others of the same scores may be silent: three times what is usual here, and no more than half of the time left.
 fn longest_silence(turn: Turn<'_>, remote: &Remote) -> Duration {
@@ -171,36 +175,30 @@ fn longest_silence(turn: Turn<'_>, remote: &Remote) -> Duration {
     remote.unusual(bytes_a_call).map_or(half, |unusual| unusual.min(half))
 }
 
-/// Waits until everything has landed, and writes it into the plan as it comes.
-async fn wait(
-    tickets: &mut Vec<Ticket>,
-    plan: &mut Plan,
-    journey: &mut Journey,
-    longest_silence: Option<Duration>,
-) -> Result<(), Loss> {
-    while !tickets.is_empty() {
-        let news = select_all(tickets.iter_mut().map(|ticket| ticket.next().boxed()));
-        let (news, at, _) = match longest_silence {
-            Some(longest) => timeout(longest, news).await.map_err(|_| Loss::Silence)?,
-            None => news.await,
-        };
-        let ticket = &tickets[at];
-        if let Some(charge) = ticket.take_charge() {
-            journey.usage = journey.usage.plus(charge);
-        }
-        let source = if ticket.is_leaders() { ScoreSource::Scored } else { ScoreSource::Coalesced };
-        let news = news.map_err(|error| Loss::Failure(at, Arc::unwrap_or_clone(error)))?;
-        if news.is_empty() {
-            tickets.swap_remove(at);
-        }
-        for (slot, landing) in news {
-            match landing {
-                Landing::Scored(score) => plan.learn(slot, Some(score), source),
-                Landing::Known(score) => plan.learn(slot, Some(score), ScoreSource::Cache),
-                Landing::Refused(error) => {
-                    plan.learn(slot, None, ScoreSource::Refused);
-                    journey.refused(&error);
-                }
+/// Waits until one of the tickets hears something. There must be one.
+async fn news(tickets: &mut [Ticket]) -> News {
+    let (news, at, _) = select_all(tickets.iter_mut().map(|ticket| ticket.next().boxed())).await;
+    (at, news)
+}
+
+/// Writes what was heard into the plan; a ticket that has nothing left to hear is done with.
+fn take_in((at, news): News, tickets: &mut Vec<Ticket>, plan: &mut Plan, journey: &mut Journey) -> Result<(), Failure> {
+    let ticket = &tickets[at];
+    if let Some(charge) = ticket.take_charge() {
+        journey.usage = journey.usage.plus(charge);
+    }
+    let source = if ticket.is_leaders() { ScoreSource::Scored } else { ScoreSource::Coalesced };
+    let news = news.map_err(|error| Failure { at, error: Arc::unwrap_or_clone(error) })?;
+    if news.is_empty() {
+        tickets.swap_remove(at);
+    }
+    for (slot, landing) in news {
+        match landing {
+            Landing::Scored(score) => plan.learn(slot, Some(score), source),
+            Landing::Known(score) => plan.learn(slot, Some(score), ScoreSource::Cache),
+            Landing::Refused(error) => {
+                plan.learn(slot, None, ScoreSource::Refused);
+                journey.refused(&error);
             }
         }
     }

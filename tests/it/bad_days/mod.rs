@@ -4,12 +4,11 @@
 //! scores which the day left behind are those that a clean upstream gives. Days are numbered as in the list that they were planned by. Not among
 //! them:
 //!
-//! - 21, in part: an address that changes while a connection is open (a "DNS flip") is the HTTP client's to follow.
-//! - 22, in part: a GOAWAY of HTTP/2. rerankd speaks HTTP/2 with a provider only where TLS negotiated it, and what it does to a call is what a
-//!   connection does that is closed in its midst, which is played instead.
+//! - 21, in part: a name that leads to another address than before (a "DNS flip"). The resolver is the system's, and rerankd keeps no address.
 //! - 26: a slow cache. The cache is in memory, in the process, and cannot be slow by itself.
 
 mod connections;
+mod http2;
 pub(crate) mod invariants;
 mod load;
 mod replies;
