@@ -39,7 +39,7 @@ use self::offload::{OFFLOAD_WIRE_BYTES, offload};
 use self::plan::{Plan, PlanContext};
 use self::rank::rank;
 use self::request::RerankRequest;
-use self::response::RerankResponse;
+use self::response::{PairCounts, RankedPassage, RerankResponse};
 use self::score::Turn;
 use self::validate::{Limits, validate};
 use crate::cache::ScoreCache;
@@ -125,8 +125,7 @@ impl Reranker {
             let Defeat { error, remains } = match self.try_target(turn, context, &mut journey).await {
                 Ok(plan) => {
                     journey.arrive(target);
-                    let ranking = rank(plan.passages(), request.top_n);
-                    return Ok(journey.reranked(request, context, route, target, (ranking, plan.counts())));
+                    return Ok(journey.reranked(request, context, route, target, outcome(&plan, request.top_n)));
                 }
                 Err(defeat) => defeat,
             };
@@ -146,15 +145,13 @@ impl Reranker {
             failures.push(error);
             if let Some((target, plan)) = used {
                 journey.stale(&first_failure(failures));
-                let ranking = rank(plan.passages(), request.top_n);
-                return Ok(journey.reranked(request, context, route, target, (ranking, plan.counts())));
+                return Ok(journey.reranked(request, context, route, target, outcome(&plan, request.top_n)));
             }
         }
         let failure = first_failure(failures);
         if let Some((target, plan, refusal)) = partial {
             journey.cut_short(&failure, refusal);
-            let ranking = rank(plan.passages(), None);
-            return Ok(journey.reranked(request, context, route, target, (ranking, plan.counts())));
+            return Ok(journey.reranked(request, context, route, target, outcome(&plan, None)));
         }
         if route.on_failure == OnFailure::OriginalOrder && failure.kind != ErrorKind::NotCached {
             return Ok(journey.original_order(request, context, route, failure));
@@ -222,6 +219,11 @@ impl Reranker {
         let deadline = Instant::now() + self.request_timeout;
         Turn { waiter: Waiter { deadline, patience: Patience::Hurry, store: true }, ..turn }
     }
+}
+
+/// What a plan comes to: the ranking, cut to `top_n`, and how its pairs became known.
+fn outcome(plan: &Plan, top_n: Option<usize>) -> (Vec<RankedPassage>, PairCounts) {
+    (rank(plan.passages(), top_n), plan.counts())
 }
 
 /// What the request expects of a target.
