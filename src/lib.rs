@@ -41,4 +41,6 @@ pub mod config;
 
 pub mod telemetry;
 
+pub mod eval;
+
 pub mod cli;

@@ -2,6 +2,7 @@
 
 mod banner;
 mod check;
+mod eval;
 mod health;
 mod models;
 mod passages;
@@ -35,6 +36,8 @@ enum Command {
     Rerank(rerank::RerankArgs),
     /// Check the configuration and print what is in effect; names every fault at once.
     Check(ConfigArgs),
+    /// Compare models over a judged collection: quality, time and cost.
+    Eval(eval::EvalArgs),
     /// List the models that can be asked for.
     Models(models::ModelsArgs),
     /// Print the OpenAPI document.
@@ -87,6 +90,7 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Rerank(args) => rerank::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Eval(args) => eval::run(&args),
         Command::Models(args) => models::run(&args),
         Command::Openapi => print(crate::http::openapi::json()),
         Command::Health(args) => health::run(&args),

@@ -11,6 +11,7 @@ mod detect;
 mod facts;
 mod keys;
 mod layers;
+mod local;
 mod models;
 mod reader;
 mod resolve;

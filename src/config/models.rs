@@ -14,11 +14,18 @@ use crate::route::alias::Alias;
 pub(super) struct Declared<'a> {
     pub(super) usable: &'a [UpstreamSettings],
     pub(super) table: &'a Table,
+    /// Whether the embedded scorer has more than its lexical model.
+    pub(super) with_cross_encoder: bool,
 }
 
 impl Declared<'_> {
     fn has(&self, name: &str) -> bool {
         self.table.get("upstreams").and_then(|upstreams| upstreams.get(name)).is_some()
+    }
+
+    /// The embedded scorer's models, the usual one first.
+    fn local_models(&self) -> Vec<&'static str> {
+        LocalModel::at_hand(self.with_cross_encoder).map(LocalModel::name).collect()
     }
 }
 
@@ -31,7 +38,7 @@ pub(super) fn models(section: &Section<'_>, upstreams: &Declared<'_>, defaults: 
     check_shared_scores(section, &models, upstreams);
     if !models.iter().any(|model| model.name == DEFAULT_MODEL) {
         let first = models.first().map(|model| ModelSettings { aliases: Vec::new(), ..model.clone() });
-        let undeclared = || usual.model(Vec::new(), vec![usual_target(upstreams.usable)]);
+        let undeclared = || usual.model(Vec::new(), vec![usual_target(upstreams)]);
         models.extend(first.or_else(undeclared).map(|model| ModelSettings { name: DEFAULT_MODEL.to_owned(), ..model }));
     }
     doubled_names(section, &models);
@@ -52,11 +59,10 @@ fn doubled_names(section: &Section<'_>, models: &[ModelSettings]) {
 }
 
 /// The first upstream's usual model, else the embedded scorer.
-fn usual_target(upstreams: &[UpstreamSettings]) -> TargetSettings {
-    let usual =
-        upstreams.iter().find_map(|upstream| Some((upstream.name.as_str(), upstream.facts.default_model.as_deref()?)));
-    let (upstream, model) = usual.unwrap_or((local::NAME, LocalModel::ALL[0].name()));
-    let (upstream, model) = (upstream.to_owned(), model.to_owned());
+fn usual_target(upstreams: &Declared<'_>) -> TargetSettings {
+    let usual = |upstream: &UpstreamSettings| Some((upstream.name.clone(), upstream.facts.default_model.clone()?));
+    let embedded = || (local::NAME.to_owned(), upstreams.local_models()[0].to_owned());
+    let (upstream, model) = upstreams.usable.iter().find_map(usual).unwrap_or_else(embedded);
     TargetSettings { upstream, model, revision: String::new(), scores: None, weight: 1 }
 }
 
@@ -133,7 +139,7 @@ fn model(name: &str, section: Section<'_>, upstreams: &Declared<'_>) -> Option<M
     let aliases = section.read("aliases", aliases_of);
     // `default` may be declared for its aliases alone.
     let targets = if name == DEFAULT_MODEL && !section.has("targets") {
-        vec![Some(usual_target(upstreams.usable))]
+        vec![Some(usual_target(upstreams))]
     } else {
         section.tables("targets").into_iter().map(|entry| target(entry, upstreams)).collect()
     };
@@ -162,11 +168,15 @@ fn target(section: Section<'_>, upstreams: &Declared<'_>) -> Option<TargetSettin
     }
     let upstream = upstream?;
     let usual = if upstream == local::NAME {
-        if let Some(model) = model.as_deref().filter(|model| LocalModel::by_name(model).is_none()) {
-            let known = known_names(model, &LocalModel::ALL.map(LocalModel::name));
-            section.fault("model", format!("the embedded scorer has no such model; {known}"));
+        let models = upstreams.local_models();
+        if let Some(model) = model.as_deref().filter(|model| !models.contains(model)) {
+            let why = match LocalModel::by_name(model) {
+                Some(_) => "needs a cross-encoder, and there is none: say where in local.model_dir".to_owned(),
+                None => format!("the embedded scorer has no such model; {}", known_names(model, &models)),
+            };
+            section.fault("model", why);
         }
-        Some(LocalModel::ALL[0].name().to_owned())
+        models.first().map(|&model| model.to_owned())
     } else if let Some(settings) = upstreams.usable.iter().find(|settings| settings.name == upstream) {
         settings.facts.default_model.clone()
     } else {

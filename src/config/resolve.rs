@@ -10,7 +10,7 @@ use toml::{Table, Value};
 use super::reader::{Faults, HOUR, MEBIBYTE, MILLISECOND, Section, boolean, count, duration, one_of, text};
 use super::settings::{CacheSettings, ServerSettings, Settings, TelemetrySettings};
 use super::upstreams::{Numbers, Upstreams};
-use super::{Environment, facts, keys, models};
+use super::{Environment, facts, keys, local, models};
 use crate::telemetry::logging::{LogFormat, parse_filter};
 
 const ZERO: Duration = Duration::ZERO;
@@ -21,15 +21,17 @@ pub(super) fn settings(table: &Table, environment: &Environment, faults: &Faults
     let server = server(root.section("server"), environment);
     let cache = cache(root.section("cache"));
     let telemetry = telemetry(root.section("telemetry"));
+    let local = local::local(root.section("local"), environment);
     let facts = facts::providers(&root.section("providers"));
     let upstreams = Upstreams { table, environment, facts: &facts }.read(&root.section("upstreams"));
-    let declared = models::Declared { usable: &upstreams, table };
+    let with_cross_encoder = local.as_ref().is_some_and(|local| local.cross_encoder.is_some());
+    let declared = models::Declared { usable: &upstreams, table, with_cross_encoder };
     let models = models::models(&root.section("models"), &declared, root.section("model_defaults"));
     let defaults = root.section("upstream_defaults");
     Numbers::read(&defaults);
     defaults.finish();
     root.finish();
-    Some(Settings { server: server?, cache: cache?, telemetry: telemetry?, upstreams, models })
+    Some(Settings { server: server?, cache: cache?, telemetry: telemetry?, local: local?, upstreams, models })
 }
 
 fn server(section: Section<'_>, environment: &Environment) -> Option<ServerSettings> {

@@ -1,12 +1,15 @@
 //! The configuration, checked and typed. What the rest of the program sees.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use secrecy::SecretString;
 use url::Url;
 
 use crate::dialect::Dialect;
+use crate::local::cross_encoder::ModelDirectory;
+use crate::local::hybrid::{Mix, Scripts};
 use crate::provider::{Provider, ProviderFacts};
 use crate::route::alias::Alias;
 use crate::telemetry::logging::LogFormat;
@@ -22,6 +25,8 @@ pub struct Settings {
     pub cache: CacheSettings,
     /// Logs.
     pub telemetry: TelemetrySettings,
+    /// The embedded scorer.
+    pub local: LocalSettings,
     /// Places that score, in the order of the configuration; the embedded scorer is not among them.
     pub upstreams: Vec<UpstreamSettings>,
     /// Public models; always holds `default`.
@@ -86,6 +91,30 @@ pub struct TelemetrySettings {
     pub log_format: LogFormat,
     /// Which events are logged.
     pub log_filter: String,
+}
+
+/// `[local]`
+#[derive(Clone, Debug)]
+pub struct LocalSettings {
+    /// The cross-encoder, if its weights are at hand.
+    pub cross_encoder: Option<CrossEncoderSettings>,
+    /// How it is put together with the lexical scorer.
+    pub mix: Mix,
+    /// Which queries it is asked about.
+    pub scripts: Scripts,
+}
+
+/// The keys of `[local]` that matter to the cross-encoder alone.
+#[derive(Clone, Debug)]
+pub struct CrossEncoderSettings {
+    /// Where the weights are.
+    pub directory: ModelDirectory,
+    /// Pairs that are read at once, each by one thread; `None` for as many as there are processors.
+    pub threads: Option<NonZeroUsize>,
+    /// Most calls, of two pairs each, that may wait for a thread.
+    pub max_queue: usize,
+    /// Longest pair in tokens of the model; the longer text of the two is cut first.
+    pub max_tokens: usize,
 }
 
 /// `[upstreams.NAME]`

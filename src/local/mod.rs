@@ -1,11 +1,18 @@
 //! The embedded scorer: what a newcomer without a key sees, and the last target when every provider is down.
 //!
-//! Needs no key, no network and no files. A model of it is a function from a query and a list of passages to scores; today there
-//! is one, `lexical`.
+//! Needs no key and no network. `lexical` needs no files either and ranks every language; where the weights of a cross-encoder are at hand, `hybrid`
+//! lets it read the passages that `lexical` finds best, and `cross-encoder` is that model by itself.
 
+pub mod cross_encoder;
+pub mod hybrid;
 pub mod lexical;
 
+use std::sync::Arc;
+
+use crate::config::settings::LocalSettings;
 use crate::provider::{Billing, InstructionSupport, ModelFacts, ScoreScale, Scoring};
+use crate::telemetry::metrics::Metrics;
+use crate::upstream::Upstream;
 
 /// The upstream's name: `local`, and `local/MODEL` for one of its models.
 pub const NAME: &str = "local";
@@ -13,19 +20,36 @@ pub const NAME: &str = "local";
 /// A model of the embedded scorer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LocalModel {
+    /// The cross-encoder over the lexical best, for queries in a script that it knows; else the lexical scorer.
+    Hybrid,
     /// BM25 with a background IDF; every language.
     Lexical,
+    /// The cross-encoder over every passage.
+    CrossEncoder,
 }
 
 impl LocalModel {
-    /// Every model, the default first.
-    pub const ALL: [Self; 1] = [Self::Lexical];
+    /// Every model; the first that is at hand is meant where none is named.
+    pub const ALL: [Self; 3] = [Self::Hybrid, Self::Lexical, Self::CrossEncoder];
+
+    /// The models at hand, the one that is meant where none is named first.
+    pub fn at_hand(with_cross_encoder: bool) -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(move |model| with_cross_encoder || !model.needs_cross_encoder())
+    }
+
+    /// Whether the model needs weights.
+    #[must_use]
+    pub const fn needs_cross_encoder(self) -> bool {
+        !matches!(self, Self::Lexical)
+    }
 
     /// The model's name behind `local/`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Hybrid => "hybrid",
             Self::Lexical => "lexical",
+            Self::CrossEncoder => "cross-encoder",
         }
     }
 
@@ -38,22 +62,42 @@ impl LocalModel {
     /// What the pipeline must know about the model.
     #[must_use]
     pub const fn facts(self) -> ModelFacts {
-        match self {
-            Self::Lexical => ModelFacts {
-                scoring: Scoring::Listwise,
-                scale: ScoreScale::Lexical,
-                instruction: InstructionSupport::None,
-                billing: Billing::Free,
-                max_call_tokens: None,
-            },
+        let (scoring, scale) = match self {
+            Self::Hybrid => (Scoring::Listwise, ScoreScale::Probability),
+            Self::Lexical => (Scoring::Listwise, ScoreScale::Lexical),
+            Self::CrossEncoder => (Scoring::Pointwise, ScoreScale::Probability),
+        };
+        ModelFacts {
+            scoring,
+            scale,
+            instruction: InstructionSupport::None,
+            billing: Billing::Free,
+            max_call_tokens: None,
         }
     }
+}
 
-    /// The score of each passage. Burns a processor for about 15 µs a kilobyte: large lists belong off the reactor.
-    #[must_use]
-    pub fn score(self, query: &str, passages: &[&str]) -> Vec<f64> {
-        match self {
-            Self::Lexical => lexical::score(query, passages),
-        }
+/// What scores inside this process.
+#[derive(Debug)]
+pub struct LocalScorer {
+    /// How the two scorers are put together, and for which queries.
+    pub settings: LocalSettings,
+    /// The cross-encoder behind a stack of its own, if its weights are at hand.
+    pub cross_encoder: Option<Arc<Upstream>>,
+}
+
+impl LocalScorer {
+    /// Prepares what `settings` ask for. Nothing is read before it is used.
+    ///
+    /// # Errors
+    /// A sentence: the model's directory has no address.
+    pub fn new(settings: &LocalSettings, metrics: &Metrics) -> Result<Self, String> {
+        let upstream = settings.cross_encoder.as_ref().map(|settings| cross_encoder::upstream(settings, metrics));
+        Ok(Self { settings: settings.clone(), cross_encoder: upstream.transpose()?.map(Arc::new) })
+    }
+
+    /// The models at hand, the one that is meant where none is named first.
+    pub fn models(&self) -> impl Iterator<Item = LocalModel> {
+        LocalModel::at_hand(self.cross_encoder.is_some())
     }
 }

@@ -92,6 +92,17 @@ pub enum Billing {
 }
 
 impl Billing {
+    /// What is charged for, in words.
+    #[must_use]
+    pub const fn unit(self) -> &'static str {
+        match self {
+            Self::SearchUnits(_) => "search unit",
+            Self::Tokens(_) => "million tokens",
+            Self::Free => "free",
+            Self::Unknown => "not known",
+        }
+    }
+
     /// The price of what was used, in US dollars; `None` if price or usage is not known.
     #[must_use]
     pub fn cost(self, tokens: Option<u64>, search_units: Option<u64>) -> Option<f64> {

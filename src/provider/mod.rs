@@ -90,7 +90,7 @@ pub struct Decoded {
 }
 
 /// Writes a body that is known to be serialisable: strings, numbers and lists of them.
-fn json_body(body: &impl Serialize, passages: &[&str]) -> Vec<u8> {
+pub(crate) fn json_body(body: &impl Serialize, passages: &[&str]) -> Vec<u8> {
     let estimate = 256 + passages.iter().map(|passage| passage.len() + passage.len() / 16 + 3).sum::<usize>();
     let mut bytes = Vec::with_capacity(estimate);
     // Writing strings and numbers to memory cannot fail.

@@ -61,7 +61,7 @@ impl Calls {
             Backend::Remote(remote) => {
                 remote.score(Call { body, passages, tokens, interest, attempt: 1, failure: None, attempts }).await
             }
-            Backend::Local => Err(UpstreamError::lasting(ErrorKind::Internal, "is not asked over HTTP")),
+            Backend::Local(_) => Err(UpstreamError::lasting(ErrorKind::Internal, "is not asked over HTTP")),
         }
     }
 

@@ -15,7 +15,9 @@ pub mod batch;
 mod calls;
 mod fill;
 mod hedge;
+mod hybrid;
 mod journey;
+mod known;
 pub mod merge;
 pub mod offload;
 pub mod pieces;
@@ -117,12 +119,13 @@ impl Reranker {
         validate(request, self.limits)?;
         let mut journey = Journey::new(context.control);
         let (mut failures, mut stale, mut partial) = (Vec::new(), None, None);
-        let targets = route.order(context.started);
+        let suited = |target: Arc<Target>| target.suited_to(&request.query);
+        let targets: Vec<_> = route.order(context.started).into_iter().map(suited).collect();
         for (index, target) in targets.iter().enumerate() {
             let next = targets.get(index + 1);
             let waiter = waiter(next.is_none(), route, context);
-            let turn = Turn { route, target, request, waiter, insists: false };
-            let Defeat { error, remains } = match self.try_target(turn, context, &mut journey).await {
+            let turn = Turn { route, target, request, context, waiter, insists: false };
+            let Defeat { error, remains } = match self.try_target(turn, &mut journey).await {
                 Ok(plan) => {
                     journey.arrive(target);
                     return Ok(journey.reranked(request, context, route, target, outcome(&plan, request.top_n)));
@@ -160,17 +163,12 @@ impl Reranker {
     }
 
     /// Plans and scores the whole request at one target: scores of two score spaces never meet in one answer.
-    async fn try_target(
-        &self,
-        mut turn: Turn<'_>,
-        context: &RequestContext,
-        journey: &mut Journey,
-    ) -> Result<Plan, Defeat> {
-        let target = turn.target;
+    async fn try_target(&self, mut turn: Turn<'_>, journey: &mut Journey) -> Result<Plan, Defeat> {
+        let Turn { target, context, .. } = turn;
         let planning = Instant::now();
         let mut plan = self.plan(target, turn.request, context).await;
         journey.timings.cache += milliseconds_since(planning);
-        self.refresh(self.unhurried(turn), &plan, context);
+        self.refresh(self.unhurried(turn), &plan);
         if plan.unknown().is_empty() {
             return Ok(plan);
         }
@@ -202,14 +200,7 @@ impl Reranker {
     }
 
     async fn plan(&self, target: &Target, request: &Arc<RerankRequest>, context: &RequestContext) -> Plan {
-        let plan_context = PlanContext {
-            space: target.space.clone(),
-            scoring: target.facts.scoring,
-            rejects_blanks: target.rejects_blank_passages(),
-            long_passages: target.long_passages(),
-            scope: context.scope,
-            control: context.control,
-        };
+        let plan_context = PlanContext::of(target, context.scope, context.control);
         let (owned, cache) = (request.clone(), self.cache.clone());
         offload(request.text_bytes(), OFFLOAD_WIRE_BYTES, move || Plan::new(&owned, &plan_context, &cache)).await
     }

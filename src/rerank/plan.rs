@@ -20,6 +20,7 @@ use crate::config::settings::LongPassages;
 use crate::provider::Scoring;
 use crate::rerank::request::{Passage, RerankRequest};
 use crate::rerank::response::{PairCounts, RankedPassage, ScoreSource};
+use crate::route::Target;
 
 /// What a plan depends on beside the request.
 #[derive(Clone, Debug)]
@@ -36,6 +37,20 @@ pub struct PlanContext {
     pub scope: CacheScope,
     /// What the client allows.
     pub control: CacheControl,
+}
+
+impl PlanContext {
+    /// What `target` asks for.
+    pub(super) fn of(target: &Target, scope: CacheScope, control: CacheControl) -> Self {
+        Self {
+            space: target.space.clone(),
+            scoring: target.facts.scoring,
+            rejects_blanks: target.rejects_blank_passages(),
+            long_passages: target.long_passages(),
+            scope,
+            control,
+        }
+    }
 }
 
 /// The pairs of one request against one target.
@@ -161,6 +176,16 @@ impl Plan {
     #[must_use]
     pub fn pairs(&self, slots: &[u32]) -> Vec<(u32, PairKey)> {
         slots.iter().map(|slot| (*slot, self.pairs[*slot as usize].key)).collect()
+    }
+
+    /// The key of each passage; `None` for one that is cut into several pieces, whose scores are known under theirs.
+    #[must_use]
+    pub fn keys_of_passages(&self) -> Vec<Option<PairKey>> {
+        let key = |position| match self.pieces.of(position) {
+            pieces if pieces.len() == 1 => Some(self.pairs[self.slots[pieces.start] as usize].key),
+            _ => None,
+        };
+        (0..self.passages().len()).map(key).collect()
     }
 
     /// The texts of `slots`, as they are sent.

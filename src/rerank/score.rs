@@ -13,7 +13,6 @@ use super::calls::Calls;
 use super::fill::Fill;
 use super::hedge::Race;
 use super::journey::Journey;
-use super::offload::{OFFLOAD_LOCAL_BYTES, offload};
 use super::plan::Plan;
 use super::request::RerankRequest;
 use super::response::ScoreSource;
@@ -21,7 +20,6 @@ use super::{RequestContext, Reranker};
 use crate::cache::control::CacheControl;
 use crate::coalesce::{Claim, Landing, Ticket, Wish};
 use crate::error::{Error, ErrorKind};
-use crate::local::LocalModel;
 use crate::provider::Scoring;
 use crate::route::{Route, Target};
 use crate::upstream::call::Waiter;
@@ -33,6 +31,7 @@ pub(super) struct Turn<'a> {
     pub(super) route: &'a Route,
     pub(super) target: &'a Arc<Target>,
     pub(super) request: &'a Arc<RerankRequest>,
+    pub(super) context: &'a RequestContext,
     pub(super) waiter: Waiter,
     /// Whether the target is asked for what others of the same scores are being asked for already.
     pub(super) insists: bool,
@@ -51,10 +50,7 @@ impl Reranker {
         journey: &mut Journey,
     ) -> Result<(), Error> {
         match &turn.target.upstream.backend {
-            Backend::Local => {
-                self.score_locally(turn, plan).await;
-                Ok(())
-            }
+            Backend::Local(_) => self.score_locally(turn, plan, tickets, journey).await,
             Backend::Remote(remote) => {
                 check_listwise_size(turn.target, remote, plan.unknown().len())?;
                 self.score_remotely(turn, remote, plan, tickets, journey).await?;
@@ -65,7 +61,7 @@ impl Reranker {
 
     /// Waits for the target, and for others of the same scores that are being asked for some of the pairs already. The others are not the last
     /// word: what they fail at, or are silent about for unusually long, the target itself is asked for.
-    async fn score_remotely(
+    pub(super) async fn score_remotely(
         &self,
         turn: Turn<'_>,
         remote: &Remote,
@@ -93,25 +89,6 @@ impl Reranker {
             take_in(news, tickets, plan, journey).map_err(|failure| failure.error)?;
         }
         Ok(())
-    }
-
-    async fn score_locally(&self, turn: Turn<'_>, plan: &mut Plan) {
-        let Some(model) = LocalModel::by_name(&turn.target.model) else { return };
-        let slots = plan.unknown().to_vec();
-        let texts = plan.texts(turn.request, slots.iter().copied());
-        let request = turn.request.clone();
-        let scores = offload(request.text_bytes(), OFFLOAD_LOCAL_BYTES, move || {
-            let passages: Vec<&str> = texts.iter().map(|text| &**text).collect();
-            model.score(&request.query, &passages)
-        });
-        let scores = scores.await;
-        if turn.waiter.store {
-            let known: Vec<_> = plan.keys(slots.iter().copied()).into_iter().zip(scores.iter().copied()).collect();
-            self.cache.put_many(plan.query(), &known);
-        }
-        for (slot, score) in slots.into_iter().zip(scores) {
-            plan.learn(slot, Some(score), ScoreSource::Scored);
-        }
     }
 
     /// Takes part in the scoring of `slots`, and starts what nobody has started; or, if it insists, what the target has not.
@@ -144,10 +121,9 @@ impl Reranker {
     }
 
     /// Computes afresh what is due, behind the request's back. Nothing waits for it.
-    pub(super) fn refresh(&self, turn: Turn<'_>, plan: &Plan, context: &RequestContext) {
-        let CacheControl { store, only_if_cached, .. } = context.control;
-        if plan.due().is_empty() || !store || only_if_cached || !turn.target.upstream.is_open_for_calls(context.started)
-        {
+    pub(super) fn refresh(&self, turn: Turn<'_>, plan: &Plan) {
+        let RequestContext { started, control: CacheControl { store, only_if_cached, .. }, .. } = *turn.context;
+        if plan.due().is_empty() || !store || only_if_cached || !turn.target.upstream.is_open_for_calls(started) {
             return;
         }
         if let Some(leave) = self.background.enter() {

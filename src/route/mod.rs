@@ -15,9 +15,9 @@ use tokio::time::Instant;
 use self::alias::Alias;
 use self::hedge::Hedge;
 use crate::cache::key::ScoreSpace;
-use crate::config::settings::{OnDeadline, OnFailure, TargetSettings};
+use crate::config::settings::{LocalSettings, OnDeadline, OnFailure, TargetSettings};
 use crate::error::{Error, ErrorKind};
-use crate::local::LocalModel;
+use crate::local::{LocalModel, LocalScorer};
 use crate::provider::{ModelFacts, Scoring};
 use crate::upstream::{Backend, Upstream};
 
@@ -42,6 +42,19 @@ pub struct Target {
     pub space: ScoreSpace,
     /// Share of the requests among targets of the same scores.
     pub weight: u32,
+    /// What the embedded scorer's hybrid is made of; `None` for every other target.
+    pub parts: Option<Parts>,
+}
+
+/// The two models of the embedded scorer that its hybrid asks.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// Picks the head of the list, and ranks what the other cannot read.
+    pub lexical: Arc<Target>,
+    /// Reads the head.
+    pub cross_encoder: Arc<Target>,
+    /// How their scores are put together, and for which queries.
+    pub settings: LocalSettings,
 }
 
 /// A public model and its ordered targets.
@@ -75,16 +88,23 @@ impl Target {
     #[must_use]
     pub fn new(upstream: Arc<Upstream>, settings: &TargetSettings) -> Option<Self> {
         let TargetSettings { model, revision, scores, weight, .. } = settings;
-        let (facts, listed) = match &upstream.backend {
-            Backend::Remote(remote) => remote.facts.model(model),
-            Backend::Local => (LocalModel::by_name(model)?.facts(), true),
+        let (facts, listed, parts) = match &upstream.backend {
+            Backend::Remote(remote) => {
+                let (facts, listed) = remote.facts.model(model);
+                (facts, listed, None)
+            }
+            Backend::Local(scorer) => match scorer.models().find(|known| known.name() == model)? {
+                LocalModel::CrossEncoder => return Self::new(scorer.cross_encoder.clone()?, settings),
+                LocalModel::Hybrid => (LocalModel::Hybrid.facts(), true, Some(Parts::new(&upstream, scorer)?)),
+                LocalModel::Lexical => (LocalModel::Lexical.facts(), true, None),
+            },
         };
         // No upstream has an empty name, so shared scores are never taken for those of an upstream.
         let (owner, name) =
             scores.as_ref().map_or_else(|| (upstream.name.clone(), model), |scores| (String::new(), scores));
         let (revision, scale) = (revision.clone(), facts.scale);
         let space = ScoreSpace { upstream: owner, model: name.clone(), revision, scale };
-        Some(Self { upstream, model: model.clone(), facts, listed, space, weight: *weight })
+        Some(Self { upstream, model: model.clone(), facts, listed, space, weight: *weight, parts })
     }
 
     /// `model` at `upstream`, as it is addressed directly.
@@ -93,6 +113,15 @@ impl Target {
         let (name, model) = (upstream.name.clone(), model.to_owned());
         let settings = TargetSettings { upstream: name, model, revision: String::new(), scores: None, weight: 1 };
         Self::new(upstream.clone(), &settings)
+    }
+
+    /// Who is asked for `query`: the target itself, but for the embedded scorer's hybrid and queries that its cross-encoder cannot read.
+    #[must_use]
+    pub fn suited_to(self: Arc<Self>, query: &str) -> Arc<Self> {
+        match &self.parts {
+            Some(parts) if !parts.settings.scripts.hold(query) => parts.lexical.clone(),
+            _ => self,
+        }
     }
 
     /// `UPSTREAM/MODEL`, the name under which the target can always be addressed.
@@ -105,6 +134,14 @@ impl Target {
     #[must_use]
     pub fn is_guessed_listwise(&self) -> bool {
         !self.listed && self.facts.scoring == Scoring::Listwise
+    }
+}
+
+impl Parts {
+    fn new(embedded: &Arc<Upstream>, scorer: &LocalScorer) -> Option<Self> {
+        let part = |model: LocalModel| Target::direct(embedded, model.name()).map(Arc::new);
+        let (lexical, cross_encoder) = (part(LocalModel::Lexical)?, part(LocalModel::CrossEncoder)?);
+        Some(Self { lexical, cross_encoder, settings: scorer.settings.clone() })
     }
 }
 
@@ -184,8 +221,11 @@ impl RouteTable {
     }
 
     fn local(&self) -> Option<Arc<Route>> {
-        let upstream = self.upstreams.iter().find(|upstream| matches!(upstream.backend, Backend::Local))?;
-        Route::direct(&upstream.name, upstream, LocalModel::ALL[0].name())
+        let usual = |upstream: &Arc<Upstream>| match &upstream.backend {
+            Backend::Local(scorer) => Route::direct(&upstream.name, upstream, scorer.models().next()?.name()),
+            Backend::Remote(_) => None,
+        };
+        self.upstreams.iter().find_map(usual)
     }
 
     /// `UPSTREAM/MODEL` taken apart, if the first part is an upstream.
@@ -196,6 +236,15 @@ impl RouteTable {
     }
 
     fn unknown(&self, model: &str) -> Error {
+        if let Some(local) =
+            model.strip_prefix(crate::local::NAME).and_then(|rest| LocalModel::by_name(rest.strip_prefix('/')?))
+        {
+            let message = format!(
+                "{model} needs a cross-encoder, and there is none; scripts/fetch-model gets one, local.model_dir says where it is",
+            );
+            debug_assert!(local.needs_cross_encoder());
+            return Error { pointer: Some("/model".into()), ..Error::new(ErrorKind::UnknownModel, message) };
+        }
         let known = self.names();
         // Comparing costs the product of the lengths, and the name is the client's.
         let comparable = known.iter().filter(|_| model.len() <= MAX_COMPARED_BYTES);
@@ -245,7 +294,7 @@ impl Upstream {
     pub fn models(&self) -> Vec<&str> {
         match &self.backend {
             Backend::Remote(remote) => remote.facts.models.keys().map(String::as_str).collect(),
-            Backend::Local => LocalModel::ALL.map(LocalModel::name).to_vec(),
+            Backend::Local(scorer) => scorer.models().map(LocalModel::name).collect(),
         }
     }
 

@@ -47,6 +47,18 @@ pub struct BreakerSettings {
     pub max_ejection: Duration,
 }
 
+impl BreakerSettings {
+    /// A breaker that never trips.
+    pub const OFF: Self = Self {
+        consecutive_failures: 0,
+        min_success_rate: 0.0,
+        min_calls: 1,
+        window: Duration::from_secs(1),
+        ejection: Duration::ZERO,
+        max_ejection: Duration::ZERO,
+    };
+}
+
 /// What a call says about the health of the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {

@@ -34,9 +34,11 @@ use self::oversize::LearntLimits;
 use self::places::Places;
 use self::rate::Rate;
 use self::stack::{Parts, Stack, stack};
+pub(crate) use self::transport::read_scores;
 use self::transport::{Transport, TransportConfig};
 use self::vitals::Vitals;
 use crate::config::settings::{LongPassages, UpstreamSettings};
+use crate::local::LocalScorer;
 use crate::provider::{Provider, ProviderFacts};
 use crate::telemetry::metrics::{Metrics, UpstreamMetrics};
 
@@ -55,7 +57,7 @@ pub enum Backend {
     /// A provider over HTTP.
     Remote(Box<Remote>),
     /// The scorer inside this process.
-    Local,
+    Local(Box<LocalScorer>),
 }
 
 /// A provider behind its stack.
@@ -81,8 +83,8 @@ pub struct Remote {
 impl Upstream {
     /// The embedded scorer.
     #[must_use]
-    pub fn local() -> Self {
-        Self { name: crate::local::NAME.to_owned(), backend: Backend::Local }
+    pub fn local(scorer: LocalScorer) -> Self {
+        Self { name: crate::local::NAME.to_owned(), backend: Backend::Local(Box::new(scorer)) }
     }
 
     /// A provider over HTTP.
@@ -150,7 +152,7 @@ impl Upstream {
         let said = error.said.as_deref()?;
         let secrets: Vec<&str> = match &self.backend {
             Backend::Remote(remote) => remote.keys.secrets().collect(),
-            Backend::Local => Vec::new(),
+            Backend::Local(_) => Vec::new(),
         };
         (!redact::quotes(said, texts, &secrets)).then(|| redact::shortened(said))
     }
@@ -160,15 +162,22 @@ impl Upstream {
     pub fn is_open_for_calls(&self, now: Instant) -> bool {
         match &self.backend {
             Backend::Remote(remote) => remote.guard.is_open_for_calls(now),
-            Backend::Local => true,
+            Backend::Local(_) => true,
         }
     }
 
     /// Tells the metrics how the upstream stands now.
     pub fn observe(&self) {
-        if let Backend::Remote(remote) = &self.backend {
-            let Guard { breaker, places, .. } = &*remote.guard;
-            remote.metrics.guard(breaker.position(Instant::now()) == Position::Open, places.limit());
+        match &self.backend {
+            Backend::Remote(remote) => {
+                let Guard { breaker, places, .. } = &*remote.guard;
+                remote.metrics.guard(breaker.position(Instant::now()) == Position::Open, places.limit());
+            }
+            Backend::Local(scorer) => {
+                if let Some(cross_encoder) = &scorer.cross_encoder {
+                    cross_encoder.observe();
+                }
+            }
         }
     }
 
@@ -177,7 +186,7 @@ impl Upstream {
     pub fn is_well(&self, now: Instant) -> bool {
         match &self.backend {
             Backend::Remote(remote) => remote.guard.breaker.position(now) == Position::Closed,
-            Backend::Local => true,
+            Backend::Local(_) => true,
         }
     }
 
@@ -186,7 +195,7 @@ impl Upstream {
     pub fn load(&self, now: Instant) -> f64 {
         match &self.backend {
             Backend::Remote(remote) => remote.vitals.load(now),
-            Backend::Local => 0.0,
+            Backend::Local(_) => 0.0,
         }
     }
 }

@@ -116,7 +116,7 @@ impl Service<Call> for Transport {
 }
 
 /// Decodes a successful reply and holds it against what was sent.
-fn read_scores(provider: &dyn Provider, reply: &WireReply, sent: usize) -> Result<Scores, UpstreamError> {
+pub(crate) fn read_scores(provider: &dyn Provider, reply: &WireReply, sent: usize) -> Result<Scores, UpstreamError> {
     let nonsense = |what: String| UpstreamError {
         said: explain(&reply.body),
         ..UpstreamError::passing(ErrorKind::UpstreamInvalidReply, what)

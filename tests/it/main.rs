@@ -11,6 +11,7 @@ mod cache;
 mod cli;
 mod coalescing;
 mod contract;
+mod cross_encoder;
 mod degradation;
 mod dialects;
 mod docs;

@@ -12,7 +12,7 @@
 
 mod background;
 mod stop_words;
-mod tokens;
+pub(crate) mod tokens;
 
 use std::collections::HashMap;
 

@@ -12,14 +12,14 @@ use unicode_normalization::UnicodeNormalization;
 use super::stop_words::is_stop_word;
 
 /// Turns text into terms. Cheap to make; keep one for a whole list.
-pub(super) struct Tokenizer {
+pub(crate) struct Tokenizer {
     stemmer: Stemmer,
     detail: Detail,
 }
 
 /// How much of a text becomes terms.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Detail {
+pub(crate) enum Detail {
     /// What tells one text from another: no function words, no single letters, bigrams.
     Telling,
     /// Everything, down to single characters: for queries that hold nothing telling ("to be or not to be", "C++", "犬").
@@ -38,12 +38,12 @@ enum Class {
 }
 
 impl Tokenizer {
-    pub(super) fn new(detail: Detail) -> Self {
+    pub(crate) fn new(detail: Detail) -> Self {
         Self { stemmer: Stemmer::create(Algorithm::English), detail }
     }
 
     /// Calls `each` with every term of `text`, in order, repetitions included.
-    pub(super) fn terms(&self, text: &str, mut each: impl FnMut(&str)) {
+    pub(crate) fn terms(&self, text: &str, mut each: impl FnMut(&str)) {
         let lower = normalised(text);
         let mut run_start = 0;
         let mut run_class = Class::Separator;

@@ -1,0 +1,217 @@
+//! `rerankd eval`: which model ranks best, on one's own judged collection.
+
+use std::fs;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use clap::Args;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::{ConfigArgs, Failure, print, runtime};
+use crate::config::settings::Settings;
+use crate::eval::collection::{Candidates, Source, load, prepare};
+use crate::eval::contest::{Contest, Ending, Ledger, fingerprint};
+use crate::eval::judge::{Entry, Terms, judge};
+use crate::eval::results::Results;
+use crate::eval::{report, runs};
+use crate::rerank::Reranker;
+use crate::rerank::assemble::assemble;
+use crate::route::Route;
+
+/// Columns of what is no terminal: a log is as wide as it needs to be.
+const USUAL_WIDTH: u16 = 160;
+/// The folder of the run folders of those who name none.
+const USUAL_OUT: &str = "rerankd-eval";
+/// The file that a folder's candidates are looked for in.
+const CANDIDATES: &str = "candidates.tsv";
+/// Scores are forgotten only when the process ends.
+const FOR_GOOD: Duration = Duration::from_secs(365 * 24 * 3600);
+
+#[derive(Debug, Args)]
+pub(super) struct EvalArgs {
+    /// The judged collection: a folder as BEIR or AutoRAG has it, or a JSONL file of queries with their passages.
+    #[arg(long, value_name = "DIR|FILE")]
+    data: PathBuf,
+    /// The models to compare, by the names that requests use; all configured ones if left out. The order of the first stage always takes part.
+    #[arg(long, short = 'm', value_name = "NAME,…", value_delimiter = ',')]
+    models: Vec<String>,
+    /// Depth of the metrics that are cut.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    k: u16,
+    /// What is reranked: a run file, `bm25:DEPTH`, or `judged` for all judged passages. The folder's own candidates if left out, else bm25:50.
+    #[arg(long, value_name = "RUN|bm25:N|judged")]
+    candidates: Option<Candidates>,
+    /// The judgments, where the collection holds several files of them.
+    #[arg(long, value_name = "FILE")]
+    qrels: Option<PathBuf>,
+    /// Slowest mean time a query with which a model may be chosen, such as 200ms.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    speed_threshold: Option<Duration>,
+    /// Queries of one model under way at once. Above 1 it is faster, and the times told are those of a busy caller.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    concurrency: u16,
+    /// The run folder: answers are kept there, so a run that was interrupted goes on; rerankd-eval/NAME if left out.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Tell AutoRAG's own metrics too, computed as it computes them.
+    #[arg(long)]
+    autorag: bool,
+    /// Only write the candidates (bm25:50, or what --candidates says) to candidates.tsv in the folder, so that later runs start from the same.
+    #[arg(long)]
+    prepare: bool,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
+    if args.prepare {
+        return write_candidates(args);
+    }
+    let mut settings = args.config.load(None)?.settings;
+    remember_everything(&mut settings);
+    let source = source(args);
+    let collection = load(&source).map_err(Failure::new)?;
+    let reranker = assemble(&settings).map_err(Failure::new)?;
+    let contestants = contestants(args, &reranker)?;
+    let out = args.out.clone().unwrap_or_else(|| Path::new(USUAL_OUT).join(&collection.name));
+    let answers = out.join("answers");
+    fs::create_dir_all(&answers).map_err(|error| Failure::new(format!("{}: {error}", answers.display())))?;
+    let stopped = Arc::new(AtomicBool::new(false));
+    let contest = Contest {
+        collection: &collection,
+        reranker: &reranker,
+        concurrency: usize::from(args.concurrency),
+        timeout: settings.server.request_timeout,
+        stopped: &stopped,
+    };
+    let entries = runtime()?.block_on(async {
+        stop_on_signal(stopped.clone());
+        ask(&contest, &contestants, &answers).await
+    })?;
+    let terms = Terms { k: usize::from(args.k), speed_threshold: args.speed_threshold, autorag: args.autorag };
+    let results = judge(&collection, &entries, &terms);
+    write(&out, &results)?;
+    let width = terminal_size::terminal_size().map_or(USUAL_WIDTH, |(width, _)| width.0);
+    let told = report::table::table(&results, width);
+    print(&format!("{told}\nreport  {}\n", out.join("report.html").display()))
+}
+
+/// The name of each contestant, and where it leads.
+fn contestants(args: &EvalArgs, reranker: &Reranker) -> Result<Vec<(String, Arc<Route>)>, Failure> {
+    let names: Vec<String> = if args.models.is_empty() {
+        reranker.routes.routes().map(|route| route.model.clone()).collect()
+    } else {
+        args.models.iter().map(|name| name.trim().to_owned()).collect()
+    };
+    if let Some((at, name)) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
+        return Err(Failure::new(format!("--models names {name} again as number {}", at + 1)));
+    }
+    if names.iter().any(|name| name == crate::eval::NONE) {
+        return Err(Failure::new("--models need not name none: the order of the first stage always takes part"));
+    }
+    let resolve = |name: String| {
+        let route = reranker.routes.resolve(Some(&name)).map_err(|error| Failure::new(error.message))?;
+        Ok((name, route))
+    };
+    names.into_iter().map(resolve).collect()
+}
+
+/// Asks one contestant after the other, so that none is measured in the shadow of another.
+async fn ask(
+    contest: &Contest<'_>,
+    contestants: &[(String, Arc<Route>)],
+    answers: &Path,
+) -> Result<Vec<Entry>, Failure> {
+    let bars = MultiProgress::new();
+    let width = contestants.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let queries = contest.collection.questions.len();
+    let (mut entries, mut done) = (Vec::new(), 0);
+    for (name, route) in contestants {
+        let mut ledger = Ledger::open(answers, name, &fingerprint(contest.collection, route)).map_err(Failure::new)?;
+        let bar = bars.add(bar(queries, name, width));
+        let ending = contest.ask_all(route, &mut ledger, || bar.inc(1)).await.map_err(Failure::new)?;
+        done += usize::try_from(bar.position()).unwrap_or(usize::MAX);
+        bar.finish();
+        if ending == Ending::Stopped {
+            let all = queries * contestants.len();
+            return Err(Failure::new(format!(
+                "stopped; {done} of {all} answers are kept in {}, and the same command goes on from there",
+                answers.display()
+            )));
+        }
+        if !io::stderr().is_terminal() {
+            tracing::info!(model = name, queries, "asked");
+        }
+        entries.push(Entry::of_ledger(name, &ledger, route, contest.collection));
+    }
+    Ok(entries)
+}
+
+/// Hidden where standard error is no terminal.
+fn bar(queries: usize, name: &str, width: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template(
+        "{prefix} [{bar:30}] {human_pos:>5}/{human_len} {per_sec:>10} {elapsed_precise} eta {eta}",
+    );
+    let bar = ProgressBar::new(queries as u64).with_prefix(format!("{name:width$}"));
+    match style {
+        Ok(style) => bar.with_style(style.progress_chars("=> ")),
+        Err(_) => bar,
+    }
+}
+
+/// The first signal lets what is under way finish; the second ends the process, as ever.
+fn stop_on_signal(stopped: Arc<AtomicBool>) {
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            stopped.store(true, Ordering::Relaxed);
+            eprintln_quietly("finishing what is under way; once more to end at once");
+        }
+        if tokio::signal::ctrl_c().await.is_ok() {
+            std::process::exit(1);
+        }
+    });
+}
+
+fn eprintln_quietly(line: &str) {
+    drop(io::Write::write_all(&mut io::stderr(), format!("\nrerankd: {line}\n").as_bytes()));
+}
+
+/// An evaluation must not forget what was paid for, whatever the configuration says of serving.
+fn remember_everything(settings: &mut Settings) {
+    let cache = &mut settings.cache;
+    cache.enabled = true;
+    cache.time_to_live = FOR_GOOD;
+    (cache.max_stale, cache.refresh_ahead) = (Duration::ZERO, Duration::ZERO);
+}
+
+fn source(args: &EvalArgs) -> Source {
+    Source { data: args.data.clone(), qrels: args.qrels.clone(), candidates: args.candidates.clone() }
+}
+
+fn write_candidates(args: &EvalArgs) -> Result<(), Failure> {
+    let depth = match &args.candidates {
+        None => 50,
+        Some(Candidates::Bm25(depth)) => *depth,
+        Some(other) => return Err(Failure::new(format!("--prepare writes bm25:N, not {other}"))),
+    };
+    let run = prepare(&source(args), depth).map_err(Failure::new)?;
+    let folder = if args.data.is_dir() { args.data.as_path() } else { args.data.parent().unwrap_or(Path::new(".")) };
+    let path = folder.join(CANDIDATES);
+    fs::write(&path, &run).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+    print(&format!("{}: {} candidates\n", path.display(), run.lines().count()))
+}
+
+fn write(out: &Path, results: &Results) -> Result<(), Failure> {
+    let json = serde_json::to_string_pretty(results).map_err(Failure::new)?;
+    let mut files = vec![(out.join("results.json"), json), (out.join("report.html"), report::html::html(results))];
+    let folder = out.join("runs");
+    fs::create_dir_all(&folder).map_err(|error| Failure::new(format!("{}: {error}", folder.display())))?;
+    files.extend(runs::runs(results).into_iter().map(|(name, run)| (folder.join(name), run)));
+    for (path, content) in files {
+        fs::write(&path, content).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+    }
+    Ok(())
+}

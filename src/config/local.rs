@@ -1,0 +1,34 @@
+//! `[local]`: the embedded scorer.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use super::Environment;
+use super::reader::{Section, count, one_of, share, text};
+use super::settings::{CrossEncoderSettings, LocalSettings};
+use crate::local::cross_encoder::ModelDirectory;
+use crate::local::hybrid::{Mix, Scripts};
+
+/// `model_dir` of those who want no cross-encoder even if there is one.
+const NO_MODEL: &str = "none";
+
+pub(super) fn local(section: Section<'_>, environment: &Environment) -> Option<LocalSettings> {
+    let directory = section.require("model_dir", |value| match text(value)?.as_str() {
+        "" => Ok(ModelDirectory::found(|variable| environment.get(variable).cloned())),
+        NO_MODEL => Ok(None),
+        path => ModelDirectory::at(Path::new(path)).map(Some),
+    });
+    let threads = section.require("threads", count(0..=1_024));
+    let max_queue = section.require("max_queue", count(0..=1_000_000));
+    let max_tokens = section.require("max_tokens", count(16..=8_192));
+    let head = section.require("head", count(1..=10_000));
+    let lexical_share = section.require("lexical_share", |value| match share(value)? {
+        1.0 => Err("must be below 1: local/lexical is the lexical scorer by itself".to_owned()),
+        share => Ok(share),
+    });
+    let scripts = section.require("scripts", one_of(&Scripts::NAMES, Scripts::by_name));
+    section.finish();
+    let (threads, max_queue, max_tokens) = (NonZeroUsize::new(threads?), max_queue?, max_tokens?);
+    let cross_encoder = directory?.map(|directory| CrossEncoderSettings { directory, threads, max_queue, max_tokens });
+    Some(LocalSettings { cross_encoder, mix: Mix { head: head?, lexical_share: lexical_share? }, scripts: scripts? })
+}

@@ -1,0 +1,148 @@
+//! Where candidates come from.
+
+use std::fmt::{self, Display, Formatter};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use super::draft::Draft;
+use super::error::CollectionError;
+use super::{Source, input, run};
+use crate::eval::bm25::{self, Hit};
+
+/// Candidates a query gets by BM25 if nothing is said; reranking studies seldom go deeper than this many with a paid model.
+const DEFAULT_DEPTH: usize = 50;
+
+/// What a folder's own candidates are called.
+const OWN_FILES: [&str; 2] = ["candidates.tsv", "candidates.run"];
+
+/// Where the candidates of a query come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Candidates {
+    /// A run: looked for in the working directory, then in the folder of the data.
+    File(PathBuf),
+    /// This many passages of the corpus, the best by BM25; above 0.
+    Bm25(usize),
+    /// All passages judged for the query, in BM25 order.
+    Judged,
+}
+
+impl FromStr for Candidates {
+    type Err = String;
+
+    /// `judged`, `bm25`, `bm25:DEPTH`; anything else is the path of a run.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.strip_prefix("bm25:")) {
+            ("judged", _) => Ok(Self::Judged),
+            ("bm25", _) => Ok(Self::Bm25(DEFAULT_DEPTH)),
+            (_, Some(depth)) => match depth.parse() {
+                Ok(depth) if depth > 0 => Ok(Self::Bm25(depth)),
+                _ => Err("bm25:DEPTH needs a whole number above 0, such as bm25:50".to_owned()),
+            },
+            ("", None) => Err("must be a run file, bm25:DEPTH or judged".to_owned()),
+            (path, None) => Ok(Self::File(path.into())),
+        }
+    }
+}
+
+impl Display for Candidates {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(out, "{}", path.display()),
+            Self::Bm25(depth) => write!(out, "bm25:{depth}"),
+            Self::Judged => out.write_str("judged"),
+        }
+    }
+}
+
+/// Gives every judged query its candidates.
+pub(super) fn choose(draft: &mut Draft, source: &Source) -> Result<(), CollectionError> {
+    let folder = input::folder(&source.data);
+    match &source.candidates {
+        Some(Candidates::File(path)) => from_run(draft, &input::find(path, folder)?),
+        Some(Candidates::Bm25(depth)) => {
+            by_bm25(draft, *depth);
+            Ok(())
+        }
+        Some(Candidates::Judged) => {
+            all_judged(draft);
+            Ok(())
+        }
+        None => by_default(draft, source),
+    }
+}
+
+fn by_default(draft: &mut Draft, source: &Source) -> Result<(), CollectionError> {
+    if draft.first_stage.is_some() {
+        return Ok(()); // the input itself holds them
+    }
+    let folder = input::folder(&source.data);
+    let own: Vec<PathBuf> = OWN_FILES.iter().map(|name| folder.join(name)).filter(|path| path.is_file()).collect();
+    match own.as_slice() {
+        [] => {
+            by_bm25(draft, DEFAULT_DEPTH);
+            Ok(())
+        }
+        [path] => from_run(draft, path),
+        _ => {
+            let reason = format!("holds {}; choose one with --candidates FILE", OWN_FILES.join(" and "));
+            Err(CollectionError::whole(folder, reason))
+        }
+    }
+}
+
+fn from_run(draft: &mut Draft, path: &Path) -> Result<(), CollectionError> {
+    run::read(path, draft)?;
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    draft.first_stage = Some(format!("the run {}", name.display()));
+    Ok(())
+}
+
+fn by_bm25(draft: &mut Draft, depth: usize) {
+    let found = bm25::best(&draft.passages.records, &judged_queries(draft), depth);
+    assign(draft, found);
+    draft.first_stage = Some(format!("the best {depth} by BM25 (k1 {}, b {})", bm25::K1, bm25::B));
+}
+
+fn all_judged(draft: &mut Draft) {
+    let judged = draft.questions.iter().filter(|question| !question.judgments.is_empty());
+    let chosen: Vec<Vec<usize>> =
+        judged.map(|question| question.judgments.keys().filter_map(|id| draft.passages.place(id)).collect()).collect();
+    let found = bm25::order(&draft.passages.records, &judged_queries(draft), &chosen);
+    assign(draft, found);
+    draft.first_stage = Some(format!("all judged passages, in BM25 order (k1 {}, b {})", bm25::K1, bm25::B));
+}
+
+/// The texts of the queries that will be evaluated.
+pub(super) fn judged_queries(draft: &Draft) -> Vec<&str> {
+    let judged = draft.questions.iter().filter(|question| !question.judgments.is_empty());
+    judged.map(|question| &*question.text).collect()
+}
+
+fn assign(draft: &mut Draft, found: Vec<Vec<Hit>>) {
+    let judged = draft.questions.iter_mut().filter(|question| !question.judgments.is_empty());
+    for (question, hits) in judged.zip(found) {
+        question.candidates = hits.into_iter().map(|hit| hit.place).collect();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_stand_for_first_stages_and_anything_else_for_a_file() {
+        for (text, expected) in [
+            ("bm25:7", Candidates::Bm25(7)),
+            ("bm25", Candidates::Bm25(50)),
+            ("judged", Candidates::Judged),
+            ("bm25.run", Candidates::File("bm25.run".into())),
+            ("./judged", Candidates::File("./judged".into())),
+        ] {
+            assert_eq!(text.parse(), Ok(expected));
+        }
+        for text in ["bm25:0", "bm25:", "bm25:many", ""] {
+            assert!(text.parse::<Candidates>().is_err(), "{text}");
+        }
+        assert_eq!(Candidates::Bm25(7).to_string(), "bm25:7");
+    }
+}

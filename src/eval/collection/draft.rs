@@ -1,0 +1,142 @@
+//! A collection while it is being read.
+
+use std::collections::HashMap;
+
+use bytestring::ByteString;
+
+use super::{Collection, LeftOut, PassageRecord, Question};
+
+/// What an input holds, before candidates are chosen.
+#[derive(Default)]
+pub(super) struct Draft {
+    pub(super) name: String,
+    pub(super) passages: Passages,
+    pub(super) questions: Vec<Question>,
+    numbers: HashMap<String, usize>,
+    /// How candidates came to be, if there are any.
+    pub(super) first_stage: Option<String>,
+    pub(super) left_out: LeftOut,
+}
+
+/// Passages by place and by id.
+#[derive(Default)]
+pub(super) struct Passages {
+    pub(super) records: Vec<PassageRecord>,
+    places: HashMap<ByteString, usize>,
+}
+
+impl Passages {
+    /// Adds a passage and says its place. One that is there already, with the same text, is not added again.
+    pub(super) fn add(&mut self, id: &str, text: ByteString) -> Result<usize, String> {
+        if id.is_empty() {
+            return Err("the id of a passage is empty".to_owned());
+        }
+        if let Some(&place) = self.places.get(id) {
+            let same = self.records[place].text == text;
+            return if same {
+                Ok(place)
+            } else {
+                Err("an earlier passage has the same id and another text".to_owned())
+            };
+        }
+        let (id, place) = (ByteString::from(id), self.records.len());
+        self.places.insert(id.clone(), place);
+        self.records.push(PassageRecord { id, text });
+        Ok(place)
+    }
+
+    /// The place of the passage with this id.
+    pub(super) fn place(&self, id: &str) -> Option<usize> {
+        self.places.get(id).copied()
+    }
+}
+
+impl Draft {
+    /// An empty one.
+    pub(super) fn new(name: String) -> Self {
+        Self { name, ..Self::default() }
+    }
+
+    /// Adds a query.
+    pub(super) fn add_question(&mut self, question: Question) -> Result<(), String> {
+        if question.id.is_empty() {
+            return Err("the id of a query is empty".to_owned());
+        }
+        if self.numbers.insert(question.id.clone(), self.questions.len()).is_some() {
+            return Err("an earlier query has the same id".to_owned());
+        }
+        self.questions.push(question);
+        Ok(())
+    }
+
+    /// The place in `questions` of the query with this id.
+    pub(super) fn number(&self, id: &str) -> Option<usize> {
+        self.numbers.get(id).copied()
+    }
+
+    /// The collection, without what cannot be evaluated.
+    pub(super) fn finish(mut self) -> Collection {
+        let (passages, left_out) = (&self.passages, &mut self.left_out);
+        self.questions.retain_mut(|question| {
+            if question.judgments.is_empty() {
+                left_out.unjudged_queries += 1;
+                return false;
+            }
+            left_out.judgments_of_unknown_passages +=
+                question.judgments.keys().filter(|id| passages.place(id).is_none()).count();
+            if question.candidates.is_empty() {
+                left_out.queries_without_candidates += 1;
+                return false;
+            }
+            if question.groups.is_empty() {
+                let relevant = question.judgments.iter().filter(|&(_, &grade)| grade > 0);
+                question.groups = relevant.map(|(id, _)| vec![id.clone()]).collect();
+            }
+            true
+        });
+        Collection {
+            name: self.name,
+            passages: self.passages.records,
+            questions: self.questions,
+            first_stage: self.first_stage.unwrap_or_default(),
+            left_out: self.left_out,
+        }
+    }
+}
+
+/// A title and a text as BEIR shows them to a model: with a blank between, and none around.
+pub(super) fn titled(title: &str, text: &str) -> ByteString {
+    let (title, text) = (title.trim(), text.trim());
+    match (title.is_empty(), text.is_empty()) {
+        (true, _) => text.into(),
+        (_, true) => title.into(),
+        (false, false) => {
+            let mut joined = String::with_capacity(title.len() + 1 + text.len());
+            joined.push_str(title);
+            joined.push(' ');
+            joined.push_str(text);
+            joined.into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn titles_are_joined_as_beir_joins_them() {
+        let cases = [("A", "b c", "A b c"), ("", " b\n", "b"), ("A ", "", "A"), ("", "", "")];
+        for (title, text, joined) in cases {
+            assert_eq!(&*titled(title, text), joined);
+        }
+    }
+
+    #[test]
+    fn an_id_stands_for_one_text() {
+        let mut passages = Passages::default();
+        assert_eq!(passages.add("a", "x".into()), Ok(0));
+        assert_eq!(passages.add("a", "x".into()), Ok(0));
+        assert!(passages.add("a", "y".into()).is_err() && passages.add("", "y".into()).is_err());
+    }
+}

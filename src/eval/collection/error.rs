@@ -1,0 +1,46 @@
+//! What is wrong with a collection, and where.
+
+use std::fmt::{self, Display, Formatter};
+use std::path::{Path, PathBuf};
+
+/// A file of a collection that cannot be used, and why: one sentence that quotes neither a query nor a passage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CollectionError {
+    file: PathBuf,
+    place: Place,
+    reason: String,
+}
+
+/// Where in a file; counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The file as a whole.
+    Whole,
+    /// A line of text.
+    Line(usize),
+    /// A row of a table.
+    Row(usize),
+}
+
+impl CollectionError {
+    pub(super) fn new(file: &Path, place: Place, reason: impl Display) -> Self {
+        Self { file: file.to_owned(), place, reason: reason.to_string() }
+    }
+
+    pub(super) fn whole(file: &Path, reason: impl Display) -> Self {
+        Self::new(file, Place::Whole, reason)
+    }
+}
+
+impl Display for CollectionError {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        write!(out, "{}", self.file.display())?;
+        match self.place {
+            Place::Whole => write!(out, ": {}", self.reason),
+            Place::Line(line) => write!(out, ", line {line}: {}", self.reason),
+            Place::Row(row) => write!(out, ", row {row}: {}", self.reason),
+        }
+    }
+}
+
+impl std::error::Error for CollectionError {}

@@ -1,0 +1,124 @@
+//! What kind of input there is, told by the files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::draft::Draft;
+use super::error::CollectionError;
+use super::lines::unreadable;
+use super::{Source, autorag, beir, jsonl};
+
+/// A kind of input, with its files.
+#[derive(Debug, PartialEq, Eq)]
+enum Input {
+    /// A folder with `corpus.jsonl` and `queries.jsonl`.
+    Beir(PathBuf),
+    /// One file with everything.
+    Jsonl(PathBuf),
+    /// Two tables.
+    AutoRag { corpus: PathBuf, qa: PathBuf },
+}
+
+/// Reads whatever the source is.
+pub(super) fn read(source: &Source) -> Result<Draft, CollectionError> {
+    let input = detect(&source.data)?;
+    let qrels = source.qrels.as_deref().map(|path| find(path, folder(&source.data))).transpose()?;
+    let mut draft = Draft::new(name(&source.data));
+    match (&input, qrels) {
+        (Input::Beir(folder), qrels) => beir::read(folder, qrels, &mut draft)?,
+        (_, Some(_)) => {
+            let reason = "holds its own judgments; --qrels is for BEIR folders";
+            return Err(CollectionError::whole(&source.data, reason));
+        }
+        (Input::Jsonl(file), None) => jsonl::read(file, &mut draft)?,
+        (Input::AutoRag { corpus, qa }, None) => autorag::read(corpus, qa, &mut draft)?,
+    }
+    Ok(draft)
+}
+
+/// The folder of the data.
+pub(super) fn folder(data: &Path) -> &Path {
+    if data.is_dir() { data } else { data.parent().unwrap_or(data) }
+}
+
+/// A file named on the command line: in the working directory, or else in the folder of the data.
+pub(super) fn find(path: &Path, folder: &Path) -> Result<PathBuf, CollectionError> {
+    let places = [path.to_owned(), folder.join(path)];
+    let missing = || CollectionError::whole(path, format!("there is no such file, nor one in {}", folder.display()));
+    places.into_iter().find(|place| place.is_file()).ok_or_else(missing)
+}
+
+fn name(data: &Path) -> String {
+    let whole = fs::canonicalize(data).unwrap_or_else(|_| data.to_owned());
+    let name = if whole.is_dir() { whole.file_name() } else { whole.file_stem() };
+    name.unwrap_or(data.as_os_str()).display().to_string()
+}
+
+fn detect(data: &Path) -> Result<Input, CollectionError> {
+    let about = fs::metadata(data).map_err(|error| CollectionError::whole(data, unreadable(&error)))?;
+    if about.is_dir() { of_folder(data) } else { Ok(of_file(data)) }
+}
+
+fn of_file(data: &Path) -> Input {
+    let name = data.file_name().unwrap_or_default();
+    let is_table = data.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("parquet"));
+    let folder = folder(data);
+    if is_table {
+        let qa = if name == "corpus.parquet" { folder.join("qa.parquet") } else { data.to_owned() };
+        Input::AutoRag { corpus: folder.join("corpus.parquet"), qa }
+    } else if name == "corpus.jsonl" || name == "queries.jsonl" {
+        Input::Beir(folder.to_owned())
+    } else {
+        Input::Jsonl(data.to_owned())
+    }
+}
+
+fn of_folder(folder: &Path) -> Result<Input, CollectionError> {
+    let holds = |name: &str| folder.join(name).is_file();
+    let wrong = |reason: String| Err(CollectionError::whole(folder, reason));
+    let beir = holds("corpus.jsonl") && holds("queries.jsonl");
+    if beir && holds("corpus.parquet") {
+        return wrong(
+            "is both a BEIR and an AutoRAG folder; name its corpus.jsonl or its qa.parquet instead".to_owned(),
+        );
+    }
+    if beir {
+        return Ok(Input::Beir(folder.to_owned()));
+    }
+    if holds("corpus.parquet") {
+        let corpus = folder.join("corpus.parquet");
+        let qa = files(folder, |path| path.extension().is_some_and(|ending| ending == "parquet") && *path != corpus)?;
+        return match qa.as_slice() {
+            [qa] => Ok(Input::AutoRag { corpus, qa: qa.clone() }),
+            [] => wrong("holds corpus.parquet, but no qa.parquet".to_owned()),
+            _ if holds("qa.parquet") => Ok(Input::AutoRag { corpus, qa: folder.join("qa.parquet") }),
+            several => wrong(format!("holds several tables of queries; name one instead: {}", list(several))),
+        };
+    }
+    let lines = files(folder, |path| path.extension().is_some_and(|ending| ending == "jsonl"))?;
+    match lines.as_slice() {
+        [file] if !["corpus.jsonl", "queries.jsonl"].iter().any(|name| file.ends_with(name)) => {
+            Ok(Input::Jsonl(file.clone()))
+        }
+        several if several.len() > 1 && !holds("corpus.jsonl") && !holds("queries.jsonl") => {
+            wrong(format!("holds several .jsonl files; name one instead: {}", list(several)))
+        }
+        _ => wrong(
+            "holds no collection: corpus.jsonl, queries.jsonl and qrels/ (BEIR), corpus.parquet and qa.parquet (AutoRAG), or \
+             one .jsonl file of {\"query\", \"passages\", \"relevant\"}"
+                .to_owned(),
+        ),
+    }
+}
+
+/// The files of a folder that fit, in order of name.
+fn files(folder: &Path, fits: impl Fn(&PathBuf) -> bool) -> Result<Vec<PathBuf>, CollectionError> {
+    let entries = fs::read_dir(folder).map_err(|error| CollectionError::whole(folder, unreadable(&error)))?;
+    let mut found: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(fits).collect();
+    found.sort_unstable();
+    Ok(found)
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}

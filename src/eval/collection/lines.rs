@@ -1,0 +1,95 @@
+//! Text files line by line, and the columns of a line.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, ErrorKind};
+use std::path::Path;
+
+use super::error::{CollectionError, Place};
+
+/// Bytes read at once.
+const BUFFER: usize = 1 << 18;
+const BYTE_ORDER_MARK: &str = "\u{FEFF}";
+
+/// Calls `each` with every line that is not blank and its number, from 1. A byte order mark before the first line and carriage
+/// returns are left out.
+///
+/// # Errors
+/// The file cannot be read, a line is not UTF-8, or what `each` says of a line.
+pub(super) fn each_line(
+    path: &Path,
+    each: impl FnMut(usize, &str) -> Result<(), String>,
+) -> Result<(), CollectionError> {
+    let file = File::open(path).map_err(|error| CollectionError::whole(path, unreadable(&error)))?;
+    each_line_of(BufReader::with_capacity(BUFFER, file), each)
+        .map_err(|(line, reason)| CollectionError::new(path, Place::Line(line), reason))
+}
+
+fn each_line_of(
+    mut reader: impl BufRead,
+    mut each: impl FnMut(usize, &str) -> Result<(), String>,
+) -> Result<(), (usize, String)> {
+    let mut buffer = Vec::new();
+    for number in 1.. {
+        buffer.clear();
+        if reader.read_until(b'\n', &mut buffer).map_err(|error| (number, unreadable(&error)))? == 0 {
+            break;
+        }
+        let line = str::from_utf8(&buffer).map_err(|_| (number, "is not valid UTF-8".to_owned()))?;
+        let line = if number == 1 { line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line) } else { line };
+        let line = line.strip_suffix('\n').unwrap_or(line);
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        if !line.trim().is_empty() {
+            each(number, line).map_err(|reason| (number, reason))?;
+        }
+    }
+    Ok(())
+}
+
+/// Why a file cannot be read, in words for people.
+pub(super) fn unreadable(error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "there is no such file".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    }
+}
+
+/// The columns of a line, if there are as many as one of `widths`: parted by tabs, so that ids may hold blanks, or else by blanks.
+pub(super) fn columns<'line>(line: &'line str, widths: &[usize]) -> Option<Vec<&'line str>> {
+    let tabbed: Vec<&str> = line.split('\t').collect();
+    let columns = if widths.contains(&tabbed.len()) { tabbed } else { line.split_whitespace().collect() };
+    widths.contains(&columns.len()).then_some(columns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(bytes: &[u8]) -> Result<Vec<(usize, String)>, (usize, String)> {
+        let mut found = Vec::new();
+        each_line_of(bytes, |number, line| {
+            found.push((number, line.to_owned()));
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    #[test]
+    fn marks_and_line_ends_are_left_out_and_blank_lines_counted() {
+        let expected = [(1, "a".to_owned()), (3, " b".to_owned())];
+        assert_eq!(lines(b"\xEF\xBB\xBFa\r\n \t\r\n b").unwrap(), expected);
+        assert_eq!(lines(b"a\n\n b\n\n").unwrap(), expected);
+        assert_eq!(lines(b"").unwrap(), []);
+    }
+
+    #[test]
+    fn what_is_not_utf_8_is_told_with_its_line() {
+        assert_eq!(lines(b"a\nb\xFF\n").unwrap_err(), (2, "is not valid UTF-8".to_owned()));
+    }
+
+    #[test]
+    fn tabs_part_columns_before_blanks_do() {
+        assert_eq!(columns("q\td 1\t2", &[3]).unwrap(), ["q", "d 1", "2"]);
+        assert_eq!(columns("q  0\td 2", &[3, 4]).unwrap(), ["q", "0", "d", "2"]);
+        assert_eq!(columns("q d", &[3, 4]), None);
+    }
+}

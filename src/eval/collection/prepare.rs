@@ -1,0 +1,29 @@
+//! Candidates written down once, so that every later evaluation starts from the same.
+
+use super::candidates::judged_queries;
+use super::error::CollectionError;
+use super::{Source, input};
+use crate::eval::bm25;
+
+/// A run of the best `depth` passages by BM25 for every judged query, to be kept as `candidates.tsv`: lines of
+/// `query passage rank score`, parted by tabs.
+///
+/// # Errors
+/// As [`load`](super::load); or an id holds a tab or a line break, which no run can name.
+pub fn prepare(source: &Source, depth: usize) -> Result<String, CollectionError> {
+    let draft = input::read(source)?;
+    let found = bm25::best(&draft.passages.records, &judged_queries(&draft), depth);
+    let mut run = String::new();
+    let judged = draft.questions.iter().filter(|question| !question.judgments.is_empty());
+    for (question, hits) in judged.zip(found) {
+        for (rank, hit) in (1..).zip(hits) {
+            let (query, passage) = (question.id.as_str(), &*draft.passages.records[hit.place].id);
+            if [query, passage].iter().any(|id| id.contains(['\t', '\n', '\r'])) {
+                let reason = "an id holds a tab or a line break, so that candidates cannot be written to a run";
+                return Err(CollectionError::whole(&source.data, reason));
+            }
+            run.push_str(&format!("{query}\t{passage}\t{rank}\t{:.6}\n", hit.score));
+        }
+    }
+    Ok(run)
+}

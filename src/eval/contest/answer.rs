@@ -1,0 +1,87 @@
+//! What came of one query: a line of the ledger.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// What a contestant made of one query.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// A ranking.
+    Ranked(Ranked),
+    /// None.
+    Failed(Failed),
+}
+
+/// A ranking of the query's candidates.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ranked {
+    /// The query's id.
+    pub query: String,
+    /// Ids of the candidates with their scores, best first; `None` for passages that the model did not score.
+    pub ranking: Vec<(String, Option<f64>)>,
+    /// `UPSTREAM/MODEL` that answered; `None` if nobody did and the candidates came back as they were.
+    pub answered_by: Option<String>,
+    /// Why the answer is less than what was asked for; empty in a good answer.
+    pub degraded: Vec<String>,
+    /// Milliseconds that the answer took; `None` if some of its scores were known before.
+    pub cold_ms: Option<f64>,
+    /// Milliseconds that the same request took right after it.
+    pub warm_ms: Option<f64>,
+    /// Tokens charged, if the provider told and nothing was known before.
+    pub tokens: Option<u64>,
+    /// Search units charged, under the same conditions.
+    pub search_units: Option<u64>,
+    /// US dollars at list price, under the same conditions and if the price is known.
+    pub cost_usd: Option<f64>,
+}
+
+/// A query that got no answer, and the scores that were paid for all the same.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Failed {
+    /// The query's id.
+    pub query: String,
+    /// The code of the error.
+    pub code: String,
+    /// What happened.
+    pub message: String,
+    /// `UPSTREAM/MODEL` to the scores of passages that it had given by then.
+    pub known: BTreeMap<String, BTreeMap<String, f64>>,
+}
+
+impl Answer {
+    /// The query's id.
+    #[must_use]
+    pub fn query(&self) -> &str {
+        match self {
+            Self::Ranked(ranked) => &ranked.query,
+            Self::Failed(failed) => &failed.query,
+        }
+    }
+}
+
+impl Failed {
+    /// A failure that left nothing behind.
+    #[must_use]
+    pub fn new(query: &str, code: &str, message: &str) -> Self {
+        Self { query: query.to_owned(), code: code.to_owned(), message: message.to_owned(), known: BTreeMap::new() }
+    }
+
+    /// Keeps what `target` had scored, by position.
+    pub(super) fn keep(&mut self, target: &str, ids: &[&str], scores: &[Option<f64>]) {
+        let known = ids.iter().zip(scores).filter_map(|(id, score)| Some(((*id).to_owned(), (*score)?)));
+        let known: BTreeMap<_, _> = known.collect();
+        if !known.is_empty() {
+            self.known.insert(target.to_owned(), known);
+        }
+    }
+
+    /// What `target` had scored, by position.
+    pub(super) fn scores_of(&self, target: &str, ids: &[&str]) -> Vec<Option<f64>> {
+        let known = self.known.get(target);
+        ids.iter().map(|id| known?.get(*id).copied()).collect()
+    }
+}

@@ -1,0 +1,163 @@
+//! Asking: every contestant, every query, once.
+//!
+//! ```text
+//!  query ─▶ in the ledger? ─ yes ─▶ nothing is asked
+//!             │ no: what an earlier failure left behind goes into the cache
+//!             ▼
+//!           cold request ─▶ warm request (the same again) ─▶ a line in the ledger
+//! ```
+
+mod answer;
+mod ledger;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+use tokio::time::Instant;
+
+pub use self::answer::{Answer, Failed, Ranked};
+pub use self::ledger::{Ledger, LedgerError, fingerprint};
+use super::collection::{Collection, Question};
+use crate::cache::control::CacheControl;
+use crate::cache::key::CacheScope;
+use crate::error::ErrorKind;
+use crate::rerank::request::{Passage, RerankRequest};
+use crate::rerank::response::RerankResponse;
+use crate::rerank::{RequestContext, Reranker};
+use crate::route::Route;
+
+/// Failures in a row, with no answer before, after which a contestant is given up: a wrong key does not get right by repetition.
+const HOPELESS: usize = 5;
+
+/// What is the same for all contestants.
+#[derive(Debug)]
+pub struct Contest<'a> {
+    /// What is asked.
+    pub collection: &'a Collection,
+    /// Who answers.
+    pub reranker: &'a Reranker,
+    /// Queries under way at once. Above 1, times are those of a busy caller.
+    pub concurrency: usize,
+    /// Longest that a query may take.
+    pub timeout: Duration,
+    /// Set to stop: what is under way is finished, nothing more is asked.
+    pub stopped: &'a AtomicBool,
+}
+
+/// How the asking of one contestant ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Every query has an answer or a failure.
+    Finished,
+    /// It failed so often, and never answered, that the other queries were not asked.
+    GivenUp,
+    /// It was stopped.
+    Stopped,
+}
+
+impl Contest<'_> {
+    /// Asks `route` every query that `ledger` holds no answer to. `asked` hears of each query that is done, those of the ledger included.
+    ///
+    /// # Errors
+    /// The ledger cannot be written.
+    pub async fn ask_all(&self, route: &Route, ledger: &mut Ledger, asked: impl Fn()) -> Result<Ending, LedgerError> {
+        let open: Vec<_> =
+            self.collection.questions.iter().filter(|question| !ledger.has_answer(&question.id)).collect();
+        (open.len()..self.collection.questions.len()).for_each(|_| asked());
+        let mut failures_in_a_row = (!ledger.has_answers()).then_some(0);
+        let left: Vec<_> = open.iter().map(|question| (*question, ledger.left_behind(&question.id))).collect();
+        let stopped = || self.stopped.load(Ordering::Relaxed);
+        let given_up = AtomicBool::new(false);
+        let goes_on = || !stopped() && !given_up.load(Ordering::Relaxed);
+        let answers = stream::iter(left).take_while(|_| std::future::ready(goes_on()));
+        let answers = answers.map(|(question, left)| self.ask(route, question, left));
+        let mut answers = std::pin::pin!(answers.buffer_unordered(self.concurrency.max(1)));
+        let mut done = 0;
+        while let Some(answer) = answers.next().await {
+            match (&answer, &mut failures_in_a_row) {
+                (Answer::Ranked(_), failures) => *failures = None,
+                (Answer::Failed(_), Some(failures)) => {
+                    *failures += 1;
+                    given_up.fetch_or(*failures >= HOPELESS, Ordering::Relaxed);
+                }
+                (Answer::Failed(_), None) => {}
+            }
+            ledger.write(answer)?;
+            done += 1;
+            asked();
+        }
+        Ok(match done == open.len() {
+            true => Ending::Finished,
+            false if stopped() => Ending::Stopped,
+            false => Ending::GivenUp,
+        })
+    }
+
+    /// Asks one query twice: for the answer, and for how long it takes when everything is known.
+    async fn ask(&self, route: &Route, question: &Question, left_behind: Option<Failed>) -> Answer {
+        let request = Arc::new(self.request(question));
+        let ids: Vec<&str> = question.candidates.iter().map(|&place| &*self.collection.passages[place].id).collect();
+        if let Some(failed) = left_behind {
+            for target in &route.targets {
+                self.reranker.remember(target, &request, &failed.scores_of(&target.address(), &ids));
+            }
+        }
+        let cold = self.reranker.rerank(route, &request, &self.context()).await;
+        match cold {
+            Ok(response) => {
+                let warm = self.reranker.rerank(route, &request, &self.context()).await.ok();
+                Answer::Ranked(ranked(question, &ids, &response, warm.as_ref()))
+            }
+            Err(error) => {
+                let mut failed = Failed::new(&question.id, error.kind.code(), &error.message);
+                for target in &route.targets {
+                    failed.keep(&target.address(), &ids, &self.reranker.known(target, &request));
+                }
+                Answer::Failed(failed)
+            }
+        }
+    }
+
+    fn request(&self, question: &Question) -> RerankRequest {
+        let passage = |&place: &usize| Passage { text: self.collection.passages[place].text.clone(), object: None };
+        let passages = question.candidates.iter().map(passage).collect();
+        RerankRequest { query: question.text.clone(), passages, ..RerankRequest::default() }
+    }
+
+    fn context(&self) -> RequestContext {
+        let started = Instant::now();
+        RequestContext {
+            started,
+            deadline: started + self.timeout,
+            control: CacheControl::default(),
+            scope: CacheScope::SHARED,
+        }
+    }
+}
+
+fn ranked(question: &Question, ids: &[&str], response: &RerankResponse, warm: Option<&RerankResponse>) -> Ranked {
+    let provenance = &response.provenance;
+    let is_cold = provenance.pairs.hit == 0 && provenance.pairs.coalesced == 0;
+    let ranking = response.ranking.iter().map(|passage| (ids[passage.position].to_owned(), passage.score)).collect();
+    let address = provenance.upstream.as_ref().zip(provenance.upstream_model.as_ref());
+    Ranked {
+        query: question.id.clone(),
+        ranking,
+        answered_by: address.map(|(upstream, model)| format!("{upstream}/{model}")),
+        degraded: provenance.degraded.iter().map(|&why| why.to_owned()).collect(),
+        cold_ms: is_cold.then_some(provenance.timings_ms.total),
+        warm_ms: warm.map(|warm| warm.provenance.timings_ms.total),
+        tokens: response.usage.tokens.filter(|_| is_cold),
+        search_units: response.usage.search_units.filter(|_| is_cold),
+        cost_usd: response.usage.cost_usd.filter(|_| is_cold),
+    }
+}
+
+/// The code under which a query counts that was never asked because its contestant was given up.
+#[must_use]
+pub const fn not_asked() -> &'static str {
+    ErrorKind::UpstreamCircuitOpen.code()
+}

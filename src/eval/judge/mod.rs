@@ -1,0 +1,258 @@
+//! From answers to results: what every ranking is worth, who is best, and whether that could be chance.
+
+mod charges;
+mod compare;
+mod measures;
+mod pareto;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use self::charges::{cost, latency};
+use self::compare::{against, estimate};
+use self::measures::Measure;
+use self::pareto::front;
+use super::NONE;
+use super::choice::{self, Strategy};
+use super::collection::{Collection, Question};
+use super::contest::{Answer, Ledger, Ranked, not_asked};
+use super::metrics::recall_ceiling;
+use super::precise;
+use super::results::{Candidate, Choice, CollectionSummary, Contestant, Kind, Query, Results};
+use super::statistics::mean;
+use crate::provider::Billing;
+use crate::route::Route;
+
+/// Characters of a passage that a report shows.
+const BEGINNING: usize = 200;
+
+/// What an evaluation is judged by.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// Depth of the metrics that are cut.
+    pub k: usize,
+    /// Slowest mean time a query with which a contestant may be chosen.
+    pub speed_threshold: Option<Duration>,
+    /// Whether AutoRAG's metrics are told, and used to choose.
+    pub autorag: bool,
+}
+
+/// A contestant's answers.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// What it was called on the command line.
+    name: String,
+    /// For each question; `None` where it was not asked.
+    answers: Vec<Option<Answer>>,
+    /// What is charged for.
+    unit: &'static str,
+}
+
+impl Entry {
+    /// What `ledger` holds of the contestant `name`, which is `route`.
+    #[must_use]
+    pub fn of_ledger(name: &str, ledger: &Ledger, route: &Route, collection: &Collection) -> Self {
+        let answer = |question: &Question| ledger.answer(&question.id).cloned();
+        let unit = route.targets.first().map_or(Billing::Unknown, |target| target.facts.billing).unit();
+        Self { name: name.to_owned(), answers: collection.questions.iter().map(answer).collect(), unit }
+    }
+
+    fn ranked(&self) -> impl Iterator<Item = &Ranked> {
+        self.answers.iter().flatten().filter_map(|answer| match answer {
+            Answer::Ranked(ranked) => Some(ranked),
+            Answer::Failed(_) => None,
+        })
+    }
+
+    fn failures(&self) -> BTreeMap<String, usize> {
+        let mut failures = BTreeMap::new();
+        for answer in &self.answers {
+            let code = match answer {
+                Some(Answer::Ranked(_)) => continue,
+                Some(Answer::Failed(failed)) => &failed.code,
+                None => not_asked(),
+            };
+            *failures.entry(code.to_owned()).or_default() += 1;
+        }
+        failures
+    }
+}
+
+/// Judges all contestants over one collection; the order of the first stage is one of them.
+#[must_use]
+pub fn judge(collection: &Collection, entries: &[Entry], terms: &Terms) -> Results {
+    let measures = Measure::all(terms);
+    let mut contestants = vec![first_stage(collection, &measures)];
+    contestants.extend(entries.iter().map(|entry| contestant(collection, entry, &measures)));
+    let decisive = measures[0].name();
+    compare_all(&mut contestants, &decisive);
+    let on_front = front(&contestants, &decisive);
+    for (contestant, is_on_front) in contestants.iter_mut().zip(on_front) {
+        contestant.on_pareto_front = is_on_front;
+    }
+    let choice = choose(&contestants, &measures, terms);
+    contestants.sort_by(|left, right| right.metrics[&decisive].mean.total_cmp(&left.metrics[&decisive].mean));
+    Results {
+        rerankd: env!("CARGO_PKG_VERSION").to_owned(),
+        collection: summary(collection),
+        k: terms.k,
+        metrics: measures.iter().map(Measure::name).collect(),
+        contestants,
+        choice,
+        queries: collection.questions.iter().map(|question| query(collection, question)).collect(),
+    }
+}
+
+/// The candidates as they came.
+fn first_stage(collection: &Collection, measures: &[Measure]) -> Contestant {
+    let rankings = collection.questions.iter().map(as_it_came).collect();
+    of_rankings(NONE, Kind::None, collection, rankings, measures)
+}
+
+fn contestant(collection: &Collection, entry: &Entry, measures: &[Measure]) -> Contestant {
+    let rankings = collection.questions.iter().zip(&entry.answers);
+    let rankings = rankings.map(|(question, answer)| ranking(collection, question, answer.as_ref())).collect();
+    let mut answered_by: Vec<String> = entry.ranked().filter_map(|ranked| ranked.answered_by.clone()).collect();
+    answered_by.sort_unstable();
+    answered_by.dedup();
+    Contestant {
+        answered_by,
+        failures: entry.failures(),
+        degraded: entry.ranked().filter(|ranked| !ranked.degraded.is_empty()).count(),
+        latency: latency(entry.ranked()),
+        cost: Some(cost(entry.ranked(), entry.unit)),
+        ..of_rankings(&entry.name, Kind::Model, collection, rankings, measures)
+    }
+}
+
+fn of_rankings(
+    name: &str,
+    kind: Kind,
+    collection: &Collection,
+    rankings: Vec<Ranking>,
+    measures: &[Measure],
+) -> Contestant {
+    let (rankings, scores): (Vec<_>, Vec<_>) = rankings.into_iter().unzip();
+    let value_of = |(question, ranking): (&Question, &Vec<usize>)| {
+        let value = |measure: &Measure| Some((measure.name(), measure.value(collection, question, ranking)?));
+        measures.iter().filter_map(value).collect::<BTreeMap<_, _>>()
+    };
+    let by_query: Vec<BTreeMap<String, f64>> = collection.questions.iter().zip(&rankings).map(value_of).collect();
+    let mean_of = |measure: &Measure| (measure.name(), estimate(&values(&by_query, &measure.name())));
+    Contestant {
+        name: name.to_owned(),
+        kind,
+        answered_by: Vec::new(),
+        failures: BTreeMap::new(),
+        degraded: 0,
+        metrics: measures.iter().map(mean_of).collect(),
+        against_best: None,
+        against_none: None,
+        latency: None,
+        cost: None,
+        on_pareto_front: false,
+        by_query,
+        rankings,
+        scores,
+    }
+}
+
+/// The values of one metric, for each query that it is defined for.
+fn values(by_query: &[BTreeMap<String, f64>], metric: &str) -> Vec<f64> {
+    by_query.iter().filter_map(|values| values.get(metric).copied()).collect()
+}
+
+/// Places among the candidates, best first, and their scores.
+type Ranking = (Vec<usize>, Vec<Option<f64>>);
+
+fn as_it_came(question: &Question) -> Ranking {
+    let count = question.candidates.len();
+    ((0..count).collect(), vec![None; count])
+}
+
+/// What a contestant made of a question. A query without an answer counts with the order of the first stage, which is what an application
+/// would fall back to.
+fn ranking(collection: &Collection, question: &Question, answer: Option<&Answer>) -> Ranking {
+    let Some(Answer::Ranked(ranked)) = answer else { return as_it_came(question) };
+    let ids = question.candidates.iter().map(|&place| &*collection.passages[place].id);
+    let place_of: BTreeMap<&str, usize> = ids.zip(0..).collect();
+    ranked.ranking.iter().filter_map(|(id, score)| Some((*place_of.get(id.as_str())?, *score))).unzip()
+}
+
+fn compare_all(contestants: &mut [Contestant], decisive: &str) {
+    let all: Vec<Vec<f64>> = contestants.iter().map(|contestant| values(&contestant.by_query, decisive)).collect();
+    // The first of those that are equally good.
+    let best = (0..all.len()).rev().max_by(|&left, &right| mean(&all[left]).total_cmp(&mean(&all[right])));
+    let (to_best, to_none) = (best.map(|best| against(&all, best)), against(&all, 0));
+    for (at, contestant) in contestants.iter_mut().enumerate() {
+        contestant.against_best = to_best.as_ref().and_then(|comparisons| comparisons[at]);
+        contestant.against_none = to_none[at];
+    }
+}
+
+fn choose(contestants: &[Contestant], measures: &[Measure], terms: &Terms) -> Choice {
+    let used: Vec<String> =
+        measures.iter().filter(|measure| measure.is_autorag() == terms.autorag).map(Measure::name).collect();
+    let seconds = |contestant: &Contestant| contestant.latency.map_or(0.0, |latency| latency.cold.mean / 1e3);
+    let rivals: Vec<_> = contestants
+        .iter()
+        .map(|contestant| choice::Contestant {
+            metrics: used.iter().map(|name| contestant.metrics[name].mean).collect(),
+            seconds: seconds(contestant),
+        })
+        .collect();
+    let slowest = terms.speed_threshold.map(|threshold| threshold.as_secs_f64());
+    let choices = Strategy::ALL.map(|strategy| (strategy, choice::choose(&rivals, strategy, slowest)));
+    let by_strategy = choices.iter().filter_map(|(strategy, choice)| {
+        Some((strategy.name().to_owned(), contestants[choice.as_ref()?.best].name.clone()))
+    });
+    let too_slow = |contestant: &&Contestant| slowest.is_some_and(|slowest| seconds(contestant) > slowest);
+    Choice {
+        by_strategy: by_strategy.collect(),
+        metrics: used,
+        speed_threshold_ms: slowest.map(|slowest| slowest * 1e3),
+        too_slow: contestants.iter().filter(too_slow).map(|contestant| contestant.name.clone()).collect(),
+        threshold_dropped: choices.iter().any(|(_, choice)| choice.as_ref().is_some_and(|choice| choice.all_too_slow)),
+    }
+}
+
+fn summary(collection: &Collection) -> CollectionSummary {
+    let left_out = collection.left_out;
+    let counts: Vec<f64> = collection.questions.iter().map(|question| precise(question.candidates.len())).collect();
+    let ceiling = |question: &Question| {
+        let grades: Vec<i32> = question.judgments.values().copied().collect();
+        let is_relevant = grades.iter().any(|&grade| grade > 0);
+        is_relevant.then(|| recall_ceiling(&candidate_grades(collection, question), &grades))
+    };
+    let ceilings: Vec<f64> = collection.questions.iter().filter_map(ceiling).collect();
+    CollectionSummary {
+        name: collection.name.clone(),
+        queries: collection.questions.len(),
+        left_out: left_out.unjudged_queries + left_out.queries_without_candidates,
+        passages: collection.passages.len(),
+        first_stage: collection.first_stage.clone(),
+        candidates_per_query: mean(&counts),
+        recall_ceiling: mean(&ceilings),
+    }
+}
+
+fn candidate_grades(collection: &Collection, question: &Question) -> Vec<Option<i32>> {
+    question.candidates.iter().map(|&place| question.grade(&collection.passages[place])).collect()
+}
+
+fn query(collection: &Collection, question: &Question) -> Query {
+    let candidate = |&place: &usize| {
+        let passage = &collection.passages[place];
+        Candidate {
+            id: passage.id.to_string(),
+            grade: question.grade(passage),
+            beginning: passage.text.chars().take(BEGINNING).collect(),
+        }
+    };
+    Query {
+        id: question.id.clone(),
+        text: question.text.to_string(),
+        labels: question.labels.clone(),
+        candidates: question.candidates.iter().map(candidate).collect(),
+    }
+}

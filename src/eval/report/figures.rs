@@ -1,0 +1,152 @@
+//! Numbers as people read them. Whatever is no number is [`NOTHING`].
+
+use super::super::results::{Cost, Estimate};
+
+/// Stands where there is nothing to say.
+pub(super) const NOTHING: &str = "–";
+
+/// A count as a number. Nothing counted here comes near 2³².
+pub(super) fn real(count: usize) -> f64 {
+    u32::try_from(count).map_or(f64::from(u32::MAX), f64::from)
+}
+
+/// `12,408`
+pub(super) fn grouped(count: usize) -> String {
+    let digits = count.to_string();
+    let first = digits.len() % 3;
+    let mut text = digits[..first].to_owned();
+    for group in digits.as_bytes()[first..].chunks(3) {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        text.extend(group.iter().copied().map(char::from));
+    }
+    text
+}
+
+/// `0.731`
+pub(super) fn score(value: f64) -> String {
+    fixed(value, 3)
+}
+
+/// `[0.69, 0.77]`
+pub(super) fn interval(estimate: Estimate) -> String {
+    format!("[{}, {}]", fixed(estimate.low, 2), fixed(estimate.high, 2))
+}
+
+/// `+0.119`, `−0.020`
+pub(super) fn signed(value: f64) -> String {
+    match fixed(value.abs(), 3) {
+        text if !value.is_finite() || text.bytes().all(|byte| matches!(byte, b'0' | b'.')) => text,
+        text if value < 0.0 => format!("−{text}"),
+        text => format!("+{text}"),
+    }
+}
+
+/// `88.7 %`
+pub(super) fn percent(share: f64) -> String {
+    format!("{} %", fixed(share * 100.0, 1))
+}
+
+/// `p=0.003`
+pub(super) fn probability(p: f64) -> String {
+    if p < 0.001 { "p<0.001".to_owned() } else { format!("p={}", fixed(p, 3)) }
+}
+
+/// Milliseconds without their unit, two digits at least: `0.31`, `4.2`, `118`.
+pub(super) fn milliseconds(value: f64) -> String {
+    match value {
+        _ if value > 0.0 && value < 0.01 => "<0.01".to_owned(),
+        _ if value <= 0.0 => "0".to_owned(),
+        _ if value < 1.0 => fixed(value, 2),
+        _ if value < 10.0 => fixed(value, 1),
+        _ => fixed(value, 0),
+    }
+}
+
+/// US dollars, two digits at least: `$2.00`, `$0.051`, `$0`.
+pub(super) fn dollars(value: f64) -> String {
+    match value {
+        _ if !value.is_finite() => NOTHING.to_owned(),
+        _ if value <= 0.0 => "$0".to_owned(),
+        _ if value < 0.0001 => "<$0.0001".to_owned(),
+        _ if value < 0.001 => format!("${value:.5}"),
+        _ if value < 0.01 => format!("${value:.4}"),
+        _ if value < 0.1 => format!("${value:.3}"),
+        _ => format!("${value:.2}"),
+    }
+}
+
+/// US dollars for 1,000 queries, if that is known.
+pub(super) fn usd(cost: Option<&Cost>) -> Option<f64> {
+    cost?.usd_per_1000_queries.filter(|usd| usd.is_finite())
+}
+
+/// What 1,000 queries cost, in a cell.
+pub(super) fn price(cost: Option<&Cost>) -> String {
+    match (cost, usd(cost)) {
+        (None, _) => NOTHING.to_owned(),
+        (Some(cost), _) if cost.unit == "free" => "free".to_owned(),
+        (Some(_), Some(usd)) => dollars(usd),
+        (Some(_), None) => "not known".to_owned(),
+    }
+}
+
+/// `value` with `decimals`; never `-0.0`.
+pub(super) fn fixed(value: f64, decimals: usize) -> String {
+    if !value.is_finite() {
+        return NOTHING.to_owned();
+    }
+    let text = format!("{value:.decimals$}");
+    match text.strip_prefix('-') {
+        Some(rest) if rest.bytes().all(|byte| matches!(byte, b'0' | b'.')) => rest.to_owned(),
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_have_the_digits_that_matter() {
+        assert_eq!(score(0.73149), "0.731");
+        assert_eq!(score(-0.0001), "0.000");
+        assert_eq!(interval(Estimate { mean: 0.7, low: 0.694, high: 0.7711 }), "[0.69, 0.77]");
+        assert_eq!(["+0.119", "−0.020", "0.000"], [0.119, -0.02, -0.0].map(|value| signed(value)).map(String::leak));
+        assert_eq!(
+            [0, 12, 999, 1000, 12_408, 1_234_567].map(grouped),
+            ["0", "12", "999", "1,000", "12,408", "1,234,567"]
+        );
+        assert_eq!(percent(0.8867), "88.7 %");
+        assert_eq!([probability(0.0004), probability(0.0031)], ["p<0.001", "p=0.003"]);
+        let times = [0.0, 0.001, 0.314, 4.21, 118.4].map(milliseconds);
+        assert_eq!(times, ["0", "<0.01", "0.31", "4.2", "118"]);
+        let amounts = [0.0, 0.00001, 0.000_51, 0.0051, 0.051, 2.0].map(dollars);
+        assert_eq!(amounts, ["$0", "<$0.0001", "$0.00051", "$0.0051", "$0.051", "$2.00"]);
+    }
+
+    #[test]
+    fn what_is_no_number_is_a_dash() {
+        for write in [score, signed, milliseconds, dollars] {
+            assert_eq!([f64::NAN, f64::INFINITY, f64::NEG_INFINITY].map(write)[0], NOTHING);
+        }
+        assert_eq!(percent(f64::NAN), "– %");
+        assert_eq!(probability(f64::NAN), "p=–");
+    }
+
+    #[test]
+    fn costs_tell_free_from_not_known() {
+        let cost = |usd, unit: &str| Cost {
+            usd_per_1000_queries: usd,
+            tokens_per_query: None,
+            search_units_per_query: None,
+            unit: unit.to_owned(),
+        };
+        assert_eq!(price(None), NOTHING);
+        assert_eq!(price(Some(&cost(Some(0.0), "free"))), "free");
+        assert_eq!(price(Some(&cost(Some(2.0), "search unit"))), "$2.00");
+        assert_eq!(price(Some(&cost(None, "million tokens"))), "not known");
+        assert_eq!(price(Some(&cost(Some(f64::NAN), "million tokens"))), "not known");
+    }
+}

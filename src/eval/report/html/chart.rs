@@ -1,0 +1,353 @@
+//! A chart of quality against what it takes: points with whiskers, the front of the best, `none` as a line.
+//!
+//! Each chart is drawn twice, for wide and for narrow screens; the style sheet shows one of them.
+
+use super::super::super::results::Estimate;
+use super::super::figures::real;
+use super::super::text::without_middle;
+use super::axis::{Axis, coordinate, tick_score};
+use super::markup::escape;
+use super::place::{Area, Obstacles, Wanted, place, text_width};
+
+const FONT_SIZE: f64 = 12.5;
+const LINE: f64 = 15.0;
+const MARKER: f64 = 6.0;
+
+/// What a chart shows.
+#[derive(Debug)]
+pub(super) struct Chart<'a> {
+    /// Tells its parts from those of other charts of the page.
+    pub id: &'static str,
+    /// All texts are plain text.
+    pub title: String,
+    pub description: String,
+    pub across: Across,
+    pub up_title: &'a str,
+    pub points: Vec<Point<'a>>,
+    /// Mean of the order of the first stage.
+    pub none: Option<f64>,
+}
+
+/// The horizontal axis.
+#[derive(Debug)]
+pub(super) struct Across {
+    pub title: &'static str,
+    pub logarithmic: bool,
+    pub tick: fn(f64) -> String,
+}
+
+/// A contestant.
+#[derive(Debug)]
+pub(super) struct Point<'a> {
+    pub name: &'a str,
+    /// The second line of its label.
+    pub note: String,
+    pub across: f64,
+    pub up: Estimate,
+    /// Whether it is drawn filled.
+    pub on_front: bool,
+}
+
+/// A size that a chart is drawn in.
+#[derive(Clone, Copy, Debug)]
+struct Format {
+    class: &'static str,
+    width: f64,
+    /// With up to six points; each more needs room for its label.
+    height: f64,
+    height_of_more: f64,
+    /// Characters of a label.
+    longest: usize,
+    ticks: usize,
+}
+
+const FORMATS: [Format; 2] = [
+    Format { class: "wide", width: 940.0, height: 420.0, height_of_more: 12.0, longest: 30, ticks: 8 },
+    Format { class: "narrow", width: 350.0, height: 400.0, height_of_more: 34.0, longest: 24, ticks: 5 },
+];
+
+impl Chart<'_> {
+    pub(super) fn html(&self) -> String {
+        FORMATS.iter().map(|format| Drawing::new(self, *format).svg()).collect()
+    }
+}
+
+struct Drawing<'a> {
+    chart: &'a Chart<'a>,
+    format: Format,
+    plot: Area,
+    across: Axis,
+    up: Axis,
+}
+
+impl<'a> Drawing<'a> {
+    fn new(chart: &'a Chart<'a>, mut format: Format) -> Self {
+        format.height += format.height_of_more * real(chart.points.len().saturating_sub(6));
+        let plot = Area { left: 44.0, top: 30.0, width: format.width - 56.0, height: format.height - 80.0 };
+        let values = chart.points.iter().map(|point| point.across);
+        let across = if chart.across.logarithmic {
+            Axis::logarithmic(values, plot.left, plot.right())
+        } else {
+            Axis::linear(values, plot.left, plot.right())
+        };
+        let ups = chart.points.iter().flat_map(|point| [point.up.low, point.up.mean, point.up.high]).chain(chart.none);
+        let up = Axis::linear(ups, plot.bottom(), plot.top).padded(0.08);
+        Self { chart, format, plot, across: across.padded(0.07), up }
+    }
+
+    fn svg(&self) -> String {
+        let Format { class, width, height, .. } = self.format;
+        let id = format!("{}-{class}", self.chart.id);
+        format!(
+            "<svg class=\"chart {class}\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-labelledby=\"{id}-title {id}-desc\">\
+             <title id=\"{id}-title\">{}</title><desc id=\"{id}-desc\">{}</desc>{}{}{}{}{}</svg>",
+            escape(&self.chart.title),
+            escape(&self.chart.description),
+            self.grid(),
+            self.none(),
+            self.front(),
+            self.points(),
+            self.labels()
+        )
+    }
+
+    fn grid(&self) -> String {
+        let Area { left, top, .. } = self.plot;
+        let (right, bottom) = (self.plot.right(), self.plot.bottom());
+        let mut svg = String::new();
+        for tick in self.up.ticks(6) {
+            let y = coordinate(self.up.at(tick));
+            svg.push_str(&format!(
+                "<path class=\"grid\" d=\"M{left} {y}H{right}\" /><text class=\"tick\" x=\"{}\" y=\"{y}\" dy=\".35em\" text-anchor=\"end\">{}</text>",
+                left - 8.0,
+                escape(&tick_score(tick))
+            ));
+        }
+        for tick in self.across.ticks(self.format.ticks) {
+            let x = coordinate(self.across.at(tick));
+            svg.push_str(&format!(
+                "<path class=\"axis\" d=\"M{x} {bottom}v5\" /><text class=\"tick\" x=\"{x}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+                bottom + 20.0,
+                escape(&(self.chart.across.tick)(tick))
+            ));
+        }
+        svg.push_str(&format!(
+            "<path class=\"axis\" d=\"M{left} {bottom}H{right}\" /><text class=\"caption\" x=\"0\" y=\"{}\">{}</text>\
+             <text class=\"caption\" x=\"{right}\" y=\"{}\" text-anchor=\"end\">{}</text>",
+            top - 16.0,
+            escape(self.chart.up_title),
+            bottom + 42.0,
+            escape(self.chart.across.title)
+        ));
+        svg
+    }
+
+    /// Height of the line and the place of its label: at one of the ends, above or below, off the points.
+    fn none_label(&self) -> Option<(f64, Area)> {
+        let y = self.up.at(self.chart.none?);
+        let width = text_width(NONE, FONT_SIZE - 1.0);
+        let place = |left: f64, top: f64| Area { left, top, width, height: LINE };
+        let (left, right) = (self.plot.left + 2.0, self.plot.right() - width);
+        let places = [place(left, y - 17.0), place(right, y - 17.0), place(left, y + 2.0), place(right, y + 2.0)];
+        let is_free = |area: &&Area| {
+            area.top >= self.plot.top
+                && area.bottom() <= self.plot.bottom()
+                && !self.chart.points.iter().any(|point| area.overlaps(&self.whisker(point)))
+        };
+        Some((y, *places.iter().find(is_free).unwrap_or(&places[0])))
+    }
+
+    fn none(&self) -> String {
+        let Some((y, label)) = self.none_label() else { return String::new() };
+        let is_left = label.left < self.plot.left + 3.0;
+        let (x, anchor) = if is_left { (label.left, "start") } else { (label.right(), "end") };
+        format!(
+            "<path class=\"none\" d=\"M{} {y}H{}\" /><text class=\"none-label\" x=\"{}\" y=\"{}\" text-anchor=\"{anchor}\">{NONE}</text>",
+            self.plot.left,
+            self.plot.right(),
+            coordinate(x),
+            coordinate(label.bottom() - 3.5),
+            y = coordinate(y)
+        )
+    }
+
+    /// What is drawn of a point, its marker included.
+    fn whisker(&self, point: &Point) -> Area {
+        let [low, mean, high] = [point.up.low, point.up.mean, point.up.high].map(|up| self.up.at(up));
+        let (top, bottom) = (high.min(mean - MARKER), low.max(mean + MARKER));
+        Area { left: self.across.at(point.across) - MARKER, top, width: MARKER * 2.0, height: bottom - top }
+    }
+
+    /// Corners of the line of the best that can be had up to a place on the horizontal axis.
+    fn corners(&self) -> Vec<(f64, f64)> {
+        let mut points: Vec<_> = self.chart.points.iter().map(|point| (point.across, point.up.mean)).collect();
+        points.sort_by(|one, other| one.0.total_cmp(&other.0).then(other.1.total_cmp(&one.1)));
+        let mut corners: Vec<(f64, f64)> = Vec::new();
+        for (across, up) in points {
+            let (x, y) = (self.across.at(across), self.up.at(up));
+            match corners.last().copied() {
+                None => corners.push((x, y)),
+                Some((_, last)) if y < last => corners.extend([(x, last), (x, y)]),
+                Some(_) => {}
+            }
+        }
+        corners
+    }
+
+    fn front(&self) -> String {
+        let corners = self.corners().into_iter().map(|(x, y)| format!("{} {}", coordinate(x), coordinate(y)));
+        let corners: Vec<_> = corners.collect();
+        let Some(last) = corners.last() else { return String::new() };
+        format!(
+            "<path class=\"front-line\" d=\"M{}\" /><path class=\"front-line rest\" d=\"M{last}H{}\" />",
+            corners.join("L"),
+            self.plot.right(),
+        )
+    }
+
+    fn points(&self) -> String {
+        let drawn = self.chart.points.iter().map(|point| {
+            let x = coordinate(self.across.at(point.across));
+            let [low, mean, high] = [point.up.low, point.up.mean, point.up.high].map(|up| coordinate(self.up.at(up)));
+            let class = if point.on_front { "point on-front" } else { "point" };
+            format!(
+                "<g><title>{}</title><path class=\"error\" d=\"M{x} {low}V{high}m-4 0h8M{x} {low}m-4 0h8\" />\
+                 <circle class=\"{class}\" cx=\"{x}\" cy=\"{mean}\" r=\"{MARKER}\" /></g>",
+                escape(&format!("{}: {}", point.name, point.note))
+            )
+        });
+        drawn.collect()
+    }
+
+    fn obstacles(&self) -> Obstacles {
+        let mut obstacles = Obstacles::default();
+        obstacles.solid.extend(self.none_label().map(|(_, area)| area));
+        for point in &self.chart.points {
+            let (x, mean) = (self.across.at(point.across), self.up.at(point.up.mean));
+            obstacles.solid.push(Area::around(x, mean, MARKER * 2.0 + 2.0, MARKER * 2.0 + 2.0));
+            obstacles.thin.push(self.whisker(point));
+        }
+        for pair in self.corners().windows(2) {
+            let [(x, y), (next_x, next_y)] = [pair[0], pair[1]];
+            let (width, height) = (next_x - x, y - next_y);
+            obstacles.thin.push(Area { left: x - 2.0, top: next_y - 2.0, width: width + 4.0, height: height + 4.0 });
+        }
+        if let Some((y, _)) = self.none_label() {
+            obstacles.thin.push(Area { left: self.plot.left, top: y - 1.0, width: self.plot.width, height: 2.0 });
+        }
+        obstacles
+    }
+
+    /// Names as they are written, and where.
+    fn placed(&self) -> Vec<(String, Wanted, Area)> {
+        let labels = self.chart.points.iter().map(|point| {
+            let name = without_middle(point.name, self.format.longest);
+            let whisker = self.whisker(point);
+            let wanted = Wanted {
+                point: (self.across.at(point.across), self.up.at(point.up.mean)),
+                reach: (whisker.top, whisker.bottom()),
+                width: text_width(&name, FONT_SIZE).max(text_width(&point.note, FONT_SIZE - 1.0)),
+                height: LINE * 2.0,
+            };
+            (name, wanted)
+        });
+        let (names, wanted): (Vec<_>, Vec<_>) = labels.unzip();
+        let room = Area { top: self.plot.top - 10.0, height: self.plot.height + 10.0, ..self.plot };
+        let areas = place(&wanted, room, &self.obstacles());
+        names.into_iter().zip(wanted).zip(areas).map(|((name, wanted), area)| (name, wanted, area)).collect()
+    }
+
+    fn labels(&self) -> String {
+        let mut svg = String::new();
+        for (point, (name, wanted, area)) in self.chart.points.iter().zip(self.placed()) {
+            let at = wanted.point;
+            let (x, anchor) = match at.0 {
+                x if x >= area.right() => (area.right(), "end"),
+                x if x <= area.left => (area.left, "start"),
+                _ => (area.left + area.width / 2.0, "middle"),
+            };
+            if wanted.distance(&area) > MARKER * 2.5 {
+                let (to_x, to_y) = area.nearest(at);
+                let [from_x, from_y, to_x, to_y] = [at.0, at.1, to_x, to_y].map(coordinate);
+                svg.push_str(&format!("<path class=\"leader\" d=\"M{from_x} {from_y}L{to_x} {to_y}\" />"));
+            }
+            let x = coordinate(x);
+            svg.push_str(&format!(
+                "<text class=\"label\" x=\"{x}\" y=\"{}\" text-anchor=\"{anchor}\">{}<tspan class=\"note\" x=\"{x}\" dy=\"{LINE}\">{}</tspan></text>",
+                coordinate(area.top + 12.0),
+                escape(&name),
+                escape(&point.note)
+            ));
+        }
+        svg
+    }
+}
+
+/// The name of the order of the first stage in a chart.
+const NONE: &str = "none: order of the first stage";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chart(points: Vec<Point<'_>>) -> Chart<'_> {
+        let across = Across { title: "ms", logarithmic: true, tick: tick_score };
+        Chart {
+            id: "x",
+            title: "x".to_owned(),
+            description: "x".to_owned(),
+            across,
+            up_title: "x",
+            points,
+            none: Some(0.4),
+        }
+    }
+
+    fn point(name: &str, across: f64, mean: f64) -> Point<'_> {
+        let up = Estimate { mean, low: mean - 0.03, high: mean + 0.03 };
+        Point { name, note: "118 ms · cost not known".to_owned(), across, up, on_front: true }
+    }
+
+    #[test]
+    fn labels_overlap_neither_each_other_nor_a_point() {
+        let name = "upstream/a-reranker-with-a-long-name-v2.5";
+        for spread in [0.0, 1.0, 40.0] {
+            let points =
+                (0..10).map(|place| point(name, 120.0 + spread * real(place), 0.5 + spread * 0.002 * real(place)));
+            let chart = chart(points.collect());
+            for format in FORMATS {
+                let drawing = Drawing::new(&chart, format);
+                let labels: Vec<_> = drawing.placed().into_iter().map(|(_, _, area)| area).collect();
+                for (place, label) in labels.iter().enumerate() {
+                    assert!(
+                        !labels[..place].iter().any(|other| label.overlaps(other)),
+                        "{spread} {} {labels:?}",
+                        format.class
+                    );
+                    assert!(
+                        !drawing.obstacles().solid.iter().any(|it| label.overlaps(it)),
+                        "{spread} {} {label:?}",
+                        format.class
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_front_rises_in_steps() {
+        let points =
+            vec![point("b", 10.0, 0.6), point("worse", 20.0, 0.55), point("a", 1.0, 0.5), point("c", 100.0, 0.7)];
+        let chart = chart(points);
+        let drawing = Drawing::new(&chart, FORMATS[0]);
+        let at = |across, up| (drawing.across.at(across), drawing.up.at(up));
+        let expected = [at(1.0, 0.5), at(10.0, 0.5), at(10.0, 0.6), at(100.0, 0.6), at(100.0, 0.7)];
+        assert_eq!(drawing.corners(), expected);
+    }
+
+    #[test]
+    fn a_latency_of_zero_has_a_place() {
+        let chart = chart(vec![point("a", 0.0, 0.5), point("b", 10.0, 0.6)]);
+        assert!(!chart.html().contains("NaN"));
+    }
+}

@@ -1,0 +1,108 @@
+//! The queries that a reranker changed most: where it did harm, and where it helped.
+
+use super::super::super::results::{Contestant, Results};
+use super::super::facts::Change;
+use super::super::figures::{score, signed};
+use super::super::text::{counted, shortened};
+use super::markup::{Section, escape};
+use super::movement::movement;
+
+const MOST_LOSSES: usize = 10;
+const MOST_GAINS: usize = 5;
+/// Characters of a query that are shown.
+const LONGEST_QUERY: usize = 400;
+
+pub(super) fn section(results: &Results) -> Option<Section> {
+    let mut parts = results.rerankers().filter_map(|contestant| part(results, contestant));
+    let first = parts.next()?.replacen("<details", "<details open=\"open\"", 1);
+    let parts: String = std::iter::once(first).chain(parts).collect();
+    let key = format!(
+        "<p class=\"key\">Queries where a reranker lost or gained most against the first stage, by {}. Open one to see what moved: \
+         the first ten passages of both orders.</p>",
+        escape(results.decisive())
+    );
+    Some(Section { id: "queries", title: "Worst and best queries", body: format!("{key}{parts}") })
+}
+
+fn part(results: &Results, contestant: &Contestant) -> Option<String> {
+    let mut changes = results.changes(contestant);
+    changes.sort_by(|one, other| one.difference().total_cmp(&other.difference()));
+    let losses: Vec<_> = changes.iter().take_while(|it| it.difference() < 0.0).take(MOST_LOSSES).collect();
+    let gains: Vec<_> = changes.iter().rev().take_while(|it| it.difference() > 0.0).take(MOST_GAINS).collect();
+    if losses.is_empty() && gains.is_empty() {
+        return None;
+    }
+    let summary = match (losses.len(), gains.len()) {
+        (losses, 0) => counted(losses, "loss", "losses"),
+        (0, gains) => counted(gains, "gain", "gains"),
+        (losses, gains) => format!("{} and {}", counted(losses, "loss", "losses"), counted(gains, "gain", "gains")),
+    };
+    let list = |title: &str, changes: &[&Change]| -> String {
+        if changes.is_empty() {
+            return String::new();
+        }
+        let entries: String = changes.iter().map(|change| entry(results, contestant, **change)).collect();
+        format!("<h4>{title}</h4>{entries}")
+    };
+    Some(format!(
+        "<details class=\"contestant\"><summary><h3>{}</h3> <small>{summary}</small></summary>{}{}</details>\n",
+        escape(&contestant.name),
+        list("Where it loses most", &losses),
+        list("Where it gains most", &gains)
+    ))
+}
+
+fn entry(results: &Results, contestant: &Contestant, change: Change) -> String {
+    let Some(query) = results.queries.get(change.query) else { return String::new() };
+    let ranking = contestant.rankings.get(change.query).map_or(&[][..], Vec::as_slice);
+    let class = if change.difference() < 0.0 { "loss" } else { "gain" };
+    let labels: Vec<_> = query.labels.values().map(|value| shortened(value, 40)).collect();
+    format!(
+        "<details class=\"query\"><summary><span class=\"text\" dir=\"auto\">{}</span>\
+         <span class=\"values\">{} → {} <b class=\"{class}\">{}</b></span></summary><p class=\"about\">{}</p>{}</details>",
+        escape(&shortened(&query.text, LONGEST_QUERY)),
+        score(change.before),
+        score(change.after),
+        signed(change.difference()),
+        escape(&[&[query.id.clone()][..], &labels].concat().join(" · ")),
+        movement(query, ranking)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::sample;
+    use super::*;
+
+    #[test]
+    fn the_largest_losses_and_gains_are_shown() {
+        let mut results = sample::results(60);
+        let metric = results.decisive().to_owned();
+        results.contestants.retain(|contestant| ["none", "local"].contains(&contestant.name.as_str()));
+        for contestant in &mut results.contestants {
+            for (place, values) in (0_u32..).zip(&mut contestant.by_query) {
+                let value = if contestant.name == "none" { 0.5 } else { f64::from(place) / 59.0 };
+                values.insert(metric.clone(), value);
+            }
+        }
+        let html = section(&results).unwrap().body;
+        let shown: Vec<_> = html
+            .match_indices("<p class=\"about\">")
+            .map(|(at, tag)| html[at + tag.len()..].split(' ').next().unwrap().to_owned())
+            .collect();
+        let expected: Vec<_> = (0..10).chain((55..60).rev()).map(|place| format!("q{place}")).collect();
+        assert_eq!(shown, expected);
+        assert!(html.contains("0.500 → 0.000 <b class=\"loss\">−0.500</b>"), "{html}");
+        assert!(html.contains("10 losses and 5 gains"));
+    }
+
+    #[test]
+    fn a_tie_is_neither() {
+        let mut results = sample::results(5);
+        let none = results.none().unwrap().by_query.clone();
+        for contestant in &mut results.contestants {
+            contestant.by_query.clone_from(&none);
+        }
+        assert!(section(&results).is_none());
+    }
+}

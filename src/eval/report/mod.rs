@@ -1,0 +1,13 @@
+//! What an evaluation found out, for people: a table in the terminal and a page.
+//!
+//! Both say the same: [`facts`] judges and words, [`figures`] writes numbers, [`text`] defuses what others wrote.
+
+mod facts;
+mod figures;
+pub mod html;
+#[cfg(test)]
+mod sample;
+mod summary;
+pub mod table;
+mod text;
+mod warnings;

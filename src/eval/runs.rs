@@ -1,0 +1,56 @@
+//! Rankings as TREC run files, for whoever has other tools: `query Q0 passage rank score tag`.
+
+use percent_encoding::utf8_percent_encode;
+
+use super::NOT_IN_FILE_NAMES;
+use super::results::{Contestant, Results};
+use super::trec::order_keeping_scores;
+
+/// The name and the content of a run file for each contestant.
+#[must_use]
+pub fn runs(results: &Results) -> Vec<(String, String)> {
+    let run = |contestant: &Contestant| (file_name(&contestant.name), run(results, contestant));
+    results.contestants.iter().map(run).collect()
+}
+
+fn file_name(contestant: &str) -> String {
+    format!("{}.run", utf8_percent_encode(contestant, NOT_IN_FILE_NAMES))
+}
+
+fn run(results: &Results, contestant: &Contestant) -> String {
+    // Columns are parted by blanks.
+    let word = |text: &str| text.split_whitespace().collect::<Vec<_>>().join("_");
+    let tag = word(&contestant.name);
+    let mut text = String::new();
+    for ((query, ranking), scores) in results.queries.iter().zip(&contestant.rankings).zip(&contestant.scores) {
+        let id = word(&query.id);
+        for ((rank, &place), score) in (1..).zip(ranking).zip(written(scores)) {
+            text.push_str(&format!("{id} Q0 {} {rank} {score} {tag}\n", word(&query.candidates[place].id)));
+        }
+    }
+    text
+}
+
+/// Scores that keep the order: the model's own as far as they do, ranks from below where there are none.
+fn written(scores: &[Option<f64>]) -> Vec<f64> {
+    let own: Option<Vec<f64>> = scores.iter().copied().collect();
+    own.map_or_else(|| (1..=scores.len()).rev().map(super::precise).collect(), |own| order_keeping_scores(&own))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_keep_the_order_and_where_there_are_none_ranks_do() {
+        assert_eq!(written(&[Some(0.9), Some(0.5)]), [0.9, 0.5]);
+        let tied = written(&[Some(0.5), Some(0.5)]);
+        assert!(tied[0] > tied[1] && tied[1] > 0.4999);
+        assert_eq!(written(&[None, Some(0.5), None]), [3.0, 2.0, 1.0]);
+    }
+
+    #[test]
+    fn names_of_models_become_names_of_files() {
+        assert_eq!(file_name("cohere/rerank-v3.5"), "cohere%2Frerank-v3.5.run");
+    }
+}

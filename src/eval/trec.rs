@@ -1,0 +1,150 @@
+//! The order of a run in TREC's format, whose readers look at the scores alone and not at the ranks that are written there.
+
+/// The order in which `trec_eval` reads a run: the positions of `run`, best first.
+///
+/// `run` has the id and the score of each passage. `trec_eval` keeps a score as a 32-bit float, so scores that differ only beyond
+/// that tie, and it breaks ties by id, the last in byte order first. Scores must not be NaN.
+#[must_use]
+pub fn trec_order<I: AsRef<str>>(run: &[(I, f64)]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..run.len()).collect();
+    order.sort_by(|&left, &right| {
+        let ((left, left_score), (right, right_score)) = (&run[left], &run[right]);
+        let by_score = comparable(*right_score).total_cmp(&comparable(*left_score));
+        by_score.then_with(|| right.as_ref().cmp(left.as_ref()))
+    });
+    order
+}
+
+/// Scores to write with passages that stand in the right order, so that `trec_eval` and its kin keep that order.
+///
+/// They sort by score as a 32-bit float and break ties by id. So a score that, as such a float, is not below the one before it is
+/// written as the next float below that. All others stay as they are, but for those that no finite float of 32 bits holds. The
+/// result falls from each to the next and is finite, whatever `scores` are.
+#[must_use]
+pub fn order_keeping_scores(scores: &[f64]) -> Vec<f64> {
+    // Room must be left below for all that follow.
+    let room = |below: usize| ordinal(f32::MIN).saturating_add(i32::try_from(below).unwrap_or(i32::MAX));
+    let mut highest = ordinal(f32::MAX);
+    let mut written = Vec::with_capacity(scores.len());
+    for (index, &score) in scores.iter().enumerate() {
+        // NaN becomes the lowest: `max` and `min` drop it.
+        let own = ordinal(comparable(score).max(f32::MIN).min(f32::MAX));
+        let kept = own.min(highest).max(room(scores.len() - 1 - index));
+        written.push(if kept == ordinal(comparable(score)) { score } else { f64::from(at_ordinal(kept)) });
+        highest = kept.saturating_sub(1);
+    }
+    written
+}
+
+/// The score as `trec_eval` compares it, where -0 and 0 are the same.
+fn comparable(score: f64) -> f32 {
+    #[expect(clippy::cast_possible_truncation, reason = "the loss is what is asked for")]
+    let score = score as f32;
+    score + 0.0
+}
+
+/// The place of a float among all of its kind: 0 for 0, 1 for the smallest above it, and so on.
+fn ordinal(float: f32) -> i32 {
+    let distance = float.abs().to_bits().cast_signed();
+    if float.is_sign_negative() { -distance } else { distance }
+}
+
+/// The float at a place.
+fn at_ordinal(ordinal: i32) -> f32 {
+    let float = f32::from_bits(ordinal.unsigned_abs());
+    if ordinal < 0 { -float } else { float }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(run: &[(&str, f64)]) -> String {
+        trec_order(run).into_iter().map(|index| run[index].0).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Each was seen with `pytrec_eval-terrier` 0.5.11 on two passages.
+    #[test]
+    fn ties_are_of_32_bits_and_go_by_descending_id() {
+        assert_eq!(read(&[("a", 0.5), ("b", 0.5)]), "b a");
+        assert_eq!(read(&[("a", 0.5 + 2e-8), ("b", 0.5)]), "b a", "not to be told apart");
+        assert_eq!(read(&[("a", 0.5 + 1e-7), ("b", 0.5)]), "a b");
+        assert_eq!(read(&[("a", 0.0), ("b", -0.0)]), "b a", "0 is -0");
+        assert_eq!(read(&[("a", 1e40), ("b", 1e39)]), "b a", "both are infinite");
+        assert_eq!(read(&[("a", 1e-46), ("b", 0.0)]), "b a", "both are 0");
+        assert_eq!(
+            read(&[("10", 1.0), ("9", 1.0), ("Z", 1.0), ("a", 1.0), ("\u{e9}", 1.0), ("", 1.0)]),
+            "\u{e9} a Z 9 10 "
+        );
+    }
+
+    #[test]
+    fn ties_and_rises_are_lowered_by_the_least() {
+        let below = |score: f32| f64::from(score.next_down());
+        let one_below = 1.0_f32.next_down();
+        assert_eq!(order_keeping_scores(&[1.0, 1.0, 5.0, 0.9]), [1.0, f64::from(one_below), below(one_below), 0.9]);
+        assert_eq!(order_keeping_scores(&[0.3, 0.3 - 1e-12]), [0.3, below(0.3)], "a tie of 32 bits");
+        let smallest = f64::from(f32::from_bits(1));
+        assert_eq!(
+            order_keeping_scores(&[smallest, smallest, -0.0, -0.0]),
+            [smallest, 0.0, -smallest, -2.0 * smallest]
+        );
+    }
+
+    #[test]
+    fn there_is_room_at_both_ends() {
+        let (low, high) = (f64::from(f32::MIN), f64::from(f32::MAX));
+        let second = f64::from(f32::MIN.next_up());
+        assert_eq!(order_keeping_scores(&[f64::NEG_INFINITY, -1e300]), [second, low]);
+        assert_eq!(order_keeping_scores(&[f64::NAN, f64::NAN]), [second, low]);
+        assert_eq!(order_keeping_scores(&[f64::INFINITY, 1e300]), [high, f64::from(f32::MAX.next_down())]);
+        assert!(order_keeping_scores(&[]).is_empty());
+    }
+
+    fn score() -> impl Strategy<Value = f64> {
+        prop_oneof![
+            (-3i32..4).prop_map(f64::from),
+            (0u8..20).prop_map(|step| 0.5 + f64::from(step) * 1e-8),
+            any::<f64>().prop_filter("NaN is refused before", |score| !score.is_nan()),
+            Just(f64::from(f32::MIN)),
+            Just(f64::from(f32::MAX)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_scores_and_the_ids_the_order_stays(
+            passages in proptest::collection::vec(("[a-c]{0,3}", score()), 0..40),
+        ) {
+            let scores: Vec<f64> = passages.iter().map(|(_, score)| *score).collect();
+            let written = order_keeping_scores(&scores);
+            prop_assert!(written.iter().all(|score| score.is_finite() && score.abs() <= f64::from(f32::MAX)), "{:?}", written);
+            prop_assert!(written.is_sorted_by(|upper, lower| upper > lower), "{:?}", written);
+            let run: Vec<_> = passages.iter().map(|(id, _)| id).zip(written.iter().copied()).collect();
+            prop_assert_eq!(trec_order(&run), (0..run.len()).collect::<Vec<_>>());
+            prop_assert_eq!(order_keeping_scores(&written), written, "nothing is left to lower");
+        }
+
+        #[test]
+        fn falling_scores_stay_and_others_fall_one_step(scores in proptest::collection::vec(-1.0f32..1.0, 1..40)) {
+            let mut before = f32::INFINITY;
+            for (score, written) in scores.iter().zip(order_keeping_scores(&scores.iter().copied().map(f64::from).collect::<Vec<_>>())) {
+                before = score.min(before.next_down());
+                prop_assert!((written - f64::from(before)).abs() <= 0.0);
+            }
+        }
+
+        #[test]
+        fn the_order_is_that_of_the_definition(run in proptest::collection::vec(("[a-c]{0,2}", score()), 0..20)) {
+            let order = trec_order(&run);
+            for pair in order.windows(2) {
+                let ((upper, upper_score), (lower, lower_score)) = (&run[pair[0]], &run[pair[1]]);
+                #[expect(clippy::cast_possible_truncation, reason = "what trec_eval does")]
+                let (upper_score, lower_score) = (*upper_score as f32, *lower_score as f32);
+                prop_assert!(upper_score > lower_score || (upper_score >= lower_score && upper.as_bytes() >= lower.as_bytes()));
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Where the weights are.
+
+use std::path::{Path, PathBuf};
+
+/// The graph and its weights, in the Open Neural Network Exchange format.
+const GRAPH: &str = "model.onnx";
+/// The tokenizer, as Hugging Face writes it.
+const TOKENIZER: &str = "tokenizer.json";
+/// The place of a system-wide installation, and of the one in the container image.
+const SYSTEM_PLACE: &str = "/usr/share/rerankd/model";
+
+/// A directory that holds a model. That its files make sense is seen when they are read, on first use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelDirectory(PathBuf);
+
+impl ModelDirectory {
+    /// The directory at `path`.
+    ///
+    /// # Errors
+    /// A sentence that says which file is missing.
+    pub fn at(path: &Path) -> Result<Self, String> {
+        let absolute = std::path::absolute(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        match [GRAPH, TOKENIZER].into_iter().find(|file| !absolute.join(file).is_file()) {
+            None => Ok(Self(absolute)),
+            Some(missing) => Err(format!(
+                "{} holds no {missing}; a model is {GRAPH} and {TOKENIZER}, and scripts/fetch-model gets one",
+                path.display()
+            )),
+        }
+    }
+
+    /// The first of the default places that holds a model: `rerankd/model` in the user's data directory (`XDG_DATA_HOME`, else `.local/share` in
+    /// `HOME`; see the XDG base directory specification), then `/usr/share/rerankd/model`.
+    #[must_use]
+    pub fn found(variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
+        let named = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let data = named("XDG_DATA_HOME").or_else(|| Some(named("HOME")?.join(".local/share")));
+        let places = data.map(|data| data.join("rerankd/model")).into_iter().chain([PathBuf::from(SYSTEM_PLACE)]);
+        places.into_iter().find_map(|place| Self::at(&place).ok())
+    }
+
+    /// The directory itself, absolute.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(super) fn graph(&self) -> PathBuf {
+        self.0.join(GRAPH)
+    }
+
+    pub(super) fn tokenizer(&self) -> PathBuf {
+        self.0.join(TOKENIZER)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_directory_without_one_of_the_files_is_told_which() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        assert!(ModelDirectory::at(path).unwrap_err().contains("holds no model.onnx"));
+        fs::write(path.join("model.onnx"), "").unwrap();
+        assert!(ModelDirectory::at(path).unwrap_err().contains("holds no tokenizer.json"));
+        fs::write(path.join("tokenizer.json"), "").unwrap();
+        assert_eq!(ModelDirectory::at(path).unwrap().path(), path);
+    }
+
+    #[test]
+    fn the_data_directory_comes_before_the_home_directory() {
+        let home = tempfile::tempdir().unwrap();
+        let place = |data: &str| {
+            let place = home.path().join(data).join("rerankd/model");
+            fs::create_dir_all(&place).unwrap();
+            fs::write(place.join("model.onnx"), "").unwrap();
+            fs::write(place.join("tokenizer.json"), "").unwrap();
+            place
+        };
+        let home_path = home.path().display().to_string();
+        let found = |data: Option<&str>| {
+            let data = data.map(|data| home.path().join(data).display().to_string());
+            ModelDirectory::found(|name| match name {
+                "XDG_DATA_HOME" => data.clone(),
+                "HOME" => Some(home_path.clone()),
+                _ => None,
+            })
+        };
+        let own = place(".local/share");
+        assert_eq!(found(None).unwrap().path(), own);
+        assert_eq!(found(Some("")).unwrap().path(), own, "empty is as good as unset");
+        let other = place("data");
+        assert_eq!(found(Some("data")).unwrap().path(), other);
+    }
+}

@@ -1,0 +1,41 @@
+//! A cross-encoder of the BERT kind: query and passage are read together, and one number says how well they fit.
+//!
+//! ```text
+//!  service (a call of some pairs, off the reactor) ─▶ model (one pair: tokens ─▶ graph ─▶ logit)
+//!                                                      ▲
+//!  directory (where `model.onnx` and `tokenizer.json` are)
+//! ```
+//!
+//! The model is one that was trained to tell whether a passage answers a query, for example `ms-marco-MiniLM-L-12-v2` (Reimers and Gurevych, 2019;
+//! Nogueira and Cho, "Passage Re-ranking with BERT", 2019). rerankd brings no weights: `scripts/fetch-model` gets them.
+
+pub mod directory;
+mod model;
+mod operators;
+mod service;
+mod wire;
+
+pub use self::directory::ModelDirectory;
+pub(super) use self::service::upstream;
+
+/// The relevance of a raw score, 0 to 1.
+pub(super) fn probability(logit: f64) -> f64 {
+    1.0 / (1.0 + (-logit).exp())
+}
+
+/// The raw score of a relevance.
+pub(super) fn logit(probability: f64) -> f64 {
+    (probability / (1.0 - probability)).ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn raw_scores_survive_the_way_to_probabilities_and_back() {
+        for raw in [-12.0, -3.25, 0.0, 1.5, 12.0] {
+            assert!((logit(probability(raw)) - raw).abs() < 1e-9, "{raw}");
+        }
+    }
+}

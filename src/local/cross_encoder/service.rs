@@ -1,0 +1,164 @@
+//! The model as an upstream: calls of a few pairs go through the same stack as calls to a provider, and end on a blocking thread.
+//!
+//! That gives it everything else too: pairs are cached and joined like a provider's, at most as many calls run as there are threads for it, a
+//! bounded queue waits for them, and a call that nobody waits for any more stops at its next pair.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use rten::ThreadPool;
+use tokio::task::spawn_blocking;
+use tower::Service;
+use url::Url;
+
+use super::directory::ModelDirectory;
+use super::model::CrossEncoder;
+use super::probability;
+use super::wire::{Embedded, Pairs, Reply};
+use crate::config::settings::{CrossEncoderSettings, LongPassages, UpstreamSettings};
+use crate::error::ErrorKind;
+use crate::local::{LocalModel, NAME};
+use crate::provider::{ProviderFacts, WireReply};
+use crate::telemetry::metrics::Metrics;
+use crate::upstream::breaker::BreakerSettings;
+use crate::upstream::call::{Call, Scores};
+use crate::upstream::rate::RateSettings;
+use crate::upstream::{Upstream, UpstreamError, keys::KeyRing, read_scores};
+
+/// Pairs of one call. A pair takes tens of milliseconds, so small calls cost nothing, spread well over the threads, and land early.
+const PAIRS_A_CALL: usize = 2;
+/// Calls end with their pairs; what ends them earlier is that nobody waits any more.
+const NEVER: Duration = Duration::from_secs(3600);
+
+/// Answers calls. Clones share the model.
+#[derive(Clone)]
+struct Reader(Arc<Shared>);
+
+struct Shared {
+    directory: ModelDirectory,
+    max_tokens: usize,
+    /// Nothing until the first call.
+    model: Mutex<Option<Arc<CrossEncoder>>>,
+    /// Idle threads: a pair runs on one, because several share a pair badly.
+    idle: Mutex<Vec<Arc<ThreadPool>>>,
+}
+
+/// The model as an upstream of its own, under the embedded scorer's name. Reads nothing yet.
+///
+/// # Errors
+/// A sentence: the path of the directory cannot be written as an address.
+pub(in crate::local) fn upstream(settings: &CrossEncoderSettings, metrics: &Metrics) -> Result<Upstream, String> {
+    let directory = &settings.directory;
+    let url = Url::from_directory_path(directory.path())
+        .map_err(|()| format!("{} is not an absolute path", directory.path().display()))?;
+    let threads = settings.threads.map_or_else(processors, NonZeroUsize::get);
+    let shared = Shared {
+        directory: directory.clone(),
+        max_tokens: settings.max_tokens,
+        model: Mutex::default(),
+        idle: Mutex::default(),
+    };
+    let facts = LocalModel::CrossEncoder.facts();
+    let settings = UpstreamSettings {
+        name: NAME.to_owned(),
+        provider: &Embedded,
+        url,
+        api_keys: Vec::new(),
+        connect_timeout: NEVER,
+        attempt_timeout: NEVER,
+        max_attempts: 1,
+        max_concurrency: threads,
+        max_queue: settings.max_queue,
+        rate: RateSettings::default(),
+        breaker: BreakerSettings::OFF,
+        long_passages: LongPassages::Provider,
+        max_response_bytes: usize::MAX,
+        facts: ProviderFacts {
+            base_url: None,
+            key_hosts: Vec::new(),
+            key_variables: Vec::new(),
+            default_model: None,
+            max_passages: PAIRS_A_CALL,
+            max_call_bytes: None,
+            retry_statuses: Vec::new(),
+            rejects_blank_passages: false,
+            other_models: facts,
+            models: BTreeMap::from([(LocalModel::CrossEncoder.name().to_owned(), facts)]),
+        },
+    };
+    Ok(Upstream::behind(Reader(Arc::new(shared)), &settings, metrics, Arc::new(KeyRing::new(&[])?)))
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+impl Service<Call> for Reader {
+    type Response = Scores;
+    type Error = UpstreamError;
+    type Future = BoxFuture<'static, Result<Scores, UpstreamError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, call: Call) -> Self::Future {
+        let shared = self.0.clone();
+        Box::pin(async move {
+            // Dropped with this future: the thread sees that nobody waits.
+            let caller = Arc::new(());
+            let waiting = Arc::downgrade(&caller);
+            let answer = spawn_blocking(move || shared.answer(&call, &waiting)).await;
+            drop(caller);
+            answer.unwrap_or_else(|_| Err(failed("the model panicked".to_owned())))
+        })
+    }
+}
+
+impl Shared {
+    fn answer(&self, call: &Call, waiting: &Weak<()>) -> Result<Scores, UpstreamError> {
+        let Ok(Pairs { query, passages }) = serde_json::from_slice(&call.body) else {
+            return Err(failed("a call could not be read".to_owned()));
+        };
+        let model = self.model().map_err(failed)?;
+        let threads = self.threads();
+        let mut scores = Vec::with_capacity(passages.len());
+        for passage in &passages {
+            if waiting.strong_count() == 0 {
+                break;
+            }
+            scores.push(probability(model.logit(&query, passage, &threads).map_err(failed)?));
+        }
+        lock(&self.idle).push(threads);
+        let body = serde_json::to_vec(&Reply { scores }).unwrap_or_default();
+        read_scores(&Embedded, &WireReply { body: body.into(), ..WireReply::default() }, call.passages)
+    }
+
+    /// The model, read if it is not yet. Calls that come meanwhile wait; after a failure the next call tries again.
+    fn model(&self) -> Result<Arc<CrossEncoder>, String> {
+        let mut model = lock(&self.model);
+        if let Some(model) = &*model {
+            return Ok(model.clone());
+        }
+        let loaded = Arc::new(CrossEncoder::load(&self.directory, self.max_tokens)?);
+        *model = Some(loaded.clone());
+        Ok(loaded)
+    }
+
+    /// A thread to run a pair on. As many are made as calls run at once.
+    fn threads(&self) -> Arc<ThreadPool> {
+        lock(&self.idle).pop().unwrap_or_else(|| Arc::new(ThreadPool::with_num_threads(1)))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn failed(what: String) -> UpstreamError {
+    UpstreamError::lasting(ErrorKind::UpstreamUnavailable, format!("cannot score: {what}"))
+}

@@ -1,0 +1,179 @@
+//! Both scorers in turn: the lexical one picks the head of the list, the cross-encoder reads it, and the two are mixed.
+//!
+//! A cross-encoder takes tens of milliseconds a passage. Of fifty candidates the thirty that share fewest words with the query are hardly ever the
+//! answer, so reading the head alone costs two fifths of the time and, measured on three collections, nothing of the quality
+//! (`docs/local-scorer.md`). A fifth of lexical evidence helps where exact terms matter: names, codes, jargon.
+//!
+//! With z-scores over the head, the order is that of `(1 - w) * z(logit) + w * z(lexical)`. Scaled back by the spread of the logits that is
+//! `logit + w / (1 - w) * spread * z(lexical)`: the model's own raw score, moved by the lexical evidence. Its sigmoid is what is shown.
+
+/// How the two scorers are put together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mix {
+    /// How many passages the cross-encoder reads.
+    pub head: usize,
+    /// Weight of the lexical score, 0 to below 1.
+    pub lexical_share: f64,
+}
+
+/// Most of the lowest score in the head that a passage outside can have.
+const TAIL_SHARE: f64 = 0.5;
+
+impl Mix {
+    /// The positions that the cross-encoder reads, in input order: the best by lexical score, earlier ones first where these tie.
+    #[must_use]
+    pub fn head(&self, lexical: &[f64]) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..lexical.len()).collect();
+        order.sort_by(|&left, &right| lexical[right].total_cmp(&lexical[left]));
+        order.truncate(self.head);
+        order.sort_unstable();
+        order
+    }
+
+    /// The score of every passage, 0 to 1, from the lexical scores of all and the raw scores of the `head`. Passages outside keep their lexical
+    /// order, below the whole head.
+    #[must_use]
+    pub fn scores(&self, lexical: &[f64], head: &[usize], logits: &[f64]) -> Vec<f64> {
+        let of_head: Vec<f64> = head.iter().map(|&position| lexical[position]).collect();
+        let (mean, spread) = mean_and_spread(&of_head);
+        let (_, spread_of_logits) = mean_and_spread(logits);
+        let pull = if spread > 0.0 {
+            self.lexical_share / (1.0 - self.lexical_share) * spread_of_logits / spread
+        } else {
+            0.0
+        };
+        let moved = logits.iter().zip(&of_head).map(|(logit, lexical)| logit + pull * (lexical - mean));
+        let shown: Vec<f64> = moved.map(super::cross_encoder::probability).collect();
+        let lowest = shown.iter().copied().fold(1.0, f64::min);
+        let border = of_head.iter().copied().fold(f64::INFINITY, f64::min);
+        let tail = |lexical: f64| lowest * TAIL_SHARE * if border > 0.0 { (lexical / border).min(1.0) } else { 1.0 };
+        let mut scores: Vec<f64> = lexical.iter().map(|&lexical| tail(lexical)).collect();
+        for (&position, score) in head.iter().zip(shown) {
+            scores[position] = score;
+        }
+        scores
+    }
+}
+
+/// The raw scores behind a cross-encoder's relevances.
+#[must_use]
+pub fn logits(probabilities: &[f64]) -> Vec<f64> {
+    probabilities.iter().map(|&probability| super::cross_encoder::logit(probability)).collect()
+}
+
+/// Mean and standard deviation (of the whole, not of a sample); 0 and 0 for nothing.
+fn mean_and_spread(values: &[f64]) -> (f64, f64) {
+    #[expect(clippy::cast_precision_loss, reason = "counts of passages are far below 2^52")]
+    let count = values.len().max(1) as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
+    (mean, variance.sqrt())
+}
+
+/// Which queries the cross-encoder is asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scripts {
+    /// Those in Latin script: a model that was trained on English is worse than no model elsewhere.
+    Latin,
+    /// All.
+    Any,
+}
+
+impl Scripts {
+    /// The names in the configuration.
+    pub const NAMES: [&'static str; 2] = ["latin", "any"];
+
+    /// The scripts of this name.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        match name {
+            "latin" => Some(Self::Latin),
+            "any" => Some(Self::Any),
+            _ => None,
+        }
+    }
+
+    /// Whether `query` is written so: for Latin, at most a fifth of its letters are of another script.
+    #[must_use]
+    pub fn hold(self, query: &str) -> bool {
+        let letters = || query.chars().filter(|character| character.is_alphabetic());
+        self == Self::Any || 5 * letters().filter(|&letter| !is_latin(letter)).count() <= letters().count()
+    }
+}
+
+/// Whether a letter is of the Latin script (Unicode 17, the blocks that hold it).
+fn is_latin(letter: char) -> bool {
+    matches!(u32::from(letter),
+        0x41..=0x5A | 0x61..=0x7A | 0xAA | 0xBA | 0xC0..=0x24F   // Basic, Latin-1, Extended A and B
+        | 0x250..=0x2AF                                          // phonetic
+        | 0x1E00..=0x1EFF | 0x2C60..=0x2C7F | 0xA720..=0xA7FF | 0xAB30..=0xAB6F   // Additional, Extended C to E
+        | 0xFB00..=0xFB06 | 0xFF21..=0xFF3A | 0xFF41..=0xFF5A    // ligatures, full-width
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MIX: Mix = Mix { head: 3, lexical_share: 0.2 };
+
+    #[test]
+    fn the_head_is_the_lexical_best_in_input_order() {
+        assert_eq!(MIX.head(&[0.1, 0.5, 0.5, 0.0, 0.9]), [1, 2, 4]);
+        assert_eq!(MIX.head(&[0.0; 5]), [0, 1, 2]);
+        assert!(MIX.head(&[]).is_empty());
+    }
+
+    #[test]
+    fn the_order_in_the_head_is_that_of_the_mixed_z_scores() {
+        let (lexical, logits) = ([0.9, 0.1, 0.5], [-1.0, 0.5, 0.4]);
+        let scores = MIX.scores(&lexical, &[0, 1, 2], &logits);
+        let z = |values: &[f64; 3]| {
+            let (mean, spread) = mean_and_spread(values);
+            values.map(|value| (value - mean) / spread)
+        };
+        let (of_lexical, of_logits) = (z(&lexical), z(&logits));
+        let mixed: Vec<f64> = (0..3).map(|at| 0.8 * of_logits[at] + 0.2 * of_lexical[at]).collect();
+        let order = |values: &[f64]| {
+            let mut order = [0, 1, 2];
+            order.sort_by(|&left, &right| values[right].total_cmp(&values[left]));
+            order
+        };
+        assert_eq!(order(&scores), order(&mixed));
+        assert_eq!(order(&scores), [2, 1, 0], "the lexical evidence turned the first two round");
+    }
+
+    #[test]
+    fn what_was_not_read_stands_below_what_was() {
+        let scores = MIX.scores(&[0.9, 0.4, 0.8, 0.7, 0.2, 0.0], &[0, 2, 3], &[-8.0, -9.0, -11.0]);
+        let lowest = scores[3];
+        assert!(lowest < scores[2] && lowest < scores[0]);
+        assert!(scores[1] <= lowest / 2.0 && scores[4] < scores[1] && scores[5] == 0.0, "{scores:?}");
+    }
+
+    #[test]
+    fn queries_in_other_scripts_are_left_to_the_lexical_scorer() {
+        for latin in ["capital of Korea", "Größe", "naïve café 東", "123 !?", "", "Việt Nam", "ＡＢＣ"] {
+            assert!(Scripts::Latin.hold(latin), "{latin}");
+        }
+        for other in ["대한민국의 수도", "日本の首都", "столица", "GPU 가속 방법"] {
+            assert!(!Scripts::Latin.hold(other) && Scripts::Any.hold(other), "{other}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_score_is_between_0_and_1_and_the_head_is_on_top(
+            lexical in proptest::collection::vec(0.0..1.0f64, 0..12), raw in proptest::collection::vec(-12.0..12.0f64, 12),
+        ) {
+            let head = MIX.head(&lexical);
+            let scores = MIX.scores(&lexical, &head, &raw[..head.len()]);
+            prop_assert_eq!(scores.len(), lexical.len());
+            prop_assert!(scores.iter().all(|score| (0.0..=1.0).contains(score)));
+            let lowest = head.iter().map(|&at| scores[at]).fold(1.0, f64::min);
+            prop_assert!((0..scores.len()).filter(|at| !head.contains(at)).all(|at| scores[at] <= lowest));
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Lists that the embedded scorer ranks: by its lexical model, or by that and the cross-encoder in turn.
+//!
+//! ```text
+//!  list ─▶ lexical scores of all ─▶ head ─▶ cross-encoder, pair by pair (cache, flights, stack as for any upstream) ─▶ mix
+//! ```
+
+use std::sync::Arc;
+
+use super::Reranker;
+use super::journey::Journey;
+use super::offload::{OFFLOAD_LOCAL_BYTES, offload};
+use super::plan::Plan;
+use super::request::RerankRequest;
+use super::response::ScoreSource;
+use super::score::Turn;
+use crate::coalesce::Ticket;
+use crate::error::{Error, ErrorKind};
+use crate::local::{hybrid::logits, lexical};
+use crate::route::Parts;
+use crate::upstream::Backend;
+
+impl Reranker {
+    /// Scores a list inside this process.
+    ///
+    /// # Errors
+    /// The cross-encoder's.
+    pub(super) async fn score_locally(
+        &self,
+        turn: Turn<'_>,
+        plan: &mut Plan,
+        tickets: &mut Vec<Ticket>,
+        journey: &mut Journey,
+    ) -> Result<(), Error> {
+        let request = turn.request.clone();
+        let lexical = offload(request.text_bytes(), OFFLOAD_LOCAL_BYTES, move || {
+            let passages: Vec<&str> = request.passages.iter().map(|passage| &*passage.text).collect();
+            lexical::score(&request.query, &passages)
+        });
+        let lexical = lexical.await;
+        let scores = match &turn.target.parts {
+            Some(parts) => self.read_head(turn, parts, &lexical, tickets, journey).await?,
+            None => lexical,
+        };
+        let slots = plan.unknown().to_vec();
+        if turn.waiter.store {
+            let known: Vec<_> = plan.keys(slots.iter().copied()).into_iter().zip(scores.iter().copied()).collect();
+            self.cache.put_many(plan.query(), &known);
+        }
+        for (slot, score) in slots.into_iter().zip(scores) {
+            plan.learn(slot, Some(score), ScoreSource::Scored);
+        }
+        Ok(())
+    }
+
+    /// Has the cross-encoder read the lexical best, and mixes what both say. The head is a request of its own, so its pairs are known, followed and
+    /// led like those of any pointwise model.
+    async fn read_head(
+        &self,
+        turn: Turn<'_>,
+        parts: &Parts,
+        lexical: &[f64],
+        tickets: &mut Vec<Ticket>,
+        journey: &mut Journey,
+    ) -> Result<Vec<f64>, Error> {
+        let mix = parts.settings.mix;
+        let head = mix.head(lexical);
+        let passages = head.iter().map(|&position| turn.request.passages[position].clone()).collect();
+        let request =
+            Arc::new(RerankRequest { query: turn.request.query.clone(), passages, ..RerankRequest::default() });
+        let turn = Turn { target: &parts.cross_encoder, request: &request, ..turn };
+        let mut plan = self.plan(turn.target, &request, turn.context).await;
+        if let Backend::Remote(remote) = &turn.target.upstream.backend {
+            self.score_remotely(turn, remote, &mut plan, tickets, journey).await?;
+        }
+        let scores: Option<Vec<f64>> = plan.passages().iter().map(|passage| passage.score).collect();
+        let scores = scores.ok_or_else(|| Error::new(ErrorKind::Internal, "the cross-encoder left a passage out"))?;
+        Ok(mix.scores(lexical, &head, &logits(&scores)))
+    }
+}

@@ -1,0 +1,195 @@
+//! The embedded cross-encoder, on a model of ten words (`tests/golden/local/tiny`) whose raw score is the sum of the passage's words:
+//! good 2, fair 0.5, bad -2, heat 0.25, pump 0.25, ##s 0.125, and -1 for the end.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use http::StatusCode;
+use rerankd::config::{Environment, Sources, load};
+use serde_json::{Value, json};
+
+use crate::contract::repository;
+use crate::support::{Gateway, order, provenance, scores};
+
+fn with_model(more: &str) -> String {
+    format!("[local]\nmodel_dir = {:?}\n{more}", repository("tests/golden/local/tiny"))
+}
+
+fn probability(raw: f64) -> f64 {
+    1.0 / (1.0 + (-raw).exp())
+}
+
+fn close(left: f64, right: f64) -> bool {
+    (left - right).abs() < 1e-6
+}
+
+async fn ask(gateway: &Gateway, model: &str, query: &str, documents: &[&str]) -> Value {
+    gateway.rerank_with(json!({"model": model, "query": query, "documents": documents})).await
+}
+
+#[tokio::test]
+async fn a_pair_gets_the_score_that_the_graph_gives_it_and_is_paid_for_once() {
+    let gateway = Gateway::start(&with_model("")).await;
+    let cold = ask(&gateway, "local/cross-encoder", "heat pumps", &["bad", "good heat pumps", "fair"]).await;
+    assert_eq!(order(&cold), [1, 2, 0]);
+    let [best, second, last] = [(1, 1.625), (2, -0.5), (0, -3.0)];
+    for (found, (index, raw)) in scores(&cold).into_iter().zip([best, second, last]) {
+        assert!(found.0 == index && close(found.1, probability(raw)), "{found:?} {raw}");
+    }
+    assert_eq!(provenance(&cold)["score_scale"], "probability");
+    assert_eq!(provenance(&cold)["cost_usd"], 0.0);
+    assert_eq!(provenance(&cold)["pairs"]["scored"], 3);
+    let mixed = ask(&gateway, "local/cross-encoder", "heat pumps", &["fair", "good", "bad"]).await;
+    assert_eq!(
+        provenance(&mixed)["pairs"],
+        json!({"total": 3, "hit": 2, "coalesced": 0, "scored": 1, "stale": 0, "unscored": 0})
+    );
+}
+
+/// Law 1 and 3: whatever stands beside it in the list, a pair has one score, to the last bit.
+#[tokio::test]
+async fn a_score_does_not_depend_on_the_list() {
+    let gateway = Gateway::start(&with_model("")).await;
+    let passage = "fair heat pump";
+    let mut seen = Vec::new();
+    for others in [
+        &[][..],
+        &["good"],
+        &["bad", "a very long passage of words that it does not know at all, again and again", "fair"],
+    ] {
+        let documents: Vec<&str> = others.iter().copied().chain([passage]).collect();
+        let body = json!({"model": "local/cross-encoder", "query": "q", "documents": documents});
+        let request = gateway.post("/rerank").header("cache-control", "no-cache, no-store").body(body.to_string());
+        let answer = gateway.send(request).await.body;
+        let own = scores(&answer).into_iter().find(|(index, _)| *index == others.len() as u64);
+        seen.push(own.unwrap().1.to_bits());
+    }
+    assert!(seen.iter().all(|bits| *bits == seen[0]), "{seen:?}");
+}
+
+#[tokio::test]
+async fn local_reads_the_lexical_best_and_leaves_the_rest_behind_them() {
+    let gateway = Gateway::start(&with_model("head = 2\nlexical_share = 0.2")).await;
+    let documents = ["nothing in common but good good good", "heat pump bad", "heat good", "more heat"];
+    let answer = ask(&gateway, "local", "heat pump", &documents).await;
+    assert_eq!(provenance(&answer)["upstream_model"], "hybrid");
+    assert_eq!(provenance(&answer)["score_scale"], "probability");
+    // The two with most words of the query are read; "good" is not among their words, so the first is not.
+    assert_eq!(order(&answer), [2, 1, 3, 0]);
+    let scores = scores(&answer);
+    assert!(scores[2].1 <= scores[1].1 / 2.0 && scores[3].1 == 0.0, "{scores:?}");
+    let again = ask(&gateway, "local", "heat pump", &documents).await;
+    assert_eq!(again["results"], answer["results"], "law 7");
+    assert_eq!(provenance(&again)["pairs"]["hit"], 4, "the whole list is known");
+    // Another list, the same head: its pairs are known.
+    let calls = async || gateway.metric("rerank_upstream_attempts_total{upstream=\"local\",outcome=\"ok\"}").await;
+    let before = calls().await;
+    ask(&gateway, "local", "heat pump", &documents[1..3]).await;
+    assert_eq!(calls().await, before);
+}
+
+#[tokio::test]
+async fn queries_in_other_scripts_get_the_lexical_scorer_unless_any_script_is_allowed() {
+    let documents = ["열 펌프는 추위에도 돈다", "good good"];
+    let gateway = Gateway::start(&with_model("")).await;
+    let answer = ask(&gateway, "local", "열 펌프", &documents).await;
+    assert_eq!(provenance(&answer)["upstream_model"], "lexical");
+    assert_eq!(provenance(&answer)["fallbacks"], 0);
+    assert_eq!(order(&answer), [0, 1]);
+    let gateway = Gateway::start(&with_model("scripts = \"any\"")).await;
+    let answer = ask(&gateway, "local", "열 펌프", &documents).await;
+    assert_eq!(provenance(&answer)["upstream_model"], "hybrid");
+    assert_eq!(order(&answer), [1, 0]);
+}
+
+#[tokio::test]
+async fn without_a_model_local_is_lexical_and_the_others_say_what_they_need() {
+    let gateway = Gateway::start("").await;
+    let answer = gateway.try_rerank(json!({"model": "local/cross-encoder", "query": "q", "documents": ["d"]})).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    assert!(answer.body["message"].as_str().unwrap().contains("local.model_dir"), "{}", answer.body);
+    assert_eq!(provenance(&ask(&gateway, "local", "q", &["d"]).await)["upstream_model"], "lexical");
+}
+
+/// The weights are read when they are first used, so broken ones break nothing else, and a target behind them takes over.
+#[tokio::test]
+async fn a_model_that_cannot_be_read_fails_its_own_requests_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("model.onnx"), "no graph").unwrap();
+    fs::copy(repository("tests/golden/local/tiny/tokenizer.json"), directory.path().join("tokenizer.json")).unwrap();
+    let targets = r#"[models.safe]
+        targets = [{ upstream = "local", model = "cross-encoder" }, { upstream = "local", model = "lexical" }]"#;
+    let gateway = Gateway::start(&format!("[local]\nmodel_dir = {:?}\n{targets}", directory.path())).await;
+    assert_eq!(order(&ask(&gateway, "local/lexical", "heat", &["cold", "heat"]).await), [1, 0]);
+    let failed = gateway.try_rerank(json!({"model": "local", "query": "q", "documents": ["d"]})).await;
+    assert_eq!(failed.status, StatusCode::BAD_GATEWAY);
+    let message = failed.body["message"].as_str().unwrap();
+    assert!(message.starts_with("local cannot score: ") && message.contains("model.onnx cannot be used"), "{message}");
+    let safe = ask(&gateway, "safe", "heat", &["cold", "heat"]).await;
+    assert_eq!((order(&safe), &provenance(&safe)["fallbacks"]), (vec![1, 0], &json!(1)));
+}
+
+#[test]
+fn the_configuration_says_which_model_is_missing() {
+    let faults = |toml: &str| {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("rerankd.toml");
+        fs::write(&file, toml).unwrap();
+        let sources = Sources { file: Some(file), environment: Environment::new(), listen: None };
+        load(&sources).unwrap_err().to_string()
+    };
+    let missing = faults("[local]\nmodel_dir = \"/nowhere\"");
+    assert!(
+        missing.contains("local.model_dir: /nowhere holds no model.onnx") && missing.contains("scripts/fetch-model"),
+        "{missing}"
+    );
+    let needs = faults("[models.m]\ntargets = [{ upstream = \"local\", model = \"hybrid\" }]");
+    assert!(needs.contains("needs a cross-encoder, and there is none: say where in local.model_dir"), "{needs}");
+    assert!(faults("[local]\nlexical_share = 1.0").contains("local/lexical is the lexical scorer by itself"));
+}
+
+#[test]
+fn a_model_at_the_usual_place_is_found() {
+    let home = tempfile::tempdir().unwrap();
+    let place = home.path().join(".local/share/rerankd/model");
+    fs::create_dir_all(&place).unwrap();
+    for file in ["model.onnx", "tokenizer.json"] {
+        fs::copy(repository("tests/golden/local/tiny").join(file), place.join(file)).unwrap();
+    }
+    let environment: Environment = BTreeMap::from([("HOME".to_owned(), home.path().display().to_string())]);
+    let settings = load(&Sources { environment: environment.clone(), ..Sources::default() }).unwrap().settings;
+    assert_eq!(settings.local.cross_encoder.unwrap().directory.path(), place);
+    assert_eq!(settings.models[0].targets[0].model, "hybrid");
+    let environment = BTreeMap::from_iter(
+        environment.into_iter().chain([("RERANKD__LOCAL__MODEL_DIR".to_owned(), "none".to_owned())]),
+    );
+    let settings = load(&Sources { environment, ..Sources::default() }).unwrap().settings;
+    assert!(settings.local.cross_encoder.is_none() && settings.models[0].targets[0].model == "lexical");
+}
+
+/// The real model (`RERANKD_TEST_MODEL` is its directory) against ONNX Runtime and Hugging Face's tokenizer: see
+/// `tests/golden/local/make-reference.py`. Activations are quantised while the graph runs, and the two runtimes round differently.
+#[tokio::test]
+async fn the_real_model_scores_as_its_reference_does() {
+    let Some(model) = std::env::var_os("RERANKD_TEST_MODEL") else { return };
+    let gateway = Gateway::start(&format!("[local]\nmodel_dir = {model:?}")).await;
+    let reference: Vec<Value> = serde_json::from_str(
+        &fs::read_to_string(repository("tests/golden/local/ms-marco-MiniLM-L-12-v2.json")).unwrap(),
+    )
+    .unwrap();
+    let mut both = Vec::new();
+    for pairs in reference.chunk_by(|left, right| left["query"] == right["query"]) {
+        let documents: Vec<&str> = pairs.iter().map(|pair| pair["passage"].as_str().unwrap()).collect();
+        let answer = ask(&gateway, "local/cross-encoder", pairs[0]["query"].as_str().unwrap(), &documents).await;
+        for (index, score) in scores(&answer) {
+            let expected = pairs[usize::try_from(index).unwrap()]["logit"].as_f64().unwrap();
+            both.push(((score / (1.0 - score)).ln(), expected));
+        }
+    }
+    let farthest = both.iter().map(|(own, expected)| (own - expected).abs()).fold(0.0, f64::max);
+    let (own, expected): (Vec<f64>, Vec<f64>) = both.into_iter().unzip();
+    let agreement = rerankd::eval::agreement::kendall_tau(&own, &expected).unwrap();
+    println!("farthest from the reference {farthest:.3}, Kendall's tau {agreement:.4}");
+    assert!(farthest <= 0.7, "{farthest}");
+    assert!(agreement >= 0.95, "{agreement}");
+}
