@@ -55,7 +55,7 @@ fn context() -> PlanContext {
 }
 
 fn cache() -> ScoreCache {
-    ScoreCache::in_memory(64 << 20, Duration::from_secs(3600))
+    ScoreCache::in_memory(64 << 20, Duration::from_hours(1))
 }
 
 fn decode(body: &ByteString) -> RerankRequest {
@@ -110,7 +110,7 @@ fn coalesce(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let _guard = runtime.enter();
     let flights = Flights::default();
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(3600);
+    let deadline = tokio::time::Instant::now() + Duration::from_hours(1);
     let waiter = Waiter { deadline, patience: Patience::Wait, store: true };
     for count in [10, 100, 1_000] {
         let request = decode(&body(count));

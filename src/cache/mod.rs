@@ -139,7 +139,7 @@ mod tests {
     use crate::provider::ScoreScale;
     use crate::rerank::request::ScoringOptions;
 
-    const HOUR: Duration = Duration::from_secs(3600);
+    const HOUR: Duration = Duration::from_hours(1);
 
     fn scores(cache: &ScoreCache, query: &QueryKey, pairs: &[PairKey]) -> Vec<Option<f64>> {
         cache.get_many(query, pairs).into_iter().map(|found| Some(found?.score)).collect()

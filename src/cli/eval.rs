@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::Args;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use tokio::signal::ctrl_c;
 
 use super::{ConfigArgs, Failure, print, runtime};
 use crate::config::settings::Settings;
@@ -28,7 +29,7 @@ const USUAL_OUT: &str = "rerankd-eval";
 /// The file that a folder's candidates are looked for in.
 const CANDIDATES: &str = "candidates.tsv";
 /// Scores are forgotten only when the process ends.
-const FOR_GOOD: Duration = Duration::from_secs(365 * 24 * 3600);
+const FOR_GOOD: Duration = Duration::from_hours(8760);
 
 #[derive(Debug, Args)]
 pub(super) struct EvalArgs {
@@ -79,7 +80,7 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
     let out = args.out.clone().unwrap_or_else(|| Path::new(USUAL_OUT).join(&collection.name));
     let answers = out.join("answers");
     fs::create_dir_all(&answers).map_err(|error| Failure::new(format!("{}: {error}", answers.display())))?;
-    let stopped = Arc::new(AtomicBool::new(false));
+    let stopped = AtomicBool::new(false);
     let contest = Contest {
         collection: &collection,
         reranker: &reranker,
@@ -88,8 +89,10 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
         stopped: &stopped,
     };
     let entries = runtime()?.block_on(async {
-        stop_on_signal(stopped.clone());
-        ask(&contest, &contestants, &answers).await
+        tokio::select! {
+            entries = ask(&contest, &contestants, &answers) => entries,
+            () = signals(&stopped) => Err(Failure::new("ended; what was answered before is kept")),
+        }
     })?;
     let terms = Terms { k: usize::from(args.k), speed_threshold: args.speed_threshold, autorag: args.autorag };
     let results = judge(&collection, &entries, &terms);
@@ -127,7 +130,7 @@ async fn ask(
 ) -> Result<Vec<Entry>, Failure> {
     let bars = MultiProgress::new();
     let width = contestants.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    let queries = contest.collection.questions.len();
+    let queries = contest.collection.queries.len();
     let (mut entries, mut done) = (Vec::new(), 0);
     for (name, route) in contestants {
         let mut ledger = Ledger::open(answers, name, &fingerprint(contest.collection, route)).map_err(Failure::new)?;
@@ -162,21 +165,14 @@ fn bar(queries: usize, name: &str, width: usize) -> ProgressBar {
     }
 }
 
-/// The first signal lets what is under way finish; the second ends the process, as ever.
-fn stop_on_signal(stopped: Arc<AtomicBool>) {
-    tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            stopped.store(true, Ordering::Relaxed);
-            eprintln_quietly("finishing what is under way; once more to end at once");
-        }
-        if tokio::signal::ctrl_c().await.is_ok() {
-            std::process::exit(1);
-        }
-    });
-}
-
-fn eprintln_quietly(line: &str) {
-    drop(io::Write::write_all(&mut io::stderr(), format!("\nrerankd: {line}\n").as_bytes()));
+/// The first signal lets what is under way finish; ends with the second.
+async fn signals(stopped: &AtomicBool) {
+    // Without a handler the signal ends the process at once, which is what the second one is to do.
+    drop(ctrl_c().await);
+    stopped.store(true, Ordering::Relaxed);
+    let told = b"\nrerankd: finishing what is under way; once more to end at once\n";
+    drop(io::Write::write_all(&mut io::stderr(), told));
+    drop(ctrl_c().await);
 }
 
 /// An evaluation must not forget what was paid for, whatever the configuration says of serving.

@@ -22,7 +22,7 @@ fn pairs(names: &str) -> Vec<(u32, PairKey)> {
 }
 
 fn waiter() -> Waiter {
-    Waiter { deadline: Instant::now() + Duration::from_secs(60), patience: Patience::Wait, store: true }
+    Waiter { deadline: Instant::now() + Duration::from_mins(1), patience: Patience::Wait, store: true }
 }
 
 fn claim(flights: &Flights, names: &str) -> Claim {

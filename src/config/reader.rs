@@ -12,7 +12,7 @@ use toml::{Table, Value};
 
 /// What the limits of many keys are made of.
 pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
-pub(super) const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const HOUR: Duration = Duration::from_hours(1);
 pub(super) const MEBIBYTE: usize = 1 << 20;
 
 /// One thing that is wrong.

@@ -14,7 +14,7 @@ use super::{Environment, facts, keys, local, models};
 use crate::telemetry::logging::{LogFormat, parse_filter};
 
 const ZERO: Duration = Duration::ZERO;
-const YEAR: Duration = Duration::from_secs(31_557_600); // 365.25 days, which is printed as "1year"
+const YEAR: Duration = Duration::from_hours(8766); // 365.25 days, which is printed as "1year"
 
 pub(super) fn settings(table: &Table, environment: &Environment, faults: &Faults) -> Option<Settings> {
     let root = Section::root(table, faults);

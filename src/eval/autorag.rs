@@ -184,7 +184,7 @@ mod tests {
                 &[vec!["d3", "d9", "d7"], vec!["d9", "d3", "d5"], vec!["d9"]],
                 &["d6", "d10", "d5", "d8", "d6", "d7"],
             ),
-            [2.0 * third, third, 0.444_444_444_444_444_4, 0.259_090_361_271_917_66, third / 2.0, third / 2.0],
+            [2.0 * third, third, 0.444_444_444_444_444_4, 0.259_090_361_273_917_66, third / 2.0, third / 2.0],
         );
         assert_close(
             values(
@@ -241,7 +241,7 @@ mod tests {
             }
             let any = returned.iter().any(|id| groups.iter().flatten().any(|wanted| wanted == id));
             prop_assert!(AutoragMetric::ALL.into_iter().all(|metric| (value(metric) > 0.0) == any));
-            // The mean of harmonically smaller parts: 1 / rank of the first hit is never above the precision at it.
+            // No group that is hit gives more than 1.
             prop_assert!(value(AutoragMetric::Mrr) <= value(AutoragMetric::Recall));
         }
 

@@ -250,11 +250,11 @@ mod tests {
             let source = Source { data: data.join(name), candidates: Some(Candidates::Bm25(50)), qrels: None };
             let collection = load(&source).unwrap();
             let (mut sum, mut count) = (0.0, exact(collection.left_out.queries_without_candidates));
-            for question in &collection.questions {
-                let grade = |&place: &usize| question.grade(&collection.passages[place]).unwrap_or(0).max(0);
-                let mut best: Vec<i32> = question.judgments.values().copied().collect();
+            for query in &collection.queries {
+                let grade = |&place: &usize| query.grade(&collection.passages[place]).unwrap_or(0).max(0);
+                let mut best: Vec<i32> = query.judgments.values().copied().collect();
                 best.sort_unstable_by(|left, right| right.cmp(left));
-                sum += discounted(question.candidates.iter().map(grade)) / discounted(best.into_iter());
+                sum += discounted(query.candidates.iter().map(grade)) / discounted(best.into_iter());
                 count += 1.0;
             }
             let found = sum / count;

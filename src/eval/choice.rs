@@ -84,7 +84,7 @@ fn rank(own: f64, all: impl Iterator<Item = f64>) -> f64 {
         above += usize::from(other > own + NOISE);
         level += usize::from((other - own).abs() <= NOISE);
     }
-    exact(above) + (exact(level) + 1.0) / 2.0
+    f64::midpoint(exact(above + 1), exact(above + level))
 }
 
 /// Where a value lies between the lowest and the highest of all, from 0 to 1; 0 if all tie.
@@ -136,5 +136,159 @@ impl FromStr for Strategy {
     fn from_str(name: &str) -> Result<Self, UnknownStrategy> {
         let known = Self::ALL.into_iter().find(|strategy| strategy.name() == name);
         known.ok_or_else(|| UnknownStrategy { name: name.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{prelude::*, strategy::Strategy as Values};
+
+    use super::{Choice, Contestant, Strategy, choose};
+
+    fn contestants(metrics: &[&[f64]]) -> Vec<Contestant> {
+        metrics.iter().map(|metrics| Contestant { metrics: metrics.to_vec(), seconds: 1.0 }).collect()
+    }
+
+    fn best(contestants: &[Contestant], strategy: Strategy) -> usize {
+        choose(contestants, strategy, None).unwrap().best
+    }
+
+    fn assert_values(choice: &Choice, expected: &[Option<f64>]) {
+        assert_eq!(choice.values.len(), expected.len());
+        for (value, expected) in choice.values.iter().zip(expected) {
+            let close = match (value, expected) {
+                (Some(value), Some(expected)) => (value - expected).abs() < 1e-12,
+                (value, expected) => value.is_none() && expected.is_none(),
+            };
+            assert!(close, "{choice:?}");
+        }
+    }
+
+    #[test]
+    fn hand_counted() {
+        let three = contestants(&[&[0.9, 0.1], &[0.5, 0.4], &[0.5, 0.3]]);
+        let by = |strategy| choose(&three, strategy, None).unwrap();
+        assert_values(&by(Strategy::Mean), &[Some(0.5), Some(0.45), Some(0.4)]);
+        // By the first metric, the second and the third contestant share the ranks 2 and 3; by the second, the ranks are 3, 1, 2.
+        let ranks = [1.0 + 1.0 / 3.0, 1.0 / 2.5 + 1.0, 1.0 / 2.5 + 1.0 / 2.0];
+        assert_values(&by(Strategy::Rank), &ranks.map(Some));
+        let places = [1.0 + 0.0, 0.0 + 1.0, 0.0 + 2.0 / 3.0];
+        assert_values(&by(Strategy::NormalizeMean), &places.map(Some));
+        assert_eq!(Strategy::ALL.map(|strategy| by(strategy).best), [0, 1, 0]);
+    }
+
+    /// From AutoRAG 0.3.27's own `select_best` on random tables. Of 3,000 tables all choices were the same, but for ten in which two
+    /// contestants tie by rank and AutoRAG takes the later one, whose sum came out higher by a last digit.
+    #[test]
+    fn as_autorag_chooses() {
+        let chosen = |table: &[Contestant]| Strategy::ALL.map(|strategy| best(table, strategy));
+        let first: [&[f64]; 5] = [
+            &[0.7, 0.63, 0.7, 0.465, 0.576],
+            &[0.4, 0.217, 0.89, 0.442, 0.297],
+            &[0.216, 0.763, 0.8, 0.9, 0.5],
+            &[0.778, 0.9, 0.283, 0.138, 0.5],
+            &[0.493, 0.2, 0.244, 0.838, 0.1],
+        ];
+        assert_eq!(chosen(&contestants(&first)), [2, 3, 0]);
+        let second: [&[f64]; 4] =
+            [&[0.474, 0.4, 0.587, 0.627], &[0.2, 0.702, 0.266, 0.8], &[0.0, 0.107, 0.9, 0.9], &[0.61, 0.5, 0.229, 0.7]];
+        assert_eq!(chosen(&contestants(&second)), [0, 2, 1]);
+        let third: [&[f64]; 4] = [&[0.3, 0.4, 0.581], &[0.369, 0.4, 0.2], &[0.05, 0.4, 0.704], &[0.986, 0.4, 0.128]];
+        assert_eq!(chosen(&contestants(&third)), [3, 2, 0]);
+    }
+
+    /// 1 + 1/2 + 1/3 + 1 and 1/2 + 1 + 1 + 1/3 differ by a last digit. AutoRAG takes the second here.
+    #[test]
+    fn sums_of_the_same_parts_tie_and_the_first_wins() {
+        let ranks = contestants(&[&[0.9, 0.5, 0.1, 0.9], &[0.5, 0.9, 0.9, 0.1], &[0.1, 0.1, 0.5, 0.5]]);
+        let choice = choose(&ranks, Strategy::Rank, None).unwrap();
+        assert!(choice.values[0] < choice.values[1], "{choice:?}");
+        assert_eq!(choice.best, 0);
+        for strategy in Strategy::ALL {
+            assert_eq!(best(&contestants(&[&[0.3], &[0.1 + 0.2]]), strategy), 0, "{strategy}");
+        }
+        assert_values(
+            &choose(&contestants(&[&[0.3], &[0.1 + 0.2]]), Strategy::Rank, None).unwrap(),
+            &[Some(1.0 / 1.5), Some(1.0 / 1.5)],
+        );
+    }
+
+    #[test]
+    fn a_metric_in_which_all_tie_gives_nothing() {
+        let choice = choose(&contestants(&[&[0.4, 0.1], &[0.4, 0.2]]), Strategy::NormalizeMean, None).unwrap();
+        assert_values(&choice, &[Some(0.0), Some(1.0)]);
+        assert_eq!(best(&contestants(&[&[0.4], &[0.4]]), Strategy::NormalizeMean), 0);
+    }
+
+    #[test]
+    fn the_slow_are_left_out_before_anything_is_counted() {
+        let mut three = contestants(&[&[0.9], &[0.5], &[0.7]]);
+        three[0].seconds = 1.5;
+        let choice = choose(&three, Strategy::Rank, Some(1.0)).unwrap();
+        assert_values(&choice, &[None, Some(1.0 / 2.0), Some(1.0)]);
+        assert_eq!((choice.best, choice.all_too_slow), (2, false));
+        let choice = choose(&three, Strategy::NormalizeMean, Some(0.5)).unwrap();
+        assert_values(&choice, &[Some(1.0), Some(0.0), Some(0.5)]);
+        assert_eq!((choice.best, choice.all_too_slow), (0, true));
+    }
+
+    #[test]
+    fn there_may_be_nobody_or_nothing_to_choose_by() {
+        for strategy in Strategy::ALL {
+            assert_eq!(choose(&[], strategy, Some(1.0)), None);
+            assert_eq!(best(&contestants(&[&[], &[]]), strategy), 0);
+        }
+    }
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for strategy in Strategy::ALL {
+            assert_eq!(strategy.to_string().parse(), Ok(strategy));
+        }
+        let error = "best".parse::<Strategy>().unwrap_err().to_string();
+        assert_eq!(error, "`best` is no strategy; there are mean, rank, normalize_mean");
+    }
+
+    fn table() -> impl Values<Value = Vec<Contestant>> {
+        (1usize..6, 1usize..5).prop_flat_map(|(contestants, metrics)| {
+            let contestant =
+                (proptest::collection::vec(0u8..6, metrics), 0u8..4).prop_map(|(tenths, seconds)| Contestant {
+                    metrics: tenths.into_iter().map(|tenth| f64::from(tenth) / 10.0).collect(),
+                    seconds: f64::from(seconds),
+                });
+            proptest::collection::vec(contestant, contestants)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_the_metrics_does_not_matter(table in table(), slowest in proptest::option::of(0.0f64..4.0)) {
+            let mut turned = table.clone();
+            for contestant in &mut turned {
+                contestant.metrics.reverse();
+            }
+            for strategy in Strategy::ALL {
+                let choice = choose(&table, strategy, slowest).unwrap();
+                prop_assert_eq!(choice.best, choose(&turned, strategy, slowest).unwrap().best);
+                let chosen = choice.values[choice.best].unwrap();
+                prop_assert!(choice.values.iter().flatten().all(|value| *value <= chosen + 1e-9));
+                let slow = |index: usize| slowest.is_some_and(|slowest| table[index].seconds > slowest);
+                for (index, value) in choice.values.iter().enumerate() {
+                    prop_assert_eq!(value.is_none(), slow(index) && !choice.all_too_slow);
+                }
+            }
+        }
+
+        #[test]
+        fn who_is_better_in_everything_is_chosen(table in table(), at in 0usize..6) {
+            let mut table = table;
+            let at = at % table.len();
+            for metric in &mut table[at].metrics {
+                *metric += 1.0;
+            }
+            for strategy in Strategy::ALL {
+                prop_assert_eq!(best(&table, strategy), at);
+            }
+        }
     }
 }

@@ -42,11 +42,11 @@ impl Metric {
         if all_relevant == 0 {
             return 0.0;
         }
-        let found = |cut: usize| exact(relevant(ranking.iter().take(cut)));
+        let found = |cut: usize| exact(ranking.iter().take(cut).filter(|grade| is_relevant(**grade)).count());
         match self {
             Self::Ndcg(cut) => ndcg(ranking, judged, cut),
             Self::ReciprocalRank(cut) => {
-                let first = ranking.iter().take(cut).position(is_relevant);
+                let first = ranking.iter().take(cut).position(|grade| is_relevant(*grade));
                 first.map_or(0.0, |above| 1.0 / exact(above + 1))
             }
             Self::AveragePrecision => average_precision(ranking, all_relevant),
@@ -74,12 +74,8 @@ pub(super) fn harmonic_mean(left: f64, right: f64) -> f64 {
     if left + right > 0.0 { 2.0 * (left * right) / (left + right) } else { 0.0 }
 }
 
-fn is_relevant(grade: &Option<i32>) -> bool {
+fn is_relevant(grade: Option<i32>) -> bool {
     grade.is_some_and(|grade| grade >= RELEVANT)
-}
-
-fn relevant<'a>(grades: impl Iterator<Item = &'a Option<i32>>) -> usize {
-    grades.filter(|grade| is_relevant(grade)).count()
 }
 
 fn ndcg(ranking: &[Option<i32>], judged: &[i32], cut: usize) -> f64 {
@@ -97,7 +93,7 @@ fn discounted_gain(grades: impl Iterator<Item = i32>) -> f64 {
 
 fn average_precision(ranking: &[Option<i32>], all_relevant: usize) -> f64 {
     let (mut found, mut sum) = (0, 0.0);
-    for (above, _) in ranking.iter().enumerate().filter(|(_, grade)| is_relevant(grade)) {
+    for (above, _) in ranking.iter().enumerate().filter(|(_, grade)| is_relevant(**grade)) {
         found += 1;
         sum += exact(found) / exact(above + 1);
     }

@@ -131,7 +131,8 @@ pub fn holm(probabilities: &[f64]) -> Vec<f64> {
 }
 
 /// The quantile by nearest rank: the lowest of `values` that at least a `share` of them, from 0 to 1, does not exceed. So it is
-/// always one of the values (0.5 of four is the second lowest), and 0 gives the lowest. `None` of no values.
+/// always one of the values (0.5 of four is the second lowest), and 0 gives the lowest. `None` of no values, or of a share
+/// above 1.
 #[must_use]
 pub fn quantile(values: &[f64], share: f64) -> Option<f64> {
     let mut ascending = values.to_vec();
@@ -145,4 +146,223 @@ pub fn quantile(values: &[f64], share: f64) -> Option<f64> {
 #[expect(clippy::cast_precision_loss, reason = "counts of queries, passages and ranks are far below 2^52")]
 pub(super) fn exact(count: usize) -> f64 {
     count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn close(left: f64, right: f64) -> bool {
+        (left - right).abs() < 1e-12
+    }
+
+    #[test]
+    fn means_and_differences() {
+        assert!(close(mean(&[1.0, 2.0, 6.0]), 3.0) && close(mean(&[]), 0.0));
+        assert_eq!(differences(&[0.5, 1.0, 7.0], &[0.25, 2.0]), [0.25, -1.0]);
+        assert!(differences(&[], &[1.0]).is_empty());
+    }
+
+    /// Of ten queries one is worth 1. The sum of a resample is binomial, of 10 with 1/10 each: 0 with 0.349, more than 2 with 0.070,
+    /// more than 3 with 0.013. So 0.025 lies at 0 and 0.975 at 3.
+    #[test]
+    fn the_interval_is_that_of_the_binomial_distribution() {
+        let values = [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+        for seed in 0..3 {
+            let Interval { low, high } = confidence_interval(&values, seed);
+            assert!(close(low, 0.0) && close(high, 0.3), "{low} {high}");
+        }
+    }
+
+    #[test]
+    fn with_many_queries_the_interval_is_that_of_the_normal_distribution() {
+        let values: Vec<f64> = (0..500).map(|step| f64::from(step) / 499.0).collect();
+        // The deviation of a uniform distribution is 1 / √12.
+        let reach = 1.96 / 12.0_f64.sqrt() / 500.0_f64.sqrt();
+        let Interval { low, high } = confidence_interval(&values, 4);
+        assert!(
+            (low - (0.5 - reach)).abs() < 0.03 * reach && (high - (0.5 + reach)).abs() < 0.03 * reach,
+            "{low} {high}"
+        );
+    }
+
+    #[test]
+    fn chance_comes_from_the_seed() {
+        let values: Vec<f64> = (0..40).map(|step| f64::from(step % 7) - 2.0).collect();
+        assert_eq!(confidence_interval(&values, 1), confidence_interval(&values, 1));
+        assert_ne!(confidence_interval(&values, 1), confidence_interval(&values, 2));
+        let test = |seed| randomization_test(&values, seed);
+        assert!(close(test(1), test(1)) && !close(test(1), test(2)));
+    }
+
+    #[test]
+    fn a_mean_of_one_value_or_none_has_no_width() {
+        assert_eq!(confidence_interval(&[], 1), Interval { low: 0.0, high: 0.0 });
+        assert_eq!(confidence_interval(&[0.7], 1), Interval { low: 0.7, high: 0.7 });
+    }
+
+    #[test]
+    fn few_differences_are_tested_exactly() {
+        assert!(close(randomization_test(&[], 1), 1.0));
+        assert!(close(randomization_test(&[0.0, -0.0], 1), 1.0));
+        assert!(close(randomization_test(&[0.1], 1), 1.0), "±0.1 are all there is");
+        // Of the 8 assignments, +++ and --- alone are as far from 0.
+        assert!(close(randomization_test(&[1.0, 2.0, 3.0], 1), 2.0 / 8.0));
+        // 1 + 2 - 3 is 0, and so is 3 - 2 - 1, the nearest there are.
+        assert!(close(randomization_test(&[1.0, 2.0, -3.0], 1), 1.0));
+        // 0.1 + 0.2 is not 0.3 in floating point, yet all of ±(0.1 + 0.2 - 0.3) are as far as 0.
+        assert!(close(randomization_test(&[0.1, 0.2, -0.3], 1), 1.0));
+        // Sixteen alike: 2 of 65,536. With one more, the chances are drawn.
+        assert!(close(randomization_test(&[0.5; 16], 1), 2.0 / 65_536.0));
+        assert!(randomization_test(&[0.5; 40], 1) > 0.0, "never 0");
+        assert!(close(randomization_test(&[0.5; 40], 1), 1.0 / 100_001.0));
+    }
+
+    /// From `scipy.stats.permutation_test` 1.17 (all sign flips of the mean, two-sided) on random differences.
+    #[test]
+    fn as_scipy_counts() {
+        let cases: [(&[f64], f64); 3] = [
+            (
+                &[
+                    0.282_033_697_783_181_5,
+                    -0.021_644_407_147_106_803,
+                    0.0,
+                    0.112_231_476_857_072_41,
+                    0.1,
+                    -0.1,
+                    0.178_851_883_436_596_75,
+                ],
+                0.21875,
+            ),
+            (
+                &[
+                    0.3,
+                    0.0,
+                    0.302_647_783_067_700_6,
+                    0.310_809_679_121_131_1,
+                    0.121_777_614_539_922_59,
+                    0.2,
+                    0.0,
+                    -0.235_062_295_142_705_66,
+                ],
+                0.125,
+            ),
+            (
+                &[
+                    -0.243_837_702_240_588_68,
+                    0.166_538_337_946_416_54,
+                    0.175_517_049_100_327_17,
+                    0.3,
+                    0.0,
+                    0.0,
+                    0.293_842_725_332_448,
+                ],
+                0.25,
+            ),
+        ];
+        for (differences, expected) in cases {
+            let probability = randomization_test(differences, 1);
+            assert!(close(probability, expected), "{probability} instead of {expected}");
+        }
+    }
+
+    /// Eighteen differences are drawn, but could be tried: what comes out is what all 262,144 assignments say.
+    #[test]
+    fn drawn_probabilities_are_near_the_exact_ones() {
+        let numbers: Vec<f64> = (0..18).map(|step| f64::from(step * 7 % 19) - 7.5).collect();
+        let far = numbers.iter().sum::<f64>().abs();
+        let sums = signed_sums(&numbers);
+        let exactly = exact(sums.iter().filter(|sum| sum.abs() >= far - 1e-9).count()) / exact(sums.len());
+        let drawn = randomization_test(&numbers, 9);
+        // Four standard errors.
+        assert!((drawn - exactly).abs() < 4.0 * (exactly * (1.0 - exactly) / 100_000.0).sqrt(), "{drawn} {exactly}");
+    }
+
+    /// Of 67 differences three matter, far from each other: 4 + 1 - 2 is 3, and 6 of the 8 assignments of their signs are as far from
+    /// 0. The others make 3 a little smaller, so they can push none of the six below it.
+    #[test]
+    fn every_difference_has_a_sign_of_its_own() {
+        let mut numbers = vec![-1e-4; 67];
+        (numbers[40], numbers[50], numbers[66]) = (4.0, -2.0, 1.0);
+        let probability = randomization_test(&numbers, 5);
+        // Four standard errors.
+        assert!((probability - 0.75).abs() < 4.0 * (0.75_f64 * 0.25 / 100_000.0).sqrt(), "{probability}");
+    }
+
+    #[test]
+    fn holm_by_hand() {
+        // Ascending: 0.005 · 4 = 0.02, 0.01 · 3 = 0.03, 0.03 · 2 = 0.06, 0.04 · 1, not below the 0.06 before it.
+        let corrected = holm(&[0.01, 0.04, 0.03, 0.005]);
+        assert!(
+            corrected.iter().zip([0.03, 0.06, 0.06, 0.02]).all(|(left, right)| close(*left, right)),
+            "{corrected:?}"
+        );
+        assert!(holm(&[]).is_empty());
+        assert_eq!(holm(&[0.6, 0.7]), [1.0, 1.0]);
+    }
+
+    #[test]
+    fn quantiles_by_hand() {
+        let values = [40.0, 10.0, 30.0, 20.0];
+        for (share, expected) in [(0.0, 10.0), (0.25, 10.0), (0.26, 20.0), (0.5, 20.0), (0.95, 40.0), (1.0, 40.0)] {
+            assert_eq!(quantile(&values, share), Some(expected), "{share}");
+        }
+        let hundred: Vec<f64> = (1..=100).map(f64::from).collect();
+        assert_eq!(quantile(&hundred, 0.07), Some(7.0));
+        assert_eq!(quantile(&[], 0.5), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn an_interval_lies_among_the_values_and_turns_with_their_sign(
+            values in proptest::collection::vec(-1.0f64..1.0, 1..30), seed in any::<u64>(),
+        ) {
+            let Interval { low, high } = confidence_interval(&values, seed);
+            let lowest = values.iter().copied().fold(f64::INFINITY, f64::min);
+            let highest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            prop_assert!(lowest - 1e-12 <= low && low <= high && high <= highest + 1e-12);
+            let turned = confidence_interval(&values.iter().map(|value| -value).collect::<Vec<_>>(), seed);
+            prop_assert!(close(turned.low, -high) && close(turned.high, -low));
+        }
+
+        /// In tenths, so that the naive count is of whole numbers.
+        #[test]
+        fn exact_probabilities_are_those_of_the_definition(tenths in proptest::collection::vec(-9i32..10, 0..11)) {
+            let far = tenths.iter().sum::<i32>().abs();
+            let signed = |signs: u32| {
+                tenths.iter().enumerate().map(|(bit, tenth)| if signs >> bit & 1 == 1 { -tenth } else { *tenth }).sum::<i32>()
+            };
+            let all = 1u32 << tenths.len();
+            let as_far = (0..all).filter(|signs| signed(*signs).abs() >= far).count();
+            let differences: Vec<f64> = tenths.iter().map(|tenth| f64::from(*tenth) / 10.0).collect();
+            prop_assert!(close(randomization_test(&differences, 1), exact(as_far) / f64::from(all)));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn holm_is_the_highest_of_all_steps_so_far(probabilities in proptest::collection::vec(0.0f64..1.0, 0..12)) {
+            let corrected = holm(&probabilities);
+            for (own, corrected) in probabilities.iter().zip(corrected) {
+                let steps = probabilities.iter().filter(|other| *other <= own).map(|other| {
+                    other * exact(probabilities.iter().filter(|third| *third >= other).count())
+                });
+                prop_assert!(close(corrected, steps.fold(0.0, f64::max).min(1.0)));
+            }
+        }
+
+        #[test]
+        fn a_quantile_is_the_lowest_value_that_enough_do_not_exceed(
+            values in proptest::collection::vec(-20i32..20, 1..60), percent in 0usize..=100,
+        ) {
+            let enough = |value: &&i32| 100 * values.iter().filter(|other| other <= value).count() >= percent * values.len();
+            let expected = values.iter().filter(enough).min().copied().map(f64::from);
+            let floats: Vec<f64> = values.iter().copied().map(f64::from).collect();
+            prop_assert_eq!(quantile(&floats, exact(percent) / 100.0), expected);
+        }
+    }
 }

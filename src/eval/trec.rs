@@ -27,8 +27,8 @@ pub fn order_keeping_scores(scores: &[f64]) -> Vec<f64> {
     let mut highest = ordinal(f32::MAX);
     let mut written = Vec::with_capacity(scores.len());
     for (index, &score) in scores.iter().enumerate() {
-        // NaN becomes the lowest: `max` and `min` drop it.
-        let own = ordinal(comparable(score).max(f32::MIN).min(f32::MAX));
+        let finite = if score.is_nan() { f32::MIN } else { comparable(score).clamp(f32::MIN, f32::MAX) };
+        let own = ordinal(finite);
         let kept = own.min(highest).max(room(scores.len() - 1 - index));
         written.push(if kept == ordinal(comparable(score)) { score } else { f64::from(at_ordinal(kept)) });
         highest = kept.saturating_sub(1);

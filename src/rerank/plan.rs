@@ -316,7 +316,7 @@ mod tests {
     }
 
     fn cache() -> ScoreCache {
-        ScoreCache::in_memory(1 << 20, Duration::from_secs(60))
+        ScoreCache::in_memory(1 << 20, Duration::from_mins(1))
     }
 
     fn score_of(query: &str, passage: &str) -> f64 {

@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(spent(2.0), 6, "a fifth of the work, 12.5");
         tokio::time::advance(Duration::from_secs(3)).await;
         assert_eq!(spent(1.0), 3);
-        tokio::time::advance(Duration::from_secs(3_600)).await;
+        tokio::time::advance(Duration::from_hours(1)).await;
         (0..10_000).for_each(|_| allowance.pay_in(1.0));
         assert_eq!(spent(1.0), 110, "neither income nor savings grow without end");
     }

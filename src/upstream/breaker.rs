@@ -26,7 +26,7 @@ const BUCKETS: u32 = 10;
 /// Ejections grow up to this power of two.
 const MOST_DOUBLINGS: u32 = 16;
 /// Longest that a provider's own hint keeps the breaker open: a day's hint must not latch it for a day.
-const LONGEST_HINT: Duration = Duration::from_secs(3600);
+const LONGEST_HINT: Duration = Duration::from_hours(1);
 /// How long an ejection may vary from what it should be, so that many sidecars do not probe together.
 const JITTER: f64 = 0.1;
 
@@ -273,7 +273,7 @@ mod tests {
         min_calls: 20,
         window: Duration::from_secs(30),
         ejection: Duration::from_secs(1),
-        max_ejection: Duration::from_secs(60),
+        max_ejection: Duration::from_mins(1),
     };
 
     fn call(breaker: &Breaker, verdict: Verdict) -> bool {

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::error::ErrorKind;
 
 /// How long a key is left alone that was refused or is used up: long enough not to be a nuisance, short enough to notice a mended account.
-const REFUSED: Duration = Duration::from_secs(300);
+const REFUSED: Duration = Duration::from_mins(5);
 /// How long a key is left alone that was used too often, if the provider does not say.
 const RATE_LIMITED: Duration = Duration::from_secs(5);
 

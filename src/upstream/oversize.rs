@@ -65,7 +65,7 @@ pub fn oversize(status: u16, said: Option<&str>) -> Option<Oversize> {
 }
 
 /// After this long a learnt limit is doubled, and so on: what was too large once need not be so for ever.
-const DECAY: Duration = Duration::from_secs(600);
+const DECAY: Duration = Duration::from_mins(10);
 
 /// Limits that an upstream taught us.
 #[derive(Debug, Default)]

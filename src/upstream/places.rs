@@ -22,7 +22,7 @@ const DECREASE_PAUSE: Duration = Duration::from_millis(500);
 /// Weight of the newest attempt in the average time that a place is taken.
 const NEWEST: f64 = 0.1;
 /// Longest time after which somebody who was sent away is told to come back.
-const LONGEST_HINT: Duration = Duration::from_secs(60);
+const LONGEST_HINT: Duration = Duration::from_mins(1);
 
 /// The places of one upstream. Clones share them.
 #[derive(Clone, Debug)]

@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(rate.take(200), Err(Duration::from_secs(10)), "100 tokens are missing, at 10 a second");
         assert!(rate.take(100).is_ok());
         assert!(rate.take(5_000).is_err());
-        tokio::time::advance(Duration::from_secs(60)).await;
+        tokio::time::advance(Duration::from_mins(1)).await;
         assert!(rate.take(5_000).is_ok(), "or it could never be sent");
         assert!(rate.take(1).is_err());
     }

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, header};
 static RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 static RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 /// Longest hint that is taken at its word; anything above is cut to it.
-const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+const LONGEST: Duration = Duration::from_hours(168);
 
 /// The provider's hint, as time from `now`.
 #[must_use]

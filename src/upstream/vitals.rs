@@ -18,13 +18,13 @@ const SIZE_CLASSES: [usize; 3] = [16 << 10, 128 << 10, 1 << 20];
 /// Weight of the newest latency in their average.
 const NEWEST: f64 = 0.2;
 /// How fast it is lost sight of how slow an upstream was that is not asked any more: slowly, but it must be tried again some day.
-const LOSING_SIGHT: Duration = Duration::from_secs(120);
+const LOSING_SIGHT: Duration = Duration::from_mins(2);
 /// How fast a failure is forgotten.
 const FORGETTING: Duration = Duration::from_secs(10);
 /// What a failed attempt counts as, beside upstreams that answer.
 const PENALTY: Duration = Duration::from_secs(5);
 /// Longest that a failure counts as, whatever the upstream asks for.
-const LONGEST_PENALTY: Duration = Duration::from_secs(300);
+const LONGEST_PENALTY: Duration = Duration::from_mins(5);
 
 /// The vital signs of one upstream.
 #[derive(Debug, Default)]
@@ -211,7 +211,7 @@ mod tests {
         assert!(load(&slow) > 0.02, "but what is slow is slow after a pause too");
         tokio::time::advance(10 * LOSING_SIGHT).await;
         assert!(load(&slow) < 0.001, "until nobody can tell any more");
-        failing.failed(Some(Duration::from_secs(86_400)), Instant::now());
+        failing.failed(Some(Duration::from_hours(24)), Instant::now());
         assert!(load(&failing) <= LONGEST_PENALTY.as_secs_f64() + 1.0);
     }
 

@@ -70,7 +70,8 @@ async fn a_score_does_not_depend_on_the_list() {
 #[tokio::test]
 async fn local_reads_the_lexical_best_and_leaves_the_rest_behind_them() {
     let gateway = Gateway::start(&with_model("head = 2\nlexical_share = 0.2")).await;
-    let documents = ["nothing in common but good good good", "heat pump bad", "heat good", "more heat"];
+    let documents =
+        ["nothing in common but good good good", "heat pump bad", "heat good", "the heat of a long summer by the sea"];
     let answer = ask(&gateway, "local", "heat pump", &documents).await;
     assert_eq!(provenance(&answer)["upstream_model"], "hybrid");
     assert_eq!(provenance(&answer)["score_scale"], "probability");

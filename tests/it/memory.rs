@@ -20,7 +20,7 @@ fn resident_bytes() -> usize {
 fn fill_the_cache_and_measure() {
     let Ok(passages) = std::env::var("RERANKD_TEST_FILL") else { return };
     let passages: usize = passages.parse().unwrap();
-    let cache = ScoreCache::in_memory(BOUND, Duration::from_secs(3600));
+    let cache = ScoreCache::in_memory(BOUND, Duration::from_hours(1));
     let space = ScoreSpace {
         upstream: "up".into(),
         model: "m".into(),

@@ -7,7 +7,7 @@ use super::draft::{Draft, titled};
 use super::error::CollectionError;
 use super::json::object;
 use super::lines::{each_line, unreadable};
-use super::{Question, qrels};
+use super::{JudgedQuery, qrels};
 
 /// Reads a folder; `chosen` is the file of judgments, if it was said.
 pub(super) fn read(folder: &Path, chosen: Option<PathBuf>, draft: &mut Draft) -> Result<(), CollectionError> {
@@ -58,6 +58,6 @@ fn queries(path: &Path, draft: &mut Draft) -> Result<(), CollectionError> {
         let mut fields = object(line)?;
         let id = fields.need("_id")?.id("_id")?.into_owned();
         let text = fields.written_text("text")?.as_ref().into();
-        draft.add_question(Question { id, text, labels: fields.labels(), ..Question::default() })
+        draft.add_question(JudgedQuery { id, text, labels: fields.labels(), ..JudgedQuery::default() })
     })
 }

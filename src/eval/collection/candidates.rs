@@ -104,9 +104,9 @@ fn by_bm25(draft: &mut Draft, depth: usize) {
 }
 
 fn all_judged(draft: &mut Draft) {
-    let judged = draft.questions.iter().filter(|question| !question.judgments.is_empty());
+    let judged = draft.queries.iter().filter(|query| !query.judgments.is_empty());
     let chosen: Vec<Vec<usize>> =
-        judged.map(|question| question.judgments.keys().filter_map(|id| draft.passages.place(id)).collect()).collect();
+        judged.map(|query| query.judgments.keys().filter_map(|id| draft.passages.place(id)).collect()).collect();
     let found = bm25::order(&draft.passages.records, &judged_queries(draft), &chosen);
     assign(draft, found);
     draft.first_stage = Some(format!("all judged passages, in BM25 order (k1 {}, b {})", bm25::K1, bm25::B));
@@ -114,14 +114,14 @@ fn all_judged(draft: &mut Draft) {
 
 /// The texts of the queries that will be evaluated.
 pub(super) fn judged_queries(draft: &Draft) -> Vec<&str> {
-    let judged = draft.questions.iter().filter(|question| !question.judgments.is_empty());
-    judged.map(|question| &*question.text).collect()
+    let judged = draft.queries.iter().filter(|query| !query.judgments.is_empty());
+    judged.map(|query| &*query.text).collect()
 }
 
 fn assign(draft: &mut Draft, found: Vec<Vec<Hit>>) {
-    let judged = draft.questions.iter_mut().filter(|question| !question.judgments.is_empty());
-    for (question, hits) in judged.zip(found) {
-        question.candidates = hits.into_iter().map(|hit| hit.place).collect();
+    let judged = draft.queries.iter_mut().filter(|query| !query.judgments.is_empty());
+    for (query, hits) in judged.zip(found) {
+        query.candidates = hits.into_iter().map(|hit| hit.place).collect();
     }
 }
 

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 
 use bytestring::ByteString;
 
-use super::{Collection, LeftOut, PassageRecord, Question};
+use super::{Collection, JudgedQuery, LeftOut, PassageRecord};
 
 /// What an input holds, before candidates are chosen.
 #[derive(Default)]
 pub(super) struct Draft {
     pub(super) name: String,
     pub(super) passages: Passages,
-    pub(super) questions: Vec<Question>,
+    pub(super) queries: Vec<JudgedQuery>,
     numbers: HashMap<String, usize>,
     /// How candidates came to be, if there are any.
     pub(super) first_stage: Option<String>,
@@ -58,18 +58,18 @@ impl Draft {
     }
 
     /// Adds a query.
-    pub(super) fn add_question(&mut self, question: Question) -> Result<(), String> {
-        if question.id.is_empty() {
+    pub(super) fn add_question(&mut self, query: JudgedQuery) -> Result<(), String> {
+        if query.id.is_empty() {
             return Err("the id of a query is empty".to_owned());
         }
-        if self.numbers.insert(question.id.clone(), self.questions.len()).is_some() {
+        if self.numbers.insert(query.id.clone(), self.queries.len()).is_some() {
             return Err("an earlier query has the same id".to_owned());
         }
-        self.questions.push(question);
+        self.queries.push(query);
         Ok(())
     }
 
-    /// The place in `questions` of the query with this id.
+    /// The place in `queries` of the query with this id.
     pub(super) fn number(&self, id: &str) -> Option<usize> {
         self.numbers.get(id).copied()
     }
@@ -77,27 +77,27 @@ impl Draft {
     /// The collection, without what cannot be evaluated.
     pub(super) fn finish(mut self) -> Collection {
         let (passages, left_out) = (&self.passages, &mut self.left_out);
-        self.questions.retain_mut(|question| {
-            if question.judgments.is_empty() {
+        self.queries.retain_mut(|query| {
+            if query.judgments.is_empty() {
                 left_out.unjudged_queries += 1;
                 return false;
             }
             left_out.judgments_of_unknown_passages +=
-                question.judgments.keys().filter(|id| passages.place(id).is_none()).count();
-            if question.candidates.is_empty() {
+                query.judgments.keys().filter(|id| passages.place(id).is_none()).count();
+            if query.candidates.is_empty() {
                 left_out.queries_without_candidates += 1;
                 return false;
             }
-            if question.groups.is_empty() {
-                let relevant = question.judgments.iter().filter(|&(_, &grade)| grade > 0);
-                question.groups = relevant.map(|(id, _)| vec![id.clone()]).collect();
+            if query.groups.is_empty() {
+                let relevant = query.judgments.iter().filter(|&(_, &grade)| grade > 0);
+                query.groups = relevant.map(|(id, _)| vec![id.clone()]).collect();
             }
             true
         });
         Collection {
             name: self.name,
             passages: self.passages.records,
-            questions: self.questions,
+            queries: self.queries,
             first_stage: self.first_stage.unwrap_or_default(),
             left_out: self.left_out,
         }

@@ -23,7 +23,7 @@ enum Input {
 pub(super) fn read(source: &Source) -> Result<Draft, CollectionError> {
     let input = detect(&source.data)?;
     let qrels = source.qrels.as_deref().map(|path| find(path, folder(&source.data))).transpose()?;
-    let mut draft = Draft::new(name(&source.data));
+    let mut draft = Draft::new(name(&source.data, &input));
     match (&input, qrels) {
         (Input::Beir(folder), qrels) => beir::read(folder, qrels, &mut draft)?,
         (_, Some(_)) => {
@@ -38,7 +38,10 @@ pub(super) fn read(source: &Source) -> Result<Draft, CollectionError> {
 
 /// The folder of the data.
 pub(super) fn folder(data: &Path) -> &Path {
-    if data.is_dir() { data } else { data.parent().unwrap_or(data) }
+    if data.is_dir() {
+        return data;
+    }
+    data.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// A file named on the command line: in the working directory, or else in the folder of the data.
@@ -48,9 +51,12 @@ pub(super) fn find(path: &Path, folder: &Path) -> Result<PathBuf, CollectionErro
     places.into_iter().find(|place| place.is_file()).ok_or_else(missing)
 }
 
-fn name(data: &Path) -> String {
+fn name(data: &Path, input: &Input) -> String {
     let whole = fs::canonicalize(data).unwrap_or_else(|_| data.to_owned());
-    let name = if whole.is_dir() { whole.file_name() } else { whole.file_stem() };
+    let name = match input {
+        Input::Jsonl(file) if file == data => whole.file_stem(),
+        _ => folder(&whole).file_name(),
+    };
     name.unwrap_or(data.as_os_str()).display().to_string()
 }
 

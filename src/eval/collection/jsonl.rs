@@ -7,12 +7,12 @@
 //!   one is needed;
 //! - an object of grades: `{"a": 2, "b": 1}`. A key that is no id is the position of a passage without an id.
 //!
-//! The line may have an `id` of its own, else its number is one, and `metadata`.
+//! The line may have an `id` of its own, else its number is one, and `metadata`. `_id` is as good as `id`.
 
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::Question;
+use super::JudgedQuery;
 use super::draft::{Draft, titled};
 use super::error::CollectionError;
 use super::json::{Json, Object, object};
@@ -41,9 +41,9 @@ pub(super) fn read(path: &Path, draft: &mut Draft) -> Result<(), CollectionError
         let id = id.map_or_else(|| Ok(number.to_string().into()), |id| id.id("id"))?.into_owned();
         let text = fields.written_text("query")?.as_ref().into();
         let (listed, candidates) = passages(fields.need("passages")?, number, draft)?;
-        let mut question = Question { id, text, candidates, labels: fields.labels(), ..Question::default() };
-        judge(&mut question, fields.need("relevant")?, &listed)?;
-        draft.add_question(question)
+        let mut query = JudgedQuery { id, text, candidates, labels: fields.labels(), ..JudgedQuery::default() };
+        judge(&mut query, fields.need("relevant")?, &listed)?;
+        draft.add_question(query)
     })?;
     draft.first_stage = Some("the passages of each line, in their order".to_owned());
     Ok(())
@@ -78,18 +78,17 @@ fn passages(value: Json<'_>, line: usize, draft: &mut Draft) -> Result<(Vec<List
     Ok((listed, places))
 }
 
-fn judge(question: &mut Question, relevant: Json<'_>, listed: &[Listed]) -> Result<(), String> {
+fn judge(query: &mut JudgedQuery, relevant: Json<'_>, listed: &[Listed]) -> Result<(), String> {
     match relevant {
         Json::List(values) => {
-            let any_group = values.iter().any(|value| matches!(value, Json::List(_)));
             for value in values {
                 let group: Vec<String> = match value {
                     Json::List(values) => values.iter().map(|value| named(value, listed)).collect::<Result<_, _>>()?,
                     value => vec![named(&value, listed)?],
                 };
-                question.judgments.extend(group.iter().map(|id| (id.clone(), 1)));
-                if any_group && !group.is_empty() {
-                    question.groups.push(group);
+                query.judgments.extend(group.iter().map(|id| (id.clone(), 1)));
+                if !group.is_empty() && !query.groups.contains(&group) {
+                    query.groups.push(group);
                 }
             }
             Ok(())
@@ -100,7 +99,7 @@ fn judge(question: &mut Question, relevant: Json<'_>, listed: &[Listed]) -> Resu
                     return Err("a grade in \"relevant\" must be a whole number".to_owned());
                 };
                 let grade = i32::try_from(grade).map_err(|_| "a grade in \"relevant\" is out of range")?;
-                question.judgments.insert(keyed(&key, listed)?, grade);
+                query.judgments.insert(keyed(&key, listed)?, grade);
             }
             Ok(())
         }

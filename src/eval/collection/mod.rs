@@ -28,12 +28,12 @@ pub use self::prepare::prepare;
 /// A judged collection.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Collection {
-    /// The name of its folder, or of its file without the ending.
+    /// The name of its folder, or of its one file without the ending.
     pub name: String,
     /// Every passage of the corpus, in its order.
     pub passages: Vec<PassageRecord>,
     /// What can be evaluated: queries with at least one judgment and one candidate, in the order of the input.
-    pub questions: Vec<Question>,
+    pub queries: Vec<JudgedQuery>,
     /// How the candidates came to be, in words for a report.
     pub first_stage: String,
     /// What cannot be evaluated.
@@ -51,7 +51,7 @@ pub struct PassageRecord {
 
 /// A query with its candidates and judgments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Question {
+pub struct JudgedQuery {
     /// Its id, of which there is one.
     pub id: String,
     /// The query; never blank.
@@ -75,7 +75,7 @@ pub struct LeftOut {
     pub unjudged_queries: usize,
     /// Queries with judgments, but without a candidate.
     pub queries_without_candidates: usize,
-    /// Judgments of passages that the corpus does not hold. They count all the same, see [`Question::judgments`].
+    /// Judgments of passages that the corpus does not hold. They count all the same, see [`JudgedQuery::judgments`].
     pub judgments_of_unknown_passages: usize,
     /// Judgments for queries that the input does not hold.
     pub judgments_of_unknown_queries: usize,
@@ -96,7 +96,7 @@ pub struct Source {
     pub candidates: Option<Candidates>,
 }
 
-impl Question {
+impl JudgedQuery {
     /// The grade of a passage, if it was judged.
     #[must_use]
     pub fn grade(&self, passage: &PassageRecord) -> Option<i32> {

@@ -14,10 +14,10 @@ pub fn prepare(source: &Source, depth: usize) -> Result<String, CollectionError>
     let draft = input::read(source)?;
     let found = bm25::best(&draft.passages.records, &judged_queries(&draft), depth);
     let mut run = String::new();
-    let judged = draft.questions.iter().filter(|question| !question.judgments.is_empty());
-    for (question, hits) in judged.zip(found) {
+    let judged = draft.queries.iter().filter(|query| !query.judgments.is_empty());
+    for (query, hits) in judged.zip(found) {
         for (rank, hit) in (1..).zip(hits) {
-            let (query, passage) = (question.id.as_str(), &*draft.passages.records[hit.place].id);
+            let (query, passage) = (query.id.as_str(), &*draft.passages.records[hit.place].id);
             if [query, passage].iter().any(|id| id.contains(['\t', '\n', '\r'])) {
                 let reason = "an id holds a tab or a line break, so that candidates cannot be written to a run";
                 return Err(CollectionError::whole(&source.data, reason));

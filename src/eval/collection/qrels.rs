@@ -28,7 +28,7 @@ pub(super) fn read(path: &Path, draft: &mut Draft) -> Result<(), CollectionError
             draft.left_out.judgments_of_unknown_queries += 1;
             return Ok(());
         };
-        match draft.questions[number].judgments.insert(passage.to_owned(), grade) {
+        match draft.queries[number].judgments.insert(passage.to_owned(), grade) {
             Some(earlier) if earlier != grade => Err("an earlier line gives this passage another grade".to_owned()),
             _ => Ok(()),
         }

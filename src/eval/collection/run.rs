@@ -33,7 +33,7 @@ struct Columns<'line> {
 /// Gives queries their candidates: by score, best first, then by rank, then in the order of the lines. Lines for queries that the
 /// draft does not hold are counted.
 pub(super) fn read(path: &Path, draft: &mut Draft) -> Result<(), CollectionError> {
-    let mut found: Vec<Vec<Found>> = draft.questions.iter().map(|_| Vec::new()).collect();
+    let mut found: Vec<Vec<Found>> = draft.queries.iter().map(|_| Vec::new()).collect();
     let mut first = true;
     each_line(path, |line, text| {
         let columns = split(text)?;
@@ -51,13 +51,13 @@ pub(super) fn read(path: &Path, draft: &mut Draft) -> Result<(), CollectionError
         found[number].push(Found { place, rank, score, line });
         Ok(())
     })?;
-    for (question, found) in draft.questions.iter_mut().zip(&mut found) {
+    for (query, found) in draft.queries.iter_mut().zip(&mut found) {
         if let Some(line) = repeated(found) {
             let reason = "an earlier line names the same passage for this query";
             return Err(CollectionError::new(path, Place::Line(line), reason));
         }
         found.sort_by(best_first);
-        question.candidates = found.iter().map(|found| found.place).collect();
+        query.candidates = found.iter().map(|found| found.place).collect();
     }
     Ok(())
 }

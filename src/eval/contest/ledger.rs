@@ -1,6 +1,6 @@
 //! The ledger: what every query came to, in a file of the run folder, so that an interrupted evaluation goes on where it was and nobody pays twice.
 //!
-//! One JSON object a line, the first says whose answers these are and to which questions. A line is written when its query is done; of a line that
+//! One JSON object a line, the first says whose answers these are and to which queries. A line is written when its query is done; of a line that
 //! was being written when the power went out, the rest is ignored and overwritten.
 
 use std::collections::HashMap;
@@ -31,7 +31,7 @@ pub struct Ledger {
 struct Head {
     /// The name on the command line.
     contestant: String,
-    /// A hash of the questions and of who answers them.
+    /// A hash of the queries and of who answers them.
     fingerprint: String,
 }
 
@@ -48,7 +48,7 @@ impl Ledger {
     /// Opens the ledger of `contestant` in `folder`, or begins it.
     ///
     /// # Errors
-    /// It cannot be read or written, or holds answers to other questions or of another model.
+    /// It cannot be read or written, or holds answers to other queries or of another model.
     pub fn open(folder: &Path, contestant: &str, fingerprint: &str) -> Result<Self, LedgerError> {
         let path = folder.join(format!("{}.jsonl", utf8_percent_encode(contestant, NOT_IN_FILE_NAMES)));
         let head = Head { contestant: contestant.to_owned(), fingerprint: fingerprint.to_owned() };
@@ -73,7 +73,7 @@ impl Ledger {
             },
             Read::Value(found) if found.contestant == head.contestant => {
                 return Err(Trouble::Foreign(
-                    "holds answers to other questions, to other candidates or of another configuration".to_owned(),
+                    "holds answers to other queries, to other candidates or of another configuration".to_owned(),
                 ));
             }
             Read::Value(_) | Read::Garbage => {
@@ -134,7 +134,7 @@ impl Ledger {
     }
 }
 
-/// Hash of everything that an answer depends on: the questions with their candidates, and who is asked.
+/// Hash of everything that an answer depends on: the queries with their candidates, and who is asked.
 #[must_use]
 pub fn fingerprint(collection: &Collection, route: &Route) -> String {
     let mut hasher = blake3::Hasher::new();
@@ -147,10 +147,10 @@ pub fn fingerprint(collection: &Collection, route: &Route) -> String {
             field(format!("{mix:?} {scripts:?} {read:?}").as_bytes());
         }
     }
-    for question in &collection.questions {
-        field(question.id.as_bytes());
-        field(question.text.as_bytes());
-        for &place in &question.candidates {
+    for query in &collection.queries {
+        field(query.id.as_bytes());
+        field(query.text.as_bytes());
+        for &place in &query.candidates {
             let passage = &collection.passages[place];
             field(passage.id.as_bytes());
             field(passage.text.as_bytes());

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 pub use self::answer::{Answer, Failed, Ranked};
 pub use self::ledger::{Ledger, LedgerError, fingerprint};
-use super::collection::{Collection, Question};
+use super::collection::{Collection, JudgedQuery};
 use crate::cache::control::CacheControl;
 use crate::cache::key::CacheScope;
 use crate::error::ErrorKind;
@@ -64,16 +64,15 @@ impl Contest<'_> {
     /// # Errors
     /// The ledger cannot be written.
     pub async fn ask_all(&self, route: &Route, ledger: &mut Ledger, asked: impl Fn()) -> Result<Ending, LedgerError> {
-        let open: Vec<_> =
-            self.collection.questions.iter().filter(|question| !ledger.has_answer(&question.id)).collect();
-        (open.len()..self.collection.questions.len()).for_each(|_| asked());
+        let open: Vec<_> = self.collection.queries.iter().filter(|query| !ledger.has_answer(&query.id)).collect();
+        (open.len()..self.collection.queries.len()).for_each(|_| asked());
         let mut failures_in_a_row = (!ledger.has_answers()).then_some(0);
-        let left: Vec<_> = open.iter().map(|question| (*question, ledger.left_behind(&question.id))).collect();
+        let left: Vec<_> = open.iter().map(|query| (*query, ledger.left_behind(&query.id))).collect();
         let stopped = || self.stopped.load(Ordering::Relaxed);
         let given_up = AtomicBool::new(false);
         let goes_on = || !stopped() && !given_up.load(Ordering::Relaxed);
         let answers = stream::iter(left).take_while(|_| std::future::ready(goes_on()));
-        let answers = answers.map(|(question, left)| self.ask(route, question, left));
+        let answers = answers.map(|(query, left)| self.ask(route, query, left));
         let mut answers = std::pin::pin!(answers.buffer_unordered(self.concurrency.max(1)));
         let mut done = 0;
         while let Some(answer) = answers.next().await {
@@ -97,9 +96,9 @@ impl Contest<'_> {
     }
 
     /// Asks one query twice: for the answer, and for how long it takes when everything is known.
-    async fn ask(&self, route: &Route, question: &Question, left_behind: Option<Failed>) -> Answer {
-        let request = Arc::new(self.request(question));
-        let ids: Vec<&str> = question.candidates.iter().map(|&place| &*self.collection.passages[place].id).collect();
+    async fn ask(&self, route: &Route, query: &JudgedQuery, left_behind: Option<Failed>) -> Answer {
+        let request = Arc::new(self.request(query));
+        let ids: Vec<&str> = query.candidates.iter().map(|&place| &*self.collection.passages[place].id).collect();
         if let Some(failed) = left_behind {
             for target in &route.targets {
                 self.reranker.remember(target, &request, &failed.scores_of(&target.address(), &ids));
@@ -109,10 +108,10 @@ impl Contest<'_> {
         match cold {
             Ok(response) => {
                 let warm = self.reranker.rerank(route, &request, &self.context()).await.ok();
-                Answer::Ranked(ranked(question, &ids, &response, warm.as_ref()))
+                Answer::Ranked(ranked(query, &ids, &response, warm.as_ref()))
             }
             Err(error) => {
-                let mut failed = Failed::new(&question.id, error.kind.code(), &error.message);
+                let mut failed = Failed::new(&query.id, error.kind.code(), &error.message);
                 for target in &route.targets {
                     failed.keep(&target.address(), &ids, &self.reranker.known(target, &request));
                 }
@@ -121,10 +120,10 @@ impl Contest<'_> {
         }
     }
 
-    fn request(&self, question: &Question) -> RerankRequest {
+    fn request(&self, query: &JudgedQuery) -> RerankRequest {
         let passage = |&place: &usize| Passage { text: self.collection.passages[place].text.clone(), object: None };
-        let passages = question.candidates.iter().map(passage).collect();
-        RerankRequest { query: question.text.clone(), passages, ..RerankRequest::default() }
+        let passages = query.candidates.iter().map(passage).collect();
+        RerankRequest { query: query.text.clone(), passages, ..RerankRequest::default() }
     }
 
     fn context(&self) -> RequestContext {
@@ -138,13 +137,13 @@ impl Contest<'_> {
     }
 }
 
-fn ranked(question: &Question, ids: &[&str], response: &RerankResponse, warm: Option<&RerankResponse>) -> Ranked {
+fn ranked(query: &JudgedQuery, ids: &[&str], response: &RerankResponse, warm: Option<&RerankResponse>) -> Ranked {
     let provenance = &response.provenance;
     let is_cold = provenance.pairs.hit == 0 && provenance.pairs.coalesced == 0;
     let ranking = response.ranking.iter().map(|passage| (ids[passage.position].to_owned(), passage.score)).collect();
     let address = provenance.upstream.as_ref().zip(provenance.upstream_model.as_ref());
     Ranked {
-        query: question.id.clone(),
+        query: query.id.clone(),
         ranking,
         answered_by: address.map(|(upstream, model)| format!("{upstream}/{model}")),
         degraded: provenance.degraded.iter().map(|&why| why.to_owned()).collect(),

@@ -2,7 +2,7 @@
 
 use super::Terms;
 use crate::eval::autorag::AutoragMetric;
-use crate::eval::collection::{Collection, Question};
+use crate::eval::collection::{Collection, JudgedQuery};
 use crate::eval::metrics::Metric;
 
 /// One metric.
@@ -41,19 +41,19 @@ impl Measure {
         matches!(self, Self::Autorag(..))
     }
 
-    /// What `ranking`, places among the question's candidates, is worth; `None` where the metric is not defined.
-    pub(super) fn value(&self, collection: &Collection, question: &Question, ranking: &[usize]) -> Option<f64> {
-        let passage = |&place: &usize| &collection.passages[question.candidates[place]];
+    /// What `ranking`, places among the query's candidates, is worth; `None` where the metric is not defined.
+    pub(super) fn value(&self, collection: &Collection, query: &JudgedQuery, ranking: &[usize]) -> Option<f64> {
+        let passage = |&place: &usize| &collection.passages[query.candidates[place]];
         match self {
             Self::Trec(metric) => {
-                let grades: Vec<_> = ranking.iter().map(|place| question.grade(passage(place))).collect();
-                let judged: Vec<i32> = question.judgments.values().copied().collect();
+                let grades: Vec<_> = ranking.iter().map(|place| query.grade(passage(place))).collect();
+                let judged: Vec<i32> = query.judgments.values().copied().collect();
                 Some(metric.value(&grades, &judged))
             }
             Self::Autorag(metric, k) => {
                 let returned: Vec<&str> = ranking.iter().take(*k).map(|place| &*passage(place).id).collect();
                 let groups: Vec<Vec<&str>> =
-                    question.groups.iter().map(|group| group.iter().map(String::as_str).collect()).collect();
+                    query.groups.iter().map(|group| group.iter().map(String::as_str).collect()).collect();
                 metric.value(&groups, &returned)
             }
         }

@@ -14,7 +14,7 @@ use self::measures::Measure;
 use self::pareto::front;
 use super::NONE;
 use super::choice::{self, Strategy};
-use super::collection::{Collection, Question};
+use super::collection::{Collection, JudgedQuery};
 use super::contest::{Answer, Ledger, Ranked, not_asked};
 use super::metrics::recall_ceiling;
 use super::precise;
@@ -42,7 +42,7 @@ pub struct Terms {
 pub struct Entry {
     /// What it was called on the command line.
     name: String,
-    /// For each question; `None` where it was not asked.
+    /// For each query; `None` where it was not asked.
     answers: Vec<Option<Answer>>,
     /// What is charged for.
     unit: &'static str,
@@ -52,9 +52,9 @@ impl Entry {
     /// What `ledger` holds of the contestant `name`, which is `route`.
     #[must_use]
     pub fn of_ledger(name: &str, ledger: &Ledger, route: &Route, collection: &Collection) -> Self {
-        let answer = |question: &Question| ledger.answer(&question.id).cloned();
+        let answer = |query: &JudgedQuery| ledger.answer(&query.id).cloned();
         let unit = route.targets.first().map_or(Billing::Unknown, |target| target.facts.billing).unit();
-        Self { name: name.to_owned(), answers: collection.questions.iter().map(answer).collect(), unit }
+        Self { name: name.to_owned(), answers: collection.queries.iter().map(answer).collect(), unit }
     }
 
     fn ranked(&self) -> impl Iterator<Item = &Ranked> {
@@ -99,19 +99,19 @@ pub fn judge(collection: &Collection, entries: &[Entry], terms: &Terms) -> Resul
         metrics: measures.iter().map(Measure::name).collect(),
         contestants,
         choice,
-        queries: collection.questions.iter().map(|question| query(collection, question)).collect(),
+        queries: collection.queries.iter().map(|query| shown(collection, query)).collect(),
     }
 }
 
 /// The candidates as they came.
 fn first_stage(collection: &Collection, measures: &[Measure]) -> Contestant {
-    let rankings = collection.questions.iter().map(as_it_came).collect();
+    let rankings = collection.queries.iter().map(as_it_came).collect();
     of_rankings(NONE, Kind::None, collection, rankings, measures)
 }
 
 fn contestant(collection: &Collection, entry: &Entry, measures: &[Measure]) -> Contestant {
-    let rankings = collection.questions.iter().zip(&entry.answers);
-    let rankings = rankings.map(|(question, answer)| ranking(collection, question, answer.as_ref())).collect();
+    let rankings = collection.queries.iter().zip(&entry.answers);
+    let rankings = rankings.map(|(query, answer)| ranking(collection, query, answer.as_ref())).collect();
     let mut answered_by: Vec<String> = entry.ranked().filter_map(|ranked| ranked.answered_by.clone()).collect();
     answered_by.sort_unstable();
     answered_by.dedup();
@@ -133,11 +133,11 @@ fn of_rankings(
     measures: &[Measure],
 ) -> Contestant {
     let (rankings, scores): (Vec<_>, Vec<_>) = rankings.into_iter().unzip();
-    let value_of = |(question, ranking): (&Question, &Vec<usize>)| {
-        let value = |measure: &Measure| Some((measure.name(), measure.value(collection, question, ranking)?));
+    let value_of = |(query, ranking): (&JudgedQuery, &Vec<usize>)| {
+        let value = |measure: &Measure| Some((measure.name(), measure.value(collection, query, ranking)?));
         measures.iter().filter_map(value).collect::<BTreeMap<_, _>>()
     };
-    let by_query: Vec<BTreeMap<String, f64>> = collection.questions.iter().zip(&rankings).map(value_of).collect();
+    let by_query: Vec<BTreeMap<String, f64>> = collection.queries.iter().zip(&rankings).map(value_of).collect();
     let mean_of = |measure: &Measure| (measure.name(), estimate(&values(&by_query, &measure.name())));
     Contestant {
         name: name.to_owned(),
@@ -165,16 +165,16 @@ fn values(by_query: &[BTreeMap<String, f64>], metric: &str) -> Vec<f64> {
 /// Places among the candidates, best first, and their scores.
 type Ranking = (Vec<usize>, Vec<Option<f64>>);
 
-fn as_it_came(question: &Question) -> Ranking {
-    let count = question.candidates.len();
+fn as_it_came(query: &JudgedQuery) -> Ranking {
+    let count = query.candidates.len();
     ((0..count).collect(), vec![None; count])
 }
 
-/// What a contestant made of a question. A query without an answer counts with the order of the first stage, which is what an application
+/// What a contestant made of a query. A query without an answer counts with the order of the first stage, which is what an application
 /// would fall back to.
-fn ranking(collection: &Collection, question: &Question, answer: Option<&Answer>) -> Ranking {
-    let Some(Answer::Ranked(ranked)) = answer else { return as_it_came(question) };
-    let ids = question.candidates.iter().map(|&place| &*collection.passages[place].id);
+fn ranking(collection: &Collection, query: &JudgedQuery, answer: Option<&Answer>) -> Ranking {
+    let Some(Answer::Ranked(ranked)) = answer else { return as_it_came(query) };
+    let ids = query.candidates.iter().map(|&place| &*collection.passages[place].id);
     let place_of: BTreeMap<&str, usize> = ids.zip(0..).collect();
     ranked.ranking.iter().filter_map(|(id, score)| Some((*place_of.get(id.as_str())?, *score))).unzip()
 }
@@ -218,16 +218,16 @@ fn choose(contestants: &[Contestant], measures: &[Measure], terms: &Terms) -> Ch
 
 fn summary(collection: &Collection) -> CollectionSummary {
     let left_out = collection.left_out;
-    let counts: Vec<f64> = collection.questions.iter().map(|question| precise(question.candidates.len())).collect();
-    let ceiling = |question: &Question| {
-        let grades: Vec<i32> = question.judgments.values().copied().collect();
+    let counts: Vec<f64> = collection.queries.iter().map(|query| precise(query.candidates.len())).collect();
+    let ceiling = |query: &JudgedQuery| {
+        let grades: Vec<i32> = query.judgments.values().copied().collect();
         let is_relevant = grades.iter().any(|&grade| grade > 0);
-        is_relevant.then(|| recall_ceiling(&candidate_grades(collection, question), &grades))
+        is_relevant.then(|| recall_ceiling(&candidate_grades(collection, query), &grades))
     };
-    let ceilings: Vec<f64> = collection.questions.iter().filter_map(ceiling).collect();
+    let ceilings: Vec<f64> = collection.queries.iter().filter_map(ceiling).collect();
     CollectionSummary {
         name: collection.name.clone(),
-        queries: collection.questions.len(),
+        queries: collection.queries.len(),
         left_out: left_out.unjudged_queries + left_out.queries_without_candidates,
         passages: collection.passages.len(),
         first_stage: collection.first_stage.clone(),
@@ -236,23 +236,23 @@ fn summary(collection: &Collection) -> CollectionSummary {
     }
 }
 
-fn candidate_grades(collection: &Collection, question: &Question) -> Vec<Option<i32>> {
-    question.candidates.iter().map(|&place| question.grade(&collection.passages[place])).collect()
+fn candidate_grades(collection: &Collection, query: &JudgedQuery) -> Vec<Option<i32>> {
+    query.candidates.iter().map(|&place| query.grade(&collection.passages[place])).collect()
 }
 
-fn query(collection: &Collection, question: &Question) -> Query {
+fn shown(collection: &Collection, query: &JudgedQuery) -> Query {
     let candidate = |&place: &usize| {
         let passage = &collection.passages[place];
         Candidate {
             id: passage.id.to_string(),
-            grade: question.grade(passage),
+            grade: query.grade(passage),
             beginning: passage.text.chars().take(BEGINNING).collect(),
         }
     };
     Query {
-        id: question.id.clone(),
-        text: question.text.to_string(),
-        labels: question.labels.clone(),
-        candidates: question.candidates.iter().map(candidate).collect(),
+        id: query.id.clone(),
+        text: query.text.to_string(),
+        labels: query.labels.clone(),
+        candidates: query.candidates.iter().map(candidate).collect(),
     }
 }

@@ -13,6 +13,7 @@ const LEAST_WIDTH: usize = 40;
 
 /// The table and its sentences for a terminal of `width` columns. Metrics that do not fit are left out and named;
 /// everything else is in the table however narrow the terminal is.
+#[must_use]
 pub fn table(results: &Results, width: u16) -> String {
     let width = usize::from(width);
     let others = results.metrics.get(1..).unwrap_or_default();

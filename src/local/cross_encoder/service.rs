@@ -32,7 +32,7 @@ use crate::upstream::{Upstream, UpstreamError, keys::KeyRing, read_scores};
 /// Pairs of one call. A pair takes tens of milliseconds, so small calls cost nothing, spread well over the threads, and land early.
 const PAIRS_A_CALL: usize = 2;
 /// Calls end with their pairs; what ends them earlier is that nobody waits any more.
-const NEVER: Duration = Duration::from_secs(3600);
+const NEVER: Duration = Duration::from_hours(1);
 
 /// Answers calls. Clones share the model.
 #[derive(Clone)]
@@ -114,7 +114,7 @@ impl Service<Call> for Reader {
             let waiting = Arc::downgrade(&caller);
             let answer = spawn_blocking(move || shared.answer(&call, &waiting)).await;
             drop(caller);
-            answer.unwrap_or_else(|_| Err(failed("the model panicked".to_owned())))
+            answer.unwrap_or_else(|_| Err(failed("the model panicked")))
         })
     }
 }
@@ -122,16 +122,16 @@ impl Service<Call> for Reader {
 impl Shared {
     fn answer(&self, call: &Call, waiting: &Weak<()>) -> Result<Scores, UpstreamError> {
         let Ok(Pairs { query, passages }) = serde_json::from_slice(&call.body) else {
-            return Err(failed("a call could not be read".to_owned()));
+            return Err(failed("a call could not be read"));
         };
-        let model = self.model().map_err(failed)?;
+        let model = self.model().map_err(|what| failed(&what))?;
         let threads = self.threads();
         let mut scores = Vec::with_capacity(passages.len());
         for passage in &passages {
             if waiting.strong_count() == 0 {
                 break;
             }
-            scores.push(probability(model.logit(&query, passage, &threads).map_err(failed)?));
+            scores.push(probability(model.logit(&query, passage, &threads).map_err(|what| failed(&what))?));
         }
         lock(&self.idle).push(threads);
         let body = serde_json::to_vec(&Reply { scores }).unwrap_or_default();
@@ -159,6 +159,6 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn failed(what: String) -> UpstreamError {
+fn failed(what: &str) -> UpstreamError {
     UpstreamError::lasting(ErrorKind::UpstreamUnavailable, format!("cannot score: {what}"))
 }

@@ -173,7 +173,7 @@ proptest! {
                 query: "q".to_owned(),
                 passages: list.iter().map(|passage| format!("passage {passage}")).collect(),
                 top_n: None,
-                patience: Duration::from_secs(60),
+                patience: Duration::from_mins(1),
                 leaves: None,
                 control: CacheControl::default(),
             }).collect();

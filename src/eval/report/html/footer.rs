@@ -41,7 +41,7 @@ pub(super) fn section(results: &Results) -> Section {
     Section { id: "definitions", title: "How the figures are defined", body }
 }
 
-/// What trec_eval means by the metric, if it is one of the usual ones.
+/// What `trec_eval` means by the metric, if it is one of the usual ones.
 fn definition(metric: &str) -> Option<&'static str> {
     let name = metric.to_lowercase();
     let name = name.split(['@', '_']).next().unwrap_or_default();

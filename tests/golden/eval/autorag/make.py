@@ -1,4 +1,4 @@
-"""Writes corpus.parquet and qa.parquet in AutoRAG's schema, as AutoRAG itself does: pandas and pyarrow, Snappy.
+"""Writes corpus.parquet, qa.parquet and two more tables of queries in AutoRAG's schema, as AutoRAG itself does: pandas and pyarrow, Snappy.
 
 python3 -m venv v && v/bin/pip install pandas pyarrow && v/bin/python make.py
 """
@@ -23,6 +23,10 @@ QUERIES = [
     ("q-nothing", "Who founded the library of Alexandria?", [[]], "history"),
 ]
 
+# A plain list needs every one of its passages; an id stands for itself.
+PLAIN = [("q-both", "Which cities are in Korea?", ["seoul", "busan"]), ("q-nothing", "Who?", [""])]
+SINGLE = [("q-one", "두 번째로 큰 도시는 어디인가?", "busan")]
+
 
 def metadata(at: int) -> dict:
     times = {"last_modified_datetime": datetime(2024, 12, 1)}
@@ -43,3 +47,6 @@ qa = pd.DataFrame(
 )
 corpus.to_parquet("corpus.parquet", index=False)
 qa.to_parquet("qa.parquet", index=False)
+for name, queries in [("qa_plain", PLAIN), ("qa_single", SINGLE)]:
+    table = pd.DataFrame([{"qid": id, "query": text, "retrieval_gt": relevant} for id, text, relevant in queries])
+    table.to_parquet(f"{name}.parquet", index=False)

@@ -15,7 +15,7 @@ use super::fault::{Fault, RetryAfter};
 /// More than any reranker's client should take for an answer.
 const BOMB_BYTES: usize = 64 << 20;
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 
 /// Headers that are about one connection, or about how the body stands on it.
 const HOP_BY_HOP: [HeaderName; 4] =

@@ -1,9 +1,10 @@
 //! Small collections of every kind, and what is wrong with them.
 
+mod any_bytes;
+
 use std::fs;
 use std::path::Path;
 
-use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
@@ -41,10 +42,9 @@ fn with(data: impl AsRef<Path>, candidates: &str) -> Source {
 
 /// Ids of the candidates of each query.
 fn candidates(collection: &Collection) -> Vec<String> {
-    let ids = |question: &Question| {
-        question.candidates.iter().map(|&place| &*collection.passages[place].id).collect::<Vec<_>>()
-    };
-    collection.questions.iter().map(|question| format!("{}: {}", question.id, ids(question).join(" "))).collect()
+    let ids =
+        |query: &JudgedQuery| query.candidates.iter().map(|&place| &*collection.passages[place].id).collect::<Vec<_>>();
+    collection.queries.iter().map(|query| format!("{}: {}", query.id, ids(query).join(" "))).collect()
 }
 
 /// What is wrong, without the folder.
@@ -62,14 +62,14 @@ fn a_beir_folder_becomes_a_collection() {
     assert_eq!(texts, ["Wings heated wings", "cold soup", "wings of a bird"]);
     assert_eq!(candidates(&collection), ["q1: d1 d3", "7: 2"]);
     assert_eq!(collection.first_stage, "the best 50 by BM25 (k1 0.9, b 0.4)");
-    let first = &collection.questions[0];
+    let first = &collection.queries[0];
     assert_eq!(first.labels, [("language".to_owned(), "en".to_owned())].into());
     assert_eq!(first.groups, [["d3"]]);
     assert_eq!(
         collection.passages.iter().map(|passage| first.grade(passage)).collect::<Vec<_>>(),
         [Some(0), None, Some(2)]
     );
-    assert_eq!(collection.questions[1].groups, [["2"], ["gone"]]);
+    assert_eq!(collection.queries[1].groups, [["2"], ["gone"]]);
     let left_out = LeftOut {
         unjudged_queries: 1,
         judgments_of_unknown_passages: 1,
@@ -77,7 +77,7 @@ fn a_beir_folder_becomes_a_collection() {
         ..LeftOut::default()
     };
     assert_eq!(collection.left_out, left_out);
-    assert_eq!(load(&of(folder.path().join("corpus.jsonl"))).unwrap().questions, collection.questions);
+    assert_eq!(load(&of(folder.path().join("corpus.jsonl"))).unwrap(), collection);
 }
 
 #[test]
@@ -124,9 +124,9 @@ fn judgments_are_found_or_chosen() {
         ("qrels/dev.tsv", "q1\td1\t1.0\n"),
         ("trec.txt", trec),
     ]);
-    assert_eq!(load(&of(folder.path())).unwrap().questions.len(), 1);
+    assert_eq!(load(&of(folder.path())).unwrap().queries.len(), 1);
     let chosen = Source { qrels: Some("trec.txt".into()), ..of(folder.path()) };
-    assert_eq!(load(&chosen).unwrap().questions[1].judgments, [("2".to_owned(), -1)].into());
+    assert_eq!(load(&chosen).unwrap().queries[1].judgments, [("2".to_owned(), -1)].into());
     fs::write(folder.path().join("qrels/train.tsv"), "").unwrap();
     let reason = wrong(&of(folder.path()));
     assert_eq!(
@@ -153,9 +153,9 @@ fn every_way_to_say_what_is_relevant_is_understood() {
     ];
     let folder = folder(&[("set.jsonl", &lines.join("\n")), ("README.md", "about")]);
     let collection = load(&of(folder.path())).unwrap();
-    let judged = |question: &Question| {
-        let judgments: Vec<_> = question.judgments.iter().map(|(id, grade)| format!("{id}={grade}")).collect();
-        format!("{}: {} {:?}", question.id, judgments.join(" "), question.groups)
+    let judged = |query: &JudgedQuery| {
+        let judgments: Vec<_> = query.judgments.iter().map(|(id, grade)| format!("{id}={grade}")).collect();
+        format!("{}: {} {:?}", query.id, judgments.join(" "), query.groups)
     };
     let expected = [
         r#"1: 1:1=1 p=1 [["1:1"], ["p"]]"#,
@@ -164,12 +164,12 @@ fn every_way_to_say_what_is_relevant_is_understood() {
         r#"d: 4:0=1 4:2=1 gone=1 [["gone", "4:2"], ["4:0"]]"#,
         r#"f: 6:0=1 [["6:0"]]"#,
     ];
-    assert_eq!(collection.questions.iter().map(judged).collect::<Vec<_>>(), expected);
+    assert_eq!(collection.queries.iter().map(judged).collect::<Vec<_>>(), expected);
     assert_eq!(candidates(&collection)[0], "1: 1:0 1:1 p");
     assert_eq!((collection.left_out.unjudged_queries, collection.left_out.judgments_of_unknown_passages), (1, 2));
     assert_eq!(&*collection.passages.last().unwrap().text, "t x");
     let file = load(&of(folder.path().join("set.jsonl"))).unwrap();
-    assert_eq!((file.name.as_str(), &file.questions), ("set", &collection.questions));
+    assert_eq!((file.name.as_str(), &file.queries), ("set", &collection.queries));
 }
 
 #[test]
@@ -177,14 +177,29 @@ fn an_autorag_folder_becomes_a_collection() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/eval/autorag");
     let collection = load(&of(&golden)).unwrap();
     assert_eq!(collection.passages.len(), 6);
-    let groups = |id: &str| collection.questions.iter().find(|question| question.id == id).unwrap().groups.clone();
+    let groups = |id: &str| collection.queries.iter().find(|query| query.id == id).unwrap().groups.clone();
     assert_eq!(groups("q-members"), [vec!["newjeans-1", "newjeans-2"], vec!["aespa-1"]]);
     assert_eq!(groups("q-capital"), [["seoul"]]);
-    let members = &collection.questions[0];
+    let members = &collection.queries[0];
     assert_eq!(members.judgments.len(), 3);
     assert_eq!(members.labels, [("domain".to_owned(), "music".to_owned())].into());
     assert_eq!(collection.left_out.unjudged_queries, 1, "nothing answers it");
-    assert_eq!(load(&of(golden.join("qa.parquet"))).unwrap(), Collection { name: "qa".to_owned(), ..collection });
+    assert_eq!(collection.name, "autorag");
+    assert_eq!(load(&of(golden.join("qa.parquet"))).unwrap(), collection);
+    let plain = load(&of(golden.join("qa_plain.parquet"))).unwrap();
+    assert_eq!(plain.queries[0].groups, [["seoul"], ["busan"]]);
+    assert_eq!((plain.queries.len(), plain.left_out.unjudged_queries), (1, 1), "an empty id is none");
+    assert_eq!(load(&of(golden.join("qa_single.parquet"))).unwrap().queries[0].groups, [["busan"]]);
+}
+
+/// With this byte the Parquet reader panics.
+#[test]
+fn a_table_that_the_reader_cannot_bear_is_refused() {
+    let mut bytes = include_bytes!("../../../../tests/golden/eval/autorag/corpus.parquet").to_vec();
+    bytes[5] = 2;
+    let folder = folder(&[("qa.parquet", "")]);
+    fs::write(folder.path().join("corpus.parquet"), bytes).unwrap();
+    assert!(wrong(&of(folder.path())).starts_with("corpus.parquet: cannot be read as Parquet"));
 }
 
 #[test]
@@ -283,60 +298,7 @@ fn prepared_candidates_are_those_of_bm25() {
     let run = prepare(&source, 2).unwrap();
     assert_eq!(run.lines().next().unwrap().split('\t').take(3).collect::<Vec<_>>(), ["q1", "d1", "1"]);
     fs::write(folder.path().join("candidates.tsv"), run).unwrap();
-    assert_eq!(load(&source).unwrap().questions, expected.questions);
+    assert_eq!(load(&source).unwrap().queries, expected.queries);
     let folder = beir(&[("corpus.jsonl", "{\"_id\": \"a\\tb\", \"text\": \"wings\"}")]);
     assert!(prepare(&of(folder.path()), 2).unwrap_err().to_string().contains("an id holds a tab"));
-}
-
-/// Bytes that are nearly a file: a stretch of `valid` replaced, or anything.
-fn nearly(valid: &'static [u8]) -> impl Strategy<Value = Vec<u8>> {
-    let edit = (0..=valid.len(), 0_usize..8, proptest::collection::vec(any::<u8>(), 0..6));
-    let edited = edit.prop_map(|(at, length, bytes)| {
-        let end = (at + length).min(valid.len());
-        [&valid[..at], &bytes, &valid[end..]].concat()
-    });
-    prop_oneof![4 => edited, 1 => proptest::collection::vec(any::<u8>(), 0..80)]
-}
-
-const LINES: &str = r#"{"id": "c", "query": "secret", "passages": ["secret", {"text": "secret", "id": "p"}], "relevant": {"0": 3, "p": 0}}"#;
-const RUN: &str = "q1\td3\t2\t1.5\nq1 Q0 2 1 1.5 x\n";
-
-proptest! {
-    #[test]
-    fn any_bytes_are_read_or_refused_by_the_name_of_their_file(
-        (name, bytes) in prop_oneof![
-            nearly(CORPUS.as_bytes()).prop_map(|bytes| ("corpus.jsonl", bytes)),
-            nearly(QUERIES.as_bytes()).prop_map(|bytes| ("queries.jsonl", bytes)),
-            nearly(QRELS.as_bytes()).prop_map(|bytes| ("qrels/test.tsv", bytes)),
-            nearly(RUN.as_bytes()).prop_map(|bytes| ("candidates.run", bytes)),
-            nearly(LINES.as_bytes()).prop_map(|bytes| ("set.jsonl", bytes)),
-        ],
-    ) {
-        let folder = if name == "set.jsonl" { folder(&[]) } else { beir(&[]) };
-        fs::write(folder.path().join(name), bytes).unwrap();
-        if let Err(error) = load(&of(folder.path())) {
-            let error = error.to_string();
-            // A passage or query that is gone is missed by the file that names it.
-            let named = [name, "candidates.run"].iter().any(|name| error.contains(name));
-            prop_assert!(named && !error.contains("secret"), "{}: {}", name, error);
-        }
-    }
-
-    #[test]
-    fn any_bytes_as_tables_are_read_or_refused(
-        (name, bytes) in prop_oneof![
-            nearly(include_bytes!("../../../tests/golden/eval/autorag/corpus.parquet")).prop_map(|bytes| ("corpus.parquet", bytes)),
-            nearly(include_bytes!("../../../tests/golden/eval/autorag/qa.parquet")).prop_map(|bytes| ("qa.parquet", bytes)),
-        ],
-    ) {
-        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/eval/autorag");
-        let folder = TempDir::new().unwrap();
-        for own in ["corpus.parquet", "qa.parquet"] {
-            fs::copy(golden.join(own), folder.path().join(own)).unwrap();
-        }
-        fs::write(folder.path().join(name), bytes).unwrap();
-        if let Err(error) = load(&of(folder.path())) {
-            prop_assert!(error.to_string().contains(name), "{}: {}", name, error);
-        }
-    }
 }
