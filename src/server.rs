@@ -56,7 +56,7 @@ impl Server {
         };
         let callers = Callers::new(&settings.server.api_keys, settings.cache.shared_between_callers);
         let (server, room) = (settings.server.clone(), Semaphore::new(settings.server.max_requests));
-        let app = App { reranker, server, callers, room, ready: AtomicBool::new(true) };
+        let app = App { reranker: Arc::new(reranker), server, callers, room, ready: AtomicBool::new(true) };
         Ok(Self { listener, twin, app: Arc::new(app) })
     }
 

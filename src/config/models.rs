@@ -4,11 +4,17 @@ use std::collections::BTreeMap;
 
 use toml::{Table, Value};
 
-use super::reader::{Section, boolean, count, known_names, one_of, share, suggestion, text, texts};
-use super::settings::{HedgeSettings, ModelSettings, OnDeadline, OnFailure, TargetSettings, UpstreamSettings};
+use super::reader::{Section, boolean, count, known_names, one_of, price, share, suggestion, text, texts};
+use super::settings::{
+    HedgeSettings, ModelSettings, OnDeadline, OnFailure, ShadowSettings, TargetSettings, UpstreamSettings,
+};
 use crate::local::{self, LocalModel};
 use crate::route::DEFAULT_MODEL;
 use crate::route::alias::Alias;
+
+/// What a shadow may do where the configuration does not say.
+const SHADOWS_AT_ONCE: usize = 4;
+const SHADOW_USD_PER_DAY: f64 = 1.0;
 
 /// The upstreams that targets may name.
 pub(super) struct Declared<'a> {
@@ -91,6 +97,7 @@ impl Policies {
             on_failure: self.on_failure?,
             on_deadline: self.on_deadline?,
             hedge: self.hedge?,
+            shadow: None,
         })
     }
 }
@@ -147,9 +154,25 @@ fn model(name: &str, section: Section<'_>, upstreams: &Declared<'_>) -> Option<M
         section.fault("targets", "must name at least one target");
     }
     let aliases = if section.has("aliases") { aliases } else { Some(Vec::new()) };
+    let shadow = section.has("shadow").then(|| shadow(section.section("shadow"), upstreams));
     let targets: Option<Vec<_>> = targets.into_iter().collect();
     section.finish();
-    Some(ModelSettings { name: name.to_owned(), ..policies.model(aliases?, targets?)? })
+    // A shadow that was asked for and is wrong has been named already.
+    let shadow = shadow.map_or(Some(None), |shadow| shadow.map(Some))?;
+    Some(ModelSettings { name: name.to_owned(), shadow, ..policies.model(aliases?, targets?)? })
+}
+
+/// `shadow = { target = …, sample = … }`
+fn shadow(section: Section<'_>, upstreams: &Declared<'_>) -> Option<(TargetSettings, ShadowSettings)> {
+    if !section.has("target") {
+        section.fault("target", "is missing; it must be a target such as { upstream = \"local\" }");
+    }
+    let target = target(section.section("target"), upstreams);
+    let sample = section.require("sample", share);
+    let max_concurrency = section.read("max_concurrency", count(1..=10_000)).unwrap_or(SHADOWS_AT_ONCE);
+    let max_usd_per_day = section.read("max_usd_per_day", price).unwrap_or(SHADOW_USD_PER_DAY);
+    section.finish();
+    Some((target?, ShadowSettings { sample: sample?, max_concurrency, max_usd_per_day }))
 }
 
 fn aliases_of(value: &Value) -> Result<Vec<Alias>, String> {

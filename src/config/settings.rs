@@ -176,6 +176,19 @@ pub struct ModelSettings {
     pub on_deadline: OnDeadline,
     /// Whether slow calls are sent twice.
     pub hedge: HedgeSettings,
+    /// Who is asked the same behind the client's back, to be compared.
+    pub shadow: Option<(TargetSettings, ShadowSettings)>,
+}
+
+/// `shadow` of a model, beside its target: how often and how dearly it may be asked.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ShadowSettings {
+    /// Share of the queries that are compared, 0 to 1.
+    pub sample: f64,
+    /// Most comparisons under way at once.
+    pub max_concurrency: usize,
+    /// Most that a day's comparisons may cost, in US dollars at list price, as far as that is known.
+    pub max_usd_per_day: f64,
 }
 
 /// `hedge` of a model: when a slow call is sent to another target of the same scores too.

@@ -31,7 +31,7 @@ use crate::rerank::Reranker;
 #[derive(Debug)]
 pub struct App {
     /// The pipeline.
-    pub reranker: Reranker,
+    pub reranker: Arc<Reranker>,
     /// Limits of the server.
     pub server: ServerSettings,
     /// Who may ask.

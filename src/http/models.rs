@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use crate::error::Error;
 use crate::provider::ScoreScale;
 use crate::route::alias::Alias;
+use crate::route::shadow::{Shadow, ShadowReport};
 use crate::route::{RouteTable, Target};
 
 /// The models, configured ones first.
@@ -38,6 +39,9 @@ pub(super) struct Model {
     targets: Vec<String>,
     /// What the first target's scores mean.
     score_scale: Option<ScoreScale>,
+    /// How alike another model ranks the same requests, if one is being compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shadow: Option<ShadowReport>,
 }
 
 /// Every model that has a name of its own.
@@ -45,11 +49,11 @@ pub(super) fn list(routes: &RouteTable) -> ModelList {
     let configured = routes.routes().flat_map(|route| {
         let aliases = route.aliases.iter().filter(|alias| !alias.is_pattern()).map(Alias::as_str);
         let names = std::iter::once(route.model.as_str()).chain(aliases);
-        names.map(|name| model(name.to_owned(), &route.targets)).collect::<Vec<_>>()
+        names.map(|name| model(name.to_owned(), &route.targets, route.shadow.as_deref())).collect::<Vec<_>>()
     });
     let direct = routes.upstreams().iter().flat_map(|upstream| {
         let targets = upstream.models().into_iter().filter_map(|model| Target::direct(upstream, model));
-        targets.map(|target| model(target.address(), &[Arc::new(target)])).collect::<Vec<_>>()
+        targets.map(|target| model(target.address(), &[Arc::new(target)], None)).collect::<Vec<_>>()
     });
     ModelList { object: "list", data: configured.chain(direct).collect() }
 }
@@ -60,10 +64,10 @@ pub(super) fn list(routes: &RouteTable) -> ModelList {
 /// `unknown_model`, with the names that are known; `invalid_request` if several upstreams have a model of this name.
 pub(super) fn one(routes: &RouteTable, name: &str) -> Result<Model, Error> {
     let route = routes.resolve(Some(name))?;
-    Ok(model(name.to_owned(), &route.targets))
+    Ok(model(name.to_owned(), &route.targets, route.shadow.as_deref()))
 }
 
-fn model(id: String, targets: &[Arc<Target>]) -> Model {
+fn model(id: String, targets: &[Arc<Target>], shadow: Option<&Shadow>) -> Model {
     Model {
         id,
         object: "model",
@@ -71,5 +75,6 @@ fn model(id: String, targets: &[Arc<Target>]) -> Model {
         owned_by: targets.first().map(|target| target.upstream.name.clone()).unwrap_or_default(),
         targets: targets.iter().map(|target| target.address()).collect(),
         score_scale: targets.first().map(|target| target.facts.scale),
+        shadow: shadow.map(Shadow::report),
     }
 }

@@ -145,6 +145,7 @@ async fn answer(
     let request = Arc::new(request);
     let reranked = timeout_at(deadline, app.reranker.rerank(&route, &request, &context)).await;
     let response = reranked.unwrap_or_else(|_| Err(Error::new(ErrorKind::DeadlineExceeded, "the deadline passed")))?;
+    app.reranker.cast_shadow(&route, &request, &context, &response);
     Ok((request, response))
 }
 

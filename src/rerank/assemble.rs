@@ -11,6 +11,7 @@ use crate::coalesce::Flights;
 use crate::config::settings::{CacheSettings, ModelSettings, Settings, TargetSettings, UpstreamSettings};
 use crate::local::LocalScorer;
 use crate::route::hedge::Hedge;
+use crate::route::shadow::Shadow;
 use crate::route::{Route, RouteTable, Target};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::Upstream;
@@ -55,11 +56,17 @@ pub(crate) fn assemble_with(
 
 fn route(settings: &ModelSettings, upstreams: &[Arc<Upstream>]) -> Result<Route, String> {
     let target = |target: &TargetSettings| {
-        let upstream = upstreams.iter().find(|upstream| upstream.name == target.upstream)?;
-        Target::new(upstream.clone(), target).map(Arc::new)
+        let upstream = upstreams.iter().find(|upstream| upstream.name == target.upstream);
+        let found = upstream.and_then(|upstream| Target::new(upstream.clone(), target));
+        found.ok_or_else(|| format!("models.{}: a target does not exist", settings.name))
     };
-    let targets = settings.targets.iter().map(target).collect::<Option<Vec<_>>>();
-    let mut targets = targets.ok_or_else(|| format!("models.{}: a target does not exist", settings.name))?;
+    let shadow = settings.shadow.as_ref().map(|(shadow, settings)| {
+        let target = target(shadow)?;
+        let name = target.address();
+        Ok::<_, String>(Arc::new(Shadow::new(Arc::new(Route::to(&name, target)), name, *settings)))
+    });
+    let targets = settings.targets.iter().map(|settings| target(settings).map(Arc::new));
+    let mut targets = targets.collect::<Result<Vec<_>, _>>()?;
     // Those of one score space go where the first of them stands.
     let spaces: Vec<_> = targets.iter().map(|target| target.space.clone()).collect();
     targets.sort_by_key(|target| spaces.iter().position(|space| *space == target.space));
@@ -71,5 +78,6 @@ fn route(settings: &ModelSettings, upstreams: &[Arc<Upstream>]) -> Result<Route,
         on_failure: settings.on_failure,
         on_deadline: settings.on_deadline,
         hedge: settings.hedge.enabled.then(|| Hedge::new(settings.hedge)),
+        shadow: shadow.transpose()?,
     })
 }

@@ -26,6 +26,7 @@ pub mod rank;
 pub mod request;
 pub mod response;
 mod score;
+mod shadow;
 #[cfg(test)]
 mod simulation;
 pub mod validate;

@@ -6,6 +6,7 @@
 pub mod alias;
 pub mod balance;
 pub mod hedge;
+pub mod shadow;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use tokio::time::Instant;
 
 use self::alias::Alias;
 use self::hedge::Hedge;
+use self::shadow::Shadow;
 use crate::cache::key::ScoreSpace;
 use crate::config::settings::{LocalSettings, OnDeadline, OnFailure, TargetSettings};
 use crate::error::{Error, ErrorKind};
@@ -74,6 +76,8 @@ pub struct Route {
     pub on_deadline: OnDeadline,
     /// Sends slow calls twice, if that is wanted.
     pub hedge: Option<Hedge>,
+    /// Who is asked the same behind the client's back.
+    pub shadow: Option<Arc<Shadow>>,
 }
 
 /// All models that can be asked for.
@@ -148,9 +152,13 @@ impl Parts {
 impl Route {
     /// The route of a `name` that stands for one model of one upstream.
     fn direct(name: &str, upstream: &Arc<Upstream>, model: &str) -> Option<Arc<Self>> {
-        let target = Target::direct(upstream, model)?;
-        let label = if target.listed { name.to_owned() } else { format!("{}/other", upstream.name) };
-        Some(Arc::new(Self {
+        Some(Arc::new(Self::to(name, Target::direct(upstream, model)?)))
+    }
+
+    /// The route of a `name` that leads to `target` and nowhere else.
+    pub(crate) fn to(name: &str, target: Target) -> Self {
+        let label = if target.listed { name.to_owned() } else { format!("{}/other", target.upstream.name) };
+        Self {
             model: name.to_owned(),
             label,
             aliases: Vec::new(),
@@ -158,7 +166,8 @@ impl Route {
             on_failure: OnFailure::Error,
             on_deadline: OnDeadline::Error,
             hedge: None,
-        }))
+            shadow: None,
+        }
     }
 
     /// The targets in the order in which to ask them now: score spaces as configured, within each the one that is likely to answer first.

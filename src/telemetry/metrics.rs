@@ -16,6 +16,7 @@ use super::labels::{
     AttemptLabels, BilledLabels, BuildLabels, DegradedLabels, ModelLabels, OutcomeLabels, RequestLabels, ShedLabels,
     UpstreamLabels,
 };
+use super::shadow::ShadowMetrics;
 use crate::cache::CacheSize;
 use crate::error::ErrorKind;
 use crate::rerank::response::{PairCounts, Usage};
@@ -27,7 +28,7 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 pub const NO_MODEL: &str = "none";
 
 /// Upper bounds in seconds, from a warm cache to a slow provider.
-const LATENCY_BUCKETS: [f64; 16] =
+pub(super) const LATENCY_BUCKETS: [f64; 16] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 type Latency<L> = Family<L, Histogram, fn() -> Histogram>;
@@ -51,6 +52,8 @@ pub struct Metrics {
     circuit_open: Family<UpstreamLabels, Gauge>,
     concurrency_limit: Family<UpstreamLabels, Gauge>,
     refreshed: Counter,
+    /// What is counted of models that are compared on live traffic.
+    pub shadow: ShadowMetrics,
     billed: Family<BilledLabels, Counter>,
     cost: Family<UpstreamLabels, DollarCounter>,
     cache_queries: Gauge,
@@ -79,8 +82,10 @@ impl Metrics {
     #[must_use]
     pub fn new() -> Self {
         let latency: fn() -> Histogram = || Histogram::new(LATENCY_BUCKETS);
+        let mut registry = Registry::with_prefix("rerank");
+        let shadow = ShadowMetrics::registered(&mut registry);
         let metrics = Self {
-            registry: Registry::with_prefix("rerank"),
+            registry,
             requests: Family::default(),
             request_duration: Family::new_with_constructor(latency),
             in_flight: Gauge::default(),
@@ -96,6 +101,7 @@ impl Metrics {
             circuit_open: Family::default(),
             concurrency_limit: Family::default(),
             refreshed: Counter::default(),
+            shadow,
             billed: Family::default(),
             cost: Family::default(),
             cache_queries: Gauge::default(),

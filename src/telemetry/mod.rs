@@ -3,3 +3,4 @@
 mod labels;
 pub mod logging;
 pub mod metrics;
+pub mod shadow;

@@ -29,6 +29,7 @@ mod privacy;
 mod providers;
 mod retries;
 mod setup;
+mod shadow;
 mod shedding;
 mod splitting;
 mod time;

@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(score(0.73149), "0.731");
         assert_eq!(score(-0.0001), "0.000");
         assert_eq!(interval(Estimate { mean: 0.7, low: 0.694, high: 0.7711 }), "[0.69, 0.77]");
-        assert_eq!(["+0.119", "−0.020", "0.000"], [0.119, -0.02, -0.0].map(signed).map(String::leak));
+        assert_eq!(["+0.119", "−0.020", "0.000"], [0.119, -0.02, -0.0].map(signed));
         assert_eq!(
             [0, 12, 999, 1000, 12_408, 1_234_567].map(grouped),
             ["0", "12", "999", "1,000", "12,408", "1,234,567"]

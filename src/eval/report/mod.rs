@@ -1,6 +1,6 @@
 //! What an evaluation found out, for people: a table in the terminal and a page.
 //!
-//! Both say the same: [`facts`] judges and words, [`figures`] writes numbers, [`text`] defuses what others wrote.
+//! Both say the same: `facts` judges, `summary` and `warnings` put it into words, `figures` writes numbers, `text` defuses what others wrote.
 
 mod facts;
 mod figures;

@@ -207,7 +207,8 @@ fn compared(one: &Contestant, other: &Contestant) -> Comparison {
     Comparison { difference, p, p_adjusted: (p * 5.0).min(1.0), is_noise: p * 5.0 >= 0.05 }
 }
 
-fn compare(contestants: &mut [Contestant]) {
+/// Sorts them, and compares each with the best and with `none`.
+pub(super) fn compare(contestants: &mut [Contestant]) {
     let value = |contestant: &Contestant| contestant.metrics[METRICS[0]].mean;
     contestants.sort_by(|one, other| value(other).total_cmp(&value(one)));
     let (best, none) = (contestants[0].clone(), contestants.iter().find(|it| it.kind == Kind::None).cloned().unwrap());

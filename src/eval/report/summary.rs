@@ -21,19 +21,23 @@ pub(super) fn headline(results: &Results) -> String {
         return "No reranker is measurably better than the order of the first stage".to_owned();
     }
     let name = printable(&best.name);
+    let over = match results.collection.queries {
+        few if few < FEW_QUERIES => format!(" over only {}", counted(few, "query", "queries")),
+        _ => String::new(),
+    };
     match results.peers().as_slice() {
-        [] => format!("{name} ranks best"),
-        [one] => format!("{name} ranks best, but {} may be as good", printable(&one.name)),
-        several => format!("{name} ranks best, but {} others may be as good", several.len()),
+        [] => format!("{name} ranks best{over}"),
+        [one] => format!("{name} ranks best{over}, but {} may be as good", printable(&one.name)),
+        several => format!("{name} ranks best{over}, but {} others may be as good", several.len()),
     }
 }
 
 /// What the headline rests on: how much better, than whom, and what the others have for them.
 pub(super) fn finding(results: &Results) -> Vec<String> {
     let Some(best) = results.best() else { return Vec::new() };
-    let metric = results.decisive();
+    let metric = printable(results.decisive());
     let mut sentences = Vec::new();
-    if let Some(estimate) = best.estimate(metric) {
+    if let Some(estimate) = best.estimate(results.decisive()) {
         sentences.push(format!(
             "Its mean {metric} is {} (95 % interval {} to {}){}.",
             score(estimate.mean),
@@ -72,37 +76,49 @@ fn peers(results: &Results, best: &Contestant) -> Option<String> {
         let p = probability(comparison.p_adjusted);
         return Some(format!("The next reranker, {}, is worse ({difference}, {p}).", printable(&next.name)));
     }
-    let mut sentence = format!("Over {queries} it cannot be told apart from {}.", listed(&names));
     let mut equals = peers;
     if best.against_none.is_some() {
         equals.insert(0, best);
     }
     let cheapest = least(&equals, Contestant::usd);
     let fastest = least(&equals, Contestant::cold_p50);
-    if let Some((contestant, usd)) = cheapest {
-        let name = printable(&contestant.name);
-        sentence.push_str(&format!(" Of these {name} is the cheapest ({} for 1,000 queries)", dollars(usd)));
-        sentence.push_str(if fastest.is_some() { "," } else { "." });
-    }
-    if let Some((contestant, time)) = fastest {
-        let time = milliseconds(time);
-        sentence.push_str(&match cheapest {
-            Some((cheapest, _)) if std::ptr::eq(cheapest, contestant) => format!(" and also the fastest ({time} ms)."),
-            Some(_) => format!(" and {} the fastest ({time} ms).", printable(&contestant.name)),
-            None => format!(" Of these {} is the fastest ({time} ms).", printable(&contestant.name)),
-        });
-    }
-    Some(sentence)
+    let is_both = cheapest.zip(fastest).is_some_and(|(one, other)| std::ptr::eq(one.contestant, other.contestant));
+    let cheapest = cheapest.map(|it| {
+        let superlative = it.of_all("cheapest", "of known cost");
+        format!("{} is the {superlative} ({} for 1,000 queries)", printable(&it.contestant.name), dollars(it.amount))
+    });
+    let fastest = fastest.map(|it| {
+        let superlative = it.of_all("fastest", "that was timed");
+        let subject = if is_both { "the".to_owned() } else { format!("{} is the", printable(&it.contestant.name)) };
+        format!("{subject} {superlative} ({} ms)", milliseconds(it.amount))
+    });
+    let clauses: Vec<_> = cheapest.into_iter().chain(fastest).collect();
+    let advantages = if clauses.is_empty() { String::new() } else { format!(" Of these, {}.", clauses.join(" and ")) };
+    Some(format!("Over {queries} it cannot be told apart from {}.{advantages}", listed(&names)))
 }
 
-/// Who has the least of something, if several have some and do not have it all alike.
-fn least<'a>(
-    contestants: &[&'a Contestant],
-    amount: impl Fn(&Contestant) -> Option<f64>,
-) -> Option<(&'a Contestant, f64)> {
+/// Who has the least of something.
+#[derive(Clone, Copy)]
+struct Least<'a> {
+    contestant: &'a Contestant,
+    amount: f64,
+    /// Whether it is known how much everybody has.
+    all_known: bool,
+}
+
+impl Least<'_> {
+    /// `superlative`, with `limit` if some are not known.
+    fn of_all(&self, superlative: &str, limit: &str) -> String {
+        if self.all_known { superlative.to_owned() } else { format!("{superlative} {limit}") }
+    }
+}
+
+/// Who has least, if several have some and do not have it all alike.
+fn least<'a>(contestants: &[&'a Contestant], amount: impl Fn(&Contestant) -> Option<f64>) -> Option<Least<'a>> {
     let known: Vec<_> = contestants.iter().filter_map(|&contestant| Some((contestant, amount(contestant)?))).collect();
-    let least = known.iter().copied().min_by(|one, other| one.1.total_cmp(&other.1))?;
-    known.iter().any(|other| other.1 > least.1).then_some(least)
+    let (contestant, least) = known.iter().copied().min_by(|one, other| one.1.total_cmp(&other.1))?;
+    let differs = known.iter().any(|other| other.1 > least);
+    differs.then_some(Least { contestant, amount: least, all_known: known.len() == contestants.len() })
 }
 
 /// What was ranked, and what the best reranker could reach.
@@ -174,4 +190,112 @@ pub(super) fn reading(results: &Results) -> Vec<String> {
             .push(format!("With only {only}, small differences mean nothing; judge {FEW_QUERIES} queries or more."));
     }
     sentences
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    fn compared(difference: f64, is_noise: bool) -> Comparison {
+        let difference = Estimate { mean: difference, low: difference - 0.02, high: difference + 0.02 };
+        let p = if is_noise { 0.4 } else { 0.002 };
+        Comparison { difference, p, p_adjusted: p, is_noise }
+    }
+
+    /// `a`, then `b`, then `none`: `b` against `a`, and both against `none`.
+    fn results(queries: usize, b: Comparison, against_none: [Comparison; 2]) -> Results {
+        let mut results = sample::results(3);
+        results.collection.queries = queries;
+        results
+            .contestants
+            .retain(|it| ["cohere/rerank-v4.0-pro", "voyage/rerank-2.5", "none"].contains(&it.name.as_str()));
+        results.contestants.sort_by(|one, other| other.metrics["ndcg@10"].mean.total_cmp(&one.metrics["ndcg@10"].mean));
+        let place = results.contestants.iter().position(|it| it.name == "none").unwrap();
+        let none = results.contestants.remove(place);
+        results.contestants.push(none);
+        for (contestant, (name, against_none)) in
+            results.contestants.iter_mut().zip(["a", "b"].into_iter().zip(against_none))
+        {
+            contestant.name = name.to_owned();
+            contestant.against_none = Some(against_none);
+        }
+        results.contestants[0].against_best = None;
+        results.contestants[1].against_best = Some(b);
+        results
+    }
+
+    #[test]
+    fn the_headline_claims_no_more_than_was_found() {
+        let (better, noise) = (compared(0.1, false), compared(0.01, true));
+        let one = |queries, b, none| headline(&results(queries, b, none));
+        assert_eq!(one(300, compared(-0.05, false), [better, better]), "a ranks best");
+        assert_eq!(one(300, compared(-0.01, true), [better, better]), "a ranks best, but b may be as good");
+        assert_eq!(one(12, compared(-0.05, false), [better, better]), "a ranks best over only 12 queries");
+        let nothing = "No reranker is measurably better than the order of the first stage";
+        assert_eq!(one(300, compared(-0.01, true), [noise, noise]), nothing);
+
+        let mut worse = results(300, compared(-0.01, true), [compared(-0.1, false), noise]);
+        worse.contestants.rotate_right(1);
+        assert_eq!(headline(&worse), "No reranker beats the order of the first stage");
+        worse.contestants.truncate(1);
+        assert_eq!(headline(&worse), "Only the order of the first stage was evaluated");
+        worse.contestants.clear();
+        assert_eq!(headline(&worse), "Nothing was evaluated");
+        assert_eq!(finding(&worse), [""; 0]);
+    }
+
+    #[test]
+    fn equals_are_told_apart_by_price_and_speed() {
+        let mut results = results(300, compared(-0.01, true), [compared(0.1, false); 2]);
+        let mut set = |usd: [Option<f64>; 2], cold: [f64; 2]| {
+            for (contestant, (usd, cold)) in results.contestants.iter_mut().zip(usd.into_iter().zip(cold)) {
+                contestant.cost.as_mut().unwrap().usd_per_1000_queries = usd;
+                contestant.latency.as_mut().unwrap().cold.p50 = cold;
+            }
+            finding(&results)[1].clone()
+        };
+        let start = "Over 300 queries it cannot be told apart from b.";
+        let both = set([Some(2.0), Some(0.05)], [400.0, 9.0]);
+        assert_eq!(
+            both,
+            format!("{start} Of these, b is the cheapest ($0.050 for 1,000 queries) and the fastest (9.0 ms).")
+        );
+        let each = set([Some(2.0), Some(0.05)], [40.0, 90.0]);
+        assert_eq!(
+            each,
+            format!("{start} Of these, b is the cheapest ($0.050 for 1,000 queries) and a is the fastest (40 ms).")
+        );
+        assert_eq!(set([Some(2.0), None], [9.0, 9.0]), start);
+        assert_eq!(set([Some(2.0), Some(2.0)], [9.0, f64::NAN]), start);
+    }
+
+    #[test]
+    fn what_is_not_known_of_all_is_not_claimed_of_all() {
+        let results = sample::results(3);
+        let all: Vec<_> = results.rerankers().collect();
+        let cheapest = least(&all, Contestant::usd).unwrap();
+        assert_eq!(cheapest.of_all("cheapest", "of known cost"), "cheapest of known cost");
+        assert_eq!((cheapest.contestant.name.as_str(), cheapest.amount), ("local", 0.0));
+    }
+
+    #[test]
+    fn the_choice_names_its_threshold() {
+        let mut results = sample::results(3);
+        let strategies = [("mean", "a"), ("normalize_mean", "b"), ("rank", "a")];
+        results.choice.by_strategy = strategies.map(|(strategy, name)| (strategy.to_owned(), name.to_owned())).into();
+        results.choice.too_slow = vec!["c".to_owned()];
+        let chosen = "a by mean and rank; b by normalize_mean";
+        assert_eq!(
+            choice(&results),
+            [format!("Chosen of those within 800 ms a query on average: {chosen}."), "Too slow: c.".to_owned()]
+        );
+        results.choice.threshold_dropped = true;
+        assert_eq!(
+            choice(&results),
+            [format!("Chosen although nobody keeps within 800 ms a query on average: {chosen}.")]
+        );
+        results.choice.speed_threshold_ms = None;
+        assert_eq!(choice(&results), [format!("Chosen: {chosen}.")]);
+    }
 }

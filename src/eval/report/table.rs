@@ -29,8 +29,12 @@ pub fn table(results: &Results, width: u16) -> String {
     for sentence in groups.iter().flatten() {
         say("", sentence);
     }
+    if results.contestants.iter().any(|contestant| contestant.latency.is_some()) {
+        say("", "Times in milliseconds: cold with nothing cached, warm for the same request once more.");
+    }
     if shown < others.len() {
-        say("", &format!("Left out for want of space: {}.", others[shown..].join(", ")));
+        let left_out: Vec<_> = others[shown..].iter().map(|metric| printable(metric)).collect();
+        say("", &format!("Left out for want of space: {}.", left_out.join(", ")));
     }
     for warning in warnings(results) {
         say("! ", &warning);
@@ -42,9 +46,9 @@ fn rows(results: &Results, others: &[String]) -> String {
     let decisive = results.decisive();
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    let mut header = vec!["MODEL".to_owned(), decisive.to_uppercase()];
-    header.extend(others.iter().map(|metric| metric.to_uppercase()));
-    header.extend(["P50/P95 MS", "CACHED MS", "USD/1000", "VERDICT"].map(str::to_owned));
+    let mut header = vec!["MODEL".to_owned(), title(decisive)];
+    header.extend(others.iter().map(|metric| title(metric)));
+    header.extend(["COLD P50/P95", "WARM P50", "USD/1000", "VERDICT"].map(str::to_owned));
     let last = header.len() - 1;
     table.set_header(header);
     for contestant in &results.contestants {
@@ -60,6 +64,10 @@ fn rows(results: &Results, others: &[String]) -> String {
         column.set_cell_alignment(CellAlignment::Right);
     }
     format!("{}\n", table.trim_fmt())
+}
+
+fn title(metric: &str) -> String {
+    printable(metric).to_uppercase()
 }
 
 fn decisive_cell(contestant: &Contestant, metric: &str) -> String {
@@ -101,4 +109,89 @@ fn wrapped(mark: &str, sentence: &str, width: usize) -> String {
     }
     text.push('\n');
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::results::{Estimate, Kind};
+    use super::super::sample;
+    use super::*;
+
+    /// The line that starts with `start`, its runs of blanks as one.
+    fn line(text: &str, start: &str) -> String {
+        let line = text.lines().find(|line| line.trim_start().starts_with(start));
+        line.unwrap_or_else(|| panic!("{start}: {text}")).split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_row_has_what_was_measured() {
+        let mut results = sample::results(300);
+        let best = &mut results.contestants[0];
+        best.metrics.insert("ndcg@10".to_owned(), Estimate { mean: 0.7311, low: 0.6949, high: 0.7702 });
+        best.metrics.insert("recall@10".to_owned(), Estimate { mean: 0.8, low: 0.7, high: 0.9 });
+        let text = table(&results, 200);
+        let header = "MODEL NDCG@10 MAP@10 MRR@10 RECALL@10 COLD P50/P95 WARM P50 USD/1000 VERDICT";
+        assert_eq!(line(&text, "MODEL"), header);
+        let row = line(&text, "cohere/rerank-v4.0-pro ");
+        assert!(row.starts_with("cohere/rerank-v4.0-pro 0.731 [0.69, 0.77] "), "{row}");
+        assert!(row.ends_with(" 0.800 412/948 0.21 $2.50 best"), "{row}");
+        assert!(line(&text, "voyage/rerank-2.5 ").ends_with("268/616 0.21 $0.41 noise"), "{text}");
+        assert!(line(&text, "none ").contains(" – – – worse, p="), "{text}");
+        assert!(line(&text, "local ").ends_with("0.84/1.9 0.84 free worse, p<0.001; not better than none"), "{text}");
+        assert!(line(&text, "jina/").contains(" not known worse, p<0.001"), "{text}");
+        assert!(line(&text, "none ").ends_with("– – – worse, p<0.001"), "{text}");
+    }
+
+    #[test]
+    fn plain_sentences_say_what_the_figures_mean() {
+        let text = table(&sample::results(300), 400);
+        for sentence in [
+            "cohere/rerank-v4.0-pro ranks best, but voyage/rerank-2.5 may be as good.",
+            "Collection help-centre: 300 queries (4 more left out for want of judgments or candidates) over 12,408 passages; first stage bm25, 50 candidates a query.",
+            "No reranker can find more than 88.7 % of the relevant passages: no more are among these candidates.",
+            "Chosen of those within 800 ms a query on average: cohere/rerank-v4.0-pro by mean, normalize_mean and rank.",
+            "Noise: the difference from the best may well be chance (adjusted p of 0.05 or more), so price and speed may decide.",
+            "! cohere/rerank-v4.0-pro: 3 queries without an answer (1 rate_limited, 2 upstream_timeout); there the order of the first stage counts.",
+            "! voyage/rerank-2.5: a fallback answered some queries, so its figures mix voyage/rerank-2.5 and voyage/rerank-2.5-lite.",
+            "! jina/jina-reranker-v2-base-multilingual: 5 degraded answers, less than what was asked for.",
+        ] {
+            assert!(text.lines().any(|line| line == sentence), "{sentence}\n{text}");
+        }
+        assert!(!text.contains("small differences"), "{text}");
+        assert!(table(&sample::results(49), 400).contains("With only 49 queries, small differences mean nothing"));
+    }
+
+    #[test]
+    fn a_narrow_terminal_loses_metrics_and_no_more() {
+        let results = sample::results(60);
+        let text = table(&results, 80);
+        assert_eq!(line(&text, "MODEL"), "MODEL NDCG@10 COLD P50/P95 WARM P50 USD/1000 VERDICT");
+        assert!(text.contains("Left out for want of space: map@10, mrr@10, recall@10."), "{text}");
+        let sentences = text.split("\n\n").nth(1).unwrap();
+        assert!(sentences.lines().all(|line| line.chars().count() <= 80), "{sentences}");
+        assert!(!table(&results, 200).contains("Left out for want of space"));
+    }
+
+    #[test]
+    fn nothing_is_printed_that_is_no_number_and_nothing_steers_the_terminal() {
+        let mut results = sample::results(2);
+        results.metrics[0] = "x\u{1b}[31m".to_owned();
+        results.collection.name = "a\u{1b}]0;b\u{7}".to_owned();
+        for contestant in &mut results.contestants {
+            contestant.name.push('\u{9b}');
+            contestant.metrics.values_mut().for_each(|estimate| estimate.mean = f64::NAN);
+            if let Some(comparison) = &mut contestant.against_best {
+                comparison.p_adjusted = f64::NAN;
+            }
+        }
+        results.collection.candidates_per_query = f64::NAN;
+        results.collection.recall_ceiling = f64::NAN;
+        let text = table(&results, 100);
+        assert!(!text.contains("NaN") && !text.chars().any(|it| it.is_control() && it != '\n'), "{text:?}");
+        results.contestants.retain(|contestant| contestant.kind == Kind::None);
+        assert!(table(&results, 0).contains("Only the order of the first stage was\nevaluated."));
+        results.contestants.clear();
+        results.metrics.clear();
+        assert!(table(&results, 100).contains("Nothing was evaluated."));
+    }
 }

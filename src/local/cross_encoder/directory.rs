@@ -83,7 +83,8 @@ mod tests {
         };
         let home_path = home.path().display().to_string();
         let found = |data: Option<&str>| {
-            let data = data.map(|data| home.path().join(data).display().to_string());
+            let absolute = |data: &str| home.path().join(data).display().to_string();
+            let data = data.map(|data| if data.is_empty() { String::new() } else { absolute(data) });
             ModelDirectory::found(|name| match name {
                 "XDG_DATA_HOME" => data.clone(),
                 "HOME" => Some(home_path.clone()),

@@ -33,10 +33,10 @@ impl Axis {
         Self { ends: (low - room, high + room), drawn: (from, to), logarithmic: true }
     }
 
-    /// With `share` of its length more at both ends.
-    pub(super) fn padded(mut self, share: f64) -> Self {
-        let room = (self.ends.1 - self.ends.0) * share;
-        self.ends = (self.ends.0 - room, self.ends.1 + room);
+    /// With shares of its length more before and after.
+    pub(super) fn padded(mut self, before: f64, after: f64) -> Self {
+        let length = self.ends.1 - self.ends.0;
+        self.ends = (self.ends.0 - length * before, self.ends.1 + length * after);
         self
     }
 
@@ -71,9 +71,9 @@ impl Axis {
             let all = (-3..9).flat_map(|exponent| digits.iter().map(move |digit| digit * 10_f64.powi(exponent)));
             all.filter(|tick| (self.ends.0..=self.ends.1).contains(&tick.log10())).collect()
         };
-        let sets: [&[f64]; 3] = [&[1.0, 2.0, 5.0], &[1.0, 3.0], &[1.0]];
+        let sets: [&[f64]; 4] = [&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0], &[1.0, 2.0, 5.0], &[1.0, 3.0], &[1.0]];
         let all = sets.map(within);
-        all.iter().find(|ticks| ticks.len() <= most).unwrap_or(&all[2]).clone()
+        all.iter().find(|ticks| ticks.len() <= most).unwrap_or(&all[3]).clone()
     }
 }
 
@@ -126,6 +126,11 @@ mod tests {
     }
 
     #[test]
+    fn lengths_are_numbers() {
+        assert_eq!([1.25, 3.0, -0.01, f64::NAN, f64::INFINITY].map(coordinate), ["1.2", "3", "0", "0", "0"]);
+    }
+
+    #[test]
     fn an_axis_of_one_value_or_none_has_length() {
         for values in [vec![], vec![0.0], vec![0.3, 0.3], vec![f64::NAN, f64::INFINITY]] {
             for axis in
@@ -153,6 +158,9 @@ mod tests {
             texts(Axis::logarithmic([0.8, 400.0].into_iter(), 0.0, 1.0), 7, tick_milliseconds),
             ["1", "3", "10", "30", "100", "300"]
         );
-        assert_eq!(texts(Axis::logarithmic([90.0, 400.0].into_iter(), 0.0, 1.0), 7, tick_milliseconds), ["100", "200"]);
+        assert_eq!(
+            texts(Axis::logarithmic([90.0, 400.0].into_iter(), 0.0, 1.0), 7, tick_milliseconds),
+            ["90", "100", "200", "300", "400"]
+        );
     }
 }

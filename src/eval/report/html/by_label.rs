@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::super::results::{Contestant, Kind, Results};
+use super::super::facts::FEW_QUERIES;
 use super::super::figures::{NOTHING, real, score, signed};
-use super::markup::{Section, escape, scrollable};
+use super::markup::{Section, each, escape, scrollable};
 
 /// Labels with fewer values divide nothing, labels with more are names.
 const VALUES: std::ops::RangeInclusive<usize> = 2..=12;
@@ -23,7 +24,10 @@ pub(super) fn section(results: &Results) -> Option<Section> {
     } else {
         " The best of a row is bold."
     };
-    let body = format!("<p class=\"key\">Means of {}.{none}</p>{tables}", escape(results.decisive()));
+    let body = format!(
+        "<p class=\"key\">Means of {}.{none} In groups of fewer than {FEW_QUERIES} queries small differences mean nothing.</p>{tables}",
+        escape(results.decisive())
+    );
     Some(Section { id: "labels", title: "By label", body })
 }
 
@@ -43,12 +47,10 @@ fn table(results: &Results, name: &str) -> Option<String> {
     if !VALUES.contains(&groups.len()) {
         return None;
     }
-    let head: String = results
-        .contestants
-        .iter()
-        .map(|contestant| format!("<th scope=\"col\" class=\"number\">{}</th>", escape(&contestant.name)))
-        .collect();
-    let rows: String = groups.iter().map(|(value, places)| row(results, value, places)).collect();
+    let head = each(&results.contestants, |contestant| {
+        format!("<th scope=\"col\" class=\"number\">{}</th>", escape(&contestant.name))
+    });
+    let rows = each(&groups, |(value, places)| row(results, value, places));
     let label = escape(name);
     let table = format!(
         "<table class=\"labels\"><thead><tr><th scope=\"col\">{label}</th><th scope=\"col\" class=\"number\">Queries</th>{head}</tr></thead>\
@@ -62,12 +64,9 @@ fn row(results: &Results, value: &str, places: &[usize]) -> String {
         results.contestants.iter().map(|contestant| mean(contestant, results.decisive(), places)).collect();
     let best = means.iter().copied().flatten().fold(f64::NEG_INFINITY, f64::max);
     let none = results.contestants.iter().zip(&means).find(|(it, _)| it.kind == Kind::None).and_then(|(_, mean)| *mean);
-    let cells: String = results
-        .contestants
-        .iter()
-        .zip(&means)
-        .map(|(contestant, mean)| cell(*mean, none.filter(|_| contestant.kind != Kind::None), best))
-        .collect();
+    let cells = each(results.contestants.iter().zip(&means), |(contestant, mean)| {
+        cell(*mean, none.filter(|_| contestant.kind != Kind::None), best)
+    });
     format!("<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td>{cells}</tr>", escape(value), places.len())
 }
 

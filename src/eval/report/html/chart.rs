@@ -4,14 +4,13 @@
 
 use super::super::super::results::Estimate;
 use super::super::figures::real;
-use super::super::text::without_middle;
 use super::axis::{Axis, coordinate, tick_score};
 use super::markup::escape;
-use super::place::{Area, Obstacles, Wanted, place, text_width};
+use super::place::{Area, text_width};
 
-const FONT_SIZE: f64 = 12.5;
-const LINE: f64 = 15.0;
-const MARKER: f64 = 6.0;
+pub(super) const FONT_SIZE: f64 = 12.5;
+pub(super) const LINE: f64 = 15.0;
+pub(super) const MARKER: f64 = 6.0;
 
 /// What a chart shows.
 #[derive(Debug)]
@@ -50,20 +49,22 @@ pub(super) struct Point<'a> {
 
 /// A size that a chart is drawn in.
 #[derive(Clone, Copy, Debug)]
-struct Format {
-    class: &'static str,
+pub(super) struct Format {
+    pub(super) class: &'static str,
     width: f64,
     /// With up to six points; each more needs room for its label.
     height: f64,
     height_of_more: f64,
+    /// Share of the width that is kept free for labels to the right of the points.
+    room: f64,
     /// Characters of a label.
-    longest: usize,
+    pub(super) longest: usize,
     ticks: usize,
 }
 
-const FORMATS: [Format; 2] = [
-    Format { class: "wide", width: 940.0, height: 420.0, height_of_more: 12.0, longest: 30, ticks: 8 },
-    Format { class: "narrow", width: 350.0, height: 400.0, height_of_more: 34.0, longest: 24, ticks: 5 },
+pub(super) const FORMATS: [Format; 2] = [
+    Format { class: "wide", width: 940.0, height: 420.0, height_of_more: 16.0, room: 0.2, longest: 30, ticks: 8 },
+    Format { class: "narrow", width: 350.0, height: 400.0, height_of_more: 44.0, room: 0.1, longest: 24, ticks: 5 },
 ];
 
 impl Chart<'_> {
@@ -72,16 +73,18 @@ impl Chart<'_> {
     }
 }
 
-struct Drawing<'a> {
-    chart: &'a Chart<'a>,
-    format: Format,
-    plot: Area,
-    across: Axis,
-    up: Axis,
+/// A chart in one size.
+pub(super) struct Drawing<'a> {
+    pub(super) chart: &'a Chart<'a>,
+    pub(super) format: Format,
+    /// Within the axes.
+    pub(super) plot: Area,
+    pub(super) across: Axis,
+    pub(super) up: Axis,
 }
 
 impl<'a> Drawing<'a> {
-    fn new(chart: &'a Chart<'a>, mut format: Format) -> Self {
+    pub(super) fn new(chart: &'a Chart<'a>, mut format: Format) -> Self {
         format.height += format.height_of_more * real(chart.points.len().saturating_sub(6));
         let plot = Area { left: 44.0, top: 30.0, width: format.width - 56.0, height: format.height - 80.0 };
         let values = chart.points.iter().map(|point| point.across);
@@ -91,8 +94,8 @@ impl<'a> Drawing<'a> {
             Axis::linear(values, plot.left, plot.right())
         };
         let ups = chart.points.iter().flat_map(|point| [point.up.low, point.up.mean, point.up.high]).chain(chart.none);
-        let up = Axis::linear(ups, plot.bottom(), plot.top).padded(0.08);
-        Self { chart, format, plot, across: across.padded(0.07), up }
+        let up = Axis::linear(ups, plot.bottom(), plot.top).padded(0.08, 0.08);
+        Self { chart, format, plot, across: across.padded(0.07, format.room), up }
     }
 
     fn svg(&self) -> String {
@@ -143,7 +146,7 @@ impl<'a> Drawing<'a> {
     }
 
     /// Height of the line and the place of its label: at one of the ends, above or below, off the points.
-    fn none_label(&self) -> Option<(f64, Area)> {
+    pub(super) fn none_label(&self) -> Option<(f64, Area)> {
         let y = self.up.at(self.chart.none?);
         let width = text_width(NONE, FONT_SIZE - 1.0);
         let place = |left: f64, top: f64| Area { left, top, width, height: LINE };
@@ -172,14 +175,14 @@ impl<'a> Drawing<'a> {
     }
 
     /// What is drawn of a point, its marker included.
-    fn whisker(&self, point: &Point) -> Area {
+    pub(super) fn whisker(&self, point: &Point) -> Area {
         let [low, mean, high] = [point.up.low, point.up.mean, point.up.high].map(|up| self.up.at(up));
         let (top, bottom) = (high.min(mean - MARKER), low.max(mean + MARKER));
         Area { left: self.across.at(point.across) - MARKER, top, width: MARKER * 2.0, height: bottom - top }
     }
 
     /// Corners of the line of the best that can be had up to a place on the horizontal axis.
-    fn corners(&self) -> Vec<(f64, f64)> {
+    pub(super) fn corners(&self) -> Vec<(f64, f64)> {
         let mut points: Vec<_> = self.chart.points.iter().map(|point| (point.across, point.up.mean)).collect();
         points.sort_by(|one, other| one.0.total_cmp(&other.0).then(other.1.total_cmp(&one.1)));
         let mut corners: Vec<(f64, f64)> = Vec::new();
@@ -218,79 +221,16 @@ impl<'a> Drawing<'a> {
         });
         drawn.collect()
     }
-
-    fn obstacles(&self) -> Obstacles {
-        let mut obstacles = Obstacles::default();
-        obstacles.solid.extend(self.none_label().map(|(_, area)| area));
-        for point in &self.chart.points {
-            let (x, mean) = (self.across.at(point.across), self.up.at(point.up.mean));
-            obstacles.solid.push(Area::around(x, mean, MARKER * 2.0 + 2.0, MARKER * 2.0 + 2.0));
-            obstacles.thin.push(self.whisker(point));
-        }
-        for pair in self.corners().windows(2) {
-            let [(x, y), (next_x, next_y)] = [pair[0], pair[1]];
-            let (width, height) = (next_x - x, y - next_y);
-            obstacles.thin.push(Area { left: x - 2.0, top: next_y - 2.0, width: width + 4.0, height: height + 4.0 });
-        }
-        if let Some((y, _)) = self.none_label() {
-            obstacles.thin.push(Area { left: self.plot.left, top: y - 1.0, width: self.plot.width, height: 2.0 });
-        }
-        obstacles
-    }
-
-    /// Names as they are written, and where.
-    fn placed(&self) -> Vec<(String, Wanted, Area)> {
-        let labels = self.chart.points.iter().map(|point| {
-            let name = without_middle(point.name, self.format.longest);
-            let whisker = self.whisker(point);
-            let wanted = Wanted {
-                point: (self.across.at(point.across), self.up.at(point.up.mean)),
-                reach: (whisker.top, whisker.bottom()),
-                width: text_width(&name, FONT_SIZE).max(text_width(&point.note, FONT_SIZE - 1.0)),
-                height: LINE * 2.0,
-            };
-            (name, wanted)
-        });
-        let (names, wanted): (Vec<_>, Vec<_>) = labels.unzip();
-        let room = Area { top: self.plot.top - 10.0, height: self.plot.height + 10.0, ..self.plot };
-        let areas = place(&wanted, room, &self.obstacles());
-        names.into_iter().zip(wanted).zip(areas).map(|((name, wanted), area)| (name, wanted, area)).collect()
-    }
-
-    fn labels(&self) -> String {
-        let mut svg = String::new();
-        for (point, (name, wanted, area)) in self.chart.points.iter().zip(self.placed()) {
-            let at = wanted.point;
-            let (x, anchor) = match at.0 {
-                x if x >= area.right() => (area.right(), "end"),
-                x if x <= area.left => (area.left, "start"),
-                _ => (area.left + area.width / 2.0, "middle"),
-            };
-            if wanted.distance(&area) > MARKER * 2.5 {
-                let (to_x, to_y) = area.nearest(at);
-                let [from_x, from_y, to_x, to_y] = [at.0, at.1, to_x, to_y].map(coordinate);
-                svg.push_str(&format!("<path class=\"leader\" d=\"M{from_x} {from_y}L{to_x} {to_y}\" />"));
-            }
-            let x = coordinate(x);
-            svg.push_str(&format!(
-                "<text class=\"label\" x=\"{x}\" y=\"{}\" text-anchor=\"{anchor}\">{}<tspan class=\"note\" x=\"{x}\" dy=\"{LINE}\">{}</tspan></text>",
-                coordinate(area.top + 12.0),
-                escape(&name),
-                escape(&point.note)
-            ));
-        }
-        svg
-    }
 }
 
 /// The name of the order of the first stage in a chart.
 const NONE: &str = "none: order of the first stage";
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn chart(points: Vec<Point<'_>>) -> Chart<'_> {
+    pub(in super::super) fn chart(points: Vec<Point<'_>>) -> Chart<'_> {
         let across = Across { title: "ms", logarithmic: true, tick: tick_score };
         Chart {
             id: "x",
@@ -303,35 +243,9 @@ mod tests {
         }
     }
 
-    fn point(name: &str, across: f64, mean: f64) -> Point<'_> {
+    pub(in super::super) fn point(name: &str, across: f64, mean: f64) -> Point<'_> {
         let up = Estimate { mean, low: mean - 0.03, high: mean + 0.03 };
         Point { name, note: "118 ms · cost not known".to_owned(), across, up, on_front: true }
-    }
-
-    #[test]
-    fn labels_overlap_neither_each_other_nor_a_point() {
-        let name = "upstream/a-reranker-with-a-long-name-v2.5";
-        for spread in [0.0, 1.0, 40.0] {
-            let points =
-                (0..10).map(|place| point(name, 120.0 + spread * real(place), 0.5 + spread * 0.002 * real(place)));
-            let chart = chart(points.collect());
-            for format in FORMATS {
-                let drawing = Drawing::new(&chart, format);
-                let labels: Vec<_> = drawing.placed().into_iter().map(|(_, _, area)| area).collect();
-                for (place, label) in labels.iter().enumerate() {
-                    assert!(
-                        !labels[..place].iter().any(|other| label.overlaps(other)),
-                        "{spread} {} {labels:?}",
-                        format.class
-                    );
-                    assert!(
-                        !drawing.obstacles().solid.iter().any(|it| label.overlaps(it)),
-                        "{spread} {} {label:?}",
-                        format.class
-                    );
-                }
-            }
-        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! How the figures are defined.
 
 use super::super::super::results::Results;
-use super::markup::{Section, escape};
+use super::markup::{Section, each, escape};
 
 pub(super) fn section(results: &Results) -> Section {
     let metrics: String = results
@@ -24,7 +24,7 @@ pub(super) fn section(results: &Results) -> Section {
             "The order of the first stage, without a reranker. Queries that a reranker did not answer count with this order.",
         ),
         (
-            "Cold, again",
+            "Cold, warm",
             "Milliseconds inside rerankd for a whole request: with nothing cached, and for the same request once more.",
         ),
         (
@@ -36,7 +36,7 @@ pub(super) fn section(results: &Results) -> Section {
             "The ways in which AutoRAG chooses: the largest mean of the metrics; the best sum of reciprocal ranks by metric; the largest mean of the metrics after each is scaled to 0 to 1.",
         ),
     ];
-    let general: String = general.iter().map(|(term, text)| format!("<dt>{term}</dt><dd>{text}</dd>")).collect();
+    let general = each(general, |(term, text)| format!("<dt>{term}</dt><dd>{text}</dd>"));
     let body = format!("<dl>{metrics}{general}</dl>");
     Section { id: "definitions", title: "How the figures are defined", body }
 }

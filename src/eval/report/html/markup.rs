@@ -19,9 +19,17 @@ pub(super) fn escape(text: &str) -> String {
     escaped
 }
 
-/// A paragraph for each of `sentences`, which are plain text.
+/// `html` of each of `items`.
+pub(super) fn each<T>(items: impl IntoIterator<Item = T>, html: impl FnMut(T) -> String) -> String {
+    items.into_iter().map(html).collect()
+}
+
+/// A paragraph for each of `sentences`, which are plain text. Figures stay on a line with their units.
 pub(super) fn paragraphs(sentences: &[String]) -> String {
-    sentences.iter().map(|sentence| format!("<p>{}</p>", escape(sentence))).collect()
+    each(sentences, |sentence| {
+        let sentence = escape(sentence).replace(" ms", "\u{a0}ms").replace(" %", "\u{a0}%");
+        format!("<p>{sentence}</p>")
+    })
 }
 
 /// What may be wider than the screen, to be scrolled by touch and by keyboard. `label` is plain text.

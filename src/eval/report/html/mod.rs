@@ -5,6 +5,7 @@ mod by_label;
 mod chart;
 mod deltas;
 mod footer;
+mod labels;
 mod markup;
 mod movement;
 mod overview;
@@ -16,13 +17,14 @@ use super::super::results::Results;
 use super::summary::{choice, collection, finding, headline, reading};
 use super::text::printable;
 use super::warnings::warnings;
-use markup::{Section, escape, paragraphs};
+use markup::{Section, each, escape, paragraphs};
 
 /// Forbids the page everything but its own style sheet and its (empty) icon, whatever text may have slipped in.
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
 
 /// The page. It is HTML and well-formed XML.
+#[must_use]
 pub fn html(results: &Results) -> String {
     let sections = [
         Some(overview::section(results)),
@@ -34,9 +36,8 @@ pub fn html(results: &Results) -> String {
         Some(footer::section(results)),
     ];
     let sections: Vec<Section> = sections.into_iter().flatten().collect();
-    let links: String =
-        sections.iter().map(|section| format!("<li><a href=\"#{}\">{}</a></li>", section.id, section.title)).collect();
-    let sections: String = sections.iter().map(Section::html).collect();
+    let links = each(&sections, |section| format!("<li><a href=\"#{}\">{}</a></li>", section.id, section.title));
+    let sections = each(&sections, Section::html);
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\" />\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\" />\n\
@@ -72,7 +73,7 @@ fn notes(results: &Results) -> String {
     let warnings = warnings(results);
     let mut html = format!("<div class=\"notes\">{}</div>\n", paragraphs(&facts));
     if !warnings.is_empty() {
-        let items: String = warnings.iter().map(|warning| format!("<li>{}</li>", escape(warning))).collect();
+        let items = each(&warnings, |warning| format!("<li>{}</li>", escape(warning)));
         html.push_str(&format!(
             "<aside class=\"warnings\" aria-labelledby=\"warnings\"><h2 id=\"warnings\">Mind these</h2><ul>{items}</ul></aside>\n"
         ));

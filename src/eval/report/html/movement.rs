@@ -13,6 +13,8 @@ const LONGEST_PASSAGE: usize = 160;
 /// Of the drawing.
 const WIDTH: f64 = 92.0;
 const STEP: f64 = 18.0;
+/// Where rank 1 is drawn.
+const TOP: f64 = 26.0;
 
 /// A passage that is among the first of one of the orders. Ranks count from 1.
 struct Move<'a> {
@@ -77,7 +79,7 @@ fn row(passage: &Move) -> String {
 /// Ranks before on the left, now on the right, relevant passages drawn strongly. The table says the same in words.
 fn drawing(moves: &[Move]) -> String {
     let y = |rank: usize| {
-        coordinate(10.0 + STEP * real(rank.min(SHOWN + 1) - 1) + if rank > SHOWN { STEP / 2.0 } else { 0.0 })
+        coordinate(TOP + STEP * real(rank.min(SHOWN + 1) - 1) + if rank > SHOWN { STEP / 2.0 } else { 0.0 })
     };
     let [mut others, mut relevant, mut dots] = [const { String::new() }; 3];
     let (left, right) = (22.0, WIDTH - 22.0);
@@ -93,7 +95,7 @@ fn drawing(moves: &[Move]) -> String {
             others.push_str(&line);
         }
     }
-    let height = coordinate(STEP * (real(SHOWN) + 1.0) + 4.0);
+    let height = coordinate(TOP + STEP * (real(SHOWN) + 0.5) + 6.0);
     let ranks: String = [1, SHOWN]
         .map(|rank| {
             let y = y(rank);
@@ -102,6 +104,7 @@ fn drawing(moves: &[Move]) -> String {
         .concat();
     format!(
         "<svg class=\"moves\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" aria-hidden=\"true\" focusable=\"false\">\
+         <text x=\"{left}\" y=\"11\" text-anchor=\"middle\">was</text><text x=\"{right}\" y=\"11\" text-anchor=\"middle\">now</text>\
          {ranks}<path class=\"other\" d=\"{others}\" /><path class=\"relevant\" d=\"{relevant}\" />{dots}</svg>"
     )
 }

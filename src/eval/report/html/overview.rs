@@ -25,11 +25,11 @@ pub(super) fn section(results: &Results) -> Section {
     }
     column("Cold", "p50 ms");
     column("Cold", "p95 ms");
-    column("Again", "p50 ms");
+    column("Warm", "p50 ms");
     column("Cost", "USD for 1,000");
     let rows: String = results.contestants.iter().map(|contestant| row(contestant, decisive, others, &axis)).collect();
     let table = format!("<table class=\"overview\"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>");
-    let key = "<p class=\"key\">Cold: nothing was cached. Again: the same request once more. \
+    let key = "<p class=\"key\">Cold: nothing was cached. Warm: the same request once more, from the cache if the model is cached. \
                ◆ on the Pareto front: nobody is at least as good, as fast and as cheap, and better in one of these.</p>";
     let body = format!("{}{key}", scrollable("Table of all contestants", &table));
     Section { id: "contestants", title: "Contestants", body }

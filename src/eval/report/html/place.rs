@@ -77,17 +77,19 @@ pub(super) struct Obstacles {
 /// Where each label goes, in the order wanted: the nearest place within `plot` that covers the least.
 pub(super) fn place(wanted: &[Wanted], plot: Area, obstacles: &Obstacles) -> Vec<Area> {
     let mut placed: Vec<Area> = Vec::new();
-    for label in wanted {
+    for (own, label) in wanted.iter().enumerate() {
         let cost = |area: &Area| {
             let count = |others: &[Area], weight: f64| -> f64 {
                 others.iter().filter(|other| area.overlaps(other)).map(|_| weight).sum()
             };
             let outside = if plot.holds(area) { 0.0 } else { 100_000.0 };
+            let distance = label.distance(area);
             outside
+                + if is_misleading(wanted, own, area) { 300.0 } else { 0.0 }
                 + count(&placed, 10_000.0)
                 + count(&obstacles.solid, 1_000.0)
                 + count(&obstacles.thin, 60.0)
-                + label.distance(area).max(GAPS[0])
+                + distance.max(GAPS[0])
         };
         let least =
             |areas: &mut dyn Iterator<Item = Area>| areas.min_by(|one, other| cost(one).total_cmp(&cost(other)));
@@ -98,6 +100,12 @@ pub(super) fn place(wanted: &[Wanted], plot: Area, obstacles: &Obstacles) -> Vec
         placed.extend(best);
     }
     placed
+}
+
+/// Whether a label would be read as another point's: that one is as near.
+pub(super) fn is_misleading(wanted: &[Wanted], own: usize, area: &Area) -> bool {
+    let distance = wanted[own].distance(area);
+    wanted.iter().enumerate().any(|(other, label)| other != own && label.distance(area) < distance + GAPS[0])
 }
 
 /// Places around the point, the usual ones first.
@@ -162,7 +170,10 @@ mod tests {
             [Area { left: 209.0, top: 86.0, width: 80.0, height: 28.0 }]
         );
         let at_the_edge = Wanted { point: (820.0, 100.0), ..label };
-        assert_eq!(place(&[at_the_edge], PLOT, &Obstacles::default())[0].right(), 811.0);
+        assert_eq!(
+            place(&[at_the_edge], PLOT, &Obstacles::default())[0],
+            Area { left: 731.0, top: 86.0, width: 80.0, height: 28.0 }
+        );
     }
 
     #[test]

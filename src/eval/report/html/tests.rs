@@ -96,8 +96,8 @@ fn a_page_holds_together_and_loads_nothing() {
     assert!(page.len() < 1_500_000, "{} bytes", page.len());
 }
 
-#[test]
-fn nothing_that_others_wrote_acts() {
+/// Results in which every text is an attack.
+fn hostile() -> Results {
     let hostile =
         "<script>alert(1)</script>\"'><img/onerror=x> & &lt; \u{202e}\u{0}\u{1b}[31m]]>--><!--</style></title>";
     let mut results = sample::results(60);
@@ -127,7 +127,12 @@ fn nothing_that_others_wrote_acts() {
     results.rerankd = hostile.to_owned();
     results.choice.by_strategy.insert("mean".to_owned(), hostile.to_owned());
     results.choice.too_slow = vec![hostile.to_owned()];
-    let page = page(&results);
+    results
+}
+
+#[test]
+fn nothing_that_others_wrote_acts() {
+    let page = page(&hostile());
     assert!(!page.contains("<script") && !page.contains("<img") && !page.contains("<!--"), "markup got through");
     assert_eq!(page.matches("</style>").count(), 1);
 }
@@ -189,16 +194,36 @@ fn by_query_values_may_be_fewer_than_queries() {
     page(&results);
 }
 
-/// `REPORT=/tmp/report.html cargo test --lib eval::report -- --ignored`, then `conformance/report/check /tmp/report.html`.
+/// `REPORTS=/tmp/reports cargo test --lib eval::report -- --ignored`, then `conformance/report/check /tmp/reports/*.html`.
 #[test]
-#[ignore = "writes a page to look at"]
-fn write_a_sample() {
-    let path = std::env::var("REPORT").expect("REPORT says where to");
-    let queries = std::env::var("QUERIES").map_or(300, |count| count.parse().unwrap());
-    let results = sample::results(queries);
-    std::fs::write(path, html(&results)).unwrap();
-    for width in [80, 110, 160] {
-        std::io::Write::write_all(&mut std::io::stderr(), super::super::table::table(&results, width).as_bytes())
-            .unwrap();
+#[ignore = "writes pages to look at"]
+fn write_samples() {
+    let folder = std::path::PathBuf::from(std::env::var_os("REPORTS").expect("REPORTS says where to"));
+    let mut crowded = sample::results(80);
+    for copy in 0..2 {
+        let more: Vec<_> = crowded.rerankers().take(5).cloned().collect();
+        for (place, mut contestant) in more.into_iter().enumerate() {
+            contestant.name = format!("self-hosted/{}-{copy}", contestant.name.replace('/', "-"));
+            if let Some(latency) = &mut contestant.latency {
+                latency.cold.p50 *= 0.8 + 0.1 * super::super::figures::real(place);
+            }
+            crowded.contestants.push(contestant);
+        }
+    }
+    sample::compare(&mut crowded.contestants);
+    let mut few = sample::results(1);
+    few.contestants.retain(|contestant| ["voyage/rerank-2.5", "none"].contains(&contestant.name.as_str()));
+    sample::compare(&mut few.contestants);
+    let mut alone = sample::results(3);
+    alone.contestants.retain(|contestant| contestant.kind == Kind::None);
+    sample::compare(&mut alone.contestants);
+    alone.choice.by_strategy.clear();
+    let samples =
+        [("usual", sample::results(300)), ("crowded", crowded), ("few", few), ("alone", alone), ("hostile", hostile())];
+    std::fs::create_dir_all(&folder).unwrap();
+    for (name, results) in samples {
+        std::fs::write(folder.join(format!("{name}.html")), html(&results)).unwrap();
+        std::fs::write(folder.join(format!("{name}.txt")), super::super::table::table(&results, 120)).unwrap();
+        std::fs::write(folder.join(format!("{name}.json")), serde_json::to_string(&results).unwrap()).unwrap();
     }
 }

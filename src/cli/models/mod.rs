@@ -1,5 +1,9 @@
 //! `rerankd models`
 
+mod live;
+
+use std::net::SocketAddr;
+
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
 
@@ -13,10 +17,20 @@ use crate::route::Target;
 pub(super) struct ModelsArgs {
     #[command(flatten)]
     config: ConfigArgs,
+    /// Ask the running server, which also tells how alike models and their shadows rank.
+    #[arg(long)]
+    live: bool,
+    /// Address of that server; server.listen of the configuration if left out.
+    #[arg(long, value_name = "ADDR", requires = "live")]
+    address: Option<SocketAddr>,
 }
 
 pub(super) fn run(args: &ModelsArgs) -> Result<(), Failure> {
     let loaded = args.config.load(None)?;
+    if args.live {
+        let server = &loaded.settings.server;
+        return live::run(args.address.unwrap_or(server.listen), &server.api_keys);
+    }
     let routes = assemble(&loaded.settings).map_err(Failure::new)?.routes;
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
@@ -43,8 +57,7 @@ fn row(model: &str, targets: &str, target: &Target) -> [String; 5] {
     let price = match target.facts.billing {
         Billing::SearchUnits(usd) => format!("${usd} a search"),
         Billing::Tokens(usd) => format!("${usd} a million tokens"),
-        Billing::Free => "free".to_owned(),
-        Billing::Unknown => "not known".to_owned(),
+        unpriced => unpriced.unit().to_owned(),
     };
     [model.to_owned(), targets.to_owned(), scoring.to_owned(), target.facts.scale.name().to_owned(), price]
 }

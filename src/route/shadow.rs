@@ -1,0 +1,250 @@
+//! A second model that is asked the same as the first, behind the client's back, to see how alike they rank.
+//!
+//! Which queries it is asked about is decided by a hash of the query: a query that is asked again is compared again, mostly from the cache, and
+//! what is compared over a day is not the same few popular queries in one hour and others in the next. What was compared is kept as sums, never as
+//! texts.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use utoipa::ToSchema;
+
+use super::Route;
+use crate::config::settings::ShadowSettings;
+
+/// What a day's budget is for.
+const DAY: Duration = Duration::from_hours(24);
+/// Below so many comparisons a margin would promise more than it holds.
+const LEAST_FOR_MARGIN: u32 = 30;
+/// Standard errors on each side of a mean that hold the truth 95 times in 100.
+const NORMAL_95: f64 = 1.96;
+
+/// The shadow of one model.
+#[derive(Debug)]
+pub struct Shadow {
+    /// The one target that is asked.
+    pub route: Arc<Route>,
+    /// The name under which it can be addressed.
+    pub name: String,
+    settings: ShadowSettings,
+    room: Arc<Semaphore>,
+    tally: Mutex<Tally>,
+}
+
+/// How alike two rankings of one request are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Agreement {
+    /// Rank-biased overlap, 0 to 1.
+    pub rank_biased_overlap: f64,
+    /// Kendall's tau-b, -1 to 1; `None` where it is not defined.
+    pub kendall_tau: Option<f64>,
+    /// Share of the first ten that both have there, 0 to 1.
+    pub top_overlap: f64,
+}
+
+/// Leave to ask once.
+#[derive(Debug)]
+pub struct Leave(#[expect(dead_code, reason = "held, and given back when it is dropped")] OwnedSemaphorePermit);
+
+/// What a shadow has found out since the start.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ShadowReport {
+    /// The target that is compared with the model's answers.
+    #[schema(example = "jina/jina-reranker-v2-base-multilingual")]
+    target: String,
+    /// Share of the queries that are compared, 0 to 1.
+    sample: f64,
+    /// Requests that were compared.
+    compared: u32,
+    /// Requests of the sample to which the shadow gave no answer.
+    failed: u32,
+    /// Requests of the sample that were not compared: too many were under way, or the day's budget was spent.
+    skipped: u32,
+    /// Rank-biased overlap of the two rankings (persistence 0.9): 1 for the same order, 0 for nothing in common.
+    rank_biased_overlap: Option<Mean>,
+    /// Kendall's tau-b of the two scores: 1 for the same order, -1 for the reverse.
+    kendall_tau: Option<Mean>,
+    /// Share of the first ten that both have there.
+    top_overlap: Option<Mean>,
+}
+
+/// A mean over requests.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
+pub struct Mean {
+    /// The mean.
+    pub mean: f64,
+    /// The true mean is not farther away than this, 95 times in 100; null under 30 requests.
+    pub margin: Option<f64>,
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    compared: u32,
+    failed: u32,
+    skipped: u32,
+    rank_biased_overlap: Sums,
+    kendall_tau: Sums,
+    top_overlap: Sums,
+    day: Option<Instant>,
+    spent_usd: f64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Sums {
+    count: u32,
+    sum: f64,
+    of_squares: f64,
+}
+
+impl Shadow {
+    /// The shadow that asks `route`, which has one target of the name `name`.
+    #[must_use]
+    pub fn new(route: Arc<Route>, name: String, settings: ShadowSettings) -> Self {
+        let room = Arc::new(Semaphore::new(settings.max_concurrency));
+        Self { route, name, settings, room, tally: Mutex::default() }
+    }
+
+    /// Whether `query` is one of those that are compared.
+    #[must_use]
+    pub fn takes(&self, query: &str) -> bool {
+        let mut first = [0; 8];
+        first.copy_from_slice(&blake3::hash(query.as_bytes()).as_bytes()[..8]);
+        #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 53 bits")]
+        let place = u64::from_le_bytes(first) as f64 / u64::MAX as f64;
+        place < self.settings.sample
+    }
+
+    /// Leave to ask now; `None` if too much is under way, or the day's money is spent.
+    #[must_use]
+    pub fn enter(&self, now: Instant) -> Option<Leave> {
+        let mut tally = self.tally();
+        let permit =
+            self.room.clone().try_acquire_owned().ok().filter(|_| tally.spent(now) < self.settings.max_usd_per_day);
+        tally.skipped += u32::from(permit.is_none());
+        permit.map(Leave)
+    }
+
+    /// Takes in what an answer of the shadow's was like, and what it cost.
+    pub fn compared(&self, agreement: Agreement, cost_usd: Option<f64>) {
+        let mut tally = self.tally();
+        tally.compared += 1;
+        tally.spent_usd += cost_usd.unwrap_or(0.0);
+        tally.rank_biased_overlap.add(agreement.rank_biased_overlap);
+        tally.top_overlap.add(agreement.top_overlap);
+        agreement.kendall_tau.into_iter().for_each(|tau| tally.kendall_tau.add(tau));
+    }
+
+    /// The shadow gave no answer.
+    pub fn failed(&self) {
+        self.tally().failed += 1;
+    }
+
+    /// What has been found out so far.
+    #[must_use]
+    pub fn report(&self) -> ShadowReport {
+        let tally = self.tally();
+        ShadowReport {
+            target: self.name.clone(),
+            sample: self.settings.sample,
+            compared: tally.compared,
+            failed: tally.failed,
+            skipped: tally.skipped,
+            rank_biased_overlap: tally.rank_biased_overlap.mean(),
+            kendall_tau: tally.kendall_tau.mean(),
+            top_overlap: tally.top_overlap.mean(),
+        }
+    }
+
+    fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tally {
+    /// US dollars of the day that is under way.
+    fn spent(&mut self, now: Instant) -> f64 {
+        if self.day.is_none_or(|day| now.saturating_duration_since(day) >= DAY) {
+            self.day = Some(now);
+            self.spent_usd = 0.0;
+        }
+        self.spent_usd
+    }
+}
+
+impl Sums {
+    fn add(&mut self, value: f64) {
+        self.count += 1;
+        self.sum += value;
+        self.of_squares += value * value;
+    }
+
+    fn mean(self) -> Option<Mean> {
+        let count = f64::from(self.count);
+        let mean = self.sum / count;
+        let margin = || {
+            let variance = (self.of_squares - count * mean * mean).max(0.0) / (count - 1.0);
+            NORMAL_95 * (variance / count).sqrt()
+        };
+        (self.count > 0).then(|| Mean { mean, margin: (self.count >= LEAST_FOR_MARGIN).then(margin) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::settings::{OnDeadline, OnFailure};
+
+    fn shadow(sample: f64, max_concurrency: usize, max_usd_per_day: f64) -> Shadow {
+        let route = Route {
+            model: "m".into(),
+            label: "m".into(),
+            aliases: Vec::new(),
+            targets: Vec::new(),
+            on_failure: OnFailure::Error,
+            on_deadline: OnDeadline::Error,
+            hedge: None,
+            shadow: None,
+        };
+        Shadow::new(Arc::new(route), "u/m".into(), ShadowSettings { sample, max_concurrency, max_usd_per_day })
+    }
+
+    const SAME: Agreement = Agreement { rank_biased_overlap: 1.0, kendall_tau: None, top_overlap: 0.5 };
+
+    #[test]
+    fn the_sample_is_a_share_of_the_queries_and_always_the_same_ones() {
+        let taken =
+            |sample| (0..10_000).filter(|number| shadow(sample, 1, 1.0).takes(&number.to_string())).collect::<Vec<_>>();
+        let tenth = taken(0.1);
+        assert!((900..1_100).contains(&tenth.len()), "{}", tenth.len());
+        assert_eq!(tenth, taken(0.1));
+        assert!((taken(0.0).len(), taken(1.0).len()) == (0, 10_000));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn room_and_the_days_money_are_limits_of_their_own() {
+        let shadow = shadow(1.0, 1, 0.01);
+        let first = shadow.enter(Instant::now());
+        assert!(first.is_some() && shadow.enter(Instant::now()).is_none(), "one at a time");
+        drop(first);
+        shadow.compared(SAME, Some(0.02));
+        assert!(shadow.enter(Instant::now()).is_none(), "the money is spent");
+        tokio::time::advance(DAY).await;
+        assert!(shadow.enter(Instant::now()).is_some(), "a new day");
+        assert_eq!(shadow.report().skipped, 2);
+    }
+
+    #[test]
+    fn means_have_a_margin_once_there_is_enough_to_go_by() {
+        let mut sums = Sums::default();
+        assert_eq!(sums.mean(), None);
+        (0..29).for_each(|number| sums.add(f64::from(number % 2)));
+        assert_eq!(sums.mean().unwrap().margin, None);
+        sums.add(1.0);
+        let Mean { mean, margin } = sums.mean().unwrap();
+        // Standard deviation of fifteen 0 and fifteen 1: sqrt(30 / 4 / 29) = 0.5085; 1.96 * 0.5085 / sqrt(30) = 0.182.
+        assert!((mean - 0.5).abs() < 1e-9 && (margin.unwrap() - 0.182).abs() < 1e-3, "{mean} {margin:?}");
+    }
+}

@@ -1,0 +1,73 @@
+//! The metrics of models that are compared with others on live traffic.
+
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::labels::{ShadowLabels, ShadowOutcomeLabels};
+use super::metrics::LATENCY_BUCKETS;
+use crate::route::shadow::Agreement;
+
+/// Upper bounds of what lies between -1 and 1, finer where rerankers that agree lie.
+const AGREEMENT_BUCKETS: [f64; 12] = [-0.5, 0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0];
+
+type Distribution = Family<ShadowLabels, Histogram, fn() -> Histogram>;
+
+/// A model (first) and its shadow (second), as labels.
+pub type Pairing<'a> = (&'a str, &'a str);
+
+/// What is counted of shadows.
+#[derive(Clone, Debug)]
+pub struct ShadowMetrics {
+    requests: Family<ShadowOutcomeLabels, Counter>,
+    duration: Distribution,
+    rank_biased_overlap: Distribution,
+    kendall_tau: Distribution,
+    top_overlap: Distribution,
+}
+
+impl ShadowMetrics {
+    /// Fresh metrics, known to `registry`.
+    pub(super) fn registered(registry: &mut Registry) -> Self {
+        let latency: fn() -> Histogram = || Histogram::new(LATENCY_BUCKETS);
+        let agreement: fn() -> Histogram = || Histogram::new(AGREEMENT_BUCKETS);
+        let metrics = Self {
+            requests: Family::default(),
+            duration: Family::new_with_constructor(latency),
+            rank_biased_overlap: Family::new_with_constructor(agreement),
+            kendall_tau: Family::new_with_constructor(agreement),
+            top_overlap: Family::new_with_constructor(agreement),
+        };
+        let help = "Answers held against a shadow's, by what came of it";
+        registry.register("shadow_requests", help, metrics.requests.clone());
+        let help = "How long a shadow took to answer";
+        registry.register_with_unit("shadow_duration", help, Unit::Seconds, metrics.duration.clone());
+        let help = "Rank-biased overlap (persistence 0.9) of a model's ranking and its shadow's";
+        registry.register("shadow_rank_biased_overlap", help, metrics.rank_biased_overlap.clone());
+        let help = "Kendall's tau-b of a model's scores and its shadow's";
+        registry.register("shadow_kendall_tau", help, metrics.kendall_tau.clone());
+        let help = "Share of the best ten that a model and its shadow have in common";
+        registry.register("shadow_top_overlap", help, metrics.top_overlap.clone());
+        metrics
+    }
+
+    /// An answer was held against the shadow's: `compared`, `skipped`, or the code of the shadow's error.
+    pub fn request(&self, (model, shadow): Pairing<'_>, outcome: &'static str) {
+        let labels = ShadowOutcomeLabels { model: model.to_owned(), shadow: shadow.to_owned(), outcome };
+        self.requests.get_or_create(&labels).inc();
+    }
+
+    /// How alike the two were, and how long the shadow took.
+    pub fn agreed(&self, (model, shadow): Pairing<'_>, agreement: Agreement, duration: Duration) {
+        let labels = ShadowLabels { model: model.to_owned(), shadow: shadow.to_owned() };
+        self.duration.get_or_create(&labels).observe(duration.as_secs_f64());
+        self.rank_biased_overlap.get_or_create(&labels).observe(agreement.rank_biased_overlap);
+        self.top_overlap.get_or_create(&labels).observe(agreement.top_overlap);
+        if let Some(tau) = agreement.kendall_tau {
+            self.kendall_tau.get_or_create(&labels).observe(tau);
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! A second model asked behind the client's back: it is compared, and it never costs the client anything.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::gateway::{targets, upstream};
+use crate::support::{FakeUpstream, Gateway, Reply, expected, provenance, scores};
+
+const PASSAGES: [&str; 4] = ["one", "two", "three", "four"];
+
+async fn shadowed(main: &FakeUpstream, shadow: &FakeUpstream, more: &str) -> Gateway {
+    let config = [
+        upstream("main", "cohere", &main.url()),
+        upstream("other", "jina", &shadow.url()),
+        targets("default", &[("main", "rerank-v3.5")]),
+        format!(
+            "shadow = {{ target = {{ upstream = \"other\", model = \"jina-reranker-v2-base-multilingual\" }}, sample = 1.0{more} }}\n"
+        ),
+    ];
+    Gateway::start(&config.join("\n")).await
+}
+
+/// What `/v1/models` says of the shadow, once `done` holds.
+async fn report(gateway: &Gateway, done: impl Fn(&Value) -> bool) -> Value {
+    let ask = async || serde_json::from_str::<Value>(&gateway.get_text("/v1/models/default").await).unwrap();
+    let waited = async {
+        loop {
+            let shadow = ask().await["shadow"].clone();
+            if done(&shadow) {
+                return shadow;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), waited).await.expect("the shadow reported in time")
+}
+
+#[tokio::test]
+async fn answers_are_compared_and_the_client_sees_nothing_of_it() {
+    let (main, shadow) = (FakeUpstream::start("cohere").await, FakeUpstream::start("jina").await);
+    let gateway = shadowed(&main, &shadow, "").await;
+    let answer = gateway.rerank("q", &PASSAGES).await;
+    assert_eq!(scores(&answer), expected("q", &PASSAGES));
+    assert_eq!(provenance(&answer)["attempts"], 1);
+    let told = report(&gateway, |shadow| shadow["compared"] == 1).await;
+    assert_eq!(told["target"], "other/jina-reranker-v2-base-multilingual");
+    // Both upstreams of the tests score alike, so the rankings are the same.
+    for measure in ["rank_biased_overlap", "kendall_tau", "top_overlap"] {
+        assert!((told[measure]["mean"].as_f64().unwrap() - 1.0).abs() < 1e-12, "{told}");
+    }
+    let label = "{model=\"default\",shadow=\"other/jina-reranker-v2-base-multilingual\"";
+    assert_eq!(gateway.metric(&format!("rerank_shadow_requests_total{label},outcome=\"compared\"}}")).await, 1.0);
+    assert_eq!(gateway.metric(&format!("rerank_shadow_kendall_tau_count{label}}}")).await, 1.0);
+    assert_eq!(
+        gateway.metric("rerank_request_duration_seconds_count{model=\"default\"}").await,
+        1.0,
+        "no request of its own"
+    );
+}
+
+/// The shadow hangs; answers come all the same, and what finds no room is left out.
+#[tokio::test]
+async fn a_shadow_that_hangs_delays_nobody_and_takes_no_more_than_its_room() {
+    let (main, shadow) = (FakeUpstream::start("cohere").await, FakeUpstream::start("jina").await);
+    shadow.hold();
+    let gateway = shadowed(&main, &shadow, ", max_concurrency = 2").await;
+    for number in 0..5 {
+        let query = format!("q{number}");
+        assert_eq!(scores(&gateway.rerank(&query, &PASSAGES).await), expected(&query, &PASSAGES));
+    }
+    shadow.wait_for_arrivals(2).await;
+    assert_eq!(report(&gateway, |shadow| shadow["skipped"] == 3).await["compared"], 0);
+    shadow.release();
+    report(&gateway, |shadow| shadow["compared"] == 2).await;
+    assert_eq!(shadow.calls().len(), 2);
+}
+
+#[tokio::test]
+async fn a_shadow_that_fails_fails_alone() {
+    let (main, shadow) = (FakeUpstream::start("cohere").await, FakeUpstream::start("jina").await);
+    shadow.answer_always(Some(Reply::status(401)));
+    let gateway = shadowed(&main, &shadow, "").await;
+    let answer = gateway.rerank("q", &PASSAGES).await;
+    assert_eq!(provenance(&answer)["degraded"], json!([]));
+    let told = report(&gateway, |shadow| shadow["failed"] == 1).await;
+    assert_eq!((&told["compared"], &told["kendall_tau"]), (&json!(0), &Value::Null));
+}
+
+/// What must not be stored must not be sent to anybody else either.
+#[tokio::test]
+async fn nothing_is_compared_that_must_not_be_stored() {
+    let (main, shadow) = (FakeUpstream::start("cohere").await, FakeUpstream::start("jina").await);
+    let gateway = shadowed(&main, &shadow, "").await;
+    let body = json!({"query": "private", "documents": PASSAGES}).to_string();
+    gateway.send(gateway.post("/rerank").header("cache-control", "no-store").body(body)).await;
+    gateway.rerank("public", &PASSAGES).await;
+    report(&gateway, |shadow| shadow["compared"] == 1).await;
+    assert_eq!(shadow.calls().len(), 1);
+}
