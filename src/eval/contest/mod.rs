@@ -24,6 +24,7 @@ use super::collection::{Collection, JudgedQuery};
 use crate::cache::control::CacheControl;
 use crate::cache::key::CacheScope;
 use crate::error::ErrorKind;
+use crate::provider::Billing;
 use crate::rerank::request::{Passage, RerankRequest};
 use crate::rerank::response::RerankResponse;
 use crate::rerank::{RequestContext, Reranker};
@@ -66,13 +67,14 @@ impl Contest<'_> {
     pub async fn ask_all(&self, route: &Route, ledger: &mut Ledger, asked: impl Fn()) -> Result<Ending, LedgerError> {
         let open: Vec<_> = self.collection.queries.iter().filter(|query| !ledger.has_answer(&query.id)).collect();
         (open.len()..self.collection.queries.len()).for_each(|_| asked());
+        let scope = scope(route);
         let mut failures_in_a_row = (!ledger.has_answers()).then_some(0);
         let left: Vec<_> = open.iter().map(|query| (*query, ledger.left_behind(&query.id))).collect();
         let stopped = || self.stopped.load(Ordering::Relaxed);
         let given_up = AtomicBool::new(false);
         let goes_on = || !stopped() && !given_up.load(Ordering::Relaxed);
         let answers = stream::iter(left).take_while(|_| std::future::ready(goes_on()));
-        let answers = answers.map(|(query, left)| self.ask(route, query, left));
+        let answers = answers.map(|(query, left)| self.ask(route, scope, query, left));
         let mut answers = std::pin::pin!(answers.buffer_unordered(self.concurrency.max(1)));
         let mut done = 0;
         while let Some(answer) = answers.next().await {
@@ -96,24 +98,24 @@ impl Contest<'_> {
     }
 
     /// Asks one query twice: for the answer, and for how long it takes when everything is known.
-    async fn ask(&self, route: &Route, query: &JudgedQuery, left_behind: Option<Failed>) -> Answer {
+    async fn ask(&self, route: &Route, scope: CacheScope, query: &JudgedQuery, left_behind: Option<Failed>) -> Answer {
         let request = Arc::new(self.request(query));
         let ids: Vec<&str> = query.candidates.iter().map(|&place| &*self.collection.passages[place].id).collect();
         if let Some(failed) = left_behind {
             for target in &route.targets {
-                self.reranker.remember(target, &request, &failed.scores_of(&target.address(), &ids));
+                self.reranker.remember(target, &request, scope, &failed.scores_of(&target.address(), &ids));
             }
         }
-        let cold = self.reranker.rerank(route, &request, &self.context()).await;
+        let cold = self.reranker.rerank(route, &request, &self.context(scope)).await;
         match cold {
             Ok(response) => {
-                let warm = self.reranker.rerank(route, &request, &self.context()).await.ok();
+                let warm = self.reranker.rerank(route, &request, &self.context(scope)).await.ok();
                 Answer::Ranked(ranked(query, &ids, &response, warm.as_ref()))
             }
             Err(error) => {
                 let mut failed = Failed::new(&query.id, error.kind.code(), &error.message);
                 for target in &route.targets {
-                    failed.keep(&target.address(), &ids, &self.reranker.known(target, &request));
+                    failed.keep(&target.address(), &ids, &self.reranker.known(target, &request, scope));
                 }
                 Answer::Failed(failed)
             }
@@ -126,15 +128,17 @@ impl Contest<'_> {
         RerankRequest { query: query.text.clone(), passages, ..RerankRequest::default() }
     }
 
-    fn context(&self) -> RequestContext {
+    fn context(&self, scope: CacheScope) -> RequestContext {
         let started = Instant::now();
-        RequestContext {
-            started,
-            deadline: started + self.timeout,
-            control: CacheControl::default(),
-            scope: CacheScope::SHARED,
-        }
+        RequestContext { started, deadline: started + self.timeout, control: CacheControl::default(), scope }
     }
+}
+
+/// Contestants share what was paid for: a pair that one of them has scored costs the next nothing. What costs nothing anyway is computed for each of
+/// them, so that its time is its own.
+fn scope(route: &Route) -> CacheScope {
+    let is_free = route.targets.iter().all(|target| target.facts.billing == Billing::Free);
+    if is_free { CacheScope::of_caller(&route.model) } else { CacheScope::SHARED }
 }
 
 fn ranked(query: &JudgedQuery, ids: &[&str], response: &RerankResponse, warm: Option<&RerankResponse>) -> Ranked {
