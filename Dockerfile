@@ -2,9 +2,15 @@
 #
 #   docker build -t rerankd .
 #   docker run --rm -p 8787:8787 -e COHERE_API_KEY rerankd
+#
+# With the weights of the embedded cross-encoder inside (34 MB; see NOTICE):
+#
+#   docker build -t rerankd --build-arg MODEL=minilm .
 
 ARG BUILD_IMAGE=docker.io/library/rust:1-alpine
 ARG RUNTIME_IMAGE=scratch
+ARG MODEL_IMAGE=docker.io/library/python:3-alpine
+ARG MODEL=none
 FROM ${BUILD_IMAGE} AS build
 # A C compiler for the TLS and allocator crates; a no-op where the base image has it already.
 RUN if command -v apk >/dev/null; then apk add --no-cache build-base ca-certificates; fi
@@ -20,7 +26,18 @@ COPY src src
 COPY config config
 RUN touch src/main.rs src/lib.rs && cargo build --release --locked --bin rerankd
 
+# What is copied into the image as the model: nothing, or the weights.
+FROM ${BUILD_IMAGE} AS model-none
+RUN mkdir /model
+
+FROM ${MODEL_IMAGE} AS model-minilm
+COPY scripts/fetch-model /
+RUN python3 /fetch-model /model
+
+FROM model-${MODEL} AS model
+
 FROM ${RUNTIME_IMAGE}
+COPY --from=model /model /usr/share/rerankd/model
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /build/target/release/rerankd /rerankd
 COPY LICENSE NOTICE /

@@ -32,6 +32,10 @@ bench:
 reliability *arguments:
     cargo bench --bench reliability -- {{arguments}}
 
+# compare rerankers over a judged collection: `just eval --data DIR --models a,b`
+eval *arguments:
+    cargo run --release -- eval {{arguments}}
+
 # the service beside a bare handler and nginx
 compare:
     benches/compare/run

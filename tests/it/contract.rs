@@ -10,6 +10,7 @@ use rerankd::error::ErrorKind;
 use rerankd::http::openapi;
 use rerankd::provider::{PROVIDERS, Provider};
 use rerankd::rerank::response::Usage;
+use rerankd::route::shadow::Agreement;
 use rerankd::telemetry::metrics::RequestOutcome;
 use serde_json::{Value, json};
 
@@ -149,6 +150,9 @@ async fn every_metric_is_documented() {
     metrics.fallback("u", "o");
     metrics.charge("u", Usage { tokens: Some(1), search_units: Some(1), cost_usd: Some(1.0) });
     metrics.upstream("u").attempt("o", Duration::ZERO);
+    metrics.shadow.request(("m", "s"), "compared");
+    let agreement = Agreement { rank_biased_overlap: 1.0, kendall_tau: Some(1.0), top_overlap: 1.0 };
+    metrics.shadow.agreed(("m", "s"), agreement, Duration::ZERO);
     let exposition = gateway.get_text("/metrics").await;
     let names: BTreeSet<_> =
         exposition.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_whitespace().next()).collect();

@@ -6,18 +6,23 @@ use crate::contract::{read, repository};
 use crate::support::Gateway;
 
 /// Every file that people meet first.
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 16] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "docs/configuration.md",
     "docs/degradation.md",
     "docs/errors.md",
+    "docs/evaluation.md",
     "docs/guarantees.md",
+    "docs/local-scorer.md",
     "docs/metrics.md",
+    "docs/performance.md",
     "docs/providers.md",
     "docs/reliability.md",
     "docs/clients.md",
+    "docs/decisions/0009-cross-encoder.md",
+    "docs/decisions/0010-evaluation.md",
 ];
 
 #[test]

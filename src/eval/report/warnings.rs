@@ -28,7 +28,7 @@ fn of(contestant: &Contestant) -> Vec<String> {
     if contestant.answered_by.len() > 1 {
         let names: Vec<_> = contestant.answered_by.iter().map(|name| printable(name)).collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
-        sentences.push(format!("{name}: a fallback answered some queries, so its figures mix {}.", listed(&names)));
+        sentences.push(format!("{name}: its figures mix the answers of {}.", listed(&names)));
     }
     sentences
 }
