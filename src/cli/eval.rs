@@ -1,5 +1,6 @@
 //! `rerankd eval`: which model ranks best, on one's own judged collection.
 
+use std::fmt;
 use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Args;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use tokio::signal::ctrl_c;
 
 use super::{ConfigArgs, Failure, print, runtime};
@@ -156,13 +157,18 @@ async fn ask(
 /// Hidden where standard error is no terminal.
 fn bar(queries: usize, name: &str, width: usize) -> ProgressBar {
     let style = ProgressStyle::with_template(
-        "{prefix} [{bar:30}] {human_pos:>5}/{human_len} {per_sec:>10} {elapsed_precise} eta {eta}",
+        "{prefix} [{bar:30}] {human_pos:>5}/{human_len} {rate:>10} {elapsed_precise} eta {eta}",
     );
     let bar = ProgressBar::new(queries as u64).with_prefix(format!("{name:width$}"));
     match style {
-        Ok(style) => bar.with_style(style.progress_chars("=> ")),
+        Ok(style) => bar.with_style(style.progress_chars("=> ").with_key("rate", rate)),
         Err(_) => bar,
     }
+}
+
+fn rate(state: &ProgressState, out: &mut dyn fmt::Write) {
+    // A progress bar that cannot be drawn is no failure.
+    let _ = write!(out, "{:.1}/s", state.per_sec());
 }
 
 /// The first signal lets what is under way finish; ends with the second.

@@ -123,6 +123,10 @@ impl Reranker {
     /// Computes afresh what is due, behind the request's back. Nothing waits for it.
     pub(super) fn refresh(&self, turn: Turn<'_>, plan: &Plan) {
         let RequestContext { started, control: CacheControl { store, only_if_cached, .. }, .. } = *turn.context;
+        // What scores inside this process and by the list is computed anew in no time when it is too old.
+        if matches!(turn.target.upstream.backend, Backend::Local(_)) {
+            return;
+        }
         if plan.due().is_empty() || !store || only_if_cached || !turn.target.upstream.is_open_for_calls(started) {
             return;
         }

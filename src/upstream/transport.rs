@@ -48,8 +48,12 @@ impl Transport {
     /// # Errors
     /// A sentence: TLS cannot be set up.
     pub(super) fn new(config: TransportConfig) -> Result<Self, String> {
+        Self::with(config, reqwest::Client::builder())
+    }
+
+    fn with(config: TransportConfig, client: reqwest::ClientBuilder) -> Result<Self, String> {
         install_tls_provider();
-        let client = reqwest::Client::builder()
+        let client = client
             .user_agent(concat!("rerankd/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(config.connect_timeout)
             .pool_idle_timeout(IDLE_CONNECTION)
@@ -179,4 +183,98 @@ fn root_cause(error: &reqwest::Error) -> String {
 fn install_tls_provider() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::sync::Mutex;
+
+    use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::task::JoinHandle;
+
+    use super::super::call::{AttemptCounter, Interest, Patience, Waiter};
+    use super::*;
+
+    /// A name server whose one answer can be changed.
+    #[derive(Clone, Default)]
+    struct Names(Arc<Mutex<Vec<SocketAddr>>>);
+
+    impl Names {
+        fn lead_to(&self, address: SocketAddr) {
+            *self.0.lock().unwrap() = vec![address];
+        }
+    }
+
+    impl Resolve for Names {
+        fn resolve(&self, _: Name) -> Resolving {
+            let addresses: Addrs = Box::new(self.0.lock().unwrap().clone().into_iter());
+            Box::pin(std::future::ready(Ok(addresses)))
+        }
+    }
+
+    /// A server that keeps its connections open and gives every passage this score.
+    async fn server(score: f64) -> (SocketAddr, JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = tokio::spawn(async move {
+            // Dropped with the task: then its connections break.
+            let mut connections = tokio::task::JoinSet::new();
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                connections.spawn(async move {
+                    let mut request = [0; 4096];
+                    while stream.read(&mut request).await.is_ok_and(|length| length > 0) {
+                        let body = format!("{{\"results\": [{{\"index\": 0, \"relevance_score\": {score}}}]}}");
+                        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+                        stream.write_all((head + &body).as_bytes()).await.unwrap();
+                    }
+                });
+            }
+        });
+        (address, serving)
+    }
+
+    fn call() -> Call {
+        let waiter = Waiter { deadline: Instant::now(), patience: Patience::Wait, store: true };
+        Call {
+            body: Bytes::from_static(b"{}"),
+            passages: 1,
+            tokens: 0,
+            interest: Arc::new(Interest::of(waiter)),
+            attempt: 1,
+            failure: None,
+            attempts: AttemptCounter::default(),
+        }
+    }
+
+    /// Bad day 21: a provider moves, and its name leads to another address. The name is looked up for every new connection, so as soon as the old
+    /// place is gone the new one is asked.
+    #[tokio::test]
+    async fn a_name_that_leads_elsewhere_is_followed_as_soon_as_the_old_place_is_gone() {
+        let ((old, old_serving), (new, _new_serving)) = (server(0.25).await, server(0.75).await);
+        let names = Names::default();
+        names.lead_to(old);
+        let config = TransportConfig {
+            provider: crate::provider::by_name("cohere").unwrap(),
+            url: "http://provider.test/v2/rerank".parse().unwrap(),
+            keys: Arc::new(KeyRing::new(&[]).unwrap()),
+            connect_timeout: Duration::from_secs(5),
+            max_response_bytes: 1 << 20,
+            retry_statuses: Vec::new(),
+        };
+        let builder = reqwest::Client::builder().no_proxy().dns_resolver(Arc::new(names.clone()));
+        let transport = Transport::with(config, builder).unwrap();
+        let score = async || transport.clone().send(call()).await.map(|scores| scores.scores[0].to_bits());
+        assert_eq!(score().await, Ok(0.25f64.to_bits()));
+        names.lead_to(new);
+        assert_eq!(score().await, Ok(0.25f64.to_bits()), "the open connection still works");
+        old_serving.abort();
+        assert!(old_serving.await.unwrap_err().is_cancelled());
+        // The broken connection may be noticed by the next call or before it; the one after that asks the new place.
+        let after = [score().await, score().await];
+        assert_eq!(after[1], Ok(0.75f64.to_bits()), "{after:?}");
+    }
 }

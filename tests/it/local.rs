@@ -1,12 +1,15 @@
 //! The embedded scorer: deterministic, marked, and as good as it is said to be.
 
-use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
-use rerankd::local::lexical::score;
-use serde_json::{Value, json};
+use rerankd::eval::collection::{Candidates, Collection, Source, load};
+use rerankd::eval::contest::{Contest, Ending, Ledger, fingerprint};
+use rerankd::eval::judge::{Entry, Terms, judge};
+use rerankd::rerank::assemble::assemble;
+use serde_json::json;
 
+use crate::support::gateway::settings;
 use crate::support::{Gateway, provenance};
 
 #[tokio::test]
@@ -25,66 +28,45 @@ async fn it_answers_without_any_configuration_and_says_who_answered() {
     assert_eq!(provenance(&warm)["pairs"]["hit"], 2);
 }
 
-/// The figures of `docs/local-scorer.md`, where the judged collections are at hand (`RERANKD_TEST_DATA`).
-#[test]
-fn ranking_quality_is_what_it_is_said_to_be() {
+/// The figures of `docs/local-scorer.md`, where the judged collections are at hand (`RERANKD_TEST_DATA`), and for the cross-encoder its weights
+/// (`RERANKD_TEST_MODEL`).
+#[tokio::test]
+async fn ranking_quality_is_what_it_is_said_to_be() {
     let Some(data) = std::env::var_os("RERANKD_TEST_DATA").map(PathBuf::from) else { return };
     for (name, least) in [("scifact", 0.655), ("noveleval", 0.66), ("jsquad-dev300", 0.92)] {
-        let found = ndcg_at_10(&data.join(name));
+        let found = ndcg_at_10(&data.join(name), "local/lexical", "").await;
         assert!(found >= least, "{name}: nDCG@10 is {found:.4}, must be at least {least}");
     }
+    let Some(model) = std::env::var_os("RERANKD_TEST_MODEL").map(PathBuf::from) else { return };
+    let config = format!("[local]\nmodel_dir = '{}'", model.display());
+    let found = ndcg_at_10(&data.join("noveleval"), "local", &config).await;
+    assert!(found >= 0.79, "noveleval: nDCG@10 is {found:.4}, must be at least 0.79");
 }
 
-fn ndcg_at_10(folder: &Path) -> f64 {
-    let documents: HashMap<String, String> = json_lines(&folder.join("corpus.jsonl"))
-        .into_iter()
-        .map(|line| (text(&line, "_id"), format!("{} {}", text(&line, "title"), text(&line, "text")).trim().to_owned()))
-        .collect();
-    let mut judged: HashMap<String, HashMap<String, f64>> = HashMap::new();
-    for [query, document, grade] in table(&folder.join("qrels/test.tsv"), 1) {
-        judged.entry(query).or_default().insert(document, grade.parse().unwrap());
+/// As `rerankd eval` finds it, over candidates whose order helps nobody: ties keep it.
+async fn ndcg_at_10(folder: &Path, model: &str, config: &str) -> f64 {
+    let source = Source {
+        data: folder.to_owned(),
+        candidates: Some(Candidates::File("bm25.top50.tsv".into())),
+        ..Source::default()
+    };
+    let mut collection = load(&source).unwrap();
+    let Collection { passages, queries, .. } = &mut collection;
+    for query in queries {
+        query.candidates.sort_by_key(|&place| blake3::hash(passages[place].id.as_bytes()).to_hex().to_string());
     }
-    let mut candidates: HashMap<String, Vec<String>> = HashMap::new();
-    for [query, document, _] in table(&folder.join("bm25.top50.tsv"), 0) {
-        candidates.entry(query).or_default().push(document);
-    }
-    let (mut sum, mut count) = (0.0, 0.0);
-    for query in json_lines(&folder.join("queries.jsonl")) {
-        let Some(grades) = judged.get(&text(&query, "_id")) else { continue };
-        count += 1.0;
-        let Some(candidates) = candidates.get_mut(&text(&query, "_id")) else { continue };
-        // The first stage's order must not help: ties keep the input order.
-        candidates.sort_by_key(|id| blake3::hash(id.as_bytes()).to_hex().to_string());
-        let passages: Vec<&str> = candidates.iter().map(|id| documents[id].as_str()).collect();
-        let scores = score(&text(&query, "text"), &passages);
-        let mut order: Vec<usize> = (0..candidates.len()).collect();
-        order.sort_by(|&left, &right| scores[right].total_cmp(&scores[left]));
-        let gains = order.iter().map(|&at| grades.get(&candidates[at]).copied().unwrap_or(0.0));
-        let mut best: Vec<f64> = grades.values().copied().collect();
-        best.sort_by(|left, right| right.total_cmp(left));
-        let ideal = discounted(best.into_iter());
-        sum += if ideal > 0.0 { discounted(gains) / ideal } else { 0.0 };
-    }
-    sum / count
-}
-
-fn discounted(gains: impl Iterator<Item = f64>) -> f64 {
-    (2u32..).zip(gains.take(10)).map(|(place, gain)| gain / f64::from(place).log2()).sum()
-}
-
-fn json_lines(path: &Path) -> Vec<Value> {
-    fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-fn table(path: &Path, skip: usize) -> Vec<[String; 3]> {
-    let text = fs::read_to_string(path).unwrap();
-    let rows = text.lines().skip(skip).map(|line| {
-        let mut fields = line.split('\t').map(str::to_owned);
-        std::array::from_fn(|_| fields.next().unwrap())
-    });
-    rows.collect()
-}
-
-fn text(line: &Value, key: &str) -> String {
-    line[key].as_str().unwrap_or_default().to_owned()
+    let settings = settings(config);
+    let reranker = assemble(&settings).unwrap();
+    let route = reranker.routes.resolve(Some(model)).unwrap();
+    let run_folder = tempfile::tempdir().unwrap();
+    let mut ledger = Ledger::open(run_folder.path(), model, &fingerprint(&collection, &route)).unwrap();
+    let stopped = AtomicBool::new(false);
+    let timeout = settings.server.request_timeout;
+    let contest = Contest { collection: &collection, reranker: &reranker, concurrency: 2, timeout, stopped: &stopped };
+    assert_eq!(contest.ask_all(&route, &mut ledger, || {}).await.unwrap(), Ending::Finished);
+    let entries = [Entry::of_ledger(model, &ledger, &route, &collection)];
+    let results = judge(&collection, &entries, &Terms { k: 10, speed_threshold: None, autorag: false });
+    let contestant = results.contestants.iter().find(|contestant| contestant.name == model).unwrap();
+    assert!(contestant.failures.is_empty(), "{:?}", contestant.failures);
+    contestant.metrics["ndcg@10"].mean
 }

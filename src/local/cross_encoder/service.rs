@@ -162,3 +162,62 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 fn failed(what: &str) -> UpstreamError {
     UpstreamError::lasting(ErrorKind::UpstreamUnavailable, format!("cannot score: {what}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::provider::{Provider, ScoreBatch};
+    use crate::rerank::request::ScoringOptions;
+    use crate::upstream::call::{AttemptCounter, Interest, Patience, Waiter};
+
+    /// A model of ten words: see `tests/golden/local/make-tiny.py`.
+    fn shared() -> Shared {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/local/tiny");
+        Shared {
+            directory: ModelDirectory::at(&directory).unwrap(),
+            max_tokens: 64,
+            model: Mutex::default(),
+            idle: Mutex::default(),
+        }
+    }
+
+    fn call(passages: &[&str]) -> Call {
+        let options = ScoringOptions::default();
+        let batch = ScoreBatch { model: "", query: "q", passages: passages.to_vec(), options: &options };
+        let waiter = Waiter { deadline: Instant::now(), patience: Patience::Wait, store: true };
+        Call {
+            body: Embedded.encode(&batch).into(),
+            passages: passages.len(),
+            tokens: 0,
+            interest: Arc::new(Interest::of(waiter)),
+            attempt: 1,
+            failure: None,
+            attempts: AttemptCounter::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_that_nobody_waits_for_stops_and_gives_its_thread_back() {
+        let (shared, caller) = (shared(), Arc::new(()));
+        let scores = shared.answer(&call(&["good", "bad"]), &Arc::downgrade(&caller)).unwrap().scores;
+        assert!((scores[0] - probability(1.0)).abs() < 1e-6 && (scores[1] - probability(-3.0)).abs() < 1e-6);
+        drop(caller);
+        let error = shared.answer(&call(&["good", "bad"]), &Weak::new()).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::UpstreamInvalidReply, "no pair was scored");
+        assert_eq!(lock(&shared.idle).len(), 1, "one thread served both");
+    }
+
+    #[tokio::test]
+    async fn a_pair_is_cut_to_the_models_length_and_a_blank_one_is_scored() {
+        let (shared, caller) = (Shared { max_tokens: 16, ..shared() }, Arc::new(()));
+        // [CLS] q [SEP] and the last [SEP] leave room for twelve words of the passage.
+        let long = "fair ".repeat(1_000);
+        let scores = shared.answer(&call(&[&long, ""]), &Arc::downgrade(&caller)).unwrap().scores;
+        assert!((scores[0] - probability(12.0 * 0.5 - 1.0)).abs() < 1e-6, "{scores:?}");
+        assert!((scores[1] - probability(-1.0)).abs() < 1e-6, "{scores:?}");
+    }
+}

@@ -1,10 +1,10 @@
 //! The bad days of a provider: what goes wrong out there, a day each, before a gateway with every kind of policy.
 //!
 //! After every request everything in [`invariants`] is checked; after every day also that nothing goes on, what was spent, and that the
-//! scores which the day left behind are those that a clean upstream gives. Days are numbered as in the list that they were planned by. Not among
-//! them:
+//! scores which the day left behind are those that a clean upstream gives. Days are numbered as in the list that they were planned by. Not here:
 //!
-//! - 21, in part: a name that leads to another address than before (a "DNS flip"). The resolver is the system's, and rerankd keeps no address.
+//! - 21, in part: a name that leads to another address than before (a "DNS flip"). That needs a name server of the test's own, which stands beside the
+//!   transport (`src/upstream/transport.rs`).
 //! - 26: a slow cache. The cache is in memory, in the process, and cannot be slow by itself.
 
 mod connections;
