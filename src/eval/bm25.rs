@@ -12,7 +12,6 @@ use std::collections::HashMap;
 use std::num::NonZero;
 use std::thread;
 
-use crate::eval::collection::PassageRecord;
 use crate::local::lexical::tokens::{Detail, Tokenizer};
 
 /// How fast repetition of a term saturates.
@@ -31,7 +30,7 @@ pub struct Hit {
 
 /// For each query, the best `depth` passages that have a term in common with it, best first.
 #[must_use]
-pub fn best(passages: &[PassageRecord], queries: &[&str], depth: usize) -> Vec<Vec<Hit>> {
+pub fn best(passages: &[&str], queries: &[&str], depth: usize) -> Vec<Vec<Hit>> {
     Index::new(passages, queries).each_query(|_, scores, touched| {
         let mut hits: Vec<Hit> = touched.iter().map(|&place| Hit { place, score: scores[place] }).collect();
         if depth < hits.len() {
@@ -44,7 +43,7 @@ pub fn best(passages: &[PassageRecord], queries: &[&str], depth: usize) -> Vec<V
 
 /// For each query, the places `chosen` for it, best first; passages that have no term in common with it come last, with score 0.
 #[must_use]
-pub fn order(passages: &[PassageRecord], queries: &[&str], chosen: &[Vec<usize>]) -> Vec<Vec<Hit>> {
+pub fn order(passages: &[&str], queries: &[&str], chosen: &[Vec<usize>]) -> Vec<Vec<Hit>> {
     Index::new(passages, queries).each_query(|number, scores, _| {
         let places = chosen.get(number).into_iter().flatten();
         places.filter_map(|&place| Some(Hit { place, score: *scores.get(place)? })).collect()
@@ -77,7 +76,7 @@ struct Stretch {
 }
 
 impl Index {
-    fn new(passages: &[PassageRecord], texts: &[&str]) -> Self {
+    fn new(passages: &[&str], texts: &[&str]) -> Self {
         let mut slots = HashMap::new();
         let tokenizer = Tokenizer::new(Detail::Telling);
         let queries = texts.iter().map(|text| query_terms(&tokenizer, text, &mut slots)).collect();
@@ -146,7 +145,7 @@ fn query_terms(tokenizer: &Tokenizer, text: &str, slots: &mut HashMap<String, us
     terms
 }
 
-fn count_all(passages: &[PassageRecord], slots: &HashMap<String, usize>) -> Vec<Stretch> {
+fn count_all(passages: &[&str], slots: &HashMap<String, usize>) -> Vec<Stretch> {
     let share = share(passages.len());
     let mut stretches = Vec::new();
     stretches.resize_with(passages.len().div_ceil(share), Stretch::default);
@@ -159,13 +158,13 @@ fn count_all(passages: &[PassageRecord], slots: &HashMap<String, usize>) -> Vec<
 }
 
 /// Counts the terms of `slots` in consecutive passages, the first of which has place `start`.
-fn count(passages: &[PassageRecord], start: usize, slots: &HashMap<String, usize>) -> Stretch {
+fn count(passages: &[&str], start: usize, slots: &HashMap<String, usize>) -> Stretch {
     let tokenizer = Tokenizer::new(Detail::Telling);
     let mut stretch = Stretch { postings: vec![Vec::new(); slots.len()], lengths: Vec::with_capacity(passages.len()) };
     let (mut counts, mut held) = (vec![0; slots.len()], Vec::new());
     for (place, passage) in (start..).zip(passages) {
         let mut length = 0;
-        tokenizer.terms(&passage.text, |term| {
+        tokenizer.terms(passage, |term| {
             length += 1;
             if let Some(&slot) = slots.get(term) {
                 if counts[slot] == 0 {
@@ -205,12 +204,6 @@ mod tests {
     use super::*;
     use crate::eval::collection::{Candidates, Source, load};
 
-    fn corpus(texts: &[&str]) -> Vec<PassageRecord> {
-        let record =
-            |(place, text): (usize, &&str)| PassageRecord { id: place.to_string().into(), text: (*text).into() };
-        texts.iter().enumerate().map(record).collect()
-    }
-
     fn places(hits: &[Hit]) -> Vec<usize> {
         hits.iter().map(|hit| hit.place).collect()
     }
@@ -218,7 +211,7 @@ mod tests {
     /// By hand: N 4, lengths 2 2 2 2, so the length part is 0.9; "heat" stands in two passages, twice in one.
     #[test]
     fn scores_are_those_of_the_formula() {
-        let passages = corpus(&["heat heat", "cold wing", "heat wing", "fish soup"]);
+        let passages = ["heat heat", "cold wing", "heat wing", "fish soup"];
         let found = best(&passages, &["heat"], 10);
         let idf = (1.0_f64 + 2.5 / 2.5).ln();
         let expected = [Hit { place: 0, score: idf * 2.0 / 2.9 }, Hit { place: 2, score: idf / 1.9 }];
@@ -227,7 +220,7 @@ mod tests {
 
     #[test]
     fn rare_terms_and_repeated_ones_weigh_more_and_ties_keep_the_order_of_the_corpus() {
-        let passages = corpus(&["wing flow", "wing heat", "wing flow", "wing"]);
+        let passages = ["wing flow", "wing heat", "wing flow", "wing"];
         let found = best(&passages, &["wing heat", "flow", "fish", "", "flow heat heat"], 3);
         let found: Vec<_> = found.iter().map(|hits| places(hits)).collect();
         assert_eq!(found, [vec![1, 3, 0], vec![0, 2], vec![], vec![], vec![1, 0, 2]]);
@@ -235,7 +228,7 @@ mod tests {
 
     #[test]
     fn chosen_passages_are_ordered_and_all_of_them_kept() {
-        let passages = corpus(&["fish", "wing", "wing heat", "soup"]);
+        let passages = ["fish", "wing", "wing heat", "soup"];
         let found = order(&passages, &["wing heat"], &[vec![3, 0, 1, 2]]);
         assert_eq!(places(&found[0]), [2, 1, 0, 3]);
         assert_eq!(found[0][3], Hit { place: 3, score: 0.0 });
@@ -289,7 +282,7 @@ mod tests {
                 }).sum()
             };
             let scores: Vec<f64> = split.iter().map(score).collect();
-            let found = best(&corpus(&texts), &[&query], depth);
+            let found = best(&texts, &[&query], depth);
             let above = scores.iter().filter(|&&score| score > 0.0).count();
             prop_assert_eq!(found[0].len(), above.min(depth));
             for hit in &found[0] {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::config::settings::LocalSettings;
 use crate::provider::{Billing, InstructionSupport, ModelFacts, ScoreScale, Scoring};
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::Upstream;
+use crate::upstream::{Backend, Embedded, Upstream};
 
 /// The upstream's name: `local`, and `local/MODEL` for one of its models.
 pub const NAME: &str = "local";
@@ -77,27 +77,17 @@ impl LocalModel {
     }
 }
 
-/// What scores inside this process.
-#[derive(Debug)]
-pub struct LocalScorer {
-    /// How the two scorers are put together, and for which queries.
-    pub settings: LocalSettings,
-    /// The cross-encoder behind a stack of its own, if its weights are at hand.
-    pub cross_encoder: Option<Arc<Upstream>>,
+/// The embedded scorer as an upstream. Nothing is read before it is used.
+///
+/// # Errors
+/// A sentence: the model's directory has no address.
+pub fn upstream(settings: &LocalSettings, metrics: &Metrics) -> Result<Upstream, String> {
+    let cross_encoder = settings.cross_encoder.as_ref().map(|settings| cross_encoder::upstream(settings, metrics));
+    let embedded = Embedded { settings: settings.clone(), cross_encoder: cross_encoder.transpose()?.map(Arc::new) };
+    Ok(Upstream { name: NAME.to_owned(), backend: Backend::Local(Box::new(embedded)) })
 }
 
-impl LocalScorer {
-    /// Prepares what `settings` ask for. Nothing is read before it is used.
-    ///
-    /// # Errors
-    /// A sentence: the model's directory has no address.
-    pub fn new(settings: &LocalSettings, metrics: &Metrics) -> Result<Self, String> {
-        let upstream = settings.cross_encoder.as_ref().map(|settings| cross_encoder::upstream(settings, metrics));
-        Ok(Self { settings: settings.clone(), cross_encoder: upstream.transpose()?.map(Arc::new) })
-    }
-
-    /// The models at hand, the one that is meant where none is named first.
-    pub fn models(&self) -> impl Iterator<Item = LocalModel> {
-        LocalModel::at_hand(self.cross_encoder.is_some())
-    }
+/// The models of the embedded scorer, the one that is meant where none is named first.
+pub fn models(embedded: &Embedded) -> impl Iterator<Item = LocalModel> {
+    LocalModel::at_hand(embedded.cross_encoder.is_some())
 }

@@ -9,7 +9,7 @@ use crate::cache::ScoreCache;
 use crate::cache::age::Lifetimes;
 use crate::coalesce::Flights;
 use crate::config::settings::{CacheSettings, ModelSettings, Settings, TargetSettings, UpstreamSettings};
-use crate::local::LocalScorer;
+use crate::local;
 use crate::route::hedge::Hedge;
 use crate::route::shadow::Shadow;
 use crate::route::{Route, RouteTable, Target};
@@ -35,7 +35,7 @@ pub(crate) fn assemble_with(
         let built = remote(upstream, &metrics).map_err(|reason| format!("upstreams.{}: {reason}", upstream.name))?;
         upstreams.push(Arc::new(built));
     }
-    upstreams.push(Arc::new(Upstream::local(LocalScorer::new(&settings.local, &metrics)?)));
+    upstreams.push(Arc::new(local::upstream(&settings.local, &metrics)?));
     let routes = settings.models.iter().map(|model| route(model, &upstreams)).collect::<Result<Vec<_>, _>>()?;
     let cache = &settings.cache;
     Ok(Reranker {

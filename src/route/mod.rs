@@ -19,9 +19,9 @@ use self::shadow::Shadow;
 use crate::cache::key::ScoreSpace;
 use crate::config::settings::{LocalSettings, OnDeadline, OnFailure, TargetSettings};
 use crate::error::{Error, ErrorKind};
-use crate::local::{LocalModel, LocalScorer};
+use crate::local::{self, LocalModel};
 use crate::provider::{ModelFacts, Scoring};
-use crate::upstream::{Backend, Upstream};
+use crate::upstream::{Backend, Embedded, Upstream};
 
 /// Longest unknown name that is told and for which a similar one is looked for, in bytes.
 const MAX_COMPARED_BYTES: usize = 64;
@@ -97,9 +97,9 @@ impl Target {
                 let (facts, listed) = remote.facts.model(model);
                 (facts, listed, None)
             }
-            Backend::Local(scorer) => match scorer.models().find(|known| known.name() == model)? {
-                LocalModel::CrossEncoder => return Self::new(scorer.cross_encoder.clone()?, settings),
-                LocalModel::Hybrid => (LocalModel::Hybrid.facts(), true, Some(Parts::new(&upstream, scorer)?)),
+            Backend::Local(embedded) => match local::models(embedded).find(|known| known.name() == model)? {
+                LocalModel::CrossEncoder => return Self::new(embedded.cross_encoder.clone()?, settings),
+                LocalModel::Hybrid => (LocalModel::Hybrid.facts(), true, Some(Parts::new(&upstream, embedded)?)),
                 LocalModel::Lexical => (LocalModel::Lexical.facts(), true, None),
             },
         };
@@ -142,10 +142,10 @@ impl Target {
 }
 
 impl Parts {
-    fn new(embedded: &Arc<Upstream>, scorer: &LocalScorer) -> Option<Self> {
-        let part = |model: LocalModel| Target::direct(embedded, model.name()).map(Arc::new);
+    fn new(upstream: &Arc<Upstream>, embedded: &Embedded) -> Option<Self> {
+        let part = |model: LocalModel| Target::direct(upstream, model.name()).map(Arc::new);
         let (lexical, cross_encoder) = (part(LocalModel::Lexical)?, part(LocalModel::CrossEncoder)?);
-        Some(Self { lexical, cross_encoder, settings: scorer.settings.clone() })
+        Some(Self { lexical, cross_encoder, settings: embedded.settings.clone() })
     }
 }
 
@@ -209,7 +209,7 @@ impl RouteTable {
         let owners: Vec<_> = self.upstreams.iter().filter(|upstream| upstream.lists(model)).collect();
         match owners[..] {
             [upstream] => Route::direct(model, upstream, model).ok_or_else(|| self.unknown(model)),
-            [] if model == crate::local::NAME => self.local().ok_or_else(|| self.unknown(model)),
+            [] if model == local::NAME => self.local().ok_or_else(|| self.unknown(model)),
             _ => self.by_pattern(model).map_or_else(|| Err(self.not_one(model, &owners)), |route| Ok(route.clone())),
         }
     }
@@ -231,7 +231,7 @@ impl RouteTable {
 
     fn local(&self) -> Option<Arc<Route>> {
         let usual = |upstream: &Arc<Upstream>| match &upstream.backend {
-            Backend::Local(scorer) => Route::direct(&upstream.name, upstream, scorer.models().next()?.name()),
+            Backend::Local(embedded) => Route::direct(&upstream.name, upstream, local::models(embedded).next()?.name()),
             Backend::Remote(_) => None,
         };
         self.upstreams.iter().find_map(usual)
@@ -246,7 +246,7 @@ impl RouteTable {
 
     fn unknown(&self, model: &str) -> Error {
         if let Some(local) =
-            model.strip_prefix(crate::local::NAME).and_then(|rest| LocalModel::by_name(rest.strip_prefix('/')?))
+            model.strip_prefix(local::NAME).and_then(|rest| LocalModel::by_name(rest.strip_prefix('/')?))
         {
             let message = format!(
                 "{model} needs a cross-encoder, and there is none; scripts/fetch-model gets one, local.model_dir says where it is",
@@ -303,7 +303,7 @@ impl Upstream {
     pub fn models(&self) -> Vec<&str> {
         match &self.backend {
             Backend::Remote(remote) => remote.facts.models.keys().map(String::as_str).collect(),
-            Backend::Local(scorer) => scorer.models().map(LocalModel::name).collect(),
+            Backend::Local(embedded) => local::models(embedded).map(LocalModel::name).collect(),
         }
     }
 

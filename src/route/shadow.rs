@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use utoipa::ToSchema;
@@ -50,29 +50,29 @@ pub struct Agreement {
 pub struct Leave(#[expect(dead_code, reason = "held, and given back when it is dropped")] OwnedSemaphorePermit);
 
 /// What a shadow has found out since the start.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ShadowReport {
     /// The target that is compared with the model's answers.
     #[schema(example = "jina/jina-reranker-v2-base-multilingual")]
-    target: String,
+    pub target: String,
     /// Share of the queries that are compared, 0 to 1.
-    sample: f64,
+    pub sample: f64,
     /// Requests that were compared.
-    compared: u32,
+    pub compared: u32,
     /// Requests of the sample to which the shadow gave no answer.
-    failed: u32,
+    pub failed: u32,
     /// Requests of the sample that were not compared: too many were under way, or the day's budget was spent.
-    skipped: u32,
+    pub skipped: u32,
     /// Rank-biased overlap of the two rankings (persistence 0.9): 1 for the same order, 0 for nothing in common.
-    rank_biased_overlap: Option<Mean>,
+    pub rank_biased_overlap: Option<Mean>,
     /// Kendall's tau-b of the two scores: 1 for the same order, -1 for the reverse.
-    kendall_tau: Option<Mean>,
+    pub kendall_tau: Option<Mean>,
     /// Share of the first ten that both have there.
-    top_overlap: Option<Mean>,
+    pub top_overlap: Option<Mean>,
 }
 
 /// A mean over requests.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Mean {
     /// The mean.
     pub mean: f64,

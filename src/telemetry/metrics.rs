@@ -12,6 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::buckets;
 use super::labels::{
     AttemptLabels, BilledLabels, BuildLabels, DegradedLabels, ModelLabels, OutcomeLabels, RequestLabels, ShedLabels,
     UpstreamLabels,
@@ -26,10 +27,6 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 
 /// The model label of a request that never got as far as a model.
 pub const NO_MODEL: &str = "none";
-
-/// Upper bounds in seconds, from a warm cache to a slow provider.
-pub(super) const LATENCY_BUCKETS: [f64; 16] =
-    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 type Latency<L> = Family<L, Histogram, fn() -> Histogram>;
 type DollarCounter = Counter<f64, std::sync::atomic::AtomicU64>;
@@ -81,7 +78,7 @@ impl Metrics {
     /// Fresh metrics, all at zero.
     #[must_use]
     pub fn new() -> Self {
-        let latency: fn() -> Histogram = || Histogram::new(LATENCY_BUCKETS);
+        let latency: fn() -> Histogram = || Histogram::new(buckets::LATENCY);
         let mut registry = Registry::with_prefix("rerank");
         let shadow = ShadowMetrics::registered(&mut registry);
         let metrics = Self {

@@ -1,5 +1,6 @@
 //! What operators see: metrics and logs. Neither ever holds a query, a passage or a key, and neither can fail a request.
 
+mod buckets;
 mod labels;
 pub mod logging;
 pub mod metrics;

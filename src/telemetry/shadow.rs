@@ -7,12 +7,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::buckets;
 use super::labels::{ShadowLabels, ShadowOutcomeLabels};
-use super::metrics::LATENCY_BUCKETS;
 use crate::route::shadow::Agreement;
-
-/// Upper bounds of what lies between -1 and 1, finer where rerankers that agree lie.
-const AGREEMENT_BUCKETS: [f64; 12] = [-0.5, 0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0];
 
 type Distribution = Family<ShadowLabels, Histogram, fn() -> Histogram>;
 
@@ -32,8 +29,8 @@ pub struct ShadowMetrics {
 impl ShadowMetrics {
     /// Fresh metrics, known to `registry`.
     pub(super) fn registered(registry: &mut Registry) -> Self {
-        let latency: fn() -> Histogram = || Histogram::new(LATENCY_BUCKETS);
-        let agreement: fn() -> Histogram = || Histogram::new(AGREEMENT_BUCKETS);
+        let latency: fn() -> Histogram = || Histogram::new(buckets::LATENCY);
+        let agreement: fn() -> Histogram = || Histogram::new(buckets::AGREEMENT);
         let metrics = Self {
             requests: Family::default(),
             duration: Family::new_with_constructor(latency),

@@ -37,8 +37,7 @@ use self::stack::{Parts, Stack, stack};
 pub(crate) use self::transport::read_scores;
 use self::transport::{Transport, TransportConfig};
 use self::vitals::Vitals;
-use crate::config::settings::{LongPassages, UpstreamSettings};
-use crate::local::LocalScorer;
+use crate::config::settings::{LocalSettings, LongPassages, UpstreamSettings};
 use crate::provider::{Provider, ProviderFacts};
 use crate::telemetry::metrics::{Metrics, UpstreamMetrics};
 
@@ -57,7 +56,16 @@ pub enum Backend {
     /// A provider over HTTP.
     Remote(Box<Remote>),
     /// The scorer inside this process.
-    Local(Box<LocalScorer>),
+    Local(Box<Embedded>),
+}
+
+/// The scorer inside this process.
+#[derive(Debug)]
+pub struct Embedded {
+    /// How its two models are put together, and for which queries.
+    pub settings: LocalSettings,
+    /// Its cross-encoder behind a stack of its own, if there are weights.
+    pub cross_encoder: Option<Arc<Upstream>>,
 }
 
 /// A provider behind its stack.
@@ -81,12 +89,6 @@ pub struct Remote {
 }
 
 impl Upstream {
-    /// The embedded scorer.
-    #[must_use]
-    pub fn local(scorer: LocalScorer) -> Self {
-        Self { name: crate::local::NAME.to_owned(), backend: Backend::Local(Box::new(scorer)) }
-    }
-
     /// A provider over HTTP.
     ///
     /// # Errors
@@ -173,8 +175,8 @@ impl Upstream {
                 let Guard { breaker, places, .. } = &*remote.guard;
                 remote.metrics.guard(breaker.position(Instant::now()) == Position::Open, places.limit());
             }
-            Backend::Local(scorer) => {
-                if let Some(cross_encoder) = &scorer.cross_encoder {
+            Backend::Local(embedded) => {
+                if let Some(cross_encoder) = &embedded.cross_encoder {
                     cross_encoder.observe();
                 }
             }

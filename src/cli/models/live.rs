@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::super::{Failure, banner, print, runtime};
 use crate::config::settings::ApiKey;
+use crate::route::shadow::{Mean, ShadowReport};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// What stands where there is nothing to tell.
@@ -24,24 +25,7 @@ struct ModelList {
 struct Model {
     id: String,
     targets: Vec<String>,
-    shadow: Option<Shadow>,
-}
-
-#[derive(Deserialize)]
-struct Shadow {
-    target: String,
-    compared: u32,
-    failed: u32,
-    skipped: u32,
-    rank_biased_overlap: Option<Mean>,
-    kendall_tau: Option<Mean>,
-    top_overlap: Option<Mean>,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-struct Mean {
-    mean: f64,
-    margin: Option<f64>,
+    shadow: Option<ShadowReport>,
 }
 
 pub(super) fn run(address: SocketAddr, api_keys: &[ApiKey]) -> Result<(), Failure> {
@@ -69,12 +53,12 @@ fn table(models: &ModelList) -> Table {
     table.set_header(["MODEL", "TARGETS", "SHADOW", "COMPARED", "OVERLAP", "TAU", "TOP 10"]);
     for model in &models.data {
         let shadow = model.shadow.as_ref();
-        let cell = |tell: &dyn Fn(&Shadow) -> String| shadow.map_or_else(|| NOTHING.to_owned(), tell);
+        let cell = |tell: &dyn Fn(&ShadowReport) -> String| shadow.map_or_else(|| NOTHING.to_owned(), tell);
         table.add_row([
             model.id.clone(),
             model.targets.join(", then "),
             cell(&|shadow| shadow.target.clone()),
-            cell(&Shadow::counts),
+            cell(&counts),
             cell(&|shadow| told(shadow.rank_biased_overlap)),
             cell(&|shadow| told(shadow.kendall_tau)),
             cell(&|shadow| told(shadow.top_overlap)),
@@ -83,13 +67,10 @@ fn table(models: &ModelList) -> Table {
     table
 }
 
-impl Shadow {
-    fn counts(&self) -> String {
-        let others = [(self.failed, "failed"), (self.skipped, "skipped")];
-        let others =
-            others.into_iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!(", {count} {word}"));
-        others.fold(self.compared.to_string(), |text, other| text + &other)
-    }
+fn counts(shadow: &ShadowReport) -> String {
+    let others = [(shadow.failed, "failed"), (shadow.skipped, "skipped")];
+    let others = others.into_iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!(", {count} {word}"));
+    others.fold(shadow.compared.to_string(), |text, other| text + &other)
 }
 
 fn told(mean: Option<Mean>) -> String {

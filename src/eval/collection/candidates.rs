@@ -98,7 +98,7 @@ fn from_run(draft: &mut Draft, path: &Path) -> Result<(), CollectionError> {
 }
 
 fn by_bm25(draft: &mut Draft, depth: usize) {
-    let found = bm25::best(&draft.passages.records, &judged_queries(draft), depth);
+    let found = bm25::best(&draft.passages.texts(), &judged_queries(draft), depth);
     assign(draft, found);
     draft.first_stage = Some(format!("the best {depth} by BM25 (k1 {}, b {})", bm25::K1, bm25::B));
 }
@@ -107,7 +107,7 @@ fn all_judged(draft: &mut Draft) {
     let judged = draft.queries.iter().filter(|query| !query.judgments.is_empty());
     let chosen: Vec<Vec<usize>> =
         judged.map(|query| query.judgments.keys().filter_map(|id| draft.passages.place(id)).collect()).collect();
-    let found = bm25::order(&draft.passages.records, &judged_queries(draft), &chosen);
+    let found = bm25::order(&draft.passages.texts(), &judged_queries(draft), &chosen);
     assign(draft, found);
     draft.first_stage = Some(format!("all judged passages, in BM25 order (k1 {}, b {})", bm25::K1, bm25::B));
 }

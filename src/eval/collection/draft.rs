@@ -26,6 +26,11 @@ pub(super) struct Passages {
 }
 
 impl Passages {
+    /// The texts, in their places.
+    pub(super) fn texts(&self) -> Vec<&str> {
+        self.records.iter().map(|record| &*record.text).collect()
+    }
+
     /// Adds a passage and says its place. One that is there already, with the same text, is not added again.
     pub(super) fn add(&mut self, id: &str, text: ByteString) -> Result<usize, String> {
         if id.is_empty() {

@@ -12,7 +12,7 @@ use crate::eval::bm25;
 /// As [`load`](super::load); or an id holds a tab or a line break, which no run can name.
 pub fn prepare(source: &Source, depth: usize) -> Result<String, CollectionError> {
     let draft = input::read(source)?;
-    let found = bm25::best(&draft.passages.records, &judged_queries(&draft), depth);
+    let found = bm25::best(&draft.passages.texts(), &judged_queries(&draft), depth);
     let mut run = String::new();
     let judged = draft.queries.iter().filter(|query| !query.judgments.is_empty());
     for (query, hits) in judged.zip(found) {
