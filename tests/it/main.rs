@@ -16,6 +16,7 @@ mod degradation;
 mod dialects;
 mod docs;
 mod edge;
+mod eval;
 mod fallback;
 mod faults;
 mod freshness;

@@ -23,7 +23,6 @@ pub use self::ledger::{Ledger, LedgerError, fingerprint};
 use super::collection::{Collection, JudgedQuery};
 use crate::cache::control::CacheControl;
 use crate::cache::key::CacheScope;
-use crate::error::ErrorKind;
 use crate::provider::Billing;
 use crate::rerank::request::{Passage, RerankRequest};
 use crate::rerank::response::RerankResponse;
@@ -162,5 +161,5 @@ fn ranked(query: &JudgedQuery, ids: &[&str], response: &RerankResponse, warm: Op
 /// The code under which a query counts that was never asked because its contestant was given up.
 #[must_use]
 pub const fn not_asked() -> &'static str {
-    ErrorKind::UpstreamCircuitOpen.code()
+    "not_asked"
 }

@@ -1,0 +1,159 @@
+//! Nothing is paid for twice, whatever ends a run.
+
+use std::fs;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::AsyncReadExt;
+use tokio::process::Child;
+
+use super::{Desk, PASSAGES, all_pairs, contestant, err, interrupt, only_file, pairs_sent, query, run, succeed};
+use crate::support::{FakeUpstream, Reply};
+
+const QUERIES: usize = 9;
+const MODEL: &str = "up/rerank-v3.5";
+
+/// Reads standard error until it holds `text`.
+async fn wait_to_hear(child: &mut Child, text: &str) -> String {
+    let (mut heard, mut buffer) = (String::new(), [0; 1024]);
+    let stderr = child.stderr.as_mut().unwrap();
+    let hearing = async {
+        while !heard.contains(text) {
+            let length = stderr.read(&mut buffer).await.unwrap();
+            assert!(length > 0, "ended after {heard:?}");
+            heard.push_str(std::str::from_utf8(&buffer[..length]).unwrap());
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), hearing).await.expect("heard in time");
+    heard
+}
+
+/// Rankings and figures, without what time does to them.
+fn timeless(mut results: Value) -> Value {
+    for contestant in results["contestants"].as_array_mut().unwrap() {
+        contestant["latency"] = Value::Null;
+        contestant["on_pareto_front"] = Value::Null;
+    }
+    results["choice"] = Value::Null;
+    results
+}
+
+/// The law of the ledger: over an interruption and the run after it, every pair is sent once.
+#[tokio::test]
+async fn an_interrupted_run_goes_on_and_no_pair_is_sent_twice() {
+    for concurrency in ["1", "4"] {
+        let fake = FakeUpstream::start("cohere").await;
+        let desk = Desk::new(QUERIES, &[("up", "cohere", &fake)], "");
+        let options = ["--concurrency", concurrency];
+        fake.hold();
+        let mut child = desk.eval(MODEL, "out", &options).spawn().unwrap();
+        let under_way = concurrency.parse().unwrap();
+        fake.wait_for_arrivals(under_way).await;
+        interrupt(&child);
+        wait_to_hear(&mut child, "finishing what is under way").await;
+        fake.release();
+        let output = tokio::time::timeout(Duration::from_secs(30), child.wait_with_output()).await.unwrap().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let said = err(&output);
+        assert!(said.contains(&format!("stopped; {under_way} of {QUERIES} answers are kept in ")), "{said}");
+        assert!(said.contains("the same command goes on from there"), "{said}");
+        assert_eq!(pairs_sent(&fake).len(), under_way * PASSAGES, "nothing was begun after the signal");
+
+        succeed(&mut desk.eval(MODEL, "out", &options)).await;
+        assert_eq!(pairs_sent(&fake), all_pairs(QUERIES), "every pair once");
+        succeed(&mut desk.eval(MODEL, "straight", &options)).await;
+        assert_eq!(timeless(desk.results("out")), timeless(desk.results("straight")));
+    }
+}
+
+#[tokio::test]
+async fn a_killed_run_loses_only_what_was_under_way() {
+    let fake = FakeUpstream::start("cohere").await;
+    let desk = Desk::new(QUERIES, &[("up", "cohere", &fake)], "");
+    fake.hold();
+    let mut child = desk.eval(MODEL, "out", &[]).spawn().unwrap();
+    fake.wait_for_arrivals(1).await;
+    child.kill().await.unwrap();
+    fake.release();
+    succeed(&mut desk.eval(MODEL, "out", &[])).await;
+    let mut expected = all_pairs(QUERIES);
+    expected.extend(all_pairs(1));
+    expected.sort();
+    assert_eq!(pairs_sent(&fake), expected, "the first query twice, all others once");
+}
+
+#[tokio::test]
+async fn a_second_run_asks_nobody_and_finds_the_same() {
+    let fake = FakeUpstream::start("cohere").await;
+    let desk = Desk::new(QUERIES, &[("up", "cohere", &fake)], "");
+    let first = succeed(&mut desk.eval(MODEL, "out", &[])).await;
+    let files = ["results.json", "report.html"].map(|name| fs::read(desk.path("out").join(name)).unwrap());
+    let calls = fake.calls().len();
+    assert_eq!(succeed(&mut desk.eval(MODEL, "out", &[])).await, first);
+    assert_eq!(fake.calls().len(), calls);
+    assert_eq!(["results.json", "report.html"].map(|name| fs::read(desk.path("out").join(name)).unwrap()), files);
+}
+
+#[tokio::test]
+async fn a_line_that_was_being_written_when_the_power_went_out_is_asked_again() {
+    let fake = FakeUpstream::start("cohere").await;
+    let desk = Desk::new(QUERIES, &[("up", "cohere", &fake)], "");
+    succeed(&mut desk.eval(MODEL, "out", &[])).await;
+    let whole = desk.results("out");
+    let ledger = only_file(&desk.path("out/answers"));
+    let text = fs::read_to_string(&ledger).unwrap();
+    fs::write(&ledger, &text[..text.len() - 20]).unwrap();
+    succeed(&mut desk.eval(MODEL, "out", &[])).await;
+    assert_eq!(fake.calls().len(), QUERIES + 1);
+    assert_eq!(timeless(desk.results("out")), timeless(whole));
+    assert_eq!(fs::read_to_string(&ledger).unwrap().lines().count(), QUERIES + 1, "the torn line was overwritten");
+}
+
+/// A query of three calls, of which the second fails: what the others were charged for is kept.
+#[tokio::test]
+async fn scores_that_were_paid_for_before_a_failure_are_kept() {
+    let fake = FakeUpstream::start("cohere").await;
+    let small_calls =
+        "[upstreams.up]\nprovider = 'cohere'\napi_key = 'env:KEY'\nmax_passages = 2\nmax_concurrency = 1\n";
+    let desk = Desk::new(2, &[], &format!("{small_calls}base_url = '{}'\n", fake.url()));
+    let scored = |places: &[usize]| {
+        let result = |(index, place): (usize, &usize)| serde_json::json!({"index": index, "relevance_score": 0.1 * f64::from(u32::try_from(*place).unwrap())});
+        let results: Vec<_> = places.iter().enumerate().map(result).collect();
+        Reply::body(serde_json::json!({"id": "u", "results": results, "meta": {}}).to_string())
+    };
+    fake.then([scored(&[0, 1]), Reply::status(400)]);
+    let said = succeed(&mut desk.eval(MODEL, "out", &[])).await;
+    assert!(said.contains("1 query without an answer (1 upstream_rejected)"), "{said}");
+    let results = desk.results("out");
+    let failed = contestant(&results, MODEL);
+    assert_eq!(failed["failures"], serde_json::json!({"upstream_rejected": 1}));
+    assert_eq!(failed["rankings"][0], serde_json::json!([0, 1, 2, 3, 4]), "the order of the first stage");
+    let before = pairs_sent(&fake).len();
+    succeed(&mut desk.eval(MODEL, "out", &[])).await;
+    let first: Vec<_> = pairs_sent(&fake).into_iter().filter(|(asked, _)| *asked == query(0)).collect();
+    let times = |place: usize| first.iter().filter(|(_, passage)| *passage == format!("passage {place} of 0")).count();
+    assert_eq!([times(0), times(1)], [1, 1], "paid for before the failure");
+    assert!([2, 3].map(times) == [2, 2] && times(4) >= 1, "{first:?}");
+    assert!(pairs_sent(&fake).len() - before <= PASSAGES - 2);
+    assert_eq!(contestant(&desk.results("out"), MODEL)["failures"], serde_json::json!({}));
+}
+
+#[tokio::test]
+async fn answers_to_other_questions_are_never_used() {
+    let fake = FakeUpstream::start("cohere").await;
+    let desk = Desk::new(3, &[("up", "cohere", &fake)], "");
+    succeed(&mut desk.eval(MODEL, "out", &[])).await;
+    let ledger = only_file(&desk.path("out/answers"));
+    let kept = fs::read(&ledger).unwrap();
+    let collection = fs::read_to_string(desk.path("collection.jsonl")).unwrap();
+    fs::write(desk.path("collection.jsonl"), collection.replace("passage 3 of 1", "another passage")).unwrap();
+    let refused = run(&mut desk.eval(MODEL, "out", &[])).await;
+    assert_eq!(refused.status.code(), Some(1));
+    let said = err(&refused);
+    assert!(
+        said.contains(&ledger.display().to_string()) && said.contains("holds answers to other queries"),
+        "{said}"
+    );
+    assert!(said.contains("give another --out"), "{said}");
+    assert_eq!(fs::read(&ledger).unwrap(), kept);
+}

@@ -1,0 +1,83 @@
+//! What is told: failures, costs, times, choices, and nothing private.
+
+use serde_json::json;
+
+use super::{Desk, contestant, err, query, run, succeed};
+use crate::support::{FakeUpstream, Reply};
+
+#[tokio::test]
+async fn a_hopeless_contestant_is_given_up_and_the_others_are_judged() {
+    let (refuses, works) = (FakeUpstream::start("cohere").await, FakeUpstream::start("jina").await);
+    refuses.answer_always(Some(Reply::status(401)));
+    let desk = Desk::new(
+        9,
+        &[("no", "cohere", &refuses), ("yes", "jina", &works)],
+        "[upstream_defaults.breaker]\nconsecutive_failures = 0",
+    );
+    let models = "no/rerank-v3.5,yes/jina-reranker-v2-base-multilingual";
+    let said = succeed(&mut desk.eval(models, "out", &[])).await;
+    assert_eq!(refuses.calls().len(), 5, "five in a row are enough");
+    let results = desk.results("out");
+    assert_eq!(contestant(&results, "no/rerank-v3.5")["failures"], json!({"upstream_unauthorized": 5, "not_asked": 4}));
+    assert_eq!(contestant(&results, "yes/jina-reranker-v2-base-multilingual")["failures"], json!({}));
+    assert!(said.contains("no/rerank-v3.5: 9 queries without an answer"), "{said}");
+}
+
+/// Cohere's list price is two dollars for 1,000 searches; a query with five passages is one search.
+#[tokio::test]
+async fn costs_and_times_are_those_of_the_answers() {
+    let fake = FakeUpstream::start("cohere").await;
+    let desk = Desk::new(4, &[("up", "cohere", &fake)], "");
+    succeed(&mut desk.eval("up/rerank-v3.5", "out", &[])).await;
+    let results = desk.results("out");
+    let contestant = contestant(&results, "up/rerank-v3.5");
+    assert_eq!(contestant["cost"]["usd_per_1000_queries"], 2.0);
+    assert_eq!(contestant["cost"]["search_units_per_query"], 1.0);
+    assert_eq!(contestant["cost"]["unit"], "search unit");
+    assert_eq!(
+        (&contestant["latency"]["cold"]["count"], &contestant["latency"]["warm"]["count"]),
+        (&json!(4), &json!(4))
+    );
+    assert_eq!(fake.calls().len(), 4, "warm answers asked nobody");
+    assert_eq!(contestant["answered_by"], json!(["up/rerank-v3.5"]));
+}
+
+/// What one contestant paid for costs the next nothing; it is not timed then, either.
+#[tokio::test]
+async fn contestants_share_what_was_paid_for() {
+    let fake = FakeUpstream::start("cohere").await;
+    let both = "[models.default]\ntargets = [{ upstream = 'up', model = 'rerank-v3.5' }]";
+    let desk = Desk::new(3, &[("up", "cohere", &fake)], both);
+    succeed(&mut desk.eval("default,up/rerank-v3.5", "out", &[])).await;
+    assert_eq!(fake.calls().len(), 3);
+    assert_eq!(contestant(&desk.results("out"), "up/rerank-v3.5")["latency"], json!(null));
+}
+
+#[tokio::test]
+async fn too_slow_contestants_are_not_chosen_unless_all_are() {
+    let fake = FakeUpstream::start("cohere").await;
+    fake.answer_late(std::time::Duration::from_millis(60));
+    let desk = Desk::new(2, &[("up", "cohere", &fake)], "");
+    let said = succeed(&mut desk.eval("up/rerank-v3.5,local/lexical", "out", &["--speed-threshold", "50ms"])).await;
+    let choice = desk.results("out")["choice"].clone();
+    assert_eq!(choice["too_slow"], json!(["up/rerank-v3.5"]));
+    assert_eq!((&choice["threshold_dropped"], &choice["speed_threshold_ms"]), (&json!(false), &json!(50.0)));
+    assert!(choice["by_strategy"].as_object().unwrap().values().all(|chosen| chosen != "up/rerank-v3.5"));
+    assert!(said.contains("up/rerank-v3.5"), "{said}");
+}
+
+/// Off a terminal there are no bars; nothing of queries and passages is ever said but in the files of the run folder.
+#[tokio::test]
+async fn what_is_said_is_plain_and_private() {
+    let fake = FakeUpstream::start("cohere").await;
+    fake.then([Reply::status(400)]);
+    let desk = Desk::new(3, &[("up", "cohere", &fake)], "");
+    let output = run(&mut desk.eval("up/rerank-v3.5", "out", &[])).await;
+    assert!(output.status.success());
+    let (out, err) = (String::from_utf8(output.stdout.clone()).unwrap(), err(&output));
+    assert!(out.contains("report  ") && !out.contains('\u{1b}'), "{out}");
+    assert!(!err.contains('\u{1b}') && !err.contains('\r'), "{err:?}");
+    for private in [query(0), "passage 1 of 1".to_owned(), "test-key".to_owned()] {
+        assert!(!out.contains(&private) && !err.contains(&private), "{private}");
+    }
+}
