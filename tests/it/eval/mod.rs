@@ -71,7 +71,7 @@ fn rerankd() -> Command {
 }
 
 async fn run(command: &mut Command) -> Output {
-    let output = tokio::time::timeout(std::time::Duration::from_secs(60), command.output()).await;
+    let output = tokio::time::timeout(std::time::Duration::from_mins(1), command.output()).await;
     output.expect("rerankd eval ended in time").unwrap()
 }
 
