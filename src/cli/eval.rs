@@ -5,12 +5,12 @@ use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Args;
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use tokio::signal::ctrl_c;
+use tokio::sync::watch;
 
 use super::{ConfigArgs, Failure, print, runtime};
 use crate::config::settings::Settings;
@@ -81,18 +81,18 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
     let out = args.out.clone().unwrap_or_else(|| Path::new(USUAL_OUT).join(&collection.name));
     let answers = out.join("answers");
     fs::create_dir_all(&answers).map_err(|error| Failure::new(format!("{}: {error}", answers.display())))?;
-    let stopped = AtomicBool::new(false);
+    let (stop, stopped) = watch::channel(false);
     let contest = Contest {
         collection: &collection,
         reranker: &reranker,
         concurrency: usize::from(args.concurrency),
         timeout: settings.server.request_timeout,
-        stopped: &stopped,
+        stopped,
     };
     let entries = runtime()?.block_on(async {
         tokio::select! {
             entries = ask(&contest, &contestants, &answers) => entries,
-            () = signals(&stopped) => Err(Failure::new("ended; what was answered before is kept")),
+            () = signals(&stop) => Err(Failure::new("ended; what was answered before is kept")),
         }
     })?;
     let terms = Terms { k: usize::from(args.k), speed_threshold: args.speed_threshold, autorag: args.autorag };
@@ -172,10 +172,10 @@ fn rate(state: &ProgressState, out: &mut dyn fmt::Write) {
 }
 
 /// The first signal lets what is under way finish; ends with the second.
-async fn signals(stopped: &AtomicBool) {
+async fn signals(stop: &watch::Sender<bool>) {
     // Without a handler the signal ends the process at once, which is what the second one is to do.
     drop(ctrl_c().await);
-    stopped.store(true, Ordering::Relaxed);
+    stop.send_replace(true);
     let told = b"\nrerankd: finishing what is under way; once more to end at once\n";
     drop(io::Write::write_all(&mut io::stderr(), told));
     drop(ctrl_c().await);

@@ -1,7 +1,6 @@
 //! The embedded scorer: deterministic, marked, and as good as it is said to be.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
 use rerankd::eval::collection::{Candidates, Collection, Source, load};
 use rerankd::eval::contest::{Contest, Ending, Ledger, fingerprint};
@@ -60,9 +59,9 @@ async fn ndcg_at_10(folder: &Path, model: &str, config: &str) -> f64 {
     let route = reranker.routes.resolve(Some(model)).unwrap();
     let run_folder = tempfile::tempdir().unwrap();
     let mut ledger = Ledger::open(run_folder.path(), model, &fingerprint(&collection, &route)).unwrap();
-    let stopped = AtomicBool::new(false);
+    let (_stop, stopped) = tokio::sync::watch::channel(false);
     let timeout = settings.server.request_timeout;
-    let contest = Contest { collection: &collection, reranker: &reranker, concurrency: 2, timeout, stopped: &stopped };
+    let contest = Contest { collection: &collection, reranker: &reranker, concurrency: 2, timeout, stopped };
     assert_eq!(contest.ask_all(&route, &mut ledger, || {}).await.unwrap(), Ending::Finished);
     let entries = [Entry::of_ledger(model, &ledger, &route, &collection)];
     let results = judge(&collection, &entries, &Terms { k: 10, speed_threshold: None, autorag: false });

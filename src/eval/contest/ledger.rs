@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt::{self, Display, Formatter};
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -42,6 +42,8 @@ pub enum LedgerError {
     Io(PathBuf, io::Error),
     /// It holds something else; with what to do about it.
     Foreign(PathBuf, String),
+    /// Another process writes it.
+    Busy(PathBuf),
 }
 
 impl Ledger {
@@ -55,11 +57,15 @@ impl Ledger {
         Self::open_at(&path, &head).map_err(|error| match error {
             Trouble::Io(error) => LedgerError::Io(path, error),
             Trouble::Foreign(what) => LedgerError::Foreign(path, what),
+            Trouble::Busy => LedgerError::Busy(path),
         })
     }
 
     fn open_at(path: &Path, head: &Head) -> Result<Self, Trouble> {
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            return Err(Trouble::Busy);
+        }
         let mut lines = Lines { reader: BufReader::new(&file), end: 0 };
         let mut answers = HashMap::new();
         match lines.next::<Head>()? {
@@ -188,6 +194,7 @@ impl<R: BufRead> Lines<R> {
 enum Trouble {
     Io(io::Error),
     Foreign(String),
+    Busy,
 }
 
 impl From<io::Error> for Trouble {
@@ -200,6 +207,13 @@ impl Display for LedgerError {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(path, error) => write!(out, "{}: {error}", path.display()),
+            Self::Busy(path) => {
+                write!(
+                    out,
+                    "{} is being written by another rerankd eval; wait for it, or give another --out",
+                    path.display()
+                )
+            }
             Self::Foreign(path, what) => {
                 write!(out, "{} {what}; give another --out, or remove the file to ask afresh", path.display())
             }

@@ -16,13 +16,15 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
-use tokio::time::Instant;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
 
 pub use self::answer::{Answer, Failed, Ranked};
 pub use self::ledger::{Ledger, LedgerError, fingerprint};
 use super::collection::{Collection, JudgedQuery};
 use crate::cache::control::CacheControl;
 use crate::cache::key::CacheScope;
+use crate::error::{Error, ErrorKind};
 use crate::provider::Billing;
 use crate::rerank::request::{Passage, RerankRequest};
 use crate::rerank::response::RerankResponse;
@@ -31,6 +33,11 @@ use crate::route::Route;
 
 /// Failures in a row, with no answer before, after which a contestant is given up: a wrong key does not get right by repetition.
 const HOPELESS: usize = 5;
+
+/// Waits for a provider that limits the rate: how long where it does not say, how long at most, and how often for one query.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
+const MOST_WAITS: u32 = 10;
 
 /// What is the same for all contestants.
 #[derive(Debug)]
@@ -43,8 +50,8 @@ pub struct Contest<'a> {
     pub concurrency: usize,
     /// Longest that a query may take.
     pub timeout: Duration,
-    /// Set to stop: what is under way is finished, nothing more is asked.
-    pub stopped: &'a AtomicBool,
+    /// True to stop: what is under way is finished, nothing more is asked.
+    pub stopped: watch::Receiver<bool>,
 }
 
 /// How the asking of one contestant ended.
@@ -69,7 +76,7 @@ impl Contest<'_> {
         let scope = scope(route);
         let mut failures_in_a_row = (!ledger.has_answers()).then_some(0);
         let left: Vec<_> = open.iter().map(|query| (*query, ledger.left_behind(&query.id))).collect();
-        let stopped = || self.stopped.load(Ordering::Relaxed);
+        let stopped = || *self.stopped.borrow();
         let given_up = AtomicBool::new(false);
         let goes_on = || !stopped() && !given_up.load(Ordering::Relaxed);
         let answers = stream::iter(left).take_while(|_| std::future::ready(goes_on()));
@@ -105,8 +112,7 @@ impl Contest<'_> {
                 self.reranker.remember(target, &request, scope, &failed.scores_of(&target.address(), &ids));
             }
         }
-        let cold = self.reranker.rerank(route, &request, &self.context(scope)).await;
-        match cold {
+        match self.ask_patiently(route, &request, scope).await {
             Ok(response) => {
                 let warm = self.reranker.rerank(route, &request, &self.context(scope)).await.ok();
                 Answer::Ranked(ranked(query, &ids, &response, warm.as_ref()))
@@ -119,6 +125,34 @@ impl Contest<'_> {
                 Answer::Failed(failed)
             }
         }
+    }
+
+    /// Asks until there is an answer, or a failure that waiting does not mend. An evaluation has time: where a service would turn its caller away
+    /// because a provider limits the rate, it waits as long as it is told to.
+    async fn ask_patiently(
+        &self,
+        route: &Route,
+        request: &Arc<RerankRequest>,
+        scope: CacheScope,
+    ) -> Result<RerankResponse, Error> {
+        let mut wait = FIRST_WAIT;
+        for _ in 0..MOST_WAITS {
+            let answer = self.reranker.rerank(route, request, &self.context(scope)).await;
+            let Err(error) = &answer else { return answer };
+            let passes = matches!(
+                error.kind,
+                ErrorKind::UpstreamRateLimited | ErrorKind::UpstreamCircuitOpen | ErrorKind::Overloaded
+            );
+            if !passes {
+                return answer;
+            }
+            let told = error.retry_after.unwrap_or(wait).clamp(FIRST_WAIT, LONGEST_WAIT);
+            if timeout(told, self.stopped.clone().wait_for(|stopped| *stopped)).await.is_ok() {
+                return answer;
+            }
+            wait *= 2;
+        }
+        self.reranker.rerank(route, request, &self.context(scope)).await
     }
 
     fn request(&self, query: &JudgedQuery) -> RerankRequest {

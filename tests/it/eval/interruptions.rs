@@ -150,10 +150,36 @@ async fn answers_to_other_questions_are_never_used() {
     let refused = run(&mut desk.eval(MODEL, "out", &[])).await;
     assert_eq!(refused.status.code(), Some(1));
     let said = err(&refused);
-    assert!(
-        said.contains(&ledger.display().to_string()) && said.contains("holds answers to other queries"),
-        "{said}"
-    );
+    assert!(said.contains(&ledger.display().to_string()) && said.contains("holds answers to other queries"), "{said}");
     assert!(said.contains("give another --out"), "{said}");
     assert_eq!(fs::read(&ledger).unwrap(), kept);
+}
+
+/// A provider that limits the rate is waited for: what a service would turn away, an evaluation has time for.
+#[tokio::test]
+async fn a_limited_rate_is_waited_for() {
+    let fake = FakeUpstream::start("cohere").await;
+    fake.then([Reply::status_after(429, "retry-after", "1")]);
+    let once = format!(
+        "[upstreams.up]\nprovider = 'cohere'\napi_key = 'env:KEY'\nmax_attempts = 1\nbase_url = '{}'\n",
+        fake.url()
+    );
+    let desk = Desk::new(2, &[], &once);
+    succeed(&mut desk.eval(MODEL, "out", &[])).await;
+    assert_eq!(contestant(&desk.results("out"), MODEL)["failures"], serde_json::json!({}));
+    assert_eq!(fake.calls().len(), 3);
+}
+
+#[tokio::test]
+async fn two_runs_never_share_a_folder_at_once() {
+    let fake = FakeUpstream::start("cohere").await;
+    let desk = Desk::new(2, &[("up", "cohere", &fake)], "");
+    fake.hold();
+    let mut first = desk.eval(MODEL, "out", &[]).spawn().unwrap();
+    fake.wait_for_arrivals(1).await;
+    let second = run(&mut desk.eval(MODEL, "out", &[])).await;
+    assert_eq!(second.status.code(), Some(1));
+    assert!(err(&second).contains("is being written by another rerankd eval"), "{}", err(&second));
+    fake.release();
+    assert!(first.wait().await.unwrap().success());
 }
