@@ -8,7 +8,24 @@ from pathlib import Path
 
 from support.contest import Table
 
-WORDS = "ash birch cedar elm fir hazel larch maple oak pine rowan willow 물 가을 雨 été".split()
+WORDS = [
+    "ash",
+    "birch",
+    "cedar",
+    "elm",
+    "fir",
+    "hazel",
+    "larch",
+    "maple",
+    "oak",
+    "pine",
+    "rowan",
+    "willow",
+    "물",
+    "가을",
+    "雨",
+    "été",
+]
 #: Many equal ones, two that are equal in 32 bits alone, some that are no model's.
 SCORES = [0.5, 0.5 + 1e-9, 0.5, 0.25, 0.25, 0.0, -0.0, 1.0, -3.0, 1e30, 1e-46, 12]
 GRADES = [0, 0, 0, 1, 1, 2, 3]
@@ -94,7 +111,7 @@ def draw_beir(folder: Path, seed: int, queries: int) -> Drawn:
 
 
 def draw_judgments(chance: random.Random, ids: list[str], found: list[str], number: int) -> dict[str, int]:
-    """Some candidates without a grade, some grades without a candidate, and in turn nothing relevant or nothing at all."""
+    """Grades for some candidates and for others; now and then nothing relevant, or nothing at all."""
     if number and chance.random() < 0.08:
         return {}
     judged = chance.sample(found, chance.randint(0, len(found))) + chance.sample(ids, chance.randint(1, 15))

@@ -1,6 +1,6 @@
 //! Rankings as TREC run files, for whoever has other tools: `query Q0 passage rank score tag`.
 
-use percent_encoding::utf8_percent_encode;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::NOT_IN_FILE_NAMES;
 use super::results::{Contestant, Results};
@@ -18,8 +18,6 @@ fn file_name(contestant: &str) -> String {
 }
 
 fn run(results: &Results, contestant: &Contestant) -> String {
-    // Columns are parted by blanks.
-    let word = |text: &str| text.split_whitespace().collect::<Vec<_>>().join("_");
     let tag = word(&contestant.name);
     let mut text = String::new();
     for ((query, ranking), scores) in results.queries.iter().zip(&contestant.rankings).zip(&contestant.scores) {
@@ -29,6 +27,16 @@ fn run(results: &Results, contestant: &Contestant) -> String {
         }
     }
     text
+}
+
+/// What may stand in a column. Columns are parted by blanks, so those of an id or a name are percent-encoded.
+fn word(text: &str) -> String {
+    let is_blank = |character: &char| character.is_whitespace();
+    let encoded = |character: char| match Some(character).filter(is_blank) {
+        Some(blank) => utf8_percent_encode(&blank.to_string(), NON_ALPHANUMERIC).to_string(),
+        None => character.to_string(),
+    };
+    text.chars().map(encoded).collect()
 }
 
 /// Scores that keep the order: the model's own as far as they do, ranks from below where there are none.
@@ -47,6 +55,11 @@ mod tests {
         let tied = written(&[Some(0.5), Some(0.5)]);
         assert!(tied[0] > tied[1] && tied[1] > 0.4999);
         assert_eq!(written(&[None, Some(0.5), None]), [3.0, 2.0, 1.0]);
+    }
+
+    #[test]
+    fn ids_with_blanks_stay_apart_and_in_their_column() {
+        assert_eq!(["a b", "a_b", "a\u{a0}%"].map(word), ["a%20b", "a_b", "a%C2%A0%"]);
     }
 
     #[test]
