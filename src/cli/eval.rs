@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -145,9 +145,6 @@ async fn ask(
                 "stopped; {done} of {all} answers are kept in {}, and the same command goes on from there",
                 answers.display()
             )));
-        }
-        if !io::stderr().is_terminal() {
-            tracing::info!(model = name, queries, "asked");
         }
         entries.push(Entry::of_ledger(name, &ledger, route, contest.collection));
     }
