@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::{ConfigArgs, Failure, print, runtime};
 use crate::config::settings::Settings;
-use crate::eval::collection::{Candidates, Source, load, prepare};
+use crate::eval::collection::{Candidates, Collection, Source, load, prepare};
 use crate::eval::contest::{Contest, Ending, Ledger, fingerprint};
 use crate::eval::judge::{Entry, Terms, judge};
 use crate::eval::results::Results;
@@ -76,6 +76,7 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
     remember_everything(&mut settings);
     let source = source(args);
     let collection = load(&source).map_err(Failure::new)?;
+    check(&collection, &args.data)?;
     let reranker = assemble(&settings).map_err(Failure::new)?;
     let contestants = contestants(args, &reranker)?;
     let out = args.out.clone().unwrap_or_else(|| Path::new(USUAL_OUT).join(&collection.name));
@@ -101,6 +102,37 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
     let width = terminal_size::terminal_size().map_or(USUAL_WIDTH, |(width, _)| width.0);
     let told = report::table::table(&results, width);
     print(&format!("{told}\nreport  {}\n", out.join("report.html").display()))
+}
+
+/// Refuses a collection of which nothing can be evaluated, and tells what of it cannot.
+fn check(collection: &Collection, data: &Path) -> Result<(), Failure> {
+    let left_out = collection.left_out;
+    if collection.queries.is_empty() {
+        return Err(Failure::new(format!(
+            "{} holds nothing to evaluate (queries without a judgment: {}; with judgments, but without a candidate: {})",
+            data.display(),
+            left_out.unjudged_queries,
+            left_out.queries_without_candidates
+        )));
+    }
+    for (count, what) in [
+        (
+            left_out.judgments_of_unknown_passages,
+            "judgments name passages that the collection does not hold; they count as not found",
+        ),
+        (left_out.judgments_of_unknown_queries, "judgments name queries that the collection does not hold"),
+        (left_out.run_lines_of_unknown_queries, "lines of the run name queries that the collection does not hold"),
+    ] {
+        if count > 0 {
+            say(&format!("{count} {what}"));
+        }
+    }
+    Ok(())
+}
+
+/// Tells the person who typed the command something that is no result.
+fn say(sentence: &str) {
+    drop(io::Write::write_all(&mut io::stderr(), format!("rerankd: {sentence}\n").as_bytes()));
 }
 
 /// The name of each contestant, and where it leads.
@@ -173,8 +205,7 @@ async fn signals(stop: &watch::Sender<bool>) {
     // Without a handler the signal ends the process at once, which is what the second one is to do.
     drop(ctrl_c().await);
     stop.send_replace(true);
-    let told = b"\nrerankd: finishing what is under way; once more to end at once\n";
-    drop(io::Write::write_all(&mut io::stderr(), told));
+    say("finishing what is under way; once more to end at once");
     drop(ctrl_c().await);
 }
 

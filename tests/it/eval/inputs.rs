@@ -80,3 +80,17 @@ async fn whatever_is_wrong_is_named_with_its_place_and_never_quoted() {
         assert_eq!(run(&mut desk.eval("local/lexical", "out", usage)).await.status.code(), Some(2), "{usage:?}");
     }
 }
+
+#[tokio::test]
+async fn a_collection_of_which_nothing_can_be_evaluated_is_refused() {
+    let desk = Desk::new(1, &[], "");
+    let unjudged = "{\"query\": \"q\", \"passages\": [\"p\"], \"relevant\": []}";
+    for (text, counts) in [("", "without a judgment: 0"), (unjudged, "without a judgment: 1")] {
+        fs::write(desk.path("collection.jsonl"), text).unwrap();
+        let output = run(&mut desk.eval("local/lexical", "out", &[])).await;
+        assert_eq!(output.status.code(), Some(1));
+        let said = err(&output);
+        assert!(said.contains("holds nothing to evaluate") && said.contains(counts), "{said}");
+    }
+    assert!(!desk.path("out").exists(), "nothing was begun");
+}
