@@ -164,23 +164,33 @@ async fn ask(
     let bars = MultiProgress::new();
     let width = contestants.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let queries = contest.collection.queries.len();
-    let (mut entries, mut done) = (Vec::new(), 0);
-    for (name, route) in contestants {
-        let mut ledger = Ledger::open(answers, name, &fingerprint(contest.collection, route)).map_err(Failure::new)?;
+    let mut ledgers = open(contest, contestants, answers)?;
+    for (at, (name, route)) in contestants.iter().enumerate() {
         let bar = bars.add(bar(queries, name, width));
-        let ending = contest.ask_all(route, &mut ledger, || bar.inc(1)).await.map_err(Failure::new)?;
-        done += usize::try_from(bar.position()).unwrap_or(usize::MAX);
+        let ending = contest.ask_all(route, &mut ledgers[at], || bar.inc(1)).await.map_err(Failure::new)?;
         bar.finish();
         if ending == Ending::Stopped {
-            let all = queries * contestants.len();
+            let (done, all) = (ledgers.iter().map(Ledger::answered).sum::<usize>(), queries * contestants.len());
             return Err(Failure::new(format!(
                 "stopped; {done} of {all} answers are kept in {}, and the same command goes on from there",
                 answers.display()
             )));
         }
-        entries.push(Entry::of_ledger(name, &ledger, route, contest.collection));
     }
-    Ok(entries)
+    let entry =
+        |((name, route), ledger): (&(String, Arc<Route>), _)| Entry::of_ledger(name, ledger, route, contest.collection);
+    Ok(contestants.iter().zip(&ledgers).map(entry).collect())
+}
+
+/// The ledger of each contestant. All are opened, and what they hold is known, before anything is asked: nobody pays for a run that one of them
+/// refuses in the end, or for what another has.
+fn open(contest: &Contest<'_>, contestants: &[(String, Arc<Route>)], answers: &Path) -> Result<Vec<Ledger>, Failure> {
+    let open = |(name, route): &(String, Arc<Route>)| {
+        let ledger = Ledger::open(answers, name, &fingerprint(contest.collection, route)).map_err(Failure::new)?;
+        contest.recall(route, &ledger);
+        Ok(ledger)
+    };
+    contestants.iter().map(open).collect()
 }
 
 /// Hidden where standard error is no terminal.

@@ -166,7 +166,7 @@ impl Target {
     }
 
     /// What becomes of long passages. A listwise model's list is never taken apart.
-    pub(super) fn long_passages(&self) -> LongPassages {
+    pub(crate) fn long_passages(&self) -> LongPassages {
         match &self.upstream.backend {
             Backend::Remote(remote) if self.facts.scoring == Scoring::Pointwise => remote.long_passages,
             _ => LongPassages::Provider,

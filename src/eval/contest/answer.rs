@@ -61,6 +61,22 @@ impl Answer {
             Self::Failed(failed) => &failed.query,
         }
     }
+
+    /// What `target` is known to have scored, by position.
+    pub(super) fn scores_of(&self, target: &str, ids: &[&str]) -> Vec<Option<f64>> {
+        match self {
+            Self::Ranked(ranked) if ranked.answered_by.as_deref() == Some(target) => {
+                let known: BTreeMap<&str, Option<f64>> =
+                    ranked.ranking.iter().map(|(id, score)| (&**id, *score)).collect();
+                ids.iter().map(|id| known.get(id).copied().flatten()).collect()
+            }
+            Self::Ranked(_) => vec![None; ids.len()],
+            Self::Failed(failed) => {
+                let known = failed.known.get(target);
+                ids.iter().map(|id| known?.get(*id).copied()).collect()
+            }
+        }
+    }
 }
 
 impl Failed {
@@ -77,11 +93,5 @@ impl Failed {
         if !known.is_empty() {
             self.known.insert(target.to_owned(), known);
         }
-    }
-
-    /// What `target` had scored, by position.
-    pub(super) fn scores_of(&self, target: &str, ids: &[&str]) -> Vec<Option<f64>> {
-        let known = self.known.get(target);
-        ids.iter().map(|id| known?.get(*id).copied()).collect()
     }
 }

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use percent_encoding::utf8_percent_encode;
 use serde::{Deserialize, Serialize};
 
-use super::answer::{Answer, Failed};
-use crate::config::settings::LocalSettings;
+use super::answer::Answer;
+use crate::config::settings::{LocalSettings, LongPassages};
 use crate::eval::NOT_IN_FILE_NAMES;
 use crate::eval::collection::Collection;
 use crate::route::Route;
@@ -102,19 +102,10 @@ impl Ledger {
         matches!(self.answers.get(query), Some(Answer::Ranked(_)))
     }
 
-    /// Whether any query has been answered.
+    /// How many queries have been answered.
     #[must_use]
-    pub fn has_answers(&self) -> bool {
-        self.answers.values().any(|answer| matches!(answer, Answer::Ranked(_)))
-    }
-
-    /// What an earlier failure left behind.
-    #[must_use]
-    pub fn left_behind(&self, query: &str) -> Option<Failed> {
-        match self.answers.get(query) {
-            Some(Answer::Failed(failed)) => Some(failed.clone()),
-            _ => None,
-        }
+    pub fn answered(&self) -> usize {
+        self.answers.values().filter(|answer| matches!(answer, Answer::Ranked(_))).count()
     }
 
     /// What became of a query; `None` if it was never asked.
@@ -151,6 +142,10 @@ pub fn fingerprint(collection: &Collection, route: &Route) -> String {
         {
             let read = cross_encoder.as_ref().map(|settings| (&settings.directory, settings.max_tokens));
             field(format!("{mix:?} {scripts:?} {read:?}").as_bytes());
+        }
+        let cut = target.long_passages();
+        if cut != LongPassages::Provider {
+            field(format!("{cut:?}").as_bytes());
         }
     }
     for query in &collection.queries {

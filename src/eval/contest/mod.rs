@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  query ─▶ in the ledger? ─ yes ─▶ nothing is asked
-//!             │ no: what an earlier failure left behind goes into the cache
+//!             │ no: what the ledgers hold of its scores, of failures too, is in the cache (recall)
 //!             ▼
 //!           cold request ─▶ warm request (the same again) ─▶ a line in the ledger
 //! ```
@@ -66,6 +66,21 @@ pub enum Ending {
 }
 
 impl Contest<'_> {
+    /// Takes the scores that `ledger` holds as known: what `route` was paid for is not paid for again, whichever contestants lead to the same model.
+    pub fn recall(&self, route: &Route, ledger: &Ledger) {
+        let scope = scope(route);
+        for query in &self.collection.queries {
+            let Some(answer) = ledger.answer(&query.id) else { continue };
+            let (request, ids) = (self.request(query), self.ids(query));
+            for target in &route.targets {
+                let scores = answer.scores_of(&target.address(), &ids);
+                if scores.iter().any(Option::is_some) {
+                    self.reranker.remember(target, &request, scope, &scores);
+                }
+            }
+        }
+    }
+
     /// Asks `route` every query that `ledger` holds no answer to. `asked` hears of each query that is done, those of the ledger included.
     ///
     /// # Errors
@@ -74,13 +89,12 @@ impl Contest<'_> {
         let open: Vec<_> = self.collection.queries.iter().filter(|query| !ledger.has_answer(&query.id)).collect();
         (open.len()..self.collection.queries.len()).for_each(|_| asked());
         let scope = scope(route);
-        let mut failures_in_a_row = (!ledger.has_answers()).then_some(0);
-        let left: Vec<_> = open.iter().map(|query| (*query, ledger.left_behind(&query.id))).collect();
+        let mut failures_in_a_row = (ledger.answered() == 0).then_some(0);
         let stopped = || *self.stopped.borrow();
         let given_up = AtomicBool::new(false);
         let goes_on = || !stopped() && !given_up.load(Ordering::Relaxed);
-        let answers = stream::iter(left).take_while(|_| std::future::ready(goes_on()));
-        let answers = answers.map(|(query, left)| self.ask(route, scope, query, left));
+        let answers = stream::iter(open.iter().copied()).take_while(|_| std::future::ready(goes_on()));
+        let answers = answers.map(|query| self.ask(route, scope, query));
         let mut answers = std::pin::pin!(answers.buffer_unordered(self.concurrency.max(1)));
         let mut done = 0;
         while let Some(answer) = answers.next().await {
@@ -104,14 +118,8 @@ impl Contest<'_> {
     }
 
     /// Asks one query twice: for the answer, and for how long it takes when everything is known.
-    async fn ask(&self, route: &Route, scope: CacheScope, query: &JudgedQuery, left_behind: Option<Failed>) -> Answer {
-        let request = Arc::new(self.request(query));
-        let ids: Vec<&str> = query.candidates.iter().map(|&place| &*self.collection.passages[place].id).collect();
-        if let Some(failed) = left_behind {
-            for target in &route.targets {
-                self.reranker.remember(target, &request, scope, &failed.scores_of(&target.address(), &ids));
-            }
-        }
+    async fn ask(&self, route: &Route, scope: CacheScope, query: &JudgedQuery) -> Answer {
+        let (request, ids) = (Arc::new(self.request(query)), self.ids(query));
         match self.ask_patiently(route, &request, scope).await {
             Ok(response) => {
                 let warm = self.reranker.rerank(route, &request, &self.context(scope)).await.ok();
@@ -159,6 +167,11 @@ impl Contest<'_> {
         let passage = |&place: &usize| Passage { text: self.collection.passages[place].text.clone(), object: None };
         let passages = query.candidates.iter().map(passage).collect();
         RerankRequest { query: query.text.clone(), passages, ..RerankRequest::default() }
+    }
+
+    /// The ids of the query's candidates.
+    fn ids(&self, query: &JudgedQuery) -> Vec<&str> {
+        query.candidates.iter().map(|&place| &*self.collection.passages[place].id).collect()
     }
 
     fn context(&self, scope: CacheScope) -> RequestContext {

@@ -183,3 +183,75 @@ async fn two_runs_never_share_a_folder_at_once() {
     fake.release();
     assert!(first.wait().await.unwrap().success());
 }
+
+/// Interrupted again and again: each run adds one answer, and no pair is sent twice. Two names of one model share what was paid for, whichever run
+/// paid for it.
+#[tokio::test]
+async fn names_of_one_model_never_pay_twice_over_interruptions() {
+    let fake = FakeUpstream::start("cohere").await;
+    let name = "[models.default]\ntargets = [{ upstream = 'up', model = 'rerank-v3.5' }]";
+    let desk = Desk::new(QUERIES, &[("up", "cohere", &fake)], name);
+    let both = format!("default,{MODEL}");
+    for kept in 1..=3 {
+        fake.hold();
+        let mut child = desk.eval(&both, "out", &[]).spawn().unwrap();
+        fake.wait_for_arrivals(kept).await;
+        interrupt(&child);
+        let mut heard = wait_to_hear(&mut child, "at once\n").await;
+        fake.release();
+        let output = tokio::time::timeout(Duration::from_secs(30), child.wait_with_output()).await.unwrap().unwrap();
+        heard.push_str(&err(&output));
+        assert_eq!(output.status.code(), Some(1));
+        assert!(heard.contains(&format!("stopped; {kept} of {} answers are kept", 2 * QUERIES)), "{heard}");
+        assert!(heard.lines().all(|line| line.starts_with("rerankd: ")), "sentences alone: {heard:?}");
+        assert!(output.stdout.is_empty(), "no table of a part");
+    }
+    succeed(&mut desk.eval(&both, "out", &[])).await;
+    assert_eq!(pairs_sent(&fake), all_pairs(QUERIES), "every pair once");
+    let results = desk.results("out");
+    assert_eq!(contestant(&results, "default")["rankings"], contestant(&results, MODEL)["rankings"]);
+}
+
+#[tokio::test]
+async fn a_run_that_is_killed_in_the_middle_keeps_what_was_answered() {
+    let fake = FakeUpstream::scripted("cohere", [Reply::Score, Reply::Score, Reply::Score, Reply::Hang]).await;
+    let desk = Desk::new(QUERIES, &[("up", "cohere", &fake)], "");
+    let mut child = desk.eval(MODEL, "out", &[]).spawn().unwrap();
+    fake.wait_for_arrivals(4).await;
+    child.kill().await.unwrap();
+    succeed(&mut desk.eval(MODEL, "out", &[])).await;
+    let again: Vec<_> = all_pairs(QUERIES).into_iter().filter(|(asked, _)| *asked == query(3)).collect();
+    let mut expected = [all_pairs(QUERIES), again].concat();
+    expected.sort();
+    assert_eq!(pairs_sent(&fake), expected, "the fourth query twice, all others once");
+}
+
+/// Everything that would be refused in the end is refused before anybody is paid.
+#[tokio::test]
+async fn another_configuration_is_refused_before_anybody_is_asked() {
+    let (one, two) = (FakeUpstream::start("jina").await, FakeUpstream::start("cohere").await);
+    for change in [
+        ("model = 'rerank-v3.5'", "model = 'rerank-v3.5', revision = '2'"),
+        ("# limits", "max_passage_tokens = 512\nlong_passages = 'truncate'"),
+    ] {
+        let config = format!(
+            "[upstreams.two]\nprovider = 'cohere'\napi_key = 'env:KEY'\nbase_url = '{}'\n# limits\n\
+             [models.second]\ntargets = [{{ upstream = 'two', model = 'rerank-v3.5' }}]\n",
+            two.url()
+        );
+        let desk = Desk::new(2, &[("one", "jina", &one)], &config);
+        succeed(&mut desk.eval("second", "out", &[])).await;
+        let (calls, kept) = (one.calls().len() + two.calls().len(), fs::read(desk.path("out/results.json")).unwrap());
+        let text = fs::read_to_string(desk.path("rerankd.toml")).unwrap();
+        assert!(text.contains(change.0), "{text}");
+        fs::write(desk.path("rerankd.toml"), text.replace(change.0, change.1)).unwrap();
+        let models = "one/jina-reranker-v2-base-multilingual,second";
+        let refused = run(&mut desk.eval(models, "out", &[])).await;
+        let said = err(&refused);
+        assert_eq!(refused.status.code(), Some(1), "{said}");
+        assert!(said.contains("second.jsonl holds answers to other queries"), "{said}");
+        assert!(said.contains("give another --out, or remove the file"), "{said}");
+        assert_eq!(one.calls().len() + two.calls().len(), calls, "nobody was asked");
+        assert_eq!(fs::read(desk.path("out/results.json")).unwrap(), kept);
+    }
+}
