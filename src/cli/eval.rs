@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::{ConfigArgs, Failure, print, runtime};
 use crate::config::settings::Settings;
 use crate::eval::collection::{Candidates, Collection, Source, load, prepare};
-use crate::eval::contest::{Contest, Ending, Ledger, fingerprint};
+use crate::eval::contest::{Answer, Contest, Ending, Ledger, fingerprint};
 use crate::eval::judge::{Entry, Terms, judge};
 use crate::eval::results::Results;
 use crate::eval::{report, runs};
@@ -177,6 +177,9 @@ async fn ask(
             )));
         }
     }
+    if ledgers.iter().all(|ledger| ledger.answered() == 0) {
+        return Err(nobody_answered(contest, contestants, &ledgers));
+    }
     let entry =
         |((name, route), ledger): (&(String, Arc<Route>), _)| Entry::of_ledger(name, ledger, route, contest.collection);
     Ok(contestants.iter().zip(&ledgers).map(entry).collect())
@@ -191,6 +194,21 @@ fn open(contest: &Contest<'_>, contestants: &[(String, Arc<Route>)], answers: &P
         Ok(ledger)
     };
     contestants.iter().map(open).collect()
+}
+
+/// A comparison of failures says nothing, whatever its figures are.
+fn nobody_answered(contest: &Contest<'_>, contestants: &[(String, Arc<Route>)], ledgers: &[Ledger]) -> Failure {
+    let mut sentence = "no model answered any query".to_owned();
+    for ((name, _), ledger) in contestants.iter().zip(ledgers) {
+        let failed = contest.collection.queries.iter().find_map(|query| match ledger.answer(&query.id)? {
+            Answer::Failed(failed) => Some(&failed.message),
+            Answer::Ranked(_) => None,
+        });
+        if let Some(message) = failed {
+            sentence.push_str(&format!("; {name}: {message}"));
+        }
+    }
+    Failure::new(sentence)
 }
 
 /// Hidden where standard error is no terminal.
