@@ -13,7 +13,7 @@ use tokio::signal::ctrl_c;
 use tokio::sync::watch;
 
 use super::{ConfigArgs, Failure, print, runtime};
-use crate::config::settings::Settings;
+use crate::config::settings::{OnDeadline, OnFailure, Settings};
 use crate::eval::collection::{Candidates, Collection, Source, load, prepare};
 use crate::eval::contest::{Answer, Contest, Ending, Ledger, fingerprint};
 use crate::eval::judge::{Entry, Terms, judge};
@@ -74,6 +74,7 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
     }
     let mut settings = args.config.load(None)?.settings;
     remember_everything(&mut settings);
+    take_no_substitutes(&mut settings);
     let source = source(args);
     let collection = load(&source).map_err(Failure::new)?;
     check(&collection, &args.data)?;
@@ -243,6 +244,13 @@ fn remember_everything(settings: &mut Settings) {
     cache.enabled = true;
     cache.time_to_live = FOR_GOOD;
     (cache.max_stale, cache.refresh_ahead) = (Duration::ZERO, Duration::ZERO);
+}
+
+/// What a client of the server may get in place of an answer is none here: it counts as a failure, and is asked for again.
+fn take_no_substitutes(settings: &mut Settings) {
+    for model in &mut settings.models {
+        (model.on_failure, model.on_deadline) = (OnFailure::Error, OnDeadline::Error);
+    }
 }
 
 fn source(args: &EvalArgs) -> Source {

@@ -1,5 +1,6 @@
 //! `rerankd eval` as a person types it, in front of scripted upstreams: what it asks, what it keeps, what it says.
 
+mod failures;
 mod inputs;
 mod interruptions;
 mod verdicts;

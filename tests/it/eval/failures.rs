@@ -1,0 +1,71 @@
+//! Upstreams that fail: what counts as an answer, what is asked again, and when there is nothing to compare.
+
+use std::fs;
+
+use serde_json::json;
+
+use super::{Desk, PASSAGES, all_pairs, contestant, err, pairs_sent, run, succeed};
+use crate::support::gateway::{NO_BREAKER, targets};
+use crate::support::{FakeUpstream, Reply};
+
+const MODEL: &str = "up/rerank-v3.5";
+
+/// With a wrong key there is nothing to compare, and a program that runs this must learn of it.
+#[tokio::test]
+async fn if_no_model_answers_any_query_that_is_a_failure_with_its_reason() {
+    let fake = FakeUpstream::start("cohere").await;
+    fake.answer_always(Some(Reply::status(401)));
+    let desk = Desk::new(9, &[("up", "cohere", &fake)], "");
+    let output = run(&mut desk.eval(MODEL, "out", &[])).await;
+    assert_eq!(output.status.code(), Some(1));
+    let said = err(&output);
+    assert!(said.starts_with("rerankd: no model answered any query; up/rerank-v3.5: "), "{said}");
+    assert!(said.contains("check upstreams.up.api_key") && said.lines().count() == 1, "{said}");
+    assert!(output.stdout.is_empty() && !desk.path("out/results.json").exists(), "no verdict is told");
+    assert_eq!(fake.calls().len(), 5, "five in a row are enough");
+
+    fake.answer_always(None);
+    succeed(&mut desk.eval(MODEL, "out", &[])).await;
+    assert_eq!(contestant(&desk.results("out"), MODEL)["failures"], json!({}));
+    assert_eq!(pairs_sent(&fake).len(), (5 + 9) * PASSAGES);
+}
+
+/// What a client of the server would get in place of an answer is none here: it counts as a failure, and is asked for again.
+#[tokio::test]
+async fn input_order_in_place_of_an_answer_is_a_failure_here() {
+    let fake = FakeUpstream::scripted("cohere", [Reply::status(400)]).await;
+    let model =
+        format!("{}on_failure = 'original_order'\non_deadline = 'partial'\n", targets("m", &[("up", "rerank-v3.5")]));
+    let desk = Desk::new(3, &[("up", "cohere", &fake)], &model);
+    let said = succeed(&mut desk.eval("m", "out", &[])).await;
+    assert!(said.contains("! m: 1 query without an answer (1 upstream_rejected)"), "{said}");
+    let results = desk.results("out");
+    assert_eq!(contestant(&results, "m")["failures"], json!({"upstream_rejected": 1}));
+    assert_eq!(contestant(&results, "m")["degraded"], 0);
+    succeed(&mut desk.eval("m", "out", &[])).await;
+    assert_eq!(fake.calls().len(), 4, "the failed query alone");
+    assert_eq!(contestant(&desk.results("out"), "m")["failures"], json!({}));
+}
+
+/// A contestant that has answered once is not given up, however many queries fail.
+#[tokio::test]
+async fn who_has_answered_once_is_asked_to_the_end() {
+    let fake = FakeUpstream::scripted("cohere", [Reply::Score]).await;
+    fake.answer_always(Some(Reply::status(400)));
+    let desk = Desk::new(9, &[("up", "cohere", &fake)], NO_BREAKER);
+    succeed(&mut desk.eval(MODEL, "out", &[])).await;
+    assert_eq!(contestant(&desk.results("out"), MODEL)["failures"], json!({"upstream_rejected": 8}));
+    assert_eq!(pairs_sent(&fake), all_pairs(9));
+}
+
+#[tokio::test]
+async fn a_fallback_that_answers_is_named() {
+    let (fails, works) = (FakeUpstream::start("cohere").await, FakeUpstream::start("voyage").await);
+    fails.then([Reply::status(400)]);
+    let model = targets("m", &[("first", "rerank-v3.5"), ("second", "rerank-2.5")]);
+    let desk = Desk::new(2, &[("first", "cohere", &fails), ("second", "voyage", &works)], &model);
+    let said = succeed(&mut desk.eval("m", "out", &[])).await;
+    assert!(said.contains("! m: its figures mix the answers of first/rerank-v3.5 and second/rerank-2.5."), "{said}");
+    let ledger = fs::read_to_string(desk.path("out/answers/m.jsonl")).unwrap();
+    assert_eq!(ledger.lines().count(), 3, "{ledger}");
+}
