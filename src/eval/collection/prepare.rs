@@ -9,9 +9,13 @@ use crate::eval::bm25;
 /// `query passage rank score`, parted by tabs.
 ///
 /// # Errors
-/// As [`load`](super::load); or an id holds a tab or a line break, which no run can name.
+/// As [`load`](super::load); the input itself holds candidates, which later evaluations use; or an id holds a tab or a line break, which no run can name.
 pub fn prepare(source: &Source, depth: usize) -> Result<String, CollectionError> {
     let draft = input::read(source)?;
+    if draft.first_stage.is_some() {
+        let reason = "holds candidates itself, and they are used; for others, evaluate with --candidates bm25:N";
+        return Err(CollectionError::whole(&source.data, reason));
+    }
     let found = bm25::best(&draft.passages.texts(), &judged_queries(&draft), depth);
     let mut run = String::new();
     let judged = draft.queries.iter().filter(|query| !query.judgments.is_empty());
