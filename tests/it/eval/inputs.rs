@@ -94,3 +94,91 @@ async fn a_collection_of_which_nothing_can_be_evaluated_is_refused() {
     }
     assert!(!desk.path("out").exists(), "nothing was begun");
 }
+
+/// A folder as BEIR has it: three passages, and two files of judgments for its one query.
+fn beir() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let corpus = "{\"_id\":\"a\",\"text\":\"ferries\"}\n{\"_id\":\"b\",\"text\":\"boats and ferries\"}\n{\"_id\":\"c\",\"text\":\"trains\"}\n";
+    fs::create_dir(folder.path().join("qrels")).unwrap();
+    for (file, text) in [
+        ("corpus.jsonl", corpus),
+        ("queries.jsonl", "{\"_id\":\"q\",\"text\":\"ferries\"}\n"),
+        ("qrels/one.tsv", "query-id\tcorpus-id\tscore\nq\ta\t1\n"),
+        ("qrels/two.tsv", "query-id\tcorpus-id\tscore\nq\tb\t1\nq\tc\t0\n"),
+        ("mine.run", "q Q0 c 1 9.0 x\nq Q0 a 2 8.0 x\n"),
+        ("elsewhere.tsv", "query-id\tcorpus-id\tscore\nother\tb\t1\n"),
+    ] {
+        fs::write(folder.path().join(file), text).unwrap();
+    }
+    folder
+}
+
+#[tokio::test]
+async fn judgments_and_candidates_are_those_that_are_named() {
+    let folder = beir();
+    let eval = |out: &str, more: &[&str]| {
+        let mut command = rerankd();
+        command.args(["--models", "local/lexical", "--data"]).arg(folder.path());
+        command.arg("--out").arg(folder.path().join(out)).args(more);
+        command
+    };
+    let unclear = run(&mut eval("out", &[])).await;
+    assert_eq!(unclear.status.code(), Some(1));
+    assert!(
+        err(&unclear).contains("choose one with --qrels: ") && err(&unclear).contains("two.tsv"),
+        "{}",
+        err(&unclear)
+    );
+    let candidates = async |out: &str, more: &[&str]| {
+        succeed(&mut eval(out, more)).await;
+        let results = fs::read_to_string(folder.path().join(out).join("results.json")).unwrap();
+        let results: serde_json::Value = serde_json::from_str(&results).unwrap();
+        let candidates = results["queries"][0]["candidates"].as_array().unwrap().iter();
+        let ids: String = candidates.map(|candidate| candidate["id"].as_str().unwrap()).collect();
+        (ids, results["collection"]["first_stage"].as_str().unwrap().to_owned())
+    };
+    let (ids, from) = candidates("run", &["--qrels", "qrels/one.tsv", "--candidates", "mine.run"]).await;
+    assert_eq!((ids.as_str(), from.as_str()), ("ca", "the run mine.run"));
+    let (ids, from) = candidates("judged", &["--qrels", "qrels/two.tsv", "--candidates", "judged"]).await;
+    assert_eq!(ids, "bc");
+    assert!(from.starts_with("all judged passages"), "{from}");
+    let (ids, from) = candidates("bm25", &["--qrels", "qrels/one.tsv", "--candidates", "bm25:1"]).await;
+    assert_eq!(ids, "a");
+    assert!(from.starts_with("the best 1 by BM25"), "{from}");
+    // Judgments of other queries leave nothing to evaluate.
+    let empty = run(&mut eval("empty", &["--qrels", "elsewhere.tsv"])).await;
+    assert_eq!(empty.status.code(), Some(1));
+    assert!(err(&empty).contains("holds nothing to evaluate (queries without a judgment: 1;"), "{}", err(&empty));
+    assert!(!folder.path().join("empty").exists());
+}
+
+#[tokio::test]
+async fn candidates_are_not_prepared_where_they_would_not_be_used() {
+    let desk = Desk::new(2, &[], "");
+    for (data, more, sentence) in [
+        (desk.path("collection.jsonl"), &[][..], "collection.jsonl: holds candidates itself"),
+        (beir().path().to_owned(), &["--candidates", "judged"], "--prepare writes bm25:N, not judged"),
+    ] {
+        let output = run(rerankd().arg("--prepare").arg("--data").arg(data).args(more)).await;
+        assert_eq!(output.status.code(), Some(1));
+        assert!(err(&output).contains(sentence), "{}", err(&output));
+    }
+    assert!(!desk.path("candidates.tsv").exists());
+    assert_eq!(run(&mut rerankd()).await.status.code(), Some(2), "--data is missing");
+}
+
+/// The files of a run say the same as its answers.
+#[tokio::test]
+async fn a_jsonl_file_is_ranked_by_the_embedded_scorer() {
+    let desk = Desk::new(0, &[], "");
+    let line = "{\"query\": \"ferries to the islands\", \"passages\": [\"trains\", \"ferries to the islands leave at noon\"], \"relevant\": [1]}\n";
+    fs::write(desk.path("collection.jsonl"), line).unwrap();
+    succeed(&mut desk.eval("local/lexical", "out", &[])).await;
+    let results = desk.results("out");
+    let contestant = super::contestant(&results, "local/lexical");
+    assert_eq!(contestant["rankings"], serde_json::json!([[1, 0]]));
+    assert_eq!(contestant["metrics"]["ndcg@10"]["mean"], 1.0);
+    assert_eq!(super::contestant(&results, "none")["rankings"], serde_json::json!([[0, 1]]));
+    let run = fs::read_to_string(desk.path("out/runs/local%2Flexical.run")).unwrap();
+    assert!(run.starts_with("1 Q0 1:1 1 ") && run.lines().nth(1).unwrap().starts_with("1 Q0 1:0 2 "), "{run}");
+}

@@ -81,3 +81,52 @@ async fn what_is_said_is_plain_and_private() {
         assert!(!out.contains(&private) && !err.contains(&private), "{private}");
     }
 }
+
+/// Voyage charges by the token: the fake tells 10 a passage, at 5 US cents a million. A search of Cohere's is a call here, and there are three a query.
+#[tokio::test]
+async fn costs_are_the_list_price_of_what_the_provider_says_it_charged() {
+    let (cohere, voyage) = (FakeUpstream::start("cohere").await, FakeUpstream::start("voyage").await);
+    let small_calls = format!(
+        "[upstreams.small]\nprovider = 'cohere'\napi_key = 'env:KEY'\nmax_passages = 2\nbase_url = '{}'\n",
+        cohere.url()
+    );
+    let desk = Desk::new(3, &[("up", "voyage", &voyage)], &small_calls);
+    succeed(&mut desk.eval("up/rerank-2.5,small/rerank-v4.0-pro,local/lexical", "out", &[])).await;
+    let results = desk.results("out");
+    let cost = |name: &str| contestant(&results, name)["cost"].clone();
+    let of_tokens = cost("up/rerank-2.5");
+    let expected = 1_000.0 * 50.0 * 0.05 / 1e6;
+    assert!((of_tokens["usd_per_1000_queries"].as_f64().unwrap() - expected).abs() < 1e-9, "{of_tokens}");
+    assert_eq!((&of_tokens["tokens_per_query"], &of_tokens["unit"]), (&json!(50.0), &json!("million tokens")));
+    let of_searches = cost("small/rerank-v4.0-pro");
+    assert!((of_searches["usd_per_1000_queries"].as_f64().unwrap() - 7.5).abs() < 1e-9, "{of_searches}");
+    assert_eq!(of_searches["search_units_per_query"], 3.0);
+    assert_eq!(cost("local/lexical")["unit"], "free");
+    for name in ["up/rerank-2.5", "small/rerank-v4.0-pro", "local/lexical"] {
+        let latency = &contestant(&results, name)["latency"];
+        assert_eq!((&latency["cold"]["count"], &latency["warm"]["count"]), (&json!(3), &json!(3)), "{name}");
+    }
+    assert_eq!((voyage.calls().len(), cohere.calls().len()), (3, 9), "warm answers asked nobody");
+}
+
+/// The order of the first stage takes no time, so somebody always keeps within the threshold.
+#[tokio::test]
+async fn if_all_are_too_slow_the_order_of_the_first_stage_is_chosen() {
+    let fake = FakeUpstream::start("cohere").await;
+    fake.answer_late(std::time::Duration::from_millis(20));
+    let desk = Desk::new(2, &[("up", "cohere", &fake)], "");
+    let said = succeed(&mut desk.eval("up/rerank-v3.5", "out", &["--speed-threshold", "1ms"])).await;
+    assert!(said.contains("Chosen of those within 1.0 ms a query on average: none by mean"), "{said}");
+    assert!(said.contains("Too slow: up/rerank-v3.5."), "{said}");
+    assert_eq!(desk.results("out")["choice"]["threshold_dropped"], json!(false));
+}
+
+#[tokio::test]
+async fn a_good_run_says_nothing_but_its_table() {
+    let desk = Desk::new(2, &[], "");
+    let output = run(&mut desk.eval("local/lexical", "out", &["--k", "3"])).await;
+    assert_eq!((output.status.code(), err(&output).as_str()), (Some(0), ""));
+    let results = desk.results("out");
+    assert_eq!(results["metrics"], json!(["ndcg@3", "mrr@3", "map", "p@3", "r@3", "f1@3"]));
+    assert_eq!(results["k"], 3);
+}
