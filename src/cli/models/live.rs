@@ -31,10 +31,15 @@ struct Model {
 pub(super) fn run(address: SocketAddr, api_keys: &[ApiKey]) -> Result<(), Failure> {
     let address = banner::callable(address);
     let answer = runtime()?.block_on(ask(address, api_keys));
-    let answer = answer.map_err(|error| Failure::new(format!("{address} does not answer: {}", error.without_url())))?;
+    let answer = answer.map_err(|error| Failure::new(format!("{address} does not answer: {}", root_cause(&error))))?;
     let models: ModelList = serde_json::from_str(&answer)
         .map_err(|_| Failure::new(format!("{address} does not answer as rerankd does; does it want another key?")))?;
     print(&format!("{}\n", table(&models).trim_fmt()))
+}
+
+/// The innermost cause: the others repeat the address.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), root_cause)
 }
 
 async fn ask(address: SocketAddr, api_keys: &[ApiKey]) -> reqwest::Result<String> {

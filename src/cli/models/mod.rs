@@ -11,7 +11,7 @@ use super::banner::also;
 use super::{ConfigArgs, Failure, print};
 use crate::provider::{Billing, Scoring};
 use crate::rerank::assemble::assemble;
-use crate::route::Target;
+use crate::route::{Route, Target};
 
 #[derive(Debug, Args)]
 pub(super) struct ModelsArgs {
@@ -38,7 +38,11 @@ pub(super) fn run(args: &ModelsArgs) -> Result<(), Failure> {
     for route in routes.routes() {
         let targets: Vec<_> = route.targets.iter().map(|target| target.address()).collect();
         if let Some(first) = route.targets.first() {
-            table.add_row(row(&route.model, &format!("{}{}", targets.join(", then "), also(route)), first));
+            table.add_row(row(
+                &route.model,
+                &format!("{}{}{}", targets.join(", then "), also(route), shadow(route)),
+                first,
+            ));
         }
     }
     for upstream in routes.upstreams() {
@@ -47,6 +51,11 @@ pub(super) fn run(args: &ModelsArgs) -> Result<(), Failure> {
         }
     }
     print(&format!("{}\n", table.trim_fmt()))
+}
+
+/// Who is compared with the model.
+fn shadow(route: &Route) -> String {
+    route.shadow.as_ref().map_or_else(String::new, |shadow| format!("  (compared with {})", shadow.name))
 }
 
 fn row(model: &str, targets: &str, target: &Target) -> [String; 5] {
