@@ -93,8 +93,9 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
     };
     let entries = runtime()?.block_on(async {
         tokio::select! {
-            entries = ask(&contest, &contestants, &answers) => entries,
+            biased; // nobody is asked before signals are listened to
             () = signals(&stop) => Err(Failure::new("ended; what was answered before is kept")),
+            entries = ask(&contest, &contestants, &answers) => entries,
         }
     })?;
     let terms = Terms { k: usize::from(args.k), speed_threshold: args.speed_threshold, autorag: args.autorag };
