@@ -251,6 +251,8 @@ fn remember_everything(settings: &mut Settings) {
 fn take_no_substitutes(settings: &mut Settings) {
     for model in &mut settings.models {
         (model.on_failure, model.on_deadline) = (OnFailure::Error, OnDeadline::Error);
+        // An evaluation has time, and pays for nothing twice.
+        model.hedge.enabled = false;
     }
 }
 
@@ -267,6 +269,12 @@ fn write_candidates(args: &EvalArgs) -> Result<(), Failure> {
     let run = prepare(&source(args), depth).map_err(Failure::new)?;
     let folder = if args.data.is_dir() { args.data.as_path() } else { args.data.parent().unwrap_or(Path::new(".")) };
     let path = folder.join(CANDIDATES);
+    if path.exists() {
+        return Err(Failure::new(format!(
+            "{} is there already; remove it to prepare candidates afresh",
+            path.display()
+        )));
+    }
     fs::write(&path, &run).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
     print(&format!("{}: {} candidates\n", path.display(), run.lines().count()))
 }

@@ -47,6 +47,8 @@ async fn candidates_are_prepared_once_and_used_from_then_on() {
     let mut prepare = rerankd();
     prepare.args(["--prepare", "--candidates", "bm25:7", "--data"]).arg(&data);
     assert!(succeed(&mut prepare).await.contains("candidates.tsv: "));
+    let again = run(&mut prepare).await;
+    assert!(again.status.code() == Some(1) && err(&again).contains("is there already"), "{}", err(&again));
     let mut command = rerankd();
     command.args(["--models", "local/lexical", "--data"]).arg(&data).arg("--out").arg(folder.path().join("out"));
     let said = succeed(&mut command).await;
