@@ -194,7 +194,7 @@ fn by_query_values_may_be_fewer_than_queries() {
     page(&results);
 }
 
-/// `REPORTS=/tmp/reports cargo test --lib eval::report -- --ignored`, then `conformance/report/check /tmp/reports/*.html`.
+/// `REPORTS=$PWD/target/reports cargo test --lib eval::report -- --ignored`, then `conformance/report/check target/reports/*.html`.
 #[test]
 #[ignore = "writes pages to look at"]
 fn write_samples() {
