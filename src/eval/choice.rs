@@ -39,19 +39,14 @@ pub struct Choice {
     pub best: usize,
     /// The value by which it was chosen, of each contestant; `None` if it was left out as too slow.
     pub values: Vec<Option<f64>>,
-    /// Every contestant was slower than the threshold, so none was left out.
-    pub all_too_slow: bool,
 }
 
 /// The best contestant; `None` if there is none.
 ///
-/// Those whose queries take longer than `slowest` (seconds, on average) are left out before anything is ranked or normalised,
-/// unless that leaves none.
+/// Those whose queries take longer than `slowest` (seconds, on average) are left out before anything is ranked or normalised.
 #[must_use]
 pub fn choose(contestants: &[Contestant], strategy: Strategy, slowest: Option<f64>) -> Option<Choice> {
-    let too_slow = |contestant: &Contestant| slowest.is_some_and(|slowest| contestant.seconds > slowest);
-    let all_too_slow = !contestants.is_empty() && contestants.iter().all(too_slow);
-    let stays = |contestant: &Contestant| all_too_slow || !too_slow(contestant);
+    let stays = |contestant: &Contestant| slowest.is_none_or(|slowest| contestant.seconds <= slowest);
     let (indices, rivals): (Vec<usize>, Vec<&Contestant>) =
         contestants.iter().enumerate().filter(|(_, contestant)| stays(contestant)).unzip();
     let chosen_by: Vec<f64> = rivals.iter().map(|rival| value(rival, &rivals, strategy)).collect();
@@ -61,7 +56,7 @@ pub fn choose(contestants: &[Contestant], strategy: Strategy, slowest: Option<f6
     for (&index, value) in indices.iter().zip(chosen_by) {
         values[index] = Some(value);
     }
-    Some(Choice { best: indices[best], values, all_too_slow })
+    Some(Choice { best: indices[best], values })
 }
 
 /// The value of one among its rivals, itself included.
@@ -226,10 +221,8 @@ mod tests {
         three[0].seconds = 1.5;
         let choice = choose(&three, Strategy::Rank, Some(1.0)).unwrap();
         assert_values(&choice, &[None, Some(1.0 / 2.0), Some(1.0)]);
-        assert_eq!((choice.best, choice.all_too_slow), (2, false));
-        let choice = choose(&three, Strategy::NormalizeMean, Some(0.5)).unwrap();
-        assert_values(&choice, &[Some(1.0), Some(0.0), Some(0.5)]);
-        assert_eq!((choice.best, choice.all_too_slow), (0, true));
+        assert_eq!(choice.best, 2);
+        assert_eq!(choose(&three, Strategy::NormalizeMean, Some(0.5)), None);
     }
 
     #[test]
@@ -268,13 +261,16 @@ mod tests {
                 contestant.metrics.reverse();
             }
             for strategy in Strategy::ALL {
-                let choice = choose(&table, strategy, slowest).unwrap();
-                prop_assert_eq!(choice.best, choose(&turned, strategy, slowest).unwrap().best);
+                let slow = |index: usize| slowest.is_some_and(|slowest| table[index].seconds > slowest);
+                let Some(choice) = choose(&table, strategy, slowest) else {
+                    prop_assert!((0..table.len()).all(slow));
+                    continue;
+                };
+                prop_assert_eq!(Some(choice.best), choose(&turned, strategy, slowest).map(|choice| choice.best));
                 let chosen = choice.values[choice.best].unwrap();
                 prop_assert!(choice.values.iter().flatten().all(|value| *value <= chosen + 1e-9));
-                let slow = |index: usize| slowest.is_some_and(|slowest| table[index].seconds > slowest);
                 for (index, value) in choice.values.iter().enumerate() {
-                    prop_assert_eq!(value.is_none(), slow(index) && !choice.all_too_slow);
+                    prop_assert_eq!(value.is_none(), slow(index));
                 }
             }
         }

@@ -17,8 +17,10 @@ pub struct Results {
     pub k: usize,
     /// Names of the metrics, the decisive one first.
     pub metrics: Vec<String>,
-    /// Who took part, best first by the decisive metric.
+    /// Who answered, best first by the decisive metric.
     pub contestants: Vec<Contestant>,
+    /// Who did not answer a single query, and so was not compared.
+    pub unanswered: Vec<Unanswered>,
     /// Who is chosen.
     pub choice: Choice,
     /// What was asked.
@@ -32,8 +34,12 @@ pub struct CollectionSummary {
     pub name: String,
     /// Queries that were evaluated.
     pub queries: usize,
-    /// Queries left out for want of judgments or candidates.
-    pub left_out: usize,
+    /// The file that the judgments are from, where that is one of its own.
+    pub judgments: Option<String>,
+    /// Queries left out for want of a judgment.
+    pub unjudged_queries: usize,
+    /// Queries left out although they are judged, for want of candidates.
+    pub queries_without_candidates: usize,
     /// Passages in the collection.
     pub passages: usize,
     /// How the candidates came to be.
@@ -85,6 +91,17 @@ pub struct Contestant {
     pub rankings: Vec<Vec<usize>>,
     /// The score of each place in the ranking, for each query; `None` where there was none.
     pub scores: Vec<Vec<Option<f64>>>,
+}
+
+/// A contestant without an answer. There is nothing of it to measure.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Unanswered {
+    /// What it was called on the command line.
+    pub name: String,
+    /// Queries by the error code that came instead of an answer.
+    pub failures: BTreeMap<String, usize>,
+    /// What the first failure said.
+    pub message: String,
 }
 
 /// A mean over the queries, with its 95 % confidence interval (bootstrap over queries).
@@ -155,10 +172,8 @@ pub struct Choice {
     pub metrics: Vec<String>,
     /// Slowest mean time a query that was allowed, in milliseconds.
     pub speed_threshold_ms: Option<f64>,
-    /// Contestants that are too slow.
+    /// Contestants that are too slow. The order of the first stage takes no time, so there is always one that is not.
     pub too_slow: Vec<String>,
-    /// Whether all were too slow, and the threshold was dropped.
-    pub threshold_dropped: bool,
 }
 
 /// One query of the collection.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use rerankd::eval::collection::{Candidates, Collection, Source, load};
-use rerankd::eval::contest::{Contest, Ending, Ledger, fingerprint};
+use rerankd::eval::contest::{Contest, Ending, Ledger};
 use rerankd::eval::judge::{Entry, Terms, judge};
 use rerankd::rerank::assemble::assemble;
 use serde_json::json;
@@ -58,11 +58,11 @@ async fn ndcg_at_10(folder: &Path, model: &str, config: &str) -> f64 {
     let reranker = assemble(&settings).unwrap();
     let route = reranker.routes.resolve(Some(model)).unwrap();
     let run_folder = tempfile::tempdir().unwrap();
-    let mut ledger = Ledger::open(run_folder.path(), model, &fingerprint(&collection, &route)).unwrap();
+    let mut ledger = Ledger::open(run_folder.path(), model, &route, &collection).unwrap();
     let (_stop, stopped) = tokio::sync::watch::channel(false);
     let timeout = settings.server.request_timeout;
     let contest = Contest { collection: &collection, reranker: &reranker, concurrency: 2, timeout, stopped };
-    assert_eq!(contest.ask_all(&route, &mut ledger, || {}).await.unwrap(), Ending::Finished);
+    assert_eq!(contest.ask_all(&route, &mut ledger, |_| {}).await.unwrap(), Ending::Finished);
     let entries = [Entry::of_ledger(model, &ledger, &route, &collection)];
     let results = judge(&collection, &entries, &Terms { k: 10, speed_threshold: None, autorag: false });
     let contestant = results.contestants.iter().find(|contestant| contestant.name == model).unwrap();

@@ -1,45 +1,55 @@
 //! BEIR folders: `corpus.jsonl`, `queries.jsonl` and judgments in `qrels/`.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::draft::{Draft, titled};
 use super::error::CollectionError;
 use super::json::object;
-use super::lines::{each_line, unreadable};
-use super::{JudgedQuery, qrels};
+use super::lines::each_line;
+use super::{JudgedQuery, input, qrels};
 
-/// Reads a folder; `chosen` is the file of judgments, if it was said.
-pub(super) fn read(folder: &Path, chosen: Option<PathBuf>, draft: &mut Draft) -> Result<(), CollectionError> {
-    let judgments = match chosen {
-        Some(path) => path,
+/// Reads a folder; `chosen` are the judgments, if it was said which.
+pub(super) fn read(folder: &Path, chosen: Option<&Path>, draft: &mut Draft) -> Result<(), CollectionError> {
+    let (judgments, others) = match chosen {
+        Some(path) => (named(path, folder)?, String::new()),
         None => own_judgments(&folder.join("qrels"))?,
     };
+    draft.judgments = Some(format!("{}{others}", judgments.strip_prefix(folder).unwrap_or(&judgments).display()));
     queries(&folder.join("queries.jsonl"), draft)?;
     corpus(&folder.join("corpus.jsonl"), draft)?;
     qrels::read(&judgments, draft)
 }
 
-/// `test.tsv`, or else the only one there is.
-fn own_judgments(folder: &Path) -> Result<PathBuf, CollectionError> {
-    let test = folder.join("test.tsv");
-    if test.is_file() {
-        return Ok(test);
+/// The judgments that were named: by a path, or as BEIR names its splits (`dev` for `qrels/dev.tsv`).
+fn named(path: &Path, folder: &Path) -> Result<PathBuf, CollectionError> {
+    let own = folder.join("qrels");
+    let split = own.join(format!("{}.tsv", path.display()));
+    let found = input::find(path, folder).or_else(|| [own.join(path), split].into_iter().find(|path| path.is_file()));
+    found.ok_or_else(|| {
+        let reason = format!("there is no such file, nor one in {} or {}", folder.display(), own.display());
+        CollectionError::whole(path, reason)
+    })
+}
+
+/// `test.tsv`, or else the only one there is; and in words, which others there are.
+fn own_judgments(folder: &Path) -> Result<(PathBuf, String), CollectionError> {
+    if !folder.is_dir() {
+        return Err(CollectionError::whole(folder, "there is no such folder; name the judgments with --qrels FILE"));
     }
-    let wrong = |reason: String| CollectionError::whole(folder, reason);
-    let entries = fs::read_dir(folder)
-        .map_err(|error| wrong(format!("{}; name the judgments with --qrels FILE", unreadable(&error))))?;
-    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut tables: Vec<PathBuf> =
-        paths.filter(|path| path.extension().is_some_and(|ending| ending == "tsv")).collect();
-    tables.sort_unstable();
-    match (tables.pop(), tables.as_slice()) {
-        (Some(only), []) => Ok(only),
-        (None, _) => Err(wrong("holds no .tsv file; name the judgments with --qrels FILE".to_owned())),
-        (Some(last), _) => {
-            tables.push(last);
-            let names: Vec<String> = tables.iter().map(|path| path.display().to_string()).collect();
-            Err(wrong(format!("holds several files of judgments; choose one with --qrels: {}", names.join(", "))))
+    let tables = input::files(folder, |path| path.extension().is_some_and(|ending| ending == "tsv"))?;
+    let test = folder.join("test.tsv");
+    match tables.as_slice() {
+        [only] => Ok((only.clone(), String::new())),
+        [] => Err(CollectionError::whole(folder, "holds no .tsv file; name the judgments with --qrels FILE")),
+        several if several.contains(&test) => {
+            let names: Vec<_> =
+                several.iter().filter(|path| **path != test).filter_map(|path| path.file_stem()).collect();
+            let names: Vec<_> = names.iter().map(|name| name.display().to_string()).collect();
+            Ok((test, format!(" (--qrels takes others: {})", names.join(", "))))
+        }
+        several => {
+            let reason = format!("holds several files of judgments; choose one with --qrels: {}", input::list(several));
+            Err(CollectionError::whole(folder, reason))
         }
     }
 }

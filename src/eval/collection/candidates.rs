@@ -58,7 +58,7 @@ impl Display for Candidates {
 pub(super) fn choose(draft: &mut Draft, source: &Source) -> Result<(), CollectionError> {
     let folder = input::folder(&source.data);
     match &source.candidates {
-        Some(Candidates::File(path)) => from_run(draft, &input::find(path, folder)?),
+        Some(Candidates::File(path)) => from_run(draft, &named(path, folder)?),
         Some(Candidates::Bm25(depth)) => {
             by_bm25(draft, *depth);
             Ok(())
@@ -69,6 +69,16 @@ pub(super) fn choose(draft: &mut Draft, source: &Source) -> Result<(), Collectio
         }
         None => by_default(draft, source),
     }
+}
+
+fn named(path: &Path, folder: &Path) -> Result<PathBuf, CollectionError> {
+    input::find(path, folder).ok_or_else(|| {
+        let folder = folder.display();
+        let reason = format!(
+            "there is no such run, nor one in {folder}; other first stages are bm25:DEPTH (as bm25:50) and judged"
+        );
+        CollectionError::whole(path, reason)
+    })
 }
 
 fn by_default(draft: &mut Draft, source: &Source) -> Result<(), CollectionError> {

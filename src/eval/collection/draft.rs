@@ -13,6 +13,8 @@ pub(super) struct Draft {
     pub(super) passages: Passages,
     pub(super) queries: Vec<JudgedQuery>,
     numbers: HashMap<String, usize>,
+    /// The file of the judgments, if it is one of its own.
+    pub(super) judgments: Option<String>,
     /// How candidates came to be, if there are any.
     pub(super) first_stage: Option<String>,
     pub(super) left_out: LeftOut,
@@ -87,8 +89,8 @@ impl Draft {
                 left_out.unjudged_queries += 1;
                 return false;
             }
-            left_out.judgments_of_unknown_passages +=
-                query.judgments.keys().filter(|id| passages.place(id).is_none()).count();
+            let strangers = query.judgments.keys().filter(|id| passages.place(id).is_none());
+            strangers.for_each(|id| left_out.judgments_of_unknown_passages.note(id));
             if query.candidates.is_empty() {
                 left_out.queries_without_candidates += 1;
                 return false;
@@ -103,6 +105,7 @@ impl Draft {
             name: self.name,
             passages: self.passages.records,
             queries: self.queries,
+            judgments: self.judgments,
             first_stage: self.first_stage.unwrap_or_default(),
             left_out: self.left_out,
         }

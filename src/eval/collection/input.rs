@@ -22,9 +22,8 @@ enum Input {
 /// Reads whatever the source is.
 pub(super) fn read(source: &Source) -> Result<Draft, CollectionError> {
     let input = detect(&source.data)?;
-    let qrels = source.qrels.as_deref().map(|path| find(path, folder(&source.data))).transpose()?;
     let mut draft = Draft::new(name(&source.data, &input));
-    match (&input, qrels) {
+    match (&input, source.qrels.as_deref()) {
         (Input::Beir(folder), qrels) => beir::read(folder, qrels, &mut draft)?,
         (_, Some(_)) => {
             let reason = "holds its own judgments; --qrels is for BEIR folders";
@@ -45,10 +44,8 @@ pub(super) fn folder(data: &Path) -> &Path {
 }
 
 /// A file named on the command line: in the working directory, or else in the folder of the data.
-pub(super) fn find(path: &Path, folder: &Path) -> Result<PathBuf, CollectionError> {
-    let places = [path.to_owned(), folder.join(path)];
-    let missing = || CollectionError::whole(path, format!("there is no such file, nor one in {}", folder.display()));
-    places.into_iter().find(|place| place.is_file()).ok_or_else(missing)
+pub(super) fn find(path: &Path, folder: &Path) -> Option<PathBuf> {
+    [path.to_owned(), folder.join(path)].into_iter().find(|place| place.is_file())
 }
 
 fn name(data: &Path, input: &Input) -> String {
@@ -118,13 +115,13 @@ fn of_folder(folder: &Path) -> Result<Input, CollectionError> {
 }
 
 /// The files of a folder that fit, in order of name.
-fn files(folder: &Path, fits: impl Fn(&PathBuf) -> bool) -> Result<Vec<PathBuf>, CollectionError> {
+pub(super) fn files(folder: &Path, fits: impl Fn(&PathBuf) -> bool) -> Result<Vec<PathBuf>, CollectionError> {
     let entries = fs::read_dir(folder).map_err(|error| CollectionError::whole(folder, unreadable(&error)))?;
     let mut found: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(fits).collect();
     found.sort_unstable();
     Ok(found)
 }
 
-fn list(paths: &[PathBuf]) -> String {
+pub(super) fn list(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }

@@ -34,6 +34,8 @@ pub struct Collection {
     pub passages: Vec<PassageRecord>,
     /// What can be evaluated: queries with at least one judgment and one candidate, in the order of the input.
     pub queries: Vec<JudgedQuery>,
+    /// The file that the judgments are from, where that is one of its own, in words for a report.
+    pub judgments: Option<String>,
     /// How the candidates came to be, in words for a report.
     pub first_stage: String,
     /// What cannot be evaluated.
@@ -69,18 +71,34 @@ pub struct JudgedQuery {
 }
 
 /// What an input held that cannot be evaluated.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeftOut {
     /// Queries without a judgment.
     pub unjudged_queries: usize,
     /// Queries with judgments, but without a candidate.
     pub queries_without_candidates: usize,
     /// Judgments of passages that the corpus does not hold. They count all the same, see [`JudgedQuery::judgments`].
-    pub judgments_of_unknown_passages: usize,
+    pub judgments_of_unknown_passages: Strangers,
     /// Judgments for queries that the input does not hold.
-    pub judgments_of_unknown_queries: usize,
+    pub judgments_of_unknown_queries: Strangers,
     /// Lines of a run for queries that the input does not hold.
-    pub run_lines_of_unknown_queries: usize,
+    pub run_lines_of_unknown_queries: Strangers,
+}
+
+/// Ids that nothing has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Strangers {
+    /// How often one was named.
+    pub count: usize,
+    /// The first of them.
+    pub first: Option<String>,
+}
+
+impl Strangers {
+    fn note(&mut self, id: &str) {
+        self.count += 1;
+        self.first.get_or_insert_with(|| id.to_owned());
+    }
 }
 
 /// Where a collection comes from.
@@ -89,7 +107,8 @@ pub struct Source {
     /// A BEIR or `AutoRAG` folder, a JSONL file, or a folder with one. A file of a folder stands for the folder, which chooses where
     /// there is a choice: `DIR/corpus.jsonl`, `DIR/qa_test.parquet`.
     pub data: PathBuf,
-    /// The judgments of a BEIR folder, where it holds several; looked for in the working directory, then in the folder.
+    /// The judgments of a BEIR folder, where it holds several: a file in the working directory, in the folder or in its `qrels`, or such a file's name
+    /// without `.tsv`.
     pub qrels: Option<PathBuf>,
     /// Where candidates come from. Without it: `candidates.tsv` or `candidates.run` in the folder, or those that the input itself
     /// holds, or else the best 50 by BM25.

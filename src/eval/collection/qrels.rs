@@ -25,7 +25,7 @@ pub(super) fn read(path: &Path, draft: &mut Draft) -> Result<(), CollectionError
             return Err("an id is empty".to_owned());
         }
         let Some(number) = draft.number(query) else {
-            draft.left_out.judgments_of_unknown_queries += 1;
+            draft.left_out.judgments_of_unknown_queries.note(query);
             return Ok(());
         };
         match draft.queries[number].judgments.insert(passage.to_owned(), grade) {

@@ -44,7 +44,7 @@ pub(super) fn read(path: &Path, draft: &mut Draft) -> Result<(), CollectionError
         let rank =
             columns.rank.map_or(Some(0), |rank| rank.trim().parse().ok()).ok_or("the rank must be a whole number")?;
         let Some(number) = draft.number(columns.query) else {
-            draft.left_out.run_lines_of_unknown_queries += 1;
+            draft.left_out.run_lines_of_unknown_queries.note(columns.query);
             return Ok(());
         };
         let place = draft.passages.place(columns.passage).ok_or("names a passage that the collection does not hold")?;

@@ -1,9 +1,11 @@
 //! The ledger: what every query came to, in a file of the run folder, so that an interrupted evaluation goes on where it was and nobody pays twice.
 //!
-//! One JSON object a line, the first says whose answers these are and to which queries. A line is written when its query is done; of a line that
-//! was being written when the power went out, the rest is ignored and overwritten.
+//! One JSON object a line: an answer, and hashes of what it is an answer to and of who gave it. What was answered for another question (a changed
+//! query, another candidate) or by somebody else (another model behind the name, another cut of long passages) stays in the file, where a run that asks
+//! for it again finds it, and is used for nothing else. A line is written when its query is done; of a line that was being written when the power
+//! went out, the rest is ignored and overwritten.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::{self, Display, Formatter};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
@@ -13,7 +15,7 @@ use percent_encoding::utf8_percent_encode;
 use serde::{Deserialize, Serialize};
 
 use super::answer::Answer;
-use crate::config::settings::{LocalSettings, LongPassages};
+use super::identity::{asked_of, question};
 use crate::eval::NOT_IN_FILE_NAMES;
 use crate::eval::collection::Collection;
 use crate::route::Route;
@@ -23,16 +25,31 @@ use crate::route::Route;
 pub struct Ledger {
     path: PathBuf,
     file: File,
+    asked_of: String,
+    /// By the id of the query.
+    questions: HashMap<String, String>,
     answers: HashMap<String, Answer>,
+    others: Others,
 }
 
-/// The first line.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Head {
-    /// The name on the command line.
-    contestant: String,
-    /// A hash of the queries and of who answers them.
-    fingerprint: String,
+/// Rankings that are kept and not used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Others {
+    /// Of these queries as they were, or with the candidates that they had.
+    pub of_changed_queries: usize,
+    /// Of these very queries, by another model or configuration.
+    pub of_another_model: usize,
+    /// `UPSTREAM/MODEL` of the latter.
+    pub answered_by: BTreeSet<String>,
+}
+
+/// A line.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    asked_of: String,
+    question: String,
+    answer: Answer,
 }
 
 /// Why a ledger cannot be used.
@@ -40,60 +57,81 @@ struct Head {
 pub enum LedgerError {
     /// It cannot be read or written.
     Io(PathBuf, io::Error),
-    /// It holds something else; with what to do about it.
-    Foreign(PathBuf, String),
+    /// It holds something else.
+    Foreign(PathBuf),
     /// Another process writes it.
     Busy(PathBuf),
 }
 
 impl Ledger {
-    /// Opens the ledger of `contestant` in `folder`, or begins it.
+    /// Opens the ledger of `contestant`, which is `route`, in `folder`, or begins it.
     ///
     /// # Errors
-    /// It cannot be read or written, or holds answers to other queries or of another model.
-    pub fn open(folder: &Path, contestant: &str, fingerprint: &str) -> Result<Self, LedgerError> {
+    /// It cannot be read or written, holds something else, or is being written by another process.
+    pub fn open(folder: &Path, contestant: &str, route: &Route, collection: &Collection) -> Result<Self, LedgerError> {
         let path = folder.join(format!("{}.jsonl", utf8_percent_encode(contestant, NOT_IN_FILE_NAMES)));
-        let head = Head { contestant: contestant.to_owned(), fingerprint: fingerprint.to_owned() };
-        Self::open_at(&path, &head).map_err(|error| match error {
-            Trouble::Io(error) => LedgerError::Io(path, error),
-            Trouble::Foreign(what) => LedgerError::Foreign(path, what),
-            Trouble::Busy => LedgerError::Busy(path),
-        })
+        let in_file = |error| LedgerError::Io(path.clone(), error);
+        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = options.map_err(in_file)?;
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            return Err(LedgerError::Busy(path));
+        }
+        let questions = collection.queries.iter().map(|query| (query.id.clone(), question(collection, query)));
+        let mut ledger = Self {
+            asked_of: asked_of(route),
+            questions: questions.collect(),
+            answers: HashMap::new(),
+            others: Others::default(),
+            path: path.clone(),
+            file,
+        };
+        let is_one = ledger.read().map_err(in_file)?;
+        if is_one { Ok(ledger) } else { Err(LedgerError::Foreign(path)) }
     }
 
-    fn open_at(path: &Path, head: &Head) -> Result<Self, Trouble> {
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        if let Err(TryLockError::WouldBlock) = file.try_lock() {
-            return Err(Trouble::Busy);
-        }
-        let mut lines = Lines { reader: BufReader::new(&file), end: 0 };
-        let mut answers = HashMap::new();
-        match lines.next::<Head>()? {
-            Read::Nothing => {}
-            Read::Value(found) if found == *head => loop {
-                match lines.next::<Answer>()? {
-                    Read::Nothing => break,
-                    Read::Value(answer) => drop(answers.insert(answer.query().to_owned(), answer)),
-                    Read::Garbage => return Err(Trouble::Foreign("holds a line that is no answer".to_owned())),
-                }
-            },
-            Read::Value(found) if found.contestant == head.contestant => {
-                return Err(Trouble::Foreign(
-                    "holds answers to other queries, to other candidates or of another configuration".to_owned(),
-                ));
-            }
-            Read::Value(_) | Read::Garbage => {
-                return Err(Trouble::Foreign("is not the ledger of this contestant".to_owned()));
+    /// Reads every line, and stands behind the last one that is whole. False if there is one that is no answer.
+    fn read(&mut self) -> io::Result<bool> {
+        let mut lines = BufReader::new(self.file.try_clone()?);
+        let (mut end, mut text) = (0, Vec::new());
+        let mut others: HashMap<(String, String), Answer> = HashMap::new();
+        while lines.read_until(b'\n', &mut text)? > 0 && text.last() == Some(&b'\n') {
+            let Ok(Line { asked_of, question, answer }) = serde_json::from_slice(&text) else { return Ok(false) };
+            end += text.len() as u64;
+            text.clear();
+            if asked_of == self.asked_of && self.questions.get(answer.query()) == Some(&question) {
+                self.answers.insert(answer.query().to_owned(), answer);
+            } else if self.questions.contains_key(answer.query()) {
+                others.insert((asked_of, question), answer);
             }
         }
-        let end = lines.end;
-        file.set_len(end)?;
-        file.seek(SeekFrom::Start(end))?;
-        let mut ledger = Self { path: path.to_owned(), file, answers };
-        if end == 0 {
-            ledger.append(head)?;
+        self.file.set_len(end)?;
+        self.file.seek(SeekFrom::Start(end))?;
+        self.others = self.sorted(others);
+        Ok(true)
+    }
+
+    /// What the lines that are not used are, as far as there is no answer in their place.
+    fn sorted(&self, others: HashMap<(String, String), Answer>) -> Others {
+        let mut found = Others::default();
+        for ((asked_of, question), answer) in others {
+            let Answer::Ranked(ranked) = answer else { continue };
+            if self.has_answer(&ranked.query) {
+                continue;
+            }
+            if self.questions.get(&ranked.query) == Some(&question) {
+                found.of_another_model += 1;
+                found.answered_by.extend(ranked.answered_by);
+            } else if asked_of == self.asked_of {
+                found.of_changed_queries += 1;
+            }
         }
-        Ok(ledger)
+        found
+    }
+
+    /// What is kept and not used, of queries that have no answer.
+    #[must_use]
+    pub fn others(&self) -> &Others {
+        &self.others
     }
 
     /// Whether a query needs not be asked again.
@@ -114,87 +152,21 @@ impl Ledger {
         self.answers.get(query)
     }
 
-    /// Writes down what became of a query.
+    /// Writes down what became of a query of the collection.
     ///
     /// # Errors
     /// It cannot be written.
     pub fn write(&mut self, answer: Answer) -> Result<(), LedgerError> {
-        self.append(&answer).map_err(|error| LedgerError::Io(self.path.clone(), error))?;
-        self.answers.insert(answer.query().to_owned(), answer);
+        let query = answer.query().to_owned();
+        let question = self.questions.get(&query).cloned().unwrap_or_default();
+        let line = Line { asked_of: self.asked_of.clone(), question, answer };
+        let written = serde_json::to_vec(&line).map_err(io::Error::from).and_then(|mut text| {
+            text.push(b'\n');
+            self.file.write_all(&text)
+        });
+        written.map_err(|error| LedgerError::Io(self.path.clone(), error))?;
+        self.answers.insert(query, line.answer);
         Ok(())
-    }
-
-    fn append(&mut self, line: &impl Serialize) -> io::Result<()> {
-        let mut text = serde_json::to_vec(line)?;
-        text.push(b'\n');
-        self.file.write_all(&text)
-    }
-}
-
-/// Hash of everything that an answer depends on: the queries with their candidates, and who is asked.
-#[must_use]
-pub fn fingerprint(collection: &Collection, route: &Route) -> String {
-    let mut hasher = blake3::Hasher::new();
-    let mut field = |bytes: &[u8]| _ = hasher.update(&bytes.len().to_le_bytes()).update(bytes);
-    for target in &route.targets {
-        field(format!("{:?} {:?}", target.space, target.facts.scoring).as_bytes());
-        if let Some(LocalSettings { cross_encoder, mix, scripts }) = target.parts.as_ref().map(|parts| &parts.settings)
-        {
-            let read = cross_encoder.as_ref().map(|settings| (&settings.directory, settings.max_tokens));
-            field(format!("{mix:?} {scripts:?} {read:?}").as_bytes());
-        }
-        let cut = target.long_passages();
-        if cut != LongPassages::Provider {
-            field(format!("{cut:?}").as_bytes());
-        }
-    }
-    for query in &collection.queries {
-        field(query.id.as_bytes());
-        field(query.text.as_bytes());
-        for &place in &query.candidates {
-            let passage = &collection.passages[place];
-            field(passage.id.as_bytes());
-            field(passage.text.as_bytes());
-        }
-    }
-    hasher.finalize().to_hex().to_string()
-}
-
-/// Reads whole lines, and knows where the last good one ends.
-struct Lines<R> {
-    reader: R,
-    end: u64,
-}
-
-enum Read<T> {
-    /// The end, or a line that is not whole.
-    Nothing,
-    Value(T),
-    Garbage,
-}
-
-impl<R: BufRead> Lines<R> {
-    fn next<T: for<'de> Deserialize<'de>>(&mut self) -> io::Result<Read<T>> {
-        let mut line = Vec::new();
-        self.reader.read_until(b'\n', &mut line)?;
-        if line.last() != Some(&b'\n') {
-            return Ok(Read::Nothing);
-        }
-        let Ok(value) = serde_json::from_slice(&line) else { return Ok(Read::Garbage) };
-        self.end += line.len() as u64;
-        Ok(Read::Value(value))
-    }
-}
-
-enum Trouble {
-    Io(io::Error),
-    Foreign(String),
-    Busy,
-}
-
-impl From<io::Error> for Trouble {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
     }
 }
 
@@ -209,8 +181,12 @@ impl Display for LedgerError {
                     path.display()
                 )
             }
-            Self::Foreign(path, what) => {
-                write!(out, "{} {what}; give another --out, or remove the file to ask afresh", path.display())
+            Self::Foreign(path) => {
+                write!(
+                    out,
+                    "{} holds a line that is no answer; give another --out, or remove the file to ask afresh",
+                    path.display()
+                )
             }
         }
     }

@@ -8,6 +8,7 @@
 //! ```
 
 mod answer;
+mod identity;
 mod ledger;
 
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 pub use self::answer::{Answer, Failed, Ranked};
-pub use self::ledger::{Ledger, LedgerError, fingerprint};
+pub use self::ledger::{Ledger, LedgerError, Others};
 use super::collection::{Collection, JudgedQuery};
 use crate::cache::control::CacheControl;
 use crate::cache::key::CacheScope;
@@ -54,13 +55,22 @@ pub struct Contest<'a> {
     pub stopped: watch::Receiver<bool>,
 }
 
+/// What happens while a contestant is asked.
+#[derive(Clone, Copy, Debug)]
+pub enum Progress<'a> {
+    /// One query more is done; those that the ledger knew are, too.
+    Done,
+    /// A query waits so long before it is asked again, for this reason.
+    Waits(&'a str, Duration),
+}
+
 /// How the asking of one contestant ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// Every query has an answer or a failure.
     Finished,
-    /// It failed so often, and never answered, that the other queries were not asked.
-    GivenUp,
+    /// It failed so often, and never answered, that the other queries were not asked. The last failure said this.
+    GivenUp(String),
     /// It was stopped.
     Stopped,
 }
@@ -81,26 +91,32 @@ impl Contest<'_> {
         }
     }
 
-    /// Asks `route` every query that `ledger` holds no answer to. `asked` hears of each query that is done, those of the ledger included.
+    /// Asks `route` every query that `ledger` holds no answer to, and tells `hear` how it goes.
     ///
     /// # Errors
     /// The ledger cannot be written.
-    pub async fn ask_all(&self, route: &Route, ledger: &mut Ledger, asked: impl Fn()) -> Result<Ending, LedgerError> {
+    pub async fn ask_all(
+        &self,
+        route: &Route,
+        ledger: &mut Ledger,
+        hear: impl Fn(Progress<'_>),
+    ) -> Result<Ending, LedgerError> {
         let open: Vec<_> = self.collection.queries.iter().filter(|query| !ledger.has_answer(&query.id)).collect();
-        (open.len()..self.collection.queries.len()).for_each(|_| asked());
+        (open.len()..self.collection.queries.len()).for_each(|_| hear(Progress::Done));
         let scope = scope(route);
         let mut failures_in_a_row = (ledger.answered() == 0).then_some(0);
         let stopped = || *self.stopped.borrow();
         let given_up = AtomicBool::new(false);
         let goes_on = || !stopped() && !given_up.load(Ordering::Relaxed);
         let answers = stream::iter(open.iter().copied()).take_while(|_| std::future::ready(goes_on()));
-        let answers = answers.map(|query| self.ask(route, scope, query));
+        let answers = answers.map(|query| self.ask(route, scope, query, &hear));
         let mut answers = std::pin::pin!(answers.buffer_unordered(self.concurrency.max(1)));
-        let mut done = 0;
+        let (mut done, mut last_failure) = (0, String::new());
         while let Some(answer) = answers.next().await {
             match (&answer, &mut failures_in_a_row) {
                 (Answer::Ranked(_), failures) => *failures = None,
-                (Answer::Failed(_), Some(failures)) => {
+                (Answer::Failed(failed), Some(failures)) => {
+                    last_failure.clone_from(&failed.message);
                     *failures += 1;
                     given_up.fetch_or(*failures >= HOPELESS, Ordering::Relaxed);
                 }
@@ -108,19 +124,19 @@ impl Contest<'_> {
             }
             ledger.write(answer)?;
             done += 1;
-            asked();
+            hear(Progress::Done);
         }
         Ok(match done == open.len() {
             true => Ending::Finished,
             false if stopped() => Ending::Stopped,
-            false => Ending::GivenUp,
+            false => Ending::GivenUp(last_failure),
         })
     }
 
     /// Asks one query twice: for the answer, and for how long it takes when everything is known.
-    async fn ask(&self, route: &Route, scope: CacheScope, query: &JudgedQuery) -> Answer {
+    async fn ask(&self, route: &Route, scope: CacheScope, query: &JudgedQuery, hear: &impl Fn(Progress<'_>)) -> Answer {
         let (request, ids) = (Arc::new(self.request(query)), self.ids(query));
-        match self.ask_patiently(route, &request, scope).await {
+        match self.ask_patiently(route, &request, scope, hear).await {
             Ok(response) => {
                 let warm = self.reranker.rerank(route, &request, &self.context(scope)).await.ok();
                 Answer::Ranked(ranked(query, &ids, &response, warm.as_ref()))
@@ -142,6 +158,7 @@ impl Contest<'_> {
         route: &Route,
         request: &Arc<RerankRequest>,
         scope: CacheScope,
+        hear: &impl Fn(Progress<'_>),
     ) -> Result<RerankResponse, Error> {
         let mut wait = FIRST_WAIT;
         for _ in 0..MOST_WAITS {
@@ -155,6 +172,7 @@ impl Contest<'_> {
                 return answer;
             }
             let told = error.retry_after.unwrap_or(wait).clamp(FIRST_WAIT, LONGEST_WAIT);
+            hear(Progress::Waits(&error.message, told));
             if timeout(told, self.stopped.clone().wait_for(|stopped| *stopped)).await.is_ok() {
                 return answer;
             }

@@ -18,7 +18,7 @@ use super::collection::{Collection, JudgedQuery};
 use super::contest::{Answer, Ledger, Ranked, not_asked};
 use super::metrics::recall_ceiling;
 use super::precise;
-use super::results::{Candidate, Choice, CollectionSummary, Contestant, Kind, Query, Results};
+use super::results::{Candidate, Choice, CollectionSummary, Contestant, Kind, Query, Results, Unanswered};
 use super::statistics::mean;
 use crate::provider::Billing;
 use crate::route::Route;
@@ -57,6 +57,20 @@ impl Entry {
         Self { name: name.to_owned(), answers: collection.queries.iter().map(answer).collect(), unit }
     }
 
+    /// What there is to say of a contestant that never answered; `None` if it did.
+    #[must_use]
+    pub fn unanswered(&self) -> Option<Unanswered> {
+        if self.ranked().next().is_some() {
+            return None;
+        }
+        let message = self.answers.iter().flatten().find_map(|answer| match answer {
+            Answer::Failed(failed) => Some(failed.message.clone()),
+            Answer::Ranked(_) => None,
+        });
+        let message = message.unwrap_or_else(|| "it was not asked".to_owned());
+        Some(Unanswered { name: self.name.clone(), failures: self.failures(), message })
+    }
+
     fn ranked(&self) -> impl Iterator<Item = &Ranked> {
         self.answers.iter().flatten().filter_map(|answer| match answer {
             Answer::Ranked(ranked) => Some(ranked),
@@ -83,7 +97,8 @@ impl Entry {
 pub fn judge(collection: &Collection, entries: &[Entry], terms: &Terms) -> Results {
     let measures = Measure::all(terms);
     let mut contestants = vec![first_stage(collection, &measures)];
-    contestants.extend(entries.iter().map(|entry| contestant(collection, entry, &measures)));
+    let answered = entries.iter().filter(|entry| entry.unanswered().is_none());
+    contestants.extend(answered.map(|entry| contestant(collection, entry, &measures)));
     let decisive = measures[0].name();
     compare_all(&mut contestants, &decisive);
     let on_front = front(&contestants, &decisive);
@@ -98,6 +113,7 @@ pub fn judge(collection: &Collection, entries: &[Entry], terms: &Terms) -> Resul
         k: terms.k,
         metrics: measures.iter().map(Measure::name).collect(),
         contestants,
+        unanswered: entries.iter().filter_map(Entry::unanswered).collect(),
         choice,
         queries: collection.queries.iter().map(|query| shown(collection, query)).collect(),
     }
@@ -212,12 +228,11 @@ fn choose(contestants: &[Contestant], measures: &[Measure], terms: &Terms) -> Ch
         metrics: used,
         speed_threshold_ms: slowest.map(|slowest| slowest * 1e3),
         too_slow: contestants.iter().filter(too_slow).map(|contestant| contestant.name.clone()).collect(),
-        threshold_dropped: choices.iter().any(|(_, choice)| choice.as_ref().is_some_and(|choice| choice.all_too_slow)),
     }
 }
 
 fn summary(collection: &Collection) -> CollectionSummary {
-    let left_out = collection.left_out;
+    let left_out = &collection.left_out;
     let counts: Vec<f64> = collection.queries.iter().map(|query| precise(query.candidates.len())).collect();
     let ceiling = |query: &JudgedQuery| {
         let grades: Vec<i32> = query.judgments.values().copied().collect();
@@ -228,7 +243,9 @@ fn summary(collection: &Collection) -> CollectionSummary {
     CollectionSummary {
         name: collection.name.clone(),
         queries: collection.queries.len(),
-        left_out: left_out.unjudged_queries + left_out.queries_without_candidates,
+        judgments: collection.judgments.clone(),
+        unjudged_queries: left_out.unjudged_queries,
+        queries_without_candidates: left_out.queries_without_candidates,
         passages: collection.passages.len(),
         first_stage: collection.first_stage.clone(),
         candidates_per_query: mean(&counts),

@@ -16,7 +16,7 @@ pub(super) fn front(contestants: &[Contestant], decisive: &str) -> Vec<bool> {
 /// Quality, speed and cheapness; more is better.
 fn marks(contestant: &Contestant, decisive: &str) -> [f64; 3] {
     let quality = contestant.metrics.get(decisive).map_or(0.0, |estimate| estimate.mean);
-    let milliseconds = contestant.latency.map_or(0.0, |latency| latency.cold.p50);
+    let milliseconds = contestant.latency.map_or(0.0, |latency| latency.cold.mean);
     let dollars = contestant.cost.as_ref().map_or(0.0, |cost| cost.usd_per_1000_queries.unwrap_or(f64::INFINITY));
     [quality, -milliseconds, -dollars]
 }

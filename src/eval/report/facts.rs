@@ -3,6 +3,9 @@
 use super::super::results::{Comparison, Contestant, Estimate, Kind, Results};
 use super::figures::{probability, usd};
 
+/// The verdict on who never answered.
+pub(super) const NO_ANSWERS: &str = "no answers";
+
 /// Fewer queries than these say little about small differences.
 pub(super) const FEW_QUERIES: usize = 50;
 
@@ -75,9 +78,10 @@ impl Contestant {
         self.metrics.get(metric).copied().filter(|estimate| estimate.mean.is_finite())
     }
 
-    /// Milliseconds that half of the answers took, nothing cached.
-    pub(super) fn cold_p50(&self) -> Option<f64> {
-        self.latency.map(|latency| latency.cold.p50).filter(|milliseconds| milliseconds.is_finite())
+    /// Milliseconds that an answer took on average, nothing cached. The mean and not the median, because a model that answers some queries at once and
+    /// ponders over others is not as fast as the faster half.
+    pub(super) fn cold_mean(&self) -> Option<f64> {
+        self.latency.map(|latency| latency.cold.mean).filter(|milliseconds| milliseconds.is_finite())
     }
 
     /// US dollars for 1,000 queries.
@@ -95,8 +99,19 @@ impl Contestant {
         self.against_none.as_ref().map(Standing::of)
     }
 
-    /// In a few words: `best`, `noise`, `worse, p=0.003`, and whether it is any better than no reranker.
+    /// In a few words: `best`, `noise`, `worse, p=0.003`, and whether it is any better than no reranker; over how many queries, if not over all.
     pub(super) fn verdict(&self) -> String {
+        let failed: usize = self.failures.values().sum();
+        let queries = self.by_query.len();
+        let share = if failed > 0 {
+            format!("; answered {} of {queries}", queries.saturating_sub(failed))
+        } else {
+            String::new()
+        };
+        format!("{}{share}", self.merit())
+    }
+
+    fn merit(&self) -> String {
         let verdict = match &self.against_best {
             None => "best".to_owned(),
             Some(comparison) if Standing::of(comparison) == Standing::Worse => {
@@ -143,6 +158,7 @@ mod tests {
     #[test]
     fn verdicts_are_plain() {
         let mut contestant = sample::results(60).contestants.remove(1);
+        contestant.failures.clear();
         let mut verdict = |best: Option<Comparison>, none: Option<Comparison>| {
             contestant.against_best = best;
             contestant.against_none = none;
@@ -163,6 +179,8 @@ mod tests {
         );
         assert_eq!(verdict(Some(compared(-0.2, 0.0001)), None), "worse, p<0.001");
         assert_eq!(verdict(Some(compared(0.0, 0.01)), None), "noise");
+        contestant.failures = [("upstream_timeout".to_owned(), 2), ("upstream_rejected".to_owned(), 1)].into();
+        assert_eq!(contestant.verdict(), "noise; answered 57 of 60");
     }
 
     #[test]

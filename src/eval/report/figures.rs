@@ -34,10 +34,12 @@ pub(super) fn interval(estimate: Estimate) -> String {
     format!("[{}, {}]", fixed(estimate.low, 2), fixed(estimate.high, 2))
 }
 
-/// `+0.119`, `−0.020`
+/// `+0.119`, `−0.020`; with a fourth digit where three would hide the sign, `−0.0004`.
 pub(super) fn signed(value: f64) -> String {
-    match fixed(value.abs(), 3) {
-        text if !value.is_finite() || text.bytes().all(|byte| matches!(byte, b'0' | b'.')) => text,
+    let decimals = if value.abs() < 0.0005 { 4 } else { 3 };
+    match fixed(value.abs(), decimals) {
+        text if !value.is_finite() => text,
+        text if text.bytes().all(|byte| matches!(byte, b'0' | b'.')) => fixed(0.0, 3),
         text if value < 0.0 => format!("−{text}"),
         text => format!("+{text}"),
     }
@@ -114,6 +116,7 @@ mod tests {
         assert_eq!(score(-0.0001), "0.000");
         assert_eq!(interval(Estimate { mean: 0.7, low: 0.694, high: 0.7711 }), "[0.69, 0.77]");
         assert_eq!(["+0.119", "−0.020", "0.000"], [0.119, -0.02, -0.0].map(signed));
+        assert_eq!(["+0.001", "−0.0004", "0.000"], [0.0005, -0.0004, 0.000_01].map(signed));
         assert_eq!(
             [0, 12, 999, 1000, 12_408, 1_234_567].map(grouped),
             ["0", "12", "999", "1,000", "12,408", "1,234,567"]

@@ -9,5 +9,5 @@ pub mod html;
 mod sample;
 mod summary;
 pub mod table;
-mod text;
+pub(crate) mod text;
 mod warnings;

@@ -6,6 +6,7 @@ use fastrand::Rng;
 
 use super::super::results::{
     Candidate, Choice, CollectionSummary, Comparison, Contestant, Cost, Estimate, Kind, Latency, Query, Results, Times,
+    Unanswered,
 };
 use super::figures::real;
 
@@ -90,7 +91,9 @@ pub(super) fn results(queries: usize) -> Results {
         collection: CollectionSummary {
             name: "help-centre".to_owned(),
             queries: queries.len(),
-            left_out: 4,
+            judgments: Some("qrels/test.tsv".to_owned()),
+            unjudged_queries: 4,
+            queries_without_candidates: 2,
             passages: 12_408,
             first_stage: "bm25".to_owned(),
             candidates_per_query: real(CANDIDATES),
@@ -105,9 +108,13 @@ pub(super) fn results(queries: usize) -> Results {
             metrics: METRICS.map(str::to_owned).to_vec(),
             speed_threshold_ms: Some(800.0),
             too_slow: Vec::new(),
-            threshold_dropped: false,
         },
         contestants,
+        unanswered: vec![Unanswered {
+            name: "mixedbread/mxbai-rerank-large-v2".to_owned(),
+            failures: BTreeMap::from([("upstream_unauthorized".to_owned(), 5)]),
+            message: "upstream mixedbread refused the key".to_owned(),
+        }],
         queries,
     }
 }

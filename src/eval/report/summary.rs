@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::super::results::{Comparison, Contestant, Estimate, Results};
+use super::super::results::{Comparison, Contestant, Estimate, Kind, Results};
 use super::facts::{FEW_QUERIES, Standing};
-use super::figures::{dollars, fixed, milliseconds, percent, probability, score, signed};
+use super::figures::{dollars, fixed, grouped, milliseconds, percent, probability, score, signed};
 use super::text::{counted, listed, printable};
 
 /// The finding in one sentence, without its full stop.
@@ -39,7 +39,8 @@ pub(super) fn finding(results: &Results) -> Vec<String> {
     let mut sentences = Vec::new();
     if let Some(estimate) = best.estimate(results.decisive()) {
         sentences.push(format!(
-            "Its mean {metric} is {} (95 % interval {} to {}){}.",
+            "{} has a mean {metric} of {} (95 % interval {} to {}){}.",
+            subject(best, "The"),
             score(estimate.mean),
             score(estimate.low),
             score(estimate.high),
@@ -50,6 +51,14 @@ pub(super) fn finding(results: &Results) -> Vec<String> {
     sentences
 }
 
+/// A contestant as the subject of a sentence; `the` as it stands in its place.
+fn subject(contestant: &Contestant, the: &str) -> String {
+    match contestant.kind {
+        Kind::None => format!("{the} order of the first stage"),
+        Kind::Model => printable(&contestant.name),
+    }
+}
+
 /// The difference from the order of the first stage, as the end of a sentence.
 fn gain(comparison: &Comparison) -> String {
     let Estimate { mean, low, high } = comparison.difference;
@@ -58,7 +67,7 @@ fn gain(comparison: &Comparison) -> String {
     let more = if mean < 0.0 { "less" } else { "more" };
     let difference = score(mean.abs());
     format!(
-        ": {difference} {more} than the order of the first stage ({} to {}, {p}){chance}",
+        ": {difference} {more} than the order of the first stage ({} to {}, adjusted {p}){chance}",
         signed(low),
         signed(high)
     )
@@ -66,22 +75,21 @@ fn gain(comparison: &Comparison) -> String {
 
 fn peers(results: &Results, best: &Contestant) -> Option<String> {
     let peers = results.peers();
-    let names: Vec<_> = peers.iter().map(|contestant| printable(&contestant.name)).collect();
-    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let others = names(&peers);
     let queries = counted(results.collection.queries, "query", "queries");
     if peers.is_empty() {
         let next = results.rerankers().find(|contestant| contestant.against_best.is_some())?;
         let comparison = next.against_best.as_ref()?;
         let difference = signed(comparison.difference.mean);
         let p = probability(comparison.p_adjusted);
-        return Some(format!("The next reranker, {}, is worse ({difference}, {p}).", printable(&next.name)));
+        return Some(format!("The next reranker, {}, is worse ({difference}, adjusted {p}).", printable(&next.name)));
     }
     let mut equals = peers;
     if best.against_none.is_some() {
         equals.insert(0, best);
     }
     let cheapest = least(&equals, Contestant::usd);
-    let fastest = least(&equals, Contestant::cold_p50);
+    let fastest = least(&equals, Contestant::cold_mean);
     let is_both = cheapest.zip(fastest).is_some_and(|(one, other)| std::ptr::eq(one.contestant, other.contestant));
     let cheapest = cheapest.map(|it| {
         let superlative = it.of_all("cheapest", "of known cost");
@@ -90,11 +98,11 @@ fn peers(results: &Results, best: &Contestant) -> Option<String> {
     let fastest = fastest.map(|it| {
         let superlative = it.of_all("fastest", "that was timed");
         let subject = if is_both { "the".to_owned() } else { format!("{} is the", printable(&it.contestant.name)) };
-        format!("{subject} {superlative} ({} ms)", milliseconds(it.amount))
+        format!("{subject} {superlative} ({} ms on average)", milliseconds(it.amount))
     });
     let clauses: Vec<_> = cheapest.into_iter().chain(fastest).collect();
     let advantages = if clauses.is_empty() { String::new() } else { format!(" Of these, {}.", clauses.join(" and ")) };
-    Some(format!("Over {queries} it cannot be told apart from {}.{advantages}", listed(&names)))
+    Some(format!("Over {queries} {} cannot be told apart from {}.{advantages}", subject(best, "the"), others))
 }
 
 /// Who has the least of something.
@@ -124,23 +132,29 @@ fn least<'a>(contestants: &[&'a Contestant], amount: impl Fn(&Contestant) -> Opt
 /// What was ranked, and what the best reranker could reach.
 pub(super) fn collection(results: &Results) -> Vec<String> {
     let collection = &results.collection;
-    let left_out = match collection.left_out {
+    let judgments = match &collection.judgments {
+        Some(file) => format!(", judged by {}", printable(file)),
+        None => String::new(),
+    };
+    let unjudged = match collection.unjudged_queries {
         0 => String::new(),
-        count => format!(" ({count} more left out for want of judgments or candidates)"),
+        count => format!(" ({} more without a judgment)", grouped(count)),
     };
     let mut sentences = vec![format!(
-        "Collection {}: {}{left_out} over {}; first stage {}, {} candidates a query.",
+        "Collection {}: {}{unjudged} over {}{judgments}; first stage {}, {} candidates a query.",
         printable(&collection.name),
         counted(collection.queries, "query", "queries"),
         counted(collection.passages, "passage", "passages"),
         printable(&collection.first_stage),
         fixed(collection.candidates_per_query, 0)
     )];
-    if collection.recall_ceiling.is_finite() {
-        let ceiling = percent(collection.recall_ceiling);
-        sentences.push(format!(
-            "No reranker can find more than {ceiling} of the relevant passages: no more are among these candidates."
-        ));
+    match collection.recall_ceiling {
+        all if all >= 1.0 => sentences.push("All relevant passages are among these candidates.".to_owned()),
+        part if part.is_finite() => sentences.push(format!(
+            "No reranker can find more than {} of the relevant passages: no more are among these candidates.",
+            percent(part)
+        )),
+        _ => {}
     }
     sentences
 }
@@ -148,28 +162,32 @@ pub(super) fn collection(results: &Results) -> Vec<String> {
 /// Who is chosen, and what for.
 pub(super) fn choice(results: &Results) -> Vec<String> {
     let choice = &results.choice;
-    let mut sentences = Vec::new();
     let mut chosen: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (strategy, name) in &choice.by_strategy {
         chosen.entry(name).or_default().push(strategy);
     }
+    if chosen.is_empty() {
+        return Vec::new();
+    }
     let clauses: Vec<_> =
         chosen.iter().map(|(name, strategies)| format!("{} by {}", printable(name), listed(strategies))).collect();
-    let Some(threshold) = choice.speed_threshold_ms else {
-        if !clauses.is_empty() {
-            sentences.push(format!("Chosen: {}.", clauses.join("; ")));
-        }
-        return sentences;
+    let among = match choice.speed_threshold_ms {
+        Some(threshold) => format!(" among those within {} ms a query on average", milliseconds(threshold)),
+        None => String::new(),
     };
-    let threshold = format!("{} ms a query on average", milliseconds(threshold));
-    if !clauses.is_empty() {
-        let condition = if choice.threshold_dropped { "although nobody keeps within" } else { "of those within" };
-        sentences.push(format!("Chosen {condition} {threshold}: {}.", clauses.join("; ")));
+    let mut sentences =
+        vec![format!("AutoRAG's rules, which take every difference for real, choose{among}: {}.", clauses.join("; "))];
+    let is_doubtful = |it: &&Contestant| {
+        chosen.contains_key(it.name.as_str()) && matches!(it.to_none(), Some(Standing::Noise | Standing::Worse))
+    };
+    if let doubtful @ [_, ..] = results.rerankers().filter(is_doubtful).collect::<Vec<_>>().as_slice() {
+        let verb = if doubtful.len() == 1 { "is" } else { "are" };
+        sentences.push(format!("Measured, {} {verb} no better than the order of the first stage.", names(doubtful)));
     }
-    if !choice.too_slow.is_empty() && !choice.threshold_dropped {
-        let names: Vec<_> = choice.too_slow.iter().map(|name| printable(name)).collect();
-        let names: Vec<_> = names.iter().map(String::as_str).collect();
-        sentences.push(format!("Too slow: {}.", listed(&names)));
+    if !choice.too_slow.is_empty() {
+        let slow: Vec<_> = choice.too_slow.iter().map(|name| printable(name)).collect();
+        let slow: Vec<_> = slow.iter().map(String::as_str).collect();
+        sentences.push(format!("Too slow: {}.", listed(&slow)));
     }
     sentences
 }
@@ -177,7 +195,23 @@ pub(super) fn choice(results: &Results) -> Vec<String> {
 /// How to read the verdicts.
 pub(super) fn reading(results: &Results) -> Vec<String> {
     let mut sentences = Vec::new();
-    if results.contestants.iter().any(|contestant| contestant.to_best() == Some(Standing::Noise)) {
+    let stands_for = |contestant: &Contestant| match contestant.answered_by.as_slice() {
+        [one] if *one != contestant.name => Some(format!("{} is {}", printable(&contestant.name), printable(one))),
+        _ => None,
+    };
+    let short: Vec<_> = results.contestants.iter().filter_map(stands_for).collect();
+    if !short.is_empty() {
+        let short: Vec<_> = short.iter().map(String::as_str).collect();
+        sentences.push(format!("Here {}.", listed(&short)));
+    }
+    let is_any = |standing| results.contestants.iter().any(|contestant| contestant.to_best() == Some(standing));
+    if is_any(Standing::Worse) {
+        sentences.push(
+            "Worse: p is the probability of such a difference by chance, adjusted for the number of contestants."
+                .to_owned(),
+        );
+    }
+    if is_any(Standing::Noise) {
         sentences.push(
             "Noise: the difference from the best may well be chance (adjusted p of 0.05 or more), so price and speed may decide."
                 .to_owned(),
@@ -186,10 +220,15 @@ pub(super) fn reading(results: &Results) -> Vec<String> {
     let queries = results.collection.queries;
     if queries < FEW_QUERIES {
         let only = counted(queries, "query", "queries");
-        sentences
-            .push(format!("With only {only}, small differences mean nothing; judge {FEW_QUERIES} queries or more."));
+        sentences.push(format!("With only {only}, small differences mean nothing; judge more."));
     }
     sentences
+}
+
+/// Their names, as a sentence lists them.
+fn names(contestants: &[&Contestant]) -> String {
+    let names: Vec<_> = contestants.iter().map(|contestant| printable(&contestant.name)).collect();
+    listed(&names.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 #[cfg(test)]
@@ -251,20 +290,24 @@ mod tests {
         let mut set = |usd: [Option<f64>; 2], cold: [f64; 2]| {
             for (contestant, (usd, cold)) in results.contestants.iter_mut().zip(usd.into_iter().zip(cold)) {
                 contestant.cost.as_mut().unwrap().usd_per_1000_queries = usd;
-                contestant.latency.as_mut().unwrap().cold.p50 = cold;
+                contestant.latency.as_mut().unwrap().cold.mean = cold;
             }
             finding(&results)[1].clone()
         };
-        let start = "Over 300 queries it cannot be told apart from b.";
+        let start = "Over 300 queries a cannot be told apart from b.";
         let both = set([Some(2.0), Some(0.05)], [400.0, 9.0]);
         assert_eq!(
             both,
-            format!("{start} Of these, b is the cheapest ($0.050 for 1,000 queries) and the fastest (9.0 ms).")
+            format!(
+                "{start} Of these, b is the cheapest ($0.050 for 1,000 queries) and the fastest (9.0 ms on average)."
+            )
         );
         let each = set([Some(2.0), Some(0.05)], [40.0, 90.0]);
         assert_eq!(
             each,
-            format!("{start} Of these, b is the cheapest ($0.050 for 1,000 queries) and a is the fastest (40 ms).")
+            format!(
+                "{start} Of these, b is the cheapest ($0.050 for 1,000 queries) and a is the fastest (40 ms on average)."
+            )
         );
         assert_eq!(set([Some(2.0), None], [9.0, 9.0]), start);
         assert_eq!(set([Some(2.0), Some(2.0)], [9.0, f64::NAN]), start);
@@ -286,16 +329,35 @@ mod tests {
         results.choice.by_strategy = strategies.map(|(strategy, name)| (strategy.to_owned(), name.to_owned())).into();
         results.choice.too_slow = vec!["c".to_owned()];
         let chosen = "a by mean and rank; b by normalize_mean";
+        let rules = "AutoRAG's rules, which take every difference for real, choose";
         assert_eq!(
             choice(&results),
-            [format!("Chosen of those within 800 ms a query on average: {chosen}."), "Too slow: c.".to_owned()]
-        );
-        results.choice.threshold_dropped = true;
-        assert_eq!(
-            choice(&results),
-            [format!("Chosen although nobody keeps within 800 ms a query on average: {chosen}.")]
+            [format!("{rules} among those within 800 ms a query on average: {chosen}."), "Too slow: c.".to_owned()]
         );
         results.choice.speed_threshold_ms = None;
-        assert_eq!(choice(&results), [format!("Chosen: {chosen}.")]);
+        results.choice.too_slow.clear();
+        assert_eq!(choice(&results), [format!("{rules}: {chosen}.")]);
+    }
+
+    #[test]
+    fn a_choice_that_may_be_chance_is_told_as_one() {
+        let chosen = |against_none| {
+            let mut results = results(300, compared(-0.01, true), [against_none, compared(0.1, false)]);
+            results.choice.by_strategy = [("mean".to_owned(), "a".to_owned())].into();
+            results.choice.speed_threshold_ms = None;
+            choice(&results).split_off(1)
+        };
+        assert_eq!(chosen(compared(0.01, true)), ["Measured, a is no better than the order of the first stage."]);
+        assert_eq!(chosen(compared(0.1, false)), [""; 0]);
+    }
+
+    #[test]
+    fn names_that_stand_for_others_are_told() {
+        let mut results = sample::results(3);
+        results.contestants.retain(|contestant| contestant.kind == Kind::None || contestant.name == "local");
+        assert_eq!(reading(&results).iter().find(|it| it.starts_with("Here")), None);
+        results.contestants.iter_mut().find(|it| it.name == "local").unwrap().answered_by =
+            vec!["local/lexical".to_owned()];
+        assert_eq!(reading(&results)[0], "Here local is local/lexical.");
     }
 }

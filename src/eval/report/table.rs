@@ -3,6 +3,7 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::super::results::{Contestant, Results};
+use super::facts::NO_ANSWERS;
 use super::figures::{NOTHING, interval, milliseconds, price, score};
 use super::summary::{choice, collection, finding, headline, reading};
 use super::text::printable;
@@ -59,6 +60,10 @@ fn rows(results: &Results, others: &[String]) -> String {
         row.extend(times(contestant));
         row.extend([price(contestant.cost.as_ref()), contestant.verdict()]);
         table.add_row(row);
+    }
+    for contestant in &results.unanswered {
+        let dashes = vec![NOTHING.to_owned(); last - 1];
+        table.add_row([vec![printable(&contestant.name)], dashes, vec![NO_ANSWERS.to_owned()]].concat());
     }
     for column in table.column_iter_mut().take(last).skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
@@ -134,7 +139,9 @@ mod tests {
         assert_eq!(line(&text, "MODEL"), header);
         let row = line(&text, "cohere/rerank-v4.0-pro ");
         assert!(row.starts_with("cohere/rerank-v4.0-pro 0.731 [0.69, 0.77] "), "{row}");
-        assert!(row.ends_with(" 0.800 412/948 0.21 $2.50 best"), "{row}");
+        assert!(row.ends_with(" 0.800 412/948 0.21 $2.50 best; answered 297 of 300"), "{row}");
+        let silent = line(&text, "mixedbread/");
+        assert_eq!(silent, "mixedbread/mxbai-rerank-large-v2 – – – – – – – no answers");
         assert!(line(&text, "voyage/rerank-2.5 ").ends_with("268/616 0.21 $0.41 noise"), "{text}");
         assert!(line(&text, "none ").contains(" – – – "), "{text}");
         assert!(line(&text, "local ").ends_with("0.84/1.9 0.84 free worse, p<0.001; not better than none"), "{text}");
@@ -147,9 +154,11 @@ mod tests {
         let text = table(&sample::results(300), 400);
         for sentence in [
             "cohere/rerank-v4.0-pro ranks best, but voyage/rerank-2.5 may be as good.",
-            "Collection help-centre: 300 queries (4 more left out for want of judgments or candidates) over 12,408 passages; first stage bm25, 50 candidates a query.",
+            "Collection help-centre: 300 queries (4 more without a judgment) over 12,408 passages, judged by qrels/test.tsv; first stage bm25, 50 candidates a query.",
+            "! 2 judged queries have no candidates, and so no part in these figures.",
+            "! mixedbread/mxbai-rerank-large-v2: not a single answer (5 upstream_unauthorized), so it is not compared. The first failure: upstream mixedbread refused the key",
             "No reranker can find more than 88.7 % of the relevant passages: no more are among these candidates.",
-            "Chosen of those within 800 ms a query on average: cohere/rerank-v4.0-pro by mean, normalize_mean and rank.",
+            "AutoRAG's rules, which take every difference for real, choose among those within 800 ms a query on average: cohere/rerank-v4.0-pro by mean, normalize_mean and rank.",
             "Noise: the difference from the best may well be chance (adjusted p of 0.05 or more), so price and speed may decide.",
             "! cohere/rerank-v4.0-pro: 3 queries without an answer (1 rate_limited, 2 upstream_timeout); there the order of the first stage counts.",
             "! voyage/rerank-2.5: its figures mix the answers of voyage/rerank-2.5 and voyage/rerank-2.5-lite.",

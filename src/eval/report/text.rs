@@ -3,7 +3,7 @@
 use super::figures::grouped;
 
 /// `text` on one line, with whatever would act instead of being read made visible.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars().map(visible).collect()
 }
 
@@ -40,7 +40,7 @@ pub(super) fn without_middle(name: &str, length: usize) -> String {
 }
 
 /// `words`, as a sentence lists them.
-pub(super) fn listed(words: &[&str]) -> String {
+pub(crate) fn listed(words: &[&str]) -> String {
     match words {
         [] => String::new(),
         [one] => (*one).to_owned(),
@@ -49,7 +49,7 @@ pub(super) fn listed(words: &[&str]) -> String {
 }
 
 /// `count` with its noun.
-pub(super) fn counted(count: usize, one: &str, many: &str) -> String {
+pub(crate) fn counted(count: usize, one: &str, many: &str) -> String {
     format!("{} {}", grouped(count), if count == 1 { one } else { many })
 }
 

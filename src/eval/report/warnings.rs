@@ -1,11 +1,49 @@
-//! What makes a contestant's figures worth less than they look.
+//! What makes figures worth less than they look.
 
-use super::super::results::{Contestant, Results};
+use std::collections::BTreeMap;
+
+use super::super::results::{Contestant, Kind, Results, Unanswered};
 use super::text::{counted, listed, printable};
 
 /// One sentence for each thing that went wrong.
 pub(super) fn warnings(results: &Results) -> Vec<String> {
-    results.contestants.iter().flat_map(of).collect()
+    let mut sentences: Vec<String> = results.unanswered.iter().map(no_answers).collect();
+    sentences.extend(results.contestants.iter().flat_map(of));
+    sentences.extend(alike(results));
+    if results.collection.queries_without_candidates > 0 {
+        let queries = counted(results.collection.queries_without_candidates, "judged query has", "judged queries have");
+        sentences.push(format!("{queries} no candidates, and so no part in these figures."));
+    }
+    sentences
+}
+
+fn no_answers(contestant: &Unanswered) -> String {
+    format!(
+        "{}: not a single answer ({}), so it is not compared. The first failure: {}",
+        printable(&contestant.name),
+        causes(&contestant.failures),
+        printable(&contestant.message)
+    )
+}
+
+/// Contestants that need not be compared: what one of them does, the other does.
+fn alike(results: &Results) -> Vec<String> {
+    let same_as_an_earlier = |(place, contestant): (usize, &Contestant)| {
+        let earlier = results.contestants[..place].iter().find(|earlier| earlier.rankings == contestant.rankings)?;
+        let [one, other] = [earlier, contestant].map(|it| printable(&it.name));
+        Some(match (earlier.kind, contestant.kind) {
+            (Kind::Model, Kind::Model) => format!("{one} and {other} rank every query alike."),
+            (Kind::None, _) => format!("{other} leaves every query in the order of the first stage."),
+            (_, Kind::None) => format!("{one} leaves every query in the order of the first stage."),
+        })
+    };
+    results.contestants.iter().enumerate().filter_map(same_as_an_earlier).collect()
+}
+
+/// `2 upstream_timeout, 1 upstream_rejected`
+fn causes(failures: &BTreeMap<String, usize>) -> String {
+    let causes: Vec<_> = failures.iter().map(|(code, count)| format!("{count} {}", printable(code))).collect();
+    causes.join(", ")
 }
 
 fn of(contestant: &Contestant) -> Vec<String> {
@@ -13,12 +51,10 @@ fn of(contestant: &Contestant) -> Vec<String> {
     let mut sentences = Vec::new();
     let failed: usize = contestant.failures.values().sum();
     if failed > 0 {
-        let causes: Vec<_> =
-            contestant.failures.iter().map(|(code, count)| format!("{count} {}", printable(code))).collect();
         sentences.push(format!(
             "{name}: {} without an answer ({}); there the order of the first stage counts.",
             counted(failed, "query", "queries"),
-            causes.join(", ")
+            causes(&contestant.failures)
         ));
     }
     if contestant.degraded > 0 {

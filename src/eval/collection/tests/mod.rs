@@ -72,8 +72,8 @@ fn a_beir_folder_becomes_a_collection() {
     assert_eq!(collection.queries[1].groups, [["2"], ["gone"]]);
     let left_out = LeftOut {
         unjudged_queries: 1,
-        judgments_of_unknown_passages: 1,
-        judgments_of_unknown_queries: 1,
+        judgments_of_unknown_passages: Strangers { count: 1, first: Some("gone".to_owned()) },
+        judgments_of_unknown_queries: Strangers { count: 1, first: Some("q9".to_owned()) },
         ..LeftOut::default()
     };
     assert_eq!(collection.left_out, left_out);
@@ -94,7 +94,7 @@ fn first_stages_are_chosen() {
     assert_eq!((judged, name.starts_with("all judged")), (vec!["q1: d1 d3".to_owned(), "7: 2".to_owned()], true));
     assert_eq!(
         wrong(&with(folder.path(), "nowhere.run")).split(',').next().unwrap(),
-        "nowhere.run: there is no such file"
+        "nowhere.run: there is no such run"
     );
     fs::write(folder.path().join("candidates.run"), "").unwrap();
     assert!(load(&of(folder.path())).unwrap_err().to_string().contains("holds candidates.tsv and candidates.run"));
@@ -111,7 +111,7 @@ fn every_form_of_a_run_means_the_same() {
         let folder = beir(&[("a.run", run)]);
         let collection = load(&with(folder.path(), "a.run")).unwrap();
         assert_eq!(candidates(&collection), ["q1: d1 2 d3"]);
-        assert_eq!(collection.left_out.run_lines_of_unknown_queries, 1);
+        assert_eq!(collection.left_out.run_lines_of_unknown_queries.count, 1);
     }
 }
 
@@ -127,14 +127,24 @@ fn judgments_are_found_or_chosen() {
     assert_eq!(load(&of(folder.path())).unwrap().queries.len(), 1);
     let chosen = Source { qrels: Some("trec.txt".into()), ..of(folder.path()) };
     assert_eq!(load(&chosen).unwrap().queries[1].judgments, [("2".to_owned(), -1)].into());
+    for named in ["dev", "dev.tsv", "qrels/dev.tsv"] {
+        let chosen = load(&Source { qrels: Some(named.into()), ..of(folder.path()) }).unwrap();
+        assert_eq!((chosen.queries.len(), chosen.judgments.as_deref()), (1, Some("qrels/dev.tsv")), "{named}");
+    }
+    let unknown = Source { qrels: Some("test".into()), ..of(folder.path()) };
+    let reason = wrong(&unknown);
+    assert!(reason.starts_with("test: there is no such file, nor one in ") && reason.ends_with("qrels"), "{reason}");
     fs::write(folder.path().join("qrels/train.tsv"), "").unwrap();
     let reason = wrong(&of(folder.path()));
     assert_eq!(
         reason,
         "qrels: holds several files of judgments; choose one with --qrels: qrels/dev.tsv, qrels/train.tsv"
     );
+    fs::write(folder.path().join("qrels/test.tsv"), "q1\td1\t1\n").unwrap();
+    let judgments = load(&of(folder.path())).unwrap().judgments;
+    assert_eq!(judgments.as_deref(), Some("qrels/test.tsv (--qrels takes others: dev, train)"));
     fs::remove_dir_all(folder.path().join("qrels")).unwrap();
-    assert!(wrong(&of(folder.path())).ends_with("there is no such file; name the judgments with --qrels FILE"));
+    assert!(wrong(&of(folder.path())).ends_with("there is no such folder; name the judgments with --qrels FILE"));
     let lines = folder.path().join("a.jsonl");
     fs::write(&lines, "").unwrap();
     let wrongly = Source { qrels: Some("trec.txt".into()), ..of(&lines) };
@@ -166,7 +176,7 @@ fn every_way_to_say_what_is_relevant_is_understood() {
     ];
     assert_eq!(collection.queries.iter().map(judged).collect::<Vec<_>>(), expected);
     assert_eq!(candidates(&collection)[0], "1: 1:0 1:1 p");
-    assert_eq!((collection.left_out.unjudged_queries, collection.left_out.judgments_of_unknown_passages), (1, 2));
+    assert_eq!((collection.left_out.unjudged_queries, collection.left_out.judgments_of_unknown_passages.count), (1, 2));
     assert_eq!(&*collection.passages.last().unwrap().text, "t x");
     let file = load(&of(folder.path().join("set.jsonl"))).unwrap();
     assert_eq!((file.name.as_str(), &file.queries), ("set", &collection.queries));

@@ -1,11 +1,13 @@
 //! The table of all contestants: the facts of the terminal's table, with the intervals drawn.
 
 use super::super::super::results::{Contestant, Estimate, Results};
-use super::super::facts::Standing;
+use super::super::facts::{NO_ANSWERS, Standing};
 use super::super::figures::{NOTHING, interval, milliseconds, price, score};
 use super::axis::{Axis, coordinate};
 use super::markup::{Section, escape, scrollable};
 
+/// Cells of the decisive metric (two), times and cost.
+const COLUMNS_OF_FIGURES: usize = 6;
 /// Width of a drawn interval; its height is 14.
 const WHISKER: f64 = 120.0;
 
@@ -28,11 +30,23 @@ pub(super) fn section(results: &Results) -> Section {
     column("Warm", "p50 ms");
     column("Cost", "USD for 1,000");
     let rows: String = results.contestants.iter().map(|contestant| row(contestant, decisive, others, &axis)).collect();
-    let table = format!("<table class=\"overview\"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>");
+    let columns = others.len() + COLUMNS_OF_FIGURES;
+    let silent: String = results.unanswered.iter().map(|contestant| no_answers(&contestant.name, columns)).collect();
+    let table =
+        format!("<table class=\"overview\"><thead><tr>{head}</tr></thead><tbody>{rows}{silent}</tbody></table>");
     let key = "<p class=\"key\">Cold: nothing was cached. Warm: the same request once more, from the cache if the model is cached. \
                ◆ on the Pareto front: nobody is at least as good, as fast and as cheap, and better in one of these.</p>";
     let body = format!("{}{key}", scrollable("Table of all contestants", &table));
     Section { id: "contestants", title: "Contestants", body }
+}
+
+/// A row without figures.
+fn no_answers(name: &str, columns: usize) -> String {
+    let nothing = format!("<td class=\"number\">{NOTHING}</td>").repeat(columns);
+    format!(
+        "<tr class=\"silent\"><th scope=\"row\">{}</th><td class=\"verdict\">{NO_ANSWERS}</td>{nothing}</tr>",
+        escape(name)
+    )
 }
 
 fn row(contestant: &Contestant, decisive: &str, others: &[String], axis: &Axis) -> String {

@@ -11,9 +11,9 @@ const KEY: &str = "Vertical strokes are 95 % intervals. The stepped line is the 
                    Filled points are on the Pareto front: nobody is at least as good, as fast and as cheap, and better in one of these.";
 
 pub(super) fn latency(results: &Results) -> Option<Section> {
-    let across = Across { title: "cold p50 latency, ms (log scale)", logarithmic: true, tick: tick_milliseconds };
-    let points = points(results, Contestant::cold_p50);
-    let body = figure(results, "latency-chart", "latency", across, points, Contestant::cold_p50)?;
+    let across = Across { title: "mean cold latency, ms (log scale)", logarithmic: true, tick: tick_milliseconds };
+    let points = points(results, Contestant::cold_mean);
+    let body = figure(results, "latency-chart", "latency", across, points, Contestant::cold_mean)?;
     Some(Section { id: "latency", title: "Quality and latency", body })
 }
 
@@ -32,7 +32,7 @@ pub(super) fn cost(results: &Results) -> Option<Section> {
 fn points(results: &Results, across: impl Fn(&Contestant) -> Option<f64>) -> Vec<Point<'_>> {
     let points = results.rerankers().filter_map(|contestant| {
         let time =
-            contestant.cold_p50().map_or_else(|| "not timed".to_owned(), |it| format!("{} ms", milliseconds(it)));
+            contestant.cold_mean().map_or_else(|| "not timed".to_owned(), |it| format!("{} ms", milliseconds(it)));
         let price = match price(contestant.cost.as_ref()).as_str() {
             "not known" => "cost not known".to_owned(),
             price => price.to_owned(),

@@ -1,0 +1,161 @@
+//! `rerankd eval`: which model ranks best, on one's own judged collection.
+
+mod asking;
+mod files;
+mod notices;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use indicatif::MultiProgress;
+use tokio::sync::watch;
+
+use self::asking::{ask, signals};
+use self::notices::{say, strangers};
+use super::{ConfigArgs, Failure, print, runtime};
+use crate::config::settings::{OnDeadline, OnFailure, Settings};
+use crate::eval::collection::{Candidates, Collection, Source, load};
+use crate::eval::contest::Contest;
+use crate::eval::judge::{Terms, judge};
+use crate::eval::report;
+use crate::rerank::Reranker;
+use crate::rerank::assemble::assemble;
+use crate::route::Route;
+
+/// Columns of what is no terminal: a log has room for every metric, and its sentences stay whole.
+const UNLIMITED: u16 = u16::MAX;
+/// The folder of the run folders of those who name none.
+const USUAL_OUT: &str = "rerankd-eval";
+/// Scores are forgotten only when the process ends.
+const FOR_GOOD: Duration = Duration::from_hours(8760);
+
+#[derive(Debug, Args)]
+pub(super) struct EvalArgs {
+    /// The judged collection: a folder as BEIR or AutoRAG has it, or a JSONL file of queries with their passages.
+    #[arg(long, value_name = "DIR|FILE")]
+    data: PathBuf,
+    /// The models to compare, by the names that requests use; all configured ones if left out. The order of the first stage always takes part.
+    #[arg(long, short = 'm', value_name = "NAME,…", value_delimiter = ',')]
+    models: Vec<String>,
+    /// Depth of the metrics that are cut.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    k: u16,
+    /// What is reranked: a run file, `bm25:DEPTH`, or `judged` for all judged passages. The folder's own candidates if left out, else bm25:50.
+    #[arg(long, value_name = "RUN|bm25:N|judged")]
+    candidates: Option<Candidates>,
+    /// The judgments, where the collection holds several files of them.
+    #[arg(long, value_name = "FILE")]
+    qrels: Option<PathBuf>,
+    /// Slowest mean time a query with which a model may be chosen, such as 200ms.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    speed_threshold: Option<Duration>,
+    /// Queries of one model under way at once. Above 1 it is faster, and the times told are those of a busy caller.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    concurrency: u16,
+    /// The run folder: answers are kept there, so a run that was interrupted goes on; rerankd-eval/NAME if left out.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Tell AutoRAG's own metrics too, computed as it computes them.
+    #[arg(long)]
+    autorag: bool,
+    /// Only write the candidates (bm25:50, or what --candidates says) to candidates.tsv in the folder, so that later runs start from the same.
+    #[arg(long)]
+    prepare: bool,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
+    if args.prepare {
+        return files::write_candidates(args);
+    }
+    let mut settings = args.config.load(None)?.settings;
+    remember_everything(&mut settings);
+    take_no_substitutes(&mut settings);
+    let source = source(args);
+    let collection = load(&source).map_err(Failure::new)?;
+    if collection.queries.is_empty() {
+        return Err(nothing_to_evaluate(&collection, &args.data));
+    }
+    for sentence in strangers(&collection) {
+        say(&sentence);
+    }
+    let reranker = assemble(&settings).map_err(Failure::new)?;
+    let contestants = contestants(args, &reranker)?;
+    let out = args.out.clone().unwrap_or_else(|| Path::new(USUAL_OUT).join(&collection.name));
+    let answers = files::folder(out.join("answers"))?;
+    let (stop, stopped) = watch::channel(false);
+    let contest = Contest {
+        collection: &collection,
+        reranker: &reranker,
+        concurrency: usize::from(args.concurrency),
+        timeout: settings.server.request_timeout,
+        stopped,
+    };
+    let bars = MultiProgress::new();
+    let entries = runtime()?.block_on(async {
+        tokio::select! {
+            biased; // nobody is asked before signals are listened to
+            () = signals(&stop, &bars) => Err(Failure::new("ended; what was answered before is kept")),
+            entries = ask(&contest, &contestants, &answers, &bars) => entries,
+        }
+    })?;
+    let terms = Terms { k: usize::from(args.k), speed_threshold: args.speed_threshold, autorag: args.autorag };
+    let results = judge(&collection, &entries, &terms);
+    files::write(&out, &results)?;
+    let width = terminal_size::terminal_size().map_or(UNLIMITED, |(width, _)| width.0);
+    let told = report::table::table(&results, width);
+    print(&format!("{told}\nreport  {}\n", out.join("report.html").display()))
+}
+
+fn nothing_to_evaluate(collection: &Collection, data: &Path) -> Failure {
+    Failure::new(format!(
+        "{} holds nothing to evaluate (queries without a judgment: {}; with judgments, but without a candidate: {})",
+        data.display(),
+        collection.left_out.unjudged_queries,
+        collection.left_out.queries_without_candidates
+    ))
+}
+
+/// The name of each contestant, and where it leads.
+fn contestants(args: &EvalArgs, reranker: &Reranker) -> Result<Vec<(String, Arc<Route>)>, Failure> {
+    let names: Vec<String> = if args.models.is_empty() {
+        reranker.routes.routes().map(|route| route.model.clone()).collect()
+    } else {
+        args.models.iter().map(|name| name.trim().to_owned()).collect()
+    };
+    if let Some((at, name)) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
+        return Err(Failure::new(format!("--models names {name} again as number {}", at + 1)));
+    }
+    if names.iter().any(|name| name == crate::eval::NONE) {
+        return Err(Failure::new("--models need not name none: the order of the first stage always takes part"));
+    }
+    let resolve = |name: String| {
+        let route = reranker.routes.resolve(Some(&name)).map_err(|error| Failure::new(error.message))?;
+        Ok((name, route))
+    };
+    names.into_iter().map(resolve).collect()
+}
+
+/// An evaluation must not forget what was paid for, whatever the configuration says of serving.
+fn remember_everything(settings: &mut Settings) {
+    let cache = &mut settings.cache;
+    cache.enabled = true;
+    cache.time_to_live = FOR_GOOD;
+    (cache.max_stale, cache.refresh_ahead) = (Duration::ZERO, Duration::ZERO);
+}
+
+/// What a client of the server may get in place of an answer is none here: it counts as a failure, and is asked for again.
+fn take_no_substitutes(settings: &mut Settings) {
+    for model in &mut settings.models {
+        (model.on_failure, model.on_deadline) = (OnFailure::Error, OnDeadline::Error);
+        // An evaluation has time, and pays for nothing twice.
+        model.hedge.enabled = false;
+    }
+}
+
+fn source(args: &EvalArgs) -> Source {
+    Source { data: args.data.clone(), qrels: args.qrels.clone(), candidates: args.candidates.clone() }
+}

@@ -1,0 +1,54 @@
+//! What the person who typed the command is told beside the results.
+
+use std::io::{Write, stderr};
+use std::time::Duration;
+
+use crate::eval::collection::{Collection, Strangers};
+use crate::eval::contest::Others;
+use crate::eval::report::text::{counted, listed, printable};
+
+/// Tells the person who typed the command something that is no result.
+pub(super) fn say(sentence: &str) {
+    drop(stderr().write_all(format!("rerankd: {sentence}\n").as_bytes()));
+}
+
+/// Judgments and candidates that lead nowhere.
+pub(super) fn strangers(collection: &Collection) -> Vec<String> {
+    let left_out = &collection.left_out;
+    let sentence = |strangers: &Strangers, [one, many]: [&str; 2], what: &str, then: &str| {
+        let first = strangers.first.as_deref()?;
+        let count = counted(strangers.count, one, many);
+        Some(format!("{count} of {what} that the collection does not hold, such as {}{then}", printable(first)))
+    };
+    let judgments = ["judgment", "judgments"];
+    let sentences = [
+        sentence(&left_out.judgments_of_unknown_passages, judgments, "passages", "; they count as not found"),
+        sentence(&left_out.judgments_of_unknown_queries, judgments, "queries", ""),
+        sentence(&left_out.run_lines_of_unknown_queries, ["line of the run", "lines of the run"], "queries", ""),
+    ];
+    sentences.into_iter().flatten().collect()
+}
+
+/// A provider that limits the rate is waited for, which looks like standing still.
+pub(super) fn waits(name: &str, why: &str, wait: Duration) -> String {
+    let wait = humantime::format_duration(Duration::from_secs(wait.as_secs()));
+    format!("{name} is waited for, {wait} at first: {why}; Ctrl-C stops, and what was answered is kept")
+}
+
+/// Whoever asks again should know why the answers that are there do not count.
+pub(super) fn kept_for_others(name: &str, others: &Others) -> Vec<String> {
+    let mut sentences = Vec::new();
+    if others.of_another_model > 0 {
+        let answers = counted(others.of_another_model, "kept answer", "kept answers");
+        let by: Vec<&str> = others.answered_by.iter().map(String::as_str).collect();
+        let by = if by.is_empty() { String::new() } else { format!(" by {}", listed(&by)) };
+        sentences
+            .push(format!("{name}: {answers}{by} came from another model or configuration than now; asking again"));
+    }
+    if others.of_changed_queries > 0 {
+        let answers =
+            counted(others.of_changed_queries, "kept answer of a query that has", "kept answers of queries that have");
+        sentences.push(format!("{name}: {answers} changed, or of other candidates; asking again"));
+    }
+    sentences
+}
