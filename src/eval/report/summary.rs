@@ -121,11 +121,15 @@ impl Least<'_> {
     }
 }
 
-/// Who has least, if several have some and do not have it all alike.
+/// Shares by which amounts may differ and are still called the same.
+const ALIKE: f64 = 1.1;
+
+/// Who has least, if it is clearly less than what any other has.
 fn least<'a>(contestants: &[&'a Contestant], amount: impl Fn(&Contestant) -> Option<f64>) -> Option<Least<'a>> {
     let known: Vec<_> = contestants.iter().filter_map(|&contestant| Some((contestant, amount(contestant)?))).collect();
     let (contestant, least) = known.iter().copied().min_by(|one, other| one.1.total_cmp(&other.1))?;
-    let differs = known.iter().any(|other| other.1 > least);
+    let others = known.iter().filter(|other| !std::ptr::eq(other.0, contestant));
+    let differs = known.len() > 1 && others.map(|other| other.1).all(|other| other > least * ALIKE);
     differs.then_some(Least { contestant, amount: least, all_known: known.len() == contestants.len() })
 }
 
@@ -309,7 +313,7 @@ mod tests {
                 "{start} Of these, b is the cheapest ($0.050 for 1,000 queries) and a is the fastest (40 ms on average)."
             )
         );
-        assert_eq!(set([Some(2.0), None], [9.0, 9.0]), start);
+        assert_eq!(set([Some(2.0), None], [9.0, 9.5]), start);
         assert_eq!(set([Some(2.0), Some(2.0)], [9.0, f64::NAN]), start);
     }
 

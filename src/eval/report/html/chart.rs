@@ -145,13 +145,14 @@ impl<'a> Drawing<'a> {
         svg
     }
 
-    /// Height of the line and the place of its label: at one of the ends, above or below, off the points.
+    /// Height of the line and the place of its label: at one of the ends if it is off the points there, above or below, else between them.
     pub(super) fn none_label(&self) -> Option<(f64, Area)> {
         let y = self.up.at(self.chart.none?);
         let width = text_width(NONE, FONT_SIZE - 1.0);
         let place = |left: f64, top: f64| Area { left, top, width, height: LINE };
         let (left, right) = (self.plot.left + 2.0, self.plot.right() - width);
-        let places = [place(left, y - 17.0), place(right, y - 17.0), place(left, y + 2.0), place(right, y + 2.0)];
+        let along = |share: f64| [y - 17.0, y + 2.0].map(|top| place(left + share * (right - left), top));
+        let places: Vec<Area> = [0.0, 1.0, 0.5, 0.25, 0.75, 0.125, 0.875].into_iter().flat_map(along).collect();
         let is_free = |area: &&Area| {
             area.top >= self.plot.top
                 && area.bottom() <= self.plot.bottom()
@@ -162,8 +163,8 @@ impl<'a> Drawing<'a> {
 
     fn none(&self) -> String {
         let Some((y, label)) = self.none_label() else { return String::new() };
-        let is_left = label.left < self.plot.left + 3.0;
-        let (x, anchor) = if is_left { (label.left, "start") } else { (label.right(), "end") };
+        let is_right = label.right() > self.plot.right() - 1.0;
+        let (x, anchor) = if is_right { (label.right(), "end") } else { (label.left, "start") };
         format!(
             "<path class=\"none\" d=\"M{} {y}H{}\" /><text class=\"none-label\" x=\"{}\" y=\"{}\" text-anchor=\"{anchor}\">{NONE}</text>",
             self.plot.left,
@@ -257,6 +258,14 @@ pub(super) mod tests {
         let at = |across, up| (drawing.across.at(across), drawing.up.at(up));
         let expected = [at(1.0, 0.5), at(10.0, 0.5), at(10.0, 0.6), at(100.0, 0.6), at(100.0, 0.7)];
         assert_eq!(drawing.corners(), expected);
+    }
+
+    #[test]
+    fn the_label_of_none_keeps_off_the_whiskers_at_both_ends() {
+        let chart = chart(vec![point("a", 1.0, 0.4), point("b", 100.0, 0.42)]);
+        let drawing = Drawing::new(&chart, FORMATS[0]);
+        let (_, label) = drawing.none_label().unwrap();
+        assert!(!chart.points.iter().any(|point| label.overlaps(&drawing.whisker(point))), "{label:?}");
     }
 
     #[test]

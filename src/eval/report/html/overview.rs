@@ -22,13 +22,13 @@ pub(super) fn section(results: &Results) -> Section {
     let mut column = |title: &str, detail: &str| {
         head.push_str(&format!("<th scope=\"col\" class=\"number\">{}<small> {detail}</small></th>", escape(title)));
     };
-    for metric in others {
-        column(metric, "");
-    }
     column("Cold", "p50 ms");
     column("Cold", "p95 ms");
     column("Warm", "p50 ms");
     column("Cost", "USD for 1,000");
+    for metric in others {
+        column(metric, "");
+    }
     let rows: String = results.contestants.iter().map(|contestant| row(contestant, decisive, others, &axis)).collect();
     let columns = others.len() + COLUMNS_OF_FIGURES;
     let silent: String = results.unanswered.iter().map(|contestant| no_answers(&contestant.name, columns)).collect();
@@ -67,14 +67,14 @@ fn row(contestant: &Contestant, decisive: &str, others: &[String], axis: &Axis) 
         decisive_cells(contestant.estimate(decisive), axis)
     );
     let mut number = |text: &str| html.push_str(&format!("<td class=\"number\">{}</td>", escape(text)));
-    for metric in others {
-        number(&contestant.estimate(metric).map_or_else(|| NOTHING.to_owned(), |estimate| score(estimate.mean)));
-    }
     let times = contestant.latency.map(|latency| [latency.cold.p50, latency.cold.p95, latency.warm.p50]);
     for time in times.unwrap_or([f64::NAN; 3]) {
         number(&milliseconds(time));
     }
     number(&price(contestant.cost.as_ref()));
+    for metric in others {
+        number(&contestant.estimate(metric).map_or_else(|| NOTHING.to_owned(), |estimate| score(estimate.mean)));
+    }
     html.push_str("</tr>");
     html
 }
