@@ -108,7 +108,7 @@ class TestDrawn:
         told, candidates = contest.outcomes[10].results["collection"], contest.candidates
         assert contest.outcomes[10].query_ids() == list(candidates)
         assert told["queries"] == len(candidates)
-        assert told["left_out"] == len(drawn.candidates) - len(candidates)
+        assert told["unjudged_queries"] + told["queries_without_candidates"] == len(drawn.candidates) - len(candidates)
         assert told["passages"] == len(drawn.passages)
         assert told["candidates_per_query"] == pytest.approx(fmean(map(len, candidates.values())))
         assert told["recall_ceiling"] == pytest.approx(
