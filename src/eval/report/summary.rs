@@ -145,7 +145,7 @@ pub(super) fn collection(results: &Results) -> Vec<String> {
         count => format!(" ({} more without a judgment)", grouped(count)),
     };
     let mut sentences = vec![format!(
-        "Collection {}: {}{unjudged} over {}{judgments}; first stage {}, {} candidates a query.",
+        "Collection {}: {}{unjudged} over {}{judgments}; candidates: {}, {} a query.",
         printable(&collection.name),
         counted(collection.queries, "query", "queries"),
         counted(collection.passages, "passage", "passages"),
@@ -186,7 +186,7 @@ pub(super) fn choice(results: &Results) -> Vec<String> {
     };
     if let doubtful @ [_, ..] = results.rerankers().filter(is_doubtful).collect::<Vec<_>>().as_slice() {
         let verb = if doubtful.len() == 1 { "is" } else { "are" };
-        sentences.push(format!("Measured, {} {verb} no better than the order of the first stage.", names(doubtful)));
+        sentences.push(format!("{} {verb} not measurably better than the order of the first stage.", names(doubtful)));
     }
     if !choice.too_slow.is_empty() {
         let slow: Vec<_> = choice.too_slow.iter().map(|name| printable(name)).collect();
@@ -351,7 +351,7 @@ mod tests {
             results.choice.speed_threshold_ms = None;
             choice(&results).split_off(1)
         };
-        assert_eq!(chosen(compared(0.01, true)), ["Measured, a is no better than the order of the first stage."]);
+        assert_eq!(chosen(compared(0.01, true)), ["a is not measurably better than the order of the first stage."]);
         assert_eq!(chosen(compared(0.1, false)), [""; 0]);
     }
 

@@ -154,7 +154,7 @@ mod tests {
         let text = table(&sample::results(300), 400);
         for sentence in [
             "cohere/rerank-v4.0-pro ranks best, but voyage/rerank-2.5 may be as good.",
-            "Collection help-centre: 300 queries (4 more without a judgment) over 12,408 passages, judged by qrels/test.tsv; first stage bm25, 50 candidates a query.",
+            "Collection help-centre: 300 queries (4 more without a judgment) over 12,408 passages, judged by qrels/test.tsv; candidates: bm25, 50 a query.",
             "! 2 judged queries have no candidates, and so no part in these figures.",
             "! mixedbread/mxbai-rerank-large-v2: not a single answer (5 upstream_unauthorized), so it is not compared. The first failure: upstream mixedbread refused the key",
             "No reranker can find more than 88.7 % of the relevant passages: no more are among these candidates.",
