@@ -5,7 +5,7 @@
 
 use std::{cmp::Ordering, collections::HashMap, hash::Hash};
 
-use super::statistics::exact;
+use super::exact;
 
 /// The persistence that is usual for [`rank_biased_overlap`]: the first ten ranks then have 86 % of the weight.
 pub const PERSISTENCE: f64 = 0.9;

@@ -5,7 +5,7 @@
 
 use std::{collections::HashSet, fmt, hash::Hash, str::FromStr};
 
-use super::{metrics::harmonic_mean, statistics::exact};
+use super::{exact, metrics::harmonic_mean};
 
 /// A metric under AutoRAG's own name (`retrieval_f1`), from 0 to 1, higher is better. [`Ndcg`](Self::Ndcg) alone can pass 1 if an
 /// id is returned twice.

@@ -12,6 +12,8 @@ use std::collections::HashMap;
 use std::num::NonZero;
 use std::thread;
 
+use super::exact;
+use crate::local::lexical::inverse_document_frequency;
 use crate::local::lexical::tokens::{Detail, Tokenizer};
 
 /// How fast repetition of a term saturates.
@@ -184,17 +186,6 @@ fn count(passages: &[&str], start: usize, slots: &HashMap<String, usize>) -> Str
 /// How many of `count` things each thread takes, at least 1.
 fn share(count: usize) -> usize {
     count.div_ceil(thread::available_parallelism().map_or(1, NonZero::get)).max(1)
-}
-
-/// Lucene's IDF of a term that stands in `frequency` of `passages`, always above 0.
-fn inverse_document_frequency(frequency: usize, passages: usize) -> f64 {
-    let (frequency, passages) = (exact(frequency), exact(passages));
-    (1.0 + (passages - frequency + 0.5) / (frequency + 0.5)).ln()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of passages are far below 2^52")]
-fn exact(count: usize) -> f64 {
-    count as f64
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::statistics::{exact, mean};
+use super::{exact, statistics::mean};
 
 /// What lies so close counts as equal.
 const NOISE: f64 = 1e-12;

@@ -5,7 +5,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::statistics::exact;
+use super::exact;
 
 /// The lowest grade of a relevant passage, as without `trec_eval`'s `-l`.
 const RELEVANT: i32 = 1;

@@ -28,7 +28,8 @@ pub const NONE: &str = "none";
 /// Everything that the name of a model may hold and the name of a file had better not.
 const NOT_IN_FILE_NAMES: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
 
-#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-fn precise(count: usize) -> f64 {
+/// A count as a number to calculate with.
+#[expect(clippy::cast_precision_loss, reason = "counts of queries, passages and ranks are far below 2^52")]
+fn exact(count: usize) -> f64 {
     count as f64
 }

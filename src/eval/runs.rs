@@ -42,7 +42,7 @@ fn word(text: &str) -> String {
 /// Scores that keep the order: the model's own as far as they do, ranks from below where there are none.
 fn written(scores: &[Option<f64>]) -> Vec<f64> {
     let own: Option<Vec<f64>> = scores.iter().copied().collect();
-    own.map_or_else(|| (1..=scores.len()).rev().map(super::precise).collect(), |own| order_keeping_scores(&own))
+    own.map_or_else(|| (1..=scores.len()).rev().map(super::exact).collect(), |own| order_keeping_scores(&own))
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 
 use fastrand::Rng;
 
+use super::exact;
+
 /// How often the queries are drawn anew for an interval.
 const RESAMPLES: usize = 10_000;
 /// How many resamples fall off each end of a 95 % interval, the bound itself counted.
@@ -141,11 +143,6 @@ pub fn quantile(values: &[f64], share: f64) -> Option<f64> {
     let at_least = share * exact(values.len()) - NOISE * exact(values.len());
     let rank = (1..=values.len()).find(|rank| exact(*rank) >= at_least)?;
     ascending.get(rank - 1).copied()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of queries, passages and ranks are far below 2^52")]
-pub(super) fn exact(count: usize) -> f64 {
-    count as f64
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! How long answers took, and what they cost.
 
 use crate::eval::contest::Ranked;
-use crate::eval::precise;
+use crate::eval::exact;
 use crate::eval::results::{Cost, Latency, Times};
 use crate::eval::statistics::{mean, quantile};
 
@@ -38,5 +38,5 @@ pub(super) fn cost<'a>(answers: impl Iterator<Item = &'a Ranked>, unit: &str) ->
 }
 
 fn precise_count(count: u64) -> f64 {
-    precise(usize::try_from(count).unwrap_or(usize::MAX))
+    exact(usize::try_from(count).unwrap_or(usize::MAX))
 }

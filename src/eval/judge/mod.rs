@@ -16,8 +16,8 @@ use super::NONE;
 use super::choice::{self, Strategy};
 use super::collection::{Collection, JudgedQuery};
 use super::contest::{Answer, Ledger, Ranked, not_asked};
+use super::exact;
 use super::metrics::recall_ceiling;
-use super::precise;
 use super::results::{Candidate, Choice, CollectionSummary, Contestant, Kind, Query, Results, Unanswered};
 use super::statistics::mean;
 use crate::provider::Billing;
@@ -233,7 +233,7 @@ fn choose(contestants: &[Contestant], measures: &[Measure], terms: &Terms) -> Ch
 
 fn summary(collection: &Collection) -> CollectionSummary {
     let left_out = &collection.left_out;
-    let counts: Vec<f64> = collection.queries.iter().map(|query| precise(query.candidates.len())).collect();
+    let counts: Vec<f64> = collection.queries.iter().map(|query| exact(query.candidates.len())).collect();
     let ceiling = |query: &JudgedQuery| {
         let grades: Vec<i32> = query.judgments.values().copied().collect();
         let is_relevant = grades.iter().any(|&grade| grade > 0);

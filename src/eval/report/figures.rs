@@ -5,11 +5,6 @@ use super::super::results::{Cost, Estimate};
 /// Stands where there is nothing to say.
 pub(super) const NOTHING: &str = "–";
 
-/// A count as a number. Nothing counted here comes near 2³².
-pub(super) fn real(count: usize) -> f64 {
-    u32::try_from(count).map_or(f64::from(u32::MAX), f64::from)
-}
-
 /// `12,408`
 pub(super) fn grouped(count: usize) -> String {
     let digits = count.to_string();

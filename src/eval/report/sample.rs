@@ -8,7 +8,7 @@ use super::super::results::{
     Candidate, Choice, CollectionSummary, Comparison, Contestant, Cost, Estimate, Kind, Latency, Query, Results, Times,
     Unanswered,
 };
-use super::figures::real;
+use crate::eval::exact;
 
 const CANDIDATES: usize = 50;
 const METRICS: [&str; 4] = ["ndcg@10", "map@10", "mrr@10", "recall@10"];
@@ -96,7 +96,7 @@ pub(super) fn results(queries: usize) -> Results {
             queries_without_candidates: 2,
             passages: 12_408,
             first_stage: "bm25".to_owned(),
-            candidates_per_query: real(CANDIDATES),
+            candidates_per_query: exact(CANDIDATES),
             recall_ceiling: 0.887,
         },
         k: 10,
@@ -122,7 +122,7 @@ pub(super) fn results(queries: usize) -> Results {
 fn query(number: usize, random: &mut Rng) -> Query {
     let [language, text, relevant, other] = TOPICS[number % TOPICS.len()];
     let candidates = (0..CANDIDATES).map(|rank| {
-        let grade = match random.f64() * (1.0 + real(rank) / 12.0) {
+        let grade = match random.f64() * (1.0 + exact(rank) / 12.0) {
             chance if chance < 0.06 => Some(2),
             chance if chance < 0.16 => Some(1),
             chance if chance < 0.9 => Some(0),
@@ -147,7 +147,7 @@ fn contestant(name: &str, kind: Kind, noise: f64, queries: &[Query], random: &mu
             .map(|(place, candidate)| {
                 let grade = f64::from(candidate.grade.unwrap_or(0));
                 let luck = (random.f64() + random.f64() + random.f64() - 1.5) * 2.0;
-                (place, if kind == Kind::None { 0.0 } else { grade + noise * luck - real(place) * 0.01 })
+                (place, if kind == Kind::None { 0.0 } else { grade + noise * luck - exact(place) * 0.01 })
             })
             .collect();
         scored.sort_by(|one, other| other.1.total_cmp(&one.1));
@@ -187,7 +187,7 @@ fn contestant(name: &str, kind: Kind, noise: f64, queries: &[Query], random: &mu
 
 fn ndcg(query: &Query, ranking: &[usize]) -> f64 {
     let gain = |grades: &mut dyn Iterator<Item = i32>| -> f64 {
-        grades.take(10).enumerate().map(|(rank, grade)| f64::from(grade) / (real(rank) + 2.0).log2()).sum()
+        grades.take(10).enumerate().map(|(rank, grade)| f64::from(grade) / (exact(rank) + 2.0).log2()).sum()
     };
     let grade = |place: usize| query.candidates[place].grade.unwrap_or(0);
     let mut ideal: Vec<_> = (0..query.candidates.len()).map(grade).collect();
@@ -199,7 +199,7 @@ fn ndcg(query: &Query, ranking: &[usize]) -> f64 {
 /// The mean with a normal interval: good enough for looking at.
 fn estimate(values: impl Iterator<Item = f64>) -> Estimate {
     let values: Vec<_> = values.collect();
-    let count = real(values.len()).max(1.0);
+    let count = exact(values.len()).max(1.0);
     let mean = values.iter().sum::<f64>() / count;
     let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
     let half = 1.96 * (variance / count).sqrt();

@@ -52,7 +52,7 @@ pub fn score(query: &str, passages: &[&str]) -> Vec<f64> {
         frequencies[*slot] += 1;
     }
     for (term, &slot) in &slots {
-        let own = own_idf(frequencies[slot], passages.len());
+        let own = inverse_document_frequency(frequencies[slot], passages.len());
         terms[slot].idf = BACKGROUND * background::inverse_document_frequency(term) + (1.0 - BACKGROUND) * own;
     }
     let highest: f64 = terms.iter().map(|term| term.weight * term.idf * (K1 + 1.0)).sum();
@@ -109,8 +109,8 @@ fn count(tokenizer: &Tokenizer, slots: &HashMap<String, usize>, passage: &str, s
     Counts { terms: found.into_iter().map(|slot| (slot, std::mem::take(&mut scratch[slot]))).collect(), length }
 }
 
-/// The IDF of a term that stands in `frequency` of `passages`, always above 0.
-fn own_idf(frequency: usize, passages: usize) -> f64 {
+/// Lucene's IDF of a term that stands in `frequency` of `passages`, always above 0.
+pub(crate) fn inverse_document_frequency(frequency: usize, passages: usize) -> f64 {
     let (frequency, passages) = (exact(frequency), exact(passages));
     (1.0 + (passages - frequency + 0.5) / (frequency + 0.5)).ln()
 }

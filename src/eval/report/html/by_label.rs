@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::super::results::{Contestant, Kind, Results};
 use super::super::facts::FEW_QUERIES;
-use super::super::figures::{NOTHING, real, score, signed};
+use super::super::figures::{NOTHING, score, signed};
 use super::markup::{Section, each, escape, scrollable};
+use crate::eval::exact;
 
 /// Labels with fewer values divide nothing, labels with more are names.
 const VALUES: std::ops::RangeInclusive<usize> = 2..=12;
@@ -85,7 +86,7 @@ fn cell(mean: Option<f64>, none: Option<f64>, best: f64) -> String {
 fn mean(contestant: &Contestant, metric: &str, places: &[usize]) -> Option<f64> {
     let values = places.iter().filter_map(|&place| contestant.by_query.get(place)?.get(metric).copied());
     let values: Vec<_> = values.filter(|value| value.is_finite()).collect();
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / real(values.len()))
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / exact(values.len()))
 }
 
 #[cfg(test)]

@@ -3,10 +3,10 @@
 //! Each chart is drawn twice, for wide and for narrow screens; the style sheet shows one of them.
 
 use super::super::super::results::Estimate;
-use super::super::figures::real;
 use super::axis::{Axis, coordinate, tick_score};
 use super::markup::escape;
 use super::place::{Area, text_width};
+use crate::eval::exact;
 
 pub(super) const FONT_SIZE: f64 = 12.5;
 pub(super) const LINE: f64 = 15.0;
@@ -85,7 +85,7 @@ pub(super) struct Drawing<'a> {
 
 impl<'a> Drawing<'a> {
     pub(super) fn new(chart: &'a Chart<'a>, mut format: Format) -> Self {
-        format.height += format.height_of_more * real(chart.points.len().saturating_sub(6));
+        format.height += format.height_of_more * exact(chart.points.len().saturating_sub(6));
         let plot = Area { left: 44.0, top: 30.0, width: format.width - 56.0, height: format.height - 80.0 };
         let values = chart.points.iter().map(|point| point.across);
         let across = if chart.across.logarithmic {

@@ -2,9 +2,10 @@
 
 use super::super::super::results::{Contestant, Results};
 use super::super::facts::Change;
-use super::super::figures::{fixed, interval, real, signed};
+use super::super::figures::{fixed, interval, signed};
 use super::axis::coordinate;
 use super::markup::{Section, escape};
+use crate::eval::exact;
 
 const WIDTH: f64 = 320.0;
 const HEIGHT: f64 = 110.0;
@@ -63,7 +64,7 @@ fn figure(place: usize, contestant: &Contestant, differences: &[f64], largest: f
 /// Paths of the bars upwards and of those downwards.
 fn bars(differences: &[f64], largest: f64) -> [String; 2] {
     let count = differences.len().min(MOST_BARS);
-    let step = (WIDTH / real(count.max(1))).min(24.0);
+    let step = (WIDTH / exact(count.max(1))).min(24.0);
     let width = coordinate(if step > 3.0 { step - 1.0 } else { step });
     let mut paths = [String::new(), String::new()];
     for bar in 0..count {
@@ -73,7 +74,7 @@ fn bars(differences: &[f64], largest: f64) -> [String; 2] {
             continue;
         }
         let (path, sign) = if difference > 0.0 { (0, "-") } else { (1, "") };
-        let left = coordinate(real(bar) * step);
+        let left = coordinate(exact(bar) * step);
         paths[path].push_str(&format!(
             "M{left} {}v{sign}{height}h{width}v{}{height}z",
             HEIGHT / 2.0,
@@ -109,7 +110,7 @@ mod tests {
 
     #[test]
     fn many_queries_make_no_more_bars_than_can_be_seen() {
-        let differences: Vec<_> = (0..5000).map(|place| 1.0 - real(place) / 2500.0).collect();
+        let differences: Vec<_> = (0..5000).map(|place| 1.0 - exact(place) / 2500.0).collect();
         let [up, down] = bars(&differences, 1.0);
         assert!(up.matches('M').count() + down.matches('M').count() <= MOST_BARS);
         assert_eq!(bars(&[0.0; 5], 0.0), [String::new(), String::new()]);

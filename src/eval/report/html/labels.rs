@@ -87,17 +87,17 @@ impl Drawing<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::figures::real;
     use super::super::chart::FORMATS;
     use super::super::chart::tests::{chart, point};
     use super::*;
+    use crate::eval::exact;
 
     #[test]
     fn labels_overlap_neither_each_other_nor_a_point() {
         let name = "upstream/a-reranker-with-a-long-name-v2.5";
         for spread in [0.0, 1.0, 40.0] {
             let points =
-                (0..10).map(|place| point(name, 120.0 + spread * real(place), 0.5 + spread * 0.002 * real(place)));
+                (0..10).map(|place| point(name, 120.0 + spread * exact(place), 0.5 + spread * 0.002 * exact(place)));
             let chart = chart(points.collect());
             for format in FORMATS {
                 let drawing = Drawing::new(&chart, format);

@@ -1,10 +1,11 @@
 //! How the passages of a query moved.
 
 use super::super::super::results::{Candidate, Query};
-use super::super::figures::{NOTHING, real};
+use super::super::figures::NOTHING;
 use super::super::text::shortened;
 use super::axis::coordinate;
 use super::markup::escape;
+use crate::eval::exact;
 
 /// Ranks of both orders that are shown.
 const SHOWN: usize = 10;
@@ -79,7 +80,7 @@ fn row(passage: &Move) -> String {
 /// Ranks before on the left, now on the right, relevant passages drawn strongly. The table says the same in words.
 fn drawing(moves: &[Move]) -> String {
     let y = |rank: usize| {
-        coordinate(TOP + STEP * real(rank.min(SHOWN + 1) - 1) + if rank > SHOWN { STEP / 2.0 } else { 0.0 })
+        coordinate(TOP + STEP * exact(rank.min(SHOWN + 1) - 1) + if rank > SHOWN { STEP / 2.0 } else { 0.0 })
     };
     let [mut others, mut relevant, mut dots] = [const { String::new() }; 3];
     let (left, right) = (22.0, WIDTH - 22.0);
@@ -95,7 +96,7 @@ fn drawing(moves: &[Move]) -> String {
             others.push_str(&line);
         }
     }
-    let height = coordinate(TOP + STEP * (real(SHOWN) + 0.5) + 6.0);
+    let height = coordinate(TOP + STEP * (exact(SHOWN) + 0.5) + 6.0);
     let ranks: String = [1, SHOWN]
         .map(|rank| {
             let y = y(rank);
