@@ -1,7 +1,8 @@
 //! The scores known for one query.
 
 use std::mem::size_of;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::Mutex;
 
 use super::age::{Age, Found};
 use super::key::{PairKey, PairMap};
@@ -27,7 +28,7 @@ pub(super) struct QueryScores(Mutex<PairMap<Known>>);
 impl QueryScores {
     /// The score of each pair, with what `judge` says of the time at which it was stored.
     pub(super) fn get_many(&self, pairs: &[PairKey], judge: impl Fn(u64) -> Option<Age>) -> Vec<Option<Found>> {
-        let table = self.table();
+        let table = self.0.lock();
         let found = |pair| {
             let known: &Known = table.get(pair)?;
             Some(Found { score: known.score, age: judge(known.stored_at)? })
@@ -37,7 +38,7 @@ impl QueryScores {
 
     /// Stores scores as of `now`. A table that would outgrow `most_pairs` first drops what is older than `oldest`, then everything.
     pub(super) fn put_many(&self, scores: &[(PairKey, f64)], now: u64, oldest: u64, most_pairs: usize) {
-        let mut table = self.table();
+        let mut table = self.0.lock();
         if table.len() + scores.len() > most_pairs {
             table.retain(|_, known| known.stored_at >= oldest);
             if table.len() + scores.len() > most_pairs {
@@ -50,15 +51,10 @@ impl QueryScores {
 
     /// Number of pairs, and bytes that they and their bookkeeping take.
     pub(super) fn size(&self) -> (usize, usize) {
-        let table = self.table();
+        let table = self.0.lock();
         // A hash table of the standard library fills seven eighths of a power of two of slots.
         let slots = if table.capacity() == 0 { 0 } else { (table.capacity() * 8).div_ceil(7).next_power_of_two() };
         (table.len(), ENTRY_BYTES + slots * SLOT_BYTES)
-    }
-
-    fn table(&self) -> MutexGuard<'_, PairMap<Known>> {
-        // The table is valid between any two statements under the lock, so a panic elsewhere does not spoil it.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

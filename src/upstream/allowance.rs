@@ -7,9 +7,9 @@
 //! The idea is Finagle's retry budget (`com.twitter.finagle.service.RetryBudget`); that different failures cost differently is from the AWS
 //! SDKs' standard retry mode.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// How an account is filled.
@@ -49,14 +49,14 @@ impl Allowance {
 
     /// Regular work worth `amount` was done.
     pub fn pay_in(&self, amount: f64) {
-        let mut account = self.account();
+        let mut account = self.account.lock();
         account.saved = (account.saved + amount * self.settings.share).min(self.settings.most_saved);
     }
 
     /// Takes out `cost` if it is there.
     pub fn take_out(&self, cost: f64, now: Instant) -> bool {
         let AllowanceSettings { per_second, window, .. } = self.settings;
-        let mut account = self.account();
+        let mut account = self.account.lock();
         let since = now.saturating_duration_since(account.at).as_secs_f64();
         account.income = (account.income + since * per_second).min(per_second * window.as_secs_f64());
         account.at = now;
@@ -71,12 +71,8 @@ impl Allowance {
 
     /// Puts back what was taken out and not used.
     pub fn give_back(&self, cost: f64) {
-        let mut account = self.account();
+        let mut account = self.account.lock();
         account.saved = (account.saved + cost).min(self.settings.most_saved);
-    }
-
-    fn account(&self) -> MutexGuard<'_, Account> {
-        self.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

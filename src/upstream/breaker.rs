@@ -16,9 +16,9 @@
 //! the upstream is well.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// Parts of the window that expire one by one.
@@ -141,7 +141,7 @@ impl Breaker {
     /// # Errors
     /// How long the breaker stays open.
     pub fn admit(&self, now: Instant) -> Result<Admission<'_>, Duration> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         match &mut state.phase {
             Phase::Closed(_) => {}
             Phase::Open { until } if now < *until => return Err(*until - now),
@@ -155,7 +155,7 @@ impl Breaker {
     /// Where the breaker stands.
     #[must_use]
     pub fn position(&self, now: Instant) -> Position {
-        match self.state().phase {
+        match self.state.lock().phase {
             Phase::Closed(_) => Position::Closed,
             Phase::Open { until } if now < until => Position::Open,
             Phase::Open { .. } | Phase::HalfOpen { .. } => Position::HalfOpen,
@@ -166,7 +166,7 @@ impl Breaker {
         if self.settings.consecutive_failures == 0 {
             return;
         }
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if state.generation != generation {
             return;
         }
@@ -198,10 +198,6 @@ impl Breaker {
         let jittered = ejection.mul_f64(1.0 - JITTER * fastrand::f64());
         state.ejections += 1;
         state.enter(Phase::Open { until: now + jittered });
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -245,7 +241,7 @@ impl Admission<'_> {
     /// Whether the breaker stands as it did when leave was given. If not, leave must be asked for again.
     #[must_use]
     pub fn is_current(&self) -> bool {
-        self.breaker.state().generation == self.generation
+        self.breaker.state.lock().generation == self.generation
     }
 
     /// Says how the call went.

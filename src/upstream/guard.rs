@@ -1,10 +1,11 @@
 //! The layers that keep calls from an upstream which should not get them: the circuit breaker, the rate limit and the places.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
@@ -130,7 +131,7 @@ impl<'a> Watched<'a> {
     fn end(&mut self, verdict: Verdict, sign: Option<Sign>, failure: Option<(ErrorKind, String)>) {
         let Some((admission, place)) = self.held.take() else { return };
         if matches!(verdict, Verdict::Failure | Verdict::Unavailable(_)) {
-            *self.guard.last_failure() = failure;
+            *self.guard.last_failure.lock() = failure;
         }
         // In this order: whoever gets the place next must find the breaker as it is now.
         admission.tell(verdict, Instant::now());
@@ -196,12 +197,8 @@ impl Guard {
     fn admit(&self, metrics: &UpstreamMetrics) -> Result<Admission<'_>, UpstreamError> {
         self.breaker.admit(Instant::now()).map_err(|rest| {
             metrics.shed("circuit_open");
-            UpstreamError::left_alone(rest, self.last_failure().as_ref())
+            UpstreamError::left_alone(rest, self.last_failure.lock().as_ref())
         })
-    }
-
-    fn last_failure(&self) -> MutexGuard<'_, Option<(ErrorKind, String)>> {
-        self.last_failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a call would be let through, as far as the breaker is concerned.

@@ -4,8 +4,9 @@
 //! it may go on until the last deadline, it may wait between attempts if somebody has nobody else to ask, and its scores are kept if
 //! somebody allows it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -61,7 +62,7 @@ impl Interest {
 
     /// One more waits.
     pub fn join(&self, waiter: Waiter) {
-        let mut terms = self.terms();
+        let mut terms = self.terms.lock();
         terms.deadline = terms.deadline.max(waiter.deadline);
         terms.patient += usize::from(waiter.patience == Patience::Wait);
         terms.store |= waiter.store;
@@ -69,32 +70,32 @@ impl Interest {
 
     /// Somebody who waits has more time than it said.
     pub fn extend(&self, deadline: Instant) {
-        let mut terms = self.terms();
+        let mut terms = self.terms.lock();
         terms.deadline = terms.deadline.max(deadline);
     }
 
     /// One waits no more. Its deadline stays: what nobody waits for is cancelled anyway.
     pub fn leave(&self, waiter: Waiter) {
-        let mut terms = self.terms();
+        let mut terms = self.terms.lock();
         terms.patient -= usize::from(waiter.patience == Patience::Wait);
     }
 
     /// When the answer is of no use to anybody any more.
     #[must_use]
     pub fn deadline(&self) -> Instant {
-        self.terms().deadline
+        self.terms.lock().deadline
     }
 
     /// Whether somebody can be kept waiting.
     #[must_use]
     pub fn patience(&self) -> Patience {
-        if self.terms().patient > 0 { Patience::Wait } else { Patience::Hurry }
+        if self.terms.lock().patient > 0 { Patience::Wait } else { Patience::Hurry }
     }
 
     /// Whether somebody allows the scores to be kept.
     #[must_use]
     pub fn may_store(&self) -> bool {
-        self.terms().store
+        self.terms.lock().store
     }
 
     /// An attempt failed and the next will be some time in coming: those who are in a hurry need not wait for it. It is got over when the
@@ -102,7 +103,7 @@ impl Interest {
     #[must_use]
     pub fn set_back(self: &Arc<Self>, error: Error) -> Setback {
         let number = {
-            let mut terms = self.terms();
+            let mut terms = self.terms.lock();
             let number = terms.next_setback;
             terms.next_setback += 1;
             terms.setbacks.push((number, error));
@@ -115,7 +116,7 @@ impl Interest {
     /// A failure that a call is getting over.
     #[must_use]
     pub fn setback(&self) -> Option<Error> {
-        self.terms().setbacks.first().map(|(_, error)| error.clone())
+        self.terms.lock().setbacks.first().map(|(_, error)| error.clone())
     }
 
     /// Tells all who listen that something changed.
@@ -128,10 +129,6 @@ impl Interest {
     pub fn listen(&self) -> watch::Receiver<()> {
         self.bell.subscribe()
     }
-
-    fn terms(&self) -> MutexGuard<'_, Terms> {
-        self.terms.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// A failure that a call is getting over.
@@ -143,6 +140,6 @@ pub struct Setback {
 
 impl Drop for Setback {
     fn drop(&mut self) {
-        self.interest.terms().setbacks.retain(|(number, _)| *number != self.number);
+        self.interest.terms.lock().setbacks.retain(|(number, _)| *number != self.number);
     }
 }

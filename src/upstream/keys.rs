@@ -1,9 +1,9 @@
 //! The keys of an upstream: one is used until the provider turns it away, then the next.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::HeaderValue;
+use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
@@ -39,7 +39,7 @@ impl KeyRing {
 
     /// The key to show now, and its number; `None` if there are no keys.
     pub(super) fn current(&self) -> Option<(usize, HeaderValue)> {
-        let current = self.state().current;
+        let current = self.state.lock().current;
         self.keys.get(current).map(|(_, header)| (current, header.clone()))
     }
 
@@ -56,7 +56,7 @@ impl KeyRing {
             ErrorKind::UpstreamUnauthorized | ErrorKind::UpstreamQuotaExhausted => REFUSED,
             _ => return false,
         };
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let State { current, resting } = &mut *state;
         resting[number] = Some(now + rest);
         let is_rested = |number: usize| resting[number].is_none_or(|until| until <= now);
@@ -71,10 +71,6 @@ impl KeyRing {
     /// Every key, so that none of them is ever told to a client.
     pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
         self.keys.iter().map(|(key, _)| key.expose_secret())
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,9 +3,9 @@
 //! Limits of providers are many, partly undocumented, and change. A refusal for size is therefore an answer, not a failure: the call is cut
 //! in two, and the upstream is not sent such a call again for a while.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// What there was too much of.
@@ -86,7 +86,7 @@ struct Limit {
 impl LearntLimits {
     /// Calls were refused, and parts of them accepted: of at most so many passages, and so many bytes of text.
     pub fn learn(&self, oversize: Oversize, passages: usize, bytes: usize, now: Instant) {
-        let mut learnt = self.learnt();
+        let mut learnt = self.0.lock();
         match oversize {
             Oversize::Passages => lower(&mut learnt.passages, passages, now),
             Oversize::Text => lower(&mut learnt.bytes, bytes, now),
@@ -96,17 +96,13 @@ impl LearntLimits {
     /// Most passages of one call, if that was learnt.
     #[must_use]
     pub fn passages(&self, now: Instant) -> Option<usize> {
-        self.learnt().passages.map(|limit| limit.relaxed(now))
+        self.0.lock().passages.map(|limit| limit.relaxed(now))
     }
 
     /// Most bytes of text in one call, if that was learnt.
     #[must_use]
     pub fn bytes(&self, now: Instant) -> Option<usize> {
-        self.learnt().bytes.map(|limit| limit.relaxed(now))
-    }
-
-    fn learnt(&self) -> MutexGuard<'_, Learnt> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().bytes.map(|limit| limit.relaxed(now))
     }
 }
 

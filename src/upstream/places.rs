@@ -7,9 +7,10 @@
 //! make the others late as well.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -88,7 +89,7 @@ impl Places {
     /// There will be none in time.
     pub async fn take(&self, interest: &Arc<Interest>) -> Result<Place, NoPlace> {
         let waiting = {
-            let mut state = self.state();
+            let mut state = self.0.lock();
             if state.taken < state.whole_limit() {
                 state.taken += 1;
                 let was_last = state.taken >= state.whole_limit();
@@ -111,13 +112,13 @@ impl Places {
     /// The number of places at the moment.
     #[must_use]
     pub fn limit(&self) -> usize {
-        self.state().whole_limit()
+        self.0.lock().whole_limit()
     }
 
     /// How many wait for a place.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.state().queue.iter().filter(|waiting| !waiting.place.is_closed()).count()
+        self.0.lock().queue.iter().filter(|waiting| !waiting.place.is_closed()).count()
     }
 
     fn place(&self, was_last: bool) -> Place {
@@ -125,7 +126,7 @@ impl Places {
     }
 
     fn give_back(&self, held: Duration, was_last: bool, outcome: Option<Sign>) {
-        let mut state = self.state();
+        let mut state = self.0.lock();
         state.taken -= 1;
         state.adapt(held, was_last, outcome, Instant::now());
         let mut served = Vec::new();
@@ -139,10 +140,6 @@ impl Places {
             // If nobody waits there any more the place comes back, dropped, and goes to the next.
             drop(next.send(self.place(true)));
         }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -236,7 +233,7 @@ mod tests {
         for served in waiting {
             assert!(served.await.unwrap());
         }
-        assert_eq!(places.state().taken, 0);
+        assert_eq!(places.0.lock().taken, 0);
     }
 
     #[tokio::test(start_paused = true)]
@@ -260,7 +257,7 @@ mod tests {
                 let (places, order) = (places.clone(), order.clone());
                 tokio::spawn(async move {
                     let place = places.take(&later(60)).await.unwrap();
-                    order.lock().unwrap().push(index);
+                    order.lock().push(index);
                     drop(place);
                 })
             })
@@ -270,7 +267,7 @@ mod tests {
         for task in tasks {
             task.await.unwrap();
         }
-        assert_eq!(*order.lock().unwrap(), [0, 1, 2, 3]);
+        assert_eq!(*order.lock(), [0, 1, 2, 3]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -361,7 +358,7 @@ mod tests {
             for task in tasks {
                 task.await.unwrap();
             }
-            let taken = places.state().taken;
+            let taken = places.0.lock().taken;
             assert_eq!((taken, places.waiting()), (0, 0), "seed {seed}");
         }
     }

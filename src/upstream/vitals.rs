@@ -1,10 +1,10 @@
 //! How an upstream does, from the outcomes of its attempts: what it usually takes, and how it stands beside others.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// Latencies are remembered for one to two of these.
@@ -60,19 +60,19 @@ impl Vitals {
     /// An attempt with a body of `bytes` got its scores after `latency`.
     pub fn succeeded(&self, bytes: usize, latency: Duration, now: Instant) {
         let micros = u64::try_from(latency.as_micros()).unwrap_or(LONGEST).clamp(1, LONGEST);
-        lock(self.class(bytes)).record(micros, now);
-        lock(&self.bias).succeeded(latency, now);
+        self.class(bytes).lock().record(micros, now);
+        self.bias.lock().succeeded(latency, now);
     }
 
     /// An attempt failed. Quick failures must not look like a quick upstream, so each counts as a long wait (Linkerd's load biaser).
     pub fn failed(&self, retry_after: Option<Duration>, now: Instant) {
-        lock(&self.bias).fail(retry_after.map_or(PENALTY, |hint| hint.clamp(PENALTY, LONGEST_PENALTY)), now);
+        self.bias.lock().fail(retry_after.map_or(PENALTY, |hint| hint.clamp(PENALTY, LONGEST_PENALTY)), now);
     }
 
     /// The latency below which a share of `quantile` of the attempts with such a body stay; `None` if too few are known.
     #[must_use]
     pub fn quantile(&self, bytes: usize, quantile: f64) -> Option<Duration> {
-        let latencies = lock(self.class(bytes)).merged()?;
+        let latencies = self.class(bytes).lock().merged()?;
         Some(Duration::from_micros(latencies.value_at_quantile(quantile)))
     }
 
@@ -81,7 +81,7 @@ impl Vitals {
     pub fn load(&self, now: Instant) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "attempts under way are few")]
         let queue = self.under_way.load(Ordering::Relaxed) as f64 + 1.0;
-        (lock(&self.bias).get(now) + 1e-6) * queue
+        (self.bias.lock().get(now) + 1e-6) * queue
     }
 
     /// One attempt more is under way until the guard is dropped.
@@ -164,10 +164,6 @@ fn weight(since: Option<Instant>, now: Instant, time: Duration) -> f64 {
 /// One significant digit is enough: a quantile is a trigger here, not a report. The bounds are such that it is always made.
 fn histogram() -> Option<Histogram<u32>> {
     Histogram::new_with_bounds(1, LONGEST, 1).ok()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
