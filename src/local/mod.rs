@@ -7,7 +7,10 @@ pub mod cross_encoder;
 pub mod hybrid;
 pub mod lexical;
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+
+use tokio::sync::Semaphore;
 
 use crate::config::settings::LocalSettings;
 use crate::provider::{Billing, InstructionSupport, ModelFacts, ScoreScale, Scoring};
@@ -83,8 +86,17 @@ impl LocalModel {
 /// A sentence: the model's directory has no address.
 pub fn upstream(settings: &LocalSettings, metrics: &Metrics) -> Result<Upstream, String> {
     let cross_encoder = settings.cross_encoder.as_ref().map(|settings| cross_encoder::upstream(settings, metrics));
-    let embedded = Embedded { settings: settings.clone(), cross_encoder: cross_encoder.transpose()?.map(Arc::new) };
+    let embedded = Embedded {
+        settings: settings.clone(),
+        cross_encoder: cross_encoder.transpose()?.map(Arc::new),
+        places: Arc::new(Semaphore::new(processors())),
+    };
     Ok(Upstream { name: NAME.to_owned(), backend: Backend::Local(Box::new(embedded)) })
+}
+
+/// Processors that this process may use.
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
 /// The models of the embedded scorer, the one that is meant where none is named first.

@@ -30,13 +30,18 @@ pub(crate) fn assemble_with(
     remote: impl Fn(&UpstreamSettings, &Metrics) -> Result<Upstream, String>,
 ) -> Result<Reranker, String> {
     let metrics = Arc::new(Metrics::new());
-    let mut upstreams = Vec::with_capacity(settings.upstreams.len() + 1);
-    for upstream in &settings.upstreams {
+    let build = |upstream: &UpstreamSettings| {
         let built = remote(upstream, &metrics).map_err(|reason| format!("upstreams.{}: {reason}", upstream.name))?;
-        upstreams.push(Arc::new(built));
-    }
+        Ok::<_, String>(Arc::new(built))
+    };
+    let mut upstreams = settings.upstreams.iter().map(build).collect::<Result<Vec<_>, _>>()?;
     upstreams.push(Arc::new(local::upstream(&settings.local, &metrics)?));
-    let routes = settings.models.iter().map(|model| route(model, &upstreams)).collect::<Result<Vec<_>, _>>()?;
+    // A shadow's failures must not open the circuit of the traffic, nor retire its keys: it asks through a stack of its own.
+    let apart = |upstream: &Arc<Upstream>| {
+        let settings = settings.upstreams.iter().find(|settings| settings.name == upstream.name);
+        settings.map_or_else(|| Ok(upstream.clone()), build)
+    };
+    let routes = settings.models.iter().map(|model| route(model, &upstreams, apart)).collect::<Result<Vec<_>, _>>()?;
     let cache = &settings.cache;
     Ok(Reranker {
         routes: RouteTable::new(routes, upstreams),
@@ -54,18 +59,20 @@ pub(crate) fn assemble_with(
     })
 }
 
-fn route(settings: &ModelSettings, upstreams: &[Arc<Upstream>]) -> Result<Route, String> {
-    let target = |target: &TargetSettings| {
-        let upstream = upstreams.iter().find(|upstream| upstream.name == target.upstream);
-        let found = upstream.and_then(|upstream| Target::new(upstream.clone(), target));
-        found.ok_or_else(|| format!("models.{}: a target does not exist", settings.name))
-    };
-    let shadow = settings.shadow.as_ref().map(|(shadow, settings)| {
-        let target = target(shadow)?;
-        let name = target.address();
-        Ok::<_, String>(Arc::new(Shadow::new(Arc::new(Route::to(&name, target)), name, *settings)))
+fn route(
+    settings: &ModelSettings,
+    upstreams: &[Arc<Upstream>],
+    apart: impl Fn(&Arc<Upstream>) -> Result<Arc<Upstream>, String>,
+) -> Result<Route, String> {
+    let missing = || format!("models.{}: a target does not exist", settings.name);
+    let upstream = |name: &str| upstreams.iter().find(|upstream| upstream.name == name).cloned().ok_or_else(missing);
+    let target =
+        |upstream: Arc<Upstream>, settings: &TargetSettings| Target::new(upstream, settings).ok_or_else(missing);
+    let shadow = settings.shadow.as_ref().map(|(settings, limits)| {
+        let target = target(apart(&upstream(&settings.upstream)?)?, settings)?;
+        Ok::<_, String>(Arc::new(Shadow::of(target, *limits)))
     });
-    let targets = settings.targets.iter().map(|settings| target(settings).map(Arc::new));
+    let targets = settings.targets.iter().map(|settings| target(upstream(&settings.upstream)?, settings).map(Arc::new));
     let mut targets = targets.collect::<Result<Vec<_>, _>>()?;
     // Those of one score space go where the first of them stands.
     let spaces: Vec<_> = targets.iter().map(|target| target.space.clone()).collect();

@@ -16,8 +16,29 @@ use super::score::Turn;
 use crate::coalesce::Ticket;
 use crate::error::{Error, ErrorKind};
 use crate::local::{hybrid::logits, lexical};
-use crate::route::Parts;
+use crate::route::{Parts, Target};
 use crate::upstream::Backend;
+
+/// The lexical score of every passage. Of long lists there are as many under way as there are processors; one whose request is over ends at its next
+/// passage.
+async fn lexical_scores(target: &Target, request: Arc<RerankRequest>) -> Vec<f64> {
+    let bytes = request.text_bytes();
+    let place = match &target.upstream.backend {
+        Backend::Local(embedded) if bytes > OFFLOAD_LOCAL_BYTES => embedded.places.clone().acquire_owned().await.ok(),
+        _ => None,
+    };
+    let caller = Arc::new(());
+    let waiting = Arc::downgrade(&caller);
+    let scores = offload(bytes, OFFLOAD_LOCAL_BYTES, move || {
+        let passages: Vec<&str> = request.passages.iter().map(|passage| &*passage.text).collect();
+        let scores = lexical::score_while(&request.query, &passages, || waiting.strong_count() > 0);
+        drop(place);
+        scores
+    });
+    let scores = scores.await;
+    drop(caller);
+    scores.unwrap_or_default()
+}
 
 impl Reranker {
     /// Scores a list inside this process.
@@ -31,12 +52,7 @@ impl Reranker {
         tickets: &mut Vec<Ticket>,
         journey: &mut Journey,
     ) -> Result<(), Error> {
-        let request = turn.request.clone();
-        let lexical = offload(request.text_bytes(), OFFLOAD_LOCAL_BYTES, move || {
-            let passages: Vec<&str> = request.passages.iter().map(|passage| &*passage.text).collect();
-            lexical::score(&request.query, &passages)
-        });
-        let lexical = lexical.await;
+        let lexical = lexical_scores(turn.target, turn.request.clone()).await;
         let scores = match &turn.target.parts {
             Some(parts) => self.read_head(turn, parts, &lexical, tickets, journey).await?,
             None => lexical,

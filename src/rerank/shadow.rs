@@ -8,6 +8,7 @@ use super::request::RerankRequest;
 use super::response::{RankedPassage, RerankResponse};
 use super::{RequestContext, Reranker};
 use crate::cache::control::CacheControl;
+use crate::error::ErrorKind;
 use crate::eval::agreement::{PERSISTENCE, kendall_tau, rank_biased_overlap, top_overlap};
 use crate::route::Route;
 use crate::route::shadow::{Agreement, Leave, Shadow};
@@ -28,7 +29,7 @@ impl Reranker {
     ) {
         let Some(shadow) = route.shadow.as_ref().filter(|shadow| shadow.takes(&request.query)) else { return };
         let is_whole = response.provenance.reranked && response.provenance.degraded.is_empty();
-        if !is_whole || !context.control.store || context.control.only_if_cached || response.ranking.len() < 2 {
+        if !is_whole || !context.control.store || context.control.only_if_cached || request.passages.len() < 2 {
             return;
         }
         let label = (route.label.as_str(), shadow.name.as_str());
@@ -55,15 +56,20 @@ impl Reranker {
         let deadline = started + self.request_timeout;
         let context = RequestContext { started, deadline, control: CacheControl::default(), ..context };
         match self.rerank(&shadow.route, &request, &context).await {
-            Ok(response) => {
+            Ok(response) if response.provenance.reranked => {
                 let agreement = agreement(&ranking, &response.ranking);
                 self.metrics.shadow.request(label, "compared");
                 self.metrics.shadow.agreed(label, agreement, started.elapsed());
                 shadow.compared(agreement, response.usage.cost_usd);
             }
+            Ok(response) => {
+                let why = response.provenance.degraded.first();
+                self.metrics.shadow.request(label, why.copied().unwrap_or(ErrorKind::Internal.code()));
+                shadow.failed(response.usage.cost_usd);
+            }
             Err(error) => {
                 self.metrics.shadow.request(label, error.kind.code());
-                shadow.failed();
+                shadow.failed(None);
             }
         }
         drop(leave);

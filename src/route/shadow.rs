@@ -4,16 +4,17 @@
 //! what is compared over a day is not the same few popular queries in one hour and others in the next. What was compared is kept as sums, never as
 //! texts.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
-use super::Route;
-use crate::config::settings::ShadowSettings;
+use super::{Route, Target};
+use crate::config::settings::{OnFailure, ShadowSettings};
 
 /// What a day's budget is for.
 const DAY: Duration = Duration::from_hours(24);
@@ -100,11 +101,18 @@ struct Sums {
 }
 
 impl Shadow {
-    /// The shadow that asks `route`, which has one target of the name `name`.
+    /// The shadow that asks `target`.
     #[must_use]
-    pub fn new(route: Arc<Route>, name: String, settings: ShadowSettings) -> Self {
+    pub fn of(target: Target, settings: ShadowSettings) -> Self {
+        let name = target.address();
+        // Nothing in place of an answer, rather than an error: it says what the failure cost.
+        let route = Route { on_failure: OnFailure::OriginalOrder, ..Route::to(&name, target) };
+        Self::new(route, name, settings)
+    }
+
+    fn new(route: Route, name: String, settings: ShadowSettings) -> Self {
         let room = Arc::new(Semaphore::new(settings.max_concurrency));
-        Self { route, name, settings, room, tally: Mutex::default() }
+        Self { route: Arc::new(route), name, settings, room, tally: Mutex::default() }
     }
 
     /// Whether `query` is one of those that are compared.
@@ -120,7 +128,7 @@ impl Shadow {
     /// Leave to ask now; `None` if too much is under way, or the day's money is spent.
     #[must_use]
     pub fn enter(&self, now: Instant) -> Option<Leave> {
-        let mut tally = self.tally();
+        let mut tally = self.tally.lock();
         let permit =
             self.room.clone().try_acquire_owned().ok().filter(|_| tally.spent(now) < self.settings.max_usd_per_day);
         tally.skipped += u32::from(permit.is_none());
@@ -129,7 +137,7 @@ impl Shadow {
 
     /// Takes in what an answer of the shadow's was like, and what it cost.
     pub fn compared(&self, agreement: Agreement, cost_usd: Option<f64>) {
-        let mut tally = self.tally();
+        let mut tally = self.tally.lock();
         tally.compared += 1;
         tally.spent_usd += cost_usd.unwrap_or(0.0);
         tally.rank_biased_overlap.add(agreement.rank_biased_overlap);
@@ -137,15 +145,17 @@ impl Shadow {
         agreement.kendall_tau.into_iter().for_each(|tau| tally.kendall_tau.add(tau));
     }
 
-    /// The shadow gave no answer.
-    pub fn failed(&self) {
-        self.tally().failed += 1;
+    /// The shadow gave no answer, and what that cost all the same.
+    pub fn failed(&self, cost_usd: Option<f64>) {
+        let mut tally = self.tally.lock();
+        tally.failed += 1;
+        tally.spent_usd += cost_usd.unwrap_or(0.0);
     }
 
     /// What has been found out so far.
     #[must_use]
     pub fn report(&self) -> ShadowReport {
-        let tally = self.tally();
+        let tally = self.tally.lock();
         ShadowReport {
             target: self.name.clone(),
             sample: self.settings.sample,
@@ -156,10 +166,6 @@ impl Shadow {
             kendall_tau: tally.kendall_tau.mean(),
             top_overlap: tally.top_overlap.mean(),
         }
-    }
-
-    fn tally(&self) -> MutexGuard<'_, Tally> {
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -195,7 +201,7 @@ impl Sums {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::settings::{OnDeadline, OnFailure};
+    use crate::config::settings::OnDeadline;
 
     fn shadow(sample: f64, max_concurrency: usize, max_usd_per_day: f64) -> Shadow {
         let route = Route {
@@ -208,7 +214,7 @@ mod tests {
             hedge: None,
             shadow: None,
         };
-        Shadow::new(Arc::new(route), "u/m".into(), ShadowSettings { sample, max_concurrency, max_usd_per_day })
+        Shadow::new(route, "u/m".into(), ShadowSettings { sample, max_concurrency, max_usd_per_day })
     }
 
     const SAME: Agreement = Agreement { rank_biased_overlap: 1.0, kendall_tau: None, top_overlap: 0.5 };
@@ -234,6 +240,8 @@ mod tests {
         tokio::time::advance(DAY).await;
         assert!(shadow.enter(Instant::now()).is_some(), "a new day");
         assert_eq!(shadow.report().skipped, 2);
+        shadow.failed(Some(0.02));
+        assert!(shadow.enter(Instant::now()).is_none(), "a failure costs what was charged by then");
     }
 
     #[test]

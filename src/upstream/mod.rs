@@ -22,6 +22,7 @@ pub mod vitals;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tower::{Service, ServiceExt};
 
@@ -66,6 +67,8 @@ pub struct Embedded {
     pub settings: LocalSettings,
     /// Its cross-encoder behind a stack of its own, if there are weights.
     pub cross_encoder: Option<Arc<Upstream>>,
+    /// A place for each processor, for long lists that are scored lexically. They are held until the work has ended.
+    pub places: Arc<Semaphore>,
 }
 
 /// A provider behind its stack.

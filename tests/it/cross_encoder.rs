@@ -46,6 +46,16 @@ async fn a_pair_gets_the_score_that_the_graph_gives_it_and_is_paid_for_once() {
     );
 }
 
+/// Two hundred times two is a relevance of 1 in every digit that there is: no score may come out of that which is none.
+#[tokio::test]
+async fn a_model_that_is_very_sure_is_mixed_all_the_same() {
+    let gateway = Gateway::start(&with_model("")).await;
+    let sure = "good ".repeat(200);
+    let answer = ask(&gateway, "local/hybrid", "good q", &["bad", &sure, "fair", "good"]).await;
+    assert_eq!(order(&answer)[0], 1);
+    assert!(scores(&answer).iter().all(|(_, score)| (0.0..=1.0).contains(score)), "{answer}");
+}
+
 /// Law 1 and 3: whatever stands beside it in the list, a pair has one score, to the last bit.
 #[tokio::test]
 async fn a_score_does_not_depend_on_the_list() {

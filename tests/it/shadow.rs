@@ -87,6 +87,55 @@ async fn a_shadow_that_fails_fails_alone() {
     assert_eq!((&told["compared"], &told["kendall_tau"]), (&json!(0), &Value::Null));
 }
 
+/// Both models at one upstream: what the shadow does wrong there is held against the shadow alone.
+#[tokio::test]
+async fn a_shadow_that_fails_closes_no_upstream_to_the_traffic() {
+    let both = FakeUpstream::start("cohere").await;
+    both.then([Reply::Score, Reply::status(500), Reply::Score]);
+    let config = [
+        upstream("up", "cohere", &both.url()),
+        "max_attempts = 1\nbreaker = { consecutive_failures = 1 }\n".to_owned(),
+        targets("default", &[("up", "rerank-v3.5")]),
+        "shadow = { target = { upstream = \"up\", model = \"rerank-v4.0-pro\" }, sample = 1.0 }\n".to_owned(),
+    ];
+    let gateway = Gateway::start(&config.join("\n")).await;
+    gateway.rerank("q", &PASSAGES).await;
+    report(&gateway, |shadow| shadow["failed"] == 1).await;
+    assert_eq!(scores(&gateway.rerank("r", &PASSAGES).await), expected("r", &PASSAGES));
+    report(&gateway, |shadow| shadow["failed"] == 2).await;
+    assert_eq!(both.calls().len(), 3, "the shadow's own circuit is open");
+}
+
+/// Four passages in calls of two: the first is charged for, the second fails.
+#[tokio::test]
+async fn what_a_failed_comparison_was_charged_counts_against_the_day() {
+    let (main, shadow) = (FakeUpstream::start("cohere").await, FakeUpstream::start("cohere").await);
+    shadow.then([Reply::Score, Reply::status(400)]);
+    let config = [
+        upstream("main", "cohere", &main.url()),
+        upstream("other", "cohere", &shadow.url()),
+        "max_passages = 2\nmax_concurrency = 1\n".to_owned(),
+        targets("default", &[("main", "rerank-v3.5")]),
+        "shadow = { target = { upstream = \"other\", model = \"rerank-v3.5\" }, sample = 1.0, max_usd_per_day = 0.001 }\n".to_owned(),
+    ];
+    let gateway = Gateway::start(&config.join("\n")).await;
+    gateway.rerank("q", &PASSAGES).await;
+    report(&gateway, |shadow| shadow["failed"] == 1).await;
+    gateway.rerank("r", &PASSAGES).await;
+    report(&gateway, |shadow| shadow["skipped"] == 1).await;
+    assert_eq!(shadow.calls().len(), 2, "one search is two tenths of a cent, twice the day's budget");
+}
+
+#[tokio::test]
+async fn an_answer_cut_to_the_best_passage_is_compared_too() {
+    let (main, shadow) = (FakeUpstream::start("cohere").await, FakeUpstream::start("jina").await);
+    let gateway = shadowed(&main, &shadow, "").await;
+    let body = json!({"query": "q", "documents": PASSAGES, "top_n": 1}).to_string();
+    gateway.send(gateway.post("/rerank").body(body)).await;
+    let told = report(&gateway, |shadow| shadow["compared"] == 1).await;
+    assert_eq!((&told["top_overlap"]["mean"], &told["kendall_tau"]), (&json!(1.0), &Value::Null));
+}
+
 /// What must not be stored must not be sent to anybody else either.
 #[tokio::test]
 async fn nothing_is_compared_that_must_not_be_stored() {

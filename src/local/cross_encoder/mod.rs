@@ -23,8 +23,9 @@ pub(super) fn probability(logit: f64) -> f64 {
     1.0 / (1.0 + (-logit).exp())
 }
 
-/// The raw score of a relevance.
+/// The raw score of a relevance; finite, also where the relevance has been rounded to 0 or 1.
 pub(super) fn logit(probability: f64) -> f64 {
+    let probability = probability.clamp(f64::MIN_POSITIVE, 1.0 - f64::EPSILON);
     (probability / (1.0 - probability)).ln()
 }
 
@@ -36,6 +37,9 @@ mod tests {
     fn raw_scores_survive_the_way_to_probabilities_and_back() {
         for raw in [-12.0, -3.25, 0.0, 1.5, 12.0] {
             assert!((logit(probability(raw)) - raw).abs() < 1e-9, "{raw}");
+        }
+        for raw in [-1e6, -800.0, -40.0, 37.0, 800.0, 1e6] {
+            assert!(logit(probability(raw)).is_finite(), "{raw}");
         }
     }
 }

@@ -5,12 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use rten::ThreadPool;
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tower::Service;
 use url::Url;
@@ -21,7 +23,7 @@ use super::probability;
 use super::wire::{Embedded, Pairs, Reply};
 use crate::config::settings::{CrossEncoderSettings, LongPassages, UpstreamSettings};
 use crate::error::ErrorKind;
-use crate::local::{LocalModel, NAME};
+use crate::local::{LocalModel, NAME, processors};
 use crate::provider::{ProviderFacts, WireReply};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::breaker::BreakerSettings;
@@ -45,6 +47,8 @@ struct Shared {
     model: Mutex<Option<Arc<CrossEncoder>>>,
     /// Idle threads: a pair runs on one, because several share a pair badly.
     idle: Mutex<Vec<Arc<ThreadPool>>>,
+    /// A place for each thread. Calls hold theirs until they have ended, which may be after their caller has left.
+    places: Arc<Semaphore>,
 }
 
 /// The model as an upstream of its own, under the embedded scorer's name. Reads nothing yet.
@@ -56,12 +60,7 @@ pub(in crate::local) fn upstream(settings: &CrossEncoderSettings, metrics: &Metr
     let url = Url::from_directory_path(directory.path())
         .map_err(|()| format!("{} is not an absolute path", directory.path().display()))?;
     let threads = settings.threads.map_or_else(processors, NonZeroUsize::get);
-    let shared = Shared {
-        directory: directory.clone(),
-        max_tokens: settings.max_tokens,
-        model: Mutex::default(),
-        idle: Mutex::default(),
-    };
+    let shared = Shared::new(directory.clone(), settings.max_tokens, threads);
     let facts = LocalModel::CrossEncoder.facts();
     let settings = UpstreamSettings {
         name: NAME.to_owned(),
@@ -93,10 +92,6 @@ pub(in crate::local) fn upstream(settings: &CrossEncoderSettings, metrics: &Metr
     Ok(Upstream::behind(Reader(Arc::new(shared)), &settings, metrics, Arc::new(KeyRing::new(&[])?)))
 }
 
-fn processors() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
-}
-
 impl Service<Call> for Reader {
     type Response = Scores;
     type Error = UpstreamError;
@@ -112,7 +107,13 @@ impl Service<Call> for Reader {
             // Dropped with this future: the thread sees that nobody waits.
             let caller = Arc::new(());
             let waiting = Arc::downgrade(&caller);
-            let answer = spawn_blocking(move || shared.answer(&call, &waiting)).await;
+            let place = shared.places.clone().acquire_owned().await;
+            let work = move || {
+                let answer = shared.answer(&call, &waiting);
+                drop(place);
+                answer
+            };
+            let answer = spawn_blocking(work).await;
             drop(caller);
             answer.unwrap_or_else(|_| Err(failed("the model panicked")))
         })
@@ -120,10 +121,18 @@ impl Service<Call> for Reader {
 }
 
 impl Shared {
+    fn new(directory: ModelDirectory, max_tokens: usize, threads: usize) -> Self {
+        let places = Arc::new(Semaphore::new(threads));
+        Self { directory, max_tokens, model: Mutex::default(), idle: Mutex::default(), places }
+    }
+
     fn answer(&self, call: &Call, waiting: &Weak<()>) -> Result<Scores, UpstreamError> {
         let Ok(Pairs { query, passages }) = serde_json::from_slice(&call.body) else {
             return Err(failed("a call could not be read"));
         };
+        if waiting.strong_count() == 0 {
+            return Err(failed("nobody waits any more"));
+        }
         let model = self.model().map_err(|what| failed(&what))?;
         let threads = self.threads();
         let mut scores = Vec::with_capacity(passages.len());
@@ -133,14 +142,14 @@ impl Shared {
             }
             scores.push(probability(model.logit(&query, passage, &threads).map_err(|what| failed(&what))?));
         }
-        lock(&self.idle).push(threads);
+        self.idle.lock().push(threads);
         let body = serde_json::to_vec(&Reply { scores }).unwrap_or_default();
         read_scores(&Embedded, &WireReply { body: body.into(), ..WireReply::default() }, call.passages)
     }
 
     /// The model, read if it is not yet. Calls that come meanwhile wait; after a failure the next call tries again.
     fn model(&self) -> Result<Arc<CrossEncoder>, String> {
-        let mut model = lock(&self.model);
+        let mut model = self.model.lock();
         if let Some(model) = &*model {
             return Ok(model.clone());
         }
@@ -151,12 +160,8 @@ impl Shared {
 
     /// A thread to run a pair on. As many are made as calls run at once.
     fn threads(&self) -> Arc<ThreadPool> {
-        lock(&self.idle).pop().unwrap_or_else(|| Arc::new(ThreadPool::with_num_threads(1)))
+        self.idle.lock().pop().unwrap_or_else(|| Arc::new(ThreadPool::with_num_threads(1)))
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn failed(what: &str) -> UpstreamError {
@@ -177,12 +182,7 @@ mod tests {
     /// A model of ten words: see `tests/golden/local/make-tiny.py`.
     fn shared() -> Shared {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/local/tiny");
-        Shared {
-            directory: ModelDirectory::at(&directory).unwrap(),
-            max_tokens: 64,
-            model: Mutex::default(),
-            idle: Mutex::default(),
-        }
+        Shared::new(ModelDirectory::at(&directory).unwrap(), 64, 1)
     }
 
     fn call(passages: &[&str]) -> Call {
@@ -207,8 +207,35 @@ mod tests {
         assert!((scores[0] - probability(1.0)).abs() < 1e-6 && (scores[1] - probability(-3.0)).abs() < 1e-6);
         drop(caller);
         let error = shared.answer(&call(&["good", "bad"]), &Weak::new()).unwrap_err();
-        assert_eq!(error.kind, ErrorKind::UpstreamInvalidReply, "no pair was scored");
-        assert_eq!(lock(&shared.idle).len(), 1, "one thread served both");
+        assert_eq!(error.what, "cannot score: nobody waits any more");
+        assert_eq!(shared.idle.lock().len(), 1, "one thread served both");
+    }
+
+    /// A caller who leaves gives up its place in the queue, and not the thread that its pair is still read on.
+    #[tokio::test]
+    async fn no_more_calls_run_than_there_are_threads_whoever_has_left() {
+        let reader = Reader(Arc::new(shared()));
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let (shared, (locked, is_locked)) = (reader.0.clone(), std::sync::mpsc::channel());
+        let holder = std::thread::spawn(move || {
+            let _model = shared.model.lock();
+            locked.send(()).unwrap();
+            released.recv().unwrap();
+        });
+        is_locked.recv().unwrap();
+        let first = tokio::spawn(reader.clone().call(call(&["good"])));
+        while reader.0.places.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        first.abort();
+        assert!(first.await.unwrap_err().is_cancelled());
+        let mut second = reader.clone().call(call(&["bad"]));
+        assert!(tokio::time::timeout(Duration::ZERO, &mut second).await.is_err());
+        assert_eq!((reader.0.places.available_permits(), reader.0.idle.lock().len()), (0, 0), "the first still runs");
+        release.send(()).unwrap();
+        holder.join().unwrap();
+        assert_eq!(second.await.unwrap().scores.len(), 1);
+        assert!(reader.0.idle.lock().len() <= 1);
     }
 
     #[tokio::test]

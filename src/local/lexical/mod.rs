@@ -44,10 +44,17 @@ struct Counts {
 /// The lexical score of each passage for `query`, from 0 (no word in common) to 1.
 #[must_use]
 pub fn score(query: &str, passages: &[&str]) -> Vec<f64> {
+    score_while(query, passages, || true).unwrap_or_default()
+}
+
+/// The same as long as it `is_wanted`, which is asked before each passage; `None` once it is not.
+#[must_use]
+pub fn score_while(query: &str, passages: &[&str], is_wanted: impl Fn() -> bool) -> Option<Vec<f64>> {
     let (tokenizer, slots, mut terms) = query_terms(query);
     let mut frequencies = vec![0; terms.len()];
     let mut scratch = vec![0; terms.len()];
-    let counts: Vec<Counts> = passages.iter().map(|passage| count(&tokenizer, &slots, passage, &mut scratch)).collect();
+    let counted = passages.iter().map(|passage| is_wanted().then(|| count(&tokenizer, &slots, passage, &mut scratch)));
+    let counts = counted.collect::<Option<Vec<Counts>>>()?;
     for (slot, _) in counts.iter().flat_map(|counts| &counts.terms) {
         frequencies[*slot] += 1;
     }
@@ -59,7 +66,7 @@ pub fn score(query: &str, passages: &[&str]) -> Vec<f64> {
     let total_length: f64 = counts.iter().map(|counts| f64::from(counts.length)).sum();
     let average_length = (total_length / exact(passages.len())).max(1.0);
     let share = |counts: &Counts| if highest > 0.0 { bm25(&terms, counts, average_length) / highest } else { 0.0 };
-    counts.iter().map(share).collect()
+    Some(counts.iter().map(share).collect())
 }
 
 fn bm25(terms: &[Term], counts: &Counts, average_length: f64) -> f64 {
@@ -129,6 +136,15 @@ mod tests {
     fn best(query: &str, passages: &[&str]) -> usize {
         let scores = score(query, passages);
         (0..scores.len()).max_by(|&left, &right| scores[left].total_cmp(&scores[right])).unwrap()
+    }
+
+    #[test]
+    fn scoring_ends_when_nobody_wants_it_any_more() {
+        let asked = std::cell::Cell::new(0);
+        let wanted_once = || asked.replace(asked.get() + 1) == 0;
+        assert_eq!(score_while("q", &["a", "b", "c"], wanted_once), None);
+        assert_eq!(asked.get(), 2, "the third passage was not looked at");
+        assert_eq!(score_while("q", &["a", "q"], || true), Some(score("q", &["a", "q"])));
     }
 
     #[test]
