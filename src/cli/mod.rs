@@ -13,10 +13,12 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::thread;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Environment, Loaded, Sources, load};
+use crate::eval::collection::READER;
 
 /// The reranking sidecar for RAG applications.
 #[derive(Debug, Parser)]
@@ -86,6 +88,7 @@ impl From<io::Error> for Failure {
 #[must_use]
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
+    tell_defects(|place| drop(writeln!(io::stderr(), "rerankd: a defect in rerankd at {place}; please report it")));
     let result = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(args) => serve::run(&args),
         Command::Rerank(args) => rerank::run(&args),
@@ -102,6 +105,16 @@ pub fn run() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Has `tell` hear of the place of every panic, and of nothing else: the usual message shows the payload, which could hold part of a request or a
+/// file.
+fn tell_defects(tell: impl Fn(String) + Send + Sync + 'static) {
+    std::panic::set_hook(Box::new(move |panic| {
+        if thread::current().name() != Some(READER) {
+            tell(panic.location().map(ToString::to_string).unwrap_or_default());
+        }
+    }));
 }
 
 /// Writes to standard output. A reader that has gone (`rerankd models | head`) is no failure.

@@ -3,7 +3,7 @@
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{ConfigArgs, Failure, banner, print, runtime};
+use super::{ConfigArgs, Failure, banner, print, runtime, tell_defects};
 use crate::server::Server;
 use crate::telemetry::logging;
 
@@ -20,11 +20,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let loaded = args.config.load(args.listen.as_deref())?;
     let settings = loaded.settings;
     logging::start(settings.telemetry.log_format, &settings.telemetry.log_filter).map_err(Failure::new)?;
-    // The usual message of a panic shows its payload, which could hold part of a request.
-    std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(place, "a defect in rerankd; please report it");
-    }));
+    tell_defects(|place| tracing::error!(place, "a defect in rerankd; please report it"));
     runtime()?.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;

@@ -10,14 +10,6 @@ use super::exact;
 /// The persistence that is usual for [`rank_biased_overlap`]: the first ten ranks then have 86 % of the weight.
 pub const PERSISTENCE: f64 = 0.9;
 
-/// The positions best first: highest score first, ties in input order.
-#[must_use]
-pub fn best_first(scores: &[f64]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_by(|&left, &right| comparable(scores[right]).total_cmp(&comparable(scores[left])));
-    order
-}
-
 /// The rank-biased overlap of two rankings, from 0 (nothing in common) to 1 (the same), and 1 for two empty ones.
 ///
 /// It is the share of common passages in the first d ranks, averaged over all depths d with a weight that falls by `persistence`
@@ -139,12 +131,6 @@ mod tests {
     }
 
     #[test]
-    fn best_first_keeps_ties_in_order() {
-        assert_eq!(best_first(&[0.1, -0.0, 0.7, 0.0, 0.7]), [2, 4, 0, 1, 3]);
-        assert!(best_first(&[]).is_empty());
-    }
-
-    #[test]
     fn the_overlap_by_hand() {
         // The shares at depths 1 to 5 are 0, 1/2, 2/3, 1, 1.
         let shares = [0.0, 1.0 / 2.0, 2.0 / 3.0, 1.0, 1.0];
@@ -238,7 +224,8 @@ mod tests {
     #[test]
     fn thousands_of_passages_take_no_time() {
         let scores: Vec<f64> = (0..50_000).map(|step| f64::from(step * 7_919 % 50_021)).collect();
-        let order = best_first(&scores);
+        let mut order: Vec<usize> = (0..scores.len()).collect();
+        order.sort_by(|&left, &right| scores[right].total_cmp(&scores[left]));
         let turned: Vec<f64> = scores.iter().map(|score| -score).collect();
         assert_eq!(kendall_tau(&scores, &turned), Some(-1.0));
         assert!(close(rank_biased_overlap(&order, &order, PERSISTENCE), 1.0));

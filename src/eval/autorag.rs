@@ -3,7 +3,7 @@
 //! Its ground truth is groups of ids: a query asks for one passage out of each group. Gains are binary. Precision is over what was
 //! returned, not over a fixed depth; the average precision is over what was found, so what was missed costs nothing.
 
-use std::{collections::HashSet, fmt, hash::Hash, str::FromStr};
+use std::{collections::HashSet, fmt, hash::Hash};
 
 use super::{exact, metrics::harmonic_mean};
 
@@ -40,6 +40,25 @@ impl AutoragMetric {
             Self::Ndcg => "retrieval_ndcg",
             Self::Mrr => "retrieval_mrr",
             Self::Map => "retrieval_map",
+        }
+    }
+
+    /// What it measures, in a sentence for a report.
+    #[must_use]
+    pub const fn definition(self) -> &'static str {
+        match self {
+            Self::Recall => "As AutoRAG: share of the groups of relevant passages of which one is among the first.",
+            Self::Precision => "As AutoRAG: share of the passages returned that are relevant.",
+            Self::F1 => "As AutoRAG: harmonic mean of its recall and precision.",
+            Self::Ndcg => {
+                "As AutoRAG: relevant or not is the gain, divided by log2(rank + 1) and summed; relative to all relevant passages in front."
+            }
+            Self::Mrr => {
+                "As AutoRAG: one divided by the rank of the first passage of a group, averaged over the groups."
+            }
+            Self::Map => {
+                "As AutoRAG: precision at the rank of every passage found of a group, averaged over these, then over the groups; what is missed costs nothing."
+            }
         }
     }
 
@@ -110,31 +129,6 @@ fn mean_over<'a, I>(groups: &Groups<'a, I>, value: impl Fn(&HashSet<&'a I>) -> f
 impl fmt::Display for AutoragMetric {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.name())
-    }
-}
-
-/// A name that no [`AutoragMetric`] has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownAutoragMetric {
-    /// What was asked for.
-    pub name: String,
-}
-
-impl fmt::Display for UnknownAutoragMetric {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let known = AutoragMetric::ALL.map(AutoragMetric::name).join(", ");
-        write!(formatter, "`{}` is no retrieval metric of AutoRAG; there are {known}", self.name)
-    }
-}
-
-impl std::error::Error for UnknownAutoragMetric {}
-
-impl FromStr for AutoragMetric {
-    type Err = UnknownAutoragMetric;
-
-    fn from_str(name: &str) -> Result<Self, UnknownAutoragMetric> {
-        let known = Self::ALL.into_iter().find(|metric| metric.name() == name);
-        known.ok_or_else(|| UnknownAutoragMetric { name: name.to_owned() })
     }
 }
 
@@ -218,15 +212,6 @@ mod tests {
                 third / 2.0,
             ],
         );
-    }
-
-    #[test]
-    fn names_are_read_as_they_are_written() {
-        for metric in AutoragMetric::ALL {
-            assert_eq!(metric.to_string().parse(), Ok(metric));
-        }
-        let error = "f1".parse::<AutoragMetric>().unwrap_err().to_string();
-        assert!(error.contains("`f1`") && error.contains("retrieval_f1, retrieval_ndcg"), "{error}");
     }
 
     proptest! {

@@ -3,12 +3,12 @@
 //! They are AutoRAG's formulas without the noise of floating point: sums of the same parts in another order differ in their last
 //! digits, and AutoRAG lets that decide. Here what lies within 1e-12 is a tie, and the first of those that tie wins.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
 
 use super::{exact, statistics::mean};
 
 /// What lies so close counts as equal.
-const NOISE: f64 = 1e-12;
+const ROUNDING: f64 = 1e-12;
 
 /// How the metrics of a contestant become the one value by which it is chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -28,7 +28,7 @@ pub enum Strategy {
 pub struct Contestant {
     /// The mean of each metric over the queries, finite; the same metrics in the same order for all contestants.
     pub metrics: Vec<f64>,
-    /// What a query takes, in seconds, on average.
+    /// What a query takes, in seconds, on average; infinity if that is not known.
     pub seconds: f64,
 }
 
@@ -51,7 +51,7 @@ pub fn choose(contestants: &[Contestant], strategy: Strategy, slowest: Option<f6
         contestants.iter().enumerate().filter(|(_, contestant)| stays(contestant)).unzip();
     let chosen_by: Vec<f64> = rivals.iter().map(|rival| value(rival, &rivals, strategy)).collect();
     let highest = chosen_by.iter().copied().max_by(f64::total_cmp)?;
-    let best = chosen_by.iter().position(|value| *value >= highest - NOISE)?;
+    let best = chosen_by.iter().position(|value| *value >= highest - ROUNDING)?;
     let mut values = vec![None; contestants.len()];
     for (&index, value) in indices.iter().zip(chosen_by) {
         values[index] = Some(value);
@@ -76,8 +76,8 @@ fn value(contestant: &Contestant, rivals: &[&Contestant], strategy: Strategy) ->
 fn rank(own: f64, all: impl Iterator<Item = f64>) -> f64 {
     let (mut above, mut level) = (0, 0);
     for other in all {
-        above += usize::from(other > own + NOISE);
-        level += usize::from((other - own).abs() <= NOISE);
+        above += usize::from(other > own + ROUNDING);
+        level += usize::from((other - own).abs() <= ROUNDING);
     }
     f64::midpoint(exact(above + 1), exact(above + level))
 }
@@ -85,7 +85,7 @@ fn rank(own: f64, all: impl Iterator<Item = f64>) -> f64 {
 /// Where a value lies between the lowest and the highest of all, from 0 to 1; 0 if all tie.
 fn place(own: f64, all: impl Iterator<Item = f64>) -> f64 {
     let (lowest, highest) = all.fold((own, own), |(lowest, highest), other| (other.min(lowest), other.max(highest)));
-    if highest - lowest > NOISE { (own - lowest) / (highest - lowest) } else { 0.0 }
+    if highest - lowest > ROUNDING { (own - lowest) / (highest - lowest) } else { 0.0 }
 }
 
 impl Strategy {
@@ -106,31 +106,6 @@ impl Strategy {
 impl fmt::Display for Strategy {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.name())
-    }
-}
-
-/// A name that no [`Strategy`] has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownStrategy {
-    /// What was asked for.
-    pub name: String,
-}
-
-impl fmt::Display for UnknownStrategy {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let known = Strategy::ALL.map(Strategy::name).join(", ");
-        write!(formatter, "`{}` is no strategy; there are {known}", self.name)
-    }
-}
-
-impl std::error::Error for UnknownStrategy {}
-
-impl FromStr for Strategy {
-    type Err = UnknownStrategy;
-
-    fn from_str(name: &str) -> Result<Self, UnknownStrategy> {
-        let known = Self::ALL.into_iter().find(|strategy| strategy.name() == name);
-        known.ok_or_else(|| UnknownStrategy { name: name.to_owned() })
     }
 }
 
@@ -231,15 +206,6 @@ mod tests {
             assert_eq!(choose(&[], strategy, Some(1.0)), None);
             assert_eq!(best(&contestants(&[&[], &[]]), strategy), 0);
         }
-    }
-
-    #[test]
-    fn names_are_read_as_they_are_written() {
-        for strategy in Strategy::ALL {
-            assert_eq!(strategy.to_string().parse(), Ok(strategy));
-        }
-        let error = "best".parse::<Strategy>().unwrap_err().to_string();
-        assert_eq!(error, "`best` is no strategy; there are mean, rank, normalize_mean");
     }
 
     fn table() -> impl Values<Value = Vec<Contestant>> {

@@ -17,6 +17,8 @@ pub struct Results {
     pub k: usize,
     /// Names of the metrics, the decisive one first.
     pub metrics: Vec<String>,
+    /// What each of them measures.
+    pub definitions: BTreeMap<String, String>,
     /// Who answered, best first by the decisive metric.
     pub contestants: Vec<Contestant>,
     /// Who did not answer a single query, and so was not compared.
@@ -46,8 +48,8 @@ pub struct CollectionSummary {
     pub first_stage: String,
     /// Candidates of a query, on average.
     pub candidates_per_query: f64,
-    /// Share of the relevant passages that are among the candidates: what no reranker can better, 0 to 1.
-    pub recall_ceiling: f64,
+    /// Share of the relevant passages that are among the candidates: what no reranker can better, 0 to 1; `None` if no passage is relevant.
+    pub recall_ceiling: Option<f64>,
 }
 
 /// Where a contestant's rankings come from.
@@ -79,7 +81,7 @@ pub struct Contestant {
     pub against_best: Option<Comparison>,
     /// The decisive metric against the order of the first stage; `None` for `none`.
     pub against_none: Option<Comparison>,
-    /// `None` where nothing was measured, as for `none`.
+    /// `None` where nothing was measured: for `none`, and for who shares the scores of another contestant.
     pub latency: Option<Latency>,
     /// `None` where nothing was asked.
     pub cost: Option<Cost>,
@@ -91,6 +93,18 @@ pub struct Contestant {
     pub rankings: Vec<Vec<usize>>,
     /// The score of each place in the ranking, for each query; `None` where there was none.
     pub scores: Vec<Vec<Option<f64>>>,
+}
+
+impl Contestant {
+    /// Milliseconds that an answer took on average, nothing cached, if that was measured; the order of the first stage takes none. The mean and not
+    /// the median, because a model that answers some queries at once and ponders over others is not as fast as the faster half.
+    #[must_use]
+    pub fn cold_mean(&self) -> Option<f64> {
+        match self.kind {
+            Kind::None => Some(0.0),
+            Kind::Model => self.latency.map(|latency| latency.cold.mean).filter(|mean| mean.is_finite()),
+        }
+    }
 }
 
 /// A contestant without an answer. There is nothing of it to measure.
@@ -133,8 +147,8 @@ pub struct Comparison {
 pub struct Latency {
     /// Nothing was cached.
     pub cold: Times,
-    /// The same request once more; for models that are cached, from the cache.
-    pub warm: Times,
+    /// The same request once more, from the cache; `None` where nothing was cached.
+    pub warm: Option<Times>,
 }
 
 /// Durations of many requests, in milliseconds.
@@ -174,6 +188,8 @@ pub struct Choice {
     pub speed_threshold_ms: Option<f64>,
     /// Contestants that are too slow. The order of the first stage takes no time, so there is always one that is not.
     pub too_slow: Vec<String>,
+    /// Contestants that were not timed, and so cannot keep within a threshold, if there is one.
+    pub not_timed: Vec<String>,
 }
 
 /// One query of the collection.

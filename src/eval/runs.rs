@@ -29,10 +29,14 @@ fn run(results: &Results, contestant: &Contestant) -> String {
     text
 }
 
-/// What may stand in a column. Columns are parted by blanks, so those of an id or a name are percent-encoded.
+/// What may stand in a column. Columns are parted by blanks, so those of an id or a name are percent-encoded, and where one could be taken for
+/// encoded, its percent signs are too.
 fn word(text: &str) -> String {
-    let is_blank = |character: &char| character.is_whitespace();
-    let encoded = |character: char| match Some(character).filter(is_blank) {
+    let needs_it = text.contains(|character: char| character.is_whitespace() || character == '%');
+    if !needs_it {
+        return text.to_owned();
+    }
+    let encoded = |character: char| match Some(character).filter(|it| it.is_whitespace() || *it == '%') {
         Some(blank) => utf8_percent_encode(&blank.to_string(), NON_ALPHANUMERIC).to_string(),
         None => character.to_string(),
     };
@@ -59,7 +63,8 @@ mod tests {
 
     #[test]
     fn ids_with_blanks_stay_apart_and_in_their_column() {
-        assert_eq!(["a b", "a_b", "a\u{a0}%"].map(word), ["a%20b", "a_b", "a%C2%A0%"]);
+        assert_eq!(["a b", "a_b", "a\u{a0}%"].map(word), ["a%20b", "a_b", "a%C2%A0%25"]);
+        assert_ne!(word("a b"), word("a%20b"));
     }
 
     #[test]

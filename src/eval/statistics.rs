@@ -17,7 +17,7 @@ const EXACT_UP_TO: usize = 16;
 /// How many assignments of signs are drawn where they cannot all be tried.
 const ASSIGNMENTS: u32 = 100_000;
 /// Sums of the same numbers in another order differ in their last digits; so close, they count as equal.
-const NOISE: f64 = 1e-12;
+const ROUNDING: f64 = 1e-12;
 
 /// The range in which a mean probably lies.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -83,7 +83,7 @@ fn resampled_mean(values: &[f64], random: &mut Rng) -> f64 {
 pub fn randomization_test(differences: &[f64], seed: u64) -> f64 {
     let differing: Vec<f64> = differences.iter().copied().filter(|difference| difference.abs() > 0.0).collect();
     let size: f64 = differing.iter().map(|difference| difference.abs()).sum();
-    let far = differing.iter().sum::<f64>().abs() - NOISE * size;
+    let far = differing.iter().sum::<f64>().abs() - ROUNDING * size;
     if differing.len() <= EXACT_UP_TO {
         let sums = signed_sums(&differing);
         return exact(sums.iter().filter(|sum| sum.abs() >= far).count()) / exact(sums.len());
@@ -140,7 +140,7 @@ pub fn quantile(values: &[f64], share: f64) -> Option<f64> {
     let mut ascending = values.to_vec();
     ascending.sort_unstable_by(f64::total_cmp);
     // 0.07 of 100 is 7.000000000000001 in floating point, but the 7th.
-    let at_least = share * exact(values.len()) - NOISE * exact(values.len());
+    let at_least = share * exact(values.len()) - ROUNDING * exact(values.len());
     let rank = (1..=values.len()).find(|rank| exact(*rank) >= at_least)?;
     ascending.get(rank - 1).copied()
 }

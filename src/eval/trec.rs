@@ -4,8 +4,8 @@
 ///
 /// `run` has the id and the score of each passage. `trec_eval` keeps a score as a 32-bit float, so scores that differ only beyond
 /// that tie, and it breaks ties by id, the last in byte order first. Scores must not be NaN.
-#[must_use]
-pub fn trec_order<I: AsRef<str>>(run: &[(I, f64)]) -> Vec<usize> {
+#[cfg(test)]
+pub(super) fn trec_order<I: AsRef<str>>(run: &[(I, f64)]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..run.len()).collect();
     order.sort_by(|&left, &right| {
         let ((left, left_score), (right, right_score)) = (&run[left], &run[right]);

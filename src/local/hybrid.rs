@@ -81,16 +81,21 @@ pub enum Scripts {
 
 impl Scripts {
     /// The names in the configuration.
-    pub const NAMES: [&'static str; 2] = ["latin", "any"];
+    pub const NAMES: [&'static str; 2] = [Self::Latin.name(), Self::Any.name()];
+
+    /// The name in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Latin => "latin",
+            Self::Any => "any",
+        }
+    }
 
     /// The scripts of this name.
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
-        match name {
-            "latin" => Some(Self::Latin),
-            "any" => Some(Self::Any),
-            _ => None,
-        }
+        [Self::Latin, Self::Any].into_iter().find(|scripts| scripts.name() == name)
     }
 
     /// Whether `query` is written so: for Latin, at most a fifth of its letters are of another script.

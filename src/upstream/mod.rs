@@ -25,6 +25,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tower::{Service, ServiceExt};
+use url::Url;
 
 use self::breaker::{Breaker, Position};
 use self::call::{Call, Scores};
@@ -77,6 +78,8 @@ pub struct Remote {
     pub provider: &'static dyn Provider,
     /// What is known of the provider, with the upstream's own overrides.
     pub facts: ProviderFacts,
+    /// Where its calls go; of the embedded cross-encoder, what it is made of.
+    pub address: Url,
     /// What becomes of long passages.
     pub long_passages: LongPassages,
     /// What refusals taught about the size of calls.
@@ -133,6 +136,7 @@ impl Upstream {
         let remote = Remote {
             provider: settings.provider,
             facts: settings.facts.clone(),
+            address: settings.url.clone(),
             long_passages: settings.long_passages,
             learnt: LearntLimits::default(),
             counts_tokens: settings.rate.tokens_per_minute.is_some(),

@@ -28,6 +28,8 @@ use crate::route::Route;
 const UNLIMITED: u16 = u16::MAX;
 /// The folder of the run folders of those who name none.
 const USUAL_OUT: &str = "rerankd-eval";
+/// Bytes of scores that are remembered: far more than any collection has.
+const UNBOUNDED: usize = usize::MAX / 2;
 /// Scores are forgotten only when the process ends.
 const FOR_GOOD: Duration = Duration::from_hours(8760);
 
@@ -85,7 +87,7 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
     let reranker = assemble(&settings).map_err(Failure::new)?;
     let contestants = contestants(args, &reranker)?;
     let out = args.out.clone().unwrap_or_else(|| Path::new(USUAL_OUT).join(&collection.name));
-    let answers = files::folder(out.join("answers"))?;
+    let answers = files::made(out.join("answers"))?;
     let (stop, stopped) = watch::channel(false);
     let contest = Contest {
         collection: &collection,
@@ -112,7 +114,8 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
 
 fn nothing_to_evaluate(collection: &Collection, data: &Path) -> Failure {
     Failure::new(format!(
-        "{} holds nothing to evaluate (queries without a judgment: {}; with judgments, but without a candidate: {})",
+        "{} holds nothing to evaluate (queries without a judgment: {}; with judgments, but without a candidate: {}); --qrels and \
+         --candidates take others",
         data.display(),
         collection.left_out.unjudged_queries,
         collection.left_out.queries_without_candidates
@@ -130,7 +133,9 @@ fn contestants(args: &EvalArgs, reranker: &Reranker) -> Result<Vec<(String, Arc<
         return Err(Failure::new(format!("--models names {name} again as number {}", at + 1)));
     }
     if names.iter().any(|name| name == crate::eval::NONE) {
-        return Err(Failure::new("--models need not name none: the order of the first stage always takes part"));
+        return Err(Failure::new(
+            "none is the order of the first stage, which always takes part; a model of that name needs an alias (models.none.aliases)",
+        ));
     }
     let resolve = |name: String| {
         let route = reranker.routes.resolve(Some(&name)).map_err(|error| Failure::new(error.message))?;
@@ -143,6 +148,7 @@ fn contestants(args: &EvalArgs, reranker: &Reranker) -> Result<Vec<(String, Arc<
 fn remember_everything(settings: &mut Settings) {
     let cache = &mut settings.cache;
     cache.enabled = true;
+    cache.max_bytes = UNBOUNDED;
     cache.time_to_live = FOR_GOOD;
     (cache.max_stale, cache.refresh_ahead) = (Duration::ZERO, Duration::ZERO);
 }

@@ -7,8 +7,8 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::thread;
 
 use parquet::basic::{ConvertedType, Type as Physical};
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -24,6 +24,9 @@ use super::lines::unreadable;
 
 const BROKEN: &str =
     "cannot be read as Parquet (Snappy, Zstandard or no compression); write it again with pandas' to_parquet";
+
+/// The thread that reads Parquet. Its panics are errors of the file, and told as such.
+pub const READER: &str = "parquet reader";
 
 /// Columns that are never labels.
 const TEXTS: [&str; 2] = ["retrieval_gt", "generation_gt"];
@@ -60,7 +63,7 @@ fn each_row(
     path: &Path,
     needed: &[&str],
     labels: bool,
-    mut each: impl FnMut(Cells) -> Result<(), String>,
+    mut each: impl FnMut(Cells) -> Result<(), String> + Send,
 ) -> Result<(), CollectionError> {
     let file = File::open(path).map_err(|error| CollectionError::whole(path, unreadable(&error)))?;
     let broken = || CollectionError::whole(path, BROKEN);
@@ -81,8 +84,12 @@ fn each_row(
         }
         Ok(())
     };
-    // On about one broken file in 600 the reader (60.1) panics instead of saying so.
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(broken()))
+    // On about one broken file in 600 the reader (60.1) panics instead of saying so, hence a thread of its own.
+    thread::scope(|scope| {
+        let reading = thread::Builder::new().name(READER.to_owned()).spawn_scoped(scope, read);
+        let reading = reading.map_err(|error| CollectionError::whole(path, unreadable(&error)))?;
+        reading.join().unwrap_or_else(|_| Err(broken()))
+    })
 }
 
 /// Whether a column holds single texts, whole numbers or truth values.

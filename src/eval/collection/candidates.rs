@@ -10,10 +10,10 @@ use super::{Source, input, run};
 use crate::eval::bm25::{self, Hit};
 
 /// Candidates a query gets by BM25 if nothing is said; reranking studies seldom go deeper than this many with a paid model.
-const DEFAULT_DEPTH: usize = 50;
+pub const DEFAULT_DEPTH: usize = 50;
 
 /// What a folder's own candidates are called.
-const OWN_FILES: [&str; 2] = ["candidates.tsv", "candidates.run"];
+pub const OWN_FILES: [&str; 2] = ["candidates.tsv", "candidates.run"];
 
 /// Where the candidates of a query come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl Display for Candidates {
 
 /// Gives every judged query its candidates.
 pub(super) fn choose(draft: &mut Draft, source: &Source) -> Result<(), CollectionError> {
-    let folder = input::folder(&source.data);
+    let folder = input::folder_of(&source.data);
     match &source.candidates {
         Some(Candidates::File(path)) => from_run(draft, &named(path, folder)?),
         Some(Candidates::Bm25(depth)) => {
@@ -85,7 +85,7 @@ fn by_default(draft: &mut Draft, source: &Source) -> Result<(), CollectionError>
     if draft.first_stage.is_some() {
         return Ok(()); // the input itself holds them
     }
-    let folder = input::folder(&source.data);
+    let folder = input::folder_of(&source.data);
     let own: Vec<PathBuf> = OWN_FILES.iter().map(|name| folder.join(name)).filter(|path| path.is_file()).collect();
     match own.as_slice() {
         [] => {

@@ -36,7 +36,8 @@ pub(super) fn read(source: &Source) -> Result<Draft, CollectionError> {
 }
 
 /// The folder of the data.
-pub(super) fn folder(data: &Path) -> &Path {
+#[must_use]
+pub fn folder_of(data: &Path) -> &Path {
     if data.is_dir() {
         return data;
     }
@@ -52,7 +53,7 @@ fn name(data: &Path, input: &Input) -> String {
     let whole = fs::canonicalize(data).unwrap_or_else(|_| data.to_owned());
     let name = match input {
         Input::Jsonl(file) if file == data => whole.file_stem(),
-        _ => folder(&whole).file_name(),
+        _ => folder_of(&whole).file_name(),
     };
     name.unwrap_or(data.as_os_str()).display().to_string()
 }
@@ -65,7 +66,7 @@ fn detect(data: &Path) -> Result<Input, CollectionError> {
 fn of_file(data: &Path) -> Input {
     let name = data.file_name().unwrap_or_default();
     let is_table = data.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("parquet"));
-    let folder = folder(data);
+    let folder = folder_of(data);
     if is_table {
         let qa = if name == "corpus.parquet" { folder.join("qa.parquet") } else { data.to_owned() };
         Input::AutoRag { corpus: folder.join("corpus.parquet"), qa }

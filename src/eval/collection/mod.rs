@@ -21,8 +21,10 @@ use std::path::PathBuf;
 
 use bytestring::ByteString;
 
-pub use self::candidates::Candidates;
+pub use self::autorag::READER;
+pub use self::candidates::{Candidates, DEFAULT_DEPTH, OWN_FILES};
 pub use self::error::CollectionError;
+pub use self::input::folder_of;
 pub use self::prepare::prepare;
 
 /// A judged collection.

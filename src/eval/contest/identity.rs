@@ -1,24 +1,16 @@
 //! What an answer depends on: who is asked, and what.
 
+use crate::cache::key::ScoreSpace;
 use crate::config::settings::{LocalSettings, LongPassages};
 use crate::eval::collection::{Collection, JudgedQuery};
-use crate::route::Route;
+use crate::provider::Scoring;
+use crate::route::{Parts, Route, Target};
+use crate::upstream::Backend;
 
 /// Hash of who answers: the models behind a name, and what is configured that changes their scores.
 pub(super) fn asked_of(route: &Route) -> String {
     let mut hash = Hash::default();
-    for target in &route.targets {
-        hash.field(format!("{:?} {:?}", target.space, target.facts.scoring).as_bytes());
-        if let Some(LocalSettings { cross_encoder, mix, scripts }) = target.parts.as_ref().map(|parts| &parts.settings)
-        {
-            let read = cross_encoder.as_ref().map(|settings| (&settings.directory, settings.max_tokens));
-            hash.field(format!("{mix:?} {scripts:?} {read:?}").as_bytes());
-        }
-        let cut = target.long_passages();
-        if cut != LongPassages::Provider {
-            hash.field(format!("{cut:?}").as_bytes());
-        }
-    }
+    route.targets.iter().for_each(|target| hash.target(target));
     hash.hex()
 }
 
@@ -41,6 +33,29 @@ struct Hash(blake3::Hasher);
 impl Hash {
     fn field(&mut self, bytes: &[u8]) {
         self.0.update(&bytes.len().to_le_bytes()).update(bytes);
+    }
+
+    fn target(&mut self, target: &Target) {
+        let ScoreSpace { upstream, model, revision, scale } = &target.space;
+        let scoring = match target.facts.scoring {
+            Scoring::Pointwise => "pointwise",
+            Scoring::Listwise => "listwise",
+        };
+        let cut = match target.long_passages() {
+            LongPassages::Provider => String::new(),
+            LongPassages::Truncate(tokens) => format!("truncate {tokens}"),
+            LongPassages::ChunkMax(tokens) => format!("chunk-max {tokens}"),
+        };
+        for word in [upstream, model, revision, scale.name(), scoring, &cut] {
+            self.field(word.as_bytes());
+        }
+        if let Backend::Remote(remote) = &target.upstream.backend {
+            self.field(remote.address.as_str().as_bytes());
+        }
+        if let Some(Parts { settings: LocalSettings { mix, scripts, .. }, cross_encoder, .. }) = &target.parts {
+            self.field(format!("{} {} {}", mix.head, mix.lexical_share, scripts.name()).as_bytes());
+            self.target(cross_encoder);
+        }
     }
 
     fn hex(self) -> String {

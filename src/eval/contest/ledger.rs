@@ -57,8 +57,8 @@ struct Line {
 pub enum LedgerError {
     /// It cannot be read or written.
     Io(PathBuf, io::Error),
-    /// It holds something else.
-    Foreign(PathBuf),
+    /// It holds something else, from this line on.
+    Foreign(PathBuf, usize),
     /// Another process writes it.
     Busy(PathBuf),
 }
@@ -85,17 +85,27 @@ impl Ledger {
             path: path.clone(),
             file,
         };
-        let is_one = ledger.read().map_err(in_file)?;
-        if is_one { Ok(ledger) } else { Err(LedgerError::Foreign(path)) }
+        match ledger.read().map_err(in_file)? {
+            None => Ok(ledger),
+            Some(line) => Err(LedgerError::Foreign(path, line)),
+        }
     }
 
-    /// Reads every line, and stands behind the last one that is whole. False if there is one that is no answer.
-    fn read(&mut self) -> io::Result<bool> {
+    /// Reads every line, and stands behind the last one that is whole. The number of the first one that is no answer, if there is one.
+    fn read(&mut self) -> io::Result<Option<usize>> {
         let mut lines = BufReader::new(self.file.try_clone()?);
         let (mut end, mut text) = (0, Vec::new());
         let mut others: HashMap<(String, String), Answer> = HashMap::new();
-        while lines.read_until(b'\n', &mut text)? > 0 && text.last() == Some(&b'\n') {
-            let Ok(Line { asked_of, question, answer }) = serde_json::from_slice(&text) else { return Ok(false) };
+        let (mut is_ended, mut number) = (true, 0);
+        while is_ended && lines.read_until(b'\n', &mut text)? > 0 {
+            is_ended = text.last() == Some(&b'\n');
+            number += 1;
+            let Ok(Line { asked_of, question, answer }) = serde_json::from_slice(&text) else {
+                if is_ended {
+                    return Ok(Some(number));
+                }
+                break; // it was being written
+            };
             end += text.len() as u64;
             text.clear();
             if asked_of == self.asked_of && self.questions.get(answer.query()) == Some(&question) {
@@ -106,8 +116,11 @@ impl Ledger {
         }
         self.file.set_len(end)?;
         self.file.seek(SeekFrom::Start(end))?;
+        if end > 0 && !is_ended && text.is_empty() {
+            self.file.write_all(b"\n")?; // an editor has taken it
+        }
         self.others = self.sorted(others);
-        Ok(true)
+        Ok(None)
     }
 
     /// What the lines that are not used are, as far as there is no answer in their place.
@@ -174,20 +187,16 @@ impl Display for LedgerError {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(path, error) => write!(out, "{}: {error}", path.display()),
-            Self::Busy(path) => {
-                write!(
-                    out,
-                    "{} is being written by another rerankd eval; wait for it, or give another --out",
-                    path.display()
-                )
-            }
-            Self::Foreign(path) => {
-                write!(
-                    out,
-                    "{} holds a line that is no answer; give another --out, or remove the file to ask afresh",
-                    path.display()
-                )
-            }
+            Self::Busy(path) => write!(
+                out,
+                "{} is being written by another rerankd eval; wait for it, or give another --out",
+                path.display()
+            ),
+            Self::Foreign(path, line) => write!(
+                out,
+                "{}, line {line}: is no answer; remove the line, or give another --out to ask everything afresh",
+                path.display()
+            ),
         }
     }
 }

@@ -76,7 +76,8 @@ pub enum Ending {
 }
 
 impl Contest<'_> {
-    /// Takes the scores that `ledger` holds as known: what `route` was paid for is not paid for again, whichever contestants lead to the same model.
+    /// Takes the scores that `ledger` holds as known: what `route` was paid for is not paid for again by another contestant of this run that leads
+    /// to the same model.
     pub fn recall(&self, route: &Route, ledger: &Ledger) {
         let scope = scope(route);
         for query in &self.collection.queries {
@@ -111,7 +112,7 @@ impl Contest<'_> {
         let answers = stream::iter(open.iter().copied()).take_while(|_| std::future::ready(goes_on()));
         let answers = answers.map(|query| self.ask(route, scope, query, &hear));
         let mut answers = std::pin::pin!(answers.buffer_unordered(self.concurrency.max(1)));
-        let (mut done, mut last_failure) = (0, String::new());
+        let (mut done, mut last_failure, mut unwritten) = (0, String::new(), None);
         while let Some(answer) = answers.next().await {
             match (&answer, &mut failures_in_a_row) {
                 (Answer::Ranked(_), failures) => *failures = None,
@@ -122,9 +123,16 @@ impl Contest<'_> {
                 }
                 (Answer::Failed(_), None) => {}
             }
-            ledger.write(answer)?;
+            // What is under way has been paid for, and there may be room for it again.
+            if let Err(error) = ledger.write(answer) {
+                given_up.store(true, Ordering::Relaxed);
+                unwritten.get_or_insert(error);
+            }
             done += 1;
             hear(Progress::Done);
+        }
+        if let Some(error) = unwritten {
+            return Err(error);
         }
         Ok(match done == open.len() {
             true => Ending::Finished,
@@ -138,7 +146,10 @@ impl Contest<'_> {
         let (request, ids) = (Arc::new(self.request(query)), self.ids(query));
         match self.ask_patiently(route, &request, scope, hear).await {
             Ok(response) => {
-                let warm = self.reranker.rerank(route, &request, &self.context(scope)).await.ok();
+                // Whoever would have to ask again is not warm.
+                let control = CacheControl { only_if_cached: true, ..CacheControl::default() };
+                let known = RequestContext { control, ..self.context(scope) };
+                let warm = self.reranker.rerank(route, &request, &known).await.ok();
                 Answer::Ranked(ranked(query, &ids, &response, warm.as_ref()))
             }
             Err(error) => {

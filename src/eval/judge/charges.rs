@@ -12,7 +12,7 @@ pub(super) fn latency<'a>(answers: impl Iterator<Item = &'a Ranked>) -> Option<L
         cold.extend(answer.cold_ms);
         warm.extend(answer.warm_ms);
     }
-    Some(Latency { cold: times(&cold)?, warm: times(&warm)? })
+    Some(Latency { cold: times(&cold)?, warm: times(&warm) })
 }
 
 fn times(values: &[f64]) -> Option<Times> {

@@ -37,6 +37,13 @@ impl Measure {
         }
     }
 
+    pub(super) const fn definition(&self) -> &'static str {
+        match self {
+            Self::Trec(metric) => metric.definition(),
+            Self::Autorag(metric, _) => metric.definition(),
+        }
+    }
+
     pub(super) const fn is_autorag(&self) -> bool {
         matches!(self, Self::Autorag(..))
     }

@@ -112,6 +112,7 @@ pub fn judge(collection: &Collection, entries: &[Entry], terms: &Terms) -> Resul
         collection: summary(collection),
         k: terms.k,
         metrics: measures.iter().map(Measure::name).collect(),
+        definitions: measures.iter().map(|measure| (measure.name(), measure.definition().to_owned())).collect(),
         contestants,
         unanswered: entries.iter().filter_map(Entry::unanswered).collect(),
         choice,
@@ -209,12 +210,12 @@ fn compare_all(contestants: &mut [Contestant], decisive: &str) {
 fn choose(contestants: &[Contestant], measures: &[Measure], terms: &Terms) -> Choice {
     let used: Vec<String> =
         measures.iter().filter(|measure| measure.is_autorag() == terms.autorag).map(Measure::name).collect();
-    let seconds = |contestant: &Contestant| contestant.latency.map_or(0.0, |latency| latency.cold.mean / 1e3);
+    let seconds = |contestant: &Contestant| contestant.cold_mean().map(|milliseconds| milliseconds / 1e3);
     let rivals: Vec<_> = contestants
         .iter()
         .map(|contestant| choice::Contestant {
             metrics: used.iter().map(|name| contestant.metrics[name].mean).collect(),
-            seconds: seconds(contestant),
+            seconds: seconds(contestant).unwrap_or(f64::INFINITY),
         })
         .collect();
     let slowest = terms.speed_threshold.map(|threshold| threshold.as_secs_f64());
@@ -222,12 +223,17 @@ fn choose(contestants: &[Contestant], measures: &[Measure], terms: &Terms) -> Ch
     let by_strategy = choices.iter().filter_map(|(strategy, choice)| {
         Some((strategy.name().to_owned(), contestants[choice.as_ref()?.best].name.clone()))
     });
-    let too_slow = |contestant: &&Contestant| slowest.is_some_and(|slowest| seconds(contestant) > slowest);
+    let names = |is_one: &dyn Fn(&Contestant, f64) -> bool| -> Vec<String> {
+        let Some(slowest) = slowest else { return Vec::new() };
+        let found = contestants.iter().filter(|contestant| is_one(contestant, slowest));
+        found.map(|contestant| contestant.name.clone()).collect()
+    };
     Choice {
         by_strategy: by_strategy.collect(),
         metrics: used,
         speed_threshold_ms: slowest.map(|slowest| slowest * 1e3),
-        too_slow: contestants.iter().filter(too_slow).map(|contestant| contestant.name.clone()).collect(),
+        too_slow: names(&|contestant, slowest| seconds(contestant).is_some_and(|seconds| seconds > slowest)),
+        not_timed: names(&|contestant, _| seconds(contestant).is_none()),
     }
 }
 
@@ -249,7 +255,7 @@ fn summary(collection: &Collection) -> CollectionSummary {
         passages: collection.passages.len(),
         first_stage: collection.first_stage.clone(),
         candidates_per_query: mean(&counts),
-        recall_ceiling: mean(&ceilings),
+        recall_ceiling: (!ceilings.is_empty()).then(|| mean(&ceilings)),
     }
 }
 

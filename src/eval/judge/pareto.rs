@@ -2,8 +2,8 @@
 
 use crate::eval::results::Contestant;
 
-/// For each contestant, whether nobody is at least as good, as fast and as cheap, and better in one of these. Who was not measured counts as
-/// taking no time; a price that is not known counts as higher than any that is.
+/// For each contestant, whether nobody is at least as good, as fast and as cheap, and better in one of these. The order of the first stage takes no
+/// time and costs nothing; a time or a price that is not known counts as higher than any that is.
 pub(super) fn front(contestants: &[Contestant], decisive: &str) -> Vec<bool> {
     let marks: Vec<[f64; 3]> = contestants.iter().map(|contestant| marks(contestant, decisive)).collect();
     let beats = |left: &[f64; 3], right: &[f64; 3]| {
@@ -16,7 +16,7 @@ pub(super) fn front(contestants: &[Contestant], decisive: &str) -> Vec<bool> {
 /// Quality, speed and cheapness; more is better.
 fn marks(contestant: &Contestant, decisive: &str) -> [f64; 3] {
     let quality = contestant.metrics.get(decisive).map_or(0.0, |estimate| estimate.mean);
-    let milliseconds = contestant.latency.map_or(0.0, |latency| latency.cold.mean);
     let dollars = contestant.cost.as_ref().map_or(0.0, |cost| cost.usd_per_1000_queries.unwrap_or(f64::INFINITY));
+    let milliseconds = contestant.cold_mean().unwrap_or(f64::INFINITY);
     [quality, -milliseconds, -dollars]
 }

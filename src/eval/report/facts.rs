@@ -78,12 +78,6 @@ impl Contestant {
         self.metrics.get(metric).copied().filter(|estimate| estimate.mean.is_finite())
     }
 
-    /// Milliseconds that an answer took on average, nothing cached. The mean and not the median, because a model that answers some queries at once and
-    /// ponders over others is not as fast as the faster half.
-    pub(super) fn cold_mean(&self) -> Option<f64> {
-        self.latency.map(|latency| latency.cold.mean).filter(|milliseconds| milliseconds.is_finite())
-    }
-
     /// US dollars for 1,000 queries.
     pub(super) fn usd(&self) -> Option<f64> {
         usd(self.cost.as_ref())

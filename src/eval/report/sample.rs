@@ -11,7 +11,7 @@ use super::super::results::{
 use crate::eval::exact;
 
 const CANDIDATES: usize = 50;
-const METRICS: [&str; 4] = ["ndcg@10", "map@10", "mrr@10", "recall@10"];
+const METRICS: [&str; 4] = ["ndcg@10", "map", "mrr@10", "r@10"];
 /// Language, a query, the beginning of a relevant passage and that of another.
 const TOPICS: [[&str; 4]; 6] = [
     [
@@ -70,7 +70,8 @@ pub(super) fn results(queries: usize) -> Results {
         let mut contestant = contestant(name, kind, noise, &queries, &mut random);
         if kind == Kind::Model {
             let times = |p50: f64| Times { p50, p95: p50 * 2.3, mean: p50 * 1.2, count: queries.len() };
-            contestant.latency = Some(Latency { cold: times(cold), warm: times(if cold < 1.0 { cold } else { 0.21 }) });
+            contestant.latency =
+                Some(Latency { cold: times(cold), warm: Some(times(if cold < 1.0 { cold } else { 0.21 })) });
             let unit = if usd == Some(0.0) { "free" } else { "million tokens" }.to_owned();
             contestant.cost = Some(Cost {
                 usd_per_1000_queries: usd,
@@ -97,10 +98,11 @@ pub(super) fn results(queries: usize) -> Results {
             passages: 12_408,
             first_stage: "bm25".to_owned(),
             candidates_per_query: exact(CANDIDATES),
-            recall_ceiling: 0.887,
+            recall_ceiling: Some(0.887),
         },
         k: 10,
         metrics: METRICS.map(str::to_owned).to_vec(),
+        definitions: METRICS.map(|metric| (metric.to_owned(), format!("What {metric} measures."))).into(),
         choice: Choice {
             by_strategy: ["mean", "normalize_mean", "rank"]
                 .map(|it| (it.to_owned(), contestants[0].name.clone()))
@@ -108,6 +110,7 @@ pub(super) fn results(queries: usize) -> Results {
             metrics: METRICS.map(str::to_owned).to_vec(),
             speed_threshold_ms: Some(800.0),
             too_slow: Vec::new(),
+            not_timed: Vec::new(),
         },
         contestants,
         unanswered: vec![Unanswered {

@@ -153,12 +153,14 @@ pub(super) fn collection(results: &Results) -> Vec<String> {
         fixed(collection.candidates_per_query, 0)
     )];
     match collection.recall_ceiling {
-        all if all >= 1.0 => sentences.push("All relevant passages are among these candidates.".to_owned()),
-        part if part.is_finite() => sentences.push(format!(
+        None => sentences
+            .push("Nothing is relevant: no query has a passage of grade 1 or more, so all metrics are 0.".to_owned()),
+        Some(all) if all >= 1.0 => sentences.push("All relevant passages are among these candidates.".to_owned()),
+        Some(part) if part.is_finite() => sentences.push(format!(
             "No reranker can find more than {} of the relevant passages: no more are among these candidates.",
             percent(part)
         )),
-        _ => {}
+        Some(_) => {}
     }
     sentences
 }
@@ -188,10 +190,12 @@ pub(super) fn choice(results: &Results) -> Vec<String> {
         let verb = if doubtful.len() == 1 { "is" } else { "are" };
         sentences.push(format!("{} {verb} not measurably better than the order of the first stage.", names(doubtful)));
     }
-    if !choice.too_slow.is_empty() {
-        let slow: Vec<_> = choice.too_slow.iter().map(|name| printable(name)).collect();
-        let slow: Vec<_> = slow.iter().map(String::as_str).collect();
-        sentences.push(format!("Too slow: {}.", listed(&slow)));
+    for (what, names) in [("Too slow", &choice.too_slow), ("Not timed, and so left out", &choice.not_timed)] {
+        if !names.is_empty() {
+            let names: Vec<_> = names.iter().map(|name| printable(name)).collect();
+            let names: Vec<_> = names.iter().map(String::as_str).collect();
+            sentences.push(format!("{what}: {}.", listed(&names)));
+        }
     }
     sentences
 }
@@ -332,14 +336,20 @@ mod tests {
         let strategies = [("mean", "a"), ("normalize_mean", "b"), ("rank", "a")];
         results.choice.by_strategy = strategies.map(|(strategy, name)| (strategy.to_owned(), name.to_owned())).into();
         results.choice.too_slow = vec!["c".to_owned()];
+        results.choice.not_timed = vec!["d".to_owned(), "e".to_owned()];
         let chosen = "a by mean and rank; b by normalize_mean";
         let rules = "AutoRAG's rules, which take every difference for real, choose";
         assert_eq!(
             choice(&results),
-            [format!("{rules} among those within 800 ms a query on average: {chosen}."), "Too slow: c.".to_owned()]
+            [
+                format!("{rules} among those within 800 ms a query on average: {chosen}."),
+                "Too slow: c.".to_owned(),
+                "Not timed, and so left out: d and e.".to_owned()
+            ]
         );
         results.choice.speed_threshold_ms = None;
         results.choice.too_slow.clear();
+        results.choice.not_timed.clear();
         assert_eq!(choice(&results), [format!("{rules}: {chosen}.")]);
     }
 

@@ -86,7 +86,7 @@ fn times(contestant: &Contestant) -> [String; 2] {
         None => [NOTHING, NOTHING].map(str::to_owned),
         Some(latency) => [
             format!("{}/{}", milliseconds(latency.cold.p50), milliseconds(latency.cold.p95)),
-            milliseconds(latency.warm.p50),
+            latency.warm.map_or_else(|| NOTHING.to_owned(), |warm| milliseconds(warm.p50)),
         ],
     }
 }
@@ -133,9 +133,9 @@ mod tests {
         let mut results = sample::results(300);
         let best = &mut results.contestants[0];
         best.metrics.insert("ndcg@10".to_owned(), Estimate { mean: 0.7311, low: 0.6949, high: 0.7702 });
-        best.metrics.insert("recall@10".to_owned(), Estimate { mean: 0.8, low: 0.7, high: 0.9 });
+        best.metrics.insert("r@10".to_owned(), Estimate { mean: 0.8, low: 0.7, high: 0.9 });
         let text = table(&results, 200);
-        let header = "MODEL NDCG@10 MAP@10 MRR@10 RECALL@10 COLD P50/P95 WARM P50 USD/1000 VERDICT";
+        let header = "MODEL NDCG@10 MAP MRR@10 R@10 COLD P50/P95 WARM P50 USD/1000 VERDICT";
         assert_eq!(line(&text, "MODEL"), header);
         let row = line(&text, "cohere/rerank-v4.0-pro ");
         assert!(row.starts_with("cohere/rerank-v4.0-pro 0.731 [0.69, 0.77] "), "{row}");
@@ -175,7 +175,7 @@ mod tests {
         let results = sample::results(60);
         let text = table(&results, 80);
         assert_eq!(line(&text, "MODEL"), "MODEL NDCG@10 COLD P50/P95 WARM P50 USD/1000 VERDICT");
-        assert!(text.contains("Left out for want of space: map@10, mrr@10, recall@10."), "{text}");
+        assert!(text.contains("Left out for want of space: map, mrr@10, r@10."), "{text}");
         let sentences = text.split("\n\n").nth(1).unwrap();
         assert!(sentences.lines().all(|line| line.chars().count() <= 80), "{sentences}");
         assert!(!table(&results, 200).contains("Left out for want of space"));
@@ -194,7 +194,7 @@ mod tests {
             }
         }
         results.collection.candidates_per_query = f64::NAN;
-        results.collection.recall_ceiling = f64::NAN;
+        results.collection.recall_ceiling = Some(f64::NAN);
         let text = table(&results, 100);
         assert!(!text.contains("NaN") && !text.chars().any(|it| it.is_control() && it != '\n'), "{text:?}");
         results.contestants.retain(|contestant| contestant.kind == Kind::None);

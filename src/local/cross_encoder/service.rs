@@ -57,8 +57,9 @@ struct Shared {
 /// A sentence: the path of the directory cannot be written as an address.
 pub(in crate::local) fn upstream(settings: &CrossEncoderSettings, metrics: &Metrics) -> Result<Upstream, String> {
     let directory = &settings.directory;
-    let url = Url::from_directory_path(directory.path())
+    let mut url = Url::from_directory_path(directory.path())
         .map_err(|()| format!("{} is not an absolute path", directory.path().display()))?;
+    url.query_pairs_mut().append_pair("max_tokens", &settings.max_tokens.to_string());
     let threads = settings.threads.map_or_else(processors, NonZeroUsize::get);
     let shared = Shared::new(directory.clone(), settings.max_tokens, threads);
     let facts = LocalModel::CrossEncoder.facts();

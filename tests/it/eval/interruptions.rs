@@ -179,8 +179,8 @@ async fn a_file_that_is_no_ledger_is_left_alone() {
     let refused = run(&mut desk.eval(MODEL, "out", &[])).await;
     let said = err(&refused);
     assert_eq!(refused.status.code(), Some(1), "{said}");
-    assert!(said.contains(&format!("{} holds a line that is no answer", ledger.display())), "{said}");
-    assert!(said.contains("give another --out, or remove the file"), "{said}");
+    let expected = format!("{}, line 1: is no answer; remove the line, or give another --out", ledger.display());
+    assert!(said.contains(&expected), "{said}");
     assert_eq!((fs::read_to_string(&ledger).unwrap().as_str(), fake.calls().len()), ("somebody's diary\n", 2));
 }
 

@@ -67,7 +67,9 @@ fn row(contestant: &Contestant, decisive: &str, others: &[String], axis: &Axis) 
         decisive_cells(contestant.estimate(decisive), axis)
     );
     let mut number = |text: &str| html.push_str(&format!("<td class=\"number\">{}</td>", escape(text)));
-    let times = contestant.latency.map(|latency| [latency.cold.p50, latency.cold.p95, latency.warm.p50]);
+    let times = contestant
+        .latency
+        .map(|latency| [latency.cold.p50, latency.cold.p95, latency.warm.map_or(f64::NAN, |warm| warm.p50)]);
     for time in times.unwrap_or([f64::NAN; 3]) {
         number(&milliseconds(time));
     }
