@@ -8,6 +8,7 @@ use tokio::io::AsyncReadExt;
 use tokio::process::Child;
 
 use super::{Desk, PASSAGES, all_pairs, contestant, err, interrupt, only_file, pairs_sent, query, run, succeed};
+use crate::contract::repository;
 use crate::support::{FakeUpstream, Reply};
 
 const QUERIES: usize = 9;
@@ -107,6 +108,19 @@ async fn a_line_that_was_being_written_when_the_power_went_out_is_asked_again() 
     assert_eq!(fake.calls().len(), QUERIES + 1);
     assert_eq!(timeless(desk.results("out")), timeless(whole));
     assert_eq!(fs::read_to_string(&ledger).unwrap().lines().count(), QUERIES, "the torn line was overwritten");
+}
+
+/// Editors take the last line break of a file.
+#[tokio::test]
+async fn a_last_line_that_is_whole_counts_without_its_break() {
+    let fake = FakeUpstream::start("cohere").await;
+    let desk = Desk::new(2, &[("up", "cohere", &fake)], "");
+    succeed(&mut desk.eval(MODEL, "out", &[])).await;
+    let ledger = only_file(&desk.path("out/answers"));
+    let text = fs::read_to_string(&ledger).unwrap();
+    fs::write(&ledger, text.trim_end()).unwrap();
+    succeed(&mut desk.eval(MODEL, "out", &[])).await;
+    assert_eq!((fake.calls().len(), fs::read_to_string(&ledger).unwrap()), (2, text));
 }
 
 /// A query of three calls, of which the second fails: what the others were charged for is kept.
@@ -258,8 +272,10 @@ async fn a_run_that_is_killed_in_the_middle_keeps_what_was_answered() {
 /// Another model behind a name, or another cut of long passages, gives other scores. Whoever goes back finds the first ones again.
 #[tokio::test]
 async fn answers_of_another_configuration_are_kept_and_not_used() {
-    let fake = FakeUpstream::start("cohere").await;
+    let (fake, moved) = (FakeUpstream::start("cohere").await, FakeUpstream::start("cohere").await);
+    let (old_home, new_home) = (format!("base_url = '{}'", fake.url()), format!("base_url = '{}'", moved.url()));
     for change in [
+        (old_home.as_str(), new_home.as_str()),
         ("model = 'rerank-v3.5'", "model = 'rerank-v3.5', revision = '2'"),
         ("# limits", "max_passage_tokens = 512\nlong_passages = 'truncate'"),
     ] {
@@ -270,17 +286,32 @@ async fn answers_of_another_configuration_are_kept_and_not_used() {
         );
         let desk = Desk::new(2, &[], &config);
         succeed(&mut desk.eval("second", "out", &[])).await;
-        let calls = fake.calls().len();
+        let all_calls = || fake.calls().len() + moved.calls().len();
+        let calls = all_calls();
         let text = fs::read_to_string(desk.path("rerankd.toml")).unwrap();
         assert!(text.contains(change.0), "{text}");
         fs::write(desk.path("rerankd.toml"), text.replace(change.0, change.1)).unwrap();
         let changed = run(&mut desk.eval("second", "out", &[])).await;
         let said = "rerankd: second: 2 kept answers by two/rerank-v3.5 came from another model or configuration than now; asking again\n";
         assert_eq!((changed.status.code(), err(&changed).as_str()), (Some(0), said));
-        assert_eq!(fake.calls().len(), calls + 2, "both are asked again");
+        assert_eq!(all_calls(), calls + 2, "both are asked again");
         fs::write(desk.path("rerankd.toml"), text).unwrap();
         let back = run(&mut desk.eval("second", "out", &[])).await;
         assert_eq!((back.status.code(), err(&back).as_str()), (Some(0), ""));
-        assert_eq!(fake.calls().len(), calls + 2);
+        assert_eq!(all_calls(), calls + 2);
     }
+}
+
+/// The cross-encoder reads less of each pair, so its scores are others; the hybrid's are, too.
+#[tokio::test]
+async fn the_embedded_models_are_told_apart_by_their_settings() {
+    let model = repository("tests/golden/local/tiny");
+    let settings = |more: &str| format!("[local]\nmodel_dir = '{}'\n{more}", model.display());
+    let desk = Desk::new(2, &[], &settings(""));
+    let models = "local/cross-encoder,local/hybrid,local/lexical";
+    succeed(&mut desk.eval(models, "out", &[])).await;
+    fs::write(desk.path("rerankd.toml"), settings("max_tokens = 16\n")).unwrap();
+    let changed = err(&run(&mut desk.eval(models, "out", &[])).await);
+    let asked_again: Vec<_> = changed.lines().map(|line| line.split(": ").nth(1).unwrap()).collect();
+    assert_eq!(asked_again, ["local/cross-encoder", "local/hybrid"], "{changed}");
 }

@@ -5,6 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use super::{Desk, contestant, err, query, run, succeed};
+use crate::support::gateway::targets;
 use crate::support::{FakeUpstream, Reply};
 
 #[tokio::test]
@@ -75,6 +76,56 @@ async fn contestants_share_what_was_paid_for() {
     succeed(&mut desk.eval("default,up/rerank-v3.5", "out", &[])).await;
     assert_eq!(fake.calls().len(), 3);
     assert_eq!(contestant(&desk.results("out"), "up/rerank-v3.5")["latency"], json!(null));
+    // Who was not timed is not fast.
+    let hour = succeed(&mut desk.eval("default,up/rerank-v3.5", "out", &["--speed-threshold", "1h"])).await;
+    assert!(hour.contains("Not timed, and so left out: up/rerank-v3.5."), "{hour}");
+    let results = desk.results("out");
+    assert!(results["choice"]["by_strategy"].as_object().unwrap().values().all(|chosen| chosen != "up/rerank-v3.5"));
+    assert_eq!(contestant(&results, "up/rerank-v3.5")["on_pareto_front"], false);
+    assert!(hour.contains("! default and up/rerank-v3.5 rank every query alike."), "{hour}");
+}
+
+/// The first target fails once for each query and then works again: the warm request must find what the second one answered, not ask the first.
+#[tokio::test]
+async fn the_warm_request_pays_nobody() {
+    let (flaky, good) = (FakeUpstream::start("cohere").await, FakeUpstream::start("voyage").await);
+    flaky.then([Reply::status(400), Reply::status(400)]);
+    let model = targets("m", &[("first", "rerank-v3.5"), ("second", "rerank-2.5")]);
+    let desk = Desk::new(2, &[("first", "cohere", &flaky), ("second", "voyage", &good)], &model);
+    succeed(&mut desk.eval("m", "out", &[])).await;
+    assert_eq!((flaky.calls().len(), good.calls().len()), (2, 2));
+    assert_eq!(contestant(&desk.results("out"), "m")["latency"]["warm"]["count"], 2);
+}
+
+#[tokio::test]
+async fn where_nothing_is_relevant_the_first_stage_is_not_blamed() {
+    let desk = Desk::new(0, &[], "");
+    let line = "{\"query\": \"q\", \"passages\": [\"a\", \"b\"], \"relevant\": {\"0\": 0}}\n";
+    fs::write(desk.path("collection.jsonl"), line).unwrap();
+    let said = succeed(&mut desk.eval("local/lexical", "out", &[])).await;
+    assert!(
+        said.contains("Nothing is relevant: no query has a passage of grade 1 or more") && !said.contains("0.0 %"),
+        "{said}"
+    );
+    assert_eq!(desk.results("out")["collection"]["recall_ceiling"], Value::Null);
+}
+
+#[tokio::test]
+async fn every_metric_is_defined_and_runs_of_others_do_not_stay() {
+    let desk = Desk::new(2, &[], "");
+    fs::create_dir_all(desk.path("out/runs")).unwrap();
+    fs::write(desk.path("out/runs/earlier.run"), "q Q0 p 1 1 x\n").unwrap();
+    succeed(&mut desk.eval("local/lexical", "out", &["--autorag"])).await;
+    let (results, page) = (desk.results("out"), fs::read_to_string(desk.path("out/report.html")).unwrap());
+    let metrics = results["metrics"].as_array().unwrap();
+    assert_eq!(metrics.len(), 12);
+    for metric in metrics.iter().filter_map(Value::as_str) {
+        assert!(results["definitions"][metric].as_str().is_some_and(|text| text.ends_with('.')), "{metric}");
+        assert!(page.contains(&format!("<dt>{metric}</dt>")), "{metric}");
+    }
+    let runs = fs::read_dir(desk.path("out/runs")).unwrap().map(|run| run.unwrap().file_name().into_string().unwrap());
+    let runs: std::collections::BTreeSet<_> = runs.collect();
+    assert_eq!(runs, ["local%2Flexical.run".to_owned(), "none.run".to_owned()].into());
 }
 
 /// Times are what they are, so the test writes others into the ledgers, from which the second run judges.
