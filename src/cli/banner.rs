@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use crate::local::lacking;
 use crate::route::alias::Alias;
 use crate::route::{Route, RouteTable};
 
@@ -18,6 +19,9 @@ pub(super) fn text(address: SocketAddr, routes: &RouteTable, needs_key: bool) ->
     let key = if needs_key { " -H 'Authorization: Bearer YOUR_KEY'" } else { "" };
     if !upstreams.is_empty() {
         text.push_str(&format!("    or any model of an upstream as {}\n", upstreams.join(", ")));
+    }
+    if let Some(lacking) = routes.routes().flat_map(|route| &route.targets).find_map(|target| lacking(target)) {
+        text.push_str(&format!("    {lacking}\n"));
     }
     text.push('\n');
     let host = callable(address);

@@ -14,9 +14,9 @@ const NO_MODEL: &str = "none";
 
 pub(super) fn local(section: Section<'_>, environment: &Environment) -> Option<LocalSettings> {
     let directory = section.require("model_dir", |value| match text(value)?.as_str() {
-        "" => Ok(ModelDirectory::found(|variable| environment.get(variable).cloned())),
-        NO_MODEL => Ok(None),
-        path => ModelDirectory::at(Path::new(path)).map(Some),
+        "" => Ok((ModelDirectory::found(|variable| environment.get(variable).cloned()), false)),
+        NO_MODEL => Ok((None, true)),
+        path => Ok((Some(ModelDirectory::at(Path::new(path))?), false)),
     });
     let threads = section.require("threads", count(0..=1_024));
     let max_queue = section.require("max_queue", count(0..=1_000_000));
@@ -29,6 +29,8 @@ pub(super) fn local(section: Section<'_>, environment: &Environment) -> Option<L
     let scripts = section.require("scripts", one_of(&Scripts::NAMES, Scripts::by_name));
     section.finish();
     let (threads, max_queue, max_tokens) = (NonZeroUsize::new(threads?), max_queue?, max_tokens?);
-    let cross_encoder = directory?.map(|directory| CrossEncoderSettings { directory, threads, max_queue, max_tokens });
-    Some(LocalSettings { cross_encoder, mix: Mix { head: head?, lexical_share: lexical_share? }, scripts: scripts? })
+    let (directory, is_declined) = directory?;
+    let cross_encoder = directory.map(|directory| CrossEncoderSettings { directory, threads, max_queue, max_tokens });
+    let mix = Mix { head: head?, lexical_share: lexical_share? };
+    Some(LocalSettings { cross_encoder, is_declined, mix, scripts: scripts? })
 }

@@ -98,6 +98,8 @@ pub struct TelemetrySettings {
 pub struct LocalSettings {
     /// The cross-encoder, if its weights are at hand.
     pub cross_encoder: Option<CrossEncoderSettings>,
+    /// Whether none is wanted, even if there are weights.
+    pub is_declined: bool,
     /// How it is put together with the lexical scorer.
     pub mix: Mix,
     /// Which queries it is asked about.

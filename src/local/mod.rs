@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::settings::LocalSettings;
 use crate::provider::{Billing, InstructionSupport, ModelFacts, ScoreScale, Scoring};
+use crate::route::Target;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{Backend, Embedded, Upstream};
 
@@ -97,6 +98,15 @@ pub fn upstream(settings: &LocalSettings, metrics: &Metrics) -> Result<Upstream,
 /// Processors that this process may use.
 fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+/// What to tell whoever uses `target` and may not know that there could be a better one; nothing if they decided so.
+#[must_use]
+pub fn lacking(target: &Target) -> Option<&'static str> {
+    let Backend::Local(embedded) = &target.upstream.backend else { return None };
+    let is_wanted = embedded.cross_encoder.is_none() && !embedded.settings.is_declined;
+    (is_wanted && target.model == LocalModel::Lexical.name())
+        .then_some("no cross-encoder was found, so local is local/lexical; scripts/fetch-model gets one (34 MB)")
 }
 
 /// The models of the embedded scorer, the one that is meant where none is named first.

@@ -33,9 +33,9 @@ impl Reranker {
             return;
         }
         let label = (route.label.as_str(), shadow.name.as_str());
-        let Some(leave) = shadow.enter(Instant::now()) else {
-            self.metrics.shadow.request(label, "skipped");
-            return;
+        let leave = match shadow.enter(Instant::now()) {
+            Ok(leave) => leave,
+            Err(why) => return self.metrics.shadow.request(label, why),
         };
         let comparison = Comparison {
             model: route.label.clone(),

@@ -125,14 +125,19 @@ impl Shadow {
         place < self.settings.sample
     }
 
-    /// Leave to ask now; `None` if too much is under way, or the day's money is spent.
-    #[must_use]
-    pub fn enter(&self, now: Instant) -> Option<Leave> {
+    /// Leave to ask now.
+    ///
+    /// # Errors
+    /// The word that the metrics have for it: too much is under way, or the day's money is spent.
+    pub fn enter(&self, now: Instant) -> Result<Leave, &'static str> {
         let mut tally = self.tally.lock();
-        let permit =
-            self.room.clone().try_acquire_owned().ok().filter(|_| tally.spent(now) < self.settings.max_usd_per_day);
-        tally.skipped += u32::from(permit.is_none());
-        permit.map(Leave)
+        let leave = match self.room.clone().try_acquire_owned() {
+            Ok(_) if tally.spent(now) >= self.settings.max_usd_per_day => Err("skipped_over_budget"),
+            Ok(permit) => Ok(Leave(permit)),
+            Err(_) => Err("skipped_no_room"),
+        };
+        tally.skipped += u32::from(leave.is_err());
+        leave
     }
 
     /// Takes in what an answer of the shadow's was like, and what it cost.
@@ -233,15 +238,16 @@ mod tests {
     async fn room_and_the_days_money_are_limits_of_their_own() {
         let shadow = shadow(1.0, 1, 0.01);
         let first = shadow.enter(Instant::now());
-        assert!(first.is_some() && shadow.enter(Instant::now()).is_none(), "one at a time");
+        assert!(first.is_ok());
+        assert_eq!(shadow.enter(Instant::now()).err(), Some("skipped_no_room"), "one at a time");
         drop(first);
         shadow.compared(SAME, Some(0.02));
-        assert!(shadow.enter(Instant::now()).is_none(), "the money is spent");
+        assert_eq!(shadow.enter(Instant::now()).err(), Some("skipped_over_budget"));
         tokio::time::advance(DAY).await;
-        assert!(shadow.enter(Instant::now()).is_some(), "a new day");
+        assert!(shadow.enter(Instant::now()).is_ok(), "a new day");
         assert_eq!(shadow.report().skipped, 2);
         shadow.failed(Some(0.02));
-        assert!(shadow.enter(Instant::now()).is_none(), "a failure costs what was charged by then");
+        assert!(shadow.enter(Instant::now()).is_err(), "a failure costs what was charged by then");
     }
 
     #[test]

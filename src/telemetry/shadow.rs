@@ -51,7 +51,7 @@ impl ShadowMetrics {
         metrics
     }
 
-    /// An answer was held against the shadow's: `compared`, `skipped`, or the code of the shadow's error.
+    /// An answer was held against the shadow's: `compared`, why it was skipped, or the code of the shadow's error.
     pub fn request(&self, (model, shadow): Pairing<'_>, outcome: &'static str) {
         let labels = ShadowOutcomeLabels { model: model.to_owned(), shadow: shadow.to_owned(), outcome };
         self.requests.get_or_create(&labels).inc();

@@ -129,6 +129,7 @@ async fn serve_prints_a_curl_that_works_as_printed_and_ends_on_a_signal() {
         }
     }
     assert!(banner.contains("default  local/lexical"), "{banner}");
+    assert!(banner.contains("no cross-encoder was found, so local is local/lexical; scripts/fetch-model"), "{banner}");
     let curl = banner.lines().find(|line| line.trim().starts_with("curl")).unwrap();
     let answer = Command::new("sh").args(["-c", curl.trim()]).output().unwrap();
     let answer: Value = serde_json::from_slice(&answer.stdout).unwrap();
@@ -139,6 +140,28 @@ async fn serve_prints_a_curl_that_works_as_printed_and_ends_on_a_signal() {
     assert!(Command::new("kill").arg(server.id().to_string()).status().unwrap().success());
     assert!(server.wait().unwrap().success(), "a signal is a clean end");
     assert_eq!(run(&["health", "--address", &address]).status.code(), Some(1));
+}
+
+/// What a first request would stumble over, `check` finds.
+#[test]
+fn check_reads_the_model() {
+    let tiny = repository("tests/golden/local/tiny");
+    let directory = tempfile::tempdir().unwrap();
+    let copy = |file: &str, length: Option<usize>| {
+        let bytes = std::fs::read(tiny.join(file)).unwrap();
+        std::fs::write(directory.path().join(file), &bytes[..length.unwrap_or(bytes.len())]).unwrap();
+    };
+    let check = || rerankd(&["check"]).env("RERANKD__LOCAL__MODEL_DIR", directory.path()).output().unwrap();
+    copy("model.onnx", None);
+    copy("tokenizer.json", None);
+    assert!(check().status.success(), "{}", err(&check()));
+    for (file, length) in [("model.onnx", Some(100)), ("tokenizer.json", Some(10)), ("tokenizer.json", Some(0))] {
+        copy(file, length);
+        let said = err(&check());
+        assert!(said.contains(&format!("{file} cannot be used: ")) && said.contains("scripts/fetch-model"), "{said}");
+        assert_eq!((check().status.code(), said.lines().count()), (Some(1), 1), "{said}");
+        copy(file, None);
+    }
 }
 
 #[tokio::test]

@@ -105,6 +105,7 @@ async fn queries_in_other_scripts_get_the_lexical_scorer_unless_any_script_is_al
     let gateway = Gateway::start(&with_model("")).await;
     let answer = ask(&gateway, "local", "열 펌프", &documents).await;
     assert_eq!(provenance(&answer)["upstream_model"], "lexical");
+    assert_eq!(provenance(&answer)["score_scale"], "lexical", "the scale is that of the answer");
     assert_eq!(provenance(&answer)["fallbacks"], 0);
     assert_eq!(order(&answer), [0, 1]);
     let gateway = Gateway::start(&with_model("scripts = \"any\"")).await;
@@ -155,7 +156,10 @@ fn the_configuration_says_which_model_is_missing() {
         "{missing}"
     );
     let needs = faults("[models.m]\ntargets = [{ upstream = \"local\", model = \"hybrid\" }]");
-    assert!(needs.contains("needs a cross-encoder, and there is none: say where in local.model_dir"), "{needs}");
+    assert!(
+        needs.contains("needs a cross-encoder, and there is none: scripts/fetch-model gets one, local.model_dir"),
+        "{needs}"
+    );
     assert!(faults("[local]\nlexical_share = 1.0").contains("local/lexical is the lexical scorer by itself"));
 }
 

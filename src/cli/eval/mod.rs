@@ -13,7 +13,7 @@ use indicatif::MultiProgress;
 use tokio::sync::watch;
 
 use self::asking::{ask, signals};
-use self::notices::{say, strangers};
+use self::notices::{say, stand_ins, strangers};
 use super::{ConfigArgs, Failure, print, runtime};
 use crate::config::settings::{OnDeadline, OnFailure, Settings};
 use crate::eval::collection::{Candidates, Collection, Source, load};
@@ -86,6 +86,9 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
     }
     let reranker = assemble(&settings).map_err(Failure::new)?;
     let contestants = contestants(args, &reranker)?;
+    for sentence in stand_ins(&contestants) {
+        say(&sentence);
+    }
     let out = args.out.clone().unwrap_or_else(|| Path::new(USUAL_OUT).join(&collection.name));
     let answers = files::made(out.join("answers"))?;
     let (stop, stopped) = watch::channel(false);

@@ -1,11 +1,14 @@
 //! What the person who typed the command is told beside the results.
 
 use std::io::{Write, stderr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::eval::collection::{Collection, Strangers};
 use crate::eval::contest::Others;
 use crate::eval::report::text::{counted, listed, printable};
+use crate::local::lacking;
+use crate::route::Route;
 
 /// Tells the person who typed the command something that is no result.
 pub(super) fn say(sentence: &str) {
@@ -27,6 +30,15 @@ pub(super) fn strangers(collection: &Collection) -> Vec<String> {
         sentence(&left_out.run_lines_of_unknown_queries, ["line of the run", "lines of the run"], "queries", ""),
     ];
     sentences.into_iter().flatten().collect()
+}
+
+/// Names that mean less than they could. Whoever names the model itself knows.
+pub(super) fn stand_ins(contestants: &[(String, Arc<Route>)]) -> Vec<String> {
+    let lacks = |(name, route): &(String, Arc<Route>)| {
+        let target = route.targets.iter().find(|target| target.address() != *name)?;
+        Some(format!("{name}: {}", lacking(target)?))
+    };
+    contestants.iter().filter_map(lacks).collect()
 }
 
 /// A provider that limits the rate is waited for, which looks like standing still.

@@ -207,6 +207,19 @@ async fn costs_are_the_list_price_of_what_the_provider_says_it_charged() {
     assert_eq!((voyage.calls().len(), cohere.calls().len()), (3, 9), "warm answers asked nobody");
 }
 
+/// Without weights `local` is not what it could be, unless that was decided.
+#[tokio::test]
+async fn a_name_that_means_less_than_it_could_is_told() {
+    for (config, is_told) in [("", true), ("[local]\nmodel_dir = 'none'\n", false)] {
+        let desk = Desk::new(2, &[], config);
+        let output = run(&mut desk.eval("local,local/lexical", "out", &[])).await;
+        let said = "rerankd: local: no cross-encoder was found, so local is local/lexical; scripts/fetch-model gets one (34 MB)\n";
+        assert_eq!(err(&output), if is_told { said } else { "" });
+        let told = String::from_utf8(output.stdout).unwrap();
+        assert!(told.contains("Here local is local/lexical."), "{told}");
+    }
+}
+
 #[tokio::test]
 async fn a_good_run_says_nothing_but_its_table() {
     let desk = Desk::new(2, &[], "");
