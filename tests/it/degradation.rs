@@ -1,5 +1,6 @@
 //! Law 8, cell by cell: the table in `docs/degradation.md` is what happens.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use futures_util::future::ready;
@@ -252,10 +253,11 @@ impl Scene {
 
 /// Returns when nothing that is known for `question` is fresh. Scores of several calls grow old one after another.
 async fn wait_until_stale(gateway: &Gateway, question: &Question) {
-    let (started, all_of_them) = (Instant::now(), format!("{} of the scores are not cached", question.passages.len()));
+    let distinct = question.passages.iter().collect::<BTreeSet<_>>().len();
+    let (started, all_of_them) = (Instant::now(), format!("{distinct} of the scores are not cached"));
     let told = async || ask_with(gateway, question, "cache-control", "only-if-cached").await.body["message"].clone();
     while told().await.as_str().is_none_or(|told| !told.starts_with(&all_of_them)) {
-        assert!(started.elapsed() < Duration::from_secs(20), "scores do not grow old");
+        assert!(started.elapsed() < Duration::from_secs(20), "scores do not grow old: {}", told().await);
     }
 }
 
