@@ -43,4 +43,6 @@ pub mod telemetry;
 
 pub mod eval;
 
+mod suggestion;
+
 pub mod cli;

@@ -1,9 +1,13 @@
 //! Upstreams that nobody declared: every provider whose customary key variable is set.
 
+use std::collections::BTreeMap;
+
 use toml::{Table, Value};
 
 use super::Environment;
-use crate::provider::PROVIDERS;
+use super::facts::Facts;
+use super::settings::UpstreamSettings;
+use crate::provider::{PROVIDERS, Provider};
 
 /// Adds an upstream for each provider with a key in the environment. The key itself is left to whoever reads the upstream: it may yet get
 /// another host, to which the key must not go.
@@ -24,4 +28,38 @@ pub(super) fn key_variable(table: &Table, provider: &str, environment: &Environm
     let variables = table.get("providers")?.get(provider)?.get("key_variables")?.as_array()?;
     let set = |variable: &&str| environment.get(*variable).is_some_and(|value| !value.trim().is_empty());
     variables.iter().filter_map(Value::as_str).find(set).map(str::to_owned)
+}
+
+/// What would make an upstream of each provider that has none of its name. `detects`: whether keys in the environment do.
+pub(super) fn absent_upstreams(
+    upstreams: &[UpstreamSettings],
+    facts: &Facts,
+    detects: bool,
+) -> BTreeMap<&'static str, String> {
+    let names = PROVIDERS.into_iter().map(Provider::name);
+    let absent = names.filter(|name| !upstreams.iter().any(|upstream| upstream.name == *name));
+    let way_out = |name: &'static str| {
+        let variables = facts.get(name).map(|facts| alternatives(&facts.key_variables)).unwrap_or_default();
+        if let Some(other) = upstreams.iter().find(|upstream| upstream.provider.name() == name) {
+            format!("the upstream of this provider is called {0}, as in {0}/MODEL", other.name)
+        } else if variables.is_empty() {
+            format!("declare [upstreams.{name}] with provider = \"{name}\" and its base_url")
+        } else if detects {
+            format!("set {variables} in rerankd's environment")
+        } else {
+            format!(
+                "declare [upstreams.{name}] with provider = \"{name}\" and api_key, or {variables} in rerankd's environment"
+            )
+        }
+    };
+    absent.map(|name| (name, way_out(name))).collect()
+}
+
+/// `A, B or C`
+fn alternatives(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
 }

@@ -94,7 +94,8 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     if let Some(path) = &sources.file {
         layers::overlay(&mut table, read_file(path)?);
     }
-    if table.get("upstreams").and_then(toml::Value::as_table).is_none_or(Table::is_empty) {
+    let declares_none = table.get("upstreams").and_then(toml::Value::as_table).is_none_or(Table::is_empty);
+    if declares_none {
         detect::add_upstreams(&mut table, &sources.environment);
     }
     layers::overlay_environment(&mut table, &sources.environment);
@@ -112,7 +113,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         }
     }
     let faults = Faults::default();
-    let settings = resolve::settings(&table, &sources.environment, &faults);
+    let settings = resolve::settings(&table, &sources.environment, declares_none, &faults);
     match (settings, faults.into_vec()) {
         (Some(settings), faults) if faults.is_empty() => {
             layers::keep_changes(&mut table, "providers", &compiled_in());

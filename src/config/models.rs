@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use toml::{Table, Value};
 
-use super::reader::{Section, boolean, count, known_names, one_of, price, share, suggestion, text, texts};
+use super::reader::{Section, boolean, count, known_names, one_of, price, share, text, texts};
 use super::settings::{
     HedgeSettings, ModelSettings, OnDeadline, OnFailure, ShadowSettings, TargetSettings, UpstreamSettings,
 };
 use crate::local::{self, LocalModel};
 use crate::route::DEFAULT_MODEL;
 use crate::route::alias::Alias;
+use crate::suggestion::suggestion;
 
 /// What a shadow may do where the configuration does not say.
 const SHADOWS_AT_ONCE: usize = 4;
@@ -19,6 +20,8 @@ const SHADOW_USD_PER_DAY: f64 = 1.0;
 /// The upstreams that targets may name.
 pub(super) struct Declared<'a> {
     pub(super) usable: &'a [UpstreamSettings],
+    /// What would make one of a provider that has none of its name.
+    pub(super) absent: &'a BTreeMap<&'static str, String>,
     pub(super) table: &'a Table,
     /// Whether the embedded scorer has more than its lexical model.
     pub(super) with_cross_encoder: bool,
@@ -206,7 +209,9 @@ fn target(section: Section<'_>, upstreams: &Declared<'_>) -> Option<TargetSettin
         // One that is declared and faulty has been named already.
         if !upstreams.has(&upstream) {
             let known = upstreams.usable.iter().map(|settings| settings.name.as_str()).chain([local::NAME]);
-            section.fault("upstream", format!("no upstream of this name{}", suggestion(&upstream, known)));
+            let way_out = upstreams.absent.get(&*upstream).map(|way_out| format!("; {way_out}"));
+            let way_out = way_out.unwrap_or_else(|| suggestion(&upstream, known));
+            section.fault("upstream", format!("no upstream of this name{way_out}"));
         }
         return None;
     };

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use toml::{Table, Value};
 
+use crate::suggestion::suggestion;
+
 /// What the limits of many keys are made of.
 pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
 pub(super) const HOUR: Duration = Duration::from_hours(1);
@@ -180,15 +182,6 @@ impl<'a> Section<'a> {
         for key in self.table.keys().filter(|key| !asked.contains(&key.as_str())) {
             self.fault(key, format!("unknown key{}", suggestion(key, asked.iter().copied())));
         }
-    }
-}
-
-/// `; did you mean X?`, if something is near.
-pub(super) fn suggestion<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let near = known.map(|name| (strsim::damerau_levenshtein(word, name), name)).min();
-    match near {
-        Some((distance, name)) if distance <= (word.len() / 2).clamp(1, 3) => format!("; did you mean {name}?"),
-        _ => String::new(),
     }
 }
 

@@ -10,13 +10,14 @@ use toml::{Table, Value};
 use super::reader::{Faults, HOUR, MEBIBYTE, MILLISECOND, Section, boolean, count, duration, one_of, text};
 use super::settings::{CacheSettings, ServerSettings, Settings, TelemetrySettings};
 use super::upstreams::{Numbers, Upstreams};
-use super::{Environment, facts, keys, local, models};
+use super::{Environment, detect, facts, keys, local, models};
 use crate::telemetry::logging::{LogFormat, parse_filter};
 
 const ZERO: Duration = Duration::ZERO;
 const YEAR: Duration = Duration::from_hours(8766); // 365.25 days, which is printed as "1year"
 
-pub(super) fn settings(table: &Table, environment: &Environment, faults: &Faults) -> Option<Settings> {
+/// `detects`: whether keys in the environment make upstreams.
+pub(super) fn settings(table: &Table, environment: &Environment, detects: bool, faults: &Faults) -> Option<Settings> {
     let root = Section::root(table, faults);
     let server = server(root.section("server"), environment);
     let cache = cache(root.section("cache"));
@@ -25,13 +26,15 @@ pub(super) fn settings(table: &Table, environment: &Environment, faults: &Faults
     let facts = facts::providers(&root.section("providers"));
     let upstreams = Upstreams { table, environment, facts: &facts }.read(&root.section("upstreams"));
     let with_cross_encoder = local.as_ref().is_some_and(|local| local.cross_encoder.is_some());
-    let declared = models::Declared { usable: &upstreams, table, with_cross_encoder };
+    let absent_upstreams = detect::absent_upstreams(&upstreams, &facts, detects);
+    let declared = models::Declared { usable: &upstreams, absent: &absent_upstreams, table, with_cross_encoder };
     let models = models::models(&root.section("models"), &declared, root.section("model_defaults"));
     let defaults = root.section("upstream_defaults");
     Numbers::read(&defaults);
     defaults.finish();
     root.finish();
-    Some(Settings { server: server?, cache: cache?, telemetry: telemetry?, local: local?, upstreams, models })
+    let (server, cache, telemetry, local) = (server?, cache?, telemetry?, local?);
+    Some(Settings { server, cache, telemetry, local, upstreams, absent_upstreams, models })
 }
 
 fn server(section: Section<'_>, environment: &Environment) -> Option<ServerSettings> {

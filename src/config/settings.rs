@@ -1,5 +1,6 @@
 //! The configuration, checked and typed. What the rest of the program sees.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -29,6 +30,8 @@ pub struct Settings {
     pub local: LocalSettings,
     /// Places that score, in the order of the configuration; the embedded scorer is not among them.
     pub upstreams: Vec<UpstreamSettings>,
+    /// What would make an upstream of a provider that has none of its name, in words, by that name.
+    pub absent_upstreams: BTreeMap<&'static str, String>,
     /// Public models; always holds `default`.
     pub models: Vec<ModelSettings>,
 }

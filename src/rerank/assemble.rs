@@ -44,7 +44,7 @@ pub(crate) fn assemble_with(
     let routes = settings.models.iter().map(|model| route(model, &upstreams, apart)).collect::<Result<Vec<_>, _>>()?;
     let cache = &settings.cache;
     Ok(Reranker {
-        routes: RouteTable::new(routes, upstreams),
+        routes: RouteTable::new(routes, upstreams, settings.absent_upstreams.clone()),
         cache: if cache.enabled {
             let CacheSettings { time_to_live, max_stale, refresh_ahead, .. } = *cache;
             ScoreCache::in_memory(cache.max_bytes, Lifetimes { time_to_live, max_stale, refresh_ahead })

@@ -7,6 +7,7 @@ pub mod alias;
 pub mod balance;
 pub mod hedge;
 pub mod shadow;
+mod unknown;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,13 +19,10 @@ use self::hedge::Hedge;
 use self::shadow::Shadow;
 use crate::cache::key::ScoreSpace;
 use crate::config::settings::{LocalSettings, OnDeadline, OnFailure, TargetSettings};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::local::{self, LocalModel};
 use crate::provider::{ModelFacts, Scoring};
 use crate::upstream::{Backend, Embedded, Upstream};
-
-/// Longest unknown name that is told and for which a similar one is looked for, in bytes.
-const MAX_COMPARED_BYTES: usize = 64;
 
 /// The model used when a request names none.
 pub const DEFAULT_MODEL: &str = "default";
@@ -85,6 +83,8 @@ pub struct Route {
 pub struct RouteTable {
     routes: BTreeMap<String, Arc<Route>>,
     upstreams: Vec<Arc<Upstream>>,
+    /// What would make an upstream of a provider that has none of its name, by that name.
+    absent_upstreams: BTreeMap<&'static str, String>,
 }
 
 impl Target {
@@ -186,15 +186,19 @@ impl Route {
 impl RouteTable {
     /// The configured routes, over the upstreams that can also be addressed directly.
     #[must_use]
-    pub fn new(routes: impl IntoIterator<Item = Route>, upstreams: Vec<Arc<Upstream>>) -> Self {
+    pub fn new(
+        routes: impl IntoIterator<Item = Route>,
+        upstreams: Vec<Arc<Upstream>>,
+        absent_upstreams: BTreeMap<&'static str, String>,
+    ) -> Self {
         let routes = routes.into_iter().map(|route| (route.model.clone(), Arc::new(route))).collect();
-        Self { routes, upstreams }
+        Self { routes, upstreams, absent_upstreams }
     }
 
     /// The route of a model name; `None` means the default model.
     ///
     /// # Errors
-    /// `unknown_model`, with the names that are known; `invalid_request` if several upstreams have a model of this name.
+    /// `unknown_model`, with the names that are known or what the model lacks; `invalid_request` if several upstreams have a model of this name.
     pub fn resolve(&self, model: Option<&str>) -> Result<Arc<Route>, Error> {
         let model = model.unwrap_or(DEFAULT_MODEL);
         if let Some(route) = self.routes.get(model) {
@@ -244,30 +248,6 @@ impl RouteTable {
         (!upstream_model.is_empty()).then_some((upstream, upstream_model))
     }
 
-    fn unknown(&self, model: &str) -> Error {
-        if let Some(local) =
-            model.strip_prefix(local::NAME).and_then(|rest| LocalModel::by_name(rest.strip_prefix('/')?))
-        {
-            let message = format!(
-                "{model} needs a cross-encoder, and there is none; scripts/fetch-model gets one, local.model_dir says where it is",
-            );
-            debug_assert!(local.needs_cross_encoder());
-            return Error { pointer: Some("/model".into()), ..Error::new(ErrorKind::UnknownModel, message) };
-        }
-        let known = self.names();
-        // Comparing costs the product of the lengths, and the name is the client's.
-        let comparable = known.iter().filter(|_| model.len() <= MAX_COMPARED_BYTES);
-        let near = comparable.map(|name| (strsim::damerau_levenshtein(name, model), name)).min();
-        let hint = near.filter(|(distance, _)| *distance <= 3).map(|(_, name)| format!("; did you mean {name}?"));
-        let message = format!(
-            "there is no model{}{}; known models: {}; models.NAME.aliases in the configuration gives a model further names",
-            quotable(model).map(|name| format!(" {name}")).unwrap_or_default(),
-            hint.unwrap_or_default(),
-            known.join(", ")
-        );
-        Error { pointer: Some("/model".into()), ..Error::new(ErrorKind::UnknownModel, message) }
-    }
-
     /// The configured routes, in the order of their names.
     pub fn routes(&self) -> impl Iterator<Item = &Route> {
         self.routes.values().map(AsRef::as_ref)
@@ -289,12 +269,6 @@ impl RouteTable {
             self.local().filter(|local| !self.routes.contains_key(&local.model)).map(|local| local.model.clone());
         configured.chain(local).chain(self.upstreams.iter().flat_map(|upstream| upstream.addresses())).collect()
     }
-}
-
-/// A client's word, if it looks like the name of a model and not like something that was to stay private.
-fn quotable(model: &str) -> Option<&str> {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:@".contains(&byte);
-    (model.len() <= MAX_COMPARED_BYTES && model.bytes().all(is_plain)).then_some(model)
 }
 
 impl Upstream {

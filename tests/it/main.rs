@@ -5,6 +5,7 @@
 
 mod support;
 
+mod absence;
 mod bad_days;
 mod balancing;
 mod cache;

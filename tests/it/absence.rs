@@ -1,0 +1,72 @@
+//! What is not there for want of a key or a file is told with the way to get it.
+
+use http::StatusCode;
+use rerankd::config::{Environment, Sources, load};
+use serde_json::{Value, json};
+
+use crate::support::Gateway;
+use crate::support::gateway::upstream;
+
+async fn refusal(gateway: &Gateway, model: &str) -> String {
+    let answer = gateway.try_rerank(json!({"model": model, "query": "q", "documents": ["d"]})).await;
+    assert_eq!((answer.status, &answer.body["code"]), (StatusCode::NOT_FOUND, &Value::from("unknown_model")));
+    assert_eq!(answer.body["pointer"], "/model");
+    answer.body["detail"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_provider_without_a_key_is_told_with_the_variables_that_hold_it() {
+    let gateway = Gateway::start("").await;
+    for (model, told) in [
+        (
+            "cohere/rerank-v3.5",
+            "cohere/rerank-v3.5 cannot be asked: no upstream is called cohere; set COHERE_API_KEY or CO_API_KEY in rerankd's \
+             environment",
+        ),
+        (
+            "voyage/rerank-2.5",
+            "voyage/rerank-2.5 cannot be asked: no upstream is called voyage; set VOYAGE_API_KEY in rerankd's environment",
+        ),
+        (
+            "tei/bge",
+            "tei/bge cannot be asked: no upstream is called tei; declare [upstreams.tei] with provider = \"tei\" and its \
+             base_url",
+        ),
+        (
+            "jina/not a name, rather a secret",
+            "the model cannot be asked: no upstream is called jina; set JINA_API_KEY, JINAAI_API_KEY or JINA_AI_API_KEY in \
+             rerankd's environment",
+        ),
+    ] {
+        assert_eq!(refusal(&gateway, model).await, told);
+    }
+    assert!(refusal(&gateway, "nobody/rerank-v3.5").await.starts_with("there is no model nobody/rerank-v3.5; known"));
+}
+
+/// Keys in the environment make no upstreams where the configuration declares some.
+#[tokio::test]
+async fn where_upstreams_are_declared_the_missing_one_must_be_too() {
+    let gateway = Gateway::start(&upstream("main", "cohere", "http://127.0.0.1:9")).await;
+    assert_eq!(
+        refusal(&gateway, "voyage/rerank-2.5").await,
+        "voyage/rerank-2.5 cannot be asked: no upstream is called voyage; declare [upstreams.voyage] with provider = \"voyage\" \
+         and api_key, or VOYAGE_API_KEY in rerankd's environment"
+    );
+    assert_eq!(
+        refusal(&gateway, "cohere/rerank-v3.5").await,
+        "cohere/rerank-v3.5 cannot be asked: no upstream is called cohere; the upstream of this provider is called main, as in \
+         main/MODEL"
+    );
+}
+
+#[test]
+fn a_variable_makes_no_declaration() {
+    let environment: Environment =
+        [("RERANKD__UPSTREAMS__TEI__PROVIDER", "tei"), ("RERANKD__UPSTREAMS__TEI__BASE_URL", "http://t")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
+    let settings = load(&Sources { environment, ..Sources::default() }).unwrap().settings;
+    assert_eq!(settings.upstreams.len(), 1);
+    assert!(settings.absent_upstreams["cohere"].starts_with("set COHERE_API_KEY"), "{:?}", settings.absent_upstreams);
+    assert!(!settings.absent_upstreams.contains_key("tei"));
+}
