@@ -1,13 +1,14 @@
 //! `rerankd check`
 
 use super::{ConfigArgs, Failure, print};
+use crate::local::cross_encoder;
 
 pub(super) fn run(args: &ConfigArgs) -> Result<(), Failure> {
     let loaded = args.load(None)?;
-    // Everything must also be buildable, not only readable.
+    // Everything must also be buildable, and the weights readable, which no start of a server shows.
     crate::rerank::assemble::assemble(&loaded.settings).map_err(Failure::new)?;
     if let Some(settings) = &loaded.settings.local.cross_encoder {
-        crate::local::cross_encoder::check(settings).map_err(Failure::new)?;
+        cross_encoder::check(settings).map_err(|reason| Failure::new(format!("local.model_dir: {reason}")))?;
     }
     let effective = toml::to_string_pretty(&loaded.effective).map_err(Failure::new)?;
     print(&format!("# The configuration is valid. In effect:\n\n{effective}"))

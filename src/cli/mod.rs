@@ -36,7 +36,7 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Rank the passages of a file, or of standard input, without a server.
     Rerank(rerank::RerankArgs),
-    /// Check the configuration and print what is in effect; names every fault at once.
+    /// Check the configuration and the weights of the embedded scorer, and print what is in effect; names every fault at once.
     Check(ConfigArgs),
     /// Compare models over a judged collection: quality, time and cost.
     Eval(eval::EvalArgs),

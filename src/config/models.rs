@@ -197,7 +197,7 @@ fn target(section: Section<'_>, upstreams: &Declared<'_>) -> Option<TargetSettin
         let models = upstreams.local_models();
         if let Some(model) = model.as_deref().filter(|model| !models.contains(model)) {
             let why = match LocalModel::by_name(model) {
-                Some(_) => "needs a cross-encoder, and there is none: scripts/fetch-model gets one, local.model_dir says where it is".to_owned(),
+                Some(_) => local::NEEDS_WEIGHTS.to_owned(),
                 None => format!("the embedded scorer has no such model; {}", known_names(model, &models)),
             };
             section.fault("model", why);

@@ -37,7 +37,7 @@ pub(super) struct Model {
     /// The targets, in the order in which they are tried.
     #[schema(example = json!(["cohere/rerank-v4.0-fast", "local/lexical"]))]
     targets: Vec<String>,
-    /// What the first target's scores mean. With `local/hybrid` it follows the script of the query: every answer says its own.
+    /// What the first target's scores mean. Of `local` with a cross-encoder, for queries in Latin script; others have `lexical`, and their answers say so.
     score_scale: Option<ScoreScale>,
     /// How alike another model ranks the same requests, if one is being compared.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -21,6 +21,10 @@ use crate::upstream::{Backend, Embedded, Upstream};
 /// The upstream's name: `local`, and `local/MODEL` for one of its models.
 pub const NAME: &str = "local";
 
+/// What is wrong with asking for a model whose weights are not there, and the way out.
+pub(crate) const NEEDS_WEIGHTS: &str =
+    "needs a cross-encoder, and there is none; scripts/fetch-model gets one, local.model_dir says where it is";
+
 /// A model of the embedded scorer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LocalModel {

@@ -9,9 +9,7 @@ impl RouteTable {
     pub(super) fn unknown(&self, model: &str) -> Error {
         let message = match model.split_once('/') {
             Some((local::NAME, name)) if LocalModel::by_name(name).is_some() => {
-                format!(
-                    "{model} needs a cross-encoder, and there is none; scripts/fetch-model gets one, local.model_dir says where it is"
-                )
+                format!("{model} {}", local::NEEDS_WEIGHTS)
             }
             Some((provider, _)) if self.absent_upstreams.contains_key(provider) => {
                 let way_out = &self.absent_upstreams[provider];

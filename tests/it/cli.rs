@@ -1,13 +1,13 @@
 //! The command line, as a person types it.
 
-use std::io::Write;
-use std::process::{Command, Output, Stdio};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
 use crate::contract::repository;
 use crate::support::FakeUpstream;
-use crate::support::gateway::{targets, upstream};
+use crate::support::gateway::{client, targets, upstream};
 
 fn rerankd(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rerankd"));
@@ -118,18 +118,8 @@ fn models_and_openapi_print_and_survive_a_closed_pipe() {
 
 #[tokio::test]
 async fn serve_prints_a_curl_that_works_as_printed_and_ends_on_a_signal() {
-    let mut server =
-        rerankd(&["--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let mut banner = String::new();
-    let stdout = server.stdout.take().unwrap();
-    for line in std::io::BufRead::lines(std::io::BufReader::new(stdout)) {
-        banner.push_str(&format!("{}\n", line.unwrap()));
-        if banner.contains("metrics http") {
-            break;
-        }
-    }
+    let (mut server, banner) = serve(rerankd(&["--listen", "127.0.0.1:0"]), Stdio::null());
     assert!(banner.contains("default  local/lexical"), "{banner}");
-    assert!(banner.contains("no cross-encoder was found, so local is local/lexical; scripts/fetch-model"), "{banner}");
     let curl = banner.lines().find(|line| line.trim().starts_with("curl")).unwrap();
     let answer = Command::new("sh").args(["-c", curl.trim()]).output().unwrap();
     let answer: Value = serde_json::from_slice(&answer.stdout).unwrap();
@@ -142,25 +132,61 @@ async fn serve_prints_a_curl_that_works_as_printed_and_ends_on_a_signal() {
     assert_eq!(run(&["health", "--address", &address]).status.code(), Some(1));
 }
 
-/// What a first request would stumble over, `check` finds.
+/// A server and what it says when it is ready.
+fn serve(mut command: Command, log: impl Into<Stdio>) -> (Child, String) {
+    let mut server = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+    let mut banner = String::new();
+    for line in BufReader::new(server.stdout.take().unwrap()).lines() {
+        banner.push_str(&format!("{}\n", line.unwrap()));
+        if banner.contains("metrics http") {
+            break;
+        }
+    }
+    (server, banner)
+}
+
 #[test]
-fn check_reads_the_model() {
-    let tiny = repository("tests/golden/local/tiny");
+fn the_banner_tells_that_there_are_no_weights_unless_they_were_declined() {
+    const NOTICE: &str =
+        "\n    no cross-encoder was found, so local is local/lexical; scripts/fetch-model gets one (34 MB)\n\n";
+    for (model_dir, is_told) in [("", true), ("none", false), ("tests/golden/local/tiny", false)] {
+        let mut command = rerankd(&["--listen", "127.0.0.1:0"]);
+        command.env("RERANKD__LOCAL__MODEL_DIR", model_dir);
+        let (mut server, banner) = serve(command, Stdio::null());
+        server.kill().unwrap();
+        server.wait().unwrap();
+        assert_eq!(banner.contains(NOTICE), is_told, "{model_dir}\n{banner}");
+    }
+}
+
+/// The server starts, and each request that needs the weights is one warning.
+#[tokio::test]
+async fn broken_weights_are_a_warning_for_each_request_that_needs_them() {
     let directory = tempfile::tempdir().unwrap();
-    let copy = |file: &str, length: Option<usize>| {
-        let bytes = std::fs::read(tiny.join(file)).unwrap();
-        std::fs::write(directory.path().join(file), &bytes[..length.unwrap_or(bytes.len())]).unwrap();
-    };
-    let check = || rerankd(&["check"]).env("RERANKD__LOCAL__MODEL_DIR", directory.path()).output().unwrap();
-    copy("model.onnx", None);
-    copy("tokenizer.json", None);
-    assert!(check().status.success(), "{}", err(&check()));
-    for (file, length) in [("model.onnx", Some(100)), ("tokenizer.json", Some(10)), ("tokenizer.json", Some(0))] {
-        copy(file, length);
-        let said = err(&check());
-        assert!(said.contains(&format!("{file} cannot be used: ")) && said.contains("scripts/fetch-model"), "{said}");
-        assert_eq!((check().status.code(), said.lines().count()), (Some(1), 1), "{said}");
-        copy(file, None);
+    std::fs::write(directory.path().join("model.onnx"), "").unwrap();
+    std::fs::copy(repository("tests/golden/local/tiny/tokenizer.json"), directory.path().join("tokenizer.json"))
+        .unwrap();
+    let mut command = rerankd(&["--listen", "127.0.0.1:0"]);
+    command.env("RERANKD__LOCAL__MODEL_DIR", directory.path());
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let (mut server, banner) = serve(command, log.reopen().unwrap());
+    let url = format!("{}/rerank", banner.lines().next().unwrap().rsplit(' ').next().unwrap());
+    for model in ["local", "local/cross-encoder", "local/lexical"] {
+        let documents = ["a", "b", "c", "d", "e", "f"];
+        let body = serde_json::json!({"model": model, "query": "capital of Korea", "documents": documents}).to_string();
+        let status = client().post(&url).body(body).send().await.unwrap().status().as_u16();
+        assert_eq!(status, if model == "local/lexical" { 200 } else { 502 }, "{model}");
+    }
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let log = std::fs::read_to_string(log.path()).unwrap();
+    let warnings: Vec<_> = log.lines().filter(|line| line.contains("WARN")).collect();
+    assert_eq!(warnings.len(), 2, "{log}");
+    for warning in warnings {
+        assert!(
+            warning.contains("model.onnx cannot be used: ") && warning.contains("scripts/fetch-model"),
+            "{warning}"
+        );
     }
 }
 

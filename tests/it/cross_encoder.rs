@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
 
 use http::StatusCode;
 use rerankd::config::{Environment, Sources, load};
@@ -105,7 +107,6 @@ async fn queries_in_other_scripts_get_the_lexical_scorer_unless_any_script_is_al
     let gateway = Gateway::start(&with_model("")).await;
     let answer = ask(&gateway, "local", "열 펌프", &documents).await;
     assert_eq!(provenance(&answer)["upstream_model"], "lexical");
-    assert_eq!(provenance(&answer)["score_scale"], "lexical", "the scale is that of the answer");
     assert_eq!(provenance(&answer)["fallbacks"], 0);
     assert_eq!(order(&answer), [0, 1]);
     let gateway = Gateway::start(&with_model("scripts = \"any\"")).await;
@@ -114,13 +115,76 @@ async fn queries_in_other_scripts_get_the_lexical_scorer_unless_any_script_is_al
     assert_eq!(order(&answer), [1, 0]);
 }
 
+/// `local` has two scales, one a query; `/v1/models` can name only one, an answer must name its own.
+#[tokio::test]
+async fn an_answer_names_the_scale_that_its_scores_have() {
+    let gateway = Gateway::start(&with_model("")).await;
+    let listed: Value = serde_json::from_str(&gateway.get_text("/v1/models/local").await).unwrap();
+    assert_eq!(listed["score_scale"], "probability");
+    let (japanese, documents) = ("日本の首都", ["good", "日本の首都は東京です"]);
+    let by_itself = ask(&gateway, "local/lexical", japanese, &documents).await;
+    for _cold_and_warm in 0..2 {
+        let answer = ask(&gateway, "local", japanese, &documents).await;
+        assert_eq!(provenance(&answer)["score_scale"], "lexical");
+        assert_eq!((order(&answer), scores(&answer)), (vec![1, 0], scores(&by_itself)));
+        let answer = ask(&gateway, "local", "good heat", &documents).await;
+        assert_eq!(provenance(&answer)["score_scale"], "probability");
+    }
+}
+
 #[tokio::test]
 async fn without_a_model_local_is_lexical_and_the_others_say_what_they_need() {
     let gateway = Gateway::start("").await;
     let answer = gateway.try_rerank(json!({"model": "local/cross-encoder", "query": "q", "documents": ["d"]})).await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
-    assert!(answer.body["message"].as_str().unwrap().contains("local.model_dir"), "{}", answer.body);
+    assert_eq!(
+        answer.body["message"],
+        "local/cross-encoder needs a cross-encoder, and there is none; scripts/fetch-model gets one, local.model_dir says where it is"
+    );
     assert_eq!(provenance(&ask(&gateway, "local", "q", &["d"]).await)["upstream_model"], "lexical");
+}
+
+/// What `rerankd check` says of the tiny model after `spoil` did something to it.
+fn check(spoil: impl Fn(&Path)) -> Output {
+    let directory = tempfile::tempdir().unwrap();
+    for file in ["model.onnx", "tokenizer.json"] {
+        fs::copy(repository("tests/golden/local/tiny").join(file), directory.path().join(file)).unwrap();
+    }
+    spoil(directory.path());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rerankd"));
+    command.arg("check").env_clear().env("RERANKD__LOCAL__MODEL_DIR", directory.path()).output().unwrap()
+}
+
+#[test]
+fn check_reads_the_model_and_names_the_file_that_is_broken() {
+    let whole = check(|_| ());
+    assert!(whole.status.success(), "{}", String::from_utf8_lossy(&whole.stderr));
+    let cut = |file: &'static str, bytes: usize| {
+        move |directory: &Path| {
+            let whole = fs::read(directory.join(file)).unwrap();
+            fs::write(directory.join(file), &whole[..bytes]).unwrap();
+        }
+    };
+    let no_json = |directory: &Path| fs::write(directory.join("tokenizer.json"), "<html>").unwrap();
+    let no_tokenizer = |directory: &Path| fs::write(directory.join("tokenizer.json"), "{}").unwrap();
+    let failures = [
+        ("model.onnx", check(cut("model.onnx", 0))),
+        ("model.onnx", check(cut("model.onnx", 200))),
+        ("model.onnx", check(cut("model.onnx", 400))),
+        ("tokenizer.json", check(cut("tokenizer.json", 0))),
+        ("tokenizer.json", check(cut("tokenizer.json", 900))),
+        ("tokenizer.json", check(no_json)),
+        ("tokenizer.json", check(no_tokenizer)),
+    ];
+    for (file, output) in failures {
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(1) && output.stdout.is_empty(), "{said}");
+        assert!(
+            said.starts_with("rerankd: local.model_dir: /") && said.contains(&format!("/{file} cannot be used: ")),
+            "{said}"
+        );
+        assert!(said.ends_with("; scripts/fetch-model gets a model that can\n") && said.lines().count() == 1, "{said}");
+    }
 }
 
 /// The weights are read when they are first used, so broken ones break nothing else, and a target behind them takes over.
@@ -137,6 +201,9 @@ async fn a_model_that_cannot_be_read_fails_its_own_requests_alone() {
     assert_eq!(failed.status, StatusCode::BAD_GATEWAY);
     let message = failed.body["message"].as_str().unwrap();
     assert!(message.starts_with("local cannot score: ") && message.contains("model.onnx cannot be used"), "{message}");
+    // What the cross-encoder is not asked about does not need it.
+    let other = ask(&gateway, "local", "首都", &["日本の首都は東京", "犬"]).await;
+    assert_eq!((order(&other), &provenance(&other)["upstream_model"]), (vec![0, 1], &json!("lexical")));
     let safe = ask(&gateway, "safe", "heat", &["cold", "heat"]).await;
     assert_eq!((order(&safe), &provenance(&safe)["fallbacks"]), (vec![1, 0], &json!(1)));
 }
@@ -152,12 +219,17 @@ fn the_configuration_says_which_model_is_missing() {
     };
     let missing = faults("[local]\nmodel_dir = \"/nowhere\"");
     assert!(
-        missing.contains("local.model_dir: /nowhere holds no model.onnx") && missing.contains("scripts/fetch-model"),
+        missing.contains(
+            "local.model_dir: /nowhere holds no model.onnx; a model is model.onnx and tokenizer.json, and scripts/fetch-model gets \
+             one"
+        ),
         "{missing}"
     );
     let needs = faults("[models.m]\ntargets = [{ upstream = \"local\", model = \"hybrid\" }]");
     assert!(
-        needs.contains("needs a cross-encoder, and there is none: scripts/fetch-model gets one, local.model_dir"),
+        needs.contains(
+            "needs a cross-encoder, and there is none; scripts/fetch-model gets one, local.model_dir says where it is"
+        ),
         "{needs}"
     );
     assert!(faults("[local]\nlexical_share = 1.0").contains("local/lexical is the lexical scorer by itself"));

@@ -20,6 +20,7 @@ mod edge;
 mod eval;
 mod fallback;
 mod faults;
+mod fetch_model;
 mod freshness;
 mod fuzz;
 mod golden;

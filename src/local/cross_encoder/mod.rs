@@ -15,26 +15,16 @@ mod operators;
 mod service;
 mod wire;
 
-use std::sync::Arc;
-
-use rten::ThreadPool;
-
 pub use self::directory::ModelDirectory;
-use self::model::CrossEncoder;
 pub(super) use self::service::upstream;
 use crate::config::settings::CrossEncoderSettings;
 
-/// Reads a model and has it score a pair, as the first request would.
+/// Reads the model that `settings` name, which nothing else does before it is asked.
 ///
 /// # Errors
-/// A sentence that says which file is not what it should be.
+/// A sentence that names the file that is broken.
 pub fn check(settings: &CrossEncoderSettings) -> Result<(), String> {
-    let directory = &settings.directory;
-    let scored = CrossEncoder::load(directory, settings.max_tokens).and_then(|model| {
-        let threads = Arc::new(ThreadPool::with_num_threads(1));
-        model.logit("a query", "a passage", &threads).map_err(|what| format!("{}: {what}", directory.path().display()))
-    });
-    scored.map(drop).map_err(|what| format!("{what}; scripts/fetch-model gets a model that works (local.model_dir)"))
+    model::check(&settings.directory, settings.max_tokens)
 }
 
 /// The relevance of a raw score, 0 to 1.

@@ -4,6 +4,8 @@
 //! (`DynamicQuantizeLinear`), so in a batch the score of a pair would depend on its neighbours: it could not be cached, and equal requests
 //! would not get equal answers. It would hardly be faster either: a processor is busy with one pair.
 
+use std::fmt::Display;
+use std::path::Path;
 use std::sync::Arc;
 
 use rten::{Model, ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueOrView};
@@ -58,16 +60,15 @@ impl CrossEncoder {
     /// # Errors
     /// A sentence: a file cannot be read, or is not of a cross-encoder of the BERT kind.
     pub(super) fn load(directory: &ModelDirectory, max_tokens: usize) -> Result<Self, String> {
-        let unreadable = |what: String| move |error: &dyn std::fmt::Display| format!("{what} cannot be used: {error}");
         let path = directory.tokenizer();
-        let of_tokenizer = unreadable(path.display().to_string());
+        let of_tokenizer = |error: &dyn Display| unusable(&path, error);
         let mut tokenizer = Tokenizer::from_file(&path).map_err(|error| of_tokenizer(&error))?;
         // Files often ask for padding to a fixed length, which would cost the time of the longest passage for every one.
         tokenizer.with_padding(None);
         let truncation = TruncationParams { max_length: max_tokens, ..TruncationParams::default() };
         tokenizer.with_truncation(Some(truncation)).map_err(|error| of_tokenizer(&error))?;
         let path = directory.graph();
-        let of_graph = unreadable(path.display().to_string());
+        let of_graph = |error: &dyn Display| unusable(&path, error);
         let model = ModelOptions::with_ops(operators()).load_file(&path).map_err(|error| of_graph(&error))?;
         let (inputs, output) = interface(&model).map_err(|error| of_graph(&error))?;
         Ok(Self { tokenizer, model, inputs, output })
@@ -96,6 +97,20 @@ impl CrossEncoder {
             _ => Err("the graph gave something else than one finite score for a pair".to_owned()),
         }
     }
+}
+
+/// Reads the files of a directory and scores a pair, as the first call would.
+///
+/// # Errors
+/// A sentence that names the file that is broken.
+pub(super) fn check(directory: &ModelDirectory, max_tokens: usize) -> Result<(), String> {
+    let model = CrossEncoder::load(directory, max_tokens)?;
+    let score = model.logit("query", "passage", &Arc::new(ThreadPool::with_num_threads(1)));
+    score.map(drop).map_err(|error| unusable(&directory.graph(), &error))
+}
+
+fn unusable(file: &Path, error: &dyn Display) -> String {
+    format!("{} cannot be used: {error}; scripts/fetch-model gets a model that can", file.display())
 }
 
 /// The inputs that are known, and the one output, which must be a single number.
