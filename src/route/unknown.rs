@@ -14,7 +14,10 @@ impl RouteTable {
             Some((provider, _)) if self.absent_upstreams.contains_key(provider) => {
                 let way_out = &self.absent_upstreams[provider];
                 let model = quotable(model).unwrap_or("the model");
-                format!("{model} cannot be asked: no upstream is called {provider}; {way_out}")
+                // Clients whose names are built in may mean whatever model there is.
+                format!(
+                    "{model} cannot be asked: no upstream is called {provider}; {way_out}, or name another model so by models.NAME.aliases"
+                )
             }
             _ => {
                 let known = self.names();

@@ -38,7 +38,7 @@ async fn a_provider_without_a_key_is_told_with_the_variables_that_hold_it() {
              rerankd's environment",
         ),
     ] {
-        assert_eq!(refusal(&gateway, model).await, told);
+        assert_eq!(refusal(&gateway, model).await, format!("{told}, or name another model so by models.NAME.aliases"));
     }
     assert!(refusal(&gateway, "nobody/rerank-v3.5").await.starts_with("there is no model nobody/rerank-v3.5; known"));
 }
@@ -50,12 +50,12 @@ async fn where_upstreams_are_declared_the_missing_one_must_be_too() {
     assert_eq!(
         refusal(&gateway, "voyage/rerank-2.5").await,
         "voyage/rerank-2.5 cannot be asked: no upstream is called voyage; declare [upstreams.voyage] with provider = \"voyage\" \
-         and api_key, or VOYAGE_API_KEY in rerankd's environment"
+         and api_key, or VOYAGE_API_KEY in rerankd's environment, or name another model so by models.NAME.aliases"
     );
     assert_eq!(
         refusal(&gateway, "cohere/rerank-v3.5").await,
         "cohere/rerank-v3.5 cannot be asked: no upstream is called cohere; the upstream of this provider is called main, as in \
-         main/MODEL"
+         main/MODEL, or name another model so by models.NAME.aliases"
     );
 }
 
