@@ -25,7 +25,7 @@ pub enum ScoreScale {
     Cosine,
     /// Unbounded; higher is more relevant.
     Logit,
-    /// 0 to 1: the share of the highest lexical score that the query could reach. The scale of `local`.
+    /// 0 to 1: the share of the highest lexical score that the query could reach. The scale of `local/lexical`.
     Lexical,
     /// Not declared; only the order means something.
     Unknown,

@@ -59,6 +59,8 @@ use crate::upstream::call::{Patience, Waiter};
 const KEPT_SHARE: f64 = 0.2;
 /// Most that is kept for an answer made of what is there, which takes no time to speak of.
 const KEPT_FOR_AN_ANSWER: Duration = Duration::from_millis(50);
+/// Most that is kept for the lexical scorer, which takes milliseconds for usual lists.
+const KEPT_FOR_THE_LEXICAL_SCORER: Duration = Duration::from_millis(200);
 
 /// Everything that outlives a request.
 #[derive(Debug)]
@@ -120,11 +122,10 @@ impl Reranker {
         validate(request, self.limits)?;
         let mut journey = Journey::new(context.control);
         let (mut failures, mut stale, mut partial) = (Vec::new(), None, None);
-        let suited = |target: Arc<Target>| target.suited_to(&request.query);
-        let targets: Vec<_> = route.order(context.started).into_iter().map(suited).collect();
+        let targets = targets(route, request, context);
         for (index, target) in targets.iter().enumerate() {
             let next = targets.get(index + 1);
-            let waiter = waiter(next.is_none(), route, context);
+            let waiter = waiter(next.map(AsRef::as_ref), route, context);
             let turn = Turn { route, target, request, context, waiter, insists: false };
             let Defeat { error, remains } = match self.try_target(turn, &mut journey).await {
                 Ok(plan) => {
@@ -218,16 +219,27 @@ fn outcome(plan: &Plan, top_n: Option<usize>) -> (Vec<RankedPassage>, PairCounts
     (rank(plan.passages(), top_n), plan.counts())
 }
 
-/// What the request expects of a target.
-fn waiter(last: bool, route: &Route, context: &RequestContext) -> Waiter {
-    let most_kept = match (last, route.on_failure, route.on_deadline) {
-        (false, ..) => Duration::MAX,
-        (true, OnFailure::Error, OnDeadline::Error) => Duration::ZERO,
-        (true, ..) => KEPT_FOR_AN_ANSWER,
+/// Whom to ask, in which order. What the embedded cross-encoder has no time or place for, or cannot be read for, is left to the lexical scorer, as
+/// queries in other scripts are: the last target when every provider is down must not be another that fails.
+fn targets(route: &Route, request: &RerankRequest, context: &RequestContext) -> Vec<Arc<Target>> {
+    let suited = |target: Arc<Target>| target.suited_to(&request.query);
+    let mut targets: Vec<_> = route.order(context.started).into_iter().map(suited).collect();
+    let last_resort = targets.last().and_then(|last| Some(last.parts.as_ref()?.lexical.clone()));
+    targets.extend(last_resort.filter(|_| !context.control.only_if_cached));
+    targets
+}
+
+/// What the request expects of a target, before whoever is asked next.
+fn waiter(next: Option<&Target>, route: &Route, context: &RequestContext) -> Waiter {
+    let most_kept = match (next, route.on_failure, route.on_deadline) {
+        (Some(next), ..) if next.answers_at_once() => KEPT_FOR_THE_LEXICAL_SCORER,
+        (Some(_), ..) => Duration::MAX,
+        (None, OnFailure::Error, OnDeadline::Error) => Duration::ZERO,
+        (None, ..) => KEPT_FOR_AN_ANSWER,
     };
     Waiter {
         deadline: before(context.deadline, most_kept),
-        patience: if last { Patience::Wait } else { Patience::Hurry },
+        patience: if next.is_none() { Patience::Wait } else { Patience::Hurry },
         store: context.control.store,
     }
 }

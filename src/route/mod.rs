@@ -128,6 +128,12 @@ impl Target {
         }
     }
 
+    /// Whether an answer takes hardly any time: the lexical scorer's.
+    #[must_use]
+    pub fn answers_at_once(&self) -> bool {
+        matches!(self.upstream.backend, Backend::Local(_)) && self.parts.is_none()
+    }
+
     /// `UPSTREAM/MODEL`, the name under which the target can always be addressed.
     #[must_use]
     pub fn address(&self) -> String {

@@ -187,7 +187,8 @@ fn check_reads_the_model_and_names_the_file_that_is_broken() {
     }
 }
 
-/// The weights are read when they are first used, so broken ones break nothing else, and a target behind them takes over.
+/// The weights are read when they are first used, so broken ones break nothing else, and whoever stands behind them takes over: for the hybrid that is
+/// its own other half, because the last target when every provider is down must not fail.
 #[tokio::test]
 async fn a_model_that_cannot_be_read_fails_its_own_requests_alone() {
     let directory = tempfile::tempdir().unwrap();
@@ -197,10 +198,21 @@ async fn a_model_that_cannot_be_read_fails_its_own_requests_alone() {
         targets = [{ upstream = "local", model = "cross-encoder" }, { upstream = "local", model = "lexical" }]"#;
     let gateway = Gateway::start(&format!("[local]\nmodel_dir = {:?}\n{targets}", directory.path())).await;
     assert_eq!(order(&ask(&gateway, "local/lexical", "heat", &["cold", "heat"]).await), [1, 0]);
-    let failed = gateway.try_rerank(json!({"model": "local", "query": "q", "documents": ["d"]})).await;
+    let failed = gateway.try_rerank(json!({"model": "local/cross-encoder", "query": "q", "documents": ["d"]})).await;
     assert_eq!(failed.status, StatusCode::BAD_GATEWAY);
     let message = failed.body["message"].as_str().unwrap();
     assert!(message.starts_with("local cannot score: ") && message.contains("model.onnx cannot be used"), "{message}");
+    let by_words = ask(&gateway, "local", "heat", &["cold", "heat"]).await;
+    let told = provenance(&by_words);
+    assert_eq!((order(&by_words), &told["upstream_model"]), (vec![1, 0], &json!("lexical")));
+    assert_eq!(
+        (&told["fallbacks"], &told["score_scale"], &told["degraded"]),
+        (&json!(1), &json!("lexical"), &json!([]))
+    );
+    assert!(told["warnings"][0].as_str().unwrap().starts_with("local/hybrid was given up: "), "{told}");
+    let body = json!({"model": "local", "query": "unknown", "documents": ["cold", "heat"]}).to_string();
+    let answer = gateway.send(gateway.post("/rerank").header("cache-control", "only-if-cached").body(body)).await;
+    assert!(!answer.body["message"].as_str().unwrap().contains("; then "), "{}", answer.body);
     // What the cross-encoder is not asked about does not need it.
     let other = ask(&gateway, "local", "首都", &["日本の首都は東京", "犬"]).await;
     assert_eq!((order(&other), &provenance(&other)["upstream_model"]), (vec![0, 1], &json!("lexical")));
