@@ -24,7 +24,8 @@ use crate::config::settings::CrossEncoderSettings;
 /// # Errors
 /// A sentence that names the file that is broken.
 pub fn check(settings: &CrossEncoderSettings) -> Result<(), String> {
-    model::check(&settings.directory, settings.max_tokens)
+    let directory = &settings.directory;
+    model::check(directory, settings.max_tokens).map_err(|reason| format!("{}/{reason}", directory.path().display()))
 }
 
 /// The relevance of a raw score, 0 to 1.

@@ -109,8 +109,10 @@ pub(super) fn check(directory: &ModelDirectory, max_tokens: usize) -> Result<(),
     score.map(drop).map_err(|error| unusable(&directory.graph(), &error))
 }
 
+/// Names the file and not its directory, because clients hear of it.
 fn unusable(file: &Path, error: &dyn Display) -> String {
-    format!("{} cannot be used: {error}; scripts/fetch-model gets a model that can", file.display())
+    let name = file.file_name().unwrap_or(file.as_os_str()).display();
+    format!("{name} cannot be used: {error}; scripts/fetch-model gets a model that can")
 }
 
 /// The inputs that are known, and the one output, which must be a single number.
