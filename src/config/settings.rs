@@ -127,6 +127,8 @@ pub struct CrossEncoderSettings {
 pub struct UpstreamSettings {
     /// The table's name.
     pub name: String,
+    /// The name in metrics: a shadow's calls are not counted as the traffic's.
+    pub label: String,
     /// The wire shape.
     pub provider: &'static dyn Provider,
     /// Address of the call.

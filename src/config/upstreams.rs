@@ -170,6 +170,7 @@ impl Upstreams<'_> {
         facts.max_passages = max_passages.unwrap_or(facts.max_passages);
         Some(UpstreamSettings {
             name: name.to_owned(),
+            label: name.to_owned(),
             provider,
             url: url?,
             api_keys,

@@ -73,6 +73,8 @@ pub struct Contestant {
     pub answered_by: Vec<String>,
     /// Queries without an answer, by error code. They count with the order of the first stage.
     pub failures: BTreeMap<String, usize>,
+    /// Answers that another target gave because one before it failed.
+    pub fallbacks: usize,
     /// Answers that were less than what was asked for.
     pub degraded: usize,
     /// Every metric by its name.
@@ -83,7 +85,7 @@ pub struct Contestant {
     pub against_none: Option<Comparison>,
     /// `None` where nothing was measured: for `none`, and for who shares the scores of another contestant.
     pub latency: Option<Latency>,
-    /// `None` where nothing was asked.
+    /// `None` where nothing was measured, as with `latency`.
     pub cost: Option<Cost>,
     /// Whether nobody is at least as good, as fast and as cheap, and better in one of these.
     pub on_pareto_front: bool,

@@ -2,19 +2,15 @@
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::NOT_IN_FILE_NAMES;
+use super::file_name;
 use super::results::{Contestant, Results};
 use super::trec::order_keeping_scores;
 
 /// The name and the content of a run file for each contestant.
 #[must_use]
 pub fn runs(results: &Results) -> Vec<(String, String)> {
-    let run = |contestant: &Contestant| (file_name(&contestant.name), run(results, contestant));
+    let run = |contestant: &Contestant| (format!("{}.run", file_name(&contestant.name)), run(results, contestant));
     results.contestants.iter().map(run).collect()
-}
-
-fn file_name(contestant: &str) -> String {
-    format!("{}.run", utf8_percent_encode(contestant, NOT_IN_FILE_NAMES))
 }
 
 fn run(results: &Results, contestant: &Contestant) -> String {
@@ -61,10 +57,5 @@ mod tests {
     #[test]
     fn ids_with_blanks_stay_in_their_column() {
         assert_eq!(["a b", "a_b", "a\u{a0}%"].map(word), ["a%20b", "a_b", "a%C2%A0%"]);
-    }
-
-    #[test]
-    fn names_of_models_become_names_of_files() {
-        assert_eq!(file_name("cohere/rerank-v3.5"), "cohere%2Frerank-v3.5.run");
     }
 }

@@ -34,7 +34,9 @@ pub(super) async fn readyz(State(app): State<Arc<App>>) -> Response {
 #[utoipa::path(get, path = "/metrics", tag = "operations", operation_id = "metrics",
     responses((status = 200, description = "OpenMetrics text.", body = String, content_type = "application/openmetrics-text")))]
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
-    app.reranker.routes.upstreams().iter().for_each(|upstream| upstream.observe());
+    let routes = &app.reranker.routes;
+    let shadows = routes.routes().filter_map(|route| route.shadow.as_ref()).flat_map(|shadow| &shadow.route.targets);
+    routes.upstreams().iter().chain(shadows.map(|target| &target.upstream)).for_each(|upstream| upstream.observe());
     let exposition = app.reranker.metrics.exposition(app.reranker.cache.size());
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], exposition).into_response()
 }

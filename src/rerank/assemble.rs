@@ -39,7 +39,11 @@ pub(crate) fn assemble_with(
     // A shadow's failures must not open the circuit of the traffic, nor retire its keys: it asks through a stack of its own.
     let apart = |upstream: &Arc<Upstream>| {
         let settings = settings.upstreams.iter().find(|settings| settings.name == upstream.name);
-        settings.map_or_else(|| Ok(upstream.clone()), build)
+        let labelled = |settings: &UpstreamSettings| UpstreamSettings {
+            label: format!("{} (shadow)", settings.name),
+            ..settings.clone()
+        };
+        settings.map_or_else(|| Ok(upstream.clone()), |settings| build(&labelled(settings)))
     };
     let routes = settings.models.iter().map(|model| route(model, &upstreams, apart)).collect::<Result<Vec<_>, _>>()?;
     let cache = &settings.cache;
@@ -86,5 +90,6 @@ fn route(
         on_deadline: settings.on_deadline,
         hedge: settings.hedge.enabled.then(|| Hedge::new(settings.hedge)),
         shadow: shadow.transpose()?,
+        flights: None,
     })
 }

@@ -178,14 +178,12 @@ impl Plan {
         slots.iter().map(|slot| (*slot, self.pairs[*slot as usize].key)).collect()
     }
 
-    /// The key of each passage; `None` for one that is cut into several pieces, whose scores are known under theirs.
+    /// The keys of each passage: one for each piece that it is cut into.
     #[must_use]
-    pub fn keys_of_passages(&self) -> Vec<Option<PairKey>> {
-        let key = |position| match self.pieces.of(position) {
-            pieces if pieces.len() == 1 => Some(self.pairs[self.slots[pieces.start] as usize].key),
-            _ => None,
-        };
-        (0..self.passages().len()).map(key).collect()
+    pub fn keys_of_passages(&self) -> Vec<Vec<PairKey>> {
+        let keys =
+            |position| self.pieces.of(position).map(|piece| self.pairs[self.slots[piece] as usize].key).collect();
+        (0..self.passages().len()).map(keys).collect()
     }
 
     /// The texts of `slots`, as they are sent.

@@ -95,7 +95,7 @@ impl Reranker {
     fn claim(&self, turn: Turn<'_>, plan: &Plan, slots: &[u32], journey: &Journey) -> Vec<Ticket> {
         let (upstream, insists, waiter) = (&*turn.target.upstream.name, turn.insists, turn.waiter);
         let wish = Wish { query: plan.query(), pairs: &plan.pairs(slots), upstream, insists, waiter };
-        let Claim { lead, tickets } = self.flights.claim(&wish);
+        let Claim { lead, tickets } = turn.route.flights.as_ref().unwrap_or(&self.flights).claim(&wish);
         if let Some(lead) = lead {
             let fill = Fill {
                 target: turn.target.clone(),

@@ -8,18 +8,19 @@ use super::request::RerankRequest;
 use super::response::{RankedPassage, RerankResponse};
 use super::{RequestContext, Reranker};
 use crate::cache::control::CacheControl;
-use crate::error::ErrorKind;
 use crate::eval::agreement::{PERSISTENCE, kendall_tau, rank_biased_overlap, top_overlap};
 use crate::route::Route;
 use crate::route::shadow::{Agreement, Leave, Shadow};
 
 /// How many of the best are compared as a set.
 const TOP: usize = 10;
+/// The outcome where another target than the shadow's answered.
+const FALLBACK: &str = "fallback";
 
 impl Reranker {
     /// Has the shadow of `route`, if it has one, rank the same request, and compares. Returns at once; nothing of it reaches the client.
     ///
-    /// Degraded answers are not compared: they are not the model's. Nor is anything that must not be stored.
+    /// Answers of a fallback and degraded ones are not compared: they are not the model's. Nor is anything that must not be stored.
     pub fn cast_shadow(
         self: &Arc<Self>,
         route: &Route,
@@ -28,7 +29,7 @@ impl Reranker {
         response: &RerankResponse,
     ) {
         let Some(shadow) = route.shadow.as_ref().filter(|shadow| shadow.takes(&request.query)) else { return };
-        let is_whole = response.provenance.reranked && response.provenance.degraded.is_empty();
+        let is_whole = is_its_own(response) && response.provenance.degraded.is_empty();
         if !is_whole || !context.control.store || context.control.only_if_cached || request.passages.len() < 2 {
             return;
         }
@@ -56,7 +57,7 @@ impl Reranker {
         let deadline = started + self.request_timeout;
         let context = RequestContext { started, deadline, control: CacheControl::default(), ..context };
         match self.rerank(&shadow.route, &request, &context).await {
-            Ok(response) if response.provenance.reranked => {
+            Ok(response) if is_its_own(&response) => {
                 let agreement = agreement(&ranking, &response.ranking);
                 self.metrics.shadow.request(label, "compared");
                 self.metrics.shadow.agreed(label, agreement, started.elapsed());
@@ -64,7 +65,7 @@ impl Reranker {
             }
             Ok(response) => {
                 let why = response.provenance.degraded.first();
-                self.metrics.shadow.request(label, why.copied().unwrap_or(ErrorKind::Internal.code()));
+                self.metrics.shadow.request(label, why.copied().unwrap_or(FALLBACK));
                 shadow.failed(response.usage.cost_usd);
             }
             Err(error) => {
@@ -74,6 +75,11 @@ impl Reranker {
         }
         drop(leave);
     }
+}
+
+/// Whether the first target gave it.
+fn is_its_own(response: &RerankResponse) -> bool {
+    response.provenance.reranked && response.provenance.fallbacks == 0
 }
 
 /// One answer, and whom to hold it against.

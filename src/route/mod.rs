@@ -18,6 +18,7 @@ use self::alias::Alias;
 use self::hedge::Hedge;
 use self::shadow::Shadow;
 use crate::cache::key::ScoreSpace;
+use crate::coalesce::Flights;
 use crate::config::settings::{LocalSettings, OnDeadline, OnFailure, TargetSettings};
 use crate::error::Error;
 use crate::local::{self, LocalModel};
@@ -76,6 +77,8 @@ pub struct Route {
     pub hedge: Option<Hedge>,
     /// Who is asked the same behind the client's back.
     pub shadow: Option<Arc<Shadow>>,
+    /// Where its pairs are in flight, if they must not meet those of the traffic.
+    pub flights: Option<Flights>,
 }
 
 /// All models that can be asked for.
@@ -173,6 +176,7 @@ impl Route {
             on_deadline: OnDeadline::Error,
             hedge: None,
             shadow: None,
+            flights: None,
         }
     }
 

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use super::{Route, Target};
+use crate::coalesce::Flights;
 use crate::config::settings::{OnFailure, ShadowSettings};
 
 /// What a day's budget is for.
@@ -105,8 +106,13 @@ impl Shadow {
     #[must_use]
     pub fn of(target: Target, settings: ShadowSettings) -> Self {
         let name = target.address();
-        // Nothing in place of an answer, rather than an error: it says what the failure cost.
-        let route = Route { on_failure: OnFailure::OriginalOrder, ..Route::to(&name, target) };
+        let route = Route {
+            // Nothing in place of an answer, rather than an error: it says what the failure cost.
+            on_failure: OnFailure::OriginalOrder,
+            // Traffic that wants the same pairs must neither wait for the shadow's calls nor fail with them.
+            flights: Some(Flights::default()),
+            ..Route::to(&name, target)
+        };
         Self::new(route, name, settings)
     }
 
@@ -218,6 +224,7 @@ mod tests {
             on_deadline: OnDeadline::Error,
             hedge: None,
             shadow: None,
+            flights: None,
         };
         Shadow::new(route, "u/m".into(), ShadowSettings { sample, max_concurrency, max_usd_per_day })
     }

@@ -118,7 +118,7 @@ impl Upstream {
         T: Service<Call, Response = Scores, Error = UpstreamError> + Clone + Send + Sync + 'static,
         T::Future: Send + 'static,
     {
-        let metrics = Arc::new(metrics.upstream(&settings.name));
+        let metrics = Arc::new(metrics.upstream(&settings.label));
         let vitals = Arc::new(Vitals::default());
         let guard = Arc::new(Guard::new(
             Breaker::new(settings.breaker),

@@ -106,6 +106,52 @@ async fn a_shadow_that_fails_closes_no_upstream_to_the_traffic() {
     assert_eq!(both.calls().len(), 3, "the shadow's own circuit is open");
 }
 
+/// Live traffic asks for a pair that the shadow is having scored: it has it scored itself.
+#[tokio::test]
+async fn traffic_waits_for_no_call_of_a_shadow() {
+    let (main, other) = (FakeUpstream::start("jina").await, FakeUpstream::start("cohere").await);
+    let config = [
+        upstream("main", "jina", &main.url()),
+        upstream("other", "cohere", &other.url()),
+        targets("second", &[("other", "rerank-v3.5")]),
+        targets("default", &[("main", "jina-reranker-v2-base-multilingual")]),
+        "shadow = { target = { upstream = \"other\", model = \"rerank-v3.5\" }, sample = 1.0 }\n".to_owned(),
+    ];
+    let gateway = Gateway::start(&config.join("\n")).await;
+    other.hold();
+    gateway.rerank("q", &PASSAGES).await;
+    other.wait_for_arrivals(1).await;
+    let body = json!({"model": "second", "query": "q", "documents": PASSAGES}).to_string();
+    let live = tokio::spawn(gateway.post("/rerank").body(body).send());
+    other.wait_for_arrivals(2).await;
+    other.release();
+    let answer = live.await.unwrap().unwrap().text().await.unwrap();
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!((scores(&answer), &provenance(&answer)["pairs"]["coalesced"]), (expected("q", &PASSAGES), &json!(0)));
+    report(&gateway, |shadow| shadow["compared"] == 1).await;
+    let metrics = ["other", "other (shadow)"]
+        .map(|name| format!("rerank_upstream_attempts_total{{upstream=\"{name}\",outcome=\"ok\"}}"));
+    assert_eq!((gateway.metric(&metrics[0]).await, gateway.metric(&metrics[1]).await), (1.0, 1.0));
+}
+
+/// What another target answered in the model's place says nothing about the model.
+#[tokio::test]
+async fn answers_of_a_fallback_are_not_compared() {
+    let (fails, works) = (FakeUpstream::start("cohere").await, FakeUpstream::start("jina").await);
+    fails.then([Reply::status(400)]);
+    let config = [
+        upstream("fails", "cohere", &fails.url()),
+        upstream("works", "jina", &works.url()),
+        targets("default", &[("fails", "rerank-v3.5"), ("works", "jina-reranker-v2-base-multilingual")]),
+        "shadow = { target = { upstream = \"local\", model = \"lexical\" }, sample = 1.0 }\n".to_owned(),
+    ];
+    let gateway = Gateway::start(&config.join("\n")).await;
+    assert_eq!(provenance(&gateway.rerank("q", &PASSAGES).await)["fallbacks"], 1);
+    assert_eq!(provenance(&gateway.rerank("r", &PASSAGES).await)["fallbacks"], 0);
+    let told = report(&gateway, |shadow| shadow["compared"] == 1).await;
+    assert_eq!((&told["failed"], &told["skipped"]), (&json!(0), &json!(0)));
+}
+
 /// Four passages in calls of two: the first is charged for, the second fails.
 #[tokio::test]
 async fn what_a_failed_comparison_was_charged_counts_against_the_day() {

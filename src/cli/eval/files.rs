@@ -10,6 +10,9 @@ use crate::eval::collection::{Candidates, DEFAULT_DEPTH, OWN_FILES, folder_of, p
 use crate::eval::results::Results;
 use crate::eval::{report, runs};
 
+/// The folder of the ledgers.
+pub(super) const ANSWERS: &str = "answers";
+
 /// A folder of the run folder, made if it is not there.
 pub(super) fn made(path: PathBuf) -> Result<PathBuf, Failure> {
     fs::create_dir_all(&path).map_err(|error| unwritable(&path, &error))?;
@@ -47,10 +50,12 @@ pub(super) fn write(out: &Path, results: &Results) -> Result<(), Failure> {
     let mut files = vec![(out.join("results.json"), json), (out.join("report.html"), report::html::html(results))];
     let folder = made(out.join("runs"))?;
     files.extend(runs::runs(results).into_iter().map(|(name, run)| (folder.join(name), run)));
-    let entries = fs::read_dir(&folder).map_err(|error| unwritable(&folder, &error))?;
-    let is_run = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "run");
-    for path in entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_run) {
-        fs::remove_file(&path).map_err(|error| unwritable(&path, &error))?;
+    // Whoever has a ledger may have had a run; other files are not ours.
+    let ledgers = fs::read_dir(out.join(ANSWERS)).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    for run in ledgers.filter_map(|ledger| Some(folder.join(ledger.file_stem()?).with_added_extension("run"))) {
+        if run.is_file() {
+            fs::remove_file(&run).map_err(|error| unwritable(&run, &error))?;
+        }
     }
     for (path, content) in files {
         put(&path, &content).map_err(|error| unwritable(&path, &error))?;

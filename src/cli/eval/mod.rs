@@ -90,7 +90,7 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
         say(&sentence);
     }
     let out = args.out.clone().unwrap_or_else(|| Path::new(USUAL_OUT).join(&collection.name));
-    let answers = files::made(out.join("answers"))?;
+    let answers = files::made(out.join(files::ANSWERS))?;
     let (stop, stopped) = watch::channel(false);
     let contest = Contest {
         collection: &collection,
@@ -130,7 +130,7 @@ fn contestants(args: &EvalArgs, reranker: &Reranker) -> Result<Vec<(String, Arc<
     let names: Vec<String> = if args.models.is_empty() {
         reranker.routes.routes().map(|route| route.model.clone()).collect()
     } else {
-        args.models.iter().map(|name| name.trim().to_owned()).collect()
+        args.models.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
     };
     if let Some((at, name)) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
         return Err(Failure::new(format!("--models names {name} again as number {}", at + 1)));

@@ -24,6 +24,9 @@ pub struct Ranked {
     pub ranking: Vec<(String, Option<f64>)>,
     /// `UPSTREAM/MODEL` that answered; `None` if nobody did and the candidates came back as they were.
     pub answered_by: Option<String>,
+    /// Targets that failed before one answered.
+    #[serde(default)]
+    pub fallbacks: usize,
     /// Why the answer is less than what was asked for; empty in a good answer.
     pub degraded: Vec<String>,
     /// Milliseconds that the answer took; `None` if some of its scores were known before.

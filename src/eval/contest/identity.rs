@@ -3,6 +3,7 @@
 use crate::cache::key::ScoreSpace;
 use crate::config::settings::{LocalSettings, LongPassages};
 use crate::eval::collection::{Collection, JudgedQuery};
+use crate::local::cross_encoder::ModelDirectory;
 use crate::provider::Scoring;
 use crate::route::{Parts, Route, Target};
 use crate::upstream::Backend;
@@ -49,8 +50,14 @@ impl Hash {
         for word in [upstream, model, revision, scale.name(), scoring, &cut] {
             self.field(word.as_bytes());
         }
-        if let Backend::Remote(remote) = &target.upstream.backend {
-            self.field(remote.address.as_str().as_bytes());
+        match &target.upstream.backend {
+            Backend::Remote(remote) => {
+                self.field(remote.address.as_str().as_bytes());
+                // The embedded cross-encoder lies in a directory, where another may lie tomorrow.
+                let directory = remote.address.to_file_path().ok().and_then(|path| ModelDirectory::at(&path).ok());
+                self.field(directory.and_then(|directory| directory.digest().ok()).unwrap_or_default().as_bytes());
+            }
+            Backend::Local(_) => self.field(env!("CARGO_PKG_VERSION").as_bytes()),
         }
         if let Some(Parts { settings: LocalSettings { mix, scripts, .. }, cross_encoder, .. }) = &target.parts {
             self.field(format!("{} {} {}", mix.head, mix.lexical_share, scripts.name()).as_bytes());

@@ -11,13 +11,12 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use percent_encoding::utf8_percent_encode;
 use serde::{Deserialize, Serialize};
 
 use super::answer::Answer;
 use super::identity::{asked_of, question};
-use crate::eval::NOT_IN_FILE_NAMES;
 use crate::eval::collection::Collection;
+use crate::eval::file_name;
 use crate::route::Route;
 
 /// The answers of one contestant.
@@ -25,6 +24,8 @@ use crate::route::Route;
 pub struct Ledger {
     path: PathBuf,
     file: File,
+    /// Bytes of whole lines.
+    end: u64,
     asked_of: String,
     /// By the id of the query.
     questions: HashMap<String, String>,
@@ -69,7 +70,7 @@ impl Ledger {
     /// # Errors
     /// It cannot be read or written, holds something else, or is being written by another process.
     pub fn open(folder: &Path, contestant: &str, route: &Route, collection: &Collection) -> Result<Self, LedgerError> {
-        let path = folder.join(format!("{}.jsonl", utf8_percent_encode(contestant, NOT_IN_FILE_NAMES)));
+        let path = folder.join(format!("{}.jsonl", file_name(contestant)));
         let in_file = |error| LedgerError::Io(path.clone(), error);
         let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let file = options.map_err(in_file)?;
@@ -84,6 +85,7 @@ impl Ledger {
             others: Others::default(),
             path: path.clone(),
             file,
+            end: 0,
         };
         match ledger.read().map_err(in_file)? {
             None => Ok(ledger),
@@ -94,7 +96,7 @@ impl Ledger {
     /// Reads every line, and stands behind the last one that is whole. The number of the first one that is no answer, if there is one.
     fn read(&mut self) -> io::Result<Option<usize>> {
         let mut lines = BufReader::new(self.file.try_clone()?);
-        let (mut end, mut text) = (0, Vec::new());
+        let mut text = Vec::new();
         let mut others: HashMap<(String, String), Answer> = HashMap::new();
         let (mut is_ended, mut number) = (true, 0);
         while is_ended && lines.read_until(b'\n', &mut text)? > 0 {
@@ -106,7 +108,7 @@ impl Ledger {
                 }
                 break; // it was being written
             };
-            end += text.len() as u64;
+            self.end += text.len() as u64;
             text.clear();
             if asked_of == self.asked_of && self.questions.get(answer.query()) == Some(&question) {
                 self.answers.insert(answer.query().to_owned(), answer);
@@ -114,10 +116,8 @@ impl Ledger {
                 others.insert((asked_of, question), answer);
             }
         }
-        self.file.set_len(end)?;
-        self.file.seek(SeekFrom::Start(end))?;
-        if end > 0 && !is_ended && text.is_empty() {
-            self.file.write_all(b"\n")?; // an editor has taken it
+        if self.end > 0 && !is_ended && text.is_empty() {
+            self.append(b"\n")?; // an editor has taken it
         }
         self.others = self.sorted(others);
         Ok(None)
@@ -147,10 +147,17 @@ impl Ledger {
         &self.others
     }
 
-    /// Whether a query needs not be asked again.
+    /// Whether a query needs not be asked again: it was answered, and not by a fallback because something failed that may be well by now.
     #[must_use]
     pub fn has_answer(&self, query: &str) -> bool {
-        matches!(self.answers.get(query), Some(Answer::Ranked(_)))
+        matches!(self.answers.get(query), Some(Answer::Ranked(ranked)) if ranked.fallbacks == 0)
+    }
+
+    /// Whether `answer` says no more than what is there: the same fallback again, which was paid for and timed the first time.
+    fn is_known(&self, answer: &Answer) -> bool {
+        let known = self.answers.get(answer.query());
+        let is_better = matches!(answer, Answer::Ranked(ranked) if ranked.fallbacks == 0);
+        matches!(known, Some(Answer::Ranked(_))) && !is_better
     }
 
     /// How many queries have been answered.
@@ -165,20 +172,33 @@ impl Ledger {
         self.answers.get(query)
     }
 
-    /// Writes down what became of a query of the collection.
+    /// Writes down what became of a query of the collection, if that is more than what is known.
     ///
     /// # Errors
     /// It cannot be written.
     pub fn write(&mut self, answer: Answer) -> Result<(), LedgerError> {
+        if self.is_known(&answer) {
+            return Ok(());
+        }
         let query = answer.query().to_owned();
         let question = self.questions.get(&query).cloned().unwrap_or_default();
         let line = Line { asked_of: self.asked_of.clone(), question, answer };
         let written = serde_json::to_vec(&line).map_err(io::Error::from).and_then(|mut text| {
             text.push(b'\n');
-            self.file.write_all(&text)
+            self.append(&text)
         });
         written.map_err(|error| LedgerError::Io(self.path.clone(), error))?;
         self.answers.insert(query, line.answer);
+        Ok(())
+    }
+
+    /// Writes behind the last whole line, over what is left of one that could not be written, and onto the disk.
+    fn append(&mut self, text: &[u8]) -> io::Result<()> {
+        self.file.set_len(self.end)?;
+        self.file.seek(SeekFrom::Start(self.end))?;
+        self.file.write_all(text)?;
+        self.file.sync_data()?;
+        self.end += text.len() as u64;
         Ok(())
     }
 }
@@ -202,3 +222,33 @@ impl Display for LedgerError {
 }
 
 impl std::error::Error for LedgerError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::eval::contest::Failed;
+
+    /// The disk was full in the middle of a line, and has room again.
+    #[test]
+    fn what_is_left_of_a_line_that_could_not_be_written_is_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.jsonl");
+        let file = File::create(&path).unwrap();
+        let failed = |query: &str| Answer::Failed(Failed::new(query, "code", "message"));
+        let mut ledger = Ledger {
+            path: path.clone(),
+            file,
+            end: 0,
+            asked_of: "somebody".to_owned(),
+            questions: HashMap::new(),
+            answers: HashMap::new(),
+            others: Others::default(),
+        };
+        ledger.write(failed("a")).unwrap();
+        ledger.file.write_all(b"{\"asked_of\": \"a much longer line than the next one, which is torn in two").unwrap();
+        ledger.write(failed("b")).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let queries = text.lines().map(|line| serde_json::from_str::<Line>(line).unwrap().answer.query().to_owned());
+        assert_eq!(queries.collect::<Vec<_>>(), ["a", "b"]);
+    }
+}

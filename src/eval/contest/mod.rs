@@ -32,7 +32,7 @@ use crate::rerank::response::RerankResponse;
 use crate::rerank::{RequestContext, Reranker};
 use crate::route::Route;
 
-/// Failures in a row, with no answer before, after which a contestant is given up: a wrong key does not get right by repetition.
+/// Failures with no answer before, after which a contestant is given up: a wrong key does not get right by repetition.
 const HOPELESS: usize = 5;
 
 /// Waits for a provider that limits the rate: how long where it does not say, how long at most, and how often for one query.
@@ -105,7 +105,7 @@ impl Contest<'_> {
         let open: Vec<_> = self.collection.queries.iter().filter(|query| !ledger.has_answer(&query.id)).collect();
         (open.len()..self.collection.queries.len()).for_each(|_| hear(Progress::Done));
         let scope = scope(route);
-        let mut failures_in_a_row = (ledger.answered() == 0).then_some(0);
+        let mut failures_before_any_answer = (ledger.answered() == 0).then_some(0);
         let stopped = || *self.stopped.borrow();
         let given_up = AtomicBool::new(false);
         let goes_on = || !stopped() && !given_up.load(Ordering::Relaxed);
@@ -114,7 +114,7 @@ impl Contest<'_> {
         let mut answers = std::pin::pin!(answers.buffer_unordered(self.concurrency.max(1)));
         let (mut done, mut last_failure, mut unwritten) = (0, String::new(), None);
         while let Some(answer) = answers.next().await {
-            match (&answer, &mut failures_in_a_row) {
+            match (&answer, &mut failures_before_any_answer) {
                 (Answer::Ranked(_), failures) => *failures = None,
                 (Answer::Failed(failed), Some(failures)) => {
                     last_failure.clone_from(&failed.message);
@@ -225,6 +225,7 @@ fn ranked(query: &JudgedQuery, ids: &[&str], response: &RerankResponse, warm: Op
         query: query.id.clone(),
         ranking,
         answered_by: address.map(|(upstream, model)| format!("{upstream}/{model}")),
+        fallbacks: provenance.fallbacks,
         degraded: provenance.degraded.iter().map(|&why| why.to_owned()).collect(),
         cold_ms: is_cold.then_some(provenance.timings_ms.total),
         warm_ms: warm.map(|warm| warm.provenance.timings_ms.total),
@@ -235,7 +236,4 @@ fn ranked(query: &JudgedQuery, ids: &[&str], response: &RerankResponse, warm: Op
 }
 
 /// The code under which a query counts that was never asked because its contestant was given up.
-#[must_use]
-pub const fn not_asked() -> &'static str {
-    "not_asked"
-}
+pub const NOT_ASKED: &str = "not_asked";

@@ -20,21 +20,23 @@ fn times(values: &[f64]) -> Option<Times> {
     Some(Times { p50, p95, mean: mean(values), count: values.len() })
 }
 
-/// What a query costs, from the answers of which all is known.
-pub(super) fn cost<'a>(answers: impl Iterator<Item = &'a Ranked>, unit: &str) -> Cost {
+/// What a query costs, from the answers of which all is known; `None` if there is none.
+pub(super) fn cost<'a>(answers: impl Iterator<Item = &'a Ranked>, unit: &str) -> Option<Cost> {
     let (mut dollars, mut tokens, mut search_units) = (Vec::new(), Vec::new(), Vec::new());
+    let mut is_any = false;
     for answer in answers.filter(|answer| answer.cold_ms.is_some()) {
+        is_any = true;
         dollars.extend(answer.cost_usd);
         tokens.extend(answer.tokens.map(precise_count));
         search_units.extend(answer.search_units.map(precise_count));
     }
     let average = |values: &[f64]| (!values.is_empty()).then(|| mean(values));
-    Cost {
+    is_any.then(|| Cost {
         usd_per_1000_queries: average(&dollars).map(|usd| 1_000.0 * usd),
         tokens_per_query: average(&tokens),
         search_units_per_query: average(&search_units),
         unit: unit.to_owned(),
-    }
+    })
 }
 
 fn precise_count(count: u64) -> f64 {

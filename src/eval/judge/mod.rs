@@ -15,7 +15,7 @@ use self::pareto::front;
 use super::NONE;
 use super::choice::{self, Strategy};
 use super::collection::{Collection, JudgedQuery};
-use super::contest::{Answer, Ledger, Ranked, not_asked};
+use super::contest::{Answer, Ledger, NOT_ASKED, Ranked};
 use super::exact;
 use super::metrics::recall_ceiling;
 use super::results::{Candidate, Choice, CollectionSummary, Contestant, Kind, Query, Results, Unanswered};
@@ -84,7 +84,7 @@ impl Entry {
             let code = match answer {
                 Some(Answer::Ranked(_)) => continue,
                 Some(Answer::Failed(failed)) => &failed.code,
-                None => not_asked(),
+                None => NOT_ASKED,
             };
             *failures.entry(code.to_owned()).or_default() += 1;
         }
@@ -106,7 +106,8 @@ pub fn judge(collection: &Collection, entries: &[Entry], terms: &Terms) -> Resul
         contestant.on_pareto_front = is_on_front;
     }
     let choice = choose(&contestants, &measures, terms);
-    contestants.sort_by(|left, right| right.metrics[&decisive].mean.total_cmp(&left.metrics[&decisive].mean));
+    let mean = |contestant: &Contestant| contestant.metrics.get(&decisive).map_or(0.0, |estimate| estimate.mean);
+    contestants.sort_by(|left, right| mean(right).total_cmp(&mean(left)));
     Results {
         rerankd: env!("CARGO_PKG_VERSION").to_owned(),
         collection: summary(collection),
@@ -135,9 +136,10 @@ fn contestant(collection: &Collection, entry: &Entry, measures: &[Measure]) -> C
     Contestant {
         answered_by,
         failures: entry.failures(),
+        fallbacks: entry.ranked().filter(|ranked| ranked.fallbacks > 0).count(),
         degraded: entry.ranked().filter(|ranked| !ranked.degraded.is_empty()).count(),
         latency: latency(entry.ranked()),
-        cost: Some(cost(entry.ranked(), entry.unit)),
+        cost: cost(entry.ranked(), entry.unit),
         ..of_rankings(&entry.name, Kind::Model, collection, rankings, measures)
     }
 }
@@ -155,14 +157,19 @@ fn of_rankings(
         measures.iter().filter_map(value).collect::<BTreeMap<_, _>>()
     };
     let by_query: Vec<BTreeMap<String, f64>> = collection.queries.iter().zip(&rankings).map(value_of).collect();
-    let mean_of = |measure: &Measure| (measure.name(), estimate(&values(&by_query, &measure.name())));
+    // A metric that is defined for no query has no mean.
+    let mean_of = |measure: &Measure| match values(&by_query, &measure.name()) {
+        none if none.is_empty() => None,
+        values => Some((measure.name(), estimate(&values))),
+    };
     Contestant {
         name: name.to_owned(),
         kind,
         answered_by: Vec::new(),
         failures: BTreeMap::new(),
+        fallbacks: 0,
         degraded: 0,
-        metrics: measures.iter().map(mean_of).collect(),
+        metrics: measures.iter().filter_map(mean_of).collect(),
         against_best: None,
         against_none: None,
         latency: None,
@@ -208,8 +215,9 @@ fn compare_all(contestants: &mut [Contestant], decisive: &str) {
 }
 
 fn choose(contestants: &[Contestant], measures: &[Measure], terms: &Terms) -> Choice {
-    let used: Vec<String> =
-        measures.iter().filter(|measure| measure.is_autorag() == terms.autorag).map(Measure::name).collect();
+    let is_defined = |name: &String| contestants.iter().all(|contestant| contestant.metrics.contains_key(name));
+    let used = measures.iter().filter(|measure| measure.is_autorag() == terms.autorag).map(Measure::name);
+    let used: Vec<String> = used.filter(is_defined).collect();
     let seconds = |contestant: &Contestant| contestant.cold_mean().map(|milliseconds| milliseconds / 1e3);
     let rivals: Vec<_> = contestants
         .iter()

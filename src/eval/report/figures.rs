@@ -45,14 +45,19 @@ pub(super) fn percent(share: f64) -> String {
     format!("{} %", fixed(share * 100.0, 1))
 }
 
-/// `p=0.003`
+/// `p=0.003`; with a fourth digit where three would say 0.05 of less, `p=0.0497`.
 pub(super) fn probability(p: f64) -> String {
-    if p < 0.001 { "p<0.001".to_owned() } else { format!("p={}", fixed(p, 3)) }
+    match p {
+        p if p < 0.001 => "p<0.001".to_owned(),
+        p if (0.0495..0.05).contains(&p) => format!("p={}", fixed((p * 1e4).floor() / 1e4, 4)),
+        p => format!("p={}", fixed(p, 3)),
+    }
 }
 
 /// Milliseconds without their unit, two digits at least: `0.31`, `4.2`, `118`.
 pub(super) fn milliseconds(value: f64) -> String {
     match value {
+        _ if !value.is_finite() => NOTHING.to_owned(),
         _ if value > 0.0 && value < 0.01 => "<0.01".to_owned(),
         _ if value <= 0.0 => "0".to_owned(),
         _ if value < 1.0 => fixed(value, 2),
@@ -117,7 +122,7 @@ mod tests {
             ["0", "12", "999", "1,000", "12,408", "1,234,567"]
         );
         assert_eq!(percent(0.8867), "88.7 %");
-        assert_eq!([probability(0.0004), probability(0.0031)], ["p<0.001", "p=0.003"]);
+        assert_eq!([0.0004, 0.0031, 0.049_99, 0.05].map(probability), ["p<0.001", "p=0.003", "p=0.0499", "p=0.050"]);
         let times = [0.0, 0.001, 0.314, 4.21, 118.4].map(milliseconds);
         assert_eq!(times, ["0", "<0.01", "0.31", "4.2", "118"]);
         let amounts = [0.0, 0.00001, 0.000_51, 0.0051, 0.051, 2.0].map(dollars);
@@ -127,7 +132,7 @@ mod tests {
     #[test]
     fn what_is_no_number_is_a_dash() {
         for write in [score, signed, milliseconds, dollars] {
-            assert_eq!([f64::NAN, f64::INFINITY, f64::NEG_INFINITY].map(write)[0], NOTHING);
+            assert_eq!([f64::NAN, f64::INFINITY, f64::NEG_INFINITY].map(write), [NOTHING; 3]);
         }
         assert_eq!(percent(f64::NAN), "– %");
         assert_eq!(probability(f64::NAN), "p=–");

@@ -85,6 +85,7 @@ pub(super) fn results(queries: usize) -> Results {
     }
     contestants[1].failures = BTreeMap::from([("upstream_timeout".to_owned(), 2), ("rate_limited".to_owned(), 1)]);
     contestants[2].answered_by.push("voyage/rerank-2.5-lite".to_owned());
+    contestants[2].fallbacks = 4;
     contestants[4].degraded = 5;
     compare(&mut contestants);
     Results {
@@ -175,6 +176,7 @@ fn contestant(name: &str, kind: Kind, noise: f64, queries: &[Query], random: &mu
         kind,
         answered_by: Vec::new(),
         failures: BTreeMap::new(),
+        fallbacks: 0,
         degraded: 0,
         metrics: metrics.into(),
         against_best: None,

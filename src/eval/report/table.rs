@@ -161,6 +161,7 @@ mod tests {
             "AutoRAG's rules, which take every difference for real, choose among those within 800 ms a query on average: cohere/rerank-v4.0-pro by mean, normalize_mean and rank.",
             "Noise: the difference from the best may well be chance (adjusted p of 0.05 or more), so price and speed may decide.",
             "! cohere/rerank-v4.0-pro: 3 queries without an answer (1 rate_limited, 2 upstream_timeout); there the order of the first stage counts.",
+            "! voyage/rerank-2.5: 4 answers are a fallback's, because a target before it failed; the next run asks again.",
             "! voyage/rerank-2.5: its figures mix the answers of voyage/rerank-2.5 and voyage/rerank-2.5-lite.",
             "! jina/jina-reranker-v2-base-multilingual: 5 degraded answers, less than what was asked for.",
         ] {

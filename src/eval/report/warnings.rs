@@ -57,6 +57,12 @@ fn of(contestant: &Contestant) -> Vec<String> {
             causes(&contestant.failures)
         ));
     }
+    if contestant.fallbacks > 0 {
+        let answers = counted(contestant.fallbacks, "answer is", "answers are");
+        sentences.push(format!(
+            "{name}: {answers} a fallback's, because a target before it failed; the next run asks again."
+        ));
+    }
     if contestant.degraded > 0 {
         let answers = counted(contestant.degraded, "degraded answer", "degraded answers");
         sentences.push(format!("{name}: {answers}, less than what was asked for."));

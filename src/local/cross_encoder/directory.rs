@@ -1,6 +1,7 @@
 //! Where the weights are.
 
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 /// The graph and its weights, in the Open Neural Network Exchange format.
 const GRAPH: &str = "model.onnx";
@@ -45,6 +46,18 @@ impl ModelDirectory {
         &self.0
     }
 
+    /// A hash of the model's files.
+    ///
+    /// # Errors
+    /// One of them cannot be read.
+    pub fn digest(&self) -> io::Result<String> {
+        let mut hasher = blake3::Hasher::new();
+        for file in [self.graph(), self.tokenizer()] {
+            hasher.update(blake3::hash(&fs::read(file)?).as_bytes());
+        }
+        Ok(hasher.finalize().to_hex().to_string())
+    }
+
     pub(super) fn graph(&self) -> PathBuf {
         self.0.join(GRAPH)
     }
@@ -56,8 +69,6 @@ impl ModelDirectory {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     #[test]

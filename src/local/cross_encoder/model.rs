@@ -22,7 +22,11 @@ pub(super) struct CrossEncoder {
     model: Model,
     inputs: Vec<(NodeId, Input)>,
     output: NodeId,
+    max_tokens: usize,
 }
+
+/// Bytes that a word may have on average before a text is cut within its first words.
+const LONGEST_WORD: usize = 256;
 
 /// What the graph wants to know of a pair, token by token.
 #[derive(Clone, Copy)]
@@ -55,6 +59,11 @@ impl Input {
 }
 
 impl CrossEncoder {
+    /// What of a text can matter: a word is one token at least. The tokenizer would take apart all of a passage of megabytes, to keep 256 tokens.
+    fn readable<'a>(&self, text: &'a str) -> &'a str {
+        beginning(text, self.max_tokens)
+    }
+
     /// Reads the files of a directory. Takes a fraction of a second and about twice the size of the graph in memory.
     ///
     /// # Errors
@@ -71,7 +80,7 @@ impl CrossEncoder {
         let of_graph = |error: &dyn Display| unusable(&path, error);
         let model = ModelOptions::with_ops(operators()).load_file(&path).map_err(|error| of_graph(&error))?;
         let (inputs, output) = interface(&model).map_err(|error| of_graph(&error))?;
-        Ok(Self { tokenizer, model, inputs, output })
+        Ok(Self { tokenizer, model, inputs, output, max_tokens })
     }
 
     /// The raw score of one pair, in the model's own scale; higher is more relevant. Cut to the model's length: the longer of the two first.
@@ -79,6 +88,7 @@ impl CrossEncoder {
     /// # Errors
     /// A sentence that quotes neither text.
     pub(super) fn logit(&self, query: &str, passage: &str, threads: &Arc<ThreadPool>) -> Result<f64, String> {
+        let (query, passage) = (self.readable(query), self.readable(passage));
         // Errors of the libraries are not told: they may quote what they failed at.
         let pair =
             self.tokenizer.encode((query, passage), true).map_err(|_| "the tokenizer failed at a pair".to_owned())?;
@@ -97,6 +107,20 @@ impl CrossEncoder {
             _ => Err("the graph gave something else than one finite score for a pair".to_owned()),
         }
     }
+}
+
+/// The beginning of `text` that holds `words` words, at most [`LONGEST_WORD`] bytes a word.
+fn beginning(text: &str, words: usize) -> &str {
+    let text = &text[..text.floor_char_boundary(words.saturating_mul(LONGEST_WORD))];
+    let mut blanks = text.char_indices().skip_while(|(_, first)| first.is_whitespace());
+    let mut left = words;
+    let mut in_word = true;
+    let end = blanks.find(|(_, character)| {
+        left -= usize::from(in_word && character.is_whitespace());
+        in_word = !character.is_whitespace();
+        left == 0
+    });
+    end.map_or(text, |(end, _)| &text[..end])
 }
 
 /// Reads the files of a directory and scores a pair, as the first call would.
@@ -130,4 +154,20 @@ fn interface(model: &Model) -> Result<(Vec<(NodeId, Input)>, NodeId), String> {
         return Err(format!("it has {} outputs, a cross-encoder has one", model.output_ids().len()));
     };
     Ok((inputs, output))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_matter_is_cut_off_between_words() {
+        assert_eq!(beginning(" one  two three", 2), " one  two");
+        assert_eq!(beginning("one two", 2), "one two");
+        assert_eq!(beginning("one two ", 2), "one two");
+        assert_eq!(beginning("", 2), "");
+        let (run, wide) = ("x".repeat(1_000), "東".repeat(1_000));
+        assert_eq!(beginning(&run, 2).len(), 2 * LONGEST_WORD);
+        assert_eq!(beginning(&wide, 2).chars().count(), 2 * LONGEST_WORD / 3);
+    }
 }

@@ -65,6 +65,7 @@ pub(in crate::local) fn upstream(settings: &CrossEncoderSettings, metrics: &Metr
     let facts = LocalModel::CrossEncoder.facts();
     let settings = UpstreamSettings {
         name: NAME.to_owned(),
+        label: NAME.to_owned(),
         provider: &Embedded,
         url,
         api_keys: Vec::new(),

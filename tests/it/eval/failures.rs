@@ -58,6 +58,22 @@ async fn who_has_answered_once_is_asked_to_the_end() {
     assert_eq!(pairs_sent(&fake), all_pairs(9));
 }
 
+/// The same fallback again costs nothing, and leaves the times of the first answer alone.
+#[tokio::test]
+async fn a_fallback_that_goes_on_is_paid_for_once() {
+    let (fails, works) = (FakeUpstream::start("cohere").await, FakeUpstream::start("voyage").await);
+    fails.answer_always(Some(Reply::status(400)));
+    let model = format!("{NO_BREAKER}{}", targets("m", &[("first", "rerank-v3.5"), ("second", "rerank-2.5")]));
+    let desk = Desk::new(2, &[("first", "cohere", &fails), ("second", "voyage", &works)], &model);
+    let mut files = Vec::new();
+    for _ in 0..2 {
+        succeed(&mut desk.eval("m", "out", &[])).await;
+        files.push(fs::read_to_string(desk.path("out/answers/m.jsonl")).unwrap());
+    }
+    assert_eq!(files[0], files[1]);
+    assert_eq!((fails.calls().len(), works.calls().len()), (4, 2));
+}
+
 #[tokio::test]
 async fn a_fallback_that_answers_is_named() {
     let (fails, works) = (FakeUpstream::start("cohere").await, FakeUpstream::start("voyage").await);
@@ -68,4 +84,12 @@ async fn a_fallback_that_answers_is_named() {
     assert!(said.contains("! m: its figures mix the answers of first/rerank-v3.5 and second/rerank-2.5."), "{said}");
     let ledger = fs::read_to_string(desk.path("out/answers/m.jsonl")).unwrap();
     assert_eq!(ledger.lines().count(), 2, "{ledger}");
+    assert!(
+        said.contains("! m: 1 answer is a fallback's, because a target before it failed; the next run asks again."),
+        "{said}"
+    );
+    // What failed may be well by now, and what stood in for it was paid for.
+    let again = succeed(&mut desk.eval("m", "out", &[])).await;
+    assert!(!again.contains("fallback") && again.contains("Here m is first/rerank-v3.5."), "{again}");
+    assert_eq!((fails.calls().len(), works.calls().len()), (3, 1));
 }

@@ -9,6 +9,7 @@ use tokio::process::Child;
 
 use super::{Desk, PASSAGES, all_pairs, contestant, err, interrupt, only_file, pairs_sent, query, run, succeed};
 use crate::contract::repository;
+use crate::support::gateway::targets;
 use crate::support::{FakeUpstream, Reply};
 
 const QUERIES: usize = 9;
@@ -314,4 +315,42 @@ async fn the_embedded_models_are_told_apart_by_their_settings() {
     let changed = err(&run(&mut desk.eval(models, "out", &[])).await);
     let asked_again: Vec<_> = changed.lines().map(|line| line.split(": ").nth(1).unwrap()).collect();
     assert_eq!(asked_again, ["local/cross-encoder", "local/hybrid"], "{changed}");
+}
+
+/// Another model in the same place is another model.
+#[tokio::test]
+async fn weights_are_told_apart_by_their_content() {
+    let directory = tempfile::tempdir().unwrap();
+    for file in ["model.onnx", "tokenizer.json"] {
+        fs::copy(repository("tests/golden/local/tiny").join(file), directory.path().join(file)).unwrap();
+    }
+    let desk = Desk::new(2, &[], &format!("[local]\nmodel_dir = {:?}\n", directory.path()));
+    for expected in ["", "rerankd: local/cross-encoder: 2 kept answers by local/cross-encoder came from another model"]
+    {
+        let output = run(&mut desk.eval("local/cross-encoder", "out", &[])).await;
+        assert!(output.status.success() && err(&output).starts_with(expected), "{}", err(&output));
+        let tokenizer = directory.path().join("tokenizer.json");
+        fs::write(&tokenizer, fs::read_to_string(&tokenizer).unwrap() + " ").unwrap();
+    }
+}
+
+/// Passages that are cut into pieces have one score in the ledger, which is as good as those of the pieces.
+#[tokio::test]
+async fn passages_that_are_cut_up_are_not_paid_for_again_either() {
+    let fake = FakeUpstream::start("cohere").await;
+    let config = format!(
+        "[upstreams.up]\nprovider = 'cohere'\napi_key = 'env:KEY'\nbase_url = '{}'\nlong_passages = 'chunk_max'\nmax_passage_tokens = 40\n{}",
+        fake.url(),
+        targets("m", &[("up", "rerank-v3.5")])
+    );
+    let desk = Desk::new(0, &[], &config);
+    let long = |word: &str| format!("{word} ").repeat(60);
+    let line = serde_json::json!({"query": "q", "passages": [long("one"), long("two"), "short"], "relevant": [0]});
+    fs::write(desk.path("collection.jsonl"), line.to_string()).unwrap();
+    succeed(&mut desk.eval("m", "out", &[])).await;
+    let (calls, first) = (fake.calls().len(), desk.results("out"));
+    assert!(pairs_sent(&fake).len() > 3, "they were cut");
+    succeed(&mut desk.eval("m,up/rerank-v3.5", "out", &[])).await;
+    assert_eq!(fake.calls().len(), calls);
+    assert_eq!(contestant(&desk.results("out"), MODEL)["rankings"], contestant(&first, "m")["rankings"]);
 }

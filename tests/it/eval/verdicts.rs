@@ -114,7 +114,9 @@ async fn where_nothing_is_relevant_the_first_stage_is_not_blamed() {
 async fn every_metric_is_defined_and_runs_of_others_do_not_stay() {
     let desk = Desk::new(2, &[], "");
     fs::create_dir_all(desk.path("out/runs")).unwrap();
-    fs::write(desk.path("out/runs/earlier.run"), "q Q0 p 1 1 x\n").unwrap();
+    fs::write(desk.path("out/runs/mine.run"), "q Q0 p 1 1 x\n").unwrap();
+    succeed(&mut desk.eval("local/lexical,local", "out", &[])).await;
+    assert!(desk.path("out/runs/local.run").is_file());
     succeed(&mut desk.eval("local/lexical", "out", &["--autorag"])).await;
     let (results, page) = (desk.results("out"), fs::read_to_string(desk.path("out/report.html")).unwrap());
     let metrics = results["metrics"].as_array().unwrap();
@@ -125,7 +127,11 @@ async fn every_metric_is_defined_and_runs_of_others_do_not_stay() {
     }
     let runs = fs::read_dir(desk.path("out/runs")).unwrap().map(|run| run.unwrap().file_name().into_string().unwrap());
     let runs: std::collections::BTreeSet<_> = runs.collect();
-    assert_eq!(runs, ["local%2Flexical.run".to_owned(), "none.run".to_owned()].into());
+    assert_eq!(
+        runs,
+        ["local%2Flexical.run", "mine.run", "none.run"].map(str::to_owned).into(),
+        "but files that are not ours"
+    );
 }
 
 /// Times are what they are, so the test writes others into the ledgers, from which the second run judges.

@@ -1,7 +1,7 @@
 //! Quality against latency, and against cost.
 
 use super::super::super::results::{Contestant, Results};
-use super::super::figures::{milliseconds, price};
+use super::super::figures::{NOTHING, milliseconds, price};
 use super::super::text::{listed, printable};
 use super::axis::{tick_dollars, tick_milliseconds};
 use super::chart::{Across, Chart, Point};
@@ -35,6 +35,7 @@ fn points(results: &Results, across: impl Fn(&Contestant) -> Option<f64>) -> Vec
             contestant.cold_mean().map_or_else(|| "not timed".to_owned(), |it| format!("{} ms", milliseconds(it)));
         let price = match price(contestant.cost.as_ref()).as_str() {
             "not known" => "cost not known".to_owned(),
+            NOTHING => "cost not measured".to_owned(),
             price => price.to_owned(),
         };
         Some(Point {
