@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::collection::Strangers;
+
 /// One finished evaluation. The shape of `results.json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Results {
@@ -42,6 +44,12 @@ pub struct CollectionSummary {
     pub unjudged_queries: usize,
     /// Queries left out although they are judged, for want of candidates.
     pub queries_without_candidates: usize,
+    /// Judgments of passages that the collection does not hold. They count as not found.
+    pub judgments_of_unknown_passages: Strangers,
+    /// Judgments for queries that the collection does not hold.
+    pub judgments_of_unknown_queries: Strangers,
+    /// Lines of the run for queries that the collection does not hold.
+    pub run_lines_of_unknown_queries: Strangers,
     /// Passages in the collection.
     pub passages: usize,
     /// How the candidates came to be.
@@ -73,6 +81,10 @@ pub struct Contestant {
     pub answered_by: Vec<String>,
     /// Queries without an answer, by error code. They count with the order of the first stage.
     pub failures: BTreeMap<String, usize>,
+    /// Ids of these queries.
+    pub failed_queries: Vec<String>,
+    /// What the first failure said.
+    pub first_failure: Option<String>,
     /// Answers that another target gave because one before it failed.
     pub fallbacks: usize,
     /// Answers that were less than what was asked for.

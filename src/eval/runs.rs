@@ -2,6 +2,7 @@
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::collection::Collection;
 use super::file_name;
 use super::results::{Contestant, Results};
 use super::trec::order_keeping_scores;
@@ -11,6 +12,18 @@ use super::trec::order_keeping_scores;
 pub fn runs(results: &Results) -> Vec<(String, String)> {
     let run = |contestant: &Contestant| (format!("{}.run", file_name(&contestant.name)), run(results, contestant));
     results.contestants.iter().map(run).collect()
+}
+
+/// The judgments as TREC qrels, `query 0 passage grade`: with the ids that the runs have, wherever the collection comes from.
+#[must_use]
+pub fn qrels(collection: &Collection) -> String {
+    let mut text = String::new();
+    for query in &collection.queries {
+        for (passage, grade) in &query.judgments {
+            text.push_str(&format!("{} 0 {} {grade}\n", word(&query.id), word(passage)));
+        }
+    }
+    text
 }
 
 fn run(results: &Results, contestant: &Contestant) -> String {

@@ -66,11 +66,16 @@ impl Reranker {
             Ok(response) => {
                 let why = response.provenance.degraded.first();
                 self.metrics.shadow.request(label, why.copied().unwrap_or(FALLBACK));
-                shadow.failed(response.usage.cost_usd);
+                if shadow.failed(response.usage.cost_usd) {
+                    let reason = response.provenance.warnings.join("; ");
+                    tracing::warn!(model, shadow = shadow.name, "comparisons fail: {reason}");
+                }
             }
             Err(error) => {
                 self.metrics.shadow.request(label, error.kind.code());
-                shadow.failed(None);
+                if shadow.failed(None) {
+                    tracing::warn!(model, shadow = shadow.name, "comparisons fail: {}", error.message);
+                }
             }
         }
         drop(leave);

@@ -86,6 +86,7 @@ pub struct Mean {
 struct Tally {
     compared: u32,
     failed: u32,
+    is_failing: bool,
     skipped: u32,
     rank_biased_overlap: Sums,
     kendall_tau: Sums,
@@ -150,17 +151,19 @@ impl Shadow {
     pub fn compared(&self, agreement: Agreement, cost_usd: Option<f64>) {
         let mut tally = self.tally.lock();
         tally.compared += 1;
+        tally.is_failing = false;
         tally.spent_usd += cost_usd.unwrap_or(0.0);
         tally.rank_biased_overlap.add(agreement.rank_biased_overlap);
         tally.top_overlap.add(agreement.top_overlap);
         agreement.kendall_tau.into_iter().for_each(|tau| tally.kendall_tau.add(tau));
     }
 
-    /// The shadow gave no answer, and what that cost all the same.
-    pub fn failed(&self, cost_usd: Option<f64>) {
+    /// The shadow gave no answer, and what that cost all the same. Whether that is news: the comparison before did not fail.
+    pub fn failed(&self, cost_usd: Option<f64>) -> bool {
         let mut tally = self.tally.lock();
         tally.failed += 1;
         tally.spent_usd += cost_usd.unwrap_or(0.0);
+        !std::mem::replace(&mut tally.is_failing, true)
     }
 
     /// What has been found out so far.

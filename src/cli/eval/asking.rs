@@ -16,16 +16,28 @@ use crate::eval::judge::Entry;
 use crate::eval::results::Unanswered;
 use crate::route::Route;
 
+/// What came of asking.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) entries: Vec<Entry>,
+    /// Answers that earlier runs left.
+    pub(super) kept: usize,
+    /// Answers of this run.
+    pub(super) new: usize,
+}
+
 /// Asks one contestant after the other, so that none is measured in the shadow of another.
 pub(super) async fn ask(
     contest: &Contest<'_>,
     contestants: &[(String, Arc<Route>)],
     answers: &Path,
     bars: &MultiProgress,
-) -> Result<Vec<Entry>, Failure> {
+) -> Result<Asked, Failure> {
     let width = contestants.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let queries = contest.collection.queries.len();
     let mut ledgers = open(contest, contestants, answers)?;
+    let answered = |ledgers: &[Ledger]| ledgers.iter().map(Ledger::answered).sum::<usize>();
+    let kept = answered(&ledgers);
     for (at, (name, route)) in contestants.iter().enumerate() {
         let bar = bars.add(bar(queries, name, width));
         let has_waited = Cell::new(false);
@@ -45,7 +57,7 @@ pub(super) async fn ask(
             }
             Ending::Stopped => {
                 bar.abandon();
-                let (done, all) = (ledgers.iter().map(Ledger::answered).sum::<usize>(), queries * contestants.len());
+                let (done, all) = (answered(&ledgers), queries * contestants.len());
                 return Err(Failure::new(format!(
                     "stopped; {done} of {all} answers are kept in {}, and the same command goes on from there",
                     answers.display()
@@ -57,7 +69,10 @@ pub(super) async fn ask(
         |((name, route), ledger): (&(String, Arc<Route>), _)| Entry::of_ledger(name, ledger, route, contest.collection);
     let entries: Vec<Entry> = contestants.iter().zip(&ledgers).map(entry).collect();
     let unanswered: Vec<Unanswered> = entries.iter().filter_map(Entry::unanswered).collect();
-    if unanswered.len() == entries.len() { Err(nobody_answered(&unanswered)) } else { Ok(entries) }
+    if unanswered.len() == entries.len() {
+        return Err(nobody_answered(&unanswered));
+    }
+    Ok(Asked { entries, kept, new: answered(&ledgers) - kept })
 }
 
 /// The ledger of each contestant. All are opened, and what they hold is known, before anything is asked: nobody pays for a run that one of them

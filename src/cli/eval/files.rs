@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{EvalArgs, source};
 use crate::cli::{Failure, print};
-use crate::eval::collection::{Candidates, DEFAULT_DEPTH, OWN_FILES, folder_of, prepare};
+use crate::eval::collection::{Candidates, Collection, DEFAULT_DEPTH, OWN_FILES, folder_of, prepare};
 use crate::eval::results::Results;
 use crate::eval::{report, runs};
 
@@ -45,10 +45,11 @@ pub(super) fn write_candidates(args: &EvalArgs) -> Result<(), Failure> {
 }
 
 /// Writes the report, the results and the runs. Runs of contestants that take part no more go.
-pub(super) fn write(out: &Path, results: &Results) -> Result<(), Failure> {
+pub(super) fn write(out: &Path, collection: &Collection, results: &Results) -> Result<(), Failure> {
     let json = serde_json::to_string_pretty(results).map_err(Failure::new)?;
     let mut files = vec![(out.join("results.json"), json), (out.join("report.html"), report::html::html(results))];
     let folder = made(out.join("runs"))?;
+    files.push((out.join("judgments.qrels"), runs::qrels(collection)));
     files.extend(runs::runs(results).into_iter().map(|(name, run)| (folder.join(name), run)));
     // Whoever has a ledger may have had a run; other files are not ours.
     let ledgers = fs::read_dir(out.join(ANSWERS)).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));

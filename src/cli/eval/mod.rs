@@ -12,8 +12,8 @@ use clap::Args;
 use indicatif::MultiProgress;
 use tokio::sync::watch;
 
-use self::asking::{ask, signals};
-use self::notices::{say, stand_ins, strangers};
+use self::asking::{Asked, ask, signals};
+use self::notices::{say, stand_ins};
 use super::{ConfigArgs, Failure, print, runtime};
 use crate::config::settings::{OnDeadline, OnFailure, Settings};
 use crate::eval::collection::{Candidates, Collection, Source, load};
@@ -81,9 +81,6 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
     if collection.queries.is_empty() {
         return Err(nothing_to_evaluate(&collection, &args.data));
     }
-    for sentence in strangers(&collection) {
-        say(&sentence);
-    }
     let reranker = assemble(&settings).map_err(Failure::new)?;
     let contestants = contestants(args, &reranker)?;
     for sentence in stand_ins(&contestants) {
@@ -100,7 +97,7 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
         stopped,
     };
     let bars = MultiProgress::new();
-    let entries = runtime()?.block_on(async {
+    let Asked { entries, kept, new } = runtime()?.block_on(async {
         tokio::select! {
             biased; // nobody is asked before signals are listened to
             () = signals(&stop, &bars) => Err(Failure::new("ended; what was answered before is kept")),
@@ -109,19 +106,23 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
     })?;
     let terms = Terms { k: usize::from(args.k), speed_threshold: args.speed_threshold, autorag: args.autorag };
     let results = judge(&collection, &entries, &terms);
-    files::write(&out, &results)?;
+    files::write(&out, &collection, &results)?;
     let width = terminal_size::terminal_size().map_or(UNLIMITED, |(width, _)| width.0);
     let told = report::table::table(&results, width);
-    print(&format!("{told}\nreport  {}\n", out.join("report.html").display()))
+    let report = out.join("report.html");
+    print(&format!("{told}\nanswers {kept} kept from before, {new} asked for now\nreport  {}\n", report.display()))
 }
 
 fn nothing_to_evaluate(collection: &Collection, data: &Path) -> Failure {
+    let judgments = collection.judgments.as_ref().map(|file| format!(", judged by {file} (--qrels takes others)"));
     Failure::new(format!(
-        "{} holds nothing to evaluate (queries without a judgment: {}; with judgments, but without a candidate: {}); --qrels and \
-         --candidates take others",
+        "{} holds nothing to evaluate{}; queries without a judgment: {}; with judgments, but without a candidate: {}; candidates: {} \
+         (--candidates takes others)",
         data.display(),
+        judgments.unwrap_or_default(),
         collection.left_out.unjudged_queries,
-        collection.left_out.queries_without_candidates
+        collection.left_out.queries_without_candidates,
+        collection.first_stage
     ))
 }
 
@@ -132,6 +133,9 @@ fn contestants(args: &EvalArgs, reranker: &Reranker) -> Result<Vec<(String, Arc<
     } else {
         args.models.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
     };
+    if names.is_empty() {
+        return Err(Failure::new("--models names nobody"));
+    }
     if let Some((at, name)) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
         return Err(Failure::new(format!("--models names {name} again as number {}", at + 1)));
     }

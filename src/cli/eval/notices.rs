@@ -4,9 +4,8 @@ use std::io::{Write, stderr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::eval::collection::{Collection, Strangers};
 use crate::eval::contest::Others;
-use crate::eval::report::text::{counted, listed, printable};
+use crate::eval::report::text::{counted, listed};
 use crate::local::lacking;
 use crate::route::Route;
 
@@ -15,30 +14,20 @@ pub(super) fn say(sentence: &str) {
     drop(stderr().write_all(format!("rerankd: {sentence}\n").as_bytes()));
 }
 
-/// Judgments and candidates that lead nowhere.
-pub(super) fn strangers(collection: &Collection) -> Vec<String> {
-    let left_out = &collection.left_out;
-    let sentence = |strangers: &Strangers, [one, many]: [&str; 2], what: &str, then: &str| {
-        let first = strangers.first.as_deref()?;
-        let count = counted(strangers.count, one, many);
-        Some(format!("{count} of {what} that the collection does not hold, such as {}{then}", printable(first)))
-    };
-    let judgments = ["judgment", "judgments"];
-    let sentences = [
-        sentence(&left_out.judgments_of_unknown_passages, judgments, "passages", "; they count as not found"),
-        sentence(&left_out.judgments_of_unknown_queries, judgments, "queries", ""),
-        sentence(&left_out.run_lines_of_unknown_queries, ["line of the run", "lines of the run"], "queries", ""),
-    ];
-    sentences.into_iter().flatten().collect()
-}
-
-/// Names that mean less than they could. Whoever names the model itself knows.
+/// Names that mean less than they could (whoever names the model itself knows), or that nobody knows.
 pub(super) fn stand_ins(contestants: &[(String, Arc<Route>)]) -> Vec<String> {
     let lacks = |(name, route): &(String, Arc<Route>)| {
         let target = route.targets.iter().find(|target| target.address() != *name)?;
         Some(format!("{name}: {}", lacking(target)?))
     };
-    contestants.iter().filter_map(lacks).collect()
+    let is_unknown = |(name, route): &(String, Arc<Route>)| {
+        let target = route.targets.iter().find(|target| target.is_guessed_listwise())?;
+        Some(format!(
+            "{name}: {} is not in the registry; if the name is right, its price is not known",
+            target.address()
+        ))
+    };
+    contestants.iter().filter_map(lacks).chain(contestants.iter().filter_map(is_unknown)).collect()
 }
 
 /// A provider that limits the rate is waited for, which looks like standing still.

@@ -123,7 +123,7 @@ fn all_judged(draft: &mut Draft) {
 }
 
 /// The texts of the queries that will be evaluated.
-pub(super) fn judged_queries(draft: &Draft) -> Vec<&str> {
+fn judged_queries(draft: &Draft) -> Vec<&str> {
     let judged = draft.queries.iter().filter(|query| !query.judgments.is_empty());
     judged.map(|query| &*query.text).collect()
 }

@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use bytestring::ByteString;
+use serde::Serialize;
 
 pub use self::autorag::READER;
 pub use self::candidates::{Candidates, DEFAULT_DEPTH, OWN_FILES};
@@ -88,7 +89,7 @@ pub struct LeftOut {
 }
 
 /// Ids that nothing has.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Strangers {
     /// How often one was named.
     pub count: usize,

@@ -1,11 +1,10 @@
 //! Candidates written down once, so that every later evaluation starts from the same.
 
-use super::candidates::judged_queries;
 use super::error::CollectionError;
 use super::{Source, input};
 use crate::eval::bm25;
 
-/// A run of the best `depth` passages by BM25 for every judged query, to be kept as `candidates.tsv`: lines of
+/// A run of the best `depth` passages by BM25 for every query, to be kept as `candidates.tsv`: lines of
 /// `query passage rank score`, parted by tabs.
 ///
 /// # Errors
@@ -16,10 +15,11 @@ pub fn prepare(source: &Source, depth: usize) -> Result<String, CollectionError>
         let reason = "holds candidates itself, and they are used; for others, evaluate with --candidates bm25:N";
         return Err(CollectionError::whole(&source.data, reason));
     }
-    let found = bm25::best(&draft.passages.texts(), &judged_queries(&draft), depth);
+    // Unjudged queries too: other judgments may be used with the same candidates.
+    let texts: Vec<&str> = draft.queries.iter().map(|query| &*query.text).collect();
+    let found = bm25::best(&draft.passages.texts(), &texts, depth);
     let mut run = String::new();
-    let judged = draft.queries.iter().filter(|query| !query.judgments.is_empty());
-    for (query, hits) in judged.zip(found) {
+    for (query, hits) in draft.queries.iter().zip(found) {
         for (rank, hit) in (1..).zip(hits) {
             let (query, passage) = (query.id.as_str(), &*draft.passages.records[hit.place].id);
             if [query, passage].iter().any(|id| id.contains(['\t', '\n', '\r'])) {

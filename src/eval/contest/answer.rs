@@ -20,8 +20,8 @@ pub enum Answer {
 pub struct Ranked {
     /// The query's id.
     pub query: String,
-    /// Ids of the candidates with their scores, best first; `None` for passages that the model did not score.
-    pub ranking: Vec<(String, Option<f64>)>,
+    /// Places of the candidates with their scores, best first; `None` for passages that the model did not score.
+    pub ranking: Vec<(usize, Option<f64>)>,
     /// `UPSTREAM/MODEL` that answered; `None` if nobody did and the candidates came back as they were.
     pub answered_by: Option<String>,
     /// Targets that failed before one answered.
@@ -51,8 +51,8 @@ pub struct Failed {
     pub code: String,
     /// What happened.
     pub message: String,
-    /// `UPSTREAM/MODEL` to the scores of passages that it had given by then.
-    pub known: BTreeMap<String, BTreeMap<String, f64>>,
+    /// `UPSTREAM/MODEL` to the scores that it had given by then, by the place of the candidate.
+    pub known: BTreeMap<String, Vec<(usize, f64)>>,
 }
 
 impl Answer {
@@ -65,20 +65,16 @@ impl Answer {
         }
     }
 
-    /// What `target` is known to have scored, by position.
-    pub(super) fn scores_of(&self, target: &str, ids: &[&str]) -> Vec<Option<f64>> {
-        match self {
+    /// What `target` is known to have scored of `count` candidates, by their places.
+    pub(super) fn scores_of(&self, target: &str, count: usize) -> Vec<Option<f64>> {
+        let known: BTreeMap<usize, f64> = match self {
             Self::Ranked(ranked) if ranked.answered_by.as_deref() == Some(target) => {
-                let known: BTreeMap<&str, Option<f64>> =
-                    ranked.ranking.iter().map(|(id, score)| (&**id, *score)).collect();
-                ids.iter().map(|id| known.get(id).copied().flatten()).collect()
+                ranked.ranking.iter().filter_map(|&(place, score)| Some((place, score?))).collect()
             }
-            Self::Ranked(_) => vec![None; ids.len()],
-            Self::Failed(failed) => {
-                let known = failed.known.get(target);
-                ids.iter().map(|id| known?.get(*id).copied()).collect()
-            }
-        }
+            Self::Ranked(_) => BTreeMap::new(),
+            Self::Failed(failed) => failed.known.get(target).into_iter().flatten().copied().collect(),
+        };
+        (0..count).map(|place| known.get(&place).copied()).collect()
     }
 }
 
@@ -89,10 +85,9 @@ impl Failed {
         Self { query: query.to_owned(), code: code.to_owned(), message: message.to_owned(), known: BTreeMap::new() }
     }
 
-    /// Keeps what `target` had scored, by position.
-    pub(super) fn keep(&mut self, target: &str, ids: &[&str], scores: &[Option<f64>]) {
-        let known = ids.iter().zip(scores).filter_map(|(id, score)| Some(((*id).to_owned(), (*score)?)));
-        let known: BTreeMap<_, _> = known.collect();
+    /// Keeps what `target` had scored, by the places of the candidates.
+    pub(super) fn keep(&mut self, target: &str, scores: &[Option<f64>]) {
+        let known: Vec<_> = (0..).zip(scores).filter_map(|(place, score)| Some((place, (*score)?))).collect();
         if !known.is_empty() {
             self.known.insert(target.to_owned(), known);
         }

@@ -15,14 +15,12 @@ pub(super) fn asked_of(route: &Route) -> String {
     hash.hex()
 }
 
-/// Hash of what is asked: the text of a query, and its candidates in their order.
+/// Hash of what is asked: the texts of a query and of its candidates, in their order. Ids are nothing that a model sees, and may be line numbers.
 pub(super) fn question(collection: &Collection, query: &JudgedQuery) -> String {
     let mut hash = Hash::default();
     hash.field(query.text.as_bytes());
     for &place in &query.candidates {
-        let passage = &collection.passages[place];
-        hash.field(passage.id.as_bytes());
-        hash.field(passage.text.as_bytes());
+        hash.field(collection.passages[place].text.as_bytes());
     }
     hash.hex()
 }

@@ -5,7 +5,7 @@
 //! for it again finds it, and is used for nothing else. A line is written when its query is done; of a line that was being written when the power
 //! went out, the rest is ignored and overwritten.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::{self, Display, Formatter};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
@@ -27,8 +27,9 @@ pub struct Ledger {
     /// Bytes of whole lines.
     end: u64,
     asked_of: String,
-    /// By the id of the query.
+    /// The question that each query is, by its id. Queries of the same texts are one question.
     questions: HashMap<String, String>,
+    /// By question.
     answers: HashMap<String, Answer>,
     others: Others,
 }
@@ -97,6 +98,7 @@ impl Ledger {
     fn read(&mut self) -> io::Result<Option<usize>> {
         let mut lines = BufReader::new(self.file.try_clone()?);
         let mut text = Vec::new();
+        let asked: HashSet<String> = self.questions.values().cloned().collect();
         let mut others: HashMap<(String, String), Answer> = HashMap::new();
         let (mut is_ended, mut number) = (true, 0);
         while is_ended && lines.read_until(b'\n', &mut text)? > 0 {
@@ -110,9 +112,9 @@ impl Ledger {
             };
             self.end += text.len() as u64;
             text.clear();
-            if asked_of == self.asked_of && self.questions.get(answer.query()) == Some(&question) {
-                self.answers.insert(answer.query().to_owned(), answer);
-            } else if self.questions.contains_key(answer.query()) {
+            if asked_of == self.asked_of && asked.contains(&question) {
+                self.answers.insert(question, answer);
+            } else {
                 others.insert((asked_of, question), answer);
             }
         }
@@ -126,15 +128,14 @@ impl Ledger {
     /// What the lines that are not used are, as far as there is no answer in their place.
     fn sorted(&self, others: HashMap<(String, String), Answer>) -> Others {
         let mut found = Others::default();
+        let open = self.questions.iter().filter(|(id, _)| !self.has_answer(id));
+        let (open, open_questions): (HashSet<&str>, HashSet<&str>) = open.map(|(id, asked)| (&**id, &**asked)).unzip();
         for ((asked_of, question), answer) in others {
             let Answer::Ranked(ranked) = answer else { continue };
-            if self.has_answer(&ranked.query) {
-                continue;
-            }
-            if self.questions.get(&ranked.query) == Some(&question) {
+            if open_questions.contains(&*question) {
                 found.of_another_model += 1;
                 found.answered_by.extend(ranked.answered_by);
-            } else if asked_of == self.asked_of {
+            } else if asked_of == self.asked_of && open.contains(&*ranked.query) {
                 found.of_changed_queries += 1;
             }
         }
@@ -150,12 +151,12 @@ impl Ledger {
     /// Whether a query needs not be asked again: it was answered, and not by a fallback because something failed that may be well by now.
     #[must_use]
     pub fn has_answer(&self, query: &str) -> bool {
-        matches!(self.answers.get(query), Some(Answer::Ranked(ranked)) if ranked.fallbacks == 0)
+        matches!(self.answer(query), Some(Answer::Ranked(ranked)) if ranked.fallbacks == 0)
     }
 
     /// Whether `answer` says no more than what is there: the same fallback again, which was paid for and timed the first time.
     fn is_known(&self, answer: &Answer) -> bool {
-        let known = self.answers.get(answer.query());
+        let known = self.answer(answer.query());
         let is_better = matches!(answer, Answer::Ranked(ranked) if ranked.fallbacks == 0);
         matches!(known, Some(Answer::Ranked(_))) && !is_better
     }
@@ -163,13 +164,13 @@ impl Ledger {
     /// How many queries have been answered.
     #[must_use]
     pub fn answered(&self) -> usize {
-        self.answers.values().filter(|answer| matches!(answer, Answer::Ranked(_))).count()
+        self.questions.keys().filter(|query| matches!(self.answer(query), Some(Answer::Ranked(_)))).count()
     }
 
     /// What became of a query; `None` if it was never asked.
     #[must_use]
     pub fn answer(&self, query: &str) -> Option<&Answer> {
-        self.answers.get(query)
+        self.answers.get(self.questions.get(query)?)
     }
 
     /// Writes down what became of a query of the collection, if that is more than what is known.
@@ -180,15 +181,14 @@ impl Ledger {
         if self.is_known(&answer) {
             return Ok(());
         }
-        let query = answer.query().to_owned();
-        let question = self.questions.get(&query).cloned().unwrap_or_default();
+        let question = self.questions.get(answer.query()).cloned().unwrap_or_default();
         let line = Line { asked_of: self.asked_of.clone(), question, answer };
         let written = serde_json::to_vec(&line).map_err(io::Error::from).and_then(|mut text| {
             text.push(b'\n');
             self.append(&text)
         });
         written.map_err(|error| LedgerError::Io(self.path.clone(), error))?;
-        self.answers.insert(query, line.answer);
+        self.answers.insert(line.question, line.answer);
         Ok(())
     }
 

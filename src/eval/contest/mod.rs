@@ -82,9 +82,9 @@ impl Contest<'_> {
         let scope = scope(route);
         for query in &self.collection.queries {
             let Some(answer) = ledger.answer(&query.id) else { continue };
-            let (request, ids) = (self.request(query), self.ids(query));
+            let request = self.request(query);
             for target in &route.targets {
-                let scores = answer.scores_of(&target.address(), &ids);
+                let scores = answer.scores_of(&target.address(), query.candidates.len());
                 if scores.iter().any(Option::is_some) {
                     self.reranker.remember(target, &request, scope, &scores);
                 }
@@ -143,19 +143,19 @@ impl Contest<'_> {
 
     /// Asks one query twice: for the answer, and for how long it takes when everything is known.
     async fn ask(&self, route: &Route, scope: CacheScope, query: &JudgedQuery, hear: &impl Fn(Progress<'_>)) -> Answer {
-        let (request, ids) = (Arc::new(self.request(query)), self.ids(query));
+        let request = Arc::new(self.request(query));
         match self.ask_patiently(route, &request, scope, hear).await {
             Ok(response) => {
                 // Whoever would have to ask again is not warm.
                 let control = CacheControl { only_if_cached: true, ..CacheControl::default() };
                 let known = RequestContext { control, ..self.context(scope) };
                 let warm = self.reranker.rerank(route, &request, &known).await.ok();
-                Answer::Ranked(ranked(query, &ids, &response, warm.as_ref()))
+                Answer::Ranked(ranked(query, &response, warm.as_ref()))
             }
             Err(error) => {
                 let mut failed = Failed::new(&query.id, error.kind.code(), &error.message);
                 for target in &route.targets {
-                    failed.keep(&target.address(), &ids, &self.reranker.known(target, &request, scope));
+                    failed.keep(&target.address(), &self.reranker.known(target, &request, scope));
                 }
                 Answer::Failed(failed)
             }
@@ -182,6 +182,9 @@ impl Contest<'_> {
             if !passes {
                 return answer;
             }
+            if *self.stopped.borrow() {
+                return answer;
+            }
             let told = error.retry_after.unwrap_or(wait).clamp(FIRST_WAIT, LONGEST_WAIT);
             hear(Progress::Waits(&error.message, told));
             if timeout(told, self.stopped.clone().wait_for(|stopped| *stopped)).await.is_ok() {
@@ -198,11 +201,6 @@ impl Contest<'_> {
         RerankRequest { query: query.text.clone(), passages, ..RerankRequest::default() }
     }
 
-    /// The ids of the query's candidates.
-    fn ids(&self, query: &JudgedQuery) -> Vec<&str> {
-        query.candidates.iter().map(|&place| &*self.collection.passages[place].id).collect()
-    }
-
     fn context(&self, scope: CacheScope) -> RequestContext {
         let started = Instant::now();
         RequestContext { started, deadline: started + self.timeout, control: CacheControl::default(), scope }
@@ -216,10 +214,10 @@ fn scope(route: &Route) -> CacheScope {
     if is_free { CacheScope::of_caller(&route.model) } else { CacheScope::SHARED }
 }
 
-fn ranked(query: &JudgedQuery, ids: &[&str], response: &RerankResponse, warm: Option<&RerankResponse>) -> Ranked {
+fn ranked(query: &JudgedQuery, response: &RerankResponse, warm: Option<&RerankResponse>) -> Ranked {
     let provenance = &response.provenance;
     let is_cold = provenance.pairs.hit == 0 && provenance.pairs.coalesced == 0;
-    let ranking = response.ranking.iter().map(|passage| (ids[passage.position].to_owned(), passage.score)).collect();
+    let ranking = response.ranking.iter().map(|passage| (passage.position, passage.score)).collect();
     let address = provenance.upstream.as_ref().zip(provenance.upstream_model.as_ref());
     Ranked {
         query: query.id.clone(),

@@ -63,11 +63,7 @@ impl Entry {
         if self.ranked().next().is_some() {
             return None;
         }
-        let message = self.answers.iter().flatten().find_map(|answer| match answer {
-            Answer::Failed(failed) => Some(failed.message.clone()),
-            Answer::Ranked(_) => None,
-        });
-        let message = message.unwrap_or_else(|| "it was not asked".to_owned());
+        let message = self.first_failure().unwrap_or_else(|| "it was not asked".to_owned());
         Some(Unanswered { name: self.name.clone(), failures: self.failures(), message })
     }
 
@@ -75,6 +71,13 @@ impl Entry {
         self.answers.iter().flatten().filter_map(|answer| match answer {
             Answer::Ranked(ranked) => Some(ranked),
             Answer::Failed(_) => None,
+        })
+    }
+
+    fn first_failure(&self) -> Option<String> {
+        self.answers.iter().flatten().find_map(|answer| match answer {
+            Answer::Failed(failed) => Some(failed.message.clone()),
+            Answer::Ranked(_) => None,
         })
     }
 
@@ -129,13 +132,17 @@ fn first_stage(collection: &Collection, measures: &[Measure]) -> Contestant {
 
 fn contestant(collection: &Collection, entry: &Entry, measures: &[Measure]) -> Contestant {
     let rankings = collection.queries.iter().zip(&entry.answers);
-    let rankings = rankings.map(|(query, answer)| ranking(collection, query, answer.as_ref())).collect();
+    let rankings = rankings.map(|(query, answer)| ranking(query, answer.as_ref())).collect();
+    let failed = collection.queries.iter().zip(&entry.answers);
+    let failed = failed.filter(|(_, answer)| !matches!(answer, Some(Answer::Ranked(_))));
     let mut answered_by: Vec<String> = entry.ranked().filter_map(|ranked| ranked.answered_by.clone()).collect();
     answered_by.sort_unstable();
     answered_by.dedup();
     Contestant {
         answered_by,
         failures: entry.failures(),
+        failed_queries: failed.map(|(query, _)| query.id.clone()).collect(),
+        first_failure: entry.first_failure(),
         fallbacks: entry.ranked().filter(|ranked| ranked.fallbacks > 0).count(),
         degraded: entry.ranked().filter(|ranked| !ranked.degraded.is_empty()).count(),
         latency: latency(entry.ranked()),
@@ -167,6 +174,8 @@ fn of_rankings(
         kind,
         answered_by: Vec::new(),
         failures: BTreeMap::new(),
+        failed_queries: Vec::new(),
+        first_failure: None,
         fallbacks: 0,
         degraded: 0,
         metrics: measures.iter().filter_map(mean_of).collect(),
@@ -196,11 +205,9 @@ fn as_it_came(query: &JudgedQuery) -> Ranking {
 
 /// What a contestant made of a query. A query without an answer counts with the order of the first stage, which is what an application
 /// would fall back to.
-fn ranking(collection: &Collection, query: &JudgedQuery, answer: Option<&Answer>) -> Ranking {
+fn ranking(query: &JudgedQuery, answer: Option<&Answer>) -> Ranking {
     let Some(Answer::Ranked(ranked)) = answer else { return as_it_came(query) };
-    let ids = query.candidates.iter().map(|&place| &*collection.passages[place].id);
-    let place_of: BTreeMap<&str, usize> = ids.zip(0..).collect();
-    ranked.ranking.iter().filter_map(|(id, score)| Some((*place_of.get(id.as_str())?, *score))).unzip()
+    ranked.ranking.iter().filter(|(place, _)| *place < query.candidates.len()).copied().unzip()
 }
 
 fn compare_all(contestants: &mut [Contestant], decisive: &str) {
@@ -260,6 +267,9 @@ fn summary(collection: &Collection) -> CollectionSummary {
         judgments: collection.judgments.clone(),
         unjudged_queries: left_out.unjudged_queries,
         queries_without_candidates: left_out.queries_without_candidates,
+        judgments_of_unknown_passages: left_out.judgments_of_unknown_passages.clone(),
+        judgments_of_unknown_queries: left_out.judgments_of_unknown_queries.clone(),
+        run_lines_of_unknown_queries: left_out.run_lines_of_unknown_queries.clone(),
         passages: collection.passages.len(),
         first_stage: collection.first_stage.clone(),
         candidates_per_query: mean(&counts),

@@ -107,6 +107,7 @@ impl Contestant {
 
     fn merit(&self) -> String {
         let verdict = match &self.against_best {
+            None if matches!(self.to_none(), Some(Standing::Noise | Standing::Worse)) => "highest mean".to_owned(),
             None => "best".to_owned(),
             Some(comparison) if Standing::of(comparison) == Standing::Worse => {
                 format!("worse, {}", probability(comparison.p_adjusted))
@@ -160,7 +161,7 @@ mod tests {
         };
         let better = Some(compared(0.1, 0.001));
         assert_eq!(verdict(None, better), "best");
-        assert_eq!(verdict(None, Some(compared(0.01, 0.4))), "best; not better than none");
+        assert_eq!(verdict(None, Some(compared(0.01, 0.4))), "highest mean; not better than none");
         assert_eq!(verdict(Some(compared(-0.01, 0.4)), better), "noise");
         assert_eq!(verdict(Some(compared(-0.05, 0.0031)), better), "worse, p=0.003");
         assert_eq!(

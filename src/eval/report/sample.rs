@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use fastrand::Rng;
 
+use super::super::collection::Strangers;
 use super::super::results::{
     Candidate, Choice, CollectionSummary, Comparison, Contestant, Cost, Estimate, Kind, Latency, Query, Results, Times,
     Unanswered,
@@ -84,6 +85,7 @@ pub(super) fn results(queries: usize) -> Results {
         contestants.push(contestant);
     }
     contestants[1].failures = BTreeMap::from([("upstream_timeout".to_owned(), 2), ("rate_limited".to_owned(), 1)]);
+    contestants[1].first_failure = Some("upstream cohere took longer than 10 s".to_owned());
     contestants[2].answered_by.push("voyage/rerank-2.5-lite".to_owned());
     contestants[2].fallbacks = 4;
     contestants[4].degraded = 5;
@@ -96,6 +98,9 @@ pub(super) fn results(queries: usize) -> Results {
             judgments: Some("qrels/test.tsv".to_owned()),
             unjudged_queries: 4,
             queries_without_candidates: 2,
+            judgments_of_unknown_passages: Strangers { count: 3, first: Some("d98".to_owned()) },
+            judgments_of_unknown_queries: Strangers::default(),
+            run_lines_of_unknown_queries: Strangers::default(),
             passages: 12_408,
             first_stage: "bm25".to_owned(),
             candidates_per_query: exact(CANDIDATES),
@@ -176,6 +181,8 @@ fn contestant(name: &str, kind: Kind, noise: f64, queries: &[Query], random: &mu
         kind,
         answered_by: Vec::new(),
         failures: BTreeMap::new(),
+        failed_queries: Vec::new(),
+        first_failure: None,
         fallbacks: 0,
         degraded: 0,
         metrics: metrics.into(),

@@ -85,8 +85,11 @@ fn peers(results: &Results, best: &Contestant) -> Option<String> {
         return Some(format!("The next reranker, {}, is worse ({difference}, adjusted {p}).", printable(&next.name)));
     }
     let mut equals = peers;
+    // Where nothing is better than no reranker, the cheapest of them is still one too many.
     if best.against_none.is_some() {
         equals.insert(0, best);
+    } else {
+        equals.clear();
     }
     let cheapest = least(&equals, Contestant::usd);
     let fastest = least(&equals, Contestant::cold_mean);
@@ -122,7 +125,7 @@ impl Least<'_> {
 }
 
 /// Shares by which amounts may differ and are still called the same.
-const ALIKE: f64 = 1.1;
+const ALIKE: f64 = 1.25;
 
 /// Who has least, if it is clearly less than what any other has.
 fn least<'a>(contestants: &[&'a Contestant], amount: impl Fn(&Contestant) -> Option<f64>) -> Option<Least<'a>> {

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::super::results::{Contestant, Kind, Results, Unanswered};
+use super::super::collection::Strangers;
+use super::super::results::{CollectionSummary, Contestant, Kind, Results, Unanswered};
 use super::text::{counted, listed, printable};
 
 /// One sentence for each thing that went wrong.
@@ -10,6 +11,7 @@ pub(super) fn warnings(results: &Results) -> Vec<String> {
     let mut sentences: Vec<String> = results.unanswered.iter().map(no_answers).collect();
     sentences.extend(results.contestants.iter().flat_map(of));
     sentences.extend(alike(results));
+    sentences.extend(strangers(&results.collection));
     if results.collection.queries_without_candidates > 0 {
         let queries = counted(results.collection.queries_without_candidates, "judged query has", "judged queries have");
         sentences.push(format!("{queries} no candidates, and so no part in these figures."));
@@ -24,6 +26,35 @@ fn no_answers(contestant: &Unanswered) -> String {
         causes(&contestant.failures),
         printable(&contestant.message)
     )
+}
+
+/// Judgments and candidates that lead nowhere: more often a mistake than a finding.
+fn strangers(collection: &CollectionSummary) -> Vec<String> {
+    let sentence = |strangers: &Strangers, [one, many]: [&str; 2], then: &str| {
+        let first = printable(strangers.first.as_deref()?);
+        Some(format!(
+            "{} that the collection does not hold, such as {first}{then}.",
+            counted(strangers.count, one, many)
+        ))
+    };
+    let sentences = [
+        sentence(
+            &collection.judgments_of_unknown_passages,
+            ["judgment names a passage", "judgments name passages"],
+            "; they count as not found",
+        ),
+        sentence(
+            &collection.judgments_of_unknown_queries,
+            ["judgment names a query", "judgments name queries"],
+            "; they count nowhere",
+        ),
+        sentence(
+            &collection.run_lines_of_unknown_queries,
+            ["line of the run names a query", "lines of the run name queries"],
+            "; they count nowhere",
+        ),
+    ];
+    sentences.into_iter().flatten().collect()
 }
 
 /// Contestants that need not be compared: what one of them does, the other does.
@@ -52,10 +83,18 @@ fn of(contestant: &Contestant) -> Vec<String> {
     let failed: usize = contestant.failures.values().sum();
     if failed > 0 {
         sentences.push(format!(
-            "{name}: {} without an answer ({}); there the order of the first stage counts.",
+            "{name}: {} without an answer ({}); there the order of the first stage counts.{}",
             counted(failed, "query", "queries"),
-            causes(&contestant.failures)
+            causes(&contestant.failures),
+            contestant
+                .first_failure
+                .as_ref()
+                .map_or_else(String::new, |why| format!(" The first failure: {}", printable(why)))
         ));
+    }
+    if contestant.kind == Kind::Model && contestant.latency.is_none() {
+        sentences
+            .push(format!("{name}: its scores were known before it was asked, so it was neither timed nor priced."));
     }
     if contestant.fallbacks > 0 {
         let answers = counted(contestant.fallbacks, "answer is", "answers are");

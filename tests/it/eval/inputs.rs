@@ -150,7 +150,13 @@ async fn judgments_and_candidates_are_those_that_are_named() {
     // Judgments of other queries leave nothing to evaluate.
     let empty = run(&mut eval("empty", &["--qrels", "elsewhere.tsv"])).await;
     assert_eq!(empty.status.code(), Some(1));
-    assert!(err(&empty).contains("holds nothing to evaluate (queries without a judgment: 1;"), "{}", err(&empty));
+    assert!(
+        err(&empty).contains(
+            "holds nothing to evaluate, judged by elsewhere.tsv (--qrels takes others); queries without a judgment: 1;"
+        ),
+        "{}",
+        err(&empty)
+    );
     assert!(!folder.path().join("empty").exists());
 }
 

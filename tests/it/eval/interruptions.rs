@@ -91,7 +91,10 @@ async fn a_second_run_asks_nobody_and_finds_the_same() {
     let first = succeed(&mut desk.eval(MODEL, "out", &[])).await;
     let files = ["results.json", "report.html"].map(|name| fs::read(desk.path("out").join(name)).unwrap());
     let calls = fake.calls().len();
-    assert_eq!(succeed(&mut desk.eval(MODEL, "out", &[])).await, first);
+    let second = succeed(&mut desk.eval(MODEL, "out", &[])).await;
+    let told = |kept: usize| format!("answers {kept} kept from before, {} asked for now\n", QUERIES - kept);
+    assert!(first.contains(&told(0)), "{first}");
+    assert_eq!(second, first.replace(&told(0), &told(QUERIES)));
     assert_eq!(fake.calls().len(), calls);
     assert_eq!(["results.json", "report.html"].map(|name| fs::read(desk.path("out").join(name)).unwrap()), files);
 }
@@ -182,6 +185,28 @@ async fn a_query_more_costs_one_query_more() {
     fs::copy(larger.path("collection.jsonl"), desk.path("collection.jsonl")).unwrap();
     succeed(&mut desk.eval(MODEL, "out", &[])).await;
     assert_eq!(pairs_sent(&fake), all_pairs(3));
+}
+
+/// Lines without ids are called by their numbers, which a line above them changes: what counts is what a model is shown.
+#[tokio::test]
+async fn a_line_above_the_others_costs_one_query_more_too() {
+    let fake = FakeUpstream::start("cohere").await;
+    let desk = Desk::new(0, &[("up", "cohere", &fake)], "");
+    let line = |number: usize| {
+        let passages: Vec<_> = (0..PASSAGES).map(|place| format!("passage {place} of {number}")).collect();
+        serde_json::json!({"query": query(number), "passages": passages, "relevant": [number]}).to_string()
+    };
+    fs::write(desk.path("collection.jsonl"), [line(0), line(1)].join("\n")).unwrap();
+    succeed(&mut desk.eval(MODEL, "out", &[])).await;
+    let before = contestant(&desk.results("out"), MODEL)["rankings"].clone();
+    fs::write(desk.path("collection.jsonl"), [line(2), line(0), line(1)].join("\n")).unwrap();
+    let output = run(&mut desk.eval(MODEL, "out", &[])).await;
+    assert_eq!((output.status.code(), err(&output).as_str()), (Some(0), ""));
+    assert_eq!(pairs_sent(&fake), all_pairs(3));
+    let after = contestant(&desk.results("out"), MODEL)["rankings"].clone();
+    assert_eq!((&after[1], &after[2]), (&before[0], &before[1]));
+    let qrels = fs::read_to_string(desk.path("out/judgments.qrels")).unwrap();
+    assert_eq!(qrels, "1 0 1:2 1\n2 0 2:0 1\n3 0 3:1 1\n");
 }
 
 #[tokio::test]

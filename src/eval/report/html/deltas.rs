@@ -2,7 +2,7 @@
 
 use super::super::super::results::{Contestant, Results};
 use super::super::facts::Change;
-use super::super::figures::{fixed, interval, signed};
+use super::super::figures::{fixed, signed};
 use super::axis::coordinate;
 use super::markup::{Section, escape};
 use crate::eval::exact;
@@ -46,7 +46,8 @@ fn figure(place: usize, contestant: &Contestant, differences: &[f64], largest: f
     let name = escape(&contestant.name);
     let mean = contestant.against_none.as_ref().map_or_else(String::new, |comparison| {
         let difference = comparison.difference;
-        format!("<span class=\"mean\">{} <small>{}</small></span>", signed(difference.mean), interval(difference))
+        let [mean, low, high] = [difference.mean, difference.low, difference.high].map(signed);
+        format!("<span class=\"mean\">{mean} <small>{low} to {high}</small></span>")
     });
     let middle = HEIGHT / 2.0;
     let [up, down] = bars(differences, largest);
