@@ -6,7 +6,7 @@ use toml::{Table, Value};
 
 use super::Environment;
 use super::facts::Facts;
-use super::settings::UpstreamSettings;
+use super::settings::{AbsentUpstream, UpstreamSettings};
 use crate::provider::{PROVIDERS, Provider};
 
 /// Adds an upstream for each provider with a key in the environment. The key itself is left to whoever reads the upstream: it may yet get
@@ -35,7 +35,7 @@ pub(super) fn absent_upstreams(
     upstreams: &[UpstreamSettings],
     facts: &Facts,
     detects: bool,
-) -> BTreeMap<&'static str, String> {
+) -> BTreeMap<&'static str, AbsentUpstream> {
     let names = PROVIDERS.into_iter().map(Provider::name);
     let absent = names.filter(|name| !upstreams.iter().any(|upstream| upstream.name == *name));
     let way_out = |name: &'static str| {
@@ -52,7 +52,8 @@ pub(super) fn absent_upstreams(
             )
         }
     };
-    absent.map(|name| (name, way_out(name))).collect()
+    let models = |name| facts.get(name).map(|facts| facts.models.keys().cloned().collect()).unwrap_or_default();
+    absent.map(|name| (name, AbsentUpstream { way_out: way_out(name), models: models(name) })).collect()
 }
 
 /// `A, B or C`

@@ -6,7 +6,8 @@ use toml::{Table, Value};
 
 use super::reader::{Section, boolean, count, known_names, one_of, price, share, text, texts};
 use super::settings::{
-    HedgeSettings, ModelSettings, OnDeadline, OnFailure, ShadowSettings, TargetSettings, UpstreamSettings,
+    AbsentUpstream, HedgeSettings, ModelSettings, OnDeadline, OnFailure, ShadowSettings, TargetSettings,
+    UpstreamSettings,
 };
 use crate::local::{self, LocalModel};
 use crate::route::DEFAULT_MODEL;
@@ -21,7 +22,7 @@ const SHADOW_USD_PER_DAY: f64 = 1.0;
 pub(super) struct Declared<'a> {
     pub(super) usable: &'a [UpstreamSettings],
     /// What would make one of a provider that has none of its name.
-    pub(super) absent: &'a BTreeMap<&'static str, String>,
+    pub(super) absent: &'a BTreeMap<&'static str, AbsentUpstream>,
     pub(super) table: &'a Table,
     /// Whether the embedded scorer has more than its lexical model.
     pub(super) with_cross_encoder: bool,
@@ -209,7 +210,7 @@ fn target(section: Section<'_>, upstreams: &Declared<'_>) -> Option<TargetSettin
         // One that is declared and faulty has been named already.
         if !upstreams.has(&upstream) {
             let known = upstreams.usable.iter().map(|settings| settings.name.as_str()).chain([local::NAME]);
-            let way_out = upstreams.absent.get(&*upstream).map(|way_out| format!("; {way_out}"));
+            let way_out = upstreams.absent.get(&*upstream).map(|absent| format!("; {}", absent.way_out));
             let way_out = way_out.unwrap_or_else(|| suggestion(&upstream, known));
             section.fault("upstream", format!("no upstream of this name{way_out}"));
         }

@@ -31,7 +31,7 @@ pub struct Settings {
     /// Places that score, in the order of the configuration; the embedded scorer is not among them.
     pub upstreams: Vec<UpstreamSettings>,
     /// What would make an upstream of a provider that has none of its name, in words, by that name.
-    pub absent_upstreams: BTreeMap<&'static str, String>,
+    pub absent_upstreams: BTreeMap<&'static str, AbsentUpstream>,
     /// Public models; always holds `default`.
     pub models: Vec<ModelSettings>,
 }
@@ -94,6 +94,15 @@ pub struct TelemetrySettings {
     pub log_format: LogFormat,
     /// Which events are logged.
     pub log_filter: String,
+}
+
+/// A provider that has no upstream of its name.
+#[derive(Clone, Debug)]
+pub struct AbsentUpstream {
+    /// What would make one, in words.
+    pub way_out: String,
+    /// The models that it would have.
+    pub models: Vec<String>,
 }
 
 /// `[local]`

@@ -19,7 +19,7 @@ use self::hedge::Hedge;
 use self::shadow::Shadow;
 use crate::cache::key::ScoreSpace;
 use crate::coalesce::Flights;
-use crate::config::settings::{LocalSettings, OnDeadline, OnFailure, TargetSettings};
+use crate::config::settings::{AbsentUpstream, LocalSettings, OnDeadline, OnFailure, TargetSettings};
 use crate::error::Error;
 use crate::local::{self, LocalModel};
 use crate::provider::{ModelFacts, Scoring};
@@ -87,7 +87,7 @@ pub struct RouteTable {
     routes: BTreeMap<String, Arc<Route>>,
     upstreams: Vec<Arc<Upstream>>,
     /// What would make an upstream of a provider that has none of its name, by that name.
-    absent_upstreams: BTreeMap<&'static str, String>,
+    absent_upstreams: BTreeMap<&'static str, AbsentUpstream>,
 }
 
 impl Target {
@@ -199,7 +199,7 @@ impl RouteTable {
     pub fn new(
         routes: impl IntoIterator<Item = Route>,
         upstreams: Vec<Arc<Upstream>>,
-        absent_upstreams: BTreeMap<&'static str, String>,
+        absent_upstreams: BTreeMap<&'static str, AbsentUpstream>,
     ) -> Self {
         let routes = routes.into_iter().map(|route| (route.model.clone(), Arc::new(route))).collect();
         Self { routes, upstreams, absent_upstreams }

@@ -1,22 +1,22 @@
 //! Why a model cannot be asked for: it lacks something, or there is none of this name.
 
 use super::RouteTable;
+use crate::config::settings::AbsentUpstream;
 use crate::error::{Error, ErrorKind};
 use crate::local::{self, LocalModel};
 use crate::suggestion::{MAX_COMPARED_BYTES, suggestion};
 
 impl RouteTable {
     pub(super) fn unknown(&self, model: &str) -> Error {
-        let message = match model.split_once('/') {
-            Some((local::NAME, name)) if LocalModel::by_name(name).is_some() => {
+        let message = match (model.split_once('/'), self.absent(model)) {
+            (Some((local::NAME, name)), _) if LocalModel::by_name(name).is_some() => {
                 format!("{model} {}", local::NEEDS_WEIGHTS)
             }
-            Some((provider, _)) if self.absent_upstreams.contains_key(provider) => {
-                let way_out = &self.absent_upstreams[provider];
+            (_, Some((provider, way_out))) => {
                 let model = quotable(model).unwrap_or("the model");
                 // Clients whose names are built in may mean whatever model there is.
                 format!(
-                    "{model} cannot be asked: no upstream is called {provider}; {way_out}, or name another model so by models.NAME.aliases"
+                    "{model} cannot be asked: no upstream is called {provider}; {way_out}; models.NAME.aliases can give its name to another model"
                 )
             }
             _ => {
@@ -30,6 +30,16 @@ impl RouteTable {
             }
         };
         Error { pointer: Some("/model".into()), ..Error::new(ErrorKind::UnknownModel, message) }
+    }
+}
+
+impl RouteTable {
+    /// The provider that lacks an upstream and would have this model, and what would make one: `PROVIDER/MODEL`, or a model by its bare name.
+    fn absent(&self, model: &str) -> Option<(&'static str, &str)> {
+        let by_prefix = model.split_once('/').and_then(|(provider, _)| self.absent_upstreams.get_key_value(provider));
+        let has_it = |absent: &AbsentUpstream| absent.models.iter().any(|known| known == model);
+        let by_name = || self.absent_upstreams.iter().find(|(_, absent)| has_it(absent));
+        by_prefix.or_else(by_name).map(|(provider, absent)| (*provider, &*absent.way_out))
     }
 }
 

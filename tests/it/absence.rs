@@ -23,6 +23,11 @@ async fn a_provider_without_a_key_is_told_with_the_variables_that_hold_it() {
             "cohere/rerank-v3.5 cannot be asked: no upstream is called cohere; set COHERE_API_KEY or CO_API_KEY in rerankd's \
              environment",
         ),
+        // What Cohere's own client sends.
+        (
+            "rerank-v3.5",
+            "rerank-v3.5 cannot be asked: no upstream is called cohere; set COHERE_API_KEY or CO_API_KEY in rerankd's environment",
+        ),
         (
             "voyage/rerank-2.5",
             "voyage/rerank-2.5 cannot be asked: no upstream is called voyage; set VOYAGE_API_KEY in rerankd's environment",
@@ -38,7 +43,10 @@ async fn a_provider_without_a_key_is_told_with_the_variables_that_hold_it() {
              rerankd's environment",
         ),
     ] {
-        assert_eq!(refusal(&gateway, model).await, format!("{told}, or name another model so by models.NAME.aliases"));
+        assert_eq!(
+            refusal(&gateway, model).await,
+            format!("{told}; models.NAME.aliases can give its name to another model")
+        );
     }
     assert!(refusal(&gateway, "nobody/rerank-v3.5").await.starts_with("there is no model nobody/rerank-v3.5; known"));
 }
@@ -50,12 +58,12 @@ async fn where_upstreams_are_declared_the_missing_one_must_be_too() {
     assert_eq!(
         refusal(&gateway, "voyage/rerank-2.5").await,
         "voyage/rerank-2.5 cannot be asked: no upstream is called voyage; declare [upstreams.voyage] with provider = \"voyage\" \
-         and api_key, or VOYAGE_API_KEY in rerankd's environment, or name another model so by models.NAME.aliases"
+         and api_key, or VOYAGE_API_KEY in rerankd's environment; models.NAME.aliases can give its name to another model"
     );
     assert_eq!(
         refusal(&gateway, "cohere/rerank-v3.5").await,
         "cohere/rerank-v3.5 cannot be asked: no upstream is called cohere; the upstream of this provider is called main, as in \
-         main/MODEL, or name another model so by models.NAME.aliases"
+         main/MODEL; models.NAME.aliases can give its name to another model"
     );
 }
 
@@ -67,6 +75,10 @@ fn a_variable_makes_no_declaration() {
             .into();
     let settings = load(&Sources { environment, ..Sources::default() }).unwrap().settings;
     assert_eq!(settings.upstreams.len(), 1);
-    assert!(settings.absent_upstreams["cohere"].starts_with("set COHERE_API_KEY"), "{:?}", settings.absent_upstreams);
+    assert!(
+        settings.absent_upstreams["cohere"].way_out.starts_with("set COHERE_API_KEY"),
+        "{:?}",
+        settings.absent_upstreams
+    );
     assert!(!settings.absent_upstreams.contains_key("tei"));
 }
