@@ -55,10 +55,12 @@ fn moves<'a>(query: &'a Query, ranking: &[usize]) -> Vec<Move<'a>> {
 
 fn row(passage: &Move) -> String {
     let relevant = passage.candidate.grade.is_some_and(|grade| grade > 0);
+    // A passage that is not relevant gains nothing by rising.
+    let [gain, loss] = if relevant { [" class=\"gain\"", " class=\"loss\""] } else { [""; 2] };
     let moved = match passage.after {
-        None => "<td class=\"loss\">gone</td>".to_owned(),
-        Some(after) if after < passage.before => format!("<td class=\"gain\">▲ {}</td>", passage.before - after),
-        Some(after) if after > passage.before => format!("<td class=\"loss\">▼ {}</td>", after - passage.before),
+        None => format!("<td{loss}>gone</td>"),
+        Some(after) if after < passage.before => format!("<td{gain}>▲ {}</td>", passage.before - after),
+        Some(after) if after > passage.before => format!("<td{loss}>▼ {}</td>", after - passage.before),
         Some(_) => "<td>=</td>".to_owned(),
     };
     let left = passage.after.is_none_or(|after| after > SHOWN);
@@ -122,7 +124,9 @@ mod tests {
 
     #[test]
     fn both_orders_show_their_first_ten() {
-        let query = sample::results(1).queries.remove(0);
+        let mut query = sample::results(1).queries.remove(0);
+        (query.candidates[0].grade, query.candidates[1].grade, query.candidates[49].grade) =
+            (Some(1), Some(0), Some(2));
         let reversed: Vec<_> = (0..50).rev().collect();
         let rows = ranks(&query, &reversed);
         assert_eq!(rows.len(), 20);
@@ -131,12 +135,14 @@ mod tests {
         let html = movement(&query, &reversed);
         assert!(html.contains("<td>1</td><td>50</td><td class=\"gain\">▲ 49</td>"), "{html}");
         assert!(html.contains("<td>50</td><td>1</td><td class=\"loss\">▼ 49</td>"), "{html}");
+        assert!(html.contains("<td>49</td><td>2</td><td>▼ 47</td>"), "{html}");
     }
 
     #[test]
     fn rankings_of_others_may_be_short_long_or_wrong() {
         let mut query = sample::results(1).queries.remove(0);
         query.candidates.truncate(3);
+        query.candidates[0].grade = Some(1);
         assert_eq!(ranks(&query, &[2, 2, 9, 0]), [(Some(1), 3), (Some(4), 1), (None, 2)]);
         assert!(movement(&query, &[2]).contains("<td>–</td><td>1</td><td class=\"loss\">gone</td>"));
         assert_eq!(ranks(&query, &[]).len(), 3);
