@@ -209,10 +209,11 @@ fn target(section: Section<'_>, upstreams: &Declared<'_>) -> Option<TargetSettin
     } else {
         // One that is declared and faulty has been named already.
         if !upstreams.has(&upstream) {
-            let known = upstreams.usable.iter().map(|settings| settings.name.as_str()).chain([local::NAME]);
+            let declared = upstreams.table.get("upstreams").and_then(Value::as_table).into_iter().flat_map(Table::keys);
+            let known = declared.map(String::as_str).chain([local::NAME]);
             let way_out = upstreams.absent.get(&*upstream).map(|absent| format!("; {}", absent.way_out));
             let way_out = way_out.unwrap_or_else(|| suggestion(&upstream, known));
-            section.fault("upstream", format!("no upstream of this name{way_out}"));
+            section.fault("upstream", format!("no upstream is called {upstream}{way_out}"));
         }
         return None;
     };

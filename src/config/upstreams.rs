@@ -151,7 +151,10 @@ impl Upstreams<'_> {
         let max_passage_tokens = section.read("max_passage_tokens", count(TOKENS));
         let long_passages = long_passages(&section, numbers.long_passages, max_passage_tokens);
         let max_passages = section.read("max_passages", count(1..=100_000));
-        let (provider, mut facts) = (provider?, facts?);
+        let (Some(provider), Some(mut facts)) = (provider, facts) else {
+            section.finish(); // its other faults are faults whatever the provider
+            return None;
+        };
         let own_host = base_url.is_none() && !section.has("base_url");
         let api_keys =
             if own_host && !has_key { self.customary_key(provider, &section).into_iter().collect() } else { api_keys };

@@ -80,7 +80,7 @@ fn check_names_all_of_five_faults() {
         "server.max_documnts: unknown key; did you mean max_documents?",
         "cache.ttl: must be a duration",
         "upstreams.cohere.api_key: must be a reference",
-        "models.default.targets[0].upstream: no upstream of this name; declare [upstreams.jina] with provider = \"jina\" and api_key, or",
+        "models.default.targets[0].upstream: no upstream is called jina; declare [upstreams.jina] with provider = \"jina\" and api_key, or",
     ] {
         assert!(said.contains(fault), "{fault}\n{said}");
     }

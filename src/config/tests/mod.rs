@@ -133,6 +133,7 @@ fn every_fault_is_found_at_once_and_named() {
         ttl = 5
         [upstreams.cohere]
         provider = 'coher'
+        attemt_timeout = '1s'
         [upstreams.jina]
         provider = 'jina'
         api_key = 'sk-inline-secret'
@@ -150,10 +151,11 @@ fn every_fault_is_found_at_once_and_named() {
         "server.request_timeot: unknown key; did you mean request_timeout?",
         "cache.ttl: must be a duration such as",
         "upstreams.cohere.provider: no such provider; known are cohere, jina, voyage, mixedbread, tei; did you mean cohere?",
+        "upstreams.cohere.attemt_timeout: unknown key; did you mean attempt_timeout?",
         "upstreams.jina.api_key: must be a reference",
         "upstreams.tei.base_url: is missing",
         "models.default.on_failure: must be one of error, original_order",
-        "models.default.targets[0].upstream: no upstream of this name",
+        "models.default.targets[0].upstream: no upstream is called jna; did you mean jina?",
         "extra: unknown key",
     ];
     for fault in expected {
