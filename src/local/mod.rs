@@ -6,12 +6,12 @@
 pub mod cross_encoder;
 pub mod hybrid;
 pub mod lexical;
+pub mod workers;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
-
+use self::workers::Workers;
 use crate::config::settings::LocalSettings;
 use crate::provider::{Billing, InstructionSupport, ModelFacts, ScoreScale, Scoring};
 use crate::route::Target;
@@ -94,7 +94,7 @@ pub fn upstream(settings: &LocalSettings, metrics: &Metrics) -> Result<Upstream,
     let embedded = Embedded {
         settings: settings.clone(),
         cross_encoder: cross_encoder.transpose()?.map(Arc::new),
-        places: Arc::new(Semaphore::new(processors())),
+        workers: Workers::new(processors()),
     };
     Ok(Upstream { name: NAME.to_owned(), backend: Backend::Local(Box::new(embedded)) })
 }

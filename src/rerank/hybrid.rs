@@ -4,11 +4,12 @@
 //!  list ─▶ lexical scores of all ─▶ head ─▶ cross-encoder, pair by pair (cache, flights, stack as for any upstream) ─▶ mix
 //! ```
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use super::Reranker;
 use super::journey::Journey;
-use super::offload::{OFFLOAD_LOCAL_BYTES, offload};
+use super::offload::OFFLOAD_LOCAL_BYTES;
 use super::plan::Plan;
 use super::request::RerankRequest;
 use super::response::ScoreSource;
@@ -22,22 +23,17 @@ use crate::upstream::Backend;
 /// The lexical score of every passage. Of long lists there are as many under way as there are processors; one whose request is over ends at its next
 /// passage.
 async fn lexical_scores(target: &Target, request: Arc<RerankRequest>) -> Vec<f64> {
-    let bytes = request.text_bytes();
-    let place = match &target.upstream.backend {
-        Backend::Local(embedded) if bytes > OFFLOAD_LOCAL_BYTES => embedded.places.clone().acquire_owned().await.ok(),
-        _ => None,
-    };
-    let caller = Arc::new(());
-    let waiting = Arc::downgrade(&caller);
-    let scores = offload(bytes, OFFLOAD_LOCAL_BYTES, move || {
+    let score = |request: &RerankRequest, is_wanted: &dyn Fn() -> bool| {
         let passages: Vec<&str> = request.passages.iter().map(|passage| &*passage.text).collect();
-        let scores = lexical::score_while(&request.query, &passages, || waiting.strong_count() > 0);
-        drop(place);
-        scores
-    });
-    let scores = scores.await;
-    drop(caller);
-    scores.unwrap_or_default()
+        lexical::score_while(&request.query, &passages, is_wanted).unwrap_or_default()
+    };
+    match &target.upstream.backend {
+        Backend::Local(embedded) if request.text_bytes() > OFFLOAD_LOCAL_BYTES => {
+            let scores = embedded.workers.run(move |is_wanted| score(&request, is_wanted)).await;
+            scores.unwrap_or_else(|error| resume_unwind(error.into_panic()))
+        }
+        _ => score(&request, &|| true),
+    }
 }
 
 impl Reranker {

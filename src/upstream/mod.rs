@@ -22,7 +22,6 @@ pub mod vitals;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tower::{Service, ServiceExt};
 use url::Url;
@@ -40,6 +39,7 @@ pub(crate) use self::transport::read_scores;
 use self::transport::{Transport, TransportConfig};
 use self::vitals::Vitals;
 use crate::config::settings::{LocalSettings, LongPassages, UpstreamSettings};
+use crate::local::workers::Workers;
 use crate::provider::{Provider, ProviderFacts};
 use crate::telemetry::metrics::{Metrics, UpstreamMetrics};
 
@@ -68,8 +68,8 @@ pub struct Embedded {
     pub settings: LocalSettings,
     /// Its cross-encoder behind a stack of its own, if there are weights.
     pub cross_encoder: Option<Arc<Upstream>>,
-    /// A place for each processor, for long lists that are scored lexically. They are held until the work has ended.
-    pub places: Arc<Semaphore>,
+    /// As many as there are processors, for long lists that are scored lexically.
+    pub workers: Workers,
 }
 
 /// A provider behind its stack.

@@ -5,15 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use rten::ThreadPool;
-use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
 use tower::Service;
 use url::Url;
 
@@ -23,6 +21,7 @@ use super::probability;
 use super::wire::{Embedded, Pairs, Reply};
 use crate::config::settings::{CrossEncoderSettings, LongPassages, UpstreamSettings};
 use crate::error::ErrorKind;
+use crate::local::workers::Workers;
 use crate::local::{LocalModel, NAME, processors};
 use crate::provider::{ProviderFacts, WireReply};
 use crate::telemetry::metrics::Metrics;
@@ -47,8 +46,8 @@ struct Shared {
     model: Mutex<Option<Arc<CrossEncoder>>>,
     /// Idle threads: a pair runs on one, because several share a pair badly.
     idle: Mutex<Vec<Arc<ThreadPool>>>,
-    /// A place for each thread. Calls hold theirs until they have ended, which may be after their caller has left.
-    places: Arc<Semaphore>,
+    /// One for each thread.
+    workers: Workers,
 }
 
 /// The model as an upstream of its own, under the embedded scorer's name. Reads nothing yet.
@@ -106,17 +105,8 @@ impl Service<Call> for Reader {
     fn call(&mut self, call: Call) -> Self::Future {
         let shared = self.0.clone();
         Box::pin(async move {
-            // Dropped with this future: the thread sees that nobody waits.
-            let caller = Arc::new(());
-            let waiting = Arc::downgrade(&caller);
-            let place = shared.places.clone().acquire_owned().await;
-            let work = move || {
-                let answer = shared.answer(&call, &waiting);
-                drop(place);
-                answer
-            };
-            let answer = spawn_blocking(work).await;
-            drop(caller);
+            let workers = shared.workers.clone();
+            let answer = workers.run(move |is_wanted| shared.answer(&call, is_wanted)).await;
             answer.unwrap_or_else(|_| Err(failed("the model panicked")))
         })
     }
@@ -124,22 +114,22 @@ impl Service<Call> for Reader {
 
 impl Shared {
     fn new(directory: ModelDirectory, max_tokens: usize, threads: usize) -> Self {
-        let places = Arc::new(Semaphore::new(threads));
-        Self { directory, max_tokens, model: Mutex::default(), idle: Mutex::default(), places }
+        let workers = Workers::new(threads);
+        Self { directory, max_tokens, model: Mutex::default(), idle: Mutex::default(), workers }
     }
 
-    fn answer(&self, call: &Call, waiting: &Weak<()>) -> Result<Scores, UpstreamError> {
+    fn answer(&self, call: &Call, is_wanted: &dyn Fn() -> bool) -> Result<Scores, UpstreamError> {
         let Ok(Pairs { query, passages }) = serde_json::from_slice(&call.body) else {
             return Err(failed("a call could not be read"));
         };
-        if waiting.strong_count() == 0 {
+        if !is_wanted() {
             return Err(failed("nobody waits any more"));
         }
         let model = self.model().map_err(|what| failed(&what))?;
         let threads = self.threads();
         let mut scores = Vec::with_capacity(passages.len());
         for passage in &passages {
-            if waiting.strong_count() == 0 {
+            if !is_wanted() {
                 break;
             }
             scores.push(probability(model.logit(&query, passage, &threads).map_err(|what| failed(&what))?));
@@ -204,11 +194,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_that_nobody_waits_for_stops_and_gives_its_thread_back() {
-        let (shared, caller) = (shared(), Arc::new(()));
-        let scores = shared.answer(&call(&["good", "bad"]), &Arc::downgrade(&caller)).unwrap().scores;
+        let shared = shared();
+        let scores = shared.answer(&call(&["good", "bad"]), &|| true).unwrap().scores;
         assert!((scores[0] - probability(1.0)).abs() < 1e-6 && (scores[1] - probability(-3.0)).abs() < 1e-6);
-        drop(caller);
-        let error = shared.answer(&call(&["good", "bad"]), &Weak::new()).unwrap_err();
+        let error = shared.answer(&call(&["good", "bad"]), &|| false).unwrap_err();
         assert_eq!(error.what, "cannot score: nobody waits any more");
         assert_eq!(shared.idle.lock().len(), 1, "one thread served both");
     }
@@ -226,14 +215,14 @@ mod tests {
         });
         is_locked.recv().unwrap();
         let first = tokio::spawn(reader.clone().call(call(&["good"])));
-        while reader.0.places.available_permits() > 0 {
+        while reader.0.workers.free() > 0 {
             tokio::task::yield_now().await;
         }
         first.abort();
         assert!(first.await.unwrap_err().is_cancelled());
         let mut second = reader.clone().call(call(&["bad"]));
         assert!(tokio::time::timeout(Duration::ZERO, &mut second).await.is_err());
-        assert_eq!((reader.0.places.available_permits(), reader.0.idle.lock().len()), (0, 0), "the first still runs");
+        assert_eq!((reader.0.workers.free(), reader.0.idle.lock().len()), (0, 0), "the first still runs");
         release.send(()).unwrap();
         holder.join().unwrap();
         assert_eq!(second.await.unwrap().scores.len(), 1);
@@ -242,10 +231,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_pair_is_cut_to_the_models_length_and_a_blank_one_is_scored() {
-        let (shared, caller) = (Shared { max_tokens: 16, ..shared() }, Arc::new(()));
+        let shared = Shared { max_tokens: 16, ..shared() };
         // [CLS] q [SEP] and the last [SEP] leave room for twelve words of the passage.
         let long = "fair ".repeat(1_000);
-        let scores = shared.answer(&call(&[&long, ""]), &Arc::downgrade(&caller)).unwrap().scores;
+        let scores = shared.answer(&call(&[&long, ""]), &|| true).unwrap().scores;
         assert!((scores[0] - probability(12.0 * 0.5 - 1.0)).abs() < 1e-6, "{scores:?}");
         assert!((scores[1] - probability(-1.0)).abs() < 1e-6, "{scores:?}");
     }
