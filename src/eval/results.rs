@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::collection::Strangers;
+use super::collection::LeftOut;
 
 /// One finished evaluation. The shape of `results.json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -40,16 +40,9 @@ pub struct CollectionSummary {
     pub queries: usize,
     /// The file that the judgments are from, where that is one of its own.
     pub judgments: Option<String>,
-    /// Queries left out for want of a judgment.
-    pub unjudged_queries: usize,
-    /// Queries left out although they are judged, for want of candidates.
-    pub queries_without_candidates: usize,
-    /// Judgments of passages that the collection does not hold. They count as not found.
-    pub judgments_of_unknown_passages: Strangers,
-    /// Judgments for queries that the collection does not hold.
-    pub judgments_of_unknown_queries: Strangers,
-    /// Lines of the run for queries that the collection does not hold.
-    pub run_lines_of_unknown_queries: Strangers,
+    /// What cannot be evaluated.
+    #[serde(flatten)]
+    pub left_out: LeftOut,
     /// Passages in the collection.
     pub passages: usize,
     /// How the candidates came to be.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use rerankd::eval::collection::{Candidates, Collection, Source, load};
-use rerankd::eval::contest::{Contest, Ending, Ledger};
+use rerankd::eval::contest::{Contest, Ending, Ledger, Questions};
 use rerankd::eval::judge::{Entry, Terms, judge};
 use rerankd::rerank::assemble::assemble;
 use serde_json::json;
@@ -58,7 +58,7 @@ async fn ndcg_at_10(folder: &Path, model: &str, config: &str) -> f64 {
     let reranker = assemble(&settings).unwrap();
     let route = reranker.routes.resolve(Some(model)).unwrap();
     let run_folder = tempfile::tempdir().unwrap();
-    let mut ledger = Ledger::open(run_folder.path(), model, &route, &collection).unwrap();
+    let mut ledger = Ledger::open(run_folder.path(), model, &route, &Questions::of(&collection)).unwrap();
     let (_stop, stopped) = tokio::sync::watch::channel(false);
     let timeout = settings.server.request_timeout;
     let contest = Contest { collection: &collection, reranker: &reranker, concurrency: 2, timeout, stopped };

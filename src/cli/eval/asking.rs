@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::notices::{kept_for_others, say, waits};
 use crate::cli::Failure;
-use crate::eval::contest::{Contest, Ending, Ledger, Progress};
+use crate::eval::contest::{Contest, Ending, Ledger, Progress, Questions};
 use crate::eval::judge::Entry;
 use crate::eval::results::Unanswered;
 use crate::route::Route;
@@ -78,8 +78,9 @@ pub(super) async fn ask(
 /// The ledger of each contestant. All are opened, and what they hold is known, before anything is asked: nobody pays for a run that one of them
 /// refuses in the end, or for what another has.
 fn open(contest: &Contest<'_>, contestants: &[(String, Arc<Route>)], answers: &Path) -> Result<Vec<Ledger>, Failure> {
+    let questions = Questions::of(contest.collection);
     let open = |(name, route): &(String, Arc<Route>)| {
-        let ledger = Ledger::open(answers, name, route, contest.collection).map_err(Failure::new)?;
+        let ledger = Ledger::open(answers, name, route, &questions).map_err(Failure::new)?;
         for sentence in kept_for_others(name, ledger.others()) {
             say(&sentence);
         }

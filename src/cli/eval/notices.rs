@@ -41,8 +41,8 @@ pub(super) fn kept_for_others(name: &str, others: &Others) -> Vec<String> {
     let mut sentences = Vec::new();
     if others.of_another_model > 0 {
         let answers = counted(others.of_another_model, "kept answer", "kept answers");
-        let by: Vec<&str> = others.answered_by.iter().map(String::as_str).collect();
-        let by = if by.is_empty() { String::new() } else { format!(" by {}", listed(&by)) };
+        let by = listed(&others.answered_by);
+        let by = if by.is_empty() { by } else { format!(" by {by}") };
         sentences
             .push(format!("{name}: {answers}{by} came from another model or configuration than now; asking again"));
     }

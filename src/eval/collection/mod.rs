@@ -74,7 +74,7 @@ pub struct JudgedQuery {
 }
 
 /// What an input held that cannot be evaluated.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LeftOut {
     /// Queries without a judgment.
     pub unjudged_queries: usize,

@@ -56,6 +56,29 @@ pub struct Failed {
 }
 
 impl Answer {
+    /// The ranking, if there is one.
+    #[must_use]
+    pub fn ranked(&self) -> Option<&Ranked> {
+        match self {
+            Self::Ranked(ranked) => Some(ranked),
+            Self::Failed(_) => None,
+        }
+    }
+
+    /// The failure, if it is one.
+    #[must_use]
+    pub fn failed(&self) -> Option<&Failed> {
+        match self {
+            Self::Ranked(_) => None,
+            Self::Failed(failed) => Some(failed),
+        }
+    }
+
+    /// Whether the first target gave a ranking. What a fallback gave, because something failed that may be well by now, is not the last word.
+    pub(super) fn is_final(&self) -> bool {
+        self.ranked().is_some_and(|ranked| ranked.fallbacks == 0)
+    }
+
     /// The query's id.
     #[must_use]
     pub fn query(&self) -> &str {

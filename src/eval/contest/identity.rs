@@ -1,5 +1,8 @@
 //! What an answer depends on: who is asked, and what.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use crate::cache::key::ScoreSpace;
 use crate::config::settings::{LocalSettings, LongPassages};
 use crate::eval::collection::{Collection, JudgedQuery};
@@ -15,8 +18,31 @@ pub(super) fn asked_of(route: &Route) -> String {
     hash.hex()
 }
 
+/// The question that each query of a collection is, by the query's id. Queries of the same texts are one question. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Questions(Arc<HashMap<String, String>>);
+
+impl Questions {
+    /// Those of `collection`.
+    #[must_use]
+    pub fn of(collection: &Collection) -> Self {
+        let questions = collection.queries.iter().map(|query| (query.id.clone(), question(collection, query)));
+        Self(Arc::new(questions.collect()))
+    }
+
+    /// The question that the query `id` is.
+    pub(super) fn get(&self, id: &str) -> Option<&str> {
+        self.0.get(id).map(String::as_str)
+    }
+
+    /// Every query with its question.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(id, question)| (&**id, &**question))
+    }
+}
+
 /// Hash of what is asked: the texts of a query and of its candidates, in their order. Ids are nothing that a model sees, and may be line numbers.
-pub(super) fn question(collection: &Collection, query: &JudgedQuery) -> String {
+fn question(collection: &Collection, query: &JudgedQuery) -> String {
     let mut hash = Hash::default();
     hash.field(query.text.as_bytes());
     for &place in &query.candidates {

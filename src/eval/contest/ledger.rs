@@ -13,9 +13,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::answer::Answer;
-use super::identity::{asked_of, question};
-use crate::eval::collection::Collection;
+use super::answer::{Answer, Ranked};
+use super::identity::{Questions, asked_of};
 use crate::eval::file_name;
 use crate::route::Route;
 
@@ -27,8 +26,7 @@ pub struct Ledger {
     /// Bytes of whole lines.
     end: u64,
     asked_of: String,
-    /// The question that each query is, by its id. Queries of the same texts are one question.
-    questions: HashMap<String, String>,
+    questions: Questions,
     /// By question.
     answers: HashMap<String, Answer>,
     others: Others,
@@ -66,11 +64,11 @@ pub enum LedgerError {
 }
 
 impl Ledger {
-    /// Opens the ledger of `contestant`, which is `route`, in `folder`, or begins it.
+    /// Opens the ledger of `contestant`, which is `route` and is asked `questions`, in `folder`, or begins it.
     ///
     /// # Errors
     /// It cannot be read or written, holds something else, or is being written by another process.
-    pub fn open(folder: &Path, contestant: &str, route: &Route, collection: &Collection) -> Result<Self, LedgerError> {
+    pub fn open(folder: &Path, contestant: &str, route: &Route, questions: &Questions) -> Result<Self, LedgerError> {
         let path = folder.join(format!("{}.jsonl", file_name(contestant)));
         let in_file = |error| LedgerError::Io(path.clone(), error);
         let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
@@ -78,10 +76,9 @@ impl Ledger {
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
             return Err(LedgerError::Busy(path));
         }
-        let questions = collection.queries.iter().map(|query| (query.id.clone(), question(collection, query)));
         let mut ledger = Self {
             asked_of: asked_of(route),
-            questions: questions.collect(),
+            questions: questions.clone(),
             answers: HashMap::new(),
             others: Others::default(),
             path: path.clone(),
@@ -98,7 +95,8 @@ impl Ledger {
     fn read(&mut self) -> io::Result<Option<usize>> {
         let mut lines = BufReader::new(self.file.try_clone()?);
         let mut text = Vec::new();
-        let asked: HashSet<String> = self.questions.values().cloned().collect();
+        let questions = self.questions.clone();
+        let asked: HashSet<&str> = questions.iter().map(|(_, question)| question).collect();
         let mut others: HashMap<(String, String), Answer> = HashMap::new();
         let (mut is_ended, mut number) = (true, 0);
         while is_ended && lines.read_until(b'\n', &mut text)? > 0 {
@@ -112,7 +110,7 @@ impl Ledger {
             };
             self.end += text.len() as u64;
             text.clear();
-            if asked_of == self.asked_of && asked.contains(&question) {
+            if asked_of == self.asked_of && asked.contains(&*question) {
                 self.answers.insert(question, answer);
             } else {
                 others.insert((asked_of, question), answer);
@@ -129,7 +127,7 @@ impl Ledger {
     fn sorted(&self, others: HashMap<(String, String), Answer>) -> Others {
         let mut found = Others::default();
         let open = self.questions.iter().filter(|(id, _)| !self.has_answer(id));
-        let (open, open_questions): (HashSet<&str>, HashSet<&str>) = open.map(|(id, asked)| (&**id, &**asked)).unzip();
+        let (open, open_questions): (HashSet<&str>, HashSet<&str>) = open.unzip();
         for ((asked_of, question), answer) in others {
             let Answer::Ranked(ranked) = answer else { continue };
             if open_questions.contains(&*question) {
@@ -148,23 +146,25 @@ impl Ledger {
         &self.others
     }
 
-    /// Whether a query needs not be asked again: it was answered, and not by a fallback because something failed that may be well by now.
+    /// Whether a query needs not be asked again.
     #[must_use]
     pub fn has_answer(&self, query: &str) -> bool {
-        matches!(self.answer(query), Some(Answer::Ranked(ranked)) if ranked.fallbacks == 0)
+        self.answer(query).is_some_and(Answer::is_final)
     }
 
     /// Whether `answer` says no more than what is there: the same fallback again, which was paid for and timed the first time.
     fn is_known(&self, answer: &Answer) -> bool {
-        let known = self.answer(answer.query());
-        let is_better = matches!(answer, Answer::Ranked(ranked) if ranked.fallbacks == 0);
-        matches!(known, Some(Answer::Ranked(_))) && !is_better
+        self.ranked(answer.query()).is_some() && !answer.is_final()
     }
 
     /// How many queries have been answered.
     #[must_use]
     pub fn answered(&self) -> usize {
-        self.questions.keys().filter(|query| matches!(self.answer(query), Some(Answer::Ranked(_)))).count()
+        self.questions.iter().filter(|(query, _)| self.ranked(query).is_some()).count()
+    }
+
+    fn ranked(&self, query: &str) -> Option<&Ranked> {
+        self.answer(query)?.ranked()
     }
 
     /// What became of a query; `None` if it was never asked.
@@ -181,7 +181,7 @@ impl Ledger {
         if self.is_known(&answer) {
             return Ok(());
         }
-        let question = self.questions.get(answer.query()).cloned().unwrap_or_default();
+        let question = self.questions.get(answer.query()).unwrap_or_default().to_owned();
         let line = Line { asked_of: self.asked_of.clone(), question, answer };
         let written = serde_json::to_vec(&line).map_err(io::Error::from).and_then(|mut text| {
             text.push(b'\n');
@@ -240,7 +240,7 @@ mod tests {
             file,
             end: 0,
             asked_of: "somebody".to_owned(),
-            questions: HashMap::new(),
+            questions: Questions::default(),
             answers: HashMap::new(),
             others: Others::default(),
         };

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 pub use self::answer::{Answer, Failed, Ranked};
+pub use self::identity::Questions;
 pub use self::ledger::{Ledger, LedgerError, Others};
 use super::collection::{Collection, JudgedQuery};
 use crate::cache::control::CacheControl;

@@ -68,17 +68,11 @@ impl Entry {
     }
 
     fn ranked(&self) -> impl Iterator<Item = &Ranked> {
-        self.answers.iter().flatten().filter_map(|answer| match answer {
-            Answer::Ranked(ranked) => Some(ranked),
-            Answer::Failed(_) => None,
-        })
+        self.answers.iter().flatten().filter_map(Answer::ranked)
     }
 
     fn first_failure(&self) -> Option<String> {
-        self.answers.iter().flatten().find_map(|answer| match answer {
-            Answer::Failed(failed) => Some(failed.message.clone()),
-            Answer::Ranked(_) => None,
-        })
+        self.answers.iter().flatten().find_map(|answer| Some(answer.failed()?.message.clone()))
     }
 
     fn failures(&self) -> BTreeMap<String, usize> {
@@ -134,7 +128,7 @@ fn contestant(collection: &Collection, entry: &Entry, measures: &[Measure]) -> C
     let rankings = collection.queries.iter().zip(&entry.answers);
     let rankings = rankings.map(|(query, answer)| ranking(query, answer.as_ref())).collect();
     let failed = collection.queries.iter().zip(&entry.answers);
-    let failed = failed.filter(|(_, answer)| !matches!(answer, Some(Answer::Ranked(_))));
+    let failed = failed.filter(|(_, answer)| answer.as_ref().and_then(Answer::ranked).is_none());
     let mut answered_by: Vec<String> = entry.ranked().filter_map(|ranked| ranked.answered_by.clone()).collect();
     answered_by.sort_unstable();
     answered_by.dedup();
@@ -253,7 +247,6 @@ fn choose(contestants: &[Contestant], measures: &[Measure], terms: &Terms) -> Ch
 }
 
 fn summary(collection: &Collection) -> CollectionSummary {
-    let left_out = &collection.left_out;
     let counts: Vec<f64> = collection.queries.iter().map(|query| exact(query.candidates.len())).collect();
     let ceiling = |query: &JudgedQuery| {
         let grades: Vec<i32> = query.judgments.values().copied().collect();
@@ -265,11 +258,7 @@ fn summary(collection: &Collection) -> CollectionSummary {
         name: collection.name.clone(),
         queries: collection.queries.len(),
         judgments: collection.judgments.clone(),
-        unjudged_queries: left_out.unjudged_queries,
-        queries_without_candidates: left_out.queries_without_candidates,
-        judgments_of_unknown_passages: left_out.judgments_of_unknown_passages.clone(),
-        judgments_of_unknown_queries: left_out.judgments_of_unknown_queries.clone(),
-        run_lines_of_unknown_queries: left_out.run_lines_of_unknown_queries.clone(),
+        left_out: collection.left_out.clone(),
         passages: collection.passages.len(),
         first_stage: collection.first_stage.clone(),
         candidates_per_query: mean(&counts),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use fastrand::Rng;
 
-use super::super::collection::Strangers;
+use super::super::collection::{LeftOut, Strangers};
 use super::super::results::{
     Candidate, Choice, CollectionSummary, Comparison, Contestant, Cost, Estimate, Kind, Latency, Query, Results, Times,
     Unanswered,
@@ -96,11 +96,12 @@ pub(super) fn results(queries: usize) -> Results {
             name: "help-centre".to_owned(),
             queries: queries.len(),
             judgments: Some("qrels/test.tsv".to_owned()),
-            unjudged_queries: 4,
-            queries_without_candidates: 2,
-            judgments_of_unknown_passages: Strangers { count: 3, first: Some("d98".to_owned()) },
-            judgments_of_unknown_queries: Strangers::default(),
-            run_lines_of_unknown_queries: Strangers::default(),
+            left_out: LeftOut {
+                unjudged_queries: 4,
+                queries_without_candidates: 2,
+                judgments_of_unknown_passages: Strangers { count: 3, first: Some("d98".to_owned()) },
+                ..LeftOut::default()
+            },
             passages: 12_408,
             first_stage: "bm25".to_owned(),
             candidates_per_query: exact(CANDIDATES),

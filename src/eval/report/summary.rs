@@ -143,7 +143,7 @@ pub(super) fn collection(results: &Results) -> Vec<String> {
         Some(file) => format!(", judged by {}", printable(file)),
         None => String::new(),
     };
-    let unjudged = match collection.unjudged_queries {
+    let unjudged = match collection.left_out.unjudged_queries {
         0 => String::new(),
         count => format!(" ({} more without a judgment)", grouped(count)),
     };
@@ -195,9 +195,7 @@ pub(super) fn choice(results: &Results) -> Vec<String> {
     }
     for (what, names) in [("Too slow", &choice.too_slow), ("Not timed, and so left out", &choice.not_timed)] {
         if !names.is_empty() {
-            let names: Vec<_> = names.iter().map(|name| printable(name)).collect();
-            let names: Vec<_> = names.iter().map(String::as_str).collect();
-            sentences.push(format!("{what}: {}.", listed(&names)));
+            sentences.push(format!("{what}: {}.", listed(names)));
         }
     }
     sentences
@@ -207,13 +205,12 @@ pub(super) fn choice(results: &Results) -> Vec<String> {
 pub(super) fn reading(results: &Results) -> Vec<String> {
     let mut sentences = Vec::new();
     let stands_for = |contestant: &Contestant| match contestant.answered_by.as_slice() {
-        [one] if *one != contestant.name => Some(format!("{} is {}", printable(&contestant.name), printable(one))),
+        [one] if *one != contestant.name => Some(format!("{} is {one}", contestant.name)),
         _ => None,
     };
     let short: Vec<_> = results.contestants.iter().filter_map(stands_for).collect();
     if !short.is_empty() {
-        let short: Vec<_> = short.iter().map(String::as_str).collect();
-        sentences.push(format!("Here {}.", listed(&short)));
+        sentences.push(format!("Here {}.", listed(short)));
     }
     let is_any = |standing| results.contestants.iter().any(|contestant| contestant.to_best() == Some(standing));
     if is_any(Standing::Worse) {
@@ -238,8 +235,7 @@ pub(super) fn reading(results: &Results) -> Vec<String> {
 
 /// Their names, as a sentence lists them.
 fn names(contestants: &[&Contestant]) -> String {
-    let names: Vec<_> = contestants.iter().map(|contestant| printable(&contestant.name)).collect();
-    listed(&names.iter().map(String::as_str).collect::<Vec<_>>())
+    listed(contestants.iter().map(|contestant| &contestant.name))
 }
 
 #[cfg(test)]

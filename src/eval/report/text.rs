@@ -39,11 +39,12 @@ pub(super) fn without_middle(name: &str, length: usize) -> String {
     name.chars().take(start).chain(['…']).chain(name.chars().skip(count - end)).collect()
 }
 
-/// `words`, as a sentence lists them.
-pub(crate) fn listed(words: &[&str]) -> String {
-    match words {
+/// `words`, printable, as a sentence lists them.
+pub(crate) fn listed(words: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let words: Vec<String> = words.into_iter().map(|word| printable(word.as_ref())).collect();
+    match words.as_slice() {
         [] => String::new(),
-        [one] => (*one).to_owned(),
+        [one] => one.clone(),
         [first @ .., last] => format!("{} and {last}", first.join(", ")),
     }
 }
@@ -73,8 +74,8 @@ mod tests {
 
     #[test]
     fn lists_read_like_sentences() {
-        assert_eq!(listed(&["a", "b", "c"]), "a, b and c");
-        assert_eq!(listed(&["a"]), "a");
+        assert_eq!(listed(["a", "b", "c"]), "a, b and c");
+        assert_eq!(listed(["a"]), "a");
         assert_eq!(counted(1, "query", "queries"), "1 query");
         assert_eq!(counted(0, "query", "queries"), "0 queries");
     }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::super::collection::Strangers;
-use super::super::results::{CollectionSummary, Contestant, Kind, Results, Unanswered};
+use super::super::collection::{LeftOut, Strangers};
+use super::super::results::{Contestant, Kind, Results, Unanswered};
 use super::text::{counted, listed, printable};
 
 /// One sentence for each thing that went wrong.
@@ -11,9 +11,10 @@ pub(super) fn warnings(results: &Results) -> Vec<String> {
     let mut sentences: Vec<String> = results.unanswered.iter().map(no_answers).collect();
     sentences.extend(results.contestants.iter().flat_map(of));
     sentences.extend(alike(results));
-    sentences.extend(strangers(&results.collection));
-    if results.collection.queries_without_candidates > 0 {
-        let queries = counted(results.collection.queries_without_candidates, "judged query has", "judged queries have");
+    sentences.extend(strangers(&results.collection.left_out));
+    if results.collection.left_out.queries_without_candidates > 0 {
+        let queries =
+            counted(results.collection.left_out.queries_without_candidates, "judged query has", "judged queries have");
         sentences.push(format!("{queries} no candidates, and so no part in these figures."));
     }
     sentences
@@ -29,7 +30,7 @@ fn no_answers(contestant: &Unanswered) -> String {
 }
 
 /// Judgments and candidates that lead nowhere: more often a mistake than a finding.
-fn strangers(collection: &CollectionSummary) -> Vec<String> {
+fn strangers(left_out: &LeftOut) -> Vec<String> {
     let sentence = |strangers: &Strangers, [one, many]: [&str; 2], then: &str| {
         let first = printable(strangers.first.as_deref()?);
         Some(format!(
@@ -39,17 +40,17 @@ fn strangers(collection: &CollectionSummary) -> Vec<String> {
     };
     let sentences = [
         sentence(
-            &collection.judgments_of_unknown_passages,
+            &left_out.judgments_of_unknown_passages,
             ["judgment names a passage", "judgments name passages"],
             "; they count as not found",
         ),
         sentence(
-            &collection.judgments_of_unknown_queries,
+            &left_out.judgments_of_unknown_queries,
             ["judgment names a query", "judgments name queries"],
             "; they count nowhere",
         ),
         sentence(
-            &collection.run_lines_of_unknown_queries,
+            &left_out.run_lines_of_unknown_queries,
             ["line of the run names a query", "lines of the run name queries"],
             "; they count nowhere",
         ),
@@ -107,9 +108,7 @@ fn of(contestant: &Contestant) -> Vec<String> {
         sentences.push(format!("{name}: {answers}, less than what was asked for."));
     }
     if contestant.answered_by.len() > 1 {
-        let names: Vec<_> = contestant.answered_by.iter().map(|name| printable(name)).collect();
-        let names: Vec<_> = names.iter().map(String::as_str).collect();
-        sentences.push(format!("{name}: its figures mix the answers of {}.", listed(&names)));
+        sentences.push(format!("{name}: its figures mix the answers of {}.", listed(&contestant.answered_by)));
     }
     sentences
 }

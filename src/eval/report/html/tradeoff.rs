@@ -2,7 +2,7 @@
 
 use super::super::super::results::{Contestant, Results};
 use super::super::figures::{NOTHING, milliseconds, price};
-use super::super::text::{listed, printable};
+use super::super::text::listed;
 use super::axis::{tick_dollars, tick_milliseconds};
 use super::chart::{Across, Chart, Point};
 use super::markup::{Section, escape};
@@ -73,12 +73,10 @@ fn figure(
         points,
         none,
     };
-    let missing: Vec<_> =
-        results.rerankers().filter(|it| known(it).is_none()).map(|contestant| printable(&contestant.name)).collect();
-    let missing: Vec<_> = missing.iter().map(String::as_str).collect();
-    let missing = match missing.as_slice() {
-        [] => String::new(),
-        names => format!(" Not drawn, because their {what} is not known: {}.", escape(&listed(names))),
+    let missing = listed(results.rerankers().filter(|it| known(it).is_none()).map(|contestant| &contestant.name));
+    let missing = match missing.as_str() {
+        "" => String::new(),
+        names => format!(" Not drawn, because their {what} is not known: {}.", escape(names)),
     };
     Some(format!("<figure>{}<figcaption>{KEY}{missing}</figcaption></figure>", chart.html()))
 }
