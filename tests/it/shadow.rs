@@ -9,14 +9,17 @@ use crate::support::{FakeUpstream, Gateway, Reply, expected, provenance, scores}
 
 const PASSAGES: [&str; 4] = ["one", "two", "three", "four"];
 
-async fn shadowed(main: &FakeUpstream, shadow: &FakeUpstream, more: &str) -> Gateway {
+/// The line of a model that compares all of its answers.
+fn shadow(upstream: &str, model: &str, more: &str) -> String {
+    format!("shadow = {{ target = {{ upstream = '{upstream}', model = '{model}' }}, sample = 1.0{more} }}\n")
+}
+
+async fn shadowed(main: &FakeUpstream, other: &FakeUpstream, more: &str) -> Gateway {
     let config = [
         upstream("main", "cohere", &main.url()),
-        upstream("other", "jina", &shadow.url()),
+        upstream("other", "jina", &other.url()),
         targets("default", &[("main", "rerank-v3.5")]),
-        format!(
-            "shadow = {{ target = {{ upstream = \"other\", model = \"jina-reranker-v2-base-multilingual\" }}, sample = 1.0{more} }}\n"
-        ),
+        shadow("other", "jina-reranker-v2-base-multilingual", more),
     ];
     Gateway::start(&config.join("\n")).await
 }
@@ -96,7 +99,7 @@ async fn a_shadow_that_fails_closes_no_upstream_to_the_traffic() {
         upstream("up", "cohere", &both.url()),
         "max_attempts = 1\nbreaker = { consecutive_failures = 1 }\n".to_owned(),
         targets("default", &[("up", "rerank-v3.5")]),
-        "shadow = { target = { upstream = \"up\", model = \"rerank-v4.0-pro\" }, sample = 1.0 }\n".to_owned(),
+        shadow("up", "rerank-v4.0-pro", ""),
     ];
     let gateway = Gateway::start(&config.join("\n")).await;
     gateway.rerank("q", &PASSAGES).await;
@@ -115,7 +118,7 @@ async fn traffic_waits_for_no_call_of_a_shadow() {
         upstream("other", "cohere", &other.url()),
         targets("second", &[("other", "rerank-v3.5")]),
         targets("default", &[("main", "jina-reranker-v2-base-multilingual")]),
-        "shadow = { target = { upstream = \"other\", model = \"rerank-v3.5\" }, sample = 1.0 }\n".to_owned(),
+        shadow("other", "rerank-v3.5", ""),
     ];
     let gateway = Gateway::start(&config.join("\n")).await;
     other.hold();
@@ -143,7 +146,7 @@ async fn answers_of_a_fallback_are_not_compared() {
         upstream("fails", "cohere", &fails.url()),
         upstream("works", "jina", &works.url()),
         targets("default", &[("fails", "rerank-v3.5"), ("works", "jina-reranker-v2-base-multilingual")]),
-        "shadow = { target = { upstream = \"local\", model = \"lexical\" }, sample = 1.0 }\n".to_owned(),
+        shadow("local", "lexical", ""),
     ];
     let gateway = Gateway::start(&config.join("\n")).await;
     assert_eq!(provenance(&gateway.rerank("q", &PASSAGES).await)["fallbacks"], 1);
@@ -155,21 +158,21 @@ async fn answers_of_a_fallback_are_not_compared() {
 /// Four passages in calls of two: the first is charged for, the second fails.
 #[tokio::test]
 async fn what_a_failed_comparison_was_charged_counts_against_the_day() {
-    let (main, shadow) = (FakeUpstream::start("cohere").await, FakeUpstream::start("cohere").await);
-    shadow.then([Reply::Score, Reply::status(400)]);
+    let (main, other) = (FakeUpstream::start("cohere").await, FakeUpstream::start("cohere").await);
+    other.then([Reply::Score, Reply::status(400)]);
     let config = [
         upstream("main", "cohere", &main.url()),
-        upstream("other", "cohere", &shadow.url()),
+        upstream("other", "cohere", &other.url()),
         "max_passages = 2\nmax_concurrency = 1\n".to_owned(),
         targets("default", &[("main", "rerank-v3.5")]),
-        "shadow = { target = { upstream = \"other\", model = \"rerank-v3.5\" }, sample = 1.0, max_usd_per_day = 0.001 }\n".to_owned(),
+        shadow("other", "rerank-v3.5", ", max_usd_per_day = 0.001"),
     ];
     let gateway = Gateway::start(&config.join("\n")).await;
     gateway.rerank("q", &PASSAGES).await;
     report(&gateway, |shadow| shadow["failed"] == 1).await;
     gateway.rerank("r", &PASSAGES).await;
     report(&gateway, |shadow| shadow["skipped"] == 1).await;
-    assert_eq!(shadow.calls().len(), 2, "one search is two tenths of a cent, twice the day's budget");
+    assert_eq!(other.calls().len(), 2, "one search is two tenths of a cent, twice the day's budget");
 }
 
 #[tokio::test]
