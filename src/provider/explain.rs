@@ -1,58 +1,224 @@
-//! The sentence in an upstream's error body.
+//! What an upstream says of a failure: its sentence, its machine-readable codes, and the fields that it blames.
 //!
-//! Providers disagree on where it stands, and one provider on several forms (Jina has three, Mixedbread two), so every documented
+//! Providers disagree on where these stand, and one provider on several forms (Jina has three, Mixedbread two), so every documented
 //! form is understood from every provider:
 //!
 //! ```text
 //! {"message": "…"}                                    Cohere, Mixedbread
 //! {"detail": "…"}                                     Voyage, Jina (authentication)
-//! {"detail": {"message": "…"}}                        Jina (application)
+//! {"detail": {"message": "…", "code": "…"}}           Jina (application)
 //! {"detail": "…", "errors": [{"field", "message"}]}   Jina (validation)
-//! {"detail": [{"loc": […], "msg": "…"}]}              Mixedbread and all of FastAPI
+//! {"detail": [{"type", "loc": […], "msg": "…"}]}      Mixedbread and all of FastAPI
 //! {"error": "…", "error_type": "…"}                   TEI
-//! {"error": {"message": "…"}}                         vLLM, llama.cpp, Infinity
+//! {"error": {"message": "…", "type": "…"}}            vLLM, llama.cpp, Infinity
+//! {"error": {"reason": "…", "type": "…"}}             Elasticsearch, OpenSearch
+//! {"error_code": 1, "error_msg": "…"}                 Qianfan
+//! "…"                                                 LocalAI, SiliconFlow
+//! …                                                   plain text, from gateways
 //! ```
-//! What a validation error quotes of the input (`input`, `ctx`) is never read.
+//! What a validation error quotes of the input (`input`, `ctx`) is never read. Only the beginning of a body is: a reply may be megabytes of
+//! something else. HTML is no message.
 
-use serde_json::Value;
+use super::head::Head;
 
-/// The message of an error body, its blanks as single spaces; `None` if there is none. May quote the request.
-#[must_use]
-pub fn explain(body: &[u8]) -> Option<String> {
-    let body: Value = serde_json::from_slice(body).ok()?;
-    let message = ["message", "detail", "error", "errors"].iter().find_map(|key| sentence(body.get(key)?))?;
-    let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
-    (!line.is_empty()).then_some(line)
+/// Bytes of a body that are looked at.
+pub const EXPLAINED_BYTES: usize = 16 << 10;
+/// Bytes of the message that are kept; far more than are ever shown.
+const MAX_MESSAGE_BYTES: usize = 4 << 10;
+/// Bytes of a code or of a path that are kept.
+const MAX_WORD_BYTES: usize = 128;
+/// Codes that are kept, and paths.
+const MAX_WORDS: usize = 32;
+/// Objects and lists around a message that is still found.
+const MAX_DEPTH: usize = 6;
+
+/// Members that hold the message, or an object that does; the first of these counts.
+const MESSAGE_MEMBERS: [&str; 16] = [
+    "message",
+    "msg",
+    "detail",
+    "error",
+    "errors",
+    "error_message",
+    "error_msg",
+    "errorMessage",
+    "error_description",
+    "reason",
+    "Message",
+    "OriginalMessage",
+    "Error",
+    "Response",
+    "detailed_message",
+    "title",
+];
+const CODE_MEMBERS: [&str; 8] =
+    ["type", "code", "error_type", "error_code", "errorCode", "errorType", "Code", "__type"];
+
+/// What an upstream says of a failure. All of it is the upstream's own words and may quote the request: it passes through
+/// [`crate::upstream::redact`] before anyone sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Explanation {
+    /// The sentence, its blanks as single spaces; empty if there is none. At most 4 KiB and the paths of fields.
+    pub message: String,
+    /// Machine-readable codes (`type`, `code` and the like, numbers too) in lower case, in their order, each once; at most 32.
+    pub codes: Vec<String>,
+    /// Fields that are blamed (`loc`, `field`, `param`), their steps joined by dots, each once; at most 32.
+    pub locations: Vec<String>,
 }
 
-fn sentence(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Object(object) => {
-            ["message", "msg"].iter().find_map(|key| object.get(*key)?.as_str().map(str::to_owned))
+/// What the first [`EXPLAINED_BYTES`] of `body` say; `None` if that is nothing.
+#[must_use]
+pub fn explain(body: &[u8]) -> Option<Explanation> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let body = &body[..body.len().min(EXPLAINED_BYTES)];
+    let mut reader = Reader { head: Head::new(body), said: Explanation::default() };
+    let message = match reader.head.peek()? {
+        b'{' | b'[' | b'"' => reader.sentence(0),
+        _ => plain_text(body),
+    };
+    let line = message.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = Explanation { message: line, ..reader.said };
+    (said != Explanation::default()).then_some(said)
+}
+
+/// A body that is a sentence by itself.
+fn plain_text(body: &[u8]) -> Option<String> {
+    let text = match std::str::from_utf8(body) {
+        Ok(text) => text,
+        // A letter may have been cut in two.
+        Err(error) if error.error_len().is_none() => str::from_utf8(&body[..error.valid_up_to()]).ok()?,
+        Err(_) => return None,
+    };
+    let text = text.trim();
+    let is_markup = text.starts_with('<');
+    let is_json = matches!(text, "null" | "true" | "false");
+    let is_binary = text.contains(|letter: char| letter.is_control() && !letter.is_whitespace());
+    let is_sentence = text.contains(char::is_alphabetic) && !is_markup && !is_json && !is_binary;
+    is_sentence.then(|| text[..text.floor_char_boundary(MAX_MESSAGE_BYTES)].to_owned())
+}
+
+struct Reader<'a> {
+    head: Head<'a>,
+    said: Explanation,
+}
+
+/// What an object says.
+#[derive(Default)]
+struct Statement {
+    message: Option<String>,
+    /// The field that a validation error is about.
+    field: Option<String>,
+}
+
+impl Reader<'_> {
+    /// The sentence in the next value, whatever that is.
+    fn sentence(&mut self, depth: usize) -> Option<String> {
+        match self.head.peek()? {
+            b'"' => Some(self.head.string(MAX_MESSAGE_BYTES)),
+            b'{' if depth < MAX_DEPTH => self.object(depth).message,
+            b'[' if depth < MAX_DEPTH => self.list(depth),
+            _ => {
+                self.head.skip();
+                None
+            }
         }
-        Value::Array(items) => {
-            let sentences: Vec<_> = items.iter().filter_map(located).collect();
-            (!sentences.is_empty()).then(|| sentences.join("; "))
+        .filter(|message| !message.trim().is_empty())
+    }
+
+    fn object(&mut self, depth: usize) -> Statement {
+        let mut statement = Statement::default();
+        let mut best = usize::MAX;
+        self.head.enter();
+        while let Some(name) = self.head.member() {
+            if let Some(rank) = MESSAGE_MEMBERS.iter().position(|member| *member == name) {
+                let message = self.sentence(depth + 1);
+                if message.is_some() && rank < best {
+                    statement.message = message;
+                    best = rank;
+                }
+            } else if CODE_MEMBERS.contains(&&*name) {
+                let code = self.head.scalar(MAX_WORD_BYTES).unwrap_or_default();
+                remember(&mut self.said.codes, code.to_lowercase());
+            } else if matches!(&*name, "loc" | "field" | "param") {
+                let path = self.path();
+                remember(&mut self.said.locations, path.clone());
+                // `param` says of a whole request what the message says again.
+                if name == "loc" || (name == "field" && statement.field.is_none()) {
+                    statement.field = Some(path);
+                }
+            } else {
+                self.head.skip();
+            }
         }
-        _ => None,
+        statement
+    }
+
+    /// The sentences of a list of errors, each with the path of its field.
+    fn list(&mut self, depth: usize) -> Option<String> {
+        let mut sentences = String::new();
+        self.head.enter();
+        while self.head.has_item() {
+            let statement = match self.head.peek() {
+                Some(b'{') if depth + 1 < MAX_DEPTH => self.object(depth + 1),
+                Some(b'"') => Statement { message: Some(self.head.string(MAX_MESSAGE_BYTES)), field: None },
+                Some(b':') | None => break, // not JSON
+                _ => {
+                    self.head.skip();
+                    continue;
+                }
+            };
+            let Some(message) = statement.message.filter(|message| !message.trim().is_empty()) else { continue };
+            if sentences.len() + message.len() > MAX_MESSAGE_BYTES && !sentences.is_empty() {
+                continue;
+            }
+            if !sentences.is_empty() {
+                sentences.push_str("; ");
+            }
+            if let Some(field) = statement.field.filter(|field| !field.is_empty()) {
+                sentences.push_str(&field);
+                sentences.push_str(": ");
+            }
+            sentences.push_str(&message);
+        }
+        (!sentences.is_empty()).then_some(sentences)
+    }
+
+    /// A field's path: a text, or a list of texts and numbers.
+    fn path(&mut self) -> String {
+        if self.head.peek() != Some(b'[') {
+            return self.head.scalar(MAX_WORD_BYTES).unwrap_or_default();
+        }
+        let mut path = String::new();
+        self.head.enter();
+        while self.head.has_item() && self.head.peek() != Some(b':') {
+            let Some(step) = self.head.scalar(MAX_WORD_BYTES) else { continue };
+            if path.len() + step.len() >= MAX_WORD_BYTES {
+                continue;
+            }
+            if !path.is_empty() {
+                path.push('.');
+            }
+            path.push_str(&step);
+        }
+        path
     }
 }
 
-/// A validation error with the path of the field it is about.
-fn located(item: &Value) -> Option<String> {
-    let message = sentence(item)?;
-    let path = item.get("loc").and_then(Value::as_array).map(|parts| {
-        let part = |part: &Value| part.as_str().map_or_else(|| part.to_string(), str::to_owned);
-        parts.iter().map(part).collect::<Vec<_>>().join(".")
-    });
-    let field = path.or_else(|| item.get("field")?.as_str().map(str::to_owned));
-    Some(field.map_or_else(|| message.clone(), |field| format!("{field}: {message}")))
+fn remember(words: &mut Vec<String>, word: String) {
+    if !word.is_empty() && words.len() < MAX_WORDS && !words.contains(&word) {
+        words.push(word);
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
+
+    fn said(body: &str) -> Explanation {
+        explain(body.as_bytes()).unwrap_or_default()
+    }
 
     #[test]
     fn every_documented_form_is_understood() {
@@ -74,16 +240,101 @@ mod tests {
                 "batch size 64 > maximum allowed batch size 32",
             ),
             (r#"{"error":{"code":503,"message":"Loading model","type":"unavailable_error"}}"#, "Loading model"),
+            (r#"{"error":{"root_cause":[{"reason":"a"}],"type":"t","reason":"b"},"status":400}"#, "b"),
+            (r#"{"Response":{"Error":{"Code":"Limit","Message":"slow down"},"RequestId":"r"}}"#, "slow down"),
+            (r#"{"detail":{"error":"model is not available"}}"#, "model is not available"),
+            (r#"{"error_code":18,"error_msg":"open api qps limit"}"#, "open api qps limit"),
+            (r#"{"code":1,"msg":"no such model","data":null}"#, "no such model"),
+            (r#"{"error_message":"a"}"#, "a"),
+            (r#"{"errors":["a","b"]}"#, "a; b"),
+            (r#"[{"error":{"message":"a"}}]"#, "a"),
+            (r#"{"title":"Unauthorized","status":401}"#, "Unauthorized"),
+            ("\"no key was\\nsent\"", "no key was sent"),
+            ("upstream connect error\r\nor reset", "upstream connect error or reset"),
+            ("\u{feff}{\"message\":\"a\"}", "a"),
         ];
         for (body, message) in forms {
-            assert_eq!(explain(body.as_bytes()).as_deref(), Some(message), "{body}");
+            assert_eq!(said(body).message, message, "{body}");
         }
     }
 
     #[test]
+    fn codes_and_locations_are_read_wherever_they_stand() {
+        for (body, codes, locations) in [
+            (
+                r#"{"error":{"code":400,"message":"m","type":"Exceed_Context_Size_Error","param":"documents"}}"#,
+                &["400", "exceed_context_size_error"][..],
+                &["documents"][..],
+            ),
+            (
+                r#"{"detail":[{"type":"string_too_long","loc":["body","documents",1],"msg":"m"},
+                    {"msg":"n","type":"too_long","loc":["body","documents"]}],"code":"Validation"}"#,
+                &["string_too_long", "too_long", "validation"],
+                &["body.documents.1", "body.documents"],
+            ),
+            (r#"{"detail":{"code":"INPUT_TOKEN_LIMIT_EXCEEDED"}}"#, &["input_token_limit_exceeded"], &[]),
+            (r#"{"error":"m","error_type":"Validation"}"#, &["validation"], &[]),
+            (r#"{"errors":[{"field":"query","message":"m"}],"error_code":-7.5}"#, &["-7.5"], &["query"]),
+            (r#"{"type":null,"code":{"type":"inner"},"error_type":["a"],"error":{"code":true}}"#, &[], &[]),
+        ] {
+            let said = said(body);
+            assert_eq!((&said.codes[..], &said.locations[..]), (&*to_owned(codes), &*to_owned(locations)), "{body}");
+        }
+    }
+
+    fn to_owned(words: &[&str]) -> Vec<String> {
+        words.iter().map(|word| (*word).to_owned()).collect()
+    }
+
+    #[test]
     fn anything_else_is_silence() {
-        for body in ["", "<html>502</html>", "[]", "{}", "null", r#"{"message":3}"#, r#"{"message":" "}"#, "\u{0}"] {
+        for body in [
+            "",
+            "<html>502</html>",
+            "<!DOCTYPE html>no",
+            "[]",
+            "{}",
+            "null",
+            "12.5",
+            r#"{"message":3}"#,
+            r#"{"message":" "}"#,
+            "\u{0}",
+            "a\u{0}b",
+            r#"{"detail":[{"input":"secret","ctx":{"error":"secret"}}]}"#,
+            r#"{"results":[{"message":"secret"}]}"#,
+        ] {
             assert_eq!(explain(body.as_bytes()), None, "{body}");
+        }
+        assert_eq!(explain(b"\xff\xfe bytes"), None);
+    }
+
+    #[test]
+    fn bodies_that_break_off_are_read_up_to_there() {
+        let body = br#"{"error":{"type":"a","message":"the sentence","param":"p"},"url":"u"}"#;
+        for end in 0..body.len() {
+            let said = explain(&body[..end]).unwrap_or_default();
+            assert!("the sentence".starts_with(&said.message), "{}", String::from_utf8_lossy(&body[..end]));
+        }
+        let long = format!(r#"{{"code":7,"message":"{}"}}"#, "word ".repeat(100_000));
+        let said = said(&long);
+        assert!(said.message.starts_with("word word") && said.message.len() <= MAX_MESSAGE_BYTES);
+        assert_eq!(said.codes, ["7"]);
+        assert_eq!(explain("é".repeat(10_000).as_bytes()).unwrap().message.len(), MAX_MESSAGE_BYTES);
+    }
+
+    /// Attack 5. On the old code a reply of this kind took a second and 0.5 GB.
+    #[test]
+    fn a_long_body_of_another_shape_costs_no_more_than_its_beginning() {
+        for body in [
+            format!("{{\"results\":[{}0]}}", "0,".repeat(8 << 20)),
+            format!("{{\"detail\":[{}0]}}", "{\"msg\":\"a\",\"type\":\"b\"},".repeat(1 << 20)),
+            "[".repeat(16 << 20),
+            format!("{{\"detail\":{}", "[{\"error\":".repeat(1 << 20)),
+        ] {
+            let started = Instant::now();
+            let said = explain(body.as_bytes()).unwrap_or_default();
+            assert!(started.elapsed() < Duration::from_millis(100), "{}", &body[..20]);
+            assert!(said.message.len() <= MAX_MESSAGE_BYTES && said.codes.len() <= MAX_WORDS);
         }
     }
 }

@@ -8,6 +8,7 @@
 mod cohere;
 mod explain;
 pub mod facts;
+mod head;
 mod jina;
 mod mixedbread;
 mod tei;
@@ -18,7 +19,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde::Serialize;
 
-pub use self::explain::explain;
+pub use self::explain::{EXPLAINED_BYTES, Explanation, explain};
 pub use self::facts::{Billing, InstructionSupport, ModelFacts, ProviderFacts, ScoreScale, Scoring};
 use crate::rerank::request::ScoringOptions;
 

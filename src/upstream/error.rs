@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::oversize::Oversize;
 use crate::error::{Error, ErrorKind};
+use crate::provider::Explanation;
 
 /// One failed attempt, or the last of several.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,8 +13,9 @@ pub struct UpstreamError {
     pub kind: ErrorKind,
     /// What happened, in our words: never quotes the request or the reply.
     pub what: String,
-    /// The provider's own words. May quote the request: passes through [`super::redact`] before anyone sees it.
-    pub said: Option<String>,
+    /// The provider's own words, in a box because most errors have none. May quote the request: passes through [`super::redact`] before
+    /// anyone sees it.
+    pub said: Option<Box<Explanation>>,
     /// When the provider asks to be tried again.
     pub retry_after: Option<Duration>,
     /// Whether another attempt may succeed.

@@ -158,7 +158,7 @@ impl Upstream {
         error: &UpstreamError,
         texts: &(impl Iterator<Item = &'a str> + Clone),
     ) -> Option<String> {
-        let said = error.said.as_deref()?;
+        let said = error.said.as_ref().map(|said| &*said.message).filter(|message| !message.is_empty())?;
         let secrets: Vec<&str> = match &self.backend {
             Backend::Remote(remote) => remote.keys.secrets().collect(),
             Backend::Local(_) => Vec::new(),

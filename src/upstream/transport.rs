@@ -17,12 +17,13 @@ use super::keys::KeyRing;
 use super::oversize::oversize;
 use super::retry_after::retry_after;
 use crate::error::ErrorKind;
-use crate::provider::{Provider, WireReply, explain};
+use crate::provider::{EXPLAINED_BYTES, Explanation, Provider, WireReply, explain};
 use crate::rerank::merge::merge;
 
 /// Idle connections are closed after this, well before the load balancers of providers do it.
 const IDLE_CONNECTION: Duration = Duration::from_secs(50);
-/// Longest wait for the body of an error, and the longest that is read.
+/// Longest wait for the body of an error, and the longest that is read, of which only the beginning is kept: to read a body to its end
+/// leaves the connection usable.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_millis(250);
 const MAX_ERROR_BYTES: usize = 64 << 10;
 
@@ -75,9 +76,7 @@ impl Transport {
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
         if !status.is_success() {
-            // The status is what counts: a body that is long or slow in coming is not waited for.
-            let body = timeout(ERROR_BODY_TIMEOUT, read_body(response, MAX_ERROR_BYTES)).await;
-            let said = body.ok().and_then(Result::ok).and_then(|body| explain(&body));
+            let said = explain(&read_head(response).await);
             return Err(self.config.refusal(status.as_u16(), said, &headers, key.map(|(number, _)| number)));
         }
         let body = read_body(response, self.config.max_response_bytes).await?;
@@ -87,14 +86,20 @@ impl Transport {
 
 impl TransportConfig {
     /// What a status other than success means here.
-    fn refusal(&self, status: u16, said: Option<String>, headers: &HeaderMap, key: Option<usize>) -> UpstreamError {
+    fn refusal(
+        &self,
+        status: u16,
+        said: Option<Explanation>,
+        headers: &HeaderMap,
+        key: Option<usize>,
+    ) -> UpstreamError {
         let kind = kind_of_status(status);
         let retry_after = retry_after(headers, SystemTime::now());
         let turned_away = |key| self.keys.turned_away(key, kind, retry_after, Instant::now());
         let is_rotated = key.is_some_and(turned_away);
-        let oversize = oversize(status, said.as_deref());
+        let oversize = oversize(status, said.as_ref().map(|said| &*said.message));
         UpstreamError {
-            said,
+            said: said.map(Box::new),
             retry_after: retry_after.filter(|_| !is_rotated),
             // The same call would be too large again.
             retryable: is_rotated || (self.retry_statuses.contains(&status) && oversize.is_none()),
@@ -122,7 +127,7 @@ impl Service<Call> for Transport {
 /// Decodes a successful reply and holds it against what was sent.
 pub(crate) fn read_scores(provider: &dyn Provider, reply: &WireReply, sent: usize) -> Result<Scores, UpstreamError> {
     let nonsense = |what: String| UpstreamError {
-        said: explain(&reply.body),
+        said: explain(&reply.body).map(Box::new),
         ..UpstreamError::passing(ErrorKind::UpstreamInvalidReply, what)
     };
     let decoded = provider.decode(reply).map_err(|error| {
@@ -149,6 +154,25 @@ async fn read_body(mut response: reqwest::Response, limit: usize) -> Result<Byte
         body.extend_from_slice(&chunk);
     }
     Ok(body.freeze())
+}
+
+/// The beginning of an error's body. The status is what counts: what is long or slow in coming is not waited for, and what came until then
+/// is enough.
+async fn read_head(mut response: reqwest::Response) -> Vec<u8> {
+    let mut head = Vec::new();
+    let reading = async {
+        let mut length = 0;
+        while let Ok(Some(chunk)) = response.chunk().await {
+            let wanted = EXPLAINED_BYTES.saturating_sub(head.len()).min(chunk.len());
+            head.extend_from_slice(&chunk[..wanted]);
+            length += chunk.len();
+            if length > MAX_ERROR_BYTES {
+                return;
+            }
+        }
+    };
+    drop(timeout(ERROR_BODY_TIMEOUT, reading).await);
+    head
 }
 
 fn broken(error: &reqwest::Error) -> UpstreamError {
