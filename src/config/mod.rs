@@ -14,6 +14,7 @@ mod layers;
 mod local;
 mod models;
 mod reader;
+mod refusals;
 mod resolve;
 mod secret;
 pub mod settings;
@@ -33,6 +34,9 @@ use self::settings::Settings;
 pub const DEFAULT_TOML: &str = include_str!("../../config/default.toml");
 /// What is known about providers; the lowest layer of `[providers]`.
 pub const PROVIDERS_TOML: &str = include_str!("../../config/providers.toml");
+
+/// How providers word refusals for size; the lowest layer of `[refusals]`.
+pub const REFUSALS_TOML: &str = include_str!("../../config/refusals.toml");
 
 /// Environment variables by name.
 pub type Environment = BTreeMap<String, String>;
@@ -117,6 +121,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     match (settings, faults.into_vec()) {
         (Some(settings), faults) if faults.is_empty() => {
             layers::keep_changes(&mut table, "providers", &compiled_in());
+            layers::keep_changes(&mut table, "refusals", &compiled_in());
             Ok(Loaded { settings, effective: table })
         }
         (_, faults) => Err(ConfigError::Faults(faults)),
@@ -139,9 +144,17 @@ fn read_file(path: &Path) -> Result<Table, ConfigError> {
 fn compiled_in() -> Table {
     let parse = |text: &str| text.parse::<Table>().unwrap_or_default();
     let mut table = parse(DEFAULT_TOML);
-    let providers = Table::from_iter([("providers".to_owned(), parse(PROVIDERS_TOML).into())]);
-    layers::overlay(&mut table, providers);
+    for (section, text) in [("providers", PROVIDERS_TOML), ("refusals", REFUSALS_TOML)] {
+        layers::overlay(&mut table, Table::from_iter([(section.to_owned(), parse(text).into())]));
+    }
     table
+}
+
+/// The words of `[refusals]` as they are compiled in.
+#[cfg(test)]
+pub(crate) fn refusal_words() -> crate::upstream::size_refusal::RefusalWords {
+    let faults = Faults::default();
+    refusals::words(reader::Section::root(&compiled_in(), &faults).section("refusals"))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Every key of a section is read before any of them decides the section's fate, so that one pass finds all faults.
 
 use std::net::{Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use toml::{Table, Value};
@@ -10,7 +11,7 @@ use toml::{Table, Value};
 use super::reader::{Faults, HOUR, MEBIBYTE, MILLISECOND, Section, boolean, count, duration, one_of, text};
 use super::settings::{CacheSettings, ServerSettings, Settings, TelemetrySettings};
 use super::upstreams::{Numbers, Upstreams};
-use super::{Environment, detect, facts, keys, local, models};
+use super::{Environment, detect, facts, keys, local, models, refusals};
 use crate::telemetry::logging::{LogFormat, parse_filter};
 
 const ZERO: Duration = Duration::ZERO;
@@ -24,7 +25,8 @@ pub(super) fn settings(table: &Table, environment: &Environment, detects: bool, 
     let telemetry = telemetry(root.section("telemetry"));
     let local = local::local(root.section("local"), environment);
     let facts = facts::providers(&root.section("providers"));
-    let upstreams = Upstreams { table, environment, facts: &facts }.read(&root.section("upstreams"));
+    let refusal_words = Arc::new(refusals::words(root.section("refusals")));
+    let upstreams = Upstreams { table, environment, facts: &facts, refusal_words }.read(&root.section("upstreams"));
     let with_cross_encoder = local.as_ref().is_some_and(|local| local.cross_encoder.is_some());
     let absent_upstreams = detect::absent_upstreams(&upstreams, &facts, detects);
     let declared = models::Declared { usable: &upstreams, absent: &absent_upstreams, table, with_cross_encoder };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -16,6 +17,7 @@ use crate::route::alias::Alias;
 use crate::telemetry::logging::LogFormat;
 use crate::upstream::breaker::BreakerSettings;
 use crate::upstream::rate::RateSettings;
+use crate::upstream::size_refusal::RefusalWords;
 
 /// Everything.
 #[derive(Clone, Debug)]
@@ -162,6 +164,8 @@ pub struct UpstreamSettings {
     pub long_passages: LongPassages,
     /// Longest reply.
     pub max_response_bytes: usize,
+    /// Words by which refusals for size are recognised.
+    pub refusal_words: Arc<RefusalWords>,
     /// What is known of the provider, with this upstream's overrides.
     pub facts: ProviderFacts,
 }

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -16,6 +17,7 @@ use crate::provider::{self, Provider, ProviderFacts};
 use crate::upstream::breaker::BreakerSettings;
 use crate::upstream::endpoint::endpoint;
 use crate::upstream::rate::RateSettings;
+use crate::upstream::size_refusal::RefusalWords;
 
 /// The keys of an upstream that `[upstream_defaults]` holds too.
 pub(super) struct Numbers {
@@ -121,6 +123,7 @@ pub(super) struct Upstreams<'a> {
     pub(super) table: &'a Table,
     pub(super) environment: &'a Environment,
     pub(super) facts: &'a Facts,
+    pub(super) refusal_words: Arc<RefusalWords>,
 }
 
 impl Upstreams<'_> {
@@ -189,6 +192,7 @@ impl Upstreams<'_> {
             breaker: numbers.breaker?,
             long_passages: long_passages?,
             max_response_bytes: numbers.max_response_bytes?,
+            refusal_words: self.refusal_words.clone(),
             facts,
         })
     }

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::upstream::size::{CallSize, estimate_tokens};
+
 /// What one call may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallLimits {
@@ -11,6 +13,16 @@ pub struct CallLimits {
     pub tokens: Option<usize>,
     /// Most bytes of passages.
     pub bytes: Option<usize>,
+}
+
+impl CallLimits {
+    /// Whether a call of this size may be sent.
+    #[must_use]
+    pub fn admits(&self, call: &CallSize) -> bool {
+        call.passages() <= self.passages
+            && self.tokens.is_none_or(|limit| call.pair_tokens() <= limit)
+            && self.bytes.is_none_or(|limit| call.passage_bytes() <= limit)
+    }
 }
 
 /// Cuts `passages` into runs that respect `limits`, greedily and in order: full calls first, because some providers bill by
@@ -37,14 +49,6 @@ pub fn cut<'a>(query: &str, passages: impl Iterator<Item = &'a str>, limits: Cal
         calls.push(start..end);
     }
     calls
-}
-
-/// Tokens of `text`, estimated high: a token for three ASCII bytes, a token for two bytes of anything else. Tokenizers of
-/// rerankers need about a quarter less on English and on Korean, Japanese and Chinese.
-#[must_use]
-pub fn estimate_tokens(text: &str) -> usize {
-    let ascii = text.bytes().filter(u8::is_ascii).count();
-    ascii.div_ceil(3) + (text.len() - ascii).div_ceil(2)
 }
 
 #[cfg(test)]

@@ -1,25 +1,23 @@
 //! Calls: some of the passages of a flight, encoded for one target and sent through its stack.
 
 use std::borrow::Cow;
-use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use bytestring::ByteString;
 use tokio::time::Instant;
 
-use super::batch::{CallLimits, cut, estimate_tokens};
+use super::batch::{CallLimits, cut};
+use super::batch_planner::FlightSizes;
 use super::offload::{OFFLOAD_WIRE_BYTES, offload};
 use super::request::RerankRequest;
 use crate::error::{Error, ErrorKind};
 use crate::provider::{InstructionSupport, ScoreBatch, Scoring};
 use crate::route::Target;
 use crate::upstream::call::{AttemptCounter, Call, Interest, Scores};
-use crate::upstream::oversize::Oversize;
+use crate::upstream::size::{TextSize, estimate_tokens};
+use crate::upstream::size_evidence::Expectation;
 use crate::upstream::{Backend, Remote, Upstream, UpstreamError};
-
-/// Everything in one call.
-pub(super) const WHOLE: CallLimits = CallLimits { passages: usize::MAX, tokens: None, bytes: None };
 
 /// What calls are made of. Clones are cheap.
 #[derive(Clone, Debug)]
@@ -36,8 +34,6 @@ pub(super) struct Calls {
 pub(super) struct Batch {
     pub(super) places: Vec<u32>,
     pub(super) body: Bytes,
-    /// What there was too much of in the call that this one is a half of.
-    pub(super) half_of: Option<Oversize>,
     /// Counted only where somebody wants to know.
     pub(super) tokens: usize,
 }
@@ -68,32 +64,59 @@ impl Calls {
     /// The one call that asks `target` for all of `places`; `None` if it would take several.
     pub(super) async fn encode_whole(&self, target: &Arc<Target>, places: &[u32]) -> Option<Batch> {
         let Backend::Remote(remote) = &target.upstream.backend else { return None };
-        let batches = self.encode(target, places.to_vec(), limits(target, remote)).await;
-        let [batch] = <[Batch; 1]>::try_from(batches).ok()?;
-        Some(batch)
+        if self.cut(target, places.to_vec(), declared_limits(target, remote)).await.len() > 1 {
+            return None;
+        }
+        let learned = remote.learned_limits.of(&target.model, Instant::now());
+        if !learned.is_empty() && learned.expect(&self.measure(target).await.call(places)) == Expectation::Refused {
+            return None;
+        }
+        self.encode(target, places.to_vec()).await
     }
 
-    /// The calls that ask `target` for `places`.
-    pub(super) async fn encode(&self, target: &Arc<Target>, places: Vec<u32>, limits: CallLimits) -> Vec<Batch> {
-        let Backend::Remote(remote) = &target.upstream.backend else { return Vec::new() };
-        let (provider, counts_tokens) = (remote.provider, remote.counts_tokens);
-        let (calls, target) = (self.clone(), target.clone());
-        let bytes = self.text_bytes(&places);
+    /// Places of the calls that ask `target` for `places`, as far as limits are declared.
+    pub(super) async fn cut(&self, target: &Target, places: Vec<u32>, limits: CallLimits) -> Vec<Vec<u32>> {
+        let bytes = if limits.tokens.is_some() { self.text_bytes(&places) } else { 0 };
+        let calls = self.clone();
+        let instruction = target.facts.instruction;
         offload(bytes, OFFLOAD_WIRE_BYTES, move || {
-            let query = instructed_query(&calls.request, target.facts.instruction);
-            let text = |place: &u32| &*calls.texts[*place as usize];
-            let ranges = cut(&query, places.iter().map(text), limits);
-            let batch = |range: Range<usize>| {
-                let places = places[range].to_vec();
-                let passages: Vec<_> = places.iter().map(text).collect();
-                let tokens = if counts_tokens { count_tokens(&query, &passages) } else { 0 };
-                let options = &calls.request.options;
-                let body = provider.encode(&ScoreBatch { model: &target.model, query: &query, passages, options });
-                Batch { places, body: body.into(), tokens, half_of: None }
-            };
-            ranges.into_iter().map(batch).collect()
+            let query = instructed_query(&calls.request, instruction);
+            let texts = places.iter().map(|place| &*calls.texts[*place as usize]);
+            let ranges = cut(&query, texts, limits);
+            ranges.into_iter().map(|range| places[range].to_vec()).collect()
         })
         .await
+    }
+
+    /// Sizes of the query as `target` gets it and of all passages of the flight.
+    pub(super) async fn measure(&self, target: &Target) -> FlightSizes {
+        let bytes = self.texts.iter().map(|text| text.len()).sum();
+        let calls = self.clone();
+        let instruction = target.facts.instruction;
+        offload(bytes, OFFLOAD_WIRE_BYTES, move || FlightSizes {
+            query: TextSize::of(&instructed_query(&calls.request, instruction)),
+            passages: calls.texts.iter().map(|text| TextSize::of(text)).collect(),
+        })
+        .await
+    }
+
+    /// The call that asks `target` for `places`; `None` if the target is not asked by calls.
+    pub(super) async fn encode(&self, target: &Arc<Target>, places: Vec<u32>) -> Option<Batch> {
+        let Backend::Remote(remote) = &target.upstream.backend else { return None };
+        let provider = remote.provider;
+        let counts_tokens = remote.counts_tokens;
+        let bytes = self.text_bytes(&places);
+        let calls = self.clone();
+        let target = target.clone();
+        let encode = move || {
+            let query = instructed_query(&calls.request, target.facts.instruction);
+            let passages: Vec<_> = places.iter().map(|place| &*calls.texts[*place as usize]).collect();
+            let tokens = if counts_tokens { count_tokens(&query, &passages) } else { 0 };
+            let options = &calls.request.options;
+            let body = provider.encode(&ScoreBatch { model: &target.model, query: &query, passages, options });
+            Batch { places, body: body.into(), tokens }
+        };
+        Some(offload(bytes, OFFLOAD_WIRE_BYTES, encode).await)
     }
 
     /// An upstream's failure as a client may read it. Looks for quotations in all the texts, so for large requests it does so elsewhere.
@@ -114,16 +137,15 @@ impl Calls {
     }
 }
 
-/// What one call may hold: what the registry says, and what refusals taught.
-pub(super) fn limits(target: &Target, remote: &Remote) -> CallLimits {
-    let now = Instant::now();
+/// Most of one call, as the registry and the configuration say it. A listwise model gets everything in one call.
+pub(super) fn declared_limits(target: &Target, remote: &Remote) -> CallLimits {
     match target.facts.scoring {
         Scoring::Pointwise => CallLimits {
-            passages: remote.learnt.passages(now).unwrap_or(usize::MAX).min(remote.facts.max_passages),
+            passages: remote.facts.max_passages,
             tokens: target.facts.max_call_tokens,
-            bytes: remote.learnt.bytes(now).into_iter().chain(remote.facts.max_call_bytes).min(),
+            bytes: remote.facts.max_call_bytes,
         },
-        Scoring::Listwise => WHOLE,
+        Scoring::Listwise => CallLimits { passages: usize::MAX, tokens: None, bytes: None },
     }
 }
 

@@ -1,20 +1,20 @@
 //! The part of a request that asks the upstream, for everybody who waits: a task that fills one flight.
 //!
 //! ```text
-//!  led pairs ─▶ encode, cut into calls ─▶ upstream stack ─┬─▶ scores ─▶ cache ─▶ land
-//!                     ▲                                   ├─▶ too large ─▶ halves ─┐
-//!                     └───────────────────────────────────┼────────────────────────┘
-//!                                                         ├─▶ too large, one passage ─▶ refuse
-//!                                                         └─▶ failed for good ─▶ fail
+//!  led pairs ─▶ plan, encode ─▶ upstream stack ─┬─▶ scores ─▶ cache ─▶ land
+//!                  ▲                            ├─▶ refused for its size ─┐
+//!                  └────────── in parts ────────┼─────────────────────────┤
+//!                                               │                         └─▶ passages to blame ─▶ refuse
+//!                                               └─▶ failed for good ─▶ fail
 //! ```
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::Instant;
 
-use super::calls::{Batch, Calls, WHOLE, limits};
+use super::batch_planner::{BatchPlanner, PlannedBatch, Settled};
+use super::calls::{Calls, declared_limits};
 use super::hedge::{Race, race};
 use super::response::Usage;
 use crate::cache::ScoreCache;
@@ -24,12 +24,7 @@ use crate::provider::Scoring;
 use crate::route::Target;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::call::Scores;
-use crate::upstream::oversize::Oversize;
 use crate::upstream::{Backend, Remote, UpstreamError};
-
-/// Calls refused for size that one flight may cost before it is given up, beside those that halving to a single passage needs: when
-/// everything is refused the passages are not to blame.
-const MOST_REFUSALS: usize = 8;
 
 /// What it takes to fill a flight.
 #[derive(Debug)]
@@ -42,14 +37,6 @@ pub(super) struct Fill {
     pub(super) metrics: Arc<Metrics>,
 }
 
-/// What was learnt about the size of calls, if it was: the largest half of a refused call that was accepted, and whether single passages were
-/// to blame for the refusals instead.
-#[derive(Default)]
-struct Lesson {
-    accepted: Option<(Oversize, usize, usize)>,
-    poison: bool,
-}
-
 /// What came of a batch: nobody waits for it any more, or who answered and what.
 type Outcome = Option<(Arc<Target>, Result<Scores, UpstreamError>)>;
 
@@ -59,48 +46,80 @@ impl Fill {
         if reads_cache {
             self.land_known(&lead);
         }
-        let places = lead.pending();
         let Backend::Remote(remote) = &self.target.upstream.backend else { return };
-        let mut most_refusals = MOST_REFUSALS + 2 * places.len().next_power_of_two().ilog2() as usize;
-        let mut lesson = Lesson::default();
-        let batches = self.calls.encode(&self.target, places, limits(&self.target, remote)).await;
-        let (mut waiting, mut calls) = (VecDeque::from(batches), FuturesUnordered::new());
+        let mut planner = self.planner(lead.pending(), remote).await;
+        let mut last_refusal = None;
+        let mut calls = FuturesUnordered::new();
         loop {
-            // One large request must not fill the upstream's queue, and be turned away by it: it takes its turn, place by place.
+            // One large request must not fill the upstream's queue, and be turned away by it: it takes its turn, permit by permit.
             while calls.len() < remote.places().max(1) {
-                let Some(batch) = waiting.pop_front() else { break };
+                let Some(batch) = planner.next() else { break };
+                if batch.is_probe && !remote.split_budget.take_out(1.0, Instant::now()) {
+                    let mut settled = planner.give_up();
+                    settled.refused.extend(batch.places);
+                    self.settle(&lead, settled, last_refusal.clone()).await;
+                    break;
+                }
                 calls.push(self.call(&lead, batch));
             }
             let Some((batch, outcome)) = calls.next().await else { break };
-            let places = &batch.places;
             match outcome {
-                None => {}
+                None => planner.abandoned(&batch),
                 Some((target, Ok(scores))) => {
-                    if batch.half_of.is_some() {
-                        // As long as parts are accepted it is single passages that are too large.
-                        most_refusals += 2;
+                    remote.split_budget.pay_in(1.0);
+                    let refused = planner.accepted(&batch);
+                    learn_accepted(&target, &planner, &batch);
+                    if planner.is_done() {
+                        // Before the request hears the last of its scores: the next one is to know it.
+                        learn_refused(&target, &planner);
                     }
-                    lesson.accepted(batch.half_of, places.len(), self.calls.text_bytes(places));
-                    self.land(&lead, &target, places, &scores);
+                    self.land(&lead, &target, &batch.places, &scores);
+                    self.settle(&lead, Settled { refused, failed: Vec::new() }, last_refusal.clone()).await;
                 }
-                Some((target, Err(error))) if error.oversize.is_some() && self.may_split() && most_refusals > 0 => {
-                    most_refusals -= 1;
-                    if places.len() == 1 {
-                        lesson.poison = true;
-                        lead.refuse(places, self.calls.describe(&target.upstream, error).await);
+                Some((target, Err(error))) => {
+                    let Some(refusal) = error.size_refusal.filter(|_| self.may_split()) else {
+                        planner.abandoned(&batch);
+                        lead.fail(&batch.places, self.calls.describe(&target.upstream, error).await);
                         continue;
+                    };
+                    if planner.needs_sizes() {
+                        planner.measured(self.calls.measure(&self.target).await);
                     }
-                    let (left, right) = places.split_at(places.len() / 2);
-                    for half in [right, left] {
-                        for half in self.calls.encode(&self.target, half.to_vec(), WHOLE).await {
-                            waiting.push_front(Batch { half_of: error.oversize, ..half });
-                        }
+                    last_refusal = Some((target, error));
+                    let settled = planner.refused(batch, refusal, Instant::now());
+                    if planner.is_done() {
+                        learn_refused(&self.target, &planner);
                     }
+                    if planner.has_accepted() && !settled.refused.is_empty() {
+                        remote.split_budget.pay_in(1.0);
+                    }
+                    self.settle(&lead, settled, last_refusal.clone()).await;
                 }
-                Some((target, Err(error))) => lead.fail(places, self.calls.describe(&target.upstream, error).await),
             }
         }
-        lesson.draw(remote);
+        self.settle(&lead, planner.give_up(), last_refusal).await;
+    }
+
+    /// Plans calls by what is declared and by what refusals taught.
+    async fn planner(&self, places: Vec<u32>, remote: &Remote) -> BatchPlanner {
+        let limits = declared_limits(&self.target, remote);
+        let learned = remote.learned_limits.of(&self.target.model, Instant::now());
+        if learned.is_empty() || !self.may_split() {
+            return BatchPlanner::of_calls(self.calls.cut(&self.target, places, limits).await, limits);
+        }
+        let sizes = self.calls.measure(&self.target).await;
+        BatchPlanner::informed(places, sizes, learned, limits)
+    }
+
+    /// Tells what became of places that no call will ask for any more.
+    async fn settle(&self, lead: &Lead, settled: Settled, last_refusal: Option<(Arc<Target>, UpstreamError)>) {
+        let Some((target, error)) = last_refusal else { return };
+        if !settled.refused.is_empty() {
+            lead.refuse(&settled.refused, self.calls.describe(&target.upstream, error.clone()).await);
+        }
+        if !settled.failed.is_empty() {
+            lead.fail(&settled.failed, self.calls.describe(&target.upstream, error).await);
+        }
     }
 
     /// Between the request's look into the cache and its claim another flight may have landed.
@@ -122,18 +141,19 @@ impl Fill {
     }
 
     /// Makes one call, unless nobody waits for it.
-    async fn call(&self, lead: &Lead, batch: Batch) -> (Batch, Outcome) {
+    async fn call(&self, lead: &Lead, batch: PlannedBatch) -> (PlannedBatch, Outcome) {
         let interest = lead.interest();
         let scored = async {
-            match &self.race {
-                Some(twins) => race(twins, &self.calls, &self.target, &batch, interest).await,
-                None => (self.target.clone(), self.calls.send(&self.target, &batch, interest).await),
-            }
+            let encoded = self.calls.encode(&self.target, batch.places.clone()).await?;
+            Some(match &self.race {
+                Some(twins) => race(twins, &self.calls, &self.target, &encoded, interest).await,
+                None => (self.target.clone(), self.calls.send(&self.target, &encoded, interest).await),
+            })
         };
         let outcome = tokio::select! {
             biased;
             () = lead.forsaken(&batch.places) => None,
-            scored = scored => Some(scored),
+            scored = scored => scored,
         };
         (batch, outcome)
     }
@@ -156,18 +176,18 @@ impl Fill {
     }
 }
 
-impl Lesson {
-    fn accepted(&mut self, half_of: Option<Oversize>, passages: usize, bytes: usize) {
-        if let Some(oversize) = half_of {
-            let (_, most, most_bytes) = self.accepted.unwrap_or((oversize, 0, 0));
-            self.accepted = Some((oversize, passages.max(most), bytes.max(most_bytes)));
-        }
+/// Tells other requests that a call of this size is accepted. Nobody measures calls while nothing is limited.
+fn learn_accepted(target: &Target, planner: &BatchPlanner, batch: &PlannedBatch) {
+    let Backend::Remote(remote) = &target.upstream.backend else { return };
+    if let Some(size) = planner.size_of(&batch.places) {
+        remote.learned_limits.accept(&target.model, &size, Instant::now());
     }
+}
 
-    /// One passage that is too long by itself says nothing about how much of others can be sent.
-    fn draw(self, remote: &Remote) {
-        if let Some((oversize, passages, bytes)) = self.accepted.filter(|_| !self.poison) {
-            remote.learnt.learn(oversize, passages, bytes, Instant::now());
-        }
+/// Tells other requests what the refusals of this flight teach.
+fn learn_refused(target: &Target, planner: &BatchPlanner) {
+    let Backend::Remote(remote) = &target.upstream.backend else { return };
+    for refused in planner.lessons() {
+        remote.learned_limits.refuse(&target.model, &refused, Instant::now());
     }
 }

@@ -12,6 +12,7 @@
 pub mod assemble;
 pub mod background;
 pub mod batch;
+mod batch_planner;
 mod calls;
 mod fill;
 mod hedge;

@@ -114,7 +114,7 @@ impl<'a> Iterator for Cuts<'a> {
     }
 }
 
-/// Where the first piece of `text` ends. Counts as [`super::batch::estimate_tokens`] does: three ASCII bytes a token, or two of others.
+/// Where the first piece of `text` ends. Counts as [`crate::upstream::size::estimate_tokens`] does: three ASCII bytes a token, or two of others.
 fn cut(text: &str, most: usize) -> usize {
     const SIXTHS_OF_ASCII: usize = 2;
     const SIXTHS_OF_OTHERS: usize = 3;
@@ -138,8 +138,8 @@ fn cut(text: &str, most: usize) -> usize {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::batch::estimate_tokens;
     use super::*;
+    use crate::upstream::size::estimate_tokens;
 
     fn pieces(texts: &[&str], rule: LongPassages) -> Vec<Vec<String>> {
         let passages: Vec<_> = texts.iter().copied().map(Passage::from).collect();

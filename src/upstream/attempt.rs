@@ -81,7 +81,9 @@ where
             match &result {
                 Ok(_) => vitals.succeeded(bytes, started.elapsed(), Instant::now()),
                 Err(error)
-                    if error.kind == ErrorKind::UpstreamRejected || error.oversize.is_some() || error.is_rotated => {}
+                    if error.kind == ErrorKind::UpstreamRejected
+                        || error.size_refusal.is_some()
+                        || error.is_rotated => {}
                 Err(error) => vitals.failed(error.retry_after, Instant::now()),
             }
             record.outcome = result.as_ref().map_or_else(|error| error.kind.code(), |_| "ok");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::oversize::Oversize;
+use super::size_refusal::SizeRefusal;
 use crate::error::{Error, ErrorKind};
 use crate::provider::Explanation;
 
@@ -22,8 +22,8 @@ pub struct UpstreamError {
     pub retryable: bool,
     /// Whether the key was turned away and another one stands ready: the next attempt need not wait.
     pub is_rotated: bool,
-    /// What there was too much of, if that is why.
-    pub oversize: Option<Oversize>,
+    /// What it says about the size of the call, if it is, or may be, about that.
+    pub size_refusal: Option<SizeRefusal>,
 }
 
 impl UpstreamError {
@@ -34,8 +34,15 @@ impl UpstreamError {
 
     /// A failure that another attempt will not mend.
     pub(crate) fn lasting(kind: ErrorKind, what: impl Into<String>) -> Self {
-        let (said, retry_after, oversize) = (None, None, None);
-        Self { kind, what: what.into(), said, retry_after, retryable: false, is_rotated: false, oversize }
+        Self {
+            kind,
+            what: what.into(),
+            said: None,
+            retry_after: None,
+            retryable: false,
+            is_rotated: false,
+            size_refusal: None,
+        }
     }
 
     /// As an error of the upstream `name`, without the provider's words.

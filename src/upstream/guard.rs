@@ -161,7 +161,7 @@ fn verdict(result: &Result<Scores, UpstreamError>) -> Verdict {
     match result {
         Ok(_) => Verdict::Success,
         // It is well, it only does not take this.
-        Err(error) if error.kind == ErrorKind::UpstreamRejected || error.oversize.is_some() => Verdict::Success,
+        Err(error) if error.kind == ErrorKind::UpstreamRejected || error.size_refusal.is_some() => Verdict::Success,
         // Another key will do.
         Err(error) if error.is_rotated => Verdict::Neutral,
         Err(UpstreamError { retry_after: Some(hint), .. }) if *hint > LONGEST_HINT => Verdict::Unavailable(*hint),
@@ -172,7 +172,7 @@ fn verdict(result: &Result<Scores, UpstreamError>) -> Verdict {
 fn sign(result: &Result<Scores, UpstreamError>) -> Option<Sign> {
     match result {
         Ok(_) => Some(Sign::Well),
-        Err(error) if error.is_rotated || error.oversize.is_some() => None,
+        Err(error) if error.is_rotated || error.size_refusal.is_some() => None,
         Err(error) => match error.kind {
             ErrorKind::UpstreamRateLimited | ErrorKind::UpstreamTimeout | ErrorKind::UpstreamUnavailable => {
                 Some(Sign::Overload)

@@ -9,12 +9,15 @@ mod error;
 mod guard;
 pub mod interest;
 pub(crate) mod keys;
-pub mod oversize;
+pub mod learned_limits;
 pub mod places;
 pub mod rate;
 pub mod redact;
 mod retry;
 mod retry_after;
+pub mod size;
+pub mod size_evidence;
+pub mod size_refusal;
 mod stack;
 mod transport;
 pub mod vitals;
@@ -26,12 +29,13 @@ use tokio::time::Instant;
 use tower::{Service, ServiceExt};
 use url::Url;
 
+use self::allowance::{Allowance, AllowanceSettings};
 use self::breaker::{Breaker, Position};
 use self::call::{Call, Scores};
 pub use self::error::UpstreamError;
 use self::guard::Guard;
 use self::keys::KeyRing;
-use self::oversize::LearntLimits;
+use self::learned_limits::LearnedLimits;
 use self::places::Places;
 use self::rate::Rate;
 use self::stack::{Parts, Stack, stack};
@@ -42,6 +46,11 @@ use crate::config::settings::{LocalSettings, LongPassages, UpstreamSettings};
 use crate::local::workers::Workers;
 use crate::provider::{Provider, ProviderFacts};
 use crate::telemetry::metrics::{Metrics, UpstreamMetrics};
+
+/// Calls that look for the passages to blame for a refusal may be as many as the calls that succeed or settle a passage where others are accepted,
+/// and three a second besides, reckoned over ten seconds. To find one passage among a thousand takes about ten.
+const SPLIT_BUDGET: AllowanceSettings =
+    AllowanceSettings { share: 1.0, per_second: 3.0, window: Duration::from_secs(10), most_saved: 100.0 };
 
 /// A configured place that scores.
 #[derive(Debug)]
@@ -82,8 +91,10 @@ pub struct Remote {
     pub address: Url,
     /// What becomes of long passages.
     pub long_passages: LongPassages,
-    /// What refusals taught about the size of calls.
-    pub learnt: LearntLimits,
+    /// Limits on the size of calls that refusals taught.
+    pub learned_limits: LearnedLimits,
+    /// Budget of calls that look for the passages to blame for a refusal.
+    pub split_budget: Allowance,
     /// Whether calls must know their tokens: they are limited by the minute.
     pub counts_tokens: bool,
     /// How it does.
@@ -108,6 +119,7 @@ impl Upstream {
             connect_timeout: settings.connect_timeout,
             max_response_bytes: settings.max_response_bytes,
             retry_statuses: settings.facts.retry_statuses.clone(),
+            refusal_words: settings.refusal_words.clone(),
         })?;
         Ok(Self::behind(transport, settings, metrics, keys))
     }
@@ -138,7 +150,8 @@ impl Upstream {
             facts: settings.facts.clone(),
             address: settings.url.clone(),
             long_passages: settings.long_passages,
-            learnt: LearntLimits::default(),
+            learned_limits: LearnedLimits::default(),
+            split_budget: Allowance::new(SPLIT_BUDGET),
             counts_tokens: settings.rate.tokens_per_minute.is_some(),
             vitals,
             guard,

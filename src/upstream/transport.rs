@@ -14,8 +14,8 @@ use url::Url;
 use super::call::{Call, Scores};
 use super::error::{UpstreamError, kind_of_status};
 use super::keys::KeyRing;
-use super::oversize::oversize;
 use super::retry_after::retry_after;
+use super::size_refusal::RefusalWords;
 use crate::error::ErrorKind;
 use crate::provider::{EXPLAINED_BYTES, Explanation, Provider, WireReply, explain};
 use crate::rerank::merge::merge;
@@ -36,6 +36,7 @@ pub(super) struct TransportConfig {
     pub(super) connect_timeout: Duration,
     pub(super) max_response_bytes: usize,
     pub(super) retry_statuses: Vec<u16>,
+    pub(super) refusal_words: Arc<RefusalWords>,
 }
 
 /// Sends calls to one address. Clones share the connection pool.
@@ -77,7 +78,8 @@ impl Transport {
         let headers = std::mem::take(response.headers_mut());
         if !status.is_success() {
             let said = explain(&read_head(response).await);
-            return Err(self.config.refusal(status.as_u16(), said, &headers, key.map(|(number, _)| number)));
+            let key_number = key.map(|(number, _)| number);
+            return Err(self.config.refusal(status.as_u16(), said, &headers, key_number, call.passages));
         }
         let body = read_body(response, self.config.max_response_bytes).await?;
         read_scores(self.config.provider, &WireReply { headers, body }, call.passages)
@@ -92,19 +94,21 @@ impl TransportConfig {
         said: Option<Explanation>,
         headers: &HeaderMap,
         key: Option<usize>,
+        sent: usize,
     ) -> UpstreamError {
         let kind = kind_of_status(status);
         let retry_after = retry_after(headers, SystemTime::now());
         let turned_away = |key| self.keys.turned_away(key, kind, retry_after, Instant::now());
         let is_rotated = key.is_some_and(turned_away);
-        let oversize = oversize(status, said.as_ref().map(|said| &*said.message));
+        let size_refusal = self.refusal_words.classify(status, said.as_ref(), sent);
+        let is_named = size_refusal.is_some_and(|refusal| refusal.is_named);
         UpstreamError {
             said: said.map(Box::new),
             retry_after: retry_after.filter(|_| !is_rotated),
             // The same call would be too large again.
-            retryable: is_rotated || (self.retry_statuses.contains(&status) && oversize.is_none()),
+            retryable: is_rotated || (self.retry_statuses.contains(&status) && !is_named),
             is_rotated,
-            oversize,
+            size_refusal,
             ..UpstreamError::lasting(kind, format!("answered with status {status}"))
         }
     }
@@ -288,6 +292,7 @@ mod tests {
             connect_timeout: Duration::from_secs(5),
             max_response_bytes: 1 << 20,
             retry_statuses: Vec::new(),
+            refusal_words: Arc::default(),
         };
         let builder = reqwest::Client::builder().no_proxy().dns_resolver(Arc::new(names.clone()));
         let transport = Transport::with(config, builder).unwrap();

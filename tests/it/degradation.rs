@@ -186,6 +186,8 @@ impl Scene {
                 let replies = [Reply::Score, Reply::Score, Reply::Score, Reply::Hang, Reply::Hang, Reply::Hang];
                 self.up.then(replies);
             }
+            // Asked about a single passage it says the same: no passage is to blame.
+            "status 400" => self.up.answer_always(Some(Reply::status(400))),
             "one passage too large" => self.up.refuse_over(500),
             failure => {
                 let status = failure.strip_prefix("status ").and_then(|status| status.parse().ok());
@@ -197,6 +199,7 @@ impl Scene {
 
     fn mend(&self) {
         self.proxy.set(Script::new());
+        self.up.answer_always(None);
         self.up.refuse_nothing();
         self.up.release();
     }

@@ -142,7 +142,7 @@ async fn original_order_does_not_hide_what_is_wrong_with_the_request() {
 
 #[tokio::test]
 async fn what_a_target_charged_before_it_failed_is_told() {
-    let first = FakeUpstream::scripted("tei", [Reply::Score, Reply::status(400)]).await;
+    let first = FakeUpstream::scripted("tei", [Reply::Score, Reply::rejected()]).await;
     let config = format!(
         "{}max_passages = 1\nmax_concurrency = 1\n[models.default]\ntargets = [{{ upstream = 'up' }}, {{ upstream = 'local' }}]",
         upstream("up", "tei", &first.url())

@@ -34,6 +34,7 @@ mod retries;
 mod setup;
 mod shadow;
 mod shedding;
+mod size_refusals;
 mod splitting;
 mod time;
 mod validation;

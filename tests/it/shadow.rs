@@ -141,7 +141,7 @@ async fn traffic_waits_for_no_call_of_a_shadow() {
 #[tokio::test]
 async fn answers_of_a_fallback_are_not_compared() {
     let (fails, works) = (FakeUpstream::start("cohere").await, FakeUpstream::start("jina").await);
-    fails.then([Reply::status(400)]);
+    fails.then([Reply::rejected()]);
     let config = [
         upstream("fails", "cohere", &fails.url()),
         upstream("works", "jina", &works.url()),
@@ -159,7 +159,7 @@ async fn answers_of_a_fallback_are_not_compared() {
 #[tokio::test]
 async fn what_a_failed_comparison_was_charged_counts_against_the_day() {
     let (main, other) = (FakeUpstream::start("cohere").await, FakeUpstream::start("cohere").await);
-    other.then([Reply::Score, Reply::status(400)]);
+    other.then([Reply::Score, Reply::rejected()]);
     let config = [
         upstream("main", "cohere", &main.url()),
         upstream("other", "cohere", &other.url()),

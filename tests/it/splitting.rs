@@ -202,27 +202,21 @@ async fn law_3_a_listwise_models_passages_are_not_cut() {
     assert_eq!(fake.passages(), [long]);
 }
 
-fn too_large() -> Reply {
-    Reply::Status(
-        422,
-        Vec::new(),
-        r#"{"error":"batch size 8 > maximum allowed batch size 5","error_type":"Validation"}"#.into(),
-    )
-}
-
 #[tokio::test]
-async fn a_call_that_is_too_large_is_halved_and_the_limit_is_learnt() {
-    let fake = FakeUpstream::scripted("tei", [too_large()]).await;
+async fn a_call_that_is_too_large_is_cut_and_the_limit_is_learned_from_the_second_refusal_on() {
+    let fake = FakeUpstream::start("tei").await;
+    let body = r#"{"error":"batch size 8 > maximum allowed batch size 5","error_type":"Validation"}"#;
+    fake.refuse_if(|call| call.passages().len() > 5, Reply::Status(422, Vec::new(), body.into()));
     let gateway = Gateway::in_front_of("tei", "tei", &fake.url()).await;
     let texts = texts(8);
-    let answer = gateway.rerank("q", &refs(&texts)).await;
-    assert_eq!(scores(&answer), expected("q", &refs(&texts)));
-    assert_eq!(provenance(&answer)["degraded"], json!([]));
-    let mut sizes: Vec<_> = fake.calls().iter().map(|call| call.passages().len()).collect();
-    assert_eq!(sizes, [8, 4, 4]);
-    gateway.rerank("another", &refs(&texts)).await;
-    sizes = fake.calls()[3..].iter().map(|call| call.passages().len()).collect();
-    assert_eq!(sizes, [4, 4], "no second refusal");
+    for (query, sizes) in [("q", vec![8, 5, 3]), ("another", vec![8, 5, 3]), ("a third", vec![5, 3])] {
+        let before = fake.calls().len();
+        let answer = gateway.rerank(query, &refs(&texts)).await;
+        assert_eq!(scores(&answer), expected(query, &refs(&texts)));
+        assert_eq!(provenance(&answer)["degraded"], json!([]));
+        let asked: Vec<_> = fake.calls()[before..].iter().map(|call| call.passages().len()).collect();
+        assert_eq!(asked, sizes, "{query}");
+    }
     // The upstream is well: no retry, no open circuit.
     assert_eq!(gateway.metric("rerank_upstream_retries_total{upstream=\"up\"}").await, 0.0);
 }

@@ -77,6 +77,7 @@ pub(in crate::local) fn upstream(settings: &CrossEncoderSettings, metrics: &Metr
         breaker: BreakerSettings::OFF,
         long_passages: LongPassages::Provider,
         max_response_bytes: usize::MAX,
+        refusal_words: Arc::default(),
         facts: ProviderFacts {
             base_url: None,
             key_hosts: Vec::new(),

@@ -4,6 +4,7 @@
 //! `RERANKD_SEEDS=1000..2000 cargo test --lib rerank::simulation` runs other days.
 
 mod promises;
+mod size_limits;
 mod weather;
 mod world;
 
@@ -199,16 +200,16 @@ proptest! {
     }
 }
 
-fn seeds() -> Range<u64> {
+fn seeds_or(ordinary: Range<u64>) -> Range<u64> {
     let given = std::env::var("RERANKD_SEEDS").ok();
     let parsed = given.map(|text| text.split_once("..").map(|(from, to)| from.parse().unwrap()..to.parse().unwrap()));
-    parsed.flatten().unwrap_or(SEEDS)
+    parsed.flatten().unwrap_or(ordinary)
 }
 
 #[test]
 fn every_promise_is_kept_on_every_simulated_day() {
     let mut seen = BTreeSet::new();
-    for seed in seeds() {
+    for seed in seeds_or(SEEDS) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(day(seed))));
         assert!(outcome.is_ok(), "replay with RERANKD_SEEDS={seed}..{}", seed + 1);

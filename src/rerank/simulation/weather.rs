@@ -12,7 +12,8 @@ use tower::Service;
 use crate::error::ErrorKind;
 use crate::upstream::UpstreamError;
 use crate::upstream::call::{Call, Scores};
-use crate::upstream::oversize::Oversize;
+use crate::upstream::size::MeasureSet;
+use crate::upstream::size_refusal::SizeRefusal;
 
 /// The passage that some upstreams do not take.
 const POISON: &str = "\"passage 3\"";
@@ -105,11 +106,11 @@ impl Sky {
             }
             Weather::Small { passages } if call.passages > passages => {
                 let refusal = UpstreamError::lasting(ErrorKind::UpstreamRejected, "answered with status 413");
-                return Err(UpstreamError { oversize: Some(Oversize::Passages), ..refusal });
+                return Err(UpstreamError { size_refusal: Some(named(MeasureSet::PASSAGES)), ..refusal });
             }
             Weather::Picky if call.body.windows(POISON.len()).any(|window| window == POISON.as_bytes()) => {
                 let refusal = UpstreamError::lasting(ErrorKind::UpstreamRejected, "answered with status 413");
-                return Err(UpstreamError { oversize: Some(Oversize::Text), ..refusal });
+                return Err(UpstreamError { size_refusal: Some(named(MeasureSet::TEXT)), ..refusal });
             }
             Weather::Tail { .. } | Weather::Small { .. } | Weather::Picky => sleep(usual).await,
             Weather::Unauthorized => {
@@ -123,6 +124,10 @@ impl Sky {
         self.billed.fetch_add(1, Ordering::Relaxed);
         Ok(Scores { scores, tokens: None, search_units: Some(1) })
     }
+}
+
+fn named(about: MeasureSet) -> SizeRefusal {
+    SizeRefusal { about, stated_passages: None, is_named: true }
 }
 
 pub(super) fn weather(random: &mut fastrand::Rng) -> Weather {

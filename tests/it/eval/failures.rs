@@ -33,7 +33,7 @@ async fn if_no_model_answers_any_query_that_is_a_failure_with_its_reason() {
 /// What a client of the server would get in place of an answer is none here: it counts as a failure, and is asked for again.
 #[tokio::test]
 async fn input_order_in_place_of_an_answer_is_a_failure_here() {
-    let fake = FakeUpstream::scripted("cohere", [Reply::status(400)]).await;
+    let fake = FakeUpstream::scripted("cohere", [Reply::rejected()]).await;
     let model =
         format!("{}on_failure = 'original_order'\non_deadline = 'partial'\n", targets("m", &[("up", "rerank-v3.5")]));
     let desk = Desk::new(3, &[("up", "cohere", &fake)], &model);
@@ -51,7 +51,7 @@ async fn input_order_in_place_of_an_answer_is_a_failure_here() {
 #[tokio::test]
 async fn who_has_answered_once_is_asked_to_the_end() {
     let fake = FakeUpstream::scripted("cohere", [Reply::Score]).await;
-    fake.answer_always(Some(Reply::status(400)));
+    fake.answer_always(Some(Reply::rejected()));
     let desk = Desk::new(9, &[("up", "cohere", &fake)], NO_BREAKER);
     succeed(&mut desk.eval(MODEL, "out", &[])).await;
     assert_eq!(contestant(&desk.results("out"), MODEL)["failures"], json!({"upstream_rejected": 8}));
@@ -62,7 +62,7 @@ async fn who_has_answered_once_is_asked_to_the_end() {
 #[tokio::test]
 async fn a_fallback_that_goes_on_is_paid_for_once() {
     let (fails, works) = (FakeUpstream::start("cohere").await, FakeUpstream::start("voyage").await);
-    fails.answer_always(Some(Reply::status(400)));
+    fails.answer_always(Some(Reply::rejected()));
     let model = format!("{NO_BREAKER}{}", targets("m", &[("first", "rerank-v3.5"), ("second", "rerank-2.5")]));
     let desk = Desk::new(2, &[("first", "cohere", &fails), ("second", "voyage", &works)], &model);
     let mut files = Vec::new();
@@ -77,7 +77,7 @@ async fn a_fallback_that_goes_on_is_paid_for_once() {
 #[tokio::test]
 async fn a_fallback_that_answers_is_named() {
     let (fails, works) = (FakeUpstream::start("cohere").await, FakeUpstream::start("voyage").await);
-    fails.then([Reply::status(400)]);
+    fails.then([Reply::rejected()]);
     let model = targets("m", &[("first", "rerank-v3.5"), ("second", "rerank-2.5")]);
     let desk = Desk::new(2, &[("first", "cohere", &fails), ("second", "voyage", &works)], &model);
     let said = succeed(&mut desk.eval("m", "out", &[])).await;

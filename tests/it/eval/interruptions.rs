@@ -139,7 +139,7 @@ async fn scores_that_were_paid_for_before_a_failure_are_kept() {
         let results: Vec<_> = places.iter().enumerate().map(result).collect();
         Reply::body(serde_json::json!({"id": "u", "results": results, "meta": {}}).to_string())
     };
-    fake.then([scored(&[0, 1]), Reply::status(400)]);
+    fake.then([scored(&[0, 1]), Reply::rejected()]);
     let said = succeed(&mut desk.eval(MODEL, "out", &[])).await;
     assert!(said.contains("1 query without an answer (1 upstream_rejected)"), "{said}");
     let results = desk.results("out");

@@ -89,7 +89,7 @@ async fn contestants_share_what_was_paid_for() {
 #[tokio::test]
 async fn the_warm_request_pays_nobody() {
     let (flaky, good) = (FakeUpstream::start("cohere").await, FakeUpstream::start("voyage").await);
-    flaky.then([Reply::status(400), Reply::status(400)]);
+    flaky.then([Reply::rejected(), Reply::rejected()]);
     let model = targets("m", &[("first", "rerank-v3.5"), ("second", "rerank-2.5")]);
     let desk = Desk::new(2, &[("first", "cohere", &flaky), ("second", "voyage", &good)], &model);
     succeed(&mut desk.eval("m", "out", &[])).await;
@@ -174,7 +174,7 @@ async fn too_slow_contestants_are_not_chosen() {
 #[tokio::test]
 async fn what_is_said_is_plain_and_private() {
     let fake = FakeUpstream::start("cohere").await;
-    fake.then([Reply::status(400)]);
+    fake.then([Reply::rejected()]);
     let desk = Desk::new(3, &[("up", "cohere", &fake)], "");
     let output = run(&mut desk.eval("up/rerank-v3.5", "out", &[])).await;
     assert!(output.status.success());

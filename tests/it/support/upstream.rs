@@ -44,6 +44,11 @@ impl Reply {
         Self::Status(status, Vec::new(), json!({ "message": format!("told to answer {status}") }).to_string())
     }
 
+    /// A refusal that no smaller call would mend.
+    pub(crate) fn rejected() -> Self {
+        Self::Status(400, Vec::new(), json!({ "message": "this model is not for you" }).to_string())
+    }
+
     pub(crate) fn status_after(status: u16, name: &'static str, value: &str) -> Self {
         Self::Status(status, vec![(name, value.to_owned())], json!({ "message": "wait" }).to_string())
     }
@@ -67,6 +72,11 @@ impl Recorded {
     pub(crate) fn passages(&self) -> Vec<String> {
         passages(&self.body)
     }
+
+    /// The query of the call.
+    pub(crate) fn query(&self) -> &str {
+        self.body["query"].as_str().unwrap()
+    }
 }
 
 pub(crate) struct FakeUpstream {
@@ -85,6 +95,8 @@ struct State {
     most_bytes: Mutex<Option<usize>>,
     /// Calls with more passages than this are refused as too many.
     most_passages: Mutex<Option<usize>>,
+    /// Calls that are refused, and how.
+    refusal: Mutex<Option<(Box<dyn Fn(&Recorded) -> bool + Send + Sync>, Reply)>>,
     recorded: Mutex<Vec<Recorded>>,
     arrivals: watch::Sender<usize>,
     /// Calls whose client went away before the answer.
@@ -105,6 +117,7 @@ impl FakeUpstream {
             delay: Mutex::default(),
             most_bytes: Mutex::default(),
             most_passages: Mutex::default(),
+            refusal: Mutex::default(),
             recorded: Mutex::default(),
             arrivals: watch::Sender::new(0),
             departures: watch::Sender::new(0),
@@ -151,10 +164,16 @@ impl FakeUpstream {
         *self.state.most_passages.lock().unwrap() = Some(passages);
     }
 
+    /// Refuses calls so from now on.
+    pub(crate) fn refuse_if(&self, refuses: impl Fn(&Recorded) -> bool + Send + Sync + 'static, reply: Reply) {
+        *self.state.refusal.lock().unwrap() = Some((Box::new(refuses), reply));
+    }
+
     /// Takes calls of every size from now on.
     pub(crate) fn refuse_nothing(&self) {
         *self.state.most_bytes.lock().unwrap() = None;
         *self.state.most_passages.lock().unwrap() = None;
+        *self.state.refusal.lock().unwrap() = None;
     }
 
     pub(crate) fn url(&self) -> String {
@@ -235,11 +254,18 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
     let text = String::from_utf8(body.collect().await.map_err(std::io::Error::other)?.to_bytes().to_vec()).unwrap();
     let body: Value = serde_json::from_str(&text).unwrap();
     let recorded = Recorded { path: parts.uri.path().to_owned(), headers: parts.headers, text, body: body.clone() };
+    let refused = state
+        .refusal
+        .lock()
+        .unwrap()
+        .as_ref()
+        .filter(|(refuses, _)| refuses(&recorded))
+        .map(|(_, reply)| reply.clone());
     state.recorded.lock().unwrap().push(recorded);
     let scripted = state.script.lock().unwrap().pop_front();
     let size: usize = passages(&body).iter().map(String::len).sum();
     let too_large = state.most_bytes.lock().unwrap().is_some_and(|most| size > most);
-    let scripted = scripted.or_else(|| too_large.then(|| Reply::status(413)));
+    let scripted = scripted.or(refused).or_else(|| too_large.then(|| Reply::status(413)));
     let too_many = state.most_passages.lock().unwrap().is_some_and(|most| passages(&body).len() > most);
     let refusal = || Reply::Status(400, Vec::new(), json!({ "message": "too many documents" }).to_string());
     let scripted = scripted.or_else(|| too_many.then(refusal));

@@ -1,0 +1,345 @@
+//! The search for a limit: what refusals and accepted calls say about the passages that wait.
+
+use std::collections::VecDeque;
+
+use tokio::time::Instant;
+
+use super::{FlightSizes, PlannedBatch};
+use crate::rerank::batch::CallLimits;
+use crate::upstream::size::{CallSize, MeasureSet, Measures, TextSize};
+use crate::upstream::size_evidence::{Expectation, SizeEvidence};
+use crate::upstream::size_refusal::SizeRefusal;
+
+/// Passages so many times as long as one that was refused by itself, in every unit, are not sent: no tokenizer makes up for that.
+const HOPELESS_FACTOR: usize = 4;
+/// Passages this many times as long as the one in the middle are the first to be suspected.
+const OUTLIER_FACTOR: usize = 2;
+
+/// A refused call.
+#[derive(Debug)]
+pub(super) struct Group {
+    /// Passages among which are those to blame, shortest first.
+    pub(super) places: Vec<u32>,
+    /// Size of the call that was refused.
+    pub(super) size: Measures,
+}
+
+#[derive(Debug)]
+pub(super) struct RefusedCall {
+    pub(super) places: Vec<u32>,
+    pub(super) refusal: SizeRefusal,
+}
+
+#[derive(Debug)]
+pub(super) struct Search {
+    pub(super) sizes: FlightSizes,
+    pub(super) evidence: SizeEvidence,
+    /// Places that no call under way holds, shortest first.
+    pub(super) pool: Vec<u32>,
+    pub(super) groups: Vec<Group>,
+    /// What is left of the group whose beginning is probed; empty if the beginning of the pool is.
+    pub(super) probed: Option<Group>,
+    /// Whether it was known from the beginning that the provider limits the size of calls.
+    pub(super) is_informed: bool,
+    /// Refusals of this flight's own calls.
+    pub(super) refusals: usize,
+    /// Whether a refusal was not explained and nothing was accepted: the request itself may be to blame.
+    pub(super) is_in_doubt: bool,
+    pub(super) refused_alone: usize,
+    /// Calls whose refusal no single passage is to blame for, and such passages.
+    pub(super) refused_calls: Vec<RefusedCall>,
+    /// Refused by themselves, when it was not clear yet whether the request is to blame.
+    pub(super) suspects: Vec<u32>,
+    /// Most passages of a call, as the provider has just stated it.
+    pub(super) stated_passages: Option<usize>,
+    /// Whether every passage was expected to be refused before any was sent.
+    pub(super) expects_nothing: bool,
+}
+
+impl Search {
+    pub(super) fn new(sizes: FlightSizes, evidence: SizeEvidence) -> Self {
+        Self {
+            sizes,
+            is_informed: !evidence.is_empty(),
+            evidence,
+            pool: Vec::new(),
+            groups: Vec::new(),
+            probed: None,
+            refusals: 0,
+            is_in_doubt: false,
+            refused_alone: 0,
+            refused_calls: Vec::new(),
+            suspects: Vec::new(),
+            stated_passages: None,
+            expects_nothing: false,
+        }
+    }
+
+    fn empty_call(&self) -> CallSize {
+        CallSize::of_query(self.sizes.query)
+    }
+
+    fn size(&self, place: u32) -> TextSize {
+        self.sizes.passages[place as usize]
+    }
+
+    pub(super) fn size_of(&self, places: &[u32]) -> CallSize {
+        self.sizes.call(places)
+    }
+
+    pub(super) fn sorted(&self, mut places: Vec<u32>) -> Vec<u32> {
+        places.sort_by_key(|place| (self.size(*place).tokens(), self.size(*place).bytes(), *place));
+        places
+    }
+
+    pub(super) fn put_back(&mut self, places: Vec<u32>) {
+        if !places.is_empty() {
+            let mut pool = std::mem::take(&mut self.pool);
+            pool.extend(places);
+            self.pool = self.sorted(pool);
+        }
+    }
+
+    pub(super) fn blame(&mut self, places: &[u32], refusal: SizeRefusal) {
+        if let [alone] = places {
+            self.refused_calls.retain(|call| !call.places.contains(alone));
+        }
+        self.refused_calls.push(RefusedCall { places: places.to_vec(), refusal });
+    }
+
+    pub(super) fn learn(&mut self, size: &CallSize, refusal: SizeRefusal, now: Instant) {
+        let measures = measures_of(size, refusal);
+        if !self.evidence.refuse(measures, refusal.about, now) {
+            self.evidence.forget_accepted();
+            self.evidence.refuse(measures, refusal.about, now);
+        }
+        self.refusals += 1;
+        self.stated_passages = refusal.stated_passages;
+    }
+
+    /// The call that looks for passages to blame was accepted, or came to nothing.
+    pub(super) fn end_probe(&mut self) {
+        let Some(group) = self.probed.take() else { return };
+        if self.is_blamed_on_passages(&group) {
+            self.groups.push(group);
+        } else {
+            self.put_back(group.places);
+        }
+    }
+
+    /// Whether calls with as many passages and as much text as the refused one were accepted: then one of its passages is too long.
+    fn is_blamed_on_passages(&self, group: &Group) -> bool {
+        !group.places.is_empty() && self.evidence.above_accepted(&group.size).and(MeasureSet::VOLUME).is_empty()
+    }
+
+    /// Number of places at the beginning of `places` that make a call that is `allowed`.
+    fn beginning(&self, places: &[u32], allowed: impl Fn(&CallSize) -> bool) -> usize {
+        let mut call = self.empty_call();
+        for (count, place) in places.iter().enumerate() {
+            call = call.with(self.size(*place));
+            if !allowed(&call) {
+                return count;
+            }
+        }
+        places.len()
+    }
+
+    fn is_possible(&self, call: &CallSize, limits: &CallLimits) -> bool {
+        limits.admits(call) && self.evidence.expect(call) != Expectation::Refused
+    }
+
+    fn is_known(&self, call: &CallSize, limits: &CallLimits) -> bool {
+        limits.admits(call) && self.evidence.expect(call) == Expectation::Accepted
+    }
+
+    fn is_safe(&self, call: &CallSize, limits: &CallLimits) -> bool {
+        limits.admits(call) && self.evidence.expect_by_volume(call) == Expectation::Accepted
+    }
+
+    fn probe_beginning(&mut self, count: usize) -> PlannedBatch {
+        self.probed = Some(Group { places: Vec::new(), size: Measures::default() });
+        PlannedBatch { places: self.pool.drain(..count).collect(), is_probe: true }
+    }
+
+    /// A beginning of a refused call. What it leaves is never empty, unless one passage is all that is left to blame.
+    pub(super) fn probe_group(&mut self, mut group: Group, limits: &CallLimits, has_accepted: bool) -> PlannedBatch {
+        let count = match group.places.len() {
+            1 => 1,
+            _ => self.beginning_to_probe(&group, limits, has_accepted),
+        };
+        let rest = group.places.split_off(count);
+        self.probed = Some(Group { places: rest, size: group.size });
+        PlannedBatch { places: group.places, is_probe: true }
+    }
+
+    fn beginning_to_probe(&mut self, group: &Group, limits: &CallLimits, has_accepted: bool) -> usize {
+        if self.is_in_doubt && !has_accepted {
+            return 1;
+        }
+        let most = group.places.len() - 1;
+        let shorter = &group.places[..most];
+        let possible = self.beginning(shorter, |call| self.is_possible(call, limits)).max(1);
+        if has_accepted && self.is_blamed_on_passages(group) {
+            let is_harmless = |place: &&u32| self.evidence.expect(&self.size_of(&[**place])) == Expectation::Accepted;
+            let harmless = shorter.iter().take_while(is_harmless).count();
+            return middle(harmless.min(possible), possible);
+        }
+        if let Some(stated) = self.stated_passages.take() {
+            return stated.clamp(1, possible);
+        }
+        if self.refusals == 1
+            && !self.is_informed
+            && let Some(ordinary) = self.ordinary_beginning(&group.places)
+        {
+            return ordinary.min(possible);
+        }
+        let safe = self.beginning(shorter, |call| self.is_safe(call, limits));
+        if is_worth_a_probe(group.places.len() + self.pool.len(), safe, possible) {
+            return middle(safe, possible);
+        }
+        safe.max(1)
+    }
+
+    /// Number of passages that are not much longer than the one in the middle; `None` if all are alike.
+    fn ordinary_beginning(&self, places: &[u32]) -> Option<usize> {
+        let median = self.size(places[places.len() / 2]);
+        let is_outlier = |place: &u32| self.size(*place).is_at_least(OUTLIER_FACTOR, median) && median.bytes() > 0;
+        let ordinary = places.partition_point(|place| !is_outlier(place));
+        (ordinary < places.len() && ordinary > 0).then_some(ordinary)
+    }
+
+    /// Calls for what is in the pool: into `ready` if they may be under way together, else a probe.
+    pub(super) fn cut_pool(
+        &mut self,
+        limits: &CallLimits,
+        has_accepted: bool,
+        ready: &mut VecDeque<Vec<u32>>,
+    ) -> Option<PlannedBatch> {
+        let expectation = |place: &u32| self.evidence.expect(&self.size_of(&[*place]));
+        let (alone, together): (Vec<u32>, Vec<u32>) =
+            self.pool.iter().copied().partition(|place| expectation(place) == Expectation::Refused);
+        self.pool = together;
+        if self.refusals == 0 {
+            self.cut_known(limits, ready);
+        }
+        if has_accepted || !ready.is_empty() {
+            ready.extend(alone.into_iter().map(|place| vec![place]));
+        } else if self.pool.is_empty() {
+            self.pool = alone;
+            self.expects_nothing = self.refusals == 0;
+            return Some(self.probe_beginning(1));
+        } else {
+            self.put_back(alone);
+        }
+        if self.pool.is_empty() {
+            return None;
+        }
+        if self.refusals == 0 {
+            // Nothing speaks against such a call but that nobody has tried it. The others wait for it: if it is refused they would be, too.
+            self.pool.sort_unstable();
+            let count = self.beginning(&self.pool, |call| self.is_possible(call, limits)).max(1);
+            let pilot = self.probe_beginning(count);
+            let others = std::mem::take(&mut self.pool);
+            self.put_back(others);
+            return Some(pilot);
+        }
+        if self.is_in_doubt && !has_accepted {
+            return Some(self.probe_beginning(1));
+        }
+        let possible = self.beginning(&self.pool, |call| self.is_possible(call, limits)).max(1);
+        if let Some(stated) = self.stated_passages.take() {
+            return Some(self.probe_beginning(stated.clamp(1, possible)));
+        }
+        let safe = self.beginning(&self.pool, |call| self.is_safe(call, limits));
+        if safe == 0 || is_worth_a_probe(self.pool.len(), safe, possible) {
+            return Some(self.probe_beginning(middle(safe, possible)));
+        }
+        self.cut_safe(limits, ready);
+        None
+    }
+
+    /// Cuts the pool into calls that are no larger than accepted ones, for as long as larger ones do not promise to be clearly fewer.
+    fn cut_safe(&mut self, limits: &CallLimits, ready: &mut VecDeque<Vec<u32>>) {
+        let safe_alone = self.pool.partition_point(|place| self.is_safe(&self.size_of(&[*place]), limits));
+        let longer = self.pool.split_off(safe_alone);
+        let mut waiting = std::mem::replace(&mut self.pool, longer);
+        if !self.evidence.may_blame(MeasureSet::ALL.without(MeasureSet::VOLUME)) {
+            // No passage is too long by itself: full calls hold long and short ones.
+            waiting.sort_unstable();
+        }
+        while !waiting.is_empty() {
+            let safe = self.beginning(&waiting, |call| self.is_safe(call, limits));
+            let possible = self.beginning(&waiting, |call| self.is_possible(call, limits));
+            if !ready.is_empty() && is_worth_a_probe(waiting.len(), safe, possible.max(safe)) {
+                break;
+            }
+            let rest = waiting.split_off(safe.max(1));
+            ready.push_back(waiting);
+            waiting = rest;
+        }
+        self.put_back(waiting);
+    }
+
+    /// Takes what is sure to be accepted out of the pool, unless calls that nobody has tried yet promise to be clearly fewer.
+    fn cut_known(&mut self, limits: &CallLimits, ready: &mut VecDeque<Vec<u32>>) {
+        let known = self.beginning(&self.pool, |call| self.is_known(call, limits));
+        let possible = self.beginning(&self.pool, |call| self.is_possible(call, limits));
+        if known == 0 || is_worth_a_probe(self.pool.len(), known, possible.max(known)) {
+            return;
+        }
+        let (mut in_order, others): (Vec<u32>, Vec<u32>) =
+            self.pool.iter().copied().partition(|place| self.is_known(&self.size_of(&[*place]), limits));
+        in_order.sort_unstable();
+        ready.extend(self.cut(&in_order, |call| self.is_known(call, limits)));
+        self.pool = others;
+    }
+
+    /// Cuts `places` into calls that are `allowed`, in their order. A passage that is not allowed by itself gets a call of its own.
+    fn cut(&self, places: &[u32], allowed: impl Fn(&CallSize) -> bool) -> Vec<Vec<u32>> {
+        let mut calls = Vec::new();
+        let mut waiting = places;
+        while !waiting.is_empty() {
+            let count = self.beginning(waiting, &allowed).max(1);
+            let (call, rest) = waiting.split_at(count);
+            calls.push(call.to_vec());
+            waiting = rest;
+        }
+        calls
+    }
+
+    /// Whether no passage that waits is shorter than this one, in any unit.
+    pub(super) fn is_shortest(&self, place: u32) -> bool {
+        let size = self.size(place);
+        let groups = self.groups.iter().flat_map(|group| &group.places);
+        self.pool.iter().chain(groups).all(|other| self.size(*other).is_at_least(1, size))
+    }
+
+    /// Takes out the passages that are far longer than one that was refused by itself.
+    pub(super) fn take_hopeless(&mut self, refused: u32) -> Vec<u32> {
+        let size = self.size(refused);
+        let sizes = &self.sizes.passages;
+        let is_hopeless =
+            |place: &mut u32| size.bytes() > 0 && sizes[*place as usize].is_at_least(HOPELESS_FACTOR, size);
+        let mut hopeless: Vec<u32> = self.pool.extract_if(.., is_hopeless).collect();
+        for group in &mut self.groups {
+            hopeless.extend(group.places.extract_if(.., is_hopeless));
+        }
+        self.groups.retain(|group| !group.places.is_empty());
+        hopeless
+    }
+}
+
+/// A refused call in every measure; a stated limit is taken at its word.
+pub(super) fn measures_of(size: &CallSize, refusal: SizeRefusal) -> Measures {
+    let measures = size.measures();
+    refusal.stated_passages.map_or(measures, |stated| measures.with_passages(stated + 1))
+}
+
+fn middle(safe: usize, possible: usize) -> usize {
+    safe + (possible - safe).div_ceil(2)
+}
+
+/// Whether calls of up to `possible` passages would be a tenth fewer than calls of `safe`.
+fn is_worth_a_probe(passages: usize, safe: usize, possible: usize) -> bool {
+    safe == 0 || passages.div_ceil(safe) * 10 > passages.div_ceil(possible) * 11
+}

@@ -1,0 +1,139 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::upstream::size::MeasureSet;
+
+const NO_LIMITS: CallLimits = CallLimits { passages: usize::MAX, tokens: None, bytes: None };
+
+fn named(about: MeasureSet) -> SizeRefusal {
+    SizeRefusal { about, stated_passages: None, is_named: true }
+}
+
+const UNEXPLAINED: SizeRefusal = SizeRefusal { about: MeasureSet::ALL, stated_passages: None, is_named: false };
+
+fn sizes(lengths: &[usize]) -> FlightSizes {
+    let size = |length: &usize| TextSize::of(&"x".repeat(*length));
+    FlightSizes { query: TextSize::of("query"), passages: lengths.iter().map(size).collect() }
+}
+
+/// What became of the places of one flight.
+#[derive(Debug, Default)]
+struct Outcome {
+    calls: Vec<usize>,
+    scored: Vec<u32>,
+    refused: Vec<u32>,
+    failed: Vec<u32>,
+}
+
+/// Lets a planner work through passages of such lengths; `refusal` says what becomes of a call.
+fn run(lengths: &[usize], mut refusal: impl FnMut(&[u32]) -> Option<SizeRefusal>) -> Outcome {
+    let places: Vec<u32> = (0..).take(lengths.len()).collect();
+    let mut planner = BatchPlanner::of_calls(vec![places], NO_LIMITS);
+    let mut outcome = Outcome::default();
+    let settle = |outcome: &mut Outcome, settled: Settled| {
+        outcome.refused.extend(settled.refused);
+        outcome.failed.extend(settled.failed);
+    };
+    while let Some(batch) = planner.next() {
+        outcome.calls.push(batch.places.len());
+        match refusal(&batch.places) {
+            None => {
+                outcome.scored.extend(&batch.places);
+                let refused = planner.accepted(&batch);
+                settle(&mut outcome, Settled { refused, failed: Vec::new() });
+            }
+            Some(refusal) => {
+                if planner.needs_sizes() {
+                    planner.measured(sizes(lengths));
+                }
+                settle(&mut outcome, planner.refused(batch, refusal, Instant::now()));
+            }
+        }
+    }
+    settle(&mut outcome, planner.give_up());
+    outcome
+}
+
+#[test]
+fn nothing_is_searched_while_nothing_is_refused() {
+    let outcome = run(&[10; 50], |_| None);
+    assert_eq!((outcome.calls, outcome.scored.len()), (vec![50], 50));
+}
+
+#[test]
+fn a_limit_on_passages_is_found_by_binary_search_and_used_for_the_rest() {
+    let outcome = run(&[100; 64], |call| (call.len() > 20).then(|| named(MeasureSet::ALL)));
+    assert_eq!(outcome.scored.len(), 64);
+    assert_eq!(outcome.calls, [64, 32, 16, 24, 16, 16, 16], "calls of 20 would be no fewer");
+}
+
+#[test]
+fn a_stated_limit_is_tried_first() {
+    let stated = SizeRefusal { stated_passages: Some(20), ..named(MeasureSet::PASSAGES) };
+    let outcome = run(&[100; 64], |call| (call.len() > 20).then_some(stated));
+    assert_eq!(outcome.calls, [64, 20, 20, 20, 4]);
+    // One that is not true does no harm.
+    let wrong = SizeRefusal { stated_passages: Some(60), ..named(MeasureSet::PASSAGES) };
+    let outcome = run(&[100; 64], |call| (call.len() > 20).then_some(wrong));
+    assert_eq!(outcome.scored.len(), 64);
+}
+
+#[test]
+fn passages_far_longer_than_a_refused_one_are_not_sent() {
+    let lengths = [50, 50, 50, 50, 50, 1_000, 1_100, 5_000, 9_000];
+    let too_long = |call: &[u32]| call.iter().any(|place| lengths[*place as usize] > 800);
+    let outcome = run(&lengths, |call| too_long(call).then(|| named(MeasureSet::TEXT)));
+    assert_eq!(outcome.scored, [0, 1, 2, 3, 4]);
+    let mut refused = outcome.refused;
+    refused.sort_unstable();
+    assert_eq!(refused, [5, 6, 7, 8]);
+    assert_eq!(outcome.calls, [9, 5, 2, 1, 1], "1,100 may pass where 1,000 does not; 5,000 does not");
+}
+
+#[test]
+fn an_unexplained_refusal_of_everything_costs_three_calls_and_fails_the_request() {
+    let outcome = run(&[100; 300], |_| Some(UNEXPLAINED));
+    assert_eq!((outcome.calls, outcome.failed.len()), (vec![300, 1, 1], 300));
+}
+
+#[test]
+fn a_named_refusal_of_everything_ends_with_two_single_passages() {
+    let outcome = run(&[100; 256], |_| Some(named(MeasureSet::ALL)));
+    assert_eq!(outcome.refused.len(), 256);
+    assert_eq!(outcome.calls, [256, 128, 64, 32, 16, 8, 4, 2, 1, 1]);
+}
+
+#[test]
+fn a_call_with_a_passage_that_is_refused_by_itself_teaches_nothing_else() {
+    let mut planner = BatchPlanner::of_calls(vec![vec![0, 1, 2, 3]], NO_LIMITS);
+    planner.measured(sizes(&[400, 400, 400, 4_000]));
+    while let Some(batch) = planner.next() {
+        if batch.places.contains(&3) {
+            planner.refused(batch, named(MeasureSet::ALL), Instant::now());
+        } else {
+            planner.accepted(&batch);
+        }
+    }
+    let lessons = planner.lessons();
+    assert_eq!(lessons.iter().map(|lesson| lesson.size.passages()).collect::<Vec<_>>(), [1]);
+}
+
+proptest! {
+    /// Providers that contradict themselves: the search ends, and every passage is settled once.
+    #[test]
+    fn every_passage_is_settled_once_whatever_the_provider_says(
+        lengths in proptest::collection::vec(0usize..500, 1..60), seed in any::<u64>(), refusing in 0.0f64..1.0,
+    ) {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let outcome = run(&lengths, |_| {
+            let about = [MeasureSet::ALL, MeasureSet::PASSAGES, MeasureSet::TEXT][random.usize(0..3)];
+            let stated_passages = random.bool().then(|| random.usize(1..80));
+            let refusal = SizeRefusal { about, stated_passages, is_named: random.bool() };
+            (random.f64() < refusing).then_some(refusal)
+        });
+        let mut settled = [outcome.scored, outcome.refused, outcome.failed].concat();
+        settled.sort_unstable();
+        prop_assert_eq!(settled, (0..).take(lengths.len()).collect::<Vec<u32>>());
+        prop_assert!(outcome.calls.len() <= 3 * lengths.len() + 3);
+    }
+}

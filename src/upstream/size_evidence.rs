@@ -1,0 +1,258 @@
+//! Conclusions from calls that a provider accepted and calls that it refused for their size.
+//!
+//! A refusal says that a call was too large, and seldom in which measure. So every measure in which the call was larger than any accepted
+//! call may be the reason; each accepted call rules some out. A later call is expected to be refused only if it is at least as
+//! large in all the measures that may still be the reason: then, whichever it is, the call is over the limit. Nothing is concluded from how
+//! much happened to be accepted, and nothing about calls of another kind: a refusal of long queries says nothing about short ones.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::size::{CallSize, MeasureSet, Measures};
+
+/// Refusals that are kept; the one confirmed longest ago gives way.
+const MAX_REFUSALS: usize = 16;
+/// Time after which a refusal that nothing confirmed is forgotten: the provider may have grown.
+pub const REFUSAL_TTL: Duration = Duration::from_mins(5);
+/// Accepted sizes count for one to two of these: the provider may have shrunk.
+const ACCEPTED_PERIOD: Duration = Duration::from_mins(1);
+
+/// What is to be expected of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expectation {
+    /// No larger than accepted calls in any measure that may be limited.
+    Accepted,
+    /// Between what was accepted and what was refused.
+    Unknown,
+    /// As large as a refused call in every measure that may have been the reason.
+    Refused,
+}
+
+/// Accepted and refused sizes of one model of one upstream.
+#[derive(Clone, Debug, Default)]
+pub struct SizeEvidence {
+    /// Largest accepted value of each measure, in this period and the one before.
+    accepted: Measures,
+    accepted_before: Measures,
+    period_began: Option<Instant>,
+    refusals: Vec<Refusal>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Refusal {
+    size: Measures,
+    /// Measures that may have been the reason; never empty.
+    reasons: MeasureSet,
+    confirmed: Instant,
+}
+
+impl Refusal {
+    fn covers(&self, call: &Measures) -> bool {
+        self.reasons.and(self.size.above(call)).is_empty()
+    }
+}
+
+impl SizeEvidence {
+    /// Whether no refusal is known: nothing is limited.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.refusals.is_empty()
+    }
+
+    /// A call was accepted.
+    pub fn accept(&mut self, call: &CallSize) {
+        self.accept_measures(&call.measures());
+    }
+
+    /// Calls were accepted whose largest values these are.
+    pub fn accept_measures(&mut self, measures: &Measures) {
+        self.accepted = self.accepted.max(*measures);
+        let accepted = self.accepted();
+        for refusal in &mut self.refusals {
+            refusal.reasons = refusal.reasons.and(refusal.size.above(&accepted));
+        }
+        self.refusals.retain(|refusal| !refusal.reasons.is_empty());
+    }
+
+    /// A call of this size was refused, because of one of the measures `about`. Whether that can be reconciled with what was accepted: if
+    /// not, the provider does not go by size, or has changed, and nothing is concluded.
+    pub fn refuse(&mut self, call: Measures, about: MeasureSet, now: Instant) -> bool {
+        let above = call.above(&self.accepted());
+        let named = above.and(about);
+        let reasons = if named.is_empty() { above } else { named };
+        if reasons.is_empty() {
+            return false;
+        }
+        let mut is_known = false;
+        for refusal in &mut self.refusals {
+            if refusal.covers(&call) {
+                refusal.confirmed = now;
+                is_known = true;
+            }
+        }
+        if is_known {
+            return true;
+        }
+        let refusal = Refusal { size: call, reasons, confirmed: now };
+        // What the smaller refusal implies need not be kept beside it.
+        self.refusals.retain(|known| !(known.reasons.without(reasons).is_empty() && refusal.covers(&known.size)));
+        if self.refusals.len() >= MAX_REFUSALS {
+            let oldest = (0..self.refusals.len()).min_by_key(|index| self.refusals[*index].confirmed);
+            oldest.map(|index| self.refusals.swap_remove(index));
+        }
+        self.refusals.push(refusal);
+        true
+    }
+
+    /// Takes nothing for accepted any more: the provider refuses what it took before.
+    pub fn forget_accepted(&mut self) {
+        self.accepted = Measures::default();
+        self.accepted_before = Measures::default();
+    }
+
+    /// Forgets refusals that were not confirmed for [`REFUSAL_TTL`], and accepted sizes of some minutes ago.
+    pub fn expire(&mut self, now: Instant) {
+        self.refusals.retain(|refusal| now.saturating_duration_since(refusal.confirmed) < REFUSAL_TTL);
+        let began = *self.period_began.get_or_insert(now);
+        let age = now.saturating_duration_since(began);
+        if age >= ACCEPTED_PERIOD {
+            let is_next_period = age < 2 * ACCEPTED_PERIOD;
+            self.accepted_before = if is_next_period { self.accepted } else { Measures::default() };
+            self.accepted = Measures::default();
+            self.period_began = Some(now);
+        }
+    }
+
+    /// Measures in which `call` is larger than every accepted call.
+    #[must_use]
+    pub fn above_accepted(&self, call: &Measures) -> MeasureSet {
+        call.above(&self.accepted())
+    }
+
+    /// Whether one of `measures` may be the reason of a refusal.
+    #[must_use]
+    pub fn may_blame(&self, measures: MeasureSet) -> bool {
+        self.refusals.iter().any(|refusal| !refusal.reasons.and(measures).is_empty())
+    }
+
+    /// The largest accepted value of each measure.
+    #[must_use]
+    pub fn accepted(&self) -> Measures {
+        self.accepted.max(self.accepted_before)
+    }
+
+    /// What is to be expected of a call, looking at all measures.
+    #[must_use]
+    pub fn expect(&self, call: &CallSize) -> Expectation {
+        self.expect_in(call, MeasureSet::ALL)
+    }
+
+    /// What is to be expected of a call whose every passage is expected to be accepted: only its volume is compared with accepted calls.
+    #[must_use]
+    pub fn expect_by_volume(&self, call: &CallSize) -> Expectation {
+        self.expect_in(call, MeasureSet::VOLUME)
+    }
+
+    fn expect_in(&self, call: &CallSize, compared: MeasureSet) -> Expectation {
+        let measures = call.measures();
+        let mut limited = MeasureSet::NONE;
+        for refusal in &self.refusals {
+            if refusal.covers(&measures) {
+                return Expectation::Refused;
+            }
+            limited = limited.or(refusal.reasons);
+        }
+        if self.above_accepted(&measures).and(limited).and(compared).is_empty() {
+            Expectation::Accepted
+        } else {
+            Expectation::Unknown
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::size::TextSize;
+    use super::*;
+
+    fn call(query: usize, passages: &[usize]) -> CallSize {
+        let text = |length: usize| TextSize::of(&"x".repeat(length));
+        passages.iter().fold(CallSize::of_query(text(query)), |size, passage| size.with(text(*passage)))
+    }
+
+    fn refuse(evidence: &mut SizeEvidence, call: &CallSize) -> bool {
+        evidence.refuse(call.measures(), MeasureSet::ALL, Instant::now())
+    }
+
+    #[tokio::test]
+    async fn a_refusal_covers_only_what_is_larger_in_every_possible_reason() {
+        let mut evidence = SizeEvidence::default();
+        let long_query = call(16_000, &[100; 100]);
+        assert!(refuse(&mut evidence, &long_query));
+        assert_eq!(evidence.expect(&call(16_000, &[100; 101])), Expectation::Refused);
+        assert_eq!(evidence.expect(&call(20, &[100; 500])), Expectation::Unknown, "another kind of call");
+        evidence.accept(&call(20, &[100; 500]));
+        assert_eq!(evidence.expect(&long_query), Expectation::Refused, "its text is still the reason");
+        assert_eq!(evidence.expect(&call(20, &[100; 400])), Expectation::Accepted);
+    }
+
+    #[tokio::test]
+    async fn accepted_calls_rule_reasons_out_until_one_is_left() {
+        let mut evidence = SizeEvidence::default();
+        refuse(&mut evidence, &call(10, &[100; 30]));
+        evidence.accept(&call(10, &[100; 25]));
+        assert_eq!(evidence.expect(&call(10, &[90; 30])), Expectation::Unknown, "it could be the text");
+        evidence.accept(&call(10, &[400; 20]));
+        assert_eq!(evidence.expect(&call(10, &[1; 30])), Expectation::Refused, "it is the number of passages");
+        assert_eq!(evidence.expect(&call(10, &[50; 25])), Expectation::Accepted);
+    }
+
+    #[tokio::test]
+    async fn what_contradicts_accepted_calls_teaches_nothing() {
+        let mut evidence = SizeEvidence::default();
+        evidence.accept(&call(10, &[500; 50]));
+        assert!(!refuse(&mut evidence, &call(10, &[100; 3])));
+        assert!(evidence.is_empty());
+        refuse(&mut evidence, &call(10, &[600; 60]));
+        evidence.accept(&call(10, &[700; 70]));
+        assert!(evidence.is_empty(), "the provider has grown");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_forgotten_unless_it_is_confirmed() {
+        let mut evidence = SizeEvidence::default();
+        refuse(&mut evidence, &call(10, &[100; 30]));
+        tokio::time::advance(REFUSAL_TTL / 2).await;
+        refuse(&mut evidence, &call(10, &[100; 40]));
+        tokio::time::advance(REFUSAL_TTL / 2).await;
+        evidence.expire(Instant::now());
+        assert_eq!(evidence.expect(&call(10, &[100; 30])), Expectation::Refused, "confirmed by a larger one");
+        tokio::time::advance(REFUSAL_TTL / 2).await;
+        evidence.expire(Instant::now());
+        assert!(evidence.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_accepted_long_ago_does_not_contradict() {
+        let mut evidence = SizeEvidence::default();
+        evidence.expire(Instant::now());
+        evidence.accept(&call(10, &[500; 50]));
+        tokio::time::advance(ACCEPTED_PERIOD).await;
+        evidence.expire(Instant::now());
+        assert!(!refuse(&mut evidence, &call(10, &[500; 40])), "still fresh");
+        tokio::time::advance(ACCEPTED_PERIOD).await;
+        evidence.expire(Instant::now());
+        assert!(refuse(&mut evidence, &call(10, &[500; 40])), "the provider has shrunk");
+    }
+
+    #[tokio::test]
+    async fn refusals_are_bounded() {
+        let mut evidence = SizeEvidence::default();
+        for index in 0..100 {
+            // Neither is larger than the other in every measure.
+            refuse(&mut evidence, &call(10, &vec![100_000 / (index + 1); index + 1]));
+        }
+        assert!(evidence.refusals.len() <= MAX_REFUSALS);
+    }
+}

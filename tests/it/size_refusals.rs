@@ -1,0 +1,243 @@
+//! Refusals of a call for its size, in the words of many providers: the passages that are not to blame are scored, and nobody pays for another's.
+
+use serde_json::{Value, json};
+
+use crate::support::{FakeUpstream, Gateway, Reply, expected, order, provenance, scores};
+
+/// What providers say of a passage that is too long: status and body.
+const TOO_LONG: [(u16, &str); 12] = [
+    (
+        400,
+        r#"{"error":{"code":400,"message":"input (2401 tokens) is larger than the max context size (512 tokens). skipping","type":"exceed_context_size_error"}}"#,
+    ),
+    (
+        500,
+        r#"{"error":{"code":500,"message":"input (2401 tokens) is larger than the max context size (512 tokens). skipping"}}"#,
+    ),
+    (400, r#"{"message":"The decoder prompt (length 9000) is longer than the maximum model length of 512."}"#),
+    (
+        422,
+        r#"{"detail":[{"type":"string_too_long","loc":["body","documents",1],"msg":"String should have at most 122880 characters"}]}"#,
+    ),
+    (413, ""),
+    (413, "<html>413 Request Entity Too Large</html>"),
+    (413, r#"{"error":"`inputs` must have less than 512 tokens. Given: 3111","error_type":"Validation"}"#),
+    (400, r#"{"detail":"document 2 exceeds our limit"}"#),
+    (400, r#"{"error":"invalid input"}"#),
+    (422, r#"{"code":"E1742"}"#),
+    (400, ""),
+    (500, r#"{"error":"input is too large to process. increase the physical batch size"}"#),
+];
+
+/// What providers that take 25 passages say of a list of 30.
+const TOO_MANY: [(u16, &str); 6] = [
+    (
+        422,
+        r#"{"detail":[{"type":"too_long","loc":["body","documents"],"msg":"List should have at most 25 items after validation, not 30"}]}"#,
+    ),
+    (400, r#"{"message":"documents must contain at most 25 items"}"#),
+    (413, r#"{"error":"batch size 30 > maximum allowed batch size 25","error_type":"Validation"}"#),
+    (400, r#"{"message":"too many documents"}"#),
+    (400, r#"{"message":"Bad Request"}"#),
+    (422, ""),
+];
+
+fn texts(count: usize) -> Vec<String> {
+    (0..count).map(|index| format!("passage {index} {}", "of an ordinary length ".repeat(5))).collect()
+}
+
+fn refs(texts: &[String]) -> Vec<&str> {
+    texts.iter().map(String::as_str).collect()
+}
+
+fn reply(status: u16, body: &str) -> Reply {
+    Reply::Status(status, Vec::new(), body.to_owned())
+}
+
+/// An upstream of pointwise scores, and a gateway before it.
+async fn pair() -> (FakeUpstream, Gateway) {
+    let fake = FakeUpstream::start("cohere").await;
+    let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
+    (fake, gateway)
+}
+
+async fn ask(gateway: &Gateway, query: &str, texts: &[String]) -> Value {
+    gateway.rerank(query, &refs(texts)).await
+}
+
+#[tokio::test]
+async fn law_5_a_passage_that_is_too_long_is_left_out_however_that_is_told() {
+    for (status, body) in TOO_LONG {
+        let (fake, gateway) = pair().await;
+        fake.refuse_if(|call| call.passages().iter().any(|passage| passage.len() > 5_000), reply(status, body));
+        let long = "word ".repeat(2_400);
+        let answer = gateway.rerank("cat", &["a cat", &long, "a dog"]).await;
+        assert_eq!(provenance(&answer)["degraded"], json!(["passages_refused"]), "{status} {body}");
+        assert_eq!(answer["results"][2]["index"], 1, "{status} {body}");
+        assert_eq!(answer["results"][2]["relevance_score"], Value::Null, "{status} {body}");
+        let right = expected("cat", &["a cat", "a dog"]);
+        let found: Vec<f64> =
+            (0..2).map(|place| answer["results"][place]["relevance_score"].as_f64().unwrap()).collect();
+        assert_eq!(found, right.iter().map(|(_, score)| *score).collect::<Vec<_>>(), "{status} {body}");
+    }
+}
+
+#[tokio::test]
+async fn law_5_a_list_that_is_too_long_is_cut_however_that_is_told() {
+    for (status, body) in TOO_MANY {
+        let (fake, gateway) = pair().await;
+        fake.refuse_if(|call| call.passages().len() > 25, reply(status, body));
+        let texts = texts(30);
+        let answer = ask(&gateway, "cat", &texts).await;
+        assert_eq!(scores(&answer), expected("cat", &refs(&texts)), "{status} {body}");
+        assert_eq!(provenance(&answer)["degraded"], json!([]), "{status} {body}");
+        assert!(fake.calls().len() <= 6, "{status} {body}: {} calls", fake.calls().len());
+    }
+}
+
+/// A stated limit is used at once.
+#[tokio::test]
+async fn a_stated_limit_costs_one_refusal() {
+    for (status, body) in &TOO_MANY[..3] {
+        let (fake, gateway) = pair().await;
+        fake.refuse_if(|call| call.passages().len() > 25, reply(*status, body));
+        ask(&gateway, "cat", &texts(30)).await;
+        let sizes: Vec<_> = fake.calls().iter().map(|call| call.passages().len()).collect();
+        assert_eq!(sizes, [30, 25, 5], "{status} {body}");
+    }
+}
+
+/// One long passage among a hundred is found by its length, not by halves.
+#[tokio::test]
+async fn the_longest_passage_is_the_first_to_be_suspected() {
+    let (fake, gateway) = pair().await;
+    fake.refuse_if(|call| call.passages().iter().any(|passage| passage.len() > 5_000), reply(413, ""));
+    let mut texts = texts(100);
+    texts[40] = "x".repeat(9_000);
+    ask(&gateway, "cat", &texts).await;
+    let sizes: Vec<_> = fake.calls().iter().map(|call| call.passages().len()).collect();
+    assert_eq!(sizes, [100, 99, 1]);
+}
+
+#[tokio::test]
+async fn a_status_500_that_names_a_size_opens_no_circuit() {
+    let (fake, gateway) = pair().await;
+    let (status, body) = TOO_LONG[1];
+    fake.refuse_if(|call| call.passages().iter().any(|passage| passage.len() > 5_000), reply(status, body));
+    let long = "word ".repeat(2_400);
+    for round in 0..8 {
+        let lone = gateway.try_rerank(json!({"query": format!("cat {round}"), "documents": [long]})).await;
+        assert!(lone.status.is_client_error() || lone.status.is_server_error());
+    }
+    let answer = gateway.rerank("cat", &["a cat", "a dog"]).await;
+    assert_eq!(scores(&answer), expected("cat", &["a cat", "a dog"]));
+    assert_eq!(gateway.metric("rerank_upstream_circuit_open{upstream=\"up\"}").await, 0.0);
+}
+
+/// Attack 2: what one caller's long query taught made other callers' lists of 100 cost 100 calls, for hours.
+#[tokio::test]
+async fn law_13_a_long_query_makes_no_other_list_dearer() {
+    let (fake, gateway) = pair().await;
+    let is_too_large = |call: &crate::support::upstream::Recorded| {
+        let passages = call.passages();
+        passages.len() * call.query().len() + passages.iter().map(String::len).sum::<usize>() > 100_000
+    };
+    fake.refuse_if(is_too_large, reply(413, ""));
+    let texts = texts(100);
+    for round in 0..3 {
+        let long_query = format!("{round} {}", "why ".repeat(4_096));
+        let answer = ask(&gateway, &long_query, &texts).await;
+        assert_eq!(scores(&answer).len(), 100);
+    }
+    for round in 0..3 {
+        let before = fake.calls().len();
+        ask(&gateway, &format!("short {round}"), &texts).await;
+        assert_eq!(fake.calls().len() - before, 1);
+    }
+}
+
+/// The same by single replies that only sound like a refusal for size.
+#[tokio::test]
+async fn law_13_what_is_said_once_limits_nobody() {
+    let texts = texts(100);
+    for (status, body) in [
+        (400, r#"{"message":"the request took too long"}"#),
+        (413, r#"{"message":"took too long"}"#),
+        (500, r#"{"message":"took too long, giving up"}"#),
+        (413, ""),
+        (400, r#"{"message":"text too long"}"#),
+    ] {
+        let (fake, gateway) = pair().await;
+        fake.then([reply(status, body)]);
+        drop(gateway.try_rerank(json!({"query": "first", "documents": texts})).await);
+        for round in 0..3 {
+            let before = fake.calls().len();
+            ask(&gateway, &format!("query {round}"), &texts).await;
+            assert_eq!(fake.calls().len() - before, 1, "{status} {body}");
+        }
+    }
+}
+
+/// Attack 12: a provider that refuses everything was asked 44 times for each request.
+#[tokio::test]
+async fn a_provider_that_refuses_everything_is_asked_little() {
+    for (status, body, first) in [(413, "", 12), (400, r#"{"message":"Bad Request"}"#, 3)] {
+        let (fake, gateway) = pair().await;
+        fake.answer_always(Some(reply(status, body)));
+        let texts = texts(300);
+        let started = std::time::Instant::now();
+        for round in 0..200 {
+            let answer = gateway.try_rerank(json!({"query": format!("query {round}"), "documents": texts})).await;
+            assert_eq!(answer.body["code"], "upstream_rejected", "{}", answer.body);
+            assert!(round > 0 || fake.calls().len() <= first, "{status} {body}: {} calls", fake.calls().len());
+        }
+        // Those that look for somebody to blame are bounded by a budget: a reserve of 30, and three a second.
+        let budget = 30 + 3 * usize::try_from(started.elapsed().as_secs() + 1).unwrap();
+        assert!(fake.calls().len() <= 200 + budget, "{status} {body}: {} calls", fake.calls().len());
+    }
+}
+
+/// Attack 12: lists of 1,000 failed at providers that take 8 or 16 passages at a time.
+#[tokio::test]
+async fn law_5_a_provider_that_takes_few_passages_at_a_time_scores_a_long_list() {
+    for (most, body) in
+        [(8, ""), (16, r#"{"error":"batch size is over the maximum allowed batch size 16"}"#), (7, "no")]
+    {
+        let (fake, gateway) = pair().await;
+        fake.refuse_if(move |call| call.passages().len() > most, reply(413, body));
+        let texts = texts(1_000);
+        let answer = ask(&gateway, "cat", &texts).await;
+        assert_eq!(scores(&answer), expected("cat", &refs(&texts)));
+        let ideal = 1_000usize.div_ceil(most);
+        assert!(fake.calls().len() <= ideal + 2 + 10, "{most}: {} calls, ideal {ideal}", fake.calls().len());
+        let before = fake.calls().len();
+        ask(&gateway, "dog", &texts).await;
+        let later = fake.calls().len() - before;
+        assert!(later <= ideal + ideal / 10 + 1, "{most}: {later} calls, ideal {ideal}");
+    }
+}
+
+/// A query that is too long is in every part of the call: no part is sent.
+#[tokio::test]
+async fn a_query_that_is_too_long_is_refused_at_once() {
+    let (fake, gateway) = pair().await;
+    fake.answer_always(Some(reply(400, r#"{"message":"query is too long: at most 512 tokens"}"#)));
+    let answer = gateway.try_rerank(json!({"query": "q", "documents": texts(50)})).await;
+    assert_eq!(answer.body["code"], "upstream_rejected");
+    assert_eq!(fake.calls().len(), 1);
+}
+
+/// Passages that are refused for what they say, not for their size, are found as well.
+#[tokio::test]
+async fn law_5_passages_refused_for_their_content_do_not_fail_the_others() {
+    let (fake, gateway) = pair().await;
+    let body = r#"{"message":"content policy violation"}"#;
+    fake.refuse_if(|call| call.passages().iter().any(|passage| passage.contains("forbidden")), reply(400, body));
+    let mut texts = texts(40);
+    for index in [0, 13, 39] {
+        texts[index].insert_str(0, "forbidden ");
+    }
+    let answer = ask(&gateway, "cat", &texts).await;
+    assert_eq!(provenance(&answer)["degraded"], json!(["passages_refused"]));
+    assert_eq!(order(&answer)[37..], [0, 13, 39]);
+}
