@@ -13,12 +13,14 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::mpsc;
 use std::thread;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Environment, Loaded, Sources, load};
 use crate::eval::collection::READER;
+use crate::telemetry::logging::FLUSH_TIMEOUT;
 
 /// The reranking sidecar for RAG applications.
 #[derive(Debug, Parser)]
@@ -101,9 +103,21 @@ pub fn run() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(reason)) => {
-            drop(writeln!(io::stderr(), "rerankd: {reason}"));
+            complain(reason);
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Tells on standard error why the command failed. Who reads nothing there does not keep the process from ending.
+fn complain(reason: String) {
+    let (done, written) = mpsc::channel();
+    let writer = thread::Builder::new().spawn(move || {
+        drop(writeln!(io::stderr(), "rerankd: {reason}"));
+        let _ = done.send(());
+    });
+    if writer.is_ok() {
+        let _ = written.recv_timeout(FLUSH_TIMEOUT);
     }
 }
 
@@ -121,7 +135,9 @@ fn tell_defects(tell: impl Fn(String) + Send + Sync + 'static) {
 fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(format!("standard output cannot be written: {error}")))
+        }
         _ => Ok(()),
     }
 }

@@ -1,5 +1,8 @@
 //! `rerankd serve`
 
+use std::net::SocketAddr;
+use std::thread;
+
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -19,14 +22,15 @@ pub(super) struct ServeArgs {
 pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let loaded = args.config.load(args.listen.as_deref())?;
     let settings = loaded.settings;
-    logging::start(settings.telemetry.log_format, &settings.telemetry.log_filter).map_err(Failure::new)?;
+    let _log = logging::start(settings.telemetry.log_format, &settings.telemetry.log_filter).map_err(Failure::new)?;
     tell_defects(|place| tracing::error!(place, "a defect in rerankd; please report it"));
     runtime()?.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let server = Server::bind(&settings).await.map_err(Failure::new)?;
         let address = server.address()?;
-        print(&banner::text(address, &server.app().reranker.routes, !settings.server.api_keys.is_empty()))?;
+        let greeting = banner::text(address, &server.app().reranker.routes, !settings.server.api_keys.is_empty());
+        greet(address, greeting);
         let any_signal = async || {
             tokio::select! {
                 _ = interrupt.recv() => {}
@@ -35,6 +39,18 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
         };
         drain(server, any_signal).await
     })
+}
+
+/// Prints what the server says when it is ready. Nobody has to read it: a pipe that takes nothing keeps no request waiting.
+fn greet(address: SocketAddr, greeting: String) {
+    let printing = thread::Builder::new().name("banner".to_owned()).spawn(move || {
+        if let Err(Failure(reason)) = print(&greeting) {
+            tracing::warn!(%address, "{reason}; the server answers all the same");
+        }
+    });
+    if let Err(error) = printing {
+        tracing::warn!(%address, %error, "the system gives no thread to print with; the server answers all the same");
+    }
 }
 
 /// The first signal drains; the second ends at once, which is a failure.

@@ -1,7 +1,7 @@
 //! What happens to every request, whatever its path.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::{App, paths};
 use crate::dialect::{Dialect, native};
 use crate::error::{Error, ErrorKind};
+use crate::telemetry::refusals::RefusalLog;
 
 /// Carries a request's id in and out.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -78,7 +79,7 @@ async fn identify_request(mut request: Request, next: Next) -> Response {
     };
     let bare = bare.map(|error| Unwritten { error, dialect: &native::BARE });
     if let Some(Unwritten { error, dialect }) = response.extensions_mut().remove().or(bare) {
-        tracing::info!(request.id = ?id, code = error.kind.code(), "{}", error.message);
+        log_refusal(&id, &error);
         response = write_error(dialect, id.to_str().unwrap_or_default(), &error);
         if error.kind == ErrorKind::MethodNotAllowed {
             // RFC 9110, section 15.5.6.
@@ -87,6 +88,19 @@ async fn identify_request(mut request: Request, next: Next) -> Response {
     }
     response.headers_mut().insert(REQUEST_ID, id);
     response
+}
+
+/// Requests without a key end here, too: they do not fill the log, and a defect is always told.
+fn log_refusal(id: &HeaderValue, error: &Error) {
+    static REFUSALS: RefusalLog = RefusalLog::new();
+    let code = error.kind.code();
+    let due = REFUSALS.due(code, Instant::now());
+    if due.is_some() || error.kind == ErrorKind::Internal {
+        let left_out = due.filter(|count| *count > 0);
+        tracing::info!(request.id = ?id, code, left_out, "{}", error.message);
+    } else {
+        tracing::debug!(request.id = ?id, code, "{}", error.message);
+    }
 }
 
 /// An error as the answer that a dialect's clients understand.

@@ -1,9 +1,21 @@
 //! Logs, on standard error, as text for people or JSON for machines.
 
 use std::io::{IsTerminal, stderr};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use super::log_queue::{LogLines, LogQueue};
+
+/// Longest time that the end of the process waits for standard error to take the last lines.
+pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The log belongs to the process, and so does what is missing from it.
+static DROPPED_LINES: LazyLock<Counter> = LazyLock::new(Counter::default);
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,20 +26,45 @@ pub enum LogFormat {
     Json,
 }
 
-/// Sends events at `filter` (a level, or directives such as `rerankd=debug,warn`) to standard error. A second call changes nothing.
+/// A log that is written while this lives. Dropping it writes what is left, for [`FLUSH_TIMEOUT`] at most.
+#[derive(Debug)]
+#[must_use]
+pub struct LogGuard(Arc<LogQueue>);
+
+impl Drop for LogGuard {
+    fn drop(&mut self) {
+        self.0.close(FLUSH_TIMEOUT);
+    }
+}
+
+/// Log lines of this process that were dropped: there was no space for them, or they could not be written.
+#[must_use]
+pub fn dropped_lines() -> Counter {
+    DROPPED_LINES.clone()
+}
+
+/// Sends events at `filter` (a level, or directives such as `rerankd=debug,warn`) to standard error, by way of a bounded
+/// buffer: logging waits for nobody and cannot fail. A second call changes nothing.
 ///
 /// # Errors
-/// A sentence that says what is wrong with the filter.
-pub fn start(format: LogFormat, filter: &str) -> Result<(), String> {
+/// A sentence that says what is wrong with the filter, or that the system gives no thread.
+pub fn start(format: LogFormat, filter: &str) -> Result<LogGuard, String> {
     let filter = parse_filter(filter)?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_target(false);
+    let queue = LogQueue::start(stderr(), dropped_lines())
+        .map_err(|error| format!("the log needs a thread, which the system does not give: {error}"))?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(LogLines(queue.clone()))
+        // Errors would be printed to standard error, which panics where that is what fails.
+        .log_internal_errors(false)
+        .with_target(false);
     // A subscriber that is there already belongs to the embedding program and stays.
     let started = match format {
         LogFormat::Text => builder.with_ansi(stderr().is_terminal()).finish().try_init(),
         LogFormat::Json => builder.json().flatten_event(true).finish().try_init(),
     };
     drop(started);
-    Ok(())
+    Ok(LogGuard(queue))
 }
 
 /// # Errors

@@ -17,6 +17,7 @@ use super::labels::{
     AttemptLabels, BilledLabels, BuildLabels, DegradedLabels, ModelLabels, OutcomeLabels, RequestLabels, ShedLabels,
     UpstreamLabels,
 };
+use super::logging;
 use super::shadow::ShadowMetrics;
 use crate::cache::CacheSize;
 use crate::error::ErrorKind;
@@ -146,6 +147,8 @@ impl Metrics {
             Unit::Bytes,
             self.cache_bytes.clone(),
         );
+        let help = "Log lines that found no space in the buffer or could not be written";
+        registry.register("log_lines_dropped", help, logging::dropped_lines());
         let build = Family::<BuildLabels, Gauge>::default();
         build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
         registry.register("build_info", "The version that runs", build);

@@ -2,6 +2,8 @@
 
 mod buckets;
 mod labels;
+mod log_queue;
 pub mod logging;
 pub mod metrics;
+pub mod refusals;
 pub mod shadow;

@@ -26,6 +26,7 @@ mod fuzz;
 mod golden;
 mod hostile;
 mod local;
+mod logs;
 mod memory;
 mod metrics;
 mod privacy;

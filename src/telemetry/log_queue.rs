@@ -1,0 +1,340 @@
+//! Log lines on their way to standard error: a bounded buffer that a thread of its own writes out (law 12).
+//!
+//! Whoever logs copies a line into the buffer and goes on. The thread swaps the full buffer for an empty one and writes it as a whole, so that
+//! at most two of them exist. Lines that find no space, and lines that cannot be written, are counted and dropped.
+
+use std::io::{self, ErrorKind, Write};
+use std::mem;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use prometheus_client::metrics::counter::Counter;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Bytes of lines that may wait while others are being written; about 3,000 lines.
+const MAX_WAITING_BYTES: usize = 512 * 1024;
+/// Bytes of one line; what is longer is cut.
+const MAX_LINE_BYTES: usize = 16 * 1024;
+/// Ends a line that was cut.
+const CUT: &[u8] = b" [cut]\n";
+/// Bytes of an empty buffer that are kept for the next lines.
+const KEPT_BYTES: usize = 16 * 1024;
+/// Pause before another try at a sink that takes nothing at the moment (a pipe that somebody made non-blocking).
+const RETRY_PAUSE: Duration = Duration::from_millis(10);
+/// Shortest time between two lines about dropped lines.
+const REPORT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// A bounded buffer of log lines.
+#[derive(Debug)]
+pub(super) struct LogQueue {
+    state: Mutex<State>,
+    changed: Condvar,
+    dropped: Counter,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: Vec<u8>,
+    is_writing: bool,
+    is_closed: bool,
+}
+
+impl LogQueue {
+    /// A queue whose lines a new thread writes to `sink`. It counts in `dropped` what it loses.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub(super) fn start(sink: impl Write + Send + 'static, dropped: Counter) -> io::Result<Arc<Self>> {
+        let queue = Arc::new(Self { state: Mutex::default(), changed: Condvar::new(), dropped });
+        let written = queue.clone();
+        thread::Builder::new().name("log-writer".to_owned()).spawn(move || written.write_to(sink))?;
+        Ok(queue)
+    }
+
+    /// Takes a line over, or drops it. Never waits for the sink.
+    fn push(&self, line: &[u8]) {
+        let (kept, end) = if line.len() > MAX_LINE_BYTES { (cut(line), CUT) } else { (line, &b""[..]) };
+        let mut state = self.state.lock();
+        if state.waiting.len() + kept.len() + end.len() > MAX_WAITING_BYTES {
+            drop(state);
+            self.dropped.inc();
+            return;
+        }
+        state.waiting.extend_from_slice(kept);
+        state.waiting.extend_from_slice(end);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Ends the thread once it has written what waits, and waits for that, but not longer than `timeout`.
+    pub(super) fn close(&self, timeout: Duration) {
+        let deadline = Instant::now() + timeout;
+        let mut state = self.state.lock();
+        state.is_closed = true;
+        self.changed.notify_all();
+        while state.is_writing || !state.waiting.is_empty() {
+            if self.changed.wait_until(&mut state, deadline).timed_out() {
+                return;
+            }
+        }
+    }
+
+    fn write_to(&self, mut sink: impl Write) {
+        let mut batch = Vec::new();
+        let mut report = Report::default();
+        let mut is_sink_well = true;
+        while self.take(&mut batch) {
+            // Now there is space for a line of our own; one about lines that could not be written would be lost with them.
+            if is_sink_well && let Some(lines) = report.due(self.dropped.get(), Instant::now()) {
+                tracing::warn!(lines, "log lines were dropped: standard error takes them too slowly, or not at all");
+            }
+            let lost = write_lines(&mut sink, &batch);
+            self.dropped.inc_by(lost);
+            is_sink_well = lost == 0;
+            batch.clear();
+            batch.shrink_to(KEPT_BYTES);
+        }
+    }
+
+    /// Puts all waiting lines into `batch`, which is empty. `false` when there will never be any more.
+    fn take(&self, batch: &mut Vec<u8>) -> bool {
+        let mut state = self.state.lock();
+        state.is_writing = false;
+        self.changed.notify_all();
+        while state.waiting.is_empty() {
+            if state.is_closed {
+                return false;
+            }
+            self.changed.wait(&mut state);
+        }
+        mem::swap(&mut state.waiting, batch);
+        state.is_writing = true;
+        true
+    }
+}
+
+/// One call for each line, which is how the subscriber writes.
+impl Write for &LogQueue {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.push(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Has the subscriber write to a queue.
+#[derive(Debug)]
+pub(super) struct LogLines(pub(super) Arc<LogQueue>);
+
+impl<'a> MakeWriter<'a> for LogLines {
+    type Writer = &'a LogQueue;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        &self.0
+    }
+}
+
+/// When the log tells how many of its lines are missing.
+#[derive(Debug, Default)]
+struct Report {
+    told: u64,
+    last: Option<Instant>,
+}
+
+impl Report {
+    /// How many lines were dropped since the last report, if one is due.
+    fn due(&mut self, dropped: u64, now: Instant) -> Option<u64> {
+        let lines = dropped - self.told;
+        let is_soon = self.last.is_some_and(|last| now.duration_since(last) < REPORT_INTERVAL);
+        if lines == 0 || is_soon {
+            return None;
+        }
+        self.told = dropped;
+        self.last = Some(now);
+        Some(lines)
+    }
+}
+
+/// The longest head of a line, between two characters, that leaves space for [`CUT`].
+fn cut(line: &[u8]) -> &[u8] {
+    let mut end = MAX_LINE_BYTES - CUT.len();
+    while end > 0 && line[end] & 0b1100_0000 == 0b1000_0000 {
+        end -= 1;
+    }
+    &line[..end]
+}
+
+/// Writes `lines` and returns how many of them were lost. A line that was broken in the middle is ended, so that the next one begins anew.
+fn write_lines(sink: &mut impl Write, lines: &[u8]) -> u64 {
+    let mut lost = 0;
+    let mut start = 0;
+    while start < lines.len() {
+        match sink.write(&lines[start..]) {
+            Ok(written) if written > 0 => start += written,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(RETRY_PAUSE),
+            Ok(_) | Err(_) => {
+                let is_broken = start > 0 && lines[start - 1] != b'\n';
+                let rest = memchr::memchr(b'\n', &lines[start..]);
+                let end = rest.map_or(lines.len(), |length| start + length);
+                if is_broken && start < end {
+                    start = end;
+                    lost += 1;
+                } else {
+                    lost += u64::from(!is_broken);
+                    start = end + 1;
+                }
+            }
+        }
+    }
+    lost
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// Does as it is told, byte by byte where that matters.
+    struct Scripted {
+        steps: Vec<io::Result<usize>>,
+        taken: Vec<u8>,
+    }
+
+    impl Write for Scripted {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let step = if self.steps.is_empty() { Ok(bytes.len()) } else { self.steps.remove(0) };
+            let length = step?.min(bytes.len());
+            self.taken.extend_from_slice(&bytes[..length]);
+            Ok(length)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn written(steps: Vec<io::Result<usize>>, lines: &str) -> (String, u64) {
+        let mut sink = Scripted { steps, taken: Vec::new() };
+        let lost = write_lines(&mut sink, lines.as_bytes());
+        (String::from_utf8(sink.taken).unwrap(), lost)
+    }
+
+    /// Takes nothing until it may.
+    struct Gate(mpsc::Receiver<()>, mpsc::Sender<Vec<u8>>);
+
+    impl Write for Gate {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            // A sender that has gone opens the gate for good.
+            let _ = self.0.recv();
+            drop(self.1.send(bytes.to_vec()));
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn gated() -> (Arc<LogQueue>, mpsc::Sender<()>, mpsc::Receiver<Vec<u8>>) {
+        let (open, gate) = mpsc::channel();
+        let (taken, batches) = mpsc::channel();
+        let queue = LogQueue::start(Gate(gate, taken), Counter::default()).unwrap();
+        (queue, open, batches)
+    }
+
+    fn error(kind: ErrorKind) -> io::Result<usize> {
+        Err(kind.into())
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_written_is_lost_alone() {
+        assert_eq!(written(vec![], "a\nb\n"), ("a\nb\n".to_owned(), 0));
+        assert_eq!(written(vec![error(ErrorKind::StorageFull)], "a\nb\n"), ("b\n".to_owned(), 1));
+        assert_eq!(written(vec![Ok(0)], "a\nb\n"), ("b\n".to_owned(), 1));
+        let broken = || error(ErrorKind::BrokenPipe);
+        assert_eq!(written(vec![broken(), broken()], "a\nb\n"), (String::new(), 2));
+    }
+
+    #[test]
+    fn a_broken_line_is_ended_before_the_next() {
+        let full = || error(ErrorKind::StorageFull);
+        assert_eq!(written(vec![Ok(2), full()], "abc\ndef\n"), ("ab\ndef\n".to_owned(), 1));
+        assert_eq!(written(vec![Ok(2), full(), full()], "abc\ndef\n"), ("abdef\n".to_owned(), 1));
+        assert_eq!(written(vec![Ok(4), full()], "abc\ndef\n"), ("abc\n".to_owned(), 1));
+    }
+
+    #[test]
+    fn what_only_takes_a_while_loses_nothing() {
+        let steps = vec![error(ErrorKind::Interrupted), Ok(1), error(ErrorKind::WouldBlock), Ok(1)];
+        assert_eq!(written(steps, "abc\ndef\n"), ("abc\ndef\n".to_owned(), 0));
+    }
+
+    #[test]
+    fn lines_over_the_bound_are_dropped_and_counted() {
+        let (queue, open, batches) = gated();
+        let line = [&[b'x'; 999][..], b"\n"].concat();
+        // One batch is with the sink; as many again may wait.
+        queue.push(b"first\n");
+        while !queue.state.lock().is_writing {
+            thread::yield_now();
+        }
+        for _ in 0..10_000 {
+            queue.push(&line);
+        }
+        let kept = MAX_WAITING_BYTES / 1000;
+        assert_eq!(queue.dropped.get(), 10_000 - kept as u64);
+        assert!(queue.state.lock().waiting.capacity() <= 2 * MAX_WAITING_BYTES);
+        drop(open);
+        queue.close(PATIENCE);
+        assert_eq!(batches.recv().unwrap(), b"first\n");
+        assert_eq!(batches.recv().unwrap().len(), kept * 1000);
+        assert!(batches.recv().is_err(), "the thread has ended");
+    }
+
+    #[test]
+    fn closing_waits_for_a_sink_that_takes_nothing_no_longer_than_told() {
+        let (queue, open, _batches) = gated();
+        queue.push(b"line\n");
+        let started = Instant::now();
+        queue.close(Duration::from_millis(50));
+        assert!(started.elapsed() >= Duration::from_millis(50) && started.elapsed() < PATIENCE);
+        drop(open);
+    }
+
+    #[test]
+    fn a_long_line_is_cut_between_characters() {
+        let (queue, open, batches) = gated();
+        for shift in 0..3 {
+            let line = format!("{}{}\n", "x".repeat(shift), "✓".repeat(MAX_LINE_BYTES));
+            queue.push(line.as_bytes());
+        }
+        drop(open);
+        queue.close(PATIENCE);
+        let text = String::from_utf8(batches.try_iter().flatten().collect()).unwrap();
+        assert_eq!(text.lines().count(), 3);
+        for line in text.lines() {
+            assert!(line.len() < MAX_LINE_BYTES && line.len() > MAX_LINE_BYTES - 12, "{}", line.len());
+            assert!(line.ends_with("✓ [cut]"));
+        }
+    }
+
+    #[test]
+    fn dropped_lines_are_told_with_their_number_and_not_too_often() {
+        let mut report = Report::default();
+        let start = Instant::now();
+        assert_eq!(report.due(0, start), None);
+        assert_eq!(report.due(7, start), Some(7));
+        assert_eq!(report.due(9, start + REPORT_INTERVAL / 2), None);
+        assert_eq!(report.due(9, start + REPORT_INTERVAL), Some(2));
+        assert_eq!(report.due(9, start + 2 * REPORT_INTERVAL), None);
+    }
+}

@@ -1,0 +1,59 @@
+//! Lines about refused requests. Strangers can cause as many refusals as they like, so the log does not grow with them.
+
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+/// Shortest time between two lines about the same kind of refusal.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// What was refused before anybody knew who asks: one line a second for each error code, and how many were left out.
+#[derive(Debug, Default)]
+pub struct RefusalLog(Mutex<Vec<Refusals>>);
+
+#[derive(Debug)]
+struct Refusals {
+    code: &'static str,
+    last_line: Instant,
+    left_out: u64,
+}
+
+impl RefusalLog {
+    /// An empty log.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Mutex::new(Vec::new()))
+    }
+
+    /// Whether the log tells of a refusal with this code at this moment: then how many it has left out since the last line.
+    pub fn due(&self, code: &'static str, now: Instant) -> Option<u64> {
+        let mut codes = self.0.lock();
+        let Some(refusals) = codes.iter_mut().find(|refusals| refusals.code == code) else {
+            codes.push(Refusals { code, last_line: now, left_out: 0 });
+            return Some(0);
+        };
+        if now.duration_since(refusals.last_line) < INTERVAL {
+            refusals.left_out += 1;
+            return None;
+        }
+        refusals.last_line = now;
+        Some(std::mem::take(&mut refusals.left_out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_told_once_a_second_with_what_was_left_out() {
+        let log = RefusalLog::new();
+        let start = Instant::now();
+        assert_eq!(log.due("unauthorized", start), Some(0));
+        assert_eq!(log.due("unauthorized", start), None);
+        assert_eq!(log.due("not_found", start), Some(0), "each code for itself");
+        assert_eq!(log.due("unauthorized", start + INTERVAL / 2), None);
+        assert_eq!(log.due("unauthorized", start + INTERVAL), Some(2));
+        assert_eq!(log.due("unauthorized", start + 2 * INTERVAL), Some(0));
+    }
+}
