@@ -6,6 +6,7 @@
 mod support;
 
 mod absence;
+mod attacks;
 mod bad_days;
 mod balancing;
 mod cache;

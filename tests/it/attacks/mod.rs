@@ -1,0 +1,7 @@
+//! Attacks that were withstood, kept as tests: bytes that mean two things, floods, crowds, crafted keys, providers that never end.
+
+mod crowds;
+mod endless;
+mod http2;
+mod keys;
+mod smuggling;
