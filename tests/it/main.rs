@@ -16,6 +16,7 @@ mod contract;
 mod cross_encoder;
 mod degradation;
 mod dialects;
+mod differential;
 mod docs;
 mod edge;
 mod eval;

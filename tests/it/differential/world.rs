@@ -1,0 +1,119 @@
+//! One gateway before one scripted upstream, as a day has them.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use fastrand::Rng;
+
+use crate::support::gateway::{targets, upstream};
+use crate::support::{FakeUpstream, Gateway};
+
+/// The scale that a model's numbers stand on, and with it what dialects make of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scale {
+    Probability,
+    Cosine,
+    Logit,
+}
+
+/// What the gateway stands before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Setting {
+    pub(super) provider: &'static str,
+    pub(super) model: &'static str,
+    pub(super) scale: Scale,
+    /// Whether a score depends on query and passage alone.
+    pub(super) is_pointwise: bool,
+    /// Whether an instruction is written before the query.
+    pub(super) is_instructed: bool,
+    /// Whether blank passages are kept from the provider.
+    pub(super) rejects_blanks: bool,
+    /// Whether everything that was stored stays known.
+    pub(super) remembers: bool,
+}
+
+/// A pointwise model of probabilities that takes neither instructions nor blanks.
+const PLAIN: Setting = Setting {
+    provider: "cohere",
+    model: "rerank-v3.5",
+    scale: Scale::Probability,
+    is_pointwise: true,
+    is_instructed: false,
+    rejects_blanks: true,
+    remembers: true,
+};
+
+const SETTINGS: [Setting; 10] = [
+    PLAIN,
+    Setting { model: "declared-logit", scale: Scale::Logit, ..PLAIN },
+    Setting { model: "undeclared", is_pointwise: false, ..PLAIN },
+    Setting { provider: "jina", model: "jina-reranker-v2-base-multilingual", rejects_blanks: false, ..PLAIN },
+    Setting {
+        provider: "jina",
+        model: "jina-reranker-v3",
+        scale: Scale::Cosine,
+        is_pointwise: false,
+        rejects_blanks: false,
+        ..PLAIN
+    },
+    Setting { provider: "jina", model: "declared-logit", scale: Scale::Logit, rejects_blanks: false, ..PLAIN },
+    Setting { provider: "voyage", model: "rerank-2.5", is_instructed: true, ..PLAIN },
+    Setting { provider: "voyage", model: "rerank-2", ..PLAIN },
+    Setting { provider: "mixedbread", model: "mixedbread-ai/mxbai-rerank-large-v2", rejects_blanks: false, ..PLAIN },
+    Setting { provider: "tei", model: "tei", rejects_blanks: false, ..PLAIN },
+];
+
+/// What a day draws beside its setting: lines of the configuration.
+#[derive(Clone, Copy, Debug)]
+struct Options {
+    cache: &'static str,
+    limit: &'static str,
+}
+
+/// One gateway and its upstream.
+pub(super) struct World {
+    pub(super) setting: Setting,
+    pub(super) gateway: Gateway,
+    pub(super) fake: FakeUpstream,
+    /// What the gateway has stored: pairs, or whole lists.
+    pub(super) known: HashSet<String>,
+    options: Options,
+}
+
+impl World {
+    pub(super) async fn drawn(rng: &mut Rng) -> Self {
+        let cache = ["", "", "", "enabled = false", "max_bytes = 1048576"][rng.usize(..5)];
+        let setting = Setting { remembers: cache.is_empty(), ..SETTINGS[rng.usize(..SETTINGS.len())] };
+        let limit = ["", "max_passages = 1\n", "max_passages = 3\n", "max_passages = 7\n"][rng.usize(..4)];
+        Self::start(setting, Options { cache, limit }).await
+    }
+
+    /// The same once more, with nothing known.
+    pub(super) async fn anew(&self) -> Self {
+        Self::start(self.setting, self.options).await
+    }
+
+    async fn start(setting: Setting, options: Options) -> Self {
+        let fake = FakeUpstream::start(setting.provider).await;
+        let Options { cache, limit } = options;
+        let declared = format!(
+            "[providers.{}.models]\ndeclared-logit = {{ scoring = 'pointwise', scale = 'logit' }}\n",
+            setting.provider
+        );
+        let config = format!(
+            "[cache]\n{cache}\n{}{}{}{}",
+            upstream("up", setting.provider, &fake.url()),
+            if setting.is_pointwise { limit } else { "" },
+            targets("default", &[("up", setting.model)]),
+            declared,
+        );
+        let gateway = Gateway::start(&config).await;
+        Self { setting, gateway, fake, known: HashSet::new(), options }
+    }
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.provider, self.model)
+    }
+}
