@@ -22,6 +22,9 @@ use crate::config::{Environment, Loaded, Sources, load};
 use crate::eval::collection::READER;
 use crate::telemetry::logging::FLUSH_TIMEOUT;
 
+/// The exit code for arguments that make no command.
+const WRONG_USAGE: u8 = 2;
+
 /// The reranking sidecar for RAG applications.
 #[derive(Debug, Parser)]
 #[command(name = "rerankd", version, about, args_conflicts_with_subcommands = true)]
@@ -89,7 +92,10 @@ impl From<io::Error> for Failure {
 /// Runs the command line of this process. Exit codes: 0 success, 1 failure, 2 wrong usage.
 #[must_use]
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(told) => return answer_without_command(&told),
+    };
     tell_defects(|place| drop(writeln!(io::stderr(), "rerankd: a defect in rerankd at {place}; please report it")));
     let result = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(args) => serve::run(&args),
@@ -100,6 +106,10 @@ pub fn run() -> ExitCode {
         Command::Openapi => print(crate::http::openapi::json()),
         Command::Health(args) => health::run(&args),
     };
+    finish(result)
+}
+
+fn finish(result: Result<(), Failure>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(reason)) => {
@@ -107,6 +117,15 @@ pub fn run() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What clap has to say instead of a command: help and version on standard output, wrong usage on standard error.
+fn answer_without_command(told: &clap::Error) -> ExitCode {
+    let printed = told.print().and_then(|()| io::stdout().flush());
+    if told.use_stderr() {
+        return ExitCode::from(WRONG_USAGE);
+    }
+    finish(printed_or_unread(printed))
 }
 
 /// Tells on standard error why the command failed. Who reads nothing there does not keep the process from ending.
@@ -134,7 +153,11 @@ fn tell_defects(tell: impl Fn(String) + Send + Sync + 'static) {
 /// Writes to standard output. A reader that has gone (`rerankd models | head`) is no failure.
 fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    printed_or_unread(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+fn printed_or_unread(printed: io::Result<()>) -> Result<(), Failure> {
+    match printed {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::new(format!("standard output cannot be written: {error}")))
         }

@@ -10,6 +10,9 @@ use super::{ConfigArgs, Failure, banner, print, runtime, tell_defects};
 use crate::server::Server;
 use crate::telemetry::logging;
 
+/// SIGXFSZ on Linux and macOS: a file has reached the limit of the process (`ulimit -f`).
+const FILE_SIZE_EXCEEDED: i32 = 25;
+
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
     #[command(flatten)]
@@ -25,6 +28,8 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let _log = logging::start(settings.telemetry.log_format, &settings.telemetry.log_filter).map_err(Failure::new)?;
     tell_defects(|place| tracing::error!(place, "a defect in rerankd; please report it"));
     runtime()?.block_on(async {
+        // Once listened to, it ends nothing, and a log file that may not grow is an error like a full disk.
+        drop(signal(SignalKind::from_raw(FILE_SIZE_EXCEEDED))?);
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let server = Server::bind(&settings).await.map_err(Failure::new)?;

@@ -23,6 +23,8 @@ const LONG_REQUEST_ID: &str = "request-request-request-request-request-request-r
 #[derive(Clone, Copy, Debug)]
 enum Log {
     FullDisk,
+    /// A file that may hold one block (`ulimit -f`): the system sends a signal, too.
+    LimitedFile,
     ClosedPipe,
     UnreadPipe,
 }
@@ -38,9 +40,11 @@ impl Process {
     async fn start(log: Log, filter: &str, config: &str) -> Self {
         let stderr = match log {
             Log::FullDisk => full_disk(),
+            Log::LimitedFile => tempfile::tempfile().unwrap().into(),
             Log::ClosedPipe | Log::UnreadPipe => Stdio::piped(),
         };
-        let mut process = Self::start_with(stderr, filter, config).await;
+        let limit = if matches!(log, Log::LimitedFile) { "ulimit -f 1; " } else { "" };
+        let mut process = Self::start_limited(stderr, filter, config, limit).await;
         if matches!(log, Log::ClosedPipe) {
             drop(process.child.stderr.take());
         }
@@ -48,9 +52,18 @@ impl Process {
     }
 
     async fn start_with(stderr: Stdio, filter: &str, config: &str) -> Self {
+        Self::start_limited(stderr, filter, config, "").await
+    }
+
+    async fn start_limited(stderr: Stdio, filter: &str, config: &str, limit: &str) -> Self {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), config).unwrap();
-        let mut child = command(&["serve", "--listen", "127.0.0.1:0", "--config", file.path().to_str().unwrap()])
+        let script = format!("{limit}exec \"$0\" serve --listen 127.0.0.1:0 --config \"$1\"");
+        let mut child = Command::new("sh")
+            .args(["-c", &script, env!("CARGO_BIN_EXE_rerankd"), file.path().to_str().unwrap()])
+            .env_clear()
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
             .env("RERANKD__TELEMETRY__LOG_FILTER", filter)
             .env("KEY", "test-key")
             .stdout(Stdio::piped())
@@ -103,14 +116,18 @@ fn full_disk() -> Stdio {
 
 #[tokio::test]
 async fn law_12_a_log_that_cannot_be_written_stops_no_request_and_no_shutdown() {
-    for log in [Log::FullDisk, Log::ClosedPipe, Log::UnreadPipe] {
+    for log in [Log::FullDisk, Log::LimitedFile, Log::ClosedPipe, Log::UnreadPipe] {
         let mut server = Process::start(log, "info", "").await;
         for _ in 0..500 {
             assert_eq!(server.post("/rerank", "{").await, 400, "{log:?}");
         }
         let body = json!({"query": "apple", "documents": ["pear", "apple"]}).to_string();
         assert_eq!(server.post("/rerank", body).await, 200, "{log:?}");
-        let must_be_lost = if matches!(log, Log::UnreadPipe) { 0 } else { 500 };
+        let must_be_lost = match log {
+            Log::FullDisk | Log::ClosedPipe => 500,
+            Log::LimitedFile => 400,
+            Log::UnreadPipe => 0,
+        };
         let started = Instant::now();
         while server.lost_lines().await < must_be_lost {
             assert!(started.elapsed() < PATIENCE, "{log:?}: what cannot be written is counted");
@@ -215,7 +232,9 @@ async fn law_12_a_banner_that_cannot_be_written_stops_no_server() {
 #[tokio::test]
 async fn commands_say_that_their_output_cannot_be_written_and_a_reader_that_left_is_no_failure() {
     let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/passages.txt");
-    for arguments in [&["check"][..], &["models"], &["openapi"], &["rerank", "heat pumps", examples]] {
+    for arguments in
+        [&["check"][..], &["models"], &["openapi"], &["--help"], &["--version"], &["rerank", "heat pumps", examples]]
+    {
         let child = command(arguments).stdout(full_disk()).stderr(Stdio::piped()).spawn().unwrap();
         let output = child.wait_with_output().await.unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
@@ -236,6 +255,16 @@ async fn commands_say_that_their_output_cannot_be_written_and_a_reader_that_left
         let status = unread.stdout(Stdio::null()).stderr(full_disk()).status().await.unwrap();
         assert_eq!(status.code(), Some(code), "{arguments:?}");
     }
+}
+
+#[tokio::test]
+async fn an_evaluation_whose_progress_cannot_be_shown_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = json!({"id": "1", "query": "apple", "passages": ["apple", "pear"], "relevant": [0]}).to_string();
+    std::fs::write(folder.path().join("collection.jsonl"), line).unwrap();
+    let mut eval = command(&["eval", "--data", "collection.jsonl", "--models", "local", "--out", "out"]);
+    let status = eval.current_dir(folder.path()).stdout(Stdio::null()).stderr(full_disk()).status().await.unwrap();
+    assert!(status.success() && folder.path().join("out/results.json").exists());
 }
 
 /// A line for each would let anybody fill the disk.

@@ -37,6 +37,7 @@ fn number_of(variable: &str) -> Option<u64> {
 
 #[tokio::test]
 async fn every_score_of_every_dialect_is_the_upstreams() {
+    world::settings_are_complete();
     let first = number_of("RERANKD_DIFFERENTIAL_SEED");
     let cases = number_of("RERANKD_DIFFERENTIAL_CASES").unwrap_or(if first.is_some() { CASES_A_DAY } else { CASES });
     let first = first.unwrap_or(0);

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use fastrand::Rng;
+use rerankd::provider::PROVIDERS;
 
 use crate::support::gateway::{targets, upstream};
 use crate::support::{FakeUpstream, Gateway};
@@ -63,6 +64,14 @@ const SETTINGS: [Setting; 10] = [
     Setting { provider: "tei", model: "tei", rejects_blanks: false, ..PLAIN },
 ];
 
+/// Every provider stands among the settings.
+pub(super) fn settings_are_complete() {
+    for provider in PROVIDERS {
+        let name = provider.name();
+        assert!(SETTINGS.iter().any(|setting| setting.provider == name), "{name}: say what is right for it");
+    }
+}
+
 /// What a day draws beside its setting: lines of the configuration.
 #[derive(Clone, Copy, Debug)]
 struct Options {
@@ -81,6 +90,7 @@ pub(super) struct World {
 }
 
 impl World {
+    /// One of the settings, with a cache and limits of its own.
     pub(super) async fn drawn(rng: &mut Rng) -> Self {
         let cache = ["", "", "", "enabled = false", "max_bytes = 1048576"][rng.usize(..5)];
         let setting = Setting { remembers: cache.is_empty(), ..SETTINGS[rng.usize(..SETTINGS.len())] };
