@@ -204,7 +204,7 @@ async fn law_12_a_banner_that_cannot_be_written_stops_no_server() {
     drop(closed_reader);
     let (unread_reader, mut unread) = std::io::pipe().unwrap();
     // As much as a pipe takes.
-    unread.write_all(&[b' '; 65_536]).unwrap();
+    unread.write_all(&vec![b' '; 65_536]).unwrap();
     for (name, stdout) in [("full disk", full_disk()), ("closed", closed.into()), ("unread", unread.into())] {
         // Nobody can be told the port, so it is chosen here.
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

@@ -112,7 +112,8 @@ async fn flood(address: SocketAddr, opening: &[u8], more: impl Fn(u32) -> Vec<u8
             Err(_) => return false,
         }
     }
-    let end = async { while let Ok(1..) = stream.read(&mut [0; 65_536]).await {} };
+    let mut answers = vec![0; 65_536];
+    let end = async { while let Ok(1..) = stream.read(&mut answers).await {} };
     timeout(STALLED, end).await.is_ok()
 }
 

@@ -31,7 +31,7 @@ pub(super) async fn case(
         speakers.push(Speaker(DIALECTS[rng.usize(..DIALECTS.len())].name()));
     }
     ask(rng, world, &speakers, question).await?;
-    let is_known = world.setting.remembers && question.cache_control != Some("no-store");
+    let is_known = world.remembers && question.cache_control != Some("no-store");
     let again = Question { cache_control: is_known.then_some("only-if-cached"), ..question.clone() };
     ask(rng, world, &[speaker], &again).await.map_err(|fault| format!("asked again, {fault}"))
 }
@@ -133,7 +133,7 @@ fn are_due(world: &mut World, question: &Question, before: usize) -> Result<(), 
         world.known.extend(due.iter().map(|(_, key)| key.clone()));
     }
     // Where scores are forgotten there may be more calls.
-    if !setting.remembers {
+    if !world.remembers {
         return Ok(());
     }
     let mut due: Vec<String> = due.into_iter().map(|(text, _)| text).collect();

@@ -347,7 +347,7 @@ impl Content {
         let member = |name: &str, text: &str| (name.to_owned(), Json::text(text));
         match self {
             Self::Text(text) => vec![member("text", text)],
-            Self::PageContent(text) => vec![member("page_content", text)],
+            Self::Page(text) => vec![member("page_content", text)],
             Self::Parts(parts) => {
                 let part = |text: &String| Json::object([("type", Json::text("text")), ("text", Json::text(text))]);
                 vec![("content".to_owned(), Json::List(parts.iter().map(part).collect()))]

@@ -26,7 +26,7 @@ impl Document {
 impl Content {
     fn scored_text(&self, id: Option<&Value>, rank_fields: &[&str]) -> String {
         match self {
-            Self::Text(text) | Self::PageContent(text) => text.clone(),
+            Self::Text(text) | Self::Page(text) => text.clone(),
             Self::Parts(parts) => parts.join("\n"),
             Self::Fields(fields) if rank_fields.is_empty() => {
                 // The whole object, its id too: a line for each field that is not empty.

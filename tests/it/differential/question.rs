@@ -40,7 +40,7 @@ pub(super) enum Document {
 #[derive(Clone, Debug)]
 pub(super) enum Content {
     Text(String),
-    PageContent(String),
+    Page(String),
     /// Parts of a multimodal document.
     Parts(Vec<String>),
     /// Fields of any names, in their order.
@@ -161,7 +161,7 @@ impl Document {
         let mut text = || one(rng, &vocabulary.texts).clone();
         let content = match kind {
             0 => Content::Text(text()),
-            1 => Content::PageContent(text()),
+            1 => Content::Page(text()),
             2 => Content::Parts(vec![text(), text()]),
             _ => Content::Fields(vec![("title", text()), ("body", text())]),
         };

@@ -29,8 +29,6 @@ pub(super) struct Setting {
     pub(super) is_instructed: bool,
     /// Whether blank passages are kept from the provider.
     pub(super) rejects_blanks: bool,
-    /// Whether everything that was stored stays known.
-    pub(super) remembers: bool,
 }
 
 /// A pointwise model of probabilities that takes neither instructions nor blanks.
@@ -41,7 +39,6 @@ const PLAIN: Setting = Setting {
     is_pointwise: true,
     is_instructed: false,
     rejects_blanks: true,
-    remembers: true,
 };
 
 const SETTINGS: [Setting; 10] = [
@@ -84,6 +81,8 @@ pub(super) struct World {
     pub(super) setting: Setting,
     pub(super) gateway: Gateway,
     pub(super) fake: FakeUpstream,
+    /// Whether everything that was stored stays known.
+    pub(super) remembers: bool,
     /// What the gateway has stored: pairs, or whole lists.
     pub(super) known: HashSet<String>,
     options: Options,
@@ -93,7 +92,7 @@ impl World {
     /// One of the settings, with a cache and limits of its own.
     pub(super) async fn drawn(rng: &mut Rng) -> Self {
         let cache = ["", "", "", "enabled = false", "max_bytes = 1048576"][rng.usize(..5)];
-        let setting = Setting { remembers: cache.is_empty(), ..SETTINGS[rng.usize(..SETTINGS.len())] };
+        let setting = SETTINGS[rng.usize(..SETTINGS.len())];
         let limit = ["", "max_passages = 1\n", "max_passages = 3\n", "max_passages = 7\n"][rng.usize(..4)];
         Self::start(setting, Options { cache, limit }).await
     }
@@ -118,7 +117,7 @@ impl World {
             declared,
         );
         let gateway = Gateway::start(&config).await;
-        Self { setting, gateway, fake, known: HashSet::new(), options }
+        Self { setting, gateway, fake, remembers: cache.is_empty(), known: HashSet::new(), options }
     }
 }
 
