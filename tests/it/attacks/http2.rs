@@ -16,7 +16,7 @@ use crate::support::gateway::{targets, upstream};
 use crate::support::{FakeUpstream, Gateway, expected, scores};
 
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long a flood may be held up by a server that does not read on.
+/// How long a flood is held up by a server that does not read on, before it is given up.
 const STALLED: Duration = Duration::from_millis(200);
 /// Bytes of one flood.
 const FLOOD: usize = 4 << 20;
@@ -92,8 +92,9 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// Writes `opening` and then `more` again and again, reading nothing. Whether the server has closed the connection then.
-async fn flood(address: SocketAddr, opening: &[u8], more: impl Fn(u32) -> Vec<u8>) -> bool {
+/// Writes `opening` and then `more` again and again, reading nothing, and stops when the server takes nothing for `patience`. Whether the server has
+/// closed the connection by then.
+async fn flood(address: SocketAddr, patience: Duration, opening: &[u8], more: impl Fn(u32) -> Vec<u8>) -> bool {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let begin = [PREFACE, &frame(SETTINGS, 0, 0, &[]), opening].concat();
     stream.write_all(&begin).await.unwrap();
@@ -105,7 +106,7 @@ async fn flood(address: SocketAddr, opening: &[u8], more: impl Fn(u32) -> Vec<u8
             frames.extend(more(round));
             round += 1;
         }
-        match timeout(STALLED, stream.write_all(&frames)).await {
+        match timeout(patience, stream.write_all(&frames)).await {
             Ok(Ok(())) => sent += frames.len(),
             Ok(Err(_)) => return true,
             // Whoever does not read the answers is not read either.
@@ -114,7 +115,7 @@ async fn flood(address: SocketAddr, opening: &[u8], more: impl Fn(u32) -> Vec<u8
     }
     let mut answers = vec![0; 65_536];
     let end = async { while let Ok(1..) = stream.read(&mut answers).await {} };
-    timeout(STALLED, end).await.is_ok()
+    timeout(patience, end).await.is_ok()
 }
 
 #[tokio::test]
@@ -126,23 +127,29 @@ async fn floods_of_frames_harm_nobody_else() {
     let odd = |round: u32| 2 * round + 1;
     let asked = |round| frame(HEADER, END_HEADERS | END_STREAM, odd(round), HEADERS);
     let must_close = [
-        ("headers without end", flood(address, &unended, |_| frame(CONTINUATION, 0, 1, &[0x40; 4096])).await),
-        ("empty headers without end", flood(address, &unended, |_| frame(CONTINUATION, 0, 1, &[])).await),
-        ("resets of streams that are none", flood(address, &[], |_| frame(RESET, 0, 1, &[0; 4])).await),
-        ("data of a stream that is none", flood(address, &[], |_| frame(DATA, 0, 7, &[0; 64])).await),
-        ("a window without bound", flood(address, &[], |_| frame(WINDOW, 0, 0, &[0x7f, 0xff, 0xff, 0xff])).await),
-        ("questions and resets", flood(address, &[], |round| [asked(round), reset(odd(round))].concat()).await),
+        ("headers without end", flood(address, PATIENCE, &unended, |_| frame(CONTINUATION, 0, 1, &[0x40; 4096])).await),
+        ("empty headers without end", flood(address, PATIENCE, &unended, |_| frame(CONTINUATION, 0, 1, &[])).await),
+        ("resets of streams that are none", flood(address, PATIENCE, &[], |_| frame(RESET, 0, 1, &[0; 4])).await),
+        ("data of a stream that is none", flood(address, PATIENCE, &[], |_| frame(DATA, 0, 7, &[0; 64])).await),
+        (
+            "a window without bound",
+            flood(address, PATIENCE, &[], |_| frame(WINDOW, 0, 0, &[0x7f, 0xff, 0xff, 0xff])).await,
+        ),
+        (
+            "questions and resets",
+            flood(address, PATIENCE, &[], |round| [asked(round), reset(odd(round))].concat()).await,
+        ),
     ];
     for (name, is_closed) in must_close {
         assert!(is_closed, "{name}");
     }
     for may_stay in [
-        flood(address, &[], |_| frame(PING, 0, 0, &[0; 8])).await,
-        flood(address, &[], |_| frame(SETTINGS, 0, 0, &[])).await,
-        flood(address, &[], |_| frame(UNKNOWN, 0, 0, &[0; 64])).await,
-        flood(address, &open, |_| frame(PRIORITY, 0, 1, &[0, 0, 0, 0, 1])).await,
-        flood(address, &open, |_| frame(DATA, 0, 1, &[])).await,
-        flood(address, &[], asked).await,
+        flood(address, STALLED, &[], |_| frame(PING, 0, 0, &[0; 8])).await,
+        flood(address, STALLED, &[], |_| frame(SETTINGS, 0, 0, &[])).await,
+        flood(address, STALLED, &[], |_| frame(UNKNOWN, 0, 0, &[0; 64])).await,
+        flood(address, STALLED, &open, |_| frame(PRIORITY, 0, 1, &[0, 0, 0, 0, 1])).await,
+        flood(address, STALLED, &open, |_| frame(DATA, 0, 1, &[])).await,
+        flood(address, STALLED, &[], asked).await,
     ] {
         let _ = may_stay;
         assert_eq!(gateway.get_text("/readyz").await, "ready");
