@@ -42,17 +42,13 @@ impl Pieces {
         if passages.iter().all(|passage| passage.text.len() <= most) {
             return Self::Whole;
         }
-        let (mut texts, mut ends) = (Vec::with_capacity(passages.len()), Vec::with_capacity(passages.len()));
+        let mut texts = Vec::with_capacity(passages.len());
+        let mut ends = Vec::with_capacity(passages.len());
         for passage in passages {
-            let pieces = Cuts { rest: &passage.text, most };
-            let taken = if all { usize::MAX } else { 1 };
-            let first = texts.len();
-            texts.extend(pieces.take(taken).map(|piece| passage.text.slice_ref(piece)));
-            // A piece that holds nothing cannot be the best one, and not every provider takes it.
-            if texts[first..].iter().any(|piece| !piece.trim().is_empty()) {
-                let blank = |piece: &ByteString| piece.trim().is_empty();
-                let filled: Vec<_> = texts.drain(first..).filter(|piece| !blank(piece)).collect();
-                texts.extend(filled);
+            if all {
+                texts.extend(filled_pieces(&passage.text, most));
+            } else {
+                texts.push(first_filled_piece(&passage.text, most));
             }
             ends.push(u32::try_from(texts.len()).unwrap_or(u32::MAX));
         }
@@ -88,6 +84,26 @@ impl Pieces {
             }
         }
     }
+}
+
+/// All pieces of a text that hold something; of a blank text the first. A piece that holds nothing cannot be the best one, and not
+/// every provider takes it.
+fn filled_pieces(text: &ByteString, most: usize) -> Vec<ByteString> {
+    let pieces = Cuts { rest: text, most };
+    let filled = pieces.filter(|piece| !piece.trim().is_empty()).map(|piece| text.slice_ref(piece));
+    let filled: Vec<_> = filled.collect();
+    if filled.is_empty() { vec![text.slice_ref(&text[..cut(text, most)])] } else { filled }
+}
+
+/// The first piece of a text. If that holds nothing, the one that begins with the first text there is: blanks in front, however many,
+/// must not hide it.
+fn first_filled_piece(text: &ByteString, most: usize) -> ByteString {
+    let first = &text[..cut(text, most)];
+    if !first.trim().is_empty() {
+        return text.slice_ref(first);
+    }
+    let filled = text.trim_start();
+    if filled.is_empty() { text.slice_ref(first) } else { text.slice_ref(&filled[..cut(filled, most)]) }
 }
 
 /// Runs of a text of at most so many tokens each, cut between words where that costs little.
@@ -159,6 +175,17 @@ mod tests {
         assert_eq!(pieces(&["short", text], LongPassages::Provider)[1], [text]);
     }
 
+    #[test]
+    fn blanks_in_front_do_not_hide_a_text() {
+        let late = format!("{}late words that follow", " \n".repeat(5_000));
+        assert_eq!(pieces(&[&late], LongPassages::Truncate(4)), [["late "]]);
+        assert_eq!(pieces(&[&late], LongPassages::ChunkMax(4))[0].concat().trim_start(), "late words that follow");
+        let blank = " ".repeat(5_000);
+        assert_eq!(pieces(&[&blank], LongPassages::Truncate(4)), [[" ".repeat(9)]]);
+        assert_eq!(pieces(&[&blank], LongPassages::ChunkMax(4)), [[" ".repeat(9)]]);
+        assert_eq!(pieces(&["  early words that follow"], LongPassages::Truncate(4)), [["  early "]]);
+    }
+
     proptest! {
         #[test]
         fn nothing_is_lost_and_nothing_is_too_long(texts in proptest::collection::vec("[a é가]{0,60}", 0..6), most in 2usize..20) {
@@ -172,7 +199,8 @@ mod tests {
                 }
             }
             for (text, cut) in texts.iter().zip(pieces(&refs, LongPassages::Truncate(most))) {
-                prop_assert!(cut.len() == 1 && text.starts_with(&cut[0]));
+                prop_assert!(cut.len() == 1 && (text.starts_with(&cut[0]) || text.trim_start().starts_with(&cut[0])));
+                prop_assert_eq!(cut[0].trim().is_empty(), text.trim().is_empty());
             }
         }
     }
