@@ -37,6 +37,8 @@ pub mod local;
 
 pub mod error;
 
+pub mod text;
+
 pub mod config;
 
 pub mod telemetry;

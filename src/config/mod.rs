@@ -130,7 +130,8 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
 
 fn read_file(path: &Path) -> Result<Table, ConfigError> {
     let unusable = |reason: String| ConfigError::File(path.to_owned(), reason);
-    let text = std::fs::read_to_string(path).map_err(|error| unusable(format!("cannot be read: {error}")))?;
+    let bytes = std::fs::read(path).map_err(|error| unusable(format!("cannot be read: {error}")))?;
+    let text = crate::text::of_file(bytes).map_err(|reason| unusable(reason.to_owned()))?;
     text.parse().map_err(|error: toml::de::Error| {
         // The error's own text shows the line, which may hold a secret.
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();

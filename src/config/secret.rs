@@ -23,7 +23,7 @@ pub(super) fn resolve(reference: &str, environment: &Environment) -> Result<Secr
             "must be a reference, \"env:NAME\" or \"file:/path\"; the secret itself does not belong here".into()
         );
     };
-    let secret = secret.trim();
+    let secret = crate::text::without_mark(&secret).trim();
     if secret.is_empty() {
         return Err(format!("{place} is empty"));
     }

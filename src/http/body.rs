@@ -8,6 +8,7 @@ use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::{Error, ErrorKind};
+use crate::text::is_utf_16;
 
 /// Most bytes that are set aside because a client announced them; more is made room for as it comes.
 const MAX_RESERVED_BYTES: usize = 4 << 20;
@@ -34,7 +35,11 @@ pub(super) async fn read(
     let bytes = timeout_at(deadline, collect(body, length, limit)).await.unwrap_or_else(|_| {
         Err(Error::new(ErrorKind::BodyTimeout, "the body did not arrive in full before the deadline"))
     })?;
-    ByteString::try_from(bytes).map_err(|_| Error::new(ErrorKind::InvalidJson, "the body is not UTF-8"))
+    let is_utf_16 = is_utf_16(&bytes);
+    ByteString::try_from(bytes).map_err(|_| {
+        let message = if is_utf_16 { "the body is UTF-16; send it as UTF-8" } else { "the body is not UTF-8" };
+        Error::new(ErrorKind::InvalidJson, message)
+    })
 }
 
 async fn collect(mut body: Body, length: Option<usize>, limit: usize) -> Result<Bytes, Error> {
