@@ -4,6 +4,9 @@
 //! same reactor thread, so it goes to a blocking thread.
 
 use std::panic::resume_unwind;
+use std::sync::Arc;
+
+use tokio::task::spawn_blocking;
 
 /// Bytes of JSON above which parsing leaves the reactor: about a millisecond's work. Encoding and hashing cost about the same.
 pub const OFFLOAD_WIRE_BYTES: usize = 1 << 20;
@@ -19,16 +22,29 @@ pub async fn offload<T: Send + 'static>(
     if bytes <= threshold {
         return work();
     }
-    match tokio::task::spawn_blocking(work).await {
+    match spawn_blocking(work).await {
         Ok(result) => result,
         // The task is never cancelled, so it panicked: the panic goes on here, where the HTTP edge turns it into an error.
         Err(error) => resume_unwind(error.into_panic()),
     }
 }
 
+/// Runs `work` on a blocking thread. It can ask whether anybody still waits, and had better end if not: a deadline or a hang-up
+/// drops this future, and nothing else would end the work.
+pub async fn offload_while_wanted<T: Send + 'static>(work: impl FnOnce(&dyn Fn() -> bool) -> T + Send + 'static) -> T {
+    // Dropped with this future.
+    let caller = Arc::new(());
+    let waiting = Arc::downgrade(&caller);
+    let done = spawn_blocking(move || work(&|| waiting.strong_count() > 0)).await;
+    drop(caller);
+    done.unwrap_or_else(|error| resume_unwind(error.into_panic()))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
     use std::thread;
+    use std::time::Duration;
 
     use super::*;
 
@@ -38,5 +54,21 @@ mod tests {
         let thread_of = async |bytes| offload(bytes, 10, || thread::current().id()).await;
         assert_eq!(thread_of(10).await, here);
         assert_ne!(thread_of(11).await, here);
+    }
+    #[tokio::test]
+    async fn work_that_nobody_waits_for_hears_of_it() {
+        let (began, begin) = mpsc::channel();
+        let (ended, end) = mpsc::channel();
+        let work = offload_while_wanted(move |is_wanted| {
+            began.send(is_wanted()).unwrap();
+            while is_wanted() {
+                thread::yield_now();
+            }
+            ended.send(()).unwrap();
+        });
+        let waiting = tokio::spawn(work);
+        assert!(tokio::task::spawn_blocking(move || begin.recv().unwrap()).await.unwrap(), "somebody waits");
+        waiting.abort();
+        tokio::task::spawn_blocking(move || end.recv_timeout(Duration::from_secs(20)).unwrap()).await.unwrap();
     }
 }
