@@ -2,31 +2,62 @@
 
 use bytestring::ByteString;
 
-use crate::dialect::passage;
+use crate::dialect::passage::{self, LoneDocument};
+use crate::dialect::picture_warning::PictureWarning;
 use crate::rerank::request::Passage;
+use crate::text::{with_halves_replaced, without_mark};
+
+/// The passages of a file.
+#[derive(Debug, Default)]
+pub(super) struct PassageFile {
+    /// The passages, in their order.
+    pub(super) passages: Vec<Passage>,
+    /// The number of each one's line, from 1.
+    pub(super) lines: Vec<usize>,
+    /// What could not be read as it stands, in a sentence each.
+    pub(super) warnings: Vec<String>,
+}
 
 /// Reads one passage a line, with the line's number; blank lines separate and hold none. If the first line is a JSON object, every
 /// line must be one, read as a document over HTTP.
 ///
 /// # Errors
 /// What is wrong, with the number of the line if one line is.
-pub(super) fn parse(text: &str) -> Result<Vec<(usize, Passage)>, String> {
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    let first = lines.clone().next().map(|(_, line)| line.trim_start()).ok_or("holds no passages")?;
-    if first.starts_with('[') && serde_json::from_str::<serde_json::Value>(text).is_ok() {
+pub(super) fn parse(text: &str) -> Result<PassageFile, String> {
+    // A mark stands before the file, or before what was another file once.
+    let lines = (1..).zip(text.lines()).map(|(number, line)| (number, without_mark(line).trim()));
+    let lines = lines.filter(|(_, line)| !line.is_empty());
+    let first = lines.clone().next().map(|(_, line)| line).ok_or("holds no passages")?;
+    if first.starts_with('[') && serde_json::from_str::<serde_json::Value>(without_mark(text)).is_ok() {
         return Err("is one JSON value; write one passage a line, or one JSON object a line".into());
     }
     let json = first.starts_with('{');
-    let passage = |(index, line): (usize, &str)| {
-        let line = ByteString::from(line.trim());
-        let passage = if json {
-            passage::document(&line).ok_or_else(|| format!("line {} must be a JSON object", index + 1))?
+    let mut file = PassageFile::default();
+    let mut pictures = PictureWarning::default();
+    let mut first_half = None;
+    for (number, line) in lines {
+        let LoneDocument { passage, has_picture } = if json {
+            let replaced = with_halves_replaced(line).map(|(replaced, _)| replaced);
+            first_half = first_half.or(replaced.is_some().then_some(number));
+            let line = replaced.map_or_else(|| line.into(), ByteString::from);
+            passage::document(&line, &format!("line {number}"))?
         } else {
-            Passage { text: line, object: None }
+            passage::plain_document(line.into())
         };
-        Ok((index + 1, passage))
-    };
-    lines.map(passage).collect()
+        if has_picture {
+            pictures.note(number, &passage.text);
+        }
+        file.passages.push(passage);
+        file.lines.push(number);
+    }
+    if let Some(line) = first_half {
+        let warning = format!(
+            "half of a surrogate pair (a \\u escape) was read as U+FFFD, in line {line} and wherever else there is one"
+        );
+        file.warnings.push(warning);
+    }
+    file.warnings.extend(pictures.told("lines", |line| format!("line {line}")));
+    Ok(file)
 }
 
 #[cfg(test)]
@@ -34,7 +65,8 @@ mod tests {
     use super::*;
 
     fn texts(text: &str) -> Result<Vec<String>, String> {
-        parse(text).map(|passages| passages.iter().map(|(line, passage)| format!("{line} {}", passage.text)).collect())
+        let told = |(line, passage): (&usize, &Passage)| format!("{line} {}", passage.text);
+        parse(text).map(|file| file.lines.iter().zip(&file.passages).map(told).collect())
     }
 
     #[test]
@@ -48,5 +80,32 @@ mod tests {
     #[test]
     fn a_bad_line_is_named_and_not_quoted() {
         assert_eq!(texts("{\"text\":\"a\"}\n\nsecret").unwrap_err(), "line 3 must be a JSON object");
+        let deep = format!("{{\"text\":\"a\",\"m\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+        assert_eq!(texts(&deep).unwrap_err(), "line 1 is nested more than 128 levels deep");
+        assert_eq!(texts("{\"text\":{}}").unwrap_err(), "line 1.text is an object; it must be a string");
+    }
+
+    #[test]
+    fn byte_order_marks_are_skipped() {
+        let json = "\u{FEFF}{\"text\":\"one\",\"id\":7}\n\u{FEFF}{\"text\":\"two\"}";
+        assert_eq!(texts(json).unwrap(), ["1 one", "2 two"]);
+        assert!(parse(json).unwrap().passages[0].object.as_ref().unwrap().id.is_some());
+        assert_eq!(texts("\u{FEFF}one\n\u{FEFF}\ntwo").unwrap(), ["1 one", "3 two"]);
+        assert!(texts("\u{FEFF}[{\"text\": \"a\"}]").unwrap_err().starts_with("is one JSON value"));
+    }
+
+    #[test]
+    fn halves_of_surrogate_pairs_and_pictures_are_told() {
+        let file = parse(
+            "{\"text\":\"a\"}\n{\"text\":\"b \\ud83d\",\"\\udead\":1}\n{\"title\":\"c\",\"image\":\"data:;base64,AA\"}",
+        )
+        .unwrap();
+        let texts: Vec<_> = file.passages.iter().map(|passage| passage.text.to_string()).collect();
+        assert_eq!(texts, ["a", "b \u{FFFD}", "title: c"]);
+        assert!(file.warnings[0].contains("in line 2"), "{:?}", file.warnings);
+        assert_eq!(file.warnings[1], "pictures are not scored; lines read without theirs: 1 (line 3)");
+        let plain = parse("words\ndata:image/png;base64,AAAA").unwrap();
+        assert_eq!(plain.passages[1].text, "");
+        assert_eq!(plain.warnings.len(), 1);
     }
 }

@@ -9,7 +9,8 @@ use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{ConfigArgs, Failure, passages, print, runtime};
+use super::passages::{self, PassageFile};
+use super::{ConfigArgs, Failure, print, runtime};
 use crate::cache::control::CacheControl;
 use crate::cache::key::CacheScope;
 use crate::dialect::Dialect;
@@ -18,6 +19,7 @@ use crate::rerank::RequestContext;
 use crate::rerank::assemble::assemble;
 use crate::rerank::request::RerankRequest;
 use crate::rerank::response::RerankResponse;
+use crate::text::of_file;
 
 /// Width of the table where the terminal does not tell its own.
 const DEFAULT_WIDTH: u16 = 100;
@@ -47,15 +49,17 @@ pub(super) struct RerankArgs {
 pub(super) fn run(args: &RerankArgs) -> Result<(), Failure> {
     let loaded = args.config.load(None)?;
     let name = if args.file.as_os_str() == "-" { "standard input".into() } else { args.file.display().to_string() };
-    let text = read(&args.file).map_err(|error| Failure::new(format!("{name} cannot be read: {error}")))?;
-    let (lines, passages): (Vec<_>, Vec<_>) =
-        passages::parse(&text).map_err(|reason| Failure::new(format!("{name}: {reason}")))?.into_iter().unzip();
+    let bytes = read(&args.file).map_err(|error| Failure::new(format!("{name} cannot be read: {error}")))?;
+    let text = of_file(bytes).map_err(|reason| Failure::new(format!("{name} {reason}")))?;
+    let PassageFile { passages, lines, warnings } =
+        passages::parse(&text).map_err(|reason| Failure::new(format!("{name}: {reason}")))?;
     let request = Arc::new(RerankRequest {
         model: args.model.as_deref().map(Into::into),
         query: args.query.as_str().into(),
         passages,
         top_n: args.top_n,
         return_documents: true,
+        warnings,
         ..RerankRequest::default()
     });
     let reranker = assemble(&loaded.settings).map_err(Failure::new)?;
@@ -78,16 +82,16 @@ pub(super) fn run(args: &RerankArgs) -> Result<(), Failure> {
     print(&table(&lines, &request, &response))
 }
 
-fn read(file: &PathBuf) -> io::Result<String> {
+fn read(file: &PathBuf) -> io::Result<Vec<u8>> {
     if file.as_os_str() != "-" {
-        return std::fs::read_to_string(file);
+        return std::fs::read(file);
     }
     if io::stdin().is_terminal() {
         eprint_hint();
     }
-    let mut text = String::new();
-    io::stdin().read_to_string(&mut text)?;
-    Ok(text)
+    let mut bytes = Vec::new();
+    io::stdin().read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn eprint_hint() {

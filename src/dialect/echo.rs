@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::passage::Entries;
+use super::document::Entries;
 use super::raw_json;
 use crate::rerank::request::Passage;
 

@@ -41,6 +41,8 @@ pub(super) enum Value<'a> {
     Object(Entries<'a>),
     /// A list or an object was expected; this kind of value is there.
     Not(&'static str),
+    /// A list or an object was expected; a text without a letter is there.
+    Blank,
 }
 
 /// An object of which the known fields are kept.
@@ -153,8 +155,8 @@ impl<'de> Visitor<'de> for Opened {
         Ok(Value::Not("null"))
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
-        Ok(Value::Not("a string"))
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(if text.trim().is_empty() { Value::Blank } else { Value::Not("a string") })
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {

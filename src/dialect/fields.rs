@@ -3,30 +3,36 @@
 //! The body is scanned once. Which fields are there says which dialect it is ([`super::choose`]), and that dialect then reads their
 //! values. Unknown fields are skipped, however large, and `null` is as good as absent.
 
+use std::fmt;
 use std::time::Duration;
 
 use bytestring::ByteString;
 
 use super::entries::{Entries, Object, Value};
-use super::passage::{self, PassageRules};
+use super::passage::{self, PassageList, PassageRules};
+use super::rank_fields::RankFields;
 use super::raw::{self, Raw, name_of};
 use crate::error::Error;
-use crate::rerank::request::{Passage, RerankRequest, ScoringOptions};
+use crate::rerank::request::{RerankRequest, ScoringOptions};
 
 /// The names that a list of passages goes by; a body holds one of them.
 const PASSAGE_LISTS: [&str; 4] = ["documents", "texts", "passages", "input"];
-/// Largest number that a count may be.
-const MOST: u64 = u32::MAX as u64;
-/// Most names in `rank_fields`; each is looked up in every document.
-const MAX_RANK_FIELDS: usize = 32;
-/// Most dots in one of them; each is a step into an object, which is read again.
-const MAX_RANK_FIELD_STEPS: usize = 4;
+/// How many times the work of a plain string an object is, byte for byte: it is read again, level by level, and laid out.
+const OBJECT_WORK: usize = 4;
+/// The same where fields of it are looked for, which may stand below other objects.
+const RANKED_OBJECT_WORK: usize = 8;
 
 /// The fields of a body.
-#[derive(Debug)]
 pub struct Fields<'a> {
     body: &'a ByteString,
     entries: Entries<'a>,
+    is_wanted: &'a dyn Fn() -> bool,
+}
+
+impl fmt::Debug for Fields<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Fields").field("entries", &self.entries).finish_non_exhaustive()
+    }
 }
 
 impl<'a> Fields<'a> {
@@ -35,8 +41,25 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// `invalid_json` with line and column, or `invalid_request` for a doubled field or a body that is not an object.
     pub fn read(body: &'a ByteString) -> Result<Self, Error> {
-        let Object(entries) = raw::object(body, "")?;
-        Ok(Self { body, entries })
+        let Object(entries) = raw::object(body, body, "")?;
+        Ok(Self { body, entries, is_wanted: &|| true })
+    }
+
+    /// The same for somebody who may leave: reading documents ends once the body is not wanted any more.
+    #[must_use]
+    pub fn wanted_while(self, is_wanted: &'a dyn Fn() -> bool) -> Self {
+        Self { is_wanted, ..self }
+    }
+
+    /// How much work it is to read the passages, in bytes of plain strings.
+    #[must_use]
+    pub fn work_bytes(&self) -> usize {
+        let factor = if self.has_value("rank_fields") { RANKED_OBJECT_WORK } else { OBJECT_WORK };
+        let work = |item: &Raw<'_>| match item.get().as_bytes().first() {
+            Some(b'{' | b'[') => factor * item.get().len(),
+            _ => item.get().len(),
+        };
+        PASSAGE_LISTS.iter().map(|name| self.items(name).iter().map(work).sum::<usize>()).sum()
     }
 
     /// Whether the body has this field, and it is not `null`.
@@ -64,14 +87,17 @@ impl<'a> Fields<'a> {
     pub fn request(&self, query: &str) -> Result<RerankRequest, Error> {
         let raw = self.value(query).ok_or_else(|| missing(query))?;
         let Value::Plain(raw) = raw else { return Err(not_plain(query)) };
-        self.request_about(passage::query_text(self.body, raw, &pointer(query))?)
+        let pointer = pointer(query);
+        let text = passage::query_text(self.body, raw, &pointer)?;
+        self.request_about(text, &pointer)
     }
 
-    /// The same where the query does not stand alone.
+    /// The same where the query does not stand alone, but at `pointer`.
     ///
     /// # Errors
     /// `invalid_request`; the message never quotes the body.
-    pub fn request_about(&self, query: ByteString) -> Result<RerankRequest, Error> {
+    pub fn request_about(&self, query: ByteString, pointer: &str) -> Result<RerankRequest, Error> {
+        passage::check_query(&query, pointer)?;
         let not_empty = |text: &ByteString| !text.is_empty();
         let tokens = self.count("max_tokens_per_doc")?.or(self.count("max_doc_length")?);
         let instruction = self.text("instruction")?.or(self.text("instruct")?);
@@ -94,8 +120,11 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// `invalid_request` if it is missing, not a list, not the only one, or holds something that is not a passage.
-    pub fn passages(&self, path: &str, lists: bool) -> Result<Vec<Passage>, Error> {
-        let items = self.list(path)?.ok_or_else(|| missing(path))?;
+    pub fn passages(&self, path: &str, lists: bool) -> Result<PassageList, Error> {
+        let Some(items) = self.list(path)? else {
+            let is_blank = matches!(self.entry(path), Some(Value::Blank));
+            return Err(if is_blank { not_a_list(path, "a string") } else { missing(path) });
+        };
         let own = path.split('/').next();
         if let Some(other) = PASSAGE_LISTS.iter().find(|name| Some(**name) != own && self.value(name).is_some()) {
             return Err(Error::invalid_field(
@@ -103,7 +132,8 @@ impl<'a> Fields<'a> {
                 format!("the body has {path} and {other}; send one of them"),
             ));
         }
-        PassageRules { rank_fields: self.rank_fields()?, lists }.read(self.body, items, &pointer(path))
+        let rank_fields = RankFields::new(self.texts("rank_fields")?.unwrap_or_default())?;
+        PassageRules { rank_fields, lists, is_wanted: self.is_wanted }.read(self.body, items, &pointer(path))
     }
 
     /// The first of two names for the cut, or else the second. A client that sends both means its own dialect's.
@@ -111,8 +141,9 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// `invalid_request` if one of them is not a whole number.
     pub fn top_n(&self, own: &str, other: &str) -> Result<Option<usize>, Error> {
-        let (own, other) = (self.count(own)?, self.count(other)?);
-        Ok(own.or(other).and_then(|count| usize::try_from(count).ok()))
+        let preferred = self.count(own)?;
+        let count = preferred.or(self.count(other)?);
+        Ok(count.and_then(|count| usize::try_from(count).ok()))
     }
 
     /// A text.
@@ -123,21 +154,20 @@ impl<'a> Fields<'a> {
         self.plain(path)?.map(|raw| raw::text(self.body, raw, &pointer(path))).transpose()
     }
 
-    /// A whole number.
+    /// A whole number. A blank text is as good as absent.
     ///
     /// # Errors
     /// `invalid_request` if it is something else.
     pub fn count(&self, path: &str) -> Result<Option<u32>, Error> {
-        let count = self.plain(path)?.map(|raw| raw::count(raw, &pointer(path), MOST)).transpose()?;
-        Ok(count.and_then(|count| u32::try_from(count).ok()))
+        self.filled_in(path)?.map(|raw| raw::count(raw, &pointer(path), u32::MAX)).transpose()
     }
 
-    /// A truth value.
+    /// A truth value. A blank text is as good as absent.
     ///
     /// # Errors
     /// `invalid_request` if it is something else.
     pub fn flag(&self, path: &str) -> Result<Option<bool>, Error> {
-        self.plain(path)?.map(|raw| raw::flag(raw, &pointer(path))).transpose()
+        self.filled_in(path)?.map(|raw| raw::flag(raw, &pointer(path))).transpose()
     }
 
     /// The items of a list that are texts.
@@ -149,50 +179,47 @@ impl<'a> Fields<'a> {
         self.list(path)?.map(|items| items.iter().enumerate().map(read).collect()).transpose()
     }
 
-    /// How a value is written, if it is neither a list nor an object.
+    /// Whether a number is below 0, which is how some clients say "all".
     #[must_use]
-    pub fn literal(&self, path: &str) -> Option<&'a str> {
-        match self.value(path)? {
-            Value::Plain(raw) => Some(raw.get()),
-            _ => None,
-        }
-    }
-
-    fn rank_fields(&self) -> Result<Vec<ByteString>, Error> {
-        let names = self.texts("rank_fields")?.unwrap_or_default();
-        if names.len() > MAX_RANK_FIELDS {
-            let message = format!("rank_fields has {} names; it may have {MAX_RANK_FIELDS}", names.len());
-            return Err(Error::invalid_field("/rank_fields", message));
-        }
-        let is_deep = |name: &ByteString| name.bytes().filter(|byte| *byte == b'.').count() > MAX_RANK_FIELD_STEPS;
-        if let Some(index) = names.iter().position(is_deep) {
-            let message = format!("rank_fields[{index}] has more than {MAX_RANK_FIELD_STEPS} dots");
-            return Err(Error::invalid_field(format!("/rank_fields/{index}"), message));
-        }
-        // Twice the same field would be twice its text.
-        let mut distinct = Vec::with_capacity(names.len());
-        for name in names {
-            if !distinct.contains(&name) {
-                distinct.push(name);
-            }
-        }
-        Ok(distinct)
+    pub fn is_negative(&self, path: &str) -> bool {
+        matches!(self.value(path), Some(Value::Plain(raw)) if raw.get().trim_matches('"').trim_start().starts_with('-'))
     }
 
     /// The value at `path`, unless it is `null`.
     fn value(&self, path: &str) -> Option<&Value<'a>> {
-        let value = match path.split_once('/') {
+        match self.entry(path)? {
+            Value::Plain(raw) if raw::is_null(raw) => None,
+            Value::Not("null") | Value::Blank => None,
+            value => Some(value),
+        }
+    }
+
+    /// The value at `path`, whatever it is.
+    fn entry(&self, path: &str) -> Option<&Value<'a>> {
+        match path.split_once('/') {
             None => find(&self.entries, path),
             Some((outer, inner)) => match find(&self.entries, outer)? {
                 Value::Object(entries) => find(entries, inner),
                 _ => None,
             },
-        };
-        match value? {
-            Value::Plain(raw) if raw::is_null(raw) => None,
-            Value::Not("null") => None,
-            value => Some(value),
         }
+    }
+
+    /// The documents under a name of the body, or in the object there.
+    fn items(&self, name: &str) -> &[Raw<'a>] {
+        match find(&self.entries, name) {
+            Some(Value::List(items)) => items,
+            Some(Value::Object(entries)) => match find(entries, "documents") {
+                Some(Value::List(items)) => items,
+                _ => &[],
+            },
+            _ => &[],
+        }
+    }
+
+    /// A single value, unless nobody filled it in.
+    fn filled_in(&self, path: &str) -> Result<Option<Raw<'a>>, Error> {
+        Ok(self.plain(path)?.filter(|raw| !raw::is_blank(raw)))
     }
 
     fn plain(&self, path: &str) -> Result<Option<Raw<'a>>, Error> {
@@ -210,8 +237,9 @@ impl<'a> Fields<'a> {
             Some(Value::Plain(raw)) => raw::kind(raw),
             Some(Value::Object(_)) => "an object",
             Some(Value::Not(kind)) => kind,
+            Some(Value::Blank) => "a string",
         };
-        Err(Error::invalid_field(pointer(path), format!("{} is {kind}; it must be a list", name(path))))
+        Err(not_a_list(path, kind))
     }
 }
 
@@ -225,6 +253,10 @@ fn pointer(path: &str) -> String {
 
 fn name(path: &str) -> String {
     name_of(&pointer(path))
+}
+
+fn not_a_list(path: &str, kind: &str) -> Error {
+    Error::invalid_field(pointer(path), format!("{} is {kind}; it must be a list", name(path)))
 }
 
 fn not_plain(path: &str) -> Error {

@@ -17,6 +17,8 @@
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::pictures;
+
 /// Deeper values stand as they came, on one line.
 const MAX_DEPTH: usize = 6;
 /// A layout may be so many times as long as the JSON, and so much longer again; beyond that the JSON itself stands. Indentation must
@@ -24,12 +26,25 @@ const MAX_DEPTH: usize = 6;
 const MAX_GROWTH: usize = 2;
 const MAX_GROWTH_BYTES: usize = 256;
 
-/// Lays out valid JSON; a string by itself is just its text. `None` if a string holds half of a surrogate pair, which is no text.
-pub(super) fn laid_out(json: &str) -> Option<String> {
-    let mut page = Page { text: String::new(), most: MAX_GROWTH * json.len() + MAX_GROWTH_BYTES };
+/// JSON, laid out.
+#[derive(Debug, PartialEq)]
+pub(super) struct Layout {
+    /// The text.
+    pub(super) text: String,
+    /// How many pictures were left out of it.
+    pub(super) pictures: usize,
+}
+
+/// Lays out valid JSON; a string by itself is just its text. Pictures are left out, and what only describes them. `None` if a string
+/// holds half of a surrogate pair, which is no text.
+pub(super) fn laid_out(json: &str) -> Option<Layout> {
+    let mut page = Page { text: String::new(), most: MAX_GROWTH * json.len() + MAX_GROWTH_BYTES, pictures: 0 };
     match page.write(json, 0) {
-        Ok(()) => Some(page.text),
-        Err(_) if page.is_full() => Some(json.to_owned()),
+        Ok(()) => Some(Layout { text: page.text, pictures: page.pictures }),
+        Err(_) if page.is_full() => {
+            let (text, pictures) = pictures::left_out(json);
+            Some(Layout { text: text.into_owned(), pictures })
+        }
         Err(_) => None,
     }
 }
@@ -37,20 +52,32 @@ pub(super) fn laid_out(json: &str) -> Option<String> {
 struct Page {
     text: String,
     most: usize,
+    pictures: usize,
 }
 
 impl Page {
     /// Writes one value behind its key or dash.
     fn write(&mut self, json: &str, depth: usize) -> serde_json::Result<()> {
         if depth > MAX_DEPTH {
-            self.scalar(json, depth);
+            if pictures::is_file_in("", json) {
+                self.pictures += 1;
+                return Ok(());
+            }
+            let (text, pictures) = pictures::left_out(json);
+            self.pictures += pictures;
+            self.scalar(&text, depth);
             return Ok(());
         }
         match json.as_bytes().first() {
             Some(b'{' | b'[') => serde_json::Deserializer::from_str(json).deserialize_any(Block { page: self, depth }),
             Some(b'"') => {
                 let text: String = serde_json::from_str(json)?;
-                self.scalar(&text, depth);
+                if pictures::is_file(&text) {
+                    self.pictures += 1;
+                    self.scalar(pictures::words_after_file(&text), depth);
+                } else {
+                    self.scalar(&text, depth);
+                }
                 Ok(())
             }
             Some(b'n') => Ok(()),
@@ -69,8 +96,8 @@ impl Page {
         self.text.push_str(value);
     }
 
-    /// A line that begins with `lead`; taken back if its value is empty.
-    fn line<E: Error>(&mut self, lead: &[&str], value: &RawValue, depth: usize) -> Result<(), E> {
+    /// A line that begins with `lead`; taken back if its value is empty. Says whether it stays.
+    fn line<E: Error>(&mut self, lead: &[&str], value: &RawValue, depth: usize) -> Result<bool, E> {
         let start = self.text.len();
         if start > 0 {
             self.text.push('\n');
@@ -79,10 +106,11 @@ impl Page {
         self.text.extend(lead.iter().copied());
         let empty = self.text.len();
         self.write(value.get(), depth + 1).map_err(E::custom)?;
-        if self.text.len() == empty {
+        let stays = self.text.len() > empty;
+        if !stays {
             self.text.truncate(start);
         }
-        if self.is_full() { Err(E::custom("too long")) } else { Ok(()) }
+        if self.is_full() { Err(E::custom("too long")) } else { Ok(stays) }
     }
 
     fn is_full(&self) -> bool {
@@ -104,8 +132,19 @@ impl<'de> Visitor<'de> for Block<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let start = self.page.text.len();
+        let pictures = self.page.pictures;
+        let mut has_words = false;
         while let Some((key, value)) = map.next_entry::<String, &RawValue>()? {
-            self.page.line(&[&key, ":"], value, self.depth)?;
+            if pictures::is_file_in(&key, value.get()) {
+                self.page.pictures += 1;
+                continue;
+            }
+            let stays = self.page.line(&[&key, ":"], value, self.depth)?;
+            has_words |= stays && !pictures::is_description(&key);
+        }
+        if self.page.pictures > pictures && !has_words {
+            self.page.text.truncate(start);
         }
         Ok(())
     }
@@ -135,9 +174,44 @@ mod tests {
             ("[\"a\", [\"b\"]]", "- a\n-\n  - b"),
             ("{\"big\": 1e308, \"long\": 12345678901234567890123}", "big: 1e308\nlong: 12345678901234567890123"),
         ] {
-            assert_eq!(laid_out(json).as_deref(), Some(expected));
+            assert_eq!(laid_out(json), Some(Layout { text: expected.to_owned(), pictures: 0 }));
         }
         assert_eq!(laid_out(r#"{"a": "\ud800"}"#), None);
+    }
+
+    #[test]
+    fn pictures_and_what_describes_them_are_left_out_at_any_depth() {
+        let url = "data:image/png;base64,AAAA";
+        for (json, expected, pictures) in [
+            (format!(r#"{{"title":"a cat","image":"{url}"}}"#), "title: a cat", 1),
+            (
+                format!(r#"{{"title":"a cat","of":{{"type":"image","value":"{url}"}},"x":["{url}","b"]}}"#),
+                "title: a cat\nx:\n  - b",
+                2,
+            ),
+            (format!(r#"{{"id":1,"a":[{{"b":{{"type":"x","url":"{url}"}}}}]}}"#), "", 1),
+            (
+                format!(r#"{{"a":{{"b":{{"c":{{"d":{{"e":{{"f":{{"g":"{url}","h":1}}}}}}}}}}}}}}"#),
+                "a:\n  b:\n    c:\n      d:\n        e:\n          f:\n            h: 1",
+                1,
+            ),
+            (
+                format!(r#"[[[[[[["{url}",2]]]]]]]"#),
+                "-\n  -\n    -\n      -\n        -\n          -\n            - 2",
+                1,
+            ),
+            (
+                format!(r#"[[[[[[[["{url}",2]]]]]]]]"#),
+                "-\n  -\n    -\n      -\n        -\n          -\n            - [\"\",2]",
+                1,
+            ),
+            (format!(r#""{url} words""#), "words", 1),
+        ] {
+            assert_eq!(laid_out(&json), Some(Layout { text: expected.to_owned(), pictures }), "{json}");
+        }
+        let wide = format!("{{\"a\":\"{url}\",\"b\":[[[[[[{}]]]]]]}}", vec!["1"; 2_000].join(","));
+        let Layout { text, pictures } = laid_out(&wide).unwrap();
+        assert!(text.starts_with(r#"{"a":"","#) && pictures == 1, "stands as JSON: {text}");
     }
 
     #[test]
@@ -146,7 +220,7 @@ mod tests {
             let list = format!("{}{}1{}", "[".repeat(depth + 1), "1,".repeat(5_000), "]".repeat(depth + 1));
             let object = format!("{}{list}{}", "{\"a\":".repeat(depth), "}".repeat(depth));
             for json in [list, object] {
-                let text = laid_out(&json).unwrap();
+                let text = laid_out(&json).unwrap().text;
                 assert!(text.len() <= 2 * json.len() + 300, "{depth}: {} of {}", text.len(), json.len());
             }
         }

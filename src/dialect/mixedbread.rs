@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::echo::{Document, DocumentForm};
 use super::fields::Fields;
+use super::passage::PassageList;
 use super::problem::{ErrorAnswer, plain};
 use super::scale::Form;
 use super::superset::Tokens;
@@ -44,11 +45,12 @@ impl Dialect for Mixedbread {
 
     fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error> {
         let request = fields.request("query")?;
-        // The API document's default is -1, which means all.
-        let all = fields.literal("top_k") == Some("-1");
+        let PassageList { passages, warnings } = fields.passages("input", true)?;
         Ok(RerankRequest {
-            passages: fields.passages("input", true)?,
-            top_n: if all { None } else { fields.top_n("top_k", "top_n")? },
+            passages,
+            warnings,
+            // The API document's default is -1, which means all.
+            top_n: if fields.is_negative("top_k") { None } else { fields.top_n("top_k", "top_n")? },
             return_documents: fields.flag("return_input")?.unwrap_or(false),
             ..request
         })

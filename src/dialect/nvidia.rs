@@ -5,6 +5,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::fields::Fields;
+use super::passage::PassageList;
 use super::problem::{ErrorAnswer, plain};
 use super::scale::Form;
 use super::superset::Tokens;
@@ -36,8 +37,8 @@ impl Dialect for Nvidia {
 
     fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error> {
         let request = fields.request("query")?;
-        let passages = fields.passages("passages", false)?;
-        Ok(RerankRequest { passages, top_n: fields.top_n("top_k", "top_n")?, ..request })
+        let PassageList { passages, warnings } = fields.passages("passages", false)?;
+        Ok(RerankRequest { passages, warnings, top_n: fields.top_n("top_k", "top_n")?, ..request })
     }
 
     fn encode(&self, _request_id: &str, _request: &RerankRequest, response: &RerankResponse) -> Bytes {

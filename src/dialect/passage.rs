@@ -5,104 +5,187 @@
 //! 3. the `text` parts of `content` (`[{"type": "text", "text": "…"}]`, the multimodal form of vLLM);
 //! 4. the whole object, laid out as [`super::layout`] says.
 //!
-//! The result is a function of the document alone, so the same document is the same pair in the cache.
+//! Pictures are left out of all of them ([`super::pictures`]). `null` is a blank passage; a number and a truth value are the text that
+//! they are written as. The result is a function of the document alone, so the same document is the same pair in the cache.
 
 use std::borrow::Cow;
 
 use bytestring::ByteString;
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
 
-use super::layout::laid_out;
+use super::document::{Document, ReadDocument};
+use super::layout::{Layout, laid_out};
+use super::picture_warning::PictureWarning;
+use super::pictures;
+use super::rank_fields::RankFields;
 use super::raw::{self, Raw, is_null, kind, name_of, wrong};
+use super::read::out_of_time;
 use crate::error::Error;
 use crate::rerank::request::{Passage, PassageObject};
+use crate::text::has_half;
 
 /// How documents are read.
-pub(super) struct PassageRules {
+pub(super) struct PassageRules<'a> {
     /// The fields of an object to score; none means what the module says.
-    pub(super) rank_fields: Vec<ByteString>,
+    pub(super) rank_fields: RankFields,
     /// Whether a document may be a list.
     pub(super) lists: bool,
+    /// Whether anybody still waits, which is asked before each document that is not a plain string.
+    pub(super) is_wanted: &'a dyn Fn() -> bool,
 }
 
-/// A passage, and whether it had what was looked for.
-struct Found(Passage, bool);
-
-/// The fields of a document that is an object.
-#[derive(Deserialize)]
-struct Document<'a> {
-    #[serde(borrow)]
-    id: Option<Raw<'a>>,
-    #[serde(borrow)]
-    text: Option<Raw<'a>>,
-    #[serde(borrow)]
-    page_content: Option<Raw<'a>>,
-    #[serde(borrow)]
-    content: Option<Raw<'a>>,
+/// Documents, read.
+#[derive(Debug, Default, PartialEq)]
+pub struct PassageList {
+    /// The passages, in the client's order.
+    pub passages: Vec<Passage>,
+    /// What could not be read as it was sent, in a sentence each.
+    pub warnings: Vec<String>,
 }
 
-impl PassageRules {
+/// A document, read.
+struct Found {
+    passage: Passage,
+    /// Whether it had what was looked for.
+    has_fields: bool,
+    /// Whether it holds a picture.
+    has_picture: bool,
+}
+
+/// What of a document is scored.
+#[derive(Default)]
+struct Words {
+    text: ByteString,
+    has_picture: bool,
+}
+
+impl PassageRules<'_> {
     /// Reads the documents at `pointer`.
     ///
     /// # Errors
-    /// `invalid_request` that names the document, or `rank_fields` if no object has any of them.
-    pub(super) fn read(&self, body: &ByteString, items: &[Raw<'_>], pointer: &str) -> Result<Vec<Passage>, Error> {
-        let (mut passages, mut found, mut missed) = (Vec::with_capacity(items.len()), false, false);
+    /// `invalid_request` that names the document, or `rank_fields` if no object has any of them; `deadline_exceeded` if nobody waits any more.
+    pub(super) fn read(&self, body: &ByteString, items: &[Raw<'_>], pointer: &str) -> Result<PassageList, Error> {
+        let mut passages = Vec::with_capacity(items.len());
+        let mut pictures = PictureWarning::default();
+        let mut found = false;
+        let mut missed = false;
         for (index, raw) in items.iter().enumerate() {
             let literal = raw.get();
-            if literal.starts_with('"') && !literal.as_bytes().contains(&b'\\') {
+            if let Some(text) = plain(literal) {
                 // The usual case, kept free of formatting.
-                passages.push(Passage { text: body.slice_ref(&literal[1..literal.len() - 1]), object: None });
+                passages.push(Passage { text: body.slice_ref(text), object: None });
                 continue;
             }
-            let Found(passage, has_fields) = self.passage(body, raw, &format!("{pointer}/{index}"))?;
-            found |= has_fields && passage.object.is_some();
-            missed |= !has_fields;
-            passages.push(passage);
+            if !(self.is_wanted)() {
+                return Err(out_of_time());
+            }
+            let read = self.passage(body, raw, &format!("{pointer}/{index}"))?;
+            found |= read.has_fields && read.passage.object.is_some();
+            missed |= !read.has_fields;
+            if read.has_picture {
+                pictures.note(index, &read.passage.text);
+            }
+            passages.push(read.passage);
         }
         if missed && !found {
             let message = format!("none of the {} has any of the fields in rank_fields", name_of(pointer));
             return Err(Error::invalid_field("/rank_fields", message));
         }
-        Ok(passages)
+        let list = name_of(pointer);
+        let warning = pictures.told(&list, |index| format!("{list}[{index}]"));
+        Ok(PassageList { passages, warnings: warning.into_iter().collect() })
     }
 
     fn passage(&self, body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<Found, Error> {
         let literal = raw.get();
-        let object = |id: Option<Raw<'_>>, has_text| {
-            let id = id.filter(|id| !is_null(id)).map(|id| body.slice_ref(id.get()));
-            Some(Box::new(PassageObject { id, source: body.slice_ref(literal), has_text }))
-        };
-        match kind(raw) {
-            "a string" => Ok(Found(Passage { text: raw::text(body, raw, pointer)?, object: None }, true)),
-            "an object" => {
-                let document: Document<'_> = raw::object(literal, pointer)?;
-                let text = match &self.rank_fields[..] {
-                    [] => Some(match text_of(body, &document, pointer)? {
-                        Some(text) => text,
-                        None => whole(literal, pointer)?,
-                    }),
-                    names => ranked_text(literal, names, pointer)?,
-                };
-                let object = object(document.id, document.text.is_some_and(|text| !is_null(text)));
-                let has_fields = text.is_some();
-                Ok(Found(Passage { text: text.unwrap_or_default(), object }, has_fields))
+        let kind = kind(raw);
+        let is_nested = kind == "an object" || kind == "a list" && self.lists;
+        if is_nested {
+            raw::check_nesting(literal, pointer)?;
+            if has_half(literal) {
+                // Also where it is only sent back: not every reader of JSON takes it.
+                return Err(raw::half_surrogate(pointer));
             }
-            "a list" if self.lists => {
-                Ok(Found(Passage { text: laid_out_at(literal, pointer)?, object: object(None, true) }, true))
-            }
-            _ => Err(wrong(pointer, raw, "a string or an object")),
         }
+        match kind {
+            "an object" => self.object(body, literal, pointer),
+            "a list" if is_nested => {
+                let Words { text, has_picture } = list_words(body, raw, pointer)?;
+                let object = PassageObject { id: None, source: body.slice_ref(literal), has_text: true };
+                Ok(Found { passage: Passage { text, object: Some(Box::new(object)) }, has_fields: true, has_picture })
+            }
+            "a list" => Err(wrong(pointer, raw, "a string or an object")),
+            _ => {
+                let Words { text, has_picture } = single_words(body, raw, pointer)?;
+                Ok(Found { passage: Passage { text, object: None }, has_fields: true, has_picture })
+            }
+        }
+    }
+
+    fn object(&self, body: &ByteString, literal: &str, pointer: &str) -> Result<Found, Error> {
+        let document: Document<'_> = raw::object_by(ReadDocument(&self.rank_fields), body, literal, pointer)?;
+        let words = if self.rank_fields.is_empty() {
+            Some(match text_of(body, &document, pointer)? {
+                Some(words) => words,
+                None => whole(&document, literal, pointer)?,
+            })
+        } else {
+            self.ranked_words(&document, pointer)?
+        };
+        let object = PassageObject {
+            id: document.id.filter(|id| !is_null(id)).map(|id| body.slice_ref(id.get())),
+            source: body.slice_ref(literal),
+            has_text: document.text.is_some_and(|text| kind(text) == "a string"),
+        };
+        let has_fields = words.is_some();
+        let Words { text, has_picture } = words.unwrap_or_default();
+        Ok(Found { passage: Passage { text, object: Some(Box::new(object)) }, has_fields, has_picture })
+    }
+
+    /// The values of the named fields, a line each. Fields that are missing are left out; `None` if all are.
+    fn ranked_words(&self, document: &Document<'_>, pointer: &str) -> Result<Option<Words>, Error> {
+        let mut lines = Vec::new();
+        let mut has_picture = false;
+        let mut has_fields = false;
+        for (name, value) in self.rank_fields.named(&document.ranked) {
+            has_fields = true;
+            if pictures::is_file_in(name, value.get()) {
+                has_picture = true;
+                continue;
+            }
+            let Layout { text, pictures } = laid_out_at(value.get(), pointer)?;
+            has_picture |= pictures > 0;
+            if pictures == 0 || !text.is_empty() {
+                lines.push(text);
+            }
+        }
+        Ok(has_fields.then(|| Words { text: lines.join("\n").into(), has_picture }))
     }
 }
 
-/// A document by itself: a JSON object. `None` if it is anything else.
-pub(crate) fn document(json: &ByteString) -> Option<Passage> {
-    let raw: Raw<'_> = serde_json::from_str(json).ok()?;
-    let rules = PassageRules { rank_fields: Vec::new(), lists: false };
-    rules.passage(json, raw, "").ok().map(|Found(passage, _)| passage).filter(|passage| passage.object.is_some())
+/// A document by itself.
+pub(crate) struct LoneDocument {
+    pub(crate) passage: Passage,
+    /// Whether it holds a picture, which is left out of its text.
+    pub(crate) has_picture: bool,
+}
+
+/// A text by itself.
+pub(crate) fn plain_document(text: ByteString) -> LoneDocument {
+    let Words { text, has_picture } = without_file(text);
+    LoneDocument { passage: Passage { text, object: None }, has_picture }
+}
+
+/// Reads a document by itself, which must be a JSON object. Errors call it `name`.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn document(json: &ByteString, name: &str) -> Result<LoneDocument, String> {
+    let raw = serde_json::from_str::<Raw<'_>>(json).ok().filter(|raw| kind(raw) == "an object");
+    let raw = raw.ok_or_else(|| format!("{name} must be a JSON object"))?;
+    let rules = PassageRules { rank_fields: RankFields::default(), lists: false, is_wanted: &|| true };
+    let read = rules.passage(json, raw, &format!("/{name}")).map_err(|error| error.message)?;
+    Ok(LoneDocument { passage: read.passage, has_picture: read.has_picture })
 }
 
 /// The text of a query: a string, or an object with a text.
@@ -112,110 +195,120 @@ pub(crate) fn document(json: &ByteString) -> Option<Passage> {
 pub(super) fn query_text(body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<ByteString, Error> {
     match kind(raw) {
         "an object" => {
-            let document: Document<'_> = raw::object(raw.get(), pointer)?;
-            let none = || Error::invalid_field(pointer, format!("{} has no text", name_of(pointer)));
-            text_of(body, &document, pointer)?.ok_or_else(none)
+            let document: Document<'_> =
+                raw::object_by(ReadDocument(&RankFields::default()), body, raw.get(), pointer)?;
+            match text_of(body, &document, pointer)? {
+                Some(words) if words.has_picture && words.text.trim().is_empty() => Err(picture_query(pointer)),
+                Some(words) => Ok(words.text),
+                None if document.has_picture || document.is_picture => Err(picture_query(pointer)),
+                None => Err(Error::invalid_field(pointer, format!("{} has no text", name_of(pointer)))),
+            }
         }
         "a string" => raw::text(body, raw, pointer),
         _ => Err(wrong(pointer, raw, "a string")),
     }
 }
 
+/// Refuses a query that is a picture.
+///
+/// # Errors
+/// `invalid_request` if it is.
+pub(super) fn check_query(query: &str, pointer: &str) -> Result<(), Error> {
+    if pictures::is_file(query) { Err(picture_query(pointer)) } else { Ok(()) }
+}
+
+fn picture_query(pointer: &str) -> Error {
+    Error::invalid_field(pointer, format!("{} is a picture; only text can be searched for", name_of(pointer)))
+}
+
+/// The text between the quotes of a string that needs no second look: neither escapes nor the looks of a file.
+fn plain(literal: &str) -> Option<&str> {
+    let text = literal.strip_prefix('"')?.strip_suffix('"')?;
+    (memchr::memchr(b'\\', text.as_bytes()).is_none() && !pictures::is_file(text)).then_some(text)
+}
+
+/// The words of a single value; `null` has none.
+fn single_words(body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<Words, Error> {
+    if is_null(raw) {
+        return Ok(Words::default());
+    }
+    raw::single(body, raw, pointer).map(without_file)
+}
+
+/// The words of a text that may be a picture.
+fn without_file(text: ByteString) -> Words {
+    if !pictures::is_file(&text) {
+        return Words { text, has_picture: false };
+    }
+    Words { text: text.slice_ref(pictures::words_after_file(&text)), has_picture: true }
+}
+
 /// The `text` of an object, or that of its `content`.
-fn text_of(body: &ByteString, document: &Document<'_>, pointer: &str) -> Result<Option<ByteString>, Error> {
+fn text_of(body: &ByteString, document: &Document<'_>, pointer: &str) -> Result<Option<Words>, Error> {
+    let beside = |words: Words| Words { has_picture: words.has_picture | document.has_picture, ..words };
     if let Some(text) = document.text.filter(|text| !is_null(text)) {
-        return raw::text(body, text, &format!("{pointer}/text")).map(Some);
+        return single_words(body, text, &format!("{pointer}/text")).map(|words| Some(beside(words)));
     }
     if let Some(text) = document.page_content.filter(|text| kind(text) == "a string") {
-        return raw::text(body, text, &format!("{pointer}/page_content")).map(Some);
+        return single_words(body, text, &format!("{pointer}/page_content")).map(|words| Some(beside(words)));
     }
-    let parts = document.content.and_then(|content| serde_json::from_str::<Vec<Part<'_>>>(content.get()).ok());
-    let Some(parts) = parts.filter(|parts| !parts.is_empty()) else { return Ok(None) };
-    let texts: Option<Vec<_>> = parts.iter().map(|part| part.text.as_deref()).collect();
-    texts.map(|texts| Some(texts.join("\n").into())).ok_or_else(|| not_text(pointer))
+    match document.content.map(|content| parts(body, content, pointer)).transpose()?.flatten() {
+        Some(words) => Ok(Some(beside(words))),
+        None => Ok(None),
+    }
 }
 
 /// One part of a multimodal document.
 #[derive(Deserialize)]
 struct Part<'a> {
     #[serde(rename = "type", borrow)]
-    _kind: Cow<'a, str>,
+    kind: Cow<'a, str>,
     #[serde(borrow)]
-    text: Option<Cow<'a, str>>,
+    text: Option<Raw<'a>>,
 }
 
-fn not_text(pointer: &str) -> Error {
-    Error::invalid_field(pointer, format!("{} holds an image; only text can be scored", name_of(pointer)))
-}
-
-fn whole(literal: &str, pointer: &str) -> Result<ByteString, Error> {
-    let Entries(entries) = raw::object(literal, pointer)?;
-    let is_image = |name: &str| matches!(name, "image" | "image_url");
-    let is_all = entries.iter().all(|(name, _)| is_image(name) || name == "type");
-    if is_all && entries.iter().any(|(name, _)| is_image(name)) {
-        return Err(not_text(pointer));
+/// The words of a list of parts; a part that has none is a picture. `None` if it is no such list.
+fn parts(body: &ByteString, list: Raw<'_>, pointer: &str) -> Result<Option<Words>, Error> {
+    let Ok(parts) = serde_json::from_str::<Vec<Part<'_>>>(list.get()) else { return Ok(None) };
+    if parts.is_empty() {
+        return Ok(None);
     }
-    laid_out_at(literal, pointer)
-}
-
-/// The values of the named fields, a line each. Fields that are missing are left out; `None` if all are.
-fn ranked_text(literal: &str, names: &[ByteString], pointer: &str) -> Result<Option<ByteString>, Error> {
-    let Entries(entries) = raw::object(literal, pointer)?;
-    let values: Vec<_> = names.iter().filter_map(|name| field(&entries, name)).collect();
-    let lines: Vec<_> = values.iter().map(|value| laid_out_at(value, pointer)).collect::<Result<_, _>>()?;
-    Ok((!lines.is_empty()).then(|| lines.join("\n").into()))
-}
-
-/// The JSON of the field of this name, or of the one that a path of names with dots leads to.
-fn field<'a>(entries: &[(Cow<'a, str>, Raw<'a>)], name: &str) -> Option<&'a str> {
-    let exact = |entries: &[(Cow<'a, str>, Raw<'a>)], name: &str| {
-        entries.iter().find(|(known, _)| known == name).map(|(_, raw)| *raw).filter(|raw| !is_null(raw))
-    };
-    let (mut value, mut rest) = match exact(entries, name) {
-        Some(raw) => return Some(raw.get()),
-        None => name.split_once('.').and_then(|(outer, rest)| Some((exact(entries, outer)?, rest)))?,
-    };
-    loop {
-        let Entries(entries) = serde_json::from_str(value.get()).ok()?;
-        if let Some(raw) = exact(&entries, rest) {
-            return Some(raw.get());
+    let mut texts = Vec::new();
+    let mut has_picture = false;
+    for part in parts {
+        let Some(text) = part.text else {
+            has_picture |= !part.kind.ends_with("text");
+            continue;
+        };
+        if matches!(kind(text), "an object" | "a list") {
+            return Ok(None);
         }
-        let (outer, inner) = rest.split_once('.')?;
-        (value, rest) = (exact(&entries, outer)?, inner);
-    }
-}
-
-fn laid_out_at(json: &str, pointer: &str) -> Result<ByteString, Error> {
-    laid_out(json).map(ByteString::from).ok_or_else(|| raw::half_surrogate(pointer))
-}
-
-/// All fields of an object, in their order.
-pub(super) struct Entries<'a>(pub(super) Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(EntriesVisitor)
-    }
-}
-
-struct EntriesVisitor;
-
-impl<'de> Visitor<'de> for EntriesVisitor {
-    type Value = Entries<'de>;
-
-    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut entries = Vec::new();
-        while let Some((Name(name), value)) = map.next_entry()? {
-            entries.push((name, value));
+        let words = single_words(body, text, pointer)?;
+        has_picture |= words.has_picture;
+        if !words.has_picture || !words.text.is_empty() {
+            texts.push(words.text);
         }
-        Ok(Entries(entries))
     }
+    Ok(Some(Words { text: texts.join("\n").into(), has_picture }))
 }
 
-/// A name, borrowed where it holds no escapes.
-#[derive(Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+/// The words of a document that is a list: of parts, if there is a picture among them, or of anything.
+fn list_words(body: &ByteString, list: Raw<'_>, pointer: &str) -> Result<Words, Error> {
+    if let Some(words) = parts(body, list, pointer)?.filter(|words| words.has_picture) {
+        return Ok(words);
+    }
+    let Layout { text, pictures } = laid_out_at(list.get(), pointer)?;
+    Ok(Words { text: text.into(), has_picture: pictures > 0 })
+}
+
+fn whole(document: &Document<'_>, literal: &str, pointer: &str) -> Result<Words, Error> {
+    if document.is_picture {
+        return Ok(Words { text: ByteString::new(), has_picture: true });
+    }
+    let Layout { text, pictures } = laid_out_at(literal, pointer)?;
+    Ok(Words { text: text.into(), has_picture: pictures > 0 })
+}
+
+fn laid_out_at(json: &str, pointer: &str) -> Result<Layout, Error> {
+    laid_out(json).ok_or_else(|| raw::half_surrogate(pointer))
+}

@@ -45,10 +45,10 @@ pub struct Problem<'a> {
     #[schema(example = "invalid_request")]
     code: &'static str,
     /// What happened, what the limit is, and the way out.
-    #[schema(example = "documents[3] is a number; it must be a string or an object")]
+    #[schema(example = "documents[3] is a list; it must be a string or an object")]
     detail: &'a str,
     /// The same as `detail`.
-    #[schema(example = "documents[3] is a number; it must be a string or an object")]
+    #[schema(example = "documents[3] is a list; it must be a string or an object")]
     message: &'a str,
     /// The field that is to blame, as a JSON pointer (RFC 6901).
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -3,8 +3,11 @@
 //! `serde` quotes what it did not expect ("invalid type: string \"…\""), which could put a passage into an error message. So
 //! fields are first taken as raw slices of the body, at no cost, and then read here.
 
+use std::marker::PhantomData;
+
 use bytestring::ByteString;
 use serde::Deserialize;
+use serde::de::DeserializeSeed;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
@@ -13,12 +16,31 @@ use crate::error::{Error, ErrorKind};
 /// One JSON value as it stands in the body.
 pub(super) type Raw<'a> = &'a RawValue;
 
-/// A body, or an object in it, whose fields are [`Raw`].
+/// Deepest that a document may be nested, in levels. What comes back with its result must be read by clients, and most readers of
+/// JSON end here or not far below.
+pub(super) const MAX_NESTING: usize = 128;
+
+/// A body whose fields are [`Raw`].
+///
+/// # Errors
+/// As [`object_by`].
+pub(super) fn object<'a, T: Deserialize<'a>>(body: &str, json: &'a str, pointer: &str) -> Result<T, Error> {
+    object_by(PhantomData, body, json, pointer)
+}
+
+/// A body, or an object in it, read by `seed`. `json` is a slice of `body`, and so places are told as they are in the body.
 ///
 /// # Errors
 /// `invalid_json` with line and column, or `invalid_request` for a doubled key or something that is not an object.
-pub(super) fn object<'a, T: Deserialize<'a>>(json: &'a str, pointer: &str) -> Result<T, Error> {
-    serde_json::from_str(json).map_err(|error| match error.classify() {
+pub(super) fn object_by<'a, S: DeserializeSeed<'a>>(
+    seed: S,
+    body: &str,
+    json: &'a str,
+    pointer: &str,
+) -> Result<S::Value, Error> {
+    let mut reader = serde_json::Deserializer::from_str(json);
+    let read = seed.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
+    read.map_err(|error| match error.classify() {
         Category::Data => {
             // Of the messages that serde makes, this one holds nothing but the name of a field of ours.
             let message = error.to_string();
@@ -31,8 +53,66 @@ pub(super) fn object<'a, T: Deserialize<'a>>(json: &'a str, pointer: &str) -> Re
                 None => Error::invalid_field(pointer, format!("{subject} must be a JSON object")),
             }
         }
-        _ => Error::new(ErrorKind::InvalidJson, format!("the body is not valid JSON: {error}")),
+        _ => Error::new(ErrorKind::InvalidJson, format!("the body is not valid JSON: {}", fault(body, json, &error))),
     })
+}
+
+/// What is wrong with JSON, and where in the body.
+fn fault(body: &str, json: &str, error: &serde_json::Error) -> String {
+    let start = (json.as_ptr() as usize).checked_sub(body.as_ptr() as usize).filter(|start| *start <= body.len());
+    let before = &body[..start.unwrap_or(0)];
+    let line = before.matches('\n').count() + error.line();
+    let last_line = before.rfind('\n').map_or(0, |at| at + 1);
+    let column = if error.line() == 1 { before.len() - last_line + error.column() } else { error.column() };
+    let line_start = if line == 1 { 0 } else { body.match_indices('\n').nth(line - 2).map_or(0, |(at, _)| at + 1) };
+    if let Some((name, column)) = not_a_number(&body.as_bytes()[line_start..], column) {
+        return format!("{name} at line {line} column {column} is not JSON; send null");
+    }
+    let message = error.to_string();
+    let message = message.rsplit_once(" at line ").map_or(&*message, |(message, _)| message);
+    format!("{message} at line {line} column {column}")
+}
+
+/// The word that some writers of JSON have for what is not a number, if `column` is in one; and the column of its first letter.
+fn not_a_number(line: &[u8], column: usize) -> Option<(&'static str, usize)> {
+    let is_part = |byte: &u8| byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'+');
+    let at = column.checked_sub(1).filter(|at| line.get(*at).is_some_and(is_part))?;
+    let start = line.get(..at)?.iter().rposition(|byte| !is_part(byte)).map_or(0, |before| before + 1);
+    let word = &line[start..];
+    let word = &word[..word.iter().position(|byte| !is_part(byte)).unwrap_or(word.len())];
+    let name = match word.to_ascii_lowercase().as_slice() {
+        b"nan" | b"-nan" | b"+nan" => "NaN",
+        b"inf" | b"infinity" | b"+inf" | b"+infinity" => "Infinity",
+        b"-inf" | b"-infinity" => "-Infinity",
+        _ => return None,
+    };
+    Some((name, start + 1))
+}
+
+/// The error for JSON with more than [`MAX_NESTING`] objects and lists around each other.
+pub(super) fn check_nesting(json: &str, pointer: &str) -> Result<(), Error> {
+    // Most documents have not even so many brackets.
+    if memchr::memchr2_iter(b'{', b'[', json.as_bytes()).nth(MAX_NESTING).is_none() {
+        return Ok(());
+    }
+    let mut depth = 0usize;
+    let mut in_string = false;
+    let mut is_escaped = false;
+    for byte in json.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => depth += 1,
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_NESTING {
+            let message = format!("{} is nested more than {MAX_NESTING} levels deep", name_of(pointer));
+            return Err(Error::invalid_field(pointer, message));
+        }
+    }
+    Ok(())
 }
 
 /// What kind of value `raw` is, with its article.
@@ -52,13 +132,18 @@ pub(super) fn is_null(raw: Raw<'_>) -> bool {
     raw.get() == "null"
 }
 
+/// Whether `raw` is a text without a letter, which form builders send for what nobody filled in.
+pub(super) fn is_blank(raw: Raw<'_>) -> bool {
+    raw.get().strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).is_some_and(|text| text.trim().is_empty())
+}
+
 /// The text of a string. Without escapes it is a slice of `body`, which must be what `raw` was parsed from.
 pub(super) fn text(body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<ByteString, Error> {
     let literal = raw.get();
     let Some(inner) = literal.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
         return Err(wrong(pointer, raw, "a string"));
     };
-    if !inner.as_bytes().contains(&b'\\') {
+    if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
         return Ok(body.slice_ref(inner));
     }
     let unescaped: Result<String, _> = serde_json::from_str(literal);
@@ -71,21 +156,36 @@ pub(super) fn half_surrogate(pointer: &str) -> Error {
     Error { pointer: Some(pointer.to_owned()), ..Error::new(ErrorKind::InvalidJson, message) }
 }
 
-/// A whole number from 0 to `most`, which is what a larger one counts as. `5.0` and `"5"` are some:
-/// some clients write numbers as texts.
-pub(super) fn count(raw: Raw<'_>, pointer: &str, most: u64) -> Result<u64, Error> {
-    let literal = raw.get().trim_matches('"');
-    let whole = literal
-        .split_once('.')
-        .map_or(literal, |(whole, fraction)| if fraction.bytes().all(|digit| digit == b'0') { whole } else { literal });
-    let digits = !whole.is_empty() && whole.bytes().all(|digit| digit.is_ascii_digit());
-    digits.then(|| whole.parse().unwrap_or(most).min(most)).ok_or_else(|| {
-        let what = if kind(raw) == "a number" { "out of range" } else { kind(raw) };
-        Error::invalid_field(
-            pointer,
-            format!("{} is {what}; it must be a whole number from 0 to {most}", name_of(pointer)),
-        )
-    })
+/// The text of a single value: of a string, or of a number or truth value as it is written.
+pub(super) fn single(body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<ByteString, Error> {
+    match kind(raw) {
+        "a number" | "a boolean" => Ok(body.slice_ref(raw.get())),
+        _ => text(body, raw, pointer),
+    }
+}
+
+/// A whole number from 0 to `most`, which is what a larger one counts as. `5.0`, `5e0` and `"5"` are some: some clients
+/// write numbers as texts.
+pub(super) fn count(raw: Raw<'_>, pointer: &str, most: u32) -> Result<u32, Error> {
+    let literal = raw.get().trim_matches('"').trim();
+    let is_number =
+        !literal.is_empty() && literal.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
+    let what = match literal.parse::<f64>() {
+        // Exact as far as counts go; beyond that it is `most` anyway.
+        Ok(number) if is_number && number >= 0.0 && (number.fract() == 0.0 || number.is_infinite()) => {
+            return Ok(clamped(number, most));
+        }
+        Ok(number) if is_number && number.is_finite() && number.fract() != 0.0 => "a fraction",
+        Ok(_) if is_number => "out of range",
+        _ => kind(raw),
+    };
+    let message = format!("{} is {what}; it must be a whole number from 0 to {most}", name_of(pointer));
+    Err(Error::invalid_field(pointer, message))
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is whole, and between 0 and `most`")]
+fn clamped(number: f64, most: u32) -> u32 {
+    number.min(f64::from(most)) as u32
 }
 
 /// A truth value; `"true"` and `"false"` too, because some clients send them so.

@@ -12,6 +12,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::echo::{Document, DocumentForm};
 use super::fields::Fields;
+use super::passage::PassageList;
 use super::problem::{ErrorAnswer, problem_details};
 use super::scale::Form;
 use super::{Dialect, json, raw_json};
@@ -117,11 +118,13 @@ impl Dialect for Superset {
         let top_n = match self.cut {
             Cut::TopN => fields.top_n("top_n", "top_k")?,
             Cut::TopK => fields.top_n("top_k", "top_n")?,
-            Cut::TopNOrZero if fields.literal("top_n").is_some_and(|count| count.starts_with('-')) => None,
+            Cut::TopNOrZero if fields.is_negative("top_n") => None,
             Cut::TopNOrZero => fields.top_n("top_n", "top_k")?.filter(|count| *count > 0),
         };
+        let PassageList { passages, warnings } = fields.passages("documents", false)?;
         Ok(RerankRequest {
-            passages: fields.passages("documents", false)?,
+            passages,
+            warnings,
             top_n,
             return_documents: fields.flag("return_documents")?.unwrap_or(self.echoes),
             ..request

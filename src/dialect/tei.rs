@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::fields::Fields;
+use super::passage::PassageList;
 use super::problem::{self, ErrorAnswer};
 use super::scale::Form;
 use super::{Dialect, json};
@@ -32,8 +33,10 @@ impl Dialect for Tei {
 
     fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error> {
         let request = fields.request("query")?;
+        let PassageList { passages, warnings } = fields.passages("texts", false)?;
         Ok(RerankRequest {
-            passages: fields.passages("texts", false)?,
+            passages,
+            warnings,
             top_n: fields.top_n("top_n", "top_k")?,
             return_documents: fields.flag("return_text")?.unwrap_or(false),
             ..request

@@ -82,31 +82,16 @@ fn bad_input_gets_one_clear_sentence() {
         (r#"{"query":"q","documents":"secret"}"#, "/documents", "documents is a string; it must be a list"),
         (r#"{"query":"q","documents":{"a":1}}"#, "/documents", "documents is an object; it must be a list"),
         (
-            r#"{"query":"q","documents":["a",3]}"#,
-            "/documents/1",
-            "documents[1] is a number; it must be a string or an object",
-        ),
-        (
             r#"{"query":"q","documents":["a",[["deep"]]]}"#,
             "/documents/1",
             "documents[1] is a list; it must be a string or an object",
         ),
         (
-            r#"{"query":"q","documents":[null]}"#,
-            "/documents/0",
-            "documents[0] is null; it must be a string or an object",
+            r#"{"query":{"image":"https://…"},"documents":[]}"#,
+            "/query",
+            "query is a picture; only text can be searched for",
         ),
-        (
-            r#"{"query":"q","documents":["a",{"image":"https://…"}]}"#,
-            "/documents/1",
-            "documents[1] holds an image; only text can be scored",
-        ),
-        (
-            r#"{"query":"q","documents":[{"type":"image_url","image_url":{"url":"https://…"}}]}"#,
-            "/documents/0",
-            "documents[0] holds an image; only text can be scored",
-        ),
-        (r#"{"query":{"image":"https://…"},"documents":[]}"#, "/query", "query has no text"),
+        (r#"{"query":{"page":3},"documents":[]}"#, "/query", "query has no text"),
         (
             r#"{"query":"q","documents":["a"],"input":["b"]}"#,
             "/documents",
@@ -151,7 +136,7 @@ fn bad_input_gets_one_clear_sentence() {
         (
             r#"{"query":"q","documents":[],"top_n":1.5}"#,
             "/top_n",
-            "top_n is out of range; it must be a whole number from 0 to 4294967295",
+            "top_n is a fraction; it must be a whole number from 0 to 4294967295",
         ),
         (r#"{"query":"q","documents":[],"explain":1}"#, "/explain", "explain is a number; it must be true or false"),
         (r#"{"query":"q","query":"r","documents":[]}"#, "/query", "the body has query twice"),
@@ -278,7 +263,7 @@ fn response() -> RerankResponse {
 /// Names that lead deep would have an object read again and again; the same name twice would send its text twice.
 #[test]
 fn rank_fields_cannot_make_a_small_body_large() {
-    let deep = format!("{}1{}", "{\"a\":".repeat(20_000), "}".repeat(20_000));
+    let deep = format!("{}1{}", "{\"a\":".repeat(128), "}".repeat(128));
     let name = vec!["a"; 20_000].join(".");
     let body = format!(r#"{{"query":"q","documents":[{deep}],"rank_fields":["x","{name}"]}}"#);
     assert_eq!(refused(&body), ("/rank_fields/1".to_owned(), "rank_fields[1] has more than 4 dots".to_owned()));

@@ -7,7 +7,6 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
-use bytestring::ByteString;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::{Instant, timeout_at};
 
@@ -18,11 +17,11 @@ use super::{App, body, json};
 use crate::cache::control::CacheControl;
 use crate::dialect::Dialect;
 use crate::dialect::choose::{DIALECT_HEADER, Signs};
-use crate::dialect::fields::Fields;
 use crate::dialect::problem::Problem;
+use crate::dialect::read::{Decoded, ReceivedBody, out_of_time};
 use crate::error::{Error, ErrorKind};
 use crate::rerank::RequestContext;
-use crate::rerank::offload::{OFFLOAD_WIRE_BYTES, offload};
+use crate::rerank::offload::{OFFLOAD_WIRE_BYTES, offload, offload_while_wanted};
 use crate::rerank::request::RerankRequest;
 use crate::rerank::response::{Provenance, RerankResponse};
 use crate::telemetry::metrics::{InFlight, Metrics, NO_MODEL, RequestOutcome};
@@ -125,10 +124,10 @@ async fn answer(
     if let Some(timeout) = header_timeout(headers)? {
         deadline = deadline.min(account.started + timeout);
     }
-    let body = body::read(headers, body, app.server.max_body_bytes, deadline).await?;
-    let (dialect, decoded) = decode(fixed, signs, body).await;
-    account.dialect = dialect.unwrap_or(account.dialect);
-    let mut request = decoded?;
+    let text = body::read(headers, body, app.server.max_body_bytes, deadline).await?;
+    let decoded = decode(ReceivedBody { text, fixed, signs, started: account.started }, deadline).await;
+    account.dialect = decoded.dialect.unwrap_or(account.dialect);
+    let mut request = decoded.request?;
     request.model = request.model.or(model.map(Into::into));
     request.return_documents |= app.server.always_return_documents;
     if let Some(timeout) = request.timeout {
@@ -149,21 +148,13 @@ async fn answer(
     Ok((request, response))
 }
 
-/// The request, and the dialect that the body speaks if it could be told.
-async fn decode(
-    fixed: Option<&'static dyn Dialect>,
-    signs: Signs,
-    body: ByteString,
-) -> (Option<&'static dyn Dialect>, Result<RerankRequest, Error>) {
-    let length = body.len();
-    let read = move || match Fields::read(&body) {
-        Ok(fields) => {
-            let dialect = fixed.unwrap_or_else(|| signs.of_body(&fields));
-            (Some(dialect), dialect.decode(&fields))
-        }
-        Err(error) => (None, Err(error)),
-    };
-    offload(length, OFFLOAD_WIRE_BYTES, read).await
+/// Reads the body: here if that is little work, else on another thread, until the deadline.
+async fn decode(body: ReceivedBody, deadline: Instant) -> Decoded {
+    if let Some(decoded) = body.read_small(OFFLOAD_WIRE_BYTES) {
+        return decoded;
+    }
+    let read = offload_while_wanted(move |is_wanted| body.read(is_wanted));
+    timeout_at(deadline, read).await.unwrap_or_else(|_| Decoded { dialect: None, request: Err(out_of_time()) })
 }
 
 /// Documents that are sent back can make the answer as large as the request.

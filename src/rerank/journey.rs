@@ -151,7 +151,7 @@ impl Journey {
             attempts: self.attempts.get(),
             timings_ms: self.timings,
             cost_usd: self.usage.cost_usd,
-            warnings: self.warnings,
+            warnings: request.warnings.iter().cloned().chain(self.warnings).collect(),
             trail: if request.explain { self.trail } else { Vec::new() },
         };
         // An alias is told as it was asked for.

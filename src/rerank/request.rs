@@ -28,6 +28,8 @@ pub struct RerankRequest {
     pub explain: bool,
     /// The client's own limit, if below the server's.
     pub timeout: Option<Duration>,
+    /// What could not be read as it was sent, in a sentence each.
+    pub warnings: Vec<String>,
 }
 
 impl RerankRequest {

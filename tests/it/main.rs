@@ -27,6 +27,7 @@ mod freshness;
 mod fuzz;
 mod golden;
 mod hostile;
+mod input;
 mod local;
 mod logs;
 mod memory;

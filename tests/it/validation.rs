@@ -38,10 +38,10 @@ async fn bad_input_gets_a_clear_json_error() {
         (r#"{"query":"q"}"#, 400, "invalid_request", "documents is missing"),
         (r#"{"query":"q","documents":"a"}"#, 400, "invalid_request", "documents is a string; it must be a list"),
         (
-            r#"{"query":"q","documents":["a",7]}"#,
+            r#"{"query":"q","documents":["a",[7]]}"#,
             400,
             "invalid_request",
-            "documents[1] is a number; it must be a string or an object",
+            "documents[1] is a list; it must be a string or an object",
         ),
         (
             r#"{"query":"q","documents":["a"],"top_n":-2}"#,

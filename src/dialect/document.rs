@@ -1,0 +1,105 @@
+//! One pass over a document that is an object.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::pictures;
+use super::rank_fields::{FoundFields, RankFields};
+use super::raw::{Raw, is_null};
+
+/// The fields of a document that is an object.
+#[derive(Default)]
+pub(super) struct Document<'a> {
+    pub(super) id: Option<Raw<'a>>,
+    pub(super) text: Option<Raw<'a>>,
+    pub(super) page_content: Option<Raw<'a>>,
+    pub(super) content: Option<Raw<'a>>,
+    /// The fields that `rank_fields` names.
+    pub(super) ranked: FoundFields<'a>,
+    /// Whether a field of the object itself is a picture.
+    pub(super) has_picture: bool,
+    /// Whether nothing else than a picture, in whatever form, and its description is there.
+    pub(super) is_picture: bool,
+}
+
+/// Reads a [`Document`] in one pass.
+pub(super) struct ReadDocument<'f>(pub(super) &'f RankFields);
+
+impl<'de> DeserializeSeed<'de> for ReadDocument<'_> {
+    type Value = Document<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ReadDocument<'_> {
+    type Value = Document<'de>;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut document = Document { ranked: self.0.nothing_found(), ..Document::default() };
+        let mut has_media = false;
+        let mut has_words = false;
+        while let Some(Name(name)) = map.next_key::<Name<'de>>()? {
+            let value: Raw<'de> = map.next_value()?;
+            let known = match &*name {
+                "id" => Some(("id", &mut document.id)),
+                "text" => Some(("text", &mut document.text)),
+                "page_content" => Some(("page_content", &mut document.page_content)),
+                "content" => Some(("content", &mut document.content)),
+                _ => None,
+            };
+            if let Some((field, place)) = known
+                && place.replace(value).is_some()
+            {
+                return Err(A::Error::duplicate_field(field));
+            }
+            self.0.take(&name, value, &mut document.ranked);
+            let is_file = pictures::is_file_in(&name, value.get());
+            let is_media = is_file || pictures::is_media(&name) && !is_null(value);
+            document.has_picture |= is_file;
+            has_media |= is_media;
+            has_words |= !is_media && !is_null(value) && !pictures::is_description(&name);
+        }
+        document.is_picture = has_media && !has_words;
+        Ok(document)
+    }
+}
+
+/// All fields of an object, in their order.
+pub(super) struct Entries<'a>(pub(super) Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(EntriesVisitor)
+    }
+}
+
+struct EntriesVisitor;
+
+impl<'de> Visitor<'de> for EntriesVisitor {
+    type Value = Entries<'de>;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some((Name(name), value)) = map.next_entry()? {
+            entries.push((name, value));
+        }
+        Ok(Entries(entries))
+    }
+}
+
+/// A name, borrowed where it holds no escapes.
+#[derive(Deserialize)]
+pub(super) struct Name<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);

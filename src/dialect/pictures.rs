@@ -1,0 +1,292 @@
+//! Pictures and other files that come as text: data URLs and bare base64.
+//!
+//! No model scores them, and a megabyte of base64 is billed like a megabyte of prose, so they are left out of what is sent. They are
+//! told by how they begin, never by a look at the whole: a text costs a handful of comparisons, whatever its length.
+//!
+//! 1. `data:…;base64,`;
+//! 2. base64 that begins as PNG, JPEG, GIF, WebP and PDF do;
+//! 3. 256 characters of base64 in a row that are upper case, lower case and digits;
+//! 4. in a field whose name says picture, 64 characters of base64 in a row; in one whose name says base64, any.
+
+use std::borrow::Cow;
+
+/// Longest head of a data URL, up to its comma, in bytes.
+const MAX_URL_HEAD_BYTES: usize = 256;
+/// How files begin in base64.
+const SIGNATURES: [&str; 6] = ["iVBORw0KGgo", "/9j/", "R0lGODlh", "R0lGODdh", "UklGR", "JVBERi0"];
+/// Shortest file that is told by its signature, in characters.
+const MIN_SIGNED_RUN: usize = 32;
+/// Shortest run of base64 that is a file in a field whose name says picture, in characters.
+const MIN_NAMED_RUN: usize = 64;
+/// Shortest run of base64 that is a file wherever it stands, in characters.
+const MIN_RUN: usize = 256;
+/// Shortest line of base64 behind which it may go on in the next line, in characters; encoders break lines at 64 or 76.
+const MIN_LINE: usize = 60;
+/// What the name of a field holds that is a picture, or another medium.
+const MEDIA: [&str; 8] = ["image", "img", "picture", "photo", "thumbnail", "screenshot", "video", "audio"];
+/// Fields that hold a picture, or another medium, by the rules of those who read them.
+const MEDIA_FIELDS: [&str; 8] =
+    ["image", "image_url", "input_image", "video", "video_url", "audio", "audio_url", "input_audio"];
+/// What the name of a field holds that is base64.
+const ENCODINGS: [&str; 2] = ["base64", "b64"];
+/// Fields that say something about a picture; no text to be scored.
+const DESCRIPTIONS: [&str; 15] = [
+    "type",
+    "id",
+    "_id",
+    "mime_type",
+    "mimeType",
+    "media_type",
+    "mediaType",
+    "content_type",
+    "contentType",
+    "format",
+    "detail",
+    "encoding",
+    "width",
+    "height",
+    "size",
+];
+
+/// Whether a text is a file, or begins with one.
+pub(super) fn is_file(text: &str) -> bool {
+    let text = text.trim_start();
+    match text.as_bytes().first() {
+        Some(b'd' | b'D') if url_data(text).is_some() => true,
+        Some(first) if is_base64(*first) => {
+            let run = Run::of(text, MIN_RUN);
+            let is_signed = run.length >= MIN_SIGNED_RUN && SIGNATURES.iter().any(|sign| text.starts_with(sign));
+            is_signed || run.length >= MIN_RUN && run.is_mixed()
+        }
+        _ => false,
+    }
+}
+
+/// What a text that [`is_file`] says behind the file.
+pub(super) fn words_after_file(text: &str) -> &str {
+    let text = text.trim_start();
+    let data = url_data(text).unwrap_or(text);
+    data[Run::of(data, usize::MAX).bytes..].trim()
+}
+
+/// Whether the value of a field is a file. Values are looked at as they stand in JSON, where `/` may be `\/`.
+pub(super) fn is_file_in(name: &str, value: &str) -> bool {
+    let Some(text) = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else { return false };
+    if is_file(text) {
+        return true;
+    }
+    let run = Run::of(text, MIN_NAMED_RUN);
+    if run.bytes == 0 {
+        return false;
+    }
+    let is_whole = run.bytes == text.len();
+    run.length >= MIN_NAMED_RUN && says(name, &MEDIA)
+        || (run.length >= MIN_NAMED_RUN || is_whole && run.length % 4 == 0) && says(name, &ENCODINGS)
+}
+
+/// Whether a field of this name is a picture whatever it holds: an address, or an object around it.
+pub(super) fn is_media(name: &str) -> bool {
+    MEDIA_FIELDS.contains(&name)
+}
+
+/// Whether a field of this name only describes a picture beside it.
+pub(super) fn is_description(name: &str) -> bool {
+    DESCRIPTIONS.contains(&name)
+}
+
+/// JSON with an empty text in place of every file, and how many there were.
+pub(super) fn left_out(json: &str) -> (Cow<'_, str>, usize) {
+    let mut rest = json;
+    let mut kept = String::new();
+    let mut count = 0;
+    let mut copied = 0;
+    while let Some(opening) = memchr::memchr(b'"', rest.as_bytes()) {
+        let start = json.len() - rest.len() + opening + 1;
+        let end = start + string_length(&json[start..]);
+        if is_file(&json[start..end]) {
+            kept.push_str(&json[copied..start]);
+            copied = end;
+            count += 1;
+        }
+        rest = json.get(end + 1..).unwrap_or_default();
+    }
+    if count == 0 {
+        return (Cow::Borrowed(json), 0);
+    }
+    kept.push_str(&json[copied..]);
+    (Cow::Owned(kept), count)
+}
+
+/// Bytes up to the quote that ends a string.
+fn string_length(text: &str) -> usize {
+    let mut at = 0;
+    while let Some(found) = memchr::memchr2(b'"', b'\\', &text.as_bytes()[at..]) {
+        at += found;
+        if text.as_bytes()[at] == b'"' {
+            return at;
+        }
+        // What an escape begins with a quote or a backslash is part of the string.
+        at = (at + 2).min(text.len());
+    }
+    text.len()
+}
+
+/// What stands behind the comma of a data URL in base64.
+fn url_data(text: &str) -> Option<&str> {
+    let scheme = text.get(..5)?;
+    if !scheme.eq_ignore_ascii_case("data:") {
+        return None;
+    }
+    let head = &text.as_bytes()[..text.len().min(MAX_URL_HEAD_BYTES)];
+    let comma = memchr::memchr(b',', head)?;
+    let head = text.get(..comma)?;
+    let encoding = head.len().checked_sub(";base64".len()).and_then(|at| head.get(at..))?;
+    let is_base64 = encoding.eq_ignore_ascii_case(";base64") && !head.contains(char::is_whitespace);
+    is_base64.then(|| &text[comma + 1..])
+}
+
+fn says(name: &str, words: &[&str]) -> bool {
+    let holds = |word: &str| name.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()));
+    words.iter().any(|word| holds(word))
+}
+
+fn is_base64(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=')
+}
+
+/// Base64 at the start of a text, line breaks between long lines included.
+#[derive(Default)]
+struct Run {
+    /// Its characters, without line breaks.
+    length: usize,
+    /// Where it ends.
+    bytes: usize,
+    has_upper: bool,
+    has_lower: bool,
+    has_digit: bool,
+}
+
+impl Run {
+    /// The run at the start of `text`, read up to `most` characters. Takes a text, or a string as it stands in JSON.
+    fn of(text: &str, most: usize) -> Self {
+        let bytes = text.as_bytes();
+        let mut run = Self::default();
+        let mut line = 0;
+        while run.length < most {
+            match bytes[run.bytes..] {
+                [byte, ..] if is_base64(byte) => {
+                    run.has_upper |= byte.is_ascii_uppercase();
+                    run.has_lower |= byte.is_ascii_lowercase();
+                    run.has_digit |= byte.is_ascii_digit();
+                    run.length += 1;
+                    run.bytes += 1;
+                    line += 1;
+                }
+                [b'\\', b'/', ..] => {
+                    run.length += 1;
+                    run.bytes += 2;
+                    line += 1;
+                }
+                [b'\r' | b'\n', ..] if line >= MIN_LINE || line == 0 && run.length > 0 => {
+                    run.bytes += 1;
+                    line = 0;
+                }
+                [b'\\', b'r' | b'n', ..] if line >= MIN_LINE || line == 0 && run.length > 0 => {
+                    run.bytes += 2;
+                    line = 0;
+                }
+                _ => break,
+            }
+        }
+        run
+    }
+
+    fn is_mixed(&self) -> bool {
+        self.has_upper && self.has_lower && self.has_digit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn is_file_named(name: &str, json: &str) -> bool {
+        is_file_in(name, json)
+    }
+
+    #[test]
+    fn files_are_told_by_how_they_begin() {
+        let bare = "aGVsbG8gd29ybGQ1".repeat(20);
+        let wrapped = format!("{}\n", &bare[..76]).repeat(5);
+        for text in [
+            "data:image/png;base64,AAAA",
+            " DATA:image/svg+xml;charset=utf-8;BASE64,AAAA",
+            "data:;base64,",
+            "data:application/pdf;base64,JVBERi0",
+            "iVBORw0KGgoAAAANSUhEUgAAAAUAAAAF",
+            "/9j/4AAQSkZJRgABAQEASABIAAD/2wBD",
+            &*bare,
+            &*wrapped,
+        ] {
+            assert!(is_file(text), "{text}");
+        }
+        for text in [
+            "data: a story, base64,",
+            "data:text/plain,hello",
+            "data:image/png;base64",
+            "data",
+            "iVBORw0KGgo",
+            "/9j/ is how it begins",
+            &*"ACGT".repeat(200),
+            &*"0123456789abcdef".repeat(40),
+            "Word2\n".repeat(100).as_str(),
+            "",
+        ] {
+            assert!(!is_file(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_tell_shorter_ones() {
+        let run = format!("\"{}\"", "QUJDRA".repeat(12));
+        assert!(is_file_named("cover_image", &run) && is_file_named("photoData", &run));
+        assert!(!is_file_named("token", &run) && !is_file_named("image", "\"cat\"") && !is_file_named("image", "7"));
+        assert!(is_file_named("image_base64", "\"aGVsbG8=\"") && !is_file_named("base64", "\"a word\""));
+        let escaped = r#""data:image\/png;base64,iVBORw0KGgo\/\/""#;
+        assert!(is_file_named("x", escaped));
+    }
+
+    #[test]
+    fn words_behind_a_file_are_kept() {
+        let wrapped = format!("data:image/png;base64,{}\n{}\nQUJD\n\na caption", "A".repeat(76), "B".repeat(76));
+        for (text, words) in [
+            ("data:image/png;base64,AAAA a cat", "a cat"),
+            ("data:image/png;base64,AAAA==\na cat", "a cat"),
+            ("data:image/png;base64,AAAA", ""),
+            (&*wrapped, "a caption"),
+        ] {
+            assert_eq!(words_after_file(text), words, "{text}");
+        }
+    }
+
+    #[test]
+    fn files_are_left_out_of_json() {
+        let json = r#"{"a\"":["data:image/png;base64,AA\/A","b"],"c":{"d":"data:;base64,"}}"#;
+        assert_eq!(left_out(json), (r#"{"a\"":["","b"],"c":{"d":""}}"#.into(), 2));
+        assert_eq!(left_out(r#"{"a":"b"}"#), (Cow::Borrowed(r#"{"a":"b"}"#), 0));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_looked_at_without_harm(text in "\\PC{0,80}", head in "(data:image/png;base64,)?[A-Za-z0-9\\\\\n\"/]{0,90}") {
+            let text = format!("{head}{text}");
+            let _ = is_file(&text);
+            prop_assert!(text.trim_end().ends_with(words_after_file(&text)));
+            let json = serde_json::to_string(&text).unwrap();
+            let (left, _) = left_out(&json);
+            prop_assert!(serde_json::from_str::<String>(&left).is_ok());
+        }
+    }
+}

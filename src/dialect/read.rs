@@ -1,0 +1,96 @@
+//! From a body to what it asks for, whatever dialect it is in.
+//!
+//! Half of a surrogate pair is valid JSON and no text. A body in which one is met is read once more with U+FFFD in its place, and
+//! the answer says so; a body without one pays nothing for it.
+
+use std::time::Duration;
+
+use bytestring::ByteString;
+use tokio::time::Instant;
+
+use super::Dialect;
+use super::choose::Signs;
+use super::fields::Fields;
+use crate::error::{Error, ErrorKind};
+use crate::rerank::request::RerankRequest;
+use crate::text::{with_halves_replaced, without_mark};
+
+/// A body that is to be read.
+#[derive(Debug)]
+pub struct ReceivedBody {
+    /// The JSON.
+    pub text: ByteString,
+    /// The dialect that holds whatever the body is.
+    pub fixed: Option<&'static dyn Dialect>,
+    /// What is known of the dialect else.
+    pub signs: Signs,
+    /// When the request came in: `timeout_ms` counts from here.
+    pub started: Instant,
+}
+
+/// A body, read.
+#[derive(Debug)]
+pub struct Decoded {
+    /// The dialect, if it could be told.
+    pub dialect: Option<&'static dyn Dialect>,
+    /// What the body asks for, or what is wrong with it.
+    pub request: Result<RerankRequest, Error>,
+}
+
+impl ReceivedBody {
+    /// Reads the body if that is no more work than reading `most` bytes of plain strings.
+    #[must_use]
+    pub fn read_small(&self, most: usize) -> Option<Decoded> {
+        if self.text.len() > most { None } else { self.read_twice(most, &|| true) }
+    }
+
+    /// Reads the body as long as it `is_wanted`, which is asked before each document that is not a plain string.
+    #[must_use]
+    pub fn read(&self, is_wanted: &dyn Fn() -> bool) -> Decoded {
+        let unread = || Decoded { dialect: None, request: Err(out_of_time()) };
+        self.read_twice(usize::MAX, is_wanted).unwrap_or_else(unread)
+    }
+
+    fn read_twice(&self, most: usize, is_wanted: &dyn Fn() -> bool) -> Option<Decoded> {
+        let text = self.text.slice_ref(without_mark(&self.text));
+        let decoded = self.read_once(&text, most, is_wanted)?;
+        let Err(error) = &decoded.request else { return Some(decoded) };
+        if error.kind != ErrorKind::InvalidJson {
+            return Some(decoded);
+        }
+        let Some((replaced, count)) = with_halves_replaced(&text) else { return Some(decoded) };
+        let first = match error.pointer.as_deref() {
+            Some(_) => error.message.clone(),
+            None => "a name holds a \\u escape that is half of a surrogate pair".to_owned(),
+        };
+        let mut decoded = self.read_once(&replaced.into(), most, is_wanted)?;
+        if let Ok(request) = &mut decoded.request {
+            request.warnings.push(format!("{first}; halves that were read as U+FFFD: {count}"));
+        }
+        Some(decoded)
+    }
+
+    /// Reads JSON; `None` if it is too much work.
+    fn read_once(&self, text: &ByteString, most: usize, is_wanted: &dyn Fn() -> bool) -> Option<Decoded> {
+        let fields = match Fields::read(text) {
+            Ok(fields) => fields,
+            Err(error) => return Some(Decoded { dialect: None, request: Err(error) }),
+        };
+        if fields.work_bytes() > most {
+            return None;
+        }
+        let dialect = self.fixed.unwrap_or_else(|| self.signs.of_body(&fields));
+        // A wrong one is told by the dialect, in its turn.
+        let timeout = fields.count("timeout_ms").ok().flatten().map(|count| Duration::from_millis(count.into()));
+        let deadline = timeout.filter(|timeout| !timeout.is_zero()).map(|timeout| self.started + timeout);
+        let in_time = || is_wanted() && deadline.is_none_or(|deadline| Instant::now() < deadline);
+        let request = dialect.decode(&fields.wanted_while(&in_time));
+        Some(Decoded { dialect: Some(dialect), request })
+    }
+}
+
+/// The error of a body whose reading took too long.
+#[must_use]
+pub fn out_of_time() -> Error {
+    Error::new(ErrorKind::DeadlineExceeded, "the deadline passed while documents were read")
+}
