@@ -6,6 +6,7 @@ use super::{RequestContext, milliseconds_since};
 use crate::cache::control::CacheControl;
 use crate::config::settings::LongPassages;
 use crate::error::{Error, ErrorKind};
+use crate::local::lexical::MAX_TEXT_BYTES;
 use crate::provider::{InstructionSupport, Scoring};
 use crate::route::{Route, Target};
 use crate::upstream::Backend;
@@ -193,6 +194,13 @@ fn losses(target: &Target, request: &RerankRequest) -> Vec<String> {
             let score =
                 target.facts.scale.floor().map_or_else(|| "no score".to_owned(), |floor| format!("the score {floor}"));
             losses.push(format!("{} refuses blank documents; {blanks} got {score} unasked", target.address()));
+        }
+    }
+    if matches!(target.upstream.backend, Backend::Local(_)) {
+        let longer = request.passages.iter().filter(|passage| passage.text.len() > MAX_TEXT_BYTES).count();
+        if longer > 0 {
+            let address = target.address();
+            losses.push(format!("{address} reads the first {MAX_TEXT_BYTES} bytes of a document; {longer} are longer"));
         }
     }
     if target.is_guessed_listwise() {

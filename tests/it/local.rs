@@ -9,7 +9,7 @@ use rerankd::rerank::assemble::assemble;
 use serde_json::json;
 
 use crate::support::gateway::settings;
-use crate::support::{Gateway, provenance};
+use crate::support::{Gateway, order, provenance};
 
 #[tokio::test]
 async fn it_answers_without_any_configuration_and_says_who_answered() {
@@ -68,4 +68,15 @@ async fn ndcg_at_10(folder: &Path, model: &str, config: &str) -> f64 {
     let contestant = results.contestants.iter().find(|contestant| contestant.name == model).unwrap();
     assert!(contestant.failures.is_empty(), "{:?}", contestant.failures);
     contestant.metrics["ndcg@10"].mean
+}
+
+#[tokio::test]
+async fn the_beginning_of_an_endless_passage_is_read_and_the_answer_says_so() {
+    let gateway = Gateway::start("").await;
+    let long = format!("apple {}needle", "\u{AC00}\u{B098} ".repeat(100_000));
+    let answer = gateway.rerank("needle", &[&long, "a needle"]).await;
+    assert_eq!(order(&answer), [1, 0]);
+    assert_eq!(answer["results"][1]["relevance_score"], 0.0);
+    let told = "local/lexical reads the first 262144 bytes of a document; 1 are longer";
+    assert_eq!(provenance(&answer)["warnings"], json!([told]));
 }

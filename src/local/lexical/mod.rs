@@ -18,6 +18,9 @@ use std::collections::HashMap;
 
 use self::tokens::{Detail, Tokenizer};
 
+/// Most bytes of a query or of a passage that are read: some 40,000 words, more than any model of a provider reads. Normalising and
+/// counting so much takes about 10 ms, however much more there is.
+pub const MAX_TEXT_BYTES: usize = 1 << 18;
 /// How fast repetition of a term saturates.
 const K1: f64 = 1.2;
 /// How much long passages are held back.
@@ -47,14 +50,19 @@ pub fn score(query: &str, passages: &[&str]) -> Vec<f64> {
     score_while(query, passages, || true).unwrap_or_default()
 }
 
-/// The same as long as it `is_wanted`, which is asked before each passage; `None` once it is not.
+/// The same as long as it `is_wanted`, which is asked before each passage and inside long ones; `None` once it is not.
 #[must_use]
 pub fn score_while(query: &str, passages: &[&str], is_wanted: impl Fn() -> bool) -> Option<Vec<f64>> {
-    let (tokenizer, slots, mut terms) = query_terms(query);
+    let (tokenizer, slots, mut terms) = query_terms(head(query));
     let mut frequencies = vec![0; terms.len()];
     let mut scratch = vec![0; terms.len()];
-    let counted = passages.iter().map(|passage| is_wanted().then(|| count(&tokenizer, &slots, passage, &mut scratch)));
-    let counts = counted.collect::<Option<Vec<Counts>>>()?;
+    let mut counts = Vec::with_capacity(passages.len());
+    for passage in passages {
+        if !is_wanted() {
+            return None;
+        }
+        counts.push(count(&tokenizer, &slots, head(passage), &mut scratch, &is_wanted)?);
+    }
     for (slot, _) in counts.iter().flat_map(|counts| &counts.terms) {
         frequencies[*slot] += 1;
     }
@@ -99,10 +107,26 @@ fn query_terms(query: &str) -> (Tokenizer, HashMap<String, usize>, Vec<Term>) {
     (Tokenizer::new(Detail::All), slots, terms)
 }
 
-/// Counts one passage. `scratch` has a place for each term of the query, all 0 before and after.
-fn count(tokenizer: &Tokenizer, slots: &HashMap<String, usize>, passage: &str, scratch: &mut [u32]) -> Counts {
-    let (mut found, mut length) = (Vec::new(), 0);
-    tokenizer.terms(passage, |term| {
+/// What is read of a text: the whole, or as much from its first letter on as is allowed. Blanks in front must not hide a text.
+fn head(text: &str) -> &str {
+    if text.len() <= MAX_TEXT_BYTES {
+        return text;
+    }
+    let text = text.trim_start();
+    &text[..text.floor_char_boundary(MAX_TEXT_BYTES)]
+}
+
+/// Counts one passage; `None` if it is not wanted any more. `scratch` has a place for each term of the query, all 0 before and after.
+fn count(
+    tokenizer: &Tokenizer,
+    slots: &HashMap<String, usize>,
+    passage: &str,
+    scratch: &mut [u32],
+    is_wanted: impl Fn() -> bool,
+) -> Option<Counts> {
+    let mut found = Vec::new();
+    let mut length = 0;
+    let is_whole = tokenizer.terms_while(passage, is_wanted, |term| {
         length += 1;
         if let Some(&slot) = slots.get(term) {
             if scratch[slot] == 0 {
@@ -111,9 +135,13 @@ fn count(tokenizer: &Tokenizer, slots: &HashMap<String, usize>, passage: &str, s
             scratch[slot] += 1;
         }
     });
+    if !is_whole {
+        return None;
+    }
     // In the query's order, so that equal passages have their parts added up alike.
     found.sort_unstable();
-    Counts { terms: found.into_iter().map(|slot| (slot, std::mem::take(&mut scratch[slot]))).collect(), length }
+    let terms = found.into_iter().map(|slot| (slot, std::mem::take(&mut scratch[slot]))).collect();
+    Some(Counts { terms, length })
 }
 
 /// Lucene's IDF of a term that stands in `frequency` of `passages`, always above 0.
@@ -145,6 +173,27 @@ mod tests {
         assert_eq!(score_while("q", &["a", "b", "c"], wanted_once), None);
         assert_eq!(asked.get(), 2, "the third passage was not looked at");
         assert_eq!(score_while("q", &["a", "q"], || true), Some(score("q", &["a", "q"])));
+    }
+
+    #[test]
+    fn scoring_ends_inside_a_passage_too() {
+        let asked = std::cell::Cell::new(0);
+        let wanted_once = || asked.replace(asked.get() + 1) == 0;
+        assert_eq!(score_while("q", &[&"some words ".repeat(10_000)], wanted_once), None);
+        assert_eq!(asked.get(), 2, "the passage was begun and not finished");
+    }
+
+    #[test]
+    fn of_an_endless_text_the_beginning_is_read() {
+        let filler = "가나다 ".repeat(MAX_TEXT_BYTES / 10 + 1);
+        let late = format!("{filler}needle");
+        assert_eq!(score("needle", &[&late]), [0.0]);
+        assert!(score("needle", &[&format!("needle {filler}")])[0] > 0.0);
+        let blank = format!("{}needle {filler}", " \u{3000}".repeat(MAX_TEXT_BYTES));
+        assert!(score("needle", &[&blank])[0] > 0.0, "blanks in front hide nothing");
+        assert_eq!(score(&late, &["needle"]), [0.0], "nor is more of a query read");
+        let longest = format!("{}needle", " ".repeat(MAX_TEXT_BYTES - "needle".len()));
+        assert!(score("needle", &[&longest])[0] > 0.0);
     }
 
     #[test]

@@ -11,6 +11,9 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::stop_words::is_stop_word;
 
+/// Bytes of a text between two questions whether it is still wanted: about half a millisecond's work.
+const ASK_EVERY_BYTES: usize = 1 << 14;
+
 /// Turns text into terms. Cheap to make; keep one for a whole list.
 pub(crate) struct Tokenizer {
     stemmer: Stemmer,
@@ -43,18 +46,31 @@ impl Tokenizer {
     }
 
     /// Calls `each` with every term of `text`, in order, repetitions included.
-    pub(crate) fn terms(&self, text: &str, mut each: impl FnMut(&str)) {
+    pub(crate) fn terms(&self, text: &str, each: impl FnMut(&str)) {
+        self.terms_while(text, || true, each);
+    }
+
+    /// The same as long as it `is_wanted`, which is asked every [`ASK_EVERY_BYTES`]. Says whether it came to the end.
+    pub(crate) fn terms_while(&self, text: &str, is_wanted: impl Fn() -> bool, mut each: impl FnMut(&str)) -> bool {
         let lower = normalised(text);
         let mut run_start = 0;
         let mut run_class = Class::Separator;
+        let mut ask_at = ASK_EVERY_BYTES;
         for (at, character) in lower.char_indices() {
             let class = classify(character);
             if class != run_class {
                 self.run(&lower[run_start..at], run_class, &mut each);
                 (run_start, run_class) = (at, class);
+                if at >= ask_at {
+                    if !is_wanted() {
+                        return false;
+                    }
+                    ask_at = at + ASK_EVERY_BYTES;
+                }
             }
         }
         self.run(&lower[run_start..], run_class, &mut each);
+        true
     }
 
     fn run(&self, run: &str, class: Class, each: &mut impl FnMut(&str)) {
