@@ -61,6 +61,24 @@ pub fn with_halves_replaced(json: &str) -> Option<(String, usize)> {
     Some((replaced, count))
 }
 
+/// The word that some writers of JSON have for what is not a number, if a line has one at `column`, and the column of its first letter.
+/// Columns are bytes, from 1.
+#[must_use]
+pub fn not_a_number(line: &[u8], column: usize) -> Option<(&'static str, usize)> {
+    let is_part = |byte: &u8| byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'+');
+    let at = column.checked_sub(1).filter(|at| line.get(*at).is_some_and(is_part))?;
+    let start = line.get(..at)?.iter().rposition(|byte| !is_part(byte)).map_or(0, |before| before + 1);
+    let word = &line[start..];
+    let word = &word[..word.iter().position(|byte| !is_part(byte)).unwrap_or(word.len())];
+    let name = match word.to_ascii_lowercase().as_slice() {
+        b"nan" | b"-nan" | b"+nan" => "NaN",
+        b"inf" | b"infinity" | b"+inf" | b"+infinity" => "Infinity",
+        b"-inf" | b"-infinity" => "-Infinity",
+        _ => return None,
+    };
+    Some((name, start + 1))
+}
+
 /// Where in JSON the escapes stand that are half of a surrogate pair.
 struct Halves<'a> {
     json: &'a [u8],
@@ -129,6 +147,23 @@ mod tests {
         assert_eq!(of_file(b"\xFF\xFEa\0".to_vec()), Err("is UTF-16; save it as UTF-8"));
         assert_eq!(of_file(b"\xFE\xFF\0a".to_vec()), Err("is UTF-16; save it as UTF-8"));
         assert_eq!(of_file(b"a\xFF".to_vec()), Err("is not valid UTF-8"));
+    }
+
+    #[test]
+    fn words_for_what_is_not_a_number_are_known() {
+        for (line, column, expected) in [
+            ("[NaN]", 2, Some(("NaN", 2))),
+            ("[1,nan]", 5, Some(("NaN", 4))),
+            ("[ -Infinity]", 4, Some(("-Infinity", 3))),
+            ("inf", 1, Some(("Infinity", 1))),
+            ("[nans]", 3, None),
+            ("[null]", 3, None),
+            ("nan ", 4, None),
+            ("", 1, None),
+            ("nan", 0, None),
+        ] {
+            assert_eq!(not_a_number(line.as_bytes(), column), expected, "{line}");
+        }
     }
 
     proptest! {

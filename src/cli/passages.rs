@@ -80,6 +80,8 @@ mod tests {
     #[test]
     fn a_bad_line_is_named_and_not_quoted() {
         assert_eq!(texts("{\"text\":\"a\"}\n\nsecret").unwrap_err(), "line 3 must be a JSON object");
+        let not_a_number = "{\"text\":\"a\",\"m\":NaN}";
+        assert_eq!(texts(not_a_number).unwrap_err(), "line 1, column 17: NaN is not JSON; write null");
         let deep = format!("{{\"text\":\"a\",\"m\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
         assert_eq!(texts(&deep).unwrap_err(), "line 1 is nested more than 128 levels deep");
         assert_eq!(texts("{\"text\":{}}").unwrap_err(), "line 1.text is an object; it must be a string");

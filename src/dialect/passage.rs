@@ -22,7 +22,7 @@ use super::raw::{self, Raw, is_null, kind, name_of, wrong};
 use super::read::out_of_time;
 use crate::error::Error;
 use crate::rerank::request::{Passage, PassageObject};
-use crate::text::has_half;
+use crate::text::{has_half, not_a_number};
 
 /// How documents are read.
 pub(super) struct PassageRules<'a> {
@@ -181,8 +181,14 @@ pub(crate) fn plain_document(text: ByteString) -> LoneDocument {
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn document(json: &ByteString, name: &str) -> Result<LoneDocument, String> {
-    let raw = serde_json::from_str::<Raw<'_>>(json).ok().filter(|raw| kind(raw) == "an object");
-    let raw = raw.ok_or_else(|| format!("{name} must be a JSON object"))?;
+    let raw =
+        serde_json::from_str::<Raw<'_>>(json).map_err(|error| match not_a_number(json.as_bytes(), error.column()) {
+            Some((word, column)) => format!("{name}, column {column}: {word} is not JSON; write null"),
+            None => format!("{name} must be a JSON object"),
+        })?;
+    if kind(raw) != "an object" {
+        return Err(format!("{name} must be a JSON object"));
+    }
     let rules = PassageRules { rank_fields: RankFields::default(), lists: false, is_wanted: &|| true };
     let read = rules.passage(json, raw, &format!("/{name}")).map_err(|error| error.message)?;
     Ok(LoneDocument { passage: read.passage, has_picture: read.has_picture })

@@ -12,6 +12,7 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use crate::error::{Error, ErrorKind};
+use crate::text::not_a_number;
 
 /// One JSON value as it stands in the body.
 pub(super) type Raw<'a> = &'a RawValue;
@@ -71,22 +72,6 @@ fn fault(body: &str, json: &str, error: &serde_json::Error) -> String {
     let message = error.to_string();
     let message = message.rsplit_once(" at line ").map_or(&*message, |(message, _)| message);
     format!("{message} at line {line} column {column}")
-}
-
-/// The word that some writers of JSON have for what is not a number, if `column` is in one; and the column of its first letter.
-fn not_a_number(line: &[u8], column: usize) -> Option<(&'static str, usize)> {
-    let is_part = |byte: &u8| byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'+');
-    let at = column.checked_sub(1).filter(|at| line.get(*at).is_some_and(is_part))?;
-    let start = line.get(..at)?.iter().rposition(|byte| !is_part(byte)).map_or(0, |before| before + 1);
-    let word = &line[start..];
-    let word = &word[..word.iter().position(|byte| !is_part(byte)).unwrap_or(word.len())];
-    let name = match word.to_ascii_lowercase().as_slice() {
-        b"nan" | b"-nan" | b"+nan" => "NaN",
-        b"inf" | b"infinity" | b"+inf" | b"+infinity" => "Infinity",
-        b"-inf" | b"-infinity" => "-Infinity",
-        _ => return None,
-    };
-    Some((name, start + 1))
 }
 
 /// The error for JSON with more than [`MAX_NESTING`] objects and lists around each other.

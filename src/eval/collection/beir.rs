@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::draft::{Draft, titled};
 use super::error::CollectionError;
-use super::json::object;
-use super::lines::each_line;
+use super::json::each_object;
 use super::{JudgedQuery, input, qrels};
 
 /// Reads a folder; `chosen` are the judgments, if it was said which.
@@ -55,19 +54,19 @@ fn own_judgments(folder: &Path) -> Result<(PathBuf, String), CollectionError> {
 }
 
 fn corpus(path: &Path, draft: &mut Draft) -> Result<(), CollectionError> {
-    each_line(path, |_, line| {
-        let mut fields = object(line)?;
+    draft.left_out.lines_with_half_pairs += each_object(path, |_, mut fields| {
         let id = fields.need("_id")?.id("_id")?;
         let text = titled(&fields.optional_text("title")?, &fields.text("text")?);
         draft.passages.add(&id, text).map(drop)
-    })
+    })?;
+    Ok(())
 }
 
 fn queries(path: &Path, draft: &mut Draft) -> Result<(), CollectionError> {
-    each_line(path, |_, line| {
-        let mut fields = object(line)?;
+    draft.left_out.lines_with_half_pairs += each_object(path, |_, mut fields| {
         let id = fields.need("_id")?.id("_id")?.into_owned();
         let text = fields.written_text("text")?.as_ref().into();
         draft.add_question(JudgedQuery { id, text, labels: fields.labels(), ..JudgedQuery::default() })
-    })
+    })?;
+    Ok(())
 }

@@ -6,8 +6,13 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::{self, Formatter};
+use std::path::Path;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use super::error::CollectionError;
+use super::lines::each_line;
+use crate::text::{not_a_number, with_halves_replaced};
 
 /// Longer values of `metadata` are texts, not labels; in bytes.
 const LONGEST_LABEL: usize = 100;
@@ -30,13 +35,41 @@ pub(super) enum Json<'line> {
 #[derive(Debug, PartialEq)]
 pub(super) struct Object<'line>(pub(super) Vec<(Cow<'line, str>, Json<'line>)>);
 
+/// Calls `each` with the object of every line that is not blank and the line's number. Says in how many lines half of a surrogate pair was read as
+/// U+FFFD.
+pub(super) fn each_object(
+    path: &Path,
+    mut each: impl FnMut(usize, Object<'_>) -> Result<(), String>,
+) -> Result<usize, CollectionError> {
+    let mut replaced_lines = 0;
+    each_line(path, |number, line| match with_halves_replaced(line) {
+        None => each(number, object(line)?),
+        Some((line, _)) => {
+            replaced_lines += 1;
+            each(number, object(&line)?)
+        }
+    })?;
+    Ok(replaced_lines)
+}
+
 /// Reads a line that must be an object.
-pub(super) fn object(line: &str) -> Result<Object<'_>, String> {
+fn object(line: &str) -> Result<Object<'_>, String> {
     match serde_json::from_str(line) {
         Ok(Json::Object(object)) => Ok(object),
         Ok(_) => Err("must be a JSON object".to_owned()),
-        Err(error) => Err(format!("is not valid JSON (byte {})", error.column())),
+        Err(error) => Err(fault(line, &error)),
     }
+}
+
+fn fault(line: &str, error: &serde_json::Error) -> String {
+    if let Some((word, column)) = not_a_number(line.as_bytes(), error.column()) {
+        return format!("is not valid JSON (byte {column}: {word}; write null)");
+    }
+    // serde_json says no more than this.
+    if error.to_string().starts_with("recursion limit exceeded") {
+        return "is nested more than 127 levels deep".to_owned();
+    }
+    format!("is not valid JSON (byte {})", error.column())
 }
 
 impl<'line> Object<'line> {
@@ -188,6 +221,9 @@ mod tests {
         assert_eq!(object("[\"secret\"]").unwrap_err(), "must be a JSON object");
         assert_eq!(object("{\"a\": secret}").unwrap_err(), "is not valid JSON (byte 7)");
         assert_eq!(object("{\"a\": 1} secret").unwrap_err(), "is not valid JSON (byte 10)");
+        assert_eq!(object("{\"a\": NaN}").unwrap_err(), "is not valid JSON (byte 7: NaN; write null)");
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+        assert_eq!(object(&deep).unwrap_err(), "is nested more than 127 levels deep");
     }
 
     #[test]

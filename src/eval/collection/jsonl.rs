@@ -15,8 +15,7 @@ use std::path::Path;
 use super::JudgedQuery;
 use super::draft::{Draft, titled};
 use super::error::CollectionError;
-use super::json::{Json, Object, object};
-use super::lines::each_line;
+use super::json::{Json, Object, each_object};
 
 /// A passage of the line.
 struct Listed {
@@ -35,8 +34,7 @@ enum Given {
 
 /// Reads a file; its passages are candidates in the order given.
 pub(super) fn read(path: &Path, draft: &mut Draft) -> Result<(), CollectionError> {
-    each_line(path, |number, line| {
-        let mut fields = object(line)?;
+    draft.left_out.lines_with_half_pairs += each_object(path, |number, mut fields| {
         let id = fields.take("id").or_else(|| fields.take("_id"));
         let id = id.map_or_else(|| Ok(number.to_string().into()), |id| id.id("id"))?.into_owned();
         let text = fields.written_text("query")?.as_ref().into();

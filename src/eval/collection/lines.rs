@@ -5,13 +5,13 @@ use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::Path;
 
 use super::error::{CollectionError, Place};
+use crate::text::{is_utf_16, without_mark};
 
 /// Bytes read at once.
 const BUFFER: usize = 1 << 18;
-const BYTE_ORDER_MARK: &str = "\u{FEFF}";
 
-/// Calls `each` with every line that is not blank and its number, from 1. A byte order mark before the first line and carriage
-/// returns are left out.
+/// Calls `each` with every line that is not blank and its number, from 1. Byte order marks before lines (the first, or that of what was another
+/// file once) and carriage returns are left out.
 ///
 /// # Errors
 /// The file cannot be read, a line is not UTF-8, or what `each` says of a line.
@@ -34,10 +34,12 @@ fn each_line_of(
         if reader.read_until(b'\n', &mut buffer).map_err(|error| (number, unreadable(&error)))? == 0 {
             break;
         }
-        let line = str::from_utf8(&buffer).map_err(|_| (number, "is not valid UTF-8".to_owned()))?;
-        let line = if number == 1 { line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line) } else { line };
-        let line = line.strip_suffix('\n').unwrap_or(line);
-        let line = line.strip_suffix('\r').unwrap_or(line);
+        if number == 1 && is_utf_16(&buffer) {
+            return Err((number, "is UTF-16; save the file as UTF-8".to_owned()));
+        }
+        let text = str::from_utf8(&buffer).map_err(|_| (number, "is not valid UTF-8".to_owned()))?;
+        let marked = text.strip_suffix('\n').unwrap_or(text);
+        let line = without_mark(marked.strip_suffix('\r').unwrap_or(marked));
         if !line.trim().is_empty() {
             each(number, line).map_err(|reason| (number, reason))?;
         }
@@ -79,11 +81,13 @@ mod tests {
         assert_eq!(lines(b"\xEF\xBB\xBFa\r\n \t\r\n b").unwrap(), expected);
         assert_eq!(lines(b"a\n\n b\n\n").unwrap(), expected);
         assert_eq!(lines(b"").unwrap(), []);
+        assert_eq!(lines(b"a\n\xEF\xBB\xBF\n\xEF\xBB\xBF b").unwrap(), expected);
     }
 
     #[test]
     fn what_is_not_utf_8_is_told_with_its_line() {
         assert_eq!(lines(b"a\nb\xFF\n").unwrap_err(), (2, "is not valid UTF-8".to_owned()));
+        assert_eq!(lines(b"\xFF\xFEa\0\n\0").unwrap_err(), (1, "is UTF-16; save the file as UTF-8".to_owned()));
     }
 
     #[test]

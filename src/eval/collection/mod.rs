@@ -86,6 +86,8 @@ pub struct LeftOut {
     pub judgments_of_unknown_queries: Strangers,
     /// Lines of a run for queries that the input does not hold.
     pub run_lines_of_unknown_queries: Strangers,
+    /// Lines in which half of a surrogate pair, which is no character, was read as U+FFFD. They count all the same.
+    pub lines_with_half_pairs: usize,
 }
 
 /// Ids that nothing has.

@@ -17,6 +17,12 @@ pub(super) fn warnings(results: &Results) -> Vec<String> {
             counted(results.collection.left_out.queries_without_candidates, "judged query has", "judged queries have");
         sentences.push(format!("{queries} no candidates, and so no part in these figures."));
     }
+    if results.collection.left_out.lines_with_half_pairs > 0 {
+        let lines = counted(results.collection.left_out.lines_with_half_pairs, "line holds", "lines hold");
+        sentences.push(format!(
+            "{lines} half of a surrogate pair (a text cut in the middle of a character), which was read as U+FFFD."
+        ));
+    }
     sentences
 }
 

@@ -81,6 +81,40 @@ fn a_beir_folder_becomes_a_collection() {
 }
 
 #[test]
+fn half_of_a_surrogate_pair_stops_no_evaluation() {
+    let corpus =
+        format!("{CORPUS}{{\"_id\": \"d4 \\ud83d\", \"t\\udeadt\": [\"\\ud83d\"], \"text\": \"cut \\uD83D\"}}\n");
+    let queries = format!("{QUERIES}{{\"_id\": \"q4\", \"text\": \"cut \\ud83d\\ude00 \\ud83d\"}}\n");
+    let qrels = format!("{QRELS}q4\td4 \u{FFFD}\t1\n");
+    let cut = beir(&[("corpus.jsonl", &corpus), ("queries.jsonl", &queries), ("qrels/test.tsv", &qrels)]);
+    let collection = load(&of(cut.path())).unwrap();
+    assert_eq!(collection.passages[3].text, "cut \u{FFFD}");
+    assert_eq!(collection.queries[2].text, "cut \u{1F600} \u{FFFD}");
+    assert_eq!(collection.left_out.lines_with_half_pairs, 2);
+    let line = r#"{"query": "cut \udead", "passages": ["a \ud83d", {"text": "b", "\ud83d": 1}], "relevant": [0]}"#;
+    let lines = folder(&[("set.jsonl", line)]);
+    let collection = load(&of(lines.path())).unwrap();
+    assert_eq!(collection.passages[0].text, "a \u{FFFD}");
+    assert_eq!(collection.left_out.lines_with_half_pairs, 1);
+}
+
+#[test]
+fn byte_order_marks_before_any_file_are_skipped() {
+    let marked = |text: &str| format!("\u{FEFF}{}", text.trim_start_matches('\u{FEFF}'));
+    let files = [
+        ("queries.jsonl", marked(QUERIES)),
+        ("qrels/test.tsv", marked("q1\td3\t2\n")),
+        ("candidates.run", marked("q1 Q0 d3 1 2 x\n")),
+    ];
+    let files: Vec<_> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
+    let folder = beir(&files);
+    assert_eq!(candidates(&load(&of(folder.path())).unwrap()), ["q1: d3"]);
+    let utf_16: Vec<u8> = "\u{FEFF}{}\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    fs::write(folder.path().join("queries.jsonl"), utf_16).unwrap();
+    assert_eq!(wrong(&of(folder.path())), "queries.jsonl, line 1: is UTF-16; save the file as UTF-8");
+}
+
+#[test]
 fn first_stages_are_chosen() {
     let folder =
         beir(&[("candidates.tsv", "7\td1\t1\t0.5\n"), ("other/x.run", "q1 Q0 2 1 1e1 tag\nq1 Q0 d1 2 11 tag\n")]);
