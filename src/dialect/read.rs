@@ -94,3 +94,67 @@ impl ReceivedBody {
 pub fn out_of_time() -> Error {
     Error::new(ErrorKind::DeadlineExceeded, "the deadline passed while documents were read")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::super::native;
+    use super::*;
+
+    fn received(text: String) -> ReceivedBody {
+        let signs = Signs { prefix: None, usual: &native::BARE };
+        ReceivedBody { text: text.into(), fixed: None, signs, started: Instant::now() }
+    }
+
+    fn objects(count: usize, more: &str) -> ReceivedBody {
+        let object = format!("{{{}\"z\":1}}", "\"name\":{\"of\":\"a field\"},".repeat(1_000));
+        let documents = vec![object; count].join(",");
+        received(format!("{{\"query\":\"q\",\"documents\":[{documents}]{more}}}"))
+    }
+
+    #[test]
+    fn work_decides_whether_a_body_is_small() {
+        let most = 1 << 20;
+        let strings = vec![format!("\"{}\"", "words ".repeat(10_000)); 15].join(",");
+        let plain = received(format!("{{\"query\":\"q\",\"documents\":[{strings}]}}"));
+        assert!(plain.text.len() > 900_000 && plain.read_small(most).is_some());
+        assert!(objects(6, "").read_small(most).is_some(), "140 KB of objects");
+        assert!(objects(30, "").read_small(most).is_none(), "720 KB of objects");
+        assert!(objects(6, ",\"rank_fields\":[\"name.of\"]").read_small(most).is_none(), "140 KB to be looked through");
+        let inner = objects(30, "").text.replace("\"query\"", "\"input\":{\"query\"") + "}";
+        assert!(received(inner).read_small(most).is_none(), "the same in DashScope's shape");
+        assert!(plain.read_small(900_000).is_none(), "too many bytes, whatever they are");
+    }
+
+    #[test]
+    fn reading_ends_once_nobody_waits() {
+        let asked = Cell::new(0);
+        let wanted_twice = || asked.replace(asked.get() + 1) < 2;
+        let error = objects(10, "").read(&wanted_twice).request.unwrap_err();
+        assert_eq!((error.kind, asked.get()), (ErrorKind::DeadlineExceeded, 3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reading_ends_with_the_clients_own_deadline() {
+        let body = objects(3, ",\"timeout_ms\":50");
+        tokio::time::advance(Duration::from_millis(49)).await;
+        assert_eq!(body.read(&|| true).request.unwrap().passages.len(), 3);
+        tokio::time::advance(Duration::from_millis(2)).await;
+        assert_eq!(body.read(&|| true).request.unwrap_err().kind, ErrorKind::DeadlineExceeded);
+    }
+
+    #[test]
+    fn a_body_without_halves_has_no_warning_and_a_broken_one_no_second_chance() {
+        let request = |text: &str| received(text.to_owned()).read(&|| true).request;
+        assert!(request(r#"{"query":"\ud83d\ude00","documents":[]}"#).unwrap().warnings.is_empty());
+        let warnings = request(r#"{"query":"q","documents":["a \ud83d",{"text":"b","m":"\ud83d"}]}"#).unwrap().warnings;
+        let expected =
+            "documents[0] holds a \\u escape that is half of a surrogate pair; halves that were read as U+FFFD: 2";
+        assert_eq!(warnings, [expected]);
+        let broken = request(r#"{"query":"\ud83d","documents":[}"#).unwrap_err();
+        assert_eq!(broken.message, "the body is not valid JSON: expected value at line 1 column 32");
+        let wrong = request(r#"{"query":"\ud83d","documents":7}"#).unwrap_err();
+        assert_eq!(wrong.message, "documents is a number; it must be a list");
+    }
+}
