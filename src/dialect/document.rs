@@ -64,7 +64,7 @@ impl<'de> Visitor<'de> for ReadDocument<'_> {
             self.0.take(&name, value, &mut document.ranked);
             let is_file = pictures::is_file_in(&name, value.get());
             let is_media = is_file || pictures::is_media(&name) && !is_null(value);
-            document.has_picture |= is_file;
+            document.has_picture |= is_file || is_media && value.get().starts_with(['{', '[']);
             has_media |= is_media;
             has_words |= !is_media && !is_null(value) && !pictures::is_description(&name);
         }

@@ -25,8 +25,8 @@ const MIN_LINE: usize = 60;
 /// What the name of a field holds that is a picture, or another medium.
 const MEDIA: [&str; 8] = ["image", "img", "picture", "photo", "thumbnail", "screenshot", "video", "audio"];
 /// Fields that hold a picture, or another medium, by the rules of those who read them.
-const MEDIA_FIELDS: [&str; 8] =
-    ["image", "image_url", "input_image", "video", "video_url", "audio", "audio_url", "input_audio"];
+const MEDIA_FIELDS: [&str; 9] =
+    ["image", "images", "image_url", "input_image", "video", "video_url", "audio", "audio_url", "input_audio"];
 /// What the name of a field holds that is base64.
 const ENCODINGS: [&str; 2] = ["base64", "b64"];
 /// Fields that say something about a picture; no text to be scored.
@@ -81,7 +81,7 @@ pub(super) fn is_file_in(name: &str, value: &str) -> bool {
     }
     let is_whole = run.bytes == text.len();
     run.length >= MIN_NAMED_RUN && says(name, &MEDIA)
-        || (run.length >= MIN_NAMED_RUN || is_whole && run.length % 4 == 0) && says(name, &ENCODINGS)
+        || (run.length >= MIN_NAMED_RUN || is_whole && run.length.is_multiple_of(4)) && says(name, &ENCODINGS)
 }
 
 /// Whether a field of this name is a picture whatever it holds: an address, or an object around it.

@@ -57,18 +57,18 @@ mod tests {
     }
     #[tokio::test]
     async fn work_that_nobody_waits_for_hears_of_it() {
-        let (began, begin) = mpsc::channel();
-        let (ended, end) = mpsc::channel();
+        let (started_sender, started) = mpsc::channel();
+        let (finished_sender, finished) = mpsc::channel();
         let work = offload_while_wanted(move |is_wanted| {
-            began.send(is_wanted()).unwrap();
+            started_sender.send(is_wanted()).unwrap();
             while is_wanted() {
                 thread::yield_now();
             }
-            ended.send(()).unwrap();
+            finished_sender.send(()).unwrap();
         });
         let waiting = tokio::spawn(work);
-        assert!(tokio::task::spawn_blocking(move || begin.recv().unwrap()).await.unwrap(), "somebody waits");
+        assert!(tokio::task::spawn_blocking(move || started.recv().unwrap()).await.unwrap(), "somebody waits");
         waiting.abort();
-        tokio::task::spawn_blocking(move || end.recv_timeout(Duration::from_secs(20)).unwrap()).await.unwrap();
+        tokio::task::spawn_blocking(move || finished.recv_timeout(Duration::from_secs(20)).unwrap()).await.unwrap();
     }
 }

@@ -54,6 +54,49 @@ fn rerank_reads_standard_input_and_json_lines_and_prints_json() {
 }
 
 #[test]
+fn rerank_reads_files_as_windows_and_javascript_write_them() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    let lines = "\u{FEFF}{\"text\": \"Busan \\ud83d\", \"id\": 7}\r\n{\"title\": \"Seoul\", \"image\": \"data:image/png;base64,AAAA\"}\r\n";
+    std::fs::write(file.path(), lines).unwrap();
+    let output = run(&["rerank", "Seoul", path, "--json"]);
+    assert!(output.status.success(), "{}", err(&output));
+    let answer: Value = serde_json::from_str(&out(&output)).unwrap();
+    assert_eq!(answer["results"][0]["document"]["text"], "title: Seoul");
+    assert_eq!(answer["results"][1]["id"], 7);
+    assert_eq!(answer["results"][1]["document"]["text"], "Busan \u{FFFD}");
+    assert_eq!(answer["meta"]["rerankd"]["warnings"].as_array().unwrap().len(), 2);
+    let table = out(&run(&["rerank", "Seoul", path]));
+    assert!(table.contains("! half of a surrogate pair") && table.contains("! pictures are not scored"), "{table}");
+
+    std::fs::write(file.path(), "\u{FEFF}plain passage\n").unwrap();
+    let answer: Value = serde_json::from_str(&out(&run(&["rerank", "q", path, "--json"]))).unwrap();
+    assert_eq!(answer["results"][0]["document"]["text"], "plain passage");
+
+    let utf_16: Vec<u8> = "\u{FEFF}plain passage\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    std::fs::write(file.path(), utf_16).unwrap();
+    let output = run(&["rerank", "q", path]);
+    assert_eq!(err(&output), format!("rerankd: {path} is UTF-16; save it as UTF-8\n"));
+    let output = run(&["check", "--config", path]);
+    assert!(err(&output).contains("is UTF-16; save it as UTF-8"), "{}", err(&output));
+}
+
+#[test]
+fn a_configuration_with_a_byte_order_mark_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    std::fs::write(&key, "\u{FEFF}test-key\r\n").unwrap();
+    let config = folder.path().join("rerankd.toml");
+    let text = format!(
+        "\u{FEFF}[upstreams.cohere]\nprovider = 'cohere'\napi_key = 'file:{}'\n[models.default]\ntargets = [{{ upstream = 'cohere', model = 'rerank-v3.5' }}]\n",
+        key.display()
+    );
+    std::fs::write(&config, text).unwrap();
+    let output = run(&["check", "--config", config.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", err(&output));
+}
+
+#[test]
 fn failures_are_one_sentence_and_exit_1_and_wrong_usage_exits_2() {
     let missing = run(&["rerank", "q", "no-such-file"]);
     assert_eq!(missing.status.code(), Some(1));

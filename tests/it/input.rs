@@ -130,6 +130,9 @@ async fn pictures_are_never_sent_as_text() {
         format!("{url} and words"),
         { "title": "c", "parts": [{ "inline_data": { "mime_type": "image/png", "data": base64 } }, { "text": "gemini" }] },
         { "content": url },
+        { "text": "above", "image_url": { "url": url } },
+        { "images": [url, url], "id": 7 },
+        format!("\n{url}"),
     ]});
     let answer = gateway.rerank_with(body).await;
     let text = upstream.calls().iter().map(|call| call.text.clone()).collect::<String>();
@@ -138,13 +141,13 @@ async fn pictures_are_never_sent_as_text() {
     {
         assert!(text.contains(kept), "{kept}: {text}");
     }
-    assert_eq!(order(&answer).len(), 16);
+    assert_eq!(order(&answer).len(), 19);
     let pictures = provenance(&answer)["warnings"].as_array().unwrap()[0].as_str().unwrap();
     assert_eq!(
         pictures,
-        "pictures are not scored; documents read without theirs: 8 (documents[1], documents[3], documents[5], documents[8], \
-         documents[9], documents[10], documents[13], documents[14]); documents without a text, which count as blank: 7 \
-         (documents[2], documents[4], documents[6], documents[7], documents[11], documents[12], documents[15])"
+        "pictures are not scored; documents read without theirs: 9 (documents[1], documents[3], documents[5], documents[8], \
+         documents[9], documents[10], documents[13], documents[14], documents[16]); documents without a text, which count as blank: 9 \
+         (documents[2], documents[4], documents[6], documents[7], documents[11], documents[12], documents[15], documents[17], documents[18])"
     );
 }
 
