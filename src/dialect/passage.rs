@@ -99,8 +99,7 @@ impl PassageRules<'_> {
     fn passage(&self, body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<Found, Error> {
         let literal = raw.get();
         let kind = kind(raw);
-        let is_nested = kind == "an object" || kind == "a list" && self.lists;
-        if is_nested {
+        if matches!(kind, "an object" | "a list") {
             raw::check_nesting(literal, pointer)?;
             if has_half(literal) {
                 // Also where it is only sent back: not every reader of JSON takes it.
@@ -109,12 +108,17 @@ impl PassageRules<'_> {
         }
         match kind {
             "an object" => self.object(body, literal, pointer),
-            "a list" if is_nested => {
+            "a list" if self.lists => {
                 let Words { text, has_picture } = list_words(body, raw, pointer)?;
                 let object = PassageObject { id: None, source: body.slice_ref(literal), has_text: true };
                 Ok(Found { passage: Passage { text, object: Some(Box::new(object)) }, has_fields: true, has_picture })
             }
-            "a list" => Err(wrong(pointer, raw, "a string or an object")),
+            "a list" => match parts(body, raw, pointer)? {
+                Some(Words { text, has_picture }) => {
+                    Ok(Found { passage: Passage { text, object: None }, has_fields: true, has_picture })
+                }
+                None => Err(wrong(pointer, raw, "a string or an object")),
+            },
             _ => {
                 let Words { text, has_picture } = single_words(body, raw, pointer)?;
                 Ok(Found { passage: Passage { text, object: None }, has_fields: true, has_picture })

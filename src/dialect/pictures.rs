@@ -3,7 +3,7 @@
 //! No model scores them, and a megabyte of base64 is billed like a megabyte of prose, so they are left out of what is sent. They are
 //! told by how they begin, never by a look at the whole: a text costs a handful of comparisons, whatever its length.
 //!
-//! 1. `data:…;base64,`;
+//! 1. `data:…;base64,`, and other data URLs of pictures, videos and sounds;
 //! 2. base64 that begins as PNG, JPEG, GIF, WebP and PDF do;
 //! 3. 256 characters of base64 in a row that are upper case, lower case and digits;
 //! 4. in a field whose name says picture, 64 characters of base64 in a row; in one whose name says base64, any.
@@ -52,7 +52,7 @@ const DESCRIPTIONS: [&str; 15] = [
 pub(super) fn is_file(text: &str) -> bool {
     let text = text.trim_start();
     match text.as_bytes().first() {
-        Some(b'd' | b'D') if url_data(text).is_some() => true,
+        Some(b'd' | b'D') if data_url(text).is_some() => true,
         Some(first) if is_base64(*first) => {
             let run = Run::of(text, MIN_RUN);
             let is_signed = run.length >= MIN_SIGNED_RUN && SIGNATURES.iter().any(|sign| text.starts_with(sign));
@@ -65,7 +65,12 @@ pub(super) fn is_file(text: &str) -> bool {
 /// What a text that [`is_file`] says behind the file.
 pub(super) fn words_after_file(text: &str) -> &str {
     let text = text.trim_start();
-    let data = url_data(text).unwrap_or(text);
+    let data = match data_url(text) {
+        Some(DataUrl::Base64(data)) => data,
+        // Where it ends cannot be told.
+        Some(DataUrl::Other) => return "",
+        None => text,
+    };
     data[Run::of(data, usize::MAX).bytes..].trim()
 }
 
@@ -131,18 +136,34 @@ fn string_length(text: &str) -> usize {
     text.len()
 }
 
-/// What stands behind the comma of a data URL in base64.
-fn url_data(text: &str) -> Option<&str> {
+/// A file in an address of its own.
+enum DataUrl<'a> {
+    /// With what stands behind the comma.
+    Base64(&'a str),
+    /// A picture, a video or a sound, written otherwise: SVG as it is.
+    Other,
+}
+
+/// The data URL that a text begins with, if it is that of a file.
+fn data_url(text: &str) -> Option<DataUrl<'_>> {
     let scheme = text.get(..5)?;
     if !scheme.eq_ignore_ascii_case("data:") {
         return None;
     }
     let head = &text.as_bytes()[..text.len().min(MAX_URL_HEAD_BYTES)];
     let comma = memchr::memchr(b',', head)?;
-    let head = text.get(..comma)?;
-    let encoding = head.len().checked_sub(";base64".len()).and_then(|at| head.get(at..))?;
-    let is_base64 = encoding.eq_ignore_ascii_case(";base64") && !head.contains(char::is_whitespace);
-    is_base64.then(|| &text[comma + 1..])
+    let head = text.get(5..comma)?;
+    if head.contains(char::is_whitespace) {
+        return None;
+    }
+    let encoding = head.len().checked_sub(";base64".len()).and_then(|at| head.get(at..));
+    if encoding.is_some_and(|encoding| encoding.eq_ignore_ascii_case(";base64")) {
+        return Some(DataUrl::Base64(&text[comma + 1..]));
+    }
+    // In JSON the slash may be escaped.
+    let media_type = head.split(['/', '\\']).next()?;
+    let is_media = ["image", "video", "audio"].iter().any(|media| media_type.eq_ignore_ascii_case(media));
+    (is_media && media_type.len() < head.len()).then_some(DataUrl::Other)
 }
 
 fn says(name: &str, words: &[&str]) -> bool {
@@ -224,6 +245,8 @@ mod tests {
             "data:image/png;base64,AAAA",
             " DATA:image/svg+xml;charset=utf-8;BASE64,AAAA",
             "data:;base64,",
+            "data:image/svg+xml;utf8,<svg width='1'/>",
+            "data:image/svg+xml,%3Csvg",
             "data:application/pdf;base64,JVBERi0",
             "iVBORw0KGgoAAAANSUhEUgAAAAUAAAAF",
             "/9j/4AAQSkZJRgABAQEASABIAAD/2wBD",
@@ -236,6 +259,9 @@ mod tests {
             "data: a story, base64,",
             "data:text/plain,hello",
             "data:image/png;base64",
+            "data:image, of a cat",
+            "data:image,cat",
+            "data:image/s of a cat, at night",
             "data",
             "iVBORw0KGgo",
             "/9j/ is how it begins",
@@ -265,6 +291,7 @@ mod tests {
             ("data:image/png;base64,AAAA a cat", "a cat"),
             ("data:image/png;base64,AAAA==\na cat", "a cat"),
             ("data:image/png;base64,AAAA", ""),
+            ("data:image/svg+xml,<svg fill='red'/>", ""),
             (&*wrapped, "a caption"),
         ] {
             assert_eq!(words_after_file(text), words, "{text}");

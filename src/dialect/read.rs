@@ -99,6 +99,8 @@ pub fn out_of_time() -> Error {
 mod tests {
     use std::cell::Cell;
 
+    use proptest::prelude::*;
+
     use super::super::native;
     use super::*;
 
@@ -156,5 +158,30 @@ mod tests {
         assert_eq!(broken.message, "the body is not valid JSON: expected value at line 1 column 32");
         let wrong = request(r#"{"query":"\ud83d","documents":7}"#).unwrap_err();
         assert_eq!(wrong.message, "documents is a number; it must be a list");
+    }
+    proptest! {
+        /// Whatever units of UTF-16 a client writes, and wherever: all is read, and what is sent back is JSON for strict readers.
+        #[test]
+        fn any_units_are_read(units in proptest::collection::vec(
+            proptest::collection::vec(prop_oneof![0xD7FFu16..=0xE000, Just(0x22u16), Just(0x5Cu16)], 0..4), 6
+        )) {
+            let written: Vec<String> = units.iter()
+                .map(|units| units.iter().map(|unit| format!("\\u{unit:04x}")).collect::<Vec<_>>().concat()).collect();
+            let [query, plain, name, value, id, other] = written.as_slice() else { unreachable!() };
+            let body = received(format!(
+                r#"{{"query":"{query}","documents":["{plain}",{{"x{name}":"{value}","id":"{id}"}}],"y{other}":1}}"#
+            ));
+            let request = body.read(&|| true).request.unwrap();
+            prop_assert_eq!(&*request.query, String::from_utf16_lossy(&units[0]));
+            prop_assert_eq!(&*request.passages[0].text, String::from_utf16_lossy(&units[1]));
+            let object = request.passages[1].object.as_deref().unwrap();
+            let source: serde_json::Value = serde_json::from_str(&object.source).unwrap();
+            let value = &source[format!("x{}", String::from_utf16_lossy(&units[2]))];
+            prop_assert_eq!(value.as_str().unwrap(), String::from_utf16_lossy(&units[3]));
+            let id: String = serde_json::from_str(object.id.as_deref().unwrap()).unwrap();
+            prop_assert_eq!(id, String::from_utf16_lossy(&units[4]));
+            let is_whole = units.iter().all(|units| String::from_utf16(units).is_ok());
+            prop_assert_eq!(request.warnings.is_empty(), is_whole);
+        }
     }
 }

@@ -160,7 +160,11 @@ async fn pictures_stay_out_of_named_fields_lists_and_other_kinds_of_text() {
     gateway.rerank_with(body).await;
     let list = json!({ "query": "cat", "input": [["words", url], [{ "type": "text", "text": "of a part" }, { "type": "image", "image": url }]] });
     good(&gateway, "/mixedbread/rerank", list.to_string()).await;
-    assert_eq!(upstream.passages(), ["t\nn: 1", "- words", "of a part"]);
+    let parts = json!({ "query": "cat", "documents": [[{ "type": "text", "text": "parts alone" }, { "type": "image_url", "image_url": { "url": url } }]],
+        "return_documents": true });
+    let answer = gateway.rerank_with(parts).await;
+    assert_eq!(answer["results"][0]["document"], json!({ "text": "parts alone" }));
+    assert_eq!(upstream.passages(), ["t\nn: 1", "- words", "of a part", "parts alone"]);
 }
 
 #[tokio::test]

@@ -109,9 +109,11 @@ impl CrossEncoder {
     }
 }
 
-/// The beginning of `text` that holds `words` words, at most [`LONGEST_WORD`] bytes a word.
+/// The beginning of `text` that holds `words` words, at most [`LONGEST_WORD`] bytes a word. Blanks in front must not hide a text.
 fn beginning(text: &str, words: usize) -> &str {
-    let text = &text[..text.floor_char_boundary(words.saturating_mul(LONGEST_WORD))];
+    let most_bytes = words.saturating_mul(LONGEST_WORD);
+    let text = if text.len() > most_bytes { text.trim_start() } else { text };
+    let text = &text[..text.floor_char_boundary(most_bytes)];
     let mut blanks = text.char_indices().skip_while(|(_, first)| first.is_whitespace());
     let mut left = words;
     let mut in_word = true;
@@ -168,6 +170,7 @@ mod tests {
         assert_eq!(beginning("", 2), "");
         let (run, wide) = ("x".repeat(1_000), "東".repeat(1_000));
         assert_eq!(beginning(&run, 2).len(), 2 * LONGEST_WORD);
+        assert_eq!(beginning(&format!("{}one two three", " \n".repeat(1_000)), 2), "one two");
         assert_eq!(beginning(&wide, 2).chars().count(), 2 * LONGEST_WORD / 3);
     }
 }
