@@ -1,8 +1,8 @@
 //! Text as it comes in: byte order marks, UTF-16, and JSON escapes that are half of a surrogate pair.
 //!
-//! JavaScript counts in UTF-16, so a text that it cuts may end in half of a pair (`"a cat \ud83d"`). That is valid JSON and no text.
-//! [`with_halves_replaced`] writes U+FFFD for the half, as JavaScript's own encoder does; the escape is as long, so that every
-//! byte stays where it was.
+//! JavaScript counts in UTF-16, so a text that it cuts may end in half of a pair (`"a cat \ud83d"`). That is valid JSON
+//! and no text. [`with_halves_replaced`] writes U+FFFD for the half, as JavaScript's own encoder does; the escape is as
+//! long, so that every byte stays where it was.
 
 /// What Windows and spreadsheets write before a text.
 const BYTE_ORDER_MARK: char = '\u{FEFF}';
@@ -61,8 +61,8 @@ pub fn with_halves_replaced(json: &str) -> Option<(String, usize)> {
     Some((replaced, count))
 }
 
-/// The word that some writers of JSON have for what is not a number, if a line has one at `column`, and the column of its first letter.
-/// Columns are bytes, from 1.
+/// The word that some writers of JSON have for what is not a number, if a line has one at `column`, and the column of
+/// its first letter. Columns are bytes, from 1.
 #[must_use]
 pub fn not_a_number(line: &[u8], column: usize) -> Option<(&'static str, usize)> {
     let is_part = |byte: &u8| byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'+');

@@ -17,7 +17,8 @@ use crate::rerank::request::{RerankRequest, ScoringOptions};
 
 /// The names that a list of passages goes by; a body holds one of them.
 const PASSAGE_LISTS: [&str; 4] = ["documents", "texts", "passages", "input"];
-/// How many times the work of a plain string an object is, byte for byte: it is read again, level by level, and laid out.
+/// How many times the work of a plain string an object is, byte for byte: it is read again, level by level, and laid
+/// out.
 const OBJECT_WORK: usize = 4;
 /// The same where fields of it are looked for, which may stand below other objects.
 const RANKED_OBJECT_WORK: usize = 8;

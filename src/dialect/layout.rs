@@ -35,8 +35,8 @@ pub(super) struct Layout {
     pub(super) pictures: usize,
 }
 
-/// Lays out valid JSON; a string by itself is just its text. Pictures are left out, and what only describes them. `None` if a string
-/// holds half of a surrogate pair, which is no text.
+/// Lays out valid JSON; a string by itself is just its text. Pictures are left out, and what only describes them.
+/// `None` if a string holds half of a surrogate pair, which is no text.
 pub(super) fn laid_out(json: &str) -> Option<Layout> {
     let mut page = Page { text: String::new(), most: MAX_GROWTH * json.len() + MAX_GROWTH_BYTES, pictures: 0 };
     match page.write(json, 0) {

@@ -5,8 +5,9 @@
 //! 3. the `text` parts of `content` (`[{"type": "text", "text": "…"}]`, the multimodal form of vLLM);
 //! 4. the whole object, laid out as [`super::layout`] says.
 //!
-//! Pictures are left out of all of them ([`super::pictures`]). `null` is a blank passage; a number and a truth value are the text that
-//! they are written as. The result is a function of the document alone, so the same document is the same pair in the cache.
+//! Pictures are left out of all of them ([`super::pictures`]). `null` is a blank passage; a number and a truth value
+//! are the text that they are written as. The result is a function of the document alone, so the same document is the
+//! same pair in the cache.
 
 use std::borrow::Cow;
 
@@ -63,7 +64,8 @@ impl PassageRules<'_> {
     /// Reads the documents at `pointer`.
     ///
     /// # Errors
-    /// `invalid_request` that names the document, or `rank_fields` if no object has any of them; `deadline_exceeded` if nobody waits any more.
+    /// `invalid_request` that names the document, or `rank_fields` if no object has any of them; `deadline_exceeded` if
+    /// nobody waits any more.
     pub(super) fn read(&self, body: &ByteString, items: &[Raw<'_>], pointer: &str) -> Result<PassageList, Error> {
         let mut passages = Vec::with_capacity(items.len());
         let mut pictures = PictureWarning::default();

@@ -1,7 +1,8 @@
 //! Pictures and other files that come as text: data URLs and bare base64.
 //!
-//! No model scores them, and a megabyte of base64 is billed like a megabyte of prose, so they are left out of what is sent. They are
-//! told by how they begin, never by a look at the whole: a text costs a handful of comparisons, whatever its length.
+//! No model scores them, and a megabyte of base64 is billed like a megabyte of prose, so they are left out of what is
+//! sent. They are told by how they begin, never by a look at the whole: a text costs a handful of comparisons, whatever
+//! its length.
 //!
 //! 1. `data:…;base64,`, and other data URLs of pictures, videos and sounds;
 //! 2. base64 that begins as PNG, JPEG, GIF, WebP and PDF do;

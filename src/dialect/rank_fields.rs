@@ -1,8 +1,8 @@
 //! The fields that `rank_fields` names, as a tree: one pass over an object finds them all, however many there are.
 //!
-//! A name may be a path. `meta.title` is the field of that very name, or else `title` in `meta`; the nearer one is meant where there
-//! are both. An object is read once for itself and once for each object around it that a path leads through, so at most
-//! [`MAX_STEPS`] times more.
+//! A name may be a path. `meta.title` is the field of that very name, or else `title` in `meta`; the nearer one is
+//! meant where there are both. An object is read once for itself and once for each object around it that a path leads
+//! through, so at most [`MAX_STEPS`] times more.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -17,8 +17,8 @@ use crate::text::not_a_number;
 /// One JSON value as it stands in the body.
 pub(super) type Raw<'a> = &'a RawValue;
 
-/// Deepest that a document may be nested, in levels. What comes back with its result must be read by clients, and most readers of
-/// JSON end here or not far below.
+/// Deepest that a document may be nested, in levels. What comes back with its result must be read by clients, and most
+/// readers of JSON end here or not far below.
 pub(super) const MAX_NESTING: usize = 128;
 
 /// A body whose fields are [`Raw`].
@@ -29,7 +29,8 @@ pub(super) fn object<'a, T: Deserialize<'a>>(body: &str, json: &'a str, pointer:
     object_by(PhantomData, body, json, pointer)
 }
 
-/// A body, or an object in it, read by `seed`. `json` is a slice of `body`, and so places are told as they are in the body.
+/// A body, or an object in it, read by `seed`. `json` is a slice of `body`, and so places are told as they are in the
+/// body.
 ///
 /// # Errors
 /// `invalid_json` with line and column, or `invalid_request` for a doubled key or something that is not an object.

@@ -1,7 +1,7 @@
 //! From a body to what it asks for, whatever dialect it is in.
 //!
-//! Half of a surrogate pair is valid JSON and no text. A body in which one is met is read once more with U+FFFD in its place, and
-//! the answer says so; a body without one pays nothing for it.
+//! Half of a surrogate pair is valid JSON and no text. A body in which one is met is read once more with U+FFFD in its
+//! place, and the answer says so; a body without one pays nothing for it.
 
 use std::time::Duration;
 
@@ -160,7 +160,8 @@ mod tests {
         assert_eq!(wrong.message, "documents is a number; it must be a list");
     }
     proptest! {
-        /// Whatever units of UTF-16 a client writes, and wherever: all is read, and what is sent back is JSON for strict readers.
+        /// Whatever units of UTF-16 a client writes, and wherever: all is read, and what is sent back is JSON for
+        /// strict readers.
         #[test]
         fn any_units_are_read(units in proptest::collection::vec(
             proptest::collection::vec(prop_oneof![0xD7FFu16..=0xE000, Just(0x22u16), Just(0x5Cu16)], 0..4), 6

@@ -29,8 +29,8 @@ pub async fn offload<T: Send + 'static>(
     }
 }
 
-/// Runs `work` on a blocking thread. It can ask whether anybody still waits, and had better end if not: a deadline or a hang-up
-/// drops this future, and nothing else would end the work.
+/// Runs `work` on a blocking thread. It can ask whether anybody still waits, and had better end if not: a deadline or a
+/// hang-up drops this future, and nothing else would end the work.
 pub async fn offload_while_wanted<T: Send + 'static>(work: impl FnOnce(&dyn Fn() -> bool) -> T + Send + 'static) -> T {
     // Dropped with this future.
     let caller = Arc::new(());

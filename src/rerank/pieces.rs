@@ -86,8 +86,8 @@ impl Pieces {
     }
 }
 
-/// All pieces of a text that hold something; of a blank text the first. A piece that holds nothing cannot be the best one, and not
-/// every provider takes it.
+/// All pieces of a text that hold something; of a blank text the first. A piece that holds nothing cannot be the best
+/// one, and not every provider takes it.
 fn filled_pieces(text: &ByteString, most: usize) -> Vec<ByteString> {
     let pieces = Cuts { rest: text, most };
     let filled = pieces.filter(|piece| !piece.trim().is_empty()).map(|piece| text.slice_ref(piece));
@@ -95,8 +95,8 @@ fn filled_pieces(text: &ByteString, most: usize) -> Vec<ByteString> {
     if filled.is_empty() { vec![text.slice_ref(&text[..cut(text, most)])] } else { filled }
 }
 
-/// The first piece of a text. If that holds nothing, the one that begins with the first text there is: blanks in front, however many,
-/// must not hide it.
+/// The first piece of a text. If that holds nothing, the one that begins with the first text there is: blanks in front,
+/// however many, must not hide it.
 fn first_filled_piece(text: &ByteString, most: usize) -> ByteString {
     let first = &text[..cut(text, most)];
     if !first.trim().is_empty() {

@@ -1,4 +1,5 @@
-//! What comes in as text: halves of surrogate pairs, byte order marks, pictures, what people type, and bodies made to burn a processor.
+//! What comes in as text: halves of surrogate pairs, byte order marks, pictures, what people type, and bodies made to
+//! burn a processor.
 
 use std::time::Duration;
 

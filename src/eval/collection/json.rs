@@ -35,8 +35,8 @@ pub(super) enum Json<'line> {
 #[derive(Debug, PartialEq)]
 pub(super) struct Object<'line>(pub(super) Vec<(Cow<'line, str>, Json<'line>)>);
 
-/// Calls `each` with the object of every line that is not blank and the line's number. Says in how many lines half of a surrogate pair was read as
-/// U+FFFD.
+/// Calls `each` with the object of every line that is not blank and the line's number. Says in how many lines half of a
+/// surrogate pair was read as U+FFFD.
 pub(super) fn each_object(
     path: &Path,
     mut each: impl FnMut(usize, Object<'_>) -> Result<(), String>,

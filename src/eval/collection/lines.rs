@@ -10,8 +10,8 @@ use crate::text::{is_utf_16, without_mark};
 /// Bytes read at once.
 const BUFFER: usize = 1 << 18;
 
-/// Calls `each` with every line that is not blank and its number, from 1. Byte order marks before lines (the first, or that of what was another
-/// file once) and carriage returns are left out.
+/// Calls `each` with every line that is not blank and its number, from 1. Byte order marks before lines (the first, or
+/// that of what was another file once) and carriage returns are left out.
 ///
 /// # Errors
 /// The file cannot be read, a line is not UTF-8, or what `each` says of a line.

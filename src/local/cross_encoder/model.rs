@@ -109,7 +109,8 @@ impl CrossEncoder {
     }
 }
 
-/// The beginning of `text` that holds `words` words, at most [`LONGEST_WORD`] bytes a word. Blanks in front must not hide a text.
+/// The beginning of `text` that holds `words` words, at most [`LONGEST_WORD`] bytes a word. Blanks in front must not
+/// hide a text.
 fn beginning(text: &str, words: usize) -> &str {
     let most_bytes = words.saturating_mul(LONGEST_WORD);
     let text = if text.len() > most_bytes { text.trim_start() } else { text };

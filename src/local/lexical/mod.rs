@@ -18,8 +18,8 @@ use std::collections::HashMap;
 
 use self::tokens::{Detail, Tokenizer};
 
-/// Most bytes of a query or of a passage that are read: some 40,000 words, more than any model of a provider reads. Normalising and
-/// counting so much takes about 10 ms, however much more there is.
+/// Most bytes of a query or of a passage that are read: some 40,000 words, more than any model of a provider reads.
+/// Normalising and counting so much takes about 10 ms, however much more there is.
 pub const MAX_TEXT_BYTES: usize = 1 << 18;
 /// How fast repetition of a term saturates.
 const K1: f64 = 1.2;
@@ -107,7 +107,8 @@ fn query_terms(query: &str) -> (Tokenizer, HashMap<String, usize>, Vec<Term>) {
     (Tokenizer::new(Detail::All), slots, terms)
 }
 
-/// What is read of a text: the whole, or as much from its first letter on as is allowed. Blanks in front must not hide a text.
+/// What is read of a text: the whole, or as much from its first letter on as is allowed. Blanks in front must not hide
+/// a text.
 fn head(text: &str) -> &str {
     if text.len() <= MAX_TEXT_BYTES {
         return text;
@@ -116,7 +117,8 @@ fn head(text: &str) -> &str {
     &text[..text.floor_char_boundary(MAX_TEXT_BYTES)]
 }
 
-/// Counts one passage; `None` if it is not wanted any more. `scratch` has a place for each term of the query, all 0 before and after.
+/// Counts one passage; `None` if it is not wanted any more. `scratch` has a place for each term of the query, all 0
+/// before and after.
 fn count(
     tokenizer: &Tokenizer,
     slots: &HashMap<String, usize>,
