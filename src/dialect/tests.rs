@@ -301,32 +301,7 @@ fn queries_must_be_one_query() {
     );
 }
 
-/// JSON of any form, in which any text may be a picture.
-fn with_pictures() -> impl Strategy<Value = serde_json::Value> {
-    let url = format!("data:image/png;base64,{}", "QUJD".repeat(30));
-    let leaf = prop_oneof![Just(serde_json::json!("words")), Just(serde_json::json!(url)), Just(serde_json::json!(7))];
-    let name = prop_oneof!["[a-c]", Just("type".to_owned()), Just("text".to_owned()), Just("content".to_owned())];
-    leaf.prop_recursive(10, 40, 4, move |inner| {
-        prop_oneof![
-            proptest::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
-            proptest::collection::btree_map(name.clone(), inner, 0..4)
-                .prop_map(|fields| serde_json::Value::Object(fields.into_iter().collect())),
-        ]
-    })
-}
-
 proptest! {
-    #[test]
-    fn no_picture_is_sent_wherever_it_stands(document in with_pictures(), ranked in any::<bool>()) {
-        let rank_fields: &[&str] = if ranked { &["a", "b.c", "a.type", "text"] } else { &[] };
-        let body = serde_json::json!({ "query": "q", "input": ["x", document], "rank_fields": rank_fields }).to_string();
-        let body = ByteString::from(body);
-        if let Ok(request) = mixedbread::Mixedbread.decode(&Fields::read(&body).unwrap()) {
-            let text = &request.passages[1].text;
-            prop_assert!(!text.contains("QUJDQUJD") && !text.contains("base64"), "{}", text);
-        }
-    }
-
     #[test]
     fn no_bytes_panic(body in "\\PC{0,80}") {
         every_dialect_survives(body);
