@@ -92,7 +92,7 @@ async fn law_8_stale_scores_stand_in_for_a_failing_upstream_and_say_so() {
     let gateway = gateway(&fake, "ttl = '30ms'\nmax_stale = '1h'", "").await;
     gateway.rerank("q", &["a", "b", "c"]).await;
     wait_for_cached(&gateway, &["a", "b", "c"], "not_cached").await;
-    fake.then([Reply::status(400)]);
+    fake.then([Reply::rejected()]);
     let request = json!({"query": "q", "documents": ["a", "b", "c"], "top_n": 2, "explain": true});
     let answer = gateway.send(gateway.post("/rerank").body(request.to_string())).await;
     assert_eq!(answer.headers["x-rerankd-degraded"], "stale_scores");
@@ -104,7 +104,7 @@ async fn law_8_stale_scores_stand_in_for_a_failing_upstream_and_say_so() {
     assert_eq!(provenance["pairs"]["stale"], 3);
     assert_eq!(gateway.metric("rerank_degraded_answers_total{model=\"default\",reason=\"stale_scores\"}").await, 1.0);
     // One pair that was never scored, and the failure stands.
-    fake.then([Reply::status(400)]);
+    fake.then([Reply::rejected()]);
     let answer = gateway.try_rerank(json!({"query": "q", "documents": ["a", "d"]})).await;
     assert_eq!(answer.body["code"], "upstream_rejected");
     let fresh = gateway.rerank("q", &["a", "b", "c"]).await;
