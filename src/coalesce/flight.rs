@@ -27,6 +27,8 @@ struct Board {
 struct Place {
     /// Tickets that hold this place.
     waiting: u32,
+    /// Those of them whose requests allow the score to be kept.
+    storing: u32,
     outcome: Outcome,
 }
 
@@ -70,26 +72,29 @@ impl Flight {
     }
 
     /// Makes `count` places, each waited for by the leader.
-    pub(super) fn open(&self, count: usize) {
-        self.board().places = vec![Place { waiting: 1, outcome: Outcome::Pending }; count];
+    pub(super) fn open(&self, count: usize, leader: Waiter) {
+        let place = Place { waiting: 1, storing: u32::from(leader.store), outcome: Outcome::Pending };
+        self.board().places = vec![place; count];
     }
 
     /// Waits for `place` too. `false` if nothing will come of it: it was given up, or it failed.
-    pub(super) fn join(&self, place: u32) -> bool {
+    pub(super) fn join(&self, place: u32, waiter: Waiter) -> bool {
         let mut board = self.board();
         let Some(place) = board.places.get_mut(place as usize) else { return false };
         let alive = !matches!(place.outcome, Outcome::GivenUp | Outcome::Failed(_));
         place.waiting += u32::from(alive);
+        place.storing += u32::from(alive && waiter.store);
         alive
     }
 
     /// Stops waiting for `places`. What nobody waits for is up to the task to cancel.
-    pub(super) fn leave(&self, places: impl Iterator<Item = u32>) {
+    pub(super) fn leave(&self, places: impl Iterator<Item = u32>, waiter: Waiter) {
         let mut board = self.board();
         let mut forsaken = false;
         for place in places {
             let place = &mut board.places[place as usize];
             place.waiting -= 1;
+            place.storing -= u32::from(waiter.store);
             forsaken |= place.waiting == 0;
         }
         drop(board);
@@ -141,6 +146,12 @@ impl Flight {
             }
         }
         forsaken
+    }
+
+    /// For each of `places`, whether somebody who waits for it allows its score to be kept.
+    pub(super) fn may_store(&self, places: &[u32]) -> Vec<bool> {
+        let board = self.board();
+        places.iter().map(|place| board.places[*place as usize].storing > 0).collect()
     }
 
     /// Places without an outcome.

@@ -26,7 +26,7 @@ impl Lead {
     }
 
     /// The flight that is led.
-    #[cfg(all(test, feature = "shuttle"))]
+    #[cfg(test)]
     pub(super) fn flight(&self) -> &Arc<Flight> {
         &self.flight
     }
@@ -70,6 +70,19 @@ impl Lead {
     /// Adds to what the flight cost. To be said before the scores that were paid for.
     pub fn charge(&self, usage: Usage) {
         self.flight.charge(usage);
+    }
+
+    /// The `scores` of `places` that may be kept, by their pairs: those that somebody who allows it waits for, whoever led them.
+    #[must_use]
+    pub fn storable(&self, places: &[u32], scores: &[f64]) -> Vec<(PairKey, f64)> {
+        let allowed = self.flights.may_store(&self.query, &self.flight, places);
+        let mut storable = Vec::with_capacity(places.len());
+        for ((place, score), is_allowed) in places.iter().zip(scores).zip(allowed) {
+            if is_allowed {
+                storable.push((self.keys[*place as usize], *score));
+            }
+        }
+        storable
     }
 
     /// `places` have these scores. Where they are to be remembered they must be so already: who comes now finds no flight.

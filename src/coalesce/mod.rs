@@ -11,7 +11,8 @@
 //!
 //! A flight is filled for whoever holds a ticket, not for the request that started it: a leader that leaves harms nobody, every
 //! waiter keeps its own deadline, and what nobody waits for is cancelled, call by call. A failure is told once to all who wait and is then
-//! forgotten: the next request starts anew. Nothing waits for a lock: claiming is one short critical section, in which a request never
+//! forgotten: the next request starts anew. Whether a score may be kept is asked of each pair by itself, too: `no-store` keeps nothing, so what
+//! such a request led is kept only where somebody who allows it waits for the same pair when its score comes. Nothing waits for a lock: claiming is one short critical section, in which a request never
 //! depends on another, so there is no order in which two requests could wait for each other.
 
 mod flight;
@@ -80,7 +81,7 @@ impl Seats {
     /// Takes part in a flight that is alive: one of the upstream that is wished for, or any if the wish does not insist.
     fn join(&self, wish: &Wish<'_>) -> Option<&Seat> {
         let all = || std::iter::once(&self.first).chain(&self.others);
-        let join = |seat: &&Seat| seat.flight.join(seat.place);
+        let join = |seat: &&Seat| seat.flight.join(seat.place, wish.waiter);
         if self.others.is_empty() && !wish.insists {
             return Some(&self.first).filter(join);
         }
@@ -151,7 +152,7 @@ impl Flights {
             entry.others.push(Seat { flight: flight.clone(), place });
             led.push((*label, *pair));
         }
-        flight.open(led.len());
+        flight.open(led.len(), waiter);
         drop(shard);
         if led.is_empty() {
             return Claim { lead: None, tickets: followed };
@@ -171,6 +172,13 @@ impl Flights {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// For each of `places`, whether somebody who waits for it allows its score to be kept. A claim is found as a whole or not at all: half a list
+    /// is of no use to a listwise model.
+    fn may_store(&self, query: &QueryKey, flight: &Flight, places: &[u32]) -> Vec<bool> {
+        let _shard = self.shard(query);
+        flight.may_store(places)
     }
 
     /// Nobody can join `places` of `flight` any more, from the moment on at which `settle` is called: a claim finds all of them as they were

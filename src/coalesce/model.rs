@@ -26,6 +26,8 @@ const REQUESTS: [&[usize]; 4] = [&[0, 1], &[1, 2], &[0, 1, 2], &[1]];
 struct Seen {
     /// Who led each pair last. Never locked across a switch.
     leaders: Plain<[Option<(Arc<Flight>, u32)>; PAIRS.len()]>,
+    /// Whether each pair's score was kept.
+    stored: Plain<[bool; PAIRS.len()]>,
     finished: AtomicUsize,
 }
 
@@ -48,7 +50,7 @@ impl Seen {
 }
 
 /// One call: sends everything that is led, until nobody waits or, after some time, an answer comes.
-async fn fill(lead: Lead, wanted: &'static [usize], fails: bool) {
+async fn fill(lead: Lead, wanted: &'static [usize], fails: bool, seen: Arc<Seen>) {
     let places = lead.pending();
     let led: Vec<usize> = lead.labels().iter().map(|label| wanted[*label as usize]).collect();
     let answer = async {
@@ -64,20 +66,33 @@ async fn fill(lead: Lead, wanted: &'static [usize], fails: bool) {
             } else {
                 #[expect(clippy::cast_precision_loss, reason = "three pairs")]
                 let scores: Vec<f64> = led.iter().map(|pair| *pair as f64).collect();
+                for (key, _) in lead.storable(&places, &scores) {
+                    let pair = PAIRS.iter().position(|pair| query().pair(pair) == key).unwrap();
+                    seen.stored.lock().unwrap()[pair] = true;
+                }
                 lead.land(&places, &scores);
             }
         }
     }
 }
 
-async fn request(flights: Flights, wanted: &'static [usize], leaves: bool, fails: bool, seen: Arc<Seen>) {
+/// How one request behaves.
+#[derive(Clone, Copy)]
+struct Manner {
+    leaves: bool,
+    fails: bool,
+    store: bool,
+}
+
+async fn request(flights: Flights, wanted: &'static [usize], manner: Manner, seen: Arc<Seen>) {
+    let Manner { leaves, fails, store } = manner;
     let pairs: Vec<_> = (0..).zip(wanted.iter().map(|pair| query().pair(PAIRS[*pair]))).collect();
-    let waiter = Waiter { deadline: Instant::now() + Duration::from_secs(60), patience: Patience::Wait, store: true };
+    let waiter = Waiter { deadline: Instant::now() + Duration::from_secs(60), patience: Patience::Wait, store };
     let Claim { lead, tickets } =
         flights.claim(&Wish { query: &query(), pairs: &pairs, upstream: "one", insists: false, waiter });
     if let Some(lead) = lead {
         seen.lead(&lead, wanted);
-        drop(spawn(fill(lead, wanted, fails)));
+        drop(spawn(fill(lead, wanted, fails, seen.clone())));
     }
     if leaves {
         yield_now().await;
@@ -102,8 +117,13 @@ async fn request(flights: Flights, wanted: &'static [usize], leaves: bool, fails
     seen.finished.fetch_add(1, Ordering::SeqCst);
 }
 
-/// Every request ends (shuttle tells a deadlock from a wait), no pair is sent twice at a time, and the registry is empty in the end.
 fn check(leaving: usize, failing: usize) {
+    check_storing(leaving, failing, &[0, 1, 2, 3]);
+}
+
+/// Every request ends (shuttle tells a deadlock from a wait), no pair is sent twice at a time, only what one of `storing` wants is kept, and the
+/// registry is empty in the end.
+fn check_storing(leaving: usize, failing: usize, storing: &'static [usize]) {
     shuttle::check_random(
         move || {
             let (flights, seen) = (Flights::default(), Arc::new(Seen::default()));
@@ -111,7 +131,8 @@ fn check(leaving: usize, failing: usize) {
                 .iter()
                 .enumerate()
                 .map(|(index, wanted)| {
-                    spawn(request(flights.clone(), wanted, index == leaving, index == failing, seen.clone()))
+                    let (leaves, fails, store) = (index == leaving, index == failing, storing.contains(&index));
+                    spawn(request(flights.clone(), wanted, Manner { leaves, fails, store }, seen.clone()))
                 })
                 .collect();
             for request in requests {
@@ -120,6 +141,10 @@ fn check(leaving: usize, failing: usize) {
             assert_eq!(seen.finished.load(Ordering::SeqCst), REQUESTS.len());
             while !flights.is_empty() {
                 shuttle::thread::yield_now();
+            }
+            for (pair, stored) in seen.stored.lock().unwrap().iter().enumerate() {
+                let is_wanted = storing.iter().any(|index| REQUESTS[*index].contains(&pair));
+                assert!(is_wanted || !stored, "kept though nobody who allows it asked for it");
             }
         },
         SCHEDULES,
@@ -139,4 +164,13 @@ fn one_leaves() {
 #[test]
 fn one_fails_and_another_leaves() {
     (0..REQUESTS.len()).for_each(|index| check(index, (index + 1) % REQUESTS.len()));
+}
+
+/// Whoever leads: a pair that only requests of `no-store` want is never kept.
+#[test]
+fn one_stores_and_another_leaves() {
+    for leaving in 0..REQUESTS.len() {
+        check_storing(leaving, usize::MAX, &[3]);
+        check_storing(leaving, usize::MAX, &[0]);
+    }
 }

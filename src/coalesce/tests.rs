@@ -196,14 +196,54 @@ async fn who_insists_asks_its_own_upstream_and_leaves_the_other_call_alone() {
 }
 
 #[tokio::test]
-async fn a_flight_goes_on_for_the_last_deadline_and_keeps_scores_if_anybody_allows_it() {
+async fn a_flight_goes_on_for_the_last_deadline() {
     let flights = Flights::default();
-    let early = Waiter { deadline: Instant::now(), store: false, ..waiter() };
+    let early = Waiter { deadline: Instant::now(), ..waiter() };
     let first = claim_with(&flights, "a", "one", false, early);
     let interest = first.lead.as_ref().unwrap().interest().clone();
-    assert!(interest.deadline() == early.deadline && !interest.may_store());
+    assert_eq!(interest.deadline(), early.deadline);
     let _second = claim(&flights, "a");
-    assert!(interest.deadline() > early.deadline && interest.may_store());
+    assert!(interest.deadline() > early.deadline);
+}
+
+/// The pairs, by their letters, of which somebody who waits for them allows the scores to be kept.
+fn storable(lead: &Lead, names: &str, places: &[u32]) -> String {
+    let scores: Vec<_> = places.iter().map(|place| f64::from(*place)).collect();
+    let storable = lead.storable(places, &scores);
+    let key_of = |name: &char| query().pair(&name.to_string());
+    let letters: Vec<_> = names.chars().map(|name| (key_of(&name), name)).collect();
+    let mut kept = String::new();
+    for (key, score) in storable {
+        let (_, letter) = letters.iter().find(|(known, _)| *known == key).unwrap();
+        let place = places.iter().position(|place| f64::from(*place).total_cmp(&score).is_eq()).unwrap();
+        assert_eq!(lead.keys()[places[place] as usize], key, "each pair with its own score");
+        kept.push(*letter);
+    }
+    kept
+}
+
+#[tokio::test]
+async fn a_score_may_be_kept_if_somebody_who_waits_for_its_pair_allows_it() {
+    let flights = Flights::default();
+    let discreet = Waiter { store: false, ..waiter() };
+    let first = claim_with(&flights, "abc", "one", false, discreet);
+    let lead = first.lead.unwrap();
+    let all = [0, 1, 2];
+    assert_eq!(storable(&lead, "abc", &all), "");
+    let _also_discreet = claim_with(&flights, "abc", "one", false, discreet);
+    assert_eq!(storable(&lead, "abc", &all), "", "nobody allows it yet");
+    let second = claim(&flights, "b");
+    let third = claim(&flights, "bc");
+    assert_eq!(storable(&lead, "abc", &all), "bc");
+    assert_eq!(storable(&lead, "abc", &[0, 1]), "b", "of the call's own pairs");
+    drop(third.tickets);
+    assert_eq!(storable(&lead, "abc", &all), "b", "nobody who allows it waits for c any more");
+    drop(second.tickets);
+    assert_eq!(storable(&lead, "abc", &all), "");
+    drop(first.tickets);
+    let other = claim(&flights, "xy");
+    let _follower = claim_with(&flights, "xyz", "one", false, discreet);
+    assert_eq!(storable(other.lead.as_ref().unwrap(), "xy", &[0, 1]), "xy", "who leads allows it");
 }
 
 /// Nothing leaks and nothing hangs, however many leave in the middle.
@@ -238,7 +278,7 @@ async fn ten_thousand_requests_dropped_in_flight_leave_nothing_behind() {
 /// What a request does, or what happens to a flight.
 #[derive(Clone, Debug)]
 enum Step {
-    Claim(String, bool, bool),
+    Claim { names: String, other: bool, insists: bool, store: bool },
     Leave(usize),
     Land(usize),
     Fail(usize),
@@ -247,9 +287,9 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        3 => ("[abcdef]{1,4}", any::<bool>(), any::<bool>()).prop_map(|(names, other, insists)| {
+        3 => ("[abcdef]{1,4}", any::<[bool; 3]>()).prop_map(|(names, [other, insists, store])| {
             let distinct: std::collections::BTreeSet<_> = names.chars().collect();
-            Step::Claim(distinct.into_iter().collect(), other, insists)
+            Step::Claim { names: distinct.into_iter().collect(), other, insists, store }
         }),
         2 => any::<usize>().prop_map(Step::Leave),
         2 => any::<usize>().prop_map(Step::Land),
@@ -259,28 +299,43 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 0..60)
 }
 
+/// What may be kept of a flight that `names` were led in: what somebody who allows it, and is still there, waits for in it.
+fn allowed(lead: &Lead, names: &str, requests: &[(String, bool, Vec<Ticket>)]) -> String {
+    let is_allowed = |name: char| {
+        requests.iter().any(|(wanted, store, tickets)| {
+            let waits =
+                |ticket: &Ticket| ticket.waiting().any(|label| wanted.chars().nth(label as usize) == Some(name));
+            *store && tickets.iter().any(|ticket| ticket.is_for(lead.flight()) && waits(ticket))
+        })
+    };
+    let pending = lead.pending();
+    let led = pending.iter().map(|place| char::from(names.as_bytes()[lead.labels()[*place as usize] as usize]));
+    led.filter(|name| is_allowed(*name)).collect()
+}
+
 proptest! {
     /// Every step is one critical section, so every interleaving of requests is a sequence of steps: whatever the sequence, a pair is in at
-    /// most one live call of an upstream, everybody who stays gets the right scores or the failure, and nothing is left behind.
+    /// most one live call of an upstream, its score may be kept only for who waits for it and allows that, everybody who stays gets the right scores or the failure, and nothing is left behind.
     #[test]
     fn any_sequence_of_events_keeps_the_promises(steps in steps()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             let flights = Flights::default();
-            let mut requests: Vec<(String, Vec<Ticket>)> = Vec::new();
+            let mut requests: Vec<(String, bool, Vec<Ticket>)> = Vec::new();
             // Each flight is one call here; `true` once it was given up.
             let mut calls: Vec<(String, Lead)> = Vec::new();
             let pick = |index: usize, count: usize| (count > 0).then(|| index % count.max(1));
             for step in steps {
                 match step {
-                    Step::Claim(names, other, insists) => {
+                    Step::Claim { names, other, insists, store } => {
                         let upstream = if other { "other" } else { "one" };
-                        let Claim { lead, tickets } = claim_with(&flights, &names, upstream, insists, waiter());
+                        let waiter = Waiter { store, ..waiter() };
+                        let Claim { lead, tickets } = claim_with(&flights, &names, upstream, insists, waiter);
                         if insists {
                             assert!(tickets.iter().all(|ticket| ticket.upstream() == upstream));
                         }
                         calls.extend(lead.map(|lead| (names.clone(), lead)));
-                        requests.push((names, tickets));
+                        requests.push((names, store, tickets));
                     }
                     Step::Leave(index) => {
                         if let Some(index) = pick(index, requests.len()) {
@@ -291,6 +346,8 @@ proptest! {
                         let Some(index) = pick(index, calls.len()) else { continue };
                         let (names, lead) = calls.swap_remove(index);
                         if matches!(step, Step::Land(_)) {
+                            let kept = storable(&lead, &names, &lead.pending());
+                            prop_assert_eq!(kept, allowed(&lead, &names, &requests));
                             land(&lead, &names, &lead.pending());
                         } else {
                             lead.fail(&lead.pending(), failure());
@@ -316,7 +373,7 @@ proptest! {
             for (names, lead) in calls {
                 land(&lead, &names, &lead.pending());
             }
-            for (names, tickets) in requests {
+            for (names, _, tickets) in requests {
                 let outcome = tokio::time::timeout(Duration::from_secs(5), outcome(tickets)).await;
                 let outcome = outcome.expect("nobody waits for ever");
                 prop_assert!(outcome == Ok(letters(&names)) || outcome == Err(failure()), "{outcome:?}");

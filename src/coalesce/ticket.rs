@@ -104,6 +104,6 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.flight.interest.leave(self.waiter);
-        self.flight.leave(self.entries.iter().map(|entry| entry.place));
+        self.flight.leave(self.entries.iter().map(|entry| entry.place), self.waiter);
     }
 }

@@ -167,11 +167,7 @@ impl Fill {
         };
         self.metrics.charge(&target.upstream.name, billed);
         lead.charge(billed);
-        if lead.interest().may_store() {
-            let key = |place: &u32| lead.keys()[*place as usize];
-            let known: Vec<_> = places.iter().map(key).zip(scores.scores.iter().copied()).collect();
-            self.cache.put_many(lead.query(), &known);
-        }
+        self.cache.put_many(lead.query(), &lead.storable(places, &scores.scores));
         lead.land(places, &scores.scores);
     }
 }

@@ -1,8 +1,8 @@
 //! For whom a call is made.
 //!
 //! Several requests can wait for one call, and more can come while it is under way. What the call may still do depends on all of them:
-//! it may go on until the last deadline, it may wait between attempts if somebody has nobody else to ask, and its scores are kept if
-//! somebody allows it.
+//! it may go on until the last deadline, and it may wait between attempts if somebody has nobody else to ask. Whether scores are kept is no question of
+//! the call but of each of its pairs: see [`crate::coalesce`].
 
 use std::sync::Arc;
 
@@ -43,7 +43,6 @@ pub struct Interest {
 struct Terms {
     deadline: Instant,
     patient: usize,
-    store: bool,
     /// What calls are getting over, by number.
     setbacks: Vec<(u64, Error)>,
     next_setback: u64,
@@ -53,8 +52,7 @@ impl Interest {
     /// The interest of one waiter.
     #[must_use]
     pub fn of(waiter: Waiter) -> Self {
-        let terms =
-            Terms { deadline: waiter.deadline, patient: 0, store: false, setbacks: Vec::new(), next_setback: 0 };
+        let terms = Terms { deadline: waiter.deadline, patient: 0, setbacks: Vec::new(), next_setback: 0 };
         let interest = Self { terms: Mutex::new(terms), bell: watch::Sender::new(()) };
         interest.join(waiter);
         interest
@@ -65,7 +63,6 @@ impl Interest {
         let mut terms = self.terms.lock();
         terms.deadline = terms.deadline.max(waiter.deadline);
         terms.patient += usize::from(waiter.patience == Patience::Wait);
-        terms.store |= waiter.store;
     }
 
     /// Somebody who waits has more time than it said.
@@ -90,12 +87,6 @@ impl Interest {
     #[must_use]
     pub fn patience(&self) -> Patience {
         if self.terms.lock().patient > 0 { Patience::Wait } else { Patience::Hurry }
-    }
-
-    /// Whether somebody allows the scores to be kept.
-    #[must_use]
-    pub fn may_store(&self) -> bool {
-        self.terms.lock().store
     }
 
     /// An attempt failed and the next will be some time in coming: those who are in a hurry need not wait for it. It is got over when the

@@ -17,7 +17,15 @@ async fn held() -> (FakeUpstream, Gateway) {
 
 /// Sends a request without waiting for its answer.
 fn ask(gateway: &Gateway, body: &Value) -> JoinHandle<Option<Answer>> {
-    let request = gateway.post("/rerank").body(body.to_string());
+    ask_with(gateway, body, &[])
+}
+
+/// The same with these headers.
+fn ask_with(gateway: &Gateway, body: &Value, headers: &[(&str, &str)]) -> JoinHandle<Option<Answer>> {
+    let mut request = gateway.post("/rerank").body(body.to_string());
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
     tokio::spawn(async move {
         let response = request.send().await.ok()?;
         let (status, headers) = (response.status(), response.headers().clone());
@@ -163,19 +171,76 @@ async fn ten_thousand_requests_dropped_in_flight_leave_nothing_behind() {
     gateway.rerank("q", &["1", "2"]).await;
 }
 
+/// Sends a request that may be kept, or one that says no-store, without waiting for its answer.
+fn ask_storing(gateway: &Gateway, documents: &[&str], store: bool) -> JoinHandle<Option<Answer>> {
+    let body = json!({"query": "q", "documents": documents});
+    if store { ask(gateway, &body) } else { ask_with(gateway, &body, &[("cache-control", "no-store")]) }
+}
+
+/// The documents whose scores are known.
+async fn known<'a>(gateway: &Gateway, documents: &[&'a str]) -> Vec<&'a str> {
+    let mut known = Vec::new();
+    for document in documents {
+        let body = json!({"query": "q", "documents": [document]}).to_string();
+        let request = gateway.post("/rerank").header("cache-control", "only-if-cached").body(body);
+        if gateway.send(request).await.status.is_success() {
+            known.push(*document);
+        }
+    }
+    known
+}
+
+/// What a request that says no-store led is kept for those pairs alone that somebody else asked for; what it followed is its leader's to keep.
 #[tokio::test]
-async fn scores_are_kept_if_anybody_who_waits_allows_it() {
+async fn no_store_keeps_nothing_but_what_somebody_else_asked_for() {
+    for (leader_stores, led, followed, kept) in [
+        (false, &["a", "b", "c"][..], &["b"][..], &["b"][..]),
+        (false, &["a", "b", "c"], &["c", "d"], &["c", "d"]),
+        (true, &["a", "b"], &["b", "c"], &["a", "b"]),
+    ] {
+        let (fake, gateway) = held().await;
+        let leader = ask_storing(&gateway, led, leader_stores);
+        fake.wait_for_arrivals(1).await;
+        let follower = ask_storing(&gateway, followed, !leader_stores);
+        wait_for_requests(&gateway, 2).await;
+        fake.release();
+        assert_eq!(scores(&answer(leader).await.body), expected("q", led));
+        assert_eq!(scores(&answer(follower).await.body), expected("q", followed));
+        assert_eq!(known(&gateway, &["a", "b", "c", "d"]).await, kept, "{led:?}, {followed:?}");
+    }
+}
+
+/// Whoever has left by the time the scores come has nothing kept for it.
+#[tokio::test]
+async fn no_store_keeps_nothing_for_somebody_who_has_left() {
     let (fake, gateway) = held().await;
-    let body = json!({"query": "q", "documents": ["a"]});
-    let request = gateway.post("/rerank").header("cache-control", "no-store").body(body.to_string());
-    let leader = tokio::spawn(async move { request.send().await.unwrap().status() });
+    let leader = ask_storing(&gateway, &["a", "b"], false);
     fake.wait_for_arrivals(1).await;
-    let follower = ask(&gateway, &body);
+    let follower = ask_storing(&gateway, &["b"], true);
     wait_for_requests(&gateway, 2).await;
+    follower.abort();
+    wait_for_requests(&gateway, 1).await;
     fake.release();
-    assert_eq!(leader.await.unwrap(), 200);
-    answer(follower).await;
-    assert_eq!(provenance(&gateway.rerank_with(body).await)["pairs"]["hit"], 1);
+    assert_eq!(scores(&answer(leader).await.body), expected("q", &["a", "b"]));
+    assert_eq!(known(&gateway, &["a", "b"]).await, [""; 0]);
+}
+
+/// A list of a listwise model is one thing: it is kept as a whole for whoever follows all of it, and for nobody else.
+#[tokio::test]
+async fn no_store_of_a_listwise_list_is_lifted_as_a_whole() {
+    for (follows, hits) in [(true, 2), (false, 0)] {
+        let fake = FakeUpstream::start("jina").await;
+        fake.hold();
+        let gateway = Gateway::in_front_of("jina", "jina-reranker-v3", &fake.url()).await;
+        let leader = ask_storing(&gateway, &["a", "b"], false);
+        fake.wait_for_arrivals(1).await;
+        let other = ask_storing(&gateway, if follows { &["a", "b"] } else { &["b", "a"] }, true);
+        wait_for_requests(&gateway, 2).await;
+        fake.release();
+        assert_eq!(answer(leader).await.status, 200);
+        assert_eq!(answer(other).await.status, 200);
+        assert_eq!(provenance(&gateway.rerank("q", &["a", "b"]).await)["pairs"]["hit"], hits);
+    }
 }
 
 /// Law 1: callers share nothing unless configured to, not even what is in flight.
