@@ -17,7 +17,7 @@ use tower::{Layer, Service};
 
 use super::call::{Call, Patience, Scores};
 use super::error::UpstreamError;
-use super::guard::{UNUSUAL_FACTOR, USUAL};
+use super::guard::UNUSUAL_FACTOR;
 use super::vitals::Vitals;
 use crate::error::ErrorKind;
 use crate::telemetry::metrics::UpstreamMetrics;
@@ -67,6 +67,7 @@ where
         let AttemptLayer { vitals, metrics, .. } = self.layer.clone();
         let limit = self.layer.limit(&call);
         let bytes = call.body.len();
+        let interest = call.interest.clone();
         call.attempts.increment();
         let attempt = self.inner.call(call);
         let started = Instant::now();
@@ -79,7 +80,10 @@ where
             });
             drop(under_way);
             match &result {
-                Ok(_) => vitals.succeeded(bytes, started.elapsed(), Instant::now()),
+                Ok(_) => {
+                    let allowed = interest.deadline().saturating_duration_since(started);
+                    vitals.succeeded(bytes, started.elapsed(), allowed, Instant::now());
+                }
                 Err(error)
                     if error.kind == ErrorKind::UpstreamRejected
                         || error.size_refusal.is_some()
@@ -97,7 +101,7 @@ impl AttemptLayer {
         if call.interest.patience() == Patience::Wait {
             return self.timeout;
         }
-        let usual = self.vitals.quantile(call.body.len(), USUAL);
+        let usual = self.vitals.usual(call.body.len());
         usual.map_or(self.timeout, |usual| (usual * UNUSUAL_FACTOR).max(HURRIED_LEAST).min(self.timeout))
     }
 }

@@ -14,12 +14,18 @@
 //! window with enough calls in it. "Too many requests" counts as a failure: an upstream that rejects fast must not look fast. A provider that
 //! asks for more time than anybody would wait opens it for as long as it asks. Refusals of the request itself count as successes:
 //! the upstream is well.
+//!
+//! A probe should be made by somebody who waits for its answer. A call that has less time than an attempt may take can end at its own deadline, which says
+//! nothing (see [`super::unanswered`]); so while such a call probes, one that has the time may probe beside it. Where everybody is in a hurry such calls
+//! are the only probes, and they are probes all the same.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
+
+use super::interest::Patience;
 
 /// Parts of the window that expire one by one.
 const BUCKETS: u32 = 10;
@@ -103,7 +109,16 @@ struct State {
 enum Phase {
     Closed(Record),
     Open { until: Instant },
-    HalfOpen { is_probed: bool },
+    HalfOpen(Probes),
+}
+
+/// The probes under way: at most one of each kind.
+#[derive(Clone, Copy, Debug, Default)]
+struct Probes {
+    /// One that has the time of a whole attempt.
+    patient: bool,
+    /// One that has not.
+    hurried: bool,
 }
 
 /// What happened lately.
@@ -125,6 +140,8 @@ struct Bucket {
 pub struct Admission<'a> {
     breaker: &'a Breaker,
     generation: u64,
+    /// Which kind of probe it is, if it is one.
+    probe: Option<Patience>,
     is_told: bool,
 }
 
@@ -136,20 +153,26 @@ impl Breaker {
         Self { settings, state: Mutex::new(state) }
     }
 
-    /// Asks for leave to make a call.
+    /// Asks for leave to make a call: a patient one if its deadline leaves it the time of a whole attempt.
     ///
     /// # Errors
     /// How long the breaker stays open.
-    pub fn admit(&self, now: Instant) -> Result<Admission<'_>, Duration> {
+    pub fn admit(&self, patience: Patience, now: Instant) -> Result<Admission<'_>, Duration> {
         let mut state = self.state.lock();
-        match &mut state.phase {
-            Phase::Closed(_) => {}
+        let probe = match &mut state.phase {
+            Phase::Closed(_) => None,
             Phase::Open { until } if now < *until => return Err(*until - now),
-            Phase::Open { .. } => state.enter(Phase::HalfOpen { is_probed: true }),
-            Phase::HalfOpen { is_probed } if *is_probed => return Err(self.settings.ejection),
-            Phase::HalfOpen { is_probed } => *is_probed = true,
-        }
-        Ok(Admission { breaker: self, generation: state.generation, is_told: false })
+            Phase::Open { .. } => {
+                state.enter(Phase::HalfOpen(Probes::of(patience)));
+                Some(patience)
+            }
+            Phase::HalfOpen(probes) if probes.allow(patience) => {
+                probes.set(patience, true);
+                Some(patience)
+            }
+            Phase::HalfOpen(_) => return Err(self.settings.ejection),
+        };
+        Ok(Admission { breaker: self, generation: state.generation, probe, is_told: false })
     }
 
     /// Where the breaker stands.
@@ -158,11 +181,11 @@ impl Breaker {
         match self.state.lock().phase {
             Phase::Closed(_) => Position::Closed,
             Phase::Open { until } if now < until => Position::Open,
-            Phase::Open { .. } | Phase::HalfOpen { .. } => Position::HalfOpen,
+            Phase::Open { .. } | Phase::HalfOpen(_) => Position::HalfOpen,
         }
     }
 
-    fn tell(&self, generation: u64, verdict: Verdict, now: Instant) {
+    fn tell(&self, generation: u64, probe: Option<Patience>, verdict: Verdict, now: Instant) {
         if self.settings.consecutive_failures == 0 {
             return;
         }
@@ -172,7 +195,7 @@ impl Breaker {
         }
         let state = &mut *state;
         match (&mut state.phase, verdict) {
-            (Phase::Closed(_) | Phase::HalfOpen { .. }, Verdict::Unavailable(hint)) => {
+            (Phase::Closed(_) | Phase::HalfOpen(_), Verdict::Unavailable(hint)) => {
                 state.ejections += 1;
                 state.enter(Phase::Open { until: now + hint.min(LONGEST_HINT) });
             }
@@ -182,12 +205,16 @@ impl Breaker {
                     self.eject(state, now);
                 }
             }
-            (Phase::HalfOpen { .. }, Verdict::Success) => {
+            (Phase::HalfOpen(_), Verdict::Success) => {
                 state.ejections = 0;
                 state.enter(Phase::Closed(Record::default()));
             }
-            (Phase::HalfOpen { .. }, Verdict::Failure) => self.eject(state, now),
-            (Phase::HalfOpen { is_probed }, Verdict::Neutral) => *is_probed = false,
+            (Phase::HalfOpen(_), Verdict::Failure) => self.eject(state, now),
+            (Phase::HalfOpen(probes), Verdict::Neutral) => {
+                if let Some(patience) = probe {
+                    probes.set(patience, false);
+                }
+            }
             (Phase::Closed(_), Verdict::Neutral) | (Phase::Open { .. }, _) => {}
         }
     }
@@ -205,6 +232,29 @@ impl State {
     fn enter(&mut self, phase: Phase) {
         self.phase = phase;
         self.generation += 1;
+    }
+}
+
+impl Probes {
+    fn of(patience: Patience) -> Self {
+        let mut probes = Self::default();
+        probes.set(patience, true);
+        probes
+    }
+
+    /// Whether one more may be made: a patient one whoever else is in a hurry.
+    const fn allow(self, patience: Patience) -> bool {
+        match patience {
+            Patience::Wait => !self.patient,
+            Patience::Hurry => !self.patient && !self.hurried,
+        }
+    }
+
+    const fn set(&mut self, patience: Patience, is_under_way: bool) {
+        match patience {
+            Patience::Wait => self.patient = is_under_way,
+            Patience::Hurry => self.hurried = is_under_way,
+        }
     }
 }
 
@@ -244,17 +294,23 @@ impl Admission<'_> {
         self.breaker.state.lock().generation == self.generation
     }
 
+    /// Whether the call finds out if the upstream is back.
+    #[must_use]
+    pub const fn is_probe(&self) -> bool {
+        self.probe.is_some()
+    }
+
     /// Says how the call went.
     pub fn tell(mut self, verdict: Verdict, now: Instant) {
         self.is_told = true;
-        self.breaker.tell(self.generation, verdict, now);
+        self.breaker.tell(self.generation, self.probe, verdict, now);
     }
 }
 
 impl Drop for Admission<'_> {
     fn drop(&mut self) {
         if !self.is_told {
-            self.breaker.tell(self.generation, Verdict::Neutral, Instant::now());
+            self.breaker.tell(self.generation, self.probe, Verdict::Neutral, Instant::now());
         }
     }
 }
@@ -273,7 +329,7 @@ mod tests {
     };
 
     fn call(breaker: &Breaker, verdict: Verdict) -> bool {
-        let admission = breaker.admit(Instant::now());
+        let admission = breaker.admit(Patience::Wait, Instant::now());
         admission.map(|admission| admission.tell(verdict, Instant::now())).is_ok()
     }
 
@@ -296,8 +352,8 @@ mod tests {
         assert_eq!(breaker.position(Instant::now()), Position::Open);
         assert!((0..1_000).all(|_| !call(&breaker, Verdict::Success)), "nothing passes");
         pass(SETTINGS.ejection).await;
-        let probe = breaker.admit(Instant::now()).unwrap();
-        assert!((0..1_000).all(|_| breaker.admit(Instant::now()).is_err()), "exactly one probe");
+        let probe = breaker.admit(Patience::Wait, Instant::now()).unwrap();
+        assert!((0..1_000).all(|_| breaker.admit(Patience::Wait, Instant::now()).is_err()), "exactly one probe");
         probe.tell(Verdict::Success, Instant::now());
         assert!((0..4).all(|_| call(&breaker, Verdict::Failure)), "a fresh start");
         assert_eq!(breaker.position(Instant::now()), Position::Closed);
@@ -346,18 +402,43 @@ mod tests {
         let breaker = Breaker::new(SETTINGS);
         trip(&breaker);
         pass(SETTINGS.ejection).await;
-        drop(breaker.admit(Instant::now()).unwrap());
+        drop(breaker.admit(Patience::Wait, Instant::now()).unwrap());
         assert!(call(&breaker, Verdict::Success));
         assert_eq!(breaker.position(Instant::now()), Position::Closed);
+    }
+
+    /// A caller in a hurry neither keeps others from probing nor is kept from it for good.
+    #[tokio::test(start_paused = true)]
+    async fn a_patient_call_probes_beside_a_hurried_one_and_no_other_does() {
+        let breaker = Breaker::new(SETTINGS);
+        let admit = |patience| breaker.admit(patience, Instant::now());
+        trip(&breaker);
+        pass(SETTINGS.ejection).await;
+        let hurried = admit(Patience::Hurry).unwrap();
+        assert!(hurried.is_probe() && admit(Patience::Hurry).is_err(), "one in a hurry");
+        let patient = admit(Patience::Wait).unwrap();
+        assert!(patient.is_probe() && admit(Patience::Wait).is_err(), "and one that waits");
+        drop(hurried);
+        assert!(admit(Patience::Hurry).is_err(), "one that waits is enough");
+        drop(patient);
+        let hurried = admit(Patience::Hurry).expect("nobody probes any more");
+        let patient = admit(Patience::Wait).unwrap();
+        patient.tell(Verdict::Success, Instant::now());
+        hurried.tell(Verdict::Failure, Instant::now());
+        assert_eq!(breaker.position(Instant::now()), Position::Closed, "the first to tell decides");
+        trip(&breaker);
+        pass(SETTINGS.ejection).await;
+        admit(Patience::Hurry).unwrap().tell(Verdict::Success, Instant::now());
+        assert!(!admit(Patience::Wait).unwrap().is_probe(), "a hurried answer is an answer");
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_was_admitted_before_it_opened_says_nothing_after() {
         let breaker = Breaker::new(SETTINGS);
-        let late: Vec<_> = (0..9).map(|_| breaker.admit(Instant::now()).unwrap()).collect();
+        let late: Vec<_> = (0..9).map(|_| breaker.admit(Patience::Wait, Instant::now()).unwrap()).collect();
         trip(&breaker);
         pass(SETTINGS.ejection).await;
-        let probe = breaker.admit(Instant::now()).unwrap();
+        let probe = breaker.admit(Patience::Wait, Instant::now()).unwrap();
         for admission in late {
             admission.tell(Verdict::Failure, Instant::now());
         }

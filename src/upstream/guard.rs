@@ -1,4 +1,10 @@
 //! The layers that keep calls from an upstream which should not get them: the circuit breaker, the rate limit and the places.
+//!
+//! What one caller does must not be held against the upstream, for others would pay for it. An attempt that ends because its client left says nothing. One
+//! that ends because the last deadline of all who waited passed is a failure only if the upstream had its usual time: three times what almost all calls of
+//! its size take, or `attempt_timeout` where nobody knows that. With less than that it is no failure for the breaker, no sign of overload and no
+//! mark against the upstream in balancing, its latency is not taken for what is usual, and it fails no probe. It is remembered
+//! by [`Unanswered`] alone, which concerns calls with as little time and nobody else.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -10,35 +16,36 @@ use tokio::time::Instant;
 use tower::{Layer, Service};
 
 use super::breaker::{Admission, Breaker, Position, Verdict};
-use super::call::{Call, Interest, Scores};
+use super::call::{Call, Interest, Patience, Scores};
 use super::error::UpstreamError;
 use super::places::{Place, Places, Sign};
 use super::rate::Rate;
 use super::retry::LONGEST_HINT;
+use super::unanswered::Unanswered;
 use super::vitals::Vitals;
 use crate::error::ErrorKind;
 use crate::telemetry::metrics::UpstreamMetrics;
 
-/// What is usual: the latency below which this share of the attempts stays.
-pub(super) const USUAL: f64 = 0.99;
 /// How many times that is unusual.
 pub(super) const UNUSUAL_FACTOR: u32 = 3;
-/// What is late at least…
+/// Least that an upstream is given before an attempt that was dropped counts as its failure.
 const LATE: Duration = Duration::from_millis(100);
-/// …and if nobody knows what is usual.
-const LATE_IF_UNKNOWN: Duration = Duration::from_secs(1);
 
 /// What guards one upstream.
 #[derive(Debug)]
 pub struct Guard {
     /// Leaves it alone when it fails.
     pub breaker: Breaker,
+    /// Leaves it alone with calls that would wait in vain, like those before them.
+    pub unanswered: Unanswered,
     /// Keeps to the contract.
     pub rate: Rate,
     /// Keeps to what it can bear.
     pub places: Places,
     /// Knows what is usual.
     pub vitals: Arc<Vitals>,
+    /// Longest that an attempt is waited for.
+    attempt_timeout: Duration,
     /// What it last did wrong, in our words.
     last_failure: Mutex<Option<(ErrorKind, String)>>,
 }
@@ -83,7 +90,7 @@ where
         let ready = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, ready);
         Box::pin(async move {
-            let mut admission = guard.admit(&metrics)?;
+            let mut admission = guard.admit(&call, &metrics)?;
             let place = guard.places.take(&call.interest).await.map_err(|none| {
                 metrics.shed("queue_full");
                 UpstreamError::shed(
@@ -93,7 +100,7 @@ where
             })?;
             // The circuit may have opened while this waited for its place: a queue must not be emptied into an upstream that fails.
             if !admission.is_current() {
-                admission = guard.admit(&metrics)?;
+                admission = guard.admit(&call, &metrics)?;
             }
             // Last, so that what finds no place is not taken out of the minute's allowance.
             guard.rate.take(call.tokens).map_err(|wait| {
@@ -102,6 +109,9 @@ where
             })?;
             let mut watched = Watched::new(&guard, admission, place, &call);
             let result = inner.call(call).await;
+            if !matches!(&result, Err(error) if error.kind == ErrorKind::UpstreamTimeout) {
+                guard.unanswered.answered();
+            }
             let failure = result.as_ref().err().map(|error| (error.kind, error.what.clone()));
             watched.end(verdict(&result), sign(&result), failure);
             result
@@ -110,10 +120,6 @@ where
 }
 
 /// An attempt under way, as the guard sees it.
-///
-/// An attempt that everybody gave up says nothing about the upstream: clients leave. But if it was given up because the last deadline passed, and had
-/// taken unusually long by then, it is a failure: where deadlines are shorter than `attempt_timeout` a black hole would never be
-/// noticed otherwise.
 struct Watched<'a> {
     guard: &'a Guard,
     held: Option<(Admission<'a>, Place)>,
@@ -138,22 +144,29 @@ impl<'a> Watched<'a> {
         place.give_back(sign);
     }
 
-    fn is_late(&self, now: Instant) -> bool {
-        let late = self.guard.unusual(self.bytes).map_or(LATE_IF_UNKNOWN, |unusual| unusual.max(LATE));
-        now >= self.interest.deadline() && now - self.started >= late
+    /// Nobody waits any more: everybody left, or the last deadline passed.
+    fn give_up(&mut self, now: Instant) {
+        let Some((admission, _)) = &self.held else { return };
+        let deadline = self.interest.deadline();
+        if now < deadline {
+            return self.end(Verdict::Neutral, None, None);
+        }
+        let allowed = deadline.saturating_duration_since(self.started);
+        let fair = self.guard.fair_time(self.bytes, admission.is_probe());
+        self.guard.unanswered.cut_off(self.bytes, allowed);
+        self.guard.vitals.cut_off(self.bytes, allowed, now);
+        if allowed < fair {
+            return self.end(Verdict::Neutral, None, None);
+        }
+        self.guard.vitals.failed(None, now);
+        let what = "did not answer before the deadline of anybody who waited".to_owned();
+        self.end(Verdict::Failure, Some(Sign::Overload), Some((ErrorKind::UpstreamTimeout, what)));
     }
 }
 
 impl Drop for Watched<'_> {
     fn drop(&mut self) {
-        let now = Instant::now();
-        if self.held.is_some() && self.is_late(now) {
-            self.guard.vitals.failed(None, now);
-            let what = "did not answer before the deadline of anybody who waited".to_owned();
-            self.end(Verdict::Failure, Some(Sign::Overload), Some((ErrorKind::UpstreamTimeout, what)));
-        } else {
-            self.end(Verdict::Neutral, None, None);
-        }
+        self.give_up(Instant::now());
     }
 }
 
@@ -185,20 +198,41 @@ fn sign(result: &Result<Scores, UpstreamError>) -> Option<Sign> {
 impl Guard {
     /// A guard that has seen nothing yet.
     #[must_use]
-    pub fn new(breaker: Breaker, rate: Rate, places: Places, vitals: Arc<Vitals>) -> Self {
-        Self { breaker, rate, places, vitals, last_failure: Mutex::default() }
+    pub fn new(
+        breaker: Breaker,
+        unanswered: Unanswered,
+        rate: Rate,
+        places: Places,
+        vitals: Arc<Vitals>,
+        attempt_timeout: Duration,
+    ) -> Self {
+        Self { breaker, unanswered, rate, places, vitals, attempt_timeout, last_failure: Mutex::default() }
     }
 
     /// How long is unusually long for a call of so many bytes, if that is known.
     pub(super) fn unusual(&self, bytes: usize) -> Option<Duration> {
-        Some(self.vitals.quantile(bytes, USUAL)? * UNUSUAL_FACTOR)
+        Some(self.vitals.usual(bytes)? * UNUSUAL_FACTOR)
     }
 
-    fn admit(&self, metrics: &UpstreamMetrics) -> Result<Admission<'_>, UpstreamError> {
-        self.breaker.admit(Instant::now()).map_err(|rest| {
+    /// What an upstream must be given before it can be blamed for no answer: a whole attempt if the call is to find out whether it is back.
+    fn fair_time(&self, bytes: usize, is_probe: bool) -> Duration {
+        let unusual = self.unusual(bytes).filter(|_| !is_probe);
+        unusual.map_or(self.attempt_timeout, |unusual| unusual.max(LATE).min(self.attempt_timeout))
+    }
+
+    fn admit(&self, call: &Call, metrics: &UpstreamMetrics) -> Result<Admission<'_>, UpstreamError> {
+        let now = Instant::now();
+        let left = call.interest.deadline().saturating_duration_since(now);
+        let patience = if left < self.attempt_timeout { Patience::Hurry } else { Patience::Wait };
+        let admission = self.breaker.admit(patience, now).map_err(|rest| {
             metrics.shed("circuit_open");
             UpstreamError::left_alone(rest, self.last_failure.lock().as_ref())
-        })
+        })?;
+        self.unanswered.admit(call.body.len(), left, now).map_err(|rest| {
+            metrics.shed("circuit_open");
+            UpstreamError::hurried(left, rest)
+        })?;
+        Ok(admission)
     }
 
     /// Whether a call would be let through, as far as the breaker is concerned.
@@ -221,8 +255,221 @@ impl UpstreamError {
         Self { retry_after: Some(rest), ..Self::lasting(kind, what) }
     }
 
+    /// Our own refusal of a call that would wait in vain.
+    fn hurried(left: Duration, rest: Duration) -> Self {
+        let what = format!(
+            "left the last calls unanswered that had no more time than this one, {} ms, so such calls are kept away for now (circuit breaker); \
+             allow more time, or ask later",
+            left.as_millis()
+        );
+        Self { retry_after: Some(rest), ..Self::lasting(ErrorKind::UpstreamCircuitOpen, what) }
+    }
+
     /// Our own refusal, because there is more to do than can be done.
     fn shed(what: &str, wait: Duration) -> Self {
         Self { retry_after: Some(wait), ..Self::lasting(ErrorKind::Overloaded, what) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+    use bytes::Bytes;
+    use tokio::time::timeout;
+    use tower::{ServiceBuilder, ServiceExt};
+
+    use super::super::attempt::AttemptLayer;
+    use super::super::breaker::BreakerSettings;
+    use super::super::call::{AttemptCounter, Waiter};
+    use super::super::rate::RateSettings;
+    use super::*;
+
+    const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+    /// An hour, in milliseconds.
+    const NEVER: u64 = 3_600_000;
+    const BREAKER: BreakerSettings = BreakerSettings {
+        consecutive_failures: 5,
+        min_success_rate: 0.5,
+        min_calls: 20,
+        window: Duration::from_secs(30),
+        ejection: Duration::from_secs(1),
+        max_ejection: Duration::from_mins(1),
+    };
+
+    /// An upstream behind its guard that takes as long as it is told.
+    struct Rig {
+        guard: Arc<Guard>,
+        metrics: Arc<UpstreamMetrics>,
+        milliseconds: Arc<AtomicU64>,
+        calls: Arc<AtomicUsize>,
+    }
+
+    impl Rig {
+        fn new(milliseconds: u64) -> Self {
+            let vitals = Arc::new(Vitals::default());
+            let rate = Rate::new(RateSettings { requests_per_minute: None, tokens_per_minute: None });
+            let unanswered = Unanswered::new(BREAKER);
+            let guard =
+                Guard::new(Breaker::new(BREAKER), unanswered, rate, Places::new(64, 64), vitals, ATTEMPT_TIMEOUT);
+            Self {
+                guard: Arc::new(guard),
+                metrics: Arc::new(crate::telemetry::metrics::Metrics::new().upstream("test")),
+                milliseconds: Arc::new(AtomicU64::new(milliseconds)),
+                calls: Arc::default(),
+            }
+        }
+
+        fn takes(&self, milliseconds: u64) {
+            self.milliseconds.store(milliseconds, Ordering::Relaxed);
+        }
+
+        fn calls(&self) -> usize {
+            self.calls.load(Ordering::Relaxed)
+        }
+
+        /// One call of somebody who waits so long and has nobody else to ask; `None` if it ended at its deadline.
+        async fn ask(&self, milliseconds: u64) -> Option<Result<Scores, ErrorKind>> {
+            let patience = Duration::from_millis(milliseconds);
+            let waiter = Waiter { deadline: Instant::now() + patience, patience: Patience::Wait, store: true };
+            let call = Call {
+                body: Bytes::from_static(b"{}"),
+                passages: 0,
+                tokens: 0,
+                interest: Arc::new(Interest::of(waiter)),
+                attempt: 1,
+                failure: None,
+                attempts: AttemptCounter::default(),
+            };
+            let (milliseconds, calls) = (self.milliseconds.clone(), self.calls.clone());
+            let upstream = tower::service_fn(move |_: Call| {
+                calls.fetch_add(1, Ordering::Relaxed);
+                let latency = Duration::from_millis(milliseconds.load(Ordering::Relaxed));
+                async move {
+                    tokio::time::sleep(latency).await;
+                    Ok(Scores::default())
+                }
+            });
+            let (guard, metrics, vitals) = (self.guard.clone(), self.metrics.clone(), self.guard.vitals.clone());
+            let stack = ServiceBuilder::new()
+                .layer(GuardLayer { guard, metrics: metrics.clone() })
+                .layer(AttemptLayer { timeout: ATTEMPT_TIMEOUT, vitals, metrics })
+                .service(upstream);
+            let answer = timeout(patience, stack.oneshot(call)).await.ok()?;
+            Some(answer.map_err(|error| error.kind))
+        }
+
+        fn position(&self) -> Position {
+            self.guard.breaker.position(Instant::now())
+        }
+    }
+
+    const PATIENT: u64 = 30_000;
+
+    fn is_answered(answer: &Option<Result<Scores, ErrorKind>>) -> bool {
+        matches!(answer, Some(Ok(_)))
+    }
+
+    fn is_sent_away(answer: &Option<Result<Scores, ErrorKind>>) -> bool {
+        matches!(answer, Some(Err(ErrorKind::UpstreamCircuitOpen)))
+    }
+
+    /// Attack 3: whatever the order, who waits gets the answer, and nothing is held against the upstream.
+    #[tokio::test(start_paused = true)]
+    async fn a_callers_own_deadline_is_nothing_against_the_upstream() {
+        let rig = Rig::new(1_500);
+        for round in 0..20 {
+            for _ in 0..5 {
+                assert!(!is_answered(&rig.ask(1_010).await));
+            }
+            let now = Instant::now();
+            assert_eq!((rig.position(), rig.guard.places.limit()), (Position::Closed, 64), "round {round}");
+            assert!(rig.guard.vitals.load(now) < 2.0, "no penalty");
+            assert!(is_answered(&rig.ask(PATIENT).await), "round {round}");
+            assert!(is_answered(&rig.ask(2_000).await), "a little more time is enough");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upstream_that_had_three_times_what_is_usual_failed() {
+        let rig = Rig::new(50);
+        for _ in 0..20 {
+            assert!(is_answered(&rig.ask(PATIENT).await));
+        }
+        rig.takes(NEVER);
+        for _ in 0..4 {
+            assert_eq!(rig.ask(120).await, None, "not three times what is usual");
+        }
+        assert_eq!((rig.position(), rig.guard.places.limit()), (Position::Closed, 64));
+        for _ in 0..5 {
+            assert_eq!(rig.ask(400).await, None);
+        }
+        assert_eq!(rig.position(), Position::Open);
+        assert!(rig.guard.places.limit() < 64);
+        assert!(is_sent_away(&rig.ask(PATIENT).await));
+    }
+
+    /// Where all are in a hurry and nothing is known a black hole is noticed, and so is its end.
+    #[tokio::test(start_paused = true)]
+    async fn a_black_hole_is_noticed_where_everybody_is_in_a_hurry() {
+        let rig = Rig::new(NEVER);
+        let started = Instant::now();
+        let mut asked = 0;
+        while started.elapsed() < Duration::from_mins(2) {
+            rig.ask(300).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            asked += 1;
+        }
+        assert!(asked > 1_000 && rig.calls() < 15, "{} calls for {asked} requests", rig.calls());
+        assert_eq!(rig.position(), Position::Closed, "for whoever has more time");
+        let calls = rig.calls();
+        assert_eq!(rig.ask(400).await, None);
+        assert_eq!(rig.calls(), calls + 1, "a caller with more time is not kept away");
+        rig.takes(20);
+        let well = Instant::now();
+        while !is_answered(&rig.ask(300).await) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert!(well.elapsed() <= BREAKER.max_ejection + Duration::from_secs(1), "{:?}", well.elapsed());
+        for _ in 0..50 {
+            assert!(is_answered(&rig.ask(300).await));
+        }
+    }
+
+    /// A caller in a hurry cannot fail the one probe that others wait for, nor keep them from making one.
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_is_made_by_somebody_who_waits_for_it() {
+        let rig = Rig::new(50);
+        for _ in 0..20 {
+            assert!(is_answered(&rig.ask(PATIENT).await));
+        }
+        rig.takes(NEVER);
+        for _ in 0..5 {
+            assert_eq!(rig.ask(1_000).await, None);
+        }
+        rig.takes(3_000); // it is back, slower than before
+        tokio::time::sleep(BREAKER.ejection).await;
+        let hurried = async {
+            for _ in 0..3 {
+                assert!(!is_answered(&rig.ask(1_000).await));
+            }
+        };
+        let patient = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            assert_eq!(rig.position(), Position::HalfOpen);
+            assert!(is_answered(&rig.ask(PATIENT).await), "it probes beside the one in a hurry");
+        };
+        tokio::join!(hurried, patient);
+        assert_eq!(rig.position(), Position::Closed);
+    }
+
+    /// Clients that leave say nothing, whenever they do.
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_leaves_says_nothing() {
+        let rig = Rig::new(NEVER);
+        for _ in 0..50 {
+            drop(timeout(Duration::from_secs(9), rig.ask(PATIENT)).await);
+        }
+        assert_eq!((rig.position(), rig.guard.places.limit(), rig.calls()), (Position::Closed, 64, 50));
     }
 }

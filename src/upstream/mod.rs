@@ -20,6 +20,7 @@ pub mod size_evidence;
 pub mod size_refusal;
 mod stack;
 mod transport;
+pub mod unanswered;
 pub mod vitals;
 
 use std::sync::Arc;
@@ -41,6 +42,7 @@ use self::rate::Rate;
 use self::stack::{Parts, Stack, stack};
 pub(crate) use self::transport::read_scores;
 use self::transport::{Transport, TransportConfig};
+use self::unanswered::Unanswered;
 use self::vitals::Vitals;
 use crate::config::settings::{LocalSettings, LongPassages, UpstreamSettings};
 use crate::local::workers::Workers;
@@ -134,9 +136,11 @@ impl Upstream {
         let vitals = Arc::new(Vitals::default());
         let guard = Arc::new(Guard::new(
             Breaker::new(settings.breaker),
+            Unanswered::new(settings.breaker),
             Rate::new(settings.rate),
             Places::new(settings.max_concurrency, settings.max_queue),
             vitals.clone(),
+            settings.attempt_timeout,
         ));
         let parts = Parts {
             max_attempts: settings.max_attempts,

@@ -1,4 +1,8 @@
 //! How an upstream does, from the outcomes of its attempts: what it usually takes, and how it stands beside others.
+//!
+//! Callers with deadlines shorter than what the upstream takes see its quick answers only. Were those learnt from, an upstream would look quicker than
+//! it is, and what is usual for everybody else would look late. So attempts are told apart by the time that their deadline left them:
+//! where many end at the deadline, those that are answered before it say nothing (in statistics: a censored sample).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -15,6 +19,14 @@ const MIN_SAMPLES: u64 = 20;
 const LONGEST: u64 = 3_600_000_000;
 /// Upper bounds of the size classes in bytes of body; the last class has none.
 const SIZE_CLASSES: [usize; 3] = [16 << 10, 128 << 10, 1 << 20];
+/// What is usual: the latency below which this share of the attempts stays.
+const USUAL: f64 = 0.99;
+/// Kinds of attempts by the time that they are allowed: from one power of two of milliseconds to the next, the last without end.
+const ALLOWANCES: usize = 16;
+/// One attempt cut off for so many that are answered is too many for the answered ones to say what is usual.
+const ANSWERED_FOR_EACH_CUT_OFF: u32 = 4;
+/// Weight of the newest body in the average of their sizes.
+const NEWEST_SIZE: f64 = 0.05;
 /// Weight of the newest latency in their average.
 const NEWEST: f64 = 0.2;
 /// How fast it is lost sight of how slow an upstream was that is not asked any more: slowly, but it must be tried again some day.
@@ -41,6 +53,22 @@ struct Generations {
     now: Option<Histogram<u32>>,
     before: Option<Histogram<u32>>,
     since: Option<Instant>,
+    /// Moving average of the bodies' sizes in bytes.
+    size: f64,
+    deadlines: Deadlines,
+}
+
+/// How often attempts ended at their own deadline lately, by the time that they were allowed.
+#[derive(Debug, Default)]
+struct Deadlines {
+    counts: [Ends; ALLOWANCES],
+    since: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Ends {
+    answered: u32,
+    cut_off: u32,
 }
 
 /// What attempts cost, in seconds: a moving average of their latencies, and on top of it what failures added, which fades.
@@ -57,11 +85,25 @@ struct Bias {
 pub(super) struct UnderWay<'a>(&'a Vitals);
 
 impl Vitals {
-    /// An attempt with a body of `bytes` got its scores after `latency`.
-    pub fn succeeded(&self, bytes: usize, latency: Duration, now: Instant) {
+    /// An attempt with a body of `bytes` got its scores after `latency`; the deadline of whoever waited would have allowed it `allowed`.
+    pub fn succeeded(&self, bytes: usize, latency: Duration, allowed: Duration, now: Instant) {
         let micros = u64::try_from(latency.as_micros()).unwrap_or(LONGEST).clamp(1, LONGEST);
-        self.class(bytes).lock().record(micros, now);
-        self.bias.lock().succeeded(latency, now);
+        let is_telling = {
+            let mut class = self.class(bytes).lock();
+            let is_telling = class.deadlines.answered(allowed, now);
+            if is_telling {
+                class.record(bytes, micros, now);
+            }
+            is_telling
+        };
+        if is_telling {
+            self.bias.lock().succeeded(latency, now);
+        }
+    }
+
+    /// An attempt with a body of `bytes` ended at the deadline of whoever waited, which had allowed it `allowed`.
+    pub fn cut_off(&self, bytes: usize, allowed: Duration, now: Instant) {
+        self.class(bytes).lock().deadlines.cut_off(allowed, now);
     }
 
     /// An attempt failed. Quick failures must not look like a quick upstream, so each counts as a long wait (Linkerd's load biaser).
@@ -74,6 +116,17 @@ impl Vitals {
     pub fn quantile(&self, bytes: usize, quantile: f64) -> Option<Duration> {
         let latencies = self.class(bytes).lock().merged()?;
         Some(Duration::from_micros(latencies.value_at_quantile(quantile)))
+    }
+
+    /// What almost every attempt with such a body takes; `None` if too few are known. A body larger than those that are known may take longer in proportion:
+    /// the long lists of one caller are not late because another's are short.
+    #[must_use]
+    pub fn usual(&self, bytes: usize) -> Option<Duration> {
+        let class = self.class(bytes).lock();
+        let latencies = class.merged()?;
+        #[expect(clippy::cast_precision_loss, reason = "sizes of bodies")]
+        let times_larger = (bytes as f64 / class.size.max(1.0)).max(1.0);
+        Some(Duration::from_micros(latencies.value_at_quantile(USUAL)).mul_f64(times_larger))
     }
 
     /// What one more call is likely to cost here, to be compared with other upstreams.
@@ -102,8 +155,11 @@ impl Drop for UnderWay<'_> {
 }
 
 impl Generations {
-    fn record(&mut self, micros: u64, now: Instant) {
+    fn record(&mut self, bytes: usize, micros: u64, now: Instant) {
         self.turn(now);
+        #[expect(clippy::cast_precision_loss, reason = "sizes of bodies")]
+        let bytes = bytes as f64;
+        self.size = if self.size > 0.0 { self.size * (1.0 - NEWEST_SIZE) + bytes * NEWEST_SIZE } else { bytes };
         if self.now.is_none() {
             self.now = histogram();
         }
@@ -126,6 +182,32 @@ impl Generations {
             self.before = self.now.take().filter(|_| age <= 2 * GENERATION);
             self.since = Some(now);
         }
+    }
+}
+
+impl Deadlines {
+    /// An attempt was answered in time. Whether attempts that were allowed as much say what is usual.
+    fn answered(&mut self, allowed: Duration, now: Instant) -> bool {
+        let ends = self.ends(allowed, now);
+        ends.answered = ends.answered.saturating_add(1);
+        ends.answered >= ends.cut_off.saturating_mul(ANSWERED_FOR_EACH_CUT_OFF)
+    }
+
+    fn cut_off(&mut self, allowed: Duration, now: Instant) {
+        let ends = self.ends(allowed, now);
+        ends.cut_off = ends.cut_off.saturating_add(1);
+    }
+
+    /// The counts of attempts that are allowed about as much. All counts are halved once a generation.
+    fn ends(&mut self, allowed: Duration, now: Instant) -> &mut Ends {
+        if now.saturating_duration_since(*self.since.get_or_insert(now)) > GENERATION {
+            self.since = Some(now);
+            for ends in &mut self.counts {
+                *ends = Ends { answered: ends.answered / 2, cut_off: ends.cut_off / 2 };
+            }
+        }
+        let milliseconds = u64::try_from(allowed.as_millis()).unwrap_or(u64::MAX).max(1);
+        &mut self.counts[(milliseconds.ilog2() as usize).min(ALLOWANCES - 1)]
     }
 }
 
@@ -171,13 +253,14 @@ mod tests {
     use super::*;
 
     const SMALL: usize = 1_000;
+    const LONG: Duration = Duration::from_secs(30);
 
     #[tokio::test(start_paused = true)]
     async fn quantiles_are_of_the_size_class_and_of_lately() {
         let vitals = Vitals::default();
         for index in 1..=100u32 {
-            vitals.succeeded(SMALL, Duration::from_millis(index.into()), Instant::now());
-            vitals.succeeded(200_000, Duration::from_millis(10 * u64::from(index)), Instant::now());
+            vitals.succeeded(SMALL, Duration::from_millis(index.into()), LONG, Instant::now());
+            vitals.succeeded(200_000, Duration::from_millis(10 * u64::from(index)), LONG, Instant::now());
         }
         let near = |bytes, quantile, milliseconds: f64| {
             let found = vitals.quantile(bytes, quantile).unwrap().as_secs_f64() * 1e3;
@@ -191,7 +274,7 @@ mod tests {
         near(SMALL, 0.95, 95.0);
         tokio::time::advance(3 * GENERATION).await;
         near(SMALL, 0.95, 95.0); // a black hole does not make what was usual unknown
-        vitals.succeeded(SMALL, Duration::from_millis(5), Instant::now());
+        vitals.succeeded(SMALL, Duration::from_millis(5), LONG, Instant::now());
         assert_eq!(vitals.quantile(SMALL, 0.5), None, "that was too long ago, and one call is too few");
     }
 
@@ -199,7 +282,7 @@ mod tests {
     async fn a_quick_failure_weighs_more_than_a_slow_answer_and_is_forgotten() {
         let (failing, slow) = (Vitals::default(), Vitals::default());
         let load = |vitals: &Vitals| vitals.load(Instant::now());
-        slow.succeeded(SMALL, Duration::from_millis(50), Instant::now());
+        slow.succeeded(SMALL, Duration::from_millis(50), LONG, Instant::now());
         failing.failed(None, Instant::now());
         assert!(load(&failing) > 10.0 * load(&slow));
         tokio::time::advance(10 * FORGETTING).await;
@@ -214,11 +297,69 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn calls_under_way_weigh_too() {
         let vitals = Vitals::default();
-        vitals.succeeded(SMALL, Duration::from_millis(50), Instant::now());
+        vitals.succeeded(SMALL, Duration::from_millis(50), LONG, Instant::now());
         let idle = vitals.load(Instant::now());
         let busy = [vitals.enter(), vitals.enter()];
         assert!((vitals.load(Instant::now()) / idle - 3.0).abs() < 1e-9);
         drop(busy);
         assert!((vitals.load(Instant::now()) / idle - 1.0).abs() < 1e-9);
+    }
+
+    /// A caller who waits for a tenth of what is usual makes the upstream no quicker than it is.
+    #[tokio::test(start_paused = true)]
+    async fn what_short_deadlines_let_through_does_not_say_what_is_usual() {
+        let vitals = Vitals::default();
+        let short = Duration::from_millis(60);
+        for index in 0..2_000u32 {
+            if index % 10 == 9 {
+                vitals.succeeded(SMALL, Duration::from_millis(50), short, Instant::now());
+            } else {
+                vitals.cut_off(SMALL, short, Instant::now());
+            }
+        }
+        assert_eq!(vitals.usual(SMALL), None, "nothing is known");
+        assert!(vitals.load(Instant::now()) < 0.001);
+        (0..20).for_each(|_| vitals.succeeded(SMALL, Duration::from_millis(500), LONG, Instant::now()));
+        assert!(vitals.usual(SMALL).unwrap() > Duration::from_millis(450));
+        assert!(vitals.load(Instant::now()) > 0.45);
+    }
+
+    /// Where one in twenty is late what is usual can be told all the same, and after a black hole again.
+    #[tokio::test(start_paused = true)]
+    async fn short_deadlines_that_are_mostly_kept_say_what_is_usual() {
+        let vitals = Vitals::default();
+        let short = Duration::from_millis(300);
+        let day = || {
+            for index in 0..200u32 {
+                if index.is_multiple_of(20) {
+                    vitals.cut_off(SMALL, short, Instant::now());
+                } else {
+                    vitals.succeeded(SMALL, Duration::from_millis(50), short, Instant::now());
+                }
+            }
+            vitals.usual(SMALL)
+        };
+        assert!(day().is_some_and(|usual| usual < Duration::from_millis(60)));
+        let vitals = Vitals::default();
+        (0..100).for_each(|_| vitals.cut_off(SMALL, short, Instant::now()));
+        for _ in 0..4 {
+            tokio::time::advance(GENERATION + Duration::from_secs(1)).await;
+            vitals.cut_off(SMALL, LONG, Instant::now());
+        }
+        (0..50).for_each(|_| vitals.succeeded(SMALL, Duration::from_millis(50), short, Instant::now()));
+        assert!(vitals.usual(SMALL).is_some(), "what was cut off long ago is forgotten");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_large_body_among_small_ones_may_take_longer() {
+        let vitals = Vitals::default();
+        (0..100).for_each(|_| vitals.succeeded(100, Duration::from_millis(20), LONG, Instant::now()));
+        let usual = |bytes| vitals.usual(bytes).unwrap().as_millis();
+        assert!((18..=22).contains(&usual(100)) && (18..=22).contains(&usual(10)), "{} {}", usual(100), usual(10));
+        assert!((1_800..=2_200).contains(&usual(10_000)), "{}", usual(10_000));
+        vitals.succeeded(10_000, Duration::from_millis(20), LONG, Instant::now());
+        assert!(usual(10_000) > 200, "one does not make them usual: {}", usual(10_000));
+        (0..100).for_each(|_| vitals.succeeded(10_000, Duration::from_millis(20), LONG, Instant::now()));
+        assert!(usual(10_000) < 30, "many do: {}", usual(10_000));
     }
 }

@@ -28,6 +28,7 @@ mod fuzz;
 mod golden;
 mod hostile;
 mod input;
+mod isolation;
 mod local;
 mod logs;
 mod memory;
