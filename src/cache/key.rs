@@ -223,6 +223,39 @@ mod tests {
         assert_eq!(distinct.len(), keys.len(), "{keys:#?}");
     }
 
+    /// Law 1: where one field ends and the next begins is part of the key. Without their lengths the two of each row would be the same bytes.
+    #[test]
+    fn law_1_the_borders_of_fields_count() {
+        let plain = ScoringOptions::default();
+        let instructed =
+            |text: &'static str| ScoringOptions { instruction: Some(ByteString::from(text)), ..plain.clone() };
+        let named = |upstream: &str, model: &str, revision: &str| ScoreSpace {
+            upstream: upstream.into(),
+            model: model.into(),
+            revision: revision.into(),
+            ..space()
+        };
+        let of = |space: &ScoreSpace, options: &ScoringOptions, query: &str| {
+            QueryKey::new(CacheScope::SHARED, space, options, query)
+        };
+        for (left, right) in [
+            (of(&named("ab", "c", ""), &plain, "q"), of(&named("a", "bc", ""), &plain, "q")),
+            (of(&named("u", "ab", "c"), &plain, "q"), of(&named("u", "a", "bc"), &plain, "q")),
+            (of(&named("u", "ab", ""), &plain, "q"), of(&named("u", "a", "b"), &plain, "q")),
+            (of(&named("ab", "", "c"), &plain, "q"), of(&named("a", "bc", ""), &plain, "q")),
+            // One byte stands before each option and says whether it is there.
+            (of(&space(), &instructed("i\u{0}a"), "b"), of(&space(), &instructed("i"), "a\u{0}b")),
+            (of(&space(), &instructed("i\u{0}"), "q"), of(&space(), &instructed("i"), "\u{0}q")),
+        ] {
+            assert_ne!(left, right);
+        }
+        let query = of(&space(), &plain, "q");
+        let list = |texts: &[&str]| query.of_list(&texts.iter().copied().map(Passage::from).collect::<Vec<_>>());
+        for (left, right) in [(&["ab", "c"][..], &["a", "bc"][..]), (&["ab"], &["a", "b"]), (&["a", ""], &["", "a"])] {
+            assert_ne!(list(left), list(right));
+        }
+    }
+
     #[test]
     fn a_list_is_known_by_its_order() {
         let query = QueryKey::new(CacheScope::SHARED, &space(), &ScoringOptions::default(), "q");

@@ -370,6 +370,21 @@ mod tests {
         }
     }
 
+    /// Law 3: half of a list may be known, since the cache drops what it has no room for; it is not used.
+    #[tokio::test]
+    async fn law_3_half_a_known_list_is_not_used() {
+        let (cache, context) = (cache(), context(Scoring::Listwise));
+        let list = request("q", &["a", "b", "c"]);
+        let plan = Plan::new(&list, &context, &cache);
+        let half: Vec<_> = plan.keys([0, 2]).into_iter().map(|key| (key, 0.5)).collect();
+        cache.put_many(plan.query(), &half);
+        let plan = Plan::new(&list, &context, &cache);
+        assert_eq!(plan.unknown(), [0, 1, 2]);
+        assert!(!plan.has_scores() && !plan.can_fall_back_to_stale(), "not as stale scores either");
+        assert_eq!(run(&list, &context, &cache).1, ["a", "b", "c"]);
+        assert!(run(&list, &context, &cache).1.is_empty(), "the whole list is");
+    }
+
     #[tokio::test]
     async fn cache_control_is_obeyed() {
         let cache = cache();

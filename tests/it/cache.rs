@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::support::gateway::{targets, upstream};
-use crate::support::{FakeUpstream, Gateway, expected, provenance, scores};
+use crate::support::{FakeUpstream, Gateway, Reply, expected, provenance, scores};
 
 #[tokio::test]
 async fn an_overlapping_request_sends_only_its_unknown_passages() {
@@ -135,4 +135,42 @@ async fn law_3_unknown_models_are_cached_by_the_whole_list() {
     rerank("declared", &["a", "b"]).await;
     rerank("declared", &["b", "c"]).await;
     assert_eq!(upstream_.calls()[3].passages(), ["c"]);
+}
+
+/// Law 3: a cache too small for a whole list keeps a part of it, which is of no use: the model scores the list as a whole.
+#[tokio::test]
+async fn law_3_half_a_known_list_is_not_used() {
+    let fake = FakeUpstream::start("jina").await;
+    let config = format!(
+        "[cache]\nmax_bytes = 1048576\n{}max_passages = 10000\n{}",
+        upstream("up", "jina", &fake.url()),
+        targets("default", &[("up", "jina-reranker-v3")])
+    );
+    let gateway = Gateway::start(&config).await;
+    let texts: Vec<_> = (0..2_500).map(|index| format!("passage {index}")).collect();
+    let documents: Vec<_> = texts.iter().map(String::as_str).collect();
+    for calls in 1..=2 {
+        let answer = gateway.rerank("q", &documents).await;
+        assert_eq!(scores(&answer), expected("q", &documents));
+        assert_eq!(fake.calls().len(), calls);
+        assert_eq!(fake.calls()[calls - 1].passages(), documents, "the whole list in one call");
+    }
+}
+
+/// Law 3: a list that is refused for its size is an error. Two halves would have other scores.
+#[tokio::test]
+async fn law_3_a_refused_list_is_not_halved() {
+    let too_many = json!({"message": "too many documents"}).to_string();
+    for refusal in [Reply::status(413), Reply::Status(400, Vec::new(), too_many)] {
+        let fake = FakeUpstream::scripted("jina", [refusal.clone()]).await;
+        let gateway = Gateway::in_front_of("jina", "jina-reranker-v3", &fake.url()).await;
+        let body = json!({"query": "q", "documents": ["a", "b", "c", "d"]});
+        let answer = gateway.try_rerank(body.clone()).await;
+        assert!(!answer.status.is_success(), "{refusal:?}: {}", answer.body);
+        assert_eq!(fake.calls().len(), 1, "{refusal:?}");
+        let answer = gateway.rerank_with(body).await;
+        assert_eq!(scores(&answer), expected("q", &["a", "b", "c", "d"]));
+        assert_eq!(provenance(&answer)["pairs"]["hit"], 0, "nothing of the refused list was kept");
+        assert_eq!(fake.calls()[1].passages(), ["a", "b", "c", "d"], "and nothing was learnt that would cut it");
+    }
 }

@@ -11,26 +11,31 @@ use crate::support::{FakeUpstream, Gateway, Reply};
 
 const QUERY: &str = "canary-query-zq81 about something private";
 const PASSAGE: &str = "canary-passage-kx55 which nobody but its owner may read, not even in a log";
+const INSTRUCTION: &str = "canary-instruction-pw27 that tells more about its owner than the query does";
 const KEY: &str = "canary-key-7f3a9";
 
 #[tokio::test]
 async fn law_11_nothing_private_is_logged_at_the_most_talkative_level() {
     let quoting = json!({"message": format!("cannot score '{PASSAGE}' for '{QUERY}' with {KEY}")}).to_string();
-    let fake = FakeUpstream::scripted(
-        "cohere",
-        [
-            Reply::Score,
-            Reply::Status(400, Vec::new(), quoting.clone()),
-            Reply::Status(401, Vec::new(), quoting.clone()),
-            Reply::body(quoting),
-            Reply::body(format!("not json {PASSAGE}")),
-            Reply::Close,
-        ],
-    )
-    .await;
+    // Each secret by itself, so that none is withheld only because another is.
+    let alone =
+        [QUERY, PASSAGE, INSTRUCTION, KEY].map(|secret| json!({"message": format!("bad: {secret}")}).to_string());
+    let refusals = alone.clone().map(|body| Reply::Status(422, Vec::new(), body));
+    let nonsense = alone.map(Reply::body);
+    let replies = [
+        Reply::Score,
+        Reply::Status(400, Vec::new(), quoting.clone()),
+        Reply::Status(401, Vec::new(), quoting.clone()),
+        Reply::body(quoting),
+        Reply::body(format!("not json {PASSAGE}")),
+        Reply::Close,
+    ];
+    let replies: Vec<_> = replies.into_iter().chain(refusals).chain(nonsense).collect();
+    let count = replies.len();
+    let fake = FakeUpstream::scripted("cohere", replies).await;
     let config = tempfile::NamedTempFile::new().unwrap();
     let text = format!(
-        "[telemetry]\nlog_filter = 'trace'\n{}max_attempts = 1\n{}",
+        "[telemetry]\nlog_filter = 'trace'\n{}max_attempts = 1\n[upstream_defaults.breaker]\nconsecutive_failures = 0\n{}",
         upstream("up", "cohere", &fake.url()),
         targets("default", &[("up", "rerank-v3.5")])
     );
@@ -61,10 +66,11 @@ async fn law_11_nothing_private_is_logged_at_the_most_talkative_level() {
         client.post(format!("{url}/rerank")).body(body).send().await.unwrap().text().await.unwrap()
     };
     let mut answers = vec![post(json!({"query": QUERY, "documents": ["harmless"]}).to_string()).await];
-    for index in 0..5 {
+    for index in 1..count {
         // Each asks for one passage that is not known yet.
         let passage = format!("{PASSAGE} {index}");
-        answers.push(post(json!({"query": QUERY, "documents": [passage], "instruction": PASSAGE}).to_string()).await);
+        answers
+            .push(post(json!({"query": QUERY, "documents": [passage], "instruction": INSTRUCTION}).to_string()).await);
     }
     for broken in [
         format!("{{\"query\": \"{QUERY}\", \"documents\": \"{PASSAGE}\"}}"),
@@ -82,7 +88,7 @@ async fn law_11_nothing_private_is_logged_at_the_most_talkative_level() {
     let logs = logs.await.unwrap();
     assert!(logs.contains("upstream_rejected"), "the failures were logged: {logs}");
     for text in answers.iter().chain([&logs]) {
-        for canary in ["canary-query", "canary-passage", "canary-key"] {
+        for canary in ["canary-query", "canary-passage", "canary-instruction", "canary-key"] {
             assert!(!text.contains(canary), "{canary} in {text}");
         }
     }

@@ -3,20 +3,26 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tokio::time::timeout;
 
 use crate::support::gateway::{targets, upstream};
 use crate::support::{FakeUpstream, Gateway, Reply, provenance};
+
+/// An attempt that only a deadline or a departure can end while a test lasts.
+const LONG_ATTEMPT: &str = "attempt_timeout = '5m'\n";
+/// Far above what is tested, far below every other limit.
+const SOON: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn law_9_the_lowest_of_all_deadlines_holds_and_ends_the_upstream_call() {
     for (config, body, header) in [
         ("150ms", json!({"query": "q", "documents": ["a"]}), None),
-        ("30s", json!({"query": "q", "documents": ["a"], "timeout_ms": 150}), None),
-        ("30s", json!({"query": "q", "documents": ["a"], "timeout_ms": 20_000}), Some("150")),
+        ("5m", json!({"query": "q", "documents": ["a"], "timeout_ms": 150}), None),
+        ("5m", json!({"query": "q", "documents": ["a"], "timeout_ms": 200_000}), Some("150")),
     ] {
         let fake = FakeUpstream::scripted("cohere", [Reply::Hang]).await;
         let config = format!(
-            "[server]\nrequest_timeout = '{config}'\n{}{}",
+            "[server]\nrequest_timeout = '{config}'\n{}{LONG_ATTEMPT}{}",
             upstream("up", "cohere", &fake.url()),
             targets("default", &[("up", "rerank-v3.5")])
         );
@@ -26,24 +32,43 @@ async fn law_9_the_lowest_of_all_deadlines_holds_and_ends_the_upstream_call() {
             request = request.header("x-request-timeout-ms", header);
         }
         let started = Instant::now();
-        let answer = gateway.send(request).await;
+        let answer = timeout(SOON, gateway.send(request)).await.expect("the deadline ends the request");
         assert_eq!(answer.status, 504);
         assert_eq!(answer.body["code"], "deadline_exceeded");
-        assert!(started.elapsed() < Duration::from_secs(10), "far below every other limit");
-        fake.wait_for_departures(1).await;
+        assert!(answer.body["detail"].as_str().unwrap().ends_with("of waiting for up"), "{}", answer.body);
+        timeout(SOON, fake.wait_for_departures(1)).await.expect("and its call");
+        assert!(started.elapsed() >= Duration::from_millis(150), "but not before");
         assert_eq!(fake.calls().len(), 1, "no attempt after the deadline");
     }
+}
+
+/// What comes before the first call is within the deadline, too.
+#[tokio::test]
+async fn law_9_a_deadline_that_passes_before_the_first_call_ends_the_request_there() {
+    let fake = FakeUpstream::start("cohere").await;
+    let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
+    let large: Vec<_> = (0..900).map(|index| format!("{index} {}", "words and more ".repeat(300))).collect();
+    let answer = gateway.try_rerank(json!({"query": "q", "documents": large, "timeout_ms": 1})).await;
+    assert_eq!((answer.status.as_u16(), answer.body["code"].as_str().unwrap()), (504, "deadline_exceeded"));
+    assert!(!answer.body["detail"].as_str().unwrap().contains("waiting for up"), "{}", answer.body);
+    assert!(fake.calls().is_empty());
 }
 
 #[tokio::test]
 async fn law_9_a_client_that_hangs_up_cancels_the_upstream_call() {
     let fake = FakeUpstream::scripted("cohere", [Reply::Hang]).await;
-    let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
+    let config = format!(
+        "[server]\nrequest_timeout = '5m'\n{}{LONG_ATTEMPT}{}",
+        upstream("up", "cohere", &fake.url()),
+        targets("default", &[("up", "rerank-v3.5")])
+    );
+    let gateway = Gateway::start(&config).await;
     let request = gateway.post("/rerank").body(json!({"query": "q", "documents": ["a"]}).to_string());
     let client = tokio::spawn(request.send());
     fake.wait_for_arrivals(1).await;
     client.abort();
-    fake.wait_for_departures(1).await;
+    timeout(SOON, fake.wait_for_departures(1)).await.expect("nothing but the departure ends the call");
+    assert!(gateway.app.reranker.flights.is_empty(), "and nobody can join it any more");
     assert_eq!(
         gateway.metric("rerank_requests_total{model=\"default\",dialect=\"native\",outcome=\"abandoned\"}").await,
         1.0
