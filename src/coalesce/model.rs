@@ -87,7 +87,12 @@ struct Manner {
 async fn request(flights: Flights, wanted: &'static [usize], manner: Manner, seen: Arc<Seen>) {
     let Manner { leaves, fails, store } = manner;
     let pairs: Vec<_> = (0..).zip(wanted.iter().map(|pair| query().pair(PAIRS[*pair]))).collect();
-    let waiter = Waiter { deadline: Instant::now() + Duration::from_secs(60), patience: Patience::Wait, store };
+    let waiter = Waiter {
+        deadline: Instant::now() + Duration::from_secs(60),
+        patience: Patience::Wait,
+        store,
+        scope: CacheScope::SHARED,
+    };
     let Claim { lead, tickets } =
         flights.claim(&Wish { query: &query(), pairs: &pairs, upstream: "one", insists: false, waiter });
     if let Some(lead) = lead {

@@ -211,7 +211,8 @@ impl Reranker {
     /// The same turn without anybody who waits.
     fn unhurried<'a>(&self, turn: Turn<'a>) -> Turn<'a> {
         let deadline = Instant::now() + self.request_timeout;
-        Turn { waiter: Waiter { deadline, patience: Patience::Hurry, store: true }, ..turn }
+        let scope = turn.context.scope;
+        Turn { waiter: Waiter { deadline, patience: Patience::Hurry, store: true, scope }, ..turn }
     }
 }
 
@@ -242,6 +243,7 @@ fn waiter(next: Option<&Target>, route: &Route, context: &RequestContext) -> Wai
         deadline: before(context.deadline, most_kept),
         patience: if next.is_none() { Patience::Wait } else { Patience::Hurry },
         store: context.control.store,
+        scope: context.scope,
     }
 }
 

@@ -20,6 +20,7 @@
 //! are the only probes, and they are probes all the same.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -89,7 +90,7 @@ pub enum Position {
     Open,
 }
 
-/// The breaker of one upstream.
+/// The breaker of one upstream, for one caller (see [`super::circuits`]).
 #[derive(Debug)]
 pub struct Breaker {
     settings: BreakerSettings,
@@ -137,8 +138,8 @@ struct Bucket {
 
 /// Leave to make one call, whose outcome must be told; dropped, it says nothing.
 #[derive(Debug)]
-pub struct Admission<'a> {
-    breaker: &'a Breaker,
+pub struct Admission {
+    breaker: Arc<Breaker>,
     generation: u64,
     /// Which kind of probe it is, if it is one.
     probe: Option<Patience>,
@@ -157,7 +158,7 @@ impl Breaker {
     ///
     /// # Errors
     /// How long the breaker stays open.
-    pub fn admit(&self, patience: Patience, now: Instant) -> Result<Admission<'_>, Duration> {
+    pub fn admit(self: &Arc<Self>, patience: Patience, now: Instant) -> Result<Admission, Duration> {
         let mut state = self.state.lock();
         let probe = match &mut state.phase {
             Phase::Closed(_) => None,
@@ -172,7 +173,16 @@ impl Breaker {
             }
             Phase::HalfOpen(_) => return Err(self.settings.ejection),
         };
-        Ok(Admission { breaker: self, generation: state.generation, probe, is_told: false })
+        Ok(Admission { breaker: self.clone(), generation: state.generation, probe, is_told: false })
+    }
+
+    /// Until when the breaker is open, if it is.
+    #[must_use]
+    pub fn open_until(&self, now: Instant) -> Option<Instant> {
+        match self.state.lock().phase {
+            Phase::Open { until } if now < until => Some(until),
+            _ => None,
+        }
     }
 
     /// Where the breaker stands.
@@ -287,7 +297,7 @@ impl Record {
     }
 }
 
-impl Admission<'_> {
+impl Admission {
     /// Whether the breaker stands as it did when leave was given. If not, leave must be asked for again.
     #[must_use]
     pub fn is_current(&self) -> bool {
@@ -307,7 +317,7 @@ impl Admission<'_> {
     }
 }
 
-impl Drop for Admission<'_> {
+impl Drop for Admission {
     fn drop(&mut self) {
         if !self.is_told {
             self.breaker.tell(self.generation, self.probe, Verdict::Neutral, Instant::now());
@@ -328,12 +338,12 @@ mod tests {
         max_ejection: Duration::from_mins(1),
     };
 
-    fn call(breaker: &Breaker, verdict: Verdict) -> bool {
+    fn call(breaker: &Arc<Breaker>, verdict: Verdict) -> bool {
         let admission = breaker.admit(Patience::Wait, Instant::now());
         admission.map(|admission| admission.tell(verdict, Instant::now())).is_ok()
     }
 
-    fn trip(breaker: &Breaker) {
+    fn trip(breaker: &Arc<Breaker>) {
         assert!((0..5).all(|_| call(breaker, Verdict::Failure)));
     }
 
@@ -343,7 +353,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_run_of_failures_opens_it_and_one_good_probe_closes_it() {
-        let breaker = Breaker::new(SETTINGS);
+        let breaker = Arc::new(Breaker::new(SETTINGS));
         for _ in 0..3 {
             assert!((0..4).all(|_| call(&breaker, Verdict::Failure)));
             assert!(call(&breaker, Verdict::Success), "a success ends the run");
@@ -361,7 +371,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn failed_probes_wait_longer_and_longer_and_a_good_one_forgets_it() {
-        let breaker = Breaker::new(SETTINGS);
+        let breaker = Arc::new(Breaker::new(SETTINGS));
         trip(&breaker);
         for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
             let whole = Duration::from_secs(seconds);
@@ -379,7 +389,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_low_success_rate_over_enough_calls_opens_it() {
-        let breaker = Breaker::new(SETTINGS);
+        let breaker = Arc::new(Breaker::new(SETTINGS));
         // One of three succeeds: never five failures in a row.
         let verdict = |index: usize| if index.is_multiple_of(3) { Verdict::Success } else { Verdict::Failure };
         assert!((0..19).all(|index| call(&breaker, verdict(index))), "too few calls to judge");
@@ -389,7 +399,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_older_than_the_window_is_forgotten() {
-        let breaker = Breaker::new(SETTINGS);
+        let breaker = Arc::new(Breaker::new(SETTINGS));
         for index in 0..200usize {
             let verdict = if index.is_multiple_of(3) { Verdict::Success } else { Verdict::Failure };
             assert!(call(&breaker, verdict), "15 calls in 30 s are too few at any time");
@@ -399,7 +409,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_probe_that_is_given_up_leaves_room_for_another() {
-        let breaker = Breaker::new(SETTINGS);
+        let breaker = Arc::new(Breaker::new(SETTINGS));
         trip(&breaker);
         pass(SETTINGS.ejection).await;
         drop(breaker.admit(Patience::Wait, Instant::now()).unwrap());
@@ -410,7 +420,7 @@ mod tests {
     /// A caller in a hurry neither keeps others from probing nor is kept from it for good.
     #[tokio::test(start_paused = true)]
     async fn a_patient_call_probes_beside_a_hurried_one_and_no_other_does() {
-        let breaker = Breaker::new(SETTINGS);
+        let breaker = Arc::new(Breaker::new(SETTINGS));
         let admit = |patience| breaker.admit(patience, Instant::now());
         trip(&breaker);
         pass(SETTINGS.ejection).await;
@@ -434,7 +444,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_was_admitted_before_it_opened_says_nothing_after() {
-        let breaker = Breaker::new(SETTINGS);
+        let breaker = Arc::new(Breaker::new(SETTINGS));
         let late: Vec<_> = (0..9).map(|_| breaker.admit(Patience::Wait, Instant::now()).unwrap()).collect();
         trip(&breaker);
         pass(SETTINGS.ejection).await;
@@ -449,7 +459,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_long_hint_is_obeyed_but_not_for_a_day() {
         for (hint, until) in [(90, 90), (86_400, 3_600)] {
-            let breaker = Breaker::new(SETTINGS);
+            let breaker = Arc::new(Breaker::new(SETTINGS));
             call(&breaker, Verdict::Unavailable(Duration::from_secs(hint)));
             pass(Duration::from_secs(until - 1)).await;
             assert!(!call(&breaker, Verdict::Success), "{hint} s");
@@ -460,7 +470,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_can_be_turned_off() {
-        let breaker = Breaker::new(BreakerSettings { consecutive_failures: 0, ..SETTINGS });
+        let breaker = Arc::new(Breaker::new(BreakerSettings { consecutive_failures: 0, ..SETTINGS }));
         assert!((0..1_000).all(|_| call(&breaker, Verdict::Failure)));
     }
 }

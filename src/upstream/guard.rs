@@ -15,8 +15,9 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
-use super::breaker::{Admission, Breaker, Position, Verdict};
+use super::breaker::{Admission, Position, Verdict};
 use super::call::{Call, Interest, Patience, Scores};
+use super::circuits::Circuits;
 use super::error::UpstreamError;
 use super::places::{Place, Places, Sign};
 use super::rate::Rate;
@@ -34,8 +35,8 @@ const LATE: Duration = Duration::from_millis(100);
 /// What guards one upstream.
 #[derive(Debug)]
 pub struct Guard {
-    /// Leaves it alone when it fails.
-    pub breaker: Breaker,
+    /// Leave it alone when it fails, each for its caller.
+    pub circuits: Circuits,
     /// Leaves it alone with calls that would wait in vain, like those before them.
     pub unanswered: Unanswered,
     /// Keeps to the contract.
@@ -122,14 +123,14 @@ where
 /// An attempt under way, as the guard sees it.
 struct Watched<'a> {
     guard: &'a Guard,
-    held: Option<(Admission<'a>, Place)>,
+    held: Option<(Admission, Place)>,
     interest: Arc<Interest>,
     bytes: usize,
     started: Instant,
 }
 
 impl<'a> Watched<'a> {
-    fn new(guard: &'a Guard, admission: Admission<'a>, place: Place, call: &Call) -> Self {
+    fn new(guard: &'a Guard, admission: Admission, place: Place, call: &Call) -> Self {
         let (interest, bytes, started) = (call.interest.clone(), call.body.len(), Instant::now());
         Self { guard, held: Some((admission, place)), interest, bytes, started }
     }
@@ -140,7 +141,7 @@ impl<'a> Watched<'a> {
             *self.guard.last_failure.lock() = failure;
         }
         // In this order: whoever gets the place next must find the breaker as it is now.
-        admission.tell(verdict, Instant::now());
+        self.guard.circuits.tell(self.interest.scope(), admission, verdict, Instant::now());
         place.give_back(sign);
     }
 
@@ -199,14 +200,14 @@ impl Guard {
     /// A guard that has seen nothing yet.
     #[must_use]
     pub fn new(
-        breaker: Breaker,
+        circuits: Circuits,
         unanswered: Unanswered,
         rate: Rate,
         places: Places,
         vitals: Arc<Vitals>,
         attempt_timeout: Duration,
     ) -> Self {
-        Self { breaker, unanswered, rate, places, vitals, attempt_timeout, last_failure: Mutex::default() }
+        Self { circuits, unanswered, rate, places, vitals, attempt_timeout, last_failure: Mutex::default() }
     }
 
     /// How long is unusually long for a call of so many bytes, if that is known.
@@ -220,11 +221,11 @@ impl Guard {
         unusual.map_or(self.attempt_timeout, |unusual| unusual.max(LATE).min(self.attempt_timeout))
     }
 
-    fn admit(&self, call: &Call, metrics: &UpstreamMetrics) -> Result<Admission<'_>, UpstreamError> {
+    fn admit(&self, call: &Call, metrics: &UpstreamMetrics) -> Result<Admission, UpstreamError> {
         let now = Instant::now();
         let left = call.interest.deadline().saturating_duration_since(now);
         let patience = if left < self.attempt_timeout { Patience::Hurry } else { Patience::Wait };
-        let admission = self.breaker.admit(patience, now).map_err(|rest| {
+        let admission = self.circuits.admit(call.interest.scope(), patience, now).map_err(|rest| {
             metrics.shed("circuit_open");
             UpstreamError::left_alone(rest, self.last_failure.lock().as_ref())
         })?;
@@ -238,7 +239,7 @@ impl Guard {
     /// Whether a call would be let through, as far as the breaker is concerned.
     #[must_use]
     pub fn is_open_for_calls(&self, now: Instant) -> bool {
-        self.breaker.position(now) != Position::Open
+        self.circuits.position(now) != Position::Open
     }
 }
 
@@ -284,6 +285,7 @@ mod tests {
     use super::super::call::{AttemptCounter, Waiter};
     use super::super::rate::RateSettings;
     use super::*;
+    use crate::cache::key::CacheScope;
 
     const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
     /// An hour, in milliseconds.
@@ -311,7 +313,7 @@ mod tests {
             let rate = Rate::new(RateSettings { requests_per_minute: None, tokens_per_minute: None });
             let unanswered = Unanswered::new(BREAKER);
             let guard =
-                Guard::new(Breaker::new(BREAKER), unanswered, rate, Places::new(64, 64), vitals, ATTEMPT_TIMEOUT);
+                Guard::new(Circuits::new(BREAKER), unanswered, rate, Places::new(64, 64), vitals, ATTEMPT_TIMEOUT);
             Self {
                 guard: Arc::new(guard),
                 metrics: Arc::new(crate::telemetry::metrics::Metrics::new().upstream("test")),
@@ -331,7 +333,8 @@ mod tests {
         /// One call of somebody who waits so long and has nobody else to ask; `None` if it ended at its deadline.
         async fn ask(&self, milliseconds: u64) -> Option<Result<Scores, ErrorKind>> {
             let patience = Duration::from_millis(milliseconds);
-            let waiter = Waiter { deadline: Instant::now() + patience, patience: Patience::Wait, store: true };
+            let (deadline, scope) = (Instant::now() + patience, CacheScope::SHARED);
+            let waiter = Waiter { deadline, patience: Patience::Wait, store: true, scope };
             let call = Call {
                 body: Bytes::from_static(b"{}"),
                 passages: 0,
@@ -360,7 +363,7 @@ mod tests {
         }
 
         fn position(&self) -> Position {
-            self.guard.breaker.position(Instant::now())
+            self.guard.circuits.position(Instant::now())
         }
     }
 

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::cache::key::CacheScope;
 use crate::error::Error;
 
 /// What one request expects of a call.
@@ -21,6 +22,8 @@ pub struct Waiter {
     pub patience: Patience,
     /// Whether it allows the scores to be kept.
     pub store: bool,
+    /// Whose request it is. Only those who share scores wait for the same call.
+    pub scope: CacheScope,
 }
 
 /// Whether a failed attempt may be waited out.
@@ -35,6 +38,7 @@ pub enum Patience {
 /// All who wait for a call.
 #[derive(Debug)]
 pub struct Interest {
+    scope: CacheScope,
     terms: Mutex<Terms>,
     bell: watch::Sender<()>,
 }
@@ -53,9 +57,15 @@ impl Interest {
     #[must_use]
     pub fn of(waiter: Waiter) -> Self {
         let terms = Terms { deadline: waiter.deadline, patient: 0, setbacks: Vec::new(), next_setback: 0 };
-        let interest = Self { terms: Mutex::new(terms), bell: watch::Sender::new(()) };
+        let interest = Self { scope: waiter.scope, terms: Mutex::new(terms), bell: watch::Sender::new(()) };
         interest.join(waiter);
         interest
+    }
+
+    /// Whose call it is.
+    #[must_use]
+    pub const fn scope(&self) -> CacheScope {
+        self.scope
     }
 
     /// One more waits.

@@ -4,6 +4,7 @@ pub mod allowance;
 mod attempt;
 pub mod breaker;
 pub mod call;
+pub mod circuits;
 pub mod endpoint;
 mod error;
 mod guard;
@@ -31,8 +32,9 @@ use tower::{Service, ServiceExt};
 use url::Url;
 
 use self::allowance::{Allowance, AllowanceSettings};
-use self::breaker::{Breaker, Position};
+use self::breaker::Position;
 use self::call::{Call, Scores};
+use self::circuits::Circuits;
 pub use self::error::UpstreamError;
 use self::guard::Guard;
 use self::keys::KeyRing;
@@ -135,7 +137,7 @@ impl Upstream {
         let metrics = Arc::new(metrics.upstream(&settings.label));
         let vitals = Arc::new(Vitals::default());
         let guard = Arc::new(Guard::new(
-            Breaker::new(settings.breaker),
+            Circuits::new(settings.breaker),
             Unanswered::new(settings.breaker),
             Rate::new(settings.rate),
             Places::new(settings.max_concurrency, settings.max_queue),
@@ -196,8 +198,8 @@ impl Upstream {
     pub fn observe(&self) {
         match &self.backend {
             Backend::Remote(remote) => {
-                let Guard { breaker, places, .. } = &*remote.guard;
-                remote.metrics.guard(breaker.position(Instant::now()) == Position::Open, places.limit());
+                let Guard { circuits, places, .. } = &*remote.guard;
+                remote.metrics.guard(circuits.is_open_for_somebody(Instant::now()), places.limit());
             }
             Backend::Local(embedded) => {
                 if let Some(cross_encoder) = &embedded.cross_encoder {
@@ -211,7 +213,7 @@ impl Upstream {
     #[must_use]
     pub fn is_well(&self, now: Instant) -> bool {
         match &self.backend {
-            Backend::Remote(remote) => remote.guard.breaker.position(now) == Position::Closed,
+            Backend::Remote(remote) => remote.guard.circuits.position(now) == Position::Closed,
             Backend::Local(_) => true,
         }
     }

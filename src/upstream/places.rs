@@ -201,9 +201,15 @@ mod tests {
 
     use super::super::interest::{Patience, Waiter};
     use super::*;
+    use crate::cache::key::CacheScope;
 
     fn waiter(seconds: u64) -> Waiter {
-        Waiter { deadline: Instant::now() + Duration::from_secs(seconds), patience: Patience::Wait, store: true }
+        Waiter {
+            deadline: Instant::now() + Duration::from_secs(seconds),
+            patience: Patience::Wait,
+            store: true,
+            scope: CacheScope::SHARED,
+        }
     }
 
     fn later(seconds: u64) -> Arc<Interest> {

@@ -138,6 +138,7 @@ mod tests {
     use tower::{ServiceBuilder, ServiceExt, service_fn};
 
     use super::*;
+    use crate::cache::key::CacheScope;
     use crate::upstream::call::{AttemptCounter, Interest, Waiter};
 
     fn metrics() -> Arc<UpstreamMetrics> {
@@ -153,7 +154,12 @@ mod tests {
             body: Bytes::new(),
             passages: 0,
             tokens: 0,
-            interest: Arc::new(Interest::of(Waiter { deadline: Instant::now() + deadline, patience, store: true })),
+            interest: Arc::new(Interest::of(Waiter {
+                deadline: Instant::now() + deadline,
+                patience,
+                store: true,
+                scope: CacheScope::SHARED,
+            })),
             attempt: 1,
             failure: None,
             attempts: AttemptCounter::default(),

@@ -225,6 +225,7 @@ mod tests {
 
     use super::super::call::{AttemptCounter, Interest, Patience, Waiter};
     use super::*;
+    use crate::cache::key::CacheScope;
 
     /// A name server whose one answer can be changed.
     #[derive(Clone, Default)]
@@ -266,7 +267,8 @@ mod tests {
     }
 
     fn call() -> Call {
-        let waiter = Waiter { deadline: Instant::now(), patience: Patience::Wait, store: true };
+        let waiter =
+            Waiter { deadline: Instant::now(), patience: Patience::Wait, store: true, scope: CacheScope::SHARED };
         Call {
             body: Bytes::from_static(b"{}"),
             passages: 1,

@@ -1,10 +1,15 @@
 //! Law 13: one caller's requests change another's answers, calls and cost only through capacity.
 
+use std::ops::Range;
 use std::time::Duration;
 
-use serde_json::json;
+use reqwest::RequestBuilder;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
-use crate::support::{FakeUpstream, Gateway, expected, provenance, scores};
+use crate::support::gateway::{targets, upstream};
+use crate::support::{FakeUpstream, Gateway, Reply, expected, provenance, scores};
 
 /// Seconds that a slow provider takes: more than an impatient caller has, far less than a patient one.
 const SLOW: Duration = Duration::from_millis(400);
@@ -43,4 +48,231 @@ async fn law_13_a_callers_own_deadlines_are_no_failures_of_the_provider() {
         assert_eq!(gateway.metric("rerank_upstream_circuit_open{upstream=\"up\"}").await, 0.0);
         assert_eq!(gateway.metric("rerank_upstream_concurrency_limit{upstream=\"up\"}").await, 64.0);
     }
+}
+
+/// What a caller got for one request: everything that another caller must not change.
+#[derive(Debug, PartialEq)]
+struct Got {
+    status: u16,
+    scores: Vec<(u64, f64)>,
+    pairs: Value,
+    attempts: Value,
+    degraded: Value,
+    cost: Value,
+    billed: Value,
+}
+
+/// What became of the ordinary caller: its answers, and the calls that were made for it.
+#[derive(Debug, PartialEq)]
+struct Day {
+    answers: Vec<Got>,
+    calls: Vec<Recorded>,
+}
+
+type Recorded = (String, Vec<String>);
+
+/// The keys of the two callers.
+const ORDINARY: &str = "test-key";
+const HOSTILE: &str = "other-key";
+/// Requests of the ordinary caller in one day.
+const REQUESTS: usize = 15;
+/// Passages that the ordinary caller asks for, more than once each.
+const PASSAGES: usize = 40;
+
+/// What the hostile caller does beside each request of the ordinary one.
+#[derive(Clone, Copy, Debug)]
+enum Attack {
+    /// Less time than the provider takes.
+    ShortDeadlines,
+    /// Connections closed while the provider is being asked.
+    HangUps,
+    /// Texts at which the provider fails.
+    Crashes,
+    /// Texts that the provider refuses.
+    Refusals,
+    /// Texts that a firewall of the provider forbids.
+    Forbidden,
+    /// Texts for which the provider asks to be left alone for an hour.
+    LeftAlone,
+    /// Texts that the provider answers with nonsense.
+    Nonsense,
+    /// `no-store`, `no-cache` and `only-if-cached` for the passages of the ordinary caller.
+    CacheControl,
+    /// A thousand passages.
+    HugeLists,
+    /// What rerankd refuses: no JSON, no documents, no such model, no such key.
+    BadRequests,
+    /// A long query whose lists the provider refuses for their size.
+    LongQueries,
+}
+
+use Attack::{
+    BadRequests, CacheControl, Crashes, Forbidden, HangUps, HugeLists, LeftAlone, LongQueries, Nonsense, Refusals,
+    ShortDeadlines,
+};
+
+/// The provider: what it does depends on the query alone, so whatever it does to the hostile caller it does not to the ordinary one.
+fn provider(query: &str, passages: &[String]) -> Option<Reply> {
+    let kind = query.split(' ').next()?;
+    match kind {
+        "silent" => Some(Reply::Hang),
+        "crash" => Some(Reply::status(500)),
+        "refuse" => Some(Reply::status(400)),
+        "forbid" => Some(Reply::status(403)),
+        "alone" => Some(Reply::status_after(503, "retry-after", "3600")),
+        "nonsense" => Some(Reply::body("<html>captive portal</html>")),
+        "long" if passages.len() > 4 => Some(Reply::status(413)),
+        _ => None,
+    }
+}
+
+/// One request of the hostile caller, told apart from all others by `number`.
+fn hostile_request(gateway: &Gateway, attack: Attack, number: usize, random: &mut fastrand::Rng) -> RequestBuilder {
+    let post = gateway.post("/rerank").bearer_auth(HOSTILE);
+    let body = |query: &str, count: usize| {
+        let documents: Vec<_> = (0..count).map(|index| format!("passage {index}")).collect();
+        json!({"query": format!("{query} {number}"), "documents": documents})
+    };
+    let with = |mut body: Value, name: &str, value: Value| {
+        body[name] = value;
+        body
+    };
+    match attack {
+        ShortDeadlines => post.body(with(body("silent", 3), "timeout_ms", random.u64(20..120).into()).to_string()),
+        HangUps => post.body(body("silent", 3).to_string()),
+        Crashes => post.body(body("crash", 2).to_string()),
+        Refusals => post.body(body("refuse", 2).to_string()),
+        Forbidden => post.body(body("forbid", 2).to_string()),
+        LeftAlone => post.body(body("alone", 2).to_string()),
+        Nonsense => post.body(body("nonsense", 2).to_string()),
+        CacheControl => {
+            let directive = ["no-store", "no-cache", "only-if-cached"][random.usize(0..3)];
+            post.header("cache-control", directive).body(body("control", PASSAGES).to_string())
+        }
+        HugeLists => post.body(body("huge", 1_000).to_string()),
+        BadRequests => match random.usize(0..4) {
+            0 => post.body("{\"query\": "),
+            1 => post.body(json!({"query": "q", "documents": []}).to_string()),
+            2 => post.body(with(body("q", 2), "model", "nobody/knows".into()).to_string()),
+            _ => gateway.post("/rerank").bearer_auth("no such key").body(body("q", 2).to_string()),
+        },
+        LongQueries => post.body(body(&format!("long {}", "word ".repeat(3_000)), 60).to_string()),
+    }
+}
+
+/// One request of the ordinary caller.
+async fn ask_ordinarily(gateway: &Gateway, random: &mut fastrand::Rng) -> Got {
+    let count = random.usize(5..30);
+    let documents: Vec<_> = (0..count).map(|_| format!("passage {}", random.usize(0..PASSAGES))).collect();
+    let body = json!({"query": format!("ordinary {}", random.usize(0..3)), "documents": documents});
+    let answer = gateway.send(gateway.post("/rerank").bearer_auth(ORDINARY).body(body.to_string())).await;
+    let meta = provenance(&answer.body);
+    Got {
+        status: answer.status.as_u16(),
+        scores: if answer.status.is_success() { scores(&answer.body) } else { Vec::new() },
+        pairs: meta["pairs"].clone(),
+        attempts: meta["attempts"].clone(),
+        degraded: meta["degraded"].clone(),
+        cost: meta["cost_usd"].clone(),
+        billed: answer.body["meta"]["billed_units"].clone(),
+    }
+}
+
+/// A day of the ordinary caller, with a hostile one beside it that does all of `attacks`.
+async fn day(seed: u64, attacks: &[Attack]) -> Day {
+    let fake = FakeUpstream::start("cohere").await;
+    fake.answer_by(provider);
+    let config = format!(
+        "[server]\napi_keys = ['env:KEY', 'env:OTHER']\n{}{}",
+        upstream("up", "cohere", &fake.url()),
+        targets("default", &[("up", "rerank-v3.5")])
+    );
+    let gateway = Gateway::start(&config).await;
+    let mut ordinary = fastrand::Rng::with_seed(seed);
+    let mut hostile = fastrand::Rng::with_seed(!seed);
+    let mut number = 0;
+    let mut under_way = JoinSet::new();
+    let mut answers = Vec::new();
+    for _ in 0..REQUESTS {
+        for _ in 0..if attacks.is_empty() { 0 } else { 3 } {
+            let attack = attacks[hostile.usize(0..attacks.len())];
+            // Few enough at a time for nobody to want for a permit: that would be capacity.
+            let mut burst = JoinSet::new();
+            for _ in 0..hostile.usize(1..8) {
+                number += 1;
+                burst.spawn(hostile_request(&gateway, attack, number, &mut hostile).send());
+            }
+            // What is silent for ever is left after a while.
+            let is_silent = matches!(attack, ShortDeadlines | HangUps);
+            let patience = if is_silent { Duration::from_millis(150) } else { Duration::from_secs(20) };
+            let ended = async move { drop(timeout(patience, burst.join_all()).await) };
+            if hostile.bool() {
+                ended.await;
+            } else {
+                under_way.spawn(ended);
+            }
+        }
+        answers.push(ask_ordinarily(&gateway, &mut ordinary).await);
+    }
+    drop(under_way);
+    let calls = fake.calls().into_iter().filter_map(|call| {
+        let query = call.body["query"].as_str()?.to_owned();
+        query.starts_with("ordinary").then(|| (query, call.passages()))
+    });
+    Day { answers, calls: calls.collect() }
+}
+
+async fn check(seeds: Range<u64>, attacks: &[Attack]) {
+    for seed in seeds {
+        let alone = day(seed, &[]).await;
+        assert!(alone.answers.iter().all(|got| got.status == 200 && !got.scores.is_empty()), "{alone:?}");
+        let beside = day(seed, attacks).await;
+        for (index, (alone, beside)) in alone.answers.iter().zip(&beside.answers).enumerate() {
+            assert_eq!(alone, beside, "answer {index}, seed {seed}, {attacks:?}");
+        }
+        assert_eq!(alone.calls, beside.calls, "seed {seed}, {attacks:?}");
+    }
+}
+
+/// Each kind by itself: the one that breaks the law is named.
+#[tokio::test]
+async fn law_13_no_kind_of_request_changes_another_callers_answers_calls_or_cost() {
+    for attack in [
+        ShortDeadlines,
+        HangUps,
+        Crashes,
+        Refusals,
+        Forbidden,
+        LeftAlone,
+        Nonsense,
+        CacheControl,
+        HugeLists,
+        BadRequests,
+    ] {
+        check(0..1, &[attack]).await;
+    }
+}
+
+/// All kinds in one day.
+#[tokio::test]
+async fn law_13_all_kinds_together_change_nothing_either() {
+    let attacks = [
+        ShortDeadlines,
+        HangUps,
+        Crashes,
+        Refusals,
+        Forbidden,
+        LeftAlone,
+        Nonsense,
+        CacheControl,
+        HugeLists,
+        BadRequests,
+    ];
+    check(1..4, &attacks).await;
+}
+
+/// Attack 2: what is learnt from one caller's refusals for size cuts nobody else's lists.
+#[tokio::test]
+async fn law_13_refusals_for_size_cut_no_other_callers_lists() {
+    check(0..3, &[LongQueries]).await;
 }

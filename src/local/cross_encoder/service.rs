@@ -168,6 +168,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
+    use crate::cache::key::CacheScope;
     use crate::provider::{Provider, ScoreBatch};
     use crate::rerank::request::ScoringOptions;
     use crate::upstream::call::{AttemptCounter, Interest, Patience, Waiter};
@@ -181,7 +182,8 @@ mod tests {
     fn call(passages: &[&str]) -> Call {
         let options = ScoringOptions::default();
         let batch = ScoreBatch { model: "", query: "q", passages: passages.to_vec(), options: &options };
-        let waiter = Waiter { deadline: Instant::now(), patience: Patience::Wait, store: true };
+        let waiter =
+            Waiter { deadline: Instant::now(), patience: Patience::Wait, store: true, scope: CacheScope::SHARED };
         Call {
             body: Embedded.encode(&batch).into(),
             passages: passages.len(),

@@ -58,6 +58,9 @@ impl Reply {
     }
 }
 
+/// What the upstream does with a call of this query and these passages, if that is not left to the rest.
+type Rule = Box<dyn Fn(&str, &[String]) -> Option<Reply> + Send + Sync>;
+
 /// One call as it arrived.
 #[derive(Clone, Debug)]
 pub(crate) struct Recorded {
@@ -90,6 +93,8 @@ struct State {
     script: Mutex<VecDeque<Reply>>,
     /// What is answered when the script is at its end, if not scores.
     always: Mutex<Option<Reply>>,
+    /// What is answered by what is asked, when the script is at its end.
+    rule: Mutex<Option<Rule>>,
     delay: Mutex<Duration>,
     /// Calls with more bytes of passages than this are refused as too large.
     most_bytes: Mutex<Option<usize>>,
@@ -114,6 +119,7 @@ impl FakeUpstream {
             provider: provider.to_owned(),
             script: Mutex::default(),
             always: Mutex::default(),
+            rule: Mutex::default(),
             delay: Mutex::default(),
             most_bytes: Mutex::default(),
             most_passages: Mutex::default(),
@@ -147,6 +153,11 @@ impl FakeUpstream {
     /// What to do from now on whenever the script is at its end; `None` is to score.
     pub(crate) fn answer_always(&self, reply: Option<Reply>) {
         *self.state.always.lock().unwrap() = reply;
+    }
+
+    /// Does what the query and the passages call for from now on, whenever the script is at its end and the rule has something to say.
+    pub(crate) fn answer_by(&self, rule: impl Fn(&str, &[String]) -> Option<Reply> + Send + Sync + 'static) {
+        *self.state.rule.lock().unwrap() = Some(Box::new(rule));
     }
 
     /// Takes this long for every answer from now on.
@@ -263,6 +274,8 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
         .map(|(_, reply)| reply.clone());
     state.recorded.lock().unwrap().push(recorded);
     let scripted = state.script.lock().unwrap().pop_front();
+    let ruled = || state.rule.lock().unwrap().as_ref()?(body["query"].as_str().unwrap(), &passages(&body));
+    let scripted = scripted.or_else(ruled);
     let size: usize = passages(&body).iter().map(String::len).sum();
     let too_large = state.most_bytes.lock().unwrap().is_some_and(|most| size > most);
     let scripted = scripted.or(refused).or_else(|| too_large.then(|| Reply::status(413)));

@@ -1,0 +1,116 @@
+//! Any sequence of claims, departures, landings and failures.
+
+use std::collections::HashSet;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// What a request does, or what happens to a flight.
+#[derive(Clone, Debug)]
+enum Step {
+    Claim { names: String, other: bool, insists: bool, store: bool },
+    Leave(usize),
+    Land(usize),
+    Fail(usize),
+    GiveUp(usize),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        3 => ("[abcdef]{1,4}", any::<[bool; 3]>()).prop_map(|(names, [other, insists, store])| {
+            let distinct: std::collections::BTreeSet<_> = names.chars().collect();
+            Step::Claim { names: distinct.into_iter().collect(), other, insists, store }
+        }),
+        2 => any::<usize>().prop_map(Step::Leave),
+        2 => any::<usize>().prop_map(Step::Land),
+        1 => any::<usize>().prop_map(Step::Fail),
+        1 => any::<usize>().prop_map(Step::GiveUp),
+    ];
+    proptest::collection::vec(step, 0..60)
+}
+
+/// What may be kept of a flight that `names` were led in: what somebody who allows it, and is still there, waits for in it.
+fn allowed(lead: &Lead, names: &str, requests: &[(String, bool, Vec<Ticket>)]) -> String {
+    let is_allowed = |name: char| {
+        requests.iter().any(|(wanted, store, tickets)| {
+            let waits =
+                |ticket: &Ticket| ticket.waiting().any(|label| wanted.chars().nth(label as usize) == Some(name));
+            *store && tickets.iter().any(|ticket| ticket.is_for(lead.flight()) && waits(ticket))
+        })
+    };
+    let pending = lead.pending();
+    let led = pending.iter().map(|place| char::from(names.as_bytes()[lead.labels()[*place as usize] as usize]));
+    led.filter(|name| is_allowed(*name)).collect()
+}
+
+proptest! {
+    /// Every step is one critical section, so every interleaving of requests is a sequence of steps: whatever the sequence, a pair is in at
+    /// most one live call of an upstream, its score may be kept only for who waits for it and allows that, everybody who stays gets the right scores or the failure, and nothing is left behind.
+    #[test]
+    fn any_sequence_of_events_keeps_the_promises(steps in steps()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let flights = Flights::default();
+            let mut requests: Vec<(String, bool, Vec<Ticket>)> = Vec::new();
+            // Each flight is one call here; `true` once it was given up.
+            let mut calls: Vec<(String, Lead)> = Vec::new();
+            let pick = |index: usize, count: usize| (count > 0).then(|| index % count.max(1));
+            for step in steps {
+                match step {
+                    Step::Claim { names, other, insists, store } => {
+                        let upstream = if other { "other" } else { "one" };
+                        let waiter = Waiter { store, ..waiter() };
+                        let Claim { lead, tickets } = claim_with(&flights, &names, upstream, insists, waiter);
+                        if insists {
+                            assert!(tickets.iter().all(|ticket| ticket.upstream() == upstream));
+                        }
+                        calls.extend(lead.map(|lead| (names.clone(), lead)));
+                        requests.push((names, store, tickets));
+                    }
+                    Step::Leave(index) => {
+                        if let Some(index) = pick(index, requests.len()) {
+                            drop(requests.swap_remove(index));
+                        }
+                    }
+                    Step::Land(index) | Step::Fail(index) => {
+                        let Some(index) = pick(index, calls.len()) else { continue };
+                        let (names, lead) = calls.swap_remove(index);
+                        if matches!(step, Step::Land(_)) {
+                            let kept = storable(&lead, &names, &lead.pending());
+                            prop_assert_eq!(kept, allowed(&lead, &names, &requests));
+                            land(&lead, &names, &lead.pending());
+                        } else {
+                            lead.fail(&lead.pending(), failure());
+                        }
+                    }
+                    Step::GiveUp(index) => {
+                        let Some(index) = pick(index, calls.len()) else { continue };
+                        let places = calls[index].1.pending();
+                        let forsaken = tokio::time::timeout(Duration::ZERO, calls[index].1.forsaken(&places)).await;
+                        if forsaken.is_ok() {
+                            calls.swap_remove(index);
+                        }
+                    }
+                }
+                let mut live = HashSet::new();
+                for (names, lead) in &calls {
+                    for label in lead.labels() {
+                        let upstream = lead.upstream().to_owned();
+                        prop_assert!(live.insert((upstream, names.as_bytes()[*label as usize])), "a pair is in two live calls of one upstream");
+                    }
+                }
+            }
+            for (names, lead) in calls {
+                land(&lead, &names, &lead.pending());
+            }
+            for (names, _, tickets) in requests {
+                let outcome = tokio::time::timeout(Duration::from_secs(5), outcome(tickets)).await;
+                let outcome = outcome.expect("nobody waits for ever");
+                prop_assert!(outcome == Ok(letters(&names)) || outcome == Err(failure()), "{outcome:?}");
+            }
+            prop_assert!(flights.is_empty());
+            Ok(())
+        })?;
+    }
+}
