@@ -4,13 +4,19 @@
 //! account: regular work pays a share in, extra work takes its cost out, and what is not there cannot be spent. A small income per
 //! second lets the first failure of a quiet hour be retried too.
 //!
+//! Where several callers draw on one account, none of them may empty it for the others: what a caller takes beyond what its own work paid in is at most half of the
+//! income. Two that fail at once may use up all of it; that is what the bound on the sum is for.
+//!
 //! The idea is Finagle's retry budget (`com.twitter.finagle.service.RetryBudget`); that different failures cost differently is from the AWS
 //! SDKs' standard retry mode.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
+
+use crate::cache::key::CacheScope;
 
 /// How an account is filled.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,6 +43,72 @@ struct Account {
     income: f64,
     saved: f64,
     at: Instant,
+}
+
+/// An account of extra work on which several callers draw.
+#[derive(Debug)]
+pub struct SharedAllowance {
+    account: Allowance,
+    callers: Mutex<HashMap<CacheScope, Drawn>>,
+}
+
+/// What a caller took beyond what it paid in; less than nothing if it paid more. What it took is forgotten as fast as half of the income comes in.
+#[derive(Clone, Copy, Debug)]
+struct Drawn {
+    amount: f64,
+    at: Instant,
+}
+
+/// Part of the income that one of several callers may use, 0 to 1.
+const SHARE_OF_INCOME: f64 = 0.5;
+
+impl SharedAllowance {
+    /// An account that holds the income of one window and knows no callers.
+    #[must_use]
+    pub fn new(settings: AllowanceSettings) -> Self {
+        Self { account: Allowance::new(settings), callers: Mutex::default() }
+    }
+
+    /// Regular work worth `amount` was done for `caller`.
+    pub fn pay_in(&self, caller: CacheScope, amount: f64, now: Instant) {
+        self.account.pay_in(amount);
+        let AllowanceSettings { share, most_saved, .. } = self.account.settings;
+        let mut callers = self.callers.lock();
+        let drawn = self.drawn(&mut callers, caller, now);
+        drawn.amount = (drawn.amount - amount * share).max(-most_saved);
+    }
+
+    /// Takes out `cost` for `caller` if it is there, and if the caller leaves enough for the others that there are.
+    pub fn take_out(&self, caller: CacheScope, cost: f64, now: Instant) -> bool {
+        let AllowanceSettings { per_second, window, .. } = self.account.settings;
+        let most = SHARE_OF_INCOME * per_second * window.as_secs_f64();
+        let mut callers = self.callers.lock();
+        let drawn = self.drawn(&mut callers, caller, now).amount;
+        if callers.len() > 1 && drawn + cost > most {
+            return false;
+        }
+        let is_there = self.account.take_out(cost, now);
+        if is_there {
+            self.drawn(&mut callers, caller, now).amount += cost;
+        }
+        is_there
+    }
+
+    /// What `caller` took, as of now.
+    fn drawn<'a>(
+        &self,
+        callers: &'a mut HashMap<CacheScope, Drawn>,
+        caller: CacheScope,
+        now: Instant,
+    ) -> &'a mut Drawn {
+        let drawn = callers.entry(caller).or_insert(Drawn { amount: 0.0, at: now });
+        let since = now.saturating_duration_since(drawn.at).as_secs_f64();
+        if drawn.amount > 0.0 {
+            drawn.amount = (drawn.amount - since * SHARE_OF_INCOME * self.account.settings.per_second).max(0.0);
+        }
+        drawn.at = now;
+        drawn
+    }
 }
 
 impl Allowance {
@@ -101,6 +173,36 @@ mod tests {
         tokio::time::advance(Duration::from_hours(1)).await;
         (0..10_000).for_each(|_| allowance.pay_in(1.0));
         assert_eq!(spent(1.0), 110, "neither income nor savings grow without end");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_caller_empties_the_account_for_another() {
+        let allowance = SharedAllowance::new(SETTINGS);
+        let (hostile, ordinary) = (CacheScope::of_caller("hostile"), CacheScope::of_caller("ordinary"));
+        let spent = |caller| (0..1_000).take_while(|_| allowance.take_out(caller, 1.0, Instant::now())).count();
+        allowance.pay_in(ordinary, 1.0, Instant::now());
+        for _ in 0..3 {
+            assert_eq!(spent(hostile), 5, "half of the income of a window");
+            assert!(spent(ordinary) >= 5, "the other half and what it paid in");
+            tokio::time::advance(SETTINGS.window).await;
+        }
+        for _ in 0..60 {
+            spent(hostile);
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        assert!(spent(ordinary) >= 5, "however long that goes on");
+        (0..100).for_each(|_| allowance.pay_in(ordinary, 1.0, Instant::now()));
+        spent(hostile);
+        assert!(spent(ordinary) >= 19, "what a caller pays in is its own");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_alone_has_the_whole_account() {
+        let allowance = SharedAllowance::new(SETTINGS);
+        let spent = || (0..1_000).take_while(|_| allowance.take_out(CacheScope::SHARED, 1.0, Instant::now())).count();
+        assert_eq!(spent(), 10);
+        (0..51).for_each(|_| allowance.pay_in(CacheScope::SHARED, 1.0, Instant::now()));
+        assert_eq!(spent(), 10);
     }
 
     proptest! {

@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep};
 use tower::retry::Policy;
 
-use super::allowance::{Allowance, AllowanceSettings};
+use super::allowance::{AllowanceSettings, SharedAllowance};
 use super::call::{Call, Patience, Scores};
 use super::error::UpstreamError;
 use super::vitals::Vitals;
@@ -36,14 +36,14 @@ const ALLOWANCE: AllowanceSettings =
 #[derive(Clone, Debug)]
 pub(super) struct RetryPolicy {
     max_attempts: u32,
-    allowance: Arc<Allowance>,
+    allowance: Arc<SharedAllowance>,
     vitals: Arc<Vitals>,
     metrics: Arc<UpstreamMetrics>,
 }
 
 impl RetryPolicy {
     pub(super) fn new(max_attempts: u32, vitals: Arc<Vitals>, metrics: Arc<UpstreamMetrics>) -> Self {
-        Self { max_attempts, allowance: Arc::new(Allowance::new(ALLOWANCE)), vitals, metrics }
+        Self { max_attempts, allowance: Arc::new(SharedAllowance::new(ALLOWANCE)), vitals, metrics }
     }
 
     /// The wait before the next attempt, or `None` if there must be none.
@@ -75,7 +75,7 @@ impl Policy<Call, Scores, UpstreamError> for RetryPolicy {
     fn retry(&mut self, call: &mut Call, result: &mut Result<Scores, UpstreamError>) -> Option<BoxFuture<'static, ()>> {
         match result {
             Ok(_) => {
-                self.allowance.pay_in(1.0);
+                self.allowance.pay_in(call.interest.scope(), 1.0, Instant::now());
                 None
             }
             Err(error) => {
@@ -87,7 +87,7 @@ impl Policy<Call, Scores, UpstreamError> for RetryPolicy {
                     return None;
                 }
                 let wait = self.wait(call, error)?;
-                if !self.allowance.take_out(cost(error.kind), Instant::now()) {
+                if !self.allowance.take_out(call.interest.scope(), cost(error.kind), Instant::now()) {
                     self.metrics.retry_denied();
                     return None;
                 }

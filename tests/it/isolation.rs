@@ -1,14 +1,17 @@
 //! Law 13: one caller's requests change another's answers, calls and cost only through capacity.
 
+use std::collections::HashSet;
 use std::ops::Range;
+use std::sync::Mutex;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::support::gateway::{targets, upstream};
+use crate::support::gateway::{NO_BREAKER, targets, upstream};
 use crate::support::{FakeUpstream, Gateway, Reply, expected, provenance, scores};
 
 /// Seconds that a slow provider takes: more than an impatient caller has, far less than a patient one.
@@ -40,7 +43,7 @@ async fn law_13_a_callers_own_deadlines_are_no_failures_of_the_provider() {
         // More than a second, after which silence used to be a failure where nothing is known; the provider takes longer still.
         fake.answer_late(4 * SLOW);
         let asking = (0..4).map(|each| ask_impatiently(&gateway, format!("impatient {index} {each}"), 1_010));
-        futures_util::future::join_all(asking.collect::<Vec<_>>()).await;
+        join_all(asking.collect::<Vec<_>>()).await;
         fake.answer_late(SLOW);
         let answer = gateway.rerank(&format!("patient {index}"), &["a", "b"]).await;
         assert_eq!(scores(&answer), expected(&format!("patient {index}"), &["a", "b"]));
@@ -275,4 +278,39 @@ async fn law_13_all_kinds_together_change_nothing_either() {
 #[tokio::test]
 async fn law_13_refusals_for_size_cut_no_other_callers_lists() {
     check(0..3, &[LongQueries]).await;
+}
+
+/// Retries are bounded for all together; one caller's do not use up another's.
+#[tokio::test]
+async fn law_13_a_failing_caller_leaves_others_their_retries() {
+    let fake = FakeUpstream::start("cohere").await;
+    let failures = Mutex::new(HashSet::new());
+    fake.answer_by(move |query, _| {
+        // The first attempt at each request of the ordinary caller fails, and every one of the hostile one's.
+        let is_first = failures.lock().unwrap().insert(query.to_owned());
+        (is_first || query.starts_with("crash")).then(|| Reply::status(503))
+    });
+    let config = format!(
+        "[server]\napi_keys = ['env:KEY', 'env:OTHER']\n{NO_BREAKER}{}{}",
+        upstream("up", "cohere", &fake.url()),
+        targets("default", &[("up", "rerank-v3.5")])
+    );
+    let gateway = Gateway::start(&config).await;
+    for round in 0..5 {
+        let ask = |key: &str, query: String| {
+            let body = json!({"query": query, "documents": ["a"]});
+            gateway.send(gateway.post("/rerank").bearer_auth(key).body(body.to_string()))
+        };
+        let answer = ask(ORDINARY, format!("ordinary {round}")).await;
+        assert_eq!(answer.status, 200, "round {round}: {}", answer.body);
+        assert_eq!(provenance(&answer.body)["attempts"], 2);
+        let crashes = (0..20).map(|index| ask(HOSTILE, format!("crash {round} {index}")));
+        for answer in join_all(crashes).await {
+            assert_eq!(answer.body["code"], "upstream_unavailable");
+        }
+    }
+    assert!(
+        gateway.metric("rerank_upstream_retries_denied_total{upstream=\"up\"}").await > 0.0,
+        "the bound was reached"
+    );
 }
