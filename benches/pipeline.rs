@@ -111,7 +111,7 @@ fn coalesce(criterion: &mut Criterion) {
     let _guard = runtime.enter();
     let flights = Flights::default();
     let deadline = tokio::time::Instant::now() + Duration::from_hours(1);
-    let waiter = Waiter { deadline, patience: Patience::Wait, store: true };
+    let waiter = Waiter { deadline, patience: Patience::Wait, store: true, scope: CacheScope::SHARED };
     for count in [10, 100, 1_000] {
         let request = decode(&body(count));
         let plan = Plan::new(&request, &context(), &ScoreCache::off());

@@ -223,7 +223,8 @@ mod tests {
         assert_eq!(distinct.len(), keys.len(), "{keys:#?}");
     }
 
-    /// Law 1: where one field ends and the next begins is part of the key. Without their lengths the two of each row would be the same bytes.
+    /// Law 1: where one field ends and the next begins is part of the key. Without their lengths the two of each row
+    /// would be the same bytes.
     #[test]
     fn law_1_the_borders_of_fields_count() {
         let plain = ScoringOptions::default();

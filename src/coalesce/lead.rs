@@ -72,7 +72,8 @@ impl Lead {
         self.flight.charge(usage);
     }
 
-    /// The `scores` of `places` that may be kept, by their pairs: those that somebody who allows it waits for, whoever led them.
+    /// The `scores` of `places` that may be kept, by their pairs: those that somebody who allows it waits for, whoever
+    /// led them.
     #[must_use]
     pub fn storable(&self, places: &[u32], scores: &[f64]) -> Vec<(PairKey, f64)> {
         let allowed = self.flights.may_store(&self.query, &self.flight, places);

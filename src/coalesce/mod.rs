@@ -9,11 +9,13 @@
 //!  request 1 hangs up: nobody waits for a any more; b and c go on, since request 2 does
 //! ```
 //!
-//! A flight is filled for whoever holds a ticket, not for the request that started it: a leader that leaves harms nobody, every
-//! waiter keeps its own deadline, and what nobody waits for is cancelled, call by call. A failure is told once to all who wait and is then
-//! forgotten: the next request starts anew. Whether a score may be kept is asked of each pair by itself, too: `no-store` keeps nothing, so what
-//! such a request led is kept only where somebody who allows it waits for the same pair when its score comes. Nothing waits for a lock: claiming is one short critical section, in which a request never
-//! depends on another, so there is no order in which two requests could wait for each other.
+//! A flight is filled for whoever holds a ticket, not for the request that started it: a leader that leaves harms
+//! nobody, every waiter keeps its own deadline, and what nobody waits for is cancelled, call by call. A failure is told
+//! once to all who wait and is then forgotten: the next request starts anew. Whether a score may be kept is asked of
+//! each pair by itself, too: `no-store` keeps nothing, so what such a request led is kept only where somebody who
+//! allows it waits for the same pair when its score comes. Nothing waits for a lock: claiming is one short critical
+//! section, in which a request never depends on another, so there is no order in which two requests could wait for each
+//! other.
 
 mod flight;
 mod lead;
@@ -174,8 +176,8 @@ impl Flights {
         self.len() == 0
     }
 
-    /// For each of `places`, whether somebody who waits for it allows its score to be kept. A claim is found as a whole or not at all: half a list
-    /// is of no use to a listwise model.
+    /// For each of `places`, whether somebody who waits for it allows its score to be kept. A claim is found as a whole
+    /// or not at all: half a list is of no use to a listwise model.
     fn may_store(&self, query: &QueryKey, flight: &Flight, places: &[u32]) -> Vec<bool> {
         let _shard = self.shard(query);
         flight.may_store(places)

@@ -126,8 +126,8 @@ fn check(leaving: usize, failing: usize) {
     check_storing(leaving, failing, &[0, 1, 2, 3]);
 }
 
-/// Every request ends (shuttle tells a deadlock from a wait), no pair is sent twice at a time, only what one of `storing` wants is kept, and the
-/// registry is empty in the end.
+/// Every request ends (shuttle tells a deadlock from a wait), no pair is sent twice at a time, only what one of
+/// `storing` wants is kept, and the registry is empty in the end.
 fn check_storing(leaving: usize, failing: usize, storing: &'static [usize]) {
     shuttle::check_random(
         move || {

@@ -4,8 +4,9 @@
 //! account: regular work pays a share in, extra work takes its cost out, and what is not there cannot be spent. A small income per
 //! second lets the first failure of a quiet hour be retried too.
 //!
-//! Where several callers draw on one account, none of them may empty it for the others: what a caller takes beyond what its own work paid in is at most half of the
-//! income. Two that fail at once may use up all of it; that is what the bound on the sum is for.
+//! Where several callers draw on one account, none of them may empty it for the others: what a caller takes beyond what
+//! its own work paid in is at most half of the income. Two that fail at once may use up all of it; that is what the
+//! bound on the sum is for.
 //!
 //! The idea is Finagle's retry budget (`com.twitter.finagle.service.RetryBudget`); that different failures cost differently is from the AWS
 //! SDKs' standard retry mode.
@@ -52,7 +53,8 @@ pub struct SharedAllowance {
     callers: Mutex<HashMap<CacheScope, Drawn>>,
 }
 
-/// What a caller took beyond what it paid in; less than nothing if it paid more. What it took is forgotten as fast as half of the income comes in.
+/// What a caller took beyond what it paid in; less than nothing if it paid more. What it took is forgotten as fast as
+/// half of the income comes in.
 #[derive(Clone, Copy, Debug)]
 struct Drawn {
     amount: f64,

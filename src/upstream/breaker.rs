@@ -15,9 +15,10 @@
 //! asks for more time than anybody would wait opens it for as long as it asks. Refusals of the request itself count as successes:
 //! the upstream is well.
 //!
-//! A probe should be made by somebody who waits for its answer. A call that has less time than an attempt may take can end at its own deadline, which says
-//! nothing (see [`super::unanswered`]); so while such a call probes, one that has the time may probe beside it. Where everybody is in a hurry such calls
-//! are the only probes, and they are probes all the same.
+//! A probe should be made by somebody who waits for its answer. A call that has less time than an attempt may take can
+//! end at its own deadline, which says nothing (see [`super::unanswered`]); so while such a call probes, one that has
+//! the time may probe beside it. Where everybody is in a hurry such calls are the only probes, and they are probes all
+//! the same.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

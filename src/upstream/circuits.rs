@@ -1,11 +1,13 @@
 //! The circuits of one upstream: one for each caller.
 //!
-//! A caller can have failures of its own: texts that crash the model, a request that a firewall of the provider forbids. Were there one circuit for all,
-//! five such calls would keep everybody away from an upstream that is well. So the calls of each caller open and close a circuit of their own.
+//! A caller can have failures of its own: texts that crash the model, a request that a firewall of the provider
+//! forbids. Were there one circuit for all, five such calls would keep everybody away from an upstream that is well. So
+//! the calls of each caller open and close a circuit of their own.
 //!
-//! An outage concerns all. When the circuits of two callers are open their requests are not to blame, and the circuits of all others count as open
-//! too, until one of the two is tried again: a hundred callers need not find out each for itself. Who is alone is its own witness, so with
-//! one key, with none, or with scores that callers share there is one circuit, as if this were not here.
+//! An outage concerns all. When the circuits of two callers are open their requests are not to blame, and the circuits
+//! of all others count as open too, until one of the two is tried again: a hundred callers need not find out each for
+//! itself. Who is alone is its own witness, so with one key, with none, or with scores that callers share there is one
+//! circuit, as if this were not here.
 //!
 //! There is a circuit for each key in the configuration that was shown, and no more.
 

@@ -1,10 +1,11 @@
 //! The layers that keep calls from an upstream which should not get them: the circuit breaker, the rate limit and the places.
 //!
-//! What one caller does must not be held against the upstream, for others would pay for it. An attempt that ends because its client left says nothing. One
-//! that ends because the last deadline of all who waited passed is a failure only if the upstream had its usual time: three times what almost all calls of
-//! its size take, or `attempt_timeout` where nobody knows that. With less than that it is no failure for the breaker, no sign of overload and no
-//! mark against the upstream in balancing, its latency is not taken for what is usual, and it fails no probe. It is remembered
-//! by [`Unanswered`] alone, which concerns calls with as little time and nobody else.
+//! What one caller does must not be held against the upstream, for others would pay for it. An attempt that ends
+//! because its client left says nothing. One that ends because the last deadline of all who waited passed is a failure
+//! only if the upstream had its usual time: three times what almost all calls of its size take, or `attempt_timeout`
+//! where nobody knows that. With less than that it is no failure for the breaker, no sign of overload and no mark
+//! against the upstream in balancing, its latency is not taken for what is usual, and it fails no probe. It is
+//! remembered by [`Unanswered`] alone, which concerns calls with as little time and nobody else.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -215,7 +216,8 @@ impl Guard {
         Some(self.vitals.usual(bytes)? * UNUSUAL_FACTOR)
     }
 
-    /// What an upstream must be given before it can be blamed for no answer: a whole attempt if the call is to find out whether it is back.
+    /// What an upstream must be given before it can be blamed for no answer: a whole attempt if the call is to find out
+    /// whether it is back.
     fn fair_time(&self, bytes: usize, is_probe: bool) -> Duration {
         let unusual = self.unusual(bytes).filter(|_| !is_probe);
         unusual.map_or(self.attempt_timeout, |unusual| unusual.max(LATE).min(self.attempt_timeout))
@@ -259,8 +261,8 @@ impl UpstreamError {
     /// Our own refusal of a call that would wait in vain.
     fn hurried(left: Duration, rest: Duration) -> Self {
         let what = format!(
-            "left the last calls unanswered that had no more time than this one, {} ms, so such calls are kept away for now (circuit breaker); \
-             allow more time, or ask later",
+            "left the last calls unanswered that had no more time than this one, {} ms, so such calls are kept away \
+             for now (circuit breaker); allow more time, or ask later",
             left.as_millis()
         );
         Self { retry_after: Some(rest), ..Self::lasting(ErrorKind::UpstreamCircuitOpen, what) }
@@ -299,6 +301,14 @@ mod tests {
         max_ejection: Duration::from_mins(1),
     };
 
+    /// What came of a call, if anything did before its deadline.
+    #[derive(Debug, PartialEq)]
+    enum Answer {
+        Scores,
+        Refused(ErrorKind),
+        Nothing,
+    }
+
     /// An upstream behind its guard that takes as long as it is told.
     struct Rig {
         guard: Arc<Guard>,
@@ -330,8 +340,8 @@ mod tests {
             self.calls.load(Ordering::Relaxed)
         }
 
-        /// One call of somebody who waits so long and has nobody else to ask; `None` if it ended at its deadline.
-        async fn ask(&self, milliseconds: u64) -> Option<Result<Scores, ErrorKind>> {
+        /// One call of somebody who waits so long and has nobody else to ask.
+        async fn ask(&self, milliseconds: u64) -> Answer {
             let patience = Duration::from_millis(milliseconds);
             let (deadline, scope) = (Instant::now() + patience, CacheScope::SHARED);
             let waiter = Waiter { deadline, patience: Patience::Wait, store: true, scope };
@@ -358,8 +368,11 @@ mod tests {
                 .layer(GuardLayer { guard, metrics: metrics.clone() })
                 .layer(AttemptLayer { timeout: ATTEMPT_TIMEOUT, vitals, metrics })
                 .service(upstream);
-            let answer = timeout(patience, stack.oneshot(call)).await.ok()?;
-            Some(answer.map_err(|error| error.kind))
+            match timeout(patience, stack.oneshot(call)).await {
+                Ok(Ok(_)) => Answer::Scores,
+                Ok(Err(error)) => Answer::Refused(error.kind),
+                Err(_) => Answer::Nothing,
+            }
         }
 
         fn position(&self) -> Position {
@@ -369,12 +382,12 @@ mod tests {
 
     const PATIENT: u64 = 30_000;
 
-    fn is_answered(answer: &Option<Result<Scores, ErrorKind>>) -> bool {
-        matches!(answer, Some(Ok(_)))
+    fn is_answered(answer: &Answer) -> bool {
+        *answer == Answer::Scores
     }
 
-    fn is_sent_away(answer: &Option<Result<Scores, ErrorKind>>) -> bool {
-        matches!(answer, Some(Err(ErrorKind::UpstreamCircuitOpen)))
+    fn is_sent_away(answer: &Answer) -> bool {
+        *answer == Answer::Refused(ErrorKind::UpstreamCircuitOpen)
     }
 
     /// Attack 3: whatever the order, who waits gets the answer, and nothing is held against the upstream.
@@ -401,11 +414,11 @@ mod tests {
         }
         rig.takes(NEVER);
         for _ in 0..4 {
-            assert_eq!(rig.ask(120).await, None, "not three times what is usual");
+            assert_eq!(rig.ask(120).await, Answer::Nothing, "not three times what is usual");
         }
         assert_eq!((rig.position(), rig.guard.places.limit()), (Position::Closed, 64));
         for _ in 0..5 {
-            assert_eq!(rig.ask(400).await, None);
+            assert_eq!(rig.ask(400).await, Answer::Nothing);
         }
         assert_eq!(rig.position(), Position::Open);
         assert!(rig.guard.places.limit() < 64);
@@ -426,7 +439,7 @@ mod tests {
         assert!(asked > 1_000 && rig.calls() < 15, "{} calls for {asked} requests", rig.calls());
         assert_eq!(rig.position(), Position::Closed, "for whoever has more time");
         let calls = rig.calls();
-        assert_eq!(rig.ask(400).await, None);
+        assert_eq!(rig.ask(400).await, Answer::Nothing);
         assert_eq!(rig.calls(), calls + 1, "a caller with more time is not kept away");
         rig.takes(20);
         let well = Instant::now();
@@ -448,7 +461,7 @@ mod tests {
         }
         rig.takes(NEVER);
         for _ in 0..5 {
-            assert_eq!(rig.ask(1_000).await, None);
+            assert_eq!(rig.ask(1_000).await, Answer::Nothing);
         }
         rig.takes(3_000); // it is back, slower than before
         tokio::time::sleep(BREAKER.ejection).await;

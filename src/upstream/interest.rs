@@ -1,8 +1,8 @@
 //! For whom a call is made.
 //!
-//! Several requests can wait for one call, and more can come while it is under way. What the call may still do depends on all of them:
-//! it may go on until the last deadline, and it may wait between attempts if somebody has nobody else to ask. Whether scores are kept is no question of
-//! the call but of each of its pairs: see [`crate::coalesce`].
+//! Several requests can wait for one call, and more can come while it is under way. What the call may still do depends
+//! on all of them: it may go on until the last deadline, and it may wait between attempts if somebody has nobody else
+//! to ask. Whether scores are kept is no question of the call but of each of its pairs: see [`crate::coalesce`].
 
 use std::sync::Arc;
 

@@ -1,9 +1,10 @@
 //! Calls that nobody waited long enough for: what they say, and for whom.
 //!
-//! A caller's own deadline is no failure of the upstream: a provider that takes 1.5 s is well, though a caller who gives it one second never hears from
-//! it. So a call that ends at its own deadline counts for the circuit breaker only if the upstream had its usual time. But where every caller is in a
-//! hurry, and nobody knows what is usual, a black hole must be noticed all the same. Here it is, and at nobody else's expense: a call that was cut off
-//! after a second says that a call *at least as large* with *no more than a second* would wait in vain, and says nothing of any other.
+//! A caller's own deadline is no failure of the upstream: a provider that takes 1.5 s is well, though a caller who
+//! gives it one second never hears from it. So a call that ends at its own deadline counts for the circuit breaker only
+//! if the upstream had its usual time. But where every caller is in a hurry, and nobody knows what is usual, a black
+//! hole must be noticed all the same. Here it is, and at nobody else's expense: a call that was cut off after a second
+//! says that a call *at least as large* with *no more than a second* would wait in vain, and says nothing of any other.
 //!
 //! ```text
 //!  cut off, nothing answered since:   2 kB after 1.0 s    3 kB after 0.8 s    2 kB after 1.0 s  …five of them
@@ -134,7 +135,7 @@ mod tests {
         unanswered.cut_off(1_000, SECOND);
         for seconds in [1, 2, 4, 4, 4] {
             assert!(passes(&unanswered, 1_000, SECOND), "one is tried");
-            tokio::time::advance(Duration::from_secs(seconds) - Duration::from_millis(1)).await;
+            tokio::time::advance(Duration::from_millis(1_000 * seconds - 1)).await;
             assert!(!passes(&unanswered, 1_000, SECOND), "no other for {seconds} s");
             assert_eq!(unanswered.admit(2_000, SECOND / 2, Instant::now()), Err(Duration::from_millis(1)));
             tokio::time::advance(Duration::from_millis(1)).await;

@@ -1,8 +1,9 @@
 //! How an upstream does, from the outcomes of its attempts: what it usually takes, and how it stands beside others.
 //!
-//! Callers with deadlines shorter than what the upstream takes see its quick answers only. Were those learnt from, an upstream would look quicker than
-//! it is, and what is usual for everybody else would look late. So attempts are told apart by the time that their deadline left them:
-//! where many end at the deadline, those that are answered before it say nothing (in statistics: a censored sample).
+//! Callers with deadlines shorter than what the upstream takes see its quick answers only. Were those learnt from, an
+//! upstream would look quicker than it is, and what is usual for everybody else would look late. So attempts are told
+//! apart by the time that their deadline left them: where many end at the deadline, those that are answered before it
+//! say nothing (in statistics: a censored sample).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -21,7 +22,8 @@ const LONGEST: u64 = 3_600_000_000;
 const SIZE_CLASSES: [usize; 3] = [16 << 10, 128 << 10, 1 << 20];
 /// What is usual: the latency below which this share of the attempts stays.
 const USUAL: f64 = 0.99;
-/// Kinds of attempts by the time that they are allowed: from one power of two of milliseconds to the next, the last without end.
+/// Kinds of attempts by the time that they are allowed: from one power of two of milliseconds to the next, the last
+/// without end.
 const ALLOWANCES: usize = 16;
 /// One attempt cut off for so many that are answered is too many for the answered ones to say what is usual.
 const ANSWERED_FOR_EACH_CUT_OFF: u32 = 4;
@@ -85,7 +87,8 @@ struct Bias {
 pub(super) struct UnderWay<'a>(&'a Vitals);
 
 impl Vitals {
-    /// An attempt with a body of `bytes` got its scores after `latency`; the deadline of whoever waited would have allowed it `allowed`.
+    /// An attempt with a body of `bytes` got its scores after `latency`; the deadline of whoever waited would have
+    /// allowed it `allowed`.
     pub fn succeeded(&self, bytes: usize, latency: Duration, allowed: Duration, now: Instant) {
         let micros = u64::try_from(latency.as_micros()).unwrap_or(LONGEST).clamp(1, LONGEST);
         let is_telling = {
@@ -118,8 +121,8 @@ impl Vitals {
         Some(Duration::from_micros(latencies.value_at_quantile(quantile)))
     }
 
-    /// What almost every attempt with such a body takes; `None` if too few are known. A body larger than those that are known may take longer in proportion:
-    /// the long lists of one caller are not late because another's are short.
+    /// What almost every attempt with such a body takes; `None` if too few are known. A body larger than those that are
+    /// known may take longer in proportion: the long lists of one caller are not late because another's are short.
     #[must_use]
     pub fn usual(&self, bytes: usize) -> Option<Duration> {
         let class = self.class(bytes).lock();

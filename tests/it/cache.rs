@@ -137,7 +137,8 @@ async fn law_3_unknown_models_are_cached_by_the_whole_list() {
     assert_eq!(upstream_.calls()[3].passages(), ["c"]);
 }
 
-/// Law 3: a cache too small for a whole list keeps a part of it, which is of no use: the model scores the list as a whole.
+/// Law 3: a cache too small for a whole list keeps a part of it, which is of no use: the model scores the list as a
+/// whole.
 #[tokio::test]
 async fn law_3_half_a_known_list_is_not_used() {
     let fake = FakeUpstream::start("jina").await;

@@ -190,7 +190,8 @@ async fn known<'a>(gateway: &Gateway, documents: &[&'a str]) -> Vec<&'a str> {
     known
 }
 
-/// What a request that says no-store led is kept for those pairs alone that somebody else asked for; what it followed is its leader's to keep.
+/// What a request that says no-store led is kept for those pairs alone that somebody else asked for; what it followed
+/// is its leader's to keep.
 #[tokio::test]
 async fn no_store_keeps_nothing_but_what_somebody_else_asked_for() {
     for (leader_stores, led, followed, kept) in [

@@ -40,7 +40,8 @@ async fn ask_impatiently(gateway: &Gateway, query: String, milliseconds: u64) {
 async fn law_13_a_callers_own_deadlines_are_no_failures_of_the_provider() {
     let (fake, gateway) = slow().await;
     for index in 0..3 {
-        // More than a second, after which silence used to be a failure where nothing is known; the provider takes longer still.
+        // More than a second, after which silence used to be a failure where nothing is known; the provider takes
+        // longer still.
         fake.answer_late(4 * SLOW);
         let asking = (0..4).map(|each| ask_impatiently(&gateway, format!("impatient {index} {each}"), 1_010));
         join_all(asking.collect::<Vec<_>>()).await;
@@ -114,7 +115,8 @@ use Attack::{
     ShortDeadlines,
 };
 
-/// The provider: what it does depends on the query alone, so whatever it does to the hostile caller it does not to the ordinary one.
+/// The provider: what it does depends on the query alone, so whatever it does to the hostile caller it does not to the
+/// ordinary one.
 fn provider(query: &str, passages: &[String]) -> Option<Reply> {
     let kind = query.split(' ').next()?;
     match kind {

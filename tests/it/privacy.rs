@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::Command;
 
-use crate::support::gateway::{client, targets, upstream};
+use crate::support::gateway::{NO_BREAKER, client, targets, upstream};
 use crate::support::{FakeUpstream, Gateway, Reply};
 
 const QUERY: &str = "canary-query-zq81 about something private";
@@ -35,7 +35,7 @@ async fn law_11_nothing_private_is_logged_at_the_most_talkative_level() {
     let fake = FakeUpstream::scripted("cohere", replies).await;
     let config = tempfile::NamedTempFile::new().unwrap();
     let text = format!(
-        "[telemetry]\nlog_filter = 'trace'\n{}max_attempts = 1\n[upstream_defaults.breaker]\nconsecutive_failures = 0\n{}",
+        "[telemetry]\nlog_filter = 'trace'\n{NO_BREAKER}{}max_attempts = 1\n{}",
         upstream("up", "cohere", &fake.url()),
         targets("default", &[("up", "rerank-v3.5")])
     );

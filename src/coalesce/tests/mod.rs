@@ -219,10 +219,10 @@ fn storable(lead: &Lead, names: &str, places: &[u32]) -> String {
     let letters: Vec<_> = names.chars().map(|name| (key_of(&name), name)).collect();
     let mut kept = String::new();
     for (key, score) in storable {
-        let (_, letter) = letters.iter().find(|(known, _)| *known == key).unwrap();
-        let place = places.iter().position(|place| f64::from(*place).total_cmp(&score).is_eq()).unwrap();
-        assert_eq!(lead.keys()[places[place] as usize], key, "each pair with its own score");
-        kept.push(*letter);
+        let letter = letters.iter().find(|(known, _)| *known == key).map(|(_, letter)| *letter);
+        let place = places.iter().find(|place| f64::from(**place).total_cmp(&score).is_eq());
+        assert_eq!(place.map(|place| lead.keys()[*place as usize]), Some(key), "each pair with its own score");
+        kept.extend(letter);
     }
     kept
 }

@@ -30,7 +30,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 0..60)
 }
 
-/// What may be kept of a flight that `names` were led in: what somebody who allows it, and is still there, waits for in it.
+/// What may be kept of a flight that `names` were led in: what somebody who allows it, and is still there, waits for in
+/// it.
 fn allowed(lead: &Lead, names: &str, requests: &[(String, bool, Vec<Ticket>)]) -> String {
     let is_allowed = |name: char| {
         requests.iter().any(|(wanted, store, tickets)| {
@@ -40,13 +41,14 @@ fn allowed(lead: &Lead, names: &str, requests: &[(String, bool, Vec<Ticket>)]) -
         })
     };
     let pending = lead.pending();
-    let led = pending.iter().map(|place| char::from(names.as_bytes()[lead.labels()[*place as usize] as usize]));
-    led.filter(|name| is_allowed(*name)).collect()
+    let letters = pending.iter().map(|place| char::from(names.as_bytes()[lead.labels()[*place as usize] as usize]));
+    letters.filter(|name| is_allowed(*name)).collect()
 }
 
 proptest! {
-    /// Every step is one critical section, so every interleaving of requests is a sequence of steps: whatever the sequence, a pair is in at
-    /// most one live call of an upstream, its score may be kept only for who waits for it and allows that, everybody who stays gets the right scores or the failure, and nothing is left behind.
+    /// Every step is one critical section, so every interleaving of requests is a sequence of steps: whatever the
+    /// sequence, a pair is in at most one live call of an upstream, its score may be kept only for who waits for it and
+    /// allows that, everybody who stays gets the right scores or the failure, and nothing is left behind.
     #[test]
     fn any_sequence_of_events_keeps_the_promises(steps in steps()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
@@ -97,7 +99,8 @@ proptest! {
                 for (names, lead) in &calls {
                     for label in lead.labels() {
                         let upstream = lead.upstream().to_owned();
-                        prop_assert!(live.insert((upstream, names.as_bytes()[*label as usize])), "a pair is in two live calls of one upstream");
+                        let is_new = live.insert((upstream, names.as_bytes()[*label as usize]));
+                        prop_assert!(is_new, "a pair is in two live calls of one upstream");
                     }
                 }
             }

@@ -155,7 +155,8 @@ impl FakeUpstream {
         *self.state.always.lock().unwrap() = reply;
     }
 
-    /// Does what the query and the passages call for from now on, whenever the script is at its end and the rule has something to say.
+    /// Does what the query and the passages call for from now on, whenever the script is at its end and the rule has
+    /// something to say.
     pub(crate) fn answer_by(&self, rule: impl Fn(&str, &[String]) -> Option<Reply> + Send + Sync + 'static) {
         *self.state.rule.lock().unwrap() = Some(Box::new(rule));
     }
