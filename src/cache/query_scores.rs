@@ -63,3 +63,52 @@ pub(super) fn pairs_within(bytes: usize) -> usize {
     // Growing doubles the table, so the bytes must hold twice what is kept.
     bytes / (2 * SLOT_BYTES)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::key::{CacheScope, QueryKey, ScoreSpace};
+    use crate::provider::ScoreScale;
+    use crate::rerank::request::ScoringOptions;
+
+    fn scores(names: &str) -> Vec<(PairKey, f64)> {
+        let space =
+            ScoreSpace { upstream: "u".into(), model: "m".into(), revision: String::new(), scale: ScoreScale::Logit };
+        let query = QueryKey::new(CacheScope::SHARED, &space, &ScoringOptions::default(), "q");
+        names.chars().map(|name| (query.pair(&name.to_string()), f64::from(u32::from(name)))).collect()
+    }
+
+    /// The letters of which a score is known, each with its own.
+    fn known(table: &QueryScores, names: &str) -> String {
+        let pairs = scores(names);
+        let keys: Vec<_> = pairs.iter().map(|(key, _)| *key).collect();
+        let mut known = String::new();
+        for ((name, (_, score)), found) in names.chars().zip(pairs).zip(table.get_many(&keys, |_| Some(Age::Fresh))) {
+            if let Some(found) = found {
+                assert_eq!(found.score.to_bits(), score.to_bits(), "the score of {name}");
+                known.push(name);
+            }
+        }
+        known
+    }
+
+    #[test]
+    fn what_is_too_old_makes_room_before_all_else() {
+        let table = QueryScores::default();
+        table.put_many(&scores("ab"), 10, 0, 4);
+        table.put_many(&scores("c"), 20, 0, 4);
+        table.put_many(&scores("de"), 30, 15, 4);
+        assert_eq!(known(&table, "abcde"), "cde");
+        table.put_many(&scores("fg"), 40, 15, 4);
+        assert_eq!(known(&table, "abcdefg"), "fg", "what is young makes room too, if it must");
+    }
+
+    #[test]
+    fn a_table_never_holds_more_than_it_may() {
+        let table = QueryScores::default();
+        table.put_many(&scores("abcdefgh"), 10, 0, 3);
+        assert_eq!((table.size().0, known(&table, "abcdefgh").len()), (3, 3));
+        table.put_many(&scores("xyz"), 10, 0, 3);
+        assert_eq!(known(&table, "abcxyz"), "xyz");
+    }
+}

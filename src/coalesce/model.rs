@@ -136,8 +136,9 @@ fn check_storing(leaving: usize, failing: usize, storing: &'static [usize]) {
                 .iter()
                 .enumerate()
                 .map(|(index, wanted)| {
-                    let (leaves, fails, store) = (index == leaving, index == failing, storing.contains(&index));
-                    spawn(request(flights.clone(), wanted, Manner { leaves, fails, store }, seen.clone()))
+                    let manner =
+                        Manner { leaves: index == leaving, fails: index == failing, store: storing.contains(&index) };
+                    spawn(request(flights.clone(), wanted, manner, seen.clone()))
                 })
                 .collect();
             for request in requests {

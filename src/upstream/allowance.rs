@@ -180,7 +180,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn no_caller_empties_the_account_for_another() {
         let allowance = SharedAllowance::new(SETTINGS);
-        let (hostile, ordinary) = (CacheScope::of_caller("hostile"), CacheScope::of_caller("ordinary"));
+        let hostile = CacheScope::of_caller("hostile");
+        let ordinary = CacheScope::of_caller("ordinary");
         let spent = |caller| (0..1_000).take_while(|_| allowance.take_out(caller, 1.0, Instant::now())).count();
         allowance.pay_in(ordinary, 1.0, Instant::now());
         for _ in 0..3 {

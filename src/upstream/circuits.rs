@@ -170,6 +170,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_caller_whose_own_circuit_was_open_may_try_whatever_others_found() {
+        let circuits = Circuits::new(SETTINGS);
+        trip(&circuits, "one");
+        trip(&circuits, "two");
+        tokio::time::advance(SETTINGS.ejection).await;
+        trip(&circuits, "three");
+        assert!(call(&circuits, "one", Verdict::Failure) && call(&circuits, "two", Verdict::Failure));
+        tokio::time::advance(SETTINGS.ejection).await;
+        assert!(!call(&circuits, "new", Verdict::Success), "open for who knows nothing");
+        assert!(call(&circuits, "three", Verdict::Success), "it is its time to try");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn who_is_alone_is_its_own_witness() {
         let circuits = Circuits::new(SETTINGS);
         trip(&circuits, "alone");

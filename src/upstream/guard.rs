@@ -314,26 +314,36 @@ mod tests {
         guard: Arc<Guard>,
         metrics: Arc<UpstreamMetrics>,
         milliseconds: Arc<AtomicU64>,
+        failure: Arc<Mutex<Option<UpstreamError>>>,
         calls: Arc<AtomicUsize>,
     }
 
     impl Rig {
         fn new(milliseconds: u64) -> Self {
+            Self::with_permits(milliseconds, 64)
+        }
+
+        fn with_permits(milliseconds: u64, permits: usize) -> Self {
             let vitals = Arc::new(Vitals::default());
             let rate = Rate::new(RateSettings { requests_per_minute: None, tokens_per_minute: None });
             let unanswered = Unanswered::new(BREAKER);
             let guard =
-                Guard::new(Circuits::new(BREAKER), unanswered, rate, Places::new(64, 64), vitals, ATTEMPT_TIMEOUT);
+                Guard::new(Circuits::new(BREAKER), unanswered, rate, Places::new(permits, 64), vitals, ATTEMPT_TIMEOUT);
             Self {
                 guard: Arc::new(guard),
                 metrics: Arc::new(crate::telemetry::metrics::Metrics::new().upstream("test")),
                 milliseconds: Arc::new(AtomicU64::new(milliseconds)),
+                failure: Arc::default(),
                 calls: Arc::default(),
             }
         }
 
         fn takes(&self, milliseconds: u64) {
             self.milliseconds.store(milliseconds, Ordering::Relaxed);
+        }
+
+        fn fails(&self, kind: ErrorKind) {
+            *self.failure.lock() = Some(UpstreamError::passing(kind, "failed as it was told"));
         }
 
         fn calls(&self) -> usize {
@@ -343,8 +353,8 @@ mod tests {
         /// One call of somebody who waits so long and has nobody else to ask.
         async fn ask(&self, milliseconds: u64) -> Answer {
             let patience = Duration::from_millis(milliseconds);
-            let (deadline, scope) = (Instant::now() + patience, CacheScope::SHARED);
-            let waiter = Waiter { deadline, patience: Patience::Wait, store: true, scope };
+            let deadline = Instant::now() + patience;
+            let waiter = Waiter { deadline, patience: Patience::Wait, store: true, scope: CacheScope::SHARED };
             let call = Call {
                 body: Bytes::from_static(b"{}"),
                 passages: 0,
@@ -354,18 +364,22 @@ mod tests {
                 failure: None,
                 attempts: AttemptCounter::default(),
             };
-            let (milliseconds, calls) = (self.milliseconds.clone(), self.calls.clone());
+            let milliseconds = self.milliseconds.clone();
+            let failure = self.failure.clone();
+            let calls = self.calls.clone();
             let upstream = tower::service_fn(move |_: Call| {
                 calls.fetch_add(1, Ordering::Relaxed);
                 let latency = Duration::from_millis(milliseconds.load(Ordering::Relaxed));
+                let answer = failure.lock().clone().map_or_else(|| Ok(Scores::default()), Err);
                 async move {
                     tokio::time::sleep(latency).await;
-                    Ok(Scores::default())
+                    answer
                 }
             });
-            let (guard, metrics, vitals) = (self.guard.clone(), self.metrics.clone(), self.guard.vitals.clone());
+            let vitals = self.guard.vitals.clone();
+            let metrics = self.metrics.clone();
             let stack = ServiceBuilder::new()
-                .layer(GuardLayer { guard, metrics: metrics.clone() })
+                .layer(GuardLayer { guard: self.guard.clone(), metrics: metrics.clone() })
                 .layer(AttemptLayer { timeout: ATTEMPT_TIMEOUT, vitals, metrics })
                 .service(upstream);
             match timeout(patience, stack.oneshot(call)).await {
@@ -477,6 +491,47 @@ mod tests {
         };
         tokio::join!(hurried, patient);
         assert_eq!(rig.position(), Position::Closed);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_short_deadlines_let_through_is_not_what_is_usual() {
+        let rig = Rig::new(500);
+        for _ in 0..50 {
+            rig.takes(500);
+            assert!(!is_answered(&rig.ask(60).await));
+            rig.takes(10);
+            assert!(is_answered(&rig.ask(60).await));
+        }
+        assert_eq!(rig.guard.vitals.usual(2), None);
+    }
+
+    /// A refusal of what was sent is an answer; "too many requests" is a failure and a sign of overload.
+    #[tokio::test(start_paused = true)]
+    async fn failures_are_told_from_refusals_and_overload_from_both() {
+        for (kind, position, is_overload) in [
+            (ErrorKind::UpstreamRejected, Position::Closed, false),
+            (ErrorKind::UpstreamUnauthorized, Position::Open, false),
+            (ErrorKind::UpstreamInvalidReply, Position::Open, false),
+            (ErrorKind::UpstreamRateLimited, Position::Open, true),
+            (ErrorKind::UpstreamUnavailable, Position::Open, true),
+            (ErrorKind::UpstreamTimeout, Position::Open, true),
+        ] {
+            let rig = Rig::new(1);
+            rig.fails(kind);
+            for _ in 0..5 {
+                assert_eq!(rig.ask(PATIENT).await, Answer::Refused(kind));
+            }
+            assert_eq!((rig.position(), rig.guard.places.limit() < 64), (position, is_overload), "{kind:?}");
+        }
+    }
+
+    /// When the circuit opens, those who wait for a permit are not sent into it one after the other.
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_is_not_emptied_into_an_upstream_that_fails() {
+        let rig = Rig::with_permits(100, 1);
+        rig.fails(ErrorKind::UpstreamInvalidReply);
+        futures_util::future::join_all((0..20).map(|_| rig.ask(PATIENT))).await;
+        assert_eq!((rig.position(), rig.calls()), (Position::Open, 5));
     }
 
     /// Clients that leave say nothing, whenever they do.
