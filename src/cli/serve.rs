@@ -32,6 +32,13 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
         drop(signal(SignalKind::from_raw(FILE_SIZE_EXCEEDED))?);
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
+        let mut hangup = signal(SignalKind::hangup())?;
+        // Terminals that close and tools that rotate logs send it; without a handler it ends the process.
+        tokio::spawn(async move {
+            while hangup.recv().await.is_some() {
+                tracing::info!("SIGHUP changes nothing; to read the configuration again, start rerankd again");
+            }
+        });
         let server = Server::bind(&settings).await.map_err(Failure::new)?;
         let address = server.address()?;
         let greeting = banner::text(address, &server.app().reranker.routes, !settings.server.api_keys.is_empty());

@@ -175,6 +175,20 @@ async fn serve_prints_a_curl_that_works_as_printed_and_ends_on_a_signal() {
     assert_eq!(run(&["health", "--address", &address]).status.code(), Some(1));
 }
 
+#[tokio::test]
+async fn a_hangup_does_not_end_the_server() {
+    let (mut server, banner) = serve(rerankd(&["--listen", "127.0.0.1:0"]), Stdio::null());
+    let address = banner.split("http://").nth(1).unwrap().split(['/', ' ', '\n']).next().unwrap().to_owned();
+    for _ in 0..2 {
+        assert!(Command::new("kill").args(["-HUP", &server.id().to_string()]).status().unwrap().success());
+    }
+    let client = crate::support::gateway::client();
+    let status = client.get(format!("http://{address}/readyz")).send().await.unwrap().status();
+    assert_eq!(status, 200);
+    assert!(Command::new("kill").arg(server.id().to_string()).status().unwrap().success());
+    assert!(server.wait().unwrap().success(), "it ended by the signal that ends it");
+}
+
 /// A server and what it says when it is ready.
 fn serve(mut command: Command, log: impl Into<Stdio>) -> (Child, String) {
     let mut server = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
