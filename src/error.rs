@@ -18,6 +18,8 @@ pub enum ErrorKind {
     InvalidRequest,
     /// The request names no key that this server knows.
     Unauthorized,
+    /// The request comes from a web page of another site, or asks by a name that is not this machine's.
+    Forbidden,
     /// No such model, here or at a configured upstream.
     UnknownModel,
     /// No such path.
@@ -30,7 +32,7 @@ pub enum ErrorKind {
     BodyTooLarge,
     /// More passages than `server.max_documents`, or than a listwise model takes at once.
     TooManyDocuments,
-    /// The body is compressed.
+    /// The body is compressed in a way that is not read.
     UnsupportedEncoding,
     /// The provider refused the request itself (a bad parameter, an over-long query).
     UpstreamRejected,
@@ -70,10 +72,11 @@ pub struct ErrorFacts {
 
 impl ErrorKind {
     /// Every kind, in the order of `docs/errors.md`.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::InvalidJson,
         Self::InvalidRequest,
         Self::Unauthorized,
+        Self::Forbidden,
         Self::UnknownModel,
         Self::NotFound,
         Self::MethodNotAllowed,
@@ -102,6 +105,7 @@ impl ErrorKind {
             Self::InvalidJson => ("invalid_json", StatusCode::BAD_REQUEST, "The body is not valid JSON"),
             Self::InvalidRequest => ("invalid_request", StatusCode::BAD_REQUEST, "The request is not valid"),
             Self::Unauthorized => ("unauthorized", StatusCode::UNAUTHORIZED, "No valid key"),
+            Self::Forbidden => ("forbidden", StatusCode::FORBIDDEN, "Not from here"),
             Self::UnknownModel => ("unknown_model", StatusCode::NOT_FOUND, "No such model"),
             Self::NotFound => ("not_found", StatusCode::NOT_FOUND, "No such path"),
             Self::MethodNotAllowed => ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
@@ -109,7 +113,7 @@ impl ErrorKind {
             Self::BodyTooLarge => ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
             Self::TooManyDocuments => ("too_many_documents", StatusCode::BAD_REQUEST, "Too many documents"),
             Self::UnsupportedEncoding => {
-                ("unsupported_encoding", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is compressed")
+                ("unsupported_encoding", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body's encoding is not read")
             }
             Self::UpstreamRejected => {
                 ("upstream_rejected", StatusCode::BAD_REQUEST, "The provider refused the request")

@@ -21,11 +21,13 @@ use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 
 use crate::config::settings::Settings;
-use crate::http::{App, Callers, router};
+use crate::http::{App, Callers, MemoryBudget, OriginPolicy, router};
 use crate::rerank::assemble::assemble;
 
 /// Longest time that the headers of a request may take.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Most bytes of requests and answers in memory where the configuration does not say.
+const DEFAULT_BODY_BYTES_IN_FLIGHT: usize = 512 << 20;
 /// Pause after the system refused to hand over a connection (out of descriptors, for instance).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -55,8 +57,17 @@ impl Server {
             None => None,
         };
         let callers = Callers::new(&settings.server.api_keys, settings.cache.shared_between_callers);
-        let (server, room) = (settings.server.clone(), Semaphore::new(settings.server.max_requests));
-        let app = App { reranker: Arc::new(reranker), server, callers, room, ready: AtomicBool::new(true) };
+        let server = settings.server.clone();
+        let max_memory_bytes = server.max_body_bytes_in_flight.unwrap_or(DEFAULT_BODY_BYTES_IN_FLIGHT).max(server.max_body_bytes);
+        let app = App {
+            reranker: Arc::new(reranker),
+            callers,
+            room: Semaphore::new(server.max_requests),
+            memory: Arc::new(MemoryBudget::new(max_memory_bytes)),
+            origins: OriginPolicy::new(&server),
+            ready: AtomicBool::new(true),
+            server,
+        };
         Ok(Self { listener, twin, app: Arc::new(app) })
     }
 

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use toml::{Table, Value};
 
-use super::reader::{Faults, HOUR, MEBIBYTE, MILLISECOND, Section, boolean, count, duration, one_of, text};
+use super::reader::{Faults, HOUR, MEBIBYTE, MILLISECOND, Section, boolean, count, duration, one_of, text, texts};
 use super::settings::{CacheSettings, ServerSettings, Settings, TelemetrySettings};
 use super::upstreams::{Numbers, Upstreams};
 use super::{Environment, detect, facts, keys, local, models, refusals};
+use crate::http::origin;
 use crate::telemetry::logging::{LogFormat, parse_filter};
 
 const ZERO: Duration = Duration::ZERO;
@@ -45,6 +46,18 @@ fn server(section: Section<'_>, environment: &Environment) -> Option<ServerSetti
     let max_body_bytes = section.require("max_body_bytes", count(1_024..=4_096 * MEBIBYTE));
     let max_documents = section.require("max_documents", count(1..=1_000_000));
     let max_requests = section.require("max_requests", count(1..=1_000_000));
+    let max_connections = section.require("max_connections", count(0..=1_000_000));
+    let max_body_bytes_in_flight = section.require("max_body_bytes_in_flight", count(0..=1 << 44));
+    if let (Some(in_flight), Some(one)) = (max_body_bytes_in_flight, max_body_bytes)
+        && (1..one).contains(&in_flight)
+    {
+        section.fault("max_body_bytes_in_flight", "must be at least max_body_bytes, or 0 for what the memory allows");
+    }
+    let header_timeout = section.require("header_timeout", duration(MILLISECOND..=HOUR));
+    let idle_timeout = section.require("idle_timeout", duration(MILLISECOND..=HOUR));
+    let write_timeout = section.require("write_timeout", duration(MILLISECOND..=HOUR));
+    let allowed_hosts = section.require("allowed_hosts", names(origin::host_fault));
+    let allowed_origins = section.require("allowed_origins", names(origin::origin_fault));
     let api_keys = keys::api_keys(&section, environment);
     let always_return_documents = section.require("always_return_documents", boolean);
     let drain_delay = section.require("drain_delay", duration(ZERO..=HOUR));
@@ -58,11 +71,31 @@ fn server(section: Section<'_>, environment: &Environment) -> Option<ServerSetti
         max_body_bytes: max_body_bytes?,
         max_documents: max_documents?,
         max_requests: max_requests?,
+        max_connections: max_connections.map(|number| (number > 0).then_some(number))?,
+        max_body_bytes_in_flight: max_body_bytes_in_flight.map(|number| (number > 0).then_some(number))?,
+        header_timeout: header_timeout?,
+        idle_timeout: idle_timeout?,
+        write_timeout: write_timeout?,
+        allowed_hosts: allowed_hosts?,
+        allowed_origins: allowed_origins?,
         api_keys: api_keys?,
         always_return_documents: always_return_documents?,
         drain_delay: drain_delay?,
         shutdown_timeout: shutdown_timeout?,
     })
+}
+
+/// A list of names in which `fault` finds nothing wrong.
+fn names(fault: fn(&str) -> Option<&'static str>) -> impl Fn(&Value) -> Result<Vec<String>, String> {
+    move |value| {
+        let names = texts(value)?;
+        for name in &names {
+            if let Some(fault) = fault(name) {
+                return Err(format!("{name:?} {fault}"));
+            }
+        }
+        Ok(names)
+    }
 }
 
 /// An address, and the other one that `localhost` means.

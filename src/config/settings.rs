@@ -53,6 +53,20 @@ pub struct ServerSettings {
     pub max_documents: usize,
     /// Most requests under way at once.
     pub max_requests: usize,
+    /// Most connections at once; `None` for what the descriptors of the process allow, 4,096 at most.
+    pub max_connections: Option<usize>,
+    /// Most bytes of requests and answers in memory at once; `None` for what the memory of the container allows.
+    pub max_body_bytes_in_flight: Option<usize>,
+    /// Longest time to the end of a request's headers.
+    pub header_timeout: Duration,
+    /// Longest time between two requests of a connection.
+    pub idle_timeout: Duration,
+    /// Longest time in which an answer gets no further because its client does not read it.
+    pub write_timeout: Duration,
+    /// Names, beside those of this machine, that requests may have in `Host` where only this machine is listened to and no key is needed.
+    pub allowed_hosts: Vec<String>,
+    /// Origins whose web pages may ask where no key is needed.
+    pub allowed_origins: Vec<String>,
     /// Keys of which a request must show one; none means everybody may ask.
     pub api_keys: Vec<ApiKey>,
     /// Whether results carry their document even if the client does not ask.

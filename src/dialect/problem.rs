@@ -121,6 +121,7 @@ fn openai_like(request_id: &str, error: &Error, content_type: &'static str) -> E
     let status = error.kind.status();
     let kind = match status {
         StatusCode::UNAUTHORIZED => "authentication_error",
+        StatusCode::FORBIDDEN => "permission_error",
         StatusCode::NOT_FOUND => "not_found_error",
         StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
         status if status.is_client_error() => "invalid_request_error",
@@ -157,6 +158,7 @@ pub(super) fn pinecone(request_id: &str, error: &Error) -> ErrorAnswer {
     let status = error.kind.status();
     let code = match status {
         StatusCode::UNAUTHORIZED => "UNAUTHENTICATED",
+        StatusCode::FORBIDDEN => "PERMISSION_DENIED",
         StatusCode::NOT_FOUND => "NOT_FOUND",
         StatusCode::TOO_MANY_REQUESTS => "RESOURCE_EXHAUSTED",
         StatusCode::GATEWAY_TIMEOUT => "DEADLINE_EXCEEDED",

@@ -37,11 +37,12 @@ pub(super) async fn dispatch(State(app): State<Arc<App>>, request: Request) -> R
     };
     match endpoint {
         Ok(Endpoint::Rerank { model, .. }) => {
-            // Before anything of the body is read: sending somebody away must cost next to nothing.
-            let Ok(_room) = app.room.try_acquire() else {
+            // Before anything of the body is read: sending somebody away must cost next to nothing. A permit is taken when the body is here:
+            // whoever keeps it back keeps nobody out.
+            if app.room.available_permits() == 0 {
                 app.reranker.metrics.refused(dialect.name(), ErrorKind::Overloaded);
                 return unwritten(no_room(&app), dialect);
-            };
+            }
             rerank::rerank(&app, caller, (signs, model), request).await
         }
         Ok(Endpoint::SetUp(question)) => {
@@ -51,7 +52,17 @@ pub(super) async fn dispatch(State(app): State<Arc<App>>, request: Request) -> R
     }
 }
 
-fn no_room(app: &App) -> Error {
+/// Sends a request away, whatever it is for.
+pub(super) fn refuse(app: &App, request: &Request, error: Error) -> Response {
+    let path = request.uri().path();
+    let dialect = paths::signs(path).best_guess(request.headers(), None);
+    if let Ok(Endpoint::Rerank { .. }) = paths::endpoint(request.method(), path) {
+        app.reranker.metrics.refused(dialect.name(), error.kind);
+    }
+    unwritten(error, dialect)
+}
+
+pub(super) fn no_room(app: &App) -> Error {
     let message = format!(
         "{} requests are under way, which is the limit (server.max_requests); come back a little later",
         app.server.max_requests

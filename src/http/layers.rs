@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
-use axum::middleware::{Next, from_fn};
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use uuid::Uuid;
 
-use super::{App, paths};
+use super::{App, dispatch, paths};
 use crate::dialect::{Dialect, native};
 use crate::error::{Error, ErrorKind};
 use crate::telemetry::refusals::RefusalLog;
@@ -31,10 +31,10 @@ struct Unwritten {
 }
 
 /// Puts the layers around the routes, outermost first.
-pub(super) fn wrap(router: Router<Arc<App>>) -> Router<Arc<App>> {
+pub(super) fn wrap(router: Router<Arc<App>>, app: Arc<App>) -> Router<Arc<App>> {
     let layers = ServiceBuilder::new()
-        // Outermost: every answer carries an id, and errors that carry no body yet get one.
-        .layer(from_fn(identify_request))
+        // Outermost: every answer carries an id, errors that carry no body yet get one, and web pages of others get no further.
+        .layer(from_fn_with_state(app, identify_request))
         // A defect fails one request, not the server.
         .layer(CatchPanicLayer::custom(|_| {
             Error::new(ErrorKind::Internal, "a defect in rerankd stopped this request").into_response()
@@ -62,11 +62,14 @@ impl IntoResponse for Error {
     }
 }
 
-async fn identify_request(mut request: Request, next: Next) -> Response {
+async fn identify_request(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let uri = request.uri().clone();
     let id = request.headers().get(REQUEST_ID).filter(|id| is_sane(id)).cloned().unwrap_or_else(new_id);
     request.headers_mut().insert(REQUEST_ID, id.clone());
-    let mut response = next.run(request).await;
+    let mut response = match app.origins.check(request.method(), &uri, request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(error) => dispatch::refuse(&app, &request, error),
+    };
     let bare = match response.status() {
         // The documentation's own routes answer these without a body.
         StatusCode::NOT_FOUND if !response.headers().contains_key(header::CONTENT_TYPE) => {

@@ -3,10 +3,13 @@
 mod body;
 mod callers;
 mod dispatch;
+mod encoding;
 mod health;
 mod layers;
+mod memory;
 mod models;
 pub mod openapi;
+pub(crate) mod origin;
 mod paths;
 mod rerank;
 pub mod schema;
@@ -24,6 +27,8 @@ use axum::routing::get;
 use tokio::sync::Semaphore;
 
 pub use self::callers::Callers;
+pub use self::memory::MemoryBudget;
+pub use self::origin::OriginPolicy;
 use crate::config::settings::ServerSettings;
 use crate::rerank::Reranker;
 
@@ -36,8 +41,12 @@ pub struct App {
     pub server: ServerSettings,
     /// Who may ask.
     pub callers: Callers,
-    /// Room for rerank requests under way.
+    /// Room for rerank requests under way, whose body is here.
     pub room: Semaphore,
+    /// Memory for requests and answers.
+    pub memory: Arc<MemoryBudget>,
+    /// Whose web pages may ask.
+    pub origins: OriginPolicy,
     /// Whether new requests are welcome; false while shutting down.
     pub ready: AtomicBool,
 }
@@ -69,7 +78,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(openapi::docs())
         // Everything else: what clients ask for, below any prefix. Here a key may be needed.
         .fallback(dispatch::dispatch);
-    layers::wrap(router).with_state(app)
+    layers::wrap(router, app.clone()).with_state(app)
 }
 
 /// A good answer in JSON.

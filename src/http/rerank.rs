@@ -8,9 +8,11 @@ use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
 use super::callers::Caller;
+use super::dispatch::no_room;
 use super::layers::{request_id, write_error};
 use super::schema::{RerankAnswer, RerankBody};
 use super::{App, body, json};
@@ -47,6 +49,7 @@ const DEGRADED_HEADER: HeaderName = HeaderName::from_static("x-rerankd-degraded"
         (status = 200, description = "The documents, best first.", body = RerankAnswer, headers(("x-rerank-dialect" = String, description = "The dialect that the request was taken for."), ("x-rerankd-degraded" = String, description = "Why the answer is less than what was asked for; only in such answers."))),
         (status = 400, description = "`invalid_json`, `invalid_request`, `too_many_documents` or `upstream_rejected`.", body = Problem<'static>, content_type = "application/problem+json"),
         (status = 401, description = "`unauthorized`", body = Problem<'static>, content_type = "application/problem+json"),
+        (status = 403, description = "`forbidden`", body = Problem<'static>, content_type = "application/problem+json"),
         (status = 404, description = "`unknown_model` or `not_found`", body = Problem<'static>, content_type = "application/problem+json"),
         (status = 405, description = "`method_not_allowed`", body = Problem<'static>, content_type = "application/problem+json"),
         (status = 408, description = "`body_timeout`", body = Problem<'static>, content_type = "application/problem+json"),
@@ -69,11 +72,12 @@ pub(super) async fn rerank(
     let id = request_id(&parts.headers);
     let mut account = Account::open(&app.reranker.metrics, signs.best_guess(&parts.headers, caller.dialect));
     let mut answer = match answer(app, caller, &parts.headers, body, (signs, model), &mut account).await {
-        Ok((request, response)) => {
+        Ok((_permit, request, response)) => {
             account.close_with(&response);
             log_losses(id, &account, &response);
             let degraded = response.provenance.degraded.clone();
-            let mut answer = json(encode(account.dialect, id, request, response).await);
+            let written = encode(account.dialect, id, request, response).await;
+            let mut answer = json(app.memory.reservation().hold_answer(written));
             for reason in degraded {
                 answer.headers_mut().append(DEGRADED_HEADER, HeaderValue::from_static(reason));
             }
@@ -111,20 +115,21 @@ fn log(request_id: &str, account: &Account<'_>, error: &Error) {
     }
 }
 
-async fn answer(
-    app: &App,
+async fn answer<'a>(
+    app: &'a App,
     caller: Caller,
     headers: &HeaderMap,
     body: Body,
     (signs, model): (Signs, Option<String>),
     account: &mut Account<'_>,
-) -> Result<(Arc<RerankRequest>, RerankResponse), Error> {
+) -> Result<(SemaphorePermit<'a>, Arc<RerankRequest>, RerankResponse), Error> {
     let fixed = signs.fixed(headers, caller.dialect)?;
     let mut deadline = account.started + app.server.request_timeout;
     if let Some(timeout) = header_timeout(headers)? {
         deadline = deadline.min(account.started + timeout);
     }
-    let text = body::read(headers, body, app.server.max_body_bytes, deadline).await?;
+    let text = body::read(headers, body, app.server.max_body_bytes, &app.memory, deadline).await?;
+    let permit = app.room.try_acquire().map_err(|_| no_room(app))?;
     let decoded = decode(ReceivedBody { text, fixed, signs, started: account.started }, deadline).await;
     account.dialect = decoded.dialect.unwrap_or(account.dialect);
     let mut request = decoded.request?;
@@ -145,7 +150,7 @@ async fn answer(
     let reranked = timeout_at(deadline, app.reranker.rerank(&route, &request, &context)).await;
     let response = reranked.unwrap_or_else(|_| Err(Error::new(ErrorKind::DeadlineExceeded, "the deadline passed")))?;
     app.reranker.cast_shadow(&route, &request, &context, &response);
-    Ok((request, response))
+    Ok((permit, request, response))
 }
 
 /// Reads the body: here if that is little work, else on another thread, until the deadline.

@@ -126,7 +126,7 @@ async fn the_content_type_is_not_looked_at() {
         }
         assert_eq!(gateway.send(request).await.status, 200, "{content_type:?}");
     }
-    let answer = gateway.send(gateway.post("/rerank").header("content-encoding", "gzip").body(body)).await;
+    let answer = gateway.send(gateway.post("/rerank").header("content-encoding", "br").body(body)).await;
     assert_eq!((answer.status.as_u16(), answer.body["code"].as_str()), (415, Some("unsupported_encoding")));
 }
 

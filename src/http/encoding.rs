@@ -1,0 +1,181 @@
+//! `Content-Encoding`: what it says, and bodies that are compressed.
+
+use std::io::{self, Read};
+
+use bytes::{Bytes, BytesMut};
+use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
+use http::{HeaderMap, header};
+
+use super::body::too_large;
+use super::memory::Reservation;
+use crate::error::{Error, ErrorKind};
+
+/// What people write there for a body that is not compressed: the name for that, and names of character sets.
+const PLAIN: [&str; 9] = ["", "identity", "none", "utf-8", "utf8", "ascii", "us-ascii", "8bit", "binary"];
+
+/// Bytes that are decompressed at once.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// How a body is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compression {
+    /// RFC 1952.
+    Gzip,
+    /// RFC 1950, which HTTP calls `deflate`.
+    Zlib,
+}
+
+/// How the body is compressed, if it is.
+///
+/// # Errors
+/// `unsupported_encoding`: in no way that is known, or in several.
+pub(super) fn compression(headers: &HeaderMap) -> Result<Option<Compression>, Error> {
+    let mut found = None;
+    for value in headers.get_all(header::CONTENT_ENCODING) {
+        let value = value.to_str().map_err(|_| unsupported("is not readable"))?;
+        for word in value.split(',') {
+            let word = word.trim().trim_matches('"').to_ascii_lowercase();
+            let compression = match word.as_str() {
+                word if PLAIN.contains(&word) => continue,
+                "gzip" | "x-gzip" => Compression::Gzip,
+                "deflate" => Compression::Zlib,
+                _ => return Err(unsupported("is of another kind")),
+            };
+            if found.replace(compression).is_some() {
+                return Err(unsupported("is named twice, and a body that is compressed twice is not read"));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The body before it was compressed. Its bytes are added to the reservation.
+///
+/// # Errors
+/// `body_too_large` if that is longer than `max_bytes`, `overloaded`, or `invalid_json` if it cannot be told.
+pub(super) fn decompress(
+    compressed: &[u8],
+    compression: Compression,
+    max_bytes: usize,
+    reservation: &mut Reservation,
+) -> Result<Bytes, Error> {
+    let mut decoder: Box<dyn Read + '_> = match compression {
+        Compression::Gzip => Box::new(MultiGzDecoder::new(compressed)),
+        Compression::Zlib => Box::new(ZlibDecoder::new(compressed)),
+    };
+    let mut piece = vec![0; PIECE_BYTES];
+    let mut plain = BytesMut::new();
+    loop {
+        let length = match decoder.read(&mut piece) {
+            Ok(0) => return Ok(plain.freeze()),
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => {
+                let message =
+                    "the body is not what Content-Encoding says, or it was cut off; send it again, or uncompressed";
+                return Err(Error::new(ErrorKind::InvalidJson, message));
+            }
+        };
+        if plain.len() + length > max_bytes {
+            return Err(too_large(max_bytes));
+        }
+        reservation.grow(length)?;
+        plain.extend_from_slice(&piece[..length]);
+    }
+}
+
+fn unsupported(what: &str) -> Error {
+    let message =
+        format!("the body's Content-Encoding {what}; send the JSON as it is, or compressed once, with gzip or deflate");
+    Error::new(ErrorKind::UnsupportedEncoding, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::Arc;
+
+    use flate2::Compression as Level;
+    use flate2::write::{GzEncoder, ZlibEncoder};
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::super::memory::MemoryBudget;
+    use super::*;
+
+    fn told(values: &[&'static str]) -> Result<Option<Compression>, ErrorKind> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(header::CONTENT_ENCODING, HeaderValue::from_static(value));
+        }
+        compression(&headers).map_err(|error| error.kind)
+    }
+
+    fn gzip(plain: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Level::fast());
+        encoder.write_all(plain).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn zlib(plain: &[u8]) -> Vec<u8> {
+        let mut encoder = ZlibEncoder::new(Vec::new(), Level::fast());
+        encoder.write_all(plain).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn read(compressed: &[u8], compression: Compression, max_bytes: usize) -> Result<Bytes, ErrorKind> {
+        let budget = Arc::new(MemoryBudget::new(usize::MAX));
+        decompress(compressed, compression, max_bytes, &mut budget.reservation()).map_err(|error| error.kind)
+    }
+
+    #[test]
+    fn words_for_no_compression_are_understood() {
+        for values in [&[][..], &["identity"], &[""], &["utf-8"], &["UTF8"], &["\"utf-8\""], &["identity, utf-8", ""]] {
+            assert_eq!(told(values), Ok(None), "{values:?}");
+        }
+    }
+
+    #[test]
+    fn one_compression_is_read_and_no_second() {
+        for values in [&["gzip"][..], &["X-GZip"], &["identity, gzip"], &["", "gzip"], &["gzip,"]] {
+            assert_eq!(told(values), Ok(Some(Compression::Gzip)), "{values:?}");
+        }
+        assert_eq!(told(&["deflate"]), Ok(Some(Compression::Zlib)));
+        for values in [&["br"][..], &["zstd"], &["gzip, gzip"], &["gzip", "gzip"], &["gzip", "br"], &["gzip;q=1"]] {
+            assert_eq!(told(values), Err(ErrorKind::UnsupportedEncoding), "{values:?}");
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_bytes(b"gz\xffip").unwrap());
+        assert_eq!(compression(&headers).unwrap_err().kind, ErrorKind::UnsupportedEncoding);
+    }
+
+    #[test]
+    fn bombs_and_broken_bodies_are_told() {
+        let bomb = gzip(&vec![b' '; 8 << 20]);
+        assert!(bomb.len() < 64 << 10);
+        assert_eq!(read(&bomb, Compression::Gzip, 1 << 20), Err(ErrorKind::BodyTooLarge));
+        assert_eq!(read(&bomb, Compression::Gzip, 8 << 20).unwrap().len(), 8 << 20);
+        assert_eq!(read(&bomb[..bomb.len() / 2], Compression::Gzip, 8 << 20), Err(ErrorKind::InvalidJson));
+        assert_eq!(read(b"{\"query\": 1}", Compression::Gzip, 1 << 20), Err(ErrorKind::InvalidJson));
+        let budget = Arc::new(MemoryBudget::new(1 << 20));
+        let refused = decompress(&bomb, Compression::Gzip, 8 << 20, &mut budget.reservation());
+        assert_eq!(refused.unwrap_err().kind, ErrorKind::Overloaded);
+        assert_eq!(budget.used(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_compressed_comes_out(plain: Vec<u8>, more: Vec<u8>) {
+            prop_assert_eq!(read(&zlib(&plain), Compression::Zlib, usize::MAX).unwrap(), plain.clone());
+            let mut members = gzip(&plain);
+            members.extend(gzip(&more));
+            prop_assert_eq!(read(&members, Compression::Gzip, usize::MAX).unwrap(), [plain, more].concat());
+        }
+
+        #[test]
+        fn nothing_that_arrives_stops_the_server(noise: Vec<u8>) {
+            drop(read(&noise, Compression::Gzip, 1 << 16));
+            drop(read(&noise, Compression::Zlib, 1 << 16));
+        }
+    }
+}

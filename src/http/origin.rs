@@ -1,0 +1,269 @@
+//! Whether a web page in somebody's browser asks behind that somebody's back.
+//!
+//! Where no key is needed, whoever reaches the server may ask. A browser reaches it for every page that it shows: with a request that needs no
+//! leave (`fetch` with `no-cors`), or under a name that the page's owner has bound to 127.0.0.1. Browsers say whose page asks (`Origin`) and
+//! by which name (`Host`); other clients send no `Origin`.
+
+use std::net::IpAddr;
+
+use http::uri::Authority;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+
+use crate::config::settings::ServerSettings;
+use crate::error::{Error, ErrorKind};
+
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// Names under which containers reach the machine that they run on. Nobody can own them: `.internal` is nobody's.
+const CONTAINER_HOSTS: [&str; 2] = ["host.docker.internal", "host.containers.internal"];
+/// Allows everything.
+const ANY: &str = "*";
+
+/// Whose web pages may ask, and by which names.
+#[derive(Debug)]
+pub struct OriginPolicy {
+    checks_origin: bool,
+    checks_host: bool,
+    allowed_hosts: Vec<String>,
+    allowed_origins: Vec<String>,
+}
+
+impl OriginPolicy {
+    /// The policy of a server. With keys nothing is checked: no web page has one.
+    #[must_use]
+    pub fn new(settings: &ServerSettings) -> Self {
+        let is_open = settings.api_keys.is_empty();
+        Self {
+            checks_origin: is_open,
+            checks_host: is_open && settings.listen.ip().is_loopback(),
+            allowed_hosts: settings.allowed_hosts.iter().map(|host| plain(host)).collect(),
+            allowed_origins: settings.allowed_origins.iter().map(|origin| origin.to_ascii_lowercase()).collect(),
+        }
+    }
+
+    /// Whether the request comes from where it may.
+    ///
+    /// # Errors
+    /// `forbidden`
+    pub fn check(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Error> {
+        if self.checks_host {
+            self.check_host(uri, headers)?;
+        }
+        if self.checks_origin {
+            self.check_origin(method, uri, headers)?;
+        }
+        Ok(())
+    }
+
+    fn check_host(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Error> {
+        let named = headers.get_all(header::HOST).iter().map(HeaderValue::as_bytes);
+        for host in named.chain(uri.authority().map(|authority| authority.as_str().as_bytes())) {
+            let name = std::str::from_utf8(host).ok().and_then(host_of);
+            if name.is_none_or(|name| !is_this_machine(&name) && !allows(&self.allowed_hosts, &name)) {
+                return Err(Error::new(
+                    ErrorKind::Forbidden,
+                    "the request's Host is no name of this machine, which alone is listened to; ask by localhost or 127.0.0.1, \
+                     add the name to server.allowed_hosts, or set server.api_keys",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_origin(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Error> {
+        let fetch_site = headers.get(FETCH_SITE).map(HeaderValue::as_bytes);
+        if fetch_site == Some(b"same-origin") {
+            return Ok(());
+        }
+        let mut origins = headers.get_all(header::ORIGIN).iter().peekable();
+        // Whoever follows a link from another site comes without an origin. That asks no provider.
+        let is_foreign = if origins.peek().is_none() {
+            fetch_site == Some(b"cross-site") && !method.is_safe()
+        } else {
+            origins.any(|origin| !origin.to_str().is_ok_and(|origin| self.allows(origin, uri, headers)))
+        };
+        if is_foreign {
+            return Err(Error::new(
+                ErrorKind::Forbidden,
+                "web pages of other sites may not ask; add the page's origin, such as https://app.example, to \
+                 server.allowed_origins, or set server.api_keys",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether pages of `origin` may ask: those of this server, of this machine, and of origins that are allowed.
+    fn allows(&self, origin: &str, uri: &Uri, headers: &HeaderMap) -> bool {
+        let origin = origin.to_ascii_lowercase();
+        if allows(&self.allowed_origins, &origin) {
+            return true;
+        }
+        let Some((scheme, authority)) = origin.split_once("://") else { return false };
+        if host_of(authority).is_some_and(|name| is_this_machine(&name)) {
+            return true;
+        }
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let Some(own) = uri.authority().map(Authority::as_str).or(host) else { return false };
+        let default_port = if scheme == "https" { ":443" } else { ":80" };
+        let bare = |authority: &str| authority.strip_suffix(default_port).unwrap_or(authority).to_ascii_lowercase();
+        bare(own) == bare(authority)
+    }
+}
+
+/// What is wrong with an entry of `server.allowed_hosts`, if anything.
+pub(crate) fn host_fault(host: &str) -> Option<&'static str> {
+    let is_name = host == ANY || host_of(host).is_some_and(|name| name == plain(host));
+    (!is_name)
+        .then_some("must be a host name without scheme, port and path, such as \"rerank.example\"; \"*\" allows all")
+}
+
+/// What is wrong with an entry of `server.allowed_origins`, if anything.
+pub(crate) fn origin_fault(origin: &str) -> Option<&'static str> {
+    let authority = origin.split_once("://").map(|(_, authority)| authority);
+    let is_origin = origin == ANY || authority.is_some_and(|authority| host_of(authority).is_some());
+    (!is_origin).then_some("must be a scheme and a host, such as \"https://app.example\"; \"*\" allows all")
+}
+
+fn allows(allowed: &[String], name: &str) -> bool {
+    allowed.iter().any(|allowed| allowed == name || allowed == ANY)
+}
+
+/// The name in `name:port`, in lower case; `None` if it is no such thing.
+fn host_of(authority: &str) -> Option<String> {
+    let parsed: Authority = authority.parse().ok()?;
+    let is_bare = !authority.contains('@') && !parsed.host().is_empty();
+    is_bare.then(|| plain(parsed.host()))
+}
+
+/// A name in lower case, without the dot that ends a full one.
+fn plain(host: &str) -> String {
+    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
+}
+
+/// Whether `name` means this machine wherever it is looked up, or every address of it.
+fn is_this_machine(name: &str) -> bool {
+    let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    if let Ok(address) = address.parse::<IpAddr>() {
+        let address = address.to_canonical();
+        return address.is_loopback() || address.is_unspecified();
+    }
+    name == "localhost" || name.ends_with(".localhost") || CONTAINER_HOSTS.contains(&name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(checks_host: bool) -> OriginPolicy {
+        OriginPolicy {
+            checks_origin: true,
+            checks_host,
+            allowed_hosts: vec!["rerank.example".to_owned()],
+            allowed_origins: vec!["https://app.example".to_owned()],
+        }
+    }
+
+    fn passes(policy: &OriginPolicy, method: &Method, headers: &[(&str, &str)]) -> bool {
+        let header = |(name, value): &(&str, &str)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+        let headers: HeaderMap = headers.iter().map(header).collect();
+        policy.check(method, &Uri::from_static("/rerank"), &headers).is_ok()
+    }
+
+    #[test]
+    fn names_of_this_machine_and_allowed_ones_are_answered() {
+        for host in [
+            "localhost",
+            "LOCALHOST:8787",
+            "localhost.:8787",
+            "app.localhost:1",
+            "127.0.0.1:8787",
+            "127.1.2.3",
+            "[::1]:8787",
+            "[::ffff:127.0.0.1]",
+            "0.0.0.0:8787",
+            "host.docker.internal:8787",
+            "rerank.example",
+            "Rerank.Example:443",
+        ] {
+            assert!(passes(&policy(true), &Method::POST, &[("host", host)]), "{host}");
+        }
+        assert!(passes(&policy(true), &Method::POST, &[]), "HTTP/1.0 has none");
+    }
+
+    #[test]
+    fn other_names_are_refused_where_only_this_machine_is_listened_to() {
+        for host in [
+            "evil.example",
+            "evil.example:8787",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "evil-localhost",
+            "localhost@evil.example",
+            "evil.example@localhost",
+            "10.0.0.1",
+            "[fe80::1]",
+            "",
+            "rerankd:8787",
+        ] {
+            assert!(!passes(&policy(true), &Method::GET, &[("host", host)]), "{host}");
+            assert!(passes(&policy(false), &Method::GET, &[("host", host)]), "{host}");
+        }
+        let absolute = Uri::from_static("http://evil.example/rerank");
+        assert!(policy(true).check(&Method::POST, &absolute, &HeaderMap::new()).is_err());
+    }
+
+    #[test]
+    fn pages_of_other_sites_are_refused() {
+        let own = ("host", "rerankd:8787");
+        for origin in [
+            "https://evil.example",
+            "http://evil.example:8787",
+            "null",
+            "",
+            "https://app.example.evil.example",
+            "http://app.example",
+            "https://app.example:8443",
+            "http://rerankd",
+            "chrome-extension://abcdef",
+            "http://localhost.evil.example",
+            "http://localhost@evil.example",
+        ] {
+            assert!(!passes(&policy(false), &Method::POST, &[own, ("origin", origin)]), "{origin}");
+            assert!(!passes(&policy(false), &Method::GET, &[own, ("origin", origin)]), "{origin}");
+        }
+        for origin in ["https://app.example", "HTTPS://APP.EXAMPLE", "http://rerankd:8787", "http://localhost:3000"] {
+            assert!(passes(&policy(false), &Method::POST, &[own, ("origin", origin)]), "{origin}");
+        }
+        let behind_proxy = [("host", "rerank.example"), ("origin", "https://rerank.example")];
+        assert!(passes(&policy(true), &Method::POST, &behind_proxy));
+        let both = [own, ("origin", "https://app.example"), ("origin", "https://evil.example")];
+        assert!(!passes(&policy(false), &Method::POST, &both));
+    }
+
+    #[test]
+    fn what_browsers_say_of_the_site_counts_where_there_is_no_origin() {
+        for (method, site, expected) in [
+            (Method::POST, "cross-site", false),
+            (Method::GET, "cross-site", true),
+            (Method::POST, "none", true),
+            (Method::POST, "same-origin", true),
+        ] {
+            assert_eq!(passes(&policy(true), &method, &[("sec-fetch-site", site)]), expected, "{method} {site}");
+        }
+    }
+
+    #[test]
+    fn entries_of_the_configuration_are_checked() {
+        for host in ["rerank.example", "*", "10.0.0.1", "[fe80::1]", "rerank.example."] {
+            assert_eq!(host_fault(host), None, "{host}");
+        }
+        for host in ["http://rerank.example", "rerank.example:80", "rerank.example/x", "", "a b"] {
+            assert!(host_fault(host).is_some(), "{host}");
+        }
+        for origin in ["https://app.example", "http://app.example:3000", "*", "chrome-extension://abc"] {
+            assert_eq!(origin_fault(origin), None, "{origin}");
+        }
+        for origin in ["app.example", "https://", "https://app.example/", ""] {
+            assert!(origin_fault(origin).is_some(), "{origin}");
+        }
+    }
+}
