@@ -1,5 +1,12 @@
 //! From settings to a listening server, and from a signal to a clean end.
 
+mod activity;
+mod connections;
+mod exchange;
+mod limits;
+mod serve;
+mod stream;
+
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -8,26 +15,17 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::response::Response;
-use http::{HeaderValue, header};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
-use tower::ServiceExt;
 
+use self::connections::Connections;
+use self::exchange::Exchanges;
+use self::limits::Limits;
 use crate::config::settings::Settings;
 use crate::http::{App, Callers, MemoryBudget, OriginPolicy, router};
 use crate::rerank::assemble::assemble;
 
-/// Longest time that the headers of a request may take.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Most bytes of requests and answers in memory where the configuration does not say.
-const DEFAULT_BODY_BYTES_IN_FLIGHT: usize = 512 << 20;
 /// Pause after the system refused to hand over a connection (out of descriptors, for instance).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -58,7 +56,7 @@ impl Server {
         };
         let callers = Callers::new(&settings.server.api_keys, settings.cache.shared_between_callers);
         let server = settings.server.clone();
-        let max_memory_bytes = server.max_body_bytes_in_flight.unwrap_or(DEFAULT_BODY_BYTES_IN_FLIGHT).max(server.max_body_bytes);
+        let max_memory_bytes = limits::max_body_bytes_in_flight(server.max_body_bytes_in_flight, server.max_body_bytes);
         let app = App {
             reranker: Arc::new(reranker),
             callers,
@@ -88,49 +86,43 @@ impl Server {
     /// Answers until `shutdown` is done, then drains: first `/readyz` fails for `drain_delay` while requests are still taken, then
     /// no new connection is taken, and requests under way get `shutdown_timeout` to finish.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let app = self.app.clone();
-        let service = router(self.app.clone())
-            .map_request(|request: http::Request<_>| request.map(Body::new))
-            .map_response(move |response| if app.is_ready() { response } else { parting(response) });
-        let service = TowerToHyperService::new(service);
-        let mut http = auto::Builder::new(TokioExecutor::new());
-        http.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
-        http.http2().timer(TokioTimer::new());
-        let connections = GracefulShutdown::new();
+        let router = router(self.app.clone());
+        let protocols = Arc::new(serve::protocols());
+        let limits = Limits::new(&self.app.server);
+        let connections = Arc::new(Connections::new(limits::max_connections(self.app.server.max_connections)));
+        let (end_connections, ends) = watch::channel(false);
         let mut end = pin!(async {
             shutdown.await;
             self.app.announce_shutdown();
             sleep(self.app.server.drain_delay).await;
         });
         loop {
-            let stream = tokio::select! {
-                stream = accept(&self.listener) => stream,
-                stream = accept_if(self.twin.as_ref()) => stream,
+            let accepted = async {
+                let stream = tokio::select! {
+                    stream = accept(&self.listener, &connections) => stream,
+                    stream = accept_if(self.twin.as_ref(), &connections) => stream,
+                };
+                (stream, connections.admit().await)
+            };
+            let (stream, connection) = tokio::select! {
+                accepted = accepted => accepted,
                 () = &mut end => break,
             };
-            let (http, service, watcher) = (http.clone(), service.clone(), connections.watcher());
-            tokio::spawn(async move {
-                // The server's own header time-out starts only after the first bytes.
-                if !matches!(timeout(HEADER_TIMEOUT, stream.readable()).await, Ok(Ok(()))) {
-                    return;
-                }
-                let connection = http.serve_connection(TokioIo::new(stream), service);
-                // An error here is a client that left or spoke no HTTP: nobody is there to be told.
-                drop(watcher.watch(connection.into_owned()).await);
-            });
+            let exchanges = Exchanges {
+                router: router.clone(),
+                app: self.app.clone(),
+                connections: connections.clone(),
+                activity: connection.activity.clone(),
+                limits,
+            };
+            tokio::spawn(serve::serve(stream, protocols.clone(), exchanges, connection, ends.clone()));
         }
         drop((self.listener, self.twin));
-        if timeout(self.app.server.shutdown_timeout, connections.shutdown()).await.is_err() {
+        end_connections.send_replace(true);
+        if timeout(self.app.server.shutdown_timeout, connections.wait_for_end()).await.is_err() {
             tracing::warn!("requests were still under way after server.shutdown_timeout; they are cut off");
         }
     }
-}
-
-/// An answer after which the client is to ask elsewhere: a connection that it kept would be closed under its next request. HTTP/2 has a frame
-/// for that; there hyper leaves the header out.
-fn parting(mut response: Response) -> Response {
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    response
 }
 
 /// Many clients take the first address of `localhost` and no other. A system without IPv6 has only one.
@@ -139,14 +131,14 @@ async fn twin(address: SocketAddr) -> Option<TcpListener> {
     bound.inspect_err(|error| tracing::warn!(%address, %error, "localhost is not served at this address")).ok()
 }
 
-async fn accept_if(listener: Option<&TcpListener>) -> TcpStream {
+async fn accept_if(listener: Option<&TcpListener>, connections: &Connections) -> TcpStream {
     match listener {
-        Some(listener) => accept(listener).await,
+        Some(listener) => accept(listener, connections).await,
         None => std::future::pending().await,
     }
 }
 
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener, connections: &Connections) -> TcpStream {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
@@ -156,6 +148,8 @@ async fn accept(listener: &TcpListener) -> TcpStream {
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
+                // Where descriptors have run out, one that nobody needs makes room.
+                connections.evict_one();
                 sleep(ACCEPT_PAUSE).await;
             }
         }

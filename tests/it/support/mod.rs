@@ -2,6 +2,7 @@
 
 pub(crate) mod faults;
 pub(crate) mod gateway;
+pub(crate) mod raw;
 pub(crate) mod upstream;
 
 use serde_json::Value;

@@ -1,0 +1,212 @@
+//! All connections of the server: how many there may be, and which has to go when there is no room for another.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout};
+
+use super::activity::{Activity, Rank};
+use super::limits::max_unread_requests;
+
+/// Connections that are chosen at once to make room, so that not every new one means a look at all.
+const CANDIDATES: usize = 64;
+/// Time after which another is chosen where the one that was to make room has begun to work.
+const EVICTION_PAUSE: Duration = Duration::from_millis(50);
+
+/// The open connections.
+#[derive(Debug)]
+pub(super) struct Connections {
+    permits: Arc<Semaphore>,
+    max: usize,
+    open: Mutex<Open>,
+    /// Requests whose body is not here yet.
+    unread: AtomicUsize,
+    max_unread: usize,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    next: u64,
+    activities: HashMap<u64, Arc<Activity>>,
+    /// Whoever goes next, last first.
+    candidates: Vec<(Rank, Arc<Activity>)>,
+    /// When a connection was last ended for its many requests without a body.
+    condemned: Option<Instant>,
+}
+
+/// A connection's place among the open ones.
+pub(super) struct Connection {
+    pub(super) activity: Arc<Activity>,
+    id: u64,
+    connections: Arc<Connections>,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// One request whose body is not here yet.
+#[derive(Debug)]
+pub(super) struct Unread(Arc<Connections>);
+
+impl Connections {
+    pub(super) fn new(max: usize) -> Self {
+        Self {
+            permits: Arc::new(Semaphore::new(max)),
+            max,
+            open: Mutex::default(),
+            unread: AtomicUsize::new(0),
+            max_unread: max_unread_requests(max),
+        }
+    }
+
+    /// Takes in another connection. Where there is no room, those make some that have waited longest for their client; while all are
+    /// being worked for, this waits.
+    pub(super) async fn admit(self: &Arc<Self>) -> Connection {
+        let permit = self.permit().await;
+        let activity = Arc::new(Activity::new(Instant::now()));
+        let mut open = self.open.lock();
+        open.next += 1;
+        let id = open.next;
+        open.activities.insert(id, activity.clone());
+        Connection { activity, id, connections: self.clone(), _permit: permit }
+    }
+
+    async fn permit(&self) -> OwnedSemaphorePermit {
+        loop {
+            if let Ok(free) = self.permits.clone().try_acquire_owned() {
+                return free;
+            }
+            self.evict_one();
+            if let Ok(Ok(freed)) = timeout(EVICTION_PAUSE, self.permits.clone().acquire_owned()).await {
+                return freed;
+            }
+        }
+    }
+
+    /// Tells the connection whose turn it is to end. Whether there was one.
+    pub(super) fn evict_one(&self) -> bool {
+        let mut open = self.open.lock();
+        for _ in 0..2 {
+            while let Some((rank, activity)) = open.candidates.pop() {
+                if activity.rank() == Some(rank) {
+                    activity.eviction.notify_one();
+                    return true;
+                }
+            }
+            let ranked = open.activities.values().filter_map(|activity| Some((activity.rank()?, activity.clone())));
+            let mut ranked: Vec<_> = ranked.collect();
+            ranked.sort_unstable_by_key(|(rank, _)| *rank);
+            ranked.truncate(CANDIDATES);
+            ranked.reverse();
+            open.candidates = ranked;
+        }
+        false
+    }
+
+    /// Counts a request whose body is not here yet. Beyond the limit the connection that has most of them ends.
+    pub(super) fn count_unread(self: &Arc<Self>) -> Unread {
+        if self.unread.fetch_add(1, Ordering::Relaxed) >= self.max_unread {
+            let mut open = self.open.lock();
+            if open.condemned.is_none_or(|last| last.elapsed() > EVICTION_PAUSE) {
+                open.condemned = Some(Instant::now());
+                if let Some(activity) = open.activities.values().max_by_key(|activity| activity.unread()) {
+                    activity.condemn();
+                }
+            }
+        }
+        Unread(self.clone())
+    }
+
+    /// Waits until the last connection has ended. No other may be taken in meanwhile.
+    pub(super) async fn wait_for_end(&self) {
+        let all = u32::try_from(self.max).unwrap_or(u32::MAX);
+        drop(self.permits.acquire_many(all).await);
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.connections.open.lock().activities.remove(&self.id);
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        self.0.unread.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use http::Version;
+
+    use super::*;
+
+    /// Whether the connection was told to end since the last look.
+    fn is_evicted(connection: &Connection) -> bool {
+        connection.activity.eviction.notified().now_or_never().is_some()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_oldest_idle_connection_makes_room() {
+        let connections = Arc::new(Connections::new(3));
+        let mut open = Vec::new();
+        for _ in 0..3 {
+            open.push(connections.admit().await);
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        open[0].activity.begin_request(Version::HTTP_11, false);
+        let waiting = tokio::spawn({
+            let connections = connections.clone();
+            async move { connections.admit().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!is_evicted(&open[0]), "it works");
+        assert!(is_evicted(&open[1]));
+        assert!(!is_evicted(&open[2]), "it is younger");
+        drop(open.remove(1));
+        open.push(waiting.await.unwrap());
+        open[0].activity.end_request();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(connections.evict_one());
+        assert!(is_evicted(&open[1]), "it is idle for longer than the one that had a request");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connections_at_work_are_waited_for() {
+        let connections = Arc::new(Connections::new(1));
+        let busy = connections.admit().await;
+        busy.activity.begin_request(Version::HTTP_2, false);
+        assert!(!connections.evict_one());
+        assert!(timeout(Duration::from_mins(1), connections.admit()).await.is_err());
+        busy.activity.end_request();
+        assert!(timeout(EVICTION_PAUSE, connections.admit()).await.is_err());
+        assert!(is_evicted(&busy));
+        drop(busy);
+        connections.admit().await;
+        connections.wait_for_end().await;
+    }
+
+    #[tokio::test]
+    async fn whoever_has_most_requests_without_a_body_ends_when_there_are_too_many() {
+        let connections = Arc::new(Connections::new(2));
+        let modest = connections.admit().await;
+        let greedy = connections.admit().await;
+        modest.activity.begin_request(Version::HTTP_2, true);
+        let mut unread = vec![connections.count_unread()];
+        while unread.len() < connections.max_unread {
+            greedy.activity.begin_request(Version::HTTP_2, true);
+            unread.push(connections.count_unread());
+        }
+        assert!(!is_evicted(&greedy));
+        unread.push(connections.count_unread());
+        assert!(is_evicted(&greedy));
+        assert!(greedy.activity.rank().is_some());
+        assert!(!is_evicted(&modest));
+        unread.clear();
+        assert_eq!(connections.unread.load(Ordering::Relaxed), 0);
+    }
+}

@@ -1,0 +1,316 @@
+//! Connections and what goes over them have bounds: number, time, memory. Each of these fails when its guard is taken out.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::client::SendRequest;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::{sleep, timeout};
+
+use crate::support::gateway::{targets, upstream};
+use crate::support::raw::{LONG, RawClient, rerank_head, rerank_request};
+use crate::support::{FakeUpstream, Gateway};
+
+const MEBIBYTE: usize = 1 << 20;
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const HTTP2_SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+
+/// Waits until `reached` holds.
+async fn wait_until(reached: impl Fn() -> bool, what: &str) {
+    let wait = async {
+        while !reached() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(LONG, wait).await.unwrap_or_else(|_| panic!("{what}"));
+}
+
+#[tokio::test]
+async fn connections_that_never_come_to_a_request_end() {
+    let gateway = Gateway::start("[server]\nheader_timeout = '200ms'\nidle_timeout = '1h'").await;
+    let half_a_frame = [HTTP2_PREFACE, &HTTP2_SETTINGS[..4]].concat();
+    let no_request = [HTTP2_PREFACE, HTTP2_SETTINGS].concat();
+    for (what, bytes) in [
+        ("nothing", &b""[..]),
+        ("half a preface of HTTP/2", &HTTP2_PREFACE[..10]),
+        ("a preface of HTTP/2", HTTP2_PREFACE),
+        ("half a frame of HTTP/2", &half_a_frame),
+        ("no request over HTTP/2", &no_request),
+        ("half a first line", b"POST /rer"),
+        ("half the headers", b"POST /rerank HTTP/1.1\r\nhost: localhost\r\n"),
+        ("half a handshake of TLS", &[0x16, 3, 1, 2, 0, 1]),
+    ] {
+        let mut client = RawClient::connect(gateway.address).await;
+        client.write(bytes).await;
+        timeout(LONG, client.ends()).await.unwrap_or_else(|_| panic!("{what}"));
+    }
+}
+
+#[tokio::test]
+async fn a_second_request_has_as_little_time_for_its_headers_as_the_first() {
+    let gateway = Gateway::start("[server]\nheader_timeout = '500ms'\nidle_timeout = '1h'").await;
+    let mut client = RawClient::connect(gateway.address).await;
+    client.write(rerank_request("one")).await;
+    assert_eq!(client.answer().await.status, 200);
+    sleep(Duration::from_secs(1)).await;
+    client.write(rerank_request("two")).await;
+    assert_eq!(client.answer().await.status, 200, "between requests another limit holds");
+    client.write("POST /rerank HTTP/1.1\r\n").await;
+    client.ends().await;
+}
+
+#[tokio::test]
+async fn headers_that_drip_in_end_too() {
+    let gateway = Gateway::start("[server]\nheader_timeout = '200ms'\nidle_timeout = '1h'").await;
+    let client = RawClient::connect(gateway.address).await;
+    let (mut reading, mut writing) = client.stream.into_split();
+    let dripping = tokio::spawn(async move {
+        while writing.write_all(b"x").await.is_ok() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let mut dropped = Vec::new();
+    drop(timeout(LONG, reading.read_to_end(&mut dropped)).await.expect("it ends"));
+    dripping.await.unwrap();
+}
+
+#[tokio::test]
+async fn idle_connections_end() {
+    let gateway = Gateway::start("[server]\nheader_timeout = '1h'\nidle_timeout = '200ms'").await;
+    let mut client = RawClient::connect(gateway.address).await;
+    client.write(rerank_request("one")).await;
+    assert_eq!(client.answer().await.status, 200);
+    client.ends().await;
+}
+
+/// Pings are no requests.
+#[tokio::test]
+async fn idle_http2_connections_end_though_they_ping() {
+    let gateway = Gateway::start("[server]\nheader_timeout = '1h'\nidle_timeout = '200ms'").await;
+    let stream = TcpStream::connect(gateway.address).await.unwrap();
+    let (mut requests, mut connection) = h2::client::handshake(stream).await.unwrap();
+    let mut pings = connection.ping_pong().unwrap();
+    let running = tokio::spawn(connection);
+    let (answer, _) = requests.send_request(get(gateway.address), true).unwrap();
+    assert_eq!(answer.await.unwrap().status(), 200);
+    let pinging = async {
+        while pings.ping(h2::Ping::opaque()).await.is_ok() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(LONG, pinging).await.expect("it ends");
+    drop(running.await);
+}
+
+#[tokio::test]
+async fn the_longest_idle_connection_makes_room_for_another() {
+    let gateway = Gateway::start("[server]\nmax_connections = 3").await;
+    let mut used = RawClient::connect(gateway.address).await;
+    used.write(rerank_request("one")).await;
+    assert_eq!(used.answer().await.status, 200);
+    let mut silent = Vec::new();
+    for _ in 0..4 {
+        let mut client = RawClient::connect(gateway.address).await;
+        client.write("P").await;
+        silent.push(client);
+    }
+    used.ends().await;
+    silent[0].ends().await;
+    assert_eq!(gateway.get_text("/readyz").await, "ready");
+    silent[1].ends().await;
+}
+
+#[tokio::test]
+async fn connections_that_keep_their_bodies_back_make_room_too() {
+    let gateway = Gateway::start("[server]\nmax_connections = 2\nrequest_timeout = '10m'").await;
+    let mut slow = Vec::new();
+    for _ in 0..2 {
+        let mut client = RawClient::connect(gateway.address).await;
+        client.write(format!("{}{{", rerank_head(1_000))).await;
+        slow.push(client);
+    }
+    wait_until(|| gateway.app.memory.used() == 2, "both have begun").await;
+    timeout(LONG, gateway.rerank("q", &["a"])).await.expect("it waits for those who do not send");
+    slow[0].ends().await;
+}
+
+#[tokio::test]
+async fn requests_being_answered_never_make_room() {
+    let fake = FakeUpstream::start("cohere").await;
+    let gateway = in_front_of(&fake, "max_connections = 1").await;
+    fake.hold();
+    let mut client = RawClient::connect(gateway.address).await;
+    client.write(rerank_request("one")).await;
+    fake.wait_for_arrivals(1).await;
+    let mut other = RawClient::connect(gateway.address).await;
+    other.write(rerank_request("two")).await;
+    assert!(timeout(Duration::from_millis(300), other.answer()).await.is_err());
+    fake.release();
+    assert_eq!(client.answer().await.status, 200);
+    assert_eq!(other.answer().await.status, 200);
+}
+
+/// A place among `max_requests` is taken when the body is there, not before.
+#[tokio::test]
+async fn http2_requests_without_their_body_keep_nobody_out() {
+    let gateway = Gateway::start("").await;
+    let mut kept = Vec::new();
+    for _ in 0..6 {
+        let stream = TcpStream::connect(gateway.address).await.unwrap();
+        let (mut requests, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        for _ in 0..200 {
+            requests = ready(requests).await;
+            kept.push(requests.send_request(post(gateway.address), false).unwrap());
+        }
+    }
+    let all_are_here = async {
+        while gateway.metric("rerank_requests_in_flight").await < 1_200.0 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(LONG, all_are_here).await.expect("some were sent away");
+    timeout(LONG / 3, gateway.rerank("q", &["a"])).await.expect("it is answered at once");
+    drop(kept);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_read_ends_with_its_connection() {
+    let gateway = Gateway::start("[server]\nwrite_timeout = '300ms'\nidle_timeout = '1h'").await;
+    let body = echo(12 * MEBIBYTE);
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let stream = socket.connect(gateway.address).await.unwrap();
+    let mut client = RawClient::new(stream);
+    client.write(rerank_head(body.len())).await;
+    client.write(&body).await;
+    wait_until(|| gateway.app.memory.used() > body.len(), "the answer is in memory").await;
+    wait_until(|| gateway.app.memory.used() == 0, "it stays there").await;
+    client.ends().await;
+}
+
+#[tokio::test]
+async fn an_http2_answer_that_is_not_read_ends_with_its_connection() {
+    let gateway = Gateway::start("[server]\nwrite_timeout = '300ms'\nidle_timeout = '1h'").await;
+    let body = echo(2 * MEBIBYTE);
+    let stream = TcpStream::connect(gateway.address).await.unwrap();
+    let (requests, connection) = h2::client::handshake(stream).await.unwrap();
+    let running = tokio::spawn(connection);
+    let (answer, mut sending) = ready(requests).await.send_request(post(gateway.address), false).unwrap();
+    send(&mut sending, body.into()).await;
+    let answer = answer.await.unwrap();
+    assert_eq!(answer.status(), 200);
+    wait_until(|| gateway.app.memory.used() > 0, "the answer is in memory").await;
+    wait_until(|| gateway.app.memory.used() == 0, "it stays there").await;
+    drop(timeout(LONG, running).await.expect("the connection ends"));
+}
+
+/// The limit is for those who take nothing; whoever takes long has its answer in full.
+#[tokio::test]
+async fn an_answer_that_is_read_slowly_arrives() {
+    let gateway = Gateway::start("[server]\nwrite_timeout = '5s'").await;
+    let body = echo(12 * MEBIBYTE);
+    let mut client = RawClient::connect(gateway.address).await;
+    client.write(rerank_head(body.len())).await;
+    client.write(&body).await;
+    sleep(Duration::from_millis(500)).await;
+    let answer = client.answer().await;
+    assert_eq!(answer.body["results"][0]["document"]["metadata"]["x"].as_str().unwrap().len(), 12 * MEBIBYTE);
+}
+
+#[tokio::test]
+async fn bodies_in_flight_have_a_bound_until_their_answers_are_gone() {
+    let fake = FakeUpstream::start("cohere").await;
+    let limits = "max_body_bytes = 1048576\nmax_body_bytes_in_flight = 1572864";
+    let gateway = in_front_of(&fake, limits).await;
+    fake.hold();
+    let ask = |query: &str| {
+        let document = "x".repeat(MEBIBYTE - 100);
+        gateway.post("/rerank").body(json!({"query": query, "documents": [document]}).to_string())
+    };
+    let request = ask("one");
+    let first = tokio::spawn(async move { request.send().await.unwrap().status() });
+    fake.wait_for_arrivals(1).await;
+    for query in ["two", "three"] {
+        let refused = gateway.send(ask(query)).await;
+        assert_eq!((refused.status.as_u16(), &refused.body["code"]), (429, &json!("overloaded")));
+        assert_eq!(refused.headers["retry-after"], "1");
+        assert!(refused.body["detail"].as_str().unwrap().contains("server.max_body_bytes_in_flight"));
+    }
+    let chunked = vec![Ok::<_, std::io::Error>(Bytes::from(vec![b' '; MEBIBYTE - 100]))];
+    let chunked = reqwest::Body::wrap_stream(futures_util::stream::iter(chunked));
+    assert_eq!(gateway.send(gateway.post("/rerank").body(chunked)).await.status, 429, "of unknown length");
+    fake.release();
+    assert_eq!(first.await.unwrap(), 200);
+    wait_until(|| gateway.app.memory.used() == 0, "everything is given back").await;
+    assert_eq!(gateway.send(ask("four")).await.status, 200);
+}
+
+/// What is announced takes no memory, so it keeps nobody out.
+#[tokio::test]
+async fn bodies_count_as_they_arrive() {
+    let gateway = Gateway::start("[server]\nmax_body_bytes = 1048576\nmax_body_bytes_in_flight = 2097152").await;
+    let mut slow = Vec::new();
+    for _ in 0..3 {
+        let mut client = RawClient::connect(gateway.address).await;
+        client.write(format!("{}{{", rerank_head(MEBIBYTE))).await;
+        slow.push(client);
+    }
+    wait_until(|| gateway.app.memory.used() == 3, "they have begun").await;
+    gateway.rerank("q", &[&"x".repeat(MEBIBYTE - 1_000)]).await;
+    drop(slow);
+    wait_until(|| gateway.app.memory.used() == 0, "everything is given back").await;
+}
+
+#[tokio::test]
+async fn a_silent_connection_does_not_hold_up_the_end_of_the_server() {
+    let gateway = Gateway::start("").await;
+    let mut silent = Vec::new();
+    for bytes in [&b""[..], b"POST /", HTTP2_PREFACE, &HTTP2_PREFACE[..5]] {
+        let mut client = RawClient::connect(gateway.address).await;
+        client.write(bytes).await;
+        silent.push(client);
+    }
+    let mut idle = RawClient::connect(gateway.address).await;
+    idle.write(rerank_request("q")).await;
+    assert_eq!(idle.answer().await.status, 200);
+    gateway.shut_down().await;
+    idle.ends().await;
+}
+
+async fn in_front_of(fake: &FakeUpstream, limits: &str) -> Gateway {
+    let target = targets("default", &[("up", "rerank-v3.5")]);
+    Gateway::start(&format!("[server]\n{limits}\n{}{target}", upstream("up", "cohere", &fake.url()))).await
+}
+
+/// A request whose answer is as large as itself.
+fn echo(bytes: usize) -> String {
+    let document = json!({ "text": "a", "metadata": { "x": "x".repeat(bytes) } });
+    json!({ "query": "q", "documents": [document], "return_documents": true }).to_string()
+}
+
+fn get(address: SocketAddr) -> http::Request<()> {
+    http::Request::get(format!("http://{address}/healthz")).body(()).unwrap()
+}
+
+fn post(address: SocketAddr) -> http::Request<()> {
+    http::Request::post(format!("http://{address}/rerank")).body(()).unwrap()
+}
+
+async fn ready(requests: SendRequest<Bytes>) -> SendRequest<Bytes> {
+    timeout(LONG, requests.ready()).await.expect("no more streams").unwrap()
+}
+
+/// Sends a body as fast as the server lets it.
+async fn send(stream: &mut h2::SendStream<Bytes>, mut body: Bytes) {
+    while !body.is_empty() {
+        stream.reserve_capacity(body.len());
+        let capacity = timeout(LONG, std::future::poll_fn(|context| stream.poll_capacity(context))).await;
+        let length = capacity.expect("the server takes no more").unwrap().unwrap().min(body.len());
+        let piece = body.split_to(length);
+        stream.send_data(piece, body.is_empty()).unwrap();
+    }
+}
