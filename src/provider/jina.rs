@@ -3,9 +3,9 @@
 //! Source: <https://api.jina.ai/redoc>. Documents are echoed unless `return_documents` is false, so false is always sent; usage
 //! is `total_tokens` alone; scores of v3 and later may be negative.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::wire::{Scored, TokenUsage, scores, total_tokens};
+use super::wire::{ScoreName, read_object};
 use super::{Decoded, Provider, ScoreBatch, WireReply, json_body};
 
 /// Longest `max_doc_length` that is accepted, in tokens.
@@ -22,13 +22,6 @@ struct Body<'a> {
     return_documents: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_doc_length: Option<u32>,
-}
-
-#[derive(Deserialize)]
-struct Reply {
-    results: Vec<Scored>,
-    #[serde(default)]
-    usage: Option<TokenUsage>,
 }
 
 impl Provider for Jina {
@@ -52,8 +45,7 @@ impl Provider for Jina {
     }
 
     fn decode(&self, reply: &WireReply) -> Result<Decoded, serde_json::Error> {
-        let Reply { results, usage } = serde_json::from_slice(&reply.body)?;
-        Ok(Decoded { scores: scores(&results), tokens: total_tokens(usage.as_ref()), search_units: None })
+        read_object(reply, "results", ScoreName::RelevanceScore)
     }
 
     fn limits_passage_tokens(&self) -> bool {

@@ -3,9 +3,9 @@
 //! Source: <https://www.mixedbread.com/api-reference/endpoints/reranking/rerank-with-a-query>. Passages are called `input`,
 //! scores `score`, and an absent `top_k` means all (the `-1` of the published schema is not sent).
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::wire::{Scored, TokenUsage, scores, total_tokens};
+use super::wire::{ScoreName, read_object};
 use super::{Decoded, Provider, ScoreBatch, WireReply, json_body};
 
 #[derive(Debug)]
@@ -17,13 +17,6 @@ struct Body<'a> {
     query: &'a str,
     input: &'a [&'a str],
     return_input: bool,
-}
-
-#[derive(Deserialize)]
-struct Reply {
-    data: Vec<Scored>,
-    #[serde(default)]
-    usage: Option<TokenUsage>,
 }
 
 impl Provider for Mixedbread {
@@ -41,7 +34,6 @@ impl Provider for Mixedbread {
     }
 
     fn decode(&self, reply: &WireReply) -> Result<Decoded, serde_json::Error> {
-        let Reply { data, usage } = serde_json::from_slice(&reply.body)?;
-        Ok(Decoded { scores: scores(&data), tokens: total_tokens(usage.as_ref()), search_units: None })
+        read_object(reply, "data", ScoreName::Score)
     }
 }

@@ -6,10 +6,12 @@
 //! models are data, in `config/providers.toml`.
 
 mod cohere;
+mod counts;
 mod explain;
 pub mod facts;
 mod head;
 mod jina;
+mod loose;
 mod mixedbread;
 mod tei;
 mod voyage;
@@ -100,12 +102,6 @@ pub(crate) fn json_body(body: &impl Serialize, passages: &[&str]) -> Vec<u8> {
     bytes
 }
 
-/// A count that some upstreams write as a float (`1.0`) and some leave out; negative or fractional parts are dropped.
-fn count(number: Option<f64>) -> Option<u64> {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "float casts saturate, which is meant")]
-    number.map(|number| number as u64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,12 +111,5 @@ mod tests {
         for provider in PROVIDERS {
             assert_eq!(by_name(provider.name()).map(Provider::name), Some(provider.name()));
         }
-    }
-
-    #[test]
-    fn counts_saturate() {
-        assert_eq!(count(Some(1.0)), Some(1));
-        assert_eq!(count(Some(-3.0)), Some(0));
-        assert_eq!(count(None), None);
     }
 }

@@ -6,7 +6,9 @@
 
 use serde::Serialize;
 
-use super::wire::{Scored, scores};
+use super::counts::tokens;
+use super::loose::Loose;
+use super::wire::{ScoreName, read_list};
 use super::{Decoded, Provider, ScoreBatch, WireReply, json_body};
 
 /// Tokens that the call read.
@@ -40,8 +42,8 @@ impl Provider for Tei {
     }
 
     fn decode(&self, reply: &WireReply) -> Result<Decoded, serde_json::Error> {
-        let results: Vec<Scored> = serde_json::from_slice(&reply.body)?;
-        let tokens = reply.headers.get(TOKENS_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
-        Ok(Decoded { scores: scores(&results), tokens, search_units: None })
+        let scores = read_list(reply, ScoreName::Score)?;
+        let told = reply.headers.get(TOKENS_HEADER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        Ok(Decoded { scores, tokens: told.and_then(|told| tokens(Loose::Number(told))), search_units: None })
     }
 }

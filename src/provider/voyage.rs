@@ -3,9 +3,9 @@
 //! Source: <https://docs.voyageai.com/reference/reranker-api>. The limit is called `top_k` (absent means all), results are in
 //! `data`, and an instruction is written into the query. `truncation` stays at its documented default, true.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::wire::{Scored, TokenUsage, scores, total_tokens};
+use super::wire::{ScoreName, read_object};
 use super::{Decoded, Provider, ScoreBatch, WireReply, json_body};
 
 #[derive(Debug)]
@@ -16,13 +16,6 @@ struct Body<'a> {
     model: &'a str,
     query: &'a str,
     documents: &'a [&'a str],
-}
-
-#[derive(Deserialize)]
-struct Reply {
-    data: Vec<Scored>,
-    #[serde(default)]
-    usage: Option<TokenUsage>,
 }
 
 impl Provider for Voyage {
@@ -40,7 +33,6 @@ impl Provider for Voyage {
     }
 
     fn decode(&self, reply: &WireReply) -> Result<Decoded, serde_json::Error> {
-        let Reply { data, usage } = serde_json::from_slice(&reply.body)?;
-        Ok(Decoded { scores: scores(&data), tokens: total_tokens(usage.as_ref()), search_units: None })
+        read_object(reply, "data", ScoreName::RelevanceScore)
     }
 }

@@ -1,30 +1,171 @@
-//! Parts that several replies share.
+//! The one reader of all replies: strict about scores and positions, tolerant of everything beside them.
+//!
+//! What an upstream charges or repeats is read if it can be, whatever its type, and a member that is not known is passed over. A position may be
+//! written in another way (`0.0`, `"0"`); a score may not, and of two names for it the documented one counts.
 
-use serde::Deserialize;
+use std::fmt;
 
-use super::count;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// One scored passage. Most call the score `relevance_score`; Mixedbread and TEI say `score`.
-#[derive(Deserialize)]
-pub(super) struct Scored {
-    index: i64,
-    #[serde(alias = "score")]
-    relevance_score: f64,
+use super::counts::{Counts, Group};
+use super::loose::{Loose, Name};
+use super::{Decoded, WireReply};
+
+/// What a provider calls a score.
+#[derive(Clone, Copy)]
+pub(super) enum ScoreName {
+    RelevanceScore,
+    Score,
 }
 
-/// `usage`, where only the total matters.
-#[derive(Deserialize)]
-pub(super) struct TokenUsage {
-    #[serde(default)]
-    total_tokens: Option<f64>,
+impl ScoreName {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::RelevanceScore => "relevance_score",
+            Self::Score => "score",
+        }
+    }
 }
 
-/// Position and score of each, in the upstream's order.
-pub(super) fn scores(results: &[Scored]) -> Vec<(i64, f64)> {
-    results.iter().map(|scored| (scored.index, scored.relevance_score)).collect()
+/// Reads `{"LIST": [{"index": 0, "SCORE": 0.5}], "usage": …, "meta": …}`.
+pub(super) fn read_object(
+    reply: &WireReply,
+    list: &'static str,
+    score: ScoreName,
+) -> Result<Decoded, serde_json::Error> {
+    read(reply, Body { list, score })
 }
 
-/// The total, if there is one.
-pub(super) fn total_tokens(usage: Option<&TokenUsage>) -> Option<u64> {
-    count(usage?.total_tokens)
+/// Reads `[{"index": 0, "SCORE": 0.5}]`.
+pub(super) fn read_list(reply: &WireReply, score: ScoreName) -> Result<Vec<(i64, f64)>, serde_json::Error> {
+    read(reply, Results(score))
+}
+
+fn read<S: for<'de> DeserializeSeed<'de, Value = T>, T>(reply: &WireReply, seed: S) -> Result<T, serde_json::Error> {
+    let body = reply.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&reply.body);
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let value = seed.deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(value)
+}
+
+/// The whole reply.
+struct Body {
+    list: &'static str,
+    score: ScoreName,
+}
+
+impl<'de> DeserializeSeed<'de> for Body {
+    type Value = Decoded;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Decoded, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Body {
+    type Value = Decoded;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "an object with {}", self.list)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Decoded, A::Error> {
+        let mut scores = None;
+        let mut counts = Counts::default();
+        while let Some(Name(name)) = members.next_key()? {
+            if name == self.list {
+                if scores.is_some() {
+                    return Err(A::Error::duplicate_field(self.list));
+                }
+                scores = Some(members.next_value_seed(Results(self.score))?);
+            } else {
+                members.next_value_seed(counts.reader(Group::Root, &name))?;
+            }
+        }
+        let scores = scores.ok_or_else(|| A::Error::missing_field(self.list))?;
+        Ok(Decoded { scores, tokens: counts.tokens(), search_units: counts.search_units() })
+    }
+}
+
+/// The list of scored passages: position and score of each, in the upstream's order.
+struct Results(ScoreName);
+
+impl<'de> DeserializeSeed<'de> for Results {
+    type Value = Vec<(i64, f64)>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Results {
+    type Value = Vec<(i64, f64)>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a list of scores")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let mut scores = Vec::new();
+        while let Some(scored) = items.next_element_seed(Scored(self.0))? {
+            scores.push(scored);
+        }
+        Ok(scores)
+    }
+}
+
+/// One scored passage.
+struct Scored(ScoreName);
+
+impl<'de> DeserializeSeed<'de> for Scored {
+    type Value = (i64, f64);
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(i64, f64), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Scored {
+    type Value = (i64, f64);
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object with index and score")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(i64, f64), A::Error> {
+        let mut index = None;
+        let mut documented = None;
+        let mut other = None;
+        let documented_name = self.0.name();
+        while let Some(Name(name)) = members.next_key()? {
+            if name == "index" {
+                let position = members.next_value::<Loose>()?.whole();
+                let position = position.ok_or_else(|| A::Error::custom("an index is no whole number"))?;
+                if index.is_some_and(|earlier| earlier != position) {
+                    return Err(A::Error::duplicate_field("index"));
+                }
+                index = Some(position);
+            } else if name == documented_name {
+                let score = members.next_value::<Loose>()?;
+                if documented.is_some_and(|earlier| earlier != score) {
+                    return Err(A::Error::duplicate_field(documented_name));
+                }
+                documented = Some(score);
+            } else if name == "relevance_score" || name == "score" {
+                other = Some(members.next_value::<Loose>()?);
+            } else {
+                members.next_value::<IgnoredAny>()?;
+            }
+        }
+        let index = index.ok_or_else(|| A::Error::missing_field("index"))?;
+        let score = match documented {
+            None | Some(Loose::Null) => other,
+            found => found,
+        };
+        match score {
+            Some(Loose::Number(score)) => Ok((index, score)),
+            _ => Err(A::Error::missing_field(documented_name)),
+        }
+    }
 }

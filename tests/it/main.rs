@@ -39,6 +39,7 @@ mod metrics;
 mod origins;
 mod privacy;
 mod providers;
+mod replies;
 mod retries;
 mod setup;
 mod shadow;

@@ -1,0 +1,174 @@
+//! What upstreams say: good scores are used whatever stands beside them, absurd ones never, and counts that make no sense are none.
+
+use http::StatusCode;
+use rerankd::provider::{PROVIDERS, Provider};
+use serde_json::{Value, json};
+
+use crate::support::gateway::{targets, upstream};
+use crate::support::{FakeUpstream, Gateway, Reply, provenance, scores};
+
+/// The name of the list of results and that of a score, as each provider documents them.
+fn members(provider: &str) -> (&'static str, &'static str) {
+    match provider {
+        "voyage" => ("data", "relevance_score"),
+        "mixedbread" => ("data", "score"),
+        "tei" => ("", "score"),
+        _ => ("results", "relevance_score"),
+    }
+}
+
+/// The model that each provider is asked for: pointwise, with probabilities.
+fn model(provider: &str) -> &'static str {
+    match provider {
+        "cohere" => "rerank-v3.5",
+        "jina" => "jina-reranker-v2-base-multilingual",
+        "voyage" => "rerank-2.5",
+        "mixedbread" => "mixedbread-ai/mxbai-rerank-large-v2",
+        _ => "tei",
+    }
+}
+
+/// A reply of `provider` that holds `results` and `rest` (`,"member":…`), with `SCORE` as the provider calls it.
+fn reply(provider: &str, results: &str, rest: &str) -> String {
+    let (list, score) = members(provider);
+    let body = if list.is_empty() { format!("[{results}]") } else { format!("{{\"{list}\":[{results}]{rest}}}") };
+    body.replace("SCORE", score)
+}
+
+/// What one request is answered when the provider replies so, once.
+async fn ask(provider: &str, body: &str) -> crate::support::gateway::Answer {
+    let fake = FakeUpstream::scripted(provider, [Reply::body(body)]).await;
+    let config = format!(
+        "{}max_attempts = 1\n{}",
+        upstream("up", provider, &fake.url()),
+        targets("default", &[("up", model(provider))])
+    );
+    let gateway = Gateway::start(&config).await;
+    gateway.try_rerank(json!({"query": "cat", "documents": ["a cat", "a dog"]})).await
+}
+
+const GOOD: &str = r#"{"index":0,"SCORE":0.9},{"index":1,"SCORE":0.8}"#;
+
+#[tokio::test]
+async fn good_scores_are_used_whatever_stands_beside_them() {
+    for provider in PROVIDERS.map(Provider::name) {
+        for results in [
+            r#"{"index":0,"relevance_score":0.9,"score":0.9},{"index":1,"score":0.8,"relevance_score":0.8}"#,
+            r#"{"index":0.0,"SCORE":0.9},{"index":"1","SCORE":0.8}"#,
+            r#"{"index":0,"index":0,"SCORE":0.9,"SCORE":0.9},{"SCORE":8e-1,"index":1e0}"#,
+            r#"{"index":0,"SCORE":0.9,"document":"a cat","document":{"text":[null]},"id":7},{"index":1,"SCORE":0.8,"document":null}"#,
+        ] {
+            let answer = ask(provider, &reply(provider, results, "")).await;
+            assert_eq!(answer.status, StatusCode::OK, "{provider}: {results}: {}", answer.body);
+            assert_eq!(scores(&answer.body), [(0, 0.9), (1, 0.8)], "{provider}: {results}");
+        }
+        for rest in [
+            r#","usage":"n/a""#,
+            r#","usage":{"total_tokens":"many"}"#,
+            r#","usage":{"total_tokens":[1],"prompt_tokens":{}}"#,
+            r#","usage":[{"total_tokens":1}],"usage":7"#,
+            r#","usage":null,"usage":{},"meta":true"#,
+            r#","meta":{"billed_units":"none","tokens":[],"api_version":1}"#,
+            r#","meta":{"billed_units":{"search_units":"a few"},"billed_units":null}"#,
+            r#","meta":[],"id":7,"model":{"name":["m"]},"object":null,"id":8,"warnings":"none""#,
+        ] {
+            let body = format!("\u{feff}{}", reply(provider, GOOD, rest));
+            let answer = ask(provider, &body).await;
+            assert_eq!(answer.status, StatusCode::OK, "{provider}: {rest}: {}", answer.body);
+            assert_eq!(scores(&answer.body), [(0, 0.9), (1, 0.8)], "{provider}: {rest}");
+            assert_eq!(answer.body["usage"]["total_tokens"], 0, "{provider}: {rest}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_two_scores_the_documented_one_counts() {
+    for provider in PROVIDERS.map(Provider::name) {
+        let (_, documented) = members(provider);
+        let other = if documented == "score" { "relevance_score" } else { "score" };
+        for results in [
+            r#"{"index":0,"SCORE":0.9,"OTHER":0.1},{"index":1,"OTHER":0.9,"SCORE":0.8}"#,
+            r#"{"index":0,"SCORE":0.9,"OTHER":"high"},{"index":1,"OTHER":{"a":[1]},"SCORE":0.8}"#,
+            r#"{"index":0,"OTHER":0.9},{"index":1,"OTHER":0.8,"SCORE":null}"#,
+        ] {
+            let results = results.replace("OTHER", other);
+            let answer = ask(provider, &reply(provider, &results, "")).await;
+            assert_eq!(answer.status, StatusCode::OK, "{provider}: {results}: {}", answer.body);
+            assert_eq!(scores(&answer.body), [(0, 0.9), (1, 0.8)], "{provider}: {results}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn law_6_scores_and_positions_are_read_strictly() {
+    for provider in PROVIDERS.map(Provider::name) {
+        let other = if members(provider).1 == "score" { "relevance_score" } else { "score" };
+        for second in [
+            r#"{"index":0.5,"SCORE":0.8}"#,
+            r#"{"index":"0.5","SCORE":0.8}"#,
+            r#"{"index":"one","SCORE":0.8}"#,
+            r#"{"index":"","SCORE":0.8}"#,
+            r#"{"index":true,"SCORE":0.8}"#,
+            r#"{"index":[1],"SCORE":0.8}"#,
+            r#"{"index":null,"SCORE":0.8}"#,
+            r#"{"index":1e300,"SCORE":0.8}"#,
+            r#"{"index":-1.0,"SCORE":0.8}"#,
+            r#"{"index":0,"index":1,"SCORE":0.8}"#,
+            r#"{"index":1,"SCORE":0.8,"SCORE":0.7}"#,
+            r#"{"index":1,"SCORE":"0.8"}"#,
+            r#"{"index":1,"SCORE":"0.8","OTHER":0.8}"#,
+            r#"{"index":1,"SCORE":[0.8],"OTHER":0.8}"#,
+            r#"{"index":1,"SCORE":true}"#,
+            r#"{"index":1,"SCORE":null}"#,
+            r#"{"index":1}"#,
+            "0.8",
+            "[1,0.8]",
+            "null",
+        ] {
+            let results = format!(r#"{{"index":0,"SCORE":0.9}},{}"#, second.replace("OTHER", other));
+            let answer = ask(provider, &reply(provider, &results, "")).await;
+            assert_eq!(answer.status, StatusCode::BAD_GATEWAY, "{provider}: {second}: {}", answer.body);
+            assert_eq!(answer.body["code"], "upstream_invalid_reply", "{provider}: {second}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn tokens_count_wherever_they_are_told() {
+    for (provider, rest, tokens) in [
+        ("jina", r#","usage":{"total_tokens":"12"}"#, 12),
+        ("jina", r#","usage":{"prompt_tokens":12}"#, 12),
+        ("voyage", r#","usage":{"prompt_tokens":12.0,"total_tokens":null}"#, 12),
+        ("mixedbread", r#","usage":{"input_tokens":12,"output_tokens":0}"#, 12),
+        ("jina", r#","meta":{"tokens":{"input_tokens":12,"output_tokens":0}}"#, 12),
+        ("jina", r#","meta":{"billed_units":{"input_tokens":12,"search_units":0},"tokens":null},"usage":"n/a""#, 12),
+        ("jina", r#","tokens":{"input_tokens":12,"output_tokens":1}"#, 12),
+        ("jina", r#","meta":{"billed_units":{"total_tokens":12}}"#, 12),
+        ("cohere", r#","meta":{"tokens":{"input_tokens":12}}"#, 12),
+        ("cohere", r#","meta":{"billed_units":{"input_tokens":12,"search_units":1},"tokens":{"input_tokens":40}}"#, 12),
+        ("jina", r#","usage":{"total_tokens":12,"prompt_tokens":7},"meta":{"tokens":{"input_tokens":5}}"#, 12),
+        ("jina", r#","usage":{"total_tokens":0},"meta":{"tokens":{"input_tokens":12}}"#, 12),
+    ] {
+        let answer = ask(provider, &reply(provider, GOOD, rest)).await;
+        assert_eq!(answer.body["usage"]["total_tokens"], tokens, "{provider}: {rest}: {}", answer.body);
+    }
+}
+
+/// Attack 18: a bill of 1e18 units spoilt the counter for good.
+#[tokio::test]
+async fn counts_that_make_no_sense_are_none() {
+    for units in ["1e18", "-1", "0.5", "1e300", "100001", "\"1e18\""] {
+        let rest = format!(r#","meta":{{"billed_units":{{"search_units":{units},"input_tokens":{units}}}}}"#);
+        let body = reply("cohere", GOOD, &rest.replace("100001", "1000000001"));
+        let fake = FakeUpstream::scripted("cohere", [Reply::body(body), Reply::Score]).await;
+        let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
+        let body = json!({"query": "cat", "documents": ["a cat", "a dog"]});
+        let answer = gateway.rerank_with(body).await;
+        assert_eq!(answer["usage"]["total_tokens"], 0, "{units}");
+        assert_eq!(answer["meta"]["billed_units"]["search_units"], 0, "{units}");
+        assert_eq!(provenance(&answer)["cost_usd"], Value::Null, "{units}");
+        gateway.rerank("dog", &["a dog"]).await;
+        let billed = "rerank_billed_units_total{upstream=\"up\",unit=\"search_units\"}";
+        assert_eq!(gateway.metric(billed).await, 1.0, "{units}: only what made sense");
+    }
+}
