@@ -69,7 +69,7 @@ fn whole(body: &ByteString, context: &PlanContext, cache: &ScoreCache) -> usize 
     let slots = plan.unknown().to_vec();
     if !slots.is_empty() {
         let reply: Vec<(i64, f64)> = (0..).zip(slots.iter().map(|slot| f64::from(*slot) / 7.0 % 1.0)).collect();
-        let scores = merge(&reply, slots.len()).unwrap();
+        let scores = merge(&reply, slots.len(), ScoreScale::Probability).unwrap();
         let known: Vec<_> = plan.keys(slots.iter().copied()).into_iter().zip(scores.iter().copied()).collect();
         cache.put_many(plan.query(), &known);
         slots.iter().zip(scores).for_each(|(slot, score)| plan.learn(*slot, Some(score), ScoreSource::Scored));

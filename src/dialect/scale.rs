@@ -46,8 +46,8 @@ impl Form {
                 (1.0 / (1.0 + (-score).exp())).max(f64::MIN_POSITIVE)
             }
             (Self::Logit, Some(ScoreScale::Probability | ScoreScale::Lexical)) => {
-                // 0 and 1 have no finite logit; JSON has no infinity.
-                let share = score.clamp(f64::EPSILON, 1.0 - f64::EPSILON);
+                // 0 and 1 have no finite logit; JSON has no infinity. All numbers between them have one of their own.
+                let share = score.clamp(f64::MIN_POSITIVE, 1.0 - f64::EPSILON / 2.0);
                 (share / (1.0 - share)).ln()
             }
             _ => score,
@@ -73,6 +73,13 @@ mod tests {
         assert_eq!(of(Form::Logit, 3.5, ScoreScale::Logit), 3.5);
         assert_eq!(of(Form::Probability, -1e9, ScoreScale::Logit), f64::MIN_POSITIVE);
         assert_eq!(Form::Logit.of(0.5, None), 0.5);
+    }
+
+    #[test]
+    fn probabilities_that_differ_have_logits_that_differ() {
+        let logit = |score| Form::Logit.of(score, Some(ScoreScale::Probability));
+        let scores = [0.0, 1e-300, 1e-200, 1e-20, 1e-17, 0.5, 1.0 - 1e-15, 1.0 - f64::EPSILON, 1.0];
+        assert!(scores.windows(2).all(|pair| logit(pair[0]) < logit(pair[1])));
     }
 
     proptest! {

@@ -1,6 +1,7 @@
 //! What is known about providers and their models: `config/providers.toml`, typed.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -56,6 +57,29 @@ impl ScoreScale {
     #[must_use]
     pub fn names() -> [&'static str; 5] {
         Self::ALL.map(Self::name)
+    }
+
+    /// The lowest and the highest number that a score on this scale can be.
+    ///
+    /// Sums of floats end a little beyond 1, and those of half precision more. Where the scale has no ends, a million is one: logits of rerankers
+    /// are tens, sums over the tokens of a query hundreds.
+    #[must_use]
+    pub const fn limits(self) -> RangeInclusive<f64> {
+        match self {
+            Self::Probability | Self::Lexical => -1e-6..=1.0 + 1e-6,
+            Self::Cosine => -1.01..=1.01,
+            Self::Logit | Self::Unknown => -1e6..=1e6,
+        }
+    }
+
+    /// [`Self::limits`] in words.
+    #[must_use]
+    pub const fn limits_in_words(self) -> &'static str {
+        match self {
+            Self::Probability | Self::Lexical => "0 to 1",
+            Self::Cosine => "-1 to 1",
+            Self::Logit | Self::Unknown => "-1000000 to 1000000",
+        }
     }
 
     /// The lowest score of the scale, if it has one: that of a passage that holds nothing.

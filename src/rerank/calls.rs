@@ -55,7 +55,10 @@ impl Calls {
         let (interest, attempts) = (interest.clone(), self.attempts.clone());
         match &target.upstream.backend {
             Backend::Remote(remote) => {
-                remote.score(Call { body, passages, tokens, interest, attempt: 1, failure: None, attempts }).await
+                let scale = target.facts.scale;
+                remote
+                    .score(Call { body, passages, scale, tokens, interest, attempt: 1, failure: None, attempts })
+                    .await
             }
             Backend::Local(_) => Err(UpstreamError::lasting(ErrorKind::Internal, "is not asked over HTTP")),
         }

@@ -1,8 +1,10 @@
-//! An upstream's word against what was asked: every position exactly once, every score finite.
+//! An upstream's word against what was asked: every position exactly once, every score finite and on its scale.
 //!
 //! Replies are hostile until they pass here. Nothing is repaired: a made-up score is worse than an error.
 
 use std::fmt;
+
+use crate::provider::ScoreScale;
 
 /// Why a reply is not a set of scores.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +22,13 @@ pub enum MergeError {
     Duplicate(i64),
     /// A score that is not a number.
     NotFinite(i64),
+    /// A score that the model's scale does not have.
+    OffScale {
+        /// The position that it is told for.
+        index: i64,
+        /// The scale that is declared for the model.
+        scale: ScoreScale,
+    },
 }
 
 impl fmt::Display for MergeError {
@@ -29,6 +38,9 @@ impl fmt::Display for MergeError {
             Self::OutOfRange(index) => write!(formatter, "index {index} was never sent"),
             Self::Duplicate(index) => write!(formatter, "index {index} came back twice"),
             Self::NotFinite(index) => write!(formatter, "the score of index {index} is not a finite number"),
+            Self::OffScale { index, scale } => {
+                write!(formatter, "that of index {index} is not within {}", scale.limits_in_words())
+            }
         }
     }
 }
@@ -37,10 +49,11 @@ impl fmt::Display for MergeError {
 ///
 /// # Errors
 /// The first thing that is wrong with the reply.
-pub fn merge(scores: &[(i64, f64)], sent: usize) -> Result<Vec<f64>, MergeError> {
+pub fn merge(scores: &[(i64, f64)], sent: usize, scale: ScoreScale) -> Result<Vec<f64>, MergeError> {
     if scores.len() != sent {
         return Err(MergeError::WrongCount { sent, received: scores.len() });
     }
+    let limits = scale.limits();
     let mut ordered = vec![f64::NAN; sent];
     for &(index, score) in scores {
         let slot = usize::try_from(index).ok().and_then(|position| ordered.get_mut(position));
@@ -50,6 +63,9 @@ pub fn merge(scores: &[(i64, f64)], sent: usize) -> Result<Vec<f64>, MergeError>
         }
         if !score.is_finite() {
             return Err(MergeError::NotFinite(index));
+        }
+        if !limits.contains(&score) {
+            return Err(MergeError::OffScale { index, scale });
         }
         *slot = score + 0.0; // makes -0.0 the 0.0 that it equals, so that the two tie
     }
@@ -64,7 +80,7 @@ mod tests {
 
     #[test]
     fn law_6_hostile_replies_are_refused() {
-        let refused = |scores: &[(i64, f64)]| merge(scores, 2).unwrap_err();
+        let refused = |scores: &[(i64, f64)]| merge(scores, 2, ScoreScale::Unknown).unwrap_err();
         assert_eq!(refused(&[(0, 1.0)]), MergeError::WrongCount { sent: 2, received: 1 });
         assert_eq!(refused(&[(0, 1.0), (1, 1.0), (1, 1.0)]), MergeError::WrongCount { sent: 2, received: 3 });
         assert_eq!(refused(&[(0, 1.0), (0, 2.0)]), MergeError::Duplicate(0));
@@ -76,18 +92,36 @@ mod tests {
     }
 
     #[test]
+    fn law_6_every_scale_has_its_ends() {
+        for (scale, within, beyond) in [
+            (ScoreScale::Probability, [0.0, 1.000_000_1], [-0.001, 1.001]),
+            (ScoreScale::Lexical, [0.0, 1.0], [-1.0, 2.0]),
+            (ScoreScale::Cosine, [-1.001, 1.001], [-1.1, 1.1]),
+            (ScoreScale::Logit, [-11.0, 1e6], [-1e7, 1e300]),
+            (ScoreScale::Unknown, [-1e6, 40.0], [-1e300, 1e7]),
+        ] {
+            for score in within {
+                assert_eq!(merge(&[(0, score)], 1, scale), Ok(vec![score]), "{scale:?}");
+            }
+            for score in beyond {
+                assert_eq!(merge(&[(0, score)], 1, scale), Err(MergeError::OffScale { index: 0, scale }), "{score}");
+            }
+        }
+    }
+
+    #[test]
     fn zero_has_one_sign() {
-        assert_eq!(merge(&[(0, -0.0)], 1).unwrap()[0].to_bits(), 0.0f64.to_bits());
+        assert_eq!(merge(&[(0, -0.0)], 1, ScoreScale::Probability).unwrap()[0].to_bits(), 0.0f64.to_bits());
     }
 
     proptest! {
         #[test]
         fn whatever_order_the_upstream_uses_the_scores_come_out_in_ours(
-            scores in proptest::collection::vec(-1e9..1e9f64, 0..50), seed in any::<u64>(),
+            scores in proptest::collection::vec(-1e6..1e6f64, 0..50), seed in any::<u64>(),
         ) {
             let mut shuffled: Vec<_> = (0i64..).zip(scores.iter().copied()).collect();
             fastrand::Rng::with_seed(seed).shuffle(&mut shuffled);
-            prop_assert_eq!(merge(&shuffled, scores.len()).unwrap(), scores);
+            prop_assert_eq!(merge(&shuffled, scores.len(), ScoreScale::Logit).unwrap(), scores);
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use bytes::Bytes;
 
 use super::error::UpstreamError;
+use crate::provider::ScoreScale;
 
 pub use super::interest::{Interest, Patience, Waiter};
 
@@ -16,6 +17,8 @@ pub struct Call {
     pub body: Bytes,
     /// How many passages the body holds.
     pub passages: usize,
+    /// The scale on which its scores must stand.
+    pub scale: ScoreScale,
     /// Tokens of the body, estimated high.
     pub tokens: usize,
     /// For whom the call is made.

@@ -153,6 +153,7 @@ mod tests {
         Call {
             body: Bytes::new(),
             passages: 0,
+            scale: crate::provider::ScoreScale::Probability,
             tokens: 0,
             interest: Arc::new(Interest::of(Waiter {
                 deadline: Instant::now() + deadline,

@@ -17,8 +17,8 @@ use super::keys::KeyRing;
 use super::retry_after::retry_after;
 use super::size_refusal::RefusalWords;
 use crate::error::ErrorKind;
-use crate::provider::{EXPLAINED_BYTES, Explanation, Provider, WireReply, explain};
-use crate::rerank::merge::merge;
+use crate::provider::{EXPLAINED_BYTES, Explanation, Provider, ScoreScale, WireReply, explain};
+use crate::rerank::merge::{MergeError, merge};
 
 /// Idle connections are closed after this, well before the load balancers of providers do it.
 const IDLE_CONNECTION: Duration = Duration::from_secs(50);
@@ -82,7 +82,7 @@ impl Transport {
             return Err(self.config.refusal(status.as_u16(), said, &headers, key_number, call.passages));
         }
         let body = read_body(response, self.config.max_response_bytes).await?;
-        read_scores(self.config.provider, &WireReply { headers, body }, call.passages)
+        read_scores(self.config.provider, &WireReply { headers, body }, call.passages, call.scale)
     }
 }
 
@@ -129,7 +129,12 @@ impl Service<Call> for Transport {
 }
 
 /// Decodes a successful reply and holds it against what was sent.
-pub(crate) fn read_scores(provider: &dyn Provider, reply: &WireReply, sent: usize) -> Result<Scores, UpstreamError> {
+pub(crate) fn read_scores(
+    provider: &dyn Provider,
+    reply: &WireReply,
+    sent: usize,
+    scale: ScoreScale,
+) -> Result<Scores, UpstreamError> {
     let nonsense = |what: String| UpstreamError {
         said: explain(&reply.body).map(Box::new),
         ..UpstreamError::passing(ErrorKind::UpstreamInvalidReply, what)
@@ -142,9 +147,30 @@ pub(crate) fn read_scores(provider: &dyn Provider, reply: &WireReply, sent: usiz
             error.column()
         ))
     })?;
-    let scores =
-        merge(&decoded.scores, sent).map_err(|error| nonsense(format!("sent scores that do not fit: {error}")))?;
+    let scores = merge(&decoded.scores, sent, scale).map_err(|error| {
+        let what = format!("sent scores that do not fit: {error}");
+        match error {
+            // The model would say the same again, for money.
+            MergeError::OffScale { scale, .. } => {
+                let what = format!("{what}{}", way_out(provider, scale));
+                UpstreamError { retryable: false, ..nonsense(what) }
+            }
+            _ => nonsense(what),
+        }
+    })?;
     Ok(Scores { scores, tokens: decoded.tokens, search_units: decoded.search_units })
+}
+
+/// What to do about scores that are not on the scale that is declared for their model.
+fn way_out(provider: &dyn Provider, scale: ScoreScale) -> String {
+    match scale {
+        ScoreScale::Logit | ScoreScale::Unknown => String::new(),
+        _ => format!(
+            ", as a {0} must be; if the model gives other scores declare its scale (\"logit\", \"unknown\") in [providers.{1}.models.\"NAME\"]",
+            scale.name(),
+            provider.name()
+        ),
+    }
 }
 
 /// The decompressed body, if it ends within the limit.
@@ -272,6 +298,7 @@ mod tests {
         Call {
             body: Bytes::from_static(b"{}"),
             passages: 1,
+            scale: ScoreScale::Probability,
             tokens: 0,
             interest: Arc::new(Interest::of(waiter)),
             attempt: 1,

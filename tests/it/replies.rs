@@ -172,3 +172,52 @@ async fn counts_that_make_no_sense_are_none() {
         assert_eq!(gateway.metric(billed).await, 1.0, "{units}: only what made sense");
     }
 }
+
+/// Attack 18. A score that cannot be one is an error for good: the provider would say the same again.
+#[tokio::test]
+async fn law_6_scores_off_the_scale_are_an_error_that_names_the_way_out() {
+    for (provider, model, score, range) in [
+        ("cohere", "rerank-v3.5", "-3", "0 to 1"),
+        ("cohere", "rerank-v3.5", "1e300", "0 to 1"),
+        ("cohere", "rerank-v3.5", "1.01", "0 to 1"),
+        ("mixedbread", "mixedbread-ai/mxbai-rerank-large-v2", "7.25", "0 to 1"),
+        ("tei", "tei", "-4.5", "0 to 1"),
+        ("jina", "jina-reranker-v3", "1.5", "-1 to 1"),
+        ("jina", "some/model", "1000001", "-1000000 to 1000000"),
+        ("jina", "some/model", "-1e300", "-1000000 to 1000000"),
+    ] {
+        let results = format!(r#"{{"index":0,"SCORE":0.5}},{{"index":1,"SCORE":{score}}}"#);
+        let fake = FakeUpstream::scripted(provider, [Reply::body(reply(provider, &results, ""))]).await;
+        let gateway = Gateway::in_front_of(provider, model, &fake.url()).await;
+        let answer = gateway.try_rerank(json!({"query": "cat", "documents": ["a cat", "a dog"]})).await;
+        assert_eq!(answer.status, StatusCode::BAD_GATEWAY, "{provider} {score}: {}", answer.body);
+        assert_eq!(answer.body["code"], "upstream_invalid_reply");
+        let detail = answer.body["detail"].as_str().unwrap();
+        let start = "up sent scores that do not fit: that of index 1 is not within ";
+        assert!(detail.starts_with(&format!("{start}{range}")), "{detail}");
+        let way_out = format!("providers.{provider}.models");
+        assert_eq!(detail.contains(&way_out) && detail.contains("scale"), range != "-1000000 to 1000000", "{detail}");
+        assert_eq!(fake.calls().len(), 1, "{provider} {score}: paid for once");
+    }
+}
+
+#[tokio::test]
+async fn scores_at_the_ends_of_their_scale_are_scores() {
+    for (provider, model, declared, low, high) in [
+        ("cohere", "rerank-v3.5", "", 0.0, 1.0),
+        ("cohere", "rerank-v3.5", "", 1e-300, 1.000_000_1),
+        ("jina", "jina-reranker-v3", "", -1.0, 1.001),
+        ("jina", "some/model", "", -11.5, 1e6),
+        ("tei", "tei", "[providers.tei.other_models]\nscale = 'logit'\n", -11.5, 9.25),
+    ] {
+        let results = format!(r#"{{"index":0,"SCORE":{low:?}}},{{"index":1,"SCORE":{high:?}}}"#);
+        let fake = FakeUpstream::scripted(provider, [Reply::body(reply(provider, &results, ""))]).await;
+        let config =
+            format!("{}{}{declared}", upstream("up", provider, &fake.url()), targets("default", &[("up", model)]));
+        let gateway = Gateway::start(&config).await;
+        let answer = gateway.rerank("cat", &["a cat", "a dog"]).await;
+        // Clients of this dialect get logits as probabilities.
+        let shown = |score: f64| if declared.is_empty() { score } else { 1.0 / (1.0 + (-score).exp()) };
+        assert_eq!(scores(&answer), [(1, shown(high)), (0, shown(low))], "{provider} {model}");
+    }
+}

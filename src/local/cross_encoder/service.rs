@@ -23,7 +23,7 @@ use crate::config::settings::{CrossEncoderSettings, LongPassages, UpstreamSettin
 use crate::error::ErrorKind;
 use crate::local::workers::Workers;
 use crate::local::{LocalModel, NAME, processors};
-use crate::provider::{ProviderFacts, WireReply};
+use crate::provider::{ProviderFacts, ScoreScale, WireReply};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::breaker::BreakerSettings;
 use crate::upstream::call::{Call, Scores};
@@ -137,7 +137,8 @@ impl Shared {
         }
         self.idle.lock().push(threads);
         let body = serde_json::to_vec(&Reply { scores }).unwrap_or_default();
-        read_scores(&Embedded, &WireReply { body: body.into(), ..WireReply::default() }, call.passages)
+        let reply = WireReply { body: body.into(), ..WireReply::default() };
+        read_scores(&Embedded, &reply, call.passages, ScoreScale::Probability)
     }
 
     /// The model, read if it is not yet. Calls that come meanwhile wait; after a failure the next call tries again.
@@ -187,6 +188,7 @@ mod tests {
         Call {
             body: Embedded.encode(&batch).into(),
             passages: passages.len(),
+            scale: ScoreScale::Probability,
             tokens: 0,
             interest: Arc::new(Interest::of(waiter)),
             attempt: 1,

@@ -166,7 +166,10 @@ async fn day_24_another_model_answers_under_the_same_name() {
     let model = |name, revision| {
         format!("[models.{name}]\ntargets = [{{ upstream = 'up', model = 'rerank-v3.5', revision = '{revision}' }}]\n")
     };
-    let config = [upstream("up", "cohere", &proxy.url()), model("default", "1"), model("mended", "2")].concat();
+    // On a scale with ends the other scores would be refused.
+    let scale = "[providers.cohere.models.'rerank-v3.5']\nscale = 'unknown'\n";
+    let config =
+        [&*upstream("up", "cohere", &proxy.url()), &model("default", "1"), &model("mended", "2"), scale].concat();
     let gateway = Gateway::start(&config).await;
     let before = Question { top_n: None, ..Question::numbered(0) };
     let old = ask(&gateway, &before).await;

@@ -4,7 +4,7 @@ use std::fs;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
-use rerankd::provider::{self, Explanation, PROVIDERS, Provider, WireReply, explain};
+use rerankd::provider::{self, Explanation, PROVIDERS, Provider, ScoreScale, WireReply, explain};
 use rerankd::rerank::merge::merge;
 use rerankd::upstream::redact::shortened;
 use serde_json::Value;
@@ -53,7 +53,7 @@ fn is_not_believed(case: &Case) {
     let Ok(decoded) = provider::by_name(case.reader).unwrap().decode(&reply) else { return };
     let told = decoded.scores.len();
     for sent in [0, 1, 3, told.saturating_sub(1), told, told + 1] {
-        let Ok(scores) = merge(&decoded.scores, sent) else { continue };
+        let Ok(scores) = merge(&decoded.scores, sent, ScoreScale::Unknown) else { continue };
         assert_eq!(scores.len(), sent);
         for &(index, score) in &decoded.scores {
             let merged = scores[usize::try_from(index).unwrap()];
