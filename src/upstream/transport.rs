@@ -14,11 +14,12 @@ use url::Url;
 use super::call::{Call, Scores};
 use super::error::{UpstreamError, kind_of_status};
 use super::keys::KeyRing;
+use super::reply::read_scores;
 use super::retry_after::retry_after;
 use super::size_refusal::RefusalWords;
 use crate::error::ErrorKind;
-use crate::provider::{EXPLAINED_BYTES, Explanation, Provider, ScoreScale, WireReply, explain};
-use crate::rerank::merge::{MergeError, merge};
+use crate::provider::{EXPLAINED_BYTES, Explanation, Provider, WireReply, explain};
+use crate::rerank::offload::{OFFLOAD_WIRE_BYTES, offload};
 
 /// Idle connections are closed after this, well before the load balancers of providers do it.
 const IDLE_CONNECTION: Duration = Duration::from_secs(50);
@@ -82,7 +83,10 @@ impl Transport {
             return Err(self.config.refusal(status.as_u16(), said, &headers, key_number, call.passages));
         }
         let body = read_body(response, self.config.max_response_bytes).await?;
-        read_scores(self.config.provider, &WireReply { headers, body }, call.passages, call.scale)
+        let size = body.len();
+        let reply = WireReply { headers, body };
+        let read = move || read_scores(self.config.provider, &reply, call.passages, call.scale);
+        offload(size, OFFLOAD_WIRE_BYTES, read).await
     }
 }
 
@@ -125,51 +129,6 @@ impl Service<Call> for Transport {
 
     fn call(&mut self, call: Call) -> Self::Future {
         Box::pin(self.clone().send(call))
-    }
-}
-
-/// Decodes a successful reply and holds it against what was sent.
-pub(crate) fn read_scores(
-    provider: &dyn Provider,
-    reply: &WireReply,
-    sent: usize,
-    scale: ScoreScale,
-) -> Result<Scores, UpstreamError> {
-    let nonsense = |what: String| UpstreamError {
-        said: explain(&reply.body).map(Box::new),
-        ..UpstreamError::passing(ErrorKind::UpstreamInvalidReply, what)
-    };
-    let decoded = provider.decode(reply).map_err(|error| {
-        // The parser's own message may quote the reply; its place and class do not.
-        nonsense(format!(
-            "sent a body that is not its documented shape (line {}, column {})",
-            error.line(),
-            error.column()
-        ))
-    })?;
-    let scores = merge(&decoded.scores, sent, scale).map_err(|error| {
-        let what = format!("sent scores that do not fit: {error}");
-        match error {
-            // The model would say the same again, for money.
-            MergeError::OffScale { scale, .. } => {
-                let what = format!("{what}{}", way_out(provider, scale));
-                UpstreamError { retryable: false, ..nonsense(what) }
-            }
-            _ => nonsense(what),
-        }
-    })?;
-    Ok(Scores { scores, tokens: decoded.tokens, search_units: decoded.search_units })
-}
-
-/// What to do about scores that are not on the scale that is declared for their model.
-fn way_out(provider: &dyn Provider, scale: ScoreScale) -> String {
-    match scale {
-        ScoreScale::Logit | ScoreScale::Unknown => String::new(),
-        _ => format!(
-            ", as a {0} must be; if the model gives other scores declare its scale (\"logit\", \"unknown\") in [providers.{1}.models.\"NAME\"]",
-            scale.name(),
-            provider.name()
-        ),
     }
 }
 
@@ -249,6 +208,8 @@ mod tests {
     use tokio::net::TcpListener;
     use tokio::task::JoinHandle;
 
+    use crate::provider::ScoreScale;
+
     use super::super::call::{AttemptCounter, Interest, Patience, Waiter};
     use super::*;
     use crate::cache::key::CacheScope;
@@ -272,6 +233,11 @@ mod tests {
 
     /// A server that keeps its connections open and gives every passage this score.
     async fn server(score: f64) -> (SocketAddr, JoinHandle<()>) {
+        serve(format!("{{\"results\": [{{\"index\": 0, \"relevance_score\": {score}}}]}}")).await
+    }
+
+    /// A server that keeps its connections open and answers so.
+    async fn serve(body: String) -> (SocketAddr, JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let serving = tokio::spawn(async move {
@@ -279,12 +245,13 @@ mod tests {
             let mut connections = tokio::task::JoinSet::new();
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
+                let body = body.clone();
                 connections.spawn(async move {
                     let mut request = [0; 4096];
                     while stream.read(&mut request).await.is_ok_and(|length| length > 0) {
-                        let body = format!("{{\"results\": [{{\"index\": 0, \"relevance_score\": {score}}}]}}");
                         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
-                        stream.write_all((head + &body).as_bytes()).await.unwrap();
+                        stream.write_all(head.as_bytes()).await.unwrap();
+                        stream.write_all(body.as_bytes()).await.unwrap();
                     }
                 });
             }
@@ -307,6 +274,55 @@ mod tests {
         }
     }
 
+    /// Remembers where it was asked to read.
+    #[derive(Debug, Default)]
+    struct Recorder(Mutex<Option<std::thread::ThreadId>>);
+
+    impl Provider for Recorder {
+        fn name(&self) -> &'static str {
+            "recorder"
+        }
+
+        fn path(&self) -> &'static str {
+            "/"
+        }
+
+        fn encode(&self, _: &crate::provider::ScoreBatch<'_>) -> Vec<u8> {
+            Vec::new()
+        }
+
+        fn decode(&self, _: &WireReply) -> Result<crate::provider::Decoded, serde_json::Error> {
+            *self.0.lock().unwrap() = Some(std::thread::current().id());
+            Ok(crate::provider::Decoded { scores: vec![(0, 0.5)], ..Default::default() })
+        }
+    }
+
+    /// Attack 5: a reply of another shape, 16 MB long, stopped a reactor thread for a second.
+    #[tokio::test]
+    async fn large_replies_are_read_off_the_reactor_and_small_ones_on_it() {
+        let here = std::thread::current().id();
+        for (length, is_here) in [(100, true), (OFFLOAD_WIRE_BYTES + 1, false)] {
+            let (address, _serving) = serve(" ".repeat(length)).await;
+            let recorder: &'static Recorder = Box::leak(Box::default());
+            let config = TransportConfig { provider: recorder, ..config(&format!("http://{address}/")) };
+            let transport = Transport::with(config, reqwest::Client::builder().no_proxy()).unwrap();
+            transport.send(call()).await.unwrap();
+            assert_eq!(*recorder.0.lock().unwrap() == Some(here), is_here, "{length}");
+        }
+    }
+
+    fn config(url: &str) -> TransportConfig {
+        TransportConfig {
+            provider: crate::provider::by_name("cohere").unwrap(),
+            url: url.parse().unwrap(),
+            keys: Arc::new(KeyRing::new(&[]).unwrap()),
+            connect_timeout: Duration::from_secs(5),
+            max_response_bytes: 4 << 20,
+            retry_statuses: Vec::new(),
+            refusal_words: Arc::default(),
+        }
+    }
+
     /// Bad day 21: a provider moves, and its name leads to another address. The name is looked up for every new connection, so as soon as the old
     /// place is gone the new one is asked.
     #[tokio::test]
@@ -314,15 +330,7 @@ mod tests {
         let ((old, old_serving), (new, _new_serving)) = (server(0.25).await, server(0.75).await);
         let names = Names::default();
         names.lead_to(old);
-        let config = TransportConfig {
-            provider: crate::provider::by_name("cohere").unwrap(),
-            url: "http://provider.test/v2/rerank".parse().unwrap(),
-            keys: Arc::new(KeyRing::new(&[]).unwrap()),
-            connect_timeout: Duration::from_secs(5),
-            max_response_bytes: 1 << 20,
-            retry_statuses: Vec::new(),
-            refusal_words: Arc::default(),
-        };
+        let config = config("http://provider.test/v2/rerank");
         let builder = reqwest::Client::builder().no_proxy().dns_resolver(Arc::new(names.clone()));
         let transport = Transport::with(config, builder).unwrap();
         let score = async || transport.clone().send(call()).await.map(|scores| scores.scores[0].to_bits());
