@@ -48,6 +48,7 @@ use self::transport::{Transport, TransportConfig};
 use self::unanswered::Unanswered;
 use self::vitals::Vitals;
 use crate::config::settings::{LocalSettings, LongPassages, UpstreamSettings};
+use crate::error::ErrorKind;
 use crate::local::workers::Workers;
 use crate::provider::{Provider, ProviderFacts};
 use crate::telemetry::metrics::{Metrics, UpstreamMetrics};
@@ -171,7 +172,8 @@ impl Upstream {
 }
 
 impl Upstream {
-    /// The provider's words about a failure, shortened, unless they quote the key or one of `texts`.
+    /// The provider's words about a failure, shortened, unless they quote the key or one of `texts`. Of what is about the key (401, 402, 403)
+    /// nothing is told: such messages quote it in forms that nobody foresees.
     #[must_use]
     pub fn quotable<'a>(
         &self,
@@ -179,6 +181,9 @@ impl Upstream {
         texts: &(impl Iterator<Item = &'a str> + Clone),
     ) -> Option<String> {
         let said = error.said.as_ref().map(|said| &*said.message).filter(|message| !message.is_empty())?;
+        if matches!(error.kind, ErrorKind::UpstreamUnauthorized | ErrorKind::UpstreamQuotaExhausted) {
+            return None;
+        }
         let secrets: Vec<&str> = match &self.backend {
             Backend::Remote(remote) => remote.keys.secrets().collect(),
             Backend::Local(_) => Vec::new(),

@@ -221,3 +221,40 @@ async fn scores_at_the_ends_of_their_scale_are_scores() {
         assert_eq!(scores(&answer), [(1, shown(high)), (0, shown(low))], "{provider} {model}");
     }
 }
+
+/// Attack 13. Beside these, `src/upstream/redact/` has a test of every disguise.
+#[tokio::test]
+async fn law_11_a_message_that_quotes_is_withheld_in_every_disguise() {
+    let passage = "Kim Cheol, born 900101, is HIV positive; ward 7 east";
+    for (status, message, shown) in [
+        (400, "too many tokens: max 512 per document, document 3 has 800", true),
+        (422, "unknown field max_tokens_per_doc", true),
+        (400, "cannot score: IS HIV POSITIVE", false),
+        (400, "cannot score: k-i-m c-h-e-o-l", false),
+        (422, r"cannot score: Kim\u0020Cheol", false),
+        (413, "too long: &#x4b;im&nbsp;Cheol", false),
+        (500, "cannot score: 900101%2C%20is", false),
+        (400, "cannot score the query 'Cat'", false),
+        (400, "no category", true),
+        (429, "too many requests of test-ke*", true),
+        (429, "too many requests of test-key", false),
+        (429, "too many requests of TEST key", false),
+        (401, "something harmless", false),
+        (402, "something harmless", false),
+        (403, "something harmless", false),
+    ] {
+        let body = json!({ "error": { "message": message } }).to_string();
+        let fake = FakeUpstream::scripted("cohere", [Reply::Status(status, Vec::new(), body)]).await;
+        let config = format!(
+            "{}max_attempts = 1\n{}",
+            upstream("up", "cohere", &fake.url()),
+            targets("default", &[("up", "rerank-v3.5")])
+        );
+        let gateway = Gateway::start(&config).await;
+        let answer = gateway.try_rerank(json!({"query": "cat", "documents": [passage]})).await;
+        let detail = answer.body["detail"].as_str().unwrap();
+        assert!(detail.starts_with(&format!("up answered with status {status}")), "{detail}");
+        assert_eq!(detail.ends_with(message), shown, "{detail}");
+        assert_eq!(detail.contains(": "), shown, "{detail}");
+    }
+}

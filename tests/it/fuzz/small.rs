@@ -12,8 +12,8 @@ use super::grammar::Grammar;
 use super::mutate::{Mutator, Seed};
 use super::{Case, Cases, FEATHER};
 
-/// A quotation of this many bytes is found, wherever it begins.
-const TELLING: usize = 31;
+/// A quotation of this many letters and digits is found, wherever it begins.
+const TELLING: usize = 8;
 /// Longest text in bytes whose quotations are looked for; every one is looked for in every place.
 const MOST: usize = 200;
 
@@ -87,11 +87,14 @@ fn quotation_is_found(case: &Case) {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(shortened(&line).chars().count() <= 301);
     let found = |message: &str| quotes(message, &std::iter::once(&*text), &[]);
-    assert!(line.len() < 4 || found(&format!("cannot score '{line}'")), "the whole of {line:?}");
-    // Every so many bytes, so that pieces begin everywhere in a quotation.
-    for start in (0..line.len()).step_by(7).filter(|start| line.is_char_boundary(*start)) {
-        let Some(end) = (start + TELLING..=line.len()).find(|end| line.is_char_boundary(*end)) else { break };
-        let quotation = &line[start..end];
-        assert!(found(&format!("bad: {quotation}…")), "{quotation:?} of {line:?}");
+    let letters: Vec<_> = line.char_indices().filter(|(_, letter)| letter.is_alphanumeric()).collect();
+    for quoted in letters.windows(TELLING).step_by(5) {
+        let (start, _) = quoted[0];
+        let (end, last) = quoted[TELLING - 1];
+        let quotation = &line[start..end + last.len_utf8()];
+        // What is shown is three hundred characters; "document" tells nothing.
+        if quotation.len() < 280 && !"documents".contains(&*quotation.to_lowercase()) {
+            assert!(found(&format!("bad: {quotation}…")), "{quotation:?} of {line:?}");
+        }
     }
 }

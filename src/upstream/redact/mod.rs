@@ -1,0 +1,328 @@
+//! A provider's words, unless they quote the request or the key.
+//!
+//! Providers like to repeat what they refuse ("document at index 3: '…' is too long", "incorrect key sk-…"). Error messages end
+//! in logs and tickets, so a message that holds a stretch of the query or of a passage, or of the key, is withheld as a whole. It is
+//! better to withhold a harmless message than to show a private one.
+//!
+//! ```text
+//!  message ─▶ as it is, and with up to three layers of escapes taken away
+//!              └▶ letters and digits alone, in one case ─▶ windows of eight (of four in CJK), less those of stock words ─┐
+//!  each text ─▶ letters and digits alone, in one case ─▶ its windows, one by one: is it one of the message's? ◀────────────┘
+//! ```
+//! Stock words are long ones that error messages are made of: a passage that holds "document" does not hide "document 3 has 800 tokens". A
+//! text that has no window is looked for as a whole word.
+
+mod stock;
+mod unescape;
+mod windows;
+
+use memchr::memmem;
+
+use self::stock::is_stock;
+use self::unescape::unescape;
+use self::windows::{Roller, WINDOW, Windows, fold, is_wide};
+
+/// Longest message that is handed on, in characters; what is behind is not looked at either.
+const MAX_CHARACTERS: usize = 300;
+/// Layers of escapes that are taken away.
+const MAX_LAYERS: usize = 3;
+/// Shortest text whose quotation would tell anything, in letters and digits; in CJK.
+const SHORTEST: usize = 3;
+const SHORTEST_WIDE: usize = 2;
+
+/// Whether the part of `message` that would be shown quotes one of `texts`, or holds eight characters in a row of one of `secrets`.
+#[must_use]
+pub fn quotes<'a>(message: &str, texts: &(impl Iterator<Item = &'a str> + Clone), secrets: &[&str]) -> bool {
+    let forms = forms(head(message));
+    if secrets.iter().any(|secret| forms.iter().any(|form| form.holds_secret(secret))) {
+        return true;
+    }
+    let windows = Windows::of(forms.iter().flat_map(|form| form.windows()).collect());
+    texts.clone().any(|text| match scan(text, &windows) {
+        Scan::Quoted => true,
+        Scan::Other => false,
+        Scan::Short(text) => forms.iter().any(|form| form.holds_word(&text)),
+    })
+}
+
+/// One line of at most 300 characters, none of which a terminal obeys.
+#[must_use]
+pub fn shortened(message: &str) -> String {
+    let shown = head(message);
+    let rest = if shown.len() < message.len() { "…" } else { "" };
+    format!("{}{rest}", shown.replace(char::is_control, "\u{fffd}"))
+}
+
+fn head(message: &str) -> &str {
+    message.char_indices().nth(MAX_CHARACTERS).map_or(message, |(end, _)| &message[..end])
+}
+
+/// The message as it is and with its escapes taken away, layer by layer.
+fn forms(message: &str) -> Vec<Form> {
+    let mut text = message.to_owned();
+    let mut forms = vec![Form::of(&text)];
+    for _ in 0..MAX_LAYERS {
+        let plain = unescape(&text).into_owned();
+        if plain == text {
+            break;
+        }
+        forms.push(Form::of(&plain));
+        text = plain;
+    }
+    forms
+}
+
+/// One form of the message.
+struct Form {
+    /// As it stands, in lower case.
+    text: String,
+    /// Its letters and digits.
+    letters: Vec<char>,
+    /// The same as text.
+    squeezed: String,
+    /// For each of the letters, the number of its word.
+    words: Vec<usize>,
+    /// For each word, whether error messages are made of it.
+    stock: Vec<bool>,
+}
+
+impl Form {
+    fn of(text: &str) -> Self {
+        let mut letters = Vec::new();
+        let mut words = Vec::new();
+        let mut stock = Vec::new();
+        for word in text.split(|letter: char| !letter.is_alphanumeric()) {
+            let start = letters.len();
+            word.chars().for_each(|letter| fold(letter, |letter| letters.push(letter)));
+            if letters.len() > start {
+                words.resize(letters.len(), stock.len());
+                stock.push(is_stock(&letters[start..].iter().collect::<String>()));
+            }
+        }
+        let squeezed = letters.iter().collect();
+        Self { text: text.to_lowercase(), letters, squeezed, words, stock }
+    }
+
+    /// The hashes of all windows that are not within one stock word.
+    fn windows(&self) -> Vec<u64> {
+        let mut hashes = Vec::new();
+        let mut roller = Roller::default();
+        for (index, letter) in self.letters.iter().enumerate() {
+            let word = self.words[index];
+            let first_word = self.words[(index + 1).saturating_sub(WINDOW)];
+            let is_within_stock = first_word == word && self.stock[word];
+            let ending = roller.push(*letter);
+            hashes.extend(ending.window.filter(|_| !is_within_stock));
+            hashes.extend(ending.wide_window);
+        }
+        hashes
+    }
+
+    /// Whether any eight characters in a row of `secret` stand here, or all of a shorter one.
+    fn holds_secret(&self, secret: &str) -> bool {
+        let mut folded = Vec::new();
+        secret.chars().for_each(|letter| fold(letter, |letter| folded.push(letter)));
+        let as_written: Vec<char> = secret.to_lowercase().chars().collect();
+        let holds = |text: &str, characters: &[char]| {
+            let length = characters.len().min(WINDOW);
+            length > 0 && characters.windows(length).any(|window| text.contains(&*window.iter().collect::<String>()))
+        };
+        holds(&self.text, &as_written) || holds(&self.squeezed, &folded)
+    }
+
+    /// Whether `word`, folded, stands here from the beginning of a word to the end of one. CJK has no such ends.
+    fn holds_word(&self, word: &str) -> bool {
+        let is_wide_word = word.chars().all(is_wide);
+        memmem::find_iter(self.squeezed.as_bytes(), word).any(|at| {
+            let start = self.squeezed[..at].chars().count();
+            let end = start + word.chars().count();
+            let starts = start == 0 || self.words[start - 1] != self.words[start];
+            let ends = end == self.words.len() || self.words[end - 1] != self.words[end];
+            is_wide_word || (starts && ends)
+        })
+    }
+}
+
+/// What a text has to do with a message.
+enum Scan {
+    /// They share a window.
+    Quoted,
+    /// The text has no window: its letters and digits, if they would tell anything.
+    Short(String),
+    Other,
+}
+
+fn scan(text: &str, windows: &Windows) -> Scan {
+    let mut roller = Roller::default();
+    let mut has_window = false;
+    let mut short = String::new();
+    let mut is_quoted = false;
+    for letter in text.chars() {
+        fold(letter, |letter| {
+            let ending = roller.push(letter);
+            for hash in ending.window.into_iter().chain(ending.wide_window) {
+                has_window = true;
+                is_quoted |= windows.contains(hash);
+            }
+            if !has_window {
+                short.push(letter);
+            }
+        });
+        if is_quoted {
+            return Scan::Quoted;
+        }
+    }
+    let length = short.chars().count();
+    let tells = length >= SHORTEST || (length >= SHORTEST_WIDE && short.chars().all(is_wide));
+    if has_window || !tells { Scan::Other } else { Scan::Short(short) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TEXTS: [&str; 5] = [
+        "my secret query",
+        "A long passage that nobody but the owner should ever read in a log.",
+        "患者张伟的身份证号码与病历记录必须保密，任何人不得泄露给第三方。",
+        "name: Kim Cheol\nssn: 900101-12\nhiv: positive\nward: 7 east b",
+        "a",
+    ];
+
+    fn quoted(message: &str) -> bool {
+        quotes(message, &TEXTS.into_iter(), &["sk-other", "sk-live-0123456789"])
+    }
+
+    #[test]
+    fn quotations_and_keys_are_found() {
+        for message in [
+            "cannot score 'my secret query' today",
+            "cannot score 'my secret que…' today",
+            "document at index 1 is too long: A long passage that nobody but the owner…",
+            "错误：患者张伟的身份证号码与病历记录",
+            "bad: name: Kim Cheol ssn: 900101-12 hiv: positive ward: 7 east b",
+            "incorrect API key provided: sk-live-0123456789",
+            &format!("{}sk-live-0123456789", "x".repeat(290)),
+        ] {
+            assert!(quoted(message), "{message}");
+        }
+    }
+
+    #[test]
+    fn quotations_are_found_whatever_blanks_they_had() {
+        for blank in ["\t", "\n", "\u{b}", "\u{c}", "\r\n", "\u{85}", "\u{a0}", "  "] {
+            let text = ["a secret", "between", "any blanks", "that there", "may ever be"].join(blank);
+            let said = "cannot score 'a secret between any blanks that there may ever be'";
+            assert!(quotes(said, &std::iter::once(text.as_str()), &[]), "{blank:?}");
+        }
+    }
+
+    #[test]
+    fn terminals_obey_no_message() {
+        assert_eq!(shortened("red \u{1b}[31m\u{0}\u{9b}2J"), "red \u{fffd}[31m\u{fffd}\u{fffd}2J");
+    }
+
+    #[test]
+    fn plain_messages_pass() {
+        for message in
+            ["too many tokens: max 512 per document, document 3 has 800", "", "invalid request", "누락된 필드"]
+        {
+            assert!(!quoted(message), "{message}");
+        }
+    }
+
+    #[test]
+    fn long_messages_are_cut_at_a_character() {
+        let line = shortened(&"é".repeat(1000));
+        assert_eq!(line.chars().count(), MAX_CHARACTERS + 1);
+        assert_eq!(shortened("short"), "short");
+    }
+
+    /// Attack 13: the request is quoted in short pieces, in another case, escaped, or all but a little of the key.
+    #[test]
+    fn quotations_are_found_in_every_disguise() {
+        for message in [
+            "BAD: NOBODY BUT THE OWNER",
+            "cannot read n-o-b-o-d-y b.u.t",
+            "at 'nobody b'",
+            r"at \u006e\u006f\u0062\u006f\u0064\u0079\u0020\u0062\u0075\u0074",
+            "at &#110;&#x6f;&#98;&#111;dy&quot;but",
+            "at %6e%6f%62%6f%64%79%20%62%75%74",
+            r"at \\u006eobody\\nbut",
+            "at %26%23110%3Bobody but",
+            "at \u{ff4e}\u{ff4f}\u{ff42}\u{ff4f}\u{ff44}\u{ff59}\u{ff42}\u{ff55}",
+            "at no\u{200b}bo\u{ad}dy bu",
+            "错误：身份证号",
+            "错误：『身份…证号』",
+            "bad: ssn 900101",
+            "incorrect API key: K-LIVE-0123456",
+            "incorrect API key: e 0 1 2 3 4 5 6",
+            "incorrect API key: sk%2dlive%2d0123",
+            "incorrect API key: sk-live-",
+            "no score for 'My Secret'",
+        ] {
+            assert!(quoted(message), "{message}");
+        }
+    }
+
+    #[test]
+    fn short_texts_are_found_as_whole_words() {
+        let quoted = |message: &str, text: &str| quotes(message, &std::iter::once(text), &[]);
+        for (message, text, expected) in [
+            ("cannot score \"Cat\"", "cat", true),
+            ("cannot score c-a-t", "cat", true),
+            (r"cannot score \u0063at", "cat", true),
+            ("cannot score \"category\"", "cat", false),
+            ("cannot concat", "cat", false),
+            ("cannot score Zoë", "zoe\u{308}", true),
+            ("无法为张伟评分", "张伟", true),
+            ("no score for 42", "42", false),
+            ("no score for a", "a", false),
+            ("", "cat", false),
+        ] {
+            assert_eq!(quoted(message, text), expected, "{message} {text}");
+        }
+        assert!(quotes("bad key abc1", &std::iter::empty(), &["abc1"]));
+        assert!(!quotes("bad key", &std::iter::empty(), &[""]));
+    }
+
+    /// One letter in another form.
+    fn disguised(letter: char, disguise: usize) -> String {
+        match disguise {
+            0 => letter.to_uppercase().to_string(),
+            1 => letter.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
+            2 => format!("&#{};", u32::from(letter)),
+            3 => format!("&#x{:X};", u32::from(letter)),
+            4 => letter.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect(),
+            5 => format!("{letter}\u{200b}-"),
+            6 => format!("\\u{{{:x}}}", u32::from(letter)),
+            _ => letter.to_string(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_eight_letters_of_a_passage_are_withheld(
+            text in "[a-z0-9äжش ,.'\"\\n-]{0,60}([a-z0-9äжش][ ,'-]{0,2}){8}[a-z0-9 .]{0,60}",
+            skipped in any::<prop::sample::Index>(),
+            disguises in proptest::collection::vec(0usize..8, 8),
+        ) {
+            let letters: Vec<char> = text.chars().filter(|letter| letter.is_alphanumeric()).collect();
+            let start = skipped.index(letters.len() - WINDOW + 1);
+            let stretch = &letters[start..start + WINDOW];
+            let quotation: String = stretch.iter().zip(disguises).map(|(letter, disguise)| disguised(*letter, disguise)).collect();
+            let message = format!("invalid: '{quotation}'");
+            prop_assert!(quotes(&message, &std::iter::once(&*text), &[]), "{}", message);
+            prop_assert!(quotes(&message, &std::iter::empty(), &[&text]), "{}", message);
+        }
+
+        #[test]
+        fn no_message_panics(message in "\\PC{0,80}", text in "\\PC{0,80}") {
+            // Eight letters or digits in a row, unless they are a stock word's.
+            let letters = message.chars().filter(char::is_ascii_alphanumeric).count();
+            prop_assert!(letters < 2 * WINDOW || quotes(&message, &[&*text, &*message].into_iter(), &[&text]));
+        }
+    }
+}

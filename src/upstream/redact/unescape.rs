@@ -1,0 +1,134 @@
+//! What a text says in plain letters, whoever escaped it: JSON and programming languages, HTML, URLs.
+
+use std::borrow::Cow;
+
+/// Longest name of an HTML entity that is looked for, and of its number.
+const MAX_ENTITY_BYTES: usize = 10;
+
+/// `text` with one layer of escapes taken away; the same text if there are none.
+pub(super) fn unescape(text: &str) -> Cow<'_, str> {
+    if !text.contains(['\\', '&', '%']) {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(['\\', '&', '%']) {
+        plain.extend_from_slice(&rest.as_bytes()[..at]);
+        rest = &rest[at..];
+        let taken = escape(rest, &mut plain).unwrap_or_else(|| {
+            plain.push(rest.as_bytes()[0]);
+            1
+        });
+        rest = &rest[taken..];
+    }
+    plain.extend_from_slice(rest.as_bytes());
+    // Escaped bytes may be no UTF-8.
+    Cow::Owned(String::from_utf8_lossy(&plain).into_owned())
+}
+
+/// Adds what the escape at the beginning of `text` stands for; how long it is, if it is one.
+fn escape(text: &str, plain: &mut Vec<u8>) -> Option<usize> {
+    match text.as_bytes()[0] {
+        b'\\' => backslash(text, plain),
+        b'&' => entity(text, plain),
+        _ => {
+            plain.push(u8::try_from(hexadecimal(text.get(1..3)?)?).ok()?);
+            Some(3)
+        }
+    }
+}
+
+fn backslash(text: &str, plain: &mut Vec<u8>) -> Option<usize> {
+    let kind = text[1..].chars().next()?;
+    match kind {
+        'n' | 'r' | 't' | 'b' | 'f' | 'v' => plain.push(b' '),
+        'x' => {
+            plain.push(u8::try_from(hexadecimal(text.get(2..4)?)?).ok()?);
+            return Some(4);
+        }
+        'u' if text[2..].starts_with('{') => {
+            let end = text.bytes().take(12).position(|byte| byte == b'}')?;
+            push(hexadecimal(&text[3..end])?, plain);
+            return Some(end + 1);
+        }
+        'u' => {
+            let first = hexadecimal(text.get(2..6)?)?;
+            let second = text.get(6..8).filter(|next| *next == "\\u").and_then(|_| hexadecimal(text.get(8..12)?));
+            if let (0xd800..0xdc00, Some(second @ 0xdc00..0xe000)) = (first, second) {
+                push(0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00), plain);
+                return Some(12);
+            }
+            push(first, plain);
+            return Some(6);
+        }
+        'U' => {
+            push(hexadecimal(text.get(2..10)?)?, plain);
+            return Some(10);
+        }
+        '0'..='7' => {
+            let digits = text.get(1..4)?;
+            plain.push(u8::from_str_radix(digits, 8).ok()?);
+            return Some(4);
+        }
+        other => plain.extend_from_slice(other.encode_utf8(&mut [0; 4]).as_bytes()),
+    }
+    Some(1 + kind.len_utf8())
+}
+
+fn entity(text: &str, plain: &mut Vec<u8>) -> Option<usize> {
+    let end = text.bytes().take(MAX_ENTITY_BYTES + 2).position(|byte| byte == b';')?;
+    let name = &text[1..end];
+    if let Some(number) = name.strip_prefix('#') {
+        let decimal = || number.parse().ok();
+        push(number.strip_prefix(['x', 'X']).map_or_else(decimal, hexadecimal)?, plain);
+    } else if name == "amp" {
+        plain.push(b'&');
+    } else if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        // The others that matter are quotation marks, brackets and blanks.
+        plain.push(b' ');
+    } else {
+        return None;
+    }
+    Some(end + 1)
+}
+
+fn hexadecimal(digits: &str) -> Option<u32> {
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_number.then(|| u32::from_str_radix(digits, 16).ok())?
+}
+
+fn push(code: u32, plain: &mut Vec<u8>) {
+    let letter = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
+    plain.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_customary_escape_is_taken_away() {
+        for (escaped, plain) in [
+            (r"\u0063a\u0074", "cat"),
+            (r"\ud83d\ude00 \ud83d", "\u{1f600} \u{fffd}"),
+            (r"\u{63}\x61\U00000074", "cat"),
+            (r"\143\141\164", "cat"),
+            (r#"a\nb\t\"c\\d"#, "a b \"c\\d"),
+            ("&#99;&#x61;&#X74;&quot;&amp;lt;&nbsp;", "cat &lt; "),
+            ("%63%61%74 %ed%8c%a8 100% %zz", "cat \u{d328} 100% %zz"),
+            ("AT&T; R&D \\", "AT  R&D \\"),
+        ] {
+            assert_eq!(unescape(escaped), plain, "{escaped}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "[\\\\&%#;ux{}0-9a-f\u{e9}\u{d328} ]{0,40}") {
+            let plain = unescape(&text);
+            prop_assert!(plain.len() <= 3 * text.len());
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Texts as runs of letters and digits, and the windows of them by which a quotation is known.
+//!
+//! A window is eight letters or digits in a row, whatever stands between them and however they are written; of Chinese, Japanese and Korean
+//! four tell as much. A window is known by its hash: two that differ and have the same would withhold a harmless message, no more.
+
+use unicode_normalization::char::decompose_canonical;
+
+/// Letters and digits of a window.
+pub(super) const WINDOW: usize = 8;
+/// The same where a letter is a syllable or a word.
+pub(super) const WIDE_WINDOW: usize = 4;
+
+const BASE: u64 = 0x9e37_79b9_7f4a_7c15;
+const BASE_4: u64 = power(WIDE_WINDOW);
+const BASE_8: u64 = power(WINDOW);
+/// Tells the hashes of the two kinds of windows apart.
+const WIDE_MARK: u64 = 0x5bd1_e995_5bd1_e995;
+
+const fn power(exponent: usize) -> u64 {
+    let mut product = 1_u64;
+    let mut step = 0;
+    while step < exponent {
+        product = product.wrapping_mul(BASE);
+        step += 1;
+    }
+    product
+}
+
+/// Hands on the letters and digits that `letter` is when case, accents and width do not count.
+pub(super) fn fold(letter: char, mut take: impl FnMut(char)) {
+    if letter.is_ascii() {
+        if letter.is_ascii_alphanumeric() {
+            take(letter.to_ascii_lowercase());
+        }
+        return;
+    }
+    match letter {
+        // Full-width forms of ASCII.
+        '\u{ff01}'..='\u{ff5e}' => {
+            let narrow = char::from_u32(u32::from(letter) - 0xfee0).unwrap_or(letter);
+            fold(narrow, take);
+        }
+        // Scripts that have letters with accents.
+        '\u{c0}'..'\u{2000}' => decompose_canonical(letter, |part| {
+            part.to_lowercase().filter(|lower| lower.is_alphanumeric()).for_each(&mut take);
+        }),
+        _ => letter.to_lowercase().filter(|lower| lower.is_alphanumeric()).for_each(take),
+    }
+}
+
+/// Whether a letter is a syllable or a word: Chinese, Japanese, Korean.
+pub(super) const fn is_wide(letter: char) -> bool {
+    matches!(
+        letter,
+        '\u{3040}'..='\u{30ff}'
+            | '\u{3400}'..='\u{9fff}'
+            | '\u{ac00}'..='\u{d7af}'
+            | '\u{f900}'..='\u{faff}'
+            | '\u{20000}'..='\u{3ffff}'
+    )
+}
+
+/// Rolls over letters and digits, and tells the windows that end at each.
+#[derive(Default)]
+pub(super) struct Roller {
+    last: [u64; WINDOW],
+    length: usize,
+    wide_run: usize,
+    hash: u64,
+    wide_hash: u64,
+}
+
+/// The hashes of the windows that end at a letter.
+#[derive(Clone, Copy)]
+pub(super) struct Ending {
+    pub(super) window: Option<u64>,
+    pub(super) wide_window: Option<u64>,
+}
+
+impl Roller {
+    pub(super) fn push(&mut self, letter: char) -> Ending {
+        let code = u64::from(u32::from(letter)) + 1;
+        let oldest = self.last[self.length % WINDOW];
+        let oldest_wide = self.last[(self.length + WINDOW - WIDE_WINDOW) % WINDOW];
+        self.hash = self.hash.wrapping_mul(BASE).wrapping_add(code).wrapping_sub(oldest.wrapping_mul(BASE_8));
+        let wide_hash = self.wide_hash.wrapping_mul(BASE).wrapping_add(code);
+        self.wide_hash = wide_hash.wrapping_sub(oldest_wide.wrapping_mul(BASE_4));
+        self.last[self.length % WINDOW] = code;
+        self.length += 1;
+        self.wide_run = if is_wide(letter) { self.wide_run + 1 } else { 0 };
+        Ending {
+            window: (self.length >= WINDOW).then_some(self.hash),
+            wide_window: (self.wide_run >= WIDE_WINDOW).then_some(self.wide_hash ^ WIDE_MARK),
+        }
+    }
+}
+
+/// The windows of a message.
+pub(super) struct Windows {
+    hashes: Vec<u64>,
+    /// A bit for each hash, by its highest bits: most windows of a text are ruled out by one look.
+    filter: Vec<u64>,
+}
+
+const FILTER_WORDS: usize = 1 << 10;
+
+impl Windows {
+    pub(super) fn of(mut hashes: Vec<u64>) -> Self {
+        hashes.sort_unstable();
+        hashes.dedup();
+        let mut filter = vec![0; FILTER_WORDS];
+        for hash in &hashes {
+            filter[word(*hash)] |= bit(*hash);
+        }
+        Self { hashes, filter }
+    }
+
+    pub(super) fn contains(&self, hash: u64) -> bool {
+        self.filter[word(hash)] & bit(hash) != 0 && self.hashes.binary_search(&hash).is_ok()
+    }
+}
+
+fn word(hash: u64) -> usize {
+    // The highest ten bits, after every bit had a say in them.
+    usize::try_from(hash.wrapping_mul(BASE) >> 54).unwrap_or_default()
+}
+
+fn bit(hash: u64) -> u64 {
+    1 << (hash.wrapping_mul(BASE) >> 48 & 63)
+}
