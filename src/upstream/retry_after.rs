@@ -1,39 +1,89 @@
 //! When a provider wants to be asked again.
 //!
-//! Understood: `retry-after-ms` (milliseconds), `Retry-After` in seconds (RFC 9110, section 10.2.3; fractions are seen in the
-//! wild) or as a date, and `x-ratelimit-reset` as Unix seconds (Cohere). Nonsense is no hint.
+//! Understood, in this order: `retry-after-ms`, `Retry-After` (RFC 9110, section 10.2.3), `x-ratelimit-reset` and `ratelimit-reset`. What stands
+//! in them differs by provider and is told apart by its form and magnitude:
+//!
+//! ```text
+//! 7, 0.5                        seconds from now (in retry-after-ms: milliseconds)
+//! 1798000000                    seconds since 1970
+//! 1798000000000                 milliseconds since 1970; with three more digits microseconds, with six nanoseconds
+//! 250ms, 1s, 6m0s, 1h30m        a duration
+//! Sun, 06 Nov 1994 08:49:37 GMT, 1994-11-06T08:49:37Z    a date
+//! ```
+//! Nonsense is no hint, and neither is what is more than a day ahead: such a hint would end all calls for a day because of one header.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderName, header};
 
 static RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
-static RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
-/// Longest hint that is taken at its word; anything above is cut to it.
-const LONGEST: Duration = Duration::from_hours(168);
+static RESETS: [HeaderName; 2] =
+    [HeaderName::from_static("x-ratelimit-reset"), HeaderName::from_static("ratelimit-reset")];
+/// Longest hint that is one.
+const LONGEST: Duration = Duration::from_hours(24);
+/// Numbers from here on are seconds since 1970 (from March 1973 on), not seconds from now (three years).
+const LEAST_UNIX_SECONDS: f64 = 1e8;
+const LEAST_UNIX_MILLISECONDS: f64 = 1e11;
+const LEAST_UNIX_MICROSECONDS: f64 = 1e14;
+const LEAST_UNIX_NANOSECONDS: f64 = 1e17;
 
-/// The provider's hint, as time from `now`.
+/// The provider's hint, as time from `now`; a day at most.
 #[must_use]
 pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name: &HeaderName| headers.get(name)?.to_str().ok().map(str::trim);
-    let from_ms = || text(&RETRY_AFTER_MS).and_then(number).map(|milliseconds| milliseconds / 1000.0).and_then(seconds);
-    let standard = || {
-        let value = text(&header::RETRY_AFTER)?;
-        number(value).and_then(seconds).or_else(|| Some(until(httpdate::parse_http_date(value).ok()?, now)))
-    };
-    let reset = || {
-        let at = UNIX_EPOCH.checked_add(seconds(number(text(&RATE_LIMIT_RESET)?)?)?)?;
-        Some(until(at, now))
-    };
-    from_ms().or_else(standard).or_else(reset).map(|hint| hint.min(LONGEST))
+    let milliseconds = text(&RETRY_AFTER_MS).and_then(|value| time_left(value, 1e-3, now));
+    let others = || [&header::RETRY_AFTER, &RESETS[0], &RESETS[1]].into_iter();
+    milliseconds.or_else(|| others().find_map(|name| time_left(text(name)?, 1.0, now)))
 }
 
-fn number(text: &str) -> Option<f64> {
-    text.parse().ok()
+/// The time from `now` that a value means, where small numbers are of `unit` seconds.
+fn time_left(value: &str, unit: f64, now: SystemTime) -> Option<Duration> {
+    let left = match value.parse::<f64>() {
+        Ok(number) if number < LEAST_UNIX_SECONDS => Duration::try_from_secs_f64(number * unit).ok()?,
+        Ok(number) => {
+            let seconds = match number {
+                LEAST_UNIX_NANOSECONDS.. => number / 1e9,
+                LEAST_UNIX_MICROSECONDS.. => number / 1e6,
+                LEAST_UNIX_MILLISECONDS.. => number / 1e3,
+                _ => number,
+            };
+            until(UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(seconds).ok()?)?, now)
+        }
+        Err(_) => match duration(value) {
+            Some(duration) => duration,
+            None => until(date(value)?, now),
+        },
+    };
+    (left <= LONGEST).then_some(left)
 }
 
-fn seconds(number: f64) -> Option<Duration> {
-    Duration::try_from_secs_f64(number).ok()
+fn date(value: &str) -> Option<SystemTime> {
+    httpdate::parse_http_date(value).ok().or_else(|| humantime::parse_rfc3339_weak(value).ok())
+}
+
+/// A duration such as `6m0s`: numbers with units, in their order.
+fn duration(value: &str) -> Option<Duration> {
+    let mut rest = value;
+    let mut seconds = 0.0;
+    while !rest.is_empty() {
+        let digits = rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.')?;
+        let number: f64 = rest[..digits].parse().ok()?;
+        rest = &rest[digits..];
+        let unit = rest.find(|letter: char| letter.is_ascii_digit()).unwrap_or(rest.len());
+        seconds += number
+            * match rest[..unit].trim() {
+                "d" => 86_400.0,
+                "h" => 3_600.0,
+                "m" | "min" => 60.0,
+                "s" | "sec" => 1.0,
+                "ms" => 1e-3,
+                "us" | "µs" => 1e-6,
+                "ns" => 1e-9,
+                _ => return None,
+            };
+        rest = &rest[unit..];
+    }
+    (!value.is_empty()).then(|| Duration::try_from_secs_f64(seconds).ok())?
 }
 
 /// A time that has passed is now.
@@ -66,18 +116,57 @@ mod tests {
             hint(&[(RETRY_AFTER_MS.clone(), "250"), (header::RETRY_AFTER, "9")]),
             Some(Duration::from_millis(250))
         );
-        assert_eq!(hint(&[(RATE_LIMIT_RESET.clone(), "784111787")]), seconds(10));
-        assert_eq!(hint(&[(header::RETRY_AFTER, "99999999999999")]), Some(LONGEST));
+        assert_eq!(hint(&[(RETRY_AFTER_MS.clone(), "soon"), (header::RETRY_AFTER, "9")]), seconds(9));
         for nonsense in ["soon", "-3", "NaN", "inf", ""] {
             assert_eq!(hint(&[(header::RETRY_AFTER, nonsense)]), None, "{nonsense}");
         }
     }
 
+    /// Attack 11: milliseconds since 1970 were read as seconds, and one 429 ended all calls for an hour.
+    #[test]
+    fn seconds_milliseconds_and_durations_are_told_apart_by_magnitude() {
+        for (value, milliseconds) in [
+            ("784111787", Some(10_000)),
+            ("784111787.5", Some(10_500)),
+            ("784111787250", Some(10_250)),
+            ("784111787250000", Some(10_250)),
+            ("784111787250000000", Some(10_250)),
+            ("784111700", Some(0)),
+            ("784111700000", Some(0)),
+            ("0", Some(0)),
+            ("7", Some(7_000)),
+            ("1s", Some(1_000)),
+            ("6m0s", Some(360_000)),
+            ("250ms", Some(250)),
+            ("1h0.5m", Some(3_630_000)),
+            ("1m 30s", Some(90_000)),
+            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60_000)),
+            ("1994-11-06T08:50:37Z", Some(60_000)),
+            ("86400", Some(86_400_000)),
+            ("86401", None),
+            ("784198178", None),
+            ("784198178000", None),
+            ("25h", None),
+            ("1795000000", None),
+            ("99999999999999", None),
+            ("1e300", None),
+            ("5 parsecs", None),
+            ("s", None),
+            ("1..2s", None),
+        ] {
+            for name in [header::RETRY_AFTER].iter().chain(&RESETS) {
+                let expected = milliseconds.map(Duration::from_millis);
+                let found = hint(&[(name.clone(), value)]);
+                assert_eq!(found.map(|hint| hint.as_millis()), expected.map(|hint| hint.as_millis()), "{name} {value}");
+            }
+        }
+    }
+
     proptest! {
         #[test]
-        fn no_header_panics(value in "[ -~]{0,40}") {
-            for name in [header::RETRY_AFTER, RETRY_AFTER_MS.clone(), RATE_LIMIT_RESET.clone()] {
-                prop_assert!(hint(&[(name, &value)]).is_none_or(|hint| hint <= LONGEST));
+        fn no_header_panics(value in "[ -~]{0,40}|[0-9.]{1,9}[a-z]{0,2}[0-9.]{0,9}[a-zµ]{0,2}") {
+            for name in [header::RETRY_AFTER, RETRY_AFTER_MS.clone()].iter().chain(&RESETS) {
+                prop_assert!(hint(&[(name.clone(), &value)]).is_none_or(|hint| hint <= LONGEST));
             }
         }
     }
