@@ -42,6 +42,8 @@ pub enum ErrorKind {
     UpstreamUnauthorized,
     /// The provider's account is out of credit.
     UpstreamQuotaExhausted,
+    /// There is nothing at the address that is configured for the provider.
+    UpstreamMisconfigured,
     /// The provider could not be reached, or answered with a server error.
     UpstreamUnavailable,
     /// The provider failed so often that it is left alone for now.
@@ -88,6 +90,7 @@ impl ErrorKind {
         Self::UpstreamRateLimited,
         Self::UpstreamUnauthorized,
         Self::UpstreamQuotaExhausted,
+        Self::UpstreamMisconfigured,
         Self::UpstreamUnavailable,
         Self::UpstreamCircuitOpen,
         Self::UpstreamInvalidReply,
@@ -127,6 +130,9 @@ impl ErrorKind {
             Self::UpstreamQuotaExhausted => {
                 ("upstream_quota_exhausted", StatusCode::BAD_GATEWAY, "The provider's account is used up")
             }
+            Self::UpstreamMisconfigured => {
+                ("upstream_misconfigured", StatusCode::BAD_GATEWAY, "The provider's address is wrong")
+            }
             Self::UpstreamUnavailable => {
                 ("upstream_unavailable", StatusCode::BAD_GATEWAY, "The provider is not available")
             }
@@ -164,6 +170,7 @@ impl ErrorKind {
                 | Self::UpstreamRateLimited
                 | Self::UpstreamUnauthorized
                 | Self::UpstreamQuotaExhausted
+                | Self::UpstreamMisconfigured
                 | Self::UpstreamUnavailable
                 | Self::UpstreamCircuitOpen
                 | Self::UpstreamInvalidReply

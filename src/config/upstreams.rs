@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use toml::Table;
+use url::Url;
 
 use super::facts::{Facts, provider_names};
 use super::reader::{HOUR, MEBIBYTE, MILLISECOND, Section, count, duration, one_of, share, text, texts};
@@ -15,7 +16,7 @@ use super::{Environment, detect, secret};
 use crate::local;
 use crate::provider::{self, Provider, ProviderFacts};
 use crate::upstream::breaker::BreakerSettings;
-use crate::upstream::endpoint::endpoint;
+use crate::upstream::endpoint::{EndpointPart, endpoint, endpoint_at};
 use crate::upstream::rate::RateSettings;
 use crate::upstream::size_refusal::RefusalWords;
 
@@ -148,6 +149,7 @@ impl Upstreams<'_> {
         });
         let facts = provider.and_then(|provider| self.facts.get(provider.name()).cloned());
         let base_url = section.read("base_url", text);
+        let path = section.read("path", text);
         let api_keys = self.api_keys(&section);
         let has_key = section.has("api_key") || section.has("api_keys");
         let numbers = Numbers::read(&section);
@@ -163,7 +165,7 @@ impl Upstreams<'_> {
             if own_host && !has_key { self.customary_key(provider, &section).into_iter().collect() } else { api_keys };
         let url = match base_url.or_else(|| default_base_url(&facts, api_keys.first())) {
             Some(base_url) => {
-                endpoint(&base_url, provider.path()).map_err(|message| section.fault("base_url", message)).ok()
+                address(&base_url, path.as_deref(), provider).map_err(|(key, message)| section.fault(key, message)).ok()
             }
             None if own_host => {
                 section
@@ -221,6 +223,17 @@ impl Upstreams<'_> {
         let key = secret::resolve(&format!("env:{variable}"), self.environment);
         key.map_err(|message| section.fault("api_key", message)).ok()
     }
+}
+
+/// Where calls go: to the provider's documented path under `base_url`, or to the one that is given.
+fn address(base_url: &str, path: Option<&str>, provider: &dyn Provider) -> Result<Url, (&'static str, String)> {
+    let Some(path) = path else {
+        return endpoint(base_url, provider.path()).map_err(|message| ("base_url", message));
+    };
+    endpoint_at(base_url, path).map_err(|(part, message)| match part {
+        EndpointPart::Base => ("base_url", message),
+        EndpointPart::Path => ("path", message),
+    })
 }
 
 fn default_base_url(facts: &ProviderFacts, api_key: Option<&SecretString>) -> Option<String> {

@@ -2,34 +2,91 @@
 
 use url::Url;
 
+/// Last segments by which a whole address is known, beside that of the provider's own path: what servers call the operation.
+const OPERATIONS: [&str; 9] =
+    ["rerank", "reranks", "reranking", "rerankings", "reranker", "rerankers", "ranking", "score", "text-rerank"];
+/// Names of query parameters that hold keys: configuration is printed, so a key in it would be, too.
+const KEY_PARAMETERS: [&str; 10] =
+    ["key", "api_key", "api-key", "apikey", "token", "access_token", "subscription-key", "secret", "password", "sig"];
+
 /// The address of a provider's call under `base_url`.
 ///
 /// A base is scheme, host and an optional prefix. People also paste bases that end in a version (`…/v1`) or in the whole path;
-/// nothing is doubled: a version in the base stands for the one in `path`, and a base that ends in the call's last segment is the
-/// address itself.
+/// nothing is doubled: a version in the base stands for the one in `path`, and a base that ends in the last segment of a call, whoever's, is the
+/// address itself. A query of the base is sent with every call.
 ///
 /// # Errors
 /// A sentence that says what is wrong with the base.
 pub fn endpoint(base_url: &str, path: &str) -> Result<Url, String> {
-    let mut url = Url::parse(base_url).map_err(|error| format!("is not a URL ({error})"))?;
+    let mut url = base(base_url)?;
+    let operation = path.rsplit('/').next().unwrap_or_default();
+    let prefix = url.path().trim_end_matches('/').to_owned();
+    let joined = match prefix.rsplit('/').next() {
+        Some(last) if last == operation || OPERATIONS.contains(&last) => prefix,
+        Some(last) if is_version(last) => format!("{prefix}/{operation}"),
+        _ => format!("{prefix}{path}"),
+    };
+    url.set_path(&joined);
+    Ok(url)
+}
+
+/// The address at `path` under `base_url`, both as they are; `path` may hold a query, which is sent with every call.
+///
+/// # Errors
+/// A sentence that says what is wrong with the base or the path, and which of the two it is.
+pub fn endpoint_at(base_url: &str, path: &str) -> Result<Url, (EndpointPart, String)> {
+    let of_path = |message: &str| (EndpointPart::Path, message.to_owned());
+    let mut url = base(base_url).map_err(|message| (EndpointPart::Base, message))?;
+    if !path.starts_with('/') {
+        return Err(of_path("must start with a slash, such as \"/v1/rerank\""));
+    }
+    if path.contains('#') {
+        return Err(of_path("must not hold a fragment"));
+    }
+    let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+    if query.is_some() && url.query().is_some() {
+        return Err(of_path("holds a query and base_url does, too; put all of it here"));
+    }
+    let joined = format!("{}{path}", url.path().trim_end_matches('/'));
+    url.set_path(&joined);
+    if query.is_some() {
+        url.set_query(query);
+    }
+    no_keys(&url).map_err(|message| (EndpointPart::Path, message))?;
+    Ok(url)
+}
+
+/// What a message about an address is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndpointPart {
+    /// `base_url`
+    Base,
+    /// `path`
+    Path,
+}
+
+fn base(base_url: &str) -> Result<Url, String> {
+    let url = Url::parse(base_url).map_err(|error| format!("is not a URL ({error})"))?;
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
         return Err("must start with http:// or https:// and name a host".into());
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err("must not hold a user name or password; use api_key".into());
     }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err("must not hold a query or a fragment".into());
+    if url.fragment().is_some() {
+        return Err("must not hold a fragment".into());
     }
-    let operation = path.rsplit('/').next().unwrap_or_default();
-    let base = url.path().trim_end_matches('/').to_owned();
-    let joined = match base.rsplit('/').next() {
-        Some(last) if last == operation => base,
-        Some(last) if is_version(last) => format!("{base}/{operation}"),
-        _ => format!("{base}{path}"),
-    };
-    url.set_path(&joined);
+    no_keys(&url)?;
     Ok(url)
+}
+
+/// Nothing in the query is a key, as far as names tell.
+fn no_keys(url: &Url) -> Result<(), String> {
+    let is_key = |name: &str| KEY_PARAMETERS.contains(&&*name.to_ascii_lowercase());
+    match url.query_pairs().find(|(name, _)| is_key(name)) {
+        Some(_) => Err("must not hold a key in its query, where it would be printed; use api_key".into()),
+        None => Ok(()),
+    }
 }
 
 fn is_version(segment: &str) -> bool {
@@ -59,11 +116,64 @@ mod tests {
         }
     }
 
+    /// Kind E. The first of these asked `/compatible-api/v1/reranks/v1/rerank`.
+    #[test]
+    fn whole_addresses_are_used_as_they_are() {
+        for base in [
+            "http://h/compatible-api/v1/reranks",
+            "http://h/v1/reranking",
+            "http://h/rerankers",
+            "http://h/v1/score",
+            "http://h/v1/rerankings",
+            "http://h/v1/ranking",
+            "http://h/api/v1/services/rerank/text-rerank/text-rerank",
+            "http://h/v1/rerank?api-version=2026-04&x=%2F",
+        ] {
+            for path in ["/v2/rerank", "/v1/rerank", "/v1/reranking", "/rerank"] {
+                assert_eq!(endpoint(base, path).unwrap().as_str(), base);
+            }
+        }
+        let with_query = endpoint("http://h/openai/v1/?api-version=1", "/v1/rerank").unwrap();
+        assert_eq!(with_query.as_str(), "http://h/openai/v1/rerank?api-version=1");
+    }
+
+    #[test]
+    fn a_path_is_taken_as_it_is() {
+        for (base, path, address) in [
+            ("http://h", "/score", "http://h/score"),
+            ("http://h/", "/x/?a=b", "http://h/x/?a=b"),
+            ("http://h/v1", "/custom:rank", "http://h/v1/custom:rank"),
+            ("http://h/p?a=b", "/x", "http://h/p/x?a=b"),
+            ("http://h", "/", "http://h/"),
+        ] {
+            assert_eq!(endpoint_at(base, path).unwrap().as_str(), address, "{base} {path}");
+        }
+        for (base, path, part) in [
+            ("http://h", "rerank", EndpointPart::Path),
+            ("http://h", "", EndpointPart::Path),
+            ("http://h", "/x#y", EndpointPart::Path),
+            ("http://h", "/x?api_key=secret", EndpointPart::Path),
+            ("http://h?a=b", "/x?c=d", EndpointPart::Path),
+            ("h", "/x", EndpointPart::Base),
+        ] {
+            let (found, message) = endpoint_at(base, path).unwrap_err();
+            assert_eq!(found, part, "{base} {path}");
+            assert!(!message.contains("secret"));
+        }
+    }
+
     #[test]
     fn what_is_not_a_base_is_refused() {
-        for base in
-            ["", "api.cohere.com", "ftp://host", "http://", "https://u:p@host", "https://host?a=b", "file:///etc"]
-        {
+        for base in [
+            "",
+            "api.cohere.com",
+            "ftp://host",
+            "http://",
+            "https://u:p@host",
+            "https://host#a",
+            "https://host?Key=b",
+            "file:///etc",
+        ] {
             assert!(endpoint(base, "/v1/rerank").is_err(), "{base}");
         }
     }

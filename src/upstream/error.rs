@@ -59,6 +59,7 @@ pub(super) fn kind_of_status(status: u16) -> ErrorKind {
         429 => ErrorKind::UpstreamRateLimited,
         // 409: conflict with another request; 424: TEI's model backend failed; 499: Cohere gave up on its own model.
         408 | 409 | 424 | 499 | 500..=599 => ErrorKind::UpstreamUnavailable,
+        404 | 405 => ErrorKind::UpstreamMisconfigured,
         400..=498 => ErrorKind::UpstreamRejected,
         _ => ErrorKind::UpstreamInvalidReply,
     }
@@ -70,7 +71,7 @@ mod tests {
 
     #[test]
     fn statuses_are_sorted_by_what_can_be_done_about_them() {
-        let kinds = [200, 302, 400, 401, 402, 403, 404, 408, 410, 413, 422, 424, 429, 498, 499, 500, 503, 529]
+        let kinds = [200, 302, 400, 401, 402, 403, 404, 405, 408, 410, 413, 422, 424, 429, 498, 499, 500, 503, 529]
             .map(|status| kind_of_status(status).code());
         assert_eq!(
             kinds,
@@ -81,7 +82,8 @@ mod tests {
                 "upstream_unauthorized",
                 "upstream_quota_exhausted",
                 "upstream_unauthorized",
-                "upstream_rejected",
+                "upstream_misconfigured",
+                "upstream_misconfigured",
                 "upstream_unavailable",
                 "upstream_rejected",
                 "upstream_rejected",

@@ -100,7 +100,12 @@ impl TransportConfig {
         key: Option<usize>,
         sent: usize,
     ) -> UpstreamError {
-        let kind = kind_of_status(status);
+        let kind = match kind_of_status(status) {
+            ErrorKind::UpstreamMisconfigured if said.as_ref().is_some_and(is_about_model) => {
+                ErrorKind::UpstreamRejected
+            }
+            kind => kind,
+        };
         let retry_after = retry_after(headers, SystemTime::now());
         let turned_away = |key| self.keys.turned_away(key, kind, retry_after, Instant::now());
         let is_rotated = key.is_some_and(turned_away);
@@ -113,9 +118,28 @@ impl TransportConfig {
             retryable: is_rotated || (self.retry_statuses.contains(&status) && !is_named),
             is_rotated,
             size_refusal,
-            ..UpstreamError::lasting(kind, format!("answered with status {status}"))
+            ..UpstreamError::lasting(kind, self.what(status, kind))
         }
     }
+
+    /// What happened, with the way out where the operator has one.
+    fn what(&self, status: u16, kind: ErrorKind) -> String {
+        let path = self.url.path();
+        match kind {
+            ErrorKind::UpstreamMisconfigured => {
+                format!("answered with status {status} at {path}: there is no such call (check its base_url and path)")
+            }
+            ErrorKind::UpstreamInvalidReply => {
+                format!("answered with status {status} at {path}, which is not followed (check its base_url)")
+            }
+            _ => format!("answered with status {status}"),
+        }
+    }
+}
+
+/// Whether a 404 is about the model's name and not about the address.
+fn is_about_model(said: &Explanation) -> bool {
+    said.message.to_lowercase().contains("model") || said.codes.iter().any(|code| code.contains("model"))
 }
 
 impl Service<Call> for Transport {

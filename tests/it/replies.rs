@@ -258,3 +258,79 @@ async fn law_11_a_message_that_quotes_is_withheld_in_every_disguise() {
         assert_eq!(detail.contains(": "), shown, "{detail}");
     }
 }
+
+/// Kind E.
+#[tokio::test]
+async fn a_404_names_the_path_that_was_asked_and_is_not_the_clients_fault() {
+    for (status, body) in [
+        (404, r#"{"detail":"Not Found"}"#),
+        (404, "404 page not found"),
+        (404, ""),
+        (404, "<html>404</html>"),
+        (405, r#"{"detail":"Method Not Allowed"}"#),
+    ] {
+        let fake = FakeUpstream::scripted("jina", [Reply::Status(status, Vec::new(), body.to_owned())]).await;
+        let gateway = Gateway::in_front_of("jina", "m", &format!("{}/wrong", fake.url())).await;
+        let answer = gateway.try_rerank(json!({"query": "cat", "documents": ["a cat"]})).await;
+        assert_eq!((answer.status.as_u16(), &answer.body["code"]), (502, &json!("upstream_misconfigured")));
+        let detail = answer.body["detail"].as_str().unwrap();
+        assert!(detail.starts_with(&format!("up answered with status {status} at /wrong/v1/rerank")), "{detail}");
+        assert!(detail.contains("base_url"), "{detail}");
+        assert_eq!(fake.calls().len(), 1, "{body}");
+    }
+    let body = r#"{"error":{"message":"The model `m` does not exist.","type":"NotFoundError","code":404}}"#;
+    let fake = FakeUpstream::scripted("jina", [Reply::Status(404, Vec::new(), body.to_owned())]).await;
+    let gateway = Gateway::in_front_of("jina", "m", &fake.url()).await;
+    let answer = gateway.try_rerank(json!({"query": "cat", "documents": ["a cat"]})).await;
+    assert_eq!((answer.status.as_u16(), &answer.body["code"]), (400, &json!("upstream_rejected")));
+}
+
+/// Kind E.
+#[tokio::test]
+async fn whole_addresses_paths_and_queries_are_asked_as_they_are() {
+    for (suffix, path, asked) in [
+        ("/compatible-api/v1/reranks", "", "/compatible-api/v1/reranks"),
+        ("/v1/reranking/", "", "/v1/reranking"),
+        ("/v1/rerank?api-version=1", "", "/v1/rerank?api-version=1"),
+        ("/openai?api-version=1", "", "/openai/v1/rerank?api-version=1"),
+        ("/prefix", "path = '/our-model/invoke?a=b&c=d'\n", "/prefix/our-model/invoke?a=b&c=d"),
+        ("", "path = '/'\n", "/"),
+    ] {
+        let fake = FakeUpstream::start("jina").await;
+        let base = format!("{}{suffix}", fake.url());
+        let config = format!("{}{path}{}", upstream("up", "jina", &base), targets("default", &[("up", "m")]));
+        let gateway = Gateway::start(&config).await;
+        gateway.rerank("cat", &["a cat"]).await;
+        assert_eq!(fake.calls()[0].path_and_query, asked, "{suffix} {path}");
+    }
+}
+
+/// Kind I: what stands between rerankd and a provider says so in numbers of its own.
+#[tokio::test]
+async fn statuses_of_gateways_in_between_are_tried_again() {
+    for provider in PROVIDERS.map(Provider::name) {
+        for status in [502, 503, 504, 520, 521, 522, 523, 524, 527, 529] {
+            let fake = FakeUpstream::scripted(provider, [Reply::status(status)]).await;
+            let gateway = Gateway::in_front_of(provider, model(provider), &fake.url()).await;
+            let answer = gateway.rerank("cat", &["a cat"]).await;
+            assert_eq!(provenance(&answer)["attempts"], 2, "{provider} {status}");
+        }
+    }
+}
+
+/// A redirect could carry key and passages to another host, and would turn the POST into a GET.
+#[tokio::test]
+async fn redirects_are_not_followed() {
+    for status in [301, 302, 303, 307, 308] {
+        let elsewhere = FakeUpstream::start("cohere").await;
+        let location = vec![("location", format!("{}/v2/rerank", elsewhere.url()))];
+        let fake = FakeUpstream::scripted("cohere", [Reply::Status(status, location, String::new())]).await;
+        let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
+        let answer = gateway.try_rerank(json!({"query": "cat", "documents": ["a cat"]})).await;
+        assert_eq!(answer.body["code"], "upstream_invalid_reply", "{status}");
+        let detail = answer.body["detail"].as_str().unwrap();
+        assert!(detail.starts_with(&format!("up answered with status {status} at /v2/rerank")), "{detail}");
+        assert_eq!(elsewhere.connections(), 0, "{status}");
+        assert_eq!(fake.calls().len(), 1, "{status}");
+    }
+}

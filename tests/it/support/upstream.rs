@@ -65,6 +65,7 @@ type Rule = Box<dyn Fn(&str, &[String]) -> Option<Reply> + Send + Sync>;
 #[derive(Clone, Debug)]
 pub(crate) struct Recorded {
     pub(crate) path: String,
+    pub(crate) path_and_query: String,
     pub(crate) headers: HeaderMap,
     pub(crate) text: String,
     pub(crate) body: Value,
@@ -265,7 +266,9 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
     let (parts, body) = request.into_parts();
     let text = String::from_utf8(body.collect().await.map_err(std::io::Error::other)?.to_bytes().to_vec()).unwrap();
     let body: Value = serde_json::from_str(&text).unwrap();
-    let recorded = Recorded { path: parts.uri.path().to_owned(), headers: parts.headers, text, body: body.clone() };
+    let path_and_query = parts.uri.path_and_query().unwrap().to_string();
+    let path = parts.uri.path().to_owned();
+    let recorded = Recorded { path, path_and_query, headers: parts.headers, text, body: body.clone() };
     let refused = state
         .refusal
         .lock()
