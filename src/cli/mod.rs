@@ -9,6 +9,7 @@ mod passages;
 mod rerank;
 mod serve;
 
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -63,9 +64,9 @@ struct ConfigArgs {
 
 impl ConfigArgs {
     fn load(&self, listen: Option<&str>) -> Result<Loaded, Failure> {
-        let environment: Environment = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
+        // What is not UTF-8 is kept, marked by U+FFFD: whoever reads it says so, and it is not as if it were not set.
+        let text = |value: OsString| value.to_string_lossy().into_owned();
+        let environment: Environment = std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect();
         // An empty RERANKD_CONFIG is as good as none.
         let file = self.config.clone().filter(|file| !file.as_os_str().is_empty());
         let sources = Sources { file, environment, listen: listen.map(str::to_owned) };

@@ -273,3 +273,23 @@ async fn rerank_asks_configured_upstreams_too() {
     assert!(out(&output).contains("by up/rerank-v3.5"), "{}{}", out(&output), err(&output));
     assert_eq!(fake.calls().len(), 1);
 }
+
+/// Kind I, attack 19: such a key was sent as it stood, or counted as not set.
+#[cfg(unix)]
+#[test]
+fn keys_that_cannot_be_meant_are_refused_at_the_start() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    for (value, reason) in [
+        (&b"\"sk-1234\""[..], "holds quotation marks around the key"),
+        (b"Bearer sk-1234", "leave that out"),
+        (b"sk-\xff1234", "is not UTF-8"),
+    ] {
+        let output = rerankd(&["check"]).env("COHERE_API_KEY", OsStr::from_bytes(value)).output().unwrap();
+        let text = err(&output);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains("upstreams.cohere.api_key: environment variable COHERE_API_KEY "), "{text}");
+        assert!(text.contains(reason) && !text.contains("1234"), "{text}");
+    }
+}
