@@ -13,6 +13,7 @@ mod keys;
 mod layers;
 mod local;
 mod models;
+pub mod proxy;
 mod reader;
 mod refusals;
 mod resolve;

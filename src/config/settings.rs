@@ -9,6 +9,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
+use super::proxy::ProxySettings;
 use crate::dialect::Dialect;
 use crate::local::cross_encoder::ModelDirectory;
 use crate::local::hybrid::{Mix, Scripts};
@@ -158,6 +159,8 @@ pub struct UpstreamSettings {
     pub provider: &'static dyn Provider,
     /// Address of the call.
     pub url: Url,
+    /// The proxy that calls go through.
+    pub proxy: Option<ProxySettings>,
     /// Shown as a bearer token: the first, and when it is turned away the next.
     pub api_keys: Vec<SecretString>,
     /// Longest wait for a connection.

@@ -10,6 +10,7 @@ use toml::Table;
 use url::Url;
 
 use super::facts::{Facts, provider_names};
+use super::proxy::proxy_for;
 use super::reader::{HOUR, MEBIBYTE, MILLISECOND, Section, count, duration, one_of, share, text, texts};
 use super::settings::{LongPassages, UpstreamSettings};
 use super::{Environment, detect, secret};
@@ -174,6 +175,8 @@ impl Upstreams<'_> {
             }
             None => None,
         };
+        let proxy = url.as_ref().map(|url| proxy_for(url, self.environment));
+        let proxy = proxy.transpose().map_err(|message| section.fault("base_url", message)).ok().flatten();
         section.finish();
         facts.max_passages = max_passages.unwrap_or(facts.max_passages);
         Some(UpstreamSettings {
@@ -181,6 +184,7 @@ impl Upstreams<'_> {
             label: name.to_owned(),
             provider,
             url: url?,
+            proxy: proxy?,
             api_keys,
             connect_timeout: numbers.connect_timeout?,
             attempt_timeout: numbers.attempt_timeout?,

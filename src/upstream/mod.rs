@@ -118,9 +118,18 @@ impl Upstream {
     /// A sentence that says why no client can be made of the settings.
     pub fn remote(settings: &UpstreamSettings, metrics: &Metrics) -> Result<Self, String> {
         let keys = Arc::new(KeyRing::new(&settings.api_keys)?);
+        if let Some(proxy) = settings.proxy.as_ref().filter(|_| settings.url.scheme() == "http") {
+            let name = &settings.name;
+            tracing::warn!(
+                upstream.name = name,
+                "calls to upstreams.{name} go through the proxy {proxy} without encryption: it sees key, query and passages; \
+                 use https in base_url, or name the host in NO_PROXY"
+            );
+        }
         let transport = Transport::new(TransportConfig {
             provider: settings.provider,
             url: settings.url.clone(),
+            proxy: settings.proxy.clone(),
             keys: keys.clone(),
             connect_timeout: settings.connect_timeout,
             max_response_bytes: settings.max_response_bytes,

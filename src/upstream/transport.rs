@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, header};
+use secrecy::ExposeSecret;
 use tokio::time::{Instant, timeout};
 use tower::Service;
 use url::Url;
@@ -17,6 +18,7 @@ use super::keys::KeyRing;
 use super::reply::read_scores;
 use super::retry_after::retry_after;
 use super::size_refusal::RefusalWords;
+use crate::config::proxy::ProxySettings;
 use crate::error::ErrorKind;
 use crate::provider::{EXPLAINED_BYTES, Explanation, Provider, WireReply, explain};
 use crate::rerank::offload::{OFFLOAD_WIRE_BYTES, offload};
@@ -33,6 +35,7 @@ const MAX_ERROR_BYTES: usize = 64 << 10;
 pub(super) struct TransportConfig {
     pub(super) provider: &'static dyn Provider,
     pub(super) url: Url,
+    pub(super) proxy: Option<ProxySettings>,
     pub(super) keys: Arc<KeyRing>,
     pub(super) connect_timeout: Duration,
     pub(super) max_response_bytes: usize,
@@ -56,6 +59,16 @@ impl Transport {
 
     fn with(config: TransportConfig, client: reqwest::ClientBuilder) -> Result<Self, String> {
         install_tls_provider();
+        // Which proxy is asked was decided from the configuration's own environment.
+        let mut client = client.no_proxy();
+        if let Some(settings) = &config.proxy {
+            let proxy = reqwest::Proxy::all(settings.url.clone())
+                .map_err(|error| format!("the proxy {settings} cannot be used: {}", root_cause(&error)))?;
+            client = client.proxy(match &settings.credentials {
+                Some((user, password)) => proxy.basic_auth(user, password.expose_secret()),
+                None => proxy,
+            });
+        }
         let client = client
             .user_agent(concat!("rerankd/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(config.connect_timeout)
@@ -74,7 +87,7 @@ impl Transport {
         if let Some((_, authorization)) = key.clone() {
             request = request.header(header::AUTHORIZATION, authorization);
         }
-        let mut response = request.send().await.map_err(|error| broken(&error))?;
+        let mut response = request.send().await.map_err(|error| self.config.broken(&error))?;
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
         if !status.is_success() {
@@ -82,7 +95,7 @@ impl Transport {
             let key_number = key.map(|(number, _)| number);
             return Err(self.config.refusal(status.as_u16(), said, &headers, key_number, call.passages));
         }
-        let body = read_body(response, self.config.max_response_bytes).await?;
+        let body = self.config.read_body(response).await?;
         let size = body.len();
         let reply = WireReply { headers, body };
         let read = move || read_scores(self.config.provider, &reply, call.passages, call.scale);
@@ -101,6 +114,8 @@ impl TransportConfig {
         sent: usize,
     ) -> UpstreamError {
         let kind = match kind_of_status(status) {
+            // Only a proxy asks for credentials of its own.
+            _ if status == 407 && self.proxy.is_some() => ErrorKind::UpstreamMisconfigured,
             ErrorKind::UpstreamMisconfigured if said.as_ref().is_some_and(is_about_model) => {
                 ErrorKind::UpstreamRejected
             }
@@ -125,15 +140,58 @@ impl TransportConfig {
     /// What happened, with the way out where the operator has one.
     fn what(&self, status: u16, kind: ErrorKind) -> String {
         let path = self.url.path();
+        // Inside of TLS it is the provider that answers.
+        let through = if self.url.scheme() == "http" { self.through_proxy() } else { String::new() };
         match kind {
+            ErrorKind::UpstreamMisconfigured if status == 407 => {
+                format!(
+                    "cannot be asked{through}, which wants a user name and a password (status 407; set them in HTTP_PROXY)"
+                )
+            }
             ErrorKind::UpstreamMisconfigured => {
-                format!("answered with status {status} at {path}: there is no such call (check its base_url and path)")
+                format!(
+                    "answered with status {status} at {path}{through}: there is no such call (check its base_url and path)"
+                )
             }
             ErrorKind::UpstreamInvalidReply => {
-                format!("answered with status {status} at {path}, which is not followed (check its base_url)")
+                format!("answered with status {status} at {path}{through}, which is not followed (check its base_url)")
             }
-            _ => format!("answered with status {status}"),
+            _ => format!("answered with status {status}{through}"),
         }
+    }
+
+    /// The decompressed body, if it ends within the limit.
+    async fn read_body(&self, mut response: reqwest::Response) -> Result<Bytes, UpstreamError> {
+        let limit = self.max_response_bytes;
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.broken(&error))? {
+            if body.len() + chunk.len() > limit {
+                let what = format!("sent more than {limit} bytes (max_response_bytes)");
+                return Err(UpstreamError::lasting(ErrorKind::UpstreamInvalidReply, what));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
+    }
+
+    /// What a failure without an answer means. Where a proxy stands between it is named: it may well be to blame.
+    fn broken(&self, error: &reqwest::Error) -> UpstreamError {
+        let through = self.through_proxy();
+        let (kind, what) = if error.is_timeout() {
+            (ErrorKind::UpstreamTimeout, format!("could not be connected to{through} in time"))
+        } else if error.is_connect() {
+            (ErrorKind::UpstreamUnavailable, format!("cannot be connected to{through}: {}", root_cause(error)))
+        } else if error.is_decode() && !is_cut_off(error) {
+            (ErrorKind::UpstreamInvalidReply, "sent a body that cannot be decompressed".to_owned())
+        } else {
+            (ErrorKind::UpstreamUnavailable, format!("broke the connection{through}: {}", root_cause(error)))
+        };
+        UpstreamError::passing(kind, what)
+    }
+
+    /// Names the proxy, if there is one.
+    fn through_proxy(&self) -> String {
+        self.proxy.as_ref().map_or_else(String::new, |proxy| format!(" through the proxy {proxy}"))
     }
 }
 
@@ -156,19 +214,6 @@ impl Service<Call> for Transport {
     }
 }
 
-/// The decompressed body, if it ends within the limit.
-async fn read_body(mut response: reqwest::Response, limit: usize) -> Result<Bytes, UpstreamError> {
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| broken(&error))? {
-        if body.len() + chunk.len() > limit {
-            let what = format!("sent more than {limit} bytes (max_response_bytes)");
-            return Err(UpstreamError::lasting(ErrorKind::UpstreamInvalidReply, what));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body.freeze())
-}
-
 /// The beginning of an error's body. The status is what counts: what is long or slow in coming is not waited for, and what came until then
 /// is enough.
 async fn read_head(mut response: reqwest::Response) -> Vec<u8> {
@@ -186,19 +231,6 @@ async fn read_head(mut response: reqwest::Response) -> Vec<u8> {
     };
     drop(timeout(ERROR_BODY_TIMEOUT, reading).await);
     head
-}
-
-fn broken(error: &reqwest::Error) -> UpstreamError {
-    let (kind, what) = if error.is_timeout() {
-        (ErrorKind::UpstreamTimeout, "could not be connected to in time".to_owned())
-    } else if error.is_connect() {
-        (ErrorKind::UpstreamUnavailable, format!("cannot be connected to: {}", root_cause(error)))
-    } else if error.is_decode() && !is_cut_off(error) {
-        (ErrorKind::UpstreamInvalidReply, "sent a body that cannot be decompressed".to_owned())
-    } else {
-        (ErrorKind::UpstreamUnavailable, format!("broke the connection: {}", root_cause(error)))
-    };
-    UpstreamError::passing(kind, what)
 }
 
 /// Whether the connection is to blame, and not what came over it: the client calls every failure of a body one of decoding.
@@ -329,7 +361,7 @@ mod tests {
             let (address, _serving) = serve(" ".repeat(length)).await;
             let recorder: &'static Recorder = Box::leak(Box::default());
             let config = TransportConfig { provider: recorder, ..config(&format!("http://{address}/")) };
-            let transport = Transport::with(config, reqwest::Client::builder().no_proxy()).unwrap();
+            let transport = Transport::with(config, reqwest::Client::builder()).unwrap();
             transport.send(call()).await.unwrap();
             assert_eq!(*recorder.0.lock().unwrap() == Some(here), is_here, "{length}");
         }
@@ -339,6 +371,7 @@ mod tests {
         TransportConfig {
             provider: crate::provider::by_name("cohere").unwrap(),
             url: url.parse().unwrap(),
+            proxy: None,
             keys: Arc::new(KeyRing::new(&[]).unwrap()),
             connect_timeout: Duration::from_secs(5),
             max_response_bytes: 4 << 20,
@@ -355,7 +388,7 @@ mod tests {
         let names = Names::default();
         names.lead_to(old);
         let config = config("http://provider.test/v2/rerank");
-        let builder = reqwest::Client::builder().no_proxy().dns_resolver(Arc::new(names.clone()));
+        let builder = reqwest::Client::builder().dns_resolver(Arc::new(names.clone()));
         let transport = Transport::with(config, builder).unwrap();
         let score = async || transport.clone().send(call()).await.map(|scores| scores.scores[0].to_bits());
         assert_eq!(score().await, Ok(0.25f64.to_bits()));

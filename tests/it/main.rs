@@ -39,6 +39,7 @@ mod metrics;
 mod origins;
 mod privacy;
 mod providers;
+mod proxies;
 mod replies;
 mod retries;
 mod setup;

@@ -63,6 +63,7 @@ pub(in crate::local) fn upstream(settings: &CrossEncoderSettings, metrics: &Metr
     let shared = Shared::new(directory.clone(), settings.max_tokens, threads);
     let facts = LocalModel::CrossEncoder.facts();
     let settings = UpstreamSettings {
+        proxy: None,
         name: NAME.to_owned(),
         label: NAME.to_owned(),
         provider: &Embedded,

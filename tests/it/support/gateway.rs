@@ -33,7 +33,12 @@ pub(crate) struct Answer {
 impl Gateway {
     /// Starts with this configuration; `KEY` in the environment holds `test-key`.
     pub(crate) async fn start(config: &str) -> Self {
-        let server = Server::bind(&settings(config)).await.unwrap();
+        Self::start_in(&[], config).await
+    }
+
+    /// The same with these environment variables, too.
+    pub(crate) async fn start_in(variables: &[(&str, &str)], config: &str) -> Self {
+        let server = Server::bind(&settings_in(variables, config)).await.unwrap();
         let address = server.address().unwrap();
         let app = server.app().clone();
         let (shutdown, told) = oneshot::channel();
@@ -118,10 +123,16 @@ pub(crate) fn client() -> reqwest::Client {
 
 /// The checked configuration of a test.
 pub(crate) fn settings(config: &str) -> rerankd::config::settings::Settings {
+    settings_in(&[], config)
+}
+
+/// The same with these environment variables, too.
+fn settings_in(variables: &[(&str, &str)], config: &str) -> rerankd::config::settings::Settings {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), config).unwrap();
-    let environment =
-        Environment::from([("KEY".to_owned(), "test-key".to_owned()), ("OTHER".to_owned(), "other-key".to_owned())]);
+    let keys = [("KEY", "test-key"), ("OTHER", "other-key")];
+    let environment: Environment =
+        keys.iter().chain(variables).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let sources =
         Sources { file: Some(PathBuf::from(file.path())), environment, listen: Some("127.0.0.1:0".to_owned()) };
     load(&sources).unwrap_or_else(|error| panic!("{error}")).settings

@@ -1,0 +1,279 @@
+//! Which proxy calls to an address go through, by the customary variables of the environment.
+//!
+//! `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, each in lower case too, as curl reads them. What is on this machine is never asked
+//! through a proxy: there the proxy would be asked for another machine of the same name.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use percent_encoding::percent_decode_str;
+use secrecy::SecretString;
+use url::{Host, Url};
+
+use super::Environment;
+
+/// A proxy.
+#[derive(Clone, Debug)]
+pub struct ProxySettings {
+    /// Its address, without credentials.
+    pub url: Url,
+    /// User name and password, if it wants them.
+    pub credentials: Option<(String, SecretString)>,
+}
+
+impl fmt::Display for ProxySettings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.url.as_str().trim_end_matches('/'))
+    }
+}
+
+/// The proxy that calls to `url` go through; `None` if they go there themselves.
+///
+/// # Errors
+/// A sentence: the proxy's address is none, or of a kind that is not supported.
+pub(super) fn proxy_for(url: &Url, environment: &Environment) -> Result<Option<ProxySettings>, String> {
+    let Some(host) = url.host() else { return Ok(None) };
+    if is_loopback(&host) || is_excepted(&host, url.port_or_known_default(), environment) {
+        return Ok(None);
+    }
+    let names: &[&str] = match url.scheme() {
+        "https" => &["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"],
+        // Beside a web server's REQUEST_METHOD the upper-case name is a header of the client's.
+        _ if environment.contains_key("REQUEST_METHOD") => &["http_proxy", "all_proxy", "ALL_PROXY"],
+        _ => &["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"],
+    };
+    match names.iter().find_map(|name| Some((*name, set(environment, name)?))) {
+        Some((name, value)) => {
+            let way_out = |what: &str| format!("environment variable {name} {what}, or name {host} in NO_PROXY");
+            parse(value).map(Some).map_err(way_out)
+        }
+        None => Ok(None),
+    }
+}
+
+fn set<'a>(environment: &'a Environment, name: &str) -> Option<&'a str> {
+    environment.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+}
+
+fn parse(value: &str) -> Result<ProxySettings, &'static str> {
+    let with_scheme = if value.contains("://") { value.to_owned() } else { format!("http://{value}") };
+    let mut url = Url::parse(&with_scheme).map_err(|_| "is not the address of a proxy; write http://HOST:PORT")?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err("names a proxy that speaks neither http nor https, which is not supported; use one that does");
+    }
+    if url.host().is_none() {
+        return Err("names no host; write http://HOST:PORT");
+    }
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let user = decoded(url.username());
+    let password = decoded(url.password().unwrap_or_default());
+    let credentials = (!user.is_empty() || !password.is_empty()).then(|| (user, SecretString::from(password)));
+    // These fail for addresses without a host alone.
+    let cleared = url.set_username("").is_ok() && url.set_password(None).is_ok();
+    debug_assert!(cleared);
+    url.set_path("");
+    url.set_query(None);
+    url.set_fragment(None);
+    Ok(ProxySettings { url, credentials })
+}
+
+fn is_loopback(host: &Host<&str>) -> bool {
+    match address(host) {
+        Some(address) => address.is_loopback() || address.is_unspecified(),
+        None => {
+            let name = name(host);
+            name == "localhost" || name.ends_with(".localhost") || name == "localhost.localdomain"
+        }
+    }
+}
+
+/// Whether `NO_PROXY` names the host.
+fn is_excepted(host: &Host<&str>, port: Option<u16>, environment: &Environment) -> bool {
+    let list = set(environment, "no_proxy").or_else(|| set(environment, "NO_PROXY")).unwrap_or_default();
+    let mut entries = list.split([',', ' ', '\t', '\n']).map(str::trim).filter(|entry| !entry.is_empty());
+    entries.any(|entry| covers(entry, host, port))
+}
+
+/// Whether an entry of `NO_PROXY` covers a host: `*`, a name and all below it, an address, a network; each perhaps with a port.
+fn covers(entry: &str, host: &Host<&str>, port: Option<u16>) -> bool {
+    if entry == "*" {
+        return true;
+    }
+    let (pattern, wanted_port) = split_port(entry);
+    if wanted_port.is_some() && wanted_port != port {
+        return false;
+    }
+    let pattern = pattern.trim_start_matches('[').trim_end_matches(']');
+    if let Some((network, bits)) = pattern.split_once('/') {
+        return address(host).is_some_and(|address| is_in(address, network, bits));
+    }
+    if let Some(address) = address(host) {
+        return pattern.parse::<IpAddr>().is_ok_and(|pattern| pattern.to_canonical() == address);
+    }
+    let pattern = pattern.trim_start_matches('*').trim_matches('.').to_ascii_lowercase();
+    let name = name(host);
+    let below = name.strip_suffix(&*pattern).is_some_and(|rest| rest.ends_with('.'));
+    !pattern.is_empty() && (name == pattern || below)
+}
+
+/// `host:port`, `[address]:port`; an IPv6 address by itself has no port.
+fn split_port(entry: &str) -> (&str, Option<u16>) {
+    let is_bare_address = entry.matches(':').count() > 1 && !entry.starts_with('[');
+    match entry.rsplit_once(':') {
+        Some((host, port)) if !is_bare_address && !port.ends_with(']') => match port.parse() {
+            Ok(port) => (host, Some(port)),
+            Err(_) => (entry, None),
+        },
+        _ => (entry, None),
+    }
+}
+
+fn is_in(address: IpAddr, network: &str, bits: &str) -> bool {
+    let (Ok(network), Ok(bits)) = (network.parse::<IpAddr>(), bits.parse::<u32>()) else { return false };
+    match (address, network.to_canonical()) {
+        (IpAddr::V4(address), IpAddr::V4(network)) if bits <= 32 => {
+            let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0);
+            address.to_bits() & mask == network.to_bits() & mask
+        }
+        (IpAddr::V6(address), IpAddr::V6(network)) if bits <= 128 => {
+            let mask = u128::MAX.checked_shl(128 - bits).unwrap_or(0);
+            address.to_bits() & mask == network.to_bits() & mask
+        }
+        _ => false,
+    }
+}
+
+fn address(host: &Host<&str>) -> Option<IpAddr> {
+    match host {
+        Host::Ipv4(address) => Some(IpAddr::V4(*address)),
+        Host::Ipv6(address) => Some(IpAddr::V6(*address).to_canonical()),
+        Host::Domain(_) => None,
+    }
+}
+
+fn name(host: &Host<&str>) -> String {
+    host.to_string().trim_end_matches('.').to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn proxy(url: &str, variables: &[(&str, &str)]) -> Option<String> {
+        let found = proxy_for(&url.parse().unwrap(), &environment(variables)).unwrap();
+        found.map(|proxy| proxy.to_string())
+    }
+
+    /// Kind H, attack 15.
+    #[test]
+    fn what_is_on_this_machine_is_never_asked_through_a_proxy() {
+        let variables = [("HTTP_PROXY", "http://p:1"), ("HTTPS_PROXY", "http://p:1"), ("ALL_PROXY", "http://p:1")];
+        for host in [
+            "localhost",
+            "LOCALHOST.",
+            "a.localhost",
+            "127.0.0.1",
+            "127.8.9.10:8080",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+            "0.0.0.0",
+            "[::]",
+            "0x7f.1",
+        ] {
+            for scheme in ["http", "https"] {
+                assert_eq!(proxy(&format!("{scheme}://{host}/"), &variables), None, "{host}");
+            }
+        }
+        for host in ["localhost.example", "notlocalhost", "128.0.0.1", "10.0.0.1", "[::2]"] {
+            assert_eq!(proxy(&format!("http://{host}/"), &variables).as_deref(), Some("http://p:1"), "{host}");
+        }
+    }
+
+    #[test]
+    fn the_scheme_chooses_the_variable() {
+        for (url, variables, expected) in [
+            ("https://h", &[("HTTPS_PROXY", "http://s:1"), ("HTTP_PROXY", "http://p:1")][..], Some("http://s:1")),
+            ("http://h", &[("HTTPS_PROXY", "http://s:1"), ("HTTP_PROXY", "http://p:1")], Some("http://p:1")),
+            ("http://h", &[("HTTPS_PROXY", "http://s:1")], None),
+            ("https://h", &[("HTTP_PROXY", "http://p:1")], None),
+            ("https://h", &[("all_proxy", "http://a:1")], Some("http://a:1")),
+            ("https://h", &[("https_proxy", "http://l:1"), ("HTTPS_PROXY", "http://u:1")], Some("http://l:1")),
+            ("https://h", &[("https_proxy", " "), ("HTTPS_PROXY", "http://u:1")], Some("http://u:1")),
+            ("https://h", &[("HTTPS_PROXY", "p:3128")], Some("http://p:3128")),
+            ("https://h", &[("HTTPS_PROXY", "https://user:pass@p/x?y")], Some("https://p")),
+            ("http://h", &[("HTTP_PROXY", "http://p:1"), ("REQUEST_METHOD", "GET")], None),
+        ] {
+            assert_eq!(proxy(url, variables).as_deref(), expected, "{url} {variables:?}");
+        }
+        let with_password = environment(&[("HTTPS_PROXY", "http://us%40er:pa%3Ass@p:1")]);
+        let found = proxy_for(&"https://h".parse().unwrap(), &with_password).unwrap().unwrap();
+        let (user, password) = found.credentials.as_ref().unwrap();
+        assert_eq!((&**user, password.expose_secret()), ("us@er", "pa:ss"));
+        assert!(!format!("{found:?} {found}").contains("pa:ss"));
+    }
+
+    #[test]
+    fn exceptions_are_those_of_curl() {
+        let cases = [
+            ("*", "https://any.host", true),
+            ("a.b, *", "http://10.0.0.1", true),
+            ("example.com", "https://example.com", true),
+            ("example.com", "https://api.example.com", true),
+            (".example.com", "https://api.EXAMPLE.com.", true),
+            (".example.com", "https://example.com", true),
+            ("*.example.com", "https://api.example.com", true),
+            ("example.com", "https://notexample.com", false),
+            ("api.example.com", "https://example.com", false),
+            ("example.com:8080", "http://example.com:8080", true),
+            ("example.com:8080", "http://example.com", false),
+            ("example.com:443", "https://example.com", true),
+            ("10.0.0.1", "http://10.0.0.1:9", true),
+            ("10.0.0.1:9", "http://10.0.0.1:9", true),
+            ("10.0.0.1:9", "http://10.0.0.1:8", false),
+            ("0.0.0.1", "http://10.0.0.1", false),
+            ("10.0.0.0/8,192.168.0.0/16", "http://192.168.3.4", true),
+            ("10.0.0.0/8", "http://11.0.0.1", false),
+            ("10.0.0.0/33", "http://10.0.0.1", false),
+            ("0.0.0.0/0", "http://10.0.0.1", true),
+            ("fd00::/8", "http://[fd12::1]:8080", true),
+            ("fd12::1", "http://[fd12::1]:8080", true),
+            ("[fd12::1]:8080", "http://[fd12::1]:8080", true),
+            ("[fd12::1]:8081", "http://[fd12::1]:8080", false),
+            ("a.b c.d\tapi.x", "http://api.x", true),
+            (", ,.,*.", "http://h", false),
+            ("", "http://h", false),
+        ];
+        for (list, url, is_direct) in cases {
+            for name in ["NO_PROXY", "no_proxy"] {
+                let found = proxy(url, &[("ALL_PROXY", "http://p:1"), (name, list)]);
+                assert_eq!(found.is_none(), is_direct, "{list} {url}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_proxy_that_is_none_is_told() {
+        for value in ["socks5://p:1", "http://", "http://p:99999", "::", "ftp://p"] {
+            let found = proxy_for(&"https://h".parse().unwrap(), &environment(&[("HTTPS_PROXY", value)]));
+            let message = found.unwrap_err();
+            assert!(message.starts_with("environment variable HTTPS_PROXY "), "{message}");
+            assert!(message.ends_with("or name h in NO_PROXY"), "{message}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_list_panics(list in "[a-f0-9.:/*, \\[\\]]{0,30}") {
+            for url in ["http://a.b:80", "http://10.0.0.1", "http://[fd00::1]"] {
+                proxy(url, &[("ALL_PROXY", "http://p:1"), ("NO_PROXY", &list)]);
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Proxies: what goes through them, what never does, and whose word an error is. Which entry of `NO_PROXY` covers which host is tested in
+//! `src/config/proxy.rs`.
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::support::gateway::{Answer, targets, upstream};
+use crate::support::{FakeUpstream, Gateway, Reply, expected, scores};
+
+/// What one request is answered with these variables and the upstream at `base_url`.
+async fn ask(variables: &[(&str, &str)], base_url: &str) -> Answer {
+    let config = format!(
+        "{}max_attempts = 1\n{}",
+        upstream("up", "cohere", base_url),
+        targets("default", &[("up", "rerank-v3.5")])
+    );
+    let gateway = Gateway::start_in(variables, &config).await;
+    gateway.try_rerank(json!({"query": "cat", "documents": ["a cat"]})).await
+}
+
+/// A proxy that answers every `CONNECT` so, and what it was asked.
+async fn tunnel(answer: &'static str) -> (String, JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let serving = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = [0; 4096];
+        let length = stream.read(&mut head).await.unwrap();
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        String::from_utf8_lossy(&head[..length]).into_owned()
+    });
+    (address, serving)
+}
+
+/// Kind H, attack 15: key, query and passages went to the proxy, and its 503 read like the upstream's.
+#[tokio::test]
+async fn upstreams_on_this_machine_are_asked_themselves() {
+    let fake = FakeUpstream::start("cohere").await;
+    let proxy = FakeUpstream::start("cohere").await;
+    let port = fake.address().port();
+    for host in ["127.0.0.1", "localhost"] {
+        for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
+            let answer = ask(&[(name, &proxy.url())], &format!("http://{host}:{port}")).await;
+            assert_eq!(answer.status, 200, "{host} {name}: {}", answer.body);
+        }
+    }
+    assert_eq!((proxy.connections(), fake.calls().len()), (0, 6));
+}
+
+#[tokio::test]
+async fn other_upstreams_are_asked_through_the_proxy() {
+    let proxy = FakeUpstream::start("cohere").await;
+    let with_password = proxy.url().replace("http://", "http://user:s3cret@");
+    let answer = ask(&[("HTTP_PROXY", &with_password)], "http://up.test:81/v2").await;
+    assert_eq!(scores(&answer.body), expected("cat", &["a cat"]));
+    let call = &proxy.calls()[0];
+    assert_eq!((&*call.path, &call.headers["host"]), ("/v2/rerank", &"up.test:81".parse().unwrap()));
+    assert_eq!(call.headers["proxy-authorization"], "Basic dXNlcjpzM2NyZXQ=");
+}
+
+#[tokio::test]
+async fn a_failure_behind_a_proxy_names_the_proxy() {
+    for (status, code) in
+        [(503, "upstream_unavailable"), (407, "upstream_misconfigured"), (404, "upstream_misconfigured")]
+    {
+        let proxy = FakeUpstream::scripted("cohere", [Reply::status(status)]).await;
+        let with_password = proxy.url().replace("http://", "http://user:s3cret@");
+        let answer = ask(&[("HTTP_PROXY", &with_password)], "http://up.test").await;
+        let detail = answer.body["detail"].as_str().unwrap();
+        assert_eq!((answer.body["code"].as_str().unwrap(), answer.status.as_u16()), (code, 502), "{detail}");
+        assert!(detail.contains(&format!("through the proxy {}", proxy.url())), "{detail}");
+        assert!(detail.contains(&status.to_string()) && !detail.contains("s3cret"), "{detail}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_opens_no_tunnel_is_to_blame() {
+    for (reply, cause) in [
+        ("HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n", "tunnel"),
+        ("HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n", "authorization"),
+    ] {
+        let (address, serving) = tunnel(reply).await;
+        let answer = ask(&[("HTTPS_PROXY", &format!("user:s3cret@{address}"))], "https://up.test").await;
+        let detail = answer.body["detail"].as_str().unwrap();
+        let start = format!("up cannot be connected to through the proxy http://{address}: ");
+        assert!(detail.starts_with(&start) && detail.contains(cause) && !detail.contains("s3cret"), "{detail}");
+        let asked = serving.await.unwrap();
+        assert!(asked.starts_with("CONNECT up.test:443 ") && !asked.contains("test-key"), "{asked}");
+    }
+    let answer = ask(&[("HTTPS_PROXY", "127.0.0.1:1")], "https://up.test").await;
+    let detail = answer.body["detail"].as_str().unwrap();
+    assert!(detail.starts_with("up cannot be connected to through the proxy http://127.0.0.1:1: "), "{detail}");
+}
