@@ -78,13 +78,11 @@ fn parse(value: &str) -> Result<ProxySettings, &'static str> {
 }
 
 fn is_loopback(host: &Host<&str>) -> bool {
-    match address(host) {
-        Some(address) => address.is_loopback() || address.is_unspecified(),
-        None => {
-            let name = name(host);
-            name == "localhost" || name.ends_with(".localhost") || name == "localhost.localdomain"
-        }
+    if let Some(address) = address(host) {
+        return address.is_loopback() || address.is_unspecified();
     }
+    let name = name(host);
+    name == "localhost" || name.ends_with(".localhost") || name == "localhost.localdomain"
 }
 
 /// Whether `NO_PROXY` names the host.

@@ -7,9 +7,11 @@
 //! ```
 //! A count that is negative, fractional or absurd is no count: a made-up bill is worse than an unknown one.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::loose::{Loose, Name};
 
@@ -41,7 +43,7 @@ pub(super) enum Group {
 
 impl Group {
     /// The group that a member of this one is.
-    fn member(self, name: &str) -> Self {
+    pub(super) fn member(self, name: &str) -> Self {
         match (self, name) {
             (Self::Root, "usage") => Self::Usage,
             (Self::Root, "meta") => Self::Meta,
@@ -61,9 +63,15 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// Reads the value of the member `name` of `group`.
-    pub(super) fn reader(&mut self, group: Group, name: &str) -> GroupReader<'_> {
-        GroupReader { counts: self, group: group.member(name) }
+    /// Reads what stands in `group`, whatever its type. What cannot be read tells nothing.
+    pub(super) fn read(&mut self, group: Group, value: &RawValue) {
+        let members: Result<Members<'_>, _> = serde_json::from_str(value.get());
+        for (name, value) in members.map(|members| members.0).unwrap_or_default() {
+            match group.member(&name) {
+                Group::Nowhere => self.take(group, &name, Loose::of(value)),
+                group => self.read(group, value),
+            }
+        }
     }
 
     /// Tokens read, if they are told.
@@ -104,69 +112,30 @@ impl Counts {
     }
 }
 
-/// Reads one group, whatever its type.
-pub(super) struct GroupReader<'a> {
-    counts: &'a mut Counts,
-    group: Group,
-}
+/// The members of an object, in their order; of two with one name both.
+struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
-impl<'de> DeserializeSeed<'de> for GroupReader<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        if self.group == Group::Nowhere {
-            return deserializer.deserialize_ignored_any(IgnoredAny).map(drop);
-        }
-        deserializer.deserialize_any(self)
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MembersVisitor)
     }
 }
 
-impl<'de> Visitor<'de> for GroupReader<'_> {
-    type Value = ();
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members<'de>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("any value")
+        formatter.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Members<'de>, A::Error> {
+        let mut all = Vec::new();
         while let Some(Name(name)) = members.next_key()? {
-            if self.group.member(&name) == Group::Nowhere {
-                let value = members.next_value()?;
-                self.counts.take(self.group, &name, value);
-            } else {
-                members.next_value_seed(self.counts.reader(self.group, &name))?;
-            }
+            all.push((name, members.next_value()?));
         }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        while items.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<(), E> {
-        Ok(())
+        Ok(Members(all))
     }
 }
 

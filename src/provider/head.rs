@@ -180,16 +180,12 @@ impl<'a> Head<'a> {
         }
         let before = self.at;
         self.at += 2;
-        match self.hexadecimal() {
-            Some(second @ 0xdc00..0xe000) => {
-                let joined = 0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00);
-                char::from_u32(joined).unwrap_or(char::REPLACEMENT_CHARACTER)
-            }
-            _ => {
-                self.at = before;
-                char::REPLACEMENT_CHARACTER
-            }
+        if let Some(second @ 0xdc00..0xe000) = self.hexadecimal() {
+            let joined = 0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00);
+            return char::from_u32(joined).unwrap_or(char::REPLACEMENT_CHARACTER);
         }
+        self.at = before;
+        char::REPLACEMENT_CHARACTER
     }
 
     /// Four hexadecimal digits; if there are not four nothing is taken.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 /// Largest number whose neighbours are whole numbers too: 2^53. No count or position comes near it.
 const MAX_WHOLE: f64 = 9_007_199_254_740_992.0;
@@ -20,6 +21,11 @@ pub(super) enum Loose {
 }
 
 impl Loose {
+    /// What a value means; what cannot be read, such as a number beyond all bounds, means nothing.
+    pub(super) fn of(value: &RawValue) -> Self {
+        serde_json::from_str(value.get()).unwrap_or(Self::Other)
+    }
+
     /// The whole number that it is, however that is written.
     pub(super) fn whole(self) -> Option<i64> {
         let (Self::Number(number) | Self::Spelt(number)) = self else { return None };

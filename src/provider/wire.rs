@@ -7,6 +7,8 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use serde_json::value::RawValue;
+
 use super::counts::{Counts, Group};
 use super::loose::{Loose, Name};
 use super::{Decoded, WireReply};
@@ -80,7 +82,10 @@ impl<'de> Visitor<'de> for Body {
                 }
                 scores = Some(members.next_value_seed(Results(self.score))?);
             } else {
-                members.next_value_seed(counts.reader(Group::Root, &name))?;
+                match Group::Root.member(&name) {
+                    Group::Nowhere => drop(members.next_value::<IgnoredAny>()?),
+                    group => counts.read(group, members.next_value()?),
+                }
             }
         }
         let scores = scores.ok_or_else(|| A::Error::missing_field(self.list))?;
@@ -153,14 +158,14 @@ impl<'de> Visitor<'de> for Scored {
                 }
                 documented = Some(score);
             } else if name == "relevance_score" || name == "score" {
-                other = Some(members.next_value::<Loose>()?);
+                other = Some(members.next_value::<&RawValue>()?);
             } else {
                 members.next_value::<IgnoredAny>()?;
             }
         }
         let index = index.ok_or_else(|| A::Error::missing_field("index"))?;
         let score = match documented {
-            None | Some(Loose::Null) => other,
+            None | Some(Loose::Null) => other.map(Loose::of),
             found => found,
         };
         match score {

@@ -68,6 +68,8 @@ async fn good_scores_are_used_whatever_stands_beside_them() {
             r#","usage":{"total_tokens":[1],"prompt_tokens":{}}"#,
             r#","usage":[{"total_tokens":1}],"usage":7"#,
             r#","usage":null,"usage":{},"meta":true"#,
+            r#","usage":1e999,"meta":{"billed_units":{"search_units":1e999,"input_tokens":"\ud83d"}}"#,
+            r#","usage":{"\ud83d":1},"meta":{"\u0062illed_units":[]}"#,
             r#","meta":{"billed_units":"none","tokens":[],"api_version":1}"#,
             r#","meta":{"billed_units":{"search_units":"a few"},"billed_units":null}"#,
             r#","meta":[],"id":7,"model":{"name":["m"]},"object":null,"id":8,"warnings":"none""#,
@@ -88,6 +90,7 @@ async fn of_two_scores_the_documented_one_counts() {
         let other = if documented == "score" { "relevance_score" } else { "score" };
         for results in [
             r#"{"index":0,"SCORE":0.9,"OTHER":0.1},{"index":1,"OTHER":0.9,"SCORE":0.8}"#,
+            r#"{"index":0,"SCORE":0.9,"OTHER":1e999},{"index":1,"OTHER":"\ud83d","SCORE":0.8}"#,
             r#"{"index":0,"SCORE":0.9,"OTHER":"high"},{"index":1,"OTHER":{"a":[1]},"SCORE":0.8}"#,
             r#"{"index":0,"OTHER":0.9},{"index":1,"OTHER":0.8,"SCORE":null}"#,
         ] {
@@ -147,6 +150,7 @@ async fn tokens_count_wherever_they_are_told() {
         ("cohere", r#","meta":{"tokens":{"input_tokens":12}}"#, 12),
         ("cohere", r#","meta":{"billed_units":{"input_tokens":12,"search_units":1},"tokens":{"input_tokens":40}}"#, 12),
         ("jina", r#","usage":{"total_tokens":12,"prompt_tokens":7},"meta":{"tokens":{"input_tokens":5}}"#, 12),
+        ("jina", r#","usage":{"total_tokens":1e999,"prompt_tokens":12}"#, 12),
         ("jina", r#","usage":{"total_tokens":0},"meta":{"tokens":{"input_tokens":12}}"#, 12),
     ] {
         let answer = ask(provider, &reply(provider, GOOD, rest)).await;
@@ -332,5 +336,39 @@ async fn redirects_are_not_followed() {
         assert!(detail.starts_with(&format!("up answered with status {status} at /v2/rerank")), "{detail}");
         assert_eq!(elsewhere.connections(), 0, "{status}");
         assert_eq!(fake.calls().len(), 1, "{status}");
+    }
+}
+
+/// Law 6. Whatever a refused reply says of its price is not believed either.
+#[tokio::test]
+async fn nothing_of_a_refused_reply_is_billed() {
+    let rest = r#","meta":{"billed_units":{"search_units":3,"input_tokens":7}}"#;
+    for results in [r#"{"index":0,"SCORE":0.5},{"index":1,"SCORE":1e9}"#, r#"{"index":0,"SCORE":0.5}"#, "0"] {
+        let fake = FakeUpstream::scripted("cohere", [Reply::body(reply("cohere", results, rest)), Reply::Score]).await;
+        let config = format!(
+            "{}max_attempts = 1\n{}",
+            upstream("up", "cohere", &fake.url()),
+            targets("default", &[("up", "rerank-v3.5")])
+        );
+        let gateway = Gateway::start(&config).await;
+        let body = json!({"query": "cat", "documents": ["a cat", "a dog"]});
+        assert_eq!(gateway.try_rerank(body.clone()).await.status, StatusCode::BAD_GATEWAY, "{results}");
+        gateway.rerank_with(body).await;
+        let billed = "rerank_billed_units_total{upstream=\"up\",unit=\"search_units\"}";
+        assert_eq!(gateway.metric(billed).await, 1.0, "{results}: only the good reply");
+    }
+}
+
+/// Attack 5. Bodies over 64 KB were silence before, and their connections lost.
+#[tokio::test]
+async fn errors_are_explained_from_their_beginning() {
+    let long = format!(r#"{{"message":"no such parameter: top_m","input":"{}"}}"#, "word ".repeat(12_000));
+    let longer = format!(r#"{{"message":"no such parameter: top_m","input":"{}"}}"#, "word ".repeat(200_000));
+    let plain = format!("no such parameter: top_m{}", " ".repeat(100_000));
+    for body in [&long, &longer, &plain] {
+        let fake = FakeUpstream::scripted("cohere", [Reply::Status(400, Vec::new(), body.clone())]).await;
+        let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
+        let answer = gateway.try_rerank(json!({"query": "cat", "documents": ["a cat"]})).await;
+        assert_eq!(answer.body["detail"], "up answered with status 400: no such parameter: top_m");
     }
 }

@@ -37,7 +37,7 @@ pub fn quotes<'a>(message: &str, texts: &(impl Iterator<Item = &'a str> + Clone)
     if secrets.iter().any(|secret| forms.iter().any(|form| form.holds_secret(secret))) {
         return true;
     }
-    let windows = Windows::of(forms.iter().flat_map(|form| form.windows()).collect());
+    let windows = Windows::of(forms.iter().flat_map(Form::windows).collect());
     texts.clone().any(|text| match scan(text, &windows) {
         Scan::Quoted => true,
         Scan::Other => false,
@@ -292,10 +292,15 @@ mod tests {
     fn disguised(letter: char, disguise: usize) -> String {
         match disguise {
             0 => letter.to_uppercase().to_string(),
-            1 => letter.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
+            1 => letter
+                .encode_utf16(&mut [0; 2])
+                .iter()
+                .map(|unit| format!("\\u{unit:04x}"))
+                .collect::<Vec<_>>()
+                .concat(),
             2 => format!("&#{};", u32::from(letter)),
             3 => format!("&#x{:X};", u32::from(letter)),
-            4 => letter.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect(),
+            4 => letter.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat(),
             5 => format!("{letter}\u{200b}-"),
             6 => format!("\\u{{{:x}}}", u32::from(letter)),
             _ => letter.to_string(),
