@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::batch::{CallLimits, cut};
 use super::batch_planner::FlightSizes;
-use super::offload::{OFFLOAD_WIRE_BYTES, offload};
+use super::offload::{OFFLOAD_SEARCH_BYTES, OFFLOAD_WIRE_BYTES, offload};
 use super::request::RerankRequest;
 use crate::error::{Error, ErrorKind};
 use crate::provider::{InstructionSupport, ScoreBatch, Scoring};
@@ -125,7 +125,7 @@ impl Calls {
     /// An upstream's failure as a client may read it. Looks for quotations in all the texts, so for large requests it does so elsewhere.
     pub(super) async fn describe(&self, upstream: &Arc<Upstream>, error: UpstreamError) -> Error {
         let (upstream, calls) = (upstream.clone(), self.clone());
-        offload(self.request.text_bytes(), OFFLOAD_WIRE_BYTES, move || {
+        offload(self.request.text_bytes(), OFFLOAD_SEARCH_BYTES, move || {
             let passages = calls.request.passages.iter().map(|passage| &*passage.text);
             let texts = passages.chain([&*calls.request.query]).chain(calls.request.options.instruction.as_deref());
             let said = upstream.quotable(&error, &texts).map_or_else(String::new, |said| format!(": {said}"));

@@ -10,6 +10,8 @@ use tokio::task::spawn_blocking;
 
 /// Bytes of JSON above which parsing leaves the reactor: about a millisecond's work. Encoding and hashing cost about the same.
 pub const OFFLOAD_WIRE_BYTES: usize = 1 << 20;
+/// Bytes of text above which the search for quotations leaves the reactor: about a millisecond's work.
+pub const OFFLOAD_SEARCH_BYTES: usize = 1 << 17;
 /// Bytes of text above which the embedded scorer leaves the reactor: about a millisecond's work.
 pub const OFFLOAD_LOCAL_BYTES: usize = 1 << 16;
 

@@ -160,7 +160,11 @@ fn scan(text: &str, windows: &Windows) -> Scan {
     for letter in text.chars() {
         fold(letter, |letter| {
             let ending = roller.push(letter);
-            for hash in ending.window.into_iter().chain(ending.wide_window) {
+            if let Some(hash) = ending.window {
+                has_window = true;
+                is_quoted |= windows.contains(hash);
+            }
+            if let Some(hash) = ending.wide_window {
                 has_window = true;
                 is_quoted |= windows.contains(hash);
             }

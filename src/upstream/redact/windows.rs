@@ -35,6 +35,9 @@ pub(super) fn fold(letter: char, mut take: impl FnMut(char)) {
         return;
     }
     match letter {
+        // Most of CJK has neither case nor accents.
+        '\u{30a0}' | '\u{30fb}' => {}
+        _ if is_wide(letter) => take(letter),
         // Full-width forms of ASCII.
         '\u{ff01}'..='\u{ff5e}' => {
             let narrow = char::from_u32(u32::from(letter) - 0xfee0).unwrap_or(letter);
@@ -49,15 +52,17 @@ pub(super) fn fold(letter: char, mut take: impl FnMut(char)) {
 }
 
 /// Whether a letter is a syllable or a word: Chinese, Japanese, Korean.
+#[inline]
 pub(super) const fn is_wide(letter: char) -> bool {
-    matches!(
-        letter,
-        '\u{3040}'..='\u{30ff}'
-            | '\u{3400}'..='\u{9fff}'
-            | '\u{ac00}'..='\u{d7af}'
-            | '\u{f900}'..='\u{faff}'
-            | '\u{20000}'..='\u{3ffff}'
-    )
+    letter >= '\u{3040}'
+        && matches!(
+            letter,
+            '\u{3040}'..='\u{30ff}'
+                | '\u{3400}'..='\u{9fff}'
+                | '\u{ac00}'..='\u{d7af}'
+                | '\u{f900}'..='\u{faff}'
+                | '\u{20000}'..='\u{3ffff}'
+        )
 }
 
 /// Rolls over letters and digits, and tells the windows that end at each.
@@ -80,14 +85,22 @@ pub(super) struct Ending {
 impl Roller {
     pub(super) fn push(&mut self, letter: char) -> Ending {
         let code = u64::from(u32::from(letter)) + 1;
-        let oldest = self.last[self.length % WINDOW];
-        let oldest_wide = self.last[(self.length + WINDOW - WIDE_WINDOW) % WINDOW];
+        let place = self.length % WINDOW;
+        let oldest = self.last[place];
         self.hash = self.hash.wrapping_mul(BASE).wrapping_add(code).wrapping_sub(oldest.wrapping_mul(BASE_8));
-        let wide_hash = self.wide_hash.wrapping_mul(BASE).wrapping_add(code);
-        self.wide_hash = wide_hash.wrapping_sub(oldest_wide.wrapping_mul(BASE_4));
-        self.last[self.length % WINDOW] = code;
+        if is_wide(letter) {
+            // What stood before the run takes no part.
+            let is_full = self.wide_run >= WIDE_WINDOW;
+            let oldest = if is_full { self.last[(place + WINDOW - WIDE_WINDOW) % WINDOW] } else { 0 };
+            let added = self.wide_hash.wrapping_mul(BASE).wrapping_add(code);
+            self.wide_hash = added.wrapping_sub(oldest.wrapping_mul(BASE_4));
+            self.wide_run += 1;
+        } else {
+            self.wide_run = 0;
+            self.wide_hash = 0;
+        }
+        self.last[place] = code;
         self.length += 1;
-        self.wide_run = if is_wide(letter) { self.wide_run + 1 } else { 0 };
         Ending {
             window: (self.length >= WINDOW).then_some(self.hash),
             wide_window: (self.wide_run >= WIDE_WINDOW).then_some(self.wide_hash ^ WIDE_MARK),
