@@ -1,8 +1,10 @@
 //! Proxies: what goes through them, what never does, and whose word an error is. Which entry of `NO_PROXY` covers which host is tested in
 //! `src/config/proxy.rs`.
 
+use std::time::Duration;
+
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -92,4 +94,32 @@ async fn a_proxy_that_opens_no_tunnel_is_to_blame() {
     let answer = ask(&[("HTTPS_PROXY", "127.0.0.1:1")], "https://up.test").await;
     let detail = answer.body["detail"].as_str().unwrap();
     assert!(detail.starts_with("up cannot be connected to through the proxy http://127.0.0.1:1: "), "{detail}");
+}
+
+/// Attack 15: nothing said that key, query and passages go to the proxy.
+#[tokio::test]
+async fn a_plain_upstream_behind_a_proxy_is_warned_of_at_the_start() {
+    let config = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(config.path(), upstream("up", "cohere", "http://up.test")).unwrap();
+    let mut server = tokio::process::Command::new(env!("CARGO_BIN_EXE_rerankd"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--config", config.path().to_str().unwrap()])
+        .env_clear()
+        .env("KEY", "test-key")
+        .env("http_proxy", "http://user:s3cret@proxy.test:3128")
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(server.stderr.take().unwrap()).lines();
+    let warning = async {
+        loop {
+            let line = lines.next_line().await.unwrap().expect("the server ended");
+            assert!(!line.contains("s3cret"), "{line}");
+            if line.contains("calls to upstreams.up go through the proxy http://proxy.test:3128 without encryption") {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), warning).await.unwrap();
 }
