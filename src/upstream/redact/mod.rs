@@ -91,12 +91,15 @@ impl Form {
         let mut letters = Vec::new();
         let mut words = Vec::new();
         let mut stock = Vec::new();
-        for word in text.split(|letter: char| !letter.is_alphanumeric()) {
-            let start = letters.len();
-            word.chars().for_each(|letter| fold(letter, |letter| letters.push(letter)));
-            if letters.len() > start {
-                words.resize(letters.len(), stock.len());
+        let mut start = 0;
+        // A blank at the end ends the last word.
+        for letter in text.chars().chain([' ']) {
+            let length = letters.len();
+            fold(letter, |letter| letters.push(letter));
+            if letters.len() == length && start < length {
+                words.resize(length, stock.len());
                 stock.push(is_stock(&letters[start..].iter().collect::<String>()));
+                start = length;
             }
         }
         let squeezed = letters.iter().collect();
@@ -278,6 +281,7 @@ mod tests {
             ("cannot score \"Cat\"", "cat", true),
             ("cannot score c-a-t", "cat", true),
             (r"cannot score \u0063at", "cat", true),
+            ("cannot score \u{3d33e}cat", "\u{3d33e}cat", true),
             ("cannot score \"category\"", "cat", false),
             ("cannot concat", "cat", false),
             ("cannot score Zoë", "zoe\u{308}", true),
