@@ -74,7 +74,7 @@ pub struct ErrorFacts {
 
 impl ErrorKind {
     /// Every kind, in the order of `docs/errors.md`.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::InvalidJson,
         Self::InvalidRequest,
         Self::Unauthorized,

@@ -359,6 +359,7 @@ mod tests {
                 body: Bytes::from_static(b"{}"),
                 passages: 0,
                 tokens: 0,
+                scale: crate::provider::ScoreScale::Probability,
                 interest: Arc::new(Interest::of(waiter)),
                 attempt: 1,
                 failure: None,

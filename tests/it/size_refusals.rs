@@ -126,8 +126,8 @@ async fn a_status_500_that_names_a_size_opens_no_circuit() {
     fake.refuse_if(|call| call.passages().iter().any(|passage| passage.len() > 5_000), reply(status, body));
     let long = "word ".repeat(2_400);
     for round in 0..8 {
-        let lone = gateway.try_rerank(json!({"query": format!("cat {round}"), "documents": [long]})).await;
-        assert!(lone.status.is_client_error() || lone.status.is_server_error());
+        let refused = gateway.try_rerank(json!({"query": format!("cat {round}"), "documents": [long]})).await;
+        assert!(refused.status.is_client_error() || refused.status.is_server_error());
     }
     let answer = gateway.rerank("cat", &["a cat", "a dog"]).await;
     assert_eq!(scores(&answer), expected("cat", &["a cat", "a dog"]));

@@ -20,6 +20,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+/// Whether a call is refused.
+type Refuses = dyn Fn(&Recorded) -> bool + Send + Sync;
 type Body = BoxBody<Bytes, std::io::Error>;
 
 /// What the upstream does with one call.
@@ -102,7 +104,7 @@ struct State {
     /// Calls with more passages than this are refused as too many.
     most_passages: Mutex<Option<usize>>,
     /// Calls that are refused, and how.
-    refusal: Mutex<Option<(Box<dyn Fn(&Recorded) -> bool + Send + Sync>, Reply)>>,
+    refusal: Mutex<Option<(Box<Refuses>, Reply)>>,
     recorded: Mutex<Vec<Recorded>>,
     arrivals: watch::Sender<usize>,
     /// Calls whose client went away before the answer.
