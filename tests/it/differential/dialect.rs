@@ -377,7 +377,7 @@ fn echoed(form: Echo, document: &Document, rank_fields: &[&str]) -> Option<Value
 fn in_form(score: f64, scale: Scale, is_logit: bool) -> f64 {
     match (scale, is_logit) {
         (Scale::Probability, true) => {
-            let share = score.clamp(f64::EPSILON, 1.0 - f64::EPSILON);
+            let share = score.clamp(f64::MIN_POSITIVE, 1.0 - f64::EPSILON / 2.0);
             (share / (1.0 - share)).ln()
         }
         (Scale::Logit, false) => 1.0 / (1.0 + (-score).exp()),
