@@ -128,6 +128,11 @@ mod tests {
         unanswered.admit(bytes, left, Instant::now()).is_ok()
     }
 
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        assert_eq!(after(10_000).state.lock().calls.len(), REMEMBERED);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn calls_like_the_last_ones_are_tried_one_at_a_time_and_ever_more_rarely() {
         let unanswered = after(4);

@@ -71,6 +71,40 @@ async fn every_json_request_example_works() {
     }
 }
 
+/// The last columns of the table of bounds: keys that exist, and tests that exist.
+#[test]
+fn every_bound_has_its_key_and_its_test() {
+    let page = read("docs/guarantees.md");
+    let table = page.split("## Bounds").nth(1).unwrap();
+    let sources = ["src", "tests"].map(|folder| sources(&repository(folder))).concat();
+    let rows: Vec<_> = table.lines().filter(|line| line.starts_with("| ")).skip(2).collect();
+    assert!(rows.len() > 20, "{}", rows.len());
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [_, _, keys, test] = cells[..] else { panic!("{row}") };
+        for key in keys.split(", ").filter(|key| *key != "–") {
+            let name = key.trim_matches('`').rsplit('.').next().unwrap();
+            assert!(rerankd::config::DEFAULT_TOML.contains(&format!("\n{name} =")), "no such key: {row}");
+        }
+        let name = test.trim_matches('`').rsplit("::").next().unwrap();
+        assert!(sources.contains(&format!("fn {name}(")), "no such test: {row}");
+    }
+}
+
+/// The text of every source file below `folder`.
+fn sources(folder: &std::path::Path) -> String {
+    let mut text = String::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            text.push_str(&sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text.push_str(&std::fs::read_to_string(&path).unwrap());
+        }
+    }
+    text
+}
+
 #[test]
 fn file_sizes_stay_readable() {
     let mut folders = vec![repository("src")];

@@ -1,4 +1,5 @@
 mod bad_days;
+mod refusals;
 mod server;
 
 use std::time::Duration;
