@@ -13,18 +13,26 @@ use std::sync::Arc;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::Instant;
 
-use super::batch_planner::{BatchPlanner, PlannedBatch, Settled};
+use super::batch_planner::{BatchPlanner, PlannedBatch, Purpose, Settled};
 use super::calls::{Calls, declared_limits};
 use super::hedge::{Race, race};
+use super::offload::offload;
 use super::response::Usage;
 use crate::cache::ScoreCache;
 use crate::cache::age::{Age, Found};
+use crate::cache::key::CacheScope;
 use crate::coalesce::Lead;
+use crate::error::{Error, ErrorKind};
 use crate::provider::Scoring;
 use crate::route::Target;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::call::Scores;
 use crate::upstream::{Backend, Remote, UpstreamError};
+
+/// Passages above which a search for limits leaves the reactor: it looks at each of them several times.
+const OFFLOAD_PLACES: usize = 1_000;
+/// Passages of one flight that are expected to be refused and asked for all the same. If all of these are, the longer ones need not be.
+const MAX_CONFIRMATIONS: usize = 8;
 
 /// What it takes to fill a flight.
 #[derive(Debug)]
@@ -48,36 +56,43 @@ impl Fill {
         }
         let Backend::Remote(remote) = &self.target.upstream.backend else { return };
         let mut planner = self.planner(lead.pending(), remote).await;
-        let mut last_refusal = None;
+        let mut refusal = LastRefusal::default();
         let mut calls = FuturesUnordered::new();
         loop {
             // One large request must not fill the upstream's queue, and be turned away by it: it takes its turn, permit by permit.
             while calls.len() < remote.places().max(1) {
-                let Some(batch) = planner.next() else { break };
-                if batch.is_probe && !remote.split_budget.take_out(1.0, Instant::now()) {
-                    let mut settled = planner.give_up();
-                    settled.refused.extend(batch.places);
-                    self.settle(&lead, settled, last_refusal.clone()).await;
-                    break;
+                let next;
+                (planner, next) = next_batch(planner).await;
+                let Some(batch) = next else { break };
+                if refusal.may_send(batch.purpose, remote, lead.interest().scope()) {
+                    calls.push(self.call(&lead, batch));
+                    continue;
                 }
-                calls.push(self.call(&lead, batch));
+                planner.abandoned(&batch);
+                let unsent = if batch.purpose == Purpose::Confirmation {
+                    Settled { refused: planner.give_up_confirmations(), failed: Vec::new() }
+                } else {
+                    planner.give_up()
+                };
+                learn_refused(&self.target, &mut planner);
+                refusal.settle_unsent(&lead, unsent, batch.places);
             }
             let Some((batch, outcome)) = calls.next().await else { break };
             match outcome {
                 None => planner.abandoned(&batch),
                 Some((target, Ok(scores))) => {
-                    remote.split_budget.pay_in(1.0);
+                    remote.split_budget.pay_in(lead.interest().scope(), 1.0, Instant::now());
                     let refused = planner.accepted(&batch);
                     learn_accepted(&target, &planner, &batch);
                     if planner.is_done() {
                         // Before the request hears the last of its scores: the next one is to know it.
-                        learn_refused(&target, &planner);
+                        learn_refused(&target, &mut planner);
                     }
                     self.land(&lead, &target, &batch.places, &scores);
-                    self.settle(&lead, Settled { refused, failed: Vec::new() }, last_refusal.clone()).await;
+                    refusal.settle(&lead, &Settled { refused, failed: Vec::new() });
                 }
                 Some((target, Err(error))) => {
-                    let Some(refusal) = error.size_refusal.filter(|_| self.may_split()) else {
+                    let Some(size_refusal) = error.size_refusal.filter(|_| self.may_split()) else {
                         planner.abandoned(&batch);
                         lead.fail(&batch.places, self.calls.describe(&target.upstream, error).await);
                         continue;
@@ -85,19 +100,25 @@ impl Fill {
                     if planner.needs_sizes() {
                         planner.measured(self.calls.measure(&self.target).await);
                     }
-                    last_refusal = Some((target, error));
-                    let settled = planner.refused(batch, refusal, Instant::now());
+                    if refusal.error.is_none() {
+                        // Told once for a flight: to look for quotations in all its texts is work.
+                        refusal.error = Some(self.calls.describe(&target.upstream, error).await);
+                    }
+                    let is_probe = batch.purpose == Purpose::Probe;
+                    let settled = planner.refused(batch, size_refusal, Instant::now());
+                    if is_probe && planner.has_accepted() && !settled.refused.is_empty() {
+                        // A search that gets on does not use up what others need.
+                        remote.split_budget.pay_in(lead.interest().scope(), 1.0, Instant::now());
+                    }
                     if planner.is_done() {
-                        learn_refused(&self.target, &planner);
+                        learn_refused(&target, &mut planner);
                     }
-                    if planner.has_accepted() && !settled.refused.is_empty() {
-                        remote.split_budget.pay_in(1.0);
-                    }
-                    self.settle(&lead, settled, last_refusal.clone()).await;
+                    refusal.settle(&lead, &settled);
                 }
             }
         }
-        self.settle(&lead, planner.give_up(), last_refusal).await;
+        learn_refused(&self.target, &mut planner);
+        refusal.settle(&lead, &planner.give_up());
     }
 
     /// Plans calls by what is declared and by what refusals taught.
@@ -111,28 +132,17 @@ impl Fill {
         BatchPlanner::informed(places, sizes, learned, limits)
     }
 
-    /// Tells what became of places that no call will ask for any more.
-    async fn settle(&self, lead: &Lead, settled: Settled, last_refusal: Option<(Arc<Target>, UpstreamError)>) {
-        let Some((target, error)) = last_refusal else { return };
-        if !settled.refused.is_empty() {
-            lead.refuse(&settled.refused, self.calls.describe(&target.upstream, error.clone()).await);
-        }
-        if !settled.failed.is_empty() {
-            lead.fail(&settled.failed, self.calls.describe(&target.upstream, error).await);
-        }
-    }
-
     /// Between the request's look into the cache and its claim another flight may have landed.
     fn land_known(&self, lead: &Lead) {
-        let found = self.cache.get_many(lead.query(), lead.keys());
-        let usable = |(place, found): (u32, &Option<Found>)| {
-            let found = found.filter(|found| found.age == Age::Fresh)?;
-            Some((place, found.score))
-        };
-        let known: Vec<_> = (0..).zip(&found).filter_map(usable).collect();
+        let mut fresh = Vec::new();
+        for (place, found) in (0..).zip(self.cache.get_many(lead.query(), lead.keys())) {
+            if let Some(Found { score, age: Age::Fresh }) = found {
+                fresh.push((place, score));
+            }
+        }
         // Half a list is of no use to a listwise model.
-        if !known.is_empty() && (self.may_split() || known.len() == found.len()) {
-            lead.land_known(&known);
+        if !fresh.is_empty() && (self.may_split() || fresh.len() == lead.keys().len()) {
+            lead.land_known(&fresh);
         }
     }
 
@@ -172,6 +182,63 @@ impl Fill {
     }
 }
 
+/// Why the upstream refused a call of the flight for its size, and what it may still cost to find the passages to blame.
+#[derive(Debug, Default)]
+struct LastRefusal {
+    /// The first refusal, as clients may read it.
+    error: Option<Error>,
+    /// Calls made for passages that were expected to be refused.
+    confirmations: usize,
+}
+
+impl LastRefusal {
+    /// Whether a call may be sent: those that search are paid from a budget, those that only confirm are few.
+    fn may_send(&mut self, purpose: Purpose, remote: &Remote, caller: CacheScope) -> bool {
+        match purpose {
+            Purpose::Scores | Purpose::FirstOfItsSize => true,
+            Purpose::Confirmation => {
+                self.confirmations += 1;
+                self.confirmations <= MAX_CONFIRMATIONS
+            }
+            Purpose::Probe => remote.split_budget.take_out(caller, 1.0, Instant::now()),
+        }
+    }
+
+    /// Tells what became of places that no call will ask for any more.
+    fn settle(&self, lead: &Lead, settled: &Settled) {
+        let Some(error) = &self.error else { return };
+        if !settled.refused.is_empty() {
+            lead.refuse(&settled.refused, error.clone());
+        }
+        if !settled.failed.is_empty() {
+            lead.fail(&settled.failed, error.clone());
+        }
+    }
+
+    /// The same of places that are not sent because the budget is used up.
+    fn settle_unsent(&self, lead: &Lead, mut unsent: Settled, more: Vec<u32>) {
+        let told =
+            self.error.clone().unwrap_or_else(|| Error::new(ErrorKind::UpstreamRejected, "refused such calls before"));
+        let message = format!("{}; passages like those refused were not all tried alone", told.message);
+        if unsent.failed.is_empty() {
+            unsent.refused.extend(more);
+        } else {
+            unsent.failed.extend(more);
+        }
+        let refusal = Self { error: Some(Error { message, ..told }), ..Self::default() };
+        refusal.settle(lead, &unsent);
+    }
+}
+
+/// The next call, planned where that work belongs.
+async fn next_batch(mut planner: BatchPlanner) -> (BatchPlanner, Option<PlannedBatch>) {
+    offload(planner.searched_places(), OFFLOAD_PLACES, move || {
+        let batch = planner.next();
+        (planner, batch)
+    })
+    .await
+}
+
 /// Tells other requests that a call of this size is accepted. Nobody measures calls while nothing is limited.
 fn learn_accepted(target: &Target, planner: &BatchPlanner, batch: &PlannedBatch) {
     let Backend::Remote(remote) = &target.upstream.backend else { return };
@@ -181,9 +248,9 @@ fn learn_accepted(target: &Target, planner: &BatchPlanner, batch: &PlannedBatch)
 }
 
 /// Tells other requests what the refusals of this flight teach.
-fn learn_refused(target: &Target, planner: &BatchPlanner) {
+fn learn_refused(target: &Target, planner: &mut BatchPlanner) {
     let Backend::Remote(remote) = &target.upstream.backend else { return };
-    for refused in planner.lessons() {
+    for refused in planner.take_lessons() {
         remote.learned_limits.refuse(&target.model, &refused, Instant::now());
     }
 }

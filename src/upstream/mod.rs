@@ -32,7 +32,7 @@ use tokio::time::Instant;
 use tower::{Service, ServiceExt};
 use url::Url;
 
-use self::allowance::{Allowance, AllowanceSettings};
+use self::allowance::{AllowanceSettings, SharedAllowance};
 use self::breaker::Position;
 use self::call::{Call, Scores};
 use self::circuits::Circuits;
@@ -53,8 +53,8 @@ use crate::local::workers::Workers;
 use crate::provider::{Provider, ProviderFacts};
 use crate::telemetry::metrics::{Metrics, UpstreamMetrics};
 
-/// Calls that look for the passages to blame for a refusal may be as many as the calls that succeed or settle a passage where others are accepted,
-/// and three a second besides, reckoned over ten seconds. To find one passage among a thousand takes about ten.
+/// Calls that look for the passages to blame for a refusal may be as many as the calls that succeed, and three a second besides, reckoned over ten
+/// seconds. To find one passage among a thousand takes about ten.
 const SPLIT_BUDGET: AllowanceSettings =
     AllowanceSettings { share: 1.0, per_second: 3.0, window: Duration::from_secs(10), most_saved: 100.0 };
 
@@ -100,7 +100,7 @@ pub struct Remote {
     /// Limits on the size of calls that refusals taught.
     pub learned_limits: LearnedLimits,
     /// Budget of calls that look for the passages to blame for a refusal.
-    pub split_budget: Allowance,
+    pub split_budget: SharedAllowance,
     /// Whether calls must know their tokens: they are limited by the minute.
     pub counts_tokens: bool,
     /// How it does.
@@ -168,7 +168,7 @@ impl Upstream {
             address: settings.url.clone(),
             long_passages: settings.long_passages,
             learned_limits: LearnedLimits::default(),
-            split_budget: Allowance::new(SPLIT_BUDGET),
+            split_budget: SharedAllowance::new(SPLIT_BUDGET),
             counts_tokens: settings.rate.tokens_per_minute.is_some(),
             vitals,
             guard,

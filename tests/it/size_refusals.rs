@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::support::gateway::{targets, upstream};
 use crate::support::{FakeUpstream, Gateway, Reply, expected, order, provenance, scores};
 
 /// What providers say of a passage that is too long: status and body.
@@ -240,4 +241,74 @@ async fn law_5_passages_refused_for_their_content_do_not_fail_the_others() {
     let answer = ask(&gateway, "cat", &texts).await;
     assert_eq!(provenance(&answer)["degraded"], json!(["passages_refused"]));
     assert_eq!(order(&answer)[37..], [0, 13, 39]);
+}
+
+/// Refusals that taught a limit, and then a crowd of ordinary lists: none of them is a search, whatever the budget.
+#[tokio::test]
+async fn a_used_up_budget_stops_no_list_that_nobody_refused() {
+    let (fake, gateway) = pair().await;
+    fake.refuse_if(|call| call.passages().len() > 40, reply(413, ""));
+    let long = texts(90);
+    for round in 0..3 {
+        ask(&gateway, &format!("long {round}"), &long).await;
+    }
+    fake.refuse_if(|_| true, reply(413, ""));
+    for round in 0..40 {
+        gateway.try_rerank(json!({"query": format!("refused {round}"), "documents": texts(60)})).await;
+    }
+    fake.refuse_nothing();
+    let ordinary = texts(30);
+    let crowd = (0..60).map(|round| {
+        let gateway = &gateway;
+        let ordinary = &ordinary;
+        async move { ask(gateway, &format!("ordinary {round}"), ordinary).await }
+    });
+    for answer in futures_util::future::join_all(crowd).await {
+        assert_eq!(scores(&answer).len(), 30);
+        assert_eq!(provenance(&answer)["degraded"], json!([]));
+    }
+}
+
+/// A stranger's list of passages that are refused one by one costs a budget, and a bounded time.
+#[tokio::test]
+async fn passages_that_are_refused_one_by_one_cost_a_bounded_number_of_calls() {
+    let (fake, gateway) = pair().await;
+    let body = r#"{"message":"input text is too long"}"#;
+    fake.refuse_if(|call| call.passages().iter().any(|passage| passage.len() > 500), reply(400, body));
+    let mut texts: Vec<_> = (0..600).map(|index| format!("{index} {}", "word ".repeat(120))).collect();
+    texts.extend((0..5).map(|index| format!("short {index}")));
+    let answer = ask(&gateway, "cat", &texts).await;
+    let results = answer["results"].as_array().unwrap();
+    let scored = results.iter().filter(|result| !result["relevance_score"].is_null());
+    assert!(scored.clone().all(|result| result["index"].as_u64().unwrap() >= 600));
+    assert_eq!(scored.count(), 5, "those that are taken have their scores");
+    assert_eq!(provenance(&answer)["pairs"]["unscored"], 600);
+    // One list, its search, and a few that confirm what it found.
+    assert!(fake.calls().len() <= 1 + 2 + 10 + 8, "{} calls", fake.calls().len());
+}
+
+/// Law 13: a caller whose every list is refused whole does not use up what another needs to find its one long passage.
+#[tokio::test]
+async fn law_13_the_budget_of_searches_is_no_callers_alone() {
+    let fake = FakeUpstream::start("cohere").await;
+    fake.refuse_if(|call| call.passages().iter().any(|passage| passage.len() > 500), reply(413, ""));
+    let config = format!(
+        "[server]\napi_keys = ['env:KEY', 'env:OTHER']\n{}{}",
+        upstream("up", "cohere", &fake.url()),
+        targets("default", &[("up", "rerank-v3.5")])
+    );
+    let gateway = Gateway::start(&config).await;
+    let ask = |key: &'static str, query: String, documents: Vec<String>| {
+        let request = gateway.post("/rerank").bearer_auth(key);
+        gateway.send(request.body(json!({"query": query, "documents": documents}).to_string()))
+    };
+    for round in 0..60 {
+        // Shorter every time, so that nothing that was learned covers it.
+        let refused = (0..30).map(|index| format!("{index} {}", "word ".repeat(300 - 3 * round))).collect();
+        ask("test-key", format!("hostile {round}"), refused).await;
+    }
+    let mut documents = texts(20);
+    documents[7] = "x".repeat(9_000);
+    let answer = ask("other-key", "ordinary".to_owned(), documents).await;
+    assert_eq!(provenance(&answer.body)["pairs"]["unscored"], 1, "{}", answer.body);
 }

@@ -14,15 +14,18 @@
 //! in parts, so the search ends.
 
 mod search;
+mod sizes;
 
 use std::collections::VecDeque;
 
 use tokio::time::Instant;
 
-use self::search::{Group, RefusedCall, Search, measures_of};
+use self::search::Search;
+pub(super) use self::sizes::FlightSizes;
+use self::sizes::{Group, RefusedCall, measures_of};
 use super::batch::CallLimits;
 use crate::upstream::learned_limits::Refused;
-use crate::upstream::size::{CallSize, TextSize};
+use crate::upstream::size::CallSize;
 use crate::upstream::size_evidence::SizeEvidence;
 use crate::upstream::size_refusal::SizeRefusal;
 
@@ -33,8 +36,27 @@ const MAX_REFUSED_ALONE: usize = 2;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct PlannedBatch {
     pub(super) places: Vec<u32>,
-    /// Whether the call looks for the passages to blame for a refusal: the next one waits for its outcome.
-    pub(super) is_probe: bool,
+    pub(super) purpose: Purpose,
+}
+
+/// What a call is made for, beside its scores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Nothing else: it may be under way beside others.
+    Scores,
+    /// To see whether calls of its size are accepted, before the others are cut. Nothing was refused yet.
+    FirstOfItsSize,
+    /// To find the limit, or the passages to blame for a refusal. The next call depends on it.
+    Probe,
+    /// To hear of a passage that it is refused, as is expected of it. May be under way beside others.
+    Confirmation,
+}
+
+impl Purpose {
+    /// Whether the next call depends on this one.
+    fn is_exclusive(self) -> bool {
+        matches!(self, Self::FirstOfItsSize | Self::Probe)
+    }
 }
 
 /// Places that need no further call.
@@ -44,22 +66,6 @@ pub(super) struct Settled {
     pub(super) refused: Vec<u32>,
     /// The refusal is about all of the request.
     pub(super) failed: Vec<u32>,
-}
-
-/// Sizes of the texts of one flight.
-#[derive(Debug)]
-pub(super) struct FlightSizes {
-    pub(super) query: TextSize,
-    /// By place.
-    pub(super) passages: Vec<TextSize>,
-}
-
-impl FlightSizes {
-    /// Size of a call with these places.
-    pub(super) fn call(&self, places: &[u32]) -> CallSize {
-        let passages = places.iter().map(|place| self.passages[*place as usize]);
-        passages.fold(CallSize::of_query(self.query), CallSize::with)
-    }
 }
 
 /// Plans the calls of one flight.
@@ -108,24 +114,28 @@ impl BatchPlanner {
         self.has_accepted
     }
 
+    /// Number of passages among which a limit is searched.
+    pub(super) fn searched_places(&self) -> usize {
+        self.search.as_ref().map_or(0, |search| search.pool.len())
+    }
+
     /// Whether no call is under way or to come.
     pub(super) fn is_done(&self) -> bool {
-        let nothing_waits =
-            |search: &Search| search.pool.is_empty() && search.groups.is_empty() && search.probed.is_none();
-        self.under_way == 0 && self.ready.is_empty() && self.search.as_ref().is_none_or(nothing_waits)
+        self.under_way == 0 && self.ready.is_empty() && self.search.as_ref().is_none_or(Search::is_done)
     }
 
     /// What the flight's refusals teach other requests. A call that held a passage which was refused by itself was refused for that passage, and
-    /// teaches nothing. A refusal that nobody explained teaches something only if other calls were accepted.
-    pub(super) fn lessons(&self) -> Vec<Refused> {
-        let Some(search) = &self.search else { return Vec::new() };
+    /// teaches nothing. A refusal that nobody explained teaches something only if other calls were accepted. Tells each once.
+    pub(super) fn take_lessons(&mut self) -> Vec<Refused> {
+        let Some(search) = &mut self.search else { return Vec::new() };
+        let refused_calls = std::mem::take(&mut search.refused_calls);
         let accepted = search.evidence.accepted();
         let is_lesson = |call: &&RefusedCall| call.refusal.is_named || self.has_accepted;
         let lesson = |call: &RefusedCall| {
             let size = search.size_of(&call.places);
             Refused { size, measures: measures_of(&size, call.refusal), about: call.refusal.about, accepted }
         };
-        search.refused_calls.iter().filter(is_lesson).map(lesson).collect()
+        refused_calls.iter().filter(is_lesson).map(lesson).collect()
     }
 
     /// The next call; `None` if there is none, or if it depends on one that is under way.
@@ -137,9 +147,12 @@ impl BatchPlanner {
 
     fn plan(&mut self) -> Option<PlannedBatch> {
         if let Some(places) = self.ready.pop_front() {
-            return Some(PlannedBatch { places, is_probe: false });
+            return Some(PlannedBatch { places, purpose: Purpose::Scores });
         }
         let search = self.search.as_mut()?;
+        if let Some(place) = search.alone.pop_front() {
+            return Some(PlannedBatch { places: vec![place], purpose: Purpose::Confirmation });
+        }
         if search.probed.is_some() {
             return None;
         }
@@ -150,7 +163,10 @@ impl BatchPlanner {
             return None;
         }
         let probe = search.cut_pool(&self.limits, self.has_accepted, &mut self.ready);
-        probe.or_else(|| self.ready.pop_front().map(|places| PlannedBatch { places, is_probe: false }))
+        if probe.is_some() || (self.ready.is_empty() && search.alone.is_empty()) {
+            return probe;
+        }
+        self.plan()
     }
 
     /// A call was accepted. Places that are now known to be refused themselves.
@@ -159,8 +175,13 @@ impl BatchPlanner {
         self.under_way -= 1;
         let Some(search) = &mut self.search else { return Vec::new() };
         search.evidence.accept(&search.size_of(&batch.places));
-        if batch.is_probe {
+        if batch.purpose.is_exclusive() {
             search.end_probe();
+        }
+        if batch.purpose == Purpose::Confirmation {
+            // Not what was expected: the others are judged anew.
+            let others = search.alone.drain(..).collect();
+            search.put_back(others);
         }
         std::mem::take(&mut search.suspects)
     }
@@ -168,7 +189,7 @@ impl BatchPlanner {
     /// A call was given up, or failed for a reason that has nothing to do with its size.
     pub(super) fn abandoned(&mut self, batch: &PlannedBatch) {
         self.under_way -= 1;
-        if let Some(search) = self.search.as_mut().filter(|_| batch.is_probe) {
+        if let Some(search) = self.search.as_mut().filter(|_| batch.purpose.is_exclusive()) {
             search.end_probe();
         }
     }
@@ -180,7 +201,7 @@ impl BatchPlanner {
         let size = search.size_of(&batch.places);
         search.learn(&size, refusal, now);
         search.blame(&batch.places, refusal);
-        if batch.is_probe {
+        if batch.purpose.is_exclusive() {
             // The passages to blame are in the part that was probed; of the others nothing is known.
             let rest = search.probed.take();
             search.put_back(rest.map(|group| group.places).unwrap_or_default());
@@ -218,6 +239,11 @@ impl BatchPlanner {
         Settled { refused, failed: Vec::new() }
     }
 
+    /// Passages that are expected to be refused by themselves, to be settled without being sent.
+    pub(super) fn give_up_confirmations(&mut self) -> Vec<u32> {
+        self.search.as_mut().map(|search| search.alone.drain(..).collect()).unwrap_or_default()
+    }
+
     /// Everything that no call under way holds, to be settled without being sent. At the end of a flight that is what nobody could be
     /// blamed for.
     pub(super) fn give_up(&mut self) -> Settled {
@@ -226,6 +252,7 @@ impl BatchPlanner {
         if let Some(search) = &mut self.search {
             places.append(&mut search.pool);
             places.append(&mut search.suspects);
+            places.extend(search.alone.drain(..));
             places.extend(search.groups.drain(..).flat_map(|group| group.places));
             places.extend(search.probed.take().into_iter().flat_map(|group| group.places));
             is_unexplained = search.is_in_doubt && !self.has_accepted;

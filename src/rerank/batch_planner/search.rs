@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use tokio::time::Instant;
 
-use super::{FlightSizes, PlannedBatch};
+use super::sizes::{FlightSizes, Group, RefusedCall, measures_of};
+use super::{PlannedBatch, Purpose};
 use crate::rerank::batch::CallLimits;
 use crate::upstream::size::{CallSize, MeasureSet, Measures, TextSize};
 use crate::upstream::size_evidence::{Expectation, SizeEvidence};
@@ -15,27 +16,14 @@ const HOPELESS_FACTOR: usize = 4;
 /// Passages this many times as long as the one in the middle are the first to be suspected.
 const OUTLIER_FACTOR: usize = 2;
 
-/// A refused call.
-#[derive(Debug)]
-pub(super) struct Group {
-    /// Passages among which are those to blame, shortest first.
-    pub(super) places: Vec<u32>,
-    /// Size of the call that was refused.
-    pub(super) size: Measures,
-}
-
-#[derive(Debug)]
-pub(super) struct RefusedCall {
-    pub(super) places: Vec<u32>,
-    pub(super) refusal: SizeRefusal,
-}
-
 #[derive(Debug)]
 pub(super) struct Search {
     pub(super) sizes: FlightSizes,
     pub(super) evidence: SizeEvidence,
     /// Places that no call under way holds, shortest first.
     pub(super) pool: Vec<u32>,
+    /// Places that are expected to be refused by themselves, to be asked for one by one.
+    pub(super) alone: VecDeque<u32>,
     pub(super) groups: Vec<Group>,
     /// What is left of the group whose beginning is probed; empty if the beginning of the pool is.
     pub(super) probed: Option<Group>,
@@ -63,6 +51,7 @@ impl Search {
             is_informed: !evidence.is_empty(),
             evidence,
             pool: Vec::new(),
+            alone: VecDeque::new(),
             groups: Vec::new(),
             probed: None,
             refusals: 0,
@@ -73,6 +62,11 @@ impl Search {
             stated_passages: None,
             expects_nothing: false,
         }
+    }
+
+    /// Whether no place waits to be sent.
+    pub(super) fn is_done(&self) -> bool {
+        self.pool.is_empty() && self.alone.is_empty() && self.groups.is_empty() && self.probed.is_none()
     }
 
     fn empty_call(&self) -> CallSize {
@@ -158,7 +152,8 @@ impl Search {
 
     fn probe_beginning(&mut self, count: usize) -> PlannedBatch {
         self.probed = Some(Group { places: Vec::new(), size: Measures::default() });
-        PlannedBatch { places: self.pool.drain(..count).collect(), is_probe: true }
+        let purpose = if self.refusals == 0 { Purpose::FirstOfItsSize } else { Purpose::Probe };
+        PlannedBatch { places: self.pool.drain(..count).collect(), purpose }
     }
 
     /// A beginning of a refused call. What it leaves is never empty, unless one passage is all that is left to blame.
@@ -169,7 +164,7 @@ impl Search {
         };
         let rest = group.places.split_off(count);
         self.probed = Some(Group { places: rest, size: group.size });
-        PlannedBatch { places: group.places, is_probe: true }
+        PlannedBatch { places: group.places, purpose: Purpose::Probe }
     }
 
     fn beginning_to_probe(&mut self, group: &Group, limits: &CallLimits, has_accepted: bool) -> usize {
@@ -223,7 +218,7 @@ impl Search {
             self.cut_known(limits, ready);
         }
         if has_accepted || !ready.is_empty() {
-            ready.extend(alone.into_iter().map(|place| vec![place]));
+            self.alone.extend(alone);
         } else if self.pool.is_empty() {
             self.pool = alone;
             self.expects_nothing = self.refusals == 0;
@@ -311,7 +306,7 @@ impl Search {
     pub(super) fn is_shortest(&self, place: u32) -> bool {
         let size = self.size(place);
         let groups = self.groups.iter().flat_map(|group| &group.places);
-        self.pool.iter().chain(groups).all(|other| self.size(*other).is_at_least(1, size))
+        self.pool.iter().chain(&self.alone).chain(groups).all(|other| self.size(*other).is_at_least(1, size))
     }
 
     /// Takes out the passages that are far longer than one that was refused by itself.
@@ -321,18 +316,20 @@ impl Search {
         let is_hopeless =
             |place: &mut u32| size.bytes() > 0 && sizes[*place as usize].is_at_least(HOPELESS_FACTOR, size);
         let mut hopeless: Vec<u32> = self.pool.extract_if(.., is_hopeless).collect();
+        let alone: Vec<u32> = self.alone.drain(..).collect();
+        for mut place in alone {
+            if is_hopeless(&mut place) {
+                hopeless.push(place);
+            } else {
+                self.alone.push_back(place);
+            }
+        }
         for group in &mut self.groups {
             hopeless.extend(group.places.extract_if(.., is_hopeless));
         }
         self.groups.retain(|group| !group.places.is_empty());
         hopeless
     }
-}
-
-/// A refused call in every measure; a stated limit is taken at its word.
-pub(super) fn measures_of(size: &CallSize, refusal: SizeRefusal) -> Measures {
-    let measures = size.measures();
-    refusal.stated_passages.map_or(measures, |stated| measures.with_passages(stated + 1))
 }
 
 fn middle(safe: usize, possible: usize) -> usize {

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::upstream::size::MeasureSet;
+use crate::upstream::size::{MeasureSet, TextSize};
 
 const NO_LIMITS: CallLimits = CallLimits { passages: usize::MAX, tokens: None, bytes: None };
 
@@ -114,7 +114,7 @@ fn a_call_with_a_passage_that_is_refused_by_itself_teaches_nothing_else() {
             planner.accepted(&batch);
         }
     }
-    let lessons = planner.lessons();
+    let lessons = planner.take_lessons();
     assert_eq!(lessons.iter().map(|lesson| lesson.size.passages()).collect::<Vec<_>>(), [1]);
 }
 

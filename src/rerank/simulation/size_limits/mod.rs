@@ -191,7 +191,8 @@ async fn provider_of(seed: u64) -> Figures {
             figures.later += cost;
             figures.later_ideal += ideal;
         }
-        sleep(Duration::from_secs(1)).await;
+        // Not so often that the budget of calls that search would be used up.
+        sleep(Duration::from_secs(10)).await;
     }
     // The provider grows: within ten minutes nothing is left of the limit.
     *rig.provider.limit.lock().unwrap() = None;
