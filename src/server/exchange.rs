@@ -1,7 +1,7 @@
 //! One request and its answer, from the end of the request's headers to the last byte of the answer.
 //!
 //! What is left of a body when its request was answered is read and dropped, up to a bound. Many clients write all of their body before they read
-//! anything: for them a connection that is closed before has failed, and the answer is lost.
+//! anything: for them a connection that is closed before, or a stream of HTTP/2 that is reset, has failed, and the answer is lost.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -13,7 +13,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderValue, Request, Version, header};
+use http::{HeaderValue, Request, header};
 use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::service::Service;
@@ -47,8 +47,6 @@ impl Service<Request<Incoming>> for Exchanges {
             number: self.activity.begin_request(version, has_body),
             activity: self.activity.clone(),
             max_drain_bytes: self.limits.max_drain_bytes,
-            // The end of an HTTP/2 request's body is that request's alone; nothing has to be read for the answer to arrive.
-            drains: version < Version::HTTP_2,
             state: Mutex::new(State::Unanswered(None)),
         });
         let expects = request.headers().contains_key(header::EXPECT);
@@ -74,7 +72,6 @@ struct Exchange {
     activity: Arc<Activity>,
     number: u64,
     max_drain_bytes: u64,
-    drains: bool,
     state: Mutex<State>,
 }
 
@@ -88,9 +85,6 @@ enum State {
 impl Exchange {
     /// Nobody wants the rest of the body.
     fn leave(self: &Arc<Self>, rest: Incoming) {
-        if !self.drains {
-            return;
-        }
         let mut state = self.state.lock();
         match &mut *state {
             State::Unanswered(left) => *left = Some(rest),

@@ -1,9 +1,11 @@
 //! Answers that are given before the body is read arrive, also at clients that write all of it before they read anything.
 
+use std::future::poll_fn;
 use std::time::Instant;
 
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::support::gateway::{targets, upstream};
@@ -168,6 +170,28 @@ async fn http2_tells_it_too() {
         let request = client.post(gateway.url("/rerank")).body(vec![b' '; length]);
         let answer = gateway.send(request).await;
         assert_eq!((answer.status.as_u16(), &answer.body["code"]), (413, &json!("body_too_large")));
+    }
+}
+
+/// Many clients of HTTP/2 take a stream that is reset while they send for a failure, and lose the answer.
+#[tokio::test]
+async fn http2_takes_the_rest_from_those_who_write_all_first() {
+    let gateway = Gateway::start("").await;
+    for (path, length, status) in [("/nowhere", 8 * MEGABYTE, 404), ("/rerank", 34 * MEGABYTE, 413)] {
+        let stream = TcpStream::connect(gateway.address).await.unwrap();
+        let (client, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        let request = http::Request::post(gateway.url(path)).header("content-length", length).body(()).unwrap();
+        let (answer, mut body) = client.ready().await.unwrap().send_request(request, false).unwrap();
+        let mut left = length;
+        while left > 0 {
+            body.reserve_capacity(left.min(1 << 16));
+            let granted = timeout(LONG, poll_fn(|context| body.poll_capacity(context))).await.unwrap();
+            let granted = granted.expect("the stream is not reset").unwrap();
+            left -= granted;
+            body.send_data(vec![b' '; granted].into(), left == 0).unwrap();
+        }
+        assert_eq!(timeout(LONG, answer).await.unwrap().unwrap().status(), status);
     }
 }
 
