@@ -6,19 +6,68 @@
 
 /// What Windows and spreadsheets write before a text.
 const BYTE_ORDER_MARK: char = '\u{FEFF}';
+/// Bytes of a surrogate in what would be UTF-8.
+const SURROGATE_BYTES: usize = 3;
 /// The escape of U+FFFD, which stands for what cannot be read.
 const REPLACEMENT: &str = "\\ufffd";
 
-/// The text behind a byte order mark, or the whole of it where there is none.
+/// The text behind byte order marks, of which files that were put together have several, or the whole of it where there
+/// is none. Blanks before a mark go with it.
 #[must_use]
 pub fn without_mark(text: &str) -> &str {
-    text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)
+    let mut text = text;
+    while let Some(rest) = text.trim_ascii_start().strip_prefix(BYTE_ORDER_MARK) {
+        text = rest;
+    }
+    text
 }
 
-/// Whether bytes begin with the mark of UTF-16.
+/// Whether bytes begin as UTF-16 does: with its mark, or with the halves of a unit of which one is 0.
 #[must_use]
 pub fn is_utf_16(bytes: &[u8]) -> bool {
-    bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF])
+    match bytes {
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => true,
+        [first, second, ..] => (*first == 0) != (*second == 0),
+        _ => false,
+    }
+}
+
+/// The text of bytes that are UTF-8 but for surrogates of three bytes each (CESU-8), and how many of them were half of a
+/// pair, for which U+FFFD stands. `None` if something else is wrong with them.
+#[must_use]
+pub fn with_surrogates_read(bytes: &[u8]) -> Option<(String, usize)> {
+    let mut text = String::with_capacity(bytes.len());
+    let mut halves = 0;
+    let mut rest = bytes;
+    loop {
+        let valid = match std::str::from_utf8(rest) {
+            Ok(valid) => {
+                text.push_str(valid);
+                return Some((text, halves));
+            }
+            Err(error) => error.valid_up_to(),
+        };
+        text.push_str(std::str::from_utf8(&rest[..valid]).ok()?);
+        let high = surrogate(&rest[valid..])?;
+        rest = &rest[valid + SURROGATE_BYTES..];
+        let pair = surrogate(rest).and_then(|low| char::decode_utf16([high, low]).next()?.ok());
+        if pair.is_some() {
+            rest = &rest[SURROGATE_BYTES..];
+        } else {
+            halves += 1;
+        }
+        text.push(pair.unwrap_or(char::REPLACEMENT_CHARACTER));
+    }
+}
+
+/// The surrogate that bytes begin with.
+fn surrogate(bytes: &[u8]) -> Option<u16> {
+    match bytes {
+        [0xED, second @ 0xA0..=0xBF, third @ 0x80..=0xBF, ..] => {
+            Some(0xD000 | u16::from(second & 0x3F) << 6 | u16::from(third & 0x3F))
+        }
+        _ => None,
+    }
 }
 
 /// The text of a file, without its byte order mark.
@@ -30,10 +79,8 @@ pub fn of_file(bytes: Vec<u8>) -> Result<String, &'static str> {
         return Err("is UTF-16; save it as UTF-8");
     }
     let text = String::from_utf8(bytes).map_err(|_| "is not valid UTF-8")?;
-    Ok(match text.strip_prefix(BYTE_ORDER_MARK) {
-        Some(rest) => rest.to_owned(),
-        None => text,
-    })
+    let length = without_mark(&text).len();
+    Ok(if length < text.len() { text[text.len() - length..].to_owned() } else { text })
 }
 
 /// Whether a `\u` escape in `json` is half of a surrogate pair.
@@ -61,22 +108,43 @@ pub fn with_halves_replaced(json: &str) -> Option<(String, usize)> {
     Some((replaced, count))
 }
 
-/// The word that some writers of JSON have for what is not a number, if a line has one at `column`, and the column of
-/// its first letter. Columns are bytes, from 1.
+/// A word that stands in JSON and is none of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ForeignWord {
+    /// The word, in its usual form.
+    pub word: &'static str,
+    /// The column of its first letter, in bytes from 1.
+    pub column: usize,
+    /// What JSON has for it.
+    pub instead: &'static str,
+}
+
+/// The word of another language that a line of JSON has at `column`, in bytes from 1: what is not a number, and what
+/// Python and JavaScript write where JSON has `null`, `true` and `false`.
 #[must_use]
-pub fn not_a_number(line: &[u8], column: usize) -> Option<(&'static str, usize)> {
+pub fn foreign_word(line: &[u8], column: usize) -> Option<ForeignWord> {
     let is_part = |byte: &u8| byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'+');
     let at = column.checked_sub(1).filter(|at| line.get(*at).is_some_and(is_part))?;
     let start = line.get(..at)?.iter().rposition(|byte| !is_part(byte)).map_or(0, |before| before + 1);
     let word = &line[start..];
     let word = &word[..word.iter().position(|byte| !is_part(byte)).unwrap_or(word.len())];
-    let name = match word.to_ascii_lowercase().as_slice() {
-        b"nan" | b"-nan" | b"+nan" => "NaN",
-        b"inf" | b"infinity" | b"+inf" | b"+infinity" => "Infinity",
-        b"-inf" | b"-infinity" => "-Infinity",
-        _ => return None,
+    let (word, instead) = match word {
+        b"None" => ("None", "null"),
+        b"NULL" => ("NULL", "null"),
+        b"Null" => ("Null", "null"),
+        b"undefined" => ("undefined", "null"),
+        b"True" => ("True", "true"),
+        b"TRUE" => ("TRUE", "true"),
+        b"False" => ("False", "false"),
+        b"FALSE" => ("FALSE", "false"),
+        _ => match word.to_ascii_lowercase().as_slice() {
+            b"nan" | b"-nan" | b"+nan" => ("NaN", "null"),
+            b"inf" | b"infinity" | b"+inf" | b"+infinity" => ("Infinity", "null"),
+            b"-inf" | b"-infinity" => ("-Infinity", "null"),
+            _ => return None,
+        },
     };
-    Some((name, start + 1))
+    Some(ForeignWord { word, column: start + 1, instead })
 }
 
 /// Where in JSON the escapes stand that are half of a surrogate pair.
@@ -144,29 +212,57 @@ mod tests {
     fn files_are_utf_8_with_or_without_a_mark() {
         assert_eq!(of_file(b"\xEF\xBB\xBFa".to_vec()), Ok("a".to_owned()));
         assert_eq!(of_file("a\u{FEFF}".into()), Ok("a\u{FEFF}".to_owned()));
+        assert_eq!(of_file("\u{FEFF}\u{FEFF} a".into()), Ok(" a".to_owned()));
+        assert_eq!(of_file(b"a\0\n\0".to_vec()), Err("is UTF-16; save it as UTF-8"));
+        assert_eq!(of_file(b"\0a\0\n".to_vec()), Err("is UTF-16; save it as UTF-8"));
         assert_eq!(of_file(b"\xFF\xFEa\0".to_vec()), Err("is UTF-16; save it as UTF-8"));
         assert_eq!(of_file(b"\xFE\xFF\0a".to_vec()), Err("is UTF-16; save it as UTF-8"));
         assert_eq!(of_file(b"a\xFF".to_vec()), Err("is not valid UTF-8"));
     }
 
     #[test]
-    fn words_for_what_is_not_a_number_are_known() {
+    fn words_of_other_languages_are_known() {
         for (line, column, expected) in [
-            ("[NaN]", 2, Some(("NaN", 2))),
-            ("[1,nan]", 5, Some(("NaN", 4))),
-            ("[ -Infinity]", 4, Some(("-Infinity", 3))),
-            ("inf", 1, Some(("Infinity", 1))),
+            ("[NaN]", 2, Some(("NaN", 2, "null"))),
+            ("[1,nan]", 5, Some(("NaN", 4, "null"))),
+            ("[ -Infinity]", 4, Some(("-Infinity", 3, "null"))),
+            ("inf", 1, Some(("Infinity", 1, "null"))),
+            ("[None]", 2, Some(("None", 2, "null"))),
+            ("[True]", 2, Some(("True", 2, "true"))),
+            ("[FALSE,", 2, Some(("FALSE", 2, "false"))),
+            ("[none]", 2, None),
             ("[nans]", 3, None),
             ("[null]", 3, None),
             ("nan ", 4, None),
             ("", 1, None),
             ("nan", 0, None),
         ] {
-            assert_eq!(not_a_number(line.as_bytes(), column), expected, "{line}");
+            let found = foreign_word(line.as_bytes(), column);
+            assert_eq!(found.map(|found| (found.word, found.column, found.instead)), expected, "{line}");
         }
     }
 
     proptest! {
+        /// Surrogates in bytes are read as those in escapes are; what else is wrong is refused.
+        #[test]
+        fn surrogates_in_bytes_are_read_as_units_are(units in proptest::collection::vec(
+            prop_oneof![0xD7F0u16..=0xE00F, Just(0x41u16)], 0..12
+        )) {
+            let mut bytes = Vec::new();
+            for unit in &units {
+                match unit {
+                    0..=0x7F => bytes.push(u8::try_from(*unit).unwrap()),
+                    _ => bytes.extend([0xE0 | unit >> 12, 0x80 | unit >> 6 & 0x3F, 0x80 | unit & 0x3F]
+                        .map(|byte| u8::try_from(byte).unwrap())),
+                }
+            }
+            let read = with_surrogates_read(&bytes).unwrap();
+            let halves = char::decode_utf16(units.iter().copied()).filter(Result::is_err).count();
+            prop_assert_eq!(read, (String::from_utf16_lossy(&units), halves));
+            bytes.push(0xFF);
+            prop_assert_eq!(with_surrogates_read(&bytes), None);
+        }
+
         /// Whatever units JavaScript writes, the result is a text and as long as before.
         #[test]
         fn what_is_left_is_a_text(units in proptest::collection::vec(

@@ -40,7 +40,9 @@ impl Signs {
         if let Some(named) = self.prefix {
             return Ok(Some(self.at_path(named)));
         }
-        if let Some(value) = headers.get(DIALECT_HEADER) {
+        let named = headers.get(DIALECT_HEADER);
+        // Blank is what a variable that is not set leaves.
+        if let Some(value) = named.filter(|value| !value.as_bytes().trim_ascii().is_empty()) {
             let named = value.to_str().ok().and_then(|name| by_name(&name.to_ascii_lowercase()));
             return named.map(|named| Some(self.at_path(named))).ok_or_else(|| {
                 let message = format!("the header {DIALECT_HEADER} names no dialect; known are {}", names().join(", "));

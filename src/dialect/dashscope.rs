@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use super::echo::{Document, DocumentForm};
 use super::fields::Fields;
-use super::passage::PassageList;
 use super::problem::{ErrorAnswer, plain};
 use super::scale::Form;
 use super::{Dialect, json};
@@ -50,15 +49,14 @@ impl Dialect for DashScope {
 
     fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error> {
         let request = fields.request("input/query")?;
-        let instruction = fields.text("parameters/instruct")?.filter(|text| !text.is_empty());
-        let PassageList { passages, warnings } = fields.passages("input/documents", false)?;
+        let own_instruction = fields.text("parameters/instruct")?.filter(|text| !text.trim().is_empty());
+        let instruction = own_instruction.or(request.options.instruction.clone());
+        let passages = fields.passages("input/documents", false)?;
         Ok(RerankRequest {
-            passages,
-            warnings,
             top_n: fields.top_n("parameters/top_n", "parameters/top_k")?,
             return_documents: fields.flag("parameters/return_documents")?.unwrap_or(false),
-            options: ScoringOptions { instruction: instruction.or(request.options.instruction), ..request.options },
-            ..request
+            options: ScoringOptions { instruction, ..request.options.clone() },
+            ..passages.added_to(request)
         })
     }
 

@@ -5,7 +5,6 @@ use bytestring::ByteString;
 use serde::Serialize;
 
 use super::fields::Fields;
-use super::passage::PassageList;
 use super::problem::{ErrorAnswer, plain};
 use super::scale::Form;
 use super::{Dialect, in_input_order, json};
@@ -32,25 +31,25 @@ impl Dialect for DeepInfra {
     /// The queries must be one and the same: a request has one query.
     fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error> {
         let queries = fields.texts("queries")?.unwrap_or_default();
-        let PassageList { passages, warnings } = fields.passages("documents", false)?;
+        let list = fields.passages("documents", false)?;
         let Some(query) = queries.first() else {
             // No documents, so no queries: some clients send that too.
             let missing = || Error::invalid_field("/queries", "queries holds no query");
-            return if passages.is_empty() {
+            return if list.passages.is_empty() {
                 fields.request_about(ByteString::new(), "/queries")
             } else {
                 Err(missing())
             };
         };
-        if queries.len() > 1 && queries.len() != passages.len() {
-            let message = format!("there are {} queries for {} documents", queries.len(), passages.len());
+        if queries.len() > 1 && queries.len() != list.passages.len() {
+            let message = format!("there are {} queries for {} documents", queries.len(), list.passages.len());
             return Err(Error::invalid_field("/queries", message));
         }
         if let Some(other) = queries.iter().position(|other| other != query) {
             let message = format!("queries[{other}] differs from queries[0]; send one request for each query");
             return Err(Error::invalid_field(format!("/queries/{other}"), message));
         }
-        Ok(RerankRequest { passages, warnings, ..fields.request_about(query.clone(), "/queries/0")? })
+        Ok(list.added_to(fields.request_about(query.clone(), "/queries/0")?))
     }
 
     fn encode(&self, request_id: &str, request: &RerankRequest, response: &RerankResponse) -> Bytes {

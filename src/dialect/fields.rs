@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytestring::ByteString;
 
 use super::entries::{Entries, Object, Value};
-use super::passage::{self, PassageList, PassageRules};
+use super::passage::{self, PassageList, PassageRules, Words};
 use super::rank_fields::RankFields;
 use super::raw::{self, Raw, name_of};
 use crate::error::Error;
@@ -89,8 +89,8 @@ impl<'a> Fields<'a> {
         let raw = self.value(query).ok_or_else(|| missing(query))?;
         let Value::Plain(raw) = raw else { return Err(not_plain(query)) };
         let pointer = pointer(query);
-        let text = passage::query_text(self.body, raw, &pointer)?;
-        self.request_about(text, &pointer)
+        let words = passage::query_words(self.body, raw, &pointer)?;
+        self.request_about_words(words, &pointer)
     }
 
     /// The same where the query does not stand alone, but at `pointer`.
@@ -98,21 +98,26 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// `invalid_request`; the message never quotes the body.
     pub fn request_about(&self, query: ByteString, pointer: &str) -> Result<RerankRequest, Error> {
-        passage::check_query(&query, pointer)?;
-        let not_empty = |text: &ByteString| !text.is_empty();
+        self.request_about_words(passage::plain_query_words(query, pointer)?, pointer)
+    }
+
+    fn request_about_words(&self, query: Words, pointer: &str) -> Result<RerankRequest, Error> {
+        let has_words = |text: &ByteString| !text.trim().is_empty();
+        let told = || format!("{} holds a picture, which is not searched for", name_of(pointer));
         let tokens = self.count("max_tokens_per_doc")?.or(self.count("max_doc_length")?);
         let instruction = self.text("instruction")?.or(self.text("instruct")?);
         Ok(RerankRequest {
-            model: self.text("model")?.filter(not_empty),
-            query,
+            model: self.text("model")?.filter(has_words),
+            query: query.text,
             options: ScoringOptions {
-                instruction: instruction.filter(not_empty),
+                instruction: instruction.filter(has_words),
                 // 0 is how vLLM's clients say "no limit".
                 max_tokens_per_doc: tokens.filter(|tokens| *tokens > 0),
             },
             raw_scores: self.flag("raw_scores")?.unwrap_or(false),
             explain: self.flag("explain")?.unwrap_or(false),
             timeout: self.count("timeout_ms")?.map(|milliseconds| Duration::from_millis(milliseconds.into())),
+            warnings: query.has_picture.then(told).into_iter().collect(),
             ..RerankRequest::default()
         })
     }
@@ -133,7 +138,9 @@ impl<'a> Fields<'a> {
                 format!("the body has {path} and {other}; send one of them"),
             ));
         }
-        let rank_fields = RankFields::new(self.texts("rank_fields")?.unwrap_or_default())?;
+        let mut names = self.texts("rank_fields")?.unwrap_or_default();
+        names.retain(|name| !name.trim().is_empty());
+        let rank_fields = RankFields::new(names)?;
         PassageRules { rank_fields, lists, is_wanted: self.is_wanted }.read(self.body, items, &pointer(path))
     }
 
@@ -155,7 +162,7 @@ impl<'a> Fields<'a> {
         self.plain(path)?.map(|raw| raw::text(self.body, raw, &pointer(path))).transpose()
     }
 
-    /// A whole number. A blank text is as good as absent.
+    /// A whole number. A blank text or a word for nothing is as good as absent.
     ///
     /// # Errors
     /// `invalid_request` if it is something else.
@@ -163,7 +170,7 @@ impl<'a> Fields<'a> {
         self.filled_in(path)?.map(|raw| raw::count(raw, &pointer(path), u32::MAX)).transpose()
     }
 
-    /// A truth value. A blank text is as good as absent.
+    /// A truth value. A blank text or a word for nothing is as good as absent.
     ///
     /// # Errors
     /// `invalid_request` if it is something else.
@@ -220,7 +227,7 @@ impl<'a> Fields<'a> {
 
     /// A single value, unless nobody filled it in.
     fn filled_in(&self, path: &str) -> Result<Option<Raw<'a>>, Error> {
-        Ok(self.plain(path)?.filter(|raw| !raw::is_blank(raw)))
+        Ok(self.plain(path)?.filter(|raw| !raw::says_nothing(raw)))
     }
 
     fn plain(&self, path: &str) -> Result<Option<Raw<'a>>, Error> {

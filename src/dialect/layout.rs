@@ -69,15 +69,16 @@ impl Page {
             return Ok(());
         }
         match json.as_bytes().first() {
+            Some(b'{') if pictures::is_buffer(json) => {
+                self.pictures += 1;
+                Ok(())
+            }
             Some(b'{' | b'[') => serde_json::Deserializer::from_str(json).deserialize_any(Block { page: self, depth }),
             Some(b'"') => {
                 let text: String = serde_json::from_str(json)?;
-                if pictures::is_file(&text) {
-                    self.pictures += 1;
-                    self.scalar(pictures::words_after_file(&text), depth);
-                } else {
-                    self.scalar(&text, depth);
-                }
+                let words = pictures::words_beside(&text);
+                self.pictures += usize::from(words.is_some());
+                self.scalar(words.as_deref().unwrap_or(&text), depth);
                 Ok(())
             }
             Some(b'n') => Ok(()),

@@ -5,7 +5,6 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::fields::Fields;
-use super::passage::PassageList;
 use super::problem::{ErrorAnswer, plain};
 use super::scale::Form;
 use super::superset::Tokens;
@@ -37,8 +36,8 @@ impl Dialect for Nvidia {
 
     fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error> {
         let request = fields.request("query")?;
-        let PassageList { passages, warnings } = fields.passages("passages", false)?;
-        Ok(RerankRequest { passages, warnings, top_n: fields.top_n("top_k", "top_n")?, ..request })
+        let passages = fields.passages("passages", false)?;
+        Ok(RerankRequest { top_n: fields.top_n("top_k", "top_n")?, ..passages.added_to(request) })
     }
 
     fn encode(&self, _request_id: &str, _request: &RerankRequest, response: &RerankResponse) -> Bytes {

@@ -22,8 +22,8 @@ use super::rank_fields::RankFields;
 use super::raw::{self, Raw, is_null, kind, name_of, wrong};
 use super::read::out_of_time;
 use crate::error::Error;
-use crate::rerank::request::{Passage, PassageObject};
-use crate::text::{has_half, not_a_number};
+use crate::rerank::request::{Passage, PassageObject, RerankRequest};
+use crate::text::{ForeignWord, foreign_word, has_half};
 
 /// How documents are read.
 pub(super) struct PassageRules<'a> {
@@ -44,6 +44,15 @@ pub struct PassageList {
     pub warnings: Vec<String>,
 }
 
+impl PassageList {
+    /// The request with these passages, and with what is to be told of them behind what is to be told of it.
+    pub(super) fn added_to(self, request: RerankRequest) -> RerankRequest {
+        let mut warnings = request.warnings;
+        warnings.extend(self.warnings);
+        RerankRequest { passages: self.passages, warnings, ..request }
+    }
+}
+
 /// A document, read.
 struct Found {
     passage: Passage,
@@ -53,11 +62,12 @@ struct Found {
     has_picture: bool,
 }
 
-/// What of a document is scored.
+/// What of a document or of a query is read.
 #[derive(Default)]
-struct Words {
-    text: ByteString,
-    has_picture: bool,
+pub(super) struct Words {
+    pub(super) text: ByteString,
+    /// Whether there was a picture.
+    pub(super) has_picture: bool,
 }
 
 impl PassageRules<'_> {
@@ -67,13 +77,16 @@ impl PassageRules<'_> {
     /// `invalid_request` that names the document, or `rank_fields` if no object has any of them; `deadline_exceeded` if
     /// nobody waits any more.
     pub(super) fn read(&self, body: &ByteString, items: &[Raw<'_>], pointer: &str) -> Result<PassageList, Error> {
+        let has_pictures_inside = pictures::may_be_inside(body);
         let mut passages = Vec::with_capacity(items.len());
         let mut pictures = PictureWarning::default();
         let mut found = false;
         let mut missed = false;
         for (index, raw) in items.iter().enumerate() {
             let literal = raw.get();
-            if let Some(text) = plain(literal) {
+            if let Some(text) = plain(literal)
+                && !(has_pictures_inside && pictures::may_be_inside(text))
+            {
                 // The usual case, kept free of formatting.
                 passages.push(Passage { text: body.slice_ref(text), object: None });
                 continue;
@@ -188,8 +201,10 @@ pub(crate) fn plain_document(text: ByteString) -> LoneDocument {
 /// What is wrong with it.
 pub(crate) fn document(json: &ByteString, name: &str) -> Result<LoneDocument, String> {
     let raw =
-        serde_json::from_str::<Raw<'_>>(json).map_err(|error| match not_a_number(json.as_bytes(), error.column()) {
-            Some((word, column)) => format!("{name}, column {column}: {word} is not JSON; write null"),
+        serde_json::from_str::<Raw<'_>>(json).map_err(|error| match foreign_word(json.as_bytes(), error.column()) {
+            Some(ForeignWord { word, column, instead }) => {
+                format!("{name}, column {column}: {word} is not JSON; write {instead}")
+            }
             None => format!("{name} must be a JSON object"),
         })?;
     if kind(raw) != "an object" {
@@ -200,33 +215,36 @@ pub(crate) fn document(json: &ByteString, name: &str) -> Result<LoneDocument, St
     Ok(LoneDocument { passage: read.passage, has_picture: read.has_picture })
 }
 
-/// The text of a query: a string, or an object with a text.
+/// The words of a query: of a string, a number or a truth value, or of an object with a text.
 ///
 /// # Errors
-/// `invalid_request` for anything else.
-pub(super) fn query_text(body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<ByteString, Error> {
+/// `invalid_request` for anything else, and for a picture alone.
+pub(super) fn query_words(body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<Words, Error> {
     match kind(raw) {
         "an object" => {
             let document: Document<'_> =
                 raw::object_by(ReadDocument(&RankFields::default()), body, raw.get(), pointer)?;
             match text_of(body, &document, pointer)? {
-                Some(words) if words.has_picture && words.text.trim().is_empty() => Err(picture_query(pointer)),
-                Some(words) => Ok(words.text),
+                Some(words) => about_text(words, pointer),
                 None if document.has_picture || document.is_picture => Err(picture_query(pointer)),
                 None => Err(Error::invalid_field(pointer, format!("{} has no text", name_of(pointer)))),
             }
         }
-        "a string" => raw::text(body, raw, pointer),
-        _ => Err(wrong(pointer, raw, "a string")),
+        "a list" | "null" => Err(wrong(pointer, raw, "a string")),
+        _ => plain_query_words(raw::single(body, raw, pointer)?, pointer),
     }
 }
 
-/// Refuses a query that is a picture.
+/// The words of a query that is a text.
 ///
 /// # Errors
-/// `invalid_request` if it is.
-pub(super) fn check_query(query: &str, pointer: &str) -> Result<(), Error> {
-    if pictures::is_file(query) { Err(picture_query(pointer)) } else { Ok(()) }
+/// `invalid_request` if it is a picture alone.
+pub(super) fn plain_query_words(query: ByteString, pointer: &str) -> Result<Words, Error> {
+    about_text(without_file(query), pointer)
+}
+
+fn about_text(words: Words, pointer: &str) -> Result<Words, Error> {
+    if words.has_picture && words.text.trim().is_empty() { Err(picture_query(pointer)) } else { Ok(words) }
 }
 
 fn picture_query(pointer: &str) -> Error {
@@ -247,12 +265,15 @@ fn single_words(body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<Words,
     raw::single(body, raw, pointer).map(without_file)
 }
 
-/// The words of a text that may be a picture.
+/// The words of a text that may be a picture, or hold some.
 fn without_file(text: ByteString) -> Words {
-    if !pictures::is_file(&text) {
-        return Words { text, has_picture: false };
-    }
-    Words { text: text.slice_ref(pictures::words_after_file(&text)), has_picture: true }
+    let words = match pictures::words_beside(&text) {
+        None => None,
+        Some(Cow::Borrowed(words)) => Some(text.slice_ref(words)),
+        Some(Cow::Owned(words)) => Some(words.into()),
+    };
+    let has_picture = words.is_some();
+    Words { text: words.unwrap_or(text), has_picture }
 }
 
 /// The `text` of an object, or that of its `content`.

@@ -1,13 +1,16 @@
 //! Pictures and other files that come as text: data URLs and bare base64.
 //!
 //! No model scores them, and a megabyte of base64 is billed like a megabyte of prose, so they are left out of what is
-//! sent. They are told by how they begin, never by a look at the whole: a text costs a handful of comparisons, whatever
-//! its length.
+//! sent. They are told by how they begin, at the cost of a handful of comparisons for a text, whatever its length:
 //!
 //! 1. `data:…;base64,`, and other data URLs of pictures, videos and sounds;
 //! 2. base64 that begins as PNG, JPEG, GIF, WebP and PDF do;
 //! 3. 256 characters of base64 in a row that are upper case, lower case and digits;
-//! 4. in a field whose name says picture, 64 characters of base64 in a row; in one whose name says base64, any.
+//! 4. in a field whose name says picture, 64 characters of base64 in a row that are no path, no hash and no words with hyphens; in one whose name says base64, any base64;
+//! 5. bytes as a list of 64 or more numbers in such a field, or in what Node makes of a `Buffer`.
+//!
+//! Inside a text, as in Markdown and HTML, what stands behind `data:…;base64,` is one from 64 characters on. Texts are
+//! searched for it only if the body has such a thing at all.
 
 use std::borrow::Cow;
 
@@ -23,6 +26,10 @@ const MIN_NAMED_RUN: usize = 64;
 const MIN_RUN: usize = 256;
 /// Shortest line of base64 behind which it may go on in the next line, in characters; encoders break lines at 64 or 76.
 const MIN_LINE: usize = 60;
+/// Shortest list of numbers that is a file in a field whose name says picture.
+const MIN_BYTES: usize = 64;
+/// What ends the head of a data URL.
+const ENCODED: &str = ";base64,";
 /// What the name of a field holds that is a picture, or another medium.
 const MEDIA: [&str; 8] = ["image", "img", "picture", "photo", "thumbnail", "screenshot", "video", "audio"];
 /// Fields that hold a picture, or another medium, by the rules of those who read them.
@@ -63,8 +70,67 @@ pub(super) fn is_file(text: &str) -> bool {
     }
 }
 
+/// Whether there may be a picture inside some text of a body, or of any JSON.
+pub(super) fn may_be_inside(json: &str) -> bool {
+    memchr::memmem::find(json.as_bytes(), ENCODED.as_bytes()).is_some()
+}
+
+/// What a text says without the pictures in it, be it one, begin with one or hold some. `None` if it has none.
+pub(super) fn words_beside(text: &str) -> Option<Cow<'_, str>> {
+    if !is_file(text) {
+        return without_inner(text).map(Cow::Owned);
+    }
+    let words = words_after_file(text);
+    Some(without_inner(words).map_or(Cow::Borrowed(words), Cow::Owned))
+}
+
+/// A text without the pictures inside it, of which it keeps what stands around them. `None` if it has none. Takes a
+/// text, or JSON as it stands.
+fn without_inner(text: &str) -> Option<String> {
+    let mut kept = String::new();
+    let mut copied = 0;
+    for comma in memchr::memmem::find_iter(text.as_bytes(), ENCODED.as_bytes()) {
+        let Some(start) = url_start(&text[copied..comma]).map(|start| copied + start) else { continue };
+        let data = comma + ENCODED.len();
+        let run = Run::of(&text[data..], usize::MAX);
+        if run.length >= MIN_NAMED_RUN {
+            kept.push_str(&text[copied..start]);
+            copied = data + run.bytes;
+        }
+    }
+    if copied == 0 {
+        return None;
+    }
+    kept.push_str(&text[copied..]);
+    Some(kept)
+}
+
+/// Where the data URL begins whose head a text ends with.
+fn url_start(text: &str) -> Option<usize> {
+    let head = &text.as_bytes()[text.len().saturating_sub(MAX_URL_HEAD_BYTES)..];
+    let is_outside = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'(' | b'<' | b'>' | b',');
+    let head = &head[head.iter().rposition(is_outside).map_or(0, |at| at + 1)..];
+    let scheme = head.windows(5).rposition(|part| part.eq_ignore_ascii_case(b"data:"))?;
+    Some(text.len() - head.len() + scheme)
+}
+
+/// Whether an object is what Node's `JSON.stringify` makes of bytes: `{"type":"Buffer","data":[137,80,…]}`.
+pub(super) fn is_buffer(json: &str) -> bool {
+    // Looked at as it is written, without blanks: whoever writes it so has not typed it.
+    json.starts_with("{\"type\":\"Buffer\",\"data\":[")
+        || json.starts_with("{\"data\":[") && json.ends_with("],\"type\":\"Buffer\"}")
+}
+
+/// Whether a list is one of bytes, as far as [`MIN_BYTES`] of them tell.
+fn is_bytes(json: &str) -> bool {
+    let Some(items) = json.strip_prefix('[') else { return false };
+    let mut bytes = items.split(',').take(MIN_BYTES);
+    bytes.by_ref().all(|item| item.trim().trim_end_matches(']').parse::<u8>().is_ok())
+        && items.bytes().filter(|byte| *byte == b',').nth(MIN_BYTES - 2).is_some()
+}
+
 /// What a text that [`is_file`] says behind the file.
-pub(super) fn words_after_file(text: &str) -> &str {
+fn words_after_file(text: &str) -> &str {
     let text = text.trim_start();
     let data = match data_url(text) {
         Some(DataUrl::Base64(data)) => data,
@@ -77,6 +143,11 @@ pub(super) fn words_after_file(text: &str) -> &str {
 
 /// Whether the value of a field is a file. Values are looked at as they stand in JSON, where `/` may be `\/`.
 pub(super) fn is_file_in(name: &str, value: &str) -> bool {
+    match value.as_bytes().first() {
+        Some(b'{') => return is_buffer(value),
+        Some(b'[') => return says(name, &MEDIA) && is_bytes(value),
+        _ => {}
+    }
     let Some(text) = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else { return false };
     if is_file(text) {
         return true;
@@ -86,7 +157,7 @@ pub(super) fn is_file_in(name: &str, value: &str) -> bool {
         return false;
     }
     let is_whole = run.bytes == text.len();
-    run.length >= MIN_NAMED_RUN && says(name, &MEDIA)
+    run.length >= MIN_NAMED_RUN && !run.is_name() && says(name, &MEDIA)
         || (run.length >= MIN_NAMED_RUN || is_whole && run.length.is_multiple_of(4)) && says(name, &ENCODINGS)
 }
 
@@ -100,7 +171,7 @@ pub(super) fn is_description(name: &str) -> bool {
     DESCRIPTIONS.contains(&name)
 }
 
-/// JSON with an empty text in place of every file, and how many there were.
+/// JSON with an empty text in place of every file, and without those inside texts; and how many there were, or more.
 pub(super) fn left_out(json: &str) -> (Cow<'_, str>, usize) {
     let mut rest = json;
     let mut kept = String::new();
@@ -116,11 +187,12 @@ pub(super) fn left_out(json: &str) -> (Cow<'_, str>, usize) {
         }
         rest = json.get(end + 1..).unwrap_or_default();
     }
-    if count == 0 {
-        return (Cow::Borrowed(json), 0);
-    }
     kept.push_str(&json[copied..]);
-    (Cow::Owned(kept), count)
+    match without_inner(&kept) {
+        Some(kept) => (Cow::Owned(kept), count + 1),
+        None if count == 0 => (Cow::Borrowed(json), 0),
+        None => (Cow::Owned(kept), count),
+    }
 }
 
 /// Bytes up to the quote that ends a string.
@@ -159,7 +231,7 @@ fn data_url(text: &str) -> Option<DataUrl<'_>> {
     }
     let encoding = head.len().checked_sub(";base64".len()).and_then(|at| head.get(at..));
     if encoding.is_some_and(|encoding| encoding.eq_ignore_ascii_case(";base64")) {
-        return Some(DataUrl::Base64(&text[comma + 1..]));
+        return Some(DataUrl::Base64(text[comma + 1..].trim_start()));
     }
     // In JSON the slash may be escaped.
     let media_type = head.split(['/', '\\']).next()?;
@@ -186,6 +258,10 @@ struct Run {
     has_upper: bool,
     has_lower: bool,
     has_digit: bool,
+    /// Whether it has signs of the usual alphabet, `+` and `/`, and of the one for addresses, `-` and `_`.
+    has_signs: [bool; 2],
+    /// Whether it has more than digits of base 16.
+    has_more_than_hex: bool,
 }
 
 impl Run {
@@ -200,6 +276,9 @@ impl Run {
                     run.has_upper |= byte.is_ascii_uppercase();
                     run.has_lower |= byte.is_ascii_lowercase();
                     run.has_digit |= byte.is_ascii_digit();
+                    run.has_more_than_hex |= !byte.is_ascii_hexdigit();
+                    run.has_signs[0] |= matches!(byte, b'+' | b'/');
+                    run.has_signs[1] |= matches!(byte, b'-' | b'_');
                     run.length += 1;
                     run.bytes += 1;
                     line += 1;
@@ -223,8 +302,17 @@ impl Run {
         run
     }
 
+    /// Whether it holds what base64 of many bytes does.
     fn is_mixed(&self) -> bool {
-        self.has_upper && self.has_lower && self.has_digit
+        self.has_upper && self.has_lower && self.has_digit && !self.is_name()
+    }
+
+    /// Whether it is what things are called by: a path, words with hyphens between them, a hash.
+    fn is_name(&self) -> bool {
+        let is_single_case = !(self.has_upper && self.has_lower);
+        let [has_slashes, has_hyphens] = self.has_signs;
+        let is_hash = is_single_case && self.has_digit && !self.has_more_than_hex;
+        has_hyphens && (has_slashes || is_single_case) || is_hash
     }
 }
 
@@ -280,6 +368,13 @@ mod tests {
         let run = format!("\"{}\"", "QUJDRA".repeat(12));
         assert!(is_file_named("cover_image", &run) && is_file_named("photoData", &run));
         assert!(!is_file_named("token", &run) && !is_file_named("image", "\"cat\"") && !is_file_named("image", "7"));
+        for name in [
+            "/data/Photos/2024-08/box_17/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/s/t",
+            "of-an-evening-in-august-2024-in-berlin-by-the-river-with-friends-1",
+        ] {
+            assert!(name.len() >= MIN_NAMED_RUN && !is_file_named("image_name", &format!("\"{name}\"")), "{name}");
+        }
+        assert!(!is_file_named("image_hash", &format!("\"{}\"", "a3f5".repeat(16))));
         assert!(is_file_named("image_base64", "\"aGVsbG8=\"") && !is_file_named("base64", "\"a word\""));
         let escaped = r#""data:image\/png;base64,iVBORw0KGgo\/\/""#;
         assert!(is_file_named("x", escaped));

@@ -5,7 +5,6 @@ use serde::Serialize;
 
 use super::echo::{Document, DocumentForm};
 use super::fields::Fields;
-use super::passage::PassageList;
 use super::problem::{self, ErrorAnswer};
 use super::scale::Form;
 use super::{Dialect, json};
@@ -44,13 +43,11 @@ impl Dialect for Pinecone {
 
     fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error> {
         let request = fields.request("query")?;
-        let PassageList { passages, warnings } = fields.passages("documents", false)?;
+        let passages = fields.passages("documents", false)?;
         Ok(RerankRequest {
-            passages,
-            warnings,
             top_n: fields.top_n("top_n", "top_k")?,
             return_documents: fields.flag("return_documents")?.unwrap_or(true),
-            ..request
+            ..passages.added_to(request)
         })
     }
 

@@ -3,6 +3,7 @@
 //! `serde` quotes what it did not expect ("invalid type: string \"…\""), which could put a passage into an error message. So
 //! fields are first taken as raw slices of the body, at no cost, and then read here.
 
+use std::borrow::Cow;
 use std::marker::PhantomData;
 
 use bytestring::ByteString;
@@ -12,7 +13,7 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use crate::error::{Error, ErrorKind};
-use crate::text::not_a_number;
+use crate::text::{ForeignWord, foreign_word};
 
 /// One JSON value as it stands in the body.
 pub(super) type Raw<'a> = &'a RawValue;
@@ -20,6 +21,8 @@ pub(super) type Raw<'a> = &'a RawValue;
 /// Deepest that a document may be nested, in levels. What comes back with its result must be read by clients, and most
 /// readers of JSON end here or not far below.
 pub(super) const MAX_NESTING: usize = 128;
+/// Longest string that is looked at for a word, in bytes of JSON.
+const MAX_WORD_BYTES: usize = 128;
 
 /// A body whose fields are [`Raw`].
 ///
@@ -67,8 +70,8 @@ fn fault(body: &str, json: &str, error: &serde_json::Error) -> String {
     let last_line = before.rfind('\n').map_or(0, |at| at + 1);
     let column = if error.line() == 1 { before.len() - last_line + error.column() } else { error.column() };
     let line_start = if line == 1 { 0 } else { body.match_indices('\n').nth(line - 2).map_or(0, |(at, _)| at + 1) };
-    if let Some((name, column)) = not_a_number(&body.as_bytes()[line_start..], column) {
-        return format!("{name} at line {line} column {column} is not JSON; send null");
+    if let Some(ForeignWord { word, column, instead }) = foreign_word(&body.as_bytes()[line_start..], column) {
+        return format!("{word} at line {line} column {column} is not JSON; send {instead}");
     }
     let message = error.to_string();
     let message = message.rsplit_once(" at line ").map_or(&*message, |(message, _)| message);
@@ -118,9 +121,15 @@ pub(super) fn is_null(raw: Raw<'_>) -> bool {
     raw.get() == "null"
 }
 
-/// Whether `raw` is a text without a letter, which form builders send for what nobody filled in.
-pub(super) fn is_blank(raw: Raw<'_>) -> bool {
-    raw.get().strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).is_some_and(|text| text.trim().is_empty())
+/// Whether `raw` is a text without a letter, or one of the words for nothing: form builders and templates send such for
+/// what nobody filled in.
+pub(super) fn says_nothing(raw: Raw<'_>) -> bool {
+    if kind(raw) != "a string" || raw.get().len() > MAX_WORD_BYTES {
+        return false;
+    }
+    let Ok(text) = serde_json::from_str::<Cow<'_, str>>(raw.get()) else { return false };
+    let word = text.trim();
+    word.is_empty() || ["null", "none", "undefined"].iter().any(|nothing| word.eq_ignore_ascii_case(nothing))
 }
 
 /// The text of a string. Without escapes it is a slice of `body`, which must be what `raw` was parsed from.
@@ -174,12 +183,13 @@ fn clamped(number: f64, most: u32) -> u32 {
     number.min(f64::from(most)) as u32
 }
 
-/// A truth value; `"true"` and `"false"` too, because some clients send them so.
+/// A truth value. The texts and numbers for one, too: forms write `"on"` and `"1"`, and servers in Python take them.
 pub(super) fn flag(raw: Raw<'_>, pointer: &str) -> Result<bool, Error> {
-    let word = raw.get().trim_matches('"');
-    if word.eq_ignore_ascii_case("true") {
+    let word = raw.get().trim_matches('"').trim();
+    let is_one_of = |words: &[&str]| words.iter().any(|known| word.eq_ignore_ascii_case(known));
+    if is_one_of(&["true", "1", "yes", "on"]) {
         Ok(true)
-    } else if word.eq_ignore_ascii_case("false") {
+    } else if is_one_of(&["false", "0", "no", "off"]) {
         Ok(false)
     } else {
         Err(wrong(pointer, raw, "true or false"))

@@ -20,6 +20,8 @@ use crate::text::{with_halves_replaced, without_mark};
 pub struct ReceivedBody {
     /// The JSON.
     pub text: ByteString,
+    /// How many halves of surrogate pairs stood in it as bytes, and were read as U+FFFD before.
+    pub halves: usize,
     /// The dialect that holds whatever the body is.
     pub fixed: Option<&'static dyn Dialect>,
     /// What is known of the dialect else.
@@ -41,14 +43,27 @@ impl ReceivedBody {
     /// Reads the body if that is no more work than reading `most` bytes of plain strings.
     #[must_use]
     pub fn read_small(&self, most: usize) -> Option<Decoded> {
-        if self.text.len() > most { None } else { self.read_twice(most, &|| true) }
+        if self.text.len() > most { None } else { self.read_whole(most, &|| true) }
     }
 
     /// Reads the body as long as it `is_wanted`, which is asked before each document that is not a plain string.
     #[must_use]
     pub fn read(&self, is_wanted: &dyn Fn() -> bool) -> Decoded {
         let unread = || Decoded { dialect: None, request: Err(out_of_time()) };
-        self.read_twice(usize::MAX, is_wanted).unwrap_or_else(unread)
+        self.read_whole(usize::MAX, is_wanted).unwrap_or_else(unread)
+    }
+
+    fn read_whole(&self, most: usize, is_wanted: &dyn Fn() -> bool) -> Option<Decoded> {
+        let mut decoded = self.read_twice(most, is_wanted)?;
+        if self.halves > 0
+            && let Ok(request) = &mut decoded.request
+        {
+            request.warnings.push(format!(
+                "the body holds surrogates in bytes, which are not UTF-8; halves that were read as U+FFFD: {}",
+                self.halves
+            ));
+        }
+        Some(decoded)
     }
 
     fn read_twice(&self, most: usize, is_wanted: &dyn Fn() -> bool) -> Option<Decoded> {
@@ -106,7 +121,7 @@ mod tests {
 
     fn received(text: String) -> ReceivedBody {
         let signs = Signs { prefix: None, usual: &native::BARE };
-        ReceivedBody { text: text.into(), fixed: None, signs, started: Instant::now() }
+        ReceivedBody { text: text.into(), halves: 0, fixed: None, signs, started: Instant::now() }
     }
 
     fn objects(count: usize, more: &str) -> ReceivedBody {

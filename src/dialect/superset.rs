@@ -12,7 +12,6 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::echo::{Document, DocumentForm};
 use super::fields::Fields;
-use super::passage::PassageList;
 use super::problem::{ErrorAnswer, problem_details};
 use super::scale::Form;
 use super::{Dialect, json, raw_json};
@@ -121,13 +120,11 @@ impl Dialect for Superset {
             Cut::TopNOrZero if fields.is_negative("top_n") => None,
             Cut::TopNOrZero => fields.top_n("top_n", "top_k")?.filter(|count| *count > 0),
         };
-        let PassageList { passages, warnings } = fields.passages("documents", false)?;
+        let passages = fields.passages("documents", false)?;
         Ok(RerankRequest {
-            passages,
-            warnings,
             top_n,
             return_documents: fields.flag("return_documents")?.unwrap_or(self.echoes),
-            ..request
+            ..passages.added_to(request)
         })
     }
 

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::fields::Fields;
-use super::passage::PassageList;
 use super::problem::{self, ErrorAnswer};
 use super::scale::Form;
 use super::{Dialect, json};
@@ -33,13 +32,11 @@ impl Dialect for Tei {
 
     fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error> {
         let request = fields.request("query")?;
-        let PassageList { passages, warnings } = fields.passages("texts", false)?;
+        let passages = fields.passages("texts", false)?;
         Ok(RerankRequest {
-            passages,
-            warnings,
             top_n: fields.top_n("top_n", "top_k")?,
             return_documents: fields.flag("return_text")?.unwrap_or(false),
-            ..request
+            ..passages.added_to(request)
         })
     }
 

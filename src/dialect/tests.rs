@@ -77,7 +77,7 @@ fn bad_input_gets_one_clear_sentence() {
     for (body, pointer, message) in [
         (r#"{"documents":[]}"#, "/query", "query is missing"),
         (r#"{"query":null,"documents":[]}"#, "/query", "query is missing"),
-        (r#"{"query":3,"documents":[]}"#, "/query", "query is a number; it must be a string"),
+        (r#"{"query":[3],"documents":[]}"#, "/query", "query is a list; it must be a string"),
         (r#"{"query":"q"}"#, "/documents", "documents is missing"),
         (r#"{"query":"q","documents":"secret"}"#, "/documents", "documents is a string; it must be a list"),
         (r#"{"query":"q","documents":{"a":1}}"#, "/documents", "documents is an object; it must be a list"),
@@ -138,7 +138,7 @@ fn bad_input_gets_one_clear_sentence() {
             "/top_n",
             "top_n is a fraction; it must be a whole number from 0 to 4294967295",
         ),
-        (r#"{"query":"q","documents":[],"explain":1}"#, "/explain", "explain is a number; it must be true or false"),
+        (r#"{"query":"q","documents":[],"explain":7}"#, "/explain", "explain is a number; it must be true or false"),
         (r#"{"query":"q","query":"r","documents":[]}"#, "/query", "the body has query twice"),
         (r#"["secret"]"#, "", "the body must be a JSON object"),
         (r#""secret""#, "", "the body must be a JSON object"),

@@ -5,7 +5,6 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::fields::Fields;
-use super::passage::PassageList;
 use super::problem::{ErrorAnswer, error_text};
 use super::scale::Form;
 use super::{Dialect, in_input_order, json};
@@ -36,8 +35,8 @@ impl Dialect for Weaviate {
     fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error> {
         // Every document is in the answer anyway.
         let request = fields.request("query")?;
-        let PassageList { passages, warnings } = fields.passages("documents", false)?;
-        Ok(RerankRequest { passages, warnings, return_documents: true, ..request })
+        let passages = fields.passages("documents", false)?;
+        Ok(RerankRequest { return_documents: true, ..passages.added_to(request) })
     }
 
     fn encode(&self, _request_id: &str, request: &RerankRequest, response: &RerankResponse) -> Bytes {

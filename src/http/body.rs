@@ -13,10 +13,12 @@ use super::encoding::{compression, decompress};
 use super::memory::{MemoryBudget, Reservation};
 use crate::error::{Error, ErrorKind};
 use crate::rerank::offload::{OFFLOAD_WIRE_BYTES, offload};
-use crate::text::is_utf_16;
+use crate::text::{is_utf_16, with_surrogates_read};
 
 /// Most bytes that are set aside because a client announced them; more is made room for as it comes.
 const MAX_RESERVED_BYTES: usize = 4 << 20;
+/// How gzip begins (RFC 1952).
+const GZIP_MARK: [u8; 2] = [0x1F, 0x8B];
 
 /// Reads the body. A body that is announced as too large is refused before it is read. Its bytes count for as long as any part of it is
 /// in memory.
@@ -29,7 +31,7 @@ pub(super) async fn read(
     limit: usize,
     memory: &Arc<MemoryBudget>,
     deadline: Instant,
-) -> Result<ByteString, Error> {
+) -> Result<TextBody, Error> {
     let compression = compression(headers)?;
     let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if length.is_some_and(|length| length > limit) {
@@ -50,11 +52,36 @@ pub(super) async fn read(
         });
         (bytes, reservation) = plain.await?;
     }
-    let is_utf_16 = is_utf_16(&bytes);
-    ByteString::try_from(reservation.hold(bytes)).map_err(|_| {
-        let message = if is_utf_16 { "the body is UTF-16; send it as UTF-8" } else { "the body is not UTF-8" };
+    if is_utf_16(&bytes) {
+        return Err(Error::new(ErrorKind::InvalidJson, "the body is UTF-16; send it as UTF-8"));
+    }
+    let bytes = reservation.hold(bytes);
+    if let Ok(text) = ByteString::try_from(bytes.clone()) {
+        return Ok(TextBody { text, halves: 0 });
+    }
+    let is_gzip = bytes.starts_with(&GZIP_MARK);
+    let no_text = || {
+        let message = if is_gzip {
+            "the body is compressed with gzip; say so with Content-Encoding: gzip, or send it as it is"
+        } else {
+            "the body is not UTF-8"
+        };
         Error::new(ErrorKind::InvalidJson, message)
-    })
+    };
+    let read = offload(bytes.len(), OFFLOAD_WIRE_BYTES, move || with_surrogates_read(&bytes)).await;
+    let (text, halves) = read.ok_or_else(no_text)?;
+    let mut reservation = memory.reservation();
+    reservation.grow(text.len())?;
+    let text = ByteString::try_from(reservation.hold(text.into())).map_err(|_| no_text())?;
+    Ok(TextBody { text, halves })
+}
+
+/// A body that is text.
+pub(super) struct TextBody {
+    /// The text.
+    pub(super) text: ByteString,
+    /// How many halves of surrogate pairs stood in it as bytes; U+FFFD stands for each.
+    pub(super) halves: usize,
 }
 
 async fn collect(

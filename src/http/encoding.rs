@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use bytes::{Bytes, BytesMut};
-use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
+use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use http::{HeaderMap, header};
 
 use super::body::too_large;
@@ -11,7 +11,25 @@ use super::memory::Reservation;
 use crate::error::{Error, ErrorKind};
 
 /// What people write there for a body that is not compressed: the name for that, and names of character sets.
-const PLAIN: [&str; 9] = ["", "identity", "none", "utf-8", "utf8", "ascii", "us-ascii", "8bit", "binary"];
+const PLAIN: [&str; 17] = [
+    "",
+    "identity",
+    "none",
+    "utf-8",
+    "utf8",
+    "utf_8",
+    "ascii",
+    "us-ascii",
+    "iso-8859-1",
+    "latin1",
+    "7bit",
+    "8bit",
+    "binary",
+    "text",
+    "text/plain",
+    "json",
+    "application/json",
+];
 
 /// Bytes that are decompressed at once.
 const PIECE_BYTES: usize = 64 << 10;
@@ -21,7 +39,7 @@ const PIECE_BYTES: usize = 64 << 10;
 pub(super) enum Compression {
     /// RFC 1952.
     Gzip,
-    /// RFC 1950, which HTTP calls `deflate`.
+    /// RFC 1950, which HTTP calls `deflate`; also what it wraps (RFC 1951), which many send under that name.
     Zlib,
 }
 
@@ -36,7 +54,7 @@ pub(super) fn compression(headers: &HeaderMap) -> Result<Option<Compression>, Er
         for word in value.split(',') {
             let word = word.trim().trim_matches('"').to_ascii_lowercase();
             let compression = match word.as_str() {
-                word if PLAIN.contains(&word) => continue,
+                word if PLAIN.contains(&word) || word.starts_with("charset=") => continue,
                 "gzip" | "x-gzip" => Compression::Gzip,
                 "deflate" => Compression::Zlib,
                 _ => return Err(unsupported("is of another kind")),
@@ -61,7 +79,9 @@ pub(super) fn decompress(
 ) -> Result<Bytes, Error> {
     let mut decoder: Box<dyn Read + '_> = match compression {
         Compression::Gzip => Box::new(MultiGzDecoder::new(compressed)),
-        Compression::Zlib => Box::new(ZlibDecoder::new(compressed)),
+        Compression::Zlib if has_zlib_header(compressed) => Box::new(ZlibDecoder::new(compressed)),
+        // What many send instead.
+        Compression::Zlib => Box::new(DeflateDecoder::new(compressed)),
     };
     let mut piece = vec![0; PIECE_BYTES];
     let mut plain = BytesMut::new();
@@ -82,6 +102,11 @@ pub(super) fn decompress(
         reservation.grow(length)?;
         plain.extend_from_slice(&piece[..length]);
     }
+}
+
+/// Whether bytes begin as RFC 1950 has it, and not at once with what it wraps (RFC 1951).
+fn has_zlib_header(bytes: &[u8]) -> bool {
+    matches!(bytes, [method, check, ..] if method & 0x0F == 8 && u16::from_be_bytes([*method, *check]) % 31 == 0)
 }
 
 fn unsupported(what: &str) -> Error {

@@ -128,9 +128,10 @@ async fn answer<'a>(
     if let Some(timeout) = header_timeout(headers)? {
         deadline = deadline.min(account.started + timeout);
     }
-    let text = body::read(headers, body, app.server.max_body_bytes, &app.memory, deadline).await?;
+    let body::TextBody { text, halves } =
+        body::read(headers, body, app.server.max_body_bytes, &app.memory, deadline).await?;
     let permit = app.room.try_acquire().map_err(|_| no_room(app))?;
-    let decoded = decode(ReceivedBody { text, fixed, signs, started: account.started }, deadline).await;
+    let decoded = decode(ReceivedBody { text, halves, fixed, signs, started: account.started }, deadline).await;
     account.dialect = decoded.dialect.unwrap_or(account.dialect);
     let mut request = decoded.request?;
     request.model = request.model.or(model.map(Into::into));
@@ -174,7 +175,9 @@ async fn encode(
 }
 
 fn header_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
-    let Some(value) = headers.get(TIMEOUT_HEADER) else { return Ok(None) };
+    // Blank is what a variable that is not set leaves.
+    let is_filled_in = |value: &&HeaderValue| !value.as_bytes().trim_ascii().is_empty();
+    let Some(value) = headers.get(TIMEOUT_HEADER).filter(is_filled_in) else { return Ok(None) };
     let milliseconds =
         value.to_str().ok().and_then(|text| text.trim().parse::<u64>().ok()).filter(|number| *number > 0);
     let milliseconds = milliseconds.ok_or_else(|| {

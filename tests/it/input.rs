@@ -10,25 +10,25 @@ use crate::support::gateway::{NO_BREAKER, targets, upstream};
 use crate::support::{FakeUpstream, Gateway, order, provenance};
 
 /// The first bytes of a PNG, so often that it would be noticed.
-fn picture() -> String {
+pub(crate) fn picture() -> String {
     format!("data:image/png;base64,iVBORw0KGgo{}=", "AAAANSUhEUgAA".repeat(40))
 }
 
-async fn pair() -> (FakeUpstream, Gateway) {
+pub(crate) async fn pair() -> (FakeUpstream, Gateway) {
     let upstream = FakeUpstream::start("cohere").await;
     let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &upstream.url()).await;
     (upstream, gateway)
 }
 
 /// Posts a body as it is written and returns that of a good answer.
-async fn good(gateway: &Gateway, path: &str, body: impl Into<String>) -> Value {
+pub(crate) async fn good(gateway: &Gateway, path: &str, body: impl Into<String>) -> Value {
     let answer = gateway.send(gateway.post(path).body(body.into())).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
     answer.body
 }
 
 /// The only warning of an answer.
-fn warning(answer: &Value) -> &str {
+pub(crate) fn warning(answer: &Value) -> &str {
     match provenance(answer)["warnings"].as_array().unwrap().as_slice() {
         [warning] => warning.as_str().unwrap(),
         others => panic!("{others:?}"),

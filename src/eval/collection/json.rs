@@ -12,7 +12,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::error::CollectionError;
 use super::lines::each_line;
-use crate::text::{not_a_number, with_halves_replaced};
+use crate::text::{ForeignWord, foreign_word, with_halves_replaced};
 
 /// Longer values of `metadata` are texts, not labels; in bytes.
 const LONGEST_LABEL: usize = 100;
@@ -62,8 +62,8 @@ fn object(line: &str) -> Result<Object<'_>, String> {
 }
 
 fn fault(line: &str, error: &serde_json::Error) -> String {
-    if let Some((word, column)) = not_a_number(line.as_bytes(), error.column()) {
-        return format!("is not valid JSON (byte {column}: {word}; write null)");
+    if let Some(ForeignWord { word, column, instead }) = foreign_word(line.as_bytes(), error.column()) {
+        return format!("is not valid JSON (byte {column}: {word}; write {instead})");
     }
     // serde_json says no more than this.
     if error.to_string().starts_with("recursion limit exceeded") {
