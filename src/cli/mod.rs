@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use std::sync::mpsc;
 use std::thread;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueHint};
 
 use crate::config::{Environment, Loaded, Sources, load};
 use crate::eval::collection::READER;
@@ -58,8 +58,9 @@ enum Command {
 #[derive(Debug, Args)]
 struct ConfigArgs {
     /// Configuration file (TOML). Without one, upstreams are made from key variables of providers.
-    #[arg(long, value_name = "FILE", env = "RERANKD_CONFIG")]
-    config: Option<PathBuf>,
+    // Read as a text, because a path may not be empty: an empty RERANKD_CONFIG is as good as none.
+    #[arg(long, value_name = "FILE", env = "RERANKD_CONFIG", value_hint = ValueHint::FilePath)]
+    config: Option<OsString>,
 }
 
 impl ConfigArgs {
@@ -67,8 +68,7 @@ impl ConfigArgs {
         // What is not UTF-8 is kept, marked by U+FFFD: whoever reads it says so, and it is not as if it were not set.
         let text = |value: OsString| value.to_string_lossy().into_owned();
         let environment: Environment = std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect();
-        // An empty RERANKD_CONFIG is as good as none.
-        let file = self.config.clone().filter(|file| !file.as_os_str().is_empty());
+        let file = self.config.clone().filter(|file| !file.is_empty()).map(PathBuf::from);
         let sources = Sources { file, environment, listen: listen.map(str::to_owned) };
         load(&sources).map_err(Failure::new)
     }

@@ -73,7 +73,10 @@ fn existing_key(table: &Table, segment: &str) -> String {
     existing.cloned().unwrap_or_else(|| segment.to_ascii_lowercase())
 }
 
+/// A value as a variable has it. Quotation marks around it are those of a file for `docker --env-file`, which hands them on.
 fn environment_value(text: &str) -> Value {
+    let quoted = ['"', '\''].iter().find_map(|mark| text.strip_prefix(*mark)?.strip_suffix(*mark));
+    let text = quoted.unwrap_or(text);
     let structured = text.starts_with(['[', '{']).then(|| format!("value = {text}").parse::<Table>().ok()).flatten();
     structured.and_then(|mut table| table.remove("value")).unwrap_or_else(|| Value::String(text.to_owned()))
 }
@@ -89,12 +92,14 @@ mod tests {
             ("RERANKD__SERVER__LISTEN", "b"),
             ("RERANKD__UPSTREAMS__MY_TEI__MAX_PASSAGES", "8"),
             ("RERANKD__MODELS__DEFAULT__TARGETS", "[{ upstream = 'local' }]"),
+            ("RERANKD__SERVER__MAX_DOCUMENTS", "\"50\""),
+            ("RERANKD__SERVER__API_KEYS", "'[\"env:KEY\"]'"),
             ("RERANKD_CONFIG", "elsewhere"),
             ("PATH", "x"),
         ];
         let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         overlay_environment(&mut table, &environment);
-        let expected = "[server]\nlisten = 'b'\n[upstreams.my-tei]\nprovider = 'tei'\nmax_passages = '8'\n\
+        let expected = "[server]\nlisten = 'b'\nmax_documents = '50'\napi_keys = ['env:KEY']\n[upstreams.my-tei]\nprovider = 'tei'\nmax_passages = '8'\n\
                         [models.default]\ntargets = [{ upstream = 'local' }]";
         assert_eq!(table, expected.parse::<Table>().unwrap());
     }

@@ -38,7 +38,14 @@ pub(super) fn resolve(reference: &str, environment: &Environment) -> Result<Secr
 
 /// What stands around a key that people paste, and the shell would have taken away.
 fn pasted_too_much(secret: &str) -> Option<&'static str> {
-    let is_quoted = ['"', '\'', '`'].iter().any(|mark| secret.starts_with(*mark) && secret.ends_with(*mark));
+    let marks =
+        [("\"", "\""), ("'", "'"), ("`", "`"), ("\\\"", "\\\""), ("\u{201C}", "\u{201D}"), ("\u{2018}", "\u{2019}")];
+    let is_quoted = marks.iter().any(|(opening, closing)| secret.starts_with(opening) && secret.ends_with(closing));
+    let is_reference = secret.starts_with("${") && secret.ends_with('}');
+    let assigned = secret.split_once('=').filter(|(_, value)| !value.trim_start_matches('=').is_empty());
+    let name = assigned.map_or("", |(name, _)| name);
+    let is_assignment = name.ends_with("KEY")
+        && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
     let word = secret.split(|letter: char| !letter.is_ascii_alphabetic()).next().unwrap_or_default();
     let scheme_ends_word = secret[word.len()..].starts_with([' ', ':', '\t']);
     let is_header = ["bearer", "authorization", "basic"].iter().any(|scheme| word.eq_ignore_ascii_case(scheme));
@@ -46,6 +53,10 @@ fn pasted_too_much(secret: &str) -> Option<&'static str> {
         Some("is not UTF-8")
     } else if is_quoted {
         Some("holds quotation marks around the key, as docker's --env-file hands them on; leave them out")
+    } else if is_reference {
+        Some("holds the name of a variable and not its value: nobody has put that in its place")
+    } else if is_assignment {
+        Some("begins with the name of a variable and \"=\"; leave that out")
     } else if is_header && scheme_ends_word {
         Some("begins with the name of a header or a scheme, such as \"Bearer \"; leave that out, rerankd adds it")
     } else {
@@ -69,7 +80,7 @@ mod tests {
         for value in ["sk-1", " sk-1\r\n", "\u{feff}sk-1\n"] {
             assert_eq!(of_variable(value).as_deref(), Ok("sk-1"), "{value:?}");
         }
-        for value in ["it's", "bearer-token-7", "Basically", "\"sk", "a\"b\"c"] {
+        for value in ["it's", "bearer-token-7", "Basically", "\"sk", "a\"b\"c", "AbKEY=", "aGV5KEY=", "$KEY"] {
             assert_eq!(of_variable(value).as_deref(), Ok(value));
         }
     }
@@ -82,6 +93,10 @@ mod tests {
             ("'sk-1'", "quotation marks"),
             (" 'sk-1' ", "quotation marks"),
             ("\"\"", "quotation marks"),
+            ("\u{201C}sk-1\u{201D}", "quotation marks"),
+            ("\\\"sk-1\\\"", "quotation marks"),
+            ("${COHERE_API_KEY}", "the name of a variable"),
+            ("COHERE_API_KEY=sk-1", "leave that out"),
             ("Bearer sk-1", "leave that out"),
             ("bearer: sk-1", "leave that out"),
             ("Authorization: Bearer sk-1", "leave that out"),
