@@ -138,6 +138,8 @@ impl<'a> Fields<'a> {
                 format!("the body has {path} and {other}; send one of them"),
             ));
         }
+        // Before they are read: a body has room for millions.
+        RankFields::check_count(self.list("rank_fields")?.map_or(0, <[_]>::len))?;
         let mut names = self.texts("rank_fields")?.unwrap_or_default();
         names.retain(|name| !name.trim().is_empty());
         let rank_fields = RankFields::new(names)?;

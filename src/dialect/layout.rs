@@ -38,7 +38,8 @@ pub(super) struct Layout {
 /// Lays out valid JSON; a string by itself is just its text. Pictures are left out, and what only describes them.
 /// `None` if a string holds half of a surrogate pair, which is no text.
 pub(super) fn laid_out(json: &str) -> Option<Layout> {
-    let mut page = Page { text: String::new(), most: MAX_GROWTH * json.len() + MAX_GROWTH_BYTES, pictures: 0 };
+    let mut page =
+        Page { text: String::new(), most: MAX_GROWTH * json.len() + MAX_GROWTH_BYTES, pictures: 0, media_around: 0 };
     match page.write(json, 0) {
         Ok(()) => Some(Layout { text: page.text, pictures: page.pictures }),
         Err(_) if page.is_full() => {
@@ -53,6 +54,8 @@ struct Page {
     text: String,
     most: usize,
     pictures: usize,
+    /// How many of the fields around what is being written are called pictures.
+    media_around: usize,
 }
 
 impl Page {
@@ -137,11 +140,14 @@ impl<'de> Visitor<'de> for Block<'_> {
         let pictures = self.page.pictures;
         let mut has_words = false;
         while let Some((key, value)) = map.next_entry::<String, &RawValue>()? {
-            if pictures::is_file_in(&key, value.get()) {
-                self.page.pictures += 1;
-                continue;
-            }
-            let stays = self.page.line(&[&key, ":"], value, self.depth)?;
+            let says_media = pictures::says_media(&key);
+            self.page.media_around += usize::from(says_media);
+            // What stands in a field that is called a picture is looked at as if it were called so itself.
+            let name = if self.page.media_around > 0 { "image" } else { &*key };
+            let is_file = pictures::is_file_in(name, value.get()) || pictures::is_file_in(&key, value.get());
+            let stays = !is_file && self.page.line(&[&key, ":"], value, self.depth)?;
+            self.page.media_around -= usize::from(says_media);
+            self.page.pictures += usize::from(is_file);
             has_words |= stays && !pictures::is_description(&key);
         }
         if self.page.pictures > pictures && !has_words {
@@ -152,6 +158,10 @@ impl<'de> Visitor<'de> for Block<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         while let Some(item) = items.next_element::<&RawValue>()? {
+            if self.page.media_around > 0 && pictures::is_file_in("image", item.get()) {
+                self.page.pictures += 1;
+                continue;
+            }
             self.page.line(&["-"], item, self.depth)?;
         }
         Ok(())

@@ -31,7 +31,19 @@ const MIN_BYTES: usize = 64;
 /// What ends the head of a data URL.
 const ENCODED: &str = ";base64,";
 /// What the name of a field holds that is a picture, or another medium.
-const MEDIA: [&str; 8] = ["image", "img", "picture", "photo", "thumbnail", "screenshot", "video", "audio"];
+const MEDIA: [&str; 11] = [
+    "image",
+    "img",
+    "picture",
+    "photo",
+    "thumbnail",
+    "screenshot",
+    "video",
+    "audio",
+    "blob",
+    "inline_data",
+    "inlineData",
+];
 /// Fields that hold a picture, or another medium, by the rules of those who read them.
 const MEDIA_FIELDS: [&str; 9] =
     ["image", "images", "image_url", "input_image", "video", "video_url", "audio", "audio_url", "input_audio"];
@@ -90,7 +102,7 @@ fn without_inner(text: &str) -> Option<String> {
     let mut kept = String::new();
     let mut copied = 0;
     for comma in memchr::memmem::find_iter(text.as_bytes(), ENCODED.as_bytes()) {
-        let Some(start) = url_start(&text[copied..comma]).map(|start| copied + start) else { continue };
+        let start = copied + url_start(&text[copied..comma]);
         let data = comma + ENCODED.len();
         let run = Run::of(&text[data..], usize::MAX);
         if run.length >= MIN_NAMED_RUN {
@@ -105,20 +117,26 @@ fn without_inner(text: &str) -> Option<String> {
     Some(kept)
 }
 
-/// Where the data URL begins whose head a text ends with.
-fn url_start(text: &str) -> Option<usize> {
+/// Where the data URL begins whose head a text ends with; its last word, if that has no scheme.
+fn url_start(text: &str) -> usize {
     let head = &text.as_bytes()[text.len().saturating_sub(MAX_URL_HEAD_BYTES)..];
     let is_outside = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'(' | b'<' | b'>' | b',');
     let head = &head[head.iter().rposition(is_outside).map_or(0, |at| at + 1)..];
-    let scheme = head.windows(5).rposition(|part| part.eq_ignore_ascii_case(b"data:"))?;
-    Some(text.len() - head.len() + scheme)
+    let scheme = head.windows(5).rposition(|part| part.eq_ignore_ascii_case(b"data:"));
+    text.ceil_char_boundary(text.len() - head.len() + scheme.unwrap_or(0))
 }
 
 /// Whether an object is what Node's `JSON.stringify` makes of bytes: `{"type":"Buffer","data":[137,80,…]}`.
 pub(super) fn is_buffer(json: &str) -> bool {
-    // Looked at as it is written, without blanks: whoever writes it so has not typed it.
-    json.starts_with("{\"type\":\"Buffer\",\"data\":[")
-        || json.starts_with("{\"data\":[") && json.ends_with("],\"type\":\"Buffer\"}")
+    let starts_with = |words: &[&str]| {
+        let mut rest = Some(json);
+        for word in words {
+            rest = rest.and_then(|rest| rest.trim_start().strip_prefix(word));
+        }
+        rest.is_some()
+    };
+    starts_with(&["{", "\"type\"", ":", "\"Buffer\"", ",", "\"data\"", ":", "["])
+        || starts_with(&["{", "\"data\"", ":", "["]) && json.ends_with("\"Buffer\"}")
 }
 
 /// Whether a list is one of bytes, as far as [`MIN_BYTES`] of them tell.
@@ -159,6 +177,11 @@ pub(super) fn is_file_in(name: &str, value: &str) -> bool {
     let is_whole = run.bytes == text.len();
     run.length >= MIN_NAMED_RUN && !run.is_name() && says(name, &MEDIA)
         || (run.length >= MIN_NAMED_RUN || is_whole && run.length.is_multiple_of(4)) && says(name, &ENCODINGS)
+}
+
+/// Whether the name of a field says that it holds a picture, or something around one.
+pub(super) fn says_media(name: &str) -> bool {
+    says(name, &MEDIA)
 }
 
 /// Whether a field of this name is a picture whatever it holds: an address, or an object around it.

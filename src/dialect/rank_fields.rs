@@ -44,12 +44,19 @@ pub(super) type FoundFields<'a> = Vec<Option<(usize, Raw<'a>)>>;
 
 impl RankFields {
     /// # Errors
-    /// `invalid_request` if there are too many, or one leads too deep.
-    pub(super) fn new(names: Vec<ByteString>) -> Result<Self, Error> {
-        if names.len() > MAX_NAMES {
-            let message = format!("rank_fields has {} names; it may have {MAX_NAMES}", names.len());
+    /// `invalid_request` if there are too many.
+    pub(super) fn check_count(count: usize) -> Result<(), Error> {
+        if count > MAX_NAMES {
+            let message = format!("rank_fields has {count} names; it may have {MAX_NAMES}");
             return Err(Error::invalid_field("/rank_fields", message));
         }
+        Ok(())
+    }
+
+    /// # Errors
+    /// `invalid_request` if there are too many, or one leads too deep.
+    pub(super) fn new(names: Vec<ByteString>) -> Result<Self, Error> {
+        Self::check_count(names.len())?;
         let mut fields = Self::default();
         for (index, name) in names.into_iter().enumerate() {
             if name.bytes().filter(|byte| *byte == b'.').count() > MAX_STEPS {

@@ -69,20 +69,48 @@ async fn pictures_as_lists_of_bytes_are_left_out() {
         { "title": "a list", "photo": bytes },
         { "title": "inside", "parts": [{ "thumbnail": bytes }, { "type": "Buffer", "data": bytes }] },
         { "type": "Buffer", "data": bytes },
+        { "title": "with blanks", "file": "spaced" },
         { "title": "numbers", "histogram": [1, 2, 3], "image_size": [640, 480] },
     ]});
-    let answer = gateway.rerank_with(body).await;
+    let spaced = format!("{{ \"type\": \"Buffer\",\n \"data\": {} }}", json!(bytes));
+    let body = body.to_string().replace("\"spaced\"", &spaced);
+    let answer = good(&gateway, "/rerank", body).await;
     let expected = [
         "title: a buffer",
         "title: a list",
         "title: inside",
+        "title: with blanks",
         "histogram:\n  - 1\n  - 2\n  - 3\nimage_size:\n  - 640\n  - 480\ntitle: numbers",
     ];
     let mut sent = upstream.passages();
     sent.retain(|passage| !passage.is_empty());
     assert_eq!(sent, expected);
     let told = provenance(&answer)["warnings"][0].as_str().unwrap();
-    assert!(told.contains("read without theirs: 3 (") && told.contains("count as blank: 1 (documents[3])"), "{told}");
+    assert!(told.contains("read without theirs: 4 (") && told.contains("count as blank: 1 (documents[3])"), "{told}");
+}
+
+#[tokio::test]
+async fn short_pictures_are_known_by_the_fields_around_them() {
+    let (upstream, gateway) = pair().await;
+    let base64 = "QUJDabc123".repeat(10);
+    let body = json!({ "query": "cat", "documents": [
+        { "title": "a sound", "audio": { "data": base64, "format": "wav" } },
+        { "title": "a part", "parts": [{ "inlineData": { "mimeType": "image/png", "data": base64 } }] },
+        { "title": "a blob", "blob": base64 },
+        { "title": "deeper", "image": { "source": { "content": [base64] } } },
+        format!("a blank data: image/png;base64,{base64} behind"),
+        { "title": "a hash", "signature": base64 },
+    ]});
+    gateway.rerank_with(body).await;
+    let expected = [
+        "title: a sound",
+        "title: a part",
+        "title: a blob",
+        "title: deeper",
+        "a blank data:  behind",
+        &format!("signature: {base64}\ntitle: a hash"),
+    ];
+    assert_eq!(upstream.passages(), expected);
 }
 
 #[tokio::test]
