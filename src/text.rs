@@ -22,6 +22,17 @@ pub fn without_mark(text: &str) -> &str {
     text
 }
 
+/// A text from the first character on that anybody can see: without the blanks, control characters and characters of no
+/// width in front.
+#[must_use]
+pub fn from_first_visible(text: &str) -> &str {
+    text.trim_start_matches(|letter: char| {
+        let is_without_width =
+            matches!(letter, '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{2060}'..='\u{2064}' | BYTE_ORDER_MARK);
+        letter.is_whitespace() || letter.is_control() || is_without_width
+    })
+}
+
 /// Whether bytes begin as UTF-16 does: with its mark, or with the halves of a unit of which one is 0.
 #[must_use]
 pub fn is_utf_16(bytes: &[u8]) -> bool {

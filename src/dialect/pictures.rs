@@ -273,6 +273,7 @@ fn is_base64(byte: u8) -> bool {
 
 /// Base64 at the start of a text, line breaks between long lines included.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each says whether characters of one kind are there")]
 struct Run {
     /// Its characters, without line breaks.
     length: usize,

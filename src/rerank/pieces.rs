@@ -14,6 +14,7 @@ use bytestring::ByteString;
 
 use super::request::Passage;
 use crate::config::settings::LongPassages;
+use crate::text::from_first_visible;
 
 /// The pieces of the passages of one request.
 #[derive(Debug)]
@@ -90,7 +91,7 @@ impl Pieces {
 /// one, and not every provider takes it.
 fn filled_pieces(text: &ByteString, most: usize) -> Vec<ByteString> {
     let pieces = Cuts { rest: text, most };
-    let filled = pieces.filter(|piece| !piece.trim().is_empty()).map(|piece| text.slice_ref(piece));
+    let filled = pieces.filter(|piece| !from_first_visible(piece).is_empty()).map(|piece| text.slice_ref(piece));
     let filled: Vec<_> = filled.collect();
     if filled.is_empty() { vec![text.slice_ref(&text[..cut(text, most)])] } else { filled }
 }
@@ -99,10 +100,10 @@ fn filled_pieces(text: &ByteString, most: usize) -> Vec<ByteString> {
 /// however many, must not hide it.
 fn first_filled_piece(text: &ByteString, most: usize) -> ByteString {
     let first = &text[..cut(text, most)];
-    if !first.trim().is_empty() {
+    if !from_first_visible(first).is_empty() {
         return text.slice_ref(first);
     }
-    let filled = text.trim_start();
+    let filled = from_first_visible(text);
     if filled.is_empty() { text.slice_ref(first) } else { text.slice_ref(&filled[..cut(filled, most)]) }
 }
 
@@ -183,6 +184,10 @@ mod tests {
         let blank = " ".repeat(5_000);
         assert_eq!(pieces(&[&blank], LongPassages::Truncate(4)), [[" ".repeat(9)]]);
         assert_eq!(pieces(&[&blank], LongPassages::ChunkMax(4)), [[" ".repeat(9)]]);
+        let unseen = format!("{}late words that follow", "\u{200B}\0\u{FEFF}\u{A0}\u{AD}".repeat(1_000));
+        assert_eq!(pieces(&[&unseen], LongPassages::Truncate(4)), [["late "]]);
+        let chunks = pieces(&[&unseen], LongPassages::ChunkMax(4)).concat();
+        assert!(chunks.len() < 8 && chunks.concat().ends_with("late words that follow"), "{chunks:?}");
         assert_eq!(pieces(&["  early words that follow"], LongPassages::Truncate(4)), [["  early "]]);
     }
 

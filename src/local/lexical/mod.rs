@@ -17,6 +17,7 @@ pub(crate) mod tokens;
 use std::collections::HashMap;
 
 use self::tokens::{Detail, Tokenizer};
+use crate::text::from_first_visible;
 
 /// Most bytes of a query or of a passage that are read: some 40,000 words, more than any model of a provider reads.
 /// Normalising and counting so much takes about 10 ms, however much more there is.
@@ -113,7 +114,7 @@ fn head(text: &str) -> &str {
     if text.len() <= MAX_TEXT_BYTES {
         return text;
     }
-    let text = text.trim_start();
+    let text = from_first_visible(text);
     &text[..text.floor_char_boundary(MAX_TEXT_BYTES)]
 }
 
