@@ -6,7 +6,8 @@
 //! 1. `data:…;base64,`, and other data URLs of pictures, videos and sounds;
 //! 2. base64 that begins as PNG, JPEG, GIF, WebP and PDF do;
 //! 3. 256 characters of base64 in a row that are upper case, lower case and digits;
-//! 4. in a field whose name says picture, 64 characters of base64 in a row that are no path, no hash and no words with hyphens; in one whose name says base64, any base64;
+//! 4. in a field whose name says picture, or below one, 64 characters of base64 in a row that are no path, no hash and
+//!    no words with hyphens; in one whose name says base64, any base64;
 //! 5. bytes as a list of 64 or more numbers in such a field, or in what Node makes of a `Buffer`.
 //!
 //! Inside a text, as in Markdown and HTML, what stands behind `data:…;base64,` is one from 64 characters on. Texts are
