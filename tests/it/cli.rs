@@ -293,3 +293,10 @@ fn keys_that_cannot_be_meant_are_refused_at_the_start() {
         assert!(text.contains(reason) && !text.contains("1234"), "{text}");
     }
 }
+
+/// Kind I: `RERANKD_CONFIG=` in a file of variables was an error of the argument parser.
+#[test]
+fn an_empty_name_of_a_configuration_is_none() {
+    let output = rerankd(&["check"]).env("RERANKD_CONFIG", "").output().unwrap();
+    assert!(output.status.success(), "{}", err(&output));
+}
