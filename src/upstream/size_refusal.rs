@@ -43,33 +43,42 @@ impl RefusalWords {
     /// What a refusal of a call with `sent` passages says about its size; `None` if it is about something else.
     #[must_use]
     pub fn classify(&self, status: u16, said: Option<&Explanation>, sent: usize) -> Option<SizeRefusal> {
-        if !matches!(status, 400 | 413 | 422 | 500) {
+        if !matches!(status, 400 | 413 | 422 | 500 | 502 | 507) {
             return None;
         }
-        let message = said.map(|said| said.message.to_lowercase()).unwrap_or_default();
-        if holds(&message, &self.never) || self.is_about_the_query(&message) {
+        let message = said.map(|said| without_quotations(&said.message.to_lowercase())).unwrap_or_default();
+        if self.is_about_the_query(&message, said) {
             return None;
         }
-        if let Some(about) = self.named(status, &message, said) {
-            let is_about_passages = about == MeasureSet::PASSAGES;
-            let stated_passages = if is_about_passages { largest_number_below(sent, &message) } else { None };
-            return Some(SizeRefusal { about, stated_passages, is_named: true });
+        let coded = said.and_then(|said| self.coded(&message, said));
+        if coded.is_none() && holds(&message, &self.never) {
+            return None;
+        }
+        if let Some(about) = coded.or_else(|| self.named(status, &message)) {
+            return Some(named(about, &message, sent));
         }
         let suspicion = SizeRefusal { about: MeasureSet::ALL, stated_passages: None, is_named: false };
         let is_suspicious = matches!(status, 400 | 422) && !self.is_about_the_request(&message, said);
         is_suspicious.then_some(suspicion)
     }
 
-    /// Measures that are named by a code, by a phrase, or by the status itself.
-    fn named(&self, status: u16, message: &str, said: Option<&Explanation>) -> Option<MeasureSet> {
-        let codes = said.map_or(&[][..], |said| &said.codes);
-        if codes.iter().any(|code| self.text_codes.contains(code)) {
+    /// What an error in a reply with a success status says about the size of the call: it must name it as a status 500 must.
+    #[must_use]
+    pub fn classify_success(&self, said: &Explanation, sent: usize) -> Option<SizeRefusal> {
+        self.classify(500, Some(said), sent).filter(|refusal| refusal.is_named)
+    }
+
+    /// Measures that are named by a code.
+    fn coded(&self, message: &str, said: &Explanation) -> Option<MeasureSet> {
+        if said.codes.iter().any(|code| self.text_codes.contains(code)) {
             return Some(unit_of(message));
         }
-        if codes.iter().any(|code| self.passage_codes.contains(code)) {
-            return Some(MeasureSet::PASSAGES);
-        }
-        if status == 500 && !holds(message, &self.measured) {
+        said.codes.iter().any(|code| self.passage_codes.contains(code)).then_some(MeasureSet::PASSAGES)
+    }
+
+    /// Measures that are named by a phrase, or by the status itself.
+    fn named(&self, status: u16, message: &str) -> Option<MeasureSet> {
+        if status >= 500 && !holds(message, &self.measured) {
             return None;
         }
         // llama.cpp advises to "increase the physical batch size" where an input is too large.
@@ -82,17 +91,54 @@ impl RefusalWords {
         (status == 413).then_some(MeasureSet::ALL)
     }
 
-    fn is_about_the_query(&self, message: &str) -> bool {
-        message.contains("query") && !holds(message, &self.passage_nouns)
+    /// Whether the query or the instruction is blamed, which every part of the call holds, and no passage.
+    fn is_about_the_query(&self, message: &str, said: Option<&Explanation>) -> bool {
+        let locations = said.map_or(&[][..], |said| &said.locations);
+        let blames_query = |path: &String| path.rsplit('.').next().is_some_and(is_query);
+        if !locations.is_empty() && locations.iter().all(blames_query) {
+            return true;
+        }
+        let words: Vec<&str> = words_of(message).collect();
+        words.iter().copied().any(is_query) && !self.speaks_of_passages(&words)
+    }
+
+    /// Whether one of `words` means passages. "Input query" and "query text" mean the query.
+    fn speaks_of_passages(&self, words: &[&str]) -> bool {
+        let is_noun = |word: &str| self.passage_nouns.iter().any(|noun| noun == word.strip_suffix('s').unwrap_or(word));
+        words.iter().enumerate().any(|(index, word)| {
+            let before = index.checked_sub(1).map_or("", |before| words[before]);
+            let after = words.get(index + 1).copied().unwrap_or_default();
+            let belongs_to_query =
+                matches!(*word, "input" | "text" | "content") && (is_query(before) || is_query(after));
+            is_noun(word) && !belongs_to_query
+        })
     }
 
     fn is_about_the_request(&self, message: &str, said: Option<&Explanation>) -> bool {
         let locations = said.map_or(&[][..], |said| &said.locations);
-        if !locations.is_empty() {
-            return !locations.iter().any(|location| holds(&location.to_lowercase(), &self.passage_nouns));
-        }
-        holds(message, &self.request)
+        let is_passage = |location: &String| holds(&location.to_lowercase(), &self.passage_nouns);
+        (!locations.is_empty() && !locations.iter().any(is_passage)) || holds(message, &self.request)
     }
+}
+
+/// A refusal that names what it is about. Numbers of passages are believed to be the only reason if the message tells them; "batch size" by
+/// itself may mean its bytes.
+fn named(about: MeasureSet, message: &str, sent: usize) -> SizeRefusal {
+    if about != MeasureSet::PASSAGES {
+        return SizeRefusal { about, stated_passages: None, is_named: true };
+    }
+    let stated_passages = stated_limit(message, sent);
+    let is_vague = stated_passages.is_none() && message.contains("batch");
+    let about = if is_vague { MeasureSet::ALL } else { about };
+    SizeRefusal { about, stated_passages, is_named: true }
+}
+
+fn is_query(word: &str) -> bool {
+    matches!(word, "query" | "queries" | "instruction" | "instruct")
+}
+
+fn words_of(message: &str) -> impl Iterator<Item = &str> {
+    message.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty())
 }
 
 /// Measures of text in the units that a message speaks of; in any unit if it speaks of none.
@@ -108,23 +154,102 @@ fn unit_of(message: &str) -> MeasureSet {
     if units.is_empty() { MeasureSet::TEXT } else { units }
 }
 
+/// Longest text in quotation marks that may be a name; longer ones quote the request, whose words say nothing about the refusal.
+const MAX_QUOTED_NAME: usize = 24;
+
+/// `message` without what it quotes at length.
+fn without_quotations(message: &str) -> String {
+    let mut kept = String::with_capacity(message.len());
+    let mut rest = message;
+    while let Some(start) = rest.find(['\'', '"', '`']) {
+        let mark = char::from(rest.as_bytes()[start]);
+        let inside = &rest[start + 1..];
+        kept.push_str(&rest[..start]);
+        // The apostrophe within a word quotes nothing.
+        let is_opening = !kept.ends_with(char::is_alphanumeric);
+        let is_closing = |at: &usize| !inside[at + 1..].starts_with(char::is_alphanumeric);
+        let end = inside.match_indices(mark).map(|(at, _)| at).find(is_closing).filter(|_| is_opening);
+        kept.push(mark);
+        rest = inside;
+        if let Some(end) = end {
+            if end <= MAX_QUOTED_NAME {
+                kept.push_str(&inside[..end]);
+            }
+            kept.push(mark);
+            rest = &inside[end + 1..];
+        }
+    }
+    kept.push_str(rest);
+    kept
+}
+
 fn holds(message: &str, phrases: &[String]) -> bool {
     phrases.iter().any(|phrase| holds_phrase(message, phrase))
 }
 
+/// Longest text that `*` stands for, in bytes: what is further apart does not belong together.
+const MAX_GAP: usize = 60;
+
 fn holds_phrase(message: &str, phrase: &str) -> bool {
-    let mut rest = message;
-    for part in phrase.split('*') {
-        let Some(at) = rest.find(part) else { return false };
-        rest = &rest[at + part.len()..];
-    }
-    true
+    let (first, others) = phrase.split_once('*').map_or((phrase, None), |(first, others)| (first, Some(others)));
+    let Some(others) = others else { return message.contains(first) };
+    message.match_indices(first).any(|(at, _)| {
+        let rest = &message[at + first.len()..];
+        let near = &rest[..rest.floor_char_boundary(MAX_GAP + others.len())];
+        let clause = near.find([';', '\n']).or_else(|| near.find(". ")).map_or(near, |end| &near[..end]);
+        holds_phrase(clause, others)
+    })
 }
 
-/// The largest whole number in `message` from 1 to below `bound`.
-fn largest_number_below(bound: usize, message: &str) -> Option<usize> {
-    let numbers = message.split(|letter: char| !letter.is_ascii_digit()).filter_map(|digits| digits.parse().ok());
-    numbers.filter(|number| (1..bound).contains(number)).max()
+/// Words one of which stands before a number that is a limit.
+const LIMIT_WORDS: [&str; 12] =
+    ["limit", "limited", "max", "maximum", "most", "to", "exceed", "exceeds", "exceeding", "than", "of", "is"];
+
+/// The most passages of a call that `message` states: the largest number below `sent` that it calls a limit, or that it holds against the
+/// number that was sent. Other numbers are of sections, of errors, of tiers.
+fn stated_limit(message: &str, sent: usize) -> Option<usize> {
+    let numbers: Vec<(usize, usize)> = numbers(message).collect();
+    let tells_sent = numbers.iter().any(|(_, number)| *number == sent);
+    let is_limit = |at: usize| {
+        let before = message[..at].trim_end_matches([' ', '=', ':', '(', '[', '\u{2264}']);
+        before.ends_with(['>', '<']) || words_of(before).last().is_some_and(|word| LIMIT_WORDS.contains(&word))
+    };
+    let stated = numbers.iter().filter(|(at, number)| (1..sent).contains(number) && (tells_sent || is_limit(*at)));
+    stated.map(|(_, number)| *number).max()
+}
+
+/// Whole numbers that stand by themselves, with where they begin; digits may be in groups of three (`1,000`).
+fn numbers(message: &str) -> impl Iterator<Item = (usize, usize)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let start = at + message[at..].find(|letter: char| letter.is_ascii_digit())?;
+            let digits = |from: usize| message[from..].bytes().take_while(u8::is_ascii_digit).count();
+            let mut end = start + digits(start);
+            let mut spelt = message[start..end].to_owned();
+            let is_grouped = spelt.len() <= 3;
+            while is_grouped {
+                let mut rest = message[end..].chars();
+                let Some(separator) =
+                    rest.next().filter(|mark| matches!(mark, ',' | '.' | '_' | '\'' | ' ' | '\u{a0}' | '\u{202f}'))
+                else {
+                    break;
+                };
+                let group = end + separator.len_utf8();
+                if digits(group) != 3 {
+                    break;
+                }
+                end = group + 3;
+                spelt.push_str(&message[group..end]);
+            }
+            at = end;
+            let stands_alone =
+                !message[..start].ends_with(char::is_alphanumeric) && !message[end..].starts_with(char::is_alphabetic);
+            if let Some(number) = spelt.parse().ok().filter(|_| stands_alone) {
+                return Some((start, number));
+            }
+        }
+    })
 }
 
 #[cfg(test)]
@@ -229,11 +354,139 @@ mod tests {
         }
     }
 
+    /// Servers as they are: none of these was taken for what it is before.
+    #[test]
+    fn other_servers_are_understood() {
+        for (status, message, codes, about) in [
+            (
+                500,
+                "[address=0.0.0.0:1, pid=3] the size of tensor a (2401) must match the size of tensor b (512)",
+                &[][..],
+                MeasureSet::TEXT,
+            ),
+            (500, "the expanded size of the tensor (2401) must match the existing size (512)", &[], MeasureSet::TEXT),
+            (500, "index out of range in self", &[], MeasureSet::TEXT),
+            (500, "request entity too large", &["entity.too.large"], MeasureSet::TEXT),
+            (500, "payloadtoolargeerror: request entity too large", &[], MeasureSet::TEXT),
+            (500, "grpc: received message larger than max (5000000 vs. 4194304)", &["8"], MeasureSet::TEXT),
+            (500, "litellm.ContextWindowExceededError: input exceeds", &[], MeasureSet::TEXT),
+            (502, "input is too large: 2401 tokens", &[], MeasureSet::TOKENS),
+            (400, "Range of input length should be [1, 4000]", &["invalidparameter"], MeasureSet::TEXT),
+            (
+                400,
+                "length of prompt_tokens (2401) must be less than max_seq_len (512).",
+                &["20015"],
+                MeasureSet::TOKENS,
+            ),
+            (400, "#/documents/1: expected maxLength: 2048, actual: 12000", &[], MeasureSet::TEXT),
+            (400, "body/documents/1 must NOT have more than 5000 characters", &[], MeasureSet::CHARACTERS),
+            (400, "String must contain at most 5000 character(s)", &[], MeasureSet::CHARACTERS),
+            (400, "Input exceeds model limit", &[], MeasureSet::TEXT),
+            (400, "Text exceeds the model's maximum.", &[], MeasureSet::TEXT),
+            (400, "'a deadline of the billing department, per day' is too long", &[], MeasureSet::TEXT),
+            (400, "documents[1] rate limit and quota", &["string_too_long"], MeasureSet::TEXT),
+        ] {
+            assert_eq!(classify(status, message, codes, &[]), Some(named(about, None)), "{status} {message}");
+        }
+        for (message, stated) in [
+            ("Array must contain at most 25 element(s)", Some(25)),
+            ("must contain less than or equal to 25 items", Some(25)),
+            ("ensure this field has no more than 25 elements.", Some(25)),
+            ("#/documents: expected maximum item count: 25, found: 30", Some(25)),
+            ("inference request batch-size must be <= 25 for 'model'", Some(25)),
+            ("max_client_batch_size is 25", Some(25)),
+            ("too big: expected array to have <=25 items", Some(25)),
+            ("maximum 25 documents", Some(25)),
+            ("records: at most 25 records", Some(25)),
+            ("documents: size must be between 1 and 25", None),
+        ] {
+            let expected = named(MeasureSet::PASSAGES, stated);
+            assert_eq!(classify(400, message, &[], &[]), Some(expected), "{message}");
+        }
+    }
+
+    /// What is about the query, the key, the account or the time was searched for passages to blame, with eight calls for a list of 100.
+    #[test]
+    fn what_only_sounds_like_a_size_is_none() {
+        for (message, locations) in [
+            ("query exceeds the context length of 512 tokens", &[][..]),
+            ("The input query is too long: 9000 tokens", &[]),
+            ("query text is too long", &[]),
+            ("Query too long for the model's context window", &[]),
+            ("Value is too long", &["query"]),
+            ("instruction is too long", &[]),
+            ("You have reached your monthly token limit", &[]),
+            ("daily token limit reached", &[]),
+            ("API key is too long", &[]),
+            ("JWT token too long", &[]),
+            ("Request Header Or Cookie Too Large", &[]),
+            ("Access denied, please make sure your account is in good standing.", &[]),
+            ("insufficient balance", &[]),
+            ("max_tokens_per_doc must be at most 8192 tokens", &[]),
+            ("Timed-out while processing batch: input too long", &[]),
+            ("queue is too long for this batch", &[]),
+            ("waited too long for a batch", &[]),
+            ("processing took longer than 30 seconds", &[]),
+            ("the model is too large; sequence parallel needed", &[]),
+            ("too many concurrent documents requests", &[]),
+            ("the plain HTTP request was sent to HTTPS port", &[]),
+            ("model 'x' not found", &[]),
+            ("body.texts: Field required", &["body.texts"]),
+        ] {
+            for status in [400, 500] {
+                assert_eq!(classify(status, message, &[], locations), None, "{status} {message}");
+            }
+        }
+        for message in [
+            "The parameter is invalid. Please check again.",
+            "the documents list can only hold 100 for this model",
+            "the text in position 1 is beyond what the model accepts",
+            "query and document 3 do not fit",
+        ] {
+            assert!(classify(400, message, &[], &[]).is_some_and(|refusal| !refusal.is_named), "{message}");
+        }
+    }
+
+    /// A number of a section or of an error made lists of 1,000 cost 144 calls, groups of digits 2,049.
+    #[test]
+    fn only_a_number_that_is_called_a_limit_is_one() {
+        for (sent, message, stated) in [
+            (30, "at most 25 items, not 30; error 7", Some(25)),
+            (30, "30 items, error 99999999999999999999999", None),
+            (30, "too many documents (tier 2)", None),
+            (1_000, "error 7: too many documents, see section 4", None),
+            (30, "E3: too many documents, request 28f3", None),
+            (2_048, "at most 1,000 documents are allowed", Some(1_000)),
+            (2_048, "batch size 2048 > maximum allowed batch size 1_000", Some(1_000)),
+            (2_048, "too many documents: 2,048 (max 1,000)", Some(1_000)),
+            (2_048, "maximum of 1.000 documents", Some(1_000)),
+            (2_048, "max 1 000 documents", Some(1_000)),
+            (2_048, "at most 1k documents", None),
+            (30, "The batch size limit is 25. Your batch size is 31.", Some(25)),
+            (30, "it should not be larger than 25.: input.documents", Some(25)),
+        ] {
+            assert_eq!(stated_limit(message, sent), stated, "{message}");
+        }
+    }
+
+    #[test]
+    fn quotations_are_left_out_and_names_are_not() {
+        for (message, kept) in [
+            ("`inputs` must have less than 512 tokens", "`inputs` must have less than 512 tokens"),
+            ("this model's limit; the user's text", "this model's limit; the user's text"),
+            ("document 'it is a deadline, isn't it, today' is long", "document '' is long"),
+            ("\"an unending quotation of a text", "\"an unending quotation of a text"),
+            ("'a' \"b\" 'é", "'a' \"b\" 'é"),
+        ] {
+            assert_eq!(without_quotations(message), kept);
+        }
+    }
+
     #[test]
     fn phrases_with_a_gap_match_in_order() {
         assert!(holds_phrase("takes at most 25 items", "at most * items"));
         assert!(!holds_phrase("items: at most 25", "at most * items"));
-        assert_eq!(largest_number_below(30, "at most 25 items, not 30; error 7"), Some(25));
-        assert_eq!(largest_number_below(30, "30 items, error 99999999999999999999999"), None);
+        assert!(!holds_phrase("at most 25. these items", "at most * items"));
+        assert!(holds_phrase("at most. at most 25 items", "at most * items"));
     }
 }

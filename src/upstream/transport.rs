@@ -98,8 +98,9 @@ impl Transport {
         let body = self.config.read_body(response).await?;
         let size = body.len();
         let reply = WireReply { headers, body };
-        let read = move || read_scores(self.config.provider, &reply, call.passages, call.scale);
-        offload(size, OFFLOAD_WIRE_BYTES, read).await
+        let provider = self.config.provider;
+        let read = move || read_scores(provider, &reply, call.passages, call.scale);
+        offload(size, OFFLOAD_WIRE_BYTES, read).await.map_err(|error| self.config.told_of_size(error, call.passages))
     }
 }
 
@@ -135,6 +136,14 @@ impl TransportConfig {
             size_refusal,
             ..UpstreamError::lasting(kind, self.what(status, kind))
         }
+    }
+
+    /// A reply with a success status and without scores may be a refusal for size: Qianfan and some gateways tell errors so.
+    fn told_of_size(&self, error: UpstreamError, sent: usize) -> UpstreamError {
+        let found = error.said.as_ref().and_then(|said| self.refusal_words.classify_success(said, sent));
+        let Some(refusal) = found else { return error };
+        let refused = UpstreamError::lasting(ErrorKind::UpstreamRejected, "refused the call with a status of success");
+        UpstreamError { said: error.said, size_refusal: Some(refusal), ..refused }
     }
 
     /// What happened, with the way out where the operator has one.

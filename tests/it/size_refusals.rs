@@ -6,7 +6,7 @@ use crate::support::gateway::{targets, upstream};
 use crate::support::{FakeUpstream, Gateway, Reply, expected, order, provenance, scores};
 
 /// What providers say of a passage that is too long: status and body.
-const TOO_LONG: [(u16, &str); 12] = [
+const TOO_LONG: [(u16, &str); 20] = [
     (
         400,
         r#"{"error":{"code":400,"message":"input (2401 tokens) is larger than the max context size (512 tokens). skipping","type":"exceed_context_size_error"}}"#,
@@ -28,10 +28,24 @@ const TOO_LONG: [(u16, &str); 12] = [
     (422, r#"{"code":"E1742"}"#),
     (400, ""),
     (500, r#"{"error":"input is too large to process. increase the physical batch size"}"#),
+    (
+        500,
+        r#"{"detail":"[address=0.0.0.0:41833, pid=123] The size of tensor a (2401) must match the size of tensor b (512)"}"#,
+    ),
+    (500, "PayloadTooLargeError: request entity too large"),
+    (502, r#"{"error":"input is too large: 2401 tokens"}"#),
+    (200, r#"{"error_code":336003,"error_msg":"the document is too long, at most 4096 characters"}"#),
+    (
+        200,
+        r#"{"error":{"message":"input (2401 tokens) is larger than the max context size","type":"exceed_context_size_error"}}"#,
+    ),
+    (400, r#"{"code":20015,"message":"The parameter is invalid. Please check again."}"#),
+    (400, r#"{"message":"the text in position 1 is beyond what the reranking model accepts"}"#),
+    (400, r#"{"detail":"document 1 ('a deadline of the billing department per day') is too long"}"#),
 ];
 
 /// What providers that take 25 passages say of a list of 30.
-const TOO_MANY: [(u16, &str); 6] = [
+const TOO_MANY: [(u16, &str); 10] = [
     (
         422,
         r#"{"detail":[{"type":"too_long","loc":["body","documents"],"msg":"List should have at most 25 items after validation, not 30"}]}"#,
@@ -41,6 +55,10 @@ const TOO_MANY: [(u16, &str); 6] = [
     (400, r#"{"message":"too many documents"}"#),
     (400, r#"{"message":"Bad Request"}"#),
     (422, ""),
+    (500, r#"{"error":"inference request batch-size must be <= 25 for 'reranker'"}"#),
+    (400, r##"{"message":"#/documents: expected maximum item count: 25, found: 30"}"##),
+    (200, r#"{"error_code":336104,"error_msg":"the number of documents exceeds 25"}"#),
+    (400, r#"{"message":"the documents list can only hold 25 for this model"}"#),
 ];
 
 fn texts(count: usize) -> Vec<String> {
@@ -105,6 +123,47 @@ async fn a_stated_limit_costs_one_refusal() {
         ask(&gateway, "cat", &texts(30)).await;
         let sizes: Vec<_> = fake.calls().iter().map(|call| call.passages().len()).collect();
         assert_eq!(sizes, [30, 25, 5], "{status} {body}");
+    }
+}
+
+/// Numbers that are no limits made lists of 1,000 cost 144 calls and others' lists of 500 cost 72; digits in groups of three 2,049 and 1,000.
+#[tokio::test]
+async fn law_13_only_a_stated_limit_is_taken_at_its_word() {
+    for (most, body) in [
+        (500, r#"{"message":"error 7: too many documents, see section 4"}"#),
+        (500, r#"{"message":"too many documents (tier 2)"}"#),
+        (250, r#"{"message":"too many documents: at most 0,250 are taken (E7)"}"#),
+    ] {
+        let (fake, gateway) = pair().await;
+        fake.refuse_if(move |call| call.passages().len() > most, reply(400, body));
+        let texts = texts(1_000);
+        for round in 0..3 {
+            let before = fake.calls().len();
+            ask(&gateway, &format!("query {round}"), &texts).await;
+            let calls = fake.calls().len() - before;
+            assert!(calls <= 1_000 / most + 12, "{body}: {calls} calls");
+        }
+        let before = fake.calls().len();
+        ask(&gateway, "another", &texts[..most]).await;
+        assert_eq!(fake.calls().len() - before, 1, "{body}");
+    }
+}
+
+/// "Batch size" may mean bytes: one caller's long queries, so refused, made another's list of 100 cost a second call.
+#[tokio::test]
+async fn law_13_a_batch_without_a_number_is_of_any_measure() {
+    let (fake, gateway) = pair().await;
+    let is_too_large = |call: &crate::support::upstream::Recorded| call.query().len() > 10_000;
+    fake.refuse_if(is_too_large, reply(413, r#"{"message":"the batch size is over what we take"}"#));
+    let texts = texts(100);
+    for round in 0..3 {
+        let long_query = format!("{round} {}", "why ".repeat(4_096));
+        drop(gateway.try_rerank(json!({"query": long_query, "documents": texts[..10]})).await);
+    }
+    for round in 0..3 {
+        let before = fake.calls().len();
+        ask(&gateway, &format!("short {round}"), &texts).await;
+        assert_eq!(fake.calls().len() - before, 1);
     }
 }
 
