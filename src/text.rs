@@ -22,15 +22,35 @@ pub fn without_mark(text: &str) -> &str {
     text
 }
 
-/// A text from the first character on that anybody can see: without the blanks, control characters and characters of no
-/// width in front.
+/// A text from the first character on that anybody can see.
 #[must_use]
 pub fn from_first_visible(text: &str) -> &str {
-    text.trim_start_matches(|letter: char| {
-        let is_without_width =
-            matches!(letter, '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{2060}'..='\u{2064}' | BYTE_ORDER_MARK);
-        letter.is_whitespace() || letter.is_control() || is_without_width
-    })
+    text.trim_start_matches(is_invisible)
+}
+
+/// Whether a letter shows nothing: blanks, and what is there for others' sake or for none (controls, joiners, marks of direction, fillers).
+#[must_use]
+pub fn is_invisible(letter: char) -> bool {
+    letter.is_whitespace()
+        || letter.is_control()
+        || matches!(
+            letter,
+            '\u{ad}'
+                | '\u{34f}'
+                | '\u{61c}'
+                | '\u{115f}'
+                | '\u{1160}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{202a}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{2800}'
+                | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}'
+                | BYTE_ORDER_MARK
+                | '\u{ffa0}'
+                | '\u{e0000}'..='\u{e01ef}'
+        )
 }
 
 /// Whether bytes begin as UTF-16 does: with its mark, or with the halves of a unit of which one is 0.

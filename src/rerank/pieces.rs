@@ -191,6 +191,17 @@ mod tests {
         assert_eq!(pieces(&["  early words that follow"], LongPassages::Truncate(4)), [["  early "]]);
     }
 
+    /// Attack 17 by letters that are no blanks and show nothing.
+    #[test]
+    fn invisible_letters_in_front_do_not_hide_a_text() {
+        for letter in ['\u{200b}', '\u{feff}', '\0', '\u{1}', '\u{ad}', '\u{2800}', '\u{3164}', '\u{fe0f}', '\u{2066}']
+        {
+            let late = format!("{}late words", letter.to_string().repeat(5_000));
+            assert_eq!(pieces(&[&late], LongPassages::Truncate(4)), [["late "]], "{letter:?}");
+            assert_eq!(pieces(&[&late], LongPassages::ChunkMax(4))[0].len(), 2, "{letter:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn nothing_is_lost_and_nothing_is_too_long(texts in proptest::collection::vec("[a é가]{0,60}", 0..6), most in 2usize..20) {
