@@ -1,7 +1,7 @@
 //! What a reply says was read and billed, wherever it says so.
 //!
 //! ```text
-//! usage.total_tokens, prompt_tokens, input_tokens, search_units       OpenAI's family, OpenRouter
+//! usage.total_tokens, prompt_tokens, input_tokens, search_units       OpenAI's family, OpenRouter; in camel case, too; under meta, too
 //! meta.billed_units.total_tokens, input_tokens, search_units          Cohere's family
 //! meta.tokens.input_tokens, tokens.input_tokens                       Cohere, SiliconFlow
 //! ```
@@ -45,7 +45,7 @@ impl Group {
     /// The group that a member of this one is.
     pub(super) fn member(self, name: &str) -> Self {
         match (self, name) {
-            (Self::Root, "usage") => Self::Usage,
+            (Self::Root | Self::Meta, "usage") => Self::Usage,
             (Self::Root, "meta") => Self::Meta,
             (Self::Meta, "billed_units") => Self::BilledUnits,
             (Self::Root | Self::Meta, "tokens") => Self::Tokens,
@@ -98,9 +98,9 @@ impl Counts {
             Group::Root | Group::Meta | Group::Nowhere => return,
         };
         let member = match name {
-            "total_tokens" => 0,
-            "prompt_tokens" => 1,
-            "input_tokens" => 2,
+            "total_tokens" | "totalTokens" | "tokens" => 0,
+            "prompt_tokens" | "promptTokens" => 1,
+            "input_tokens" | "inputTokens" => 2,
             _ => return,
         };
         let Some(told) = tokens(value) else { return };
@@ -158,6 +158,22 @@ mod tests {
             ("[1]", None),
         ] {
             assert_eq!(sane(serde_json::from_str(value).unwrap(), MAX_SEARCH_UNITS), count, "{value}");
+        }
+    }
+
+    /// Tokens told in these places counted as none.
+    #[test]
+    fn tokens_are_found_in_camel_case_and_under_meta() {
+        for (group, members) in [
+            (Group::Usage, r#"{"totalTokens":12}"#),
+            (Group::Usage, r#"{"inputTokens":12,"outputTokens":0}"#),
+            (Group::Usage, r#"{"promptTokens":12}"#),
+            (Group::Usage, r#"{"tokens":12}"#),
+            (Group::Meta, r#"{"usage":{"total_tokens":12}}"#),
+        ] {
+            let mut counts = Counts::default();
+            counts.read(group, serde_json::from_str(members).unwrap());
+            assert_eq!(counts.tokens(), Some(12), "{members}");
         }
     }
 }

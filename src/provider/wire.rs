@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use memchr::{memchr2, memchr3};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use serde_json::value::RawValue;
@@ -43,15 +44,62 @@ pub(super) fn read_list(reply: &WireReply, score: ScoreName) -> Result<Vec<(i64,
     read(reply, Results(score))
 }
 
-fn read<S: for<'de> DeserializeSeed<'de, Value = T>, T>(reply: &WireReply, seed: S) -> Result<T, serde_json::Error> {
+fn read<S: Copy + for<'de> DeserializeSeed<'de, Value = T>, T>(
+    reply: &WireReply,
+    seed: S,
+) -> Result<T, serde_json::Error> {
     let body = reply.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&reply.body);
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let value = seed.deserialize(&mut deserializer)?;
-    deserializer.end()?;
-    Ok(value)
+    let read = |body: &[u8]| {
+        let mut deserializer = serde_json::Deserializer::from_slice(body);
+        let value = seed.deserialize(&mut deserializer)?;
+        deserializer.end()?;
+        Ok(value)
+    };
+    read(body).or_else(|error| match without_python_numbers(body) {
+        Some(body) => read(&body),
+        None => Err(error),
+    })
+}
+
+/// `body` with the numbers that Python writes and JSON has not (`NaN`, `Infinity`) as one that is beyond all bounds: no score, and harmless
+/// elsewhere. `None` if there are none.
+fn without_python_numbers(body: &[u8]) -> Option<Vec<u8>> {
+    let mut written = Vec::new();
+    let mut copied = 0;
+    let mut at = 0;
+    while let Some(offset) = memchr3(b'"', b'N', b'I', &body[at..]) {
+        at += offset;
+        let length = [&b"NaN"[..], b"Infinity"].into_iter().find(|word| body[at..].starts_with(word)).map(<[u8]>::len);
+        if body[at] == b'"' {
+            at = end_of_text(body, at);
+        } else if let Some(length) = length {
+            written.extend_from_slice(&body[copied..at]);
+            written.extend_from_slice(b"1e999");
+            at += length;
+            copied = at;
+        } else {
+            at += 1;
+        }
+    }
+    written.extend_from_slice(&body[copied..]);
+    (copied > 0).then_some(written)
+}
+
+/// Where what follows the text at `start` begins.
+fn end_of_text(body: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    while let Some(offset) = body.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+        at += offset;
+        if body[at] == b'"' {
+            return at + 1;
+        }
+        at += 2;
+    }
+    body.len()
 }
 
 /// The whole reply.
+#[derive(Clone, Copy)]
 struct Body {
     list: &'static str,
     score: ScoreName,
@@ -94,6 +142,7 @@ impl<'de> Visitor<'de> for Body {
 }
 
 /// The list of scored passages: position and score of each, in the upstream's order.
+#[derive(Clone, Copy)]
 struct Results(ScoreName);
 
 impl<'de> DeserializeSeed<'de> for Results {
@@ -171,6 +220,39 @@ impl<'de> Visitor<'de> for Scored {
         match score {
             Some(Loose::Number(score)) => Ok((index, score)),
             _ => Err(A::Error::missing_field(documented_name)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_body(body: &str) -> Option<Vec<(i64, f64)>> {
+        let reply = WireReply { body: body.to_owned().into(), ..WireReply::default() };
+        read_object(&reply, "results", ScoreName::RelevanceScore).ok().map(|decoded| decoded.scores)
+    }
+
+    /// Python's `json` writes `NaN` where JSON has nothing: beside the scores it cost them all.
+    #[test]
+    fn numbers_of_python_are_passed_over_where_no_score_is_meant() {
+        for body in [
+            r#"{"results":[{"index":0,"relevance_score":0.9,"score":NaN,"margin":-Infinity}]}"#,
+            r#"{"usage":{"cost":NaN,"total_tokens":Infinity},"results":[{"index":0,"relevance_score":0.9}]}"#,
+            r#"{"note":"\"NaN \\","cost":NaN,"results":[{"index":0,"relevance_score":0.9}]}"#,
+        ] {
+            assert_eq!(read_body(body), Some(vec![(0, 0.9)]), "{body}");
+        }
+        for body in [
+            r#"{"results":[{"index":0,"relevance_score":NaN}]}"#,
+            r#"{"results":[{"index":0,"relevance_score":NaN,"score":0.9}]}"#,
+            r#"{"results":[{"index":NaN,"relevance_score":0.9}]}"#,
+            r#"{"results":[{"index":0,"relevance_score":-Infinity}]}"#,
+            r#"{"results":[{"index":0,"relevance_score":"NaN"}],"x":NaN}"#,
+            r#"{"results":[{"index":0,"relevance_score":0.9}],"x":"NaN"#,
+            r#"{"results":NaN"#,
+        ] {
+            assert_eq!(read_body(body), None, "{body}");
         }
     }
 }
