@@ -33,7 +33,7 @@ const MAX_WORDS: usize = 32;
 const MAX_DEPTH: usize = 6;
 
 /// Members that hold the message, or an object that does; the first of these counts.
-const MESSAGE_MEMBERS: [&str; 16] = [
+const MESSAGE_MEMBERS: [&str; 21] = [
     "message",
     "msg",
     "detail",
@@ -49,8 +49,15 @@ const MESSAGE_MEMBERS: [&str; 16] = [
     "Error",
     "Response",
     "detailed_message",
+    "errmsg",
+    "err_msg",
+    "err",
+    "faultstring",
+    "description",
     "title",
 ];
+/// Members that hold an object with the message, or something else altogether.
+const WRAPPING_MEMBERS: [&str; 4] = ["fault", "status", "data", "cause"];
 const CODE_MEMBERS: [&str; 8] =
     ["type", "code", "error_type", "error_code", "errorCode", "errorType", "Code", "__type"];
 
@@ -73,12 +80,23 @@ pub fn explain(body: &[u8]) -> Option<Explanation> {
     let body = &body[..body.len().min(EXPLAINED_BYTES)];
     let mut reader = Reader { head: Head::new(body), said: Explanation::default() };
     let message = match reader.head.peek()? {
-        b'{' | b'[' | b'"' => reader.sentence(0),
+        b'{' | b'[' | b'"' if is_json(body) => reader.sentence(0),
         _ => plain_text(body),
     };
     let line = message.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
     let said = Explanation { message: line, ..reader.said };
     (said != Explanation::default()).then_some(said)
+}
+
+/// Whether what begins like JSON goes on like it: the dictionaries of Python do not, nor do lines of a log that begin with a bracket.
+fn is_json(body: &[u8]) -> bool {
+    let body = body.trim_ascii_start();
+    let next = body.get(1..).unwrap_or_default().trim_ascii_start().first();
+    match (body.first(), next) {
+        (Some(b'{'), Some(next)) => matches!(next, b'"' | b'}'),
+        (Some(b'['), Some(next)) => matches!(next, b'{' | b'[' | b'"' | b']' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n'),
+        _ => true,
+    }
 }
 
 /// A body that is a sentence by itself.
@@ -87,6 +105,10 @@ fn plain_text(body: &[u8]) -> Option<String> {
         Ok(text) => text,
         // A letter may have been cut in two.
         Err(error) if error.error_len().is_none() => str::from_utf8(&body[..error.valid_up_to()]).ok()?,
+        // Some other code of letters, if it is hardly more than ASCII.
+        Err(_) if 10 * body.iter().filter(|byte| !byte.is_ascii()).count() <= body.len() => {
+            &String::from_utf8_lossy(body)
+        }
         Err(_) => return None,
     };
     let text = text.trim();
@@ -131,7 +153,8 @@ impl Reader<'_> {
         self.head.enter();
         while let Some(name) = self.head.member() {
             if let Some(rank) = MESSAGE_MEMBERS.iter().position(|member| *member == name) {
-                let message = self.sentence(depth + 1);
+                let is_map = name == "errors" && self.head.peek() == Some(b'{');
+                let message = if is_map { self.fields(depth + 1) } else { self.sentence(depth + 1) };
                 if message.is_some() && rank < best {
                     statement.message = message;
                     best = rank;
@@ -146,11 +169,43 @@ impl Reader<'_> {
                 if name == "loc" || (name == "field" && statement.field.is_none()) {
                     statement.field = Some(path);
                 }
+            } else if WRAPPING_MEMBERS.contains(&&*name) && self.head.peek() == Some(b'{') && depth + 1 < MAX_DEPTH {
+                let message = self.object(depth + 1).message;
+                statement.message = statement.message.or(message);
             } else {
                 self.head.skip();
             }
         }
         statement
+    }
+
+    /// The sentences of an object of errors by the names of fields (`{"documents": ["too many"]}`), or of an error.
+    fn fields(&mut self, depth: usize) -> Option<String> {
+        let mut sentences = String::new();
+        self.head.enter();
+        while let Some(name) = self.head.member() {
+            if CODE_MEMBERS.contains(&&*name) {
+                let code = self.head.scalar(MAX_WORD_BYTES).unwrap_or_default();
+                remember(&mut self.said.codes, code.to_lowercase());
+                continue;
+            }
+            let Some(message) = self.sentence(depth + 1) else { continue };
+            if sentences.len() + message.len() > MAX_MESSAGE_BYTES && !sentences.is_empty() {
+                continue;
+            }
+            if !sentences.is_empty() {
+                sentences.push_str("; ");
+            }
+            if MESSAGE_MEMBERS.contains(&&*name) {
+                sentences.push_str(&message);
+            } else {
+                sentences.push_str(&name);
+                sentences.push_str(": ");
+                sentences.push_str(&message);
+                remember(&mut self.said.locations, name);
+            }
+        }
+        (!sentences.is_empty()).then_some(sentences)
     }
 
     /// The sentences of a list of errors, each with the path of its field.
@@ -249,6 +304,15 @@ mod tests {
             (r#"{"errors":["a","b"]}"#, "a; b"),
             (r#"[{"error":{"message":"a"}}]"#, "a"),
             (r#"{"title":"Unauthorized","status":401}"#, "Unauthorized"),
+            (r#"{"errmsg":"a"}"#, "a"),
+            (r#"{"err":"a","status":"error","data":null}"#, "a"),
+            (r#"{"fault":{"faultstring":"a","detail":{"errorcode":"b"}}}"#, "a"),
+            (r#"{"status":{"code":3,"message":"a"}}"#, "a"),
+            (r#"{"code":1,"data":{"message":"a"}}"#, "a"),
+            (r#"{"title":"t","errors":{"documents":["a","b"],"query":"c"}}"#, "documents: a; b; query: c"),
+            (r#"{"errors":{"message":"a","code":"x"}}"#, "a"),
+            ("{'message': 'a'}", "{'message': 'a'}"),
+            ("[address=0.0.0.0:1, pid=3] a", "[address=0.0.0.0:1, pid=3] a"),
             ("\"no key was\\nsent\"", "no key was sent"),
             ("upstream connect error\r\nor reset", "upstream connect error or reset"),
             ("\u{feff}{\"message\":\"a\"}", "a"),
@@ -306,6 +370,7 @@ mod tests {
             assert_eq!(explain(body.as_bytes()), None, "{body}");
         }
         assert_eq!(explain(b"\xff\xfe bytes"), None);
+        assert_eq!(explain(b"the caf\xe9 is closed").unwrap().message, "the caf\u{fffd} is closed");
     }
 
     #[test]
