@@ -6,18 +6,21 @@
 //!
 //! ```text
 //!  message ─▶ as it is, and with up to three layers of escapes taken away
+//!              │  and what its long words are in base64 and in hexadecimal digits
 //!              └▶ letters and digits alone, in one case ─▶ windows of eight (of four in CJK), less those of stock words ─┐
 //!  each text ─▶ letters and digits alone, in one case ─▶ its windows, one by one: is it one of the message's? ◀────────────┘
 //! ```
 //! Stock words are long ones that error messages are made of: a passage that holds "document" does not hide "document 3 has 800 tokens". A
 //! text that has no window is looked for as a whole word.
 
+mod encoded;
 mod stock;
 mod unescape;
 mod windows;
 
 use memchr::memmem;
 
+use self::encoded::decoded;
 use self::stock::is_stock;
 use self::unescape::unescape;
 use self::windows::{Roller, WINDOW, Windows, fold, is_wide};
@@ -69,6 +72,7 @@ fn forms(message: &str) -> Vec<Form> {
         forms.push(Form::of(&plain));
         text = plain;
     }
+    forms.extend(decoded(&text).iter().map(|text| Form::of(text)));
     forms
 }
 
@@ -211,6 +215,9 @@ mod tests {
             "错误：患者张伟的身份证号码与病历记录",
             "bad: name: Kim Cheol ssn: 900101-12 hiv: positive ward: 7 east b",
             "incorrect API key provided: sk-live-0123456789",
+            "cannot read QSBsb25nIHBhc3NhZ2UgdGhhdCBub2JvZHk=",
+            "cannot read 41206c6f6e672070617373616765",
+            "key c2stbGl2ZS0wMTIzNDU2Nzg5",
             &format!("{}sk-live-0123456789", "x".repeat(290)),
         ] {
             assert!(quoted(message), "{message}");
