@@ -52,7 +52,9 @@ pub(super) fn proxy_for(url: &Url, environment: &Environment) -> Result<Option<P
 }
 
 fn set<'a>(environment: &'a Environment, name: &str) -> Option<&'a str> {
-    environment.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    // docker's --env-file hands quotation marks on.
+    let is_around = |letter: char| letter.is_whitespace() || matches!(letter, '"' | '\'');
+    environment.get(name).map(|value| value.trim_matches(is_around)).filter(|value| !value.is_empty())
 }
 
 fn parse(value: &str) -> Result<ProxySettings, &'static str> {
@@ -205,6 +207,7 @@ mod tests {
             ("https://h", &[("https_proxy", "http://l:1"), ("HTTPS_PROXY", "http://u:1")], Some("http://l:1")),
             ("https://h", &[("https_proxy", " "), ("HTTPS_PROXY", "http://u:1")], Some("http://u:1")),
             ("https://h", &[("HTTPS_PROXY", "p:3128")], Some("http://p:3128")),
+            ("https://h", &[("HTTPS_PROXY", "\"http://p:3128\"")], Some("http://p:3128")),
             ("https://h", &[("HTTPS_PROXY", "https://user:pass@p/x?y")], Some("https://p")),
             ("http://h", &[("HTTP_PROXY", "http://p:1"), ("REQUEST_METHOD", "GET")], None),
         ] {
@@ -245,6 +248,9 @@ mod tests {
             ("[fd12::1]:8080", "http://[fd12::1]:8080", true),
             ("[fd12::1]:8081", "http://[fd12::1]:8080", false),
             ("a.b c.d\tapi.x", "http://api.x", true),
+            ("\"api.x\"", "http://api.x", true),
+            ("'a.b,api.x'", "http://api.x", true),
+            ("\"*\"", "http://api.x", true),
             (", ,.,*.", "http://h", false),
             ("", "http://h", false),
         ];

@@ -36,32 +36,47 @@ pub(super) fn resolve(reference: &str, environment: &Environment) -> Result<Secr
     Ok(SecretString::from(secret))
 }
 
+/// Quotation marks that end up in keys.
+const MARKS: [char; 9] = ['"', '\'', '`', '\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}', '\u{ab}', '\u{bb}'];
+/// What headers for keys, their schemes and variables are called.
+const LABELS: [&str; 8] = ["bearer", "authorization", "basic", "token", "x-api-key", "api-key", "apikey", "key"];
+
 /// What stands around a key that people paste, and the shell would have taken away.
 fn pasted_too_much(secret: &str) -> Option<&'static str> {
-    let marks =
-        [("\"", "\""), ("'", "'"), ("`", "`"), ("\\\"", "\\\""), ("\u{201C}", "\u{201D}"), ("\u{2018}", "\u{2019}")];
-    let is_quoted = marks.iter().any(|(opening, closing)| secret.starts_with(opening) && secret.ends_with(closing));
-    let is_reference = secret.starts_with("${") && secret.ends_with('}');
-    let assigned = secret.split_once('=').filter(|(_, value)| !value.trim_start_matches('=').is_empty());
-    let name = assigned.map_or("", |(name, _)| name);
-    let is_assignment = name.ends_with("KEY")
-        && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
-    let word = secret.split(|letter: char| !letter.is_ascii_alphabetic()).next().unwrap_or_default();
-    let scheme_ends_word = secret[word.len()..].starts_with([' ', ':', '\t']);
-    let is_header = ["bearer", "authorization", "basic"].iter().any(|scheme| word.eq_ignore_ascii_case(scheme));
     if secret.contains('\u{fffd}') {
         Some("is not UTF-8")
-    } else if is_quoted {
+    } else if secret.starts_with(MARKS) || secret.ends_with(MARKS) {
         Some("holds quotation marks around the key, as docker's --env-file hands them on; leave them out")
-    } else if is_reference {
-        Some("holds the name of a variable and not its value: nobody has put that in its place")
-    } else if is_assignment {
-        Some("begins with the name of a variable and \"=\"; leave that out")
-    } else if is_header && scheme_ends_word {
+    } else if has_label(secret) {
         Some("begins with the name of a header or a scheme, such as \"Bearer \"; leave that out, rerankd adds it")
+    } else if has_variable(secret) {
+        Some("begins with the name of a variable, such as \"API_KEY=\"; leave that out")
+    } else if secret.starts_with('$') {
+        Some("holds a reference to another variable, which nothing has put the value for; write the key itself")
+    } else if secret.starts_with("env:") || secret.starts_with("file:") {
+        Some("holds a reference instead of the key; name that in the configuration")
+    } else if secret.starts_with('<') && secret.ends_with('>') {
+        Some("holds a placeholder instead of the key")
     } else {
         None
     }
+}
+
+/// Whether a label stands before the key, or "Bearer" instead of it. A key may be one of the others.
+fn has_label(secret: &str) -> bool {
+    let marks = [' ', '\t', ':', '='];
+    let label = secret.split(marks).next().unwrap_or_default();
+    let is_followed = !secret[label.len()..].trim_matches(marks).is_empty();
+    LABELS.iter().any(|known| label.eq_ignore_ascii_case(known))
+        && (is_followed || label.eq_ignore_ascii_case("bearer"))
+}
+
+/// Whether a variable's name and an equals sign stand before the key. The sign at the end of a key is base64's.
+fn has_variable(secret: &str) -> bool {
+    let Some((name, value)) = secret.split_once('=') else { return false };
+    let name = name.trim_start_matches("export ");
+    let is_name = name.ends_with("KEY") || name.ends_with("TOKEN");
+    is_name && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_') && !value.trim_matches('=').is_empty()
 }
 
 #[cfg(test)]
@@ -80,7 +95,9 @@ mod tests {
         for value in ["sk-1", " sk-1\r\n", "\u{feff}sk-1\n"] {
             assert_eq!(of_variable(value).as_deref(), Ok("sk-1"), "{value:?}");
         }
-        for value in ["it's", "bearer-token-7", "Basically", "\"sk", "a\"b\"c", "AbKEY=", "aGV5KEY=", "$KEY"] {
+        for value in
+            ["it's", "bearer-token-7", "Basically", "a\"b\"c", "KEY==", "APIKEY=", "key", "none", "a$b", "a<b>"]
+        {
             assert_eq!(of_variable(value).as_deref(), Ok(value));
         }
     }
@@ -100,6 +117,22 @@ mod tests {
             ("Bearer sk-1", "leave that out"),
             ("bearer: sk-1", "leave that out"),
             ("Authorization: Bearer sk-1", "leave that out"),
+            ("\"sk-1", "quotation marks"),
+            ("\u{201c}sk-1\u{201d}", "quotation marks"),
+            ("\u{2018}sk-1\u{2019}", "quotation marks"),
+            ("\"Bearer sk-1\"", "quotation marks"),
+            ("Bearer", "leave that out"),
+            ("Token sk-1", "leave that out"),
+            ("X-Api-Key: sk-1", "leave that out"),
+            ("api-key=sk-1", "leave that out"),
+            ("Authorization=Bearer sk-1", "leave that out"),
+            ("COHERE_API_KEY=sk-1", "variable"),
+            ("export API_KEY=sk-1", "variable"),
+            ("${COHERE_API_KEY}", "another variable"),
+            ("$KEY", "another variable"),
+            ("env:OTHER", "reference"),
+            ("file:/run/secrets/key", "reference"),
+            ("<your-key>", "placeholder"),
             ("sk\u{fffd}1", "is not UTF-8"),
             ("sk 1", "blanks"),
             (" ", "is empty"),
