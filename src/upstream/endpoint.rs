@@ -3,11 +3,27 @@
 use url::Url;
 
 /// Last segments by which a whole address is known, beside that of the provider's own path: what servers call the operation.
-const OPERATIONS: [&str; 9] =
-    ["rerank", "reranks", "reranking", "rerankings", "reranker", "rerankers", "ranking", "score", "text-rerank"];
-/// Names of query parameters that hold keys: configuration is printed, so a key in it would be, too.
-const KEY_PARAMETERS: [&str; 10] =
-    ["key", "api_key", "api-key", "apikey", "token", "access_token", "subscription-key", "secret", "password", "sig"];
+const OPERATIONS: [&str; 14] = [
+    "rerank",
+    "reranks",
+    "reranking",
+    "rerankings",
+    "reranker",
+    "rerankers",
+    "re-rank",
+    "ranking",
+    "rank",
+    "score",
+    "text-rerank",
+    "predict",
+    "invocations",
+    "invoke",
+];
+/// How names of query parameters end that hold keys: configuration is printed, so a key in it would be, too.
+const KEY_PARAMETERS: [&str; 9] =
+    ["key", "token", "secret", "password", "signature", "auth", "authorization", "credential", "passwd"];
+/// Whole names of such parameters: signatures and keys of Azure, Google, Amazon.
+const KEY_NAMES: [&str; 3] = ["sig", "code", "pwd"];
 
 /// The address of a provider's call under `base_url`.
 ///
@@ -22,7 +38,7 @@ pub fn endpoint(base_url: &str, path: &str) -> Result<Url, String> {
     let operation = path.rsplit('/').next().unwrap_or_default();
     let prefix = url.path().trim_end_matches('/').to_owned();
     let joined = match prefix.rsplit('/').next() {
-        Some(last) if last == operation || OPERATIONS.contains(&last) => prefix,
+        Some(last) if last == operation || is_operation(last) => prefix,
         Some(last) if is_version(last) => format!("{prefix}/{operation}"),
         _ => format!("{prefix}{path}"),
     };
@@ -82,17 +98,27 @@ fn base(base_url: &str) -> Result<Url, String> {
 
 /// Nothing in the query is a key, as far as names tell.
 fn no_keys(url: &Url) -> Result<(), String> {
-    let is_key = |name: &str| KEY_PARAMETERS.contains(&&*name.to_ascii_lowercase());
+    let is_key = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        KEY_NAMES.contains(&&*name) || KEY_PARAMETERS.iter().any(|end| name.ends_with(end))
+    };
     match url.query_pairs().find(|(name, _)| is_key(name)) {
         Some(_) => Err("must not hold a key in its query, where it would be printed; use api_key".into()),
         None => Ok(()),
     }
 }
 
+/// Whether a last segment is a call; Google writes them behind a colon.
+fn is_operation(segment: &str) -> bool {
+    segment.contains(':') || OPERATIONS.iter().any(|operation| segment.eq_ignore_ascii_case(operation))
+}
+
+/// `v1`, `V2`, `v1.0`, `v1beta`, `v1alpha1`.
 fn is_version(segment: &str) -> bool {
-    segment
-        .strip_prefix('v')
-        .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+    let Some(number) = segment.strip_prefix(['v', 'V']) else { return false };
+    let rest = number.trim_start_matches(|letter: char| letter.is_ascii_digit() || letter == '.');
+    let stage = rest.trim_end_matches(|letter: char| letter.is_ascii_digit());
+    number.starts_with(|letter: char| letter.is_ascii_digit()) && matches!(stage, "" | "alpha" | "beta" | "preview")
 }
 
 #[cfg(test)]
@@ -111,6 +137,12 @@ mod tests {
             ("https://api.mixedbread.com/v1", "/v1/reranking", "https://api.mixedbread.com/v1/reranking"),
             ("http://[::1]:8080", "/rerank", "http://[::1]:8080/rerank"),
             ("http://host/vision", "/v1/rerank", "http://host/vision/v1/rerank"),
+            ("http://h/V1", "/v1/rerank", "http://h/V1/rerank"),
+            ("http://h/api/v1.0/", "/v1/rerank", "http://h/api/v1.0/rerank"),
+            ("http://h/v1beta", "/v1/rerank", "http://h/v1beta/rerank"),
+            ("http://h/v1alpha1", "/v2/rerank", "http://h/v1alpha1/rerank"),
+            ("http://h/v1model", "/v1/rerank", "http://h/v1model/v1/rerank"),
+            ("http://h/v", "/v1/rerank", "http://h/v/v1/rerank"),
         ] {
             assert_eq!(endpoint(base, path).unwrap().as_str(), address, "{base}");
         }
@@ -128,6 +160,13 @@ mod tests {
             "http://h/v1/ranking",
             "http://h/api/v1/services/rerank/text-rerank/text-rerank",
             "http://h/v1/rerank?api-version=2026-04&x=%2F",
+            "http://h/v1/Rerank",
+            "http://h/RERANK",
+            "http://h/v1/re-rank",
+            "http://h/rank",
+            "http://h/predict",
+            "http://h/endpoints/e/invocations",
+            "http://h/v1/projects/p/rankingConfigs/default_ranking_config:rank",
         ] {
             for path in ["/v2/rerank", "/v1/rerank", "/v1/reranking", "/rerank"] {
                 assert_eq!(endpoint(base, path).unwrap().as_str(), base);
@@ -143,7 +182,7 @@ mod tests {
             ("http://h", "/score", "http://h/score"),
             ("http://h/", "/x/?a=b", "http://h/x/?a=b"),
             ("http://h/v1", "/custom:rank", "http://h/v1/custom:rank"),
-            ("http://h/p?a=b", "/x", "http://h/p/x?a=b"),
+            ("http://h/p?a=b&max_tokens=5", "/x", "http://h/p/x?a=b&max_tokens=5"),
             ("http://h", "/", "http://h/"),
         ] {
             assert_eq!(endpoint_at(base, path).unwrap().as_str(), address, "{base} {path}");
@@ -172,6 +211,11 @@ mod tests {
             "https://u:p@host",
             "https://host#a",
             "https://host?Key=b",
+            "https://host?Ocp-Apim-Subscription-Key=b",
+            "https://host?x-api-key=b",
+            "https://host?X-Amz-Signature=b",
+            "https://host?auth=b",
+            "https://host?code=b",
             "file:///etc",
         ] {
             assert!(endpoint(base, "/v1/rerank").is_err(), "{base}");

@@ -58,8 +58,9 @@ pub(super) fn kind_of_status(status: u16) -> ErrorKind {
         402 => ErrorKind::UpstreamQuotaExhausted,
         429 => ErrorKind::UpstreamRateLimited,
         // 409: conflict with another request; 424: TEI's model backend failed; 499: Cohere gave up on its own model.
-        408 | 409 | 424 | 499 | 500..=599 => ErrorKind::UpstreamUnavailable,
-        404 | 405 => ErrorKind::UpstreamMisconfigured,
+        408 | 409 | 424 | 425 | 499 | 500..=599 => ErrorKind::UpstreamUnavailable,
+        // None of these is about what the client asked: the address or the way to it is wrong.
+        404 | 405 | 407 | 410 | 421 | 426 => ErrorKind::UpstreamMisconfigured,
         400..=498 => ErrorKind::UpstreamRejected,
         _ => ErrorKind::UpstreamInvalidReply,
     }
@@ -71,8 +72,11 @@ mod tests {
 
     #[test]
     fn statuses_are_sorted_by_what_can_be_done_about_them() {
-        let kinds = [200, 302, 400, 401, 402, 403, 404, 405, 408, 410, 413, 422, 424, 429, 498, 499, 500, 503, 529]
-            .map(|status| kind_of_status(status).code());
+        let kinds = [
+            200, 302, 400, 401, 402, 403, 404, 405, 407, 408, 410, 421, 425, 426, 413, 422, 424, 429, 498, 499, 500,
+            503, 529,
+        ]
+        .map(|status| kind_of_status(status).code());
         assert_eq!(
             kinds,
             [
@@ -84,8 +88,12 @@ mod tests {
                 "upstream_unauthorized",
                 "upstream_misconfigured",
                 "upstream_misconfigured",
+                "upstream_misconfigured",
                 "upstream_unavailable",
-                "upstream_rejected",
+                "upstream_misconfigured",
+                "upstream_misconfigured",
+                "upstream_unavailable",
+                "upstream_misconfigured",
                 "upstream_rejected",
                 "upstream_rejected",
                 "upstream_unavailable",

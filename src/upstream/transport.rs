@@ -115,8 +115,6 @@ impl TransportConfig {
         sent: usize,
     ) -> UpstreamError {
         let kind = match kind_of_status(status) {
-            // Only a proxy asks for credentials of its own.
-            _ if status == 407 && self.proxy.is_some() => ErrorKind::UpstreamMisconfigured,
             ErrorKind::UpstreamMisconfigured if said.as_ref().is_some_and(is_about_model) => {
                 ErrorKind::UpstreamRejected
             }
@@ -152,15 +150,24 @@ impl TransportConfig {
         // Inside of TLS it is the provider that answers.
         let through = if self.url.scheme() == "http" { self.through_proxy() } else { String::new() };
         match kind {
-            ErrorKind::UpstreamMisconfigured if status == 407 => {
+            // Only a proxy asks for credentials of its own.
+            ErrorKind::UpstreamMisconfigured if status == 407 && self.proxy.is_some() => {
                 format!(
                     "cannot be asked{through}, which wants a user name and a password (status 407; set them in HTTP_PROXY)"
+                )
+            }
+            ErrorKind::UpstreamMisconfigured if !matches!(status, 404 | 405 | 410) => {
+                format!(
+                    "answered with status {status} at {path}{through}: it cannot be asked so (check its base_url and path)"
                 )
             }
             ErrorKind::UpstreamMisconfigured => {
                 format!(
                     "answered with status {status} at {path}{through}: there is no such call (check its base_url and path)"
                 )
+            }
+            ErrorKind::UpstreamInvalidReply if status >= 600 => {
+                format!("answered with status {status} at {path}{through}, which means nothing (check its base_url)")
             }
             ErrorKind::UpstreamInvalidReply => {
                 format!("answered with status {status} at {path}{through}, which is not followed (check its base_url)")
