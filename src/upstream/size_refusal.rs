@@ -154,7 +154,7 @@ fn unit_of(message: &str) -> MeasureSet {
     if units.is_empty() { MeasureSet::TEXT } else { units }
 }
 
-/// Longest text in quotation marks that may be a name; longer ones quote the request, whose words say nothing about the refusal.
+/// Longest word in quotation marks that may be a name; what is longer quotes the request, whose words say nothing about the refusal.
 const MAX_QUOTED_NAME: usize = 24;
 
 /// `message` without what it quotes at length.
@@ -172,7 +172,8 @@ fn without_quotations(message: &str) -> String {
         kept.push(mark);
         rest = inside;
         if let Some(end) = end {
-            if end <= MAX_QUOTED_NAME {
+            let is_name = end <= MAX_QUOTED_NAME && !inside[..end].contains(char::is_whitespace);
+            if is_name {
                 kept.push_str(&inside[..end]);
             }
             kept.push(mark);
@@ -384,6 +385,8 @@ mod tests {
             (400, "Input exceeds model limit", &[], MeasureSet::TEXT),
             (400, "Text exceeds the model's maximum.", &[], MeasureSet::TEXT),
             (400, "'a deadline of the billing department, per day' is too long", &[], MeasureSet::TEXT),
+            (400, "document 3 'api quota' is too long", &[], MeasureSet::TEXT),
+            (400, "document 3 (the daily balance of a queue, in seconds) is too long", &[], MeasureSet::TEXT),
             (400, "documents[1] rate limit and quota", &["string_too_long"], MeasureSet::TEXT),
         ] {
             assert_eq!(classify(status, message, codes, &[]), Some(named(about, None)), "{status} {message}");
@@ -475,6 +478,7 @@ mod tests {
             ("`inputs` must have less than 512 tokens", "`inputs` must have less than 512 tokens"),
             ("this model's limit; the user's text", "this model's limit; the user's text"),
             ("document 'it is a deadline, isn't it, today' is long", "document '' is long"),
+            ("document 'api quota' is long", "document '' is long"),
             ("\"an unending quotation of a text", "\"an unending quotation of a text"),
             ("'a' \"b\" 'é", "'a' \"b\" 'é"),
         ] {
