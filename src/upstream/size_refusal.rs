@@ -225,32 +225,34 @@ fn numbers(message: &str) -> impl Iterator<Item = (usize, usize)> {
     std::iter::from_fn(move || {
         loop {
             let start = at + message[at..].find(|letter: char| letter.is_ascii_digit())?;
-            let digits = |from: usize| message[from..].bytes().take_while(u8::is_ascii_digit).count();
-            let mut end = start + digits(start);
+            let mut end = start + count_digits(&message[start..]);
             let mut spelt = message[start..end].to_owned();
-            let is_grouped = spelt.len() <= 3;
-            while is_grouped {
-                let mut rest = message[end..].chars();
-                let Some(separator) =
-                    rest.next().filter(|mark| matches!(mark, ',' | '.' | '_' | '\'' | ' ' | '\u{a0}' | '\u{202f}'))
-                else {
-                    break;
-                };
-                let group = end + separator.len_utf8();
-                if digits(group) != 3 {
-                    break;
+            if spelt.len() <= 3 {
+                while let Some(length) = group_length(&message[end..]) {
+                    end += length;
+                    spelt.push_str(&message[end - 3..end]);
                 }
-                end = group + 3;
-                spelt.push_str(&message[group..end]);
             }
             at = end;
-            let stands_alone =
-                !message[..start].ends_with(char::is_alphanumeric) && !message[end..].starts_with(char::is_alphabetic);
-            if let Some(number) = spelt.parse().ok().filter(|_| stands_alone) {
+            let is_part_of_word =
+                message[..start].ends_with(char::is_alphanumeric) || message[end..].starts_with(char::is_alphabetic);
+            if let Some(number) = spelt.parse().ok().filter(|_| !is_part_of_word) {
                 return Some((start, number));
             }
         }
     })
+}
+
+fn count_digits(text: &str) -> usize {
+    text.bytes().take_while(u8::is_ascii_digit).count()
+}
+
+/// Length of a separator and the three digits behind it, if `rest` begins with these.
+fn group_length(rest: &str) -> Option<usize> {
+    let separator = rest.chars().next()?;
+    let separates = matches!(separator, ',' | '.' | '_' | '\'' | ' ' | '\u{a0}' | '\u{202f}');
+    let digits = count_digits(&rest[separator.len_utf8()..]);
+    (separates && digits == 3).then(|| separator.len_utf8() + 3)
 }
 
 #[cfg(test)]
