@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::keys::RefusedKey;
 use super::size_refusal::SizeRefusal;
 use crate::error::{Error, ErrorKind};
 use crate::provider::Explanation;
@@ -13,6 +14,8 @@ pub struct UpstreamError {
     pub kind: ErrorKind,
     /// What happened, in our words: never quotes the request or the reply.
     pub what: String,
+    /// The status that it was told by; `None` if there was no answer, or one of success.
+    pub status: Option<u16>,
     /// The provider's own words, in a box because most errors have none. May quote the request: passes through [`super::redact`] before
     /// anyone sees it.
     pub said: Option<Box<Explanation>>,
@@ -22,6 +25,8 @@ pub struct UpstreamError {
     pub retryable: bool,
     /// Whether the key was turned away and another one stands ready: the next attempt need not wait.
     pub is_rotated: bool,
+    /// Keys that were refused for this call so far.
+    pub(crate) refused_keys: Vec<RefusedKey>,
     /// What it says about the size of the call, if it is, or may be, about that.
     pub size_refusal: Option<SizeRefusal>,
 }
@@ -37,10 +42,12 @@ impl UpstreamError {
         Self {
             kind,
             what: what.into(),
+            status: None,
             said: None,
             retry_after: None,
             retryable: false,
             is_rotated: false,
+            refused_keys: Vec::new(),
             size_refusal: None,
         }
     }
@@ -49,6 +56,12 @@ impl UpstreamError {
     pub(crate) fn of_upstream(&self, name: &str) -> Error {
         Error { retry_after: self.retry_after, ..Error::new(self.kind, format!("{name} {}", self.what)) }
     }
+}
+
+/// Whether a status says that the upstream, or what stands before it, has more to do than it can bear: "too many requests", a gateway that got no
+/// answer (Cloudflare's codes from 521 on among them), a time-out. Others, 500 first of all, say that it could not do this.
+pub(super) fn is_overload(status: u16) -> bool {
+    matches!(status, 408 | 429 | 499 | 502..=504 | 521..=524 | 529)
 }
 
 /// What a status other than success means, whoever sends it.

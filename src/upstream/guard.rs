@@ -19,7 +19,7 @@ use tower::{Layer, Service};
 use super::breaker::{Admission, Position, Verdict};
 use super::call::{Call, Interest, Patience, Scores};
 use super::circuits::Circuits;
-use super::error::UpstreamError;
+use super::error::{UpstreamError, is_overload};
 use super::places::{Place, Places, Sign};
 use super::rate::Rate;
 use super::retry::LONGEST_HINT;
@@ -189,8 +189,9 @@ fn sign(result: &Result<Scores, UpstreamError>) -> Option<Sign> {
         Ok(_) => Some(Sign::Well),
         Err(error) if error.is_rotated || error.size_refusal.is_some() => None,
         Err(error) => match error.kind {
+            // A status 500 may be about what was sent: what one caller sends must not take permits from others.
             ErrorKind::UpstreamRateLimited | ErrorKind::UpstreamTimeout | ErrorKind::UpstreamUnavailable => {
-                Some(Sign::Overload)
+                error.status.is_none_or(is_overload).then_some(Sign::Overload)
             }
             _ => None,
         },
@@ -523,6 +524,35 @@ mod tests {
                 assert_eq!(rig.ask(PATIENT).await, Answer::Refused(kind));
             }
             assert_eq!((rig.position(), rig.guard.places.limit() < 64), (position, is_overload), "{kind:?}");
+        }
+    }
+
+    /// A status 500 provoked by one caller's texts took permits from everybody: it is a failure, and no sign of overload.
+    #[tokio::test(start_paused = true)]
+    async fn only_statuses_of_overload_are_signs_of_it() {
+        for (status, is_sign) in [
+            (Some(500), false),
+            (Some(501), false),
+            (Some(505), false),
+            (Some(520), false),
+            (Some(409), false),
+            (Some(424), false),
+            (Some(502), true),
+            (Some(503), true),
+            (Some(504), true),
+            (Some(524), true),
+            (Some(529), true),
+            (Some(408), true),
+            (None, true),
+        ] {
+            let rig = Rig::new(1);
+            let failure = UpstreamError { status, ..UpstreamError::passing(ErrorKind::UpstreamUnavailable, "failed") };
+            *rig.failure.lock() = Some(failure);
+            for _ in 0..5 {
+                rig.ask(PATIENT).await;
+            }
+            assert_eq!(rig.position(), Position::Open, "{status:?}");
+            assert_eq!(rig.guard.places.limit() < 64, is_sign, "{status:?}");
         }
     }
 

@@ -65,7 +65,7 @@ pub struct Place {
 pub enum Sign {
     /// It answered.
     Well,
-    /// It could not bear it: "too many requests", "unavailable", or no answer in time.
+    /// It could not bear it: "too many requests", a gateway's failure, a broken connection, or no answer in time.
     Overload,
 }
 

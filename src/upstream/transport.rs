@@ -14,7 +14,7 @@ use url::Url;
 
 use super::call::{Call, Scores};
 use super::error::{UpstreamError, kind_of_status};
-use super::keys::KeyRing;
+use super::keys::{KeyRing, RefusedKey, TurnedAway};
 use super::reply::read_scores;
 use super::retry_after::retry_after;
 use super::size_refusal::RefusalWords;
@@ -83,8 +83,10 @@ impl Transport {
     async fn send(self, call: Call) -> Result<Scores, UpstreamError> {
         let mut request = self.client.post(self.config.url.clone()).body(call.body);
         request = request.header(header::CONTENT_TYPE, "application/json").header(header::ACCEPT, "application/json");
-        let key = self.config.keys.current();
-        if let Some((_, authorization)) = key.clone() {
+        let refused_keys = call.failure.map(|failure| failure.refused_keys).unwrap_or_default();
+        let key = self.config.keys.choose(&refused_keys, Instant::now());
+        let key_number = key.as_ref().map(|(number, _)| *number);
+        if let Some((_, authorization)) = key {
             request = request.header(header::AUTHORIZATION, authorization);
         }
         let mut response = request.send().await.map_err(|error| self.config.broken(&error))?;
@@ -92,8 +94,14 @@ impl Transport {
         let headers = std::mem::take(response.headers_mut());
         if !status.is_success() {
             let said = explain(&read_head(response).await);
-            let key_number = key.map(|(number, _)| number);
-            return Err(self.config.refusal(status.as_u16(), said, &headers, key_number, call.passages));
+            let error = self.config.refusal(status.as_u16(), said, &headers, call.passages);
+            return Err(match key_number {
+                Some(number) => self.config.turned_away(error, number, refused_keys),
+                None => error,
+            });
+        }
+        if let Some(number) = key_number.filter(|_| !refused_keys.is_empty()) {
+            self.config.keys.taken(number, &refused_keys, Instant::now());
         }
         let body = self.config.read_body(response).await?;
         let size = body.len();
@@ -106,14 +114,7 @@ impl Transport {
 
 impl TransportConfig {
     /// What a status other than success means here.
-    fn refusal(
-        &self,
-        status: u16,
-        said: Option<Explanation>,
-        headers: &HeaderMap,
-        key: Option<usize>,
-        sent: usize,
-    ) -> UpstreamError {
+    fn refusal(&self, status: u16, said: Option<Explanation>, headers: &HeaderMap, sent: usize) -> UpstreamError {
         let kind = match kind_of_status(status) {
             ErrorKind::UpstreamMisconfigured if said.as_ref().is_some_and(is_about_model) => {
                 ErrorKind::UpstreamRejected
@@ -121,16 +122,14 @@ impl TransportConfig {
             kind => kind,
         };
         let retry_after = retry_after(headers, SystemTime::now());
-        let turned_away = |key| self.keys.turned_away(key, kind, retry_after, Instant::now());
-        let is_rotated = key.is_some_and(turned_away);
         let size_refusal = self.refusal_words.classify(status, said.as_ref(), sent);
         let is_named = size_refusal.is_some_and(|refusal| refusal.is_named);
         UpstreamError {
+            status: Some(status),
             said: said.map(Box::new),
-            retry_after: retry_after.filter(|_| !is_rotated),
+            retry_after,
             // The same call would be too large again.
-            retryable: is_rotated || (self.retry_statuses.contains(&status) && !is_named),
-            is_rotated,
+            retryable: self.retry_statuses.contains(&status) && !is_named,
             size_refusal,
             ..UpstreamError::lasting(kind, self.what(status, kind))
         }
@@ -142,6 +141,20 @@ impl TransportConfig {
         let Some(refusal) = found else { return error };
         let refused = UpstreamError::lasting(ErrorKind::UpstreamRejected, "refused the call with a status of success");
         UpstreamError { said: error.said, size_refusal: Some(refusal), ..refused }
+    }
+
+    /// The same failure, when key `number` was shown and those of `refused_keys` before: another one may do.
+    fn turned_away(&self, error: UpstreamError, number: usize, mut refused_keys: Vec<RefusedKey>) -> UpstreamError {
+        let UpstreamError { kind, retry_after, .. } = error;
+        let key = TurnedAway { number, status: error.status.unwrap_or_default(), kind, retry_after };
+        let is_rotated = self.keys.turned_away(key, &mut refused_keys, Instant::now());
+        UpstreamError {
+            retry_after: retry_after.filter(|_| !is_rotated),
+            retryable: is_rotated || error.retryable,
+            is_rotated,
+            refused_keys,
+            ..error
+        }
     }
 
     /// What happened, with the way out where the operator has one.

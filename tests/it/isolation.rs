@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::support::gateway::{NO_BREAKER, targets, upstream};
+use crate::support::gateway::{Answer, NO_BREAKER, targets, upstream};
 use crate::support::{FakeUpstream, Gateway, Reply, expected, provenance, scores};
 
 /// Seconds that a slow provider takes: more than an impatient caller has, far less than a patient one.
@@ -315,4 +315,52 @@ async fn law_13_a_failing_caller_leaves_others_their_retries() {
         gateway.metric("rerank_upstream_retries_denied_total{upstream=\"up\"}").await > 0.0,
         "the bound was reached"
     );
+}
+
+/// A gateway with two callers before an upstream with two keys.
+async fn with_two_keys(fake: &FakeUpstream, more: &str) -> Gateway {
+    let config = format!(
+        "[server]\napi_keys = ['env:KEY', 'env:OTHER']\n[upstreams.up]\nprovider = 'cohere'\nbase_url = '{}'\n\
+         api_keys = ['env:KEY', 'env:OTHER']\n{more}{}",
+        fake.url(),
+        targets("default", &[("up", "rerank-v3.5")])
+    );
+    Gateway::start(&config).await
+}
+
+/// One request of one of the two callers.
+async fn ask_as(gateway: &Gateway, key: &str, query: &str, documents: &[String]) -> Answer {
+    let body = json!({"query": query, "documents": documents});
+    gateway.send(gateway.post("/rerank").bearer_auth(key).body(body.to_string())).await
+}
+
+/// A firewall's 403 for one caller's texts took both keys from everybody.
+#[tokio::test]
+async fn law_13_texts_that_a_firewall_forbids_take_no_key_from_others() {
+    let fake = FakeUpstream::start("cohere").await;
+    fake.answer_by(provider);
+    let gateway = with_two_keys(&fake, "").await;
+    let documents = ["a".to_owned()];
+    let forbidden = ask_as(&gateway, HOSTILE, "forbid 1", &documents).await;
+    assert_eq!(forbidden.body["code"], "upstream_unauthorized");
+    assert_eq!(fake.calls().len(), 2);
+    for (round, used_up) in ["Bearer other-key", "Bearer test-key"].into_iter().enumerate() {
+        fake.refuse_if(move |call| call.headers["authorization"] == used_up, Reply::status(402));
+        let answer = ask_as(&gateway, ORDINARY, &format!("ordinary {round}"), &documents).await;
+        assert_eq!(answer.status, 200, "{used_up} {}", answer.body);
+        assert_eq!(provenance(&answer.body)["attempts"], 1 + round, "the first key is used as before");
+    }
+}
+
+/// A status 500 for one caller's texts took permits from everybody.
+#[tokio::test]
+async fn law_13_texts_at_which_a_provider_fails_take_no_permits_from_others() {
+    let fake = FakeUpstream::start("cohere").await;
+    fake.answer_by(provider);
+    let gateway = with_two_keys(&fake, NO_BREAKER).await;
+    for index in 0..4 {
+        ask_as(&gateway, HOSTILE, &format!("crash {index}"), &["a".to_owned()]).await;
+        let limit = gateway.metric("rerank_upstream_concurrency_limit{upstream=\"up\"}").await;
+        assert_eq!(limit, 64.0, "after {index}");
+    }
 }
