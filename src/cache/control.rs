@@ -20,18 +20,22 @@ impl Default for CacheControl {
 }
 
 impl CacheControl {
-    /// Reads every `Cache-Control` header; unknown directives are ignored, as the RFC demands.
+    /// Reads every `Cache-Control` header; unknown directives are ignored, as the RFC demands. Who asks for nothing to be kept is
+    /// understood even if it is not put as the RFC has it: with an argument, in quotes, behind a semicolon, beside bytes that are no text.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Self {
-        let values = headers.get_all(header::CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
         let mut control = Self::default();
-        for directive in values.flat_map(|value| value.split(',')).map(str::trim) {
-            if directive.eq_ignore_ascii_case("no-cache") {
-                control.read = false;
-            } else if directive.eq_ignore_ascii_case("no-store") {
-                control.store = false;
-            } else if directive.eq_ignore_ascii_case("only-if-cached") {
-                control.only_if_cached = true;
+        for value in headers.get_all(header::CACHE_CONTROL) {
+            let is_between = |byte: &u8| matches!(byte, b',' | b';' | b'"') || byte.is_ascii_whitespace();
+            for directive in value.as_bytes().split(is_between) {
+                let name = directive.split(|byte| *byte == b'=').next().unwrap_or_default();
+                if name.eq_ignore_ascii_case(b"no-cache") {
+                    control.read = false;
+                } else if name.eq_ignore_ascii_case(b"no-store") {
+                    control.store = false;
+                } else if name.eq_ignore_ascii_case(b"only-if-cached") {
+                    control.only_if_cached = true;
+                }
             }
         }
         control
@@ -61,5 +65,27 @@ mod tests {
             CacheControl { read: false, store: false, only_if_cached: false }
         );
         assert!(parsed(&["only-if-cached"]).only_if_cached);
+    }
+
+    /// Attack 16, in other spellings: what was asked not to be kept was kept.
+    #[test]
+    fn no_store_is_understood_however_it_is_put() {
+        for value in [
+            "no-store=1",
+            "\"no-store\"",
+            "no-store;",
+            "max-age=0; no-store",
+            "no-cache no-store",
+            "private,no-store",
+            " \tno-store\t",
+            "x=\"\u{e4}\", No-Store",
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.append(header::CACHE_CONTROL, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+            assert!(!CacheControl::from_headers(&headers).store, "{value}");
+        }
+        for value in ["no-storey", "x=no-store", "x-no-store", "store", ""] {
+            assert_eq!(parsed(&[value]), CacheControl::default(), "{value}");
+        }
     }
 }

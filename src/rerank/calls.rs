@@ -11,6 +11,7 @@ use super::batch::{CallLimits, cut};
 use super::batch_planner::FlightSizes;
 use super::offload::{OFFLOAD_SEARCH_BYTES, OFFLOAD_WIRE_BYTES, offload};
 use super::request::RerankRequest;
+use crate::cache::key::CacheScope;
 use crate::error::{Error, ErrorKind};
 use crate::provider::{InstructionSupport, ScoreBatch, Scoring};
 use crate::route::Target;
@@ -65,12 +66,12 @@ impl Calls {
     }
 
     /// The one call that asks `target` for all of `places`; `None` if it would take several.
-    pub(super) async fn encode_whole(&self, target: &Arc<Target>, places: &[u32]) -> Option<Batch> {
+    pub(super) async fn encode_whole(&self, target: &Arc<Target>, places: &[u32], caller: CacheScope) -> Option<Batch> {
         let Backend::Remote(remote) = &target.upstream.backend else { return None };
         if self.cut(target, places.to_vec(), declared_limits(target, remote)).await.len() > 1 {
             return None;
         }
-        let learned = remote.learned_limits.of(&target.model, Instant::now());
+        let learned = remote.learned_limits.of(&target.model, caller, Instant::now());
         if !learned.is_empty() && learned.expect(&self.measure(target).await.call(places)) == Expectation::Refused {
             return None;
         }

@@ -55,7 +55,8 @@ impl Fill {
             self.land_known(&lead);
         }
         let Backend::Remote(remote) = &self.target.upstream.backend else { return };
-        let mut planner = self.planner(lead.pending(), remote).await;
+        let caller = lead.interest().scope();
+        let mut planner = self.planner(lead.pending(), remote, caller).await;
         let mut refusal = LastRefusal::default();
         let mut calls = FuturesUnordered::new();
         loop {
@@ -64,7 +65,7 @@ impl Fill {
                 let next;
                 (planner, next) = next_batch(planner).await;
                 let Some(batch) = next else { break };
-                if refusal.may_send(batch.purpose, remote, lead.interest().scope()) {
+                if refusal.may_send(batch.purpose, remote, caller) {
                     calls.push(self.call(&lead, batch));
                     continue;
                 }
@@ -74,19 +75,19 @@ impl Fill {
                 } else {
                     planner.give_up()
                 };
-                learn_refused(&self.target, &mut planner);
+                learn_refused(&self.target, caller, &mut planner);
                 refusal.settle_unsent(&lead, unsent, batch.places);
             }
             let Some((batch, outcome)) = calls.next().await else { break };
             match outcome {
                 None => planner.abandoned(&batch),
                 Some((target, Ok(scores))) => {
-                    remote.split_budget.pay_in(lead.interest().scope(), 1.0, Instant::now());
+                    remote.split_budget.pay_in(caller, 1.0, Instant::now());
                     let refused = planner.accepted(&batch);
-                    learn_accepted(&target, &planner, &batch);
+                    learn_accepted(&target, caller, &planner, &batch);
                     if planner.is_done() {
                         // Before the request hears the last of its scores: the next one is to know it.
-                        learn_refused(&target, &mut planner);
+                        learn_refused(&target, caller, &mut planner);
                     }
                     self.land(&lead, &target, &batch.places, &scores);
                     refusal.settle(&lead, &Settled { refused, failed: Vec::new() });
@@ -108,23 +109,23 @@ impl Fill {
                     let settled = planner.refused(batch, size_refusal, Instant::now());
                     if is_probe && planner.has_accepted() && !settled.refused.is_empty() {
                         // A search that gets on does not use up what others need.
-                        remote.split_budget.pay_in(lead.interest().scope(), 1.0, Instant::now());
+                        remote.split_budget.pay_in(caller, 1.0, Instant::now());
                     }
                     if planner.is_done() {
-                        learn_refused(&target, &mut planner);
+                        learn_refused(&target, caller, &mut planner);
                     }
                     refusal.settle(&lead, &settled);
                 }
             }
         }
-        learn_refused(&self.target, &mut planner);
+        learn_refused(&self.target, caller, &mut planner);
         refusal.settle(&lead, &planner.give_up());
     }
 
     /// Plans calls by what is declared and by what refusals taught.
-    async fn planner(&self, places: Vec<u32>, remote: &Remote) -> BatchPlanner {
+    async fn planner(&self, places: Vec<u32>, remote: &Remote, caller: CacheScope) -> BatchPlanner {
         let limits = declared_limits(&self.target, remote);
-        let learned = remote.learned_limits.of(&self.target.model, Instant::now());
+        let learned = remote.learned_limits.of(&self.target.model, caller, Instant::now());
         if learned.is_empty() || !self.may_split() {
             return BatchPlanner::of_calls(self.calls.cut(&self.target, places, limits).await, limits);
         }
@@ -239,18 +240,18 @@ async fn next_batch(mut planner: BatchPlanner) -> (BatchPlanner, Option<PlannedB
     .await
 }
 
-/// Tells other requests that a call of this size is accepted. Nobody measures calls while nothing is limited.
-fn learn_accepted(target: &Target, planner: &BatchPlanner, batch: &PlannedBatch) {
+/// Tells other requests of the caller that a call of this size is accepted. Nobody measures calls while nothing is limited.
+fn learn_accepted(target: &Target, caller: CacheScope, planner: &BatchPlanner, batch: &PlannedBatch) {
     let Backend::Remote(remote) = &target.upstream.backend else { return };
     if let Some(size) = planner.size_of(&batch.places) {
-        remote.learned_limits.accept(&target.model, &size, Instant::now());
+        remote.learned_limits.accept(&target.model, caller, &size, Instant::now());
     }
 }
 
 /// Tells other requests what the refusals of this flight teach.
-fn learn_refused(target: &Target, planner: &mut BatchPlanner) {
+fn learn_refused(target: &Target, caller: CacheScope, planner: &mut BatchPlanner) {
     let Backend::Remote(remote) = &target.upstream.backend else { return };
     for refused in planner.take_lessons() {
-        remote.learned_limits.refuse(&target.model, &refused, Instant::now());
+        remote.learned_limits.refuse(&target.model, caller, &refused, Instant::now());
     }
 }

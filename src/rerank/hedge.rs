@@ -43,7 +43,9 @@ pub(super) async fn race(
         () = sleep_until(late) => {}
     }
     let Some(twin) = race.twin() else { return (target.clone(), first.await) };
-    let Some(batch) = calls.encode_whole(twin, &batch.places).await else { return (target.clone(), first.await) };
+    let Some(batch) = calls.encode_whole(twin, &batch.places, interest.scope()).await else {
+        return (target.clone(), first.await);
+    };
     if !race.hedge.afford(twin, bytes, Instant::now()) {
         return (target.clone(), first.await);
     }

@@ -7,6 +7,7 @@
 //! against the upstream in balancing, its latency is not taken for what is usual, and it fails no probe. It is
 //! remembered by [`Unanswered`] alone, which concerns calls with as little time and nobody else.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -25,6 +26,7 @@ use super::rate::Rate;
 use super::retry::LONGEST_HINT;
 use super::unanswered::Unanswered;
 use super::vitals::Vitals;
+use crate::cache::key::CacheScope;
 use crate::error::ErrorKind;
 use crate::telemetry::metrics::UpstreamMetrics;
 
@@ -48,9 +50,18 @@ pub struct Guard {
     pub vitals: Arc<Vitals>,
     /// Longest that an attempt is waited for.
     attempt_timeout: Duration,
-    /// What it last did wrong, in our words.
-    last_failure: Mutex<Option<(ErrorKind, String)>>,
+    last_failures: Mutex<LastFailures>,
 }
+
+/// What an upstream last did wrong, in our words: to each caller, and to anybody.
+#[derive(Debug, Default)]
+struct LastFailures {
+    by_caller: HashMap<CacheScope, Failure>,
+    last: Option<Failure>,
+}
+
+/// What went wrong, and how that is put.
+type Failure = (ErrorKind, String);
 
 /// Puts [`Guarded`] around a service.
 #[derive(Clone, Debug)]
@@ -136,10 +147,12 @@ impl<'a> Watched<'a> {
         Self { guard, held: Some((admission, place)), interest, bytes, started }
     }
 
-    fn end(&mut self, verdict: Verdict, sign: Option<Sign>, failure: Option<(ErrorKind, String)>) {
+    fn end(&mut self, verdict: Verdict, sign: Option<Sign>, failure: Option<Failure>) {
         let Some((admission, place)) = self.held.take() else { return };
         if matches!(verdict, Verdict::Failure | Verdict::Unavailable(_)) {
-            *self.guard.last_failure.lock() = failure;
+            let mut last_failures = self.guard.last_failures.lock();
+            last_failures.by_caller.extend(failure.clone().map(|failure| (self.interest.scope(), failure)));
+            last_failures.last = failure;
         }
         // In this order: whoever gets the place next must find the breaker as it is now.
         self.guard.circuits.tell(self.interest.scope(), admission, verdict, Instant::now());
@@ -155,7 +168,7 @@ impl<'a> Watched<'a> {
         }
         let allowed = deadline.saturating_duration_since(self.started);
         let fair = self.guard.fair_time(self.bytes, admission.is_probe());
-        self.guard.unanswered.cut_off(self.bytes, allowed);
+        self.guard.unanswered.cut_off(self.interest.scope(), self.bytes, allowed);
         self.guard.vitals.cut_off(self.bytes, allowed, now);
         if allowed < fair {
             return self.end(Verdict::Neutral, None, None);
@@ -209,7 +222,7 @@ impl Guard {
         vitals: Arc<Vitals>,
         attempt_timeout: Duration,
     ) -> Self {
-        Self { circuits, unanswered, rate, places, vitals, attempt_timeout, last_failure: Mutex::default() }
+        Self { circuits, unanswered, rate, places, vitals, attempt_timeout, last_failures: Mutex::default() }
     }
 
     /// How long is unusually long for a call of so many bytes, if that is known.
@@ -230,9 +243,12 @@ impl Guard {
         let patience = if left < self.attempt_timeout { Patience::Hurry } else { Patience::Wait };
         let admission = self.circuits.admit(call.interest.scope(), patience, now).map_err(|rest| {
             metrics.shed("circuit_open");
-            UpstreamError::left_alone(rest, self.last_failure.lock().as_ref())
+            let last_failures = self.last_failures.lock();
+            // Where others' circuits keep this caller away it is theirs.
+            let own = last_failures.by_caller.get(&call.interest.scope());
+            UpstreamError::left_alone(rest, own.or(last_failures.last.as_ref()))
         })?;
-        self.unanswered.admit(call.body.len(), left, now).map_err(|rest| {
+        self.unanswered.admit(call.interest.scope(), call.body.len(), left, now).map_err(|rest| {
             metrics.shed("circuit_open");
             UpstreamError::hurried(left, rest)
         })?;
@@ -248,7 +264,7 @@ impl Guard {
 
 impl UpstreamError {
     /// Our own refusal, while the breaker is open.
-    fn left_alone(rest: Duration, last_failure: Option<&(ErrorKind, String)>) -> Self {
+    fn left_alone(rest: Duration, last_failure: Option<&Failure>) -> Self {
         // Whoever is limited has clients that know what to do about "too many requests".
         let (kind, last) = match last_failure {
             Some((ErrorKind::UpstreamRateLimited, what)) => (ErrorKind::UpstreamRateLimited, what.as_str()),
@@ -288,7 +304,6 @@ mod tests {
     use super::super::call::{AttemptCounter, Waiter};
     use super::super::rate::RateSettings;
     use super::*;
-    use crate::cache::key::CacheScope;
 
     const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
     /// An hour, in milliseconds.
@@ -353,9 +368,13 @@ mod tests {
 
         /// One call of somebody who waits so long and has nobody else to ask.
         async fn ask(&self, milliseconds: u64) -> Answer {
+            self.ask_as(CacheScope::SHARED, milliseconds).await
+        }
+
+        async fn ask_as(&self, scope: CacheScope, milliseconds: u64) -> Answer {
             let patience = Duration::from_millis(milliseconds);
             let deadline = Instant::now() + patience;
-            let waiter = Waiter { deadline, patience: Patience::Wait, store: true, scope: CacheScope::SHARED };
+            let waiter = Waiter { deadline, patience: Patience::Wait, store: true, scope };
             let call = Call {
                 body: Bytes::from_static(b"{}"),
                 passages: 0,
@@ -554,6 +573,25 @@ mod tests {
             assert_eq!(rig.position(), Position::Open, "{status:?}");
             assert_eq!(rig.guard.places.limit() < 64, is_sign, "{status:?}");
         }
+    }
+
+    /// What was told to one caller made another's 503 a 429.
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_hears_of_its_own_failures() {
+        let rig = Rig::new(1);
+        let ordinary = CacheScope::of_caller("ordinary");
+        rig.fails(ErrorKind::UpstreamInvalidReply);
+        for _ in 0..5 {
+            rig.ask_as(ordinary, PATIENT).await;
+        }
+        rig.fails(ErrorKind::UpstreamRateLimited);
+        rig.ask_as(CacheScope::of_caller("hostile"), PATIENT).await;
+        assert!(is_sent_away(&rig.ask_as(ordinary, PATIENT).await));
+        for _ in 0..4 {
+            rig.ask_as(CacheScope::of_caller("hostile"), PATIENT).await;
+        }
+        let new = rig.ask_as(CacheScope::of_caller("new"), PATIENT).await;
+        assert_eq!(new, Answer::Refused(ErrorKind::UpstreamRateLimited), "others' last, who has none");
     }
 
     /// When the circuit opens, those who wait for a permit are not sent into it one after the other.

@@ -1,7 +1,10 @@
 //! Limits on the size of calls that an upstream taught by refusing some, for each of its models.
 //!
-//! Requests share what was learned, so what one caller's calls teach must not make another's dearer. Refusals count for others from the second
-//! on, are about calls of their own kind ([`SizeEvidence`]), and are forgotten some minutes after the last one.
+//! What one caller's calls teach must not make another's dearer: a provider that refuses one caller's texts may give their size as the reason, and what
+//! it accepts of one it may not accept of another. So every caller learns from its own calls: from its second refusal on, about calls of
+//! that kind ([`SizeEvidence`]), until some minutes after the last one. Limits concern all, though. What two callers were refused a third need
+//! not try: a call that both of them would expect to be refused. Who is alone, without a key or with scores that callers share,
+//! learns from all calls, as if this were not here.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,21 +14,28 @@ use tokio::time::Instant;
 
 use super::size::{CallSize, MeasureSet, Measures};
 use super::size_evidence::SizeEvidence;
+use crate::cache::key::CacheScope;
 
 /// Refusals that it takes until other requests heed them.
 const MIN_REFUSALS: u32 = 2;
 /// Least text of a refused call, in bytes, that teaches anything about text: shorter ones are not refused for their length.
 const MIN_REFUSED_BYTES: usize = 256;
-/// Models of one upstream that are kept apart; clients may invent names.
+/// Models of one upstream that are kept apart for each caller; clients may invent names.
 const MAX_MODELS: usize = 64;
+/// Other callers whose refusals are looked at: those refused last.
+const MAX_WITNESSES: usize = 4;
 
 /// Learned limits of one upstream.
 #[derive(Debug, Default)]
 pub struct LearnedLimits {
-    models: Mutex<HashMap<String, ModelLimits>>,
-    /// Number of models that refused anything lately: while it is 0 nobody needs to measure calls.
+    callers: Mutex<Callers>,
+    /// Number of callers' models that refused anything lately: while it is 0 nobody needs to measure calls.
     limited: AtomicUsize,
 }
+
+/// There are as many as keys in the configuration that were shown.
+#[derive(Debug, Default)]
+struct Callers(HashMap<CacheScope, HashMap<String, ModelLimits>>);
 
 #[derive(Debug, Default)]
 struct ModelLimits {
@@ -54,52 +64,97 @@ impl LearnedLimits {
         self.limited.load(Ordering::Relaxed) > 0
     }
 
-    /// What is known of `model`; empty if nothing limits it.
+    /// What `caller` is to expect of `model`; empty if nothing limits it.
     #[must_use]
-    pub fn of(&self, model: &str, now: Instant) -> SizeEvidence {
+    pub fn of(&self, model: &str, caller: CacheScope, now: Instant) -> SizeEvidence {
         if !self.are_known() {
             return SizeEvidence::default();
         }
-        let mut models = self.models.lock();
-        let Some(known) = models.get_mut(model) else { return SizeEvidence::default() };
-        known.evidence.expire(now);
-        if known.evidence.is_empty() {
-            models.remove(model);
-            self.limited.store(models.len(), Ordering::Relaxed);
-            return SizeEvidence::default();
+        let mut callers = self.callers.lock();
+        callers.expire(model, now);
+        self.limited.store(callers.count(), Ordering::Relaxed);
+        let own = callers.0.get(&caller).and_then(|models| models.get(model));
+        let mut evidence = own.map(|known| known.evidence.clone()).unwrap_or_default();
+        if own.is_none_or(|known| known.refusals < MIN_REFUSALS) {
+            evidence.forget_refusals();
         }
-        if known.refusals < MIN_REFUSALS { SizeEvidence::default() } else { known.evidence.clone() }
+        let others = callers.witnesses(model, caller);
+        for (index, one) in others.iter().enumerate() {
+            for other in &others[index + 1..] {
+                evidence.refuse_jointly(one, other);
+            }
+        }
+        if evidence.is_empty() { SizeEvidence::default() } else { evidence }
     }
 
-    /// `model` accepted a call.
-    pub fn accept(&self, model: &str, call: &CallSize, now: Instant) {
-        let mut models = self.models.lock();
-        if let Some(known) = models.get_mut(model) {
-            known.evidence.expire(now);
-            known.evidence.accept(call);
+    /// `model` accepted a call of `caller`.
+    pub fn accept(&self, model: &str, caller: CacheScope, call: &CallSize, now: Instant) {
+        let mut callers = self.callers.lock();
+        let is_limited = callers.0.get(&caller).is_some_and(|models| models.contains_key(model));
+        if is_limited || callers.witnesses(model, caller).len() > 1 {
+            let evidence = &mut callers.known(model, caller).evidence;
+            evidence.expire(now);
+            evidence.accept(call);
         }
     }
 
-    /// `model` refused a call for its size.
-    pub fn refuse(&self, model: &str, refused: &Refused, now: Instant) {
+    /// `model` refused a call of `caller` for its size.
+    pub fn refuse(&self, model: &str, caller: CacheScope, refused: &Refused, now: Instant) {
         let is_short = refused.size.bytes() < MIN_REFUSED_BYTES;
         let about = if is_short { refused.about.and(MeasureSet::PASSAGES) } else { refused.about };
         if about.is_empty() || (is_short && refused.size.passages() < 2) {
             return;
         }
-        let mut models = self.models.lock();
-        if models.len() >= MAX_MODELS && !models.contains_key(model) {
-            let oldest = models.iter().min_by_key(|(_, limits)| limits.last_refusal).map(|(name, _)| name.clone());
-            oldest.map(|name| models.remove(&name));
-        }
-        let known = models.entry(model.to_owned()).or_default();
+        let mut callers = self.callers.lock();
+        let known = callers.known(model, caller);
         known.evidence.expire(now);
         known.evidence.accept_measures(&refused.accepted);
         if known.evidence.refuse(refused.measures, about, now) {
             known.refusals = known.refusals.saturating_add(1);
             known.last_refusal = Some(now);
         }
-        self.limited.store(models.len(), Ordering::Relaxed);
+        self.limited.store(callers.count(), Ordering::Relaxed);
+    }
+}
+
+impl Callers {
+    fn count(&self) -> usize {
+        self.0.values().map(HashMap::len).sum()
+    }
+
+    /// What is kept for one caller of one model, for which there is room.
+    fn known(&mut self, model: &str, caller: CacheScope) -> &mut ModelLimits {
+        let models = self.0.entry(caller).or_default();
+        if models.len() >= MAX_MODELS && !models.contains_key(model) {
+            let oldest = models.iter().min_by_key(|(_, limits)| limits.last_refusal).map(|(name, _)| name.clone());
+            oldest.map(|name| models.remove(&name));
+        }
+        models.entry(model.to_owned()).or_default()
+    }
+
+    /// Forgets what is too old. What was accepted is of use only while somebody is refused.
+    fn expire(&mut self, model: &str, now: Instant) {
+        let mut is_limited = false;
+        for known in self.0.values_mut().filter_map(|models| models.get_mut(model)) {
+            known.evidence.expire(now);
+            is_limited |= !known.evidence.is_empty();
+            if known.evidence.is_empty() {
+                known.refusals = 0;
+            }
+        }
+        if !is_limited {
+            self.0.values_mut().for_each(|models| drop(models.remove(model)));
+            self.0.retain(|_, models| !models.is_empty());
+        }
+    }
+
+    /// What callers other than `caller` know of refusals, those refused last first.
+    fn witnesses(&self, model: &str, caller: CacheScope) -> Vec<&SizeEvidence> {
+        let others = self.0.iter().filter(|(other, _)| **other != caller);
+        let mut known: Vec<_> = others.filter_map(|(_, models)| models.get(model)).collect();
+        known.retain(|known| !known.evidence.is_empty());
+        known.sort_unstable_by_key(|known| std::cmp::Reverse(known.last_refusal));
+        known.into_iter().take(MAX_WITNESSES).map(|known| &known.evidence).collect()
     }
 }
 
@@ -114,15 +169,58 @@ mod tests {
         (0..passages).fold(CallSize::of_query(TextSize::of("q")), |size, _| size.with(passage))
     }
 
-    fn refuse(limits: &LearnedLimits, model: &str, passages: usize) {
+    fn caller(name: &str) -> CacheScope {
+        CacheScope::of_caller(name)
+    }
+
+    fn refuse_as(limits: &LearnedLimits, name: &str, model: &str, passages: usize) {
         let size = call(passages);
         let about = MeasureSet::ALL;
         let refused = Refused { size, measures: size.measures(), about, accepted: Measures::default() };
-        limits.refuse(model, &refused, Instant::now());
+        limits.refuse(model, caller(name), &refused, Instant::now());
+    }
+
+    fn refuse(limits: &LearnedLimits, model: &str, passages: usize) {
+        refuse_as(limits, "one", model, passages);
+    }
+
+    fn expect_as(limits: &LearnedLimits, name: &str, passages: usize) -> Expectation {
+        limits.of("a", caller(name), Instant::now()).expect(&call(passages))
     }
 
     fn expect(limits: &LearnedLimits, model: &str, passages: usize) -> Expectation {
-        limits.of(model, Instant::now()).expect(&call(passages))
+        limits.of(model, caller("one"), Instant::now()).expect(&call(passages))
+    }
+
+    /// However often one caller is refused, nobody else's calls are cut for it.
+    #[tokio::test]
+    async fn one_callers_refusals_concern_nobody_else() {
+        let limits = LearnedLimits::default();
+        for _ in 0..10 {
+            refuse_as(&limits, "hostile", "a", 5);
+        }
+        assert_eq!(expect_as(&limits, "hostile", 60), Expectation::Refused);
+        assert_eq!(expect_as(&limits, "ordinary", 60), Expectation::Accepted);
+        limits.accept("a", caller("hostile"), &call(500), Instant::now());
+        refuse_as(&limits, "ordinary", "a", 100);
+        refuse_as(&limits, "ordinary", "a", 100);
+        assert_eq!(expect_as(&limits, "ordinary", 100), Expectation::Refused, "whatever others were accepted");
+        assert_eq!(expect_as(&limits, "ordinary", 60), Expectation::Unknown);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_two_callers_were_refused_a_third_does_not_try() {
+        let limits = LearnedLimits::default();
+        refuse_as(&limits, "hostile", "a", 5);
+        refuse_as(&limits, "two", "a", 60);
+        assert_eq!(expect_as(&limits, "three", 60), Expectation::Refused);
+        assert_eq!(expect_as(&limits, "three", 59), Expectation::Unknown, "only one of them was refused so little");
+        limits.accept("a", caller("three"), &call(50), Instant::now());
+        assert_eq!(expect_as(&limits, "three", 50), Expectation::Accepted);
+        assert_eq!(expect_as(&limits, "three", 60), Expectation::Accepted, "what refutes one leaves the other alone");
+        tokio::time::advance(REFUSAL_TTL).await;
+        assert_eq!(expect_as(&limits, "three", 60), Expectation::Accepted);
+        assert!(!limits.are_known(), "nobody measures calls any more");
     }
 
     #[tokio::test(start_paused = true)]
@@ -134,7 +232,7 @@ mod tests {
         refuse(&limits, "a", 50);
         assert_eq!(expect(&limits, "a", 60), Expectation::Refused);
         assert_eq!(expect(&limits, "b", 60), Expectation::Accepted);
-        limits.accept("a", &call(25), Instant::now());
+        limits.accept("a", caller("one"), &call(25), Instant::now());
         assert_eq!(expect(&limits, "a", 25), Expectation::Accepted);
         assert_eq!(expect(&limits, "a", 30), Expectation::Unknown);
         tokio::time::advance(REFUSAL_TTL).await;
@@ -156,6 +254,6 @@ mod tests {
         for index in 0..1_000 {
             refuse(&limits, &format!("model {index}"), 60);
         }
-        assert!(limits.models.lock().len() <= MAX_MODELS);
+        assert!(limits.callers.lock().count() <= MAX_MODELS);
     }
 }

@@ -151,6 +151,12 @@ impl Measures {
         Self(std::array::from_fn(|measure| self.0[measure].max(other.0[measure])))
     }
 
+    /// The measures of `set`, the others 0.
+    #[must_use]
+    pub fn within(self, set: MeasureSet) -> Self {
+        Self(std::array::from_fn(|measure| if set.0 & (1 << measure) == 0 { 0 } else { self.0[measure] }))
+    }
+
     /// Measures in which the call is larger than `other`.
     #[must_use]
     pub fn above(&self, other: &Self) -> MeasureSet {

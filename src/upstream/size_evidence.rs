@@ -105,6 +105,30 @@ impl SizeEvidence {
         true
     }
 
+    /// Takes in what the refusals of two others say together: a call is expected to be refused if by each of them it is.
+    pub fn refuse_jointly(&mut self, one: &Self, other: &Self) {
+        let accepted = self.accepted();
+        for first in &one.refusals {
+            let first_reasons = first.reasons.and(first.size.above(&accepted));
+            for second in &other.refusals {
+                let second_reasons = second.reasons.and(second.size.above(&accepted));
+                if first_reasons.is_empty() || second_reasons.is_empty() || self.refusals.len() >= MAX_REFUSALS {
+                    continue;
+                }
+                self.refusals.push(Refusal {
+                    size: first.size.within(first_reasons).max(second.size.within(second_reasons)),
+                    reasons: first_reasons.or(second_reasons),
+                    confirmed: first.confirmed.min(second.confirmed),
+                });
+            }
+        }
+    }
+
+    /// Leaves only what was accepted.
+    pub fn forget_refusals(&mut self) {
+        self.refusals.clear();
+    }
+
     /// Takes nothing for accepted any more: the provider refuses what it took before.
     pub fn forget_accepted(&mut self) {
         self.accepted = Measures::default();

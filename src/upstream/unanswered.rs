@@ -13,15 +13,17 @@
 //!  a call of 4 kB with 5.0 s left     passes: it has more time than all of them
 //! ```
 //!
-//! Any answer, to whomever, ends it.
+//! Any answer, to whomever, ends it. A caller can have texts that the provider never answers, so those of one caller keep away that caller alone, and
+//! those of two others everybody (see [`super::circuits`]).
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::breaker::BreakerSettings;
+use crate::cache::key::CacheScope;
 
 /// Calls that are remembered. The breaker's `consecutive_failures` counts up to this many here.
 const REMEMBERED: usize = 32;
@@ -41,15 +43,21 @@ pub struct Unanswered {
 struct State {
     /// The newest last.
     calls: VecDeque<CutOff>,
-    /// Calls that were let through to try it since the last answer.
-    probes: u32,
+    /// Calls that were let through to try it since the last answer, each for its caller: those of one must not use up another's.
+    probes: HashMap<CacheScope, Probes>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Probes {
+    count: u32,
     /// When the next one may be.
-    next_probe: Option<Instant>,
+    next: Instant,
 }
 
 /// A call that ended at its own deadline.
 #[derive(Clone, Copy, Debug)]
 struct CutOff {
+    caller: CacheScope,
     bytes: usize,
     allowed: Duration,
 }
@@ -61,13 +69,13 @@ impl Unanswered {
         Self { settings, state: Mutex::default() }
     }
 
-    /// A call of `bytes` ended at its own deadline, after all the time that it was allowed.
-    pub fn cut_off(&self, bytes: usize, allowed: Duration) {
+    /// A call of `bytes` for `caller` ended at its own deadline, after all the time that it was allowed.
+    pub fn cut_off(&self, caller: CacheScope, bytes: usize, allowed: Duration) {
         let mut state = self.state.lock();
         if state.calls.len() == REMEMBERED {
             state.calls.pop_front();
         }
-        state.calls.push_back(CutOff { bytes, allowed });
+        state.calls.push_back(CutOff { caller, bytes, allowed });
     }
 
     /// The upstream answered somebody.
@@ -78,29 +86,33 @@ impl Unanswered {
         }
     }
 
-    /// Asks for leave to make a call of `bytes` that has so much time left.
+    /// Asks for leave to make a call of `bytes` for `caller` that has so much time left.
     ///
     /// # Errors
     /// How long calls like this one are turned away: it would wait in vain, like the last ones.
-    pub fn admit(&self, bytes: usize, left: Duration, now: Instant) -> Result<(), Duration> {
+    pub fn admit(&self, caller: CacheScope, bytes: usize, left: Duration, now: Instant) -> Result<(), Duration> {
         let mut state = self.state.lock();
         let needed = self.settings.consecutive_failures.min(REMEMBERED);
         if needed == 0 || state.calls.len() < needed {
             return Ok(());
         }
-        let alike = state.calls.iter().filter(|call| bytes >= call.bytes && left <= call.allowed.mul_f64(TOLERANCE));
-        if alike.count() < needed {
+        let is_alike = |call: &&CutOff| bytes >= call.bytes && left <= call.allowed.mul_f64(TOLERANCE);
+        let alike: Vec<_> = state.calls.iter().filter(is_alike).map(|call| call.caller).collect();
+        let own = alike.iter().filter(|other| **other == caller).count();
+        let mut others = alike.iter().filter(|other| **other != caller);
+        let first = others.next();
+        let has_witnesses = others.any(|other| Some(other) != first);
+        if own < needed && (alike.len() < needed || !has_witnesses) {
             return Ok(());
         }
-        match state.next_probe {
-            Some(next_probe) if now < next_probe => Err(next_probe - now),
-            _ => {
-                let pause = self.settings.ejection.saturating_mul(1 << state.probes.min(MOST_DOUBLINGS));
-                state.next_probe = Some(now + pause.min(self.settings.max_ejection));
-                state.probes += 1;
-                Ok(())
-            }
+        let probes = state.probes.entry(caller).or_insert(Probes { count: 0, next: now });
+        if now < probes.next {
+            return Err(probes.next - now);
         }
+        let pause = self.settings.ejection.saturating_mul(1 << probes.count.min(MOST_DOUBLINGS));
+        probes.next = now + pause.min(self.settings.max_ejection);
+        probes.count += 1;
+        Ok(())
     }
 }
 
@@ -120,12 +132,12 @@ mod tests {
 
     fn after(count: usize) -> Unanswered {
         let unanswered = Unanswered::new(SETTINGS);
-        (0..count).for_each(|_| unanswered.cut_off(1_000, SECOND));
+        (0..count).for_each(|_| unanswered.cut_off(CacheScope::SHARED, 1_000, SECOND));
         unanswered
     }
 
     fn passes(unanswered: &Unanswered, bytes: usize, left: Duration) -> bool {
-        unanswered.admit(bytes, left, Instant::now()).is_ok()
+        unanswered.admit(CacheScope::SHARED, bytes, left, Instant::now()).is_ok()
     }
 
     #[test]
@@ -137,12 +149,15 @@ mod tests {
     async fn calls_like_the_last_ones_are_tried_one_at_a_time_and_ever_more_rarely() {
         let unanswered = after(4);
         assert!((0..100).all(|_| passes(&unanswered, 1_000, SECOND)), "four are no sign");
-        unanswered.cut_off(1_000, SECOND);
+        unanswered.cut_off(CacheScope::SHARED, 1_000, SECOND);
         for seconds in [1, 2, 4, 4, 4] {
             assert!(passes(&unanswered, 1_000, SECOND), "one is tried");
             tokio::time::advance(Duration::from_millis(1_000 * seconds - 1)).await;
             assert!(!passes(&unanswered, 1_000, SECOND), "no other for {seconds} s");
-            assert_eq!(unanswered.admit(2_000, SECOND / 2, Instant::now()), Err(Duration::from_millis(1)));
+            assert_eq!(
+                unanswered.admit(CacheScope::SHARED, 2_000, SECOND / 2, Instant::now()),
+                Err(Duration::from_millis(1))
+            );
             tokio::time::advance(Duration::from_millis(1)).await;
         }
         unanswered.answered();
@@ -162,18 +177,37 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_shortest_deadlines_hide_nothing_and_concern_nobody_else() {
         let unanswered = after(5);
-        (0..REMEMBERED - 5).for_each(|_| unanswered.cut_off(1, Duration::from_millis(1)));
+        (0..REMEMBERED - 5).for_each(|_| unanswered.cut_off(CacheScope::SHARED, 1, Duration::from_millis(1)));
         assert!(passes(&unanswered, 1_000, SECOND), "one is tried");
         assert!(!passes(&unanswered, 1_000, SECOND), "five like it are remembered");
-        unanswered.cut_off(1, Duration::from_millis(1));
+        unanswered.cut_off(CacheScope::SHARED, 1, Duration::from_millis(1));
         assert!(passes(&unanswered, 1_000, SECOND), "four are no sign");
         assert!(!passes(&unanswered, 1, Duration::from_millis(1)));
+    }
+
+    /// One caller can have texts that are never answered, and small ones at that.
+    #[tokio::test(start_paused = true)]
+    async fn what_one_caller_was_left_without_keeps_nobody_else_away() {
+        let unanswered = Unanswered::new(SETTINGS);
+        let caller = CacheScope::of_caller;
+        let passes = |name| unanswered.admit(caller(name), 1_000, SECOND, Instant::now()).is_ok();
+        (0..REMEMBERED - 1).for_each(|_| unanswered.cut_off(caller("hostile"), 10, SECOND));
+        assert!((0..100).all(|_| passes("ordinary")));
+        assert!(passes("hostile"), "one is tried");
+        assert!(!passes("hostile"));
+        unanswered.cut_off(caller("ordinary"), 10, SECOND);
+        assert!((0..100).all(|_| passes("ordinary")), "one of its own is no sign");
+        assert!(passes("third"), "one is tried, for two others were left without");
+        assert!(!passes("third"));
+        (0..5).for_each(|_| unanswered.cut_off(caller("ordinary"), 10, SECOND));
+        assert!(passes("ordinary"), "whoever else tried");
+        assert!(!passes("ordinary"));
     }
 
     #[tokio::test(start_paused = true)]
     async fn it_is_turned_off_with_the_breaker() {
         let unanswered = Unanswered::new(BreakerSettings::OFF);
-        (0..100).for_each(|_| unanswered.cut_off(0, SECOND));
+        (0..100).for_each(|_| unanswered.cut_off(CacheScope::SHARED, 0, SECOND));
         assert!((0..100).all(|_| passes(&unanswered, 0, SECOND)));
     }
 }

@@ -108,11 +108,13 @@ enum Attack {
     BadRequests,
     /// A long query whose lists the provider refuses for their size.
     LongQueries,
+    /// Lists for which the provider states a limit that others do not have.
+    StatedLimits,
 }
 
 use Attack::{
     BadRequests, CacheControl, Crashes, Forbidden, HangUps, HugeLists, LeftAlone, LongQueries, Nonsense, Refusals,
-    ShortDeadlines,
+    ShortDeadlines, StatedLimits,
 };
 
 /// The provider: what it does depends on the query alone, so whatever it does to the hostile caller it does not to the
@@ -127,6 +129,11 @@ fn provider(query: &str, passages: &[String]) -> Option<Reply> {
         "alone" => Some(Reply::status_after(503, "retry-after", "3600")),
         "nonsense" => Some(Reply::body("<html>captive portal</html>")),
         "long" if passages.len() > 4 => Some(Reply::status(413)),
+        "few" if passages.len() > 3 => {
+            let body = json!({"message": "documents must contain at most 3 items"});
+            Some(Reply::Status(400, Vec::new(), body.to_string()))
+        }
+        "tiny" if passages.len() > 2 => Some(Reply::Status(413, Vec::new(), String::new())),
         _ => None,
     }
 }
@@ -161,6 +168,7 @@ fn hostile_request(gateway: &Gateway, attack: Attack, number: usize, random: &mu
             2 => post.body(with(body("q", 2), "model", "nobody/knows".into()).to_string()),
             _ => gateway.post("/rerank").bearer_auth("no such key").body(body("q", 2).to_string()),
         },
+        StatedLimits => post.body(body("few", 60).to_string()),
         LongQueries => post.body(body(&format!("long {}", "word ".repeat(3_000)), 60).to_string()),
     }
 }
@@ -280,6 +288,37 @@ async fn law_13_all_kinds_together_change_nothing_either() {
 #[tokio::test]
 async fn law_13_refusals_for_size_cut_no_other_callers_lists() {
     check(0..3, &[LongQueries]).await;
+}
+
+#[tokio::test]
+async fn law_13_limits_stated_to_one_caller_cut_no_other_callers_lists() {
+    check(0..3, &[StatedLimits]).await;
+}
+
+/// Short calls of one caller that were refused for their size, whatever their size, cut the long ones of others; and what
+/// it took to find their passages to blame was taken from others.
+#[tokio::test]
+async fn law_13_short_calls_that_are_refused_cut_no_other_callers_lists() {
+    let fake = FakeUpstream::start("cohere").await;
+    fake.answer_by(provider);
+    let gateway = with_two_keys(&fake, "").await;
+    let texts = |count: usize, length: usize| -> Vec<_> {
+        (0..count).map(|index| format!("passage {index} {}", "word ".repeat(length))).collect()
+    };
+    for round in 0..15 {
+        ask_as(&gateway, HOSTILE, &format!("tiny {round}"), &texts(6, 20)).await;
+        let before = fake.calls().len();
+        let answer = ask_as(&gateway, ORDINARY, &format!("ordinary {round}"), &texts(100, 30)).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        assert_eq!(provenance(&answer.body)["pairs"]["scored"], 100);
+        assert_eq!(fake.calls().len() - before, 1, "round {round}");
+    }
+    // One of the ordinary caller's passages is to blame for a refusal: there is enough left to find it.
+    fake.refuse_if(|call| call.passages().iter().any(|passage| passage.len() > 3_000), Reply::status(413));
+    let mut documents = texts(100, 30);
+    documents.push("long ".repeat(1_000));
+    let answer = ask_as(&gateway, ORDINARY, "ordinary", &documents).await;
+    assert_eq!(provenance(&answer.body)["pairs"]["scored"], 100, "{}", provenance(&answer.body));
 }
 
 /// Retries are bounded for all together; one caller's do not use up another's.
