@@ -10,6 +10,7 @@ use std::sync::Arc;
 use tokio::time::{Instant, sleep_until};
 
 use super::calls::{Batch, Calls};
+use crate::cache::key::CacheScope;
 use crate::route::Target;
 use crate::route::hedge::Hedge;
 use crate::telemetry::metrics::Metrics;
@@ -42,7 +43,7 @@ pub(super) async fn race(
         answer = &mut first => return (target.clone(), answer),
         () = sleep_until(late) => {}
     }
-    let Some(twin) = race.twin() else { return (target.clone(), first.await) };
+    let Some(twin) = race.twin(interest.scope()) else { return (target.clone(), first.await) };
     let Some(batch) = calls.encode_whole(twin, &batch.places, interest.scope()).await else {
         return (target.clone(), first.await);
     };
@@ -71,10 +72,10 @@ impl Race {
         Some(Instant::now() + remote.vitals.quantile(bytes, self.hedge.after_quantile)?)
     }
 
-    /// Somebody who does well.
-    fn twin(&self) -> Option<&Arc<Target>> {
+    /// Somebody who does well, for `caller`.
+    fn twin(&self, caller: CacheScope) -> Option<&Arc<Target>> {
         let now = Instant::now();
-        let well = self.twins.iter().filter(|twin| twin.upstream.is_well(now));
-        well.min_by(|left, right| left.upstream.load(now).total_cmp(&right.upstream.load(now)))
+        let well = self.twins.iter().filter(|twin| twin.upstream.is_well(caller, now));
+        well.min_by(|left, right| left.upstream.load(caller, now).total_cmp(&right.upstream.load(caller, now)))
     }
 }

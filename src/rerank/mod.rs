@@ -225,7 +225,7 @@ fn outcome(plan: &Plan, top_n: Option<usize>) -> (Vec<RankedPassage>, PairCounts
 /// queries in other scripts are: the last target when every provider is down must not be another that fails.
 fn targets(route: &Route, request: &RerankRequest, context: &RequestContext) -> Vec<Arc<Target>> {
     let suited = |target: Arc<Target>| target.suited_to(&request.query);
-    let mut targets: Vec<_> = route.order(context.started).into_iter().map(suited).collect();
+    let mut targets: Vec<_> = route.order(context.scope, context.started).into_iter().map(suited).collect();
     let last_resort = targets.last().and_then(|last| Some(last.parts.as_ref()?.lexical.clone()));
     targets.extend(last_resort.filter(|_| !context.control.only_if_cached));
     targets

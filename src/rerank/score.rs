@@ -127,7 +127,11 @@ impl Reranker {
         if matches!(turn.target.upstream.backend, Backend::Local(_)) {
             return;
         }
-        if plan.due().is_empty() || !store || only_if_cached || !turn.target.upstream.is_open_for_calls(started) {
+        if plan.due().is_empty()
+            || !store
+            || only_if_cached
+            || !turn.target.upstream.is_open_for_calls(turn.context.scope, started)
+        {
             return;
         }
         if let Some(leave) = self.background.enter() {

@@ -9,21 +9,27 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::Target;
+use crate::cache::key::CacheScope;
 
 /// How many times the load of another target is too much.
 const MUCH: f64 = 2.0;
 
-/// The targets of one score space, in the order in which to ask them: the chosen one, then those that stand ready, then those that are left
+/// The targets of one score space, in the order in which to ask them for `caller`: the chosen one, then those that stand ready, then those that are left
 /// alone.
 #[must_use]
-pub fn in_order(targets: &[Arc<Target>], now: Instant, random: &mut impl FnMut() -> f64) -> Vec<Arc<Target>> {
+pub fn in_order(
+    targets: &[Arc<Target>],
+    caller: CacheScope,
+    now: Instant,
+    random: &mut impl FnMut() -> f64,
+) -> Vec<Arc<Target>> {
     if let [target] = targets {
         return vec![target.clone()];
     }
     let (ready, resting): (Vec<_>, Vec<_>) =
-        targets.iter().cloned().partition(|target| target.upstream.is_open_for_calls(now));
+        targets.iter().cloned().partition(|target| target.upstream.is_open_for_calls(caller, now));
     // Loads change while they are compared, so each is looked at once.
-    let mut ready: Vec<_> = ready.into_iter().map(|target| (target.upstream.load(now), target)).collect();
+    let mut ready: Vec<_> = ready.into_iter().map(|target| (target.upstream.load(caller, now), target)).collect();
     ready.sort_by(|(left_load, left), (right_load, right)| {
         (left.weight == 0).cmp(&(right.weight == 0)).then(left_load.total_cmp(right_load))
     });

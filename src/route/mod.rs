@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use self::alias::Alias;
 use self::hedge::Hedge;
 use self::shadow::Shadow;
+use crate::cache::key::CacheScope;
 use crate::cache::key::ScoreSpace;
 use crate::coalesce::Flights;
 use crate::config::settings::{AbsentUpstream, LocalSettings, OnDeadline, OnFailure, TargetSettings};
@@ -180,11 +181,11 @@ impl Route {
         }
     }
 
-    /// The targets in the order in which to ask them now: score spaces as configured, within each the one that is likely to answer first.
+    /// The targets in the order in which to ask them for `caller` now: score spaces as configured, within each the one that is likely to answer first.
     #[must_use]
-    pub fn order(&self, now: Instant) -> Vec<Arc<Target>> {
+    pub fn order(&self, caller: CacheScope, now: Instant) -> Vec<Arc<Target>> {
         let spaces = self.targets.chunk_by(|left, right| left.space == right.space);
-        spaces.flat_map(|targets| balance::in_order(targets, now, &mut fastrand::f64)).collect()
+        spaces.flat_map(|targets| balance::in_order(targets, caller, now, &mut fastrand::f64)).collect()
     }
 
     /// The other targets of the same scores as `target`'s.

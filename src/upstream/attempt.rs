@@ -88,7 +88,10 @@ where
                     if error.kind == ErrorKind::UpstreamRejected
                         || error.size_refusal.is_some()
                         || error.is_rotated => {}
-                Err(error) => vitals.failed(error.retry_after, Instant::now()),
+                Err(error) => {
+                    let caller = (!error.is_overload()).then_some(interest.scope());
+                    vitals.failed(error.retry_after, caller, Instant::now());
+                }
             }
             record.outcome = result.as_ref().map_or_else(|error| error.kind.code(), |_| "ok");
             result

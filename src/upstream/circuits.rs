@@ -77,15 +77,13 @@ impl Circuits {
         state.open.extend(until.map(|until| (caller, until)));
     }
 
-    /// Where the circuits stand for a caller of whom nothing is known, or for the one there is.
+    /// Where the circuits stand for `caller`.
     #[must_use]
-    pub fn position(&self, now: Instant) -> Position {
+    pub fn position(&self, caller: CacheScope, now: Instant) -> Position {
         let state = self.state.lock();
-        if let (1, Some(only)) = (state.breakers.len(), state.breakers.values().next()) {
-            return only.position(now);
-        }
-        let open = state.open.iter().filter(|(_, until)| *until > now).count();
-        if open >= WITNESSES { Position::Open } else { Position::Closed }
+        let own = state.breakers.get(&caller).map_or(Position::Closed, |breaker| breaker.position(now));
+        // Whose own circuit was open may try, whatever others found.
+        if own == Position::Closed && state.open_for_all(caller, now).is_some() { Position::Open } else { own }
     }
 
     /// Whether the circuit of some caller is open.
@@ -144,7 +142,10 @@ mod tests {
         for _ in 0..10 {
             trip(&circuits, "hostile");
             assert!((0..100).all(|_| call(&circuits, "ordinary", Verdict::Success)));
-            assert_eq!(circuits.position(Instant::now()), Position::Closed, "for whoever comes");
+            for name in ["ordinary", "new"] {
+                assert_eq!(circuits.position(caller(name), Instant::now()), Position::Closed, "{name}");
+            }
+            assert_eq!(circuits.position(caller("hostile"), Instant::now()), Position::Open);
             assert!(circuits.is_open_for_somebody(Instant::now()));
             tokio::time::advance(SETTINGS.max_ejection).await;
             assert!(call(&circuits, "hostile", Verdict::Success), "its own probe closes it");
@@ -159,14 +160,14 @@ mod tests {
         assert!(call(&circuits, "new", Verdict::Failure), "one witness is not enough");
         trip(&circuits, "two");
         assert!(!call(&circuits, "new", Verdict::Success) && !call(&circuits, "newer", Verdict::Success));
-        assert_eq!(circuits.position(Instant::now()), Position::Open);
+        assert_eq!(circuits.position(caller("new"), Instant::now()), Position::Open);
         tokio::time::advance(SETTINGS.ejection).await;
         assert!(call(&circuits, "new", Verdict::Success), "they can be tried again, and so can it");
         assert!(call(&circuits, "one", Verdict::Failure) && call(&circuits, "two", Verdict::Failure));
         assert!(!call(&circuits, "new", Verdict::Success), "it is still down");
         tokio::time::advance(2 * SETTINGS.ejection).await;
         assert!(call(&circuits, "one", Verdict::Success) && call(&circuits, "new", Verdict::Success), "it is back");
-        assert_eq!(circuits.position(Instant::now()), Position::Closed);
+        assert_eq!(circuits.position(caller("new"), Instant::now()), Position::Closed);
     }
 
     #[tokio::test(start_paused = true)]
@@ -186,10 +187,10 @@ mod tests {
     async fn who_is_alone_is_its_own_witness() {
         let circuits = Circuits::new(SETTINGS);
         trip(&circuits, "alone");
-        assert_eq!(circuits.position(Instant::now()), Position::Open);
+        assert_eq!(circuits.position(caller("alone"), Instant::now()), Position::Open);
         tokio::time::advance(SETTINGS.ejection).await;
-        assert_eq!(circuits.position(Instant::now()), Position::HalfOpen);
+        assert_eq!(circuits.position(caller("alone"), Instant::now()), Position::HalfOpen);
         assert!(call(&circuits, "alone", Verdict::Success));
-        assert_eq!(circuits.position(Instant::now()), Position::Closed);
+        assert_eq!(circuits.position(caller("alone"), Instant::now()), Position::Closed);
     }
 }

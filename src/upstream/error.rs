@@ -52,6 +52,16 @@ impl UpstreamError {
         }
     }
 
+    /// Whether it is a sign of overload, which concerns all: other failures may be about what was sent.
+    pub(super) fn is_overload(&self) -> bool {
+        match self.kind {
+            ErrorKind::UpstreamRateLimited | ErrorKind::UpstreamTimeout | ErrorKind::UpstreamUnavailable => {
+                self.status.is_none_or(is_overload)
+            }
+            _ => false,
+        }
+    }
+
     /// As an error of the upstream `name`, without the provider's words.
     pub(crate) fn of_upstream(&self, name: &str) -> Error {
         Error { retry_after: self.retry_after, ..Error::new(self.kind, format!("{name} {}", self.what)) }
@@ -60,7 +70,7 @@ impl UpstreamError {
 
 /// Whether a status says that the upstream, or what stands before it, has more to do than it can bear: "too many requests", a gateway that got no
 /// answer (Cloudflare's codes from 521 on among them), a time-out. Others, 500 first of all, say that it could not do this.
-pub(super) fn is_overload(status: u16) -> bool {
+fn is_overload(status: u16) -> bool {
     matches!(status, 408 | 429 | 499 | 502..=504 | 521..=524 | 529)
 }
 

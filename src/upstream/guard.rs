@@ -20,7 +20,7 @@ use tower::{Layer, Service};
 use super::breaker::{Admission, Position, Verdict};
 use super::call::{Call, Interest, Patience, Scores};
 use super::circuits::Circuits;
-use super::error::{UpstreamError, is_overload};
+use super::error::UpstreamError;
 use super::places::{Place, Places, Sign};
 use super::rate::Rate;
 use super::retry::LONGEST_HINT;
@@ -173,7 +173,7 @@ impl<'a> Watched<'a> {
         if allowed < fair {
             return self.end(Verdict::Neutral, None, None);
         }
-        self.guard.vitals.failed(None, now);
+        self.guard.vitals.failed(None, None, now);
         let what = "did not answer before the deadline of anybody who waited".to_owned();
         self.end(Verdict::Failure, Some(Sign::Overload), Some((ErrorKind::UpstreamTimeout, what)));
     }
@@ -201,13 +201,8 @@ fn sign(result: &Result<Scores, UpstreamError>) -> Option<Sign> {
     match result {
         Ok(_) => Some(Sign::Well),
         Err(error) if error.is_rotated || error.size_refusal.is_some() => None,
-        Err(error) => match error.kind {
-            // A status 500 may be about what was sent: what one caller sends must not take permits from others.
-            ErrorKind::UpstreamRateLimited | ErrorKind::UpstreamTimeout | ErrorKind::UpstreamUnavailable => {
-                error.status.is_none_or(is_overload).then_some(Sign::Overload)
-            }
-            _ => None,
-        },
+        // A status 500 may be about what was sent: what one caller sends must not take permits from others.
+        Err(error) => error.is_overload().then_some(Sign::Overload),
     }
 }
 
@@ -255,10 +250,10 @@ impl Guard {
         Ok(admission)
     }
 
-    /// Whether a call would be let through, as far as the breaker is concerned.
+    /// Whether a call for `caller` would be let through, as far as the breaker is concerned.
     #[must_use]
-    pub fn is_open_for_calls(&self, now: Instant) -> bool {
-        self.circuits.position(now) != Position::Open
+    pub fn is_open_for_calls(&self, caller: CacheScope, now: Instant) -> bool {
+        self.circuits.position(caller, now) != Position::Open
     }
 }
 
@@ -411,7 +406,7 @@ mod tests {
         }
 
         fn position(&self) -> Position {
-            self.guard.circuits.position(Instant::now())
+            self.guard.circuits.position(CacheScope::SHARED, Instant::now())
         }
     }
 
@@ -435,7 +430,7 @@ mod tests {
             }
             let now = Instant::now();
             assert_eq!((rig.position(), rig.guard.places.limit()), (Position::Closed, 64), "round {round}");
-            assert!(rig.guard.vitals.load(now) < 2.0, "no penalty");
+            assert!(rig.guard.vitals.load(CacheScope::SHARED, now) < 2.0, "no penalty");
             assert!(is_answered(&rig.ask(PATIENT).await), "round {round}");
             assert!(is_answered(&rig.ask(2_000).await), "a little more time is enough");
         }

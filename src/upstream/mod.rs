@@ -47,6 +47,7 @@ use self::stack::{Parts, Stack, stack};
 use self::transport::{Transport, TransportConfig};
 use self::unanswered::Unanswered;
 use self::vitals::Vitals;
+use crate::cache::key::CacheScope;
 use crate::config::settings::{LocalSettings, LongPassages, UpstreamSettings};
 use crate::error::ErrorKind;
 use crate::local::workers::Workers;
@@ -200,11 +201,11 @@ impl Upstream {
         (!redact::quotes(said, texts, &secrets)).then(|| redact::shortened(said))
     }
 
-    /// Whether a call would be let through now: the circuit breaker is not open.
+    /// Whether a call for `caller` would be let through now: the circuit breaker is not open.
     #[must_use]
-    pub fn is_open_for_calls(&self, now: Instant) -> bool {
+    pub fn is_open_for_calls(&self, caller: CacheScope, now: Instant) -> bool {
         match &self.backend {
-            Backend::Remote(remote) => remote.guard.is_open_for_calls(now),
+            Backend::Remote(remote) => remote.guard.is_open_for_calls(caller, now),
             Backend::Local(_) => true,
         }
     }
@@ -226,18 +227,18 @@ impl Upstream {
 
     /// Whether nothing speaks against one more call than needed: the circuit breaker is closed.
     #[must_use]
-    pub fn is_well(&self, now: Instant) -> bool {
+    pub fn is_well(&self, caller: CacheScope, now: Instant) -> bool {
         match &self.backend {
-            Backend::Remote(remote) => remote.guard.circuits.position(now) == Position::Closed,
+            Backend::Remote(remote) => remote.guard.circuits.position(caller, now) == Position::Closed,
             Backend::Local(_) => true,
         }
     }
 
-    /// What one more call is likely to cost here, to be compared with other upstreams: seconds, weighed by what is under way.
+    /// What one more call for `caller` is likely to cost here, to be compared with other upstreams: seconds, weighed by what is under way.
     #[must_use]
-    pub fn load(&self, now: Instant) -> f64 {
+    pub fn load(&self, caller: CacheScope, now: Instant) -> f64 {
         match &self.backend {
-            Backend::Remote(remote) => remote.vitals.load(now),
+            Backend::Remote(remote) => remote.vitals.load(caller, now),
             Backend::Local(_) => 0.0,
         }
     }

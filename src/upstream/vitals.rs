@@ -5,12 +5,15 @@
 //! apart by the time that their deadline left them: where many end at the deadline, those that are answered before it
 //! say nothing (in statistics: a censored sample).
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
 use tokio::time::Instant;
+
+use crate::cache::key::CacheScope;
 
 /// Latencies are remembered for one to two of these.
 const GENERATION: Duration = Duration::from_secs(30);
@@ -78,7 +81,14 @@ struct Ends {
 struct Bias {
     latency: f64,
     answered: Option<Instant>,
-    penalty: f64,
+    penalty: Penalty,
+    /// For failures that may be about what a caller sent: its own alone.
+    penalties: HashMap<CacheScope, Penalty>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Penalty {
+    seconds: f64,
     failed: Option<Instant>,
 }
 
@@ -110,8 +120,14 @@ impl Vitals {
     }
 
     /// An attempt failed. Quick failures must not look like a quick upstream, so each counts as a long wait (Linkerd's load biaser).
-    pub fn failed(&self, retry_after: Option<Duration>, now: Instant) {
-        self.bias.lock().fail(retry_after.map_or(PENALTY, |hint| hint.clamp(PENALTY, LONGEST_PENALTY)), now);
+    /// It is held against the upstream when `caller` asks, or anybody.
+    pub fn failed(&self, retry_after: Option<Duration>, caller: Option<CacheScope>, now: Instant) {
+        let penalty = retry_after.map_or(PENALTY, |hint| hint.clamp(PENALTY, LONGEST_PENALTY));
+        let mut bias = self.bias.lock();
+        match caller {
+            Some(caller) => bias.penalties.entry(caller).or_default().add(penalty, now),
+            None => bias.penalty.add(penalty, now),
+        }
     }
 
     /// The latency below which a share of `quantile` of the attempts with such a body stay; `None` if too few are known.
@@ -132,12 +148,12 @@ impl Vitals {
         Some(Duration::from_micros(latencies.value_at_quantile(USUAL)).mul_f64(times_larger))
     }
 
-    /// What one more call is likely to cost here, to be compared with other upstreams.
+    /// What one more call of `caller` is likely to cost here, to be compared with other upstreams.
     #[must_use]
-    pub fn load(&self, now: Instant) -> f64 {
+    pub fn load(&self, caller: CacheScope, now: Instant) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "attempts under way are few")]
         let queue = self.under_way.load(Ordering::Relaxed) as f64 + 1.0;
-        (self.bias.lock().get(now) + 1e-6) * queue
+        (self.bias.lock().get(caller, now) + 1e-6) * queue
     }
 
     /// One attempt more is under way until the guard is dropped.
@@ -222,21 +238,24 @@ impl Bias {
         self.answered = Some(now);
     }
 
-    fn fail(&mut self, penalty: Duration, now: Instant) {
-        self.penalty = self.faded(now).max(penalty.as_secs_f64());
-        self.failed = Some(now);
-    }
-
-    fn get(&self, now: Instant) -> f64 {
-        self.usual(now) + self.faded(now)
+    fn get(&self, caller: CacheScope, now: Instant) -> f64 {
+        let own = self.penalties.get(&caller).map_or(0.0, |penalty| penalty.faded(now));
+        self.usual(now) + self.penalty.faded(now).max(own)
     }
 
     fn usual(&self, now: Instant) -> f64 {
         self.latency * weight(self.answered, now, LOSING_SIGHT)
     }
+}
+
+impl Penalty {
+    fn add(&mut self, penalty: Duration, now: Instant) {
+        self.seconds = self.faded(now).max(penalty.as_secs_f64());
+        self.failed = Some(now);
+    }
 
     fn faded(&self, now: Instant) -> f64 {
-        self.penalty * weight(self.failed, now, FORGETTING)
+        self.seconds * weight(self.failed, now, FORGETTING)
     }
 }
 
@@ -284,28 +303,40 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_quick_failure_weighs_more_than_a_slow_answer_and_is_forgotten() {
         let (failing, slow) = (Vitals::default(), Vitals::default());
-        let load = |vitals: &Vitals| vitals.load(Instant::now());
+        let load = |vitals: &Vitals| vitals.load(CacheScope::SHARED, Instant::now());
         slow.succeeded(SMALL, Duration::from_millis(50), LONG, Instant::now());
-        failing.failed(None, Instant::now());
+        failing.failed(None, None, Instant::now());
         assert!(load(&failing) > 10.0 * load(&slow));
         tokio::time::advance(10 * FORGETTING).await;
         assert!(load(&failing) < load(&slow), "worth another try");
         assert!(load(&slow) > 0.02, "but what is slow is slow after a pause too");
         tokio::time::advance(10 * LOSING_SIGHT).await;
         assert!(load(&slow) < 0.001, "until nobody can tell any more");
-        failing.failed(Some(Duration::from_hours(24)), Instant::now());
+        failing.failed(Some(Duration::from_hours(24)), None, Instant::now());
         assert!(load(&failing) <= LONGEST_PENALTY.as_secs_f64() + 1.0);
+    }
+
+    /// Texts of one caller at which the upstream fails sent the others elsewhere.
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_that_may_be_the_callers_weighs_for_that_caller() {
+        let vitals = Vitals::default();
+        let hostile = CacheScope::of_caller("hostile");
+        vitals.failed(None, Some(hostile), Instant::now());
+        assert!(vitals.load(hostile, Instant::now()) > 4.0);
+        assert!(vitals.load(CacheScope::SHARED, Instant::now()) < 0.001);
+        vitals.failed(None, None, Instant::now());
+        assert!(vitals.load(CacheScope::SHARED, Instant::now()) > 4.0);
     }
 
     #[tokio::test(start_paused = true)]
     async fn calls_under_way_weigh_too() {
         let vitals = Vitals::default();
         vitals.succeeded(SMALL, Duration::from_millis(50), LONG, Instant::now());
-        let idle = vitals.load(Instant::now());
+        let idle = vitals.load(CacheScope::SHARED, Instant::now());
         let busy = [vitals.enter(), vitals.enter()];
-        assert!((vitals.load(Instant::now()) / idle - 3.0).abs() < 1e-9);
+        assert!((vitals.load(CacheScope::SHARED, Instant::now()) / idle - 3.0).abs() < 1e-9);
         drop(busy);
-        assert!((vitals.load(Instant::now()) / idle - 1.0).abs() < 1e-9);
+        assert!((vitals.load(CacheScope::SHARED, Instant::now()) / idle - 1.0).abs() < 1e-9);
     }
 
     /// A caller who waits for a tenth of what is usual makes the upstream no quicker than it is.
@@ -321,10 +352,10 @@ mod tests {
             }
         }
         assert_eq!(vitals.usual(SMALL), None, "nothing is known");
-        assert!(vitals.load(Instant::now()) < 0.001);
+        assert!(vitals.load(CacheScope::SHARED, Instant::now()) < 0.001);
         (0..20).for_each(|_| vitals.succeeded(SMALL, Duration::from_millis(500), LONG, Instant::now()));
         assert!(vitals.usual(SMALL).unwrap() > Duration::from_millis(450));
-        assert!(vitals.load(Instant::now()) > 0.45);
+        assert!(vitals.load(CacheScope::SHARED, Instant::now()) > 0.45);
     }
 
     /// Where one in twenty is late what is usual can be told all the same, and after a black hole again.

@@ -321,6 +321,33 @@ async fn law_13_short_calls_that_are_refused_cut_no_other_callers_lists() {
     assert_eq!(provenance(&answer.body)["pairs"]["scored"], 100, "{}", provenance(&answer.body));
 }
 
+/// Failures at one caller's texts sent all others to the other of two equal upstreams.
+#[tokio::test]
+async fn law_13_texts_at_which_an_upstream_fails_send_no_other_caller_elsewhere() {
+    for attack in ["crash", "forbid", "nonsense"] {
+        let left = FakeUpstream::start("cohere").await;
+        let right = FakeUpstream::start("cohere").await;
+        left.answer_by(provider);
+        let config = format!(
+            "[server]\napi_keys = ['env:KEY', 'env:OTHER']\n{}{}{}",
+            upstream("left", "cohere", &left.url()),
+            upstream("right", "cohere", &right.url()),
+            "[models.default]\ntargets = [{ upstream = 'left', model = 'rerank-v3.5', weight = 1000000 },\n\
+             { upstream = 'right', model = 'rerank-v3.5', weight = 0 }]\n"
+        );
+        let gateway = Gateway::start(&config).await;
+        let documents = ["a".to_owned()];
+        for index in 0..8 {
+            ask_as(&gateway, HOSTILE, &format!("{attack} {index}"), &documents).await;
+        }
+        assert_eq!(gateway.metric("rerank_upstream_circuit_open{upstream=\"left\"}").await, 1.0, "the attack hits");
+        for index in 0..3 {
+            let answer = ask_as(&gateway, ORDINARY, &format!("ordinary {index}"), &documents).await;
+            assert_eq!(provenance(&answer.body)["upstream"], "left", "{attack} {index}");
+        }
+    }
+}
+
 /// Retries are bounded for all together; one caller's do not use up another's.
 #[tokio::test]
 async fn law_13_a_failing_caller_leaves_others_their_retries() {
