@@ -252,6 +252,28 @@ mod tests {
     }
 
     #[test]
+    fn every_host_counts_and_ports_that_go_without_saying_do_not() {
+        let two_hosts = [("host", "localhost"), ("host", "evil.example")];
+        let mut headers = HeaderMap::new();
+        for (_, value) in two_hosts {
+            headers.append(header::HOST, value.parse().unwrap());
+        }
+        assert!(policy(true).check(&Method::GET, &Uri::from_static("/rerank"), &headers).is_err());
+        for (host, origin, expected) in [
+            ("rerankd.lan:443", "https://rerankd.lan", true),
+            ("rerankd.lan:80", "http://rerankd.lan", true),
+            ("rerankd.lan:80", "https://rerankd.lan", false),
+            ("rerankd.lan", "https://rerankd.lan:443", true),
+        ] {
+            let headers = [("host", host), ("origin", origin)];
+            assert_eq!(passes(&policy(false), &Method::POST, &headers), expected, "{host} {origin}");
+        }
+        let behind_proxy =
+            [("host", "rerankd:8787"), ("origin", "https://public.example"), ("sec-fetch-site", "same-origin")];
+        assert!(passes(&policy(false), &Method::POST, &behind_proxy), "the browser knows");
+    }
+
+    #[test]
     fn entries_of_the_configuration_are_checked() {
         for host in ["rerank.example", "*", "10.0.0.1", "[fe80::1]", "rerank.example."] {
             assert_eq!(host_fault(host), None, "{host}");

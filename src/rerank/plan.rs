@@ -410,6 +410,36 @@ mod tests {
         assert_eq!(plan.passages().len(), 3);
     }
 
+    /// A passage whose pieces were not all heard has no score, wherever the missing piece stands.
+    #[tokio::test]
+    async fn law_5_a_passage_is_scored_when_all_of_its_pieces_are() {
+        let context = PlanContext { long_passages: LongPassages::ChunkMax(2), ..context(Scoring::Pointwise) };
+        let request = request("q", &["one two three four five"]);
+        let count = Plan::new(&request, &context, &cache()).unknown().len();
+        assert!(count > 1);
+        for missing in 0..small(count) {
+            let mut plan = Plan::new(&request, &context, &cache());
+            for slot in (0..small(count)).filter(|slot| *slot != missing) {
+                plan.learn(slot, Some(0.5), ScoreSource::Scored);
+            }
+            assert_eq!(plan.passages()[0].score, None, "{missing} of {count}");
+            plan.learn(missing, Some(0.7), ScoreSource::Scored);
+            assert_eq!(plan.passages()[0].score, Some(0.7));
+        }
+    }
+
+    #[tokio::test]
+    async fn blank_passages_are_no_scores_and_stale_ones_are_used_all_or_not_at_all() {
+        let context = PlanContext { rejects_blanks: true, ..context(Scoring::Pointwise) };
+        let mut plan = Plan::new(&request("q", &["", "a", "b"]), &context, &cache());
+        assert!(!plan.has_scores(), "a blank one's is none of the model's");
+        plan.pairs[1].stale = Some(0.5);
+        assert!(!plan.fall_back_to_stale());
+        assert!(!plan.has_scores(), "nothing changed");
+        plan.pairs[2].stale = Some(0.5);
+        assert!(plan.fall_back_to_stale() && plan.has_scores());
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 

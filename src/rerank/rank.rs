@@ -47,6 +47,16 @@ mod tests {
         assert_eq!(positions(&ranking), [2, 0, 3, 4, 1, 5]);
     }
 
+    #[test]
+    fn blank_passages_are_last_among_equals() {
+        let mut ranked = passages(&[Some(0.0), Some(0.0), Some(0.5), Some(0.0)]);
+        ranked[0].source = ScoreSource::Blank;
+        for top_n in [None, Some(4)] {
+            assert_eq!(positions(&rank(ranked.clone(), top_n)), [2, 1, 3, 0]);
+        }
+        assert_eq!(positions(&rank(ranked, Some(3))), [2, 1, 3]);
+    }
+
     proptest! {
         #[test]
         fn the_cut_is_a_prefix_of_the_whole_ranking(

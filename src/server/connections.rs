@@ -175,6 +175,22 @@ mod tests {
         assert!(is_evicted(&open[1]), "it is idle for longer than the one that had a request");
     }
 
+    /// The next ones to go are chosen at once; who has begun to work since is passed over.
+    #[tokio::test(start_paused = true)]
+    async fn who_has_begun_to_work_is_passed_over() {
+        let connections = Arc::new(Connections::new(3));
+        let mut open = Vec::new();
+        for _ in 0..3 {
+            open.push(connections.admit().await);
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        assert!(connections.evict_one());
+        assert!(is_evicted(&open[0]));
+        open[1].activity.begin_request(Version::HTTP_11, false);
+        assert!(connections.evict_one());
+        assert!(!is_evicted(&open[1]) && is_evicted(&open[2]));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn connections_at_work_are_waited_for() {
         let connections = Arc::new(Connections::new(1));
@@ -205,6 +221,8 @@ mod tests {
         unread.push(connections.count_unread());
         assert!(is_evicted(&greedy));
         assert!(greedy.activity.rank().is_some());
+        unread.push(connections.count_unread());
+        assert!(!is_evicted(&greedy), "it has been told");
         assert!(!is_evicted(&modest));
         unread.clear();
         assert_eq!(connections.unread.load(Ordering::Relaxed), 0);

@@ -249,6 +249,44 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_short_call_teaches_the_number_of_passages_alone() {
+        let limits = LearnedLimits::default();
+        let text = TextSize::of("short");
+        let size = CallSize::of_query(text).with(text).with(text);
+        for about in [MeasureSet::TEXT, MeasureSet::ALL] {
+            let refused = Refused { size, measures: size.measures(), about, accepted: Measures::default() };
+            limits.refuse("a", caller("one"), &refused, Instant::now());
+            assert_eq!(limits.are_known(), about == MeasureSet::ALL);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_flight_was_accepted_counts_beside_its_refusals() {
+        let limits = LearnedLimits::default();
+        let size = call(60);
+        let refused =
+            Refused { size, measures: size.measures(), about: MeasureSet::ALL, accepted: call(25).measures() };
+        limits.refuse("a", caller("one"), &refused, Instant::now());
+        limits.refuse("a", caller("one"), &refused, Instant::now());
+        assert_eq!(expect(&limits, "a", 25), Expectation::Accepted);
+        assert_eq!(expect(&limits, "a", 26), Expectation::Unknown);
+    }
+
+    /// What others were refused meanwhile does not make one refusal of long ago count.
+    #[tokio::test(start_paused = true)]
+    async fn refusals_are_counted_anew_when_the_last_is_forgotten() {
+        let limits = LearnedLimits::default();
+        refuse(&limits, "a", 60);
+        refuse(&limits, "a", 60);
+        tokio::time::advance(REFUSAL_TTL / 2).await;
+        refuse_as(&limits, "other", "a", 60);
+        tokio::time::advance(REFUSAL_TTL / 2).await;
+        assert_eq!(expect(&limits, "a", 60), Expectation::Accepted);
+        refuse(&limits, "a", 60);
+        assert_eq!(expect(&limits, "a", 60), Expectation::Accepted, "one witness is none");
+    }
+
+    #[tokio::test]
     async fn invented_models_do_not_grow_it() {
         let limits = LearnedLimits::default();
         for index in 0..1_000 {

@@ -270,6 +270,63 @@ mod tests {
         assert!(refuse(&mut evidence, &call(10, &[500; 40])), "the provider has shrunk");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn after_a_long_pause_nothing_counts_as_accepted() {
+        let mut evidence = SizeEvidence::default();
+        evidence.expire(Instant::now());
+        evidence.accept(&call(10, &[500; 50]));
+        tokio::time::advance(2 * ACCEPTED_PERIOD).await;
+        evidence.expire(Instant::now());
+        assert!(refuse(&mut evidence, &call(10, &[500; 40])));
+    }
+
+    #[tokio::test]
+    async fn a_reason_that_cannot_be_is_not_believed() {
+        let mut evidence = SizeEvidence::default();
+        evidence.accept(&call(10, &[100; 50]));
+        assert!(evidence.refuse(call(10, &[1_000; 20]).measures(), MeasureSet::PASSAGES, Instant::now()));
+        assert_eq!(evidence.expect(&call(10, &[1_000; 20])), Expectation::Refused, "its text, whatever was said");
+        assert_eq!(evidence.expect(&call(10, &[100; 30])), Expectation::Accepted);
+    }
+
+    #[tokio::test]
+    async fn the_smaller_refusal_is_enough() {
+        let mut evidence = SizeEvidence::default();
+        refuse(&mut evidence, &call(10, &[100; 40]));
+        refuse(&mut evidence, &call(10, &[100; 30]));
+        assert_eq!(evidence.refusals.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn by_volume_no_passage_is_too_long() {
+        let mut evidence = SizeEvidence::default();
+        refuse(&mut evidence, &call(10, &[100; 60]));
+        evidence.accept(&call(10, &[50; 50]));
+        let longer = call(10, &[80; 10]);
+        assert_eq!(evidence.expect(&longer), Expectation::Unknown);
+        assert_eq!(evidence.expect_by_volume(&longer), Expectation::Accepted);
+    }
+
+    #[tokio::test]
+    async fn what_refutes_one_of_two_leaves_nothing_of_both() {
+        let mut one = SizeEvidence::default();
+        refuse(&mut one, &call(10, &[100; 5]));
+        let mut other = SizeEvidence::default();
+        refuse(&mut other, &call(10, &[100; 60]));
+        for (first, second) in [(&one, &other), (&other, &one)] {
+            let mut own = SizeEvidence::default();
+            own.accept(&call(10, &[100; 50]));
+            own.refuse_jointly(first, second);
+            assert!(own.is_empty());
+            let mut unknown = SizeEvidence::default();
+            unknown.refuse_jointly(first, second);
+            assert_eq!(unknown.expect(&call(10, &[100; 60])), Expectation::Refused);
+            assert_eq!(unknown.expect(&call(10, &[100; 59])), Expectation::Unknown);
+            (0..100).for_each(|_| unknown.refuse_jointly(first, second));
+            assert!(unknown.refusals.len() <= MAX_REFUSALS);
+        }
+    }
+
     #[tokio::test]
     async fn refusals_are_bounded() {
         let mut evidence = SizeEvidence::default();

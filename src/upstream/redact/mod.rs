@@ -207,6 +207,15 @@ mod tests {
     }
 
     #[test]
+    fn words_of_error_messages_and_what_is_not_shown_are_no_quotations() {
+        let texts = ["a document about parameters", "the harbour of Busan"];
+        assert!(!quotes("document 3 has 800 tokens", &texts.into_iter(), &[]));
+        let message = |blanks: usize| format!("refused {}the harbour of Busan", ". ".repeat(blanks));
+        assert!(quotes(&message(10), &texts.into_iter(), &[]));
+        assert!(!quotes(&message(150), &texts.into_iter(), &[]), "behind what is shown");
+    }
+
+    #[test]
     fn quotations_and_keys_are_found() {
         for message in [
             "cannot score 'my secret query' today",
