@@ -332,8 +332,9 @@ async fn law_13_texts_at_which_an_upstream_fails_send_no_other_caller_elsewhere(
             "[server]\napi_keys = ['env:KEY', 'env:OTHER']\n{}{}{}",
             upstream("left", "cohere", &left.url()),
             upstream("right", "cohere", &right.url()),
-            "[models.default]\ntargets = [{ upstream = 'left', model = 'rerank-v3.5', weight = 1000000 },\n\
-             { upstream = 'right', model = 'rerank-v3.5', weight = 0 }]\n"
+            "[models.default]\ntargets = [\n\
+             { upstream = 'left', model = 'rerank-v3.5', scores = 'same', weight = 1000 },\n\
+             { upstream = 'right', model = 'rerank-v3.5', scores = 'same', weight = 0 }]\n"
         );
         let gateway = Gateway::start(&config).await;
         let documents = ["a".to_owned()];
