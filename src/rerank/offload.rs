@@ -3,10 +3,11 @@
 //! Small work runs where it is: handing it over costs more than doing it. Large work would hold up every other request on the
 //! same reactor thread, so it goes to a blocking thread.
 
+use std::future::pending;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 /// Bytes of JSON above which parsing leaves the reactor: about a millisecond's work. Encoding and hashing cost about the same.
 pub const OFFLOAD_WIRE_BYTES: usize = 1 << 20;
@@ -24,11 +25,7 @@ pub async fn offload<T: Send + 'static>(
     if bytes <= threshold {
         return work();
     }
-    match spawn_blocking(work).await {
-        Ok(result) => result,
-        // The task is never cancelled, so it panicked: the panic goes on here, where the HTTP edge turns it into an error.
-        Err(error) => resume_unwind(error.into_panic()),
-    }
+    result_of(spawn_blocking(work)).await
 }
 
 /// Runs `work` on a blocking thread. It can ask whether anybody still waits, and had better end if not: a deadline or a
@@ -37,9 +34,19 @@ pub async fn offload_while_wanted<T: Send + 'static>(work: impl FnOnce(&dyn Fn()
     // Dropped with this future.
     let caller = Arc::new(());
     let waiting = Arc::downgrade(&caller);
-    let done = spawn_blocking(move || work(&|| waiting.strong_count() > 0)).await;
+    let result = result_of(spawn_blocking(move || work(&|| waiting.strong_count() > 0))).await;
     drop(caller);
-    done.unwrap_or_else(|error| resume_unwind(error.into_panic()))
+    result
+}
+
+/// What became of work on a blocking thread. Its panic goes on here, where the HTTP edge turns it into an error.
+async fn result_of<T>(work: JoinHandle<T>) -> T {
+    match work.await.map_err(JoinError::try_into_panic) {
+        Ok(result) => result,
+        Err(Ok(panic)) => resume_unwind(panic),
+        // Nobody aborts it, so the runtime is ending before the work began. That ends who waits for it here, too.
+        Err(Err(_)) => pending().await,
+    }
 }
 
 #[cfg(test)]
@@ -72,5 +79,17 @@ mod tests {
         assert!(tokio::task::spawn_blocking(move || started.recv().unwrap()).await.unwrap(), "somebody waits");
         waiting.abort();
         tokio::task::spawn_blocking(move || finished.recv_timeout(Duration::from_secs(20)).unwrap()).await.unwrap();
+    }
+
+    /// Work for which a runtime that ends has no thread any more is cancelled: that is no panic.
+    #[test]
+    fn work_that_is_cancelled_with_its_runtime_does_not_panic() {
+        let ending = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let handle = ending.handle().clone();
+        ending.shutdown_background();
+        let waiting = result_of(handle.spawn_blocking(|| ()));
+        let other = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let outcome = other.block_on(async { tokio::time::timeout(Duration::from_millis(200), waiting).await });
+        assert!(outcome.is_err(), "it neither panics nor ends");
     }
 }
