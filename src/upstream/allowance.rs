@@ -63,6 +63,8 @@ struct Drawn {
 
 /// Part of the income that one of several callers may use, 0 to 1.
 const SHARE_OF_INCOME: f64 = 0.5;
+/// How long after its last call a caller is still one of those that there are. Long, so that who asks now and then finds its share.
+const CALLER_TIME: Duration = Duration::from_mins(10);
 
 impl SharedAllowance {
     /// An account that holds the income of one window and knows no callers.
@@ -85,6 +87,7 @@ impl SharedAllowance {
         let AllowanceSettings { per_second, window, .. } = self.account.settings;
         let most = SHARE_OF_INCOME * per_second * window.as_secs_f64();
         let mut callers = self.callers.lock();
+        callers.retain(|_, drawn| now.saturating_duration_since(drawn.at) < CALLER_TIME.max(window));
         let drawn = self.drawn(&mut callers, caller, now).amount;
         if callers.len() > 1 && drawn + cost > most {
             return false;
@@ -205,6 +208,18 @@ mod tests {
         let spent = || (0..1_000).take_while(|_| allowance.take_out(CacheScope::SHARED, 1.0, Instant::now())).count();
         assert_eq!(spent(), 10);
         (0..51).for_each(|_| allowance.pay_in(CacheScope::SHARED, 1.0, Instant::now()));
+        assert_eq!(spent(), 10);
+    }
+
+    /// One call of another caller, long ago, halved the account for ever.
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_who_is_gone_leaves_the_whole_account() {
+        let allowance = SharedAllowance::new(SETTINGS);
+        let caller = CacheScope::of_caller("caller");
+        let spent = || (0..1_000).take_while(|_| allowance.take_out(caller, 1.0, Instant::now())).count();
+        allowance.pay_in(CacheScope::of_caller("gone"), 1.0, Instant::now());
+        assert_eq!(spent(), 5);
+        tokio::time::advance(CALLER_TIME).await;
         assert_eq!(spent(), 10);
     }
 
