@@ -65,6 +65,12 @@ impl BreakerSettings {
         ejection: Duration::ZERO,
         max_ejection: Duration::ZERO,
     };
+
+    /// How long an upstream is left alone after so many ejections since it was last well.
+    #[must_use]
+    pub fn ejection_after(&self, ejections: u32) -> Duration {
+        self.ejection.saturating_mul(1 << ejections.min(MOST_DOUBLINGS)).min(self.max_ejection)
+    }
 }
 
 /// What a call says about the health of the upstream.
@@ -91,7 +97,7 @@ pub enum Position {
     Open,
 }
 
-/// The breaker of one upstream, for one caller (see [`super::circuits`]).
+/// A breaker of one upstream, for one caller or for all (see [`super::circuits`]).
 #[derive(Debug)]
 pub struct Breaker {
     settings: BreakerSettings,
@@ -137,7 +143,7 @@ struct Bucket {
     successes: usize,
 }
 
-/// Leave to make one call, whose outcome must be told; dropped, it says nothing.
+/// Permission to make one call, whose outcome must be told; dropped, it says nothing.
 #[derive(Debug)]
 pub struct Admission {
     breaker: Arc<Breaker>,
@@ -155,7 +161,7 @@ impl Breaker {
         Self { settings, state: Mutex::new(state) }
     }
 
-    /// Asks for leave to make a call: a patient one if its deadline leaves it the time of a whole attempt.
+    /// Asks for permission to make a call: a patient one if its deadline leaves it the time of a whole attempt.
     ///
     /// # Errors
     /// How long the breaker stays open.
@@ -196,6 +202,24 @@ impl Breaker {
         }
     }
 
+    /// Opens it until then, if it is closed: others know that the upstream fails.
+    pub fn open(&self, until: Instant) {
+        let mut state = self.state.lock();
+        if matches!(state.phase, Phase::Closed(_)) {
+            state.ejections = 1;
+            state.enter(Phase::Open { until });
+        }
+    }
+
+    /// Closes it, if it is not: others know that the upstream is back.
+    pub fn close(&self) {
+        let mut state = self.state.lock();
+        if !matches!(state.phase, Phase::Closed(_)) {
+            state.ejections = 0;
+            state.enter(Phase::Closed(Record::default()));
+        }
+    }
+
     fn tell(&self, generation: u64, probe: Option<Patience>, verdict: Verdict, now: Instant) {
         if self.settings.consecutive_failures == 0 {
             return;
@@ -231,9 +255,7 @@ impl Breaker {
     }
 
     fn eject(&self, state: &mut State, now: Instant) {
-        let doublings = state.ejections.min(MOST_DOUBLINGS);
-        let ejection = self.settings.ejection.saturating_mul(1 << doublings).min(self.settings.max_ejection);
-        let jittered = ejection.mul_f64(1.0 - JITTER * fastrand::f64());
+        let jittered = self.settings.ejection_after(state.ejections).mul_f64(1.0 - JITTER * fastrand::f64());
         state.ejections += 1;
         state.enter(Phase::Open { until: now + jittered });
     }
@@ -299,7 +321,7 @@ impl Record {
 }
 
 impl Admission {
-    /// Whether the breaker stands as it did when leave was given. If not, leave must be asked for again.
+    /// Whether the breaker stands as it did when permission was given. If not, it must be asked for again.
     #[must_use]
     pub fn is_current(&self) -> bool {
         self.breaker.state.lock().generation == self.generation

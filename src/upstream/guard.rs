@@ -17,9 +17,9 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
-use super::breaker::{Admission, Position, Verdict};
+use super::breaker::{Position, Verdict};
 use super::call::{Call, Interest, Patience, Scores};
-use super::circuits::Circuits;
+use super::circuits::{Admission, Circuits};
 use super::error::UpstreamError;
 use super::places::{Place, Places, Sign};
 use super::rate::Rate;
@@ -113,6 +113,8 @@ where
             })?;
             // The circuit may have opened while this waited for its place: a queue must not be emptied into an upstream that fails.
             if !admission.is_current() {
+                // One of its circuits may still take it for the probe that is under way.
+                drop(admission);
                 admission = guard.admit(&call, &metrics)?;
             }
             // Last, so that what finds no place is not taken out of the minute's allowance.
