@@ -117,14 +117,17 @@ where
                 drop(admission);
                 admission = guard.admit(&call, &metrics)?;
             }
-            // Last, so that what finds no place is not taken out of the minute's allowance.
+            guard.check_unanswered(&call, &metrics, Unanswered::check)?;
+            // So late that what finds no place is not taken out of the minute's allowance.
             guard.rate.take(call.tokens).map_err(|wait| {
                 metrics.shed("rate_limit");
                 UpstreamError::shed("has had its share of this minute (requests_per_minute, tokens_per_minute)", wait)
             })?;
+            // Last, for this may be the one call in a while that is tried.
+            guard.check_unanswered(&call, &metrics, Unanswered::admit)?;
             let mut watched = Watched::new(&guard, admission, place, &call);
             let result = inner.call(call).await;
-            if !matches!(&result, Err(error) if error.kind == ErrorKind::UpstreamTimeout) {
+            if is_answer(&result) {
                 guard.unanswered.answered();
             }
             let failure = result.as_ref().err().map(|error| (error.kind, error.what.clone()));
@@ -187,6 +190,16 @@ impl Drop for Watched<'_> {
     }
 }
 
+/// Whether the upstream said anything. What cannot be connected to, or breaks the connection, did not, and neither did what is late.
+fn is_answer(result: &Result<Scores, UpstreamError>) -> bool {
+    let Err(error) = result else { return true };
+    match error.kind {
+        ErrorKind::UpstreamTimeout => false,
+        ErrorKind::UpstreamUnavailable => error.status.is_some(),
+        _ => true,
+    }
+}
+
 fn verdict(result: &Result<Scores, UpstreamError>) -> Verdict {
     match result {
         Ok(_) => Verdict::Success,
@@ -245,11 +258,23 @@ impl Guard {
             let own = last_failures.by_caller.get(&call.interest.scope());
             UpstreamError::left_alone(rest, own.or(last_failures.last.as_ref()))
         })?;
-        self.unanswered.admit(call.interest.scope(), call.body.len(), left, now).map_err(|rest| {
+        // What would be turned away had better not wait for a place.
+        self.check_unanswered(call, metrics, Unanswered::check)?;
+        Ok(admission)
+    }
+
+    fn check_unanswered(
+        &self,
+        call: &Call,
+        metrics: &UpstreamMetrics,
+        check: fn(&Unanswered, CacheScope, usize, Duration, Instant) -> Result<(), Duration>,
+    ) -> Result<(), UpstreamError> {
+        let now = Instant::now();
+        let left = call.interest.deadline().saturating_duration_since(now);
+        check(&self.unanswered, call.interest.scope(), call.body.len(), left, now).map_err(|rest| {
             metrics.shed("circuit_open");
             UpstreamError::hurried(left, rest)
-        })?;
-        Ok(admission)
+        })
     }
 
     /// Whether a call for `caller` would be let through, as far as the breaker is concerned.
@@ -337,11 +362,21 @@ mod tests {
         }
 
         fn with_permits(milliseconds: u64, permits: usize) -> Self {
+            Self::with_queue(milliseconds, permits, 64)
+        }
+
+        fn with_queue(milliseconds: u64, permits: usize, queue: usize) -> Self {
             let vitals = Arc::new(Vitals::default());
             let rate = Rate::new(RateSettings { requests_per_minute: None, tokens_per_minute: None });
             let unanswered = Unanswered::new(BREAKER);
-            let guard =
-                Guard::new(Circuits::new(BREAKER), unanswered, rate, Places::new(permits, 64), vitals, ATTEMPT_TIMEOUT);
+            let guard = Guard::new(
+                Circuits::new(BREAKER),
+                unanswered,
+                rate,
+                Places::new(permits, queue),
+                vitals,
+                ATTEMPT_TIMEOUT,
+            );
             Self {
                 guard: Arc::new(guard),
                 metrics: Arc::new(crate::telemetry::metrics::Metrics::new().upstream("test")),
@@ -608,5 +643,43 @@ mod tests {
             drop(timeout(Duration::from_secs(9), rig.ask(PATIENT)).await);
         }
         assert_eq!((rig.position(), rig.guard.places.limit(), rig.calls()), (Position::Closed, 64, 50));
+    }
+
+    /// A refused connection is no answer: it ended the memory of the calls before it.
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_connection_is_no_answer() {
+        let rig = Rig::new(NEVER);
+        for _ in 0..5 {
+            assert_eq!(rig.ask(300).await, Answer::Nothing);
+        }
+        assert_eq!(rig.ask(300).await, Answer::Nothing, "one is tried");
+        assert!(is_sent_away(&rig.ask(300).await));
+        rig.takes(1);
+        rig.fails(ErrorKind::UpstreamUnavailable);
+        assert_eq!(rig.ask(1_000).await, Answer::Refused(ErrorKind::UpstreamUnavailable), "with more time");
+        assert!(is_sent_away(&rig.ask(300).await), "nobody was answered");
+        let failure =
+            UpstreamError { status: Some(503), ..UpstreamError::passing(ErrorKind::UpstreamUnavailable, "-") };
+        *rig.failure.lock() = Some(failure);
+        assert_eq!(rig.ask(1_000).await, Answer::Refused(ErrorKind::UpstreamUnavailable));
+        assert_eq!(rig.ask(300).await, Answer::Refused(ErrorKind::UpstreamUnavailable), "somebody was");
+    }
+
+    /// The one call that is tried was used up by calls that found no permit.
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_finds_no_permit_is_not_the_one_that_is_tried() {
+        let rig = Rig::with_queue(NEVER, 1, 0);
+        for _ in 0..5 {
+            assert_eq!(rig.ask(300).await, Answer::Nothing);
+        }
+        let permit = rig.ask(1_000);
+        let refused = async {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            assert_eq!(rig.ask(300).await, Answer::Refused(ErrorKind::Overloaded));
+        };
+        tokio::join!(permit, refused);
+        let calls = rig.calls();
+        assert_eq!(rig.ask(300).await, Answer::Nothing, "it is tried now");
+        assert_eq!(rig.calls(), calls + 1);
     }
 }

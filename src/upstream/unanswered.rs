@@ -29,8 +29,6 @@ use crate::cache::key::CacheScope;
 const REMEMBERED: usize = 32;
 /// What time left counts as no more than that of another call: callers with one deadline differ by what decoding took.
 const TOLERANCE: f64 = 1.1;
-/// Pauses grow up to this power of two.
-const MOST_DOUBLINGS: u32 = 16;
 
 /// The calls that an upstream left unanswered since its last answer.
 #[derive(Debug)]
@@ -86,33 +84,55 @@ impl Unanswered {
         }
     }
 
-    /// Asks for leave to make a call of `bytes` for `caller` that has so much time left.
+    /// Whether calls like this one, of `bytes` for `caller` with so much time left, are turned away now; asking takes nothing.
     ///
     /// # Errors
-    /// How long calls like this one are turned away: it would wait in vain, like the last ones.
-    pub fn admit(&self, caller: CacheScope, bytes: usize, left: Duration, now: Instant) -> Result<(), Duration> {
-        let mut state = self.state.lock();
-        let needed = self.settings.consecutive_failures.min(REMEMBERED);
-        if needed == 0 || state.calls.len() < needed {
+    /// How long they are: it would wait in vain, like the last ones.
+    pub fn check(&self, caller: CacheScope, bytes: usize, left: Duration, now: Instant) -> Result<(), Duration> {
+        let state = self.state.lock();
+        if !state.is_in_vain(&self.settings, caller, bytes, left) {
             return Ok(());
         }
-        let is_alike = |call: &&CutOff| bytes >= call.bytes && left <= call.allowed.mul_f64(TOLERANCE);
-        let alike: Vec<_> = state.calls.iter().filter(is_alike).map(|call| call.caller).collect();
-        let own = alike.iter().filter(|other| **other == caller).count();
-        let mut others = alike.iter().filter(|other| **other != caller);
-        let first = others.next();
-        let has_witnesses = others.any(|other| Some(other) != first);
-        if own < needed && (alike.len() < needed || !has_witnesses) {
+        state.probes.get(&caller).map_or(Ok(()), |probes| probes.check(now))
+    }
+
+    /// Asks for permission to make such a call. It may be the one that is tried, so the call must be made: ask last.
+    ///
+    /// # Errors
+    /// As of [`Self::check`].
+    pub fn admit(&self, caller: CacheScope, bytes: usize, left: Duration, now: Instant) -> Result<(), Duration> {
+        let mut state = self.state.lock();
+        if !state.is_in_vain(&self.settings, caller, bytes, left) {
             return Ok(());
         }
         let probes = state.probes.entry(caller).or_insert(Probes { count: 0, next: now });
-        if now < probes.next {
-            return Err(probes.next - now);
-        }
-        let pause = self.settings.ejection.saturating_mul(1 << probes.count.min(MOST_DOUBLINGS));
-        probes.next = now + pause.min(self.settings.max_ejection);
+        probes.check(now)?;
+        probes.next = now + self.settings.ejection_after(probes.count);
         probes.count += 1;
         Ok(())
+    }
+}
+
+impl State {
+    /// Whether enough calls like this one were left unanswered: those of its caller, or of two others.
+    fn is_in_vain(&self, settings: &BreakerSettings, caller: CacheScope, bytes: usize, left: Duration) -> bool {
+        let needed = settings.consecutive_failures.min(REMEMBERED);
+        if needed == 0 || self.calls.len() < needed {
+            return false;
+        }
+        let is_alike = |call: &&CutOff| bytes >= call.bytes && left <= call.allowed.mul_f64(TOLERANCE);
+        let alike: Vec<_> = self.calls.iter().filter(is_alike).map(|call| call.caller).collect();
+        let own = alike.iter().filter(|other| **other == caller).count();
+        let mut others = alike.iter().filter(|other| **other != caller);
+        let first = others.next();
+        let are_several = others.any(|other| Some(other) != first);
+        own >= needed || (alike.len() >= needed && are_several)
+    }
+}
+
+impl Probes {
+    fn check(&self, now: Instant) -> Result<(), Duration> {
+        if now < self.next { Err(self.next - now) } else { Ok(()) }
     }
 }
 
@@ -159,6 +179,8 @@ mod tests {
                 Err(Duration::from_millis(1))
             );
             tokio::time::advance(Duration::from_millis(1)).await;
+            let check = || unanswered.check(CacheScope::SHARED, 1_000, SECOND, Instant::now());
+            assert!((0..100).all(|_| check().is_ok()), "asking takes nothing");
         }
         unanswered.answered();
         assert!((0..100).all(|_| passes(&unanswered, 1_000, SECOND)), "it is back");
