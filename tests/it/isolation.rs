@@ -431,3 +431,30 @@ async fn law_13_texts_at_which_a_provider_fails_take_no_permits_from_others() {
         assert_eq!(limit, 64.0, "after {index}");
     }
 }
+
+/// An outage is found out about once, not by every caller for itself.
+#[tokio::test]
+async fn a_dead_provider_is_asked_no_more_for_many_callers() {
+    let fake = FakeUpstream::start("cohere").await;
+    fake.answer_always(Some(Reply::status(503)));
+    let names: Vec<_> = (0..20).map(|index| format!("CALLER_{index}")).collect();
+    let keys: Vec<_> = (0..20).map(|index| format!("key-of-caller-{index}")).collect();
+    let variables: Vec<_> = names.iter().zip(&keys).map(|(name, key)| (name.as_str(), key.as_str())).collect();
+    let listed: Vec<_> = names.iter().map(|name| format!("'env:{name}'")).collect();
+    let config = format!(
+        "[server]\napi_keys = [{}]\n[upstream_defaults]\nmax_attempts = 1\n\
+         [upstream_defaults.breaker]\nejection = '1h'\nmax_ejection = '1h'\n{}{}",
+        listed.join(", "),
+        upstream("up", "cohere", &fake.url()),
+        targets("default", &[("up", "rerank-v3.5")])
+    );
+    let gateway = Gateway::start_in(&variables, &config).await;
+    for round in 0..3 {
+        for (index, key) in keys.iter().enumerate() {
+            let answer = ask_as(&gateway, key, &format!("query {round}"), &["a".to_owned()]).await;
+            let code = if (round, index) < (0, 5) { "upstream_unavailable" } else { "upstream_circuit_open" };
+            assert_eq!(answer.body["code"], code, "round {round}, caller {index}");
+        }
+    }
+    assert_eq!(fake.calls().len(), 5);
+}
