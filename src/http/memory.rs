@@ -73,9 +73,15 @@ impl Reservation {
     /// # Errors
     /// `overloaded`
     pub(super) fn grow(&mut self, bytes: usize) -> Result<(), Error> {
-        let used = self.budget.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        self.bytes += bytes;
-        if used <= self.budget.max_bytes { Ok(()) } else { Err(self.budget.refusal()) }
+        let grown = |used: usize| used.checked_add(bytes).filter(|used| *used <= self.budget.max_bytes);
+        // What is refused is never counted, lest two that race refuse each other.
+        match self.budget.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown) {
+            Ok(_) => {
+                self.bytes += bytes;
+                Ok(())
+            }
+            Err(_) => Err(self.budget.refusal()),
+        }
     }
 
     /// Holds the reservation for as long as any part of `bytes` is in memory.
@@ -85,7 +91,8 @@ impl Reservation {
 
     /// Counts an answer for as long as any part of it is in memory, whatever the bound: its request is already done.
     pub(super) fn hold_answer(mut self, answer: Bytes) -> Bytes {
-        drop(self.grow(answer.len()));
+        self.budget.used.fetch_add(answer.len(), Ordering::Relaxed);
+        self.bytes += answer.len();
         self.hold(answer)
     }
 }
@@ -125,5 +132,16 @@ mod tests {
         assert_eq!(budget.used(), 16, "answers are counted, but not refused");
         drop((part, answer));
         assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn what_is_refused_takes_no_room_from_others() {
+        let budget = Arc::new(MemoryBudget::new(10));
+        let mut first = budget.reservation();
+        let mut second = budget.reservation();
+        first.grow(6).unwrap();
+        assert!(second.grow(6).is_err());
+        first.grow(4).unwrap();
+        assert_eq!(budget.used(), 10);
     }
 }
