@@ -1,9 +1,10 @@
 //! `Content-Encoding`: what it says, and bodies that are compressed.
 
-use std::io::{self, Read};
+use std::cell::Cell;
+use std::io::{self, BufRead, Read};
 
 use bytes::{Bytes, BytesMut};
-use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use flate2::bufread::{DeflateDecoder, GzDecoder, ZlibDecoder};
 use http::{HeaderMap, header};
 
 use super::body::too_large;
@@ -33,6 +34,11 @@ const PLAIN: [&str; 17] = [
 
 /// Bytes that are decompressed at once.
 const PIECE_BYTES: usize = 64 << 10;
+/// Compressed bytes after which is asked whether anybody still waits: tens of milliseconds' work at worst.
+const INPUT_PIECE_BYTES: usize = 8 << 10;
+/// Compressed bytes that may stand for nothing, beside two for each byte that came out. What compresses makes a body shorter, so more is made to
+/// cost time: members of gzip or blocks without content.
+const MAX_EMPTY_BYTES: usize = 64 << 10;
 
 /// How a body is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +73,7 @@ pub(super) fn compression(headers: &HeaderMap) -> Result<Option<Compression>, Er
     Ok(found)
 }
 
-/// The body before it was compressed. Its bytes are added to the reservation.
+/// The body before it was compressed, as long as it `is_wanted`. Its bytes are added to the reservation.
 ///
 /// # Errors
 /// `body_too_large` if that is longer than `max_bytes`, `overloaded`, or `invalid_json` if it cannot be told.
@@ -76,31 +82,91 @@ pub(super) fn decompress(
     compression: Compression,
     max_bytes: usize,
     reservation: &mut Reservation,
+    is_wanted: &dyn Fn() -> bool,
 ) -> Result<Bytes, Error> {
-    let mut decoder: Box<dyn Read + '_> = match compression {
-        Compression::Gzip => Box::new(MultiGzDecoder::new(compressed)),
-        Compression::Zlib if has_zlib_header(compressed) => Box::new(ZlibDecoder::new(compressed)),
+    let plain_bytes = Cell::new(0);
+    let mut source = Source { left: compressed, taken: 0, plain_bytes: &plain_bytes, is_wanted };
+    let piece = vec![0; PIECE_BYTES];
+    let mut plain = Plain { bytes: BytesMut::new(), piece, max_bytes, count: &plain_bytes, reservation };
+    match compression {
+        Compression::Zlib if has_zlib_header(compressed) => plain.read(&mut ZlibDecoder::new(source))?,
         // What many send instead.
-        Compression::Zlib => Box::new(DeflateDecoder::new(compressed)),
-    };
-    let mut piece = vec![0; PIECE_BYTES];
-    let mut plain = BytesMut::new();
-    loop {
-        let length = match decoder.read(&mut piece) {
-            Ok(0) => return Ok(plain.freeze()),
-            Ok(length) => length,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(_) => {
-                let message =
-                    "the body is not what Content-Encoding says, or it was cut off; send it again, or uncompressed";
-                return Err(Error::new(ErrorKind::InvalidJson, message));
+        Compression::Zlib => plain.read(&mut DeflateDecoder::new(source))?,
+        Compression::Gzip => loop {
+            let mut member = GzDecoder::new(source);
+            plain.read(&mut member)?;
+            source = member.into_inner();
+            if source.left.is_empty() {
+                break;
             }
-        };
-        if plain.len() + length > max_bytes {
-            return Err(too_large(max_bytes));
+        },
+    }
+    Ok(plain.bytes.freeze())
+}
+
+/// What came out so far.
+struct Plain<'a> {
+    bytes: BytesMut,
+    /// What a decoder writes to.
+    piece: Vec<u8>,
+    max_bytes: usize,
+    count: &'a Cell<usize>,
+    reservation: &'a mut Reservation,
+}
+
+impl Plain<'_> {
+    fn read(&mut self, decoder: &mut dyn Read) -> Result<(), Error> {
+        loop {
+            let length = match decoder.read(&mut self.piece) {
+                Ok(0) => return Ok(()),
+                Ok(length) => length,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => {
+                    let message =
+                        "the body is not what Content-Encoding says, or it was cut off; send it again, or uncompressed";
+                    return Err(Error::new(ErrorKind::InvalidJson, message));
+                }
+            };
+            if self.bytes.len() + length > self.max_bytes {
+                return Err(too_large(self.max_bytes));
+            }
+            self.reservation.grow(length)?;
+            self.bytes.extend_from_slice(&self.piece[..length]);
+            self.count.set(self.bytes.len());
         }
-        reservation.grow(length)?;
-        plain.extend_from_slice(&piece[..length]);
+    }
+}
+
+/// The compressed bytes, in pieces, until they have stood for too little or nobody waits. A decoder reads them for as long as nothing comes out.
+struct Source<'a> {
+    left: &'a [u8],
+    taken: usize,
+    plain_bytes: &'a Cell<usize>,
+    is_wanted: &'a dyn Fn() -> bool,
+}
+
+impl BufRead for Source<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.taken > self.plain_bytes.get().saturating_mul(2).saturating_add(MAX_EMPTY_BYTES) {
+            return Err(io::Error::other("too little comes out"));
+        }
+        if !(self.is_wanted)() {
+            return Err(io::Error::other("nobody waits"));
+        }
+        Ok(&self.left[..self.left.len().min(INPUT_PIECE_BYTES)])
+    }
+
+    fn consume(&mut self, length: usize) {
+        self.left = &self.left[length..];
+        self.taken += length;
+    }
+}
+
+impl Read for Source<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let length = self.fill_buf()?.read(into)?;
+        self.consume(length);
+        Ok(length)
     }
 }
 
@@ -150,7 +216,8 @@ mod tests {
 
     fn read(compressed: &[u8], compression: Compression, max_bytes: usize) -> Result<Bytes, ErrorKind> {
         let budget = Arc::new(MemoryBudget::new(usize::MAX));
-        decompress(compressed, compression, max_bytes, &mut budget.reservation()).map_err(|error| error.kind)
+        let plain = decompress(compressed, compression, max_bytes, &mut budget.reservation(), &|| true);
+        plain.map_err(|error| error.kind)
     }
 
     #[test]
@@ -183,9 +250,50 @@ mod tests {
         assert_eq!(read(&bomb[..bomb.len() / 2], Compression::Gzip, 8 << 20), Err(ErrorKind::InvalidJson));
         assert_eq!(read(b"{\"query\": 1}", Compression::Gzip, 1 << 20), Err(ErrorKind::InvalidJson));
         let budget = Arc::new(MemoryBudget::new(1 << 20));
-        let refused = decompress(&bomb, Compression::Gzip, 8 << 20, &mut budget.reservation());
+        let refused = decompress(&bomb, Compression::Gzip, 8 << 20, &mut budget.reservation(), &|| true);
         assert_eq!(refused.unwrap_err().kind, ErrorKind::Overloaded);
         assert_eq!(budget.used(), 0);
+    }
+
+    /// As many bytes of input as take long, and mean nothing: how often it was asked whether anybody waits.
+    fn questions(compressed: &[u8], compression: Compression) -> usize {
+        let budget = Arc::new(MemoryBudget::new(usize::MAX));
+        let asked = Cell::new(0);
+        let is_wanted = || {
+            asked.set(asked.get() + 1);
+            true
+        };
+        let refused = decompress(compressed, compression, usize::MAX, &mut budget.reservation(), &is_wanted);
+        assert_eq!(refused.unwrap_err().kind, ErrorKind::InvalidJson);
+        asked.get()
+    }
+
+    #[test]
+    fn much_that_stands_for_nothing_is_refused_early() {
+        let empty_members = gzip(b"").repeat(200_000);
+        assert!(questions(&empty_members, Compression::Gzip) < 2 * MAX_EMPTY_BYTES);
+        let tiny_members = gzip(b"a").repeat(200_000);
+        let budget = Arc::new(MemoryBudget::new(usize::MAX));
+        let refused = decompress(&tiny_members, Compression::Gzip, 1 << 20, &mut budget.reservation(), &|| true);
+        assert_eq!(refused.unwrap_err().kind, ErrorKind::InvalidJson);
+        // RFC 1951, section 3.2.4: a stored block of no bytes.
+        let empty_blocks = [&[0x78, 0x01][..], &[0, 0, 0, 0xff, 0xff].repeat(200_000)].concat();
+        assert!(questions(&empty_blocks, Compression::Zlib) < 2 * MAX_EMPTY_BYTES / INPUT_PIECE_BYTES);
+    }
+
+    #[test]
+    fn nothing_is_decompressed_for_nobody() {
+        let budget = Arc::new(MemoryBudget::new(usize::MAX));
+        let long = gzip(&vec![b' '; 64 << 20]);
+        let asked = Cell::new(0);
+        let is_wanted = || {
+            asked.set(asked.get() + 1);
+            asked.get() < 3
+        };
+        let stopped = decompress(&long, Compression::Gzip, usize::MAX, &mut budget.reservation(), &is_wanted);
+        assert!(stopped.is_err());
+        assert_eq!(asked.get(), 3);
+        assert!(budget.used() < 64 << 20);
     }
 
     proptest! {

@@ -128,9 +128,10 @@ async fn answer<'a>(
     if let Some(timeout) = header_timeout(headers)? {
         deadline = deadline.min(account.started + timeout);
     }
-    let body::TextBody { text, halves } =
-        body::read(headers, body, app.server.max_body_bytes, &app.memory, deadline).await?;
+    let max_body_bytes = app.server.max_body_bytes;
+    let received = body::receive(headers, body, max_body_bytes, &app.memory, deadline).await?;
     let permit = app.room.try_acquire().map_err(|_| no_room(app))?;
+    let body::TextBody { text, halves } = received.text(max_body_bytes, &app.memory, deadline).await?;
     let decoded = decode(ReceivedBody { text, halves, fixed, signs, started: account.started }, deadline).await;
     account.dialect = decoded.dialect.unwrap_or(account.dialect);
     let mut request = decoded.request?;
