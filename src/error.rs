@@ -108,7 +108,7 @@ impl ErrorKind {
             Self::InvalidJson => ("invalid_json", StatusCode::BAD_REQUEST, "The body is not valid JSON"),
             Self::InvalidRequest => ("invalid_request", StatusCode::BAD_REQUEST, "The request is not valid"),
             Self::Unauthorized => ("unauthorized", StatusCode::UNAUTHORIZED, "No valid key"),
-            Self::Forbidden => ("forbidden", StatusCode::FORBIDDEN, "Not from here"),
+            Self::Forbidden => ("forbidden", StatusCode::FORBIDDEN, "Origin or host not allowed"),
             Self::UnknownModel => ("unknown_model", StatusCode::NOT_FOUND, "No such model"),
             Self::NotFound => ("not_found", StatusCode::NOT_FOUND, "No such path"),
             Self::MethodNotAllowed => ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),

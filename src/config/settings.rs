@@ -64,7 +64,7 @@ pub struct ServerSettings {
     pub idle_timeout: Duration,
     /// Longest time in which an answer gets no further because its client does not read it.
     pub write_timeout: Duration,
-    /// Names, beside those of this machine, that requests may have in `Host` where only this machine is listened to and no key is needed.
+    /// Names, beside those of this machine, that requests may have in `Host` where no key is needed; none means any where others are listened to.
     pub allowed_hosts: Vec<String>,
     /// Origins whose web pages may ask where no key is needed.
     pub allowed_origins: Vec<String>,

@@ -1,7 +1,7 @@
 //! Whether a web page in somebody's browser asks behind that somebody's back.
 //!
 //! Where no key is needed, whoever reaches the server may ask. A browser reaches it for every page that it shows: with a request that needs no
-//! leave (`fetch` with `no-cors`), or under a name that the page's owner has bound to 127.0.0.1. Browsers say whose page asks (`Origin`) and
+//! permission (`fetch` with `no-cors`), or under a name that the page's owner has bound to 127.0.0.1. Browsers say whose page asks (`Origin`) and
 //! by which name (`Host`); other clients send no `Origin`.
 
 use std::net::IpAddr;
@@ -34,7 +34,8 @@ impl OriginPolicy {
         let is_open = settings.api_keys.is_empty();
         Self {
             checks_origin: is_open,
-            checks_host: is_open && settings.listen.ip().is_loopback(),
+            // Other machines ask by names that nobody can guess here, unless they are listed.
+            checks_host: is_open && (settings.listen.ip().is_loopback() || !settings.allowed_hosts.is_empty()),
             allowed_hosts: settings.allowed_hosts.iter().map(|host| plain(host)).collect(),
             allowed_origins: settings.allowed_origins.iter().map(|origin| origin.to_ascii_lowercase()).collect(),
         }
@@ -61,8 +62,8 @@ impl OriginPolicy {
             if name.is_none_or(|name| !is_this_machine(&name) && !allows(&self.allowed_hosts, &name)) {
                 return Err(Error::new(
                     ErrorKind::Forbidden,
-                    "the request's Host is no name of this machine, which alone is listened to; ask by localhost or 127.0.0.1, \
-                     add the name to server.allowed_hosts, or set server.api_keys",
+                    "the request's Host is neither a name of this machine nor in server.allowed_hosts; ask by localhost or \
+                     127.0.0.1, add the name to server.allowed_hosts, or set server.api_keys",
                 ));
             }
         }

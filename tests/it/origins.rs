@@ -87,6 +87,21 @@ async fn what_the_configuration_allows_is_answered() {
     }
 }
 
+/// An operator who lists names means them, wherever is listened to.
+#[tokio::test]
+async fn names_that_are_not_listed_are_refused_where_other_machines_are_listened_to() {
+    let mut settings = settings("[server]\nallowed_hosts = ['rerank.example']");
+    settings.server.listen = "0.0.0.0:0".parse().unwrap();
+    let server = Server::bind(&settings).await.unwrap();
+    let url = format!("http://127.0.0.1:{}/rerank", server.address().unwrap().port());
+    let running = tokio::spawn(server.run(std::future::pending()));
+    for (host, status) in [("rerank.example:8787", 200), ("localhost", 200), ("evil.example", 403)] {
+        let answer = client().post(&url).header("host", host).body(body()).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{host}");
+    }
+    running.abort();
+}
+
 /// As containers listen, which others ask by the name of the service.
 #[tokio::test]
 async fn any_name_will_do_where_other_machines_are_listened_to() {
