@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -25,9 +25,14 @@ use self::limits::Limits;
 use crate::config::settings::Settings;
 use crate::http::{App, Callers, MemoryBudget, OriginPolicy, router};
 use crate::rerank::assemble::assemble;
+use crate::telemetry::refusals::RefusalLog;
 
-/// Pause after the system refused to hand over a connection (out of descriptors, for instance).
+/// Pause after the system could not hand over a connection for a reason that lasts (out of descriptors, for instance).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// What the system calls "out of" processes' descriptors, the system's own, and buffers. The numbers are Unix's; the last is not the same everywhere.
+const EMFILE: i32 = 24;
+const ENFILE: i32 = 23;
+const ENOBUFS: i32 = if cfg!(any(target_os = "linux", target_os = "android")) { 105 } else { 55 };
 
 /// A server that listens but does not answer yet.
 #[derive(Debug)]
@@ -63,6 +68,7 @@ impl Server {
             room: Semaphore::new(server.max_requests),
             memory: Arc::new(MemoryBudget::new(max_memory_bytes)),
             origins: OriginPolicy::new(&server),
+            refusals: RefusalLog::new(),
             ready: AtomicBool::new(true),
             server,
         };
@@ -99,8 +105,8 @@ impl Server {
         loop {
             let accepted = async {
                 let stream = tokio::select! {
-                    stream = accept(&self.listener, &connections) => stream,
-                    stream = accept_if(self.twin.as_ref(), &connections) => stream,
+                    stream = accept(&self.listener, &connections, &self.app.refusals) => stream,
+                    stream = accept_if(self.twin.as_ref(), &connections, &self.app.refusals) => stream,
                 };
                 (stream, connections.admit().await)
             };
@@ -131,14 +137,45 @@ async fn twin(address: SocketAddr) -> Option<TcpListener> {
     bound.inspect_err(|error| tracing::warn!(%address, %error, "localhost is not served at this address")).ok()
 }
 
-async fn accept_if(listener: Option<&TcpListener>, connections: &Connections) -> TcpStream {
+async fn accept_if(listener: Option<&TcpListener>, connections: &Connections, refusals: &RefusalLog) -> TcpStream {
     match listener {
-        Some(listener) => accept(listener, connections).await,
+        Some(listener) => accept(listener, connections, refusals).await,
         None => std::future::pending().await,
     }
 }
 
-async fn accept(listener: &TcpListener, connections: &Connections) -> TcpStream {
+/// Why a connection could not be accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AcceptFailure {
+    /// The connection is at fault: it was given up by its client before it was accepted. The next may be well.
+    Connection,
+    /// Descriptors or memory have run out. An open connection that ends makes room.
+    Exhausted,
+    /// Something else, which may last.
+    Other,
+}
+
+impl From<&io::Error> for AcceptFailure {
+    fn from(error: &io::Error) -> Self {
+        if matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS)) {
+            return Self::Exhausted;
+        }
+        match error.kind() {
+            io::ErrorKind::OutOfMemory => Self::Exhausted,
+            io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::NetworkDown
+            | io::ErrorKind::PermissionDenied
+            | io::ErrorKind::Interrupted => Self::Connection,
+            _ => Self::Other,
+        }
+    }
+}
+
+async fn accept(listener: &TcpListener, connections: &Connections, refusals: &RefusalLog) -> TcpStream {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
@@ -147,11 +184,40 @@ async fn accept(listener: &TcpListener, connections: &Connections) -> TcpStream 
                 return stream;
             }
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                // Where descriptors have run out, one that nobody needs makes room.
-                connections.evict_one();
-                sleep(ACCEPT_PAUSE).await;
+                if let Some(left_out) = refusals.due("accept", Instant::now()) {
+                    tracing::warn!(%error, left_out, "a connection could not be accepted");
+                }
+                match AcceptFailure::from(&error) {
+                    AcceptFailure::Connection => {}
+                    AcceptFailure::Exhausted => {
+                        // One that nobody needs makes room.
+                        connections.evict_one();
+                        sleep(ACCEPT_PAUSE).await;
+                    }
+                    AcceptFailure::Other => sleep(ACCEPT_PAUSE).await,
+                }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_has_run_out_costs_others_their_connection() {
+        for (error, expected) in [
+            (io::Error::from_raw_os_error(EMFILE), AcceptFailure::Exhausted),
+            (io::Error::from_raw_os_error(ENFILE), AcceptFailure::Exhausted),
+            (io::Error::from_raw_os_error(ENOBUFS), AcceptFailure::Exhausted),
+            (io::ErrorKind::OutOfMemory.into(), AcceptFailure::Exhausted),
+            (io::ErrorKind::ConnectionAborted.into(), AcceptFailure::Connection),
+            (io::ErrorKind::Interrupted.into(), AcceptFailure::Connection),
+            (io::ErrorKind::PermissionDenied.into(), AcceptFailure::Connection),
+            (io::ErrorKind::InvalidInput.into(), AcceptFailure::Other),
+        ] {
+            assert_eq!(AcceptFailure::from(&error), expected, "{error}");
         }
     }
 }

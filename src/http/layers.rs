@@ -16,7 +16,6 @@ use uuid::Uuid;
 use super::{App, dispatch, paths};
 use crate::dialect::{Dialect, native};
 use crate::error::{Error, ErrorKind};
-use crate::telemetry::refusals::RefusalLog;
 
 /// Carries a request's id in and out.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -82,7 +81,7 @@ async fn identify_request(State(app): State<Arc<App>>, mut request: Request, nex
     };
     let bare = bare.map(|error| Unwritten { error, dialect: &native::BARE });
     if let Some(Unwritten { error, dialect }) = response.extensions_mut().remove().or(bare) {
-        log_refusal(&id, &error);
+        log_refusal(&app, &id, &error);
         response = write_error(dialect, id.to_str().unwrap_or_default(), &error);
         if error.kind == ErrorKind::MethodNotAllowed {
             // RFC 9110, section 15.5.6.
@@ -94,10 +93,9 @@ async fn identify_request(State(app): State<Arc<App>>, mut request: Request, nex
 }
 
 /// Requests without a key end here, too: they do not fill the log, and a defect is always told.
-fn log_refusal(id: &HeaderValue, error: &Error) {
-    static REFUSALS: RefusalLog = RefusalLog::new();
+fn log_refusal(app: &App, id: &HeaderValue, error: &Error) {
     let code = error.kind.code();
-    let due = REFUSALS.due(code, Instant::now());
+    let due = app.refusals.due(code, Instant::now());
     if due.is_some() || error.kind == ErrorKind::Internal {
         let left_out = due.filter(|count| *count > 0);
         tracing::info!(request.id = ?id, code, left_out, "{}", error.message);

@@ -31,6 +31,7 @@ pub use self::memory::MemoryBudget;
 pub use self::origin::OriginPolicy;
 use crate::config::settings::ServerSettings;
 use crate::rerank::Reranker;
+use crate::telemetry::refusals::RefusalLog;
 
 /// What handlers share.
 #[derive(Debug)]
@@ -47,6 +48,8 @@ pub struct App {
     pub memory: Arc<MemoryBudget>,
     /// Whose web pages may ask.
     pub origins: OriginPolicy,
+    /// What the log has told of refusals.
+    pub refusals: RefusalLog,
     /// Whether new requests are welcome; false while shutting down.
     pub ready: AtomicBool,
 }
