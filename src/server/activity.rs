@@ -25,6 +25,8 @@ pub(super) struct Activity {
     has_ended: AtomicBool,
     is_aborted: AtomicBool,
     lingers: AtomicBool,
+    /// Whether `State::blocked_since` is set: asked at every write, so without the lock.
+    is_blocked: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -44,12 +46,14 @@ struct State {
     quiet_since: Instant,
     /// When the first byte arrived after that.
     reading_since: Option<Instant>,
+    /// Since when bytes wait for the client to take others. They may belong to an answer whose request is over.
+    blocked_since: Option<Instant>,
     /// Whether whoever reads a body has found no more of it since the client ended its side.
     is_starved: bool,
     /// Whoever waits to tell hyper that the client has ended its side.
     end_waker: Option<Waker>,
     /// Whether the connection must end whatever goes on.
-    is_condemned: bool,
+    is_forced_to_close: bool,
 }
 
 /// What the clock says of a connection.
@@ -90,9 +94,10 @@ impl Activity {
             answers: Vec::new(),
             quiet_since: now,
             reading_since: None,
+            blocked_since: None,
             is_starved: false,
             end_waker: None,
-            is_condemned: false,
+            is_forced_to_close: false,
         };
         Self {
             state: Mutex::new(state),
@@ -101,6 +106,7 @@ impl Activity {
             has_ended: AtomicBool::new(false),
             is_aborted: AtomicBool::new(false),
             lingers: AtomicBool::new(false),
+            is_blocked: AtomicBool::new(false),
         }
     }
 
@@ -137,7 +143,7 @@ impl Activity {
     }
 
     /// Whoever reads a body waits for more.
-    pub(super) fn starve_body(&self) {
+    pub(super) fn body_pending(&self) {
         if self.has_ended.load(Ordering::Acquire) {
             let mut state = self.state.lock();
             state.is_starved = true;
@@ -186,6 +192,33 @@ impl Activity {
         self.has_written.store(true, Ordering::Relaxed);
     }
 
+    /// Bytes cannot be written before the client takes others.
+    pub(super) fn note_blocked(&self) {
+        if !self.is_blocked.swap(true, Ordering::Relaxed) {
+            self.state.lock().blocked_since = Some(Instant::now());
+        }
+    }
+
+    /// Bytes were written.
+    pub(super) fn note_written(&self) {
+        if self.is_blocked.load(Ordering::Relaxed) {
+            let mut state = self.state.lock();
+            self.is_blocked.store(false, Ordering::Relaxed);
+            state.blocked_since = None;
+            if state.requests == 0 {
+                state.quiet_since = Instant::now();
+                state.reading_since = state.reading_since.map(|_| state.quiet_since);
+            }
+        }
+    }
+
+    /// The connection was told to close: what is idle is so from now on.
+    pub(super) fn begin_close(&self) {
+        let mut state = self.state.lock();
+        state.quiet_since = Instant::now();
+        state.reading_since = None;
+    }
+
     /// Whether anything was written since the last request began.
     pub(super) fn has_written(&self) -> bool {
         self.has_written.load(Ordering::Relaxed)
@@ -209,6 +242,13 @@ impl Activity {
     /// What the clock says.
     pub(super) fn standing(&self, limits: &Limits, now: Instant) -> Standing {
         let state = self.state.lock();
+        let soonest = now + limits.shortest();
+        if state.requests == 0
+            && let Some(since) = state.blocked_since
+        {
+            let due = since + limits.write_timeout;
+            return if due <= now { Standing::Stuck } else { Standing::Good(due.min(soonest)) };
+        }
         if state.requests == 0 {
             let due = match (state.version, state.reading_since) {
                 (None, _) => state.quiet_since + limits.header_timeout,
@@ -216,10 +256,9 @@ impl Activity {
                 (Some(version), Some(since)) if version < Version::HTTP_2 => since + limits.header_timeout,
                 (Some(_), _) => state.quiet_since + limits.idle_timeout,
             };
-            let soonest = now + limits.shortest();
             return if due <= now { Standing::Idle } else { Standing::Good(due.min(soonest)) };
         }
-        let mut next = now + limits.shortest();
+        let mut next = soonest;
         let mut stuck = 0;
         for (_, since) in &state.answers {
             let due = *since + limits.write_timeout;
@@ -236,12 +275,16 @@ impl Activity {
         }
     }
 
-    /// When the connection's turn is to make room for another; `None` while a request of it is being worked on. First go those without a
-    /// request, then those whose requests all wait for their client.
+    /// When the connection's turn is to make room for another; `None` while a request of it is being worked on, or where it has ended already.
+    /// First go those without a request, then those whose requests or answers all wait for their client.
     pub(super) fn rank(&self) -> Option<Rank> {
+        if self.lingers() {
+            return None;
+        }
         let state = self.state.lock();
         let waiting = state.unread + state.answers.len().max(state.drains);
-        (state.requests <= waiting || state.is_condemned).then_some((state.requests > 0, state.quiet_since))
+        let is_waiting = state.requests > 0 || state.blocked_since.is_some();
+        (state.requests <= waiting || state.is_forced_to_close).then_some((is_waiting, state.quiet_since))
     }
 
     /// Whether a request came over HTTP/2.
@@ -255,8 +298,8 @@ impl Activity {
     }
 
     /// Ends the connection whatever goes on.
-    pub(super) fn condemn(&self) {
-        self.state.lock().is_condemned = true;
+    pub(super) fn force_close(&self) {
+        self.state.lock().is_forced_to_close = true;
         self.eviction.notify_one();
     }
 
@@ -367,6 +410,42 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn bytes_that_the_client_does_not_take_are_under_way_after_their_request() {
+        let activity = begin();
+        activity.begin_request(Version::HTTP_11, false);
+        activity.note_blocked();
+        activity.end_request();
+        let mut closing = LIMITS;
+        closing.close_soon();
+        advance(15 * SECOND).await;
+        activity.note_blocked();
+        assert!(matches!(activity.standing(&closing, Instant::now()), Standing::Good(_)), "no limit of idle ones");
+        assert_eq!(overdue_after(&activity).await, 5);
+        assert_eq!(standing(&activity), Standing::Stuck);
+        activity.note_written();
+        activity.note_blocked();
+        assert_eq!(overdue_after(&activity).await, 20, "it got further");
+        activity.note_written();
+        assert_eq!(overdue_after(&activity).await, 90, "idle from then on");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_whose_answer_waits_make_room_after_idle_ones() {
+        let blocked = begin();
+        blocked.begin_request(Version::HTTP_11, false);
+        blocked.note_blocked();
+        blocked.end_request();
+        advance(SECOND).await;
+        let young = begin();
+        assert!(young.rank() < blocked.rank());
+        blocked.note_written();
+        advance(SECOND).await;
+        assert!(begin().rank() > blocked.rank());
+        blocked.linger();
+        assert_eq!(blocked.rank(), None, "it has ended");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn those_without_requests_make_room_first_and_those_at_work_never() {
         let idle = begin();
         advance(SECOND).await;
@@ -385,7 +464,7 @@ mod tests {
         works.begin_answer(request);
         assert!(works.rank().is_some(), "the client does not take its answer");
         works.end_body();
-        works.condemn();
+        works.force_close();
         assert!(works.rank().is_some());
     }
 
@@ -400,7 +479,7 @@ mod tests {
         activity.end_request();
         assert_eq!(activity.input_end(waker), InputEnd::Told, "it has its answer");
         activity.begin_request(Version::HTTP_11, true);
-        activity.starve_body();
+        activity.body_pending();
         assert_eq!(activity.input_end(waker), InputEnd::Told, "the body was cut off");
         let old = begin();
         old.begin_request(Version::HTTP_10, false);

@@ -1,6 +1,6 @@
 //! All connections of the server: how many there may be, and which has to go when there is no room for another.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -32,10 +32,12 @@ pub(super) struct Connections {
 struct Open {
     next: u64,
     activities: HashMap<u64, Arc<Activity>>,
+    /// Those that have ended but for what their client still sends, the oldest first; not among the activities.
+    lingering: BTreeMap<u64, Arc<Activity>>,
     /// Whoever goes next, last first.
     candidates: Vec<(Rank, Arc<Activity>)>,
     /// When a connection was last ended for its many requests without a body.
-    condemned: Option<Instant>,
+    last_forced: Option<Instant>,
 }
 
 /// A connection's place among the open ones.
@@ -85,9 +87,13 @@ impl Connections {
         }
     }
 
-    /// Tells the connection whose turn it is to end. Whether there was one.
+    /// Tells the connection whose turn it is to end: first those that linger. Whether there was one.
     pub(super) fn evict_one(&self) -> bool {
         let mut open = self.open.lock();
+        if let Some((_, activity)) = open.lingering.pop_first() {
+            activity.eviction.notify_one();
+            return true;
+        }
         for _ in 0..2 {
             while let Some((rank, activity)) = open.candidates.pop() {
                 if activity.rank() == Some(rank) {
@@ -109,10 +115,10 @@ impl Connections {
     pub(super) fn count_unread(self: &Arc<Self>) -> Unread {
         if self.unread.fetch_add(1, Ordering::Relaxed) >= self.max_unread {
             let mut open = self.open.lock();
-            if open.condemned.is_none_or(|last| last.elapsed() > EVICTION_PAUSE) {
-                open.condemned = Some(Instant::now());
+            if open.last_forced.is_none_or(|last| last.elapsed() > EVICTION_PAUSE) {
+                open.last_forced = Some(Instant::now());
                 if let Some(activity) = open.activities.values().max_by_key(|activity| activity.unread()) {
-                    activity.condemn();
+                    activity.force_close();
                 }
             }
         }
@@ -126,9 +132,21 @@ impl Connections {
     }
 }
 
+impl Connection {
+    /// The connection has ended but for what its client still sends.
+    pub(super) fn begin_linger(&self) {
+        let mut open = self.connections.open.lock();
+        if let Some(activity) = open.activities.remove(&self.id) {
+            open.lingering.insert(self.id, activity);
+        }
+    }
+}
+
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.connections.open.lock().activities.remove(&self.id);
+        let mut open = self.connections.open.lock();
+        open.activities.remove(&self.id);
+        open.lingering.remove(&self.id);
     }
 }
 
@@ -189,6 +207,22 @@ mod tests {
         open[1].activity.begin_request(Version::HTTP_11, false);
         assert!(connections.evict_one());
         assert!(!is_evicted(&open[1]) && is_evicted(&open[2]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connections_that_linger_make_room_before_all_others() {
+        let connections = Arc::new(Connections::new(2));
+        let idle = connections.admit().await;
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let refused = connections.admit().await;
+        refused.activity.linger();
+        refused.begin_linger();
+        assert!(timeout(EVICTION_PAUSE / 2, connections.admit()).await.is_err(), "it counts until it is closed");
+        assert!(is_evicted(&refused));
+        assert!(!is_evicted(&idle));
+        drop(refused);
+        connections.admit().await;
+        assert!(connections.open.lock().lingering.is_empty());
     }
 
     #[tokio::test(start_paused = true)]

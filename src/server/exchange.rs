@@ -57,7 +57,7 @@ impl Service<Request<Incoming>> for Exchanges {
         let (router, app) = (self.router.clone(), self.app.clone());
         Box::pin(async move {
             let Ok(mut response) = router.oneshot(request).await;
-            // Clients that wait for leave to send their body will not send it now. A connection that they kept would be closed under their next
+            // Clients that wait for permission to send their body will not send it now. A connection that they kept would be closed under their next
             // request, as all are while the server ends. HTTP/2 has a frame for that; there hyper leaves the header out.
             if !app.is_ready() || (expects && exchange.is_left_unread()) {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -120,7 +120,7 @@ impl Drop for Exchange {
 }
 
 /// Spawns a task, unless the runtime is at its end.
-pub(super) fn spawn_if_running(task: impl Future<Output = ()> + Send + 'static) {
+fn spawn_if_running(task: impl Future<Output = ()> + Send + 'static) {
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
         runtime.spawn(task);
     }
@@ -167,7 +167,7 @@ impl HttpBody for RequestBody {
         let this = &mut *self;
         let Some(body) = &mut this.body else { return Poll::Ready(None) };
         let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(context) else {
-            this.exchange.activity.starve_body();
+            this.exchange.activity.body_pending();
             return Poll::Pending;
         };
         if !matches!(frame, Some(Ok(_))) || body.is_end_stream() {

@@ -25,7 +25,7 @@ const MIN_DRAIN_BYTES: u64 = 64 << 20;
 
 /// Bytes of an answer that go to the connection at once: what a slow client must take within `server.write_timeout`.
 pub(super) const ANSWER_CHUNK_BYTES: usize = 256 << 10;
-/// Longest time that a connection which was told to close takes to do so.
+/// Longest time that a connection which was told to close and has nothing under way takes to do so.
 pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Most requests of one HTTP/2 connection at once.
@@ -71,6 +71,12 @@ impl Limits {
             write_timeout: settings.write_timeout,
             max_drain_bytes: max_body_bytes.saturating_mul(2).max(MIN_DRAIN_BYTES),
         }
+    }
+
+    /// What has begun and is no request yet will hardly be one: little time for it.
+    pub(super) fn close_soon(&mut self) {
+        self.header_timeout = CLOSE_TIMEOUT.min(self.header_timeout);
+        self.idle_timeout = CLOSE_TIMEOUT.min(self.idle_timeout);
     }
 
     /// The soonest that anything can become overdue which has not begun yet.

@@ -10,26 +10,23 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::oneshot;
 
 use super::activity::{Activity, InputEnd};
-use super::exchange::spawn_if_running;
-use super::limits::{DRAIN_IDLE_TIMEOUT, DRAIN_TIMEOUT};
 
 const INTERIM_ANSWER: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-/// Longest time after the end of a connection in which what its client still sends is dropped.
-const LINGER_TIMEOUT: Duration = DRAIN_TIMEOUT;
 
 /// A connection's stream.
 pub(super) struct Stream {
     input: Input,
     output: Option<OwnedWriteHalf>,
     activity: Arc<Activity>,
+    /// Gets the client's side where the connection has to linger.
+    remains: Option<oneshot::Sender<OwnedReadHalf>>,
 }
 
 /// The client's side.
@@ -45,9 +42,19 @@ enum Input {
 }
 
 impl Stream {
-    pub(super) fn new(stream: TcpStream, activity: Arc<Activity>) -> Self {
+    pub(super) fn new(stream: TcpStream, activity: Arc<Activity>, remains: oneshot::Sender<OwnedReadHalf>) -> Self {
         let (input, output) = stream.into_split();
-        Self { input: Input::Open(input), output: Some(output), activity }
+        Self { input: Input::Open(input), output: Some(output), activity, remains: Some(remains) }
+    }
+
+    /// Notes whether the client holds up what is written.
+    fn noted(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &written {
+            Poll::Pending => self.activity.note_blocked(),
+            Poll::Ready(Ok(1..)) => self.activity.note_written(),
+            Poll::Ready(_) => {}
+        }
+        written
     }
 
     fn output(&mut self) -> io::Result<Pin<&mut OwnedWriteHalf>> {
@@ -116,7 +123,8 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.activity.note_write();
-        self.output()?.poll_write(context, bytes)
+        let written = self.output()?.poll_write(context, bytes);
+        self.noted(written)
     }
 
     fn poll_write_vectored(
@@ -125,7 +133,8 @@ impl AsyncWrite for Stream {
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.activity.note_write();
-        self.output()?.poll_write_vectored(context, pieces)
+        let written = self.output()?.poll_write_vectored(context, pieces);
+        self.noted(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -149,25 +158,13 @@ impl Drop for Stream {
             drop(output.as_ref().set_zero_linger());
             return;
         }
+        // Ends the side that was written to, but keeps the socket.
+        drop(output);
         if self.activity.lingers()
             && let Input::Open(input) = std::mem::replace(&mut self.input, Input::Gone)
+            && let Some(remains) = self.remains.take()
         {
-            spawn_if_running(linger(input, output));
-        }
-    }
-}
-
-/// Reads and drops what a client still sends. A socket that is closed over unread bytes takes back what was written to it.
-async fn linger(mut input: OwnedReadHalf, output: OwnedWriteHalf) {
-    let end = Instant::now() + LINGER_TIMEOUT;
-    // Ends the side that was written to, but keeps the socket.
-    drop(output);
-    let mut dropped = vec![0; 16 << 10];
-    loop {
-        let pause = end.min(Instant::now() + DRAIN_IDLE_TIMEOUT);
-        match timeout_at(pause, input.read(&mut dropped)).await {
-            Ok(Ok(1..)) => {}
-            Ok(Ok(0) | Err(_)) | Err(_) => return,
+            drop(remains.send(input));
         }
     }
 }

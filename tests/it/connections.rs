@@ -153,6 +153,47 @@ async fn requests_being_answered_never_make_room() {
     assert_eq!(other.answer().await.status, 200);
 }
 
+/// Whoever speaks no HTTP is told so, and what it still sends is read for a while. Such connections count, and make room before all others.
+#[tokio::test]
+async fn refused_connections_count_until_they_are_closed() {
+    let gateway = Gateway::start("[server]\nmax_connections = 3").await;
+    let mut honest = RawClient::connect(gateway.address).await;
+    honest.write(rerank_request("one")).await;
+    assert_eq!(honest.answer().await.status, 200);
+    let mut refused = Vec::new();
+    for _ in 0..10 {
+        let mut client = RawClient::connect(gateway.address).await;
+        client.write("\0garbage\r\n\r\n").await;
+        client.ends().await;
+        refused.push(client);
+    }
+    for client in &mut refused[..8] {
+        let closed = async {
+            while client.stream.write_all(b"x").await.is_ok() {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(LONG / 3, closed).await.expect("a connection beyond the limit is kept");
+    }
+    honest.write(rerank_request("two")).await;
+    assert_eq!(honest.answer().await.status, 200, "it had not to make room");
+}
+
+#[tokio::test]
+async fn a_refused_connection_does_not_hold_up_the_end_of_the_server() {
+    let gateway = Gateway::start("[server]\nshutdown_timeout = '10m'").await;
+    let mut client = RawClient::connect(gateway.address).await;
+    client.write("\0garbage\r\n\r\n").await;
+    client.ends().await;
+    let dripping = tokio::spawn(async move {
+        while client.stream.write_all(b"x").await.is_ok() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    });
+    gateway.shut_down().await;
+    timeout(LONG / 3, dripping).await.expect("it ends with the server").unwrap();
+}
+
 /// A place among `max_requests` is taken when the body is there, not before.
 #[tokio::test]
 async fn http2_requests_without_their_body_keep_nobody_out() {
@@ -279,6 +320,69 @@ async fn a_silent_connection_does_not_hold_up_the_end_of_the_server() {
     assert_eq!(idle.answer().await.status, 200);
     gateway.shut_down().await;
     idle.ends().await;
+}
+
+/// The last part of an answer lies in buffers after the request is over. How much fits there is the system's choice, so many sizes are tried.
+#[tokio::test]
+async fn answers_that_wait_for_their_client_survive_the_end_of_the_server() {
+    let limits = "idle_timeout = '1h'\nwrite_timeout = '1h'\nshutdown_timeout = '1h'";
+    let mut gateway = Gateway::start(&format!("[server]\n{limits}")).await;
+    let mut waiting = Vec::new();
+    for step in 6..28 {
+        let bytes = step * (192 << 10);
+        let body = echo(bytes);
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(1 << 16).unwrap();
+        let mut client = RawClient::new(socket.connect(gateway.address).await.unwrap());
+        client.write(rerank_head(body.len())).await;
+        client.write(&body).await;
+        client.stream.peek(&mut [0]).await.unwrap();
+        waiting.push((bytes, client));
+    }
+    gateway.begin_shutdown();
+    sleep(Duration::from_secs(3)).await;
+    for (bytes, mut client) in waiting {
+        let answer = client.answer().await;
+        assert_eq!(answer.body["results"][0]["document"]["metadata"]["x"].as_str().unwrap().len(), bytes);
+    }
+}
+
+/// A request may cross the word that the connection ends. It was taken, so it is answered.
+#[tokio::test]
+async fn an_http2_request_that_crosses_the_end_of_an_idle_connection_is_answered() {
+    const GO_AWAY: u8 = 7;
+    const HEADERS: u8 = 1;
+    let fake = FakeUpstream::start("cohere").await;
+    let gateway = in_front_of(&fake, "idle_timeout = '200ms'").await;
+    fake.hold();
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    let first = frame(HEADERS, 5, 1, b"\x82\x86\x04\x07/readyz\x41\x09localhost");
+    stream.write_all(&[HTTP2_PREFACE, HTTP2_SETTINGS, &first].concat()).await.unwrap();
+    while next_frame(&mut stream).await.0 != GO_AWAY {}
+    let body = json!({ "query": "q", "documents": ["a"] }).to_string();
+    let crossing = frame(HEADERS, 4, 3, b"\x83\x86\x04\x07/rerank\x41\x09localhost");
+    stream.write_all(&[crossing, frame(0, 1, 3, body.as_bytes())].concat()).await.unwrap();
+    fake.wait_for_arrivals(1).await;
+    sleep(Duration::from_millis(2_500)).await;
+    fake.release();
+    while next_frame(&mut stream).await != (HEADERS, 3) {}
+}
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// Kind and stream of the next frame of HTTP/2.
+async fn next_frame(stream: &mut TcpStream) -> (u8, u32) {
+    let mut head = [0; 9];
+    let read = async {
+        stream.read_exact(&mut head).await.expect("the connection ended");
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        stream.read_exact(&mut vec![0; usize::try_from(length).unwrap()]).await.unwrap();
+    };
+    timeout(LONG, read).await.expect("no frame");
+    (head[3], u32::from_be_bytes([head[5], head[6], head[7], head[8]]))
 }
 
 async fn in_front_of(fake: &FakeUpstream, limits: &str) -> Gateway {
