@@ -32,8 +32,9 @@ pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) const HTTP2_MAX_STREAMS: u32 = 200;
 /// Most bytes of the headers of one HTTP/2 request.
 pub(super) const HTTP2_MAX_HEADER_BYTES: u32 = 16 << 10;
-/// Most bytes that are kept of what an HTTP/1.1 client sends and does not get; its headers must fit.
-pub(super) const HTTP1_BUFFER_BYTES: usize = 400 << 10;
+/// Most bytes that are read ahead of an HTTP/1.1 client; its headers must fit. No other bound counts them, so all connections together may take
+/// `server.max_connections` times as much: 128 MiB by default.
+pub(super) const HTTP1_BUFFER_BYTES: usize = 32 << 10;
 /// Most headers of one HTTP/1.1 request.
 pub(super) const HTTP1_MAX_HEADERS: usize = 100;
 /// Most HTTP/2 requests that were cancelled by the client and not yet looked at ("rapid reset").

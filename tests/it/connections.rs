@@ -105,6 +105,19 @@ async fn idle_http2_connections_end_though_they_ping() {
     drop(running.await);
 }
 
+/// Headers count in no other bound, so they have a small one for each connection.
+#[tokio::test]
+async fn headers_have_a_bound_of_bytes() {
+    let gateway = Gateway::start("").await;
+    for (bytes, status) in [(24 << 10, 200), (40 << 10, 431)] {
+        let mut client = RawClient::connect(gateway.address).await;
+        let padding = "a".repeat(bytes);
+        let request = rerank_request("q").replacen("\r\n", &format!("\r\nx-padding: {padding}\r\n"), 1);
+        client.write(request).await;
+        assert_eq!(client.answer().await.status, status, "{bytes}");
+    }
+}
+
 #[tokio::test]
 async fn the_longest_idle_connection_makes_room_for_another() {
     let gateway = Gateway::start("[server]\nmax_connections = 3").await;
