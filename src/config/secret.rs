@@ -112,7 +112,6 @@ mod tests {
             ("\"\"", "quotation marks"),
             ("\u{201C}sk-1\u{201D}", "quotation marks"),
             ("\\\"sk-1\\\"", "quotation marks"),
-            ("${COHERE_API_KEY}", "the name of a variable"),
             ("COHERE_API_KEY=sk-1", "leave that out"),
             ("Bearer sk-1", "leave that out"),
             ("bearer: sk-1", "leave that out"),

@@ -110,7 +110,8 @@ fn no_keys(url: &Url) -> Result<(), String> {
 
 /// Whether a last segment is a call; Google writes them behind a colon.
 fn is_operation(segment: &str) -> bool {
-    segment.contains(':') || OPERATIONS.iter().any(|operation| segment.eq_ignore_ascii_case(operation))
+    let verb = segment.rsplit(':').next().unwrap_or_default();
+    OPERATIONS.iter().any(|operation| verb.eq_ignore_ascii_case(operation))
 }
 
 /// `v1`, `V2`, `v1.0`, `v1beta`, `v1alpha1`.
