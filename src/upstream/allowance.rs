@@ -6,7 +6,7 @@
 //!
 //! Where several callers draw on one account, none of them may empty it for the others: what a caller takes beyond what
 //! its own work paid in is at most half of the income. Two that fail at once may use up all of it; that is what the
-//! bound on the sum is for.
+//! bound on the sum is for. Who comes later than somebody who was alone brings that half along, once.
 //!
 //! The idea is Finagle's retry budget (`com.twitter.finagle.service.RetryBudget`); that different failures cost differently is from the AWS
 //! SDKs' standard retry mode.
@@ -106,6 +106,10 @@ impl SharedAllowance {
         caller: CacheScope,
         now: Instant,
     ) -> &'a mut Drawn {
+        if !callers.is_empty() && !callers.contains_key(&caller) {
+            // Who was alone may have used up all.
+            self.account.grant(SHARE_OF_INCOME);
+        }
         let drawn = callers.entry(caller).or_insert(Drawn { amount: 0.0, at: now });
         let since = now.saturating_duration_since(drawn.at).as_secs_f64();
         if drawn.amount > 0.0 {
@@ -144,6 +148,13 @@ impl Allowance {
         account.income -= from_income;
         account.saved -= cost - from_income;
         true
+    }
+
+    /// Credits a part of one window's income, as far as it can be held.
+    fn grant(&self, part: f64) {
+        let most = self.settings.per_second * self.settings.window.as_secs_f64();
+        let mut account = self.account.lock();
+        account.income = (account.income + part * most).min(most);
     }
 
     /// Puts back what was taken out and not used.
@@ -200,6 +211,19 @@ mod tests {
         (0..100).for_each(|_| allowance.pay_in(ordinary, 1.0, Instant::now()));
         spent(hostile);
         assert!(spent(ordinary) >= 19, "what a caller pays in is its own");
+    }
+
+    /// Before another came the first was alone, and had all of it.
+    #[tokio::test(start_paused = true)]
+    async fn who_comes_later_finds_its_share() {
+        let allowance = SharedAllowance::new(SETTINGS);
+        let spent = |name| {
+            let caller = CacheScope::of_caller(name);
+            (0..1_000).take_while(|_| allowance.take_out(caller, 1.0, Instant::now())).count()
+        };
+        assert_eq!(spent("hostile"), 10);
+        assert_eq!(spent("ordinary"), 5);
+        assert_eq!(spent("hostile") + spent("ordinary"), 0, "once");
     }
 
     #[tokio::test(start_paused = true)]

@@ -491,7 +491,7 @@ mod tests {
     #[test]
     fn where_a_fault_is_counts_more_than_the_words_for_it() {
         assert_eq!(classify(422, "body.top_n: this is wrong", &[], &["body.top_n"]), None);
-        let found = classify(422, "body.documents.2: invalid model", &[], &["body.documents.2"]);
+        let found = classify(422, "body.documents.2: this is wrong", &[], &["body.documents.2"]);
         assert!(found.is_some_and(|refusal| !refusal.is_named), "{found:?}");
     }
 
