@@ -47,7 +47,7 @@ impl Client {
     }
 
     async fn exchange(&self, request: http::request::Builder, body: Bytes) -> io::Result<(StatusCode, Bytes)> {
-        let request = request.header(header::HOST, "loopback").body(Full::new(body)).map_err(io::Error::other)?;
+        let request = request.header(header::HOST, "localhost").body(Full::new(body)).map_err(io::Error::other)?;
         let mut connection = self.connection().await?;
         let exchange = async {
             let response = connection.sender.send_request(request).await?;
