@@ -69,6 +69,11 @@ impl Fill {
                     calls.push(self.call(&lead, batch));
                     continue;
                 }
+                if batch.purpose == Purpose::Confirmation && !calls.is_empty() {
+                    // If one of those under way is accepted after all, this one is judged anew.
+                    planner.postpone(batch);
+                    break;
+                }
                 planner.abandoned(&batch);
                 let unsent = if batch.purpose == Purpose::Confirmation {
                     Settled { refused: planner.give_up_confirmations(), failed: Vec::new() }
@@ -83,6 +88,9 @@ impl Fill {
                 None => planner.abandoned(&batch),
                 Some((target, Ok(scores))) => {
                     remote.split_budget.pay_in(caller, 1.0, Instant::now());
+                    if batch.purpose == Purpose::Confirmation {
+                        refusal.confirmations = 0;
+                    }
                     let refused = planner.accepted(&batch);
                     learn_accepted(&target, caller, &planner, &batch);
                     if planner.is_done() {

@@ -371,3 +371,22 @@ async fn law_13_the_budget_of_searches_is_no_callers_alone() {
     let answer = ask("other-key", "ordinary".to_owned(), documents).await;
     assert_eq!(provenance(&answer.body)["pairs"]["unscored"], 1, "{}", answer.body);
 }
+
+/// What is expected to be refused, because it was a minute ago, is not: the provider has grown, and every passage has its score.
+#[tokio::test]
+async fn law_5_a_provider_that_has_grown_scores_what_it_was_expected_to_refuse() {
+    let (fake, gateway) = pair().await;
+    fake.refuse_if(|call| call.passages().iter().any(|passage| passage.len() > 500), reply(413, ""));
+    let long = |index: usize| format!("{index} {}", "word ".repeat(120 + index));
+    for round in 0..3 {
+        let mut texts = texts(5);
+        texts.push(long(0));
+        ask(&gateway, &format!("before {round}"), &texts).await;
+    }
+    fake.refuse_nothing();
+    let mut texts = texts(5);
+    texts.extend((0..30).map(long));
+    let answer = ask(&gateway, "after", &texts).await;
+    assert_eq!(provenance(&answer)["pairs"]["unscored"], 0);
+    assert_eq!(scores(&answer), expected("after", &refs(&texts)));
+}

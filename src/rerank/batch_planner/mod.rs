@@ -186,6 +186,16 @@ impl BatchPlanner {
         std::mem::take(&mut search.suspects)
     }
 
+    /// A planned confirmation is not sent now, but may be when others are answered.
+    pub(super) fn postpone(&mut self, batch: PlannedBatch) {
+        self.under_way -= 1;
+        if let Some(search) = &mut self.search {
+            for place in batch.places {
+                search.alone.push_front(place);
+            }
+        }
+    }
+
     /// A call was given up, or failed for a reason that has nothing to do with its size.
     pub(super) fn abandoned(&mut self, batch: &PlannedBatch) {
         self.under_way -= 1;
