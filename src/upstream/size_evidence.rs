@@ -1,9 +1,10 @@
 //! Conclusions from calls that a provider accepted and calls that it refused for their size.
 //!
 //! A refusal says that a call was too large, and seldom in which measure. So every measure in which the call was larger than any accepted
-//! call may be the reason; each accepted call rules some out. A later call is expected to be refused only if it is at least as
-//! large in all the measures that may still be the reason: then, whichever it is, the call is over the limit. Nothing is concluded from how
-//! much happened to be accepted, and nothing about calls of another kind: a refusal of long queries says nothing about short ones.
+//! call may be the reason; each accepted call rules some out. While some measure explains all refusals, the limit is taken to be in one of these.
+//! A later call is expected to be refused only if it is at least as large as a refused one in all the measures that may still be limited: then,
+//! whichever it is, the call is over the limit. Nothing is concluded from how much happened to be accepted, and nothing about calls of
+//! another kind: a refusal of long queries says nothing about short ones.
 
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ pub enum Expectation {
     Accepted,
     /// Between what was accepted and what was refused.
     Unknown,
-    /// As large as a refused call in every measure that may have been the reason.
+    /// As large as a refused call in every measure that may be limited.
     Refused,
 }
 
@@ -180,18 +181,43 @@ impl SizeEvidence {
 
     fn expect_in(&self, call: &CallSize, compared: MeasureSet) -> Expectation {
         let measures = call.measures();
-        let mut limited = MeasureSet::NONE;
+        if self.is_refused(&measures) {
+            return Expectation::Refused;
+        }
+        let above = self.above_accepted(&measures).and(compared);
+        if above.and(self.limited_measures()).is_empty() { Expectation::Accepted } else { Expectation::Unknown }
+    }
+
+    /// Measures each of which explains every refusal. Few providers limit more than one.
+    fn common_reasons(&self) -> MeasureSet {
+        if self.refusals.is_empty() {
+            return MeasureSet::NONE;
+        }
+        self.refusals.iter().fold(MeasureSet::ALL, |common, refusal| common.and(refusal.reasons))
+    }
+
+    /// Measures that may be limited: those that explain every refusal, or if none does, those that explain any.
+    fn limited_measures(&self) -> MeasureSet {
+        let common = self.common_reasons();
+        if common.is_empty() {
+            return self.refusals.iter().fold(MeasureSet::NONE, |any, refusal| any.or(refusal.reasons));
+        }
+        common
+    }
+
+    fn is_refused(&self, call: &Measures) -> bool {
+        if self.refusals.iter().any(|refusal| refusal.covers(call)) {
+            return true;
+        }
+        // Whichever of the common reasons it is: in each of them some refused call was no larger.
+        let mut unreached = self.common_reasons();
+        if unreached.is_empty() {
+            return false;
+        }
         for refusal in &self.refusals {
-            if refusal.covers(&measures) {
-                return Expectation::Refused;
-            }
-            limited = limited.or(refusal.reasons);
+            unreached = unreached.and(refusal.size.above(call));
         }
-        if self.above_accepted(&measures).and(limited).and(compared).is_empty() {
-            Expectation::Accepted
-        } else {
-            Expectation::Unknown
-        }
+        unreached.is_empty()
     }
 }
 
@@ -230,6 +256,33 @@ mod tests {
         evidence.accept(&call(10, &[400; 20]));
         assert_eq!(evidence.expect(&call(10, &[1; 30])), Expectation::Refused, "it is the number of passages");
         assert_eq!(evidence.expect(&call(10, &[50; 25])), Expectation::Accepted);
+    }
+
+    #[tokio::test]
+    async fn what_explains_all_refusals_is_the_limit() {
+        let mut evidence = SizeEvidence::default();
+        // Of many short passages, or of few long ones: the number is no reason of the second, nor the longest passage of the first.
+        evidence.accept(&call(10, &[300; 20]));
+        refuse(&mut evidence, &call(10, &[100; 100]));
+        refuse(&mut evidence, &call(10, &[800; 15]));
+        assert_eq!(evidence.refusals.len(), 2);
+        assert_eq!(evidence.expect(&call(10, &[10; 90])), Expectation::Accepted, "it is the text, not the number");
+        assert_eq!(evidence.expect(&call(10, &[1_500; 3])), Expectation::Accepted, "nor the longest passage");
+        assert_eq!(evidence.expect(&call(10, &[400; 20])), Expectation::Unknown);
+        assert_eq!(evidence.expect(&call(10, &[2_000; 6])), Expectation::Refused);
+    }
+
+    #[tokio::test]
+    async fn what_no_single_limit_explains_is_limited_in_each_measure() {
+        let mut evidence = SizeEvidence::default();
+        evidence.accept(&call(10, &[10; 50]));
+        evidence.accept(&call(10, &[2_000; 5]));
+        refuse(&mut evidence, &call(10, &[10; 60]));
+        refuse(&mut evidence, &call(10, &[3_000; 4]));
+        assert_eq!(evidence.expect(&call(10, &[10; 55])), Expectation::Unknown);
+        assert_eq!(evidence.expect(&call(10, &[10; 60])), Expectation::Refused);
+        assert_eq!(evidence.expect(&call(10, &[3_000; 4])), Expectation::Refused);
+        assert_eq!(evidence.expect(&call(10, &[10; 50])), Expectation::Accepted);
     }
 
     #[tokio::test]

@@ -70,8 +70,8 @@ impl RefusalWords {
 
     /// Measures that are named by a code.
     fn coded(&self, message: &str, said: &Explanation) -> Option<MeasureSet> {
-        if said.codes.iter().any(|code| self.text_codes.contains(code)) {
-            return Some(unit_of(message));
+        if let Some(code) = said.codes.iter().find(|code| self.text_codes.contains(code)) {
+            return Some(measures_named(message, code));
         }
         said.codes.iter().any(|code| self.passage_codes.contains(code)).then_some(MeasureSet::PASSAGES)
     }
@@ -86,7 +86,7 @@ impl RefusalWords {
             return Some(MeasureSet::PASSAGES);
         }
         if holds(message, &self.text) {
-            return Some(unit_of(message));
+            return Some(measures_named(message, message));
         }
         (status == 413).then_some(MeasureSet::ALL)
     }
@@ -141,8 +141,12 @@ fn words_of(message: &str) -> impl Iterator<Item = &str> {
     message.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty())
 }
 
-/// Measures of text in the units that a message speaks of; in any unit if it speaks of none.
-fn unit_of(message: &str) -> MeasureSet {
+/// Words for a size that do not tell in which measure.
+const TOO_LARGE: [&str; 6] = ["too large", "too big", "too.large", "too_large", "toolarge", "toobig"];
+
+/// Measures of text in the units that `message` speaks of, else in any unit. A call that is only said to be "too large" may as well hold too
+/// many passages.
+fn measures_named(message: &str, said: &str) -> MeasureSet {
     let mut units = MeasureSet::NONE;
     for (word, unit) in
         [("token", MeasureSet::TOKENS), ("character", MeasureSet::CHARACTERS), ("byte", MeasureSet::BYTES)]
@@ -151,7 +155,11 @@ fn unit_of(message: &str) -> MeasureSet {
             units = units.or(unit);
         }
     }
-    if units.is_empty() { MeasureSet::TEXT } else { units }
+    if !units.is_empty() {
+        return units;
+    }
+    let is_vague = TOO_LARGE.into_iter().any(|words| said.contains(words));
+    if is_vague { MeasureSet::ALL } else { MeasureSet::TEXT }
 }
 
 /// Longest word in quotation marks that may be a name; what is longer quotes the request, whose words say nothing about the refusal.
@@ -323,7 +331,7 @@ mod tests {
                 "input is too large to process. increase the physical batch size",
                 &[],
                 &[],
-                named(MeasureSet::TEXT, None),
+                named(MeasureSet::ALL, None),
             ),
         ] {
             assert_eq!(classify(status, message, codes, locations), Some(expected), "{status} {message} {codes:?}");
@@ -369,8 +377,8 @@ mod tests {
             ),
             (500, "the expanded size of the tensor (2401) must match the existing size (512)", &[], MeasureSet::TEXT),
             (500, "index out of range in self", &[], MeasureSet::TEXT),
-            (500, "request entity too large", &["entity.too.large"], MeasureSet::TEXT),
-            (500, "payloadtoolargeerror: request entity too large", &[], MeasureSet::TEXT),
+            (500, "request entity too large", &["entity.too.large"], MeasureSet::ALL),
+            (500, "payloadtoolargeerror: request entity too large", &[], MeasureSet::ALL),
             (500, "grpc: received message larger than max (5000000 vs. 4194304)", &["8"], MeasureSet::TEXT),
             (500, "litellm.ContextWindowExceededError: input exceeds", &[], MeasureSet::TEXT),
             (502, "input is too large: 2401 tokens", &[], MeasureSet::TOKENS),

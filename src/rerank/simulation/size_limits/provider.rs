@@ -78,6 +78,7 @@ pub(super) struct Limited {
     pub(super) wording: Wording,
     pub(super) words: RefusalWords,
     pub(super) calls: AtomicUsize,
+    pub(super) refusals: AtomicUsize,
 }
 
 pub(super) fn length(text: &str, unit: Unit) -> usize {
@@ -156,6 +157,7 @@ impl Limited {
         let documents: Vec<_> =
             body["documents"].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();
         if !self.admits(query, &documents) {
+            self.refusals.fetch_add(1, Ordering::Relaxed);
             return Err(self.refusal(documents.len()));
         }
         let scores = documents.iter().map(|text| score_of("limited", query, text)).collect();
