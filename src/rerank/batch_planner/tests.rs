@@ -118,6 +118,132 @@ fn a_call_with_a_passage_that_is_refused_by_itself_teaches_nothing_else() {
     assert_eq!(lessons.iter().map(|lesson| lesson.size.passages()).collect::<Vec<_>>(), [1]);
 }
 
+/// Takes the next call, which must be planned, and tells that it was refused.
+fn refuse_next(planner: &mut BatchPlanner, refusal: SizeRefusal) -> (Vec<u32>, Settled) {
+    let batch = planner.next().unwrap();
+    let places = batch.places.clone();
+    (places, planner.refused(batch, refusal, Instant::now()))
+}
+
+/// Takes the next call, which must be planned, and tells that it was accepted.
+fn accept_next(planner: &mut BatchPlanner) -> (Vec<u32>, Vec<u32>) {
+    let batch = planner.next().unwrap();
+    let refused = planner.accepted(&batch);
+    (batch.places, refused)
+}
+
+fn measured_planner(calls: Vec<Vec<u32>>, lengths: &[usize]) -> BatchPlanner {
+    let mut planner = BatchPlanner::of_calls(calls, NO_LIMITS);
+    planner.measured(sizes(lengths));
+    planner
+}
+
+#[test]
+fn an_unexplained_refusal_teaches_only_if_something_is_accepted() {
+    let mut planner = measured_planner(vec![vec![0, 1, 2, 3]], &[100; 4]);
+    refuse_next(&mut planner, UNEXPLAINED);
+    assert!(planner.take_lessons().is_empty());
+
+    let mut planner = measured_planner(vec![vec![0, 1, 2, 3]], &[100; 4]);
+    refuse_next(&mut planner, UNEXPLAINED);
+    accept_next(&mut planner);
+    let lessons = planner.take_lessons();
+    assert_eq!(lessons.iter().map(|lesson| lesson.size.passages()).collect::<Vec<_>>(), [4]);
+    assert!(planner.take_lessons().is_empty(), "each is told once");
+}
+
+#[test]
+fn what_an_abandoned_probe_left_is_still_sent() {
+    let mut planner = measured_planner(vec![(0..8).collect()], &[100; 8]);
+    refuse_next(&mut planner, named(MeasureSet::ALL));
+    let probe = planner.next().unwrap();
+    assert_eq!((probe.places.len(), probe.purpose), (4, Purpose::Probe));
+    assert_eq!(planner.next(), None, "the next call depends on it");
+    planner.abandoned(&probe);
+    let mut sent = probe.places;
+    while !planner.is_done() {
+        sent.extend(accept_next(&mut planner).0);
+    }
+    sent.sort_unstable();
+    assert_eq!(sent, (0..8).collect::<Vec<u32>>());
+}
+
+#[test]
+fn calls_that_were_cut_before_a_refusal_are_cut_anew() {
+    let mut planner = measured_planner(vec![(0..4).collect(), (4..8).collect()], &[100; 8]);
+    refuse_next(&mut planner, named(MeasureSet::ALL));
+    let mut largest = 0;
+    while !planner.is_done() {
+        let (places, _) = accept_next(&mut planner);
+        largest = largest.max(places.len());
+    }
+    assert!(largest < 4, "{largest}");
+}
+
+#[test]
+fn a_suspect_is_refused_when_another_passage_is_accepted() {
+    let mut planner = measured_planner(vec![vec![0, 1, 2]], &[100, 200, 300]);
+    refuse_next(&mut planner, UNEXPLAINED);
+    let (suspect, settled) = refuse_next(&mut planner, UNEXPLAINED);
+    assert_eq!((&suspect[..], settled), (&[0][..], Settled::default()));
+    let (accepted, refused) = accept_next(&mut planner);
+    assert_eq!((&accepted[..], refused), (&[1][..], suspect));
+}
+
+#[test]
+fn where_only_the_number_is_limited_calls_keep_the_order_of_the_request() {
+    let lengths = [10, 100].repeat(16);
+    let mut planner = measured_planner(vec![(0..32).collect()], &lengths);
+    let mut calls = Vec::new();
+    while let Some(batch) = planner.next() {
+        if batch.places.len() > 4 {
+            planner.refused(batch, named(MeasureSet::PASSAGES), Instant::now());
+            continue;
+        }
+        planner.accepted(&batch);
+        if batch.purpose == Purpose::Scores {
+            calls.push(batch.places);
+        }
+    }
+    let in_order = calls.concat();
+    assert!(in_order.is_sorted() && in_order.len() >= 16, "{calls:?}");
+    assert!(in_order.windows(2).any(|pair| lengths[pair[0] as usize] > lengths[pair[1] as usize]));
+}
+
+#[test]
+fn a_provider_that_refuses_what_it_took_before_is_searched_anew() {
+    let calls = vec![(0..10).collect(), (10..15).collect()];
+    let mut planner = measured_planner(calls, &[100; 15]);
+    accept_next(&mut planner);
+    refuse_next(&mut planner, named(MeasureSet::ALL));
+    assert_eq!(planner.next().unwrap().places.len(), 2, "half of what can be, not all but one");
+}
+
+#[test]
+fn a_refused_call_of_less_text_than_accepted_ones_is_searched_for_its_longest_passages() {
+    let lengths = [vec![200; 10], vec![50; 3], vec![300, 310, 320, 330]].concat();
+    let mut planner = measured_planner(vec![(0..10).collect(), (10..17).collect()], &lengths);
+    accept_next(&mut planner);
+    refuse_next(&mut planner, named(MeasureSet::TEXT));
+    let (probe, _) = refuse_next(&mut planner, named(MeasureSet::TEXT));
+    assert_eq!(probe, [10, 11, 12, 13, 14], "the three short ones, and half of the others that may be accepted");
+    let (probe, _) = accept_next(&mut planner);
+    assert_eq!(probe, [10, 11, 12, 13], "all but the one to blame, if there is only one");
+}
+
+#[test]
+fn a_list_that_is_expected_to_be_refused_costs_one_call() {
+    let mut evidence = SizeEvidence::default();
+    let known = sizes(&[1_000]);
+    evidence.refuse(known.call(&[0]).measures(), MeasureSet::TEXT, Instant::now());
+    let lengths = [1_100, 1_200, 1_300];
+    let mut planner = BatchPlanner::informed(vec![0, 1, 2], sizes(&lengths), evidence, NO_LIMITS);
+    let (probe, settled) = refuse_next(&mut planner, named(MeasureSet::TEXT));
+    assert_eq!(probe, [0], "the shortest");
+    assert_eq!(settled.refused.len(), 3);
+    assert!(planner.is_done());
+}
+
 proptest! {
     /// Providers that contradict themselves: the search ends, and every passage is settled once.
     #[test]
