@@ -1,4 +1,4 @@
-//! Pairs that one task scores, and the board on which it says what became of them.
+//! The pairs that one task scores, with the outcome of each.
 
 use std::sync::Arc;
 
@@ -7,172 +7,190 @@ use crate::error::Error;
 use crate::rerank::response::Usage;
 use crate::upstream::call::{Interest, Waiter};
 
-/// One flight. Places are its pairs, in the order in which they were claimed.
+/// One flight. A pair's place is its index in the flight, in the order of the claim.
 #[derive(Debug)]
 pub(super) struct Flight {
-    board: Mutex<Board>,
-    /// Who is asked.
+    state: Mutex<FlightState>,
+    /// Configured name of the upstream that scores the pairs.
     pub(super) upstream: String,
-    /// For whom it is made; rings whenever something changes.
+    /// The requests that wait for any pair of the flight. It notifies them of every change.
     pub(super) interest: Arc<Interest>,
 }
 
 #[derive(Debug, Default)]
-struct Board {
-    places: Vec<Place>,
+struct FlightState {
+    /// One state per place.
+    pairs: Vec<PairState>,
+    /// Cost that the leader has not collected yet.
     charged: Option<Usage>,
 }
 
 #[derive(Clone, Debug)]
-struct Place {
-    /// Tickets that hold this place.
+struct PairState {
+    /// Number of tickets that hold this pair.
     waiting: u32,
-    /// Those of them whose requests allow the score to be kept.
+    /// Number of those tickets whose requests allow the score to be stored.
     storing: u32,
     outcome: Outcome,
 }
 
-/// What came of a pair that was waited for.
+/// The result of a pair, as every waiting request receives it.
 #[derive(Clone, Debug)]
 pub enum Landing {
-    /// Its score.
+    /// The score that the upstream gave.
     Scored(f64),
-    /// Its score, which was found to be known when the flight began.
+    /// The score that the cache already held when the flight began.
     Known(f64),
-    /// Why the upstream scores other passages but not this one.
+    /// The error of a passage that the upstream refuses, though it scores others of the same flight.
     Refused(Arc<Error>),
 }
 
-/// A pair of the request, and where it is being scored.
+/// A pair that a ticket waits for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Entry {
-    /// The request's own number for it.
+pub(super) struct AwaitedPair {
+    /// The request's own number for the pair.
     pub(super) label: u32,
-    /// Place in the flight.
+    /// Index of the pair in the flight.
     pub(super) place: u32,
 }
 
-/// What became of a pair.
+/// The progress of a pair.
 #[derive(Clone, Debug)]
 pub(super) enum Outcome {
-    /// Nothing yet.
+    /// Not scored yet.
     Pending,
-    /// Nobody waited for any pair of its call, so the call was given up.
+    /// Abandoned with its whole call, because no request waited for any pair of that call.
     GivenUp,
-    /// It landed.
+    /// Answered: the pair was scored or refused.
     Landed(Landing),
-    /// The call for it failed for good.
+    /// Failed for good, with its call.
     Failed(Arc<Error>),
 }
 
 impl Flight {
-    /// A flight without places, for one waiter.
+    /// An empty flight to `upstream`, with one waiting request.
     pub(super) fn new(upstream: &str, waiter: Waiter) -> Self {
-        Self { board: Mutex::default(), upstream: upstream.to_owned(), interest: Arc::new(Interest::of(waiter)) }
+        Self { state: Mutex::default(), upstream: upstream.to_owned(), interest: Arc::new(Interest::of(waiter)) }
     }
 
-    /// Makes `count` places, each waited for by the leader.
+    /// Adds the flight's `count` pairs, each with the leader waiting for it.
     pub(super) fn open(&self, count: usize, leader: Waiter) {
-        let place = Place { waiting: 1, storing: u32::from(leader.store), outcome: Outcome::Pending };
-        self.board().places = vec![place; count];
+        let pair = PairState { waiting: 1, storing: u32::from(leader.store), outcome: Outcome::Pending };
+        self.state().pairs = vec![pair; count];
     }
 
-    /// Waits for `place` too. `false` if nothing will come of it: it was given up, or it failed.
+    /// Adds a waiting request to `place`. Returns false, and adds nothing, if the pair was given up or has failed.
     pub(super) fn join(&self, place: u32, waiter: Waiter) -> bool {
-        let mut board = self.board();
-        let Some(place) = board.places.get_mut(place as usize) else { return false };
-        let alive = !matches!(place.outcome, Outcome::GivenUp | Outcome::Failed(_));
-        place.waiting += u32::from(alive);
-        place.storing += u32::from(alive && waiter.store);
+        let mut state = self.state();
+        let Some(pair) = state.pairs.get_mut(place as usize) else { return false };
+        let alive = !matches!(pair.outcome, Outcome::GivenUp | Outcome::Failed(_));
+        pair.waiting += u32::from(alive);
+        pair.storing += u32::from(alive && waiter.store);
         alive
     }
 
-    /// Stops waiting for `places`. What nobody waits for is up to the task to cancel.
+    /// Removes a waiting request from `places`. The flight's task decides whether to cancel their calls.
     pub(super) fn leave(&self, places: impl Iterator<Item = u32>, waiter: Waiter) {
-        let mut board = self.board();
-        let mut forsaken = false;
+        let mut state = self.state();
+        let mut abandoned = false;
         for place in places {
-            let place = &mut board.places[place as usize];
-            place.waiting -= 1;
-            place.storing -= u32::from(waiter.store);
-            forsaken |= place.waiting == 0;
+            let pair = &mut state.pairs[place as usize];
+            pair.waiting -= 1;
+            pair.storing -= u32::from(waiter.store);
+            abandoned |= pair.waiting == 0;
         }
-        drop(board);
-        if forsaken {
+        // Unlocked first, so that the task that this wakes does not run into the lock.
+        drop(state);
+        if abandoned {
             self.interest.ring();
         }
     }
 
-    /// Writes outcomes on the board, at places that have none yet.
+    /// Records the outcomes of pairs. A pair that has an outcome keeps it.
     pub(super) fn settle(&self, outcomes: impl Iterator<Item = (u32, Outcome)>) {
-        let mut board = self.board();
+        let mut state = self.state();
         for (place, outcome) in outcomes {
-            let place = &mut board.places[place as usize];
-            if matches!(place.outcome, Outcome::Pending) {
-                place.outcome = outcome;
+            let pair = &mut state.pairs[place as usize];
+            if matches!(pair.outcome, Outcome::Pending) {
+                pair.outcome = outcome;
             }
         }
     }
 
-    /// Takes the entries whose places have an outcome out of `entries`.
+    /// Moves the answered pairs out of `awaited` and returns them by their labels.
     ///
     /// # Errors
-    /// One of them failed.
-    pub(super) fn landed(&self, entries: &mut Vec<Entry>) -> Result<Vec<(u32, Landing)>, Arc<Error>> {
-        let board = self.board();
-        let (mut landed, mut failure) = (Vec::new(), None);
-        entries.retain(|entry| match &board.places[entry.place as usize].outcome {
+    /// The error of a pair that failed, if no pair was answered.
+    pub(super) fn landed(&self, awaited: &mut Vec<AwaitedPair>) -> Result<Vec<(u32, Landing)>, Arc<Error>> {
+        let state = self.state();
+        let mut landed = Vec::new();
+        let mut failure = None;
+        awaited.retain(|pair| match &state.pairs[pair.place as usize].outcome {
             Outcome::Pending | Outcome::GivenUp => true,
             Outcome::Failed(error) => {
                 failure = Some(error.clone());
                 true
             }
             Outcome::Landed(landing) => {
-                landed.push((entry.label, landing.clone()));
+                landed.push((pair.label, landing.clone()));
                 false
             }
         });
-        // What landed is told before the failure: the next look finds it.
-        if landed.is_empty() { failure.map_or(Ok(landed), Err) } else { Ok(landed) }
+        match failure {
+            Some(error) if landed.is_empty() => Err(error),
+            // Scores that were paid for come before the failure. Its pairs stay in `awaited`, so the next call
+            // reports it.
+            _ => Ok(landed),
+        }
     }
 
-    /// Gives up `places` if nobody waits for any of them: from then on nobody can. Whether it did.
+    /// Gives up `places` if no request waits for any of them; no request can join them afterwards.
+    /// Returns true if they were given up.
     pub(super) fn give_up(&self, places: &[u32]) -> bool {
-        let mut board = self.board();
-        let forsaken = places.iter().all(|place| board.places[*place as usize].waiting == 0);
-        if forsaken {
+        let mut state = self.state();
+        let abandoned = places.iter().all(|place| state.pairs[*place as usize].waiting == 0);
+        if abandoned {
             for place in places {
-                board.places[*place as usize].outcome = Outcome::GivenUp;
+                state.pairs[*place as usize].outcome = Outcome::GivenUp;
             }
         }
-        forsaken
+        abandoned
     }
 
-    /// For each of `places`, whether somebody who waits for it allows its score to be kept.
+    /// For each of `places`, true if a request that waits for it allows its score to be stored.
     pub(super) fn may_store(&self, places: &[u32]) -> Vec<bool> {
-        let board = self.board();
-        places.iter().map(|place| board.places[*place as usize].storing > 0).collect()
+        let state = self.state();
+        places.iter().map(|place| state.pairs[*place as usize].storing > 0).collect()
     }
 
-    /// Places without an outcome.
+    /// Places without an outcome, in ascending order.
     pub(super) fn pending(&self) -> Vec<u32> {
-        let board = self.board();
-        let pending = (0u32..).zip(&board.places).filter(|(_, place)| matches!(place.outcome, Outcome::Pending));
-        pending.map(|(place, _)| place).collect()
+        let state = self.state();
+        let mut pending = Vec::new();
+        for (place, pair) in (0u32..).zip(&state.pairs) {
+            if matches!(pair.outcome, Outcome::Pending) {
+                pending.push(place);
+            }
+        }
+        pending
     }
 
-    /// Adds to what the flight cost.
+    /// Adds `usage` to the cost of the flight.
     pub(super) fn charge(&self, usage: Usage) {
-        let mut board = self.board();
-        board.charged = Some(board.charged.map_or(usage, |charged| charged.plus(usage)));
+        let mut state = self.state();
+        // A sum with an unknown part is unknown, so the first charge must not be added to a default.
+        state.charged = match state.charged {
+            Some(charged) => Some(charged.plus(usage)),
+            None => Some(usage),
+        };
     }
 
-    /// What the flight cost since the last time somebody asked.
+    /// Takes the cost charged since the last call of this function.
     pub(super) fn take_charge(&self) -> Option<Usage> {
-        self.board().charged.take()
+        self.state().charged.take()
     }
 
-    fn board(&self) -> MutexGuard<'_, Board> {
-        lock(&self.board)
+    fn state(&self) -> MutexGuard<'_, FlightState> {
+        lock(&self.state)
     }
 }

@@ -1,4 +1,4 @@
-//! The other side of a flight: whoever sees to its pairs.
+//! The leader's side of a flight, held by the task that has its pairs scored.
 
 use std::sync::Arc;
 
@@ -9,7 +9,8 @@ use crate::error::{Error, ErrorKind};
 use crate::rerank::response::Usage;
 use crate::upstream::call::Interest;
 
-/// The duty to say what became of each pair of a flight. Dropping it fails what was not said: nobody waits for ever.
+/// The duty to give every pair of a flight an outcome. Dropping it fails the pairs that have none, so that no request
+/// waits for ever.
 #[derive(Debug)]
 pub struct Lead {
     flights: Flights,
@@ -25,7 +26,7 @@ impl Lead {
         Self { flights, query, keys, labels, flight }
     }
 
-    /// The flight that is led.
+    /// The flight that this leads.
     #[cfg(test)]
     pub(super) fn flight(&self) -> &Arc<Flight> {
         &self.flight
@@ -37,43 +38,43 @@ impl Lead {
         &self.labels
     }
 
-    /// Who is asked.
+    /// Configured name of the upstream that is asked.
     #[must_use]
     pub fn upstream(&self) -> &str {
         &self.flight.upstream
     }
 
-    /// The pairs, in the order of their places.
+    /// The keys of the pairs, in the order of their places.
     #[must_use]
     pub fn keys(&self) -> &[PairKey] {
         &self.keys
     }
 
-    /// The query of all the pairs.
+    /// The query that all the pairs share.
     #[must_use]
     pub const fn query(&self) -> &QueryKey {
         &self.query
     }
 
-    /// For whom the pairs are scored.
+    /// The requests that wait for the flight.
     #[must_use]
     pub fn interest(&self) -> &Arc<Interest> {
         &self.flight.interest
     }
 
-    /// Places that nothing was said of yet.
+    /// Places without an outcome, in ascending order.
     #[must_use]
     pub fn pending(&self) -> Vec<u32> {
         self.flight.pending()
     }
 
-    /// Adds to what the flight cost. To be said before the scores that were paid for.
+    /// Adds to the cost of the flight. Call it before [`Self::land`] delivers the scores that were paid for.
     pub fn charge(&self, usage: Usage) {
         self.flight.charge(usage);
     }
 
-    /// The `scores` of `places` that may be kept, by their pairs: those that somebody who allows it waits for, whoever
-    /// led them.
+    /// The `scores` of `places` that may be stored, by pair: those for which some waiting request, leader or not,
+    /// allows it.
     #[must_use]
     pub fn storable(&self, places: &[u32], scores: &[f64]) -> Vec<(PairKey, f64)> {
         let allowed = self.flights.may_store(&self.query, &self.flight, places);
@@ -86,50 +87,56 @@ impl Lead {
         storable
     }
 
-    /// `places` have these scores. Where they are to be remembered they must be so already: who comes now finds no flight.
+    /// Delivers the `scores` of `places`. Store them in the cache first: a request that comes afterwards finds no
+    /// flight to join.
     pub fn land(&self, places: &[u32], scores: &[f64]) {
         debug_assert_eq!(places.len(), scores.len());
         self.settle(places, |at| Outcome::Landed(Landing::Scored(scores[at])));
     }
 
-    /// These places have scores that were known already.
+    /// Delivers scores that were in the cache already, by place.
     pub fn land_known(&self, known: &[(u32, f64)]) {
         let places: Vec<_> = known.iter().map(|(place, _)| *place).collect();
         self.settle(&places, |at| Outcome::Landed(Landing::Known(known[at].1)));
     }
 
-    /// The upstream does not take these passages, though it takes others.
+    /// Delivers the error of passages that the upstream refuses, though it scores others.
     pub fn refuse(&self, places: &[u32], error: Error) {
         let error = Arc::new(error);
         self.settle(places, |_| Outcome::Landed(Landing::Refused(error.clone())));
     }
 
-    /// The call for `places` failed for good.
+    /// Fails `places`: their call has failed for good.
     pub fn fail(&self, places: &[u32], error: Error) {
         let error = Arc::new(error);
         self.settle(places, |_| Outcome::Failed(error.clone()));
     }
 
-    /// Waits until nobody waits for any of `places`. From then on nobody can: their call is to be dropped.
+    /// Waits until no request waits for any of `places`. No request can join them afterwards, so their call can be
+    /// dropped.
     pub async fn forsaken(&self, places: &[u32]) {
-        let mut news = self.flight.interest.listen();
+        // Subscribed before the first look: a request that leaves between the look and the wait is noticed.
+        let mut changes = self.flight.interest.listen();
         while !self.flight.give_up(places) {
-            if news.changed().await.is_err() {
+            if changes.changed().await.is_err() {
                 return;
             }
         }
         self.close(places, || {});
     }
 
+    /// Records one outcome per place, given the index into `places`, and notifies the waiting requests.
     fn settle(&self, places: &[u32], outcome: impl Fn(usize) -> Outcome) {
-        let outcomes = places.iter().enumerate().map(|(at, place)| (*place, outcome(at)));
-        self.close(places, || self.flight.settle(outcomes));
+        self.close(places, || {
+            self.flight.settle(places.iter().enumerate().map(|(at, place)| (*place, outcome(at))));
+        });
         self.flight.interest.ring();
     }
 
+    /// Calls `settle` and removes `places` from the registry, in one critical section.
     fn close(&self, places: &[u32], settle: impl FnOnce()) {
-        let seats = places.iter().map(|place| (*place, self.keys[*place as usize]));
-        self.flights.close(&self.query, &self.flight, seats, settle);
+        let pairs = places.iter().map(|place| (*place, self.keys[*place as usize]));
+        self.flights.close(&self.query, &self.flight, pairs, settle);
     }
 }
 
@@ -137,7 +144,7 @@ impl Drop for Lead {
     fn drop(&mut self) {
         let pending = self.pending();
         if !pending.is_empty() {
-            // Either nobody waits for these any more, or the task that scored them died of a defect.
+            // Either no request waits for these any more, or the task that scored them died of a defect.
             self.fail(&pending, Error::new(ErrorKind::Internal, "a defect in rerankd stopped the scoring"));
         }
     }

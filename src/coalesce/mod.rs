@@ -1,7 +1,8 @@
-//! Pairs that are being scored right now, so that nobody sends them a second time.
+//! The registry of pairs in flight, which keeps a pair from being sent twice at the same time.
 //!
-//! A request that needs unknown pairs claims them. What nobody is scoring yet it *leads*: a flight of its own, filled by a task of
-//! its own. What somebody else is scoring it *follows*. Either way it holds a [`Ticket`] for each flight and waits for the news.
+//! A request claims the pairs whose scores it does not know. It *leads* those that no other request is having scored:
+//! they form a new flight, filled by a task of its own. It *follows* the others. Either way it holds a [`Ticket`] for
+//! each flight and waits on it.
 //!
 //! ```text
 //!  request 1 wants  a b c      claims ─▶  leads   flight 1 {a b c}        tickets: 1
@@ -9,13 +10,13 @@
 //!  request 1 hangs up: nobody waits for a any more; b and c go on, since request 2 does
 //! ```
 //!
-//! A flight is filled for whoever holds a ticket, not for the request that started it: a leader that leaves harms
-//! nobody, every waiter keeps its own deadline, and what nobody waits for is cancelled, call by call. A failure is told
-//! once to all who wait and is then forgotten: the next request starts anew. Whether a score may be kept is asked of
-//! each pair by itself, too: `no-store` keeps nothing, so what such a request led is kept only where somebody who
-//! allows it waits for the same pair when its score comes. Nothing waits for a lock: claiming is one short critical
-//! section, in which a request never depends on another, so there is no order in which two requests could wait for each
-//! other.
+//! - A flight serves every request that holds a ticket, not just the one that started it. A leader that disconnects
+//!   affects no one else, and each request keeps its own deadline. A call is cancelled once no request waits for any
+//!   of its pairs.
+//! - A failure reaches all requests that wait at that moment and is then forgotten: the next request starts afresh.
+//! - Storing is decided pair by pair. A request with `no-store` stores nothing by itself. A score is stored if, when it
+//!   arrives, any request that waits for its pair allows it.
+//! - A claim is one short critical section and never waits for another request, so no two requests can deadlock.
 
 mod flight;
 mod lead;
@@ -27,18 +28,18 @@ use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use self::flight::Flight;
 pub use self::flight::Landing;
+use self::flight::{AwaitedPair, Flight};
 pub use self::lead::Lead;
 use self::sync::{Mutex, MutexGuard};
 pub use self::ticket::Ticket;
 use crate::cache::key::{PairKey, PairMap, QueryKey};
 use crate::upstream::call::Waiter;
 
-/// Queries are spread over this many tables, each with a lock of its own.
+/// Number of tables over which queries are spread, each with its own lock.
 const SHARDS: usize = 32;
 
-/// Every pair in flight. Cheap to clone; clones share the flights.
+/// The pairs in flight. Cheap to clone; clones share the flights.
 #[derive(Clone, Debug)]
 pub struct Flights(Arc<Registry>);
 
@@ -48,69 +49,93 @@ struct Registry {
     hasher: RandomState,
 }
 
-type Shard = HashMap<QueryKey, PairMap<Seats>>;
+type Shard = HashMap<QueryKey, PairMap<Locations>>;
 
-/// Where a pair is being scored: in one flight, and in more only if somebody insisted on another upstream.
+/// The flights that score one pair. There is more than one only if a request insisted on another upstream.
 #[derive(Debug)]
-struct Seats {
-    first: Seat,
-    others: Vec<Seat>,
+struct Locations {
+    /// Held apart from the others, so that the usual pair needs no allocation.
+    first: Location,
+    others: Vec<Location>,
 }
 
-/// Where a pair is being scored.
+/// A flight that scores a pair, and the pair's place in it.
 #[derive(Clone, Debug)]
-struct Seat {
+struct Location {
     flight: Arc<Flight>,
     place: u32,
 }
 
-/// What a request wants scored, and by whom.
+/// A request's wish to have pairs scored.
 #[derive(Clone, Copy, Debug)]
 pub struct Wish<'a> {
-    /// The query of all the pairs.
+    /// The query that all the pairs share.
     pub query: &'a QueryKey,
-    /// The pairs, which must be distinct, each with the request's own number for it.
+    /// The pairs, each with the request's own number for it. They must be distinct.
     pub pairs: &'a [(u32, PairKey)],
-    /// Who will be asked for what nobody is scoring.
+    /// Configured name of the upstream that will score the pairs which are not in flight.
     pub upstream: &'a str,
-    /// Whether pairs that another upstream is scoring are asked for all the same: it takes too long.
+    /// True to bypass the flights of other upstreams, because they take too long.
     pub insists: bool,
-    /// How long, and how.
+    /// The request's deadline, patience and permission to store.
     pub waiter: Waiter,
 }
 
-impl Seats {
-    /// Takes part in a flight that is alive: one of the upstream that is wished for, or any if the wish does not insist.
-    fn join(&self, wish: &Wish<'_>) -> Option<&Seat> {
-        let all = || std::iter::once(&self.first).chain(&self.others);
-        let join = |seat: &&Seat| seat.flight.join(seat.place, wish.waiter);
-        if self.others.is_empty() && !wish.insists {
-            return Some(&self.first).filter(join);
-        }
-        let own = all().filter(|seat| seat.flight.upstream == wish.upstream).find(join);
-        own.or_else(|| all().filter(|_| !wish.insists).find(join))
+impl Location {
+    /// Joins the flight. Returns false if it will not score the pair any more.
+    fn join(&self, waiter: Waiter) -> bool {
+        self.flight.join(self.place, waiter)
     }
 
-    /// Forgets one seat. Whether none is left.
-    fn leave(&mut self, flight: &Arc<Flight>, place: u32) -> bool {
-        let is_it = |seat: &Seat| seat.place == place && Arc::ptr_eq(&seat.flight, flight);
-        if !is_it(&self.first) {
-            self.others.retain(|seat| !is_it(seat));
-            return false;
-        }
-        let next = self.others.pop();
-        let is_last = next.is_none();
-        self.first = next.unwrap_or_else(|| self.first.clone());
-        is_last
+    fn is(&self, flight: &Arc<Flight>, place: u32) -> bool {
+        self.place == place && Arc::ptr_eq(&self.flight, flight)
     }
 }
 
-/// What a request got of the pairs that it claimed.
+impl Locations {
+    /// Joins a live flight of the wished upstream or, unless the wish insists on that one, of any upstream.
+    fn join(&self, wish: &Wish<'_>) -> Option<&Location> {
+        // With one flight and no insistence, the usual case, no names need to be compared.
+        if self.others.is_empty() && !wish.insists {
+            return self.first.join(wish.waiter).then_some(&self.first);
+        }
+        for location in self.all() {
+            if location.flight.upstream == wish.upstream && location.join(wish.waiter) {
+                return Some(location);
+            }
+        }
+        if wish.insists {
+            return None;
+        }
+        self.all().find(|location| location.join(wish.waiter))
+    }
+
+    /// Removes one location. Returns true if it was the last.
+    fn leave(&mut self, flight: &Arc<Flight>, place: u32) -> bool {
+        if !self.first.is(flight, place) {
+            self.others.retain(|other| !other.is(flight, place));
+            return false;
+        }
+        match self.others.pop() {
+            Some(next) => {
+                self.first = next;
+                false
+            }
+            None => true,
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Location> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+}
+
+/// The result of a claim.
 #[derive(Debug)]
 pub struct Claim {
-    /// The pairs that nobody was scoring: whoever holds this must see to them.
+    /// The pairs that were not in flight, if there are any. The holder must have them scored.
     pub lead: Option<Lead>,
-    /// One for each flight that brings some of the pairs; the led one is first.
+    /// One ticket for each flight that scores some of the pairs; that of the led flight comes first.
     pub tickets: Vec<Ticket>,
 }
 
@@ -122,7 +147,7 @@ impl Default for Flights {
 }
 
 impl Flights {
-    /// Takes part in the scoring of pairs.
+    /// Joins the flights of the pairs that are in flight, and opens a flight for the rest.
     #[must_use]
     pub fn claim(&self, wish: &Wish<'_>) -> Claim {
         if wish.pairs.is_empty() {
@@ -130,61 +155,67 @@ impl Flights {
         }
         let Wish { query, pairs, upstream, waiter, .. } = *wish;
         let flight = Arc::new(Flight::new(upstream, waiter));
-        let (mut led, mut followed) = (Vec::new(), Vec::<Ticket>::new());
+        let mut led = Vec::new();
+        let mut tickets: Vec<Ticket> = Vec::new();
         let mut shard = self.shard(query);
-        let seats = shard.entry(*query).or_default();
+        let in_flight = shard.entry(*query).or_default();
         for (label, pair) in pairs {
             let place = place_of(led.len());
-            let entry = match seats.entry(*pair) {
-                Entry::Occupied(entry) => entry.into_mut(),
-                Entry::Vacant(entry) => {
-                    entry.insert(Seats { first: Seat { flight: flight.clone(), place }, others: Vec::new() });
+            let locations = match in_flight.entry(*pair) {
+                Entry::Occupied(occupied) => occupied.into_mut(),
+                Entry::Vacant(vacant) => {
+                    vacant.insert(Locations { first: Location { flight: flight.clone(), place }, others: Vec::new() });
                     led.push((*label, *pair));
                     continue;
                 }
             };
-            if let Some(seat) = entry.join(wish) {
-                let same = followed.iter_mut().rev().find(|ticket| ticket.is_for(&seat.flight));
-                match same {
-                    Some(ticket) => ticket.add(*label, seat.place),
-                    None => followed.push(Ticket::of_follower(&seat.flight, waiter, (*label, seat.place))),
-                }
+            let Some(joined) = locations.join(wish) else {
+                locations.others.push(Location { flight: flight.clone(), place });
+                led.push((*label, *pair));
                 continue;
+            };
+            let awaited = AwaitedPair { label: *label, place: joined.place };
+            // Neighbours in a request mostly share a flight, so the newest ticket is the likeliest to be the right one.
+            match tickets.iter_mut().rev().find(|ticket| ticket.is_for(&joined.flight)) {
+                Some(ticket) => ticket.add(awaited),
+                None => tickets.push(Ticket::of_follower(&joined.flight, waiter, awaited)),
             }
-            entry.others.push(Seat { flight: flight.clone(), place });
-            led.push((*label, *pair));
         }
+        // Still under the shard's lock: a follower that finds the flight must find its pairs in it.
         flight.open(led.len(), waiter);
         drop(shard);
         if led.is_empty() {
-            return Claim { lead: None, tickets: followed };
+            return Claim { lead: None, tickets };
         }
-        followed.insert(0, Ticket::of_leader(&flight, waiter, &led));
-        Claim { lead: Some(Lead::new(self.clone(), *query, led, flight)), tickets: followed }
+        tickets.insert(0, Ticket::of_leader(&flight, waiter, &led));
+        Claim { lead: Some(Lead::new(self.clone(), *query, led, flight)), tickets }
     }
 
-    /// Pairs in flight.
+    /// Number of distinct pairs in flight.
     #[must_use]
     pub fn len(&self) -> usize {
-        let pairs = |shard: &Mutex<Shard>| sync::lock(shard).values().map(PairMap::len).sum::<usize>();
-        self.0.shards.iter().map(pairs).sum()
+        let mut pairs = 0;
+        for shard in &self.0.shards {
+            pairs += sync::lock(shard).values().map(PairMap::len).sum::<usize>();
+        }
+        pairs
     }
 
-    /// Whether nothing is in flight.
+    /// Returns true if no pair is in flight.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// For each of `places`, whether somebody who waits for it allows its score to be kept. A claim is found as a whole
-    /// or not at all: half a list is of no use to a listwise model.
+    /// For each of `places`, true if a request that waits for it allows its score to be stored. Read under the shard's
+    /// lock, so that all pairs of a concurrent claim count or none: half a list is of no use to a listwise model.
     fn may_store(&self, query: &QueryKey, flight: &Flight, places: &[u32]) -> Vec<bool> {
         let _shard = self.shard(query);
         flight.may_store(places)
     }
 
-    /// Nobody can join `places` of `flight` any more, from the moment on at which `settle` is called: a claim finds all of them as they were
-    /// or none of them. Half a list is of no use to a listwise model.
+    /// Calls `settle` and removes `places` of `flight` from the registry, both under the shard's lock: a concurrent
+    /// claim finds all of them or none. Half a list is of no use to a listwise model.
     fn close(
         &self,
         query: &QueryKey,
@@ -194,14 +225,14 @@ impl Flights {
     ) {
         let mut shard = self.shard(query);
         settle();
-        let Some(seats) = shard.get_mut(query) else { return };
+        let Some(in_flight) = shard.get_mut(query) else { return };
         for (place, pair) in places {
-            let Entry::Occupied(mut entry) = seats.entry(pair) else { continue };
-            if entry.get_mut().leave(flight, place) {
-                entry.remove();
+            let Entry::Occupied(mut occupied) = in_flight.entry(pair) else { continue };
+            if occupied.get_mut().leave(flight, place) {
+                occupied.remove();
             }
         }
-        if seats.is_empty() {
+        if in_flight.is_empty() {
             shard.remove(query);
         }
     }
@@ -213,7 +244,7 @@ impl Flights {
     }
 }
 
-/// A place in a flight. The body limit keeps lists far below 2^32.
+/// The place at `index`. The limit on request bodies keeps lists far below 2^32.
 fn place_of(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX)
 }

@@ -1,4 +1,5 @@
-//! The registry under a model checker: shuttle runs requests and flights in thousands of different orders, switching between them at every lock.
+//! The registry under a model checker: shuttle runs requests and flights in thousands of different orders and may
+//! switch between them at every lock.
 //!
 //! `cargo test --features shuttle --lib coalesce::model`
 
@@ -18,41 +19,42 @@ use crate::upstream::call::Patience;
 
 const SCHEDULES: usize = 20_000;
 const PAIRS: [&str; 3] = ["a", "b", "c"];
-/// What each of the requests wants.
+/// Indices into [`PAIRS`] that each of the requests claims.
 const REQUESTS: [&[usize]; 4] = [&[0, 1], &[1, 2], &[0, 1, 2], &[1]];
 
-/// What was seen over all requests of one schedule.
+/// Observations over all requests of one schedule.
 #[derive(Default)]
 struct Seen {
-    /// Who led each pair last. Never locked across a switch.
+    /// The last flight of each pair, with the pair's place in it. Never locked across a switch.
     leaders: Plain<[Option<(Arc<Flight>, u32)>; PAIRS.len()]>,
-    /// Whether each pair's score was kept.
+    /// True for each pair whose score was stored.
     stored: Plain<[bool; PAIRS.len()]>,
     finished: AtomicUsize,
 }
 
 fn query() -> QueryKey {
-    let (upstream, model, revision) = ("u".into(), "m".into(), String::new());
-    let space = ScoreSpace { upstream, model, revision, scale: ScoreScale::Probability };
+    let space =
+        ScoreSpace { upstream: "u".into(), model: "m".into(), revision: String::new(), scale: ScoreScale::Probability };
     QueryKey::new(CacheScope::SHARED, &space, &ScoringOptions::default(), "q")
 }
 
 impl Seen {
-    /// Whoever leads a pair finds that its leader before has landed it, failed, or given it up.
+    /// Records a new leader, and asserts that each pair's former flight has landed it, failed it or given it up.
     fn lead(&self, lead: &Lead, wanted: &[usize]) {
         for (place, label) in (0..).zip(lead.labels()) {
-            let before = self.leaders.lock().unwrap()[wanted[*label as usize]].replace((lead.flight().clone(), place));
-            if let Some((flight, place)) = before {
-                assert!(!flight.pending().contains(&place), "a pair is in two calls at a time");
+            let pair = wanted[*label as usize];
+            let former = self.leaders.lock().unwrap()[pair].replace((lead.flight().clone(), place));
+            if let Some((former_flight, former_place)) = former {
+                assert!(!former_flight.pending().contains(&former_place), "a pair is in two calls at a time");
             }
         }
     }
 }
 
-/// One call: sends everything that is led, until nobody waits or, after some time, an answer comes.
+/// One call for everything that is led. It ends when no request waits or, some switches later, with an answer.
 async fn fill(lead: Lead, wanted: &'static [usize], fails: bool, seen: Arc<Seen>) {
     let places = lead.pending();
-    let led: Vec<usize> = lead.labels().iter().map(|label| wanted[*label as usize]).collect();
+    // Two switches leave time for requests to join and to leave before the answer comes.
     let answer = async {
         yield_now().await;
         yield_now().await;
@@ -64,8 +66,11 @@ async fn fill(lead: Lead, wanted: &'static [usize], fails: bool, seen: Arc<Seen>
             if fails {
                 lead.fail(&places, Error::new(ErrorKind::UpstreamUnavailable, "told to fail"));
             } else {
-                #[expect(clippy::cast_precision_loss, reason = "three pairs")]
-                let scores: Vec<f64> = led.iter().map(|pair| *pair as f64).collect();
+                let mut scores = Vec::new();
+                for label in lead.labels() {
+                    #[expect(clippy::cast_precision_loss, reason = "three pairs")]
+                    scores.push(wanted[*label as usize] as f64);
+                }
                 for (key, _) in lead.storable(&places, &scores) {
                     let pair = PAIRS.iter().position(|pair| query().pair(pair) == key).unwrap();
                     seen.stored.lock().unwrap()[pair] = true;
@@ -76,17 +81,20 @@ async fn fill(lead: Lead, wanted: &'static [usize], fails: bool, seen: Arc<Seen>
     }
 }
 
-/// How one request behaves.
+/// The behaviour of one request.
 #[derive(Clone, Copy)]
-struct Manner {
+struct Behaviour {
     leaves: bool,
     fails: bool,
     store: bool,
 }
 
-async fn request(flights: Flights, wanted: &'static [usize], manner: Manner, seen: Arc<Seen>) {
-    let Manner { leaves, fails, store } = manner;
-    let pairs: Vec<_> = (0..).zip(wanted.iter().map(|pair| query().pair(PAIRS[*pair]))).collect();
+async fn request(flights: Flights, wanted: &'static [usize], behaviour: Behaviour, seen: Arc<Seen>) {
+    let Behaviour { leaves, fails, store } = behaviour;
+    let mut pairs = Vec::new();
+    for (label, pair) in (0..).zip(wanted) {
+        pairs.push((label, query().pair(PAIRS[*pair])));
+    }
     let waiter = Waiter {
         deadline: Instant::now() + Duration::from_secs(60),
         patience: Patience::Wait,
@@ -126,25 +134,24 @@ fn check(leaving: usize, failing: usize) {
     check_storing(leaving, failing, &[0, 1, 2, 3]);
 }
 
-/// Every request ends (shuttle tells a deadlock from a wait), no pair is sent twice at a time, only what one of
-/// `storing` wants is kept, and the registry is empty in the end.
+/// Asserts that every request ends (shuttle tells a deadlock from a wait), that no pair is in two calls at a time, that
+/// only pairs claimed by one of the requests `storing` are stored, and that the registry is empty in the end.
 fn check_storing(leaving: usize, failing: usize, storing: &'static [usize]) {
     shuttle::check_random(
         move || {
-            let (flights, seen) = (Flights::default(), Arc::new(Seen::default()));
-            let requests: Vec<_> = REQUESTS
-                .iter()
-                .enumerate()
-                .map(|(index, wanted)| {
-                    let manner =
-                        Manner { leaves: index == leaving, fails: index == failing, store: storing.contains(&index) };
-                    spawn(request(flights.clone(), wanted, manner, seen.clone()))
-                })
-                .collect();
+            let flights = Flights::default();
+            let seen = Arc::new(Seen::default());
+            let mut requests = Vec::new();
+            for (index, wanted) in REQUESTS.into_iter().enumerate() {
+                let behaviour =
+                    Behaviour { leaves: index == leaving, fails: index == failing, store: storing.contains(&index) };
+                requests.push(spawn(request(flights.clone(), wanted, behaviour, seen.clone())));
+            }
             for request in requests {
                 block_on(request).expect("no request dies");
             }
             assert_eq!(seen.finished.load(Ordering::SeqCst), REQUESTS.len());
+            // The tasks that fill the flights are not joined above.
             while !flights.is_empty() {
                 shuttle::thread::yield_now();
             }
@@ -164,15 +171,19 @@ fn all_stay() {
 
 #[test]
 fn one_leaves() {
-    (0..REQUESTS.len()).for_each(|leaving| check(leaving, usize::MAX));
+    for leaving in 0..REQUESTS.len() {
+        check(leaving, usize::MAX);
+    }
 }
 
 #[test]
 fn one_fails_and_another_leaves() {
-    (0..REQUESTS.len()).for_each(|index| check(index, (index + 1) % REQUESTS.len()));
+    for leaving in 0..REQUESTS.len() {
+        check(leaving, (leaving + 1) % REQUESTS.len());
+    }
 }
 
-/// Whoever leads: a pair that only requests of `no-store` want is never kept.
+/// A pair that only requests with `no-store` claim is never stored, whichever request leads it.
 #[test]
 fn one_stores_and_another_leaves() {
     for leaving in 0..REQUESTS.len() {

@@ -5,96 +5,101 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::flight::{Entry, Flight, Landing};
+use super::flight::{AwaitedPair, Flight, Landing};
 use crate::cache::key::PairKey;
 use crate::error::Error;
 use crate::rerank::response::Usage;
 use crate::upstream::call::{Patience, Waiter};
 
-/// Waits for some pairs of one flight. Dropping it gives up those that have not landed.
+/// A subscription to some pairs of one flight. Dropping it stops waiting for those that have not landed.
 #[derive(Debug)]
 pub struct Ticket {
     flight: Arc<Flight>,
-    entries: Vec<Entry>,
+    /// The pairs that have not landed.
+    awaited: Vec<AwaitedPair>,
     waiter: Waiter,
-    news: watch::Receiver<()>,
+    changes: watch::Receiver<()>,
     is_leaders: bool,
 }
 
 impl Ticket {
-    /// For the request that opened the flight and is counted in it already: its pairs in the order of the places.
+    /// The ticket of the request that opened the flight, for the pairs that it leads in the order of their places.
+    /// [`Flight::new`] and [`Flight::open`] have counted this request already.
     pub(super) fn of_leader(flight: &Arc<Flight>, waiter: Waiter, led: &[(u32, PairKey)]) -> Self {
-        let entries = (0..).zip(led).map(|(place, (label, _))| Entry { label: *label, place }).collect();
-        Self { flight: flight.clone(), entries, waiter, news: flight.interest.listen(), is_leaders: true }
+        let awaited = (0..).zip(led).map(|(place, (label, _))| AwaitedPair { label: *label, place }).collect();
+        Self { flight: flight.clone(), awaited, waiter, changes: flight.interest.listen(), is_leaders: true }
     }
 
-    /// For a request that has joined one place.
-    pub(super) fn of_follower(flight: &Arc<Flight>, waiter: Waiter, (label, place): (u32, u32)) -> Self {
+    /// The ticket of a request that has joined `pair` of another request's flight.
+    pub(super) fn of_follower(flight: &Arc<Flight>, waiter: Waiter, pair: AwaitedPair) -> Self {
         flight.interest.join(waiter);
-        let entries = vec![Entry { label, place }];
-        Self { flight: flight.clone(), entries, waiter, news: flight.interest.listen(), is_leaders: false }
+        let changes = flight.interest.listen();
+        Self { flight: flight.clone(), awaited: vec![pair], waiter, changes, is_leaders: false }
     }
 
-    /// One more place that was joined.
-    pub(super) fn add(&mut self, label: u32, place: u32) {
-        self.entries.push(Entry { label, place });
+    /// Adds a pair that the request has joined.
+    pub(super) fn add(&mut self, pair: AwaitedPair) {
+        self.awaited.push(pair);
     }
 
     pub(super) fn is_for(&self, flight: &Arc<Flight>) -> bool {
         Arc::ptr_eq(&self.flight, flight)
     }
 
-    /// Whether the pairs are scored for this request, rather than for one that came before it.
+    /// Returns true if this request opened the flight, false if it joined one that was under way.
     #[must_use]
     pub const fn is_leaders(&self) -> bool {
         self.is_leaders
     }
 
-    /// Who is asked for the pairs.
+    /// Configured name of the upstream that is asked.
     #[must_use]
     pub fn upstream(&self) -> &str {
         &self.flight.upstream
     }
 
-    /// The request has more time than it said.
+    /// Postpones the flight's deadline to `deadline`, if that is later.
     pub fn extend(&self, deadline: Instant) {
         self.flight.interest.extend(deadline);
     }
 
-    /// The pairs that have not landed.
+    /// Labels of the pairs that have not landed.
     pub fn waiting(&self) -> impl Iterator<Item = u32> {
-        self.entries.iter().map(|entry| entry.label)
+        self.awaited.iter().map(|pair| pair.label)
     }
 
-    /// What the flight was charged since the last time this was asked. It belongs to the leader.
+    /// The cost of the flight since the last call of this function. Only the leader is charged; others get `None`.
     #[must_use]
     pub fn take_charge(&self) -> Option<Usage> {
         if self.is_leaders { self.flight.take_charge() } else { None }
     }
 
-    /// The pairs that landed by now, by their numbers.
+    /// The pairs that have landed since the last call, by label.
     ///
     /// # Errors
-    /// One of the pairs failed for good.
+    /// The error of a pair that failed for good, once no scores are left to deliver.
     pub fn landed(&mut self) -> Result<Vec<(u32, Landing)>, Arc<Error>> {
-        self.flight.landed(&mut self.entries)
+        self.flight.landed(&mut self.awaited)
     }
 
-    /// Waits until more pairs have landed. Empty when all have.
+    /// Waits until more pairs have landed. Empty if all have.
     ///
     /// # Errors
-    /// One of the pairs failed for good; or an attempt failed and this request, which has somebody else to ask, does not wait for the next.
+    /// The error of a pair that failed for good. A request with another target to ask ([`Patience::Hurry`]) also gets
+    /// the error of an attempt that is to be repeated.
     pub async fn next(&mut self) -> Result<Vec<(u32, Landing)>, Arc<Error>> {
         loop {
             let landed = self.landed()?;
-            if !landed.is_empty() || self.entries.is_empty() {
+            if !landed.is_empty() || self.awaited.is_empty() {
                 return Ok(landed);
             }
-            if let (Patience::Hurry, Some(setback)) = (self.waiter.patience, self.flight.interest.setback()) {
+            if self.waiter.patience == Patience::Hurry
+                && let Some(setback) = self.flight.interest.setback()
+            {
                 return Err(Arc::new(setback));
             }
-            if self.news.changed().await.is_err() {
-                // The bell belongs to the flight, which this ticket keeps alive.
+            if self.changes.changed().await.is_err() {
+                // Unreachable: this ticket keeps the flight alive, and the flight owns the sender.
                 std::future::pending::<()>().await;
             }
         }
@@ -103,7 +108,8 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
+        // The interest first: leaving the flight may wake its task, which must not count this request any more.
         self.flight.interest.leave(self.waiter);
-        self.flight.leave(self.entries.iter().map(|entry| entry.place), self.waiter);
+        self.flight.leave(self.awaited.iter().map(|pair| pair.place), self.waiter);
     }
 }

@@ -12,8 +12,8 @@ use crate::rerank::request::ScoringOptions;
 use crate::upstream::call::Patience;
 
 fn query() -> QueryKey {
-    let (upstream, model, revision) = ("u".into(), "m".into(), String::new());
-    let space = ScoreSpace { upstream, model, revision, scale: ScoreScale::Probability };
+    let space =
+        ScoreSpace { upstream: "u".into(), model: "m".into(), revision: String::new(), scale: ScoreScale::Probability };
     QueryKey::new(CacheScope::SHARED, &space, &ScoringOptions::default(), "q")
 }
 
@@ -38,15 +38,18 @@ fn claim_with(flights: &Flights, names: &str, upstream: &str, insists: bool, wai
     flights.claim(&Wish { query: &query(), pairs: &pairs(names), upstream, insists, waiter })
 }
 
-/// A score for each pair: its letter.
+/// Delivers scores for `places`: each pair's letter as a number.
 fn land(lead: &Lead, names: &str, places: &[u32]) {
-    let letters: Vec<_> = names.bytes().collect();
-    let scores: Vec<_> =
-        places.iter().map(|place| f64::from(letters[lead.labels()[*place as usize] as usize])).collect();
+    let letters = names.as_bytes();
+    let mut scores = Vec::new();
+    for place in places {
+        let label = lead.labels()[*place as usize];
+        scores.push(f64::from(letters[label as usize]));
+    }
     lead.land(places, &scores);
 }
 
-/// Waits for everything, and tells what came by place in the claim.
+/// Waits for all pairs and returns their scores, sorted by label.
 async fn outcome(tickets: Vec<Ticket>) -> Result<Vec<(u32, f64)>, Error> {
     let mut scores = Vec::new();
     for mut ticket in tickets {
@@ -55,15 +58,15 @@ async fn outcome(tickets: Vec<Ticket>) -> Result<Vec<(u32, f64)>, Error> {
             if news.is_empty() {
                 break;
             }
-            for (index, landing) in news {
+            for (label, landing) in news {
                 match landing {
-                    Landing::Scored(score) | Landing::Known(score) => scores.push((index, score)),
+                    Landing::Scored(score) | Landing::Known(score) => scores.push((label, score)),
                     Landing::Refused(error) => return Err(Arc::unwrap_or_clone(error)),
                 }
             }
         }
     }
-    scores.sort_by_key(|(index, _)| *index);
+    scores.sort_by_key(|(label, _)| *label);
     Ok(scores)
 }
 
@@ -81,7 +84,8 @@ async fn a_pair_in_flight_is_followed_and_not_led_again() {
     let first = claim(&flights, "abc");
     let second = claim(&flights, "bcd");
     let third = claim(&flights, "abcd");
-    let (lead_one, lead_two) = (first.lead.unwrap(), second.lead.unwrap());
+    let lead_one = first.lead.unwrap();
+    let lead_two = second.lead.unwrap();
     assert_eq!((lead_one.labels(), lead_two.labels()), (&[0, 1, 2][..], &[2][..]));
     assert!(third.lead.is_none(), "everything is in flight");
     assert_eq!(flights.len(), 4);
@@ -211,18 +215,14 @@ async fn a_flight_goes_on_for_the_last_deadline() {
     assert!(interest.deadline() > early.deadline);
 }
 
-/// The pairs, by their letters, of which somebody who waits for them allows the scores to be kept.
+/// The letters of the pairs at `places` whose scores may be stored. Asserts that each pair comes with its own score.
 fn storable(lead: &Lead, names: &str, places: &[u32]) -> String {
     let scores: Vec<_> = places.iter().map(|place| f64::from(*place)).collect();
-    let storable = lead.storable(places, &scores);
-    let key_of = |name: &char| query().pair(&name.to_string());
-    let letters: Vec<_> = names.chars().map(|name| (key_of(&name), name)).collect();
     let mut kept = String::new();
-    for (key, score) in storable {
-        let letter = letters.iter().find(|(known, _)| *known == key).map(|(_, letter)| *letter);
+    for (key, score) in lead.storable(places, &scores) {
         let place = places.iter().find(|place| f64::from(**place).total_cmp(&score).is_eq());
         assert_eq!(place.map(|place| lead.keys()[*place as usize]), Some(key), "each pair with its own score");
-        kept.extend(letter);
+        kept.extend(names.chars().find(|name| query().pair(&name.to_string()) == key));
     }
     kept
 }
@@ -251,7 +251,7 @@ async fn a_score_may_be_kept_if_somebody_who_waits_for_its_pair_allows_it() {
     assert_eq!(storable(other.lead.as_ref().unwrap(), "xy", &[0, 1]), "xy", "who leads allows it");
 }
 
-/// Nothing leaks and nothing hangs, however many leave in the middle.
+/// No pair leaks and no task hangs, however many requests leave before their scores come.
 #[tokio::test]
 async fn ten_thousand_requests_dropped_in_flight_leave_nothing_behind() {
     let flights = Flights::default();

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What a request does, or what happens to a flight.
+/// An event: an action of a request, or a change of a flight.
 #[derive(Clone, Debug)]
 enum Step {
     Claim { names: String, other: bool, insists: bool, store: bool },
@@ -30,32 +30,43 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 0..60)
 }
 
-/// What may be kept of a flight that `names` were led in: what somebody who allows it, and is still there, waits for in
-/// it.
+/// The letters of the pending pairs of `lead`, which leads `names`, whose scores may be stored.
 fn allowed(lead: &Lead, names: &str, requests: &[(String, bool, Vec<Ticket>)]) -> String {
-    let is_allowed = |name: char| {
-        requests.iter().any(|(wanted, store, tickets)| {
-            let waits =
-                |ticket: &Ticket| ticket.waiting().any(|label| wanted.chars().nth(label as usize) == Some(name));
-            *store && tickets.iter().any(|ticket| ticket.is_for(lead.flight()) && waits(ticket))
-        })
-    };
-    let pending = lead.pending();
-    let letters = pending.iter().map(|place| char::from(names.as_bytes()[lead.labels()[*place as usize] as usize]));
-    letters.filter(|name| is_allowed(*name)).collect()
+    let mut allowed = String::new();
+    for place in lead.pending() {
+        let label = lead.labels()[place as usize];
+        let name = char::from(names.as_bytes()[label as usize]);
+        if is_allowed(lead, name, requests) {
+            allowed.push(name);
+        }
+    }
+    allowed
+}
+
+/// Returns true if a request that waits for `name` in the flight of `lead` allows its score to be stored.
+fn is_allowed(lead: &Lead, name: char, requests: &[(String, bool, Vec<Ticket>)]) -> bool {
+    for (wanted, store, tickets) in requests {
+        for ticket in tickets {
+            let waits = ticket.waiting().any(|label| wanted.chars().nth(label as usize) == Some(name));
+            if *store && waits && ticket.is_for(lead.flight()) {
+                return true;
+            }
+        }
+    }
+    false
 }
 
 proptest! {
-    /// Every step is one critical section, so every interleaving of requests is a sequence of steps: whatever the
-    /// sequence, a pair is in at most one live call of an upstream, its score may be kept only for who waits for it and
-    /// allows that, everybody who stays gets the right scores or the failure, and nothing is left behind.
+    /// Every step is one critical section, so every interleaving of requests is a sequence of steps. In any sequence a
+    /// pair is in at most one live call of an upstream. Its score may be stored only if a request that waits for it
+    /// allows that. Every request that stays gets the right scores or the failure. No pair is left in flight.
     #[test]
     fn any_sequence_of_events_keeps_the_promises(steps in steps()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             let flights = Flights::default();
             let mut requests: Vec<(String, bool, Vec<Ticket>)> = Vec::new();
-            // Each flight is one call here; `true` once it was given up.
+            // Each flight is one call here, by the names that its request wanted.
             let mut calls: Vec<(String, Lead)> = Vec::new();
             let pick = |index: usize, count: usize| (count > 0).then(|| index % count.max(1));
             for step in steps {
