@@ -1,4 +1,4 @@
-//! How old a score may be, and what it is good for at each age.
+//! The ages of scores, and the use that each age allows.
 //!
 //! ```text
 //!  stored                    refresh_ahead      ttl            ttl + max_stale
@@ -6,71 +6,74 @@
 //!  ▼─────────────────────────▼──────────────────▼──────────────▼
 //! ```
 //!
-//! A score that is due is as good as a fresh one, but is computed afresh behind the client's back. Which of the requests in that time finds it
-//! due is drawn by lot, one lot a request, more and more likely towards the end: what one request asks for is computed afresh in one call, and
-//! queries whose scores were stored together do not fall due together (the idea of `XFetch`; Vattani, Chierichetti, Lowenstein, "Optimal
-//! Probabilistic Cache Stampede Prevention", 2015). A stale score is used only where nothing better is to be had, as in HTTP's stale-if-error
-//! (RFC 5861).
+//! A score that is due serves like a fresh one, and the request that finds it due also has it refreshed in the
+//! background. A random number decides which request that is; the probability rises towards the end of the score's
+//! life. One number serves all pairs of a request, so the request refreshes in one call all that it finds due.
+//! Queries whose scores were stored together do not fall due together (the idea of `XFetch`; Vattani, Chierichetti,
+//! Lowenstein, "Optimal Probabilistic Cache Stampede Prevention", 2015). A stale score is used only if nothing better
+//! can be had, as with HTTP's stale-if-error (RFC 5861).
 
 use std::time::Duration;
 
-/// Limits of age.
+/// The limits between the ages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetimes {
-    /// How long a score is known.
+    /// Time after storing during which a score is fresh or due.
     pub time_to_live: Duration,
-    /// How long after that it is used where nothing better is to be had.
+    /// Time after `time_to_live` during which a score is stale.
     pub max_stale: Duration,
-    /// How long before the end of its time to live it may fall due.
+    /// Time before the end of `time_to_live` during which a score may be due.
     pub refresh_ahead: Duration,
 }
 
-/// What an age is good for.
+/// The use that the age of a score allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Age {
-    /// As good as new.
+    /// Usable without restriction.
     Fresh,
-    /// As good as new, and to be computed afresh in the background.
+    /// Usable without restriction, and to be refreshed in the background.
     Due,
-    /// Only for want of anything better.
+    /// Usable only if no better score can be had.
     Stale,
 }
 
-/// A score that was found.
+/// A score from the cache.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Found {
-    /// The score.
+    /// Relevance score on the scale of its score space; finite.
     pub score: f64,
-    /// What it is good for.
+    /// Age of the score at the look-up.
     pub age: Age,
 }
 
 impl From<Duration> for Lifetimes {
-    /// Known for so long, and never used after that.
+    /// Lifetimes of scores that are neither refreshed ahead nor used when stale.
     fn from(time_to_live: Duration) -> Self {
         Self { time_to_live, max_stale: Duration::ZERO, refresh_ahead: Duration::ZERO }
     }
 }
 
 impl Lifetimes {
-    /// How long a score is kept at all.
+    /// Time after storing at which a score is forgotten.
     #[must_use]
     pub fn kept(&self) -> Duration {
         self.time_to_live + self.max_stale
     }
 
-    /// What a score of this age, in milliseconds, is good for. `lot` is drawn from 0 to 1.
+    /// The [`Age`] of a score stored `millis` milliseconds ago, or `None` if it is to be forgotten. `random` is a
+    /// uniform random number from 0 to 1.
     #[must_use]
-    pub fn judge(&self, age: u64, lot: f64) -> Option<Age> {
-        let age = Duration::from_millis(age);
+    pub fn judge(&self, millis: u64, random: f64) -> Option<Age> {
+        let age = Duration::from_millis(millis);
         let Some(left) = self.time_to_live.checked_sub(age) else {
             return (age <= self.kept()).then_some(Age::Stale);
         };
         if left >= self.refresh_ahead {
             return Some(Age::Fresh);
         }
+        // The probability grows with the square of the time passed: low at first, certain at the very end.
         let passed = 1.0 - left.as_secs_f64() / self.refresh_ahead.as_secs_f64();
-        Some(if lot < passed * passed { Age::Due } else { Age::Fresh })
+        Some(if random < passed * passed { Age::Due } else { Age::Fresh })
     }
 }
 
@@ -93,13 +96,15 @@ mod tests {
         assert_eq!((plain.judge(100_000, 0.0), plain.judge(100_001, 0.0)), (Some(Age::Fresh), None));
     }
 
-    /// No stampede: of 10,000 queries whose scores were stored together and that are asked once a second, few fall due in any one second.
+    /// No stampede: of 10,000 queries that were stored together and are asked once a second, few fall due in any one
+    /// second.
     #[test]
     fn what_was_stored_together_does_not_fall_due_together() {
         let second = Duration::from_secs;
         let lifetimes = Lifetimes { time_to_live: second(600), max_stale: second(0), refresh_ahead: second(300) };
         let mut random = fastrand::Rng::with_seed(1);
-        let (mut left, mut most) = (10_000usize, 0);
+        let mut left = 10_000usize;
+        let mut most = 0;
         for now in 0..=600u64 {
             let due = (0..left).filter(|_| lifetimes.judge(now * 1_000, random.f64()) == Some(Age::Due)).count();
             left -= due;

@@ -2,14 +2,14 @@
 
 use http::{HeaderMap, header};
 
-/// What the client allows the cache to do for one request.
+/// The uses of the cache that the client allows for one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheControl {
-    /// Known scores may be used (`no-cache` forbids it).
+    /// True if cached scores may be used (`no-cache` forbids it).
     pub read: bool,
-    /// New scores may be kept (`no-store` forbids it).
+    /// True if new scores may be stored (`no-store` forbids it).
     pub store: bool,
-    /// Only known scores may be used, nothing may be asked upstream (`only-if-cached`).
+    /// True if only cached scores may be used and no upstream may be asked (`only-if-cached`).
     pub only_if_cached: bool,
 }
 
@@ -20,14 +20,16 @@ impl Default for CacheControl {
 }
 
 impl CacheControl {
-    /// Reads every `Cache-Control` header; unknown directives are ignored, as the RFC demands. Who asks for nothing to be kept is
-    /// understood even if it is not put as the RFC has it: with an argument, in quotes, behind a semicolon, beside bytes that are no text.
+    /// The directives of all `Cache-Control` headers. Unknown directives are ignored, as the RFC demands.
+    ///
+    /// A directive counts even where its form breaks the RFC: with an argument, in quotes, after a semicolon, or beside
+    /// bytes that are not text.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Self {
         let mut control = Self::default();
         for value in headers.get_all(header::CACHE_CONTROL) {
-            let is_between = |byte: &u8| matches!(byte, b',' | b';' | b'"') || byte.is_ascii_whitespace();
-            for directive in value.as_bytes().split(is_between) {
+            // Read as bytes: `to_str` would drop a whole header, with its `no-store`, for one byte beyond ASCII.
+            for directive in value.as_bytes().split(|byte| is_separator(*byte)) {
                 let name = directive.split(|byte| *byte == b'=').next().unwrap_or_default();
                 if name.eq_ignore_ascii_case(b"no-cache") {
                     control.read = false;
@@ -40,6 +42,10 @@ impl CacheControl {
         }
         control
     }
+}
+
+fn is_separator(byte: u8) -> bool {
+    matches!(byte, b',' | b';' | b'"') || byte.is_ascii_whitespace()
 }
 
 #[cfg(test)]
@@ -67,7 +73,7 @@ mod tests {
         assert!(parsed(&["only-if-cached"]).only_if_cached);
     }
 
-    /// Attack 16, in other spellings: what was asked not to be kept was kept.
+    /// Attack 16, in other spellings: scores were stored although `no-store` was sent.
     #[test]
     fn no_store_is_understood_however_it_is_put() {
         for value in [

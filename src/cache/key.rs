@@ -1,44 +1,45 @@
-//! Which score is which.
+//! Identities of scores.
 //!
-//! A score belongs to exactly one query, passage, model and set of scoring options, and to the caller who paid for it. All of
-//! that goes into a keyed BLAKE3 hash in two steps: everything but the passage makes a [`QueryKey`], hashed once a request, and
-//! each passage hashed under it makes a [`PairKey`]. Every field is preceded by its length, so `("ab", "c")` and `("a", "bc")`
-//! differ. The hash is keyed by a secret of the process: nobody outside can aim passages at one bucket, or guess a key.
+//! A score belongs to exactly one query, passage, model and set of scoring options, and to the caller who paid for
+//! it. All of that goes into a keyed BLAKE3 hash, in two steps. Everything but the passage makes a [`QueryKey`],
+//! hashed once per request. Each passage hashed under it makes a [`PairKey`]. Every field is preceded by its length,
+//! so `("ab", "c")` and `("a", "bc")` differ. The hash key is a secret of the process: no outsider can aim passages
+//! at one bucket or guess a score's key.
 
 use std::sync::LazyLock;
 
 use super::lanes::{CHUNK, keyed_hashes};
 use crate::rerank::request::{Passage, ScoringOptions};
 
-/// Identity within which scores may be compared, cached and ranked together.
+/// A set of scores that may be compared, cached and ranked together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ScoreSpace {
     /// Configured name of the upstream.
     pub upstream: String,
-    /// The upstream's name for the model.
+    /// Name of the model at the upstream.
     pub model: String,
-    /// The operator's mark for a model that changed behind its name.
+    /// The operator's mark for a model that changed under the same name. Usually empty.
     pub revision: String,
-    /// What the numbers mean.
+    /// Meaning of the numbers.
     pub scale: crate::provider::ScoreScale,
 }
 
-/// Whose scores these are. Scores are shared only within one scope.
+/// The owner of scores. Scores are shared only within one scope.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct CacheScope([u8; 32]);
 
 impl CacheScope {
-    /// The one scope of all callers, where sharing is configured or nobody is told apart.
+    /// The scope of all callers, for configurations that share scores or do not distinguish callers.
     pub const SHARED: Self = Self([0; 32]);
 
-    /// The scope of the caller who shows this key.
+    /// The scope of the caller who sends `api_key`.
     #[must_use]
     pub fn of_caller(api_key: &str) -> Self {
         Self(*keyed_hasher().update(b"caller").update(api_key.as_bytes()).finalize().as_bytes())
     }
 }
 
-/// Everything of a score's identity but the passage.
+/// The identity of a score except for its passage: 256 bits of a keyed hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct QueryKey([u8; 32]);
 
@@ -57,12 +58,16 @@ impl QueryKey {
         fields.text(&space.revision);
         fields.text(space.scale.name());
         fields.optional(options.instruction.as_deref().map(str::as_bytes));
-        fields.optional(options.max_tokens_per_doc.map(u32::to_le_bytes).as_ref().map(<[u8; 4]>::as_slice));
+        match options.max_tokens_per_doc {
+            Some(tokens) => fields.optional(Some(&tokens.to_le_bytes())),
+            None => fields.optional(None),
+        }
         fields.text(query);
         Self(fields.0.finalize().into())
     }
 
-    /// The key under which the places of one whole ordered list are known: a listwise model's scores hold for that list alone.
+    /// The key for one whole ordered list of passages, whose scores are stored by position (see [`Self::place`]): a
+    /// listwise model's scores hold for that list alone.
     #[must_use]
     pub fn of_list(self, passages: &[Passage]) -> Self {
         let mut fields = Fields(blake3::Hasher::new_keyed(&self.0));
@@ -72,30 +77,33 @@ impl QueryKey {
         Self(fields.0.finalize().into())
     }
 
-    /// The key of `passage` under this query.
+    /// The pair key of `passage` under this query.
     #[must_use]
     pub fn pair(&self, passage: &str) -> PairKey {
         self.derive(passage.as_bytes())
     }
 
-    /// The keys of `passages` under this query, in their order: the same as [`Self::pair`] of each, but several at a time.
+    /// The pair keys of `passages` under this query, in their order. Equal to [`Self::pair`] of each, but faster:
+    /// several passages are hashed at a time.
     #[must_use]
     pub fn pairs<'a>(&self, passages: impl ExactSizeIterator<Item = &'a str>) -> Vec<PairKey> {
         let mut keys = vec![PairKey([0; 16]); passages.len()];
-        let (mut places, mut short) = (Vec::with_capacity(keys.len()), Vec::with_capacity(keys.len()));
-        for (place, passage) in passages.enumerate() {
+        let mut short = Vec::with_capacity(keys.len());
+        let mut positions = Vec::with_capacity(keys.len());
+        for (position, passage) in passages.enumerate() {
             if passage.len() <= CHUNK {
-                places.push(place);
                 short.push(passage.as_bytes());
+                positions.push(position);
             } else {
-                keys[place] = self.pair(passage);
+                // BLAKE3's own code is fast on several chunks.
+                keys[position] = self.pair(passage);
             }
         }
-        keyed_hashes(&self.0, &short, |at, hash| keys[places[at]] = PairKey(hash));
+        keyed_hashes(&self.0, &short, |at, hash| keys[positions[at]] = PairKey(hash));
         keys
     }
 
-    /// The key of the place `position` in the list that this key was made for.
+    /// The pair key of `position`, from 0, in the list that this key was made for.
     #[must_use]
     pub fn place(&self, position: usize) -> PairKey {
         self.derive(&position.to_le_bytes())
@@ -110,7 +118,7 @@ impl QueryKey {
 }
 
 impl std::hash::Hash for PairKey {
-    /// A pair key is a keyed hash already: its first half serves as it is (see [`PairHasher`]).
+    /// Hands the first half of the key to the hasher: it is a keyed hash already (see [`PairHasher`]).
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         let mut half = [0; 8];
         half.copy_from_slice(&self.0[..8]);
@@ -118,7 +126,7 @@ impl std::hash::Hash for PairKey {
     }
 }
 
-/// The hasher for maps by [`PairKey`]: hands on what the key gives.
+/// The hasher of [`PairMap`]. It returns the half of the [`PairKey`] that it is given.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PairHasher(u64);
 
@@ -128,8 +136,10 @@ impl std::hash::Hasher for PairHasher {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        // Only pair keys are hashed with this, and they write one u64; anything else is folded, slowly but rightly.
-        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
+        // Pair keys write one u64 and never come here. Other types would be hashed slowly, but correctly.
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
     }
 
     fn write_u64(&mut self, value: u64) {
@@ -137,7 +147,7 @@ impl std::hash::Hasher for PairHasher {
     }
 }
 
-/// A map by pair key.
+/// A hash map by [`PairKey`] that does not hash the key again.
 pub type PairMap<V> = std::collections::HashMap<PairKey, V, std::hash::BuildHasherDefault<PairHasher>>;
 
 static PROCESS_SECRET: LazyLock<[u8; 32]> = LazyLock::new(|| {
@@ -153,7 +163,7 @@ fn keyed_hasher() -> blake3::Hasher {
     blake3::Hasher::new_keyed(&PROCESS_SECRET)
 }
 
-/// Feeds fields into a hash so that their borders count.
+/// A hasher of fields, each preceded by its length in bytes.
 struct Fields(blake3::Hasher);
 
 impl Fields {
@@ -166,6 +176,7 @@ impl Fields {
     }
 
     fn optional(&mut self, bytes: Option<&[u8]>) {
+        // One byte says if the field is there: an absent field and an empty one differ.
         self.0.update(&[u8::from(bytes.is_some())]);
         self.bytes(bytes.unwrap_or_default());
     }
@@ -195,7 +206,7 @@ mod tests {
         format!("{query:?}{:?}", query.pair(passage))
     }
 
-    /// Law 1: whatever takes part in a score takes part in its key.
+    /// Law 1: every field that takes part in a score takes part in its key.
     #[test]
     fn law_1_each_field_alone_changes_the_key() {
         let options = ScoringOptions::default();
@@ -223,8 +234,8 @@ mod tests {
         assert_eq!(distinct.len(), keys.len(), "{keys:#?}");
     }
 
-    /// Law 1: where one field ends and the next begins is part of the key. Without their lengths the two of each row
-    /// would be the same bytes.
+    /// Law 1: the borders between fields are part of the key. Without lengths the two of each row would be the same
+    /// bytes.
     #[test]
     fn law_1_the_borders_of_fields_count() {
         let plain = ScoringOptions::default();

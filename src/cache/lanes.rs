@@ -1,9 +1,10 @@
 //! Keyed BLAKE3 of many short texts at once.
 //!
-//! BLAKE3's own crate uses wide registers for the chunks of one long input; a passage is a single chunk (at most 1,024 bytes), for
-//! which it works on one block after another at about 1 GB/s. Here eight passages are hashed side by side, one in each lane of
-//! the registers: twice as fast with AVX2, three times with AVX-512. A lane that has finished its passage takes the next one. The result is
-//! exactly `blake3::keyed_hash`, and a property test holds it to that; see the specification, section 2.
+//! BLAKE3's own crate uses wide registers for the chunks of one long input. A passage is a single chunk (at most
+//! 1,024 bytes), which it hashes block after block at about 1 GB/s. Here eight passages are hashed side by side, one
+//! in each lane of the registers: twice as fast with AVX2, three times with AVX-512. A lane that has finished its
+//! passage takes the next one. The result is exactly `blake3::keyed_hash`, and a property test holds it to that; see
+//! the specification, section 2.
 //!
 //! <https://github.com/BLAKE3-team/BLAKE3-specs/blob/master/blake3.pdf>
 
@@ -39,14 +40,14 @@ const SCHEDULE: [[usize; 16]; 7] = [
     [11, 15, 5, 0, 1, 9, 8, 6, 14, 10, 2, 12, 3, 4, 7, 13],
 ];
 
-/// The first 128 bits of `blake3::keyed_hash(key, text)` for each of `texts`, none of which may be longer than [`CHUNK`]. Calls
-/// `each` with the place of the text and its hash, in no particular order.
+/// Calls `each` with the index of each of `texts` and the first 128 bits of its `blake3::keyed_hash`, in no particular
+/// order. No text may be longer than [`CHUNK`].
 pub(super) fn keyed_hashes(key: &[u8; 32], texts: &[&[u8]], mut each: impl FnMut(usize, [u8; 16])) {
     debug_assert!(texts.iter().all(|text| text.len() <= CHUNK));
     Arch::new().dispatch(Run { key, texts, each: &mut each });
 }
 
-/// The work, to be compiled once for every kind of processor.
+/// The work, compiled once for every kind of processor.
 struct Run<'a, E> {
     key: &'a [u8; 32],
     texts: &'a [&'a [u8]],
@@ -100,7 +101,7 @@ fn run(key: &[u8; 32], texts: &[&[u8]], each: &mut impl FnMut(usize, [u8; 16])) 
     }
 }
 
-/// Puts the passenger's next block into its lane; returns the block's length and flags.
+/// Loads the text's next block into its lane. Returns the block's length in bytes and its flags.
 #[inline(always)]
 fn load(passenger: &Passenger<'_>, lane: usize, message: &mut [Word; 16]) -> (u32, u32) {
     let rest = &passenger.text[passenger.done..];

@@ -1,15 +1,15 @@
-//! Known scores, per query-passage pair.
+//! The cache of scores, by query-passage pair.
 //!
-//! One cache entry holds all pairs known for one query (and model, and options: see [`key`]). A score is only ever asked for
-//! together with its query, so a request costs one look-up in the shared cache and then one probe of a small table per passage;
-//! an entry a pair would cost a shared look-up, several allocations and about 250 bytes each. Eviction goes by query, least
-//! recently used first, within a bound on the bytes really used.
+//! One cache entry holds all pairs known for one query, model and set of options (see [`key`]). A score is always
+//! asked for together with its query, so a request costs one look-up in the shared cache and then one probe of a
+//! small table per passage. An entry per pair would cost a shared look-up, several allocations and about 250 bytes
+//! each. Eviction goes by query, least recently used first, within a bound on the bytes really used.
 //!
 //! ```text
 //!  moka LRU:  QueryKey ──▶ Arc<QueryScores>  ──▶  { PairKey ──▶ (score, stored at) }
 //! ```
 //!
-//! Only finite scores of answers that were really computed come here; the pipeline sees to that.
+//! The pipeline stores only finite scores, of answers that were really computed.
 
 pub mod age;
 pub mod control;
@@ -27,10 +27,10 @@ use self::age::{Age, Found, Lifetimes};
 use self::key::{PairKey, QueryKey};
 use self::query_scores::{QueryScores, pairs_within};
 
-/// No single query may take more than this share of the cache.
+/// Divisor of the cache's size that bounds one query: an eighth of the cache.
 const QUERY_SHARE: usize = 8;
 
-/// The score cache. Cheap to clone; clones share the scores.
+/// The score cache, empty if caching is off. Cheap to clone; clones share the scores.
 #[derive(Clone, Debug)]
 pub struct ScoreCache(Option<Arc<Memory>>);
 
@@ -39,20 +39,21 @@ struct Memory {
     queries: moka::sync::Cache<QueryKey, Arc<QueryScores>>,
     started: Instant,
     lifetimes: Lifetimes,
-    most_pairs: usize,
+    /// Most pairs of one query.
+    max_pairs: usize,
 }
 
-/// What the cache holds.
+/// The content of the cache in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CacheSize {
-    /// Queries with at least one known pair.
+    /// Number of queries with at least one known pair.
     pub queries: u64,
     /// Bytes in use, keys and bookkeeping included.
     pub bytes: u64,
 }
 
 impl ScoreCache {
-    /// A cache that knows nothing and keeps nothing.
+    /// A cache that stores nothing.
     #[must_use]
     pub const fn off() -> Self {
         Self(None)
@@ -62,63 +63,66 @@ impl ScoreCache {
     #[must_use]
     pub fn in_memory(max_bytes: usize, lifetimes: impl Into<Lifetimes>) -> Self {
         let lifetimes = lifetimes.into();
-        let weight = |_: &QueryKey, scores: &Arc<QueryScores>| u32::try_from(scores.size().1).unwrap_or(u32::MAX);
         let queries = moka::sync::Cache::builder()
             .eviction_policy(EvictionPolicy::lru())
-            .weigher(weight)
+            .weigher(|_: &QueryKey, scores: &Arc<QueryScores>| u32::try_from(scores.size().1).unwrap_or(u32::MAX))
             .max_capacity(max_bytes as u64)
             .time_to_live(lifetimes.kept())
             .build();
-        let most_pairs = pairs_within(max_bytes / QUERY_SHARE);
-        Self(Some(Arc::new(Memory { queries, started: Instant::now(), lifetimes, most_pairs })))
+        let max_pairs = pairs_within(max_bytes / QUERY_SHARE);
+        Self(Some(Arc::new(Memory { queries, started: Instant::now(), lifetimes, max_pairs })))
     }
 
-    /// The known score of each pair, with what its age is good for.
+    /// The known score of each of `pairs`, in their order.
     #[must_use]
     pub fn get_many(&self, query: &QueryKey, pairs: &[PairKey]) -> Vec<Option<Found>> {
-        let known = self.0.as_ref().and_then(|memory| {
-            let scores = memory.queries.get(query)?;
-            let now = memory.now();
-            let surely_fresh = memory.lifetimes.time_to_live.saturating_sub(memory.lifetimes.refresh_ahead);
-            let fresh_since = now - milliseconds(surely_fresh);
-            // One lot for all: what one request finds due is computed afresh in one call, not each pair in one of its own.
-            let lot = fastrand::f64();
-            let judge = |stored_at: u64| {
-                let is_fresh = stored_at >= fresh_since;
-                if is_fresh { Some(Age::Fresh) } else { memory.lifetimes.judge(now - stored_at, lot) }
-            };
-            Some(scores.get_many(pairs, judge))
-        });
-        known.unwrap_or_else(|| vec![None; pairs.len()])
+        let Some(memory) = &self.0 else { return vec![None; pairs.len()] };
+        let Some(scores) = memory.queries.get(query) else { return vec![None; pairs.len()] };
+        let now = memory.now();
+        let surely_fresh = memory.lifetimes.time_to_live.saturating_sub(memory.lifetimes.refresh_ahead);
+        let fresh_since = now - milliseconds(surely_fresh);
+        // One random number for all pairs: a request refreshes all that it finds due in one call, not pair by pair.
+        let random = fastrand::f64();
+        scores.get_many(pairs, |stored_at| {
+            // Most scores are fresh, and one comparison of integers tells: no durations, no floats.
+            if stored_at >= fresh_since {
+                return Some(Age::Fresh);
+            }
+            memory.lifetimes.judge(now - stored_at, random)
+        })
     }
 
-    /// Remembers scores. They must be finite.
+    /// Stores scores, which must be finite.
     pub fn put_many(&self, query: &QueryKey, scores: &[(PairKey, f64)]) {
         debug_assert!(scores.iter().all(|(_, score)| score.is_finite()));
-        let Some(memory) = self.0.as_ref().filter(|_| !scores.is_empty()) else { return };
+        let Some(memory) = &self.0 else { return };
+        if scores.is_empty() {
+            return;
+        }
         let known = memory.queries.entry(*query).or_default().into_value();
-        known.put_many(scores, memory.now(), memory.oldest(), memory.most_pairs);
-        // Inserted again even if it was there: the entry is weighed, and its place in the order of use renewed, on insertion.
+        known.put_many(scores, memory.now(), memory.oldest(), memory.max_pairs);
+        // Inserted again even if it was there: moka weighs an entry and renews its place in the order of use on
+        // insertion.
         memory.queries.insert(*query, known);
     }
 
-    /// What the cache holds, after finishing its pending housekeeping.
+    /// The size of the cache, after its pending housekeeping.
     #[must_use]
     pub fn size(&self) -> CacheSize {
-        self.0.as_ref().map_or_else(CacheSize::default, |memory| {
-            memory.queries.run_pending_tasks();
-            CacheSize { queries: memory.queries.entry_count(), bytes: memory.queries.weighted_size() }
-        })
+        let Some(memory) = &self.0 else { return CacheSize::default() };
+        // moka counts and evicts lazily: without this the numbers lag behind.
+        memory.queries.run_pending_tasks();
+        CacheSize { queries: memory.queries.entry_count(), bytes: memory.queries.weighted_size() }
     }
 }
 
 impl Memory {
-    /// Milliseconds since the cache was made, starting above every lifetime so that ages never go below zero.
+    /// The cache's clock, in milliseconds. It starts above every lifetime, so that subtracting one never underflows.
     fn now(&self) -> u64 {
         milliseconds(self.started.elapsed()) + milliseconds(self.lifetimes.kept())
     }
 
-    /// When the oldest score was stored that is still good for something.
+    /// The earliest time of storing that still counts, in milliseconds on the cache's clock.
     fn oldest(&self) -> u64 {
         self.now() - milliseconds(self.lifetimes.kept())
     }
@@ -159,7 +163,8 @@ mod tests {
     async fn a_score_is_known_until_its_own_time_is_over() {
         let cache = ScoreCache::in_memory(1 << 20, HOUR);
         let q = query("q");
-        let (early, late) = (q.pair("early"), q.pair("late"));
+        let early = q.pair("early");
+        let late = q.pair("late");
         cache.put_many(&q, &[(early, 0.25)]);
         tokio::time::advance(HOUR / 2).await;
         cache.put_many(&q, &[(late, -1.5)]);
@@ -212,7 +217,7 @@ mod tests {
     }
 
     proptest! {
-        /// Nothing is lost below the bound, nothing is invented, the last write holds.
+        /// Below the bound no score is lost or invented, and the last write counts.
         #[test]
         fn agrees_with_a_map(writes in proptest::collection::vec((0u8..4, 0u8..20, -100i32..100), 0..200)) {
             let cache = ScoreCache::in_memory(1 << 20, HOUR);

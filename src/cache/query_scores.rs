@@ -7,49 +7,56 @@ use parking_lot::Mutex;
 use super::age::{Age, Found};
 use super::key::{PairKey, PairMap};
 
-/// A known score and its age.
+/// A stored score.
 #[derive(Clone, Copy, Debug)]
 struct Known {
     score: f64,
-    /// Milliseconds on the cache's clock.
+    /// Time of storing, in milliseconds on the cache's clock.
     stored_at: u64,
 }
 
-/// Bytes of one slot of the table: key, value, and the table's control byte.
+/// Bytes of one slot of the table: key, value and the table's control byte.
 const SLOT_BYTES: usize = size_of::<(PairKey, Known)>() + 1;
-/// Bytes of one cached query beside its table: this struct behind its `Arc`, the cache's own entry, key, queue nodes and hash
-/// slot, and the allocator's rounding. Measured by `tests/it/memory.rs`, which fails when it is too small.
+/// Bytes of one cached query apart from its table: this struct behind its `Arc`, the cache's own entry, key, queue
+/// nodes and hash slot, and the allocator's rounding. Measured by `tests/it/memory.rs`, which fails if it is too
+/// small.
 pub(super) const ENTRY_BYTES: usize = 640;
 
-/// The scores known for one query; shared between requests, locked for a few microseconds at a time.
+/// The scores known for one query. Requests share them; the lock is held for a few microseconds at a time.
 #[derive(Debug, Default)]
 pub(super) struct QueryScores(Mutex<PairMap<Known>>);
 
 impl QueryScores {
-    /// The score of each pair, with what `judge` says of the time at which it was stored.
+    /// The score of each of `pairs`, in their order. `judge` gives the age of a score by its time of storing, or
+    /// `None` if the score is to be ignored.
     pub(super) fn get_many(&self, pairs: &[PairKey], judge: impl Fn(u64) -> Option<Age>) -> Vec<Option<Found>> {
         let table = self.0.lock();
-        let found = |pair| {
-            let known: &Known = table.get(pair)?;
-            Some(Found { score: known.score, age: judge(known.stored_at)? })
-        };
-        pairs.iter().map(found).collect()
+        pairs
+            .iter()
+            .map(|pair| {
+                let known = table.get(pair)?;
+                let age = judge(known.stored_at)?;
+                Some(Found { score: known.score, age })
+            })
+            .collect()
     }
 
-    /// Stores scores as of `now`. A table that would outgrow `most_pairs` first drops what is older than `oldest`, then everything.
-    pub(super) fn put_many(&self, scores: &[(PairKey, f64)], now: u64, oldest: u64, most_pairs: usize) {
+    /// Stores `scores` as of `now`. A table that would outgrow `max_pairs` first drops the scores stored before
+    /// `oldest`, and all of them if that is not enough. Times are in milliseconds on the cache's clock.
+    pub(super) fn put_many(&self, scores: &[(PairKey, f64)], now: u64, oldest: u64, max_pairs: usize) {
         let mut table = self.0.lock();
-        if table.len() + scores.len() > most_pairs {
+        if table.len() + scores.len() > max_pairs {
             table.retain(|_, known| known.stored_at >= oldest);
-            if table.len() + scores.len() > most_pairs {
+            if table.len() + scores.len() > max_pairs {
                 table.clear();
             }
+            // Removing scores frees no memory, and the cache weighs the table by its capacity.
             table.shrink_to_fit();
         }
-        table.extend(scores.iter().take(most_pairs).map(|&(pair, score)| (pair, Known { score, stored_at: now })));
+        table.extend(scores.iter().take(max_pairs).map(|&(pair, score)| (pair, Known { score, stored_at: now })));
     }
 
-    /// Number of pairs, and bytes that they and their bookkeeping take.
+    /// Number of pairs, and bytes that they take with their bookkeeping.
     pub(super) fn size(&self) -> (usize, usize) {
         let table = self.0.lock();
         // A hash table of the standard library fills seven eighths of a power of two of slots.
@@ -58,7 +65,7 @@ impl QueryScores {
     }
 }
 
-/// How many pairs fit into a table of `bytes`.
+/// Number of pairs that fit into a table of `bytes`.
 pub(super) fn pairs_within(bytes: usize) -> usize {
     // Growing doubles the table, so the bytes must hold twice what is kept.
     bytes / (2 * SLOT_BYTES)
@@ -78,7 +85,7 @@ mod tests {
         names.chars().map(|name| (query.pair(&name.to_string()), f64::from(u32::from(name)))).collect()
     }
 
-    /// The letters of which a score is known, each with its own.
+    /// The letters among `names` that have a score. Asserts that each has its own.
     fn known(table: &QueryScores, names: &str) -> String {
         let pairs = scores(names);
         let keys: Vec<_> = pairs.iter().map(|(key, _)| *key).collect();
