@@ -1,7 +1,7 @@
 //! Cohere's `POST /v2/rerank`.
 //!
-//! Source: <https://docs.cohere.com/reference/rerank>. Documents are plain strings (objects are not accepted), an absent `top_n`
-//! means all, replies never carry documents, and the numbers of `billed_units` may be floats.
+//! Source: <https://docs.cohere.com/reference/rerank>. Documents are plain strings; objects are not accepted. An absent
+//! `top_n` means all. Replies never carry documents, and the numbers of `billed_units` may be floats.
 
 use serde::Serialize;
 

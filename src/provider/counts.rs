@@ -1,11 +1,12 @@
-//! What a reply says was read and billed, wherever it says so.
+//! Tokens read and search units billed, from any of the places where replies report them.
 //!
 //! ```text
-//! usage.total_tokens, prompt_tokens, input_tokens, search_units       OpenAI's family, OpenRouter; in camel case, too; under meta, too
-//! meta.billed_units.total_tokens, input_tokens, search_units          Cohere's family
-//! meta.tokens.input_tokens, tokens.input_tokens                       Cohere, SiliconFlow
+//! usage.total_tokens, prompt_tokens, input_tokens, search_units    OpenAI's family, OpenRouter; also in camel case
+//! meta.usage.…                                                     the same under meta
+//! meta.billed_units.total_tokens, input_tokens, search_units       Cohere's family
+//! meta.tokens.input_tokens, tokens.input_tokens                    Cohere, SiliconFlow
 //! ```
-//! A count that is negative, fractional or absurd is no count: a made-up bill is worse than an unknown one.
+//! A negative, fractional or absurd count is ignored: a made-up bill is worse than an unknown one.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,21 +16,22 @@ use serde_json::value::RawValue;
 
 use super::loose::{Loose, Name};
 
-/// Most tokens that one call can have read: ten thousand passages of a hundred thousand tokens.
+/// Most tokens that one call can read: ten thousand passages of a hundred thousand tokens.
 const MAX_TOKENS: u64 = 1_000_000_000;
-/// Most search units of one call: each is up to a hundred passages, and a long passage counts as several.
+/// Most search units of one call. A unit is up to a hundred passages, and a long passage counts as several.
 const MAX_SEARCH_UNITS: u64 = 100_000;
 
-/// A count of tokens, if it is one.
+/// `count` as a number of tokens, if it is a plausible one.
 pub(super) fn tokens(count: Loose) -> Option<u64> {
     sane(count, MAX_TOKENS)
 }
 
-fn sane(count: Loose, most: u64) -> Option<u64> {
-    u64::try_from(count.whole()?).ok().filter(|count| *count <= most)
+fn sane(count: Loose, max: u64) -> Option<u64> {
+    let whole = u64::try_from(count.whole()?).ok()?;
+    (whole <= max).then_some(whole)
 }
 
-/// Where in a reply a member stands.
+/// The object of a reply in which a member stands.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Group {
     Root,
@@ -37,12 +39,12 @@ pub(super) enum Group {
     Meta,
     BilledUnits,
     Tokens,
-    /// Where nothing is counted.
+    /// An object without counts.
     Nowhere,
 }
 
 impl Group {
-    /// The group that a member of this one is.
+    /// The group of the object that is the member `name` of this one.
     pub(super) fn member(self, name: &str) -> Self {
         match (self, name) {
             (Self::Root | Self::Meta, "usage") => Self::Usage,
@@ -57,29 +59,29 @@ impl Group {
 /// The counts of one reply.
 #[derive(Default)]
 pub(super) struct Counts {
-    /// With the rank of the place that told them: the lowest counts.
+    /// Tokens, after the rank of the member that reported them. The lowest rank wins.
     tokens: Option<(u8, u64)>,
     search_units: Option<u64>,
 }
 
 impl Counts {
-    /// Reads what stands in `group`, whatever its type. What cannot be read tells nothing.
+    /// Reads the counts in `group`, whose content is `value`. A value that is not an object is ignored.
     pub(super) fn read(&mut self, group: Group, value: &RawValue) {
-        let members: Result<Members<'_>, _> = serde_json::from_str(value.get());
-        for (name, value) in members.map(|members| members.0).unwrap_or_default() {
+        let Ok(Members(members)) = serde_json::from_str(value.get()) else { return };
+        for (name, member) in members {
             match group.member(&name) {
-                Group::Nowhere => self.take(group, &name, Loose::of(value)),
-                group => self.read(group, value),
+                Group::Nowhere => self.take(group, &name, Loose::of(member)),
+                inner => self.read(inner, member),
             }
         }
     }
 
-    /// Tokens read, if they are told.
+    /// Number of tokens read, if reported.
     pub(super) fn tokens(&self) -> Option<u64> {
         self.tokens.map(|(_, tokens)| tokens)
     }
 
-    /// Search units billed, if they are told.
+    /// Number of search units billed, if reported.
     pub(super) fn search_units(&self) -> Option<u64> {
         self.search_units
     }
@@ -87,32 +89,34 @@ impl Counts {
     fn take(&mut self, group: Group, name: &str, value: Loose) {
         if name == "search_units" {
             if matches!(group, Group::Usage | Group::BilledUnits) {
+                // The larger of two counts is kept; `None` is less than any.
                 self.search_units = self.search_units.max(sane(value, MAX_SEARCH_UNITS));
             }
             return;
         }
-        let place = match group {
+        // Usage outranks billed units, and those outrank tokens. Within a group a total outranks a part.
+        let group_rank = match group {
             Group::Usage => 0,
             Group::BilledUnits => 3,
             Group::Tokens => 6,
             Group::Root | Group::Meta | Group::Nowhere => return,
         };
-        let member = match name {
+        let member_rank = match name {
             "total_tokens" | "totalTokens" | "tokens" => 0,
             "prompt_tokens" | "promptTokens" => 1,
             "input_tokens" | "inputTokens" => 2,
             _ => return,
         };
-        let Some(told) = tokens(value) else { return };
-        // 0 is what some say who do not count; whoever says more knows more.
-        let rank = if told == 0 { u8::MAX } else { place + member };
+        let Some(count) = tokens(value) else { return };
+        // Some servers that do not count report 0, so any other number is better.
+        let rank = if count == 0 { u8::MAX } else { group_rank + member_rank };
         if self.tokens.is_none_or(|(best, _)| rank < best) {
-            self.tokens = Some((rank, told));
+            self.tokens = Some((rank, count));
         }
     }
 }
 
-/// The members of an object, in their order; of two with one name both.
+/// The members of an object, in their order. Of two with the same name both are kept.
 struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Members<'de> {
@@ -161,7 +165,7 @@ mod tests {
         }
     }
 
-    /// Tokens told in these places counted as none.
+    /// Regression: tokens reported in these members were not counted.
     #[test]
     fn tokens_are_found_in_camel_case_and_under_meta() {
         for (group, members) in [

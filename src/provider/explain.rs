@@ -1,7 +1,8 @@
-//! What an upstream says of a failure: its sentence, its machine-readable codes, and the fields that it blames.
+//! The explanation of a failure in an upstream's reply: its message, its machine-readable codes and the fields that it
+//! blames.
 //!
-//! Providers disagree on where these stand, and one provider on several forms (Jina has three, Mixedbread two), so every documented
-//! form is understood from every provider:
+//! Providers disagree on the form, and some have several (Jina three, Mixedbread two). Every documented form is
+//! understood from every provider:
 //!
 //! ```text
 //! {"message": "…"}                                    Cohere, Mixedbread
@@ -16,23 +17,27 @@
 //! "…"                                                 LocalAI, SiliconFlow
 //! …                                                   plain text, from gateways
 //! ```
-//! What a validation error quotes of the input (`input`, `ctx`) is never read. Only the beginning of a body is: a reply may be megabytes of
-//! something else. HTML is no message.
+//! The input that a validation error quotes (`input`, `ctx`) is never read. Nor is a body beyond its first 16 KiB: a
+//! reply may be megabytes of something else. HTML is not taken for a message.
+
+use std::borrow::Cow;
 
 use super::head::Head;
 
-/// Bytes of a body that are looked at.
+/// The byte order mark in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// Bytes of a body that are read, from its start.
 pub const EXPLAINED_BYTES: usize = 16 << 10;
-/// Bytes of the message that are kept; far more than are ever shown.
+/// Bytes of the message that are kept, far more than are ever shown.
 const MAX_MESSAGE_BYTES: usize = 4 << 10;
 /// Bytes of a code or of a path that are kept.
 const MAX_WORD_BYTES: usize = 128;
-/// Codes that are kept, and paths.
+/// Number of codes, and of paths, that are kept.
 const MAX_WORDS: usize = 32;
-/// Objects and lists around a message that is still found.
+/// Most objects and lists around a message.
 const MAX_DEPTH: usize = 6;
 
-/// Members that hold the message, or an object that does; the first of these counts.
+/// Members that hold the message, or an object with it, in order of precedence.
 const MESSAGE_MEMBERS: [&str; 21] = [
     "message",
     "msg",
@@ -56,97 +61,109 @@ const MESSAGE_MEMBERS: [&str; 21] = [
     "description",
     "title",
 ];
-/// Members that hold an object with the message, or something else altogether.
+/// Members that hold an object with the message, or something unrelated.
 const WRAPPING_MEMBERS: [&str; 4] = ["fault", "status", "data", "cause"];
+/// Members that hold a machine-readable code.
 const CODE_MEMBERS: [&str; 8] =
     ["type", "code", "error_type", "error_code", "errorCode", "errorType", "Code", "__type"];
 
-/// What an upstream says of a failure. All of it is the upstream's own words and may quote the request: it passes through
-/// [`crate::upstream::redact`] before anyone sees it.
+/// An upstream's account of a failure. All of it is in the upstream's words and may quote the request: it passes
+/// through [`crate::upstream::redact`] before anyone sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Explanation {
-    /// The sentence, its blanks as single spaces; empty if there is none. At most 4 KiB and the paths of fields.
+    /// The message, with each run of blanks as one space; empty if there is none. At most 4 KiB, plus paths of fields.
     pub message: String,
-    /// Machine-readable codes (`type`, `code` and the like, numbers too) in lower case, in their order, each once; at most 32.
+    /// Machine-readable codes (`type`, `code` and the like, numbers too) in lower case, in order of appearance, each
+    /// once; at most 32.
     pub codes: Vec<String>,
-    /// Fields that are blamed (`loc`, `field`, `param`), their steps joined by dots, each once; at most 32.
+    /// Paths of the blamed fields (`loc`, `field`, `param`), their steps joined by dots, each once; at most 32.
     pub locations: Vec<String>,
 }
 
-/// What the first [`EXPLAINED_BYTES`] of `body` say; `None` if that is nothing.
+/// The explanation in the first [`EXPLAINED_BYTES`] of `body`, or `None` if there is none.
 #[must_use]
 pub fn explain(body: &[u8]) -> Option<Explanation> {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let body = &body[..body.len().min(EXPLAINED_BYTES)];
-    let mut reader = Reader { head: Head::new(body), said: Explanation::default() };
+    let text = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    let start = &text[..text.len().min(EXPLAINED_BYTES)];
+    let mut reader = Reader { head: Head::new(start), explanation: Explanation::default() };
     let message = match reader.head.peek()? {
-        b'{' | b'[' | b'"' if is_json(body) => reader.sentence(0),
-        _ => plain_text(body),
+        b'{' | b'[' | b'"' if is_json(start) => reader.sentence(0),
+        _ => plain_text(start),
     };
-    let line = message.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
-    let said = Explanation { message: line, ..reader.said };
-    (said != Explanation::default()).then_some(said)
+    let mut explanation = reader.explanation;
+    if let Some(message) = message {
+        explanation.message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    }
+    (explanation != Explanation::default()).then_some(explanation)
 }
 
-/// Whether what begins like JSON goes on like it: the dictionaries of Python do not, nor do lines of a log that begin with a bracket.
+/// Returns true if a body that starts like JSON also goes on like it. Dictionaries of Python do not, nor do log lines
+/// that start with a bracket.
 fn is_json(body: &[u8]) -> bool {
-    let body = body.trim_ascii_start();
-    let next = body.get(1..).unwrap_or_default().trim_ascii_start().first();
-    match (body.first(), next) {
+    let value = body.trim_ascii_start();
+    let next = value.get(1..).unwrap_or_default().trim_ascii_start().first();
+    match (value.first(), next) {
         (Some(b'{'), Some(next)) => matches!(next, b'"' | b'}'),
         (Some(b'['), Some(next)) => matches!(next, b'{' | b'[' | b'"' | b']' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n'),
         _ => true,
     }
 }
 
-/// A body that is a sentence by itself.
+/// The message of a body that is not JSON, if it is a sentence.
 fn plain_text(body: &[u8]) -> Option<String> {
-    let text = match std::str::from_utf8(body) {
-        Ok(text) => text,
-        // A letter may have been cut in two.
-        Err(error) if error.error_len().is_none() => str::from_utf8(&body[..error.valid_up_to()]).ok()?,
-        // Some other code of letters, if it is hardly more than ASCII.
-        Err(_) if 10 * body.iter().filter(|byte| !byte.is_ascii()).count() <= body.len() => {
-            &String::from_utf8_lossy(body)
+    let decoded = match str::from_utf8(body) {
+        Ok(valid) => Cow::Borrowed(valid),
+        // The cut at `EXPLAINED_BYTES` may have split the last character.
+        Err(error) if error.error_len().is_none() => Cow::Borrowed(str::from_utf8(&body[..error.valid_up_to()]).ok()?),
+        Err(_) => {
+            // Text in Latin-1 and the like is legible, apart from its few characters beyond ASCII. Binary data is not.
+            let foreign = body.iter().filter(|byte| !byte.is_ascii()).count();
+            if 10 * foreign > body.len() {
+                return None;
+            }
+            String::from_utf8_lossy(body)
         }
-        Err(_) => return None,
     };
-    let text = text.trim();
+    let text = decoded.trim();
     let is_markup = text.starts_with('<');
-    let is_json = matches!(text, "null" | "true" | "false");
+    let is_json_word = matches!(text, "null" | "true" | "false");
     let is_binary = text.contains(|letter: char| letter.is_control() && !letter.is_whitespace());
-    let is_sentence = text.contains(char::is_alphabetic) && !is_markup && !is_json && !is_binary;
-    is_sentence.then(|| text[..text.floor_char_boundary(MAX_MESSAGE_BYTES)].to_owned())
+    if is_markup || is_json_word || is_binary || !text.contains(char::is_alphabetic) {
+        return None;
+    }
+    Some(text[..text.floor_char_boundary(MAX_MESSAGE_BYTES)].to_owned())
 }
 
 struct Reader<'a> {
     head: Head<'a>,
-    said: Explanation,
+    /// Codes and locations found so far. The message is set at the end.
+    explanation: Explanation,
 }
 
-/// What an object says.
+/// The message of one object.
 #[derive(Default)]
 struct Statement {
     message: Option<String>,
-    /// The field that a validation error is about.
+    /// Path of the field that a validation error blames.
     field: Option<String>,
 }
 
 impl Reader<'_> {
-    /// The sentence in the next value, whatever that is.
+    /// Consumes the next value and returns the message in it, if any.
     fn sentence(&mut self, depth: usize) -> Option<String> {
-        match self.head.peek()? {
+        let message = match self.head.peek()? {
             b'"' => Some(self.head.string(MAX_MESSAGE_BYTES)),
             b'{' if depth < MAX_DEPTH => self.object(depth).message,
             b'[' if depth < MAX_DEPTH => self.list(depth),
             _ => {
                 self.head.skip();
-                None
+                return None;
             }
-        }
-        .filter(|message| !message.trim().is_empty())
+        };
+        message.filter(|text| !text.trim().is_empty())
     }
 
+    /// Consumes an object. Its message is that of the member ranked first in [`MESSAGE_MEMBERS`].
     fn object(&mut self, depth: usize) -> Statement {
         let mut statement = Statement::default();
         let mut best = usize::MAX;
@@ -160,18 +177,18 @@ impl Reader<'_> {
                     best = rank;
                 }
             } else if CODE_MEMBERS.contains(&&*name) {
-                let code = self.head.scalar(MAX_WORD_BYTES).unwrap_or_default();
-                remember(&mut self.said.codes, code.to_lowercase());
+                self.read_code();
             } else if matches!(&*name, "loc" | "field" | "param") {
                 let path = self.path();
-                remember(&mut self.said.locations, path.clone());
-                // `param` says of a whole request what the message says again.
+                remember(&mut self.explanation.locations, path.clone());
+                // `param` does not go before the message, which names the parameter itself.
                 if name == "loc" || (name == "field" && statement.field.is_none()) {
                     statement.field = Some(path);
                 }
             } else if WRAPPING_MEMBERS.contains(&&*name) && self.head.peek() == Some(b'{') && depth + 1 < MAX_DEPTH {
-                let message = self.object(depth + 1).message;
-                statement.message = statement.message.or(message);
+                // Read in any case, for its codes; its message counts only if there is no other yet.
+                let wrapped = self.object(depth + 1).message;
+                statement.message = statement.message.or(wrapped);
             } else {
                 self.head.skip();
             }
@@ -179,17 +196,17 @@ impl Reader<'_> {
         statement
     }
 
-    /// The sentences of an object of errors by the names of fields (`{"documents": ["too many"]}`), or of an error.
+    /// Consumes an object of messages by field (`{"documents": ["too many"]}`), or one error, and joins the messages.
     fn fields(&mut self, depth: usize) -> Option<String> {
         let mut sentences = String::new();
         self.head.enter();
         while let Some(name) = self.head.member() {
             if CODE_MEMBERS.contains(&&*name) {
-                let code = self.head.scalar(MAX_WORD_BYTES).unwrap_or_default();
-                remember(&mut self.said.codes, code.to_lowercase());
+                self.read_code();
                 continue;
             }
             let Some(message) = self.sentence(depth + 1) else { continue };
+            // The first message is kept in any case: its parts were cut when they were read.
             if sentences.len() + message.len() > MAX_MESSAGE_BYTES && !sentences.is_empty() {
                 continue;
             }
@@ -202,13 +219,13 @@ impl Reader<'_> {
                 sentences.push_str(&name);
                 sentences.push_str(": ");
                 sentences.push_str(&message);
-                remember(&mut self.said.locations, name);
+                remember(&mut self.explanation.locations, name);
             }
         }
         (!sentences.is_empty()).then_some(sentences)
     }
 
-    /// The sentences of a list of errors, each with the path of its field.
+    /// Consumes a list of errors and joins their messages, each after the path of its field.
     fn list(&mut self, depth: usize) -> Option<String> {
         let mut sentences = String::new();
         self.head.enter();
@@ -216,20 +233,24 @@ impl Reader<'_> {
             let statement = match self.head.peek() {
                 Some(b'{') if depth + 1 < MAX_DEPTH => self.object(depth + 1),
                 Some(b'"') => Statement { message: Some(self.head.string(MAX_MESSAGE_BYTES)), field: None },
-                Some(b':') | None => break, // not JSON
+                // Not JSON.
+                Some(b':') | None => break,
                 _ => {
                     self.head.skip();
                     continue;
                 }
             };
-            let Some(message) = statement.message.filter(|message| !message.trim().is_empty()) else { continue };
-            if sentences.len() + message.len() > MAX_MESSAGE_BYTES && !sentences.is_empty() {
+            let Some(message) = statement.message else { continue };
+            let is_too_much = sentences.len() + message.len() > MAX_MESSAGE_BYTES && !sentences.is_empty();
+            if message.trim().is_empty() || is_too_much {
                 continue;
             }
             if !sentences.is_empty() {
                 sentences.push_str("; ");
             }
-            if let Some(field) = statement.field.filter(|field| !field.is_empty()) {
+            if let Some(field) = statement.field
+                && !field.is_empty()
+            {
                 sentences.push_str(&field);
                 sentences.push_str(": ");
             }
@@ -238,7 +259,13 @@ impl Reader<'_> {
         (!sentences.is_empty()).then_some(sentences)
     }
 
-    /// A field's path: a text, or a list of texts and numbers.
+    /// Consumes a code and remembers it in lower case.
+    fn read_code(&mut self) {
+        let code = self.head.scalar(MAX_WORD_BYTES).unwrap_or_default();
+        remember(&mut self.explanation.codes, code.to_lowercase());
+    }
+
+    /// Consumes the path of a field, which is a string or a list of strings and numbers, and joins its steps by dots.
     fn path(&mut self) -> String {
         if self.head.peek() != Some(b'[') {
             return self.head.scalar(MAX_WORD_BYTES).unwrap_or_default();
@@ -259,6 +286,7 @@ impl Reader<'_> {
     }
 }
 
+/// Adds `word` unless it is empty or there already, or `words` holds [`MAX_WORDS`].
 fn remember(words: &mut Vec<String>, word: String) {
     if !word.is_empty() && words.len() < MAX_WORDS && !words.contains(&word) {
         words.push(word);

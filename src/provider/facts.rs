@@ -1,4 +1,4 @@
-//! What is known about providers and their models: `config/providers.toml`, typed.
+//! Typed facts about providers and their models, as `config/providers.toml` declares them.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -6,13 +6,13 @@ use std::ops::RangeInclusive;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Whether a passage's score depends on the other passages of its list.
+/// The dependence of a passage's score on the other passages of its list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scoring {
-    /// A score depends on query and passage alone: pairs may be cached, joined and split over calls.
+    /// A score depends on query and passage alone: pairs may be cached, shared and split over calls.
     Pointwise,
-    /// A score depends on the whole list: only the whole ordered list may be cached, and it is never split.
+    /// A score depends on the whole list: the ordered list is cached as a whole and never split.
     Listwise,
 }
 
@@ -24,18 +24,18 @@ pub enum ScoreScale {
     Probability,
     /// -1 to 1, a cosine.
     Cosine,
-    /// Unbounded; higher is more relevant.
+    /// Unbounded.
     Logit,
-    /// 0 to 1: the share of the highest lexical score that the query could reach. The scale of `local/lexical`.
+    /// 0 to 1, as a share of the highest lexical score that the query could reach. The scale of `local/lexical`.
     Lexical,
-    /// Not declared; only the order means something.
+    /// Not declared: only the order of scores has a meaning.
     Unknown,
 }
 
 impl ScoreScale {
     const ALL: [Self; 5] = [Self::Probability, Self::Cosine, Self::Logit, Self::Lexical, Self::Unknown];
 
-    /// The name in the configuration and in answers.
+    /// Name in the configuration and in answers.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -47,22 +47,22 @@ impl ScoreScale {
         }
     }
 
-    /// The scale of this name.
+    /// The scale with this [`Self::name`].
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|scale| scale.name() == name)
     }
 
-    /// The names of all scales.
+    /// The names of all scales, in the order of [`ScoreScale`].
     #[must_use]
     pub fn names() -> [&'static str; 5] {
         Self::ALL.map(Self::name)
     }
 
-    /// The lowest and the highest number that a score on this scale can be.
+    /// The range of valid scores.
     ///
-    /// Sums of floats end a little beyond 1, and those of half precision more. Where the scale has no ends, a million is one: logits of rerankers
-    /// are tens, sums over the tokens of a query hundreds.
+    /// Sums of floats exceed 1 by a little, and those in half precision by more. A scale without ends gets a million:
+    /// logits of rerankers are tens, and sums over the tokens of a query are hundreds.
     #[must_use]
     pub const fn limits(self) -> RangeInclusive<f64> {
         match self {
@@ -82,7 +82,7 @@ impl ScoreScale {
         }
     }
 
-    /// The lowest score of the scale, if it has one: that of a passage that holds nothing.
+    /// The lowest score of the scale, if it has one. Blank passages that are not sent get it.
     #[must_use]
     pub const fn floor(self) -> Option<f64> {
         match self {
@@ -93,30 +93,30 @@ impl ScoreScale {
     }
 }
 
-/// How a model takes an instruction.
+/// The way in which a model takes an instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InstructionSupport {
-    /// Not at all: it is dropped, with a warning.
+    /// Not supported: the instruction is dropped, with a warning.
     None,
-    /// Written before the query.
+    /// Prepended to the query.
     Prepend,
 }
 
-/// What a provider charges for.
+/// The price of a model's use.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Billing {
-    /// Per search unit, in US dollars.
+    /// US dollars per search unit.
     SearchUnits(f64),
-    /// Per million tokens, in US dollars.
+    /// US dollars per million tokens.
     Tokens(f64),
-    /// Nothing.
+    /// No charge.
     Free,
-    /// Not known.
+    /// Price not declared.
     Unknown,
 }
 
 impl Billing {
-    /// What is charged for, in words.
+    /// The charged unit in words.
     #[must_use]
     pub const fn unit(self) -> &'static str {
         match self {
@@ -127,64 +127,67 @@ impl Billing {
         }
     }
 
-    /// The price of what was used, in US dollars; `None` if price or usage is not known.
+    /// The price in US dollars of the given usage. `None` if the price, or the usage that it depends on, is unknown.
     #[must_use]
     pub fn cost(self, tokens: Option<u64>, search_units: Option<u64>) -> Option<f64> {
         #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
         match self {
-            Self::SearchUnits(usd) => search_units.map(|units| units as f64 * usd),
-            Self::Tokens(usd_per_million) => tokens.map(|tokens| tokens as f64 * usd_per_million / 1e6),
+            Self::SearchUnits(usd) => Some(search_units? as f64 * usd),
+            Self::Tokens(usd_per_million) => Some(tokens? as f64 * usd_per_million / 1e6),
             Self::Free => Some(0.0),
             Self::Unknown => None,
         }
     }
 }
 
-/// What is known about one model.
+/// The facts about one model.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ModelFacts {
-    /// Whether scores depend on the list.
+    /// Dependence of scores on the list.
     pub scoring: Scoring,
-    /// What the numbers mean.
+    /// Scale of the scores.
     pub scale: ScoreScale,
-    /// How an instruction is taken.
+    /// Support for instructions.
     pub instruction: InstructionSupport,
-    /// What is charged for.
+    /// Price of scoring.
     pub billing: Billing,
-    /// Most tokens of one call, query counted once a passage; `None` if not capped.
+    /// Most tokens of one call, with the query counted once per passage. `None` if there is no limit.
     pub max_call_tokens: Option<usize>,
 }
 
-/// What is known about one provider.
+/// The facts about one provider.
 #[derive(Clone, Debug)]
 pub struct ProviderFacts {
-    /// Scheme and host of the hosted service; `None` for software that one runs oneself.
+    /// Scheme and host of the hosted service. `None` for self-hosted software.
     pub base_url: Option<String>,
-    /// Another base URL for keys that start so.
+    /// Prefixes of keys that belong to another host, each with that host's base URL.
     pub key_hosts: Vec<(String, String)>,
     /// Environment variables that customarily hold the key.
     pub key_variables: Vec<String>,
-    /// The model used when none is named.
+    /// Model for upstreams that name none.
     pub default_model: Option<String>,
-    /// Most passages of one call.
+    /// Most passages in one call.
     pub max_passages: usize,
-    /// Most bytes of passages in one call.
+    /// Most bytes of passages in one call. `None` if there is no limit.
     pub max_call_bytes: Option<usize>,
-    /// Statuses after which another attempt makes sense.
+    /// HTTP statuses that justify another attempt.
     pub retry_statuses: Vec<u16>,
-    /// Whether a blank passage fails the call.
+    /// True if a blank passage fails the whole call.
     pub rejects_blank_passages: bool,
-    /// What is assumed of models not listed.
+    /// Facts assumed of models that are not listed.
     pub other_models: ModelFacts,
-    /// The models by the upstream's name.
+    /// The listed models, by their names at the provider.
     pub models: BTreeMap<String, ModelFacts>,
 }
 
 impl ProviderFacts {
-    /// What is known, or must be assumed, about a model, and whether it is listed.
+    /// The facts about a model, and true if it is listed, false if they are assumed.
     #[must_use]
     pub fn model(&self, name: &str) -> (ModelFacts, bool) {
-        self.models.get(name).map_or((self.other_models, false), |facts| (*facts, true))
+        match self.models.get(name) {
+            Some(facts) => (*facts, true),
+            None => (self.other_models, false),
+        }
     }
 }
 

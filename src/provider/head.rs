@@ -1,10 +1,14 @@
-//! A reader of the beginning of JSON: nothing is built, and what breaks off is read up to there.
+//! A reader of the first bytes of a JSON text. It builds no values, and reads a text that breaks off as far as it goes.
 
 use memchr::memchr2;
 
-/// A place in the beginning of a JSON text.
+/// Longest name of a member that is kept, in bytes; all names with a meaning are shorter.
+const MAX_NAME_BYTES: usize = 64;
+
+/// A position in the first bytes of a JSON text.
 pub(super) struct Head<'a> {
     bytes: &'a [u8],
+    /// Index of the next byte; beyond the end if the text broke off within an escape.
     at: usize,
 }
 
@@ -13,7 +17,7 @@ impl<'a> Head<'a> {
         Self { bytes, at: 0 }
     }
 
-    /// The next byte that is not blank, without taking it.
+    /// Skips blanks and returns the next byte without consuming it.
     pub(super) fn peek(&mut self) -> Option<u8> {
         while self.bytes.get(self.at).is_some_and(u8::is_ascii_whitespace) {
             self.at += 1;
@@ -21,13 +25,14 @@ impl<'a> Head<'a> {
         self.bytes.get(self.at).copied()
     }
 
-    /// Steps into an object or a list, whose bracket is next.
+    /// Consumes the opening bracket of an object or a list, which must be next.
     pub(super) fn enter(&mut self) {
         self.at += 1;
     }
 
-    /// Whether another item of the list follows; if not, the list is left.
+    /// Returns true if another item of the list or object follows. If not, consumes the closing bracket.
     pub(super) fn has_item(&mut self) -> bool {
+        // Missing items are skipped with their commas: the text need not be valid.
         while self.peek() == Some(b',') {
             self.at += 1;
         }
@@ -40,7 +45,7 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// The name of the object's next member, whose value is next then; `None` if the object is left.
+    /// Consumes the name and the colon of the object's next member. `None` if the object has ended.
     pub(super) fn member(&mut self) -> Option<String> {
         if !self.has_item() {
             return None;
@@ -58,7 +63,7 @@ impl<'a> Head<'a> {
         Some(name)
     }
 
-    /// The text whose quotation mark is next: its first `max_bytes`, or fewer where it breaks off.
+    /// Consumes the string whose quotation mark is next. Returns its first `max_bytes`, or fewer if it breaks off.
     pub(super) fn string(&mut self, max_bytes: usize) -> String {
         self.at += 1;
         let mut text = Vec::new();
@@ -74,7 +79,8 @@ impl<'a> Head<'a> {
                 byte => text.push(byte),
             }
             if text.len() >= max_bytes {
-                self.leave_string();
+                self.skip_string();
+                // An escape can add four bytes at once.
                 text.truncate(max_bytes);
                 break;
             }
@@ -82,7 +88,8 @@ impl<'a> Head<'a> {
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// The number, text or word that is next, as text; `None` for anything else, which is left behind.
+    /// Consumes the next value. Returns a string or a number as text, cut to `max_bytes`, and `None` for any other
+    /// value.
     pub(super) fn scalar(&mut self, max_bytes: usize) -> Option<String> {
         match self.peek()? {
             b'"' => Some(self.string(max_bytes)),
@@ -99,14 +106,15 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// Leaves the next value behind.
+    /// Consumes the next value, with all that it contains.
     pub(super) fn skip(&mut self) {
+        // A counter instead of recursion: a body of brackets alone cannot exhaust the stack.
         let mut depth = 0_usize;
         while let Some(byte) = self.peek() {
             match byte {
                 b'"' => {
                     self.at += 1;
-                    self.leave_string();
+                    self.skip_string();
                 }
                 b'[' | b'{' => {
                     depth += 1;
@@ -126,7 +134,7 @@ impl<'a> Head<'a> {
                 }
                 b',' => return, // a value is missing
                 b':' => self.at += 1,
-                _ => self.leave_word(),
+                _ => self.skip_word(),
             }
             if depth == 0 {
                 return;
@@ -134,13 +142,13 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// What follows is not JSON: nothing more is read.
+    /// Goes to the end, because what follows is not JSON.
     fn give_up(&mut self) {
         self.at = self.bytes.len();
     }
 
-    /// Goes behind the end of a text that was entered.
-    fn leave_string(&mut self) {
+    /// Consumes the rest of a string, with its closing quotation mark.
+    fn skip_string(&mut self) {
         while let Some(offset) = memchr2(b'"', b'\\', self.rest()) {
             let is_end = self.bytes[self.at + offset] == b'"';
             self.at += offset + if is_end { 1 } else { 2 };
@@ -151,14 +159,13 @@ impl<'a> Head<'a> {
         self.give_up();
     }
 
-    /// Goes behind a number or a word.
-    fn leave_word(&mut self) {
-        let is_end =
-            |byte: &u8| matches!(byte, b',' | b':' | b']' | b'}' | b'[' | b'{' | b'"') || byte.is_ascii_whitespace();
-        self.at += self.rest().iter().position(is_end).unwrap_or(self.rest().len());
+    /// Consumes a number or a word.
+    fn skip_word(&mut self) {
+        let rest = self.rest();
+        self.at += rest.iter().position(|byte| ends_word(*byte)).unwrap_or(rest.len());
     }
 
-    /// The character of an escape whose backslash was taken. Half a surrogate pair is U+FFFD.
+    /// Consumes an escape after its backslash and returns its character. Half of a surrogate pair is U+FFFD.
     fn escape(&mut self) -> char {
         let Some(&kind) = self.bytes.get(self.at) else { return char::REPLACEMENT_CHARACTER };
         self.at += 1;
@@ -179,19 +186,23 @@ impl<'a> Head<'a> {
             return char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER);
         }
         let before = self.at;
-        self.at += 2;
+        self.at += b"\\u".len();
         if let Some(second @ 0xdc00..0xe000) = self.hexadecimal() {
             let joined = 0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00);
             return char::from_u32(joined).unwrap_or(char::REPLACEMENT_CHARACTER);
         }
+        // The second escape is no other half; it is read by itself.
         self.at = before;
         char::REPLACEMENT_CHARACTER
     }
 
-    /// Four hexadecimal digits; if there are not four nothing is taken.
+    /// Consumes four hexadecimal digits, or nothing if there are fewer.
     fn hexadecimal(&mut self) -> Option<u32> {
         let digits = self.bytes.get(self.at..self.at + 4)?;
-        let number = digits.iter().try_fold(0, |number, digit| Some(number << 4 | char::from(*digit).to_digit(16)?))?;
+        let mut number = 0;
+        for digit in digits {
+            number = number << 4 | char::from(*digit).to_digit(16)?;
+        }
         self.at += 4;
         Some(number)
     }
@@ -201,9 +212,9 @@ impl<'a> Head<'a> {
     }
 }
 
-/// Longest name of a member that is kept, in bytes; all that mean something are shorter.
-const MAX_NAME_BYTES: usize = 64;
-
+fn ends_word(byte: u8) -> bool {
+    matches!(byte, b',' | b':' | b']' | b'}' | b'[' | b'{' | b'"') || byte.is_ascii_whitespace()
+}
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

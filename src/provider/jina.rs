@@ -1,7 +1,7 @@
-//! Jina's `POST /v1/rerank`, the shape that most self-hosted servers speak too (vLLM, Infinity, llama.cpp, Xinference).
+//! Jina's `POST /v1/rerank`, which most self-hosted servers speak too (vLLM, Infinity, llama.cpp, Xinference).
 //!
-//! Source: <https://api.jina.ai/redoc>. Documents are echoed unless `return_documents` is false, so false is always sent; usage
-//! is `total_tokens` alone; scores of v3 and later may be negative.
+//! Source: <https://api.jina.ai/redoc>. Documents are echoed unless `return_documents` is false, so false is always
+//! sent. Usage is `total_tokens` alone. Scores of v3 and later may be negative.
 
 use serde::Serialize;
 
@@ -34,12 +34,14 @@ impl Provider for Jina {
     }
 
     fn encode(&self, batch: &ScoreBatch<'_>) -> Vec<u8> {
+        // A value beyond the accepted range would fail the whole call.
+        let max_doc_length = batch.options.max_tokens_per_doc.map(|tokens| tokens.clamp(1, MAX_DOC_LENGTH));
         let body = Body {
             model: batch.model,
             query: batch.query,
             documents: &batch.passages,
             return_documents: false,
-            max_doc_length: batch.options.max_tokens_per_doc.map(|tokens| tokens.clamp(1, MAX_DOC_LENGTH)),
+            max_doc_length,
         };
         json_body(&body, &batch.passages)
     }

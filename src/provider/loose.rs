@@ -1,4 +1,4 @@
-//! Values of which only the meaning matters, not the type.
+//! JSON values that are read for their meaning, whatever their type.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Largest number whose neighbours are whole numbers too: 2^53. No count or position comes near it.
+/// 2^53: below it, every whole number is exact as `f64`. No count or position comes near it.
 const MAX_WHOLE: f64 = 9_007_199_254_740_992.0;
 
 /// Any JSON value.
@@ -14,19 +14,19 @@ const MAX_WHOLE: f64 = 9_007_199_254_740_992.0;
 pub(super) enum Loose {
     Null,
     Number(f64),
-    /// A text that spells a number.
+    /// A string that spells a finite number.
     Spelt(f64),
     /// Anything else.
     Other,
 }
 
 impl Loose {
-    /// What a value means; what cannot be read, such as a number beyond all bounds, means nothing.
+    /// The meaning of `value`. A value that cannot be read, such as a number out of range, is [`Loose::Other`].
     pub(super) fn of(value: &RawValue) -> Self {
         serde_json::from_str(value.get()).unwrap_or(Self::Other)
     }
 
-    /// The whole number that it is, however that is written.
+    /// The value as a whole number, if it is one: `1`, `1.0` or `"1"`.
     pub(super) fn whole(self) -> Option<i64> {
         let (Self::Number(number) | Self::Spelt(number)) = self else { return None };
         #[expect(clippy::cast_possible_truncation, reason = "whole, and within 2^53")]
@@ -64,8 +64,11 @@ impl<'de> Visitor<'de> for LooseVisitor {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Loose, E> {
-        let number = text.trim().parse().ok().filter(|number: &f64| number.is_finite());
-        Ok(number.map_or(Loose::Other, Loose::Spelt))
+        match text.trim().parse::<f64>() {
+            // Rust parses "NaN" and "inf" too.
+            Ok(number) if number.is_finite() => Ok(Loose::Spelt(number)),
+            _ => Ok(Loose::Other),
+        }
     }
 
     fn visit_bool<E: Error>(self, _: bool) -> Result<Loose, E> {
@@ -77,6 +80,7 @@ impl<'de> Visitor<'de> for LooseVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Loose, A::Error> {
+        // The list must be read to its end, or serde_json fails.
         while items.next_element::<IgnoredAny>()?.is_some() {}
         Ok(Loose::Other)
     }
@@ -87,7 +91,7 @@ impl<'de> Visitor<'de> for LooseVisitor {
     }
 }
 
-/// The name of a member, borrowed where nothing in it is escaped.
+/// The name of a member, borrowed unless it contains escapes.
 pub(super) struct Name<'a>(pub(super) Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Name<'de> {

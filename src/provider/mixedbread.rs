@@ -1,7 +1,7 @@
 //! Mixedbread's `POST /v1/reranking`.
 //!
-//! Source: <https://www.mixedbread.com/api-reference/endpoints/reranking/rerank-with-a-query>. Passages are called `input`,
-//! scores `score`, and an absent `top_k` means all (the `-1` of the published schema is not sent).
+//! Source: <https://www.mixedbread.com/api-reference/endpoints/reranking/rerank-with-a-query>. Passages are called
+//! `input` and scores `score`. An absent `top_k` means all (the `-1` of the published schema is not sent).
 
 use serde::Serialize;
 

@@ -1,9 +1,9 @@
 //! Upstream wire shapes.
 //!
-//! A provider is two pure functions: [`Provider::encode`] writes the body of one scoring call, [`Provider::decode`] reads the
-//! scores out of a successful reply. No I/O, no clock, no configuration. Address, credential, time-outs, retries and the meaning
-//! of statuses belong to `upstream/`; whether a reply is complete is decided by [`crate::rerank::merge`]; limits, prices and
-//! models are data, in `config/providers.toml`.
+//! A provider is two pure functions: [`Provider::encode`] writes the body of one scoring call, [`Provider::decode`]
+//! reads the scores out of a successful reply. No I/O, no clock, no configuration. Address, credential, time-outs,
+//! retries and the meaning of statuses belong to `upstream/`. [`crate::rerank::merge`] decides if a reply is
+//! complete. Limits, prices and models are data, in `config/providers.toml`.
 
 mod cohere;
 mod counts;
@@ -25,50 +25,51 @@ pub use self::explain::{EXPLAINED_BYTES, Explanation, explain};
 pub use self::facts::{Billing, InstructionSupport, ModelFacts, ProviderFacts, ScoreScale, Scoring};
 use crate::rerank::request::ScoringOptions;
 
-/// Every provider by its name in the configuration. Adding one: its file, a line here, a table in `config/providers.toml`,
-/// fixtures in `tests/golden/`, a row in `docs/providers.md`.
+/// The providers. A new one needs its file, a line here, a table in `config/providers.toml`, fixtures in
+/// `tests/golden/` and a row in `docs/providers.md`.
 pub const PROVIDERS: [&dyn Provider; 5] =
     [&cohere::Cohere, &jina::Jina, &voyage::Voyage, &mixedbread::Mixedbread, &tei::Tei];
 
-/// The provider of this name.
+/// The provider with this [`Provider::name`].
 #[must_use]
 pub fn by_name(name: &str) -> Option<&'static dyn Provider> {
     PROVIDERS.into_iter().find(|provider| provider.name() == name)
 }
 
-/// One upstream wire shape.
+/// The wire shape of one provider.
 pub trait Provider: Send + Sync + std::fmt::Debug {
-    /// Name in the configuration and in metrics.
+    /// Unique name in the configuration and in metrics.
     fn name(&self) -> &'static str;
 
-    /// The documented path of the call, from the root of the documented base URL.
+    /// Documented path of the call, relative to the documented base URL.
     fn path(&self) -> &'static str;
 
-    /// The body of one scoring call. Asks for every passage's score: never for a cut list, never for documents back.
+    /// The body of one scoring call. It asks for the score of every passage, never for a shortened list, and never for
+    /// documents in the reply.
     fn encode(&self, batch: &ScoreBatch<'_>) -> Vec<u8>;
 
-    /// The scores of a reply with a success status, by position in the batch as the upstream says it.
+    /// The scores of a reply with a success status, each with the position in the batch that the upstream gives.
     ///
     /// # Errors
-    /// Says what is wrong with the body; a missing score is an error, never a default.
+    /// The defect of the body. A missing score is an error, never a default.
     fn decode(&self, reply: &WireReply) -> Result<Decoded, serde_json::Error>;
 
-    /// Whether [`ScoringOptions::max_tokens_per_doc`] is understood.
+    /// Returns true if the provider supports [`ScoringOptions::max_tokens_per_doc`].
     fn limits_passage_tokens(&self) -> bool {
         false
     }
 }
 
-/// What one call scores.
+/// The content of one scoring call.
 #[derive(Clone, Debug)]
 pub struct ScoreBatch<'a> {
-    /// The upstream's name for the model.
+    /// Name of the model at the upstream.
     pub model: &'a str,
-    /// The search text, with an instruction prepended where the model wants it so.
+    /// The search text, after the instruction if the model takes one so.
     pub query: &'a str,
-    /// The texts to be scored.
+    /// The texts to be scored; positions in the reply are indices into this list.
     pub passages: Vec<&'a str>,
-    /// What else takes part in a score.
+    /// Other options that influence a score.
     pub options: &'a ScoringOptions,
 }
 
@@ -81,7 +82,7 @@ pub struct WireReply {
     pub body: Bytes,
 }
 
-/// What an upstream said. Not yet checked for completeness.
+/// The content of a reply, not yet checked for completeness.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Decoded {
     /// Position in the batch and score, in the upstream's order.
@@ -92,9 +93,13 @@ pub struct Decoded {
     pub search_units: Option<u64>,
 }
 
-/// Writes a body that is known to be serialisable: strings, numbers and lists of them.
+/// The JSON of `body`, which consists of strings, numbers and lists of them. `passages` give its approximate length.
 pub(crate) fn json_body(body: &impl Serialize, passages: &[&str]) -> Vec<u8> {
-    let estimate = 256 + passages.iter().map(|passage| passage.len() + passage.len() / 16 + 3).sum::<usize>();
+    let mut estimate = 256;
+    for passage in passages {
+        // Quotation marks and a comma, and room for escapes.
+        estimate += passage.len() + passage.len() / 16 + 3;
+    }
     let mut bytes = Vec::with_capacity(estimate);
     // Writing strings and numbers to memory cannot fail.
     let written = sonic_rs::to_writer(&mut bytes, body);

@@ -1,9 +1,10 @@
 //! Hugging Face Text Embeddings Inference: `POST /rerank`.
 //!
-//! Source: <https://huggingface.github.io/text-embeddings-inference/>. One server holds one model, so no model is sent; the
-//! reply is a bare list; tokens are told in a header. `truncate` is sent because its default is the server's setting, and one
-//! long passage must not fail the batch; `raw_scores` is false, so scores are probabilities.
+//! Source: <https://huggingface.github.io/text-embeddings-inference/>. One server holds one model, so no model is sent.
+//! The reply is a bare list; the token count is in a header. `truncate` is sent because its default is a setting of the
+//! server, and one long passage must not fail the batch. `raw_scores` is false, so scores are probabilities.
 
+use http::HeaderMap;
 use serde::Serialize;
 
 use super::counts::tokens;
@@ -11,7 +12,7 @@ use super::loose::Loose;
 use super::wire::{ScoreName, read_list};
 use super::{Decoded, Provider, ScoreBatch, WireReply, json_body};
 
-/// Tokens that the call read.
+/// Response header with the number of tokens that the call read.
 const TOKENS_HEADER: &str = "x-compute-tokens";
 
 #[derive(Debug)]
@@ -43,7 +44,11 @@ impl Provider for Tei {
 
     fn decode(&self, reply: &WireReply) -> Result<Decoded, serde_json::Error> {
         let scores = read_list(reply, ScoreName::Score)?;
-        let told = reply.headers.get(TOKENS_HEADER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-        Ok(Decoded { scores, tokens: told.and_then(|told| tokens(Loose::Number(told))), search_units: None })
+        Ok(Decoded { scores, tokens: header_tokens(&reply.headers), search_units: None })
     }
+}
+
+fn header_tokens(headers: &HeaderMap) -> Option<u64> {
+    let text = headers.get(TOKENS_HEADER)?.to_str().ok()?;
+    tokens(Loose::Number(text.trim().parse().ok()?))
 }

@@ -1,7 +1,8 @@
-//! Voyage AI's `POST /v1/rerank`, on Voyage's own host and on MongoDB's (the key's prefix tells which).
+//! Voyage AI's `POST /v1/rerank`, on Voyage's own host or on MongoDB's; the key's prefix decides between them.
 //!
-//! Source: <https://docs.voyageai.com/reference/reranker-api>. The limit is called `top_k` (absent means all), results are in
-//! `data`, and an instruction is written into the query. `truncation` stays at its documented default, true.
+//! Source: <https://docs.voyageai.com/reference/reranker-api>. The limit is called `top_k`; absent, it means all.
+//! Results are in `data`. An instruction is written into the query. `truncation` stays at its documented default,
+//! true.
 
 use serde::Serialize;
 

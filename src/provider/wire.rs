@@ -1,20 +1,22 @@
 //! The one reader of all replies: strict about scores and positions, tolerant of everything beside them.
 //!
-//! What an upstream charges or repeats is read if it can be, whatever its type, and a member that is not known is passed over. A position may be
-//! written in another way (`0.0`, `"0"`); a score may not, and of two names for it the documented one counts.
+//! Counts are read if they can be, whatever their type, and unknown members are skipped. A position may be written in
+//! another way (`0.0`, `"0"`); a score may not. Of two names for a score the documented one counts.
 
 use std::fmt;
 
 use memchr::{memchr2, memchr3};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-
 use serde_json::value::RawValue;
 
 use super::counts::{Counts, Group};
 use super::loose::{Loose, Name};
 use super::{Decoded, WireReply};
 
-/// What a provider calls a score.
+/// The byte order mark in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// A provider's name for the score of a passage.
 #[derive(Clone, Copy)]
 pub(super) enum ScoreName {
     RelevanceScore,
@@ -48,47 +50,62 @@ fn read<S: Copy + for<'de> DeserializeSeed<'de, Value = T>, T>(
     reply: &WireReply,
     seed: S,
 ) -> Result<T, serde_json::Error> {
-    let body = reply.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&reply.body);
-    let read = |body: &[u8]| {
-        let mut deserializer = serde_json::Deserializer::from_slice(body);
-        let value = seed.deserialize(&mut deserializer)?;
-        deserializer.end()?;
-        Ok(value)
+    let body = reply.body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&reply.body);
+    let error = match parse(body, seed) {
+        Ok(value) => return Ok(value),
+        Err(error) => error,
     };
-    read(body).or_else(|error| match without_python_numbers(body) {
-        Some(body) => read(&body),
+    // Only a reply that failed is searched for Python's numbers, so that valid replies cost nothing more.
+    match without_python_numbers(body) {
+        Some(repaired) => parse(&repaired, seed),
         None => Err(error),
-    })
+    }
 }
 
-/// `body` with the numbers that Python writes and JSON has not (`NaN`, `Infinity`) as one that is beyond all bounds: no score, and harmless
-/// elsewhere. `None` if there are none.
+fn parse<'de, S: DeserializeSeed<'de>>(body: &'de [u8], seed: S) -> Result<S::Value, serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let value = seed.deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(value)
+}
+
+/// `body` with `1e999` in place of the numbers that Python writes and JSON lacks (`NaN`, `Infinity`), or `None` if
+/// there are none. `1e999` is out of range: no score, and harmless elsewhere.
 fn without_python_numbers(body: &[u8]) -> Option<Vec<u8>> {
-    let mut written = Vec::new();
+    let mut repaired = Vec::new();
     let mut copied = 0;
     let mut at = 0;
     while let Some(offset) = memchr3(b'"', b'N', b'I', &body[at..]) {
         at += offset;
-        let length = [&b"NaN"[..], b"Infinity"].into_iter().find(|word| body[at..].starts_with(word)).map(<[u8]>::len);
-        if body[at] == b'"' {
-            at = end_of_text(body, at);
-        } else if let Some(length) = length {
-            written.extend_from_slice(&body[copied..at]);
-            written.extend_from_slice(b"1e999");
-            at += length;
-            copied = at;
+        let rest = &body[at..];
+        if rest[0] == b'"' {
+            // In a string the words are text.
+            at = end_of_string(body, at);
+            continue;
+        }
+        let word: &[u8] = if rest.starts_with(b"NaN") {
+            b"NaN"
+        } else if rest.starts_with(b"Infinity") {
+            b"Infinity"
         } else {
             at += 1;
-        }
+            continue;
+        };
+        repaired.extend_from_slice(&body[copied..at]);
+        repaired.extend_from_slice(b"1e999");
+        at += word.len();
+        copied = at;
     }
-    written.extend_from_slice(&body[copied..]);
-    (copied > 0).then_some(written)
+    repaired.extend_from_slice(&body[copied..]);
+    (copied > 0).then_some(repaired)
 }
 
-/// Where what follows the text at `start` begins.
-fn end_of_text(body: &[u8], start: usize) -> usize {
+/// The index behind the string whose quotation mark is at `start`.
+fn end_of_string(body: &[u8], start: usize) -> usize {
     let mut at = start + 1;
-    while let Some(offset) = body.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+    // A backslash may be the last byte, and `at` then points beyond the end.
+    while let Some(rest) = body.get(at..) {
+        let Some(offset) = memchr2(b'"', b'\\', rest) else { break };
         at += offset;
         if body[at] == b'"' {
             return at + 1;
@@ -190,12 +207,15 @@ impl<'de> Visitor<'de> for Scored {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(i64, f64), A::Error> {
         let mut index = None;
         let mut documented = None;
+        // Kept raw: it is parsed only if the documented name brings no score.
         let mut other = None;
         let documented_name = self.0.name();
         while let Some(Name(name)) = members.next_key()? {
             if name == "index" {
-                let position = members.next_value::<Loose>()?.whole();
-                let position = position.ok_or_else(|| A::Error::custom("an index is no whole number"))?;
+                let Some(position) = members.next_value::<Loose>()?.whole() else {
+                    return Err(A::Error::custom("an index is no whole number"));
+                };
+                // A repeated member does no harm unless the two differ.
                 if index.is_some_and(|earlier| earlier != position) {
                     return Err(A::Error::duplicate_field("index"));
                 }
