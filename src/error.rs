@@ -1,24 +1,25 @@
-//! Everything that can go wrong for a client, as one closed set.
+//! The errors that a client can see, as one closed set.
 //!
-//! An [`ErrorKind`] fixes the HTTP status, the stable `code` a program may match on and the metric label; an [`Error`] adds the
-//! one sentence a person reads. Layers below the HTTP edge never think about statuses. `docs/errors.md` explains every kind, and
-//! a test holds it to this file. No message ever quotes a query, a passage or a key.
+//! An [`ErrorKind`] fixes the HTTP status, the metric label and the stable `code` that programs may match on. An
+//! [`Error`] adds one sentence for people. Layers below the HTTP edge never deal with statuses. `docs/errors.md`
+//! explains every kind, and a test holds it to this file. No message ever quotes a query, a passage or a key.
 
 use std::fmt;
 use std::time::Duration;
 
 use http::StatusCode;
 
-/// What went wrong. The set is closed: a new way to fail gets a row in [`ErrorKind::facts`] and a paragraph in `docs/errors.md`.
+/// The kind of a failure. The set is closed: a new kind needs a row in [`ErrorKind::facts`] and a paragraph in
+/// `docs/errors.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ErrorKind {
     /// The body is not UTF-8 JSON.
     InvalidJson,
     /// The body is JSON, but a field is missing, of the wrong type or out of range.
     InvalidRequest,
-    /// The request names no key that this server knows.
+    /// The request carries no key that this server accepts.
     Unauthorized,
-    /// The request comes from a web page of another site, or asks by a name that is not this machine's.
+    /// The request comes from a web page of another site, or its `Host` is not a name of this machine.
     Forbidden,
     /// No such model, here or at a configured upstream.
     UnknownModel,
@@ -30,33 +31,33 @@ pub enum ErrorKind {
     BodyTimeout,
     /// The body is over `server.max_body_bytes`.
     BodyTooLarge,
-    /// More passages than `server.max_documents`, or than a listwise model takes at once.
+    /// The request has more passages than `server.max_documents`, or than a listwise model takes at once.
     TooManyDocuments,
-    /// The body is compressed in a way that is not read.
+    /// The body has a content encoding that is not supported.
     UnsupportedEncoding,
     /// The provider refused the request itself (a bad parameter, an over-long query).
     UpstreamRejected,
-    /// The provider says "too many requests".
+    /// The provider refused the request because of its rate limit.
     UpstreamRateLimited,
     /// The provider did not accept the configured key.
     UpstreamUnauthorized,
     /// The provider's account is out of credit.
     UpstreamQuotaExhausted,
-    /// There is nothing at the address that is configured for the provider.
+    /// The address configured for the provider is wrong.
     UpstreamMisconfigured,
     /// The provider could not be reached, or answered with a server error.
     UpstreamUnavailable,
-    /// The provider failed so often that it is left alone for now.
+    /// The provider failed so often that its circuit is open.
     UpstreamCircuitOpen,
-    /// The provider's answer was not a set of scores.
+    /// The provider's reply was not a valid set of scores.
     UpstreamInvalidReply,
-    /// No attempt at the provider ended within its time.
+    /// No attempt at the provider ended within its time-out.
     UpstreamTimeout,
     /// The request's own deadline passed.
     DeadlineExceeded,
-    /// More is asked for at once than can be answered in time.
+    /// Too many requests are in flight to answer this one in time.
     Overloaded,
-    /// `Cache-Control: only-if-cached`, and some score is not cached.
+    /// The request says `Cache-Control: only-if-cached`, and some score is not cached.
     NotCached,
     /// A defect in rerankd.
     Internal,
@@ -68,7 +69,7 @@ pub struct ErrorFacts {
     pub code: &'static str,
     /// HTTP status of the answer.
     pub status: StatusCode,
-    /// Short human-readable name, the `title` of RFC 9457.
+    /// Short name for people, the `title` of RFC 9457.
     pub title: &'static str,
 }
 
@@ -161,7 +162,7 @@ impl ErrorKind {
         self.facts().code
     }
 
-    /// Whether it is an upstream, or the time that it took, that is to blame.
+    /// Returns true if an upstream, or the time that it took, is the cause.
     #[must_use]
     pub const fn is_upstreams(self) -> bool {
         matches!(
@@ -187,26 +188,26 @@ impl ErrorKind {
     }
 }
 
-/// One failure, ready to be shown to a client.
+/// A failure as a client sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
-    /// What went wrong.
+    /// Kind of the failure; fixes code and status.
     pub kind: ErrorKind,
     /// One sentence that names the thing, the limit and the way out.
     pub message: String,
-    /// Where in the body, as a JSON pointer (RFC 6901), if one field is to blame.
+    /// JSON pointer (RFC 6901) to the field of the body that is the cause, if it is a single one.
     pub pointer: Option<String>,
-    /// When another try makes sense.
+    /// Time after which the client should try again, if that is known.
     pub retry_after: Option<Duration>,
 }
 
 impl Error {
-    /// An error of `kind` that says `message`.
+    /// An error of `kind` with `message`, without pointer and `retry_after`.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), pointer: None, retry_after: None }
     }
 
-    /// The body is JSON, but the field at `pointer` is not what it should be.
+    /// An [`ErrorKind::InvalidRequest`] caused by the field at `pointer`, a JSON pointer.
     pub fn invalid_field(pointer: impl Into<String>, message: impl Into<String>) -> Self {
         Self { pointer: Some(pointer.into()), ..Self::new(ErrorKind::InvalidRequest, message) }
     }

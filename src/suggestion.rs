@@ -1,16 +1,20 @@
-//! The name that was probably meant.
+//! Suggestions for misspelt names.
 
-/// Longest word for which a similar one is looked for, in bytes: comparing costs the product of the lengths, and the word may be a client's.
+/// Longest word for which a similar name is sought, in bytes. A comparison costs the product of the lengths, and the
+/// word may come from a client.
 pub(crate) const MAX_COMPARED_BYTES: usize = 64;
 
-/// `; did you mean X?`, if something is near.
+/// The text `; did you mean X?` with the nearest of the `known` names, or an empty text if none is near.
 #[must_use]
 pub(crate) fn suggestion<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
     if word.len() > MAX_COMPARED_BYTES {
         return String::new();
     }
-    match known.map(|name| (strsim::damerau_levenshtein(word, name), name)).min() {
-        Some((distance, name)) if distance <= (word.len() / 2).clamp(1, 3) => format!("; did you mean {name}?"),
+    // Half of a word's letters may differ, but no more than three: a short word is near to many names.
+    let max_distance = (word.len() / 2).clamp(1, 3);
+    let nearest = known.map(|name| (strsim::damerau_levenshtein(word, name), name)).min();
+    match nearest {
+        Some((distance, name)) if distance <= max_distance => format!("; did you mean {name}?"),
         _ => String::new(),
     }
 }

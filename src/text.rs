@@ -1,18 +1,17 @@
-//! Text as it comes in: byte order marks, UTF-16, and JSON escapes that are half of a surrogate pair.
+//! Text from outside: byte order marks, UTF-16, lone surrogates, and words of other languages in JSON.
 //!
-//! JavaScript counts in UTF-16, so a text that it cuts may end in half of a pair (`"a cat \ud83d"`). That is valid JSON
-//! and no text. [`with_halves_replaced`] writes U+FFFD for the half, as JavaScript's own encoder does; the escape is as
-//! long, so that every byte stays where it was.
+//! JavaScript counts in UTF-16, so a string that it cuts may end in half of a surrogate pair (`"a cat \ud83d"`). That
+//! is valid JSON, but no valid text. [`with_halves_replaced`] writes U+FFFD for the half, as JavaScript's own encoder
+//! does. That escape is as long as the one it replaces, so every other byte stays where it was.
 
-/// What Windows and spreadsheets write before a text.
+/// The mark that Windows and spreadsheets write before a text.
 const BYTE_ORDER_MARK: char = '\u{FEFF}';
-/// Bytes of a surrogate in what would be UTF-8.
+/// Bytes of a surrogate that is encoded as if it were a character.
 const SURROGATE_BYTES: usize = 3;
-/// The escape of U+FFFD, which stands for what cannot be read.
+/// The escape of U+FFFD, the replacement character. As long as every other `\u` escape.
 const REPLACEMENT: &str = "\\ufffd";
 
-/// The text behind byte order marks, of which files that were put together have several, or the whole of it where there
-/// is none. Blanks before a mark go with it.
+/// The text after its byte order marks, and after blanks before a mark. Concatenated files have several marks.
 #[must_use]
 pub fn without_mark(text: &str) -> &str {
     let mut text = text;
@@ -22,13 +21,13 @@ pub fn without_mark(text: &str) -> &str {
     text
 }
 
-/// A text from the first character on that anybody can see.
+/// The text from its first visible character on.
 #[must_use]
 pub fn from_first_visible(text: &str) -> &str {
     text.trim_start_matches(is_invisible)
 }
 
-/// Whether a letter shows nothing: blanks, and what is there for others' sake or for none (controls, joiners, marks of direction, fillers).
+/// Returns true for characters without a glyph: blanks, controls, joiners, marks of direction and fillers.
 #[must_use]
 pub fn is_invisible(letter: char) -> bool {
     letter.is_whitespace()
@@ -53,7 +52,7 @@ pub fn is_invisible(letter: char) -> bool {
         )
 }
 
-/// Whether bytes begin as UTF-16 does: with its mark, or with the halves of a unit of which one is 0.
+/// Returns true if bytes start like UTF-16: with its byte order mark, or with exactly one zero in the first two bytes.
 #[must_use]
 pub fn is_utf_16(bytes: &[u8]) -> bool {
     match bytes {
@@ -63,8 +62,8 @@ pub fn is_utf_16(bytes: &[u8]) -> bool {
     }
 }
 
-/// The text of bytes that are UTF-8 but for surrogates of three bytes each (CESU-8), and how many of them were half of a
-/// pair, for which U+FFFD stands. `None` if something else is wrong with them.
+/// The text of bytes that are UTF-8 except for surrogates of three bytes each (CESU-8), with the number of lone ones,
+/// each replaced by U+FFFD. `None` if the bytes are malformed in any other way.
 #[must_use]
 pub fn with_surrogates_read(bytes: &[u8]) -> Option<(String, usize)> {
     let mut text = String::with_capacity(bytes.len());
@@ -79,19 +78,25 @@ pub fn with_surrogates_read(bytes: &[u8]) -> Option<(String, usize)> {
             Err(error) => error.valid_up_to(),
         };
         text.push_str(std::str::from_utf8(&rest[..valid]).ok()?);
-        let high = surrogate(&rest[valid..])?;
+        let first = surrogate(&rest[valid..])?;
         rest = &rest[valid + SURROGATE_BYTES..];
-        let pair = surrogate(rest).and_then(|low| char::decode_utf16([high, low]).next()?.ok());
-        if pair.is_some() {
+        if let Some(character) = surrogate(rest).and_then(|second| joined(first, second)) {
             rest = &rest[SURROGATE_BYTES..];
+            text.push(character);
         } else {
+            // The second surrogate stays in `rest`: it may start a pair of its own.
             halves += 1;
+            text.push(char::REPLACEMENT_CHARACTER);
         }
-        text.push(pair.unwrap_or(char::REPLACEMENT_CHARACTER));
     }
 }
 
-/// The surrogate that bytes begin with.
+/// The character of a surrogate pair, if the two are one.
+fn joined(first: u16, second: u16) -> Option<char> {
+    char::decode_utf16([first, second]).next()?.ok()
+}
+
+/// The surrogate at the start of `bytes`, if one is there.
 fn surrogate(bytes: &[u8]) -> Option<u16> {
     match bytes {
         [0xED, second @ 0xA0..=0xBF, third @ 0x80..=0xBF, ..] => {
@@ -104,29 +109,33 @@ fn surrogate(bytes: &[u8]) -> Option<u16> {
 /// The text of a file, without its byte order mark.
 ///
 /// # Errors
-/// What is wrong with the file, to be put behind its name.
+/// The defect of the file, worded to follow its name: `is not valid UTF-8`.
 pub fn of_file(bytes: Vec<u8>) -> Result<String, &'static str> {
     if is_utf_16(&bytes) {
         return Err("is UTF-16; save it as UTF-8");
     }
     let text = String::from_utf8(bytes).map_err(|_| "is not valid UTF-8")?;
-    let length = without_mark(&text).len();
-    Ok(if length < text.len() { text[text.len() - length..].to_owned() } else { text })
+    let unmarked = without_mark(&text);
+    // Without a mark, the usual case, the file is not copied.
+    if unmarked.len() == text.len() {
+        return Ok(text);
+    }
+    Ok(unmarked.to_owned())
 }
 
-/// Whether a `\u` escape in `json` is half of a surrogate pair.
+/// Returns true if `json` has a `\u` escape that is half of a surrogate pair.
 #[must_use]
 pub fn has_half(json: &str) -> bool {
-    Halves { json: json.as_bytes(), at: 0 }.next().is_some()
+    LoneSurrogates { json: json.as_bytes(), at: 0 }.next().is_some()
 }
 
-/// The same JSON with U+FFFD for every half, and how many there were. `None` if there is none.
+/// The same JSON with U+FFFD for every lone surrogate, and their number. `None` if there are none.
 #[must_use]
 pub fn with_halves_replaced(json: &str) -> Option<(String, usize)> {
     let mut replaced = String::new();
     let mut count = 0;
     let mut copied = 0;
-    for half in (Halves { json: json.as_bytes(), at: 0 }) {
+    for half in (LoneSurrogates { json: json.as_bytes(), at: 0 }) {
         replaced.push_str(&json[copied..half]);
         replaced.push_str(REPLACEMENT);
         copied = half + REPLACEMENT.len();
@@ -139,27 +148,36 @@ pub fn with_halves_replaced(json: &str) -> Option<(String, usize)> {
     Some((replaced, count))
 }
 
-/// A word that stands in JSON and is none of its own.
+/// A word of another language in JSON, such as Python's `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ForeignWord {
-    /// The word, in its usual form.
+    /// The word in its usual form.
     pub word: &'static str,
-    /// The column of its first letter, in bytes from 1.
+    /// The column of its first byte, from 1.
     pub column: usize,
-    /// What JSON has for it.
+    /// The word that JSON has for it.
     pub instead: &'static str,
 }
 
-/// The word of another language that a line of JSON has at `column`, in bytes from 1: what is not a number, and what
-/// Python and JavaScript write where JSON has `null`, `true` and `false`.
+/// The word of another language that covers `column`, in bytes from 1, in a line of JSON: Python's and JavaScript's
+/// words for `null`, `true` and `false`, and their numbers that are not finite.
 #[must_use]
 pub fn foreign_word(line: &[u8], column: usize) -> Option<ForeignWord> {
-    let is_part = |byte: &u8| byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'+');
-    let at = column.checked_sub(1).filter(|at| line.get(*at).is_some_and(is_part))?;
-    let start = line.get(..at)?.iter().rposition(|byte| !is_part(byte)).map_or(0, |before| before + 1);
-    let word = &line[start..];
-    let word = &word[..word.iter().position(|byte| !is_part(byte)).unwrap_or(word.len())];
-    let (word, instead) = match word {
+    let at = column.checked_sub(1)?;
+    if !is_word_byte(*line.get(at)?) {
+        return None;
+    }
+    // Parsers report the byte at which they gave up, which may lie anywhere in the word.
+    let mut start = at;
+    while start > 0 && is_word_byte(line[start - 1]) {
+        start -= 1;
+    }
+    let mut end = at;
+    while end < line.len() && is_word_byte(line[end]) {
+        end += 1;
+    }
+    let found = &line[start..end];
+    let (word, instead) = match found {
         b"None" => ("None", "null"),
         b"NULL" => ("NULL", "null"),
         b"Null" => ("Null", "null"),
@@ -168,7 +186,7 @@ pub fn foreign_word(line: &[u8], column: usize) -> Option<ForeignWord> {
         b"TRUE" => ("TRUE", "true"),
         b"False" => ("False", "false"),
         b"FALSE" => ("FALSE", "false"),
-        _ => match word.to_ascii_lowercase().as_slice() {
+        _ => match found.to_ascii_lowercase().as_slice() {
             b"nan" | b"-nan" | b"+nan" => ("NaN", "null"),
             b"inf" | b"infinity" | b"+inf" | b"+infinity" => ("Infinity", "null"),
             b"-inf" | b"-infinity" => ("-Infinity", "null"),
@@ -178,19 +196,24 @@ pub fn foreign_word(line: &[u8], column: usize) -> Option<ForeignWord> {
     Some(ForeignWord { word, column: start + 1, instead })
 }
 
-/// Where in JSON the escapes stand that are half of a surrogate pair.
-struct Halves<'a> {
+fn is_word_byte(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'+')
+}
+
+/// An iterator over the indices of the `\u` escapes that are half of a surrogate pair.
+struct LoneSurrogates<'a> {
     json: &'a [u8],
     at: usize,
 }
 
-impl Iterator for Halves<'_> {
+impl Iterator for LoneSurrogates<'_> {
     type Item = usize;
 
     fn next(&mut self) -> Option<usize> {
         loop {
             let start = self.at + memchr::memchr(b'\\', self.json.get(self.at..)?)?;
             let Some(unit) = escaped_unit(self.json, start) else {
+                // Two bytes: the second may be a backslash, which starts no escape here.
                 self.at = start + 2;
                 continue;
             };
@@ -206,7 +229,7 @@ impl Iterator for Halves<'_> {
     }
 }
 
-/// The UTF-16 code unit that the escape at `start` stands for, if one stands there.
+/// The UTF-16 code unit of the `\u` escape at `start`, if there is one.
 fn escaped_unit(json: &[u8], start: usize) -> Option<u16> {
     let digits = json.get(start..start + REPLACEMENT.len())?.strip_prefix(b"\\u")?;
     let mut unit = 0;
@@ -274,7 +297,7 @@ mod tests {
     }
 
     proptest! {
-        /// Surrogates in bytes are read as those in escapes are; what else is wrong is refused.
+        /// Surrogates in bytes are read like those in escapes; other malformed bytes are refused.
         #[test]
         fn surrogates_in_bytes_are_read_as_units_are(units in proptest::collection::vec(
             prop_oneof![0xD7F0u16..=0xE00F, Just(0x41u16)], 0..12
@@ -294,7 +317,7 @@ mod tests {
             prop_assert_eq!(with_surrogates_read(&bytes), None);
         }
 
-        /// Whatever units JavaScript writes, the result is a text and as long as before.
+        /// For all units that JavaScript may write, the result is a valid text and as long as before.
         #[test]
         fn what_is_left_is_a_text(units in proptest::collection::vec(
             prop_oneof![0xD800u16..=0xDFFF, Just(0x41u16), Just(0x5Cu16)], 0..12
