@@ -1,15 +1,16 @@
-//! What the figures say: who is best, who may be as good, who is no better than no reranker.
+//! The statistical conclusions of the report: the best contestant, its equals, and the contestants that are no better
+//! than no reranker.
 
 use super::super::results::{Comparison, Contestant, Estimate, Kind, Results};
 use super::figures::{probability, usd};
 
-/// The verdict on who never answered.
+/// The verdict on a contestant that never answered.
 pub(super) const NO_ANSWERS: &str = "no answers";
 
-/// Fewer queries than these say little about small differences.
+/// Number of queries below which small differences mean little.
 pub(super) const FEW_QUERIES: usize = 50;
 
-/// How a contestant stands to another.
+/// The outcome of comparing one contestant with another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
     /// Measurably better.
@@ -22,19 +23,27 @@ pub(super) enum Standing {
 
 impl Standing {
     pub(super) fn of(comparison: &Comparison) -> Self {
-        match comparison.difference.mean {
-            _ if comparison.is_noise => Self::Noise,
-            difference if difference > 0.0 => Self::Better,
-            difference if difference < 0.0 => Self::Worse,
-            _ => Self::Noise,
+        let difference = comparison.difference.mean;
+        if comparison.is_noise {
+            Self::Noise
+        } else if difference > 0.0 {
+            Self::Better
+        } else if difference < 0.0 {
+            Self::Worse
+        } else {
+            // Zero and NaN favour neither side, whatever the test says.
+            Self::Noise
         }
     }
 }
 
 impl Results {
-    /// The metric that decides.
+    /// The name of the metric that ranks the contestants, or `metric` if none was computed.
     pub(super) fn decisive(&self) -> &str {
-        self.metrics.first().map_or("metric", String::as_str)
+        match self.metrics.first() {
+            Some(metric) => metric,
+            None => "metric",
+        }
     }
 
     /// The contestant with the best mean.
@@ -42,79 +51,96 @@ impl Results {
         self.contestants.first()
     }
 
-    /// The order of the first stage.
-    pub(super) fn none(&self) -> Option<&Contestant> {
+    /// The contestant that keeps the order of the first stage.
+    pub(super) fn first_stage(&self) -> Option<&Contestant> {
         self.contestants.iter().find(|contestant| contestant.kind == Kind::None)
     }
 
-    /// Everybody but the order of the first stage.
+    /// All contestants except the first stage, best first.
     pub(super) fn rerankers(&self) -> impl Iterator<Item = &Contestant> {
         self.contestants.iter().filter(|contestant| contestant.kind != Kind::None)
     }
 
-    /// Rerankers that may be as good as the best.
+    /// Rerankers that may be as good as the best contestant, which is not one of them.
     pub(super) fn peers(&self) -> Vec<&Contestant> {
-        self.rerankers().filter(|contestant| contestant.against_best.as_ref().is_some_and(|it| it.is_noise)).collect()
+        let mut peers = Vec::new();
+        for contestant in self.rerankers() {
+            if let Some(comparison) = &contestant.against_best
+                && comparison.is_noise
+            {
+                peers.push(contestant);
+            }
+        }
+        peers
     }
 
-    /// A contestant's value and that of the order of the first stage, by the decisive metric, for each query (its
-    /// place in [`Results::queries`]) that has both.
+    /// Values of the decisive metric before and after `contestant` reranked, in the order of [`Results::queries`].
+    /// Queries without a finite value on both sides are left out.
     pub(super) fn changes(&self, contestant: &Contestant) -> Vec<Change> {
         let metric = self.decisive();
-        let Some(none) = self.none() else { return Vec::new() };
-        let pairs = none.by_query.iter().zip(&contestant.by_query).take(self.queries.len()).enumerate();
-        pairs
-            .filter_map(|(query, (before, after))| {
-                let change = Change { query, before: *before.get(metric)?, after: *after.get(metric)? };
-                change.difference().is_finite().then_some(change)
-            })
-            .collect()
+        let Some(first_stage) = self.first_stage() else { return Vec::new() };
+        let by_query = first_stage.by_query.iter().zip(&contestant.by_query).take(self.queries.len());
+        let mut changes = Vec::new();
+        for (query, (values_before, values_after)) in by_query.enumerate() {
+            let Some(&before) = values_before.get(metric) else { continue };
+            let Some(&after) = values_after.get(metric) else { continue };
+            let change = Change { query, before, after };
+            if change.difference().is_finite() {
+                changes.push(change);
+            }
+        }
+        changes
     }
 }
 
 impl Contestant {
-    /// The mean of `metric`, if there is one.
+    /// The estimate of `metric`, if its mean is finite.
     pub(super) fn estimate(&self, metric: &str) -> Option<Estimate> {
-        self.metrics.get(metric).copied().filter(|estimate| estimate.mean.is_finite())
+        let estimate = *self.metrics.get(metric)?;
+        estimate.mean.is_finite().then_some(estimate)
     }
 
-    /// US dollars for 1,000 queries.
+    /// US dollars for 1,000 queries, if known.
     pub(super) fn usd(&self) -> Option<f64> {
         usd(self.cost.as_ref())
     }
 
-    /// How it stands to the best contestant; nothing for the best.
-    pub(super) fn to_best(&self) -> Option<Standing> {
+    /// The standing against the best contestant; `None` for the best one.
+    pub(super) fn standing_to_best(&self) -> Option<Standing> {
         self.against_best.as_ref().map(Standing::of)
     }
 
-    /// How it stands to the order of the first stage; nothing for that order.
-    pub(super) fn to_none(&self) -> Option<Standing> {
+    /// The standing against the first stage; `None` for the first stage itself.
+    pub(super) fn standing_to_first_stage(&self) -> Option<Standing> {
         self.against_none.as_ref().map(Standing::of)
     }
 
-    /// In a few words: `best`, `noise`, `worse, p=0.003`, and whether it is any better than no reranker; over how many queries, if not over all.
+    /// The conclusion in a few words, such as `best`, `noise` or `worse, p=0.003; not better than none`. The number of
+    /// answered queries follows if some failed.
     pub(super) fn verdict(&self) -> String {
+        let mut verdict = self.merit();
         let failed: usize = self.failures.values().sum();
-        let queries = self.by_query.len();
-        let share = if failed > 0 {
-            format!("; answered {} of {queries}", queries.saturating_sub(failed))
-        } else {
-            String::new()
-        };
-        format!("{}{share}", self.merit())
+        if failed > 0 {
+            let queries = self.by_query.len();
+            let answered = queries.saturating_sub(failed);
+            verdict.push_str(&format!("; answered {answered} of {queries}"));
+        }
+        verdict
     }
 
+    /// The verdict without the number of answered queries.
     fn merit(&self) -> String {
+        let standing = self.standing_to_first_stage();
         let verdict = match &self.against_best {
-            None if matches!(self.to_none(), Some(Standing::Noise | Standing::Worse)) => "highest mean".to_owned(),
+            // The first stage may have the same quality for free, so the highest mean alone does not make it the best.
+            None if matches!(standing, Some(Standing::Noise | Standing::Worse)) => "highest mean".to_owned(),
             None => "best".to_owned(),
             Some(comparison) if Standing::of(comparison) == Standing::Worse => {
                 format!("worse, {}", probability(comparison.p_adjusted))
             }
             Some(_) => "noise".to_owned(),
         };
-        match self.to_none() {
+        match standing {
             None | Some(Standing::Better) => verdict,
             Some(Standing::Noise) => format!("{verdict}; not better than none"),
             Some(Standing::Worse) => format!("{verdict}; worse than none"),
@@ -122,21 +148,23 @@ impl Contestant {
     }
 }
 
-/// What a reranker did to a query.
+/// The effect of a reranker on one query, in values of the decisive metric.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Change {
-    /// Its place in [`Results::queries`].
+    /// Index into [`Results::queries`].
     pub query: usize,
-    /// The decisive metric with the order of the first stage.
+    /// Value in the order of the first stage.
     pub before: f64,
-    /// The decisive metric with the contestant's order.
+    /// Value in the contestant's order.
     pub after: f64,
 }
 
 impl Change {
+    /// `after` minus `before`; 0 if they differ only by rounding.
     pub(super) fn difference(self) -> f64 {
         let difference = self.after - self.before;
-        if difference.abs() < 1e-9 { 0.0 } else { difference } // summing in another order is no change
+        // The same gains summed in another order differ in their last digits.
+        if difference.abs() < 1e-9 { 0.0 } else { difference }
     }
 }
 

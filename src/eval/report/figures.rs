@@ -1,11 +1,11 @@
-//! Numbers as people read them. Whatever is no number is [`NOTHING`].
+//! Numbers formatted for people. A value that is not finite becomes [`NOTHING`].
 
 use super::super::results::{Cost, Estimate};
 
-/// Stands where there is nothing to say.
+/// The dash in place of a missing value.
 pub(super) const NOTHING: &str = "–";
 
-/// `12,408`
+/// Digits in groups of three: `12,408`.
 pub(super) fn grouped(count: usize) -> String {
     let digits = count.to_string();
     let first = digits.len() % 3;
@@ -14,47 +14,65 @@ pub(super) fn grouped(count: usize) -> String {
         if !text.is_empty() {
             text.push(',');
         }
-        text.extend(group.iter().copied().map(char::from));
+        for &digit in group {
+            text.push(char::from(digit));
+        }
     }
     text
 }
 
-/// `0.731`
+/// A value of a metric with three decimals: `0.731`.
 pub(super) fn score(value: f64) -> String {
     fixed(value, 3)
 }
 
-/// `[0.69, 0.77]`
+/// The mean of `estimate` as a [`score`], or a dash if there is no estimate.
+pub(super) fn mean_score(estimate: Option<Estimate>) -> String {
+    match estimate {
+        Some(estimate) => score(estimate.mean),
+        None => NOTHING.to_owned(),
+    }
+}
+
+/// The ends of a confidence interval: `[0.69, 0.77]`.
 pub(super) fn interval(estimate: Estimate) -> String {
     format!("[{}, {}]", fixed(estimate.low, 2), fixed(estimate.high, 2))
 }
 
-/// `+0.119`, `−0.020`; with a fourth digit where three would hide the sign, `−0.0004`.
+/// A difference with its sign, `+0.119` or `−0.020`; with a fourth decimal where three would hide the sign: `−0.0004`.
 pub(super) fn signed(value: f64) -> String {
     let decimals = if value.abs() < 0.0005 { 4 } else { 3 };
-    match fixed(value.abs(), decimals) {
-        text if !value.is_finite() => text,
-        text if text.bytes().all(|byte| matches!(byte, b'0' | b'.')) => fixed(0.0, 3),
-        text if value < 0.0 => format!("−{text}"),
-        text => format!("+{text}"),
+    let text = fixed(value.abs(), decimals);
+    if !value.is_finite() {
+        text
+    } else if is_zero(&text) {
+        fixed(0.0, 3)
+    } else if value < 0.0 {
+        // U+2212: the minus sign that is as wide as a plus.
+        format!("−{text}")
+    } else {
+        format!("+{text}")
     }
 }
 
-/// `88.7 %`
+/// A share (0 to 1) in per cent: `88.7 %`.
 pub(super) fn percent(share: f64) -> String {
     format!("{} %", fixed(share * 100.0, 1))
 }
 
-/// `p=0.003`; with a fourth digit where three would say 0.05 of less, `p=0.0497`.
+/// A p-value: `p=0.003`; with a fourth decimal where rounding would lift a smaller one to 0.050: `p=0.0497`.
 pub(super) fn probability(p: f64) -> String {
-    match p {
-        p if p < 0.001 => "p<0.001".to_owned(),
-        p if (0.0495..0.05).contains(&p) => format!("p={}", fixed((p * 1e4).floor() / 1e4, 4)),
-        p => format!("p={}", fixed(p, 3)),
+    if p < 0.001 {
+        "p<0.001".to_owned()
+    } else if (0.0495..0.05).contains(&p) {
+        // Rounded down: `p=0.0500` next to "worse" would contradict the threshold of 0.05.
+        format!("p={}", fixed((p * 1e4).floor() / 1e4, 4))
+    } else {
+        format!("p={}", fixed(p, 3))
     }
 }
 
-/// Milliseconds without their unit, two digits at least: `0.31`, `4.2`, `118`.
+/// Milliseconds without the unit, with decimals below 10: `0.31`, `4.2`, `118`.
 pub(super) fn milliseconds(value: f64) -> String {
     match value {
         _ if !value.is_finite() => NOTHING.to_owned(),
@@ -66,7 +84,7 @@ pub(super) fn milliseconds(value: f64) -> String {
     }
 }
 
-/// US dollars, two digits at least: `$2.00`, `$0.051`, `$0`.
+/// US dollars with at least two significant digits: `$2.00`, `$0.051`, `$0`.
 pub(super) fn dollars(value: f64) -> String {
     match value {
         _ if !value.is_finite() => NOTHING.to_owned(),
@@ -79,31 +97,39 @@ pub(super) fn dollars(value: f64) -> String {
     }
 }
 
-/// US dollars for 1,000 queries, if that is known.
+/// US dollars for 1,000 queries, if known and finite.
 pub(super) fn usd(cost: Option<&Cost>) -> Option<f64> {
-    cost?.usd_per_1000_queries.filter(|usd| usd.is_finite())
+    let usd = cost?.usd_per_1000_queries?;
+    usd.is_finite().then_some(usd)
 }
 
-/// What 1,000 queries cost, in a cell.
+/// The cost of 1,000 queries as a table cell: dollars, `free`, `not known`, or a dash if it was not measured.
 pub(super) fn price(cost: Option<&Cost>) -> String {
     match (cost, usd(cost)) {
         (None, _) => NOTHING.to_owned(),
+        // "$0" could also be a rounded price.
         (Some(cost), _) if cost.unit == "free" => "free".to_owned(),
         (Some(_), Some(usd)) => dollars(usd),
         (Some(_), None) => "not known".to_owned(),
     }
 }
 
-/// `value` with `decimals`; never `-0.0`.
+/// `value` with `decimals` decimals, without the sign of a negative zero.
 pub(super) fn fixed(value: f64, decimals: usize) -> String {
     if !value.is_finite() {
         return NOTHING.to_owned();
     }
     let text = format!("{value:.decimals$}");
+    // A small negative value keeps its sign when it is rounded to zero.
     match text.strip_prefix('-') {
-        Some(rest) if rest.bytes().all(|byte| matches!(byte, b'0' | b'.')) => rest.to_owned(),
+        Some(unsigned) if is_zero(unsigned) => unsigned.to_owned(),
         _ => text,
     }
+}
+
+/// Returns true if a formatted number without a sign is zero.
+fn is_zero(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b'0' | b'.'))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
-//! What an evaluation found out, for people: a table in the terminal and a page.
+//! The results of an evaluation for people: a table in the terminal and an HTML page.
 //!
-//! Both say the same: `facts` judges, `summary` and `warnings` put it into words, `figures` writes numbers, `text` defuses what others wrote.
+//! Both state the same facts. `facts` draws the conclusions, `summary` and `warnings` put them into words, `figures`
+//! formats numbers, and `text` makes texts from outside safe to show.
 
 mod facts;
 mod figures;

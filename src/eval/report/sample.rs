@@ -1,4 +1,4 @@
-//! Made-up results that look like real ones, for tests and for looking at the page.
+//! Synthetic results that look like real ones, for tests and for sample pages. The same on every run.
 
 use std::collections::BTreeMap;
 
@@ -11,20 +11,25 @@ use super::super::results::{
 };
 use crate::eval::exact;
 
+/// Candidates of each query.
 const CANDIDATES: usize = 50;
-const METRICS: [&str; 4] = ["ndcg@10", "map", "mrr@10", "r@10"];
-/// Language, a query, the beginning of a relevant passage and that of another.
+/// Metrics, the decisive one first, each with its value as a multiple of nDCG@10.
+const METRICS: [(&str, f64); 4] = [("ndcg@10", 1.0), ("map", 0.8), ("mrr@10", 1.1), ("r@10", 0.95)];
+/// Language, a query, the beginning of a relevant passage and that of an irrelevant one.
 const TOPICS: [[&str; 4]; 6] = [
     [
         "en",
         "how long does a refund take to reach my card",
-        "Refunds are paid back to the card within five to seven working days after the parcel has been scanned at our depot",
-        "Gift cards cannot be exchanged for money and expire three years after they were bought, whatever they were bought for",
+        "Refunds are paid back to the card within five to seven working days \
+         after the parcel has been scanned at our depot",
+        "Gift cards cannot be exchanged for money and expire three years after they were bought, \
+         whatever they were bought for",
     ],
     [
         "de",
         "Kündigungsfrist Grundstücksverkehrsgenehmigungszuständigkeitsübertragungsverordnung",
-        "Die Kündigungsfrist beträgt drei Monate zum Ende eines Kalendervierteljahres, sofern nichts anderes vereinbart ist",
+        "Die Kündigungsfrist beträgt drei Monate zum Ende eines Kalendervierteljahres, \
+         sofern nichts anderes vereinbart ist",
         "Die Hauptversammlung wird vom Vorstand einberufen, wenn das Wohl der Gesellschaft es erfordert",
     ],
     [
@@ -48,11 +53,12 @@ const TOPICS: [[&str; 4]; 6] = [
     [
         "en",
         "what is the maximum context length of the embedding endpoint",
-        "Inputs longer than 8,192 tokens are cut at the end; set truncate=false to get an error with code input_too_long instead",
+        "Inputs longer than 8,192 tokens are cut at the end; \
+         set truncate=false to get an error with code input_too_long instead",
         "Rate limits are counted per key and per minute; a 429 answer carries the Retry-After header",
     ],
 ];
-/// Name, kind, noise of its scores (less is better), cold p50, US dollars for 1,000 queries.
+/// Name, kind, noise of the scores (less is better), cold median in milliseconds, US dollars for 1,000 queries.
 const RERANKERS: [(&str, Kind, f64, f64, Option<f64>); 6] = [
     ("cohere/rerank-v4.0-pro", Kind::Model, 1.0, 412.0, Some(2.5)),
     ("voyage/rerank-2.5", Kind::Model, 1.02, 268.0, Some(0.41)),
@@ -62,24 +68,20 @@ const RERANKERS: [(&str, Kind, f64, f64, Option<f64>); 6] = [
     ("bge-m3", Kind::Model, 1.2, 640.0, None),
 ];
 
-/// `queries` queries with six rerankers and the order of the first stage.
-pub(super) fn results(queries: usize) -> Results {
+/// Results over `count` queries, of six rerankers and the first stage.
+pub(super) fn results(count: usize) -> Results {
     let mut random = Rng::with_seed(7);
-    let queries: Vec<_> = (0..queries).map(|number| query(number, &mut random)).collect();
+    let mut queries = Vec::with_capacity(count);
+    for number in 0..count {
+        queries.push(query(number, &mut random));
+    }
     let mut contestants = vec![contestant("none", Kind::None, 0.0, &queries, &mut random)];
     for (name, kind, noise, cold, usd) in RERANKERS {
         let mut contestant = contestant(name, kind, noise, &queries, &mut random);
         if kind == Kind::Model {
-            let times = |p50: f64| Times { p50, p95: p50 * 2.3, mean: p50 * 1.2, count: queries.len() };
-            contestant.latency =
-                Some(Latency { cold: times(cold), warm: Some(times(if cold < 1.0 { cold } else { 0.21 })) });
-            let unit = if usd == Some(0.0) { "free" } else { "million tokens" }.to_owned();
-            contestant.cost = Some(Cost {
-                usd_per_1000_queries: usd,
-                tokens_per_query: Some(8120.0),
-                search_units_per_query: None,
-                unit,
-            });
+            let warm = if cold < 1.0 { cold } else { 0.21 };
+            contestant.latency = Some(Latency { cold: times(cold, count), warm: Some(times(warm, count)) });
+            contestant.cost = Some(cost(usd));
             contestant.answered_by = vec![name.to_owned()];
         }
         contestants.push(contestant);
@@ -92,33 +94,11 @@ pub(super) fn results(queries: usize) -> Results {
     compare(&mut contestants);
     Results {
         rerankd: "0.1.0".to_owned(),
-        collection: CollectionSummary {
-            name: "help-centre".to_owned(),
-            queries: queries.len(),
-            judgments: Some("qrels/test.tsv".to_owned()),
-            left_out: LeftOut {
-                unjudged_queries: 4,
-                queries_without_candidates: 2,
-                judgments_of_unknown_passages: Strangers { count: 3, first: Some("d98".to_owned()) },
-                ..LeftOut::default()
-            },
-            passages: 12_408,
-            first_stage: "bm25".to_owned(),
-            candidates_per_query: exact(CANDIDATES),
-            recall_ceiling: Some(0.887),
-        },
+        collection: collection(count),
         k: 10,
-        metrics: METRICS.map(str::to_owned).to_vec(),
-        definitions: METRICS.map(|metric| (metric.to_owned(), format!("What {metric} measures."))).into(),
-        choice: Choice {
-            by_strategy: ["mean", "normalize_mean", "rank"]
-                .map(|it| (it.to_owned(), contestants[0].name.clone()))
-                .into(),
-            metrics: METRICS.map(str::to_owned).to_vec(),
-            speed_threshold_ms: Some(800.0),
-            too_slow: Vec::new(),
-            not_timed: Vec::new(),
-        },
+        metrics: metric_names(),
+        definitions: metric_names().into_iter().map(|it| (it.clone(), format!("What {it} measures."))).collect(),
+        choice: choice(&contestants[0].name),
         contestants,
         unanswered: vec![Unanswered {
             name: "mixedbread/mxbai-rerank-large-v2".to_owned(),
@@ -129,54 +109,99 @@ pub(super) fn results(queries: usize) -> Results {
     }
 }
 
+fn metric_names() -> Vec<String> {
+    METRICS.iter().map(|(metric, _)| (*metric).to_owned()).collect()
+}
+
+/// Times around a median in milliseconds.
+fn times(p50: f64, count: usize) -> Times {
+    Times { p50, p95: p50 * 2.3, mean: p50 * 1.2, count }
+}
+
+fn cost(usd: Option<f64>) -> Cost {
+    let unit = if usd == Some(0.0) { "free" } else { "million tokens" };
+    Cost {
+        usd_per_1000_queries: usd,
+        tokens_per_query: Some(8120.0),
+        search_units_per_query: None,
+        unit: unit.to_owned(),
+    }
+}
+
+fn collection(queries: usize) -> CollectionSummary {
+    CollectionSummary {
+        name: "help-centre".to_owned(),
+        queries,
+        judgments: Some("qrels/test.tsv".to_owned()),
+        left_out: LeftOut {
+            unjudged_queries: 4,
+            queries_without_candidates: 2,
+            judgments_of_unknown_passages: Strangers { count: 3, first: Some("d98".to_owned()) },
+            ..LeftOut::default()
+        },
+        passages: 12_408,
+        first_stage: "bm25".to_owned(),
+        candidates_per_query: exact(CANDIDATES),
+        recall_ceiling: Some(0.887),
+    }
+}
+
+/// The choice of `name` by every strategy.
+fn choice(name: &str) -> Choice {
+    let mut by_strategy = BTreeMap::new();
+    for strategy in ["mean", "normalize_mean", "rank"] {
+        by_strategy.insert(strategy.to_owned(), name.to_owned());
+    }
+    Choice {
+        by_strategy,
+        metrics: metric_names(),
+        speed_threshold_ms: Some(800.0),
+        too_slow: Vec::new(),
+        not_timed: Vec::new(),
+    }
+}
+
 fn query(number: usize, random: &mut Rng) -> Query {
-    let [language, text, relevant, other] = TOPICS[number % TOPICS.len()];
-    let candidates = (0..CANDIDATES).map(|rank| {
+    let [language, text, relevant, irrelevant] = TOPICS[number % TOPICS.len()];
+    let mut candidates = Vec::with_capacity(CANDIDATES);
+    for rank in 0..CANDIDATES {
+        // The first stage has found something too: relevant passages are rarer further down.
         let grade = match random.f64() * (1.0 + exact(rank) / 12.0) {
             chance if chance < 0.06 => Some(2),
             chance if chance < 0.16 => Some(1),
             chance if chance < 0.9 => Some(0),
             _ => None,
         };
-        let text = if grade > Some(0) { relevant } else { other };
-        Candidate { id: format!("p{number}-{rank}"), grade, beginning: format!("{text} [{number}.{rank}]") }
-    });
-    let candidates = candidates.collect();
+        let passage = if grade > Some(0) { relevant } else { irrelevant };
+        let beginning = format!("{passage} [{number}.{rank}]");
+        candidates.push(Candidate { id: format!("p{number}-{rank}"), grade, beginning });
+    }
     let domain = ["payments", "contracts", "developers"][number % 3];
-    let labels = [("language", language), ("domain", domain)].map(|(name, value)| (name.to_owned(), value.to_owned()));
-    Query { id: format!("q{number}"), text: format!("{text} #{number}"), labels: labels.into(), candidates }
+    let labels =
+        BTreeMap::from([("language".to_owned(), language.to_owned()), ("domain".to_owned(), domain.to_owned())]);
+    Query { id: format!("q{number}"), text: format!("{text} #{number}"), labels, candidates }
 }
 
 fn contestant(name: &str, kind: Kind, noise: f64, queries: &[Query], random: &mut Rng) -> Contestant {
-    let mut rankings = Vec::new();
+    let mut rankings = Vec::with_capacity(queries.len());
+    let mut scores = Vec::with_capacity(queries.len());
+    let mut by_query = Vec::with_capacity(queries.len());
     for query in queries {
-        let mut scored: Vec<_> = query
-            .candidates
-            .iter()
-            .enumerate()
-            .map(|(place, candidate)| {
-                let grade = f64::from(candidate.grade.unwrap_or(0));
-                let luck = (random.f64() + random.f64() + random.f64() - 1.5) * 2.0;
-                (place, if kind == Kind::None { 0.0 } else { grade + noise * luck - exact(place) * 0.01 })
-            })
-            .collect();
-        scored.sort_by(|one, other| other.1.total_cmp(&one.1));
-        rankings.push(scored.into_iter().map(|(place, _)| place).collect::<Vec<_>>());
+        let ranking = ranking(query, kind, noise, random);
+        let ndcg = ndcg(query, &ranking);
+        let mut values = BTreeMap::new();
+        for (metric, factor) in METRICS {
+            values.insert(metric.to_owned(), (ndcg * factor).min(1.0));
+        }
+        by_query.push(values);
+        scores.push(vec![None; ranking.len()]);
+        rankings.push(ranking);
     }
-    let by_query: Vec<_> = queries
-        .iter()
-        .zip(&rankings)
-        .map(|(query, ranking)| {
-            let ndcg = ndcg(query, ranking);
-            METRICS
-                .iter()
-                .zip([1.0, 0.8, 1.1, 0.95])
-                .map(|(metric, factor)| ((*metric).to_owned(), (ndcg * factor).min(1.0)))
-                .collect()
-        })
-        .collect();
-    let metrics = METRICS
-        .map(|metric| (metric.to_owned(), estimate(by_query.iter().map(|values: &BTreeMap<_, _>| values[metric]))));
+    let mut metrics = BTreeMap::new();
+    for (metric, _) in METRICS {
+        let values: Vec<f64> = by_query.iter().map(|values| values[metric]).collect();
+        metrics.insert(metric.to_owned(), estimate(&values));
+    }
     Contestant {
         name: name.to_owned(),
         kind,
@@ -186,67 +211,114 @@ fn contestant(name: &str, kind: Kind, noise: f64, queries: &[Query], random: &mu
         first_failure: None,
         fallbacks: 0,
         degraded: 0,
-        metrics: metrics.into(),
+        metrics,
         against_best: None,
         against_none: None,
         latency: None,
         cost: None,
         on_pareto_front: false,
         by_query,
-        scores: rankings.iter().map(|ranking| vec![None; ranking.len()]).collect(),
+        scores,
         rankings,
     }
 }
 
-fn ndcg(query: &Query, ranking: &[usize]) -> f64 {
-    let gain = |grades: &mut dyn Iterator<Item = i32>| -> f64 {
-        grades.take(10).enumerate().map(|(rank, grade)| f64::from(grade) / (exact(rank) + 2.0).log2()).sum()
-    };
-    let grade = |place: usize| query.candidates[place].grade.unwrap_or(0);
-    let mut ideal: Vec<_> = (0..query.candidates.len()).map(grade).collect();
-    ideal.sort_unstable_by(|one, other| other.cmp(one));
-    let best = gain(&mut ideal.into_iter());
-    if best > 0.0 { gain(&mut ranking.iter().map(|&place| grade(place))) / best } else { 0.0 }
+/// Indexes of the candidates by their grade with `noise` added, best first.
+fn ranking(query: &Query, kind: Kind, noise: f64, random: &mut Rng) -> Vec<usize> {
+    let mut scored = Vec::with_capacity(query.candidates.len());
+    for (index, candidate) in query.candidates.iter().enumerate() {
+        let grade = f64::from(candidate.grade.unwrap_or(0));
+        // The sum of three uniform numbers is close to a normal one.
+        let luck = (random.f64() + random.f64() + random.f64() - 1.5) * 2.0;
+        let score = if kind == Kind::None { 0.0 } else { grade + noise * luck - exact(index) * 0.01 };
+        scored.push((index, score));
+    }
+    scored.sort_by(|one, other| other.1.total_cmp(&one.1));
+    scored.into_iter().map(|(index, _)| index).collect()
 }
 
-/// The mean with a normal interval: good enough for looking at.
-fn estimate(values: impl Iterator<Item = f64>) -> Estimate {
-    let values: Vec<_> = values.collect();
+/// nDCG@10 of a ranking.
+fn ndcg(query: &Query, ranking: &[usize]) -> f64 {
+    let grades: Vec<i32> = ranking.iter().map(|&index| query.candidates[index].grade.unwrap_or(0)).collect();
+    let mut ideal = grades.clone();
+    ideal.sort_unstable_by(|one, other| other.cmp(one));
+    let best = dcg(&ideal);
+    if best > 0.0 { dcg(&grades) / best } else { 0.0 }
+}
+
+/// Discounted cumulative gain of the first ten grades.
+fn dcg(grades: &[i32]) -> f64 {
+    let mut sum = 0.0;
+    for (index, &grade) in grades.iter().take(10).enumerate() {
+        sum += f64::from(grade) / (exact(index) + 2.0).log2();
+    }
+    sum
+}
+
+/// The mean with a normal interval, which is good enough for a sample.
+fn estimate(values: &[f64]) -> Estimate {
     let count = exact(values.len()).max(1.0);
     let mean = values.iter().sum::<f64>() / count;
-    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
+    let mut squares = 0.0;
+    for value in values {
+        squares += (value - mean).powi(2);
+    }
+    let variance = squares / count;
     let half = 1.96 * (variance / count).sqrt();
     Estimate { mean, low: mean - half, high: mean + half }
 }
 
+/// The difference between two contestants, with an approximation of the normal distribution's tail as its p-value.
 fn compared(one: &Contestant, other: &Contestant) -> Comparison {
-    let pairs = one.by_query.iter().zip(&other.by_query);
-    let difference = estimate(pairs.map(|(one, other)| one[METRICS[0]] - other[METRICS[0]]));
+    let (metric, _) = METRICS[0];
+    let mut differences = Vec::with_capacity(one.by_query.len());
+    for (values, other_values) in one.by_query.iter().zip(&other.by_query) {
+        differences.push(values[metric] - other_values[metric]);
+    }
+    let difference = estimate(&differences);
     let z = (difference.mean / ((difference.high - difference.mean) / 1.96).max(1e-12)).abs();
     let p = (-0.717 * z - 0.416 * z * z).exp();
     Comparison { difference, p, p_adjusted: (p * 5.0).min(1.0), is_noise: p * 5.0 >= 0.05 }
 }
 
-/// Sorts them, and compares each with the best and with `none`.
+/// Sorts the contestants, compares each with the best and with the first stage, and marks the Pareto front.
 pub(super) fn compare(contestants: &mut [Contestant]) {
-    let value = |contestant: &Contestant| contestant.metrics[METRICS[0]].mean;
-    contestants.sort_by(|one, other| value(other).total_cmp(&value(one)));
-    let (best, none) = (contestants[0].clone(), contestants.iter().find(|it| it.kind == Kind::None).cloned().unwrap());
+    contestants.sort_by(|one, other| quality(other).total_cmp(&quality(one)));
     let all = contestants.to_vec();
+    let best = &all[0];
+    let first_stage = all.iter().find(|it| it.kind == Kind::None).unwrap();
     for contestant in contestants {
-        contestant.against_best = (contestant.name != best.name).then(|| compared(contestant, &best));
-        contestant.against_none = (contestant.kind != Kind::None).then(|| compared(contestant, &none));
-        let cold = |it: &Contestant| it.latency.map_or(f64::MAX, |latency| latency.cold.p50);
-        let usd = |it: &Contestant| it.cost.as_ref().and_then(|cost| cost.usd_per_1000_queries).unwrap_or(f64::MAX);
-        contestant.on_pareto_front = contestant.latency.is_some()
-            && !all.iter().any(|other| {
-                let (quality, speed, price) =
-                    (value(other) - value(contestant), cold(contestant) - cold(other), usd(contestant) - usd(other));
-                other.latency.is_some()
-                    && quality >= 0.0
-                    && speed >= 0.0
-                    && price >= 0.0
-                    && (quality > 0.0 || speed > 0.0 || price > 0.0)
-            });
+        contestant.against_best = (contestant.name != best.name).then(|| compared(contestant, best));
+        contestant.against_none = (contestant.kind != Kind::None).then(|| compared(contestant, first_stage));
+        contestant.on_pareto_front =
+            contestant.latency.is_some() && !all.iter().any(|other| dominates(other, contestant));
     }
+}
+
+/// Returns true if `one` was timed, is at least as good, as fast and as cheap as `other`, and better in one of these.
+fn dominates(one: &Contestant, other: &Contestant) -> bool {
+    let better = quality(one) - quality(other);
+    let faster = cold_median(other) - cold_median(one);
+    let cheaper = usd(other) - usd(one);
+    let is_as_good = better >= 0.0 && faster >= 0.0 && cheaper >= 0.0;
+    one.latency.is_some() && is_as_good && (better > 0.0 || faster > 0.0 || cheaper > 0.0)
+}
+
+/// Mean of the decisive metric.
+fn quality(contestant: &Contestant) -> f64 {
+    let (metric, _) = METRICS[0];
+    contestant.metrics[metric].mean
+}
+
+/// Milliseconds; more than anything if not timed.
+fn cold_median(contestant: &Contestant) -> f64 {
+    match &contestant.latency {
+        Some(latency) => latency.cold.p50,
+        None => f64::MAX,
+    }
+}
+
+/// US dollars for 1,000 queries; more than anything if not known.
+fn usd(contestant: &Contestant) -> f64 {
+    contestant.usd().unwrap_or(f64::MAX)
 }

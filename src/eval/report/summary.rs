@@ -1,4 +1,4 @@
-//! The evaluation in plain sentences.
+//! The results of an evaluation in plain sentences.
 
 use std::collections::BTreeMap;
 
@@ -7,23 +7,28 @@ use super::facts::{FEW_QUERIES, Standing};
 use super::figures::{dollars, fixed, grouped, milliseconds, percent, probability, score, signed};
 use super::text::{counted, listed, printable};
 
-/// The finding in one sentence, without its full stop.
+/// Factor by which other amounts must exceed the least for it to be called the cheapest or fastest.
+const CLEAR_LEAD: f64 = 1.25;
+
+/// The main finding in one sentence, without its full stop.
 pub(super) fn headline(results: &Results) -> String {
     let Some(best) = results.best() else { return "Nothing was evaluated".to_owned() };
     if results.rerankers().next().is_none() {
         return "Only the order of the first stage was evaluated".to_owned();
     }
-    let helped = |contestant: &Contestant| !matches!(contestant.to_none(), Some(Standing::Noise | Standing::Worse));
-    if best.against_none.is_none() && results.none().is_some() {
+    // Only the first stage itself is not compared with the first stage.
+    if best.against_none.is_none() && results.first_stage().is_some() {
         return "No reranker beats the order of the first stage".to_owned();
     }
-    if !results.rerankers().any(helped) {
+    if results.rerankers().all(is_no_improvement) {
         return "No reranker is measurably better than the order of the first stage".to_owned();
     }
     let name = printable(&best.name);
-    let over = match results.collection.queries {
-        few if few < FEW_QUERIES => format!(" over only {}", counted(few, "query", "queries")),
-        _ => String::new(),
+    let queries = results.collection.queries;
+    let over = if queries < FEW_QUERIES {
+        format!(" over only {}", counted(queries, "query", "queries"))
+    } else {
+        String::new()
     };
     match results.peers().as_slice() {
         [] => format!("{name} ranks best{over}"),
@@ -32,26 +37,40 @@ pub(super) fn headline(results: &Results) -> String {
     }
 }
 
-/// What the headline rests on: how much better, than whom, and what the others have for them.
+/// Returns true if the contestant was compared with the first stage and is not measurably better.
+fn is_no_improvement(contestant: &Contestant) -> bool {
+    matches!(contestant.standing_to_first_stage(), Some(Standing::Noise | Standing::Worse))
+}
+
+/// The evidence for the headline: the mean of the best contestant and its gain over the first stage, then its equals
+/// with their advantages, or the next reranker.
 pub(super) fn finding(results: &Results) -> Vec<String> {
     let Some(best) = results.best() else { return Vec::new() };
     let metric = printable(results.decisive());
     let mut sentences = Vec::new();
     if let Some(estimate) = best.estimate(results.decisive()) {
+        let gain = match &best.against_none {
+            Some(comparison) => gain(comparison),
+            None => String::new(),
+        };
         sentences.push(format!(
-            "{} has a mean {metric} of {} (95 % interval {} to {}){}.",
+            "{} has a mean {metric} of {} (95 % interval {} to {}){gain}.",
             subject(best, "The"),
             score(estimate.mean),
             score(estimate.low),
-            score(estimate.high),
-            best.against_none.as_ref().map_or_else(String::new, gain)
+            score(estimate.high)
         ));
     }
-    sentences.extend(peers(results, best));
+    let peers = results.peers();
+    if peers.is_empty() {
+        sentences.extend(runner_up(results));
+    } else {
+        sentences.push(equals(results, best, &peers));
+    }
     sentences
 }
 
-/// A contestant as the subject of a sentence; `the` as it stands in its place.
+/// A contestant as the subject of a sentence; `the` is the article in the case that its position needs.
 fn subject(contestant: &Contestant, the: &str) -> String {
     match contestant.kind {
         Kind::None => format!("{the} order of the first stage"),
@@ -59,84 +78,102 @@ fn subject(contestant: &Contestant, the: &str) -> String {
     }
 }
 
-/// The difference from the order of the first stage, as the end of a sentence.
+/// The difference from the first stage as the end of a sentence.
 fn gain(comparison: &Comparison) -> String {
     let Estimate { mean, low, high } = comparison.difference;
+    let difference = score(mean.abs());
+    let more = if mean < 0.0 { "less" } else { "more" };
+    let low = signed(low);
+    let high = signed(high);
     let p = probability(comparison.p_adjusted);
     let chance = if Standing::of(comparison) == Standing::Noise { ", which may be chance" } else { "" };
-    let more = if mean < 0.0 { "less" } else { "more" };
-    let difference = score(mean.abs());
-    format!(
-        ": {difference} {more} than the order of the first stage ({} to {}, adjusted {p}){chance}",
-        signed(low),
-        signed(high)
-    )
+    format!(": {difference} {more} than the order of the first stage ({low} to {high}, adjusted {p}){chance}")
 }
 
-fn peers(results: &Results, best: &Contestant) -> Option<String> {
-    let peers = results.peers();
-    let others = names(&peers);
+/// The sentence about the second-best reranker, if there is one.
+fn runner_up(results: &Results) -> Option<String> {
+    for contestant in results.rerankers() {
+        if let Some(comparison) = &contestant.against_best {
+            let name = printable(&contestant.name);
+            let difference = signed(comparison.difference.mean);
+            let p = probability(comparison.p_adjusted);
+            return Some(format!("The next reranker, {name}, is worse ({difference}, adjusted {p})."));
+        }
+    }
+    None
+}
+
+/// The sentence about `peers`, which may be as good as `best`, with the cheapest and the fastest of all these.
+fn equals(results: &Results, best: &Contestant, peers: &[&Contestant]) -> String {
+    let subject = subject(best, "the");
     let queries = counted(results.collection.queries, "query", "queries");
-    if peers.is_empty() {
-        let next = results.rerankers().find(|contestant| contestant.against_best.is_some())?;
-        let comparison = next.against_best.as_ref()?;
-        let difference = signed(comparison.difference.mean);
-        let p = probability(comparison.p_adjusted);
-        return Some(format!("The next reranker, {}, is worse ({difference}, adjusted {p}).", printable(&next.name)));
+    let sentence = format!("Over {queries} {subject} cannot be told apart from {}.", names(peers));
+    // If the first stage is best, even the cheapest reranker costs more and brings nothing.
+    if best.against_none.is_none() {
+        return sentence;
     }
-    let mut equals = peers;
-    // Where nothing is better than no reranker, the cheapest of them is still one too many.
-    if best.against_none.is_some() {
-        equals.insert(0, best);
-    } else {
-        equals.clear();
+    let mut candidates = vec![best];
+    candidates.extend_from_slice(peers);
+    let advantages = advantages(&candidates);
+    if advantages.is_empty() {
+        return sentence;
     }
-    let cheapest = least(&equals, Contestant::usd);
-    let fastest = least(&equals, Contestant::cold_mean);
-    let is_both = cheapest.zip(fastest).is_some_and(|(one, other)| std::ptr::eq(one.contestant, other.contestant));
-    let cheapest = cheapest.map(|it| {
-        let superlative = it.of_all("cheapest", "of known cost");
-        format!("{} is the {superlative} ({} for 1,000 queries)", printable(&it.contestant.name), dollars(it.amount))
-    });
-    let fastest = fastest.map(|it| {
-        let superlative = it.of_all("fastest", "that was timed");
-        let subject = if is_both { "the".to_owned() } else { format!("{} is the", printable(&it.contestant.name)) };
-        format!("{subject} {superlative} ({} ms on average)", milliseconds(it.amount))
-    });
-    let clauses: Vec<_> = cheapest.into_iter().chain(fastest).collect();
-    let advantages = if clauses.is_empty() { String::new() } else { format!(" Of these, {}.", clauses.join(" and ")) };
-    Some(format!("Over {queries} {} cannot be told apart from {}.{advantages}", subject(best, "the"), others))
+    format!("{sentence} Of these, {}.", advantages.join(" and "))
 }
 
-/// Who has the least of something.
-#[derive(Clone, Copy)]
+/// Clauses that name the cheapest and the fastest of `contestants`, where one is clearly ahead.
+fn advantages(contestants: &[&Contestant]) -> Vec<String> {
+    let mut clauses = Vec::new();
+    let cheapest = least(contestants, Contestant::usd);
+    if let Some(cheapest) = &cheapest {
+        let name = printable(&cheapest.contestant.name);
+        let superlative = cheapest.superlative("cheapest", "of known cost");
+        clauses.push(format!("{name} is the {superlative} ({} for 1,000 queries)", dollars(cheapest.amount)));
+    }
+    if let Some(fastest) = least(contestants, Contestant::cold_mean) {
+        let superlative = fastest.superlative("fastest", "that was timed");
+        // "a is the cheapest and the fastest" repeats neither the name nor the verb.
+        let subject = match cheapest {
+            Some(cheapest) if std::ptr::eq(cheapest.contestant, fastest.contestant) => "the".to_owned(),
+            _ => format!("{} is the", printable(&fastest.contestant.name)),
+        };
+        clauses.push(format!("{subject} {superlative} ({} ms on average)", milliseconds(fastest.amount)));
+    }
+    clauses
+}
+
+/// The contestant with the least of something, such as cost or latency.
 struct Least<'a> {
     contestant: &'a Contestant,
+    /// In the unit of the quantity compared.
     amount: f64,
-    /// Whether it is known how much everybody has.
+    /// False if the amount of some other contestant is unknown.
     all_known: bool,
 }
 
 impl Least<'_> {
-    /// `superlative`, with `limit` if some are not known.
-    fn of_all(&self, superlative: &str, limit: &str) -> String {
-        if self.all_known { superlative.to_owned() } else { format!("{superlative} {limit}") }
+    /// `adjective`, followed by `limit` if some amounts are unknown: `cheapest of known cost`.
+    fn superlative(&self, adjective: &str, limit: &str) -> String {
+        if self.all_known { adjective.to_owned() } else { format!("{adjective} {limit}") }
     }
 }
 
-/// Shares by which amounts may differ and are still called the same.
-const ALIKE: f64 = 1.25;
-
-/// Who has least, if it is clearly less than what any other has.
-fn least<'a>(contestants: &[&'a Contestant], amount: impl Fn(&Contestant) -> Option<f64>) -> Option<Least<'a>> {
-    let known: Vec<_> = contestants.iter().filter_map(|&contestant| Some((contestant, amount(contestant)?))).collect();
-    let (contestant, least) = known.iter().copied().min_by(|one, other| one.1.total_cmp(&other.1))?;
-    let others = known.iter().filter(|other| !std::ptr::eq(other.0, contestant));
-    let differs = known.len() > 1 && others.map(|other| other.1).all(|other| other > least * ALIKE);
-    differs.then_some(Least { contestant, amount: least, all_known: known.len() == contestants.len() })
+/// The contestant whose amount is clearly less than that of any other; `None` if fewer than two amounts are known.
+fn least<'a>(contestants: &[&'a Contestant], amount_of: impl Fn(&Contestant) -> Option<f64>) -> Option<Least<'a>> {
+    let mut known = Vec::new();
+    for &contestant in contestants {
+        if let Some(amount) = amount_of(contestant) {
+            known.push((amount, contestant));
+        }
+    }
+    known.sort_by(|one, other| one.0.total_cmp(&other.0));
+    let [(amount, contestant), (second, _), ..] = known[..] else { return None };
+    let all_known = known.len() == contestants.len();
+    // If the second amount is clearly larger, so are all others.
+    (second > amount * CLEAR_LEAD).then_some(Least { contestant, amount, all_known })
 }
 
-/// What was ranked, and what the best reranker could reach.
+/// The size of the collection, the source of its candidates, and the best that a reranker could reach with them.
 pub(super) fn collection(results: &Results) -> Vec<String> {
     let collection = &results.collection;
     let judgments = match &collection.judgments {
@@ -163,65 +200,87 @@ pub(super) fn collection(results: &Results) -> Vec<String> {
             "No reranker can find more than {} of the relevant passages: no more are among these candidates.",
             percent(part)
         )),
+        // Nothing can be claimed of NaN.
         Some(_) => {}
     }
     sentences
 }
 
-/// Who is chosen, and what for.
+/// The contestants that `AutoRAG`'s strategies choose, a caution where the choice may be chance, and the contestants
+/// that could not be chosen.
 pub(super) fn choice(results: &Results) -> Vec<String> {
     let choice = &results.choice;
-    let mut chosen: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    // Strategies that agree share a clause.
+    let mut strategies_by_name: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (strategy, name) in &choice.by_strategy {
-        chosen.entry(name).or_default().push(strategy);
+        strategies_by_name.entry(name).or_default().push(strategy);
     }
-    if chosen.is_empty() {
+    if strategies_by_name.is_empty() {
         return Vec::new();
     }
-    let clauses: Vec<_> =
-        chosen.iter().map(|(name, strategies)| format!("{} by {}", printable(name), listed(strategies))).collect();
+    let mut clauses = Vec::new();
+    for (name, strategies) in &strategies_by_name {
+        clauses.push(format!("{} by {}", printable(name), listed(strategies)));
+    }
     let among = match choice.speed_threshold_ms {
         Some(threshold) => format!(" among those within {} ms a query on average", milliseconds(threshold)),
         None => String::new(),
     };
     let mut sentences =
         vec![format!("AutoRAG's rules, which take every difference for real, choose{among}: {}.", clauses.join("; "))];
-    let is_doubtful = |it: &&Contestant| {
-        chosen.contains_key(it.name.as_str()) && matches!(it.to_none(), Some(Standing::Noise | Standing::Worse))
-    };
-    if let doubtful @ [_, ..] = results.rerankers().filter(is_doubtful).collect::<Vec<_>>().as_slice() {
-        let verb = if doubtful.len() == 1 { "is" } else { "are" };
-        sentences.push(format!("{} {verb} not measurably better than the order of the first stage.", names(doubtful)));
-    }
-    for (what, names) in [("Too slow", &choice.too_slow), ("Not timed, and so left out", &choice.not_timed)] {
-        if !names.is_empty() {
-            sentences.push(format!("{what}: {}.", listed(names)));
+
+    let mut doubtful = Vec::new();
+    for contestant in results.rerankers() {
+        if strategies_by_name.contains_key(contestant.name.as_str()) && is_no_improvement(contestant) {
+            doubtful.push(contestant);
         }
+    }
+    if !doubtful.is_empty() {
+        let verb = if doubtful.len() == 1 { "is" } else { "are" };
+        sentences.push(format!("{} {verb} not measurably better than the order of the first stage.", names(&doubtful)));
+    }
+    if !choice.too_slow.is_empty() {
+        sentences.push(format!("Too slow: {}.", listed(&choice.too_slow)));
+    }
+    if !choice.not_timed.is_empty() {
+        sentences.push(format!("Not timed, and so left out: {}.", listed(&choice.not_timed)));
     }
     sentences
 }
 
-/// How to read the verdicts.
+/// Instructions for reading the verdicts: names that stand for others, and the words `worse` and `noise`.
 pub(super) fn reading(results: &Results) -> Vec<String> {
-    let mut sentences = Vec::new();
-    let stands_for = |contestant: &Contestant| match contestant.answered_by.as_slice() {
-        [one] if *one != contestant.name => Some(format!("{} is {one}", contestant.name)),
-        _ => None,
-    };
-    let short: Vec<_> = results.contestants.iter().filter_map(stands_for).collect();
-    if !short.is_empty() {
-        sentences.push(format!("Here {}.", listed(short)));
+    let mut aliases = Vec::new();
+    let mut any_worse = false;
+    let mut any_noise = false;
+    for contestant in &results.contestants {
+        // An alias stands for one model. A mix of several is a warning, not an alias.
+        if let [model] = contestant.answered_by.as_slice()
+            && *model != contestant.name
+        {
+            aliases.push(format!("{} is {model}", contestant.name));
+        }
+        match contestant.standing_to_best() {
+            Some(Standing::Worse) => any_worse = true,
+            Some(Standing::Noise) => any_noise = true,
+            Some(Standing::Better) | None => {}
+        }
     }
-    let is_any = |standing| results.contestants.iter().any(|contestant| contestant.to_best() == Some(standing));
-    if is_any(Standing::Worse) {
+
+    let mut sentences = Vec::new();
+    if !aliases.is_empty() {
+        sentences.push(format!("Here {}.", listed(aliases)));
+    }
+    if any_worse {
         sentences.push(
             "Worse: p is the probability of such a difference by chance, adjusted for the number of contestants."
                 .to_owned(),
         );
     }
-    if is_any(Standing::Noise) {
+    if any_noise {
         sentences.push(
-            "Noise: the difference from the best may well be chance (adjusted p of 0.05 or more), so price and speed may decide."
+            "Noise: the difference from the best may well be chance (adjusted p of 0.05 or more), \
+             so price and speed may decide."
                 .to_owned(),
         );
     }
@@ -233,7 +292,7 @@ pub(super) fn reading(results: &Results) -> Vec<String> {
     sentences
 }
 
-/// Their names, as a sentence lists them.
+/// The names of `contestants` as a sentence lists them.
 fn names(contestants: &[&Contestant]) -> String {
     listed(contestants.iter().map(|contestant| &contestant.name))
 }
@@ -273,7 +332,8 @@ mod tests {
 
     #[test]
     fn the_headline_claims_no_more_than_was_found() {
-        let (better, noise) = (compared(0.1, false), compared(0.01, true));
+        let better = compared(0.1, false);
+        let noise = compared(0.01, true);
         let one = |queries, b, none| headline(&results(queries, b, none));
         assert_eq!(one(300, compared(-0.05, false), [better, better]), "a ranks best");
         assert_eq!(one(300, compared(-0.01, true), [better, better]), "a ranks best, but b may be as good");
@@ -325,7 +385,7 @@ mod tests {
         let results = sample::results(3);
         let all: Vec<_> = results.rerankers().collect();
         let cheapest = least(&all, Contestant::usd).unwrap();
-        assert_eq!(cheapest.of_all("cheapest", "of known cost"), "cheapest of known cost");
+        assert_eq!(cheapest.superlative("cheapest", "of known cost"), "cheapest of known cost");
         assert_eq!((cheapest.contestant.name.as_str(), cheapest.amount), ("local", 0.0));
     }
 

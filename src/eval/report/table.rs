@@ -1,119 +1,145 @@
-//! The evaluation in a terminal: a row for each contestant, and below it what the figures mean.
+//! The evaluation for a terminal: a table with a row for each contestant, and sentences that explain the figures.
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::super::results::{Contestant, Results};
 use super::facts::NO_ANSWERS;
-use super::figures::{NOTHING, interval, milliseconds, price, score};
+use super::figures::{NOTHING, interval, mean_score, milliseconds, price, score};
 use super::summary::{choice, collection, finding, headline, reading};
 use super::text::printable;
 use super::warnings::warnings;
 
-/// Narrower than this, sentences are hard to read.
-const LEAST_WIDTH: usize = 40;
+/// Smallest width to which sentences are wrapped, in columns; narrower ones are hard to read.
+const MIN_TEXT_WIDTH: usize = 40;
 
-/// The table and its sentences for a terminal of `width` columns. Metrics that do not fit are left out and named;
-/// everything else is in the table however narrow the terminal is.
+/// The table and its sentences for a terminal of `width` columns. Metrics that do not fit are left out of the table and
+/// named below it. The other columns stay, however narrow the terminal is.
 #[must_use]
 pub fn table(results: &Results, width: u16) -> String {
     let width = usize::from(width);
+    let text_width = width.max(MIN_TEXT_WIDTH);
     let others = results.metrics.get(1..).unwrap_or_default();
-    let fitting = (0..=others.len()).rev().map(|count| rows(results, &others[..count]));
-    let (shown, mut text) = fitting
-        .enumerate()
-        .find(|(left_out, text)| *left_out == others.len() || widest(text) <= width)
-        .map(|(left_out, text)| (others.len() - left_out, text))
-        .unwrap_or_default();
-    let mut say = |mark: &str, sentence: &str| text.push_str(&wrapped(mark, sentence, width.max(LEAST_WIDTH)));
-    say("\n", &format!("{}.", headline(results)));
-    let groups = [finding(results), collection(results), choice(results), reading(results)];
-    for sentence in groups.iter().flatten() {
-        say("", sentence);
+    let mut shown = others.len();
+    let mut text = rows(results, others);
+    // Rendered anew for each attempt, because the width of a column depends on all its cells.
+    while shown > 0 && widest(&text) > width {
+        shown -= 1;
+        text = rows(results, &others[..shown]);
+    }
+    push_wrapped(&mut text, "\n", &format!("{}.", headline(results)), text_width);
+    for sentences in [finding(results), collection(results), choice(results), reading(results)] {
+        for sentence in sentences {
+            push_wrapped(&mut text, "", &sentence, text_width);
+        }
     }
     if results.contestants.iter().any(|contestant| contestant.latency.is_some()) {
-        say("", "Times in milliseconds: cold with nothing cached, warm for the same request once more.");
+        let sentence = "Times in milliseconds: cold with nothing cached, warm for the same request once more.";
+        push_wrapped(&mut text, "", sentence, text_width);
     }
     if shown < others.len() {
         let left_out: Vec<_> = others[shown..].iter().map(|metric| printable(metric)).collect();
-        say("", &format!("Left out for want of space: {}.", left_out.join(", ")));
+        let sentence = format!("Left out for want of space: {}.", left_out.join(", "));
+        push_wrapped(&mut text, "", &sentence, text_width);
     }
     for warning in warnings(results) {
-        say("! ", &warning);
+        push_wrapped(&mut text, "! ", &warning, text_width);
     }
     text
 }
 
+/// The table with the decisive metric and `others`.
 fn rows(results: &Results, others: &[String]) -> String {
     let decisive = results.decisive();
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     let mut header = vec!["MODEL".to_owned(), title(decisive)];
-    header.extend(others.iter().map(|metric| title(metric)));
+    for metric in others {
+        header.push(title(metric));
+    }
     header.extend(["COLD P50/P95", "WARM P50", "USD/1000", "VERDICT"].map(str::to_owned));
-    let last = header.len() - 1;
+    let last_column = header.len() - 1;
+
+    let mut table = Table::new();
+    // Cells are never wrapped: a broken name could not be copied. `table` leaves columns out instead.
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header);
     for contestant in &results.contestants {
         let mut row = vec![printable(&contestant.name), decisive_cell(contestant, decisive)];
-        row.extend(others.iter().map(|metric| {
-            contestant.estimate(metric).map_or_else(|| NOTHING.to_owned(), |estimate| score(estimate.mean))
-        }));
+        for metric in others {
+            row.push(mean_score(contestant.estimate(metric)));
+        }
         row.extend(times(contestant));
-        row.extend([price(contestant.cost.as_ref()), contestant.verdict()]);
+        row.push(price(contestant.cost.as_ref()));
+        row.push(contestant.verdict());
         table.add_row(row);
     }
     for contestant in &results.unanswered {
-        let dashes = vec![NOTHING.to_owned(); last - 1];
-        table.add_row([vec![printable(&contestant.name)], dashes, vec![NO_ANSWERS.to_owned()]].concat());
+        let mut row = vec![printable(&contestant.name)];
+        row.resize(last_column, NOTHING.to_owned());
+        row.push(NO_ANSWERS.to_owned());
+        table.add_row(row);
     }
-    for column in table.column_iter_mut().take(last).skip(1) {
+    // Names and verdicts are words; the figures between them line up at their last digit.
+    for column in table.column_iter_mut().take(last_column).skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     format!("{}\n", table.trim_fmt())
 }
 
+/// The heading of the column of `metric`.
 fn title(metric: &str) -> String {
     printable(metric).to_uppercase()
 }
 
+/// The mean of the decisive metric with its interval.
 fn decisive_cell(contestant: &Contestant, metric: &str) -> String {
-    let estimate = contestant.estimate(metric);
-    estimate.map_or_else(|| NOTHING.to_owned(), |it| format!("{} {}", score(it.mean), interval(it)))
-}
-
-/// Cold median and 95th percentile, warm median.
-fn times(contestant: &Contestant) -> [String; 2] {
-    match &contestant.latency {
-        None => [NOTHING, NOTHING].map(str::to_owned),
-        Some(latency) => [
-            format!("{}/{}", milliseconds(latency.cold.p50), milliseconds(latency.cold.p95)),
-            latency.warm.map_or_else(|| NOTHING.to_owned(), |warm| milliseconds(warm.p50)),
-        ],
+    match contestant.estimate(metric) {
+        Some(estimate) => format!("{} {}", score(estimate.mean), interval(estimate)),
+        None => NOTHING.to_owned(),
     }
 }
 
-fn widest(text: &str) -> usize {
-    text.lines().map(|line| line.chars().count()).max().unwrap_or(0)
+/// Cold median and 95th percentile in one cell, warm median in the next, in milliseconds.
+fn times(contestant: &Contestant) -> [String; 2] {
+    let Some(latency) = &contestant.latency else {
+        return [NOTHING.to_owned(), NOTHING.to_owned()];
+    };
+    let cold = format!("{}/{}", milliseconds(latency.cold.p50), milliseconds(latency.cold.p95));
+    let warm = match &latency.warm {
+        Some(warm) => milliseconds(warm.p50),
+        None => NOTHING.to_owned(),
+    };
+    [cold, warm]
 }
 
-/// `sentence` in lines of at most `width` characters if its words allow.
-fn wrapped(mark: &str, sentence: &str, width: usize) -> String {
-    let mut text = mark.to_owned();
+/// Columns of the widest line, counted in characters.
+fn widest(text: &str) -> usize {
+    let mut widest = 0;
+    for line in text.lines() {
+        widest = widest.max(line.chars().count());
+    }
+    widest
+}
+
+/// Appends `mark` and `sentence` to `text` in lines of at most `width` characters. A longer word gets its own line.
+fn push_wrapped(text: &mut String, mark: &str, sentence: &str, width: usize) {
+    text.push_str(mark);
+    // Continuation lines start below the sentence, not below its mark.
     let indent = mark.trim_start_matches('\n').len();
     let mut used = indent;
-    for (place, word) in sentence.split(' ').enumerate() {
+    for (index, word) in sentence.split(' ').enumerate() {
         let length = word.chars().count();
-        if place > 0 && used + 1 + length > width {
-            text.push_str(&format!("\n{:indent$}", ""));
-            used = indent;
-        } else if place > 0 {
-            text.push(' ');
-            used += 1;
+        if index > 0 {
+            if used + 1 + length > width {
+                text.push_str(&format!("\n{:indent$}", ""));
+                used = indent;
+            } else {
+                text.push(' ');
+                used += 1;
+            }
         }
         text.push_str(word);
         used += length;
     }
     text.push('\n');
-    text
 }
 
 #[cfg(test)]
@@ -122,10 +148,12 @@ mod tests {
     use super::super::sample;
     use super::*;
 
-    /// The line that starts with `start`, its runs of blanks as one.
+    /// The line that starts with `start`, with single blanks.
     fn line(text: &str, start: &str) -> String {
-        let line = text.lines().find(|line| line.trim_start().starts_with(start));
-        line.unwrap_or_else(|| panic!("{start}: {text}")).split_whitespace().collect::<Vec<_>>().join(" ")
+        let Some(line) = text.lines().find(|line| line.trim_start().starts_with(start)) else {
+            panic!("{start}: {text}")
+        };
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
     #[test]

@@ -1,20 +1,22 @@
-//! Texts of queries, passages and names: written by anybody, shown to somebody.
+//! Texts from outside (queries, passages, names), made safe to print, cut to length and joined to sentences.
 
 use super::figures::grouped;
 
-/// `text` on one line, with whatever would act instead of being read made visible.
+/// `text` on one line, with each control character replaced by one that can be seen.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().map(visible).collect()
 }
 
-/// Control characters would steer a terminal, bidirectional overrides would turn around the words that follow, and
-/// neither they nor noncharacters may stand in a page.
+/// `character`, or a visible substitute if it would act instead of being read: control characters steer a terminal, and
+/// bidirectional overrides reorder the text after them. Neither these nor noncharacters are allowed in a page.
 pub(super) fn visible(character: char) -> char {
     match character {
         '\t' | '\n' | '\u{b}' | '\u{c}' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}' => ' ',
+        // U+2400 begins Unicode's pictures of the control characters, in the same order.
         '\0'..='\u{1f}' => char::from_u32(0x2400 + u32::from(character)).unwrap_or(' '),
         '\u{7f}' => '␡',
         '\u{80}'..='\u{9f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fdd0}'..='\u{fdef}' => '\u{fffd}',
+        // The last two code points of each plane are noncharacters.
         _ if u32::from(character) & 0xfffe == 0xfffe => '\u{fffd}',
         _ => character,
     }
@@ -22,24 +24,27 @@ pub(super) fn visible(character: char) -> char {
 
 /// At most `length` characters of `text`, the last one `…` if there were more.
 pub(super) fn shortened(text: &str, length: usize) -> String {
-    match text.char_indices().nth(length) {
-        None => text.to_owned(),
-        Some(_) => text.chars().take(length.saturating_sub(1)).chain(['…']).collect(),
+    // Stops at the limit, where counting would read all of a long passage.
+    if text.char_indices().nth(length).is_none() {
+        return text.to_owned();
     }
+    text.chars().take(length.saturating_sub(1)).chain(['…']).collect()
 }
 
-/// At most `length` characters of a name, without its middle: names of models differ at both ends.
+/// At most `length` characters of a name, with `…` in its middle if there were more: names of models differ at both
+/// ends.
 pub(super) fn without_middle(name: &str, length: usize) -> String {
     let count = name.chars().count();
     if count <= length {
         return name.to_owned();
     }
+    // The end gets more room than the start, because it holds the version and the start only the vendor.
     let end = length.saturating_sub(1) * 3 / 5;
     let start = length.saturating_sub(1) - end;
     name.chars().take(start).chain(['…']).chain(name.chars().skip(count - end)).collect()
 }
 
-/// `words`, printable, as a sentence lists them.
+/// A printable list as it stands in a sentence: `a, b and c`.
 pub(crate) fn listed(words: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     let words: Vec<String> = words.into_iter().map(|word| printable(word.as_ref())).collect();
     match words.as_slice() {
@@ -49,9 +54,10 @@ pub(crate) fn listed(words: impl IntoIterator<Item = impl AsRef<str>>) -> String
     }
 }
 
-/// `count` with its noun.
+/// `count` with its noun in the singular or plural: `1 query`, `1,200 queries`.
 pub(crate) fn counted(count: usize, one: &str, many: &str) -> String {
-    format!("{} {}", grouped(count), if count == 1 { one } else { many })
+    let noun = if count == 1 { one } else { many };
+    format!("{} {noun}", grouped(count))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What makes figures worth less than they look.
+//! Warnings: facts that make the figures worth less than they look.
 
 use std::collections::BTreeMap;
 
@@ -8,24 +8,19 @@ use super::text::{counted, listed, printable};
 
 /// One sentence for each thing that went wrong.
 pub(super) fn warnings(results: &Results) -> Vec<String> {
-    let mut sentences: Vec<String> = results.unanswered.iter().map(no_answers).collect();
-    sentences.extend(results.contestants.iter().flat_map(of));
-    sentences.extend(alike(results));
-    sentences.extend(strangers(&results.collection.left_out));
-    if results.collection.left_out.queries_without_candidates > 0 {
-        let queries =
-            counted(results.collection.left_out.queries_without_candidates, "judged query has", "judged queries have");
-        sentences.push(format!("{queries} no candidates, and so no part in these figures."));
+    let mut sentences = Vec::new();
+    for contestant in &results.unanswered {
+        sentences.push(no_answers(contestant));
     }
-    if results.collection.left_out.lines_with_half_pairs > 0 {
-        let lines = counted(results.collection.left_out.lines_with_half_pairs, "line holds", "lines hold");
-        sentences.push(format!(
-            "{lines} half of a surrogate pair (a text cut in the middle of a character), which was read as U+FFFD."
-        ));
+    for contestant in &results.contestants {
+        push_contestant_warnings(&mut sentences, contestant);
     }
+    push_identical_rankings(&mut sentences, results);
+    push_left_out(&mut sentences, &results.collection.left_out);
     sentences
 }
 
+/// The warning for a contestant that never answered.
 fn no_answers(contestant: &Unanswered) -> String {
     format!(
         "{}: not a single answer ({}), so it is not compared. The first failure: {}",
@@ -35,69 +30,19 @@ fn no_answers(contestant: &Unanswered) -> String {
     )
 }
 
-/// Judgments and candidates that lead nowhere: more often a mistake than a finding.
-fn strangers(left_out: &LeftOut) -> Vec<String> {
-    let sentence = |strangers: &Strangers, [one, many]: [&str; 2], then: &str| {
-        let first = printable(strangers.first.as_deref()?);
-        Some(format!(
-            "{} that the collection does not hold, such as {first}{then}.",
-            counted(strangers.count, one, many)
-        ))
-    };
-    let sentences = [
-        sentence(
-            &left_out.judgments_of_unknown_passages,
-            ["judgment names a passage", "judgments name passages"],
-            "; they count as not found",
-        ),
-        sentence(
-            &left_out.judgments_of_unknown_queries,
-            ["judgment names a query", "judgments name queries"],
-            "; they count nowhere",
-        ),
-        sentence(
-            &left_out.run_lines_of_unknown_queries,
-            ["line of the run names a query", "lines of the run name queries"],
-            "; they count nowhere",
-        ),
-    ];
-    sentences.into_iter().flatten().collect()
-}
-
-/// Contestants that need not be compared: what one of them does, the other does.
-fn alike(results: &Results) -> Vec<String> {
-    let same_as_an_earlier = |(place, contestant): (usize, &Contestant)| {
-        let earlier = results.contestants[..place].iter().find(|earlier| earlier.rankings == contestant.rankings)?;
-        let [one, other] = [earlier, contestant].map(|it| printable(&it.name));
-        Some(match (earlier.kind, contestant.kind) {
-            (Kind::Model, Kind::Model) => format!("{one} and {other} rank every query alike."),
-            (Kind::None, _) => format!("{other} leaves every query in the order of the first stage."),
-            (_, Kind::None) => format!("{one} leaves every query in the order of the first stage."),
-        })
-    };
-    results.contestants.iter().enumerate().filter_map(same_as_an_earlier).collect()
-}
-
-/// `2 upstream_timeout, 1 upstream_rejected`
-fn causes(failures: &BTreeMap<String, usize>) -> String {
-    let causes: Vec<_> = failures.iter().map(|(code, count)| format!("{count} {}", printable(code))).collect();
-    causes.join(", ")
-}
-
-fn of(contestant: &Contestant) -> Vec<String> {
+/// Appends warnings about the answers of one contestant.
+fn push_contestant_warnings(sentences: &mut Vec<String>, contestant: &Contestant) {
     let name = printable(&contestant.name);
-    let mut sentences = Vec::new();
     let failed: usize = contestant.failures.values().sum();
     if failed > 0 {
-        sentences.push(format!(
-            "{name}: {} without an answer ({}); there the order of the first stage counts.{}",
-            counted(failed, "query", "queries"),
-            causes(&contestant.failures),
-            contestant
-                .first_failure
-                .as_ref()
-                .map_or_else(String::new, |why| format!(" The first failure: {}", printable(why)))
-        ));
+        let queries = counted(failed, "query", "queries");
+        let causes = causes(&contestant.failures);
+        let mut sentence =
+            format!("{name}: {queries} without an answer ({causes}); there the order of the first stage counts.");
+        if let Some(message) = &contestant.first_failure {
+            sentence.push_str(&format!(" The first failure: {}", printable(message)));
+        }
+        sentences.push(sentence);
     }
     if contestant.kind == Kind::Model && contestant.latency.is_none() {
         sentences
@@ -116,5 +61,67 @@ fn of(contestant: &Contestant) -> Vec<String> {
     if contestant.answered_by.len() > 1 {
         sentences.push(format!("{name}: its figures mix the answers of {}.", listed(&contestant.answered_by)));
     }
-    sentences
+}
+
+/// Appends a sentence for each contestant that ranks every query like an earlier one. Comparing the two is pointless.
+fn push_identical_rankings(sentences: &mut Vec<String>, results: &Results) {
+    for (index, contestant) in results.contestants.iter().enumerate() {
+        let mut earlier_contestants = results.contestants[..index].iter();
+        let Some(earlier) = earlier_contestants.find(|earlier| earlier.rankings == contestant.rankings) else {
+            continue;
+        };
+        let earlier_name = printable(&earlier.name);
+        let name = printable(&contestant.name);
+        sentences.push(match (earlier.kind, contestant.kind) {
+            (Kind::Model, Kind::Model) => format!("{earlier_name} and {name} rank every query alike."),
+            (Kind::None, _) => format!("{name} leaves every query in the order of the first stage."),
+            (_, Kind::None) => format!("{earlier_name} leaves every query in the order of the first stage."),
+        });
+    }
+}
+
+/// Appends warnings about the parts of the collection that could not be used.
+fn push_left_out(sentences: &mut Vec<String>, left_out: &LeftOut) {
+    // An id that the collection does not hold is more often a mistake, such as a mixed-up file, than a finding.
+    sentences.extend(unknown_ids(
+        &left_out.judgments_of_unknown_passages,
+        "judgment names a passage",
+        "judgments name passages",
+        "they count as not found",
+    ));
+    sentences.extend(unknown_ids(
+        &left_out.judgments_of_unknown_queries,
+        "judgment names a query",
+        "judgments name queries",
+        "they count nowhere",
+    ));
+    sentences.extend(unknown_ids(
+        &left_out.run_lines_of_unknown_queries,
+        "line of the run names a query",
+        "lines of the run name queries",
+        "they count nowhere",
+    ));
+    if left_out.queries_without_candidates > 0 {
+        let queries = counted(left_out.queries_without_candidates, "judged query has", "judged queries have");
+        sentences.push(format!("{queries} no candidates, and so no part in these figures."));
+    }
+    if left_out.lines_with_half_pairs > 0 {
+        let lines = counted(left_out.lines_with_half_pairs, "line holds", "lines hold");
+        sentences.push(format!(
+            "{lines} half of a surrogate pair (a text cut in the middle of a character), which was read as U+FFFD."
+        ));
+    }
+}
+
+/// The warning about ids that the collection does not hold; `None` if there are none.
+fn unknown_ids(unknown: &Strangers, one: &str, many: &str, consequence: &str) -> Option<String> {
+    let first = printable(unknown.first.as_deref()?);
+    let subject = counted(unknown.count, one, many);
+    Some(format!("{subject} that the collection does not hold, such as {first}; {consequence}."))
+}
+
+/// Failures by error code: `2 upstream_timeout, 1 upstream_rejected`.
+fn causes(failures: &BTreeMap<String, usize>) -> String {
+    let causes: Vec<_> = failures.iter().map(|(code, count)| format!("{count} {}", printable(code))).collect();
+    causes.join(", ")
 }

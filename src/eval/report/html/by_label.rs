@@ -20,7 +20,7 @@ pub(super) fn section(results: &Results) -> Option<Section> {
     if tables.is_empty() {
         return None;
     }
-    let none = if results.none().is_some() {
+    let none = if results.first_stage().is_some() {
         " Small figures are differences from none; the cell is tinted by them. The best of a row is bold."
     } else {
         " The best of a row is bold."

@@ -55,7 +55,7 @@ fn row(contestant: &Contestant, decisive: &str, others: &[String], axis: &Axis) 
     } else {
         ""
     };
-    let class = match contestant.to_best() {
+    let class = match contestant.standing_to_best() {
         None => "best",
         Some(Standing::Noise | Standing::Better) => "noise",
         Some(Standing::Worse) => "worse",

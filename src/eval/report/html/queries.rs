@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn a_tie_is_neither() {
         let mut results = sample::results(5);
-        let none = results.none().unwrap().by_query.clone();
+        let none = results.first_stage().unwrap().by_query.clone();
         for contestant in &mut results.contestants {
             contestant.by_query.clone_from(&none);
         }

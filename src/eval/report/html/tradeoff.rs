@@ -61,7 +61,7 @@ fn figure(
         return None;
     }
     let metric = results.decisive();
-    let none = results.none().and_then(|none| none.estimate(metric)).map(|estimate| estimate.mean);
+    let none = results.first_stage().and_then(|none| none.estimate(metric)).map(|estimate| estimate.mean);
     let chart = Chart {
         id,
         title: format!("{metric} against {what}"),
