@@ -1,113 +1,158 @@
-//! From values to places in a drawing.
+//! Axes of a drawing: conversion of values to coordinates, ticks and their texts.
 
 use super::super::figures::{dollars, fixed, milliseconds};
 
-/// Least latency that is drawn: a logarithm needs more than nothing.
-const LEAST_MILLISECONDS: f64 = 0.01;
+/// Smallest value on a logarithmic axis, in milliseconds, because zero has no logarithm.
+const MIN_LOGARITHMIC: f64 = 0.01;
 
-/// One direction of a drawing.
+/// One axis of a drawing.
 #[derive(Debug)]
 pub(super) struct Axis {
-    /// Values at the ends, logarithms if `logarithmic`.
+    /// Values at both ends, as decimal logarithms if `logarithmic`.
     ends: (f64, f64),
-    /// Where the ends are drawn.
+    /// Coordinates of both ends, in pixels.
     drawn: (f64, f64),
     logarithmic: bool,
 }
 
 impl Axis {
-    /// Holds every finite one of `values`, drawn between `from` and `to`.
+    /// An axis over all finite `values`, drawn from coordinate `from` to coordinate `to`.
     pub(super) fn linear(values: impl Iterator<Item = f64>, from: f64, to: f64) -> Self {
         let ends = match extremes(values) {
             None => (0.0, 1.0),
+            // A single value is drawn in the middle of an axis of some length.
             Some((low, high)) if high - low < 1e-6 => (low - 0.05, high + 0.05),
             Some(ends) => ends,
         };
         Self { ends, drawn: (from, to), logarithmic: false }
     }
 
-    /// The same by magnitude. Values below [`LEAST_MILLISECONDS`] are drawn there.
+    /// The same with a logarithmic scale. Values below [`MIN_LOGARITHMIC`] count as that.
     pub(super) fn logarithmic(values: impl Iterator<Item = f64>, from: f64, to: f64) -> Self {
-        let (low, high) = extremes(values.map(|value| value.max(LEAST_MILLISECONDS).log10())).unwrap_or((0.0, 1.0));
-        let room = if high - low < 0.4 { (0.4 - (high - low)) / 2.0 } else { 0.0 };
-        Self { ends: (low - room, high + room), drawn: (from, to), logarithmic: true }
+        let logarithms = values.map(|value| value.max(MIN_LOGARITHMIC).log10());
+        let (low, high) = extremes(logarithms).unwrap_or((0.0, 1.0));
+        // At least 0.4 decades, or nearly equal latencies would look far apart.
+        let margin = if high - low < 0.4 { (0.4 - (high - low)) / 2.0 } else { 0.0 };
+        Self { ends: (low - margin, high + margin), drawn: (from, to), logarithmic: true }
     }
 
-    /// With shares of its length more before and after.
+    /// The axis with margins at both ends, as shares of its length.
     pub(super) fn padded(mut self, before: f64, after: f64) -> Self {
         let length = self.ends.1 - self.ends.0;
-        self.ends = (self.ends.0 - length * before, self.ends.1 + length * after);
+        self.ends.0 -= length * before;
+        self.ends.1 += length * after;
         self
     }
 
-    /// Where `value` is drawn, between the ends whatever it is.
+    /// The coordinate of `value` in pixels, clamped to the axis. A value that is not finite is drawn at its start.
     pub(super) fn at(&self, value: f64) -> f64 {
-        let value = if self.logarithmic { value.max(LEAST_MILLISECONDS).log10() } else { value };
+        let value = if self.logarithmic { value.max(MIN_LOGARITHMIC).log10() } else { value };
         let share = (value - self.ends.0) / (self.ends.1 - self.ends.0);
         let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
         self.drawn.0 + share * (self.drawn.1 - self.drawn.0)
     }
 
-    /// Round values within, at most `most` if it is linear.
+    /// Round values on the axis. A linear axis has at most `most`; a logarithmic one has more if it spans more decades.
     pub(super) fn ticks(&self, most: usize) -> Vec<f64> {
-        if self.logarithmic { self.magnitudes(most) } else { self.steps(most) }
+        if self.logarithmic { self.logarithmic_ticks(most) } else { self.linear_ticks(most) }
     }
 
-    fn steps(&self, most: usize) -> Vec<f64> {
-        let within = |step: f64| {
-            let first = (self.ends.0 / step).ceil();
-            std::iter::successors(Some(first), |tick| Some(tick + 1.0))
-                .map(move |tick| tick * step)
-                .take_while(|tick| *tick <= self.ends.1)
-        };
-        let steps = (-6..9).flat_map(|exponent| [1.0, 2.0, 5.0].map(|digit| digit * 10_f64.powi(exponent)));
-        let fitting =
-            steps.map(|step| within(step).take(most + 1).collect::<Vec<_>>()).find(|ticks| ticks.len() <= most);
-        fitting.unwrap_or_default()
+    /// Multiples of the smallest round step that gives at most `most` ticks.
+    fn linear_ticks(&self, most: usize) -> Vec<f64> {
+        for exponent in -6..9 {
+            for digit in [1.0, 2.0, 5.0] {
+                // One more than allowed is enough to see that the step is too small.
+                let ticks = self.multiples(digit * 10_f64.powi(exponent), most + 1);
+                if ticks.len() <= most {
+                    return ticks;
+                }
+            }
+        }
+        Vec::new()
     }
 
-    fn magnitudes(&self, most: usize) -> Vec<f64> {
-        let within = |digits: &[f64]| -> Vec<f64> {
-            let all = (-3..9).flat_map(|exponent| digits.iter().map(move |digit| digit * 10_f64.powi(exponent)));
-            all.filter(|tick| (self.ends.0..=self.ends.1).contains(&tick.log10())).collect()
-        };
+    /// The first `limit` multiples of `step` on the axis.
+    fn multiples(&self, step: f64, limit: usize) -> Vec<f64> {
+        let mut ticks = Vec::new();
+        // Counting whole steps, because adding `step` again and again would add up its rounding errors.
+        let mut count = (self.ends.0 / step).ceil();
+        while ticks.len() < limit && count * step <= self.ends.1 {
+            ticks.push(count * step);
+            count += 1.0;
+        }
+        ticks
+    }
+
+    /// The densest set of leading digits in every decade with at most `most` ticks, else powers of ten alone.
+    fn logarithmic_ticks(&self, most: usize) -> Vec<f64> {
         let sets: [&[f64]; 4] = [&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0], &[1.0, 2.0, 5.0], &[1.0, 3.0], &[1.0]];
-        let all = sets.map(within);
-        all.iter().find(|ticks| ticks.len() <= most).unwrap_or(&all[3]).clone()
+        let mut ticks = Vec::new();
+        for digits in sets {
+            ticks = self.in_every_decade(digits);
+            if ticks.len() <= most {
+                break;
+            }
+        }
+        ticks
+    }
+
+    /// Values on the axis that begin with one of `digits`.
+    fn in_every_decade(&self, digits: &[f64]) -> Vec<f64> {
+        let mut ticks = Vec::new();
+        for exponent in -3..9 {
+            for digit in digits {
+                let tick = digit * 10_f64.powi(exponent);
+                if (self.ends.0..=self.ends.1).contains(&tick.log10()) {
+                    ticks.push(tick);
+                }
+            }
+        }
+        ticks
     }
 }
 
+/// The smallest and the largest finite value.
 fn extremes(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
-    values.filter(|value| value.is_finite()).fold(None, |ends, value| match ends {
-        None => Some((value, value)),
-        Some((low, high)) => Some((value.min(low), value.max(high))),
-    })
+    let mut extremes: Option<(f64, f64)> = None;
+    for value in values {
+        if value.is_finite() {
+            let (low, high) = extremes.unwrap_or((value, value));
+            extremes = Some((value.min(low), value.max(high)));
+        }
+    }
+    extremes
 }
 
-/// A length in a drawing, to a tenth of a pixel.
+/// A coordinate or length in pixels, to a tenth; `0` if it is not finite.
 pub(super) fn coordinate(value: f64) -> String {
     let value = if value.is_finite() { value } else { 0.0 };
     let text = fixed(value, 1);
-    text.strip_suffix(".0").map_or_else(|| text.clone(), str::to_owned)
+    match text.strip_suffix(".0") {
+        Some(whole) => whole.to_owned(),
+        None => text,
+    }
 }
 
-/// What is written at a tick.
+/// Text of a tick for a value of a metric, without trailing zeros: `0.55`.
 pub(super) fn tick_score(value: f64) -> String {
     let text = fixed(value, 3);
     let text = text.trim_end_matches('0').trim_end_matches('.');
     if text.is_empty() { "0".to_owned() } else { text.to_owned() }
 }
 
-/// What is written at a tick.
+/// Text of a tick in milliseconds, without unit and trailing zeros: `0.3`.
 pub(super) fn tick_milliseconds(value: f64) -> String {
     let text = milliseconds(value);
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
-/// What is written at a tick.
+/// Text of a tick in US dollars, without cents if there are none: `$1`.
 pub(super) fn tick_dollars(value: f64) -> String {
     let text = dollars(value);
-    text.strip_suffix(".00").map_or_else(|| text.clone(), str::to_owned)
+    match text.strip_suffix(".00") {
+        Some(whole) => whole.to_owned(),
+        None => text,
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Means for the queries of each language, domain or whatever else the collection says of its queries.
+//! Means for groups of queries that share a label, such as a language or a domain.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,41 +8,52 @@ use super::super::figures::{NOTHING, score, signed};
 use super::markup::{Section, each, escape, scrollable};
 use crate::eval::exact;
 
-/// Labels with fewer values divide nothing, labels with more are names.
+/// Numbers of values that a label may have. One value divides nothing; more than 12 are rather names than groups.
 const VALUES: std::ops::RangeInclusive<usize> = 2..=12;
-/// Differences from `none` from which a cell is tinted, and more strongly.
+/// Absolute differences from the first stage at which the tint of a cell grows stronger.
 const TINTS: [f64; 3] = [0.02, 0.08, 0.2];
 
+/// The section with a table for each label that divides the queries; `None` if no label does.
 pub(super) fn section(results: &Results) -> Option<Section> {
-    let names: BTreeSet<&str> =
-        results.queries.iter().flat_map(|query| query.labels.keys().map(String::as_str)).collect();
-    let tables: String = names.into_iter().filter_map(|name| table(results, name)).collect();
+    let mut names: BTreeSet<&str> = BTreeSet::new();
+    for query in &results.queries {
+        names.extend(query.labels.keys().map(String::as_str));
+    }
+    let mut tables = String::new();
+    for name in names {
+        if let Some(table) = table(results, name) {
+            tables.push_str(&table);
+        }
+    }
     if tables.is_empty() {
         return None;
     }
-    let none = if results.first_stage().is_some() {
-        " Small figures are differences from none; the cell is tinted by them. The best of a row is bold."
+    let legend = if results.first_stage().is_some() {
+        "Small figures are differences from none; the cell is tinted by them. The best of a row is bold."
     } else {
-        " The best of a row is bold."
+        "The best of a row is bold."
     };
     let body = format!(
-        "<p class=\"key\">Means of {}.{none} In groups of fewer than {FEW_QUERIES} queries small differences mean nothing.</p>{tables}",
+        "<p class=\"key\">Means of {}. {legend} \
+         In groups of fewer than {FEW_QUERIES} queries small differences mean nothing.</p>{tables}",
         escape(results.decisive())
     );
     Some(Section { id: "labels", title: "By label", body })
 }
 
-/// Places of the queries with each value of a label.
+/// Indexes of the queries with each value of the label `name`.
 fn groups<'a>(results: &'a Results, name: &str) -> BTreeMap<&'a str, Vec<usize>> {
     let mut groups: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for (place, query) in results.queries.iter().enumerate() {
+    for (index, query) in results.queries.iter().enumerate() {
         if let Some(value) = query.labels.get(name) {
-            groups.entry(value).or_default().push(place);
+            groups.entry(value).or_default().push(index);
         }
     }
     groups
 }
 
+/// A row for each value of the label `name` and a column for each contestant; `None` if it has too few or too many
+/// values.
 fn table(results: &Results, name: &str) -> Option<String> {
     let groups = groups(results, name);
     if !VALUES.contains(&groups.len()) {
@@ -51,42 +62,67 @@ fn table(results: &Results, name: &str) -> Option<String> {
     let head = each(&results.contestants, |contestant| {
         format!("<th scope=\"col\" class=\"number\">{}</th>", escape(&contestant.name))
     });
-    let rows = each(&groups, |(value, places)| row(results, value, places));
+    let rows = each(&groups, |(value, queries)| row(results, value, queries));
     let label = escape(name);
     let table = format!(
-        "<table class=\"labels\"><thead><tr><th scope=\"col\">{label}</th><th scope=\"col\" class=\"number\">Queries</th>{head}</tr></thead>\
-         <tbody>{rows}</tbody></table>"
+        "<table class=\"labels\"><thead><tr><th scope=\"col\">{label}</th>\
+         <th scope=\"col\" class=\"number\">Queries</th>{head}</tr></thead><tbody>{rows}</tbody></table>"
     );
     Some(format!("<h3>{label}</h3>{}", scrollable(&format!("Means by {name}"), &table)))
 }
 
-fn row(results: &Results, value: &str, places: &[usize]) -> String {
-    let means: Vec<_> =
-        results.contestants.iter().map(|contestant| mean(contestant, results.decisive(), places)).collect();
-    let best = means.iter().copied().flatten().fold(f64::NEG_INFINITY, f64::max);
-    let none = results.contestants.iter().zip(&means).find(|(it, _)| it.kind == Kind::None).and_then(|(_, mean)| *mean);
-    let cells = each(results.contestants.iter().zip(&means), |(contestant, mean)| {
-        cell(*mean, none.filter(|_| contestant.kind != Kind::None), best)
+/// Means of all contestants over one group of queries.
+fn row(results: &Results, value: &str, queries: &[usize]) -> String {
+    let metric = results.decisive();
+    let first_stage = match results.first_stage() {
+        Some(contestant) => mean(contestant, metric, queries),
+        None => None,
+    };
+    let mut means = Vec::with_capacity(results.contestants.len());
+    let mut best = f64::NEG_INFINITY;
+    for contestant in &results.contestants {
+        let mean = mean(contestant, metric, queries);
+        if let Some(mean) = mean {
+            best = best.max(mean);
+        }
+        means.push(mean);
+    }
+    let cells = each(results.contestants.iter().zip(means), |(contestant, mean)| match contestant.kind {
+        Kind::None => cell(mean, None, best),
+        Kind::Model => cell(mean, first_stage, best),
     });
-    format!("<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td>{cells}</tr>", escape(value), places.len())
+    format!("<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td>{cells}</tr>", escape(value), queries.len())
 }
 
-fn cell(mean: Option<f64>, none: Option<f64>, best: f64) -> String {
+/// A mean, bold if it is `best`, with its difference from `first_stage` if that is known.
+fn cell(mean: Option<f64>, first_stage: Option<f64>, best: f64) -> String {
     let Some(mean) = mean else { return format!("<td class=\"number\">{NOTHING}</td>") };
+    // Contestants with the same mean are all bold.
     let figure = if mean >= best { format!("<b>{}</b>", score(mean)) } else { score(mean) };
-    let Some(difference) = none.map(|none| mean - none) else {
+    let Some(first_stage) = first_stage else {
         return format!("<td class=\"number\">{figure}</td>");
     };
+    let difference = mean - first_stage;
     let strength = TINTS.iter().filter(|least| difference.abs() >= **least).count();
     let direction = if difference > 0.0 { "up" } else { "down" };
     let tint = if strength == 0 { String::new() } else { format!(" {direction}-{strength}") };
     format!("<td class=\"number{tint}\">{figure} <small>{}</small></td>", signed(difference))
 }
 
-fn mean(contestant: &Contestant, metric: &str, places: &[usize]) -> Option<f64> {
-    let values = places.iter().filter_map(|&place| contestant.by_query.get(place)?.get(metric).copied());
-    let values: Vec<_> = values.filter(|value| value.is_finite()).collect();
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / exact(values.len()))
+/// The mean of a metric over `queries`, of which those without a finite value do not count; `None` if none is left.
+fn mean(contestant: &Contestant, metric: &str, queries: &[usize]) -> Option<f64> {
+    let mut sum = 0.0;
+    let mut count = 0;
+    for &query in queries {
+        let Some(values) = contestant.by_query.get(query) else { continue };
+        if let Some(&value) = values.get(metric)
+            && value.is_finite()
+        {
+            sum += value;
+            count += 1;
+        }
+    }
+    (count > 0).then(|| sum / exact(count))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What each reranker did to each query, against no reranker.
+//! Bar charts of the change that each reranker made to each query, against the first stage.
 
 use super::super::super::results::{Contestant, Results};
 use super::super::facts::Change;
@@ -7,22 +7,34 @@ use super::axis::coordinate;
 use super::markup::{Section, escape};
 use crate::eval::exact;
 
+/// Width of a chart, in pixels.
 const WIDTH: f64 = 320.0;
+/// Height of a chart, in pixels; zero is drawn in the middle.
 const HEIGHT: f64 = 110.0;
-/// More bars than these cannot be told apart.
-const MOST_BARS: usize = 320;
+/// Most bars of a chart: as many as it has pixels. More could not be told apart.
+const MAX_BARS: usize = 320;
 
+/// The section with a chart for each reranker; `None` if no query has a value before and after.
 pub(super) fn section(results: &Results) -> Option<Section> {
-    let changes: Vec<_> = results.rerankers().map(|contestant| (contestant, sorted(results, contestant))).collect();
-    let changes: Vec<_> = changes.into_iter().filter(|(_, differences)| !differences.is_empty()).collect();
-    let largest = changes.iter().flat_map(|(_, it)| it.iter().map(|difference| difference.abs())).fold(0.0, f64::max);
-    if changes.is_empty() {
+    let mut changed = Vec::new();
+    let mut largest: f64 = 0.0;
+    for contestant in results.rerankers() {
+        let differences = sorted_differences(results, contestant);
+        if differences.is_empty() {
+            continue;
+        }
+        for difference in &differences {
+            largest = largest.max(difference.abs());
+        }
+        changed.push((contestant, differences));
+    }
+    if changed.is_empty() {
         return None;
     }
-    let charts = changes.iter().enumerate();
-    let charts: String = charts
-        .map(|(place, (contestant, differences))| figure(place, contestant, differences, largest, results.decisive()))
-        .collect();
+    let mut charts = String::new();
+    for (index, (contestant, differences)) in changed.iter().enumerate() {
+        charts.push_str(&figure(index, contestant, differences, largest, results.decisive()));
+    }
     let key = format!(
         "<p class=\"key\">A bar for each query: {} with the reranker minus that of the first stage, largest gain left. \
          All charts have the same scale: a bar from the middle to the edge is {}.</p>",
@@ -32,57 +44,71 @@ pub(super) fn section(results: &Results) -> Option<Section> {
     Some(Section { id: "changes", title: "Query by query", body: format!("{key}<div class=\"grid\">{charts}</div>") })
 }
 
-/// Differences, largest first.
-fn sorted(results: &Results, contestant: &Contestant) -> Vec<f64> {
+/// Differences from the first stage by query, the largest gain first.
+fn sorted_differences(results: &Results, contestant: &Contestant) -> Vec<f64> {
     let mut differences: Vec<_> = results.changes(contestant).into_iter().map(Change::difference).collect();
     differences.sort_by(|one, other| other.total_cmp(one));
     differences
 }
 
-fn figure(place: usize, contestant: &Contestant, differences: &[f64], largest: f64, metric: &str) -> String {
+/// The chart of one reranker with its mean difference and its counts. `index` makes its ids unique in the page;
+/// `largest` is the difference that fills half the height.
+fn figure(index: usize, contestant: &Contestant, differences: &[f64], largest: f64, metric: &str) -> String {
     let better = differences.iter().filter(|difference| **difference > 0.0).count();
     let worse = differences.iter().filter(|difference| **difference < 0.0).count();
     let same = differences.len() - better - worse;
     let name = escape(&contestant.name);
-    let mean = contestant.against_none.as_ref().map_or_else(String::new, |comparison| {
-        let difference = comparison.difference;
-        let [mean, low, high] = [difference.mean, difference.low, difference.high].map(signed);
-        format!("<span class=\"mean\">{mean} <small>{low} to {high}</small></span>")
-    });
+    let mean = match &contestant.against_none {
+        Some(comparison) => format!(
+            "<span class=\"mean\">{} <small>{} to {}</small></span>",
+            signed(comparison.difference.mean),
+            signed(comparison.difference.low),
+            signed(comparison.difference.high)
+        ),
+        None => String::new(),
+    };
     let middle = HEIGHT / 2.0;
     let [up, down] = bars(differences, largest);
     let metric = escape(metric);
     format!(
         "<figure class=\"deltas\"><figcaption><b>{name}</b>{mean}</figcaption>\
-         <svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" preserveAspectRatio=\"none\" role=\"img\" aria-labelledby=\"delta-{place}-title delta-{place}-desc\">\
-         <title id=\"delta-{place}-title\">{name}: {metric} against the first stage, query by query</title>\
-         <desc id=\"delta-{place}-desc\">{better} queries better, {same} the same, {worse} worse.</desc>\
-         <path class=\"gain\" d=\"{up}\" /><path class=\"loss\" d=\"{down}\" /><path class=\"zero\" d=\"M0 {middle}H{WIDTH}\" /></svg>\
-         <p class=\"counts\"><span class=\"gain\">▲ {better} better</span><span>{same} same</span><span class=\"loss\">▼ {worse} worse</span></p></figure>"
+         <svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" preserveAspectRatio=\"none\" role=\"img\" \
+         aria-labelledby=\"delta-{index}-title delta-{index}-desc\">\
+         <title id=\"delta-{index}-title\">{name}: {metric} against the first stage, query by query</title>\
+         <desc id=\"delta-{index}-desc\">{better} queries better, {same} the same, {worse} worse.</desc>\
+         <path class=\"gain\" d=\"{up}\" /><path class=\"loss\" d=\"{down}\" />\
+         <path class=\"zero\" d=\"M0 {middle}H{WIDTH}\" /></svg>\
+         <p class=\"counts\"><span class=\"gain\">▲ {better} better</span><span>{same} same</span>\
+         <span class=\"loss\">▼ {worse} worse</span></p></figure>"
     )
 }
 
-/// Paths of the bars upwards and of those downwards.
+/// SVG paths of the bars that go up and of those that go down.
 fn bars(differences: &[f64], largest: f64) -> [String; 2] {
-    let count = differences.len().min(MOST_BARS);
+    let count = differences.len().min(MAX_BARS);
+    // A limited width, or the bars of few queries would be blocks.
     let step = (WIDTH / exact(count.max(1))).min(24.0);
+    // A gap of one pixel, unless it would take a third of the bar or more.
     let width = coordinate(if step > 3.0 { step - 1.0 } else { step });
-    let mut paths = [String::new(), String::new()];
+    let middle = HEIGHT / 2.0;
+    let mut up = String::new();
+    let mut down = String::new();
     for bar in 0..count {
+        // With more queries than bars, every so many queries one is drawn; they are sorted, so the shape stays.
         let difference = differences[bar * differences.len() / count];
-        let height = coordinate(difference.abs() / largest.max(1e-9) * (HEIGHT / 2.0 - 2.0));
+        let height = coordinate(difference.abs() / largest.max(1e-9) * (middle - 2.0));
+        // Unchanged queries leave a gap between the gains and the losses.
         if height == "0" {
             continue;
         }
-        let (path, sign) = if difference > 0.0 { (0, "-") } else { (1, "") };
         let left = coordinate(exact(bar) * step);
-        paths[path].push_str(&format!(
-            "M{left} {}v{sign}{height}h{width}v{}{height}z",
-            HEIGHT / 2.0,
-            if sign.is_empty() { "-" } else { "" }
-        ));
+        if difference > 0.0 {
+            up.push_str(&format!("M{left} {middle}v-{height}h{width}v{height}z"));
+        } else {
+            down.push_str(&format!("M{left} {middle}v{height}h{width}v-{height}z"));
+        }
     }
-    paths
+    [up, down]
 }
 
 #[cfg(test)]
@@ -113,7 +139,7 @@ mod tests {
     fn many_queries_make_no_more_bars_than_can_be_seen() {
         let differences: Vec<_> = (0..5000).map(|place| 1.0 - exact(place) / 2500.0).collect();
         let [up, down] = bars(&differences, 1.0);
-        assert!(up.matches('M').count() + down.matches('M').count() <= MOST_BARS);
+        assert!(up.matches('M').count() + down.matches('M').count() <= MAX_BARS);
         assert_eq!(bars(&[0.0; 5], 0.0), [String::new(), String::new()]);
     }
 }

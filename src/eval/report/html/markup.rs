@@ -1,9 +1,9 @@
-//! Writing HTML: what is text stays text. Every element is closed and no entity but XML's own is used, so that the page
-//! also parses as XML: a strict parser finds what a browser would forgive.
+//! HTML writing. Text from outside is always escaped. Every element is closed and only XML's entities are used, so that
+//! the page also parses as XML: a strict parser finds faults that a browser would forgive.
 
 use super::super::text::visible;
 
-/// `text` as it may stand between tags and in quoted attributes.
+/// `text` as HTML for use between tags and in quoted attributes.
 pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -19,20 +19,21 @@ pub(super) fn escape(text: &str) -> String {
     escaped
 }
 
-/// `html` of each of `items`.
+/// The HTML that `html` writes for each of `items`, joined.
 pub(super) fn each<T>(items: impl IntoIterator<Item = T>, html: impl FnMut(T) -> String) -> String {
     items.into_iter().map(html).collect()
 }
 
-/// A paragraph for each of `sentences`, which are plain text. Figures stay on a line with their units.
+/// A paragraph for each of `sentences`, which are plain text.
 pub(super) fn paragraphs(sentences: &[String]) -> String {
     each(sentences, |sentence| {
+        // Figures stay on one line with their units.
         let sentence = escape(sentence).replace(" ms", "\u{a0}ms").replace(" %", "\u{a0}%");
         format!("<p>{sentence}</p>")
     })
 }
 
-/// What may be wider than the screen, to be scrolled by touch and by keyboard. `label` is plain text.
+/// A region for content wider than the screen, scrolled by touch or by keyboard. `label` is plain text, `body` HTML.
 pub(super) fn scrollable(label: &str, body: &str) -> String {
     format!("<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"{}\">{body}</div>", escape(label))
 }
@@ -40,10 +41,11 @@ pub(super) fn scrollable(label: &str, body: &str) -> String {
 /// A part of the page with a heading of its own.
 #[derive(Debug)]
 pub(super) struct Section {
-    /// Where links lead.
+    /// Target of links in the page, unique there.
     pub id: &'static str,
+    /// HTML of the heading.
     pub title: &'static str,
-    /// HTML.
+    /// HTML below the heading.
     pub body: String,
 }
 
@@ -62,10 +64,14 @@ mod tests {
 
     use super::*;
 
-    /// What a browser makes of it.
+    /// The text that a browser shows for `html`.
     fn read(html: &str) -> String {
         let entities = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")];
-        entities.iter().fold(html.to_owned(), |text, (entity, character)| text.replace(entity, character))
+        let mut text = html.to_owned();
+        for (entity, character) in entities {
+            text = text.replace(entity, character);
+        }
+        text
     }
 
     #[test]
@@ -81,7 +87,10 @@ mod tests {
             let escaped = escape(&text);
             prop_assert!(!escaped.contains(['<', '>', '"', '\'']));
             prop_assert!(escaped.chars().all(|character| visible(character) == character));
-            prop_assert!(escaped.split('&').skip(1).all(|rest| ["lt;", "gt;", "quot;", "#39;", "amp;"].iter().any(|it| rest.starts_with(it))));
+            for rest in escaped.split('&').skip(1) {
+                let entities = ["lt;", "gt;", "quot;", "#39;", "amp;"];
+                prop_assert!(entities.iter().any(|entity| rest.starts_with(entity)));
+            }
             prop_assert_eq!(read(&escaped), super::super::super::text::printable(&text));
         }
     }

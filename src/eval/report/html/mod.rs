@@ -1,4 +1,4 @@
-//! The evaluation as one page that needs nothing else: no script, no other file, no network.
+//! The evaluation as one self-contained HTML page: no script, no other file, no network.
 
 mod axis;
 mod by_label;
@@ -19,25 +19,23 @@ use super::text::printable;
 use super::warnings::warnings;
 use markup::{Section, each, escape, paragraphs};
 
-/// Forbids the page everything but its own style sheet and its (empty) icon, whatever text may have slipped in.
+/// Content security policy of the page. It allows the inline style sheet and the empty icon and nothing else, so that
+/// markup in a hostile text would still not act.
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
 
-/// The page. It is HTML and well-formed XML.
+/// The page, which is HTML and well-formed XML at once.
 #[must_use]
 pub fn html(results: &Results) -> String {
-    let sections = [
-        Some(overview::section(results)),
-        tradeoff::latency(results),
-        tradeoff::cost(results),
-        by_label::section(results),
-        deltas::section(results),
-        queries::section(results),
-        Some(footer::section(results)),
-    ];
-    let sections: Vec<Section> = sections.into_iter().flatten().collect();
+    let mut sections = vec![overview::section(results)];
+    sections.extend(tradeoff::latency(results));
+    sections.extend(tradeoff::cost(results));
+    sections.extend(by_label::section(results));
+    sections.extend(deltas::section(results));
+    sections.extend(queries::section(results));
+    sections.push(footer::section(results));
     let links = each(&sections, |section| format!("<li><a href=\"#{}\">{}</a></li>", section.id, section.title));
-    let sections = each(&sections, Section::html);
+    let main = each(&sections, Section::html);
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\" />\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\" />\n\
@@ -45,8 +43,9 @@ pub fn html(results: &Results) -> String {
          <meta name=\"color-scheme\" content=\"light dark\" />\n\
          <meta name=\"referrer\" content=\"no-referrer\" />\n\
          <title>{title}</title>\n<link rel=\"icon\" href=\"data:,\" />\n<style>\n{style}</style>\n</head>\n<body>\n\
-         <header>\n<p class=\"eyebrow\">rerankd eval · {name}</p>\n<h1>{headline}</h1>\n<div class=\"lead\">{finding}</div>\n\
-         {notes}<nav aria-label=\"Parts of this page\"><ul>{links}</ul></nav>\n</header>\n<main>\n{sections}</main>\n\
+         <header>\n<p class=\"eyebrow\">rerankd eval · {name}</p>\n<h1>{headline}</h1>\n\
+         <div class=\"lead\">{finding}</div>\n\
+         {notes}<nav aria-label=\"Parts of this page\"><ul>{links}</ul></nav>\n</header>\n<main>\n{main}</main>\n\
          <footer><p>Made by rerankd {version}.</p></footer>\n</body>\n</html>\n",
         title = escape(&format!("{}: rerankers compared", printable(&results.collection.name))),
         style = include_str!("style.css"),
@@ -58,16 +57,25 @@ pub fn html(results: &Results) -> String {
     )
 }
 
-/// `text`, in which names break at their hyphens and slashes only if they are wider than the screen.
+/// `text` as HTML in which a name breaks at its hyphens and slashes only if it is wider than the screen.
 fn unbroken(text: &str) -> String {
-    let words = text.split(' ').map(|word| {
+    let mut html = String::new();
+    for (index, word) in text.split(' ').enumerate() {
+        if index > 0 {
+            html.push(' ');
+        }
         let escaped = escape(word);
-        if word.contains(['-', '/']) { format!("<span>{escaped}</span>") } else { escaped }
-    });
-    words.collect::<Vec<_>>().join(" ")
+        if word.contains(['-', '/']) {
+            // An inline block in the style sheet, which breaks only if it does not fit on a line.
+            html.push_str(&format!("<span>{escaped}</span>"));
+        } else {
+            html.push_str(&escaped);
+        }
+    }
+    html
 }
 
-/// What was ranked, who is chosen, and what to be careful with.
+/// The collection, the choice and the warnings, below the headline.
 fn notes(results: &Results) -> String {
     let facts = [collection(results), choice(results), reading(results)].concat();
     let warnings = warnings(results);
@@ -75,7 +83,8 @@ fn notes(results: &Results) -> String {
     if !warnings.is_empty() {
         let items = each(&warnings, |warning| format!("<li>{}</li>", escape(warning)));
         html.push_str(&format!(
-            "<aside class=\"warnings\" aria-labelledby=\"warnings\"><h2 id=\"warnings\">Mind these</h2><ul>{items}</ul></aside>\n"
+            "<aside class=\"warnings\" aria-labelledby=\"warnings\">\
+             <h2 id=\"warnings\">Mind these</h2><ul>{items}</ul></aside>\n"
         ));
     }
     html

@@ -1,14 +1,14 @@
-//! The table of all contestants: the facts of the terminal's table, with the intervals drawn.
+//! The table of all contestants: the columns of the terminal's table, with the intervals drawn.
 
 use super::super::super::results::{Contestant, Estimate, Results};
 use super::super::facts::{NO_ANSWERS, Standing};
-use super::super::figures::{NOTHING, interval, milliseconds, price, score};
+use super::super::figures::{NOTHING, interval, mean_score, milliseconds, price, score};
 use super::axis::{Axis, coordinate};
-use super::markup::{Section, escape, scrollable};
+use super::markup::{Section, each, escape, scrollable};
 
-/// Cells of the decisive metric (two), times and cost.
-const COLUMNS_OF_FIGURES: usize = 6;
-/// Width of a drawn interval; its height is 14.
+/// Cells between the verdict and the other metrics: two for the decisive metric, three for times, one for cost.
+const FIGURE_COLUMNS: usize = 6;
+/// Width of a drawn interval, in pixels; its height is 14.
 const WHISKER: f64 = 120.0;
 
 pub(super) fn section(results: &Results) -> Section {
@@ -16,39 +16,45 @@ pub(super) fn section(results: &Results) -> Section {
     let others = results.metrics.get(1..).unwrap_or_default();
     let axis = shared_axis(results);
     let mut head = format!(
-        "<th scope=\"col\">Model</th><th scope=\"col\">Verdict</th><th scope=\"col\" colspan=\"2\">{} <small>mean and 95 % interval</small></th>",
+        "<th scope=\"col\">Model</th><th scope=\"col\">Verdict</th>\
+         <th scope=\"col\" colspan=\"2\">{} <small>mean and 95 % interval</small></th>",
         escape(decisive)
     );
-    let mut column = |title: &str, detail: &str| {
-        head.push_str(&format!("<th scope=\"col\" class=\"number\">{}<small> {detail}</small></th>", escape(title)));
-    };
-    column("Cold", "p50 ms");
-    column("Cold", "p95 ms");
-    column("Warm", "p50 ms");
-    column("Cost", "USD for 1,000");
+    head.push_str(&heading("Cold", "p50 ms"));
+    head.push_str(&heading("Cold", "p95 ms"));
+    head.push_str(&heading("Warm", "p50 ms"));
+    head.push_str(&heading("Cost", "USD for 1,000"));
     for metric in others {
-        column(metric, "");
+        head.push_str(&heading(metric, ""));
     }
-    let rows: String = results.contestants.iter().map(|contestant| row(contestant, decisive, others, &axis)).collect();
-    let columns = others.len() + COLUMNS_OF_FIGURES;
-    let silent: String = results.unanswered.iter().map(|contestant| no_answers(&contestant.name, columns)).collect();
+    let rows = each(&results.contestants, |contestant| row(contestant, decisive, others, &axis));
+    let columns = others.len() + FIGURE_COLUMNS;
+    let silent_rows = each(&results.unanswered, |contestant| silent_row(&contestant.name, columns));
     let table =
-        format!("<table class=\"overview\"><thead><tr>{head}</tr></thead><tbody>{rows}{silent}</tbody></table>");
-    let key = "<p class=\"key\">Cold: nothing was cached. Warm: the same request once more, from the cache if the model is cached. \
-               ◆ on the Pareto front: nobody is at least as good, as fast and as cheap, and better in one of these.</p>";
+        format!("<table class=\"overview\"><thead><tr>{head}</tr></thead><tbody>{rows}{silent_rows}</tbody></table>");
+    let key = "<p class=\"key\">Cold: nothing was cached. \
+               Warm: the same request once more, from the cache if the model is cached. \
+               ◆ on the Pareto front: nobody is at least as good, as fast and as cheap, \
+               and better in one of these.</p>";
     let body = format!("{}{key}", scrollable("Table of all contestants", &table));
     Section { id: "contestants", title: "Contestants", body }
 }
 
-/// A row without figures.
-fn no_answers(name: &str, columns: usize) -> String {
-    let nothing = format!("<td class=\"number\">{NOTHING}</td>").repeat(columns);
+/// The heading of a column of figures. Both texts are plain text; `detail` is not escaped.
+fn heading(title: &str, detail: &str) -> String {
+    format!("<th scope=\"col\" class=\"number\">{}<small> {detail}</small></th>", escape(title))
+}
+
+/// The row of a contestant that never answered: a dash in each of its `columns`.
+fn silent_row(name: &str, columns: usize) -> String {
+    let dashes = format!("<td class=\"number\">{NOTHING}</td>").repeat(columns);
     format!(
-        "<tr class=\"silent\"><th scope=\"row\">{}</th><td class=\"verdict\">{NO_ANSWERS}</td>{nothing}</tr>",
+        "<tr class=\"silent\"><th scope=\"row\">{}</th><td class=\"verdict\">{NO_ANSWERS}</td>{dashes}</tr>",
         escape(name)
     )
 }
 
+/// The row of a contestant with answers.
 fn row(contestant: &Contestant, decisive: &str, others: &[String], axis: &Axis) -> String {
     let front = if contestant.on_pareto_front {
         "\u{a0}<span class=\"front\" role=\"img\" aria-label=\"on the Pareto front\">◆</span>"
@@ -57,6 +63,7 @@ fn row(contestant: &Contestant, decisive: &str, others: &[String], axis: &Axis) 
     };
     let class = match contestant.standing_to_best() {
         None => "best",
+        // No contestant is measurably better than the one with the best mean.
         Some(Standing::Noise | Standing::Better) => "noise",
         Some(Standing::Worse) => "worse",
     };
@@ -66,29 +73,44 @@ fn row(contestant: &Contestant, decisive: &str, others: &[String], axis: &Axis) 
         escape(&contestant.verdict()),
         decisive_cells(contestant.estimate(decisive), axis)
     );
-    let mut number = |text: &str| html.push_str(&format!("<td class=\"number\">{}</td>", escape(text)));
-    let times = contestant
-        .latency
-        .map(|latency| [latency.cold.p50, latency.cold.p95, latency.warm.map_or(f64::NAN, |warm| warm.p50)]);
-    for time in times.unwrap_or([f64::NAN; 3]) {
-        number(&milliseconds(time));
+    for time in times(contestant) {
+        html.push_str(&figure_cell(&milliseconds(time)));
     }
-    number(&price(contestant.cost.as_ref()));
+    html.push_str(&figure_cell(&price(contestant.cost.as_ref())));
     for metric in others {
-        number(&contestant.estimate(metric).map_or_else(|| NOTHING.to_owned(), |estimate| score(estimate.mean)));
+        html.push_str(&figure_cell(&mean_score(contestant.estimate(metric))));
     }
     html.push_str("</tr>");
     html
 }
 
+/// Cold median, cold 95th percentile and warm median in milliseconds; NaN, which is shown as a dash, if not measured.
+fn times(contestant: &Contestant) -> [f64; 3] {
+    let Some(latency) = &contestant.latency else { return [f64::NAN; 3] };
+    let warm = match &latency.warm {
+        Some(warm) => warm.p50,
+        None => f64::NAN,
+    };
+    [latency.cold.p50, latency.cold.p95, warm]
+}
+
+/// A cell with a figure as plain text.
+fn figure_cell(text: &str) -> String {
+    format!("<td class=\"number\">{}</td>", escape(text))
+}
+
+/// The mean and interval of the decisive metric: a cell with figures, and one with a drawing.
 fn decisive_cells(estimate: Option<Estimate>, axis: &Axis) -> String {
     let Some(estimate) = estimate else {
         return format!("<td class=\"number\">{NOTHING}</td><td></td>");
     };
-    let [low, mean, high] = [estimate.low, estimate.mean, estimate.high].map(|value| coordinate(axis.at(value)));
+    let low = coordinate(axis.at(estimate.low));
+    let mean = coordinate(axis.at(estimate.mean));
+    let high = coordinate(axis.at(estimate.high));
     format!(
-        "<td class=\"number\"><b>{}</b> <small>{}</small></td><td><svg class=\"whisker\" width=\"{WHISKER}\" height=\"14\" \
-         viewBox=\"0 0 {WHISKER} 14\" aria-hidden=\"true\" focusable=\"false\"><path d=\"M{low} 7H{high}M{low} 3v8M{high} 3v8\" />\
+        "<td class=\"number\"><b>{}</b> <small>{}</small></td>\
+         <td><svg class=\"whisker\" width=\"{WHISKER}\" height=\"14\" viewBox=\"0 0 {WHISKER} 14\" \
+         aria-hidden=\"true\" focusable=\"false\"><path d=\"M{low} 7H{high}M{low} 3v8M{high} 3v8\" />\
          <circle cx=\"{mean}\" cy=\"7\" r=\"3.5\" /></svg></td>",
         score(estimate.mean),
         interval(estimate)
@@ -97,6 +119,12 @@ fn decisive_cells(estimate: Option<Estimate>, axis: &Axis) -> String {
 
 /// One axis for all rows, so that the intervals can be compared by eye.
 fn shared_axis(results: &Results) -> Axis {
-    let estimates = results.contestants.iter().filter_map(|contestant| contestant.estimate(results.decisive()));
-    Axis::linear(estimates.flat_map(|estimate| [estimate.low, estimate.mean, estimate.high]), 5.0, WHISKER - 5.0)
+    let mut values = Vec::new();
+    for contestant in &results.contestants {
+        if let Some(Estimate { mean, low, high }) = contestant.estimate(results.decisive()) {
+            values.extend([low, mean, high]);
+        }
+    }
+    // Room at both ends for half a marker and its outline.
+    Axis::linear(values.into_iter(), 5.0, WHISKER - 5.0)
 }

@@ -1,34 +1,51 @@
-//! The queries that a reranker changed most: where it did harm, and where it helped.
+//! The queries that each reranker changed most, losses first, with the passages that moved.
 
 use super::super::super::results::{Contestant, Results};
 use super::super::facts::Change;
 use super::super::figures::{score, signed};
 use super::super::text::{counted, shortened};
-use super::markup::{Section, escape};
+use super::markup::{Section, each, escape};
 use super::movement::movement;
 
-const MOST_LOSSES: usize = 10;
-const MOST_GAINS: usize = 5;
+/// Losses shown for each reranker.
+const MAX_LOSSES: usize = 10;
+/// Gains shown for each reranker.
+const MAX_GAINS: usize = 5;
 /// Characters of a query that are shown.
-const LONGEST_QUERY: usize = 400;
+const MAX_QUERY_LENGTH: usize = 400;
+/// Characters of a label's value that are shown.
+const MAX_LABEL_LENGTH: usize = 40;
 
+/// The section with a part for each reranker that changed something; `None` if none did.
 pub(super) fn section(results: &Results) -> Option<Section> {
-    let mut parts = results.rerankers().filter_map(|contestant| part(results, contestant));
-    let first = parts.next()?.replacen("<details", "<details open=\"open\"", 1);
-    let parts: String = std::iter::once(first).chain(parts).collect();
+    let mut parts = String::new();
+    for contestant in results.rerankers() {
+        let Some(part) = part(results, contestant) else { continue };
+        // One part stands open, so that nobody has to guess what the closed ones hold.
+        if parts.is_empty() {
+            parts.push_str(&part.replacen("<details", "<details open=\"open\"", 1));
+        } else {
+            parts.push_str(&part);
+        }
+    }
+    if parts.is_empty() {
+        return None;
+    }
     let key = format!(
-        "<p class=\"key\">Queries where a reranker lost or gained most against the first stage, by {}. Open one to see what moved: \
-         the first ten passages of both orders.</p>",
+        "<p class=\"key\">Queries where a reranker lost or gained most against the first stage, by {}. \
+         Open one to see what moved: the first ten passages of both orders.</p>",
         escape(results.decisive())
     );
     Some(Section { id: "queries", title: "Worst and best queries", body: format!("{key}{parts}") })
 }
 
+/// The largest losses and gains of one reranker; `None` if it changed no query.
 fn part(results: &Results, contestant: &Contestant) -> Option<String> {
     let mut changes = results.changes(contestant);
     changes.sort_by(|one, other| one.difference().total_cmp(&other.difference()));
-    let losses: Vec<_> = changes.iter().take_while(|it| it.difference() < 0.0).take(MOST_LOSSES).collect();
-    let gains: Vec<_> = changes.iter().rev().take_while(|it| it.difference() > 0.0).take(MOST_GAINS).collect();
+    let losses: Vec<_> = changes.iter().take_while(|it| it.difference() < 0.0).take(MAX_LOSSES).collect();
+    // The changes are sorted from the largest loss, so the largest gain is the last.
+    let gains: Vec<_> = changes.iter().rev().take_while(|it| it.difference() > 0.0).take(MAX_GAINS).collect();
     if losses.is_empty() && gains.is_empty() {
         return None;
     }
@@ -37,34 +54,44 @@ fn part(results: &Results, contestant: &Contestant) -> Option<String> {
         (0, gains) => counted(gains, "gain", "gains"),
         (losses, gains) => format!("{} and {}", counted(losses, "loss", "losses"), counted(gains, "gain", "gains")),
     };
-    let list = |title: &str, changes: &[&Change]| -> String {
-        if changes.is_empty() {
-            return String::new();
-        }
-        let entries: String = changes.iter().map(|change| entry(results, contestant, **change)).collect();
-        format!("<h4>{title}</h4>{entries}")
-    };
     Some(format!(
         "<details class=\"contestant\"><summary><h3>{}</h3> <small>{summary}</small></summary>{}{}</details>\n",
         escape(&contestant.name),
-        list("Where it loses most", &losses),
-        list("Where it gains most", &gains)
+        list(results, contestant, "Where it loses most", &losses),
+        list(results, contestant, "Where it gains most", &gains)
     ))
 }
 
+/// A heading and an entry for each of `changes`, or nothing if there are none.
+fn list(results: &Results, contestant: &Contestant, title: &str, changes: &[&Change]) -> String {
+    if changes.is_empty() {
+        return String::new();
+    }
+    let entries = each(changes, |change| entry(results, contestant, **change));
+    format!("<h4>{title}</h4>{entries}")
+}
+
+/// One query: its text, the values before and after, its id and labels, and the passages that moved.
 fn entry(results: &Results, contestant: &Contestant, change: Change) -> String {
     let Some(query) = results.queries.get(change.query) else { return String::new() };
-    let ranking = contestant.rankings.get(change.query).map_or(&[][..], Vec::as_slice);
+    let ranking = match contestant.rankings.get(change.query) {
+        Some(ranking) => ranking.as_slice(),
+        None => &[],
+    };
     let class = if change.difference() < 0.0 { "loss" } else { "gain" };
-    let labels: Vec<_> = query.labels.values().map(|value| shortened(value, 40)).collect();
+    let mut about = vec![query.id.clone()];
+    for value in query.labels.values() {
+        about.push(shortened(value, MAX_LABEL_LENGTH));
+    }
     format!(
         "<details class=\"query\"><summary><span class=\"text\" dir=\"auto\">{}</span>\
-         <span class=\"values\">{} → {} <b class=\"{class}\">{}</b></span></summary><p class=\"about\">{}</p>{}</details>",
-        escape(&shortened(&query.text, LONGEST_QUERY)),
+         <span class=\"values\">{} → {} <b class=\"{class}\">{}</b></span></summary>\
+         <p class=\"about\">{}</p>{}</details>",
+        escape(&shortened(&query.text, MAX_QUERY_LENGTH)),
         score(change.before),
         score(change.after),
         signed(change.difference()),
-        escape(&[&[query.id.clone()][..], &labels].concat().join(" · ")),
+        escape(&about.join(" · ")),
         movement(query, ranking)
     )
 }

@@ -1,4 +1,4 @@
-//! The page as a whole: it holds together, it asks nobody for anything, and nothing in it acts.
+//! Tests of the whole page: it is well-formed, loads nothing, and runs nothing that a text contains.
 
 use std::collections::BTreeSet;
 
@@ -96,7 +96,7 @@ fn a_page_holds_together_and_loads_nothing() {
     assert!(page.len() < 1_500_000, "{} bytes", page.len());
 }
 
-/// Results in which every text is an attack.
+/// Results in which each text tries to break out of its element.
 fn hostile() -> Results {
     let hostile =
         "<script>alert(1)</script>\"'><img/onerror=x> & &lt; \u{202e}\u{0}\u{1b}[31m]]>--><!--</style></title>";
@@ -194,7 +194,8 @@ fn by_query_values_may_be_fewer_than_queries() {
     page(&results);
 }
 
-/// `REPORTS=$PWD/target/reports cargo test --lib eval::report -- --ignored`, then `conformance/report/check target/reports/*.html`.
+/// `REPORTS=$PWD/target/reports cargo test --lib eval::report -- --ignored`, then
+/// `conformance/report/check target/reports/*.html`.
 #[test]
 #[ignore = "writes pages to look at"]
 fn write_samples() {

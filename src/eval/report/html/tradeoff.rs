@@ -1,4 +1,4 @@
-//! Quality against latency, and against cost.
+//! Charts of quality against latency and against cost.
 
 use super::super::super::results::{Contestant, Results};
 use super::super::figures::{NOTHING, milliseconds, price};
@@ -7,76 +7,98 @@ use super::axis::{tick_dollars, tick_milliseconds};
 use super::chart::{Across, Chart, Point};
 use super::markup::{Section, escape};
 
-const KEY: &str = "Vertical strokes are 95 % intervals. The stepped line is the best mean to be had up to there. \
-                   Filled points are on the Pareto front: nobody is at least as good, as fast and as cheap, and better in one of these.";
+const KEY: &str = "Vertical strokes are 95 % intervals. \
+                   The stepped line is the best mean to be had up to there. \
+                   Filled points are on the Pareto front: \
+                   nobody is at least as good, as fast and as cheap, and better in one of these.";
 
+/// The chart of quality against latency, if any reranker was timed.
 pub(super) fn latency(results: &Results) -> Option<Section> {
     let across = Across { title: "mean cold latency, ms (log scale)", logarithmic: true, tick: tick_milliseconds };
-    let points = points(results, Contestant::cold_mean);
-    let body = figure(results, "latency-chart", "latency", across, points, Contestant::cold_mean)?;
+    let body = figure(results, "latency-chart", "latency", across, Contestant::cold_mean)?;
     Some(Section { id: "latency", title: "Quality and latency", body })
 }
 
-/// Only if there are different costs to compare.
+/// The chart of quality against cost, if the known costs differ.
 pub(super) fn cost(results: &Results) -> Option<Section> {
     let known: Vec<_> = results.rerankers().filter_map(Contestant::usd).collect();
     let first = known.first()?;
+    // With equal costs the chart would be one vertical line of points.
     if known.iter().all(|usd| (usd - first).abs() < 1e-9) {
         return None;
     }
     let across = Across { title: "US dollars for 1,000 queries", logarithmic: false, tick: tick_dollars };
-    let body = figure(results, "cost-chart", "cost", across, points(results, Contestant::usd), Contestant::usd)?;
+    let body = figure(results, "cost-chart", "cost", across, Contestant::usd)?;
     Some(Section { id: "cost", title: "Quality and cost", body })
 }
 
-fn points(results: &Results, across: impl Fn(&Contestant) -> Option<f64>) -> Vec<Point<'_>> {
-    let points = results.rerankers().filter_map(|contestant| {
-        let time =
-            contestant.cold_mean().map_or_else(|| "not timed".to_owned(), |it| format!("{} ms", milliseconds(it)));
-        let price = match price(contestant.cost.as_ref()).as_str() {
-            "not known" => "cost not known".to_owned(),
-            NOTHING => "cost not measured".to_owned(),
-            price => price.to_owned(),
-        };
-        Some(Point {
-            name: &contestant.name,
-            note: format!("{time} · {price}"),
-            across: across(contestant)?,
-            up: contestant.estimate(results.decisive())?,
-            on_front: contestant.on_pareto_front,
-        })
-    });
-    points.collect()
-}
-
+/// A chart of the decisive metric against the quantity that `value_of` reads, with its caption. `None` without points.
 fn figure(
     results: &Results,
     id: &'static str,
-    what: &str,
+    quantity: &str,
     across: Across,
-    points: Vec<Point<'_>>,
-    known: impl Fn(&Contestant) -> Option<f64>,
+    value_of: fn(&Contestant) -> Option<f64>,
 ) -> Option<String> {
+    let points = points(results, value_of);
     if points.is_empty() {
         return None;
     }
     let metric = results.decisive();
-    let none = results.first_stage().and_then(|none| none.estimate(metric)).map(|estimate| estimate.mean);
     let chart = Chart {
         id,
-        title: format!("{metric} against {what}"),
+        title: format!("{metric} against {quantity}"),
         description: format!(
-            "Every contestant by its {what} and its mean {metric}; the figures are in the table of contestants."
+            "Every contestant by its {quantity} and its mean {metric}; the figures are in the table of contestants."
         ),
         across,
         up_title: metric,
         points,
-        none,
+        none: first_stage_mean(results),
     };
-    let missing = listed(results.rerankers().filter(|it| known(it).is_none()).map(|contestant| &contestant.name));
-    let missing = match missing.as_str() {
-        "" => String::new(),
-        names => format!(" Not drawn, because their {what} is not known: {}.", escape(names)),
+    let mut missing = Vec::new();
+    for contestant in results.rerankers() {
+        if value_of(contestant).is_none() {
+            missing.push(&contestant.name);
+        }
+    }
+    let mut caption = KEY.to_owned();
+    if !missing.is_empty() {
+        let names = escape(&listed(missing));
+        caption.push_str(&format!(" Not drawn, because their {quantity} is not known: {names}."));
+    }
+    Some(format!("<figure>{}<figcaption>{caption}</figcaption></figure>", chart.html()))
+}
+
+/// A point for each reranker whose quantity and mean are both known.
+fn points(results: &Results, value_of: fn(&Contestant) -> Option<f64>) -> Vec<Point<'_>> {
+    let mut points = Vec::new();
+    for contestant in results.rerankers() {
+        let Some(across) = value_of(contestant) else { continue };
+        let Some(up) = contestant.estimate(results.decisive()) else { continue };
+        let on_front = contestant.on_pareto_front;
+        points.push(Point { name: &contestant.name, note: note(contestant), across, up, on_front });
+    }
+    points
+}
+
+/// The second line of a label: `118 ms · $2.00`.
+fn note(contestant: &Contestant) -> String {
+    let time = match contestant.cold_mean() {
+        Some(mean) => format!("{} ms", milliseconds(mean)),
+        None => "not timed".to_owned(),
     };
-    Some(format!("<figure>{}<figcaption>{KEY}{missing}</figcaption></figure>", chart.html()))
+    // A label has no heading, so it must say what is missing.
+    let cost = match price(contestant.cost.as_ref()).as_str() {
+        "not known" => "cost not known".to_owned(),
+        NOTHING => "cost not measured".to_owned(),
+        price => price.to_owned(),
+    };
+    format!("{time} · {cost}")
+}
+
+/// The mean of the decisive metric in the order of the first stage.
+fn first_stage_mean(results: &Results) -> Option<f64> {
+    let estimate = results.first_stage()?.estimate(results.decisive())?;
+    Some(estimate.mean)
 }
