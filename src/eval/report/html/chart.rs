@@ -1,4 +1,5 @@
-//! A chart of quality against what it takes: points with whiskers, the front of the best, `none` as a line.
+//! A scatter chart of quality against cost or latency: points with error bars, the front of the best, and the first
+//! stage as a line.
 //!
 //! Each chart is drawn twice, for wide and for narrow screens; the style sheet shows one of them.
 
@@ -8,22 +9,26 @@ use super::markup::escape;
 use super::place::{Area, text_width};
 use crate::eval::exact;
 
+/// Size of the names, in pixels.
 pub(super) const FONT_SIZE: f64 = 12.5;
+/// Height of a line of text, in pixels.
 pub(super) const LINE: f64 = 15.0;
+/// Radius of a point, in pixels.
 pub(super) const MARKER: f64 = 6.0;
 
-/// What a chart shows.
+/// The contents of a chart. All texts are plain text.
 #[derive(Debug)]
 pub(super) struct Chart<'a> {
-    /// Tells its parts from those of other charts of the page.
+    /// Prefix of the ids of its elements, unique in the page.
     pub id: &'static str,
-    /// All texts are plain text.
     pub title: String,
+    /// Read aloud by screen readers after the title.
     pub description: String,
     pub across: Across,
+    /// Title of the vertical axis.
     pub up_title: &'a str,
     pub points: Vec<Point<'a>>,
-    /// Mean of the order of the first stage.
+    /// Mean of the first stage, drawn as a horizontal line.
     pub none: Option<f64>,
 }
 
@@ -32,33 +37,39 @@ pub(super) struct Chart<'a> {
 pub(super) struct Across {
     pub title: &'static str,
     pub logarithmic: bool,
+    /// Formats the value of a tick.
     pub tick: fn(f64) -> String,
 }
 
-/// A contestant.
+/// The point of a contestant.
 #[derive(Debug)]
 pub(super) struct Point<'a> {
     pub name: &'a str,
     /// The second line of its label.
     pub note: String,
+    /// Value on the horizontal axis.
     pub across: f64,
+    /// Value on the vertical axis, with its interval.
     pub up: Estimate,
-    /// Whether it is drawn filled.
+    /// True if the point is on the Pareto front and so drawn filled.
     pub on_front: bool,
 }
 
-/// A size that a chart is drawn in.
+/// A size of drawing. All lengths are in pixels.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Format {
+    /// Class in the style sheet, which shows it on screens of that width.
     pub(super) class: &'static str,
     width: f64,
-    /// With up to six points; each more needs room for its label.
+    /// Height with up to six points.
     height: f64,
+    /// Height added for the label of each further point.
     height_of_more: f64,
-    /// Share of the width that is kept free for labels to the right of the points.
+    /// Share of the width that stays free for labels to the right of the points.
     room: f64,
-    /// Characters of a label.
+    /// Most characters of a name.
     pub(super) longest: usize,
+    /// Most ticks of the horizontal axis.
     ticks: usize,
 }
 
@@ -77,7 +88,7 @@ impl Chart<'_> {
 pub(super) struct Drawing<'a> {
     pub(super) chart: &'a Chart<'a>,
     pub(super) format: Format,
-    /// Within the axes.
+    /// The area within the axes.
     pub(super) plot: Area,
     pub(super) across: Axis,
     pub(super) up: Axis,
@@ -145,7 +156,8 @@ impl<'a> Drawing<'a> {
         svg
     }
 
-    /// Height of the line and the place of its label: at one of the ends if it is off the points there, above or below, else between them.
+    /// Vertical position of the first stage's line, and the area of its label: above or below the line, at its left or
+    /// right end if no point is there, else somewhere between.
     pub(super) fn none_label(&self) -> Option<(f64, Area)> {
         let y = self.up.at(self.chart.none?);
         let width = text_width(NONE, FONT_SIZE - 1.0);
@@ -175,14 +187,14 @@ impl<'a> Drawing<'a> {
         )
     }
 
-    /// What is drawn of a point, its marker included.
+    /// The area of a point: its marker and its error bar.
     pub(super) fn whisker(&self, point: &Point) -> Area {
         let [low, mean, high] = [point.up.low, point.up.mean, point.up.high].map(|up| self.up.at(up));
         let (top, bottom) = (high.min(mean - MARKER), low.max(mean + MARKER));
         Area { left: self.across.at(point.across) - MARKER, top, width: MARKER * 2.0, height: bottom - top }
     }
 
-    /// Corners of the line of the best that can be had up to a place on the horizontal axis.
+    /// Corners of the stepped line through the best mean up to each horizontal position, in pixels from the left.
     pub(super) fn corners(&self) -> Vec<(f64, f64)> {
         let mut points: Vec<_> = self.chart.points.iter().map(|point| (point.across, point.up.mean)).collect();
         points.sort_by(|one, other| one.0.total_cmp(&other.0).then(other.1.total_cmp(&one.1)));
@@ -224,7 +236,7 @@ impl<'a> Drawing<'a> {
     }
 }
 
-/// The name of the order of the first stage in a chart.
+/// Label of the first stage's line.
 const NONE: &str = "none: order of the first stage";
 
 #[cfg(test)]

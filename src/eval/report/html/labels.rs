@@ -1,4 +1,4 @@
-//! Names beside the points of a chart.
+//! Labels of the points of a chart: name and note.
 
 use super::super::text::without_middle;
 use super::axis::coordinate;
@@ -6,16 +6,17 @@ use super::chart::{Drawing, FONT_SIZE, LINE, MARKER};
 use super::markup::escape;
 use super::place::{Area, Obstacles, Wanted, is_misleading, place, text_width};
 
-/// The label of a point.
+/// The label of a point, placed.
 struct Label {
-    /// As it is written.
+    /// Name of the contestant, shortened to fit.
     name: String,
     area: Area,
-    /// Whether only a line tells whose it is.
+    /// True if the label is too far from its point, or too near to another, to be understood without a line.
     needs_line: bool,
 }
 
 impl Drawing<'_> {
+    /// Areas that labels should not cover: points, error bars, the front and the line of the first stage.
     fn obstacles(&self) -> Obstacles {
         let mut obstacles = Obstacles::default();
         obstacles.solid.extend(self.none_label().map(|(_, area)| area));
@@ -37,6 +38,7 @@ impl Drawing<'_> {
         obstacles
     }
 
+    /// The label of each point, in the order of the points.
     fn placed(&self) -> Vec<Label> {
         let labels = self.chart.points.iter().map(|point| {
             let name = without_middle(point.name, self.format.longest);
@@ -59,6 +61,7 @@ impl Drawing<'_> {
         labels.map(|(place, (name, area))| Label { name, area, needs_line: needs_line(place, &area) }).collect()
     }
 
+    /// SVG of all labels and of the lines to their points.
     pub(super) fn labels(&self) -> String {
         let mut svg = String::new();
         for (point, Label { name, area, needs_line }) in self.chart.points.iter().zip(self.placed()) {

@@ -1,11 +1,11 @@
-//! Finding room for labels: beside their points, on nothing that matters.
+//! Placement of labels near their points, clear of each other and, if there is room, of everything drawn.
 
-/// Pixels between a point and its label.
+/// Distances between a point and its label, in pixels, the preferred one first.
 const GAPS: [f64; 3] = [9.0, 16.0, 26.0];
-/// From this on, a place beside the point is worse than one further away.
+/// Cost from which a position away from the point is considered too.
 const COSTLY: f64 = 50.0;
 
-/// A rectangle in a drawing.
+/// A rectangle in a drawing, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Area {
     pub left: f64,
@@ -15,6 +15,7 @@ pub(super) struct Area {
 }
 
 impl Area {
+    /// The rectangle with its centre at (`x`, `y`).
     pub(super) fn around(x: f64, y: f64, width: f64, height: f64) -> Self {
         Self { left: x - width / 2.0, top: y - height / 2.0, width, height }
     }
@@ -31,6 +32,7 @@ impl Area {
         self.left < other.right() && other.left < self.right() && self.top < other.bottom() && other.top < self.bottom()
     }
 
+    /// Returns true if `other` lies entirely within.
     fn holds(&self, other: &Self) -> bool {
         other.left >= self.left
             && other.right() <= self.right()
@@ -38,25 +40,25 @@ impl Area {
             && other.bottom() <= self.bottom()
     }
 
-    /// The point of the area next to another point.
+    /// The point of the area that is nearest to another point.
     pub(super) fn nearest(&self, (x, y): (f64, f64)) -> (f64, f64) {
         (x.clamp(self.left, self.right()), y.clamp(self.top, self.bottom()))
     }
 }
 
-/// A label to be placed.
+/// A label to be placed, in pixels.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted {
-    /// What it belongs to.
+    /// Centre of the point that it belongs to.
     pub point: (f64, f64),
-    /// Ends of what is drawn through the point from top to bottom.
+    /// Top and bottom of the point's error bar.
     pub reach: (f64, f64),
     pub width: f64,
     pub height: f64,
 }
 
 impl Wanted {
-    /// Pixels between a place of the label and what it belongs to.
+    /// Pixels between `area` and the nearest part of the point or its error bar.
     pub(super) fn distance(&self, area: &Area) -> f64 {
         let (top, bottom) = self.reach;
         let (x, y) = area.nearest((self.point.0, self.point.1.clamp(top.min(bottom), bottom.max(top))));
@@ -65,16 +67,16 @@ impl Wanted {
     }
 }
 
-/// What labels should keep clear of.
+/// Areas that labels should not cover.
 #[derive(Debug, Default)]
 pub(super) struct Obstacles {
-    /// May not be covered.
+    /// Covered only if every other position is worse still.
     pub solid: Vec<Area>,
-    /// May be covered if there is no other room.
+    /// Covered if there is no free position nearby.
     pub thin: Vec<Area>,
 }
 
-/// Where each label goes, in the order wanted: the nearest place within `plot` that covers the least.
+/// The area of each label, in the order of `wanted`: within `plot`, covering as little as possible, near its point.
 pub(super) fn place(wanted: &[Wanted], plot: Area, obstacles: &Obstacles) -> Vec<Area> {
     let mut placed: Vec<Area> = Vec::new();
     for (own, label) in wanted.iter().enumerate() {
@@ -102,13 +104,13 @@ pub(super) fn place(wanted: &[Wanted], plot: Area, obstacles: &Obstacles) -> Vec
     placed
 }
 
-/// Whether a label would be read as another point's: that one is as near.
+/// Returns true if a label at `area` would be taken for that of another point because that one is as near.
 pub(super) fn is_misleading(wanted: &[Wanted], own: usize, area: &Area) -> bool {
     let distance = wanted[own].distance(area);
     wanted.iter().enumerate().any(|(other, label)| other != own && label.distance(area) < distance + GAPS[0])
 }
 
-/// Places around the point, the usual ones first.
+/// Candidate positions around the point, the preferred ones first.
 fn beside(label: &Wanted) -> impl Iterator<Item = Area> {
     let Wanted { point: (x, y), reach: (top, bottom), width, height } = *label;
     let around = GAPS.into_iter().flat_map(move |gap| {
@@ -127,6 +129,7 @@ fn beside(label: &Wanted) -> impl Iterator<Item = Area> {
     around.map(move |(x, y)| Area::around(x, y, width, height))
 }
 
+/// Candidate positions on a grid over the whole `plot`.
 fn everywhere(label: &Wanted, plot: Area) -> impl Iterator<Item = Area> {
     let Wanted { width, height, .. } = *label;
     let steps = |from: f64, to: f64, step: f64| {
@@ -137,7 +140,7 @@ fn everywhere(label: &Wanted, plot: Area) -> impl Iterator<Item = Area> {
     })
 }
 
-/// Width of `text` in pixels, rather too wide than too narrow: which font it will be is not known.
+/// Estimated width of `text` in pixels, on the wide side, because the reader's font is not known.
 pub(super) fn text_width(text: &str, font_size: f64) -> f64 {
     let share = |character: char| match character {
         'i' | 'j' | 'l' | 't' | 'f' | 'I' | '.' | ',' | ':' | '\'' | '|' | '/' | ' ' | '·' => 0.36,
