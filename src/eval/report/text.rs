@@ -31,19 +31,6 @@ pub(super) fn shortened(text: &str, length: usize) -> String {
     text.chars().take(length.saturating_sub(1)).chain(['…']).collect()
 }
 
-/// At most `length` characters of a name, with `…` in its middle if there were more: names of models differ at both
-/// ends.
-pub(super) fn without_middle(name: &str, length: usize) -> String {
-    let count = name.chars().count();
-    if count <= length {
-        return name.to_owned();
-    }
-    // The end gets more room than the start, because it holds the version and the start only the vendor.
-    let end = length.saturating_sub(1) * 3 / 5;
-    let start = length.saturating_sub(1) - end;
-    name.chars().take(start).chain(['…']).chain(name.chars().skip(count - end)).collect()
-}
-
 /// A printable list as it stands in a sentence: `a, b and c`.
 pub(crate) fn listed(words: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     let words: Vec<String> = words.into_iter().map(|word| printable(word.as_ref())).collect();
@@ -74,8 +61,6 @@ mod tests {
     fn texts_are_cut_between_characters() {
         assert_eq!(shortened("日本語です", 5), "日本語です");
         assert_eq!(shortened("日本語です", 4), "日本語…");
-        assert_eq!(without_middle("Alibaba-NLP/gte-reranker-modernbert-base", 20), "Alibaba-…rnbert-base");
-        assert_eq!(without_middle("none", 20), "none");
     }
 
     #[test]

@@ -5,11 +5,9 @@ mod by_label;
 mod chart;
 mod deltas;
 mod footer;
-mod labels;
 mod markup;
 mod movement;
 mod overview;
-mod place;
 mod queries;
 mod tradeoff;
 
