@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use toml::Table;
+use toml::{Table, Value};
 
 pub use self::reader::Fault;
 use self::reader::Faults;
@@ -33,16 +33,16 @@ use self::settings::Settings;
 
 /// The reference of every key; also the lowest layer.
 pub const DEFAULT_TOML: &str = include_str!("../../config/default.toml");
-/// What is known about providers; the lowest layer of `[providers]`.
+/// The facts about providers and their models; the lowest layer of `[providers]`.
 pub const PROVIDERS_TOML: &str = include_str!("../../config/providers.toml");
 
-/// How providers word refusals for size; the lowest layer of `[refusals]`.
+/// The words in which providers refuse for size; the lowest layer of `[refusals]`.
 pub const REFUSALS_TOML: &str = include_str!("../../config/refusals.toml");
 
 /// Environment variables by name.
 pub type Environment = BTreeMap<String, String>;
 
-/// Where configuration comes from, beside what is compiled in.
+/// The sources of a configuration, beside what is compiled in.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     /// The file to read; without one, upstreams are made from customary key variables.
@@ -56,18 +56,19 @@ pub struct Sources {
 /// A valid configuration.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// Checked and typed.
+    /// The checked and typed form.
     pub settings: Settings,
-    /// The merged tables, of what is known about providers only the changes. Holds references to secrets, never secrets.
+    /// The merged tables, without the facts and words that are as compiled in. They hold references to secrets, never
+    /// secrets.
     pub effective: Table,
 }
 
-/// Why there is no configuration.
+/// The reason for which a configuration is refused.
 #[derive(Debug)]
 pub enum ConfigError {
     /// The file cannot be read, or is not TOML; with the reason.
     File(PathBuf, String),
-    /// Keys are wrong; never empty.
+    /// All wrong keys; never empty.
     Faults(Vec<Fault>),
 }
 
@@ -76,13 +77,12 @@ impl fmt::Display for ConfigError {
         match self {
             Self::File(path, reason) => write!(formatter, "{}: {}", path.display(), reason.trim_end()),
             Self::Faults(faults) => {
-                write!(
-                    formatter,
-                    "the configuration has {} fault{}",
-                    faults.len(),
-                    if faults.len() == 1 { "" } else { "s" }
-                )?;
-                faults.iter().try_for_each(|fault| write!(formatter, "\n  {fault}"))
+                let plural = if faults.len() == 1 { "" } else { "s" };
+                write!(formatter, "the configuration has {} fault{plural}", faults.len())?;
+                for fault in faults {
+                    write!(formatter, "\n  {fault}")?;
+                }
+                Ok(())
             }
         }
     }
@@ -93,63 +93,88 @@ impl std::error::Error for ConfigError {}
 /// Reads and checks the configuration.
 ///
 /// # Errors
-/// Every fault at once.
+/// The file cannot be read, or keys are wrong: then every fault at once.
 pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     let mut table = compiled_in();
     if let Some(path) = &sources.file {
-        layers::overlay(&mut table, read_file(path)?);
+        let file = read_file(path).map_err(|reason| ConfigError::File(path.clone(), reason))?;
+        layers::overlay(&mut table, file);
     }
-    let declares_none = table.get("upstreams").and_then(toml::Value::as_table).is_none_or(Table::is_empty);
+    let declares_none = match table.get("upstreams") {
+        Some(Value::Table(upstreams)) => upstreams.is_empty(),
+        _ => true,
+    };
+    // Before the environment is laid on top, so that it can change the upstreams that are found here.
     if declares_none {
         detect::add_upstreams(&mut table, &sources.environment);
     }
     layers::overlay_environment(&mut table, &sources.environment);
     if let Some(listen) = &sources.listen {
-        let flags = Table::from_iter([(
-            "server".to_owned(),
-            Table::from_iter([("listen".to_owned(), listen.clone().into())]).into(),
-        )]);
-        layers::overlay(&mut table, flags);
+        let server = Table::from_iter([("listen".to_owned(), listen.clone().into())]);
+        layers::overlay(&mut table, Table::from_iter([("server".to_owned(), server.into())]));
     }
-    for (entries, defaults) in [("upstreams", "upstream_defaults"), ("models", "model_defaults")] {
-        let defaults = table.get(defaults).and_then(toml::Value::as_table).cloned().unwrap_or_default();
-        if let Some(toml::Value::Table(entries)) = table.get_mut(entries) {
-            layers::inherit(entries, &defaults);
-        }
-    }
+    inherit(&mut table, "upstreams", "upstream_defaults");
+    inherit(&mut table, "models", "model_defaults");
     let faults = Faults::default();
     let settings = resolve::settings(&table, &sources.environment, declares_none, &faults);
-    match (settings, faults.into_vec()) {
-        (Some(settings), faults) if faults.is_empty() => {
+    let faults = faults.into_vec();
+    match settings {
+        Some(settings) if faults.is_empty() => {
             layers::keep_changes(&mut table, "providers", &compiled_in());
             layers::keep_changes(&mut table, "refusals", &compiled_in());
             Ok(Loaded { settings, effective: table })
         }
-        (_, faults) => Err(ConfigError::Faults(faults)),
+        _ => Err(ConfigError::Faults(faults)),
     }
 }
 
-fn read_file(path: &Path) -> Result<Table, ConfigError> {
-    let unusable = |reason: String| ConfigError::File(path.to_owned(), reason);
-    let bytes = std::fs::read(path).map_err(|error| unusable(format!("cannot be read: {error}")))?;
-    let text = crate::text::of_file(bytes).map_err(|reason| unusable(reason.to_owned()))?;
-    text.parse().map_err(|error: toml::de::Error| {
-        // The error's own text shows the line, which may hold a secret.
-        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-        let (line, column) =
-            (before.matches('\n').count() + 1, before.chars().rev().take_while(|c| *c != '\n').count() + 1);
-        unusable(format!("is not valid TOML: line {line}, column {column}: {}", error.message()))
-    })
+/// Lays every table in the one at `entries_key` on a copy of the table at `defaults_key`.
+fn inherit(table: &mut Table, entries_key: &str, defaults_key: &str) {
+    let defaults = match table.get(defaults_key) {
+        Some(Value::Table(defaults)) => defaults.clone(),
+        // Anything else is reported where it is read.
+        _ => Table::new(),
+    };
+    if let Some(Value::Table(entries)) = table.get_mut(entries_key) {
+        layers::inherit(entries, &defaults);
+    }
+}
+
+/// Reads a configuration file.
+///
+/// # Errors
+/// The reason for which it cannot be read, or the place of a syntax error.
+fn read_file(path: &Path) -> Result<Table, String> {
+    let bytes = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
+    let text = crate::text::of_file(bytes)?;
+    text.parse().map_err(|error| syntax_error(&text, &error))
+}
+
+/// The place and the reason of a syntax error, line and column from 1.
+fn syntax_error(text: &str, error: &toml::de::Error) -> String {
+    // The error's own text shows the line, which may hold a secret.
+    let start = match error.span() {
+        Some(span) => span.start,
+        None => 0,
+    };
+    let before = text.get(..start).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    format!("is not valid TOML: line {line}, column {column}: {}", error.message())
 }
 
 /// The lowest layer.
 fn compiled_in() -> Table {
-    let parse = |text: &str| text.parse::<Table>().unwrap_or_default();
-    let mut table = parse(DEFAULT_TOML);
+    let mut table = parse_compiled_in(DEFAULT_TOML);
     for (section, text) in [("providers", PROVIDERS_TOML), ("refusals", REFUSALS_TOML)] {
-        layers::overlay(&mut table, Table::from_iter([(section.to_owned(), parse(text).into())]));
+        layers::overlay(&mut table, Table::from_iter([(section.to_owned(), parse_compiled_in(text).into())]));
     }
     table
+}
+
+fn parse_compiled_in(text: &str) -> Table {
+    // The tests parse these texts, so the default is never used.
+    text.parse().unwrap_or_default()
 }
 
 /// The words of `[refusals]` as they are compiled in.

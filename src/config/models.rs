@@ -1,4 +1,6 @@
-//! `[models]`: public names and where they lead.
+//! `[models]`: the public names of models, and the targets behind each.
+//!
+//! Every key of a table is read before the first `?`, so that one pass over the configuration finds all faults.
 
 use std::collections::BTreeMap;
 
@@ -6,59 +8,98 @@ use toml::{Table, Value};
 
 use super::reader::{Section, boolean, count, known_names, one_of, price, share, text, texts};
 use super::settings::{
-    AbsentUpstream, HedgeSettings, ModelSettings, OnDeadline, OnFailure, ShadowSettings, TargetSettings,
+    AbsentUpstream, HedgeSettings, LongPassages, ModelSettings, OnDeadline, OnFailure, ShadowSettings, TargetSettings,
     UpstreamSettings,
 };
 use crate::local::{self, LocalModel};
+use crate::provider::{InstructionSupport, ScoreScale, Scoring};
 use crate::route::DEFAULT_MODEL;
 use crate::route::alias::Alias;
 use crate::suggestion::suggestion;
 
-/// What a shadow may do where the configuration does not say.
-const SHADOWS_AT_ONCE: usize = 4;
-const SHADOW_USD_PER_DAY: f64 = 1.0;
+/// Default of `shadow.max_concurrency`, in comparisons under way at once.
+const SHADOW_MAX_CONCURRENCY: usize = 4;
+/// Default of `shadow.max_usd_per_day`, in US dollars at list price.
+const SHADOW_MAX_USD_PER_DAY: f64 = 1.0;
 
 /// The upstreams that targets may name.
-pub(super) struct Declared<'a> {
+pub(super) struct KnownUpstreams<'a> {
+    /// The upstreams without a fault, in the order of the configuration.
     pub(super) usable: &'a [UpstreamSettings],
-    /// What would make one of a provider that has none of its name.
+    /// The providers without an upstream of their name, and the way to get one.
     pub(super) absent: &'a BTreeMap<&'static str, AbsentUpstream>,
+    /// The whole merged configuration, whose `[upstreams]` names the faulty ones too.
     pub(super) table: &'a Table,
-    /// Whether the embedded scorer has more than its lexical model.
+    /// True if the embedded scorer has a cross-encoder beside its lexical model.
     pub(super) with_cross_encoder: bool,
 }
 
-impl Declared<'_> {
-    fn has(&self, name: &str) -> bool {
-        self.table.get("upstreams").and_then(|upstreams| upstreams.get(name)).is_some()
+impl<'a> KnownUpstreams<'a> {
+    /// The table `[upstreams]`, faulty entries included.
+    fn declared(&self) -> Option<&'a Table> {
+        self.table.get("upstreams")?.as_table()
     }
 
-    /// The embedded scorer's models, the usual one first.
+    /// Returns true if an upstream of this name is declared, faulty or not.
+    fn is_declared(&self, name: &str) -> bool {
+        self.declared().is_some_and(|declared| declared.contains_key(name))
+    }
+
+    /// The usable upstream of this name.
+    fn find(&self, name: &str) -> Option<&'a UpstreamSettings> {
+        self.usable.iter().find(|upstream| upstream.name == name)
+    }
+
+    /// The names of the embedded scorer's models, the default first. Never empty.
     fn local_models(&self) -> Vec<&'static str> {
         LocalModel::at_hand(self.with_cross_encoder).map(LocalModel::name).collect()
     }
 }
 
-/// `[models]`, with `default` among them.
-pub(super) fn models(section: &Section<'_>, upstreams: &Declared<'_>, defaults: Section<'_>) -> Vec<ModelSettings> {
-    let usual = Policies::read(&defaults);
+/// The models of `[models]`, with `default` among them. `defaults` is `[model_defaults]`.
+pub(super) fn models(
+    section: &Section<'_>,
+    upstreams: &KnownUpstreams<'_>,
+    defaults: Section<'_>,
+) -> Vec<ModelSettings> {
+    let default_policies = Policies::read(&defaults);
     defaults.finish();
-    let mut models: Vec<_> =
-        section.entries().into_iter().filter_map(|(name, entry)| model(name, entry, upstreams)).collect();
-    check_shared_scores(section, &models, upstreams);
-    if !models.iter().any(|model| model.name == DEFAULT_MODEL) {
-        let first = models.first().map(|model| ModelSettings { aliases: Vec::new(), ..model.clone() });
-        let undeclared = || usual.model(Vec::new(), vec![usual_target(upstreams)]);
-        models.extend(first.or_else(undeclared).map(|model| ModelSettings { name: DEFAULT_MODEL.to_owned(), ..model }));
+    let mut models = Vec::new();
+    for (name, entry) in section.entries() {
+        models.extend(read_model(name, entry, upstreams));
     }
-    doubled_names(section, &models);
+    check_shared_scores(section, &models, upstreams);
+    // Only now: a copy of a faulty model would have its faults named twice.
+    if !models.iter().any(|model| model.name == DEFAULT_MODEL) {
+        models.extend(implied_default(models.first(), default_policies, upstreams));
+    }
+    check_names(section, &models);
     models
 }
 
-/// A name must lead to one model.
-fn doubled_names(section: &Section<'_>, models: &[ModelSettings]) {
-    let mut owners: BTreeMap<&str, &str> =
-        models.iter().map(|model| (model.name.as_str(), model.name.as_str())).collect();
+/// The model `default` where none is declared: a copy of the first model, else the usual target with the policies of
+/// `[model_defaults]`. `None` if one of those policies is wrong.
+fn implied_default(
+    first: Option<&ModelSettings>,
+    policies: Policies,
+    upstreams: &KnownUpstreams<'_>,
+) -> Option<ModelSettings> {
+    let mut model = match first {
+        // An alias leads to one model, and these lead to the first already.
+        Some(first) => ModelSettings { aliases: Vec::new(), ..first.clone() },
+        None => policies.into_model(Vec::new(), vec![usual_target(upstreams)])?,
+    };
+    model.name = DEFAULT_MODEL.to_owned();
+    Some(model)
+}
+
+/// Reports every alias that is the name or an alias of another model too.
+fn check_names(section: &Section<'_>, models: &[ModelSettings]) {
+    // All names first: an alias may stand before the model whose name it takes.
+    let mut owners = BTreeMap::new();
+    for model in models {
+        owners.insert(model.name.as_str(), model.name.as_str());
+    }
     for model in models {
         for alias in &model.aliases {
             if let Some(owner) = owners.insert(alias.as_str(), &model.name) {
@@ -68,15 +109,28 @@ fn doubled_names(section: &Section<'_>, models: &[ModelSettings]) {
     }
 }
 
-/// The first upstream's usual model, else the embedded scorer.
-fn usual_target(upstreams: &Declared<'_>) -> TargetSettings {
-    let usual = |upstream: &UpstreamSettings| Some((upstream.name.clone(), upstream.facts.default_model.clone()?));
-    let embedded = || (local::NAME.to_owned(), upstreams.local_models()[0].to_owned());
-    let (upstream, model) = upstreams.usable.iter().find_map(usual).unwrap_or_else(embedded);
-    TargetSettings { upstream, model, revision: String::new(), scores: None, weight: 1 }
+/// The default model of the first upstream that has one, else the embedded scorer's.
+fn usual_target(upstreams: &KnownUpstreams<'_>) -> TargetSettings {
+    for upstream in upstreams.usable {
+        if let Some(model) = &upstream.facts.default_model {
+            return plain_target(&upstream.name, model);
+        }
+    }
+    plain_target(local::NAME, upstreams.local_models()[0])
 }
 
-/// The keys of a model that `[model_defaults]` holds too.
+/// A target whose optional keys are left out.
+fn plain_target(upstream: &str, model: &str) -> TargetSettings {
+    TargetSettings {
+        upstream: upstream.to_owned(),
+        model: model.to_owned(),
+        revision: String::new(),
+        scores: None,
+        weight: 1,
+    }
+}
+
+/// The keys of a model that `[model_defaults]` holds too. A field is `None` if its key is wrong.
 struct Policies {
     on_failure: Option<OnFailure>,
     on_deadline: Option<OnDeadline>,
@@ -88,12 +142,12 @@ impl Policies {
         Self {
             on_failure: section.require("on_failure", one_of(&OnFailure::NAMES, OnFailure::by_name)),
             on_deadline: section.require("on_deadline", one_of(&OnDeadline::NAMES, OnDeadline::by_name)),
-            hedge: hedge(section.section("hedge")),
+            hedge: read_hedge(section.section("hedge")),
         }
     }
 
-    /// A model without a name; `None` if a policy is wrong.
-    fn model(self, aliases: Vec<Alias>, targets: Vec<TargetSettings>) -> Option<ModelSettings> {
+    /// A model without a name and a shadow; `None` if a policy is wrong.
+    fn into_model(self, aliases: Vec<Alias>, targets: Vec<TargetSettings>) -> Option<ModelSettings> {
         Some(ModelSettings {
             name: String::new(),
             aliases,
@@ -106,7 +160,7 @@ impl Policies {
     }
 }
 
-fn hedge(section: Section<'_>) -> Option<HedgeSettings> {
+fn read_hedge(section: Section<'_>) -> Option<HedgeSettings> {
     let enabled = section.require("enabled", boolean);
     let after_quantile = section.require("after_quantile", share);
     let max_calls = section.require("max_calls", share);
@@ -120,61 +174,100 @@ fn hedge(section: Section<'_>) -> Option<HedgeSettings> {
     })
 }
 
-/// Targets that claim to give the same scores must agree on everything that a score depends on, whatever model they stand in.
-fn check_shared_scores(section: &Section<'_>, models: &[ModelSettings], upstreams: &Declared<'_>) {
-    let facts = |target: &TargetSettings| {
-        let upstream = upstreams.usable.iter().find(|upstream| upstream.name == target.upstream)?;
+/// Everything that a target's scores depend on, beside the texts and the model's weights.
+#[derive(PartialEq)]
+struct ScoreTerms<'a> {
+    scale: ScoreScale,
+    scoring: Scoring,
+    instruction: InstructionSupport,
+    limits_passage_tokens: bool,
+    long_passages: LongPassages,
+    rejects_blank_passages: bool,
+    revision: &'a str,
+}
+
+impl<'a> ScoreTerms<'a> {
+    /// The terms of a target; `None` if its upstream is the embedded scorer or faulty.
+    fn of(target: &'a TargetSettings, upstreams: &KnownUpstreams<'_>) -> Option<Self> {
+        let upstream = upstreams.find(&target.upstream)?;
         let (facts, _) = upstream.facts.model(&target.model);
-        let cuts = (upstream.provider.limits_passage_tokens(), upstream.long_passages);
-        let blanks = upstream.facts.rejects_blank_passages;
-        Some((facts.scale, facts.scoring, facts.instruction, cuts, blanks, target.revision.clone()))
-    };
-    let all: Vec<_> =
-        models.iter().flat_map(|model| model.targets.iter().map(|target| (&*model.name, target))).collect();
-    for (at, (model, target)) in all.iter().enumerate().filter(|(_, (_, target))| target.scores.is_some()) {
-        let address = format!("{}/{}", target.upstream, target.model);
-        if target.upstream == local::NAME {
-            section.fault(model, format!("{address}: nothing gives the same scores as the embedded scorer"));
-            continue;
-        }
-        let twin = all[..at].iter().find(|(_, earlier)| earlier.scores == target.scores);
-        if twin.is_some_and(|(_, twin)| facts(twin) != facts(target)) {
-            let same = "scale, scoring, instruction, long_passages, limit of tokens, blank passages and revision";
-            section.fault(model, format!("{address}: targets of the same scores must agree in {same}"));
+        Some(Self {
+            scale: facts.scale,
+            scoring: facts.scoring,
+            instruction: facts.instruction,
+            limits_passage_tokens: upstream.provider.limits_passage_tokens(),
+            long_passages: upstream.long_passages,
+            rejects_blank_passages: upstream.facts.rejects_blank_passages,
+            revision: &target.revision,
+        })
+    }
+}
+
+/// Reports targets that claim the same scores and differ in something that scores depend on. The claim holds across
+/// models.
+fn check_shared_scores(section: &Section<'_>, models: &[ModelSettings], upstreams: &KnownUpstreams<'_>) {
+    let mut claimants: Vec<&TargetSettings> = Vec::new();
+    for model in models {
+        for target in &model.targets {
+            if target.scores.is_none() {
+                continue;
+            }
+            let first = claimants.iter().find(|earlier| earlier.scores == target.scores).copied();
+            claimants.push(target);
+            let address = format!("{}/{}", target.upstream, target.model);
+            if target.upstream == local::NAME {
+                let message = format!("{address}: nothing gives the same scores as the embedded scorer");
+                section.fault(&model.name, message);
+                continue;
+            }
+            // The first one stands for all: equality is transitive.
+            if let Some(first) = first
+                && ScoreTerms::of(first, upstreams) != ScoreTerms::of(target, upstreams)
+            {
+                let same = "scale, scoring, instruction, long_passages, limit of tokens, blank passages and revision";
+                section.fault(&model.name, format!("{address}: targets of the same scores must agree in {same}"));
+            }
         }
     }
 }
 
-fn model(name: &str, section: Section<'_>, upstreams: &Declared<'_>) -> Option<ModelSettings> {
+fn read_model(name: &str, section: Section<'_>, upstreams: &KnownUpstreams<'_>) -> Option<ModelSettings> {
     let policies = Policies::read(&section);
-    let aliases = section.read("aliases", aliases_of);
+    // Read even where it is left out: suggestions for unknown keys are made from the keys that were read.
+    let given_aliases = section.read("aliases", aliases_of);
+    let aliases = if section.has("aliases") { given_aliases } else { Some(Vec::new()) };
     // `default` may be declared for its aliases alone.
     let targets = if name == DEFAULT_MODEL && !section.has("targets") {
-        vec![Some(usual_target(upstreams))]
+        Some(vec![usual_target(upstreams)])
     } else {
-        section.tables("targets").into_iter().map(|entry| target(entry, upstreams)).collect()
+        read_targets(section.tables("targets"), upstreams)
     };
     if section.is_empty_list("targets") {
         section.fault("targets", "must name at least one target");
     }
-    let aliases = if section.has("aliases") { aliases } else { Some(Vec::new()) };
-    let shadow = section.has("shadow").then(|| shadow(section.section("shadow"), upstreams));
-    let targets: Option<Vec<_>> = targets.into_iter().collect();
+    // `Some(None)` if there is none; `None` if it is wrong, which has been reported.
+    let shadow =
+        if section.has("shadow") { read_shadow(section.section("shadow"), upstreams).map(Some) } else { Some(None) };
     section.finish();
-    // A shadow that was asked for and is wrong has been named already.
-    let shadow = shadow.map_or(Some(None), |shadow| shadow.map(Some))?;
-    Some(ModelSettings { name: name.to_owned(), shadow, ..policies.model(aliases?, targets?)? })
+    Some(ModelSettings { name: name.to_owned(), shadow: shadow?, ..policies.into_model(aliases?, targets?)? })
+}
+
+/// The targets of a model; `None` if one of them is wrong.
+fn read_targets(entries: Vec<Section<'_>>, upstreams: &KnownUpstreams<'_>) -> Option<Vec<TargetSettings>> {
+    // In two steps: collecting into an `Option` at once stops at the first wrong target, and would not read the rest.
+    let targets: Vec<_> = entries.into_iter().map(|entry| read_target(entry, upstreams)).collect();
+    targets.into_iter().collect()
 }
 
 /// `shadow = { target = …, sample = … }`
-fn shadow(section: Section<'_>, upstreams: &Declared<'_>) -> Option<(TargetSettings, ShadowSettings)> {
+fn read_shadow(section: Section<'_>, upstreams: &KnownUpstreams<'_>) -> Option<(TargetSettings, ShadowSettings)> {
     if !section.has("target") {
         section.fault("target", "is missing; it must be a target such as { upstream = \"local\" }");
     }
-    let target = target(section.section("target"), upstreams);
+    let target = read_target(section.section("target"), upstreams);
     let sample = section.require("sample", share);
-    let max_concurrency = section.read("max_concurrency", count(1..=10_000)).unwrap_or(SHADOWS_AT_ONCE);
-    let max_usd_per_day = section.read("max_usd_per_day", price).unwrap_or(SHADOW_USD_PER_DAY);
+    let max_concurrency = section.read("max_concurrency", count(1..=10_000)).unwrap_or(SHADOW_MAX_CONCURRENCY);
+    let max_usd_per_day = section.read("max_usd_per_day", price).unwrap_or(SHADOW_MAX_USD_PER_DAY);
     section.finish();
     Some((target?, ShadowSettings { sample: sample?, max_concurrency, max_usd_per_day }))
 }
@@ -184,44 +277,58 @@ fn aliases_of(value: &Value) -> Result<Vec<Alias>, String> {
     names.iter().map(|alias| Alias::new(alias)).collect()
 }
 
-fn target(section: Section<'_>, upstreams: &Declared<'_>) -> Option<TargetSettings> {
-    let upstream = section.require("upstream", text);
-    let model = section.read("model", text);
+fn read_target(section: Section<'_>, upstreams: &KnownUpstreams<'_>) -> Option<TargetSettings> {
+    let required_upstream = section.require("upstream", text);
+    let given_model = section.read("model", text);
     let revision = section.read("revision", text).unwrap_or_default();
     let scores = section.read("scores", text);
     let weight = section.read("weight", count(0..=1_000)).unwrap_or(1);
     if section.has("weight") && !section.has("scores") {
         section.fault("weight", "means nothing without scores: it shares requests among targets of the same scores");
     }
-    let upstream = upstream?;
-    let usual = if upstream == local::NAME {
+    let upstream = required_upstream?;
+    let default_model = if upstream == local::NAME {
         let models = upstreams.local_models();
-        if let Some(model) = model.as_deref().filter(|model| !models.contains(model)) {
-            let why = match LocalModel::by_name(model) {
-                Some(_) => local::NEEDS_WEIGHTS.to_owned(),
-                None => format!("the embedded scorer has no such model; {}", known_names(model, &models)),
-            };
-            section.fault("model", why);
+        if let Some(model) = &given_model
+            && !models.contains(&model.as_str())
+        {
+            section.fault("model", local_model_fault(model, &models));
         }
-        models.first().map(|&model| model.to_owned())
-    } else if let Some(settings) = upstreams.usable.iter().find(|settings| settings.name == upstream) {
+        Some(models[0].to_owned())
+    } else if let Some(settings) = upstreams.find(&upstream) {
         settings.facts.default_model.clone()
     } else {
-        // One that is declared and faulty has been named already.
-        if !upstreams.has(&upstream) {
-            let declared = upstreams.table.get("upstreams").and_then(Value::as_table).into_iter().flat_map(Table::keys);
-            let known = declared.map(String::as_str).chain([local::NAME]);
-            let way_out = upstreams.absent.get(&*upstream).map(|absent| format!("; {}", absent.way_out));
-            let way_out = way_out.unwrap_or_else(|| suggestion(&upstream, known));
-            section.fault("upstream", format!("no upstream is called {upstream}{way_out}"));
+        // The faults of a declared upstream have been reported where it was read.
+        if !upstreams.is_declared(&upstream) {
+            section.fault("upstream", unknown_upstream_fault(&upstream, upstreams));
         }
         return None;
     };
-    let model = model.or(usual);
+    let model = given_model.or(default_model);
     if model.is_none() {
         section.fault("model", "is missing: the provider has no usual model");
     }
     section.finish();
     let weight = u32::try_from(weight).unwrap_or(u32::MAX);
     Some(TargetSettings { upstream, model: model?, revision, scores, weight })
+}
+
+/// The message for a model that the embedded scorer does not have, or not without weights.
+fn local_model_fault(model: &str, models: &[&str]) -> String {
+    match LocalModel::by_name(model) {
+        Some(_) => local::NEEDS_WEIGHTS.to_owned(),
+        None => format!("the embedded scorer has no such model; {}", known_names(model, models)),
+    }
+}
+
+/// The message for an upstream that is not declared: the way to get it, else the name that was probably meant.
+fn unknown_upstream_fault(name: &str, upstreams: &KnownUpstreams<'_>) -> String {
+    if let Some(absent) = upstreams.absent.get(name) {
+        return format!("no upstream is called {name}; {}", absent.way_out);
+    }
+    let mut known = vec![local::NAME];
+    if let Some(declared) = upstreams.declared() {
+        known.extend(declared.keys().map(String::as_str));
+    }
+    format!("no upstream is called {name}{}", suggestion(name, known.into_iter()))
 }

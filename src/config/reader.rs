@@ -1,7 +1,7 @@
 //! Reading a table key by key, so that every fault is found and named, not only the first.
 //!
-//! Each key is named where it is read and nowhere else; what is left over is unknown, and the keys that were asked for are what
-//! suggestions are made from.
+//! Each key is named where it is read and nowhere else. A key that nobody read is unknown; the keys that were read are
+//! the ones that may be suggested for it.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -12,9 +12,11 @@ use toml::{Table, Value};
 
 use crate::suggestion::suggestion;
 
-/// What the limits of many keys are made of.
+/// The least of most durations that must not be zero.
 pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
+/// The most of most durations.
 pub(super) const HOUR: Duration = Duration::from_hours(1);
+/// One mebibyte, in bytes.
 pub(super) const MEBIBYTE: usize = 1 << 20;
 
 /// One thing that is wrong.
@@ -22,7 +24,7 @@ pub(super) const MEBIBYTE: usize = 1 << 20;
 pub struct Fault {
     /// The key, from the root: `upstreams.cohere.api_key`.
     pub path: String,
-    /// What is wrong with it and what would be right.
+    /// A sentence that names the error and the way to mend it.
     pub message: String,
 }
 
@@ -60,9 +62,19 @@ pub(super) struct ItemValue<'a> {
 }
 
 impl ItemValue<'_> {
-    /// What the item says, if it is right.
+    /// The parsed item; `None` if it is wrong, which is reported.
     pub(super) fn read<T>(&self, parse: impl Fn(&Value) -> Result<T, String>) -> Option<T> {
-        parse(self.value).map_err(|message| self.faults.add(&self.path, message)).ok()
+        match parse(self.value) {
+            Ok(parsed) => Some(parsed),
+            Err(message) => {
+                self.fault(message);
+                None
+            }
+        }
+    }
+
+    fn fault(&self, message: impl Into<String>) {
+        self.faults.add(&self.path, message);
     }
 }
 
@@ -70,6 +82,7 @@ impl ItemValue<'_> {
 pub(super) struct Section<'a> {
     path: String,
     table: &'a Table,
+    /// The keys that were read so far, whether or not they are there.
     asked: RefCell<Vec<&'static str>>,
     faults: &'a Faults,
 }
@@ -79,29 +92,42 @@ impl<'a> Section<'a> {
         Self { path: String::new(), table, asked: RefCell::default(), faults }
     }
 
-    /// Where this table or one of its keys stands.
-    pub(super) fn path_of(&self, key: &str) -> String {
-        let quoted = if key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')) {
-            key.to_owned()
-        } else {
-            format!("{key:?}")
-        };
-        if self.path.is_empty() { quoted } else { format!("{}.{quoted}", self.path) }
+    /// A table somewhere below this one.
+    fn nested(&self, path: String, table: &'a Table) -> Section<'a> {
+        Section { path, table, asked: RefCell::default(), faults: self.faults }
     }
 
-    /// Says that `key` is wrong.
+    /// The path from the root to one of this table's keys, quoted where TOML wants it.
+    pub(super) fn path_of(&self, key: &str) -> String {
+        let is_bare = key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+        let key = if is_bare { key.to_owned() } else { format!("{key:?}") };
+        if self.path.is_empty() { key } else { format!("{}.{key}", self.path) }
+    }
+
+    /// Reports that `key` is wrong.
     pub(super) fn fault(&self, key: &str, message: impl Into<String>) {
         self.faults.add(self.path_of(key), message);
     }
 
-    /// The value of `key`, if there is one and it is right.
+    /// The value of a result; an error is reported as a fault of `key`.
+    pub(super) fn value_or_fault<T>(&self, key: &str, result: Result<T, String>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(message) => {
+                self.fault(key, message);
+                None
+            }
+        }
+    }
+
+    /// The value of `key`; `None` if it is missing or wrong, of which only the latter is reported.
     pub(super) fn read<T>(&self, key: &'static str, parse: impl Fn(&Value) -> Result<T, String>) -> Option<T> {
         self.asked.borrow_mut().push(key);
         let value = self.table.get(key)?;
-        parse(value).map_err(|message| self.fault(key, message)).ok()
+        self.value_or_fault(key, parse(value))
     }
 
-    /// The value of `key`, which must be there.
+    /// The value of `key`; `None` if it is missing or wrong, both of which are reported.
     pub(super) fn require<T>(&self, key: &'static str, parse: impl Fn(&Value) -> Result<T, String>) -> Option<T> {
         if !self.table.contains_key(key) {
             self.fault(key, "is missing");
@@ -109,33 +135,21 @@ impl<'a> Section<'a> {
         self.read(key, parse)
     }
 
-    /// Whether `key` stands in the table, right or wrong.
+    /// Returns true if `key` stands in the table, right or wrong.
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
     }
 
-    /// Whether `key` is a list without items.
+    /// Returns true if `key` is a list without items.
     pub(super) fn is_empty_list(&self, key: &str) -> bool {
-        self.table.get(key).and_then(Value::as_array).is_some_and(Vec::is_empty)
+        matches!(self.table.get(key), Some(Value::Array(items)) if items.is_empty())
     }
 
     /// The table at `key`; an empty one if it is missing or not a table.
     pub(super) fn section(&self, key: &'static str) -> Section<'a> {
-        self.asked.borrow_mut().push(key);
-        self.child(key)
-    }
-
-    /// Every table in this one, whose keys are names that the user chose.
-    pub(super) fn entries(&self) -> Vec<(&'a str, Section<'a>)> {
-        let child = |name: &'a String| {
-            let child = self.child(name);
-            self.table[name].is_table().then_some((name.as_str(), child))
-        };
-        self.table.keys().filter_map(child).collect()
-    }
-
-    fn child(&self, key: &str) -> Section<'a> {
         static EMPTY: std::sync::LazyLock<Table> = std::sync::LazyLock::new(Table::new);
+        self.asked.borrow_mut().push(key);
+        // An empty table stands in, so that the keys that must be there are reported as missing.
         let table = match self.table.get(key) {
             Some(Value::Table(table)) => table,
             Some(_) => {
@@ -144,103 +158,152 @@ impl<'a> Section<'a> {
             }
             None => &EMPTY,
         };
-        Section { path: self.path_of(key), table, asked: RefCell::default(), faults: self.faults }
+        self.nested(self.path_of(key), table)
     }
 
-    /// The list of tables at `key`.
+    /// Every table in this one, whose keys are names that the user chose.
+    pub(super) fn entries(&self) -> Vec<(&'a str, Section<'a>)> {
+        let mut entries = Vec::with_capacity(self.table.len());
+        for (name, value) in self.table {
+            match value {
+                Value::Table(table) => entries.push((name.as_str(), self.nested(self.path_of(name), table))),
+                _ => self.fault(name, "must be a table"),
+            }
+        }
+        entries
+    }
+
+    /// The list of tables at `key`; other items are reported and left out.
     pub(super) fn tables(&self, key: &'static str) -> Vec<Section<'a>> {
-        let table = |item| match item {
-            Item::Table(section) => Some(section),
-            Item::Plain(item) => item.read(|_| Err("must be a table".into())),
-        };
-        self.items(key, "a list of tables such as [{ upstream = \"local\" }]").into_iter().filter_map(table).collect()
+        let mut tables = Vec::new();
+        for item in self.items(key, "a list of tables such as [{ upstream = \"local\" }]") {
+            match item {
+                Item::Table(section) => tables.push(section),
+                Item::Plain(item) => item.fault("must be a table"),
+            }
+        }
+        tables
     }
 
     /// The items of the list at `key`, which must be `what`.
     pub(super) fn items(&self, key: &'static str, what: &str) -> Vec<Item<'a>> {
         self.asked.borrow_mut().push(key);
-        let Some(Value::Array(items)) = self.table.get(key) else {
+        let Some(Value::Array(values)) = self.table.get(key) else {
             let verb = if self.has(key) { "must be" } else { "is missing; it must be" };
             self.fault(key, format!("{verb} {what}"));
             return Vec::new();
         };
-        let item = |(index, value): (usize, &'a Value)| {
+        let mut items = Vec::with_capacity(values.len());
+        for (index, value) in values.iter().enumerate() {
             let path = format!("{}[{index}]", self.path_of(key));
-            match value {
-                Value::Table(table) => {
-                    Item::Table(Section { path, table, asked: RefCell::default(), faults: self.faults })
-                }
+            items.push(match value {
+                Value::Table(table) => Item::Table(self.nested(path, table)),
                 value => Item::Plain(ItemValue { path, value, faults: self.faults }),
-            }
-        };
-        items.iter().enumerate().map(item).collect()
+            });
+        }
+        items
     }
 
-    /// Reports every key that nobody asked for.
+    /// Reports every key that was not read.
     pub(super) fn finish(self) {
         let asked = self.asked.borrow();
-        for key in self.table.keys().filter(|key| !asked.contains(&key.as_str())) {
-            self.fault(key, format!("unknown key{}", suggestion(key, asked.iter().copied())));
+        for key in self.table.keys() {
+            if !asked.contains(&key.as_str()) {
+                self.fault(key, format!("unknown key{}", suggestion(key, asked.iter().copied())));
+            }
         }
     }
 }
 
-/// The names that would have been right, and the one that was probably meant.
+/// A list of the names that would have been right, with the one that was probably meant.
 pub(super) fn known_names(word: &str, names: &[&str]) -> String {
     format!("known are {}{}", names.join(", "), suggestion(word, names.iter().copied()))
 }
 
 pub(super) fn text(value: &Value) -> Result<String, String> {
-    value.as_str().map(str::to_owned).ok_or_else(|| "must be a text".into())
+    match value {
+        Value::String(text) => Ok(text.clone()),
+        _ => Err("must be a text".into()),
+    }
 }
 
 pub(super) fn texts(value: &Value) -> Result<Vec<String>, String> {
     let items = value.as_array().ok_or("must be a list of texts")?;
-    items.iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(|| "must be a list of texts".into())).collect()
+    let mut texts = Vec::with_capacity(items.len());
+    for item in items {
+        let text = item.as_str().ok_or("must be a list of texts")?;
+        texts.push(text.to_owned());
+    }
+    Ok(texts)
 }
 
 /// A truth value; `"true"` and `"false"` too, because the environment holds only texts.
 pub(super) fn boolean(value: &Value) -> Result<bool, String> {
-    let from_text = || value.as_str()?.parse().ok();
-    value.as_bool().or_else(from_text).ok_or_else(|| "must be true or false".into())
+    let truth = match value {
+        Value::String(text) => text.parse().ok(),
+        other => other.as_bool(),
+    };
+    truth.ok_or_else(|| "must be true or false".into())
 }
 
 /// A whole number in a range; as a text too, because the environment holds only texts.
 pub(super) fn count(range: RangeInclusive<usize>) -> impl Fn(&Value) -> Result<usize, String> {
     move |value| {
-        let from_text = || value.as_str()?.parse().ok();
-        let number: Option<i64> = value.as_integer().or_else(from_text);
-        let number = number.and_then(|number| usize::try_from(number).ok()).filter(|number| range.contains(number));
-        number.ok_or_else(|| format!("must be a whole number from {} to {}", range.start(), range.end()))
+        let number: Option<i64> = match value {
+            Value::String(text) => text.parse().ok(),
+            other => other.as_integer(),
+        };
+        if let Some(number) = number
+            && let Ok(count) = usize::try_from(number)
+            && range.contains(&count)
+        {
+            return Ok(count);
+        }
+        Err(format!("must be a whole number from {} to {}", range.start(), range.end()))
     }
 }
 
-/// A non-negative number.
+/// An amount of US dollars: a number of at least 0.
 pub(super) fn price(value: &Value) -> Result<f64, String> {
-    number(value).filter(|number| *number >= 0.0).ok_or_else(|| "must be a number of at least 0".into())
+    match number(value) {
+        Some(price) if price >= 0.0 => Ok(price),
+        _ => Err("must be a number of at least 0".into()),
+    }
 }
 
-/// A part of a whole.
+/// A part of a whole, 0 to 1.
 pub(super) fn share(value: &Value) -> Result<f64, String> {
-    number(value).filter(|number| (0.0..=1.0).contains(number)).ok_or_else(|| "must be a number from 0 to 1".into())
+    match number(value) {
+        Some(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err("must be a number from 0 to 1".into()),
+    }
 }
 
 /// A finite number; as a text too, because the environment holds only texts.
 fn number(value: &Value) -> Option<f64> {
     #[expect(clippy::cast_precision_loss, reason = "prices and shares are small")]
-    let number = value.as_float().or_else(|| value.as_integer().map(|number| number as f64));
-    number.or_else(|| value.as_str()?.parse().ok()).filter(|number| number.is_finite())
+    let number = match value {
+        Value::Float(number) => *number,
+        Value::Integer(number) => *number as f64,
+        Value::String(text) => text.parse().ok()?,
+        _ => return None,
+    };
+    // TOML and Rust both know "inf" and "nan".
+    number.is_finite().then_some(number)
 }
 
-/// A duration such as `"250ms"`, within limits.
+/// A duration such as `"250ms"`, in a range.
 pub(super) fn duration(range: RangeInclusive<Duration>) -> impl Fn(&Value) -> Result<Duration, String> {
     move |value| {
-        let parsed = value.as_str().and_then(|text| humantime::parse_duration(text).ok());
-        parsed.filter(|duration| range.contains(duration)).ok_or_else(|| {
-            let limit = |limit: &Duration| humantime::format_duration(*limit).to_string();
-            let (least, most) = (limit(range.start()), limit(range.end()));
-            format!("must be a duration such as \"250ms\" or \"2s\", from {least} to {most}")
-        })
+        if let Some(text) = value.as_str()
+            && let Ok(duration) = humantime::parse_duration(text)
+            && range.contains(&duration)
+        {
+            return Ok(duration);
+        }
+        let min = humantime::format_duration(*range.start());
+        let max = humantime::format_duration(*range.end());
+        Err(format!("must be a duration such as \"250ms\" or \"2s\", from {min} to {max}"))
     }
 }
 
@@ -250,9 +313,14 @@ pub(super) fn one_of<T>(
     by_name: fn(&str) -> Option<T>,
 ) -> impl Fn(&Value) -> Result<T, String> {
     move |value| {
-        value.as_str().and_then(by_name).ok_or_else(|| {
-            let hint = value.as_str().map_or_else(String::new, |word| suggestion(word, names.iter().copied()));
-            format!("must be one of {}{hint}", names.join(", "))
-        })
+        let word = value.as_str();
+        if let Some(found) = word.and_then(by_name) {
+            return Ok(found);
+        }
+        let hint = match word {
+            Some(word) => suggestion(word, names.iter().copied()),
+            None => String::new(),
+        };
+        Err(format!("must be one of {}{hint}", names.join(", ")))
     }
 }

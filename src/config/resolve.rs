@@ -1,6 +1,6 @@
-//! Merged tables to [`Settings`].
+//! From the merged tables to [`Settings`].
 //!
-//! Every key of a section is read before any of them decides the section's fate, so that one pass finds all faults.
+//! Every key of a section is read before the first `?`, so that one pass over the configuration finds all faults.
 
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -10,15 +10,19 @@ use toml::{Table, Value};
 
 use super::reader::{Faults, HOUR, MEBIBYTE, MILLISECOND, Section, boolean, count, duration, one_of, text, texts};
 use super::settings::{CacheSettings, ServerSettings, Settings, TelemetrySettings};
-use super::upstreams::{Numbers, Upstreams};
+use super::upstreams::{UpstreamDefaults, Upstreams};
 use super::{Environment, detect, facts, keys, local, models, refusals};
 use crate::http::origin;
 use crate::telemetry::logging::{LogFormat, parse_filter};
 
 const ZERO: Duration = Duration::ZERO;
-const YEAR: Duration = Duration::from_hours(8766); // 365.25 days, which is printed as "1year"
+/// A year of 365.25 days, which is printed as "1year".
+const YEAR: Duration = Duration::from_hours(8766);
+/// The largest memory limit that can be configured: 16 TiB.
+const MAX_MEMORY: usize = 1 << 44;
 
-/// `detects`: whether keys in the environment make upstreams.
+/// The settings of a configuration; `None` if a key that they need is missing or wrong. `detects` is true if keys in
+/// the environment make upstreams.
 pub(super) fn settings(table: &Table, environment: &Environment, detects: bool, faults: &Faults) -> Option<Settings> {
     let root = Section::root(table, faults);
     let server = server(root.section("server"), environment);
@@ -30,14 +34,22 @@ pub(super) fn settings(table: &Table, environment: &Environment, detects: bool, 
     let upstreams = Upstreams { table, environment, facts: &facts, refusal_words }.read(&root.section("upstreams"));
     let with_cross_encoder = local.as_ref().is_some_and(|local| local.cross_encoder.is_some());
     let absent_upstreams = detect::absent_upstreams(&upstreams, &facts, detects);
-    let declared = models::Declared { usable: &upstreams, absent: &absent_upstreams, table, with_cross_encoder };
-    let models = models::models(&root.section("models"), &declared, root.section("model_defaults"));
+    let known = models::KnownUpstreams { usable: &upstreams, absent: &absent_upstreams, table, with_cross_encoder };
+    let models = models::models(&root.section("models"), &known, root.section("model_defaults"));
     let defaults = root.section("upstream_defaults");
-    Numbers::read(&defaults);
+    // For their faults alone: the upstreams have inherited the values.
+    UpstreamDefaults::read(&defaults);
     defaults.finish();
     root.finish();
-    let (server, cache, telemetry, local) = (server?, cache?, telemetry?, local?);
-    Some(Settings { server, cache, telemetry, local, upstreams, absent_upstreams, models })
+    Some(Settings {
+        server: server?,
+        cache: cache?,
+        telemetry: telemetry?,
+        local: local?,
+        upstreams,
+        absent_upstreams,
+        models,
+    })
 }
 
 fn server(section: Section<'_>, environment: &Environment) -> Option<ServerSettings> {
@@ -47,9 +59,11 @@ fn server(section: Section<'_>, environment: &Environment) -> Option<ServerSetti
     let max_documents = section.require("max_documents", count(1..=1_000_000));
     let max_requests = section.require("max_requests", count(1..=1_000_000));
     let max_connections = section.require("max_connections", count(0..=1_000_000));
-    let max_body_bytes_in_flight = section.require("max_body_bytes_in_flight", count(0..=1 << 44));
-    if let (Some(in_flight), Some(one)) = (max_body_bytes_in_flight, max_body_bytes)
-        && (1..one).contains(&in_flight)
+    let max_body_bytes_in_flight = section.require("max_body_bytes_in_flight", count(0..=MAX_MEMORY));
+    // 0 leaves the limit to the machine, so it is never too small for one body.
+    if let Some(one_body) = max_body_bytes
+        && let Some(all_bodies) = max_body_bytes_in_flight
+        && (1..one_body).contains(&all_bodies)
     {
         section.fault("max_body_bytes_in_flight", "must be at least max_body_bytes, or 0 for what the memory allows");
     }
@@ -71,8 +85,8 @@ fn server(section: Section<'_>, environment: &Environment) -> Option<ServerSetti
         max_body_bytes: max_body_bytes?,
         max_documents: max_documents?,
         max_requests: max_requests?,
-        max_connections: max_connections.map(|number| (number > 0).then_some(number))?,
-        max_body_bytes_in_flight: max_body_bytes_in_flight.map(|number| (number > 0).then_some(number))?,
+        max_connections: unless_zero(max_connections?),
+        max_body_bytes_in_flight: unless_zero(max_body_bytes_in_flight?),
         header_timeout: header_timeout?,
         idle_timeout: idle_timeout?,
         write_timeout: write_timeout?,
@@ -85,7 +99,12 @@ fn server(section: Section<'_>, environment: &Environment) -> Option<ServerSetti
     })
 }
 
-/// A list of names in which `fault` finds nothing wrong.
+/// A limit; `None` for 0, which leaves it to the machine.
+fn unless_zero(limit: usize) -> Option<usize> {
+    (limit > 0).then_some(limit)
+}
+
+/// Parses a list of names; the first in which `fault` finds something wrong is the error.
 fn names(fault: fn(&str) -> Option<&'static str>) -> impl Fn(&Value) -> Result<Vec<String>, String> {
     move |value| {
         let names = texts(value)?;
@@ -98,7 +117,7 @@ fn names(fault: fn(&str) -> Option<&'static str>) -> impl Fn(&Value) -> Result<V
     }
 }
 
-/// An address, and the other one that `localhost` means.
+/// Parses an address, with the IPv6 loopback address beside it if `localhost` stands for both.
 fn addresses(value: &Value) -> Result<(SocketAddr, Option<SocketAddr>), String> {
     let word = text(value)?;
     let is_localhost = word.starts_with("localhost:");
@@ -110,11 +129,14 @@ fn addresses(value: &Value) -> Result<(SocketAddr, Option<SocketAddr>), String> 
 
 fn cache(section: Section<'_>) -> Option<CacheSettings> {
     let enabled = section.require("enabled", boolean);
-    let max_bytes = section.require("max_bytes", count(MEBIBYTE..=1 << 44));
+    let max_bytes = section.require("max_bytes", count(MEBIBYTE..=MAX_MEMORY));
     let time_to_live = section.require("ttl", duration(MILLISECOND..=YEAR));
     let max_stale = section.require("max_stale", duration(ZERO..=YEAR));
     let refresh_ahead = section.require("refresh_ahead", duration(ZERO..=YEAR));
-    if time_to_live.zip(refresh_ahead).is_some_and(|(life, ahead)| ahead >= life) {
+    if let Some(time_to_live) = time_to_live
+        && let Some(refresh_ahead) = refresh_ahead
+        && refresh_ahead >= time_to_live
+    {
         section.fault("refresh_ahead", "must be less than ttl");
     }
     let shared_between_callers = section.require("shared_between_callers", boolean);
@@ -140,7 +162,8 @@ fn telemetry(section: Section<'_>) -> Option<TelemetrySettings> {
     );
     let log_filter = section.require("log_filter", |value| {
         let filter = text(value)?;
-        parse_filter(&filter).map(|_| filter)
+        parse_filter(&filter)?;
+        Ok(filter)
     });
     section.finish();
     Some(TelemetrySettings { log_format: log_format?, log_filter: log_filter? })

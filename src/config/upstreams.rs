@@ -1,4 +1,6 @@
-//! `[upstreams]`: places that score.
+//! `[upstreams]`: the services that score.
+//!
+//! Every key of a table is read before the first `?`, so that one pass over the configuration finds all faults.
 
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
@@ -21,8 +23,8 @@ use crate::upstream::endpoint::{EndpointPart, endpoint, endpoint_at};
 use crate::upstream::rate::RateSettings;
 use crate::upstream::size_refusal::RefusalWords;
 
-/// The keys of an upstream that `[upstream_defaults]` holds too.
-pub(super) struct Numbers {
+/// The keys of an upstream that `[upstream_defaults]` holds too. A field is `None` if its key is wrong.
+pub(super) struct UpstreamDefaults {
     attempt_timeout: Option<Duration>,
     connect_timeout: Option<Duration>,
     max_attempts: Option<usize>,
@@ -31,19 +33,21 @@ pub(super) struct Numbers {
     requests_per_minute: Option<usize>,
     tokens_per_minute: Option<usize>,
     breaker: Option<BreakerSettings>,
-    long_passages: Option<Mode>,
+    long_passages: Option<LongPassageMode>,
     max_response_bytes: Option<usize>,
 }
 
-/// `long_passages`, as it is written.
+/// The word of `long_passages`, without the limit that belongs to it.
 #[derive(Clone, Copy)]
-enum Mode {
+enum LongPassageMode {
     Provider,
     Truncate,
     ChunkMax,
 }
 
-impl Mode {
+impl LongPassageMode {
+    const NAMES: [&'static str; 3] = ["provider", "truncate", "chunk_max"];
+
     fn by_name(name: &str) -> Option<Self> {
         match name {
             "provider" => Some(Self::Provider),
@@ -54,10 +58,12 @@ impl Mode {
     }
 }
 
-const TOKENS: RangeInclusive<usize> = 16..=1_000_000;
+/// Range of `max_passage_tokens`.
+const PASSAGE_TOKENS: RangeInclusive<usize> = 16..=1_000_000;
+/// Range of `requests_per_minute` and `tokens_per_minute`; 0 is no limit.
 const PER_MINUTE: RangeInclusive<usize> = 0..=1_000_000_000;
 
-impl Numbers {
+impl UpstreamDefaults {
     pub(super) fn read(section: &Section<'_>) -> Self {
         Self {
             attempt_timeout: section.require("attempt_timeout", duration(MILLISECOND..=HOUR)),
@@ -68,8 +74,7 @@ impl Numbers {
             requests_per_minute: section.require("requests_per_minute", count(PER_MINUTE)),
             tokens_per_minute: section.require("tokens_per_minute", count(PER_MINUTE)),
             breaker: breaker(section.section("breaker")),
-            long_passages: section
-                .require("long_passages", one_of(&["provider", "truncate", "chunk_max"], Mode::by_name)),
+            long_passages: section.require("long_passages", one_of(&LongPassageMode::NAMES, LongPassageMode::by_name)),
             max_response_bytes: section.require("max_response_bytes", count(1_024..=1_024 * MEBIBYTE)),
         }
     }
@@ -82,7 +87,10 @@ fn breaker(section: Section<'_>) -> Option<BreakerSettings> {
     let window = section.require("window", duration(MILLISECOND..=HOUR));
     let ejection = section.require("ejection", duration(MILLISECOND..=HOUR));
     let max_ejection = section.require("max_ejection", duration(MILLISECOND..=HOUR));
-    if ejection.zip(max_ejection).is_some_and(|(first, most)| first > most) {
+    if let Some(ejection) = ejection
+        && let Some(max_ejection) = max_ejection
+        && ejection > max_ejection
+    {
         section.fault("max_ejection", "must be at least ejection");
     }
     section.finish();
@@ -96,17 +104,23 @@ fn breaker(section: Section<'_>) -> Option<BreakerSettings> {
     })
 }
 
-/// `long_passages` with its limit.
-fn long_passages(section: &Section<'_>, mode: Option<Mode>, max_tokens: Option<usize>) -> Option<LongPassages> {
+/// The treatment of long passages with its limit in tokens; `None` if one of the two keys is wrong or they contradict
+/// each other.
+fn long_passages(
+    section: &Section<'_>,
+    mode: Option<LongPassageMode>,
+    max_tokens: Option<usize>,
+) -> Option<LongPassages> {
     match (mode?, max_tokens) {
-        (Mode::Provider, None) => Some(LongPassages::Provider),
-        (Mode::Provider, Some(_)) => {
+        (LongPassageMode::Provider, None) => Some(LongPassages::Provider),
+        (LongPassageMode::Provider, Some(_)) => {
             section.fault("max_passage_tokens", "means nothing with long_passages = \"provider\"");
             None
         }
-        (Mode::Truncate, Some(most)) => Some(LongPassages::Truncate(most)),
-        (Mode::ChunkMax, Some(most)) => Some(LongPassages::ChunkMax(most)),
+        (LongPassageMode::Truncate, Some(max_tokens)) => Some(LongPassages::Truncate(max_tokens)),
+        (LongPassageMode::ChunkMax, Some(max_tokens)) => Some(LongPassages::ChunkMax(max_tokens)),
         (_, None) => {
+            // A limit that is there and wrong has been reported where it was read.
             if !section.has("max_passage_tokens") {
                 section.fault("max_passage_tokens", "is missing: long_passages needs to know what is long");
             }
@@ -115,12 +129,12 @@ fn long_passages(section: &Section<'_>, mode: Option<Mode>, max_tokens: Option<u
     }
 }
 
-/// 0 is no limit.
+/// A limit a minute; `None` for 0, which is no limit.
 fn per_minute(number: usize) -> Option<NonZeroU32> {
     NonZeroU32::new(u32::try_from(number).unwrap_or(u32::MAX))
 }
 
-/// What reading an upstream depends on.
+/// The context in which upstreams are read.
 pub(super) struct Upstreams<'a> {
     pub(super) table: &'a Table,
     pub(super) environment: &'a Environment,
@@ -148,35 +162,33 @@ impl Upstreams<'_> {
             let word = text(value)?;
             provider::by_name(&word).ok_or_else(|| format!("no such provider; {}", provider_names(&word)))
         });
-        let facts = provider.and_then(|provider| self.facts.get(provider.name()).cloned());
-        let base_url = section.read("base_url", text);
+        let given_base_url = section.read("base_url", text);
         let path = section.read("path", text);
-        let api_keys = self.api_keys(&section);
-        let has_key = section.has("api_key") || section.has("api_keys");
-        let numbers = Numbers::read(&section);
-        let max_passage_tokens = section.read("max_passage_tokens", count(TOKENS));
-        let long_passages = long_passages(&section, numbers.long_passages, max_passage_tokens);
+        let declared_keys = self.api_keys(&section);
+        let inherited = UpstreamDefaults::read(&section);
+        let max_passage_tokens = section.read("max_passage_tokens", count(PASSAGE_TOKENS));
+        let long_passages = long_passages(&section, inherited.long_passages, max_passage_tokens);
         let max_passages = section.read("max_passages", count(1..=100_000));
-        let (Some(provider), Some(mut facts)) = (provider, facts) else {
-            section.finish(); // its other faults are faults whatever the provider
+        let known = provider.and_then(|provider| Some((provider, self.facts.get(provider.name())?)));
+        let Some((provider, facts)) = known else {
+            // Its other faults are faults whatever the provider.
+            section.finish();
             return None;
         };
-        let own_host = base_url.is_none() && !section.has("base_url");
-        let api_keys =
-            if own_host && !has_key { self.customary_key(provider, &section).into_iter().collect() } else { api_keys };
-        let url = match base_url.or_else(|| default_base_url(&facts, api_keys.first())) {
-            Some(base_url) => {
-                address(&base_url, path.as_deref(), provider).map_err(|(key, message)| section.fault(key, message)).ok()
-            }
-            None if own_host => {
-                section
-                    .fault("base_url", format!("is missing: {} is software that you run, say where", provider.name()));
-                None
-            }
+        let mut facts = facts.clone();
+        // A customary key is for the provider's own host and goes to no other unasked.
+        let is_own_host = !section.has("base_url") && facts.base_url.is_some();
+        let api_keys = if is_own_host && !section.has("api_key") && !section.has("api_keys") {
+            Vec::from_iter(self.customary_key(provider, &facts, &section))
+        } else {
+            declared_keys
+        };
+        let base_url = given_base_url.or_else(|| default_base_url(&facts, api_keys.first()));
+        let url = url(&section, base_url.as_deref(), path.as_deref(), provider);
+        let proxy = match &url {
+            Some(url) => section.value_or_fault("base_url", proxy_for(url, self.environment)),
             None => None,
         };
-        let proxy = url.as_ref().map(|url| proxy_for(url, self.environment));
-        let proxy = proxy.transpose().map_err(|message| section.fault("base_url", message)).ok().flatten();
         section.finish();
         facts.max_passages = max_passages.unwrap_or(facts.max_passages);
         Some(UpstreamSettings {
@@ -186,24 +198,24 @@ impl Upstreams<'_> {
             url: url?,
             proxy: proxy?,
             api_keys,
-            connect_timeout: numbers.connect_timeout?,
-            attempt_timeout: numbers.attempt_timeout?,
-            max_attempts: u32::try_from(numbers.max_attempts?).unwrap_or(u32::MAX),
-            max_concurrency: numbers.max_concurrency?,
-            max_queue: numbers.max_queue?,
+            connect_timeout: inherited.connect_timeout?,
+            attempt_timeout: inherited.attempt_timeout?,
+            max_attempts: u32::try_from(inherited.max_attempts?).unwrap_or(u32::MAX),
+            max_concurrency: inherited.max_concurrency?,
+            max_queue: inherited.max_queue?,
             rate: RateSettings {
-                requests_per_minute: per_minute(numbers.requests_per_minute?),
-                tokens_per_minute: per_minute(numbers.tokens_per_minute?),
+                requests_per_minute: per_minute(inherited.requests_per_minute?),
+                tokens_per_minute: per_minute(inherited.tokens_per_minute?),
             },
-            breaker: numbers.breaker?,
+            breaker: inherited.breaker?,
             long_passages: long_passages?,
-            max_response_bytes: numbers.max_response_bytes?,
+            max_response_bytes: inherited.max_response_bytes?,
             refusal_words: self.refusal_words.clone(),
             facts,
         })
     }
 
-    /// `api_key`, or the several of `api_keys`.
+    /// The keys of `api_keys`, or the one of `api_key`. Empty if neither is there or right.
     fn api_keys(&self, section: &Section<'_>) -> Vec<SecretString> {
         let one = section.read("api_key", |value| secret::resolve(&text(value)?, self.environment));
         let several = section.read("api_keys", |value| {
@@ -216,34 +228,60 @@ impl Upstreams<'_> {
         several.unwrap_or_else(|| Vec::from_iter(one))
     }
 
-    /// The key in the provider's customary variable. Only for the provider's own host: a key goes nowhere else unasked.
-    fn customary_key(&self, provider: &dyn Provider, section: &Section<'_>) -> Option<SecretString> {
-        let facts = self.facts.get(provider.name()).filter(|facts| facts.base_url.is_some())?;
+    /// The key in the first of the provider's customary variables that is set; reports if none is, or if the key is
+    /// wrong.
+    fn customary_key(
+        &self,
+        provider: &dyn Provider,
+        facts: &ProviderFacts,
+        section: &Section<'_>,
+    ) -> Option<SecretString> {
         let Some(variable) = detect::key_variable(self.table, provider.name(), self.environment) else {
             let variables = facts.key_variables.join(" or ");
             section.fault("api_key", format!("is missing: say \"env:NAME\" or \"file:/path\", or set {variables}"));
             return None;
         };
-        let key = secret::resolve(&format!("env:{variable}"), self.environment);
-        key.map_err(|message| section.fault("api_key", message)).ok()
+        section.value_or_fault("api_key", secret::resolve(&format!("env:{variable}"), self.environment))
     }
 }
 
-/// Where calls go: to the provider's documented path under `base_url`, or to the one that is given.
-fn address(base_url: &str, path: Option<&str>, provider: &dyn Provider) -> Result<Url, (&'static str, String)> {
-    let Some(path) = path else {
-        return endpoint(base_url, provider.path()).map_err(|message| ("base_url", message));
+/// The address of calls: the provider's documented path under `base_url`, or `path` if one is given. Reports an address
+/// that is missing or wrong.
+fn url(section: &Section<'_>, base_url: Option<&str>, path: Option<&str>, provider: &dyn Provider) -> Option<Url> {
+    let Some(base_url) = base_url else {
+        // A base_url that is there and wrong has been reported where it was read.
+        if !section.has("base_url") {
+            let message = format!("is missing: {} is software that you run, say where", provider.name());
+            section.fault("base_url", message);
+        }
+        return None;
     };
-    endpoint_at(base_url, path).map_err(|(part, message)| match part {
-        EndpointPart::Base => ("base_url", message),
-        EndpointPart::Path => ("path", message),
-    })
+    let address = match path {
+        Some(path) => endpoint_at(base_url, path),
+        None => endpoint(base_url, provider.path()).map_err(|message| (EndpointPart::Base, message)),
+    };
+    match address {
+        Ok(url) => Some(url),
+        Err((part, message)) => {
+            let key = match part {
+                EndpointPart::Base => "base_url",
+                EndpointPart::Path => "path",
+            };
+            section.fault(key, message);
+            None
+        }
+    }
 }
 
+/// The base URL of the provider's hosted service, which for some providers depends on the key. `None` for software that
+/// one runs oneself.
 fn default_base_url(facts: &ProviderFacts, api_key: Option<&SecretString>) -> Option<String> {
-    let by_key = api_key.and_then(|key| {
-        let host = facts.key_hosts.iter().find(|(prefix, _)| key.expose_secret().starts_with(prefix.as_str()));
-        host.map(|(_, base_url)| base_url.clone())
-    });
-    by_key.or_else(|| facts.base_url.clone())
+    if let Some(api_key) = api_key {
+        for (prefix, base_url) in &facts.key_hosts {
+            if api_key.expose_secret().starts_with(prefix.as_str()) {
+                return Some(base_url.clone());
+            }
+        }
+    }
+    facts.base_url.clone()
 }
