@@ -1,4 +1,5 @@
-//! The labels of the metrics. Bounded: names of models and upstreams come from the configuration and the registry, never from a request.
+//! The labels of the metrics. They are bounded: names of models and upstreams come from the configuration and the
+//! registry, never from a request.
 
 use prometheus_client::encoding::EncodeLabelSet;
 

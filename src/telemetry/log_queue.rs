@@ -1,7 +1,8 @@
 //! Log lines on their way to standard error: a bounded buffer that a thread of its own writes out (law 12).
 //!
-//! Whoever logs copies a line into the buffer and goes on. The thread swaps the full buffer for an empty one and writes it as a whole, so that
-//! at most two of them exist. Lines that find no space, and lines that cannot be written, are counted and dropped.
+//! A caller that logs copies its line into the buffer and goes on. The thread swaps the full buffer for an empty one
+//! and writes it as a whole, so that at most two of them exist. Lines that find no space, and lines that cannot be
+//! written, are counted and dropped.
 
 use std::io::{self, ErrorKind, Write};
 use std::mem;
@@ -15,13 +16,13 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// Bytes of lines that may wait while others are being written; about 3,000 lines.
 const MAX_WAITING_BYTES: usize = 512 * 1024;
-/// Bytes of one line; what is longer is cut.
+/// Bytes of one line; a longer one is cut.
 const MAX_LINE_BYTES: usize = 16 * 1024;
-/// Ends a line that was cut.
+/// The end of a line that was cut.
 const CUT: &[u8] = b" [cut]\n";
-/// Bytes of an empty buffer that are kept for the next lines.
-const KEPT_BYTES: usize = 16 * 1024;
-/// Pause before another try at a sink that takes nothing at the moment (a pipe that somebody made non-blocking).
+/// Capacity in bytes that an empty buffer keeps for the next lines.
+const KEPT_CAPACITY: usize = 16 * 1024;
+/// Pause before another try at a sink that takes nothing at the moment (a non-blocking pipe that is full).
 const RETRY_PAUSE: Duration = Duration::from_millis(10);
 /// Shortest time between two lines about dropped lines.
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);
@@ -36,26 +37,31 @@ pub(super) struct LogQueue {
 
 #[derive(Debug, Default)]
 struct State {
+    /// Whole lines, each with its line break.
     waiting: Vec<u8>,
+    /// True while the thread holds lines that are not written yet.
     is_writing: bool,
+    /// True once the thread is to end when no lines wait.
     is_closed: bool,
 }
 
 impl LogQueue {
-    /// A queue whose lines a new thread writes to `sink`. It counts in `dropped` what it loses.
+    /// A queue whose lines a new thread writes to `sink`. Lines that are lost are counted in `dropped`.
     ///
     /// # Errors
     /// The system gives no thread.
     pub(super) fn start(sink: impl Write + Send + 'static, dropped: Counter) -> io::Result<Arc<Self>> {
         let queue = Arc::new(Self { state: Mutex::default(), changed: Condvar::new(), dropped });
-        let written = queue.clone();
-        thread::Builder::new().name("log-writer".to_owned()).spawn(move || written.write_to(sink))?;
+        let writer = queue.clone();
+        thread::Builder::new().name("log-writer".to_owned()).spawn(move || writer.write_to(sink))?;
         Ok(queue)
     }
 
-    /// Takes a line over, or drops it. Never waits for the sink.
+    /// Takes a line over, or drops it if there is no space. Never waits for the sink.
     fn push(&self, line: &[u8]) {
-        let (kept, end) = if line.len() > MAX_LINE_BYTES { (cut(line), CUT) } else { (line, &b""[..]) };
+        let is_too_long = line.len() > MAX_LINE_BYTES;
+        let kept = if is_too_long { cut(line) } else { line };
+        let end: &[u8] = if is_too_long { CUT } else { b"" };
         let mut state = self.state.lock();
         if state.waiting.len() + kept.len() + end.len() > MAX_WAITING_BYTES {
             drop(state);
@@ -64,11 +70,12 @@ impl LogQueue {
         }
         state.waiting.extend_from_slice(kept);
         state.waiting.extend_from_slice(end);
+        // The thread that wakes up must not find the lock taken.
         drop(state);
         self.changed.notify_all();
     }
 
-    /// Ends the thread once it has written what waits, and waits for that, but not longer than `timeout`.
+    /// Lets the thread write the lines that wait and end. Returns when they are written, or after `timeout`.
     pub(super) fn close(&self, timeout: Duration) {
         let deadline = Instant::now() + timeout;
         let mut state = self.state.lock();
@@ -84,23 +91,27 @@ impl LogQueue {
     fn write_to(&self, mut sink: impl Write) {
         let mut batch = Vec::new();
         let mut report = Report::default();
-        let mut is_sink_well = true;
+        let mut is_sink_working = true;
         while self.take(&mut batch) {
-            // Now there is space for a line of our own; one about lines that could not be written would be lost with them.
-            if is_sink_well && let Some(lines) = report.due(self.dropped.get(), Instant::now()) {
+            // The buffer was just emptied, so there is space for a line of our own. While the sink fails, that line
+            // would be lost like the ones it tells of.
+            if is_sink_working && let Some(lines) = report.due(self.dropped.get(), Instant::now()) {
                 tracing::warn!(lines, "log lines were dropped: standard error takes them too slowly, or not at all");
             }
             let lost = write_lines(&mut sink, &batch);
             self.dropped.inc_by(lost);
-            is_sink_well = lost == 0;
+            is_sink_working = lost == 0;
             batch.clear();
-            batch.shrink_to(KEPT_BYTES);
+            // A burst must not hold its memory for good.
+            batch.shrink_to(KEPT_CAPACITY);
         }
     }
 
-    /// Puts all waiting lines into `batch`, which is empty. `false` when there will never be any more.
+    /// Moves all waiting lines into `batch`, which must be empty; waits for some if there are none. Returns false if
+    /// the queue is closed and empty.
     fn take(&self, batch: &mut Vec<u8>) -> bool {
         let mut state = self.state.lock();
+        // The last batch has been written, which `close` may be waiting for.
         state.is_writing = false;
         self.changed.notify_all();
         while state.waiting.is_empty() {
@@ -115,7 +126,7 @@ impl LogQueue {
     }
 }
 
-/// One call for each line, which is how the subscriber writes.
+/// Takes one line a call, which is how the subscriber writes.
 impl Write for &LogQueue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.push(line);
@@ -127,7 +138,7 @@ impl Write for &LogQueue {
     }
 }
 
-/// Has the subscriber write to a queue.
+/// The adapter through which the subscriber writes to a queue.
 #[derive(Debug)]
 pub(super) struct LogLines(pub(super) Arc<LogQueue>);
 
@@ -139,37 +150,42 @@ impl<'a> MakeWriter<'a> for LogLines {
     }
 }
 
-/// When the log tells how many of its lines are missing.
+/// The schedule of the lines about dropped lines.
 #[derive(Debug, Default)]
 struct Report {
-    told: u64,
+    /// Dropped lines that earlier reports have told of.
+    reported: u64,
+    /// The time of the last report.
     last: Option<Instant>,
 }
 
 impl Report {
-    /// How many lines were dropped since the last report, if one is due.
+    /// The number of lines dropped since the last report, if a report is due. `dropped` counts all lines since the
+    /// start.
     fn due(&mut self, dropped: u64, now: Instant) -> Option<u64> {
-        let lines = dropped - self.told;
+        let lines = dropped - self.reported;
         let is_soon = self.last.is_some_and(|last| now.duration_since(last) < REPORT_INTERVAL);
         if lines == 0 || is_soon {
             return None;
         }
-        self.told = dropped;
+        self.reported = dropped;
         self.last = Some(now);
         Some(lines)
     }
 }
 
-/// The longest head of a line, between two characters, that leaves space for [`CUT`].
+/// The longest head of a line that ends between two characters and leaves space for [`CUT`].
 fn cut(line: &[u8]) -> &[u8] {
     let mut end = MAX_LINE_BYTES - CUT.len();
+    // The second and later bytes of a character in UTF-8 begin with the bits 10.
     while end > 0 && line[end] & 0b1100_0000 == 0b1000_0000 {
         end -= 1;
     }
     &line[..end]
 }
 
-/// Writes `lines` and returns how many of them were lost. A line that was broken in the middle is ended, so that the next one begins anew.
+/// Writes `lines` and returns the number of those that were lost. A line that was broken in the middle is ended, so
+/// that the next one begins anew.
 fn write_lines(sink: &mut impl Write, lines: &[u8]) -> u64 {
     let mut lost = 0;
     let mut start = 0;
@@ -179,14 +195,18 @@ fn write_lines(sink: &mut impl Write, lines: &[u8]) -> u64 {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(RETRY_PAUSE),
             Ok(_) | Err(_) => {
-                let is_broken = start > 0 && lines[start - 1] != b'\n';
-                let rest = memchr::memchr(b'\n', &lines[start..]);
-                let end = rest.map_or(lines.len(), |length| start + length);
-                if is_broken && start < end {
+                let is_begun = start > 0 && lines[start - 1] != b'\n';
+                let end = match memchr::memchr(b'\n', &lines[start..]) {
+                    Some(length) => start + length,
+                    None => lines.len(),
+                };
+                if is_begun && start < end {
+                    // The rest of the line is lost; its line break is tried next, and ends the part that was written.
                     start = end;
                     lost += 1;
                 } else {
-                    lost += u64::from(!is_broken);
+                    // A line that is begun lacks its line break alone, and is not counted a second time.
+                    lost += u64::from(!is_begun);
                     start = end + 1;
                 }
             }

@@ -5,7 +5,6 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
-
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -14,10 +13,10 @@ use super::log_queue::{LogLines, LogQueue};
 /// Longest time that the end of the process waits for standard error to take the last lines.
 pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The log belongs to the process, and so does what is missing from it.
+/// The lines missing from the log. A static, because the log belongs to the process and not to one server.
 static DROPPED_LINES: LazyLock<Counter> = LazyLock::new(Counter::default);
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     /// One readable line an event.
@@ -26,7 +25,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// A log that is written while this lives. Dropping it writes what is left, for [`FLUSH_TIMEOUT`] at most.
+/// Keeps the log written while it lives. Dropping it writes the lines that are left, for [`FLUSH_TIMEOUT`] at most.
 #[derive(Debug)]
 #[must_use]
 pub struct LogGuard(Arc<LogQueue>);
@@ -37,14 +36,15 @@ impl Drop for LogGuard {
     }
 }
 
-/// Log lines of this process that were dropped: there was no space for them, or they could not be written.
+/// The counter of log lines of this process that were dropped: there was no space for them, or they could not be
+/// written.
 #[must_use]
 pub fn dropped_lines() -> Counter {
     DROPPED_LINES.clone()
 }
 
-/// Sends events at `filter` (a level, or directives such as `rerankd=debug,warn`) to standard error, by way of a bounded
-/// buffer: logging waits for nobody and cannot fail. A second call changes nothing.
+/// Sends events at `filter` (a level, or directives such as `rerankd=debug,warn`) to standard error, by way of a
+/// bounded buffer: logging never waits and cannot fail. A second call changes nothing.
 ///
 /// # Errors
 /// A sentence that says what is wrong with the filter, or that the system gives no thread.
@@ -58,7 +58,7 @@ pub fn start(format: LogFormat, filter: &str) -> Result<LogGuard, String> {
         // Errors would be printed to standard error, which panics where that is what fails.
         .log_internal_errors(false)
         .with_target(false);
-    // A subscriber that is there already belongs to the embedding program and stays.
+    // It fails if there is a subscriber already, which belongs to the embedding program and stays.
     let started = match format {
         LogFormat::Text => builder.with_ansi(stderr().is_terminal()).finish().try_init(),
         LogFormat::Json => builder.json().flatten_event(true).finish().try_init(),
@@ -67,6 +67,8 @@ pub fn start(format: LogFormat, filter: &str) -> Result<LogGuard, String> {
     Ok(LogGuard(queue))
 }
 
+/// Parses a level, or directives such as `rerankd=debug,warn`.
+///
 /// # Errors
 /// A sentence that says what is wrong with the filter.
 pub fn parse_filter(filter: &str) -> Result<EnvFilter, String> {

@@ -1,4 +1,5 @@
-//! Every metric: its name, unit, labels and buckets, in one place. `docs/metrics.md` explains them; a test holds it to this file.
+//! Every metric: its name, unit, labels and buckets, in one place. `docs/metrics.md` explains them; a test holds it to
+//! this file.
 //!
 //! Labels are bounded: model names come from the configuration and the registry, never from a request.
 
@@ -50,7 +51,7 @@ pub struct Metrics {
     circuit_open: Family<UpstreamLabels, Gauge>,
     concurrency_limit: Family<UpstreamLabels, Gauge>,
     refreshed: Counter,
-    /// What is counted of models that are compared on live traffic.
+    /// The metrics of models that are compared on live traffic.
     pub shadow: ShadowMetrics,
     billed: Family<BilledLabels, Counter>,
     cost: Family<UpstreamLabels, DollarCounter>,
@@ -79,19 +80,18 @@ impl Metrics {
     /// Fresh metrics, all at zero.
     #[must_use]
     pub fn new() -> Self {
-        let latency: fn() -> Histogram = || Histogram::new(buckets::LATENCY);
         let mut registry = Registry::with_prefix("rerank");
         let shadow = ShadowMetrics::registered(&mut registry);
         let metrics = Self {
             registry,
             requests: Family::default(),
-            request_duration: Family::new_with_constructor(latency),
+            request_duration: Family::new_with_constructor(buckets::latency),
             in_flight: Gauge::default(),
             pairs: Family::default(),
             degraded: Family::default(),
             fallbacks: Family::default(),
             attempts: Family::default(),
-            attempt_duration: Family::new_with_constructor(latency),
+            attempt_duration: Family::new_with_constructor(buckets::latency),
             retries: Family::default(),
             retries_denied: Family::default(),
             shed: Family::default(),
@@ -108,6 +108,7 @@ impl Metrics {
         metrics.registered()
     }
 
+    /// Makes every metric known to the registry.
     fn registered(mut self) -> Self {
         let registry = &mut self.registry;
         registry.register("requests", "Rerank requests by outcome", self.requests.clone());
@@ -116,22 +117,16 @@ impl Metrics {
         registry.register("requests_in_flight", "Rerank requests under way", self.in_flight.clone());
         registry.register("pairs", "Distinct query-passage pairs by how their score became known", self.pairs.clone());
         registry.register("degraded_answers", "Answers that are less than what was asked for", self.degraded.clone());
-        registry.register(
-            "fallbacks",
-            "Targets given up for the next one, by their last outcome",
-            self.fallbacks.clone(),
-        );
+        let help = "Targets given up for the next one, by their last outcome";
+        registry.register("fallbacks", help, self.fallbacks.clone());
         registry.register("upstream_attempts", "HTTP attempts at upstreams by outcome", self.attempts.clone());
         let help = "Duration of one HTTP attempt at an upstream";
         registry.register_with_unit("upstream_attempt_duration", help, Unit::Seconds, self.attempt_duration.clone());
         registry.register("upstream_retries", "Attempts beyond the first of a call", self.retries.clone());
         let help = "Retries that the retry budget forbade";
         registry.register("upstream_retries_denied", help, self.retries_denied.clone());
-        registry.register(
-            "upstream_shed",
-            "Attempts that a guard of the upstream forbade, by guard",
-            self.shed.clone(),
-        );
+        let help = "Attempts that a guard of the upstream forbade, by guard";
+        registry.register("upstream_shed", help, self.shed.clone());
         registry.register("upstream_hedges", "Slow calls that were sent to this upstream too", self.hedges.clone());
         let help = "Whether the upstream is left alone: 1 while its circuit breaker is open";
         registry.register("upstream_circuit_open", help, self.circuit_open.clone());
@@ -141,17 +136,14 @@ impl Metrics {
         registry.register("billed_units", "Units that providers say they billed", self.billed.clone());
         registry.register("cost_usd", "Cost at list price, where price and usage are known", self.cost.clone());
         registry.register("cache_queries", "Queries with known scores", self.cache_queries.clone());
-        registry.register_with_unit(
-            "cache_size",
-            "Memory taken by known scores",
-            Unit::Bytes,
-            self.cache_bytes.clone(),
-        );
+        let help = "Memory taken by known scores";
+        registry.register_with_unit("cache_size", help, Unit::Bytes, self.cache_bytes.clone());
         let help = "Log lines that found no space in the buffer or could not be written";
         registry.register("log_lines_dropped", help, logging::dropped_lines());
         let build = Family::<BuildLabels, Gauge>::default();
         build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
         registry.register("build_info", "The version that runs", build);
+        // A label that was never counted would be missing from the exposition instead of 0.
         for outcome in ["hit", "coalesced", "scored", "stale", "unscored"] {
             self.pairs.get_or_create_owned(&OutcomeLabels { outcome });
         }
@@ -162,7 +154,7 @@ impl Metrics {
     #[must_use]
     pub fn upstream(&self, name: &str) -> UpstreamMetrics {
         let labels = UpstreamLabels { upstream: name.to_owned() };
-        // What nothing has happened to yet is seen as 0 and not missed.
+        // A label that was never counted would be missing from the exposition instead of 0.
         for reason in ["circuit_open", "rate_limit", "queue_full"] {
             self.shed.get_or_create_owned(&ShedLabels { upstream: name.to_owned(), reason });
         }
@@ -186,20 +178,20 @@ impl Metrics {
         InFlight(self.in_flight.clone())
     }
 
-    /// A rerank request ended: with an answer, an error, or (`None` of both) because the client left.
+    /// Counts a rerank request that ended, and the time from its first byte to its end.
     pub fn request(&self, model: &str, dialect: &'static str, outcome: RequestOutcome, duration: Duration) {
         let labels = RequestLabels { model: model.to_owned(), dialect, outcome: outcome.label() };
         self.requests.get_or_create(&labels).inc();
         self.request_duration.get_or_create(&ModelLabels { model: model.to_owned() }).observe(duration.as_secs_f64());
     }
 
-    /// A rerank request was refused before anything of it was read.
+    /// Counts a rerank request that was refused before anything of it was read.
     pub fn refused(&self, dialect: &'static str, kind: ErrorKind) {
         let labels = RequestLabels { model: NO_MODEL.to_owned(), dialect, outcome: kind.code() };
         self.requests.get_or_create(&labels).inc();
     }
 
-    /// The pairs of one answer.
+    /// Counts the pairs of one answer, by the source of their scores.
     pub fn pairs(&self, counts: PairCounts) {
         let outcomes = [
             ("hit", counts.hit),
@@ -213,43 +205,50 @@ impl Metrics {
         }
     }
 
-    /// One answer was less than what was asked for.
+    /// Counts an answer that is less than what was asked for.
     pub fn degraded(&self, model: &str, reason: &'static str) {
         self.degraded.get_or_create(&DegradedLabels { model: model.to_owned(), reason }).inc();
     }
 
-    /// A target was given up for the next one.
+    /// Counts a target that was given up for the next one. `outcome` is that of its last attempt.
     pub fn fallback(&self, upstream: &str, outcome: &'static str) {
         self.fallbacks.get_or_create(&AttemptLabels { upstream: upstream.to_owned(), outcome }).inc();
     }
 
-    /// A slow call was sent to this upstream too.
+    /// Counts a slow call that was sent to this upstream too.
     pub fn hedged(&self, upstream: &str) {
         self.hedges.get_or_create(&UpstreamLabels { upstream: upstream.to_owned() }).inc();
     }
 
-    /// Known scores are being computed afresh.
+    /// Counts known scores that are being computed afresh.
     pub fn refreshed(&self, pairs: usize) {
         self.refreshed.inc_by(pairs as u64);
     }
 
-    /// What an upstream charged for one call.
+    /// Counts what an upstream charged for one call.
     pub fn charge(&self, upstream: &str, usage: Usage) {
-        let billed = |unit, count: Option<u64>| {
-            if let Some(count) = count.filter(|count| *count > 0) {
-                self.billed.get_or_create(&BilledLabels { upstream: upstream.to_owned(), unit }).inc_by(count);
-            }
-        };
-        billed("tokens", usage.tokens);
-        billed("search_units", usage.search_units);
-        if let Some(cost) = usage.cost_usd.filter(|cost| *cost > 0.0) {
+        self.bill(upstream, "tokens", usage.tokens);
+        self.bill(upstream, "search_units", usage.search_units);
+        // An upstream that charges nothing gets no series.
+        if let Some(cost) = usage.cost_usd
+            && cost > 0.0
+        {
             self.cost.get_or_create(&UpstreamLabels { upstream: upstream.to_owned() }).inc_by(cost);
+        }
+    }
+
+    fn bill(&self, upstream: &str, unit: &'static str, count: Option<u64>) {
+        if let Some(count) = count
+            && count > 0
+        {
+            self.billed.get_or_create(&BilledLabels { upstream: upstream.to_owned(), unit }).inc_by(count);
         }
     }
 
     /// The text for a scraper (OpenMetrics, which Prometheus reads).
     #[must_use]
     pub fn exposition(&self, cache: CacheSize) -> String {
+        // The cache counts for itself, so that its hot path touches no gauge.
         self.cache_queries.set(i64::try_from(cache.queries).unwrap_or(i64::MAX));
         self.cache_bytes.set(i64::try_from(cache.bytes).unwrap_or(i64::MAX));
         let mut exposition = String::new();
@@ -272,7 +271,7 @@ impl fmt::Debug for Metrics {
     }
 }
 
-/// How a rerank request ended.
+/// The end of a rerank request, as the metrics count it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestOutcome {
     /// Reranked as asked.
@@ -305,30 +304,30 @@ impl UpstreamMetrics {
         &self.upstream
     }
 
-    /// An attempt was not made because of this guard.
+    /// Counts an attempt that a guard forbade; `reason` names the guard.
     pub fn shed(&self, reason: &'static str) {
         self.shed.get_or_create(&ShedLabels { upstream: self.upstream.clone(), reason }).inc();
     }
 
-    /// How the guard stands.
+    /// Sets the state of the circuit, and the attempts that may be under way at once.
     pub fn guard(&self, is_open: bool, concurrency_limit: usize) {
         self.circuit_open.set(i64::from(is_open));
         self.concurrency_limit.set(i64::try_from(concurrency_limit).unwrap_or(i64::MAX));
     }
 
-    /// One HTTP attempt ended.
+    /// Counts an HTTP attempt that ended, and its duration.
     pub fn attempt(&self, outcome: &'static str, duration: Duration) {
         let labels = AttemptLabels { upstream: self.upstream.clone(), outcome };
         self.attempts.get_or_create(&labels).inc();
         self.attempt_duration.get_or_create(&labels).observe(duration.as_secs_f64());
     }
 
-    /// A call is tried once more.
+    /// Counts an attempt beyond the first of a call.
     pub fn retry(&self) {
         self.retries.inc();
     }
 
-    /// The budget forbade a retry.
+    /// Counts a retry that the budget forbade.
     pub fn retry_denied(&self) {
         self.retries_denied.inc();
     }

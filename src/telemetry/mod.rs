@@ -1,4 +1,4 @@
-//! What operators see: metrics and logs. Neither ever holds a query, a passage or a key, and neither can fail a request.
+//! Metrics and logs for operators. Neither ever holds a query, a passage or a key, and neither can fail a request.
 
 mod buckets;
 mod labels;

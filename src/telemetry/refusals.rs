@@ -7,7 +7,8 @@ use parking_lot::Mutex;
 /// Shortest time between two lines about the same kind of refusal.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// What was refused before anybody knew who asks: one line a second for each error code, and how many were left out.
+/// Limits the log to one line a second for each error code of requests that were refused before their caller was known,
+/// and counts the ones left out.
 #[derive(Debug, Default)]
 pub struct RefusalLog(Mutex<Vec<Refusals>>);
 
@@ -25,9 +26,11 @@ impl RefusalLog {
         Self(Mutex::new(Vec::new()))
     }
 
-    /// Whether the log tells of a refusal with this code at this moment: then how many it has left out since the last line.
+    /// The number of refusals with this code that were left out since its last line, if a line is due at `now`; `None`
+    /// if this one is to be left out too.
     pub fn due(&self, code: &'static str, now: Instant) -> Option<u64> {
         let mut codes = self.0.lock();
+        // A list, because there are few codes: it never grows beyond the kinds of errors.
         let Some(refusals) = codes.iter_mut().find(|refusals| refusals.code == code) else {
             codes.push(Refusals { code, last_line: now, left_out: 0 });
             return Some(0);

@@ -16,7 +16,7 @@ type Distribution = Family<ShadowLabels, Histogram, fn() -> Histogram>;
 /// A model (first) and its shadow (second), as labels.
 pub type Pairing<'a> = (&'a str, &'a str);
 
-/// What is counted of shadows.
+/// The metrics of shadows, by model and shadow.
 #[derive(Clone, Debug)]
 pub struct ShadowMetrics {
     requests: Family<ShadowOutcomeLabels, Counter>,
@@ -29,14 +29,12 @@ pub struct ShadowMetrics {
 impl ShadowMetrics {
     /// Fresh metrics, known to `registry`.
     pub(super) fn registered(registry: &mut Registry) -> Self {
-        let latency: fn() -> Histogram = || Histogram::new(buckets::LATENCY);
-        let agreement: fn() -> Histogram = || Histogram::new(buckets::AGREEMENT);
         let metrics = Self {
             requests: Family::default(),
-            duration: Family::new_with_constructor(latency),
-            rank_biased_overlap: Family::new_with_constructor(agreement),
-            kendall_tau: Family::new_with_constructor(agreement),
-            top_overlap: Family::new_with_constructor(agreement),
+            duration: Family::new_with_constructor(buckets::latency),
+            rank_biased_overlap: Family::new_with_constructor(buckets::agreement),
+            kendall_tau: Family::new_with_constructor(buckets::agreement),
+            top_overlap: Family::new_with_constructor(buckets::agreement),
         };
         let help = "Answers held against a shadow's, by what came of it";
         registry.register("shadow_requests", help, metrics.requests.clone());
@@ -51,18 +49,20 @@ impl ShadowMetrics {
         metrics
     }
 
-    /// An answer was held against the shadow's: `compared`, why it was skipped, or the code of the shadow's error.
+    /// Counts an answer that was held against the shadow's. `outcome` is `compared`, the reason for skipping it, or the
+    /// code of the shadow's error.
     pub fn request(&self, (model, shadow): Pairing<'_>, outcome: &'static str) {
         let labels = ShadowOutcomeLabels { model: model.to_owned(), shadow: shadow.to_owned(), outcome };
         self.requests.get_or_create(&labels).inc();
     }
 
-    /// How alike the two were, and how long the shadow took.
+    /// Records the agreement of the two rankings, and the time that the shadow took.
     pub fn agreed(&self, (model, shadow): Pairing<'_>, agreement: Agreement, duration: Duration) {
         let labels = ShadowLabels { model: model.to_owned(), shadow: shadow.to_owned() };
         self.duration.get_or_create(&labels).observe(duration.as_secs_f64());
         self.rank_biased_overlap.get_or_create(&labels).observe(agreement.rank_biased_overlap);
         self.top_overlap.get_or_create(&labels).observe(agreement.top_overlap);
+        // Tau-b is undefined where all scores of a ranking are equal, and no number may stand for that.
         if let Some(tau) = agreement.kendall_tau {
             self.kendall_tau.get_or_create(&labels).observe(tau);
         }
