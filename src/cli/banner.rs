@@ -1,12 +1,12 @@
-//! What `rerankd serve` says when it is ready.
+//! The text that `rerankd serve` prints when it is ready.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::local::lacking;
+use crate::local::{self, lacking};
 use crate::route::alias::Alias;
 use crate::route::{Route, RouteTable};
 
-/// Where the server listens, what it serves, and a call that works as printed.
+/// The server's address, the models that it serves, and a call that works as printed.
 pub(super) fn text(address: SocketAddr, routes: &RouteTable, needs_key: bool) -> String {
     let mut text = format!("rerankd {} listens on http://{address}\n\n  models\n", env!("CARGO_PKG_VERSION"));
     let width = routes.routes().map(|route| route.model.len()).max().unwrap_or(0);
@@ -14,16 +14,20 @@ pub(super) fn text(address: SocketAddr, routes: &RouteTable, needs_key: bool) ->
         let targets: Vec<_> = route.targets.iter().map(|target| target.address()).collect();
         text.push_str(&format!("    {:width$}  {}{}\n", route.model, targets.join(", then "), also(route)));
     }
-    let remote = routes.upstreams().iter().filter(|upstream| upstream.name != crate::local::NAME);
-    let upstreams: Vec<_> = remote.map(|upstream| format!("{}/…", upstream.name)).collect();
-    let key = if needs_key { " -H 'Authorization: Bearer YOUR_KEY'" } else { "" };
+    let mut upstreams = Vec::new();
+    for upstream in routes.upstreams() {
+        if upstream.name != local::NAME {
+            upstreams.push(format!("{}/…", upstream.name));
+        }
+    }
     if !upstreams.is_empty() {
         text.push_str(&format!("    or any model of an upstream as {}\n", upstreams.join(", ")));
     }
-    if let Some(lacking) = routes.routes().flat_map(|route| &route.targets).find_map(|target| lacking(target)) {
-        text.push_str(&format!("    {lacking}\n"));
+    if let Some(hint) = first_hint(routes) {
+        text.push_str(&format!("    {hint}\n"));
     }
     text.push('\n');
+    let key = if needs_key { " -H 'Authorization: Bearer YOUR_KEY'" } else { "" };
     let host = callable(address);
     text.push_str(&format!(
         "  try\n    curl -s http://{host}/rerank{key} -d '{{\"query\": \"capital of Korea\", \"documents\": \
@@ -33,21 +37,33 @@ pub(super) fn text(address: SocketAddr, routes: &RouteTable, needs_key: bool) ->
     text
 }
 
-/// The other names of a model.
+/// The first hint at a better model that a target could have.
+fn first_hint(routes: &RouteTable) -> Option<&'static str> {
+    for route in routes.routes() {
+        for target in &route.targets {
+            if let Some(hint) = lacking(target) {
+                return Some(hint);
+            }
+        }
+    }
+    None
+}
+
+/// The other names of a model, in brackets; empty if there are none.
 pub(super) fn also(route: &Route) -> String {
     let aliases: Vec<_> = route.aliases.iter().map(Alias::as_str).collect();
     if aliases.is_empty() { String::new() } else { format!("  (also {})", aliases.join(", ")) }
 }
 
-/// An address that a client on this machine can call: "all interfaces" is none.
+/// The address under which a client on this machine reaches a server: loopback in place of "all interfaces".
 pub(super) fn callable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
     let mut callable = address;
-    if address.ip().is_unspecified() {
-        callable.set_ip(if address.is_ipv4() {
-            std::net::Ipv4Addr::LOCALHOST.into()
-        } else {
-            std::net::Ipv6Addr::LOCALHOST.into()
-        });
-    }
+    // Set in place, because an IPv6 address also has a scope, which a new one would lose.
+    callable.set_ip(ip);
     callable
 }

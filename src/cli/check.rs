@@ -5,7 +5,7 @@ use crate::local::cross_encoder;
 
 pub(super) fn run(args: &ConfigArgs) -> Result<(), Failure> {
     let loaded = args.load(None)?;
-    // Everything must also be buildable, and the weights readable, which no start of a server shows.
+    // Everything must also be buildable. The weights must be readable, which the start of a server does not show.
     crate::rerank::assemble::assemble(&loaded.settings).map_err(Failure::new)?;
     if let Some(settings) = &loaded.settings.local.cross_encoder {
         cross_encoder::check(settings).map_err(|reason| Failure::new(format!("local.model_dir: {reason}")))?;

@@ -1,4 +1,4 @@
-//! `rerankd health`: a health check for images that hold nothing but this binary.
+//! `rerankd health`: a health check for container images that hold nothing but this binary.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::{ConfigArgs, Failure, banner, print};
 
+/// Longest wait for the connection, and for the status line.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Args)]
@@ -20,11 +21,11 @@ pub(super) struct HealthArgs {
 }
 
 pub(super) fn run(args: &HealthArgs) -> Result<(), Failure> {
-    let address = match args.address {
+    let listen = match args.address {
         Some(address) => address,
         None => args.config.load(None)?.settings.server.listen,
     };
-    let address = banner::callable(address);
+    let address = banner::callable(listen);
     let status = status_line(address).map_err(|error| Failure::new(format!("{address} does not answer: {error}")))?;
     if status.split(' ').nth(1) == Some("200") {
         print("ready\n")
@@ -33,6 +34,7 @@ pub(super) fn run(args: &HealthArgs) -> Result<(), Failure> {
     }
 }
 
+/// The first line of the answer to `GET /readyz`.
 fn status_line(address: SocketAddr) -> std::io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;

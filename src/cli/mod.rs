@@ -9,7 +9,7 @@ mod passages;
 mod rerank;
 mod serve;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -42,7 +42,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Rank the passages of a file, or of standard input, without a server.
     Rerank(rerank::RerankArgs),
-    /// Check the configuration and the weights of the embedded scorer, and print what is in effect; names every fault at once.
+    /// Check the configuration and the weights of the embedded scorer, and print what is in effect; names every fault
+    /// at once.
     Check(ConfigArgs),
     /// Compare models over a judged collection: quality, time and cost.
     Eval(eval::EvalArgs),
@@ -54,7 +55,7 @@ enum Command {
     Health(health::HealthArgs),
 }
 
-/// Where the configuration is.
+/// The argument that names the configuration, of every command that reads one.
 #[derive(Debug, Args)]
 struct ConfigArgs {
     /// Configuration file (TOML). Without one, upstreams are made from key variables of providers.
@@ -65,16 +66,26 @@ struct ConfigArgs {
 
 impl ConfigArgs {
     fn load(&self, listen: Option<&str>) -> Result<Loaded, Failure> {
-        // What is not UTF-8 is kept, marked by U+FFFD: whoever reads it says so, and it is not as if it were not set.
-        let text = |value: OsString| value.to_string_lossy().into_owned();
-        let environment: Environment = std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect();
-        let file = self.config.clone().filter(|file| !file.is_empty()).map(PathBuf::from);
+        let mut environment = Environment::new();
+        for (name, value) in std::env::vars_os() {
+            environment.insert(lossy(&name), lossy(&value));
+        }
+        let file = match &self.config {
+            Some(file) if !file.is_empty() => Some(PathBuf::from(file)),
+            _ => None,
+        };
         let sources = Sources { file, environment, listen: listen.map(str::to_owned) };
         load(&sources).map_err(Failure::new)
     }
 }
 
-/// Why a command failed, in a sentence for the person who typed it.
+/// A text with U+FFFD in place of all that is not UTF-8. A variable that was left out instead would look as if it were
+/// not set; this way the reader of the variable can say that it is wrong.
+fn lossy(value: &OsStr) -> String {
+    value.to_string_lossy().into_owned()
+}
+
+/// The reason for which a command failed, in a sentence for the person who typed it.
 #[derive(Debug)]
 struct Failure(String);
 
@@ -95,9 +106,9 @@ impl From<io::Error> for Failure {
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(told) => return answer_without_command(&told),
+        Err(error) => return print_clap_error(&error),
     };
-    tell_defects(|place| drop(writeln!(io::stderr(), "rerankd: a defect in rerankd at {place}; please report it")));
+    on_panic(|place| drop(writeln!(io::stderr(), "rerankd: a defect in rerankd at {place}; please report it")));
     let result = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(args) => serve::run(&args),
         Command::Rerank(args) => rerank::run(&args),
@@ -110,28 +121,31 @@ pub fn run() -> ExitCode {
     finish(result)
 }
 
+/// The exit code of a command, after its failure was printed.
 fn finish(result: Result<(), Failure>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(reason)) => {
-            complain(reason);
+            print_failure(reason);
             ExitCode::FAILURE
         }
     }
 }
 
-/// What clap has to say instead of a command: help and version on standard output, wrong usage on standard error.
-fn answer_without_command(told: &clap::Error) -> ExitCode {
-    let printed = told.print().and_then(|()| io::stdout().flush());
-    if told.use_stderr() {
+/// Prints the text of clap that takes the place of a command: help and version on standard output, wrong usage on
+/// standard error.
+fn print_clap_error(error: &clap::Error) -> ExitCode {
+    let printed = error.print().and_then(|()| io::stdout().flush());
+    if error.use_stderr() {
         return ExitCode::from(WRONG_USAGE);
     }
-    finish(printed_or_unread(printed))
+    finish(unless_unread(printed))
 }
 
-/// Tells on standard error why the command failed. Who reads nothing there does not keep the process from ending.
-fn complain(reason: String) {
+/// Prints the reason of a failure on standard error, for [`FLUSH_TIMEOUT`] at most.
+fn print_failure(reason: String) {
     let (done, written) = mpsc::channel();
+    // On a thread of its own: a pipe that nobody reads would keep the process from ending.
     let writer = thread::Builder::new().spawn(move || {
         drop(writeln!(io::stderr(), "rerankd: {reason}"));
         let _ = done.send(());
@@ -141,23 +155,30 @@ fn complain(reason: String) {
     }
 }
 
-/// Has `tell` hear of the place of every panic, and of nothing else: the usual message shows the payload, which could hold part of a request or a
-/// file.
-fn tell_defects(tell: impl Fn(String) + Send + Sync + 'static) {
+/// Calls `report` with the place of every panic, instead of the usual message: that shows the payload, which could hold
+/// part of a request or a file.
+fn on_panic(report: impl Fn(String) + Send + Sync + 'static) {
     std::panic::set_hook(Box::new(move |panic| {
-        if thread::current().name() != Some(READER) {
-            tell(panic.location().map(ToString::to_string).unwrap_or_default());
+        // The parquet reader panics on some broken files, and its caller reports that as a fault of the file.
+        if thread::current().name() == Some(READER) {
+            return;
         }
+        let place = match panic.location() {
+            Some(location) => location.to_string(),
+            None => String::new(),
+        };
+        report(place);
     }));
 }
 
 /// Writes to standard output. A reader that has gone (`rerankd models | head`) is no failure.
 fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    printed_or_unread(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+    unless_unread(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
 }
 
-fn printed_or_unread(printed: io::Result<()>) -> Result<(), Failure> {
+/// The result of a write to standard output, in which a reader that has gone counts as success.
+fn unless_unread(printed: io::Result<()>) -> Result<(), Failure> {
     match printed {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::new(format!("standard output cannot be written: {error}")))
@@ -166,7 +187,7 @@ fn printed_or_unread(printed: io::Result<()>) -> Result<(), Failure> {
     }
 }
 
-/// The runtime that commands run on.
+/// A new runtime for the asynchronous part of a command.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }

@@ -12,35 +12,41 @@ use crate::text::{with_halves_replaced, without_mark};
 pub(super) struct PassageFile {
     /// The passages, in their order.
     pub(super) passages: Vec<Passage>,
-    /// The number of each one's line, from 1.
+    /// The line number of each passage, from 1.
     pub(super) lines: Vec<usize>,
-    /// What could not be read as it stands, in a sentence each.
+    /// One sentence about each thing that could not be read as it stands.
     pub(super) warnings: Vec<String>,
 }
 
-/// Reads one passage a line, with the line's number; blank lines separate and hold none. If the first line is a JSON object, every
-/// line must be one, read as a document over HTTP.
+/// Reads one passage a line, with the line's number; blank lines are skipped. If the first line is a JSON object, every
+/// line must be one, and is read like a document of a request.
 ///
 /// # Errors
-/// What is wrong, with the number of the line if one line is.
+/// A sentence about the file, or about one line, with its number.
 pub(super) fn parse(text: &str) -> Result<PassageFile, String> {
-    // A mark stands before the file, or before what was another file once.
-    let lines = (1..).zip(text.lines()).map(|(number, line)| (number, without_mark(line).trim()));
-    let lines = lines.filter(|(_, line)| !line.is_empty());
-    let first = lines.clone().next().map(|(_, line)| line).ok_or("holds no passages")?;
+    let first = text.lines().map(trimmed).find(|line| !line.is_empty()).ok_or("holds no passages")?;
     if first.starts_with('[') && serde_json::from_str::<serde_json::Value>(without_mark(text)).is_ok() {
         return Err("is one JSON value; write one passage a line, or one JSON object a line".into());
     }
-    let json = first.starts_with('{');
+    let is_json = first.starts_with('{');
     let mut file = PassageFile::default();
     let mut pictures = PictureWarning::default();
     let mut first_half = None;
-    for (number, line) in lines {
-        let LoneDocument { passage, has_picture } = if json {
-            let replaced = with_halves_replaced(line).map(|(replaced, _)| replaced);
-            first_half = first_half.or(replaced.is_some().then_some(number));
-            let line = replaced.map_or_else(|| line.into(), ByteString::from);
-            passage::document(&line, &format!("line {number}"))?
+    for (number, untrimmed) in (1..).zip(text.lines()) {
+        let line = trimmed(untrimmed);
+        if line.is_empty() {
+            continue;
+        }
+        let LoneDocument { passage, has_picture } = if is_json {
+            let json = match with_halves_replaced(line) {
+                Some((replaced, _)) => {
+                    // One warning for the file names the first line alone.
+                    first_half.get_or_insert(number);
+                    ByteString::from(replaced)
+                }
+                None => line.into(),
+            };
+            passage::document(&json, &format!("line {number}"))?
         } else {
             passage::plain_document(line.into())
         };
@@ -60,13 +66,23 @@ pub(super) fn parse(text: &str) -> Result<PassageFile, String> {
     Ok(file)
 }
 
+/// A line without a byte order mark and the blanks around it. A mark may stand before any line: files that were joined
+/// keep theirs.
+fn trimmed(line: &str) -> &str {
+    without_mark(line).trim()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn texts(text: &str) -> Result<Vec<String>, String> {
-        let told = |(line, passage): (&usize, &Passage)| format!("{line} {}", passage.text);
-        parse(text).map(|file| file.lines.iter().zip(&file.passages).map(told).collect())
+        let file = parse(text)?;
+        let mut texts = Vec::new();
+        for (line, passage) in file.lines.iter().zip(&file.passages) {
+            texts.push(format!("{line} {}", passage.text));
+        }
+        Ok(texts)
     }
 
     #[test]

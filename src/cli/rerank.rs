@@ -1,4 +1,4 @@
-//! `rerankd rerank`: the main job without a server.
+//! `rerankd rerank`: one ranking without a server.
 
 use std::io::{self, IsTerminal, Read};
 use std::path::PathBuf;
@@ -21,10 +21,14 @@ use crate::rerank::request::RerankRequest;
 use crate::rerank::response::RerankResponse;
 use crate::text::of_file;
 
-/// Width of the table where the terminal does not tell its own.
+/// Columns of the table where no terminal tells its width.
 const DEFAULT_WIDTH: u16 = 100;
-/// Columns that rank, score and index take.
+/// Columns that rank, score and line number take.
 const OTHER_COLUMNS: u16 = 24;
+/// Fewest columns of a passage, however narrow the terminal is.
+const MIN_TEXT_WIDTH: u16 = 20;
+/// The first character of two columns: East Asian ones begin here, with Hangul Jamo. Later ones all count as wide.
+const FIRST_WIDE: u32 = 0x1100;
 
 #[derive(Debug, Args)]
 pub(super) struct RerankArgs {
@@ -82,10 +86,12 @@ pub(super) fn run(args: &RerankArgs) -> Result<(), Failure> {
     print(&table(&lines, &request, &response))
 }
 
+/// The bytes of a file, or of standard input for `-`.
 fn read(file: &PathBuf) -> io::Result<Vec<u8>> {
     if file.as_os_str() != "-" {
         return std::fs::read(file);
     }
+    // Without it the command would look as if it hung.
     if io::stdin().is_terminal() {
         eprint_hint();
     }
@@ -99,13 +105,19 @@ fn eprint_hint() {
 }
 
 fn table(lines: &[usize], request: &RerankRequest, response: &RerankResponse) -> String {
-    let width = terminal_size::terminal_size().map_or(DEFAULT_WIDTH, |(width, _)| width.0);
-    let text_width = width.saturating_sub(OTHER_COLUMNS).max(20);
+    let width = match terminal_size::terminal_size() {
+        Some((width, _)) => width.0,
+        None => DEFAULT_WIDTH,
+    };
+    let text_width = width.saturating_sub(OTHER_COLUMNS).max(MIN_TEXT_WIDTH);
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(["RANK", "SCORE", "LINE", "PASSAGE"]);
     for (rank, ranked) in (1..).zip(&response.ranking) {
-        let score = ranked.score.map_or_else(|| "-".to_owned(), |score| format!("{score:.4}"));
+        let score = match ranked.score {
+            Some(score) => format!("{score:.4}"),
+            None => "-".to_owned(),
+        };
         let text = shortened(&request.passages[ranked.position].text, usize::from(text_width));
         table.add_row([rank.to_string(), score, lines[ranked.position].to_string(), text]);
     }
@@ -117,7 +129,10 @@ fn table(lines: &[usize], request: &RerankRequest, response: &RerankResponse) ->
     for warning in &provenance.warnings {
         text.push_str(&format!("! {warning}\n"));
     }
-    let scale = provenance.score_scale.map_or("none", crate::provider::ScoreScale::name);
+    let scale = match provenance.score_scale {
+        Some(scale) => scale.name(),
+        None => "none",
+    };
     let by = provenance.upstream.as_deref().unwrap_or("nobody");
     let model = provenance.upstream_model.as_deref().unwrap_or("-");
     text.push_str(&format!(
@@ -128,16 +143,21 @@ fn table(lines: &[usize], request: &RerankRequest, response: &RerankResponse) ->
     text
 }
 
-/// At most `width` columns of `text`; East Asian characters take two.
+/// At most `width` columns of `text`, with an ellipsis if it was longer.
 fn shortened(text: &str, width: usize) -> String {
-    let columns = |character: char| if character.is_ascii() || u32::from(character) < 0x1100 { 1 } else { 2 };
+    // One column is the ellipsis's.
+    let available = width.saturating_sub(1);
     let mut used = 0;
-    let end = text.char_indices().find(|&(_, character)| {
+    for (at, character) in text.char_indices() {
         used += columns(character);
-        used > width.saturating_sub(1)
-    });
-    match end {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text.to_owned(),
+        if used > available {
+            return format!("{}…", &text[..at]);
+        }
     }
+    text.to_owned()
+}
+
+/// The columns that a terminal gives a character.
+fn columns(character: char) -> usize {
+    if u32::from(character) < FIRST_WIDE { 1 } else { 2 }
 }

@@ -6,7 +6,7 @@ use std::thread;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{ConfigArgs, Failure, banner, print, runtime, tell_defects};
+use super::{ConfigArgs, Failure, banner, on_panic, print, runtime};
 use crate::server::Server;
 use crate::telemetry::logging;
 
@@ -23,12 +23,13 @@ pub(super) struct ServeArgs {
 }
 
 pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
-    let loaded = args.config.load(args.listen.as_deref())?;
-    let settings = loaded.settings;
+    let settings = args.config.load(args.listen.as_deref())?.settings;
+    // Held to the end of the function: dropping it flushes the log.
     let _log = logging::start(settings.telemetry.log_format, &settings.telemetry.log_filter).map_err(Failure::new)?;
-    tell_defects(|place| tracing::error!(place, "a defect in rerankd; please report it"));
+    on_panic(|place| tracing::error!(place, "a defect in rerankd; please report it"));
     runtime()?.block_on(async {
-        // Once listened to, it ends nothing, and a log file that may not grow is an error like a full disk.
+        // A handler, even one that is dropped, keeps the signal from ending the process: a log file that may not grow
+        // is then an error like a full disk.
         drop(signal(SignalKind::from_raw(FILE_SIZE_EXCEEDED))?);
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
@@ -43,17 +44,17 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
         let address = server.address()?;
         let greeting = banner::text(address, &server.app().reranker.routes, !settings.server.api_keys.is_empty());
         greet(address, greeting);
-        let any_signal = async || {
+        drain(server, async || {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
-        };
-        drain(server, any_signal).await
+        })
+        .await
     })
 }
 
-/// Prints what the server says when it is ready. Nobody has to read it: a pipe that takes nothing keeps no request waiting.
+/// Prints the banner from a thread of its own: a pipe that nobody reads must not keep requests waiting.
 fn greet(address: SocketAddr, greeting: String) {
     let printing = thread::Builder::new().name("banner".to_owned()).spawn(move || {
         if let Err(Failure(reason)) = print(&greeting) {
@@ -65,17 +66,18 @@ fn greet(address: SocketAddr, greeting: String) {
     }
 }
 
-/// The first signal drains; the second ends at once, which is a failure.
+/// Runs the server until the first signal, then drains it. A second signal ends it at once, which is a failure.
 async fn drain(server: Server, mut any_signal: impl AsyncFnMut()) -> Result<(), Failure> {
-    let (first, told) = tokio::sync::oneshot::channel::<()>();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = server.run(async {
-        // The sender is only dropped after it was used.
-        drop(told.await);
+        // It cannot fail: the sender is dropped only after it was used.
+        drop(stopped.await);
     });
     let signals = async {
         any_signal().await;
         tracing::info!("shutting down; a second signal ends at once");
-        let _ = first.send(());
+        // It fails if the server has ended already, which the other branch notices.
+        let _ = stop.send(());
         any_signal().await;
     };
     tokio::select! {

@@ -248,7 +248,7 @@ impl Metrics {
     /// The text for a scraper (OpenMetrics, which Prometheus reads).
     #[must_use]
     pub fn exposition(&self, cache: CacheSize) -> String {
-        // The cache counts for itself, so that its hot path touches no gauge.
+        // Set at each scrape, because the cache does not report its size by itself.
         self.cache_queries.set(i64::try_from(cache.queries).unwrap_or(i64::MAX));
         self.cache_bytes.set(i64::try_from(cache.bytes).unwrap_or(i64::MAX));
         let mut exposition = String::new();

@@ -1,4 +1,4 @@
-//! While models are asked: progress, signals, and what was known before.
+//! The phase in which models are asked: progress, signals, and the answers of earlier runs.
 
 use std::cell::Cell;
 use std::fmt;
@@ -16,13 +16,13 @@ use crate::eval::judge::Entry;
 use crate::eval::results::Unanswered;
 use crate::route::Route;
 
-/// What came of asking.
+/// The outcome of asking all contestants.
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) entries: Vec<Entry>,
-    /// Answers that earlier runs left.
+    /// Number of answers that earlier runs left.
     pub(super) kept: usize,
-    /// Answers of this run.
+    /// Number of answers of this run.
     pub(super) new: usize,
 }
 
@@ -36,18 +36,17 @@ pub(super) async fn ask(
     let width = contestants.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let queries = contest.collection.queries.len();
     let mut ledgers = open(contest, contestants, answers)?;
-    let answered = |ledgers: &[Ledger]| ledgers.iter().map(Ledger::answered).sum::<usize>();
     let kept = answered(&ledgers);
     for (at, (name, route)) in contestants.iter().enumerate() {
         let bar = bars.add(bar(queries, name, width));
         let has_waited = Cell::new(false);
-        let hear = |progress: Progress<'_>| match progress {
+        let asking = contest.ask_all(route, &mut ledgers[at], |progress| match progress {
             Progress::Done => bar.inc(1),
+            // One notice a model: a provider that limits the rate does so many times.
             Progress::Waits(..) if has_waited.replace(true) => {}
             Progress::Waits(why, wait) => bars.suspend(|| say(&waits(name, why, wait))),
-        };
-        let ending = contest.ask_all(route, &mut ledgers[at], hear).await.map_err(Failure::new)?;
-        match ending {
+        });
+        match asking.await.map_err(Failure::new)? {
             Ending::Finished => bar.finish(),
             Ending::GivenUp(why) => {
                 bar.abandon();
@@ -57,7 +56,8 @@ pub(super) async fn ask(
             }
             Ending::Stopped => {
                 bar.abandon();
-                let (done, all) = (answered(&ledgers), queries * contestants.len());
+                let done = answered(&ledgers);
+                let all = queries * contestants.len();
                 return Err(Failure::new(format!(
                     "stopped; {done} of {all} answers are kept in {}, and the same command goes on from there",
                     answers.display()
@@ -65,38 +65,50 @@ pub(super) async fn ask(
             }
         }
     }
-    let entry =
-        |((name, route), ledger): (&(String, Arc<Route>), _)| Entry::of_ledger(name, ledger, route, contest.collection);
-    let entries: Vec<Entry> = contestants.iter().zip(&ledgers).map(entry).collect();
-    let unanswered: Vec<Unanswered> = entries.iter().filter_map(Entry::unanswered).collect();
+    let mut entries = Vec::new();
+    let mut unanswered = Vec::new();
+    for ((name, route), ledger) in contestants.iter().zip(&ledgers) {
+        let entry = Entry::of_ledger(name, ledger, route, contest.collection);
+        unanswered.extend(entry.unanswered());
+        entries.push(entry);
+    }
     if unanswered.len() == entries.len() {
         return Err(nobody_answered(&unanswered));
     }
     Ok(Asked { entries, kept, new: answered(&ledgers) - kept })
 }
 
-/// The ledger of each contestant. All are opened, and what they hold is known, before anything is asked: nobody pays for a run that one of them
-/// refuses in the end, or for what another has.
+/// The number of answers in all ledgers.
+fn answered(ledgers: &[Ledger]) -> usize {
+    ledgers.iter().map(Ledger::answered).sum()
+}
+
+/// The ledger of each contestant. All are opened and recalled before anything is asked: nothing is paid for a run that
+/// one of them refuses in the end, or for answers that another holds.
 fn open(contest: &Contest<'_>, contestants: &[(String, Arc<Route>)], answers: &Path) -> Result<Vec<Ledger>, Failure> {
     let questions = Questions::of(contest.collection);
-    let open = |(name, route): &(String, Arc<Route>)| {
+    let mut ledgers = Vec::with_capacity(contestants.len());
+    for (name, route) in contestants {
         let ledger = Ledger::open(answers, name, route, &questions).map_err(Failure::new)?;
         for sentence in kept_for_others(name, ledger.others()) {
             say(&sentence);
         }
         contest.recall(route, &ledger);
-        Ok(ledger)
-    };
-    contestants.iter().map(open).collect()
+        ledgers.push(ledger);
+    }
+    Ok(ledgers)
 }
 
-/// A comparison of failures says nothing, whatever its figures are.
+/// The failure of a comparison in which every model failed: its figures would say nothing.
 fn nobody_answered(unanswered: &[Unanswered]) -> Failure {
-    let reasons = unanswered.iter().map(|it| format!("; {}: {}", it.name, it.message));
-    Failure::new(format!("no model answered any query{}", reasons.collect::<String>()))
+    let mut reason = "no model answered any query".to_owned();
+    for Unanswered { name, message, .. } in unanswered {
+        reason.push_str(&format!("; {name}: {message}"));
+    }
+    Failure::new(reason)
 }
 
-/// Hidden where standard error is no terminal.
+/// The progress bar of a contestant. Hidden where standard error is no terminal.
 fn bar(queries: usize, name: &str, width: usize) -> ProgressBar {
     let style = ProgressStyle::with_template(
         "{prefix} [{bar:30}] {human_pos:>5}/{human_len} {rate:>10} {elapsed_precise} eta {eta}",
@@ -108,12 +120,13 @@ fn bar(queries: usize, name: &str, width: usize) -> ProgressBar {
     }
 }
 
+/// Writes the queries a second.
 fn rate(state: &ProgressState, out: &mut dyn fmt::Write) {
     // A progress bar that cannot be drawn is no failure.
     let _ = write!(out, "{:.1}/s", state.per_sec());
 }
 
-/// The first signal lets what is under way finish; ends with the second.
+/// Asks to stop at the first signal, which lets the calls under way finish. Ends at the second.
 pub(super) async fn signals(stop: &watch::Sender<bool>, bars: &MultiProgress) {
     // Without a handler the signal ends the process at once, which is what the second one is to do.
     drop(ctrl_c().await);

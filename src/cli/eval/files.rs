@@ -1,4 +1,4 @@
-//! What is written: the files of the run folder, and candidates.
+//! The files that the command writes: those of the run folder, and candidates.
 
 use std::fs;
 use std::io;
@@ -10,10 +10,10 @@ use crate::eval::collection::{Candidates, Collection, DEFAULT_DEPTH, OWN_FILES, 
 use crate::eval::results::Results;
 use crate::eval::{report, runs};
 
-/// The folder of the ledgers.
+/// The name of the folder in the run folder that holds the ledgers.
 pub(super) const ANSWERS: &str = "answers";
 
-/// A folder of the run folder, made if it is not there.
+/// Makes a folder if it is not there, and returns its path.
 pub(super) fn made(path: PathBuf) -> Result<PathBuf, Failure> {
     fs::create_dir_all(&path).map_err(|error| unwritable(&path, &error))?;
     Ok(path)
@@ -31,12 +31,14 @@ pub(super) fn write_candidates(args: &EvalArgs) -> Result<(), Failure> {
         Some(other) => return Err(Failure::new(format!("--prepare writes bm25:N, not {other}"))),
     };
     let folder = folder_of(&args.data);
-    let mut own = OWN_FILES.iter().map(|name| folder.join(name));
-    if let Some(path) = own.find(|path| path.exists()) {
-        return Err(Failure::new(format!(
-            "{} is there already; remove it to prepare candidates afresh",
-            path.display()
-        )));
+    for name in OWN_FILES {
+        let path = folder.join(name);
+        if path.exists() {
+            return Err(Failure::new(format!(
+                "{} is there already; remove it to prepare candidates afresh",
+                path.display()
+            )));
+        }
     }
     let run = prepare(&source(args), depth).map_err(Failure::new)?;
     let path = folder.join(OWN_FILES[0]);
@@ -44,28 +46,39 @@ pub(super) fn write_candidates(args: &EvalArgs) -> Result<(), Failure> {
     print(&format!("{}: {} candidates\n", path.display(), run.lines().count()))
 }
 
-/// Writes the report, the results and the runs. Runs of contestants that take part no more go.
+/// Writes the report, the results and the runs. Removes the runs of contestants that no longer take part.
 pub(super) fn write(out: &Path, collection: &Collection, results: &Results) -> Result<(), Failure> {
     let json = serde_json::to_string_pretty(results).map_err(Failure::new)?;
     let mut files = vec![(out.join("results.json"), json), (out.join("report.html"), report::html::html(results))];
     let folder = made(out.join("runs"))?;
     files.push((out.join("judgments.qrels"), runs::qrels(collection)));
-    files.extend(runs::runs(results).into_iter().map(|(name, run)| (folder.join(name), run)));
-    // Whoever has a ledger may have had a run; other files are not ours.
-    let ledgers = fs::read_dir(out.join(ANSWERS)).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
-    for run in ledgers.filter_map(|ledger| Some(folder.join(ledger.file_stem()?).with_added_extension("run"))) {
-        if run.is_file() {
-            fs::remove_file(&run).map_err(|error| unwritable(&run, &error))?;
-        }
+    for (name, run) in runs::runs(results) {
+        files.push((folder.join(name), run));
     }
+    remove_runs(&out.join(ANSWERS), &folder)?;
     for (path, content) in files {
         put(&path, &content).map_err(|error| unwritable(&path, &error))?;
     }
     Ok(())
 }
 
+/// Removes the run of every contestant that has a ledger. Other files in the folder of runs are not ours.
+fn remove_runs(ledgers: &Path, runs: &Path) -> Result<(), Failure> {
+    // A folder or an entry that cannot be read leaves an old run behind, which is no failure.
+    for entry in fs::read_dir(ledgers).into_iter().flatten().flatten() {
+        let ledger = entry.path();
+        let Some(name) = ledger.file_stem() else { continue };
+        let run = runs.join(name).with_added_extension("run");
+        if run.is_file() {
+            fs::remove_file(&run).map_err(|error| unwritable(&run, &error))?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes a file whole or not at all.
 fn put(path: &Path, content: &str) -> io::Result<()> {
+    // A rename within a folder is atomic, so a reader sees the old file or the new one.
     let beside = path.with_added_extension("new");
     fs::write(&beside, content)?;
     fs::rename(&beside, path)

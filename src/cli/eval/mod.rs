@@ -1,4 +1,4 @@
-//! `rerankd eval`: which model ranks best, on one's own judged collection.
+//! `rerankd eval`: a comparison of models on one's own judged collection.
 
 mod asking;
 mod files;
@@ -24,27 +24,29 @@ use crate::rerank::Reranker;
 use crate::rerank::assemble::assemble;
 use crate::route::Route;
 
-/// Columns of what is no terminal: a log has room for every metric, and its sentences stay whole.
-const UNLIMITED: u16 = u16::MAX;
-/// The folder of the run folders of those who name none.
-const USUAL_OUT: &str = "rerankd-eval";
-/// Bytes of scores that are remembered: far more than any collection has.
-const UNBOUNDED: usize = usize::MAX / 2;
-/// Scores are forgotten only when the process ends.
-const FOR_GOOD: Duration = Duration::from_hours(8760);
+/// Columns where no terminal tells its width: a log has space for every metric, and its sentences stay whole.
+const UNLIMITED_WIDTH: u16 = u16::MAX;
+/// The folder of the run folders, where `--out` is left out.
+const DEFAULT_OUT: &str = "rerankd-eval";
+/// Bytes of the score cache: far more than the scores of any collection take.
+const UNLIMITED_CACHE: usize = usize::MAX / 2;
+/// Lifetime of scores: longer than any run.
+const CACHE_TTL: Duration = Duration::from_hours(8760);
 
 #[derive(Debug, Args)]
 pub(super) struct EvalArgs {
     /// The judged collection: a folder as BEIR or AutoRAG has it, or a JSONL file of queries with their passages.
     #[arg(long, value_name = "DIR|FILE")]
     data: PathBuf,
-    /// The models to compare, by the names that requests use; all configured ones if left out. The order of the first stage always takes part.
+    /// The models to compare, by the names that requests use; all configured ones if left out. The order of the first
+    /// stage always takes part.
     #[arg(long, short = 'm', value_name = "NAME,…", value_delimiter = ',')]
     models: Vec<String>,
     /// Depth of the metrics that are cut.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
     k: u16,
-    /// What is reranked: a run file, `bm25:DEPTH`, or `judged` for all judged passages. The folder's own candidates if left out, else bm25:50.
+    /// What is reranked: a run file, `bm25:DEPTH`, or `judged` for all judged passages. The folder's own candidates if
+    /// left out, else bm25:50.
     #[arg(long, value_name = "RUN|bm25:N|judged")]
     candidates: Option<Candidates>,
     /// The judgments, where the collection holds several files of them.
@@ -62,7 +64,8 @@ pub(super) struct EvalArgs {
     /// Tell AutoRAG's own metrics too, computed as it computes them.
     #[arg(long)]
     autorag: bool,
-    /// Only write the candidates (bm25:50, or what --candidates says) to candidates.tsv in the folder, so that later runs start from the same.
+    /// Only write the candidates (bm25:50, or what --candidates says) to candidates.tsv in the folder, so that later
+    /// runs start from the same.
     #[arg(long)]
     prepare: bool,
     #[command(flatten)]
@@ -74,8 +77,8 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
         return files::write_candidates(args);
     }
     let mut settings = args.config.load(None)?.settings;
-    remember_everything(&mut settings);
-    take_no_substitutes(&mut settings);
+    keep_all_scores(&mut settings);
+    disable_fallbacks(&mut settings);
     let source = source(args);
     let collection = load(&source).map_err(Failure::new)?;
     if collection.queries.is_empty() {
@@ -86,7 +89,7 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
     for sentence in stand_ins(&contestants) {
         say(&sentence);
     }
-    let out = args.out.clone().unwrap_or_else(|| Path::new(USUAL_OUT).join(&collection.name));
+    let out = args.out.clone().unwrap_or_else(|| Path::new(DEFAULT_OUT).join(&collection.name));
     let answers = files::made(out.join(files::ANSWERS))?;
     let (stop, stopped) = watch::channel(false);
     let contest = Contest {
@@ -99,7 +102,8 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
     let bars = MultiProgress::new();
     let Asked { entries, kept, new } = runtime()?.block_on(async {
         tokio::select! {
-            biased; // nobody is asked before signals are listened to
+            // In this order, because no model may be asked before signals are listened to.
+            biased;
             () = signals(&stop, &bars) => Err(Failure::new("ended; what was answered before is kept")),
             entries = ask(&contest, &contestants, &answers, &bars) => entries,
         }
@@ -107,63 +111,80 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
     let terms = Terms { k: usize::from(args.k), speed_threshold: args.speed_threshold, autorag: args.autorag };
     let results = judge(&collection, &entries, &terms);
     files::write(&out, &collection, &results)?;
-    let width = terminal_size::terminal_size().map_or(UNLIMITED, |(width, _)| width.0);
-    let told = report::table::table(&results, width);
+    let width = match terminal_size::terminal_size() {
+        Some((width, _)) => width.0,
+        None => UNLIMITED_WIDTH,
+    };
+    let table = report::table::table(&results, width);
     let report = out.join("report.html");
-    print(&format!("{told}\nanswers {kept} kept from before, {new} asked for now\nreport  {}\n", report.display()))
+    print(&format!("{table}\nanswers {kept} kept from before, {new} asked for now\nreport  {}\n", report.display()))
 }
 
+/// The failure of a collection in which no query has both judgments and candidates.
 fn nothing_to_evaluate(collection: &Collection, data: &Path) -> Failure {
-    let judgments = collection.judgments.as_ref().map(|file| format!(", judged by {file} (--qrels takes others)"));
+    let judgments = match &collection.judgments {
+        Some(file) => format!(", judged by {file} (--qrels takes others)"),
+        None => String::new(),
+    };
     Failure::new(format!(
-        "{} holds nothing to evaluate{}; queries without a judgment: {}; with judgments, but without a candidate: {}; candidates: {} \
-         (--candidates takes others)",
+        "{} holds nothing to evaluate{judgments}; queries without a judgment: {}; with judgments, but without a \
+         candidate: {}; candidates: {} (--candidates takes others)",
         data.display(),
-        judgments.unwrap_or_default(),
         collection.left_out.unjudged_queries,
         collection.left_out.queries_without_candidates,
         collection.first_stage
     ))
 }
 
-/// The name of each contestant, and where it leads.
+/// The name of each contestant with its route.
 fn contestants(args: &EvalArgs, reranker: &Reranker) -> Result<Vec<(String, Arc<Route>)>, Failure> {
-    let names: Vec<String> = if args.models.is_empty() {
-        reranker.routes.routes().map(|route| route.model.clone()).collect()
-    } else {
-        args.models.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
-    };
+    let mut names: Vec<String> = Vec::new();
+    if args.models.is_empty() {
+        names.extend(reranker.routes.routes().map(|route| route.model.clone()));
+    }
+    for given in &args.models {
+        let name = given.trim();
+        if !name.is_empty() {
+            names.push(name.to_owned());
+        }
+    }
     if names.is_empty() {
         return Err(Failure::new("--models names nobody"));
     }
-    if let Some((at, name)) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
-        return Err(Failure::new(format!("--models names {name} again as number {}", at + 1)));
+    for (at, name) in names.iter().enumerate() {
+        if names[..at].contains(name) {
+            return Err(Failure::new(format!("--models names {name} again as number {}", at + 1)));
+        }
     }
     if names.iter().any(|name| name == crate::eval::NONE) {
         return Err(Failure::new(
-            "none is the order of the first stage, which always takes part; a model of that name needs an alias (models.none.aliases)",
+            "none is the order of the first stage, which always takes part; a model of that name needs an alias \
+             (models.none.aliases)",
         ));
     }
-    let resolve = |name: String| {
+    let mut contestants = Vec::with_capacity(names.len());
+    for name in names {
         let route = reranker.routes.resolve(Some(&name)).map_err(|error| Failure::new(error.message))?;
-        Ok((name, route))
-    };
-    names.into_iter().map(resolve).collect()
+        contestants.push((name, route));
+    }
+    Ok(contestants)
 }
 
-/// An evaluation must not forget what was paid for, whatever the configuration says of serving.
-fn remember_everything(settings: &mut Settings) {
+/// Sets up the cache so that no score is paid for twice, whatever the configuration says of serving.
+fn keep_all_scores(settings: &mut Settings) {
     let cache = &mut settings.cache;
     cache.enabled = true;
-    cache.max_bytes = UNBOUNDED;
-    cache.time_to_live = FOR_GOOD;
-    (cache.max_stale, cache.refresh_ahead) = (Duration::ZERO, Duration::ZERO);
+    cache.max_bytes = UNLIMITED_CACHE;
+    cache.time_to_live = CACHE_TTL;
+    cache.max_stale = Duration::ZERO;
+    cache.refresh_ahead = Duration::ZERO;
 }
 
-/// What a client of the server may get in place of an answer is none here: it counts as a failure, and is asked for again.
-fn take_no_substitutes(settings: &mut Settings) {
+/// Makes an answer that is less than a ranking of the model a failure, which is asked for again.
+fn disable_fallbacks(settings: &mut Settings) {
     for model in &mut settings.models {
-        (model.on_failure, model.on_deadline) = (OnFailure::Error, OnDeadline::Error);
+        model.on_failure = OnFailure::Error;
+        model.on_deadline = OnDeadline::Error;
         // An evaluation has time, and pays for nothing twice.
         model.hedge.enabled = false;
     }

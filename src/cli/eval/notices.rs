@@ -1,4 +1,4 @@
-//! What the person who typed the command is told beside the results.
+//! Sentences for the person who typed the command, beside the results.
 
 use std::io::{Write, stderr};
 use std::sync::Arc;
@@ -9,40 +9,48 @@ use crate::eval::report::text::{counted, listed};
 use crate::local::lacking;
 use crate::route::Route;
 
-/// Tells the person who typed the command something that is no result.
+/// Prints a sentence on standard error: standard output is for results alone.
 pub(super) fn say(sentence: &str) {
     drop(stderr().write_all(format!("rerankd: {sentence}\n").as_bytes()));
 }
 
-/// Names that mean less than they could (whoever names the model itself knows), or that nobody knows.
+/// Warnings about models that are less than their names promise, then about models that are not in the registry.
 pub(super) fn stand_ins(contestants: &[(String, Arc<Route>)]) -> Vec<String> {
-    let lacks = |(name, route): &(String, Arc<Route>)| {
-        let target = route.targets.iter().find(|target| target.address() != *name)?;
-        Some(format!("{name}: {}", lacking(target)?))
-    };
-    let is_unknown = |(name, route): &(String, Arc<Route>)| {
-        let target = route.targets.iter().find(|target| target.is_guessed_listwise())?;
-        Some(format!(
-            "{name}: {} is not in the registry; if the name is right, its price is not known",
-            target.address()
-        ))
-    };
-    contestants.iter().filter_map(lacks).chain(contestants.iter().filter_map(is_unknown)).collect()
+    let mut sentences = Vec::new();
+    for (name, route) in contestants {
+        // A caller that asks for a target by its own address knows what it gets.
+        let target = route.targets.iter().find(|target| target.address() != *name);
+        if let Some(target) = target
+            && let Some(hint) = lacking(target)
+        {
+            sentences.push(format!("{name}: {hint}"));
+        }
+    }
+    for (name, route) in contestants {
+        if let Some(target) = route.targets.iter().find(|target| target.is_guessed_listwise()) {
+            let address = target.address();
+            sentences.push(format!(
+                "{name}: {address} is not in the registry; if the name is right, its price is not known"
+            ));
+        }
+    }
+    sentences
 }
 
-/// A provider that limits the rate is waited for, which looks like standing still.
+/// The notice that a provider limits the rate and is waited for, which looks like standing still.
 pub(super) fn waits(name: &str, why: &str, wait: Duration) -> String {
+    // Whole seconds: a person needs no more.
     let wait = humantime::format_duration(Duration::from_secs(wait.as_secs()));
     format!("{name} is waited for, {wait} at first: {why}; Ctrl-C stops, and what was answered is kept")
 }
 
-/// Whoever asks again should know why the answers that are there do not count.
+/// The reasons for which answers of earlier runs do not count and are asked for again.
 pub(super) fn kept_for_others(name: &str, others: &Others) -> Vec<String> {
     let mut sentences = Vec::new();
     if others.of_another_model > 0 {
         let answers = counted(others.of_another_model, "kept answer", "kept answers");
-        let by = listed(&others.answered_by);
-        let by = if by.is_empty() { by } else { format!(" by {by}") };
+        let models = listed(&others.answered_by);
+        let by = if models.is_empty() { models } else { format!(" by {models}") };
         sentences
             .push(format!("{name}: {answers}{by} came from another model or configuration than now; asking again"));
     }

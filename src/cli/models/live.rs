@@ -1,4 +1,4 @@
-//! `rerankd models --live`: what a running server has, and what it has found out about shadows.
+//! `rerankd models --live`: the models of a running server, and the agreement with their shadows so far.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,8 +11,9 @@ use super::super::{Failure, banner, print, runtime};
 use crate::config::settings::ApiKey;
 use crate::route::shadow::{Mean, ShadowReport};
 
+/// Longest wait for the whole answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// What stands where there is nothing to tell.
+/// The content of a cell without a value.
 const NOTHING: &str = "-";
 
 /// The parts of `GET /v1/models` that are shown.
@@ -28,21 +29,27 @@ struct Model {
     shadow: Option<ShadowReport>,
 }
 
-pub(super) fn run(address: SocketAddr, api_keys: &[ApiKey]) -> Result<(), Failure> {
-    let address = banner::callable(address);
-    let answer = runtime()?.block_on(ask(address, api_keys));
-    let answer = answer.map_err(|error| Failure::new(format!("{address} does not answer: {}", root_cause(&error))))?;
+pub(super) fn run(listen: SocketAddr, api_keys: &[ApiKey]) -> Result<(), Failure> {
+    let address = banner::callable(listen);
+    let answer = runtime()?
+        .block_on(ask(address, api_keys))
+        .map_err(|error| Failure::new(format!("{address} does not answer: {}", root_cause(&error))))?;
     let models: ModelList = serde_json::from_str(&answer)
         .map_err(|_| Failure::new(format!("{address} does not answer as rerankd does; does it want another key?")))?;
     print(&format!("{}\n", table(&models).trim_fmt()))
 }
 
-/// The innermost cause: the others repeat the address.
+/// The text of the innermost cause: those of the others repeat the address.
 fn root_cause(error: &dyn std::error::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), root_cause)
+    match error.source() {
+        Some(cause) => root_cause(cause),
+        None => error.to_string(),
+    }
 }
 
+/// The body of `GET /v1/models`.
 async fn ask(address: SocketAddr, api_keys: &[ApiKey]) -> reqwest::Result<String> {
+    // reqwest brings no crypto provider of its own. Installing one fails if there is one already, which is as good.
     drop(rustls::crypto::ring::default_provider().install_default());
     let client = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build()?;
     let mut request = client.get(format!("http://{address}/v1/models"));
@@ -57,28 +64,37 @@ fn table(models: &ModelList) -> Table {
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(["MODEL", "TARGETS", "SHADOW", "COMPARED", "OVERLAP", "TAU", "TOP 10"]);
     for model in &models.data {
-        let shadow = model.shadow.as_ref();
-        let cell = |tell: &dyn Fn(&ShadowReport) -> String| shadow.map_or_else(|| NOTHING.to_owned(), tell);
-        table.add_row([
-            model.id.clone(),
-            model.targets.join(", then "),
-            cell(&|shadow| shadow.target.clone()),
-            cell(&counts),
-            cell(&|shadow| told(shadow.rank_biased_overlap)),
-            cell(&|shadow| told(shadow.kendall_tau)),
-            cell(&|shadow| told(shadow.top_overlap)),
-        ]);
+        let [target, compared, overlap, tau, top] = shadow_cells(model.shadow.as_ref());
+        table.add_row([model.id.clone(), model.targets.join(", then "), target, compared, overlap, tau, top]);
     }
     table
 }
 
-fn counts(shadow: &ShadowReport) -> String {
-    let others = [(shadow.failed, "failed"), (shadow.skipped, "skipped")];
-    let others = others.into_iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!(", {count} {word}"));
-    others.fold(shadow.compared.to_string(), |text, other| text + &other)
+/// The cells of a model's shadow, whether it has one or not.
+fn shadow_cells(shadow: Option<&ShadowReport>) -> [String; 5] {
+    let Some(shadow) = shadow else { return std::array::from_fn(|_| NOTHING.to_owned()) };
+    [
+        shadow.target.clone(),
+        counts(shadow),
+        mean_cell(shadow.rank_biased_overlap),
+        mean_cell(shadow.kendall_tau),
+        mean_cell(shadow.top_overlap),
+    ]
 }
 
-fn told(mean: Option<Mean>) -> String {
+/// The number of comparisons, with those that failed or were skipped if there were any.
+fn counts(shadow: &ShadowReport) -> String {
+    let mut text = shadow.compared.to_string();
+    for (count, word) in [(shadow.failed, "failed"), (shadow.skipped, "skipped")] {
+        if count > 0 {
+            text.push_str(&format!(", {count} {word}"));
+        }
+    }
+    text
+}
+
+/// A mean with its margin of error, if both are known.
+fn mean_cell(mean: Option<Mean>) -> String {
     match mean {
         None => NOTHING.to_owned(),
         Some(Mean { mean, margin: None }) => format!("{mean:.3}"),

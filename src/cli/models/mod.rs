@@ -1,4 +1,4 @@
-//! `rerankd models`
+//! `rerankd models`: the models that can be asked for, with their scoring and price.
 
 mod live;
 
@@ -36,28 +36,31 @@ pub(super) fn run(args: &ModelsArgs) -> Result<(), Failure> {
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(["MODEL", "TARGETS", "SCORING", "SCALE", "PRICE"]);
     for route in routes.routes() {
-        let targets: Vec<_> = route.targets.iter().map(|target| target.address()).collect();
+        let addresses: Vec<_> = route.targets.iter().map(|target| target.address()).collect();
         if let Some(first) = route.targets.first() {
-            table.add_row(row(
-                &route.model,
-                &format!("{}{}{}", targets.join(", then "), also(route), shadow(route)),
-                first,
-            ));
+            let targets = format!("{}{}{}", addresses.join(", then "), also(route), shadow(route));
+            table.add_row(row(&route.model, &targets, first));
         }
     }
     for upstream in routes.upstreams() {
-        for target in upstream.models().into_iter().filter_map(|model| Target::direct(upstream, model)) {
-            table.add_row(row(&target.address(), "", &target));
+        for model in upstream.models() {
+            if let Some(target) = Target::direct(upstream, model) {
+                table.add_row(row(&target.address(), "", &target));
+            }
         }
     }
     print(&format!("{}\n", table.trim_fmt()))
 }
 
-/// Who is compared with the model.
+/// The name of the model's shadow, in brackets; empty if it has none.
 fn shadow(route: &Route) -> String {
-    route.shadow.as_ref().map_or_else(String::new, |shadow| format!("  (compared with {})", shadow.name))
+    match &route.shadow {
+        Some(shadow) => format!("  (compared with {})", shadow.name),
+        None => String::new(),
+    }
 }
 
+/// The cells of a model, whose facts are those of its first target.
 fn row(model: &str, targets: &str, target: &Target) -> [String; 5] {
     let scoring = match target.facts.scoring {
         Scoring::Pointwise => "pointwise",
