@@ -1,10 +1,12 @@
-//! `[providers.NAME]`: what is known about a provider and its models.
+//! `[providers.NAME]`: the facts about a provider and its models.
 
 use std::collections::BTreeMap;
 
+use toml::Value;
+
 use super::reader::{Section, boolean, count, known_names, one_of, price, text, texts};
 use crate::provider::{
-    Billing, InstructionSupport, ModelFacts, PROVIDERS, Provider, ProviderFacts, ScoreScale, Scoring,
+    self, Billing, InstructionSupport, ModelFacts, PROVIDERS, Provider, ProviderFacts, ScoreScale, Scoring,
 };
 
 const SCORINGS: [&str; 2] = ["pointwise", "listwise"];
@@ -12,42 +14,36 @@ const SCALES: [&str; 5] = ["probability", "cosine", "logit", "lexical", "unknown
 const INSTRUCTIONS: [&str; 2] = ["none", "prepend"];
 const BLANK_PASSAGES: [&str; 2] = ["accepted", "rejected"];
 
+/// The facts about providers, by the provider's name.
 pub(super) type Facts = BTreeMap<String, ProviderFacts>;
 
-/// `[providers]`, by name.
+/// The facts of `[providers]`. A provider with faults is left out.
 pub(super) fn providers(section: &Section<'_>) -> Facts {
-    let known = |name: &str| crate::provider::by_name(name).is_some();
     let mut facts = Facts::new();
     for (name, entry) in section.entries() {
-        if !known(name) {
+        if provider::by_name(name).is_none() {
             section.fault(name, format!("no such provider; {}", provider_names(name)));
-        } else if let Some(provider) = provider(entry) {
-            facts.insert(name.to_owned(), provider);
+        } else if let Some(provider_facts) = read_provider(entry) {
+            facts.insert(name.to_owned(), provider_facts);
         }
     }
     facts
 }
 
+/// The message about a provider that does not exist: all names, and the one that was probably meant.
 pub(super) fn provider_names(word: &str) -> String {
     known_names(word, &PROVIDERS.map(Provider::name))
 }
 
-fn provider(section: Section<'_>) -> Option<ProviderFacts> {
+fn read_provider(section: Section<'_>) -> Option<ProviderFacts> {
     let base_url = section.read("base_url", text);
-    let hosts = section.read("key_hosts", |value| {
-        let hosts = value.as_table().ok_or("must be a table of key prefix to base URL")?;
-        hosts.iter().map(|(prefix, url)| Ok((prefix.clone(), text(url)?))).collect::<Result<Vec<_>, String>>()
-    });
+    let key_hosts = section.read("key_hosts", key_hosts);
     let key_variables = section.read("key_variables", texts);
     let default_model = section.read("default_model", text);
     let max_passages = section.require("max_passages", count(1..=100_000));
     let max_call_bytes = section.read("max_call_bytes", count(1_000..=1 << 40));
-    let statuses = section.read("retry_statuses", |value| {
-        let statuses = value.as_array().ok_or("must be a list of HTTP statuses")?;
-        let status = |status: &toml::Value| count(400..=599)(status).map(|status| u16::try_from(status).unwrap_or(599));
-        statuses.iter().map(status).collect::<Result<Vec<_>, _>>()
-    });
-    let blank = section.read(
+    let retry_statuses = section.read("retry_statuses", statuses);
+    let rejects_blank_passages = section.read(
         "blank_passages",
         one_of(&BLANK_PASSAGES, |name| match name {
             "accepted" => Some(false),
@@ -55,6 +51,7 @@ fn provider(section: Section<'_>) -> Option<ProviderFacts> {
             _ => None,
         }),
     );
+    // Assumed where nothing is known. Listwise is the careful guess: scores are reused for the same list alone.
     let unknown = ModelFacts {
         scoring: Scoring::Listwise,
         scale: ScoreScale::Unknown,
@@ -62,27 +59,51 @@ fn provider(section: Section<'_>) -> Option<ProviderFacts> {
         billing: Billing::Unknown,
         max_call_tokens: None,
     };
-    let other_models = model(section.section("other_models"), unknown);
-    let models = section.section("models").entries().into_iter();
+    let other_models = read_model(section.section("other_models"), unknown);
     // A listed model inherits what is assumed of others, but not their price.
     let inherited = ModelFacts { billing: Billing::Unknown, ..other_models };
-    let models: BTreeMap<_, _> = models.map(|(name, entry)| (name.to_owned(), model(entry, inherited))).collect();
+    let mut models = BTreeMap::new();
+    for (name, entry) in section.section("models").entries() {
+        models.insert(name.to_owned(), read_model(entry, inherited));
+    }
     section.finish();
     Some(ProviderFacts {
         base_url,
-        key_hosts: hosts.unwrap_or_default(),
+        key_hosts: key_hosts.unwrap_or_default(),
         key_variables: key_variables.unwrap_or_default(),
         default_model,
         max_passages: max_passages?,
         max_call_bytes,
-        retry_statuses: statuses.unwrap_or_default(),
-        rejects_blank_passages: blank.unwrap_or_default(),
+        retry_statuses: retry_statuses.unwrap_or_default(),
+        rejects_blank_passages: rejects_blank_passages.unwrap_or_default(),
         other_models,
         models,
     })
 }
 
-fn model(section: Section<'_>, inherited: ModelFacts) -> ModelFacts {
+/// Parses a table of key prefix to base URL.
+fn key_hosts(value: &Value) -> Result<Vec<(String, String)>, String> {
+    let table = value.as_table().ok_or("must be a table of key prefix to base URL")?;
+    let mut hosts = Vec::with_capacity(table.len());
+    for (prefix, url) in table {
+        hosts.push((prefix.clone(), text(url)?));
+    }
+    Ok(hosts)
+}
+
+/// Parses a list of HTTP statuses of errors, 400 to 599.
+fn statuses(value: &Value) -> Result<Vec<u16>, String> {
+    let items = value.as_array().ok_or("must be a list of HTTP statuses")?;
+    let status = count(400..=599);
+    let mut statuses = Vec::with_capacity(items.len());
+    for item in items {
+        statuses.push(u16::try_from(status(item)?).unwrap_or(599));
+    }
+    Ok(statuses)
+}
+
+/// The facts about one model. A fact that is missing or wrong is the inherited one.
+fn read_model(section: Section<'_>, inherited: ModelFacts) -> ModelFacts {
     let scoring = section.read(
         "scoring",
         one_of(&SCORINGS, |name| match name {
@@ -103,7 +124,7 @@ fn model(section: Section<'_>, inherited: ModelFacts) -> ModelFacts {
     let max_call_tokens = section.read("max_call_tokens", count(100..=1 << 40));
     let per_unit = section.read("usd_per_search_unit", price).map(Billing::SearchUnits);
     let per_token = section.read("usd_per_million_tokens", price).map(Billing::Tokens);
-    let free = section.read("free", boolean).filter(|free| *free).map(|_| Billing::Free);
+    let free = (section.read("free", boolean) == Some(true)).then_some(Billing::Free);
     if [per_unit, per_token, free].iter().flatten().count() > 1 {
         section
             .fault("usd_per_search_unit", "a model has one price: usd_per_search_unit, usd_per_million_tokens or free");

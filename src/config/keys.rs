@@ -8,31 +8,46 @@ use super::settings::ApiKey;
 use super::{Environment, secret};
 use crate::dialect::{self, Dialect};
 
+/// The keys that callers may show; `None` if one of them is wrong or stands there twice.
 pub(super) fn api_keys(section: &Section<'_>, environment: &Environment) -> Option<Vec<ApiKey>> {
-    let key = |value: &Value| secret::resolve(&text(value)?, environment);
-    let read = |item| match item {
-        Item::Table(section) => bound(section, key),
-        Item::Plain(item) => item.read(key).map(|key| ApiKey { key, dialect: None }),
-    };
-    let keys: Vec<_> = section.items("api_keys", "a list of references or tables").into_iter().map(read).collect();
-    let keys: Vec<_> = keys.into_iter().collect::<Option<_>>()?;
-    let same = |left: &ApiKey, right: &ApiKey| left.key.expose_secret() == right.key.expose_secret();
-    let twice = keys.iter().enumerate().find(|(index, key)| keys[..*index].iter().any(|earlier| same(earlier, key)));
-    if let Some((index, _)) = twice {
-        section.fault("api_keys", format!("item {index} is the same key as one before it"));
-        return None;
+    let items = section.items("api_keys", "a list of references or tables");
+    // In two steps: collecting into an `Option` at once stops at the first wrong key, and would not read the rest.
+    let read: Vec<Option<ApiKey>> = items.into_iter().map(|item| read_item(item, environment)).collect();
+    let keys: Vec<ApiKey> = read.into_iter().collect::<Option<_>>()?;
+    // The same key twice could name two dialects.
+    for (index, key) in keys.iter().enumerate() {
+        if keys[..index].iter().any(|earlier| earlier.key.expose_secret() == key.key.expose_secret()) {
+            section.fault("api_keys", format!("item {index} is the same key as one before it"));
+            return None;
+        }
     }
     Some(keys)
 }
 
-fn bound(section: Section<'_>, key: impl Fn(&Value) -> Result<SecretString, String>) -> Option<ApiKey> {
-    let key = section.require("key", key);
+fn read_item(item: Item<'_>, environment: &Environment) -> Option<ApiKey> {
+    match item {
+        Item::Table(section) => bound_key(section, environment),
+        Item::Plain(item) => {
+            let key = item.read(|value| resolve(value, environment))?;
+            Some(ApiKey { key, dialect: None })
+        }
+    }
+}
+
+/// Parses a reference to a secret, and reads the secret.
+fn resolve(value: &Value, environment: &Environment) -> Result<SecretString, String> {
+    secret::resolve(&text(value)?, environment)
+}
+
+/// `{ key = …, dialect = … }`
+fn bound_key(section: Section<'_>, environment: &Environment) -> Option<ApiKey> {
+    let key = section.require("key", |value| resolve(value, environment));
     let dialect = section.require("dialect", dialect_of);
     section.finish();
     Some(ApiKey { key: key?, dialect: Some(dialect?) })
 }
 
 fn dialect_of(value: &Value) -> Result<&'static dyn Dialect, String> {
-    let word = text(value)?;
-    dialect::by_name(&word).ok_or_else(|| format!("no such dialect; {}", known_names(&word, &dialect::choose::names())))
+    let name = text(value)?;
+    dialect::by_name(&name).ok_or_else(|| format!("no such dialect; {}", known_names(&name, &dialect::choose::names())))
 }

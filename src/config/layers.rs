@@ -1,4 +1,4 @@
-//! Several tables on top of each other.
+//! Tables laid on each other, the later over the earlier.
 
 use toml::{Table, Value};
 
@@ -12,48 +12,50 @@ pub(super) fn overlay(table: &mut Table, over: Table) {
     for (key, value) in over {
         match (table.get_mut(&key), value) {
             (Some(Value::Table(below)), Value::Table(above)) => overlay(below, above),
-            (_, value) => drop(table.insert(key, value)),
+            (_, other) => drop(table.insert(key, other)),
         }
     }
 }
 
 /// Lays every table of `entries` on a copy of `defaults`.
 pub(super) fn inherit(entries: &mut Table, defaults: &Table) {
-    for (_, entry) in entries.iter_mut() {
-        if let Value::Table(entry) = entry {
+    for (_, value) in entries.iter_mut() {
+        if let Value::Table(entry) = value {
             let own = std::mem::replace(entry, defaults.clone());
             overlay(entry, own);
         }
     }
 }
 
-/// Lays `RERANKD__SECTION__KEY=value` variables on `table`. Names are matched to existing keys whatever their case, `_` for `-`.
-/// Values are texts, which the reader turns into numbers and truth values where it wants them; lists and tables are TOML.
+/// Lays `RERANKD__SECTION__KEY=value` variables on `table`. Names are matched to existing keys whatever their case,
+/// with `_` for `-`. Values are texts, which the reader turns into numbers and truth values; lists and tables are TOML.
 pub(super) fn overlay_environment(table: &mut Table, environment: &Environment) {
     for (name, value) in environment {
         let Some(path) = name.strip_prefix(PREFIX) else { continue };
-        let mut place = &mut *table;
+        let mut current = &mut *table;
         let mut segments = path.split("__").peekable();
         while let Some(segment) = segments.next() {
-            let key = existing_key(place, segment);
+            let key = existing_key(current, segment);
             if segments.peek().is_none() {
-                place.insert(key, environment_value(value));
+                current.insert(key, environment_value(value));
                 break;
             }
-            let below = place.entry(key).or_insert_with(|| Value::Table(Table::new()));
+            let below = current.entry(key).or_insert_with(|| Value::Table(Table::new()));
+            // The environment lies on top: its table replaces a value of another kind.
             if !below.is_table() {
                 *below = Value::Table(Table::new());
             }
             let Value::Table(below) = below else { break };
-            place = below;
+            current = below;
         }
     }
 }
 
-/// Leaves of the table at `key` only what differs from `base`.
+/// Reduces the table at `key` to the values that differ from `base`.
 pub(super) fn keep_changes(table: &mut Table, key: &str, base: &Table) {
     match (table.get_mut(key), base.get(key)) {
         (Some(Value::Table(own)), Some(Value::Table(base))) => {
+            // A copy of the keys, because the table shrinks on the way.
             let keys: Vec<String> = own.keys().cloned().collect();
             for key in &keys {
                 keep_changes(own, key, base);
@@ -67,18 +69,44 @@ pub(super) fn keep_changes(table: &mut Table, key: &str, base: &Table) {
     }
 }
 
+/// The key of `table` that a part of a variable's name means; a new one in lower case if there is none.
 fn existing_key(table: &Table, segment: &str) -> String {
-    let plain = |name: &str| name.to_ascii_lowercase().replace('-', "_");
-    let existing = table.keys().find(|key| plain(key) == plain(segment));
-    existing.cloned().unwrap_or_else(|| segment.to_ascii_lowercase())
+    let wanted = plain_name(segment);
+    for key in table.keys() {
+        if plain_name(key) == wanted {
+            return key.clone();
+        }
+    }
+    segment.to_ascii_lowercase()
 }
 
-/// A value as a variable has it. Quotation marks around it are those of a file for `docker --env-file`, which hands them on.
-fn environment_value(text: &str) -> Value {
-    let quoted = ['"', '\''].iter().find_map(|mark| text.strip_prefix(*mark)?.strip_suffix(*mark));
-    let text = quoted.unwrap_or(text);
-    let structured = text.starts_with(['[', '{']).then(|| format!("value = {text}").parse::<Table>().ok()).flatten();
-    structured.and_then(|mut table| table.remove("value")).unwrap_or_else(|| Value::String(text.to_owned()))
+/// A name without the differences that names of variables cannot express.
+fn plain_name(name: &str) -> String {
+    name.to_ascii_lowercase().replace('-', "_")
+}
+
+/// The value of a variable: a list or a table if it is one in TOML, else a text.
+fn environment_value(quoted: &str) -> Value {
+    let text = without_quotation_marks(quoted);
+    if text.starts_with(['[', '{'])
+        && let Ok(mut table) = format!("value = {text}").parse::<Table>()
+        && let Some(value) = table.remove("value")
+    {
+        return value;
+    }
+    Value::String(text.to_owned())
+}
+
+/// A text without the quotation marks of a file for `docker --env-file`, which hands them on.
+fn without_quotation_marks(text: &str) -> &str {
+    for mark in ['"', '\''] {
+        if let Some(rest) = text.strip_prefix(mark)
+            && let Some(inner) = rest.strip_suffix(mark)
+        {
+            return inner;
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -99,7 +127,8 @@ mod tests {
         ];
         let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         overlay_environment(&mut table, &environment);
-        let expected = "[server]\nlisten = 'b'\nmax_documents = '50'\napi_keys = ['env:KEY']\n[upstreams.my-tei]\nprovider = 'tei'\nmax_passages = '8'\n\
+        let expected = "[server]\nlisten = 'b'\nmax_documents = '50'\napi_keys = ['env:KEY']\n\
+                        [upstreams.my-tei]\nprovider = 'tei'\nmax_passages = '8'\n\
                         [models.default]\ntargets = [{ upstream = 'local' }]";
         assert_eq!(table, expected.parse::<Table>().unwrap());
     }

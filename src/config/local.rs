@@ -9,10 +9,11 @@ use super::settings::{CrossEncoderSettings, LocalSettings};
 use crate::local::cross_encoder::ModelDirectory;
 use crate::local::hybrid::{Mix, Scripts};
 
-/// `model_dir` of those who want no cross-encoder even if there is one.
+/// The value of `model_dir` that declines a cross-encoder even if there is one.
 const NO_MODEL: &str = "none";
 
 pub(super) fn local(section: Section<'_>, environment: &Environment) -> Option<LocalSettings> {
+    // The directory of the weights if there are any, and true if none is wanted.
     let directory = section.require("model_dir", |value| match text(value)?.as_str() {
         "" => Ok((ModelDirectory::found(|variable| environment.get(variable).cloned()), false)),
         NO_MODEL => Ok((None, true)),
@@ -28,8 +29,11 @@ pub(super) fn local(section: Section<'_>, environment: &Environment) -> Option<L
     });
     let scripts = section.require("scripts", one_of(&Scripts::NAMES, Scripts::by_name));
     section.finish();
-    let (threads, max_queue, max_tokens) = (NonZeroUsize::new(threads?), max_queue?, max_tokens?);
     let (directory, is_declined) = directory?;
+    // 0 threads are as many as there are processors.
+    let threads = NonZeroUsize::new(threads?);
+    let max_queue = max_queue?;
+    let max_tokens = max_tokens?;
     let cross_encoder = directory.map(|directory| CrossEncoderSettings { directory, threads, max_queue, max_tokens });
     let mix = Mix { head: head?, lexical_share: lexical_share? };
     Some(LocalSettings { cross_encoder, is_declined, mix, scripts: scripts? })

@@ -1,7 +1,7 @@
-//! Which proxy calls to an address go through, by the customary variables of the environment.
+//! The proxy of calls to an address, by the customary variables of the environment.
 //!
-//! `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, each in lower case too, as curl reads them. What is on this machine is never asked
-//! through a proxy: there the proxy would be asked for another machine of the same name.
+//! They are `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, each in lower case too, as curl reads them. A
+//! service on this machine is never asked through a proxy: the proxy would take `localhost` for its own machine.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,10 +12,10 @@ use url::{Host, Url};
 
 use super::Environment;
 
-/// A proxy.
+/// The address of a proxy, and the credentials for it.
 #[derive(Clone, Debug)]
 pub struct ProxySettings {
-    /// Its address, without credentials.
+    /// Scheme, host and port; without credentials.
     pub url: Url,
     /// User name and password, if it wants them.
     pub credentials: Option<(String, SecretString)>,
@@ -27,10 +27,10 @@ impl fmt::Display for ProxySettings {
     }
 }
 
-/// The proxy that calls to `url` go through; `None` if they go there themselves.
+/// The proxy that calls to `url` go through; `None` if they go to `url` directly.
 ///
 /// # Errors
-/// A sentence: the proxy's address is none, or of a kind that is not supported.
+/// A sentence: the value of the variable is no address of a proxy, or of a kind that is not supported.
 pub(super) fn proxy_for(url: &Url, environment: &Environment) -> Result<Option<ProxySettings>, String> {
     let Some(host) = url.host() else { return Ok(None) };
     if is_loopback(&host) || is_excepted(&host, url.port_or_known_default(), environment) {
@@ -42,21 +42,28 @@ pub(super) fn proxy_for(url: &Url, environment: &Environment) -> Result<Option<P
         _ if environment.contains_key("REQUEST_METHOD") => &["http_proxy", "all_proxy", "ALL_PROXY"],
         _ => &["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"],
     };
-    match names.iter().find_map(|name| Some((*name, set(environment, name)?))) {
-        Some((name, value)) => {
-            let way_out = |what: &str| format!("environment variable {name} {what}, or name {host} in NO_PROXY");
-            parse(value).map(Some).map_err(way_out)
-        }
-        None => Ok(None),
+    for name in names {
+        let Some(value) = variable(environment, name) else { continue };
+        return match parse(value) {
+            Ok(proxy) => Ok(Some(proxy)),
+            Err(fault) => Err(format!("environment variable {name} {fault}, or name {host} in NO_PROXY")),
+        };
     }
+    Ok(None)
 }
 
-fn set<'a>(environment: &'a Environment, name: &str) -> Option<&'a str> {
+/// The value of a variable; `None` if it is not set or blank.
+fn variable<'a>(environment: &'a Environment, name: &str) -> Option<&'a str> {
     // docker's --env-file hands quotation marks on.
-    let is_around = |letter: char| letter.is_whitespace() || matches!(letter, '"' | '\'');
-    environment.get(name).map(|value| value.trim_matches(is_around)).filter(|value| !value.is_empty())
+    let value =
+        environment.get(name)?.trim_matches(|letter: char| letter.is_whitespace() || matches!(letter, '"' | '\''));
+    (!value.is_empty()).then_some(value)
 }
 
+/// Parses the address of a proxy; without a scheme it is one that speaks HTTP.
+///
+/// # Errors
+/// The end of a sentence that begins with the variable's name.
 fn parse(value: &str) -> Result<ProxySettings, &'static str> {
     let with_scheme = if value.contains("://") { value.to_owned() } else { format!("http://{value}") };
     let mut url = Url::parse(&with_scheme).map_err(|_| "is not the address of a proxy; write http://HOST:PORT")?;
@@ -66,9 +73,8 @@ fn parse(value: &str) -> Result<ProxySettings, &'static str> {
     if url.host().is_none() {
         return Err("names no host; write http://HOST:PORT");
     }
-    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-    let user = decoded(url.username());
-    let password = decoded(url.password().unwrap_or_default());
+    let user = percent_decode_str(url.username()).decode_utf8_lossy().into_owned();
+    let password = percent_decode_str(url.password().unwrap_or_default()).decode_utf8_lossy().into_owned();
     let credentials = (!user.is_empty() || !password.is_empty()).then(|| (user, SecretString::from(password)));
     // These fail for addresses without a host alone.
     let cleared = url.set_username("").is_ok() && url.set_password(None).is_ok();
@@ -79,22 +85,30 @@ fn parse(value: &str) -> Result<ProxySettings, &'static str> {
     Ok(ProxySettings { url, credentials })
 }
 
+/// Returns true if the host is this machine.
 fn is_loopback(host: &Host<&str>) -> bool {
     if let Some(address) = address(host) {
+        // A connection to 0.0.0.0 or [::] reaches this machine on Linux.
         return address.is_loopback() || address.is_unspecified();
     }
     let name = name(host);
     name == "localhost" || name.ends_with(".localhost") || name == "localhost.localdomain"
 }
 
-/// Whether `NO_PROXY` names the host.
+/// Returns true if `NO_PROXY` names the host.
 fn is_excepted(host: &Host<&str>, port: Option<u16>, environment: &Environment) -> bool {
-    let list = set(environment, "no_proxy").or_else(|| set(environment, "NO_PROXY")).unwrap_or_default();
-    let mut entries = list.split([',', ' ', '\t', '\n']).map(str::trim).filter(|entry| !entry.is_empty());
-    entries.any(|entry| covers(entry, host, port))
+    let Some(list) = variable(environment, "no_proxy").or(variable(environment, "NO_PROXY")) else { return false };
+    for entry in list.split([',', ' ', '\t', '\n']) {
+        let entry = entry.trim();
+        if !entry.is_empty() && covers(entry, host, port) {
+            return true;
+        }
+    }
+    false
 }
 
-/// Whether an entry of `NO_PROXY` covers a host: `*`, a name and all below it, an address, a network; each perhaps with a port.
+/// Returns true if an entry of `NO_PROXY` covers a host. An entry is `*`, a name and all below it, an address or a
+/// network, each perhaps with a port.
 fn covers(entry: &str, host: &Host<&str>, port: Option<u16>) -> bool {
     if entry == "*" {
         return true;
@@ -103,20 +117,21 @@ fn covers(entry: &str, host: &Host<&str>, port: Option<u16>) -> bool {
     if wanted_port.is_some() && wanted_port != port {
         return false;
     }
-    let pattern = pattern.trim_start_matches('[').trim_end_matches(']');
-    if let Some((network, bits)) = pattern.split_once('/') {
+    let without_brackets = pattern.trim_start_matches('[').trim_end_matches(']');
+    if let Some((network, bits)) = without_brackets.split_once('/') {
         return address(host).is_some_and(|address| is_in(address, network, bits));
     }
     if let Some(address) = address(host) {
-        return pattern.parse::<IpAddr>().is_ok_and(|pattern| pattern.to_canonical() == address);
+        return without_brackets.parse::<IpAddr>().is_ok_and(|excepted| excepted.to_canonical() == address);
     }
-    let pattern = pattern.trim_start_matches('*').trim_matches('.').to_ascii_lowercase();
+    // `.example.com` and `*.example.com` mean the domain itself too, as for curl.
+    let domain = without_brackets.trim_start_matches('*').trim_matches('.').to_ascii_lowercase();
     let name = name(host);
-    let below = name.strip_suffix(&*pattern).is_some_and(|rest| rest.ends_with('.'));
-    !pattern.is_empty() && (name == pattern || below)
+    let is_below = name.strip_suffix(&*domain).is_some_and(|rest| rest.ends_with('.'));
+    !domain.is_empty() && (name == domain || is_below)
 }
 
-/// `host:port`, `[address]:port`; an IPv6 address by itself has no port.
+/// Splits `host:port` or `[address]:port`. An IPv6 address without brackets has no port.
 fn split_port(entry: &str) -> (&str, Option<u16>) {
     let is_bare_address = entry.matches(':').count() > 1 && !entry.starts_with('[');
     match entry.rsplit_once(':') {
@@ -128,10 +143,13 @@ fn split_port(entry: &str) -> (&str, Option<u16>) {
     }
 }
 
+/// Returns true if the address is in `network/bits`.
 fn is_in(address: IpAddr, network: &str, bits: &str) -> bool {
-    let (Ok(network), Ok(bits)) = (network.parse::<IpAddr>(), bits.parse::<u32>()) else { return false };
+    let Ok(network) = network.parse::<IpAddr>() else { return false };
+    let Ok(bits) = bits.parse::<u32>() else { return false };
     match (address, network.to_canonical()) {
         (IpAddr::V4(address), IpAddr::V4(network)) if bits <= 32 => {
+            // With 0 bits the shift is as wide as the number, which overflows; the mask is then empty.
             let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0);
             address.to_bits() & mask == network.to_bits() & mask
         }
@@ -143,6 +161,7 @@ fn is_in(address: IpAddr, network: &str, bits: &str) -> bool {
     }
 }
 
+/// The address of a host that is one, IPv4 even if it was written as IPv6.
 fn address(host: &Host<&str>) -> Option<IpAddr> {
     match host {
         Host::Ipv4(address) => Some(IpAddr::V4(*address)),
@@ -151,6 +170,7 @@ fn address(host: &Host<&str>) -> Option<IpAddr> {
     }
 }
 
+/// The host in lower case, without the dot that may end a full domain name.
 fn name(host: &Host<&str>) -> String {
     host.to_string().trim_end_matches('.').to_ascii_lowercase()
 }

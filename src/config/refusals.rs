@@ -1,21 +1,26 @@
-//! `[refusals]`: how providers word refusals for size.
+//! `[refusals]`: the words in which providers refuse for size.
 
 use super::reader::{Section, texts};
 use crate::upstream::size_refusal::RefusalWords;
 
-/// The lists, each of which is compiled in and may be replaced.
+/// All lists of words in lower case. Each is compiled in and may be replaced.
 pub(super) fn words(section: Section<'_>) -> RefusalWords {
-    let list = |key| section.require(key, texts).unwrap_or_default().iter().map(|word| word.to_lowercase()).collect();
     let words = RefusalWords {
-        passage_codes: list("passage_codes"),
-        text_codes: list("text_codes"),
-        passages: list("passages"),
-        text: list("text"),
-        measured: list("measured"),
-        never: list("never"),
-        request: list("request"),
-        passage_nouns: list("passage_nouns"),
+        passage_codes: lower_case(&section, "passage_codes"),
+        text_codes: lower_case(&section, "text_codes"),
+        passages: lower_case(&section, "passages"),
+        text: lower_case(&section, "text"),
+        measured: lower_case(&section, "measured"),
+        never: lower_case(&section, "never"),
+        request: lower_case(&section, "request"),
+        passage_nouns: lower_case(&section, "passage_nouns"),
     };
     section.finish();
     words
+}
+
+fn lower_case(section: &Section<'_>, key: &'static str) -> Vec<String> {
+    // Replies are searched in lower case too.
+    let words = section.require(key, texts).unwrap_or_default();
+    words.iter().map(|word| word.to_lowercase()).collect()
 }

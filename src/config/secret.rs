@@ -1,4 +1,5 @@
-//! Secrets by reference: `env:NAME` or `file:/path`. A secret itself never stands in a configuration, and no message quotes one.
+//! Secrets by reference: `env:NAME` or `file:/path`. A secret itself never stands in a configuration, and no message
+//! quotes one.
 
 use std::path::Path;
 
@@ -6,43 +7,47 @@ use secrecy::SecretString;
 
 use super::Environment;
 
-/// Reads the secret that `reference` points to.
+/// Reads the secret that `reference` points to, without the blanks around it.
 ///
 /// # Errors
-/// What is wrong with the reference or with what it points to.
+/// A sentence about the reference, or about the content of the variable or file.
 pub(super) fn resolve(reference: &str, environment: &Environment) -> Result<SecretString, String> {
-    let (secret, place) = if let Some(name) = reference.strip_prefix("env:") {
-        let value = environment.get(name).ok_or_else(|| format!("environment variable {name} is not set"))?;
-        (value.clone(), format!("environment variable {name}"))
-    } else if let Some(path) = reference.strip_prefix("file:") {
-        let read =
-            std::fs::read_to_string(Path::new(path)).map_err(|error| format!("{path} cannot be read: {error}"))?;
-        (read, path.to_owned())
-    } else {
-        return Err(
-            "must be a reference, \"env:NAME\" or \"file:/path\"; the secret itself does not belong here".into()
-        );
-    };
-    let secret = crate::text::without_mark(&secret).trim();
+    let (content, source) = read(reference, environment)?;
+    let secret = crate::text::without_mark(&content).trim();
     if secret.is_empty() {
-        return Err(format!("{place} is empty"));
+        return Err(format!("{source} is empty"));
     }
-    if let Some(what) = pasted_too_much(secret) {
-        return Err(format!("{place} {what}"));
+    // Before the characters are checked: these reasons name the way out.
+    if let Some(fault) = paste_fault(secret) {
+        return Err(format!("{source} {fault}"));
     }
     if !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(format!("{place} holds blanks or characters that cannot stand in a header"));
+        return Err(format!("{source} holds blanks or characters that cannot stand in a header"));
     }
     Ok(SecretString::from(secret))
 }
 
+/// The content of the variable or file that `reference` points to, and its name for messages.
+fn read(reference: &str, environment: &Environment) -> Result<(String, String), String> {
+    if let Some(name) = reference.strip_prefix("env:") {
+        let value = environment.get(name).ok_or_else(|| format!("environment variable {name} is not set"))?;
+        return Ok((value.clone(), format!("environment variable {name}")));
+    }
+    if let Some(path) = reference.strip_prefix("file:") {
+        let content =
+            std::fs::read_to_string(Path::new(path)).map_err(|error| format!("{path} cannot be read: {error}"))?;
+        return Ok((content, path.to_owned()));
+    }
+    Err("must be a reference, \"env:NAME\" or \"file:/path\"; the secret itself does not belong here".into())
+}
+
 /// Quotation marks that end up in keys.
 const MARKS: [char; 9] = ['"', '\'', '`', '\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}', '\u{ab}', '\u{bb}'];
-/// What headers for keys, their schemes and variables are called.
+/// The names of headers for keys, of their schemes and of their variables, in lower case.
 const LABELS: [&str; 8] = ["bearer", "authorization", "basic", "token", "x-api-key", "api-key", "apikey", "key"];
 
-/// What stands around a key that people paste, and the shell would have taken away.
-fn pasted_too_much(secret: &str) -> Option<&'static str> {
+/// The fault of a key that was pasted with something around it, or in place of which something else was pasted.
+fn paste_fault(secret: &str) -> Option<&'static str> {
     if secret.contains('\u{fffd}') {
         Some("is not UTF-8")
     } else if secret.starts_with(MARKS) || secret.ends_with(MARKS) {
@@ -62,20 +67,21 @@ fn pasted_too_much(secret: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether a label stands before the key, or "Bearer" instead of it. A key may be one of the others.
+/// Returns true if a label stands before the key, or "Bearer" in place of it. A key may be one of the other labels.
 fn has_label(secret: &str) -> bool {
-    let marks = [' ', '\t', ':', '='];
-    let label = secret.split(marks).next().unwrap_or_default();
-    let is_followed = !secret[label.len()..].trim_matches(marks).is_empty();
+    let separators = [' ', '\t', ':', '='];
+    let label = secret.split(separators).next().unwrap_or_default();
+    let is_followed = !secret[label.len()..].trim_matches(separators).is_empty();
     LABELS.iter().any(|known| label.eq_ignore_ascii_case(known))
         && (is_followed || label.eq_ignore_ascii_case("bearer"))
 }
 
-/// Whether a variable's name and an equals sign stand before the key. The sign at the end of a key is base64's.
+/// Returns true if a variable's name and an equals sign stand before the key.
 fn has_variable(secret: &str) -> bool {
-    let Some((name, value)) = secret.split_once('=') else { return false };
-    let name = name.trim_start_matches("export ");
+    let Some((left, value)) = secret.split_once('=') else { return false };
+    let name = left.trim_start_matches("export ");
     let is_name = name.ends_with("KEY") || name.ends_with("TOKEN");
+    // Equals signs at the end are the padding of a key in base64.
     is_name && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_') && !value.trim_matches('=').is_empty()
 }
 

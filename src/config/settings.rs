@@ -1,4 +1,4 @@
-//! The configuration, checked and typed. What the rest of the program sees.
+//! The configuration, checked and typed, as the rest of the program sees it.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ use crate::upstream::breaker::BreakerSettings;
 use crate::upstream::rate::RateSettings;
 use crate::upstream::size_refusal::RefusalWords;
 
-/// Everything.
+/// The whole configuration.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The HTTP server.
@@ -31,9 +31,9 @@ pub struct Settings {
     pub telemetry: TelemetrySettings,
     /// The embedded scorer.
     pub local: LocalSettings,
-    /// Places that score, in the order of the configuration; the embedded scorer is not among them.
+    /// Services that score, in the order of the configuration; the embedded scorer is not among them.
     pub upstreams: Vec<UpstreamSettings>,
-    /// What would make an upstream of a provider that has none of its name, in words, by that name.
+    /// The providers without an upstream of their name, by that name.
     pub absent_upstreams: BTreeMap<&'static str, AbsentUpstream>,
     /// Public models; always holds `default`.
     pub models: Vec<ModelSettings>,
@@ -64,24 +64,25 @@ pub struct ServerSettings {
     pub idle_timeout: Duration,
     /// Longest time in which an answer gets no further because its client does not read it.
     pub write_timeout: Duration,
-    /// Names, beside those of this machine, that requests may have in `Host` where no key is needed; none means any where others are listened to.
+    /// Names, beside those of this machine, that requests may have in `Host` where no key is needed; none means any
+    /// where others are listened to.
     pub allowed_hosts: Vec<String>,
     /// Origins whose web pages may ask where no key is needed.
     pub allowed_origins: Vec<String>,
-    /// Keys of which a request must show one; none means everybody may ask.
+    /// Keys of which a request must show one; if empty, no key is needed.
     pub api_keys: Vec<ApiKey>,
-    /// Whether results carry their document even if the client does not ask.
+    /// True if results carry their document even if the client does not ask.
     pub always_return_documents: bool,
-    /// How long the server announces its end before it stops accepting.
+    /// Time for which the server announces its end before it stops accepting.
     pub drain_delay: Duration,
-    /// How long requests under way may take to finish.
+    /// Longest time that requests under way may take to finish.
     pub shutdown_timeout: Duration,
 }
 
 /// One entry of `server.api_keys`.
 #[derive(Clone, Debug)]
 pub struct ApiKey {
-    /// What the caller shows.
+    /// The key that the caller sends.
     pub key: SecretString,
     /// The dialect of its requests, unless they say otherwise themselves.
     pub dialect: Option<&'static dyn Dialect>,
@@ -90,33 +91,33 @@ pub struct ApiKey {
 /// `[cache]`
 #[derive(Clone, Copy, Debug)]
 pub struct CacheSettings {
-    /// Whether anything is remembered.
+    /// False if no score is kept.
     pub enabled: bool,
     /// Memory for known scores, bookkeeping included.
     pub max_bytes: usize,
-    /// How long a score is known.
+    /// Time for which a score is fresh.
     pub time_to_live: Duration,
-    /// How long after that it is used where nothing better is to be had.
+    /// Time after that for which a stale score is used if no upstream answers.
     pub max_stale: Duration,
-    /// How long before its end a score may be computed afresh in the background.
+    /// Time before the end of its freshness in which a score may be computed afresh in the background.
     pub refresh_ahead: Duration,
-    /// Whether callers with different keys share scores.
+    /// True if callers with different keys share scores.
     pub shared_between_callers: bool,
 }
 
 /// `[telemetry]`
 #[derive(Clone, Debug)]
 pub struct TelemetrySettings {
-    /// How log lines look.
+    /// Text or JSON.
     pub log_format: LogFormat,
-    /// Which events are logged.
+    /// The events that are logged: a level, or directives such as `rerankd=debug,warn`.
     pub log_filter: String,
 }
 
 /// A provider that has no upstream of its name.
 #[derive(Clone, Debug)]
 pub struct AbsentUpstream {
-    /// What would make one, in words.
+    /// The way to get one, in words.
     pub way_out: String,
     /// The models that it would have.
     pub models: Vec<String>,
@@ -127,18 +128,18 @@ pub struct AbsentUpstream {
 pub struct LocalSettings {
     /// The cross-encoder, if its weights are at hand.
     pub cross_encoder: Option<CrossEncoderSettings>,
-    /// Whether none is wanted, even if there are weights.
+    /// True if none is wanted, even if there are weights.
     pub is_declined: bool,
-    /// How it is put together with the lexical scorer.
+    /// The mix of its scores with those of the lexical scorer.
     pub mix: Mix,
-    /// Which queries it is asked about.
+    /// The scripts of the queries that it is asked about.
     pub scripts: Scripts,
 }
 
 /// The keys of `[local]` that matter to the cross-encoder alone.
 #[derive(Clone, Debug)]
 pub struct CrossEncoderSettings {
-    /// Where the weights are.
+    /// The directory of the weights.
     pub directory: ModelDirectory,
     /// Pairs that are read at once, each by one thread; `None` for as many as there are processors.
     pub threads: Option<NonZeroUsize>,
@@ -161,7 +162,7 @@ pub struct UpstreamSettings {
     pub url: Url,
     /// The proxy that calls go through.
     pub proxy: Option<ProxySettings>,
-    /// Shown as a bearer token: the first, and when it is turned away the next.
+    /// Bearer tokens: the first is sent, and if it is refused the next.
     pub api_keys: Vec<SecretString>,
     /// Longest wait for a connection.
     pub connect_timeout: Duration,
@@ -171,30 +172,30 @@ pub struct UpstreamSettings {
     pub max_attempts: u32,
     /// Most attempts under way at once.
     pub max_concurrency: usize,
-    /// Most attempts that may wait for a place.
+    /// Most attempts that may wait for a permit.
     pub max_queue: usize,
     /// Most requests and tokens a minute.
     pub rate: RateSettings,
-    /// When the upstream is left alone.
+    /// The thresholds and times of the circuit breaker.
     pub breaker: BreakerSettings,
-    /// What becomes of long passages.
+    /// The treatment of long passages.
     pub long_passages: LongPassages,
     /// Longest reply.
     pub max_response_bytes: usize,
     /// Words by which refusals for size are recognised.
     pub refusal_words: Arc<RefusalWords>,
-    /// What is known of the provider, with this upstream's overrides.
+    /// The facts about the provider, with this upstream's overrides.
     pub facts: ProviderFacts,
 }
 
-/// What becomes of a passage that is longer than a limit, in tokens as rerankd estimates them.
+/// The treatment of a passage that is longer than a limit, in tokens as rerankd estimates them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LongPassages {
-    /// It is sent as it is; what happens is the provider's affair.
+    /// It is sent as it is; the provider decides.
     Provider,
     /// Its beginning is sent.
     Truncate(usize),
-    /// It is cut into chunks that are scored one by one; the best chunk speaks for it.
+    /// It is cut into chunks that are scored one by one; its score is that of the best chunk.
     ChunkMax(usize),
 }
 
@@ -205,15 +206,15 @@ pub struct ModelSettings {
     pub name: String,
     /// Other names of the model.
     pub aliases: Vec<Alias>,
-    /// Where to ask, best first.
+    /// The targets in the order in which they are asked.
     pub targets: Vec<TargetSettings>,
-    /// What happens when every target failed.
+    /// The answer when every target failed.
     pub on_failure: OnFailure,
-    /// What happens when the deadline passes and some scores are there.
+    /// The answer when the deadline passes and some scores are there.
     pub on_deadline: OnDeadline,
-    /// Whether slow calls are sent twice.
+    /// The conditions under which slow calls are sent twice.
     pub hedge: HedgeSettings,
-    /// Who is asked the same behind the client's back, to be compared.
+    /// The target that is asked the same in the background, to be compared.
     pub shadow: Option<(TargetSettings, ShadowSettings)>,
 }
 
@@ -231,7 +232,7 @@ pub struct ShadowSettings {
 /// `hedge` of a model: when a slow call is sent to another target of the same scores too.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HedgeSettings {
-    /// Whether any call is sent twice.
+    /// False if no call is sent twice.
     pub enabled: bool,
     /// A call is slow when this share of the calls of its size are faster, 0 to 1.
     pub after_quantile: f64,
@@ -256,10 +257,10 @@ pub struct TargetSettings {
     pub weight: u32,
 }
 
-/// What happens when the deadline passes and some scores are there.
+/// The answer when the deadline passes and some scores are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnDeadline {
-    /// What happens on any failure.
+    /// The same as on any failure, by [`OnFailure`].
     Error,
     /// The client gets the scored documents, best first, and the others after them.
     Partial,
@@ -280,7 +281,7 @@ impl OnDeadline {
     }
 }
 
-/// What happens when every target failed.
+/// The answer when every target failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnFailure {
     /// The client gets the error.
