@@ -84,13 +84,12 @@ fn implied_default(
     policies: Policies,
     upstreams: &KnownUpstreams<'_>,
 ) -> Option<ModelSettings> {
-    let mut model = match first {
+    let name = DEFAULT_MODEL.to_owned();
+    match first {
         // An alias leads to one model, and these lead to the first already.
-        Some(first) => ModelSettings { aliases: Vec::new(), ..first.clone() },
-        None => policies.into_model(Vec::new(), vec![usual_target(upstreams)])?,
-    };
-    model.name = DEFAULT_MODEL.to_owned();
-    Some(model)
+        Some(first) => Some(ModelSettings { name, aliases: Vec::new(), ..first.clone() }),
+        None => policies.into_model(name, Vec::new(), vec![usual_target(upstreams)]),
+    }
 }
 
 /// Reports every alias that is the name or an alias of another model too.
@@ -146,10 +145,10 @@ impl Policies {
         }
     }
 
-    /// A model without a name and a shadow; `None` if a policy is wrong.
-    fn into_model(self, aliases: Vec<Alias>, targets: Vec<TargetSettings>) -> Option<ModelSettings> {
+    /// A model without a shadow; `None` if a policy is wrong.
+    fn into_model(self, name: String, aliases: Vec<Alias>, targets: Vec<TargetSettings>) -> Option<ModelSettings> {
         Some(ModelSettings {
-            name: String::new(),
+            name,
             aliases,
             targets,
             on_failure: self.on_failure?,
@@ -249,7 +248,8 @@ fn read_model(name: &str, section: Section<'_>, upstreams: &KnownUpstreams<'_>) 
     let shadow =
         if section.has("shadow") { read_shadow(section.section("shadow"), upstreams).map(Some) } else { Some(None) };
     section.finish();
-    Some(ModelSettings { name: name.to_owned(), shadow: shadow?, ..policies.into_model(aliases?, targets?)? })
+    let model = policies.into_model(name.to_owned(), aliases?, targets?)?;
+    Some(ModelSettings { shadow: shadow?, ..model })
 }
 
 /// The targets of a model; `None` if one of them is wrong.

@@ -12,9 +12,9 @@ use toml::{Table, Value};
 
 use crate::suggestion::suggestion;
 
-/// The least of most durations that must not be zero.
+/// Lower bound of durations that must not be zero.
 pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
-/// The most of most durations.
+/// Upper bound of most durations.
 pub(super) const HOUR: Duration = Duration::from_hours(1);
 /// One mebibyte, in bytes.
 pub(super) const MEBIBYTE: usize = 1 << 20;
@@ -34,7 +34,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Collects faults while reading goes on.
+/// The faults found so far. Shared by all sections, hence the cell.
 #[derive(Debug, Default)]
 pub(super) struct Faults(RefCell<Vec<Fault>>);
 
@@ -100,8 +100,8 @@ impl<'a> Section<'a> {
     /// The path from the root to one of this table's keys, quoted where TOML wants it.
     pub(super) fn path_of(&self, key: &str) -> String {
         let is_bare = key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
-        let key = if is_bare { key.to_owned() } else { format!("{key:?}") };
-        if self.path.is_empty() { key } else { format!("{}.{key}", self.path) }
+        let quoted = if is_bare { key.to_owned() } else { format!("{key:?}") };
+        if self.path.is_empty() { quoted } else { format!("{}.{quoted}", self.path) }
     }
 
     /// Reports that `key` is wrong.

@@ -215,7 +215,7 @@ impl Upstreams<'_> {
         })
     }
 
-    /// The keys of `api_keys`, or the one of `api_key`. Empty if neither is there or right.
+    /// The keys of `api_keys`, else the one of `api_key`. Empty if neither is there and right.
     fn api_keys(&self, section: &Section<'_>) -> Vec<SecretString> {
         let one = section.read("api_key", |value| secret::resolve(&text(value)?, self.environment));
         let several = section.read("api_keys", |value| {

@@ -153,7 +153,7 @@ impl<'a> MakeWriter<'a> for LogLines {
 /// The schedule of the lines about dropped lines.
 #[derive(Debug, Default)]
 struct Report {
-    /// Dropped lines that earlier reports have told of.
+    /// Number of dropped lines in earlier reports.
     reported: u64,
     /// The time of the last report.
     last: Option<Instant>,
@@ -223,7 +223,7 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
-    /// Does as it is told, byte by byte where that matters.
+    /// A sink that answers as scripted, byte by byte where that matters.
     struct Scripted {
         steps: Vec<io::Result<usize>>,
         taken: Vec<u8>,
@@ -248,7 +248,7 @@ mod tests {
         (String::from_utf8(sink.taken).unwrap(), lost)
     }
 
-    /// Takes nothing until it may.
+    /// A sink that takes nothing until its gate opens.
     struct Gate(mpsc::Receiver<()>, mpsc::Sender<Vec<u8>>);
 
     impl Write for Gate {

@@ -42,7 +42,7 @@ pub(super) async fn ask(
         let has_waited = Cell::new(false);
         let asking = contest.ask_all(route, &mut ledgers[at], |progress| match progress {
             Progress::Done => bar.inc(1),
-            // One notice a model: a provider that limits the rate does so many times.
+            // One notice a model: a provider that limits the rate does it again and again.
             Progress::Waits(..) if has_waited.replace(true) => {}
             Progress::Waits(why, wait) => bars.suspend(|| say(&waits(name, why, wait))),
         });

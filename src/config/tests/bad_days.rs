@@ -30,7 +30,8 @@ fn the_settings_of_bad_days_are_inherited_and_overridden_key_by_key() {
         &[],
     )
     .unwrap();
-    let (upstream, model) = (&loaded.settings.upstreams[0], &loaded.settings.models[0]);
+    let upstream = &loaded.settings.upstreams[0];
+    let model = &loaded.settings.models[0];
     assert_eq!((upstream.max_queue, upstream.max_concurrency), (7, 64));
     assert_eq!((upstream.breaker.window, upstream.breaker.ejection), (Duration::from_secs(5), Duration::from_secs(2)));
     assert_eq!(upstream.breaker.consecutive_failures, 5);
@@ -59,7 +60,8 @@ fn contradictions_are_faults() {
         ),
         (
             &format!(
-                "{up}{voyage}[models.m]\ntargets = [{{ upstream = 'u', scores = 's' }}, {{ upstream = 'v', model = 'x', scores = 's' }}]"
+                "{up}{voyage}[models.m]\ntargets = [{{ upstream = 'u', scores = 's' }}, \
+                 {{ upstream = 'v', model = 'x', scores = 's' }}]"
             ),
             "models.m: v/x: targets of the same scores must agree in scale, scoring",
         ),

@@ -22,8 +22,8 @@ fn zero_leaves_bounds_to_the_machine() {
 
 #[test]
 fn wrong_bounds_and_names_are_told() {
-    let text = "[server]\nmax_body_bytes_in_flight = 1024\nidle_timeout = '0s'\nallowed_hosts = ['https://rerank.example']\n\
-                allowed_origins = ['app.example']";
+    let text = "[server]\nmax_body_bytes_in_flight = 1024\nidle_timeout = '0s'\n\
+                allowed_hosts = ['https://rerank.example']\nallowed_origins = ['app.example']";
     let faults = faults(text).join("\n");
     for fault in [
         "server.max_body_bytes_in_flight: must be at least max_body_bytes",
