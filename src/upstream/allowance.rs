@@ -1,15 +1,15 @@
-//! Extra work, bounded to a share of the regular work.
+//! A budget for extra calls: retries and hedges, as a share of the regular calls.
 //!
-//! Retries and hedges are sent on top of what clients ask for. What keeps them from multiplying an outage is that they are paid from an
-//! account: regular work pays a share in, extra work takes its cost out, and what is not there cannot be spent. A small income per
-//! second lets the first failure of a quiet hour be retried too.
+//! Extra calls come on top of those that clients ask for, and without a bound they would multiply an outage. So each
+//! regular call deposits a share of itself, each extra call withdraws its cost, and an empty budget allows none. A small
+//! income per second lets the first failure of a quiet hour be retried too.
 //!
-//! Where several callers draw on one account, none of them may empty it for the others: what a caller takes beyond what
-//! its own work paid in is at most half of the income. Two that fail at once may use up all of it; that is what the
-//! bound on the sum is for. Who comes later than somebody who was alone brings that half along, once.
+//! Several callers can share a budget, and none may empty it for the others: each may withdraw what its own calls
+//! deposited and half of the income. Two callers that fail at once may use up the whole income; the bound on the sum
+//! allows that. A caller that arrives while another has been alone adds half of the income of a window, once.
 //!
-//! The idea is Finagle's retry budget (`com.twitter.finagle.service.RetryBudget`); that different failures cost differently is from the AWS
-//! SDKs' standard retry mode.
+//! The idea is Finagle's retry budget (`com.twitter.finagle.service.RetryBudget`). Costs that depend on the failure come
+//! from the standard retry mode of the AWS SDKs.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -19,148 +19,154 @@ use tokio::time::Instant;
 
 use crate::cache::key::CacheScope;
 
-/// How an account is filled.
+/// Sources of a budget, and bounds on its balance.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AllowanceSettings {
-    /// Part of each payment that is credited, 0 to 1.
+    /// Part of each deposit that is credited, 0 to 1.
     pub share: f64,
-    /// What is credited each second besides.
+    /// Income per second, besides deposits.
     pub per_second: f64,
-    /// Seconds of income that the account can hold.
+    /// Time after which unused income no longer grows.
     pub window: Duration,
-    /// What the account can hold of payments.
+    /// Largest balance from deposits.
     pub most_saved: f64,
 }
 
-/// An account of extra work.
+/// A budget for extra calls. Amounts are in calls.
 #[derive(Debug)]
 pub struct Allowance {
     settings: AllowanceSettings,
-    account: Mutex<Account>,
+    balance: Mutex<Balance>,
 }
 
 #[derive(Debug)]
-struct Account {
+struct Balance {
+    /// Unused income, at most that of a window.
     income: f64,
+    /// Unused deposits.
     saved: f64,
+    /// Time up to which the income is credited.
     at: Instant,
 }
 
-/// An account of extra work on which several callers draw.
+/// A budget for extra calls that several callers share.
 #[derive(Debug)]
 pub struct SharedAllowance {
-    account: Allowance,
-    callers: Mutex<HashMap<CacheScope, Drawn>>,
+    total: Allowance,
+    callers: Mutex<HashMap<CacheScope, Overdraft>>,
 }
 
-/// What a caller took beyond what it paid in; less than nothing if it paid more. What it took is forgotten as fast as
-/// half of the income comes in.
+/// Withdrawals of a caller minus its deposits, in calls; negative if it deposited more. A positive amount decays at
+/// half of the income.
 #[derive(Clone, Copy, Debug)]
-struct Drawn {
+struct Overdraft {
     amount: f64,
     at: Instant,
 }
 
 /// Part of the income that one of several callers may use, 0 to 1.
 const SHARE_OF_INCOME: f64 = 0.5;
-/// How long after its last call a caller is still one of those that there are. Long, so that who asks now and then finds its share.
+/// Time that a caller is remembered after its last call. Long, so that a caller with few calls still has its share.
 const CALLER_TIME: Duration = Duration::from_mins(10);
 
 impl SharedAllowance {
-    /// An account that holds the income of one window and knows no callers.
+    /// A budget without callers that holds the income of one window.
     #[must_use]
     pub fn new(settings: AllowanceSettings) -> Self {
-        Self { account: Allowance::new(settings), callers: Mutex::default() }
+        Self { total: Allowance::new(settings), callers: Mutex::default() }
     }
 
-    /// Regular work worth `amount` was done for `caller`.
+    /// Deposits the share of `amount` regular calls for `caller`.
     pub fn pay_in(&self, caller: CacheScope, amount: f64, now: Instant) {
-        self.account.pay_in(amount);
-        let AllowanceSettings { share, most_saved, .. } = self.account.settings;
+        self.total.pay_in(amount);
+        let AllowanceSettings { share, most_saved, .. } = self.total.settings;
         let mut callers = self.callers.lock();
-        let drawn = self.drawn(&mut callers, caller, now);
-        drawn.amount = (drawn.amount - amount * share).max(-most_saved);
+        let overdraft = self.overdraft(&mut callers, caller, now);
+        overdraft.amount = (overdraft.amount - amount * share).max(-most_saved);
     }
 
-    /// Takes out `cost` for `caller` if it is there, and if the caller leaves enough for the others that there are.
+    /// Withdraws `cost` for `caller`. Returns true if the balance covers it and enough is left for the other callers.
     pub fn take_out(&self, caller: CacheScope, cost: f64, now: Instant) -> bool {
-        let AllowanceSettings { per_second, window, .. } = self.account.settings;
-        let most = SHARE_OF_INCOME * per_second * window.as_secs_f64();
+        let AllowanceSettings { per_second, window, .. } = self.total.settings;
+        let max_overdraft = SHARE_OF_INCOME * per_second * window.as_secs_f64();
         let mut callers = self.callers.lock();
-        callers.retain(|_, drawn| now.saturating_duration_since(drawn.at) < CALLER_TIME.max(window));
-        let drawn = self.drawn(&mut callers, caller, now).amount;
-        if callers.len() > 1 && drawn + cost > most {
+        callers.retain(|_, overdraft| now.saturating_duration_since(overdraft.at) < CALLER_TIME.max(window));
+        let overdrawn = self.overdraft(&mut callers, caller, now).amount;
+        // A caller that is alone may use up the whole budget.
+        if callers.len() > 1 && overdrawn + cost > max_overdraft {
             return false;
         }
-        let is_there = self.account.take_out(cost, now);
-        if is_there {
-            self.drawn(&mut callers, caller, now).amount += cost;
+        let is_covered = self.total.take_out(cost, now);
+        if is_covered {
+            self.overdraft(&mut callers, caller, now).amount += cost;
         }
-        is_there
+        is_covered
     }
 
-    /// What `caller` took, as of now.
-    fn drawn<'a>(
+    /// The overdraft of `caller` at `now`.
+    fn overdraft<'a>(
         &self,
-        callers: &'a mut HashMap<CacheScope, Drawn>,
+        callers: &'a mut HashMap<CacheScope, Overdraft>,
         caller: CacheScope,
         now: Instant,
-    ) -> &'a mut Drawn {
+    ) -> &'a mut Overdraft {
+        // The first caller may have emptied the budget while it was alone: a newcomer brings its own share.
         if !callers.is_empty() && !callers.contains_key(&caller) {
-            // Who was alone may have used up all.
-            self.account.grant(SHARE_OF_INCOME);
+            self.total.grant(SHARE_OF_INCOME);
         }
-        let drawn = callers.entry(caller).or_insert(Drawn { amount: 0.0, at: now });
-        let since = now.saturating_duration_since(drawn.at).as_secs_f64();
-        if drawn.amount > 0.0 {
-            drawn.amount = (drawn.amount - since * SHARE_OF_INCOME * self.account.settings.per_second).max(0.0);
+        let overdraft = callers.entry(caller).or_insert(Overdraft { amount: 0.0, at: now });
+        let elapsed = now.saturating_duration_since(overdraft.at).as_secs_f64();
+        if overdraft.amount > 0.0 {
+            let decay = elapsed * SHARE_OF_INCOME * self.total.settings.per_second;
+            overdraft.amount = (overdraft.amount - decay).max(0.0);
         }
-        drawn.at = now;
-        drawn
+        overdraft.at = now;
+        overdraft
     }
 }
 
 impl Allowance {
-    /// An account that holds the income of one window.
+    /// A budget that holds the income of one window.
     #[must_use]
     pub fn new(settings: AllowanceSettings) -> Self {
         let income = settings.per_second * settings.window.as_secs_f64();
-        Self { settings, account: Mutex::new(Account { income, saved: 0.0, at: Instant::now() }) }
+        Self { settings, balance: Mutex::new(Balance { income, saved: 0.0, at: Instant::now() }) }
     }
 
-    /// Regular work worth `amount` was done.
+    /// Deposits the share of `amount` regular calls.
     pub fn pay_in(&self, amount: f64) {
-        let mut account = self.account.lock();
-        account.saved = (account.saved + amount * self.settings.share).min(self.settings.most_saved);
+        let mut balance = self.balance.lock();
+        balance.saved = (balance.saved + amount * self.settings.share).min(self.settings.most_saved);
     }
 
-    /// Takes out `cost` if it is there.
+    /// Withdraws `cost`. Returns false, and withdraws nothing, if the balance does not cover it.
     pub fn take_out(&self, cost: f64, now: Instant) -> bool {
         let AllowanceSettings { per_second, window, .. } = self.settings;
-        let mut account = self.account.lock();
-        let since = now.saturating_duration_since(account.at).as_secs_f64();
-        account.income = (account.income + since * per_second).min(per_second * window.as_secs_f64());
-        account.at = now;
-        if account.income + account.saved < cost {
+        let mut balance = self.balance.lock();
+        let elapsed = now.saturating_duration_since(balance.at).as_secs_f64();
+        balance.income = (balance.income + elapsed * per_second).min(per_second * window.as_secs_f64());
+        balance.at = now;
+        if balance.income + balance.saved < cost {
             return false;
         }
-        let from_income = account.income.min(cost);
-        account.income -= from_income;
-        account.saved -= cost - from_income;
+        // Income first: what is unused of it is soon at its bound, while deposits stay.
+        let from_income = balance.income.min(cost);
+        balance.income -= from_income;
+        balance.saved -= cost - from_income;
         true
     }
 
-    /// Credits a part of one window's income, as far as it can be held.
+    /// Credits a part, 0 to 1, of the income of a window.
     fn grant(&self, part: f64) {
-        let most = self.settings.per_second * self.settings.window.as_secs_f64();
-        let mut account = self.account.lock();
-        account.income = (account.income + part * most).min(most);
+        let max = self.settings.per_second * self.settings.window.as_secs_f64();
+        let mut balance = self.balance.lock();
+        balance.income = (balance.income + part * max).min(max);
     }
 
-    /// Puts back what was taken out and not used.
+    /// Refunds a withdrawal that was not used.
     pub fn give_back(&self, cost: f64) {
-        let mut account = self.account.lock();
-        account.saved = (account.saved + cost).min(self.settings.most_saved);
+        let mut balance = self.balance.lock();
+        balance.saved = (balance.saved + cost).min(self.settings.most_saved);
     }
 }
 

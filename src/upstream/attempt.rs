@@ -1,11 +1,11 @@
-//! One attempt: under its own time limit, counted and timed.
+//! The time limit, metrics and latency of one attempt.
 //!
-//! `tower::timeout` would box the error; this keeps it typed. The request's own deadline is not looked at here: when it passes,
-//! the whole call is dropped, and the attempt is counted as cancelled. It stands inside the guard, so waiting for a place is not blamed on
-//! the upstream.
+//! `tower::timeout` would box the error; this keeps it typed. The request's own deadline is not checked here: when it
+//! passes, the whole call is dropped, and the attempt counts as cancelled. The layer is inside the guard, so time in the
+//! queue does not count as the upstream's latency.
 //!
-//! The limit is `attempt_timeout`. Where somebody else stands ready to answer it is less, if it is known what is usual: a black hole
-//! should cost three times what an answer takes, not ten seconds.
+//! The limit is `attempt_timeout`. It is shorter if another target is ready and the usual latency is known: an upstream
+//! that does not answer should then cost three times that latency, not ten seconds.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -22,10 +22,10 @@ use super::vitals::Vitals;
 use crate::error::ErrorKind;
 use crate::telemetry::metrics::UpstreamMetrics;
 
-/// The outcome of an attempt whose request ended before it: the deadline passed, or the client left.
+/// Outcome in metrics of an attempt that was dropped: the deadline passed, or the client disconnected.
 const CANCELLED: &str = "cancelled";
-/// Least that an attempt is waited for where somebody else stands ready.
-pub(super) const HURRIED_LEAST: Duration = Duration::from_millis(300);
+/// Shortest time limit of an attempt while another target is ready.
+pub(super) const FAIL_FAST_TIMEOUT_MIN: Duration = Duration::from_millis(300);
 
 /// Puts [`Attempt`] around a service.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ pub(super) struct AttemptLayer {
     pub(super) metrics: Arc<UpstreamMetrics>,
 }
 
-/// A service whose calls end in time and are counted.
+/// A service with a time limit and metrics for each attempt.
 #[derive(Clone, Debug)]
 pub(super) struct Attempt<S> {
     inner: S,
@@ -72,51 +72,63 @@ where
         let attempt = self.inner.call(call);
         let started = Instant::now();
         Box::pin(async move {
-            let mut record = Record { metrics, started, outcome: CANCELLED };
-            let under_way = vitals.enter();
-            let result = timeout(limit, attempt).await.unwrap_or_else(|_| {
-                let what = format!("did not answer within {} ms (attempt_timeout)", limit.as_millis());
-                Err(UpstreamError::passing(ErrorKind::UpstreamTimeout, what))
-            });
-            drop(under_way);
+            // Stays "cancelled" if this future is dropped before its end.
+            let mut attempt_metrics = AttemptMetricsGuard { metrics, started, outcome: CANCELLED };
+            let in_flight = vitals.enter();
+            let result = match timeout(limit, attempt).await {
+                Ok(result) => result,
+                Err(_) => {
+                    let what = format!("did not answer within {} ms (attempt_timeout)", limit.as_millis());
+                    Err(UpstreamError::passing(ErrorKind::UpstreamTimeout, what))
+                }
+            };
+            drop(in_flight);
             match &result {
                 Ok(_) => {
                     let allowed = interest.deadline().saturating_duration_since(started);
                     vitals.succeeded(bytes, started.elapsed(), allowed, Instant::now());
                 }
+                // About the request or the key: neither a success nor a failure of the upstream.
                 Err(error)
                     if error.kind == ErrorKind::UpstreamRejected
                         || error.size_refusal.is_some()
                         || error.is_rotated => {}
                 Err(error) => {
-                    let caller = (!error.is_overload()).then_some(interest.scope());
+                    // Overload counts for all callers; other failures may be about this one's texts.
+                    let caller = if error.is_overload() { None } else { Some(interest.scope()) };
                     vitals.failed(error.retry_after, caller, Instant::now());
                 }
             }
-            record.outcome = result.as_ref().map_or_else(|error| error.kind.code(), |_| "ok");
+            attempt_metrics.outcome = match &result {
+                Ok(_) => "ok",
+                Err(error) => error.kind.code(),
+            };
             result
         })
     }
 }
 
 impl AttemptLayer {
+    /// Time limit of an attempt of `call`.
     fn limit(&self, call: &Call) -> Duration {
         if call.interest.patience() == Patience::Wait {
             return self.timeout;
         }
-        let usual = self.vitals.usual(call.body.len());
-        usual.map_or(self.timeout, |usual| (usual * UNUSUAL_FACTOR).max(HURRIED_LEAST).min(self.timeout))
+        match self.vitals.usual(call.body.len()) {
+            Some(usual) => (usual * UNUSUAL_FACTOR).max(FAIL_FAST_TIMEOUT_MIN).min(self.timeout),
+            None => self.timeout,
+        }
     }
 }
 
-/// Counts an attempt when it is over, also when nobody waits for it any more.
-struct Record {
+/// Reports an attempt to the metrics when it is dropped, so that cancelled attempts are counted too.
+struct AttemptMetricsGuard {
     metrics: Arc<UpstreamMetrics>,
     started: Instant,
     outcome: &'static str,
 }
 
-impl Drop for Record {
+impl Drop for AttemptMetricsGuard {
     fn drop(&mut self) {
         self.metrics.attempt(self.outcome, self.started.elapsed());
     }

@@ -1,7 +1,7 @@
-//! The circuit breaker: an upstream that fails is left alone for a while, so that fallbacks come at once and it can recover.
+//! The circuit breaker. A failing upstream gets no calls for a while, so that fallbacks start at once and it can recover.
 //!
 //! ```text
-//!            too many failures                   time is over
+//!            too many failures                 ejection is over
 //!  closed ─────────────────────▶ open ───────────────────────▶ half open: one probe
 //!     ▲                           ▲                                │
 //!     │          success          │            failure             │
@@ -10,15 +10,14 @@
 //!                                     max_ejection
 //! ```
 //!
-//! Two signs trip it, whichever comes first (as in Linkerd's unified breaker): a run of failures, or a low share of successes over a
-//! window with enough calls in it. "Too many requests" counts as a failure: an upstream that rejects fast must not look fast. A provider that
-//! asks for more time than anybody would wait opens it for as long as it asks. Refusals of the request itself count as successes:
-//! the upstream is well.
+//! Two conditions trip it, whichever comes first (as in Linkerd's unified breaker): a run of failures, or a low success
+//! rate over a window with enough calls in it. "Too many requests" counts as a failure: an upstream that rejects fast
+//! must not look fast. A `Retry-After` that is longer than any caller would wait opens the breaker for that time.
+//! Refusals of the request itself count as successes: the upstream is healthy.
 //!
-//! A probe should be made by somebody who waits for its answer. A call that has less time than an attempt may take can
-//! end at its own deadline, which says nothing (see [`super::unanswered`]); so while such a call probes, one that has
-//! the time may probe beside it. Where everybody is in a hurry such calls are the only probes, and they are probes all
-//! the same.
+//! A probe should be made by a call that waits for the reply. A call with less time than an attempt may take can end at
+//! its own deadline, which says nothing (see [`super::unanswered`]). While such a hurried call probes, a patient one may
+//! probe beside it. If all calls are hurried, theirs are the only probes, and they count.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -31,27 +30,27 @@ use super::interest::Patience;
 
 /// Parts of the window that expire one by one.
 const BUCKETS: u32 = 10;
-/// Ejections grow up to this power of two.
-const MOST_DOUBLINGS: u32 = 16;
-/// Longest that a provider's own hint keeps the breaker open: a day's hint must not latch it for a day.
-const LONGEST_HINT: Duration = Duration::from_hours(1);
-/// How long an ejection may vary from what it should be, so that many sidecars do not probe together.
+/// Largest exponent of two by which ejections grow.
+const MAX_DOUBLINGS: u32 = 16;
+/// Longest that a provider's own hint keeps the breaker open: a hint of a day must not latch it for a day.
+const MAX_EJECTION_HINT: Duration = Duration::from_hours(1);
+/// Largest part by which an ejection is shortened at random, so that many sidecars do not probe together.
 const JITTER: f64 = 0.1;
 
-/// When an upstream is left alone, and for how long.
+/// Conditions that open a circuit breaker, and the times that it stays open.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BreakerSettings {
     /// Failures in a row that trip the breaker; 0 turns the breaker off.
     pub consecutive_failures: usize,
-    /// Share of successes (0 to 1) in the window below which it trips.
+    /// Success rate in the window, 0 to 1, below which it trips.
     pub min_success_rate: f64,
-    /// Calls that the window must hold before the share means anything.
+    /// Calls in the window below which the success rate is ignored.
     pub min_calls: usize,
     /// Length of the window.
     pub window: Duration,
-    /// First time in the cold; doubles with each failed probe.
+    /// First time that it stays open; doubles with each failed probe.
     pub ejection: Duration,
-    /// Longest time in the cold.
+    /// Longest time that it stays open.
     pub max_ejection: Duration,
 }
 
@@ -66,34 +65,34 @@ impl BreakerSettings {
         max_ejection: Duration::ZERO,
     };
 
-    /// How long an upstream is left alone after so many ejections since it was last well.
+    /// Length of the next ejection after so many `ejections` since the last success, before jitter.
     #[must_use]
     pub fn ejection_after(&self, ejections: u32) -> Duration {
-        self.ejection.saturating_mul(1 << ejections.min(MOST_DOUBLINGS)).min(self.max_ejection)
+        self.ejection.saturating_mul(1 << ejections.min(MAX_DOUBLINGS)).min(self.max_ejection)
     }
 }
 
-/// What a call says about the health of the upstream.
+/// The result of a call, as evidence of the upstream's health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It answered.
+pub enum CallOutcome {
+    /// A valid reply, or a refusal of this one request.
     Success,
-    /// It did not, or not well.
+    /// No reply, or an invalid one.
     Failure,
-    /// It asks to be left alone for so long.
+    /// A failure with the provider's own `Retry-After`.
     Unavailable(Duration),
-    /// The call says nothing: it was cancelled, or never sent.
+    /// No evidence: the call was cancelled, or never sent.
     Neutral,
 }
 
-/// Where the breaker stands, as metrics tell it.
+/// The state of a circuit, as reported in metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Position {
-    /// Calls pass.
+pub enum CircuitState {
+    /// All calls pass.
     Closed,
     /// One probe passes.
     HalfOpen,
-    /// Nothing passes.
+    /// No call passes.
     Open,
 }
 
@@ -101,54 +100,56 @@ pub enum Position {
 #[derive(Debug)]
 pub struct Breaker {
     settings: BreakerSettings,
-    state: Mutex<State>,
+    inner: Mutex<BreakerState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct BreakerState {
     phase: Phase,
-    /// Rises with every change of phase, so that what was admitted before it says nothing after it.
+    /// Rises with every change of phase. The outcome of a call that was admitted in an earlier phase is ignored.
     generation: u64,
-    /// Ejections since the last good probe.
+    /// Ejections since the last successful probe.
     ejections: u32,
 }
 
 #[derive(Debug)]
 enum Phase {
-    Closed(Record),
+    Closed(FailureWindow),
     Open { until: Instant },
-    HalfOpen(Probes),
+    HalfOpen(ProbesInFlight),
 }
 
-/// The probes under way: at most one of each kind.
+/// The probes in flight: at most one of each kind.
 #[derive(Clone, Copy, Debug, Default)]
-struct Probes {
-    /// One that has the time of a whole attempt.
+struct ProbesInFlight {
+    /// True while a call that has the time of a whole attempt probes.
     patient: bool,
-    /// One that has not.
+    /// True while a call that has less time probes.
     hurried: bool,
 }
 
-/// What happened lately.
+/// Results of the calls of the last window.
 #[derive(Debug, Default)]
-struct Record {
-    run: usize,
-    buckets: VecDeque<Bucket>,
+struct FailureWindow {
+    /// Failures since the last success.
+    consecutive_failures: usize,
+    buckets: VecDeque<CallCounts>,
 }
 
 #[derive(Debug)]
-struct Bucket {
+struct CallCounts {
     since: Instant,
     calls: usize,
     successes: usize,
 }
 
-/// Permission to make one call, whose outcome must be told; dropped, it says nothing.
+/// Permission to make one call. Its outcome must be reported with `tell`; dropped instead, it reports
+/// [`CallOutcome::Neutral`].
 #[derive(Debug)]
-pub struct Admission {
+pub struct BreakerAdmission {
     breaker: Arc<Breaker>,
     generation: u64,
-    /// Which kind of probe it is, if it is one.
+    /// The kind of probe; `None` for an ordinary call.
     probe: Option<Patience>,
     is_told: bool,
 }
@@ -157,125 +158,129 @@ impl Breaker {
     /// A closed breaker.
     #[must_use]
     pub fn new(settings: BreakerSettings) -> Self {
-        let state = State { phase: Phase::Closed(Record::default()), generation: 0, ejections: 0 };
-        Self { settings, state: Mutex::new(state) }
+        let state = BreakerState { phase: Phase::Closed(FailureWindow::default()), generation: 0, ejections: 0 };
+        Self { settings, inner: Mutex::new(state) }
     }
 
-    /// Asks for permission to make a call: a patient one if its deadline leaves it the time of a whole attempt.
+    /// Asks for permission to make a call. A call is patient if its deadline leaves it the time of a whole attempt.
     ///
     /// # Errors
-    /// How long the breaker stays open.
-    pub fn admit(self: &Arc<Self>, patience: Patience, now: Instant) -> Result<Admission, Duration> {
-        let mut state = self.state.lock();
+    /// The time for which the breaker stays open.
+    pub fn admit(self: &Arc<Self>, patience: Patience, now: Instant) -> Result<BreakerAdmission, Duration> {
+        let mut state = self.inner.lock();
         let probe = match &mut state.phase {
             Phase::Closed(_) => None,
             Phase::Open { until } if now < *until => return Err(*until - now),
             Phase::Open { .. } => {
-                state.enter(Phase::HalfOpen(Probes::of(patience)));
+                state.enter(Phase::HalfOpen(ProbesInFlight::of(patience)));
                 Some(patience)
             }
             Phase::HalfOpen(probes) if probes.allow(patience) => {
                 probes.set(patience, true);
                 Some(patience)
             }
+            // The probe's end is unknown; the first ejection is as good a guess as any.
             Phase::HalfOpen(_) => return Err(self.settings.ejection),
         };
-        Ok(Admission { breaker: self.clone(), generation: state.generation, probe, is_told: false })
+        Ok(BreakerAdmission { breaker: self.clone(), generation: state.generation, probe, is_told: false })
     }
 
-    /// Until when the breaker is open, if it is.
+    /// The end of the current ejection; `None` if the breaker is not open.
     #[must_use]
     pub fn open_until(&self, now: Instant) -> Option<Instant> {
-        match self.state.lock().phase {
+        match self.inner.lock().phase {
             Phase::Open { until } if now < until => Some(until),
             _ => None,
         }
     }
 
-    /// Where the breaker stands.
+    /// The state at `now`.
     #[must_use]
-    pub fn position(&self, now: Instant) -> Position {
-        match self.state.lock().phase {
-            Phase::Closed(_) => Position::Closed,
-            Phase::Open { until } if now < until => Position::Open,
-            Phase::Open { .. } | Phase::HalfOpen(_) => Position::HalfOpen,
+    pub fn state(&self, now: Instant) -> CircuitState {
+        match self.inner.lock().phase {
+            Phase::Closed(_) => CircuitState::Closed,
+            Phase::Open { until } if now < until => CircuitState::Open,
+            Phase::Open { .. } | Phase::HalfOpen(_) => CircuitState::HalfOpen,
         }
     }
 
-    /// Opens it until then, if it is closed: others know that the upstream fails.
+    /// Opens a closed breaker until `until`, because other callers found that the upstream fails.
     pub fn open(&self, until: Instant) {
-        let mut state = self.state.lock();
+        let mut state = self.inner.lock();
         if matches!(state.phase, Phase::Closed(_)) {
             state.ejections = 1;
             state.enter(Phase::Open { until });
         }
     }
 
-    /// Closes it, if it is not: others know that the upstream is back.
+    /// Closes the breaker, because another caller found that the upstream is back.
     pub fn close(&self) {
-        let mut state = self.state.lock();
+        let mut state = self.inner.lock();
+        // A closed breaker keeps its window.
         if !matches!(state.phase, Phase::Closed(_)) {
             state.ejections = 0;
-            state.enter(Phase::Closed(Record::default()));
+            state.enter(Phase::Closed(FailureWindow::default()));
         }
     }
 
-    fn tell(&self, generation: u64, probe: Option<Patience>, verdict: Verdict, now: Instant) {
+    fn tell(&self, generation: u64, probe: Option<Patience>, outcome: CallOutcome, now: Instant) {
         if self.settings.consecutive_failures == 0 {
             return;
         }
-        let mut state = self.state.lock();
-        if state.generation != generation {
+        let mut guard = self.inner.lock();
+        if guard.generation != generation {
             return;
         }
-        let state = &mut *state;
-        match (&mut state.phase, verdict) {
-            (Phase::Closed(_) | Phase::HalfOpen(_), Verdict::Unavailable(hint)) => {
+        // Reborrowed, so that `phase` and `ejections` can be borrowed apart from each other.
+        let state = &mut *guard;
+        match (&mut state.phase, outcome) {
+            (Phase::Closed(_) | Phase::HalfOpen(_), CallOutcome::Unavailable(hint)) => {
                 state.ejections += 1;
-                state.enter(Phase::Open { until: now + hint.min(LONGEST_HINT) });
+                state.enter(Phase::Open { until: now + hint.min(MAX_EJECTION_HINT) });
             }
-            (Phase::Closed(record), Verdict::Success | Verdict::Failure) => {
-                record.add(verdict == Verdict::Success, now, &self.settings);
-                if record.is_bad(&self.settings) {
+            (Phase::Closed(window), CallOutcome::Success | CallOutcome::Failure) => {
+                window.add(outcome == CallOutcome::Success, now, &self.settings);
+                if window.is_bad(&self.settings) {
                     self.eject(state, now);
                 }
             }
-            (Phase::HalfOpen(_), Verdict::Success) => {
+            (Phase::HalfOpen(_), CallOutcome::Success) => {
                 state.ejections = 0;
-                state.enter(Phase::Closed(Record::default()));
+                state.enter(Phase::Closed(FailureWindow::default()));
             }
-            (Phase::HalfOpen(_), Verdict::Failure) => self.eject(state, now),
-            (Phase::HalfOpen(probes), Verdict::Neutral) => {
+            (Phase::HalfOpen(_), CallOutcome::Failure) => self.eject(state, now),
+            (Phase::HalfOpen(probes), CallOutcome::Neutral) => {
+                // The next call may probe instead.
                 if let Some(patience) = probe {
                     probes.set(patience, false);
                 }
             }
-            (Phase::Closed(_), Verdict::Neutral) | (Phase::Open { .. }, _) => {}
+            (Phase::Closed(_), CallOutcome::Neutral) | (Phase::Open { .. }, _) => {}
         }
     }
 
-    fn eject(&self, state: &mut State, now: Instant) {
+    fn eject(&self, state: &mut BreakerState, now: Instant) {
         let jittered = self.settings.ejection_after(state.ejections).mul_f64(1.0 - JITTER * fastrand::f64());
         state.ejections += 1;
         state.enter(Phase::Open { until: now + jittered });
     }
 }
 
-impl State {
+impl BreakerState {
     fn enter(&mut self, phase: Phase) {
         self.phase = phase;
         self.generation += 1;
     }
 }
 
-impl Probes {
+impl ProbesInFlight {
     fn of(patience: Patience) -> Self {
         let mut probes = Self::default();
         probes.set(patience, true);
         probes
     }
 
-    /// Whether one more may be made: a patient one whoever else is in a hurry.
+    /// Returns true if one more probe may start. A hurried probe does not keep a patient one away.
     const fn allow(self, patience: Patience) -> bool {
         match patience {
             Patience::Wait => !self.patient,
@@ -283,22 +288,22 @@ impl Probes {
         }
     }
 
-    const fn set(&mut self, patience: Patience, is_under_way: bool) {
+    const fn set(&mut self, patience: Patience, is_in_flight: bool) {
         match patience {
-            Patience::Wait => self.patient = is_under_way,
-            Patience::Hurry => self.hurried = is_under_way,
+            Patience::Wait => self.patient = is_in_flight,
+            Patience::Hurry => self.hurried = is_in_flight,
         }
     }
 }
 
-impl Record {
+impl FailureWindow {
     fn add(&mut self, is_success: bool, now: Instant, settings: &BreakerSettings) {
-        self.run = if is_success { 0 } else { self.run + 1 };
+        self.consecutive_failures = if is_success { 0 } else { self.consecutive_failures + 1 };
         while self.buckets.front().is_some_and(|bucket| now - bucket.since > settings.window) {
             self.buckets.pop_front();
         }
         if self.buckets.back().is_none_or(|bucket| now - bucket.since > settings.window / BUCKETS) {
-            self.buckets.push_back(Bucket { since: now, calls: 0, successes: 0 });
+            self.buckets.push_back(CallCounts { since: now, calls: 0, successes: 0 });
         }
         if let Some(bucket) = self.buckets.back_mut() {
             bucket.calls += 1;
@@ -306,44 +311,48 @@ impl Record {
         }
     }
 
+    /// Returns true if the results trip the breaker.
     fn is_bad(&self, settings: &BreakerSettings) -> bool {
-        if self.run >= settings.consecutive_failures {
+        if self.consecutive_failures >= settings.consecutive_failures {
             return true;
         }
-        let (calls, successes) = self
-            .buckets
-            .iter()
-            .fold((0, 0), |(calls, successes), bucket| (calls + bucket.calls, successes + bucket.successes));
+        let mut calls = 0;
+        let mut successes = 0;
+        for bucket in &self.buckets {
+            calls += bucket.calls;
+            successes += bucket.successes;
+        }
         #[expect(clippy::cast_precision_loss, reason = "counts of half a minute")]
         let is_low = (successes as f64) < settings.min_success_rate * calls as f64;
         calls >= settings.min_calls && is_low
     }
 }
 
-impl Admission {
-    /// Whether the breaker stands as it did when permission was given. If not, it must be asked for again.
+impl BreakerAdmission {
+    /// Returns true if the breaker has not changed its phase since. If it has, the call must be admitted again.
     #[must_use]
     pub fn is_current(&self) -> bool {
-        self.breaker.state.lock().generation == self.generation
+        self.breaker.inner.lock().generation == self.generation
     }
 
-    /// Whether the call finds out if the upstream is back.
+    /// Returns true if the call is a probe.
     #[must_use]
     pub const fn is_probe(&self) -> bool {
         self.probe.is_some()
     }
 
-    /// Says how the call went.
-    pub fn tell(mut self, verdict: Verdict, now: Instant) {
+    /// Reports the outcome of the call.
+    pub fn tell(mut self, outcome: CallOutcome, now: Instant) {
         self.is_told = true;
-        self.breaker.tell(self.generation, self.probe, verdict, now);
+        self.breaker.tell(self.generation, self.probe, outcome, now);
     }
 }
 
-impl Drop for Admission {
+impl Drop for BreakerAdmission {
     fn drop(&mut self) {
+        // A cancelled probe must make room for the next one.
         if !self.is_told {
-            self.breaker.tell(self.generation, self.probe, Verdict::Neutral, Instant::now());
+            self.breaker.tell(self.generation, self.probe, CallOutcome::Neutral, Instant::now());
         }
     }
 }
@@ -361,13 +370,13 @@ mod tests {
         max_ejection: Duration::from_mins(1),
     };
 
-    fn call(breaker: &Arc<Breaker>, verdict: Verdict) -> bool {
+    fn call(breaker: &Arc<Breaker>, outcome: CallOutcome) -> bool {
         let admission = breaker.admit(Patience::Wait, Instant::now());
-        admission.map(|admission| admission.tell(verdict, Instant::now())).is_ok()
+        admission.map(|admission| admission.tell(outcome, Instant::now())).is_ok()
     }
 
     fn trip(breaker: &Arc<Breaker>) {
-        assert!((0..5).all(|_| call(breaker, Verdict::Failure)));
+        assert!((0..5).all(|_| call(breaker, CallOutcome::Failure)));
     }
 
     async fn pass(time: Duration) {
@@ -378,18 +387,18 @@ mod tests {
     async fn a_run_of_failures_opens_it_and_one_good_probe_closes_it() {
         let breaker = Arc::new(Breaker::new(SETTINGS));
         for _ in 0..3 {
-            assert!((0..4).all(|_| call(&breaker, Verdict::Failure)));
-            assert!(call(&breaker, Verdict::Success), "a success ends the run");
+            assert!((0..4).all(|_| call(&breaker, CallOutcome::Failure)));
+            assert!(call(&breaker, CallOutcome::Success), "a success ends the run");
         }
-        assert!((0..5).all(|_| call(&breaker, Verdict::Failure)));
-        assert_eq!(breaker.position(Instant::now()), Position::Open);
-        assert!((0..1_000).all(|_| !call(&breaker, Verdict::Success)), "nothing passes");
+        assert!((0..5).all(|_| call(&breaker, CallOutcome::Failure)));
+        assert_eq!(breaker.state(Instant::now()), CircuitState::Open);
+        assert!((0..1_000).all(|_| !call(&breaker, CallOutcome::Success)), "nothing passes");
         pass(SETTINGS.ejection).await;
         let probe = breaker.admit(Patience::Wait, Instant::now()).unwrap();
         assert!((0..1_000).all(|_| breaker.admit(Patience::Wait, Instant::now()).is_err()), "exactly one probe");
-        probe.tell(Verdict::Success, Instant::now());
-        assert!((0..4).all(|_| call(&breaker, Verdict::Failure)), "a fresh start");
-        assert_eq!(breaker.position(Instant::now()), Position::Closed);
+        probe.tell(CallOutcome::Success, Instant::now());
+        assert!((0..4).all(|_| call(&breaker, CallOutcome::Failure)), "a fresh start");
+        assert_eq!(breaker.state(Instant::now()), CircuitState::Closed);
     }
 
     #[tokio::test(start_paused = true)]
@@ -399,33 +408,33 @@ mod tests {
         for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
             let whole = Duration::from_secs(seconds);
             pass(whole.mul_f64(1.0 - JITTER).saturating_sub(Duration::from_millis(1))).await;
-            assert!(!call(&breaker, Verdict::Failure), "not before {seconds} s");
+            assert!(!call(&breaker, CallOutcome::Failure), "not before {seconds} s");
             pass(whole.mul_f64(JITTER) + Duration::from_millis(1)).await;
-            assert!(call(&breaker, Verdict::Failure), "a probe after {seconds} s");
+            assert!(call(&breaker, CallOutcome::Failure), "a probe after {seconds} s");
         }
         pass(SETTINGS.max_ejection).await;
-        assert!(call(&breaker, Verdict::Success));
+        assert!(call(&breaker, CallOutcome::Success));
         trip(&breaker);
         pass(SETTINGS.ejection).await;
-        assert!(call(&breaker, Verdict::Success), "back to the first ejection time");
+        assert!(call(&breaker, CallOutcome::Success), "back to the first ejection time");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_low_success_rate_over_enough_calls_opens_it() {
         let breaker = Arc::new(Breaker::new(SETTINGS));
         // One of three succeeds: never five failures in a row.
-        let verdict = |index: usize| if index.is_multiple_of(3) { Verdict::Success } else { Verdict::Failure };
-        assert!((0..19).all(|index| call(&breaker, verdict(index))), "too few calls to judge");
-        call(&breaker, Verdict::Failure);
-        assert_eq!(breaker.position(Instant::now()), Position::Open);
+        let outcome = |index: usize| if index.is_multiple_of(3) { CallOutcome::Success } else { CallOutcome::Failure };
+        assert!((0..19).all(|index| call(&breaker, outcome(index))), "too few calls to judge");
+        call(&breaker, CallOutcome::Failure);
+        assert_eq!(breaker.state(Instant::now()), CircuitState::Open);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_older_than_the_window_is_forgotten() {
         let breaker = Arc::new(Breaker::new(SETTINGS));
         for index in 0..200usize {
-            let verdict = if index.is_multiple_of(3) { Verdict::Success } else { Verdict::Failure };
-            assert!(call(&breaker, verdict), "15 calls in 30 s are too few at any time");
+            let outcome = if index.is_multiple_of(3) { CallOutcome::Success } else { CallOutcome::Failure };
+            assert!(call(&breaker, outcome), "15 calls in 30 s are too few at any time");
             pass(Duration::from_secs(2)).await;
         }
     }
@@ -436,8 +445,8 @@ mod tests {
         trip(&breaker);
         pass(SETTINGS.ejection).await;
         drop(breaker.admit(Patience::Wait, Instant::now()).unwrap());
-        assert!(call(&breaker, Verdict::Success));
-        assert_eq!(breaker.position(Instant::now()), Position::Closed);
+        assert!(call(&breaker, CallOutcome::Success));
+        assert_eq!(breaker.state(Instant::now()), CircuitState::Closed);
     }
 
     /// A caller in a hurry neither keeps others from probing nor is kept from it for good.
@@ -456,12 +465,12 @@ mod tests {
         drop(patient);
         let hurried = admit(Patience::Hurry).expect("nobody probes any more");
         let patient = admit(Patience::Wait).unwrap();
-        patient.tell(Verdict::Success, Instant::now());
-        hurried.tell(Verdict::Failure, Instant::now());
-        assert_eq!(breaker.position(Instant::now()), Position::Closed, "the first to tell decides");
+        patient.tell(CallOutcome::Success, Instant::now());
+        hurried.tell(CallOutcome::Failure, Instant::now());
+        assert_eq!(breaker.state(Instant::now()), CircuitState::Closed, "the first to tell decides");
         trip(&breaker);
         pass(SETTINGS.ejection).await;
-        admit(Patience::Hurry).unwrap().tell(Verdict::Success, Instant::now());
+        admit(Patience::Hurry).unwrap().tell(CallOutcome::Success, Instant::now());
         assert!(!admit(Patience::Wait).unwrap().is_probe(), "a hurried answer is an answer");
     }
 
@@ -473,27 +482,27 @@ mod tests {
         pass(SETTINGS.ejection).await;
         let probe = breaker.admit(Patience::Wait, Instant::now()).unwrap();
         for admission in late {
-            admission.tell(Verdict::Failure, Instant::now());
+            admission.tell(CallOutcome::Failure, Instant::now());
         }
-        probe.tell(Verdict::Success, Instant::now());
-        assert_eq!(breaker.position(Instant::now()), Position::Closed);
+        probe.tell(CallOutcome::Success, Instant::now());
+        assert_eq!(breaker.state(Instant::now()), CircuitState::Closed);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_long_hint_is_obeyed_but_not_for_a_day() {
         for (hint, until) in [(90, 90), (86_400, 3_600)] {
             let breaker = Arc::new(Breaker::new(SETTINGS));
-            call(&breaker, Verdict::Unavailable(Duration::from_secs(hint)));
+            call(&breaker, CallOutcome::Unavailable(Duration::from_secs(hint)));
             pass(Duration::from_secs(until - 1)).await;
-            assert!(!call(&breaker, Verdict::Success), "{hint} s");
+            assert!(!call(&breaker, CallOutcome::Success), "{hint} s");
             pass(Duration::from_secs(1)).await;
-            assert!(call(&breaker, Verdict::Success), "{hint} s");
+            assert!(call(&breaker, CallOutcome::Success), "{hint} s");
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn it_can_be_turned_off() {
         let breaker = Arc::new(Breaker::new(BreakerSettings { consecutive_failures: 0, ..SETTINGS }));
-        assert!((0..1_000).all(|_| call(&breaker, Verdict::Failure)));
+        assert!((0..1_000).all(|_| call(&breaker, CallOutcome::Failure)));
     }
 }

@@ -1,4 +1,4 @@
-//! What passes through the stack of an upstream: one batch on its way out, its scores on their way back.
+//! Request and reply of an upstream's stack: one encoded batch, and its scores.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,33 +10,33 @@ use crate::provider::ScoreScale;
 
 pub use super::interest::{Interest, Patience, Waiter};
 
-/// One batch to be scored, encoded. Cheap to clone: a retry sends the same bytes.
+/// One encoded batch to be scored. Cheap to clone: a retry sends the same bytes.
 #[derive(Clone, Debug)]
 pub struct Call {
     /// The provider's request body.
     pub body: Bytes,
-    /// How many passages the body holds.
+    /// Passages in the body.
     pub passages: usize,
-    /// The scale on which its scores must stand.
+    /// Scale that the scores must be on.
     pub scale: ScoreScale,
-    /// Tokens of the body, estimated high.
+    /// Tokens in the body, estimated high.
     pub tokens: usize,
-    /// For whom the call is made.
+    /// The waiters of the call.
     pub interest: Arc<Interest>,
-    /// Which attempt this is, from 1.
+    /// Number of the attempt, from 1.
     pub attempt: u32,
-    /// Why there was an attempt before this one.
+    /// Failure of the attempt before this one.
     pub failure: Option<UpstreamError>,
     /// Attempts made for the whole request, over all its calls.
     pub attempts: AttemptCounter,
 }
 
-/// Counts attempts over the calls of one request.
+/// Count of attempts over all calls of one request. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct AttemptCounter(Arc<AtomicU32>);
 
 impl AttemptCounter {
-    /// One more attempt is made.
+    /// Counts one more attempt.
     pub(super) fn increment(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }

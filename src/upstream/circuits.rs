@@ -1,27 +1,27 @@
-//! The circuits of one upstream: one for each caller, and one for all.
+//! The circuit breakers of one upstream: one for each caller, and one for all.
 //!
-//! A caller can have failures of its own: texts that crash the model, a request that a firewall of the provider
-//! forbids. Were there one circuit for all, five such calls would keep everybody away from an upstream that is well. So
-//! the calls of each caller open and close a circuit of their own.
+//! A caller can have failures of its own: texts that crash the model, or a request that the provider's firewall
+//! forbids. If all callers shared one breaker, five such calls would keep everybody away from a healthy upstream. So
+//! the calls of each caller open and close a breaker of their own.
 //!
-//! An outage concerns all: a hundred callers need not find out each for itself. Two signs tell it from one caller's
-//! failures: the circuits of two callers are open, or as many callers as open a circuit with their calls failed one
-//! after the other, while nobody was answered. Then the common circuit opens, too, and who wants to try has to be let
-//! through by it:
+//! An outage concerns all: a hundred callers need not each find out for themselves. Two conditions tell it from one
+//! caller's failures. Either the breakers of two callers are open, or calls of as many different callers as trip a
+//! breaker failed in a row, with no success in between. Then the common breaker opens too, and each call needs its
+//! admission:
 //!
 //! ```text
-//!  two circuits open,              time is over                  one probe of anybody succeeds
+//!  two breakers open,            ejection is over               the probe of any caller succeeds
 //!  or five callers failed ──▶ open ────────────▶ one probe each ──────────────────────────────▶ closed for all
 //!                              ▲                  of two kinds
 //!                              └─────────────────────┘ failure: for twice as long
 //! ```
 //!
-//! Those whose own circuit is closed and those whose own is open take turns apart from each other. So a caller whose
-//! texts fail whatever the upstream does cannot use up, nor fail, the probes of those who have done nothing.
+//! Callers whose own breaker is closed and callers whose own is open probe separately. So a caller whose texts always
+//! fail can neither use up nor fail the probes of callers that have done nothing.
 //!
-//! Who is alone cannot open the common circuit, so with one key, with none, or with scores that callers share there is
-//! one circuit, as if this were not here. There is a circuit for each key in the configuration that was shown, and no
-//! more.
+//! A single caller cannot open the common breaker. With one key, with none, or with scores that callers share, there is
+//! one breaker, as if this file did not exist. Memory is bounded: there is a breaker for each configured key that has
+//! been used, and no more.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -30,28 +30,29 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::breaker::{self, Breaker, BreakerSettings, Position, Verdict};
+use super::breaker::{Breaker, BreakerAdmission, BreakerSettings, CallOutcome, CircuitState};
 use super::interest::Patience;
 use crate::cache::key::CacheScope;
 
-/// Callers whose open circuits open the one for all.
+/// Callers with open breakers that open the common one.
 const MIN_OPEN_CIRCUITS: usize = 2;
 
-/// The circuits of one upstream.
+/// The circuit breakers of one upstream.
 #[derive(Debug)]
 pub struct Circuits {
     settings: BreakerSettings,
-    /// The common circuit, for callers whose own is closed.
+    /// The common breaker, for callers whose own is closed.
     common: Arc<Breaker>,
-    /// The same for callers whose own is open: their probes keep one pace.
+    /// The common breaker for callers whose own is open. Their probes have a pace of their own.
     common_of_open: Arc<Breaker>,
-    state: Mutex<State>,
+    table: Mutex<CircuitTable>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct CircuitTable {
     circuits: HashMap<CacheScope, Circuit>,
-    /// Callers whose calls failed since anybody was answered, and when: each once, and no more than it takes to open the common circuit.
+    /// Callers with a failure since the last success, and its time. Each caller stands here once, and no more callers
+    /// than it takes to open the common breaker.
     failing: Vec<(CacheScope, Instant)>,
 }
 
@@ -59,7 +60,7 @@ struct State {
 #[derive(Debug)]
 struct Circuit {
     breaker: Arc<Breaker>,
-    /// How it was opened last, unless it closed or anybody was answered since.
+    /// The latest opening; `None` after a probe that succeeded.
     opened: Option<Opened>,
 }
 
@@ -67,104 +68,117 @@ struct Circuit {
 struct Opened {
     at: Instant,
     until: Instant,
-    /// Whether the upstream asked for it.
+    /// True if `until` comes from the provider's `Retry-After`.
     is_hint: bool,
 }
 
-/// Permission to make one call, whose outcome must be told; dropped, it says nothing.
+/// Permission to make one call. Its outcome must be reported with [`Circuits::tell`]; dropped instead, it reports
+/// [`CallOutcome::Neutral`].
 #[derive(Debug)]
 pub struct Admission {
-    own: breaker::Admission,
-    /// That of the common circuit; `None` for who has waited for it too long.
-    common: Option<breaker::Admission>,
+    own: BreakerAdmission,
+    /// Admission of the common breaker; `None` for a caller that has waited for it too long.
+    common: Option<BreakerAdmission>,
 }
 
 impl Admission {
-    /// Whether the circuits stand as they did when permission was given. If not, it must be asked for again.
+    /// Returns true if no breaker has changed its phase since. If one has, the call must be admitted again.
     #[must_use]
     pub fn is_current(&self) -> bool {
         self.own.is_current() && self.is_common_current()
     }
 
-    /// Whether the call finds out if the upstream is back.
+    /// Returns true if the call is a probe of one of the breakers.
     #[must_use]
     pub fn is_probe(&self) -> bool {
-        self.own.is_probe() || self.common.as_ref().is_some_and(breaker::Admission::is_probe)
+        self.own.is_probe() || self.common.as_ref().is_some_and(BreakerAdmission::is_probe)
     }
 
     fn is_common_current(&self) -> bool {
-        self.common.as_ref().is_none_or(breaker::Admission::is_current)
+        self.common.as_ref().is_none_or(BreakerAdmission::is_current)
     }
 }
 
 impl Circuits {
-    /// No caller was seen yet.
+    /// Closed breakers. Those of callers are made with their first call.
     #[must_use]
     pub fn new(settings: BreakerSettings) -> Self {
-        let breaker = || Arc::new(Breaker::new(settings));
-        Self { settings, common: breaker(), common_of_open: breaker(), state: Mutex::default() }
+        Self {
+            settings,
+            common: Arc::new(Breaker::new(settings)),
+            common_of_open: Arc::new(Breaker::new(settings)),
+            table: Mutex::default(),
+        }
     }
 
-    /// Asks for permission to make a call for `caller`: a patient one if its deadline leaves it the time of a whole attempt.
+    /// Asks for permission to make a call for `caller`. A call is patient if its deadline leaves it the time of a whole
+    /// attempt.
     ///
     /// # Errors
-    /// How long the circuit stays open.
+    /// The time for which the breaker stays open.
     pub fn admit(&self, caller: CacheScope, patience: Patience, now: Instant) -> Result<Admission, Duration> {
-        let mut state = self.state.lock();
-        let circuit = state
+        let mut table = self.table.lock();
+        let circuit = table
             .circuits
             .entry(caller)
             .or_insert_with(|| Circuit { breaker: Arc::new(Breaker::new(self.settings)), opened: None });
         let breaker = circuit.breaker.clone();
         let opened = circuit.opened;
-        drop(state);
+        drop(table);
         let own = breaker.admit(patience, now)?;
         if !own.is_probe() {
             return Ok(Admission { own, common: Some(self.common.admit(patience, now)?) });
         }
         match self.common_of_open.admit(patience, now) {
             Ok(common) => Ok(Admission { own, common: Some(common) }),
-            // Others came first each time: nobody is kept from trying for ever.
+            // Other callers got every probe so far: after this long the caller probes without the common breaker.
             Err(_) if opened.is_some_and(|opened| now >= opened.until + self.settings.max_ejection) => {
                 Ok(Admission { own, common: None })
             }
-            Err(rest) => Err(rest),
+            Err(retry_after) => Err(retry_after),
         }
     }
 
-    /// Says how a call for `caller` went.
-    pub fn tell(&self, caller: CacheScope, admission: Admission, verdict: Verdict, now: Instant) {
+    /// Reports the outcome of a call for `caller`.
+    pub fn tell(&self, caller: CacheScope, admission: Admission, outcome: CallOutcome, now: Instant) {
         if self.settings.consecutive_failures == 0 {
             return;
         }
+        // Read before the breakers are told, which may change their phases. A call that was sent before an outage
+        // was noticed, or before it ended, says nothing about it.
         let is_probe = admission.is_probe();
         let is_own_current = admission.own.is_current();
-        // What was sent before an outage was found or was over says nothing of it.
         let is_common_current = admission.is_common_current();
-        admission.own.tell(verdict, now);
-        if let Some(common) = admission.common.filter(breaker::Admission::is_probe) {
-            common.tell(verdict, now);
+        admission.own.tell(outcome, now);
+        if let Some(common) = admission.common
+            && common.is_probe()
+        {
+            common.tell(outcome, now);
         }
-        let mut state = self.state.lock();
-        match verdict {
-            Verdict::Neutral => {}
-            Verdict::Success => {
-                state.failing.clear();
+        let mut table = self.table.lock();
+        match outcome {
+            CallOutcome::Neutral => {}
+            CallOutcome::Success => {
+                table.failing.clear();
                 if is_probe && (is_own_current || is_common_current) {
-                    state.circuits.values_mut().for_each(|circuit| circuit.opened = None);
+                    for circuit in table.circuits.values_mut() {
+                        circuit.opened = None;
+                    }
                     self.common.close();
                     self.common_of_open.close();
                 }
             }
-            Verdict::Failure | Verdict::Unavailable(_) => {
-                if is_own_current && let Some(circuit) = state.circuits.get_mut(&caller) {
-                    let is_hint = matches!(verdict, Verdict::Unavailable(_));
-                    let until = circuit.breaker.open_until(now);
-                    circuit.opened = until.map(|until| Opened { at: now, until, is_hint }).or(circuit.opened);
+            CallOutcome::Failure | CallOutcome::Unavailable(_) => {
+                if is_own_current
+                    && let Some(circuit) = table.circuits.get_mut(&caller)
+                    && let Some(until) = circuit.breaker.open_until(now)
+                {
+                    let is_hint = matches!(outcome, CallOutcome::Unavailable(_));
+                    circuit.opened = Some(Opened { at: now, until, is_hint });
                 }
                 if is_common_current {
-                    state.note_failing(caller, &self.settings, now);
-                    if let Some(until) = state.outage(&self.settings, now) {
+                    table.note_failing(caller, &self.settings, now);
+                    if let Some(until) = table.outage(&self.settings, now) {
                         self.common.open(until);
                         self.common_of_open.open(until);
                     }
@@ -173,30 +187,34 @@ impl Circuits {
         }
     }
 
-    /// Where the circuits stand for `caller`.
+    /// The state that calls of `caller` meet: open if its own breaker or the common one refuses them.
     #[must_use]
-    pub fn position(&self, caller: CacheScope, now: Instant) -> Position {
-        let state = self.state.lock();
-        let own = state.circuits.get(&caller).map_or(Position::Closed, |circuit| circuit.breaker.position(now));
-        drop(state);
+    pub fn state(&self, caller: CacheScope, now: Instant) -> CircuitState {
+        let own = match self.table.lock().circuits.get(&caller) {
+            Some(circuit) => circuit.breaker.state(now),
+            None => CircuitState::Closed,
+        };
         match own {
-            Position::Open => Position::Open,
-            Position::Closed => self.common.position(now),
-            // It is time to try, if it is its turn.
-            Position::HalfOpen if self.common_of_open.position(now) == Position::Open => Position::Open,
-            Position::HalfOpen => Position::HalfOpen,
+            CircuitState::Open => CircuitState::Open,
+            CircuitState::Closed => self.common.state(now),
+            // Its own breaker would let it probe, but the common one does not yet.
+            CircuitState::HalfOpen if self.common_of_open.state(now) == CircuitState::Open => CircuitState::Open,
+            CircuitState::HalfOpen => CircuitState::HalfOpen,
         }
     }
 
-    /// Whether the circuit of some caller is open.
+    /// Returns true if the common breaker is open, or that of at least one caller.
     #[must_use]
     pub fn is_open_for_somebody(&self, now: Instant) -> bool {
-        let is_open = |circuit: &Circuit| circuit.breaker.position(now) == Position::Open;
-        self.common.position(now) == Position::Open || self.state.lock().circuits.values().any(is_open)
+        if self.common.state(now) == CircuitState::Open {
+            return true;
+        }
+        let table = self.table.lock();
+        table.circuits.values().any(|circuit| circuit.breaker.state(now) == CircuitState::Open)
     }
 }
 
-impl State {
+impl CircuitTable {
     fn note_failing(&mut self, caller: CacheScope, settings: &BreakerSettings, now: Instant) {
         self.failing.retain(|(failing, at)| *failing != caller && now - *at <= settings.window);
         if self.failing.len() < settings.consecutive_failures.max(MIN_OPEN_CIRCUITS) {
@@ -204,20 +222,25 @@ impl State {
         }
     }
 
-    /// Until when the upstream is to be left alone by all, if what happened to callers of late says so.
+    /// The end of the common breaker's ejection; `None` if there is no outage.
     fn outage(&self, settings: &BreakerSettings, now: Instant) -> Option<Instant> {
-        let is_recent = |opened: &&Opened| now < opened.until || now - opened.at <= settings.window;
-        let opened = self.circuits.values().filter_map(|circuit| circuit.opened.as_ref()).filter(is_recent);
-        // How long each of them was told to wait, beyond the first ejection.
-        let mut hints: Vec<_> = opened.map(|opened| if opened.is_hint { opened.until } else { now }).collect();
-        let first = now + settings.ejection_after(0);
+        let first_ejection = now + settings.ejection_after(0);
+        // One entry for each breaker that opened recently: the end that the provider asked for, or else `now`.
+        let mut hints = Vec::new();
+        for circuit in self.circuits.values() {
+            let Some(opened) = circuit.opened else { continue };
+            if now < opened.until || now - opened.at <= settings.window {
+                hints.push(if opened.is_hint { opened.until } else { now });
+            }
+        }
         if hints.len() >= MIN_OPEN_CIRCUITS {
             hints.sort_unstable();
-            let hint = hints.into_iter().rev().nth(MIN_OPEN_CIRCUITS - 1);
-            return Some(hint.map_or(first, |hint| hint.max(first)));
+            // The second longest: a hint that only one caller got does not hold for all.
+            let hint = hints[hints.len() - MIN_OPEN_CIRCUITS];
+            return Some(hint.max(first_ejection));
         }
         let needed = settings.consecutive_failures.max(MIN_OPEN_CIRCUITS);
-        (self.failing.len() >= needed).then_some(first)
+        (self.failing.len() >= needed).then_some(first_ejection)
     }
 }
 
@@ -238,32 +261,32 @@ mod tests {
         CacheScope::of_caller(name)
     }
 
-    fn call(circuits: &Circuits, name: &str, verdict: Verdict) -> bool {
+    fn call(circuits: &Circuits, name: &str, outcome: CallOutcome) -> bool {
         let now = Instant::now();
         let Ok(admission) = circuits.admit(caller(name), Patience::Wait, now) else { return false };
-        circuits.tell(caller(name), admission, verdict, now);
+        circuits.tell(caller(name), admission, outcome, now);
         true
     }
 
     fn trip(circuits: &Circuits, name: &str) {
-        assert!((0..5).all(|_| call(circuits, name, Verdict::Failure)));
-        assert!(!call(circuits, name, Verdict::Success), "open for {name}");
+        assert!((0..5).all(|_| call(circuits, name, CallOutcome::Failure)));
+        assert!(!call(circuits, name, CallOutcome::Success), "open for {name}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_callers_failures_open_its_own_circuit_alone() {
         let circuits = Circuits::new(SETTINGS);
-        assert!(call(&circuits, "ordinary", Verdict::Success));
+        assert!(call(&circuits, "ordinary", CallOutcome::Success));
         for _ in 0..10 {
             trip(&circuits, "hostile");
-            assert!((0..100).all(|_| call(&circuits, "ordinary", Verdict::Success)));
+            assert!((0..100).all(|_| call(&circuits, "ordinary", CallOutcome::Success)));
             for name in ["ordinary", "new"] {
-                assert_eq!(circuits.position(caller(name), Instant::now()), Position::Closed, "{name}");
+                assert_eq!(circuits.state(caller(name), Instant::now()), CircuitState::Closed, "{name}");
             }
-            assert_eq!(circuits.position(caller("hostile"), Instant::now()), Position::Open);
+            assert_eq!(circuits.state(caller("hostile"), Instant::now()), CircuitState::Open);
             assert!(circuits.is_open_for_somebody(Instant::now()));
             tokio::time::advance(SETTINGS.max_ejection).await;
-            assert!(call(&circuits, "hostile", Verdict::Success), "its own probe closes it");
+            assert!(call(&circuits, "hostile", CallOutcome::Success), "its own probe closes it");
             assert!(!circuits.is_open_for_somebody(Instant::now()));
         }
     }
@@ -272,17 +295,20 @@ mod tests {
     async fn two_witnesses_open_the_circuit_for_all() {
         let circuits = Circuits::new(SETTINGS);
         trip(&circuits, "one");
-        assert!(call(&circuits, "new", Verdict::Failure), "one witness is not enough");
+        assert!(call(&circuits, "new", CallOutcome::Failure), "one witness is not enough");
         trip(&circuits, "two");
-        assert!(!call(&circuits, "new", Verdict::Success) && !call(&circuits, "newer", Verdict::Success));
-        assert_eq!(circuits.position(caller("new"), Instant::now()), Position::Open);
+        assert!(!call(&circuits, "new", CallOutcome::Success) && !call(&circuits, "newer", CallOutcome::Success));
+        assert_eq!(circuits.state(caller("new"), Instant::now()), CircuitState::Open);
         tokio::time::advance(SETTINGS.ejection).await;
-        assert!(call(&circuits, "new", Verdict::Success), "they can be tried again, and so can it");
-        assert!(call(&circuits, "one", Verdict::Failure) && call(&circuits, "two", Verdict::Failure));
-        assert!(!call(&circuits, "new", Verdict::Success), "it is still down");
+        assert!(call(&circuits, "new", CallOutcome::Success), "they can be tried again, and so can it");
+        assert!(call(&circuits, "one", CallOutcome::Failure) && call(&circuits, "two", CallOutcome::Failure));
+        assert!(!call(&circuits, "new", CallOutcome::Success), "it is still down");
         tokio::time::advance(2 * SETTINGS.ejection).await;
-        assert!(call(&circuits, "one", Verdict::Success) && call(&circuits, "new", Verdict::Success), "it is back");
-        assert_eq!(circuits.position(caller("new"), Instant::now()), Position::Closed);
+        assert!(
+            call(&circuits, "one", CallOutcome::Success) && call(&circuits, "new", CallOutcome::Success),
+            "it is back"
+        );
+        assert_eq!(circuits.state(caller("new"), Instant::now()), CircuitState::Closed);
     }
 
     /// Callers whose texts always fail neither use up nor fail the probes of others, nor open the common circuit for long.
@@ -291,10 +317,10 @@ mod tests {
         let circuits = Circuits::new(SETTINGS);
         let mut refused = 0;
         for step in 0..60_000 {
-            call(&circuits, "hostile", Verdict::Failure);
-            call(&circuits, "other hostile", Verdict::Failure);
+            call(&circuits, "hostile", CallOutcome::Failure);
+            call(&circuits, "other hostile", CallOutcome::Failure);
             if step % 10 == 9 {
-                refused += usize::from(!call(&circuits, "ordinary", Verdict::Success));
+                refused += usize::from(!call(&circuits, "ordinary", CallOutcome::Success));
             }
             tokio::time::advance(Duration::from_millis(10)).await;
         }
@@ -314,15 +340,15 @@ mod tests {
             })
             .collect();
         for (name, admission) in admissions {
-            circuits.tell(caller(name), admission, Verdict::Failure, now);
+            circuits.tell(caller(name), admission, CallOutcome::Failure, now);
         }
         for name in names {
-            assert!(!call(&circuits, name, Verdict::Success), "open for {name}");
+            assert!(!call(&circuits, name, CallOutcome::Success), "open for {name}");
         }
-        while !call(&circuits, "ordinary", Verdict::Success) {
+        while !call(&circuits, "ordinary", CallOutcome::Success) {
             for _ in 0..10 {
-                call(&circuits, "hostile", Verdict::Failure);
-                call(&circuits, "other hostile", Verdict::Failure);
+                call(&circuits, "hostile", CallOutcome::Failure);
+                call(&circuits, "other hostile", CallOutcome::Failure);
                 tokio::time::advance(Duration::from_millis(10)).await;
             }
             assert!(now.elapsed() < 2 * SETTINGS.max_ejection, "kept away for {:?}", now.elapsed());
@@ -342,13 +368,13 @@ mod tests {
         drop(probe);
         let probe = admit("newer").unwrap();
         assert!(admit("new").is_err());
-        circuits.tell(caller("newer"), probe, Verdict::Failure, Instant::now());
+        circuits.tell(caller("newer"), probe, CallOutcome::Failure, Instant::now());
         tokio::time::advance(SETTINGS.ejection).await;
         assert!(admit("new").is_err(), "twice as long");
         tokio::time::advance(SETTINGS.ejection).await;
         let probe = admit("new").unwrap();
-        circuits.tell(caller("new"), probe, Verdict::Success, Instant::now());
-        assert!((0..100).all(|_| call(&circuits, "newer", Verdict::Success)), "it is back for all");
+        circuits.tell(caller("new"), probe, CallOutcome::Success, Instant::now());
+        assert!((0..100).all(|_| call(&circuits, "newer", CallOutcome::Success)), "it is back for all");
     }
 
     /// Whoever waited for a permit while others found out about the outage must ask again.
@@ -367,29 +393,29 @@ mod tests {
     async fn as_many_callers_as_failures_open_the_common_circuit() {
         let circuits = Circuits::new(SETTINGS);
         for name in ["1", "2", "3", "4"] {
-            assert!(call(&circuits, name, Verdict::Failure));
+            assert!(call(&circuits, name, CallOutcome::Failure));
         }
-        assert!(call(&circuits, "well", Verdict::Success), "an answer ends the run");
+        assert!(call(&circuits, "well", CallOutcome::Success), "an answer ends the run");
         for name in ["1", "2", "3", "4", "4", "4"] {
-            assert!(call(&circuits, name, Verdict::Failure));
+            assert!(call(&circuits, name, CallOutcome::Failure));
         }
         tokio::time::advance(2 * SETTINGS.window).await;
         for name in ["5", "6", "7", "8"] {
-            assert!(call(&circuits, name, Verdict::Failure), "failures of long ago are no sign");
+            assert!(call(&circuits, name, CallOutcome::Failure), "failures of long ago are no sign");
         }
-        assert!(call(&circuits, "9", Verdict::Failure));
-        assert!(!call(&circuits, "10", Verdict::Failure));
+        assert!(call(&circuits, "9", CallOutcome::Failure));
+        assert!(!call(&circuits, "10", CallOutcome::Failure));
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_is_alone_is_its_own_witness() {
         let circuits = Circuits::new(SETTINGS);
         trip(&circuits, "alone");
-        assert_eq!(circuits.position(caller("alone"), Instant::now()), Position::Open);
+        assert_eq!(circuits.state(caller("alone"), Instant::now()), CircuitState::Open);
         tokio::time::advance(SETTINGS.ejection).await;
-        assert_eq!(circuits.position(caller("alone"), Instant::now()), Position::HalfOpen);
-        assert!(call(&circuits, "alone", Verdict::Success));
-        assert_eq!(circuits.position(caller("alone"), Instant::now()), Position::Closed);
+        assert_eq!(circuits.state(caller("alone"), Instant::now()), CircuitState::HalfOpen);
+        assert!(call(&circuits, "alone", CallOutcome::Success));
+        assert_eq!(circuits.state(caller("alone"), Instant::now()), CircuitState::Closed);
     }
 
     /// Calls of each of 40 callers ten times a second for 15 s, `at_once` of each at the beginning; counts what passes.
@@ -406,7 +432,7 @@ mod tests {
             }
             calls += under_way.len();
             for (name, admission) in under_way {
-                circuits.tell(caller(name), admission, Verdict::Failure, Instant::now());
+                circuits.tell(caller(name), admission, CallOutcome::Failure, Instant::now());
             }
             tokio::time::advance(Duration::from_millis(100)).await;
         }

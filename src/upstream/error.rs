@@ -1,4 +1,4 @@
-//! Why an upstream gave no scores.
+//! Failures of upstream calls.
 
 use std::time::Duration;
 
@@ -7,37 +7,37 @@ use super::size_refusal::SizeRefusal;
 use crate::error::{Error, ErrorKind};
 use crate::provider::Explanation;
 
-/// One failed attempt, or the last of several.
+/// Failure of an attempt; for a call, that of its last attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamError {
-    /// What went wrong, as a client will see it.
+    /// Kind of the error that the client sees.
     pub kind: ErrorKind,
-    /// What happened, in our words: never quotes the request or the reply.
+    /// Message in our words. Never quotes the request or the reply.
     pub what: String,
-    /// The status that it was told by; `None` if there was no answer, or one of success.
+    /// Status of the reply; `None` if there was no reply, or one with a success status.
     pub status: Option<u16>,
-    /// The provider's own words, in a box because most errors have none. May quote the request: passes through [`super::redact`] before
-    /// anyone sees it.
+    /// The provider's own message, boxed because most errors have none. It may quote the request, so it passes through
+    /// [`super::redact`] before anyone sees it.
     pub said: Option<Box<Explanation>>,
-    /// When the provider asks to be tried again.
+    /// Time after which to try again, from `Retry-After` or from our own guard.
     pub retry_after: Option<Duration>,
-    /// Whether another attempt may succeed.
+    /// True if another attempt may succeed.
     pub retryable: bool,
-    /// Whether the key was turned away and another one stands ready: the next attempt need not wait.
+    /// True if the key was rejected and another one is ready, so that the next attempt need not wait.
     pub is_rotated: bool,
     /// Keys that were refused for this call so far.
     pub(crate) refused_keys: Vec<RefusedKey>,
-    /// What it says about the size of the call, if it is, or may be, about that.
+    /// Evidence that the call was too large; `None` if the failure is about something else.
     pub size_refusal: Option<SizeRefusal>,
 }
 
 impl UpstreamError {
-    /// A failure that another attempt may mend.
+    /// A retryable failure.
     pub(crate) fn passing(kind: ErrorKind, what: impl Into<String>) -> Self {
         Self { retryable: true, ..Self::lasting(kind, what) }
     }
 
-    /// A failure that another attempt will not mend.
+    /// A failure that would repeat in another attempt.
     pub(crate) fn lasting(kind: ErrorKind, what: impl Into<String>) -> Self {
         Self {
             kind,
@@ -52,7 +52,7 @@ impl UpstreamError {
         }
     }
 
-    /// Whether it is a sign of overload, which concerns all: other failures may be about what was sent.
+    /// Returns true if the failure is a sign of overload, which concerns all callers. Others may be about the texts.
     pub(super) fn is_overload(&self) -> bool {
         match self.kind {
             ErrorKind::UpstreamRateLimited | ErrorKind::UpstreamTimeout | ErrorKind::UpstreamUnavailable => {
@@ -62,19 +62,19 @@ impl UpstreamError {
         }
     }
 
-    /// As an error of the upstream `name`, without the provider's words.
+    /// The error for the client, with the upstream's `name` and without the provider's message.
     pub(crate) fn of_upstream(&self, name: &str) -> Error {
         Error { retry_after: self.retry_after, ..Error::new(self.kind, format!("{name} {}", self.what)) }
     }
 }
 
-/// Whether a status says that the upstream, or what stands before it, has more to do than it can bear: "too many requests", a gateway that got no
-/// answer (Cloudflare's codes from 521 on among them), a time-out. Others, 500 first of all, say that it could not do this.
+/// Returns true for statuses of overload, of the upstream or of a gateway before it: "too many requests", time-outs, and
+/// gateways that got no reply (Cloudflare's codes from 521 on among them). Others, 500 above all, are about one request.
 fn is_overload(status: u16) -> bool {
     matches!(status, 408 | 429 | 499 | 502..=504 | 521..=524 | 529)
 }
 
-/// What a status other than success means, whoever sends it.
+/// The kind of error for a status other than success.
 pub(super) fn kind_of_status(status: u16) -> ErrorKind {
     match status {
         401 | 403 => ErrorKind::UpstreamUnauthorized,

@@ -1,11 +1,11 @@
-//! The layers that keep calls from an upstream which should not get them: the circuit breaker, the rate limit and the places.
+//! The guard of one upstream: circuit breaker, concurrency limit and rate limit. It refuses calls before they are sent.
 //!
-//! What one caller does must not be held against the upstream, for others would pay for it. An attempt that ends
-//! because its client left says nothing. One that ends because the last deadline of all who waited passed is a failure
-//! only if the upstream had its usual time: three times what almost all calls of its size take, or `attempt_timeout`
-//! where nobody knows that. With less than that it is no failure for the breaker, no sign of overload and no mark
-//! against the upstream in balancing, its latency is not taken for what is usual, and it fails no probe. It is
-//! remembered by [`Unanswered`] alone, which concerns calls with as little time and nobody else.
+//! One caller's behaviour must not count against the upstream, because other callers would pay for it. An attempt that
+//! is cancelled because its client disconnected says nothing. An attempt that is cut off at the last deadline of its
+//! waiters is a failure only if the upstream had enough time: three times the 99th percentile of calls of that size, or
+//! `attempt_timeout` where that is unknown. With less time the attempt does not count against the breaker, the
+//! concurrency limit or the load estimate, its latency is not recorded, and a probe does not fail. Only [`Unanswered`]
+//! remembers it, and uses it only for calls with as little time.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,50 +17,50 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
-use super::breaker::{Position, Verdict};
+use super::breaker::{CallOutcome, CircuitState};
 use super::call::{Call, Interest, Patience, Scores};
 use super::circuits::{Admission, Circuits};
 use super::error::UpstreamError;
-use super::places::{Place, Places, Sign};
+use super::places::{ConcurrencyLimit, LoadSignal, Permit};
 use super::rate::Rate;
-use super::retry::LONGEST_HINT;
+use super::retry::MAX_WAITED_HINT;
 use super::unanswered::Unanswered;
 use super::vitals::Vitals;
 use crate::cache::key::CacheScope;
 use crate::error::ErrorKind;
 use crate::telemetry::metrics::UpstreamMetrics;
 
-/// How many times that is unusual.
+/// An attempt is late after this many times the 99th percentile of calls of its size.
 pub(super) const UNUSUAL_FACTOR: u32 = 3;
-/// Least that an upstream is given before an attempt that was dropped counts as its failure.
-const LATE: Duration = Duration::from_millis(100);
+/// Least time that an upstream gets before an attempt that was cut off counts as its failure.
+const LATE_MIN: Duration = Duration::from_millis(100);
 
-/// What guards one upstream.
+/// The state that guards one upstream.
 #[derive(Debug)]
 pub struct Guard {
-    /// Leave it alone when it fails, each for its caller.
+    /// Circuit breakers, one for each caller and one for all.
     pub circuits: Circuits,
-    /// Leaves it alone with calls that would wait in vain, like those before them.
+    /// Memory of calls that were cut off. Refuses calls that have no more time than those had.
     pub unanswered: Unanswered,
-    /// Keeps to the contract.
+    /// Requests and tokens per minute, as the operator configured them.
     pub rate: Rate,
-    /// Keeps to what it can bear.
-    pub places: Places,
-    /// Knows what is usual.
+    /// Limit on attempts in flight. It adapts to signs of overload.
+    pub concurrency: ConcurrencyLimit,
+    /// Latencies and failures seen so far.
     pub vitals: Arc<Vitals>,
-    /// Longest that an attempt is waited for.
+    /// Longest time that one attempt may take.
     attempt_timeout: Duration,
     last_failures: Mutex<LastFailures>,
 }
 
-/// What an upstream last did wrong, in our words: to each caller, and to anybody.
+/// The latest failure for each caller, and the latest of all. Messages of refusals quote them.
 #[derive(Debug, Default)]
 struct LastFailures {
     by_caller: HashMap<CacheScope, Failure>,
-    last: Option<Failure>,
+    latest: Option<Failure>,
 }
 
-/// What went wrong, and how that is put.
+/// A failure's kind, and its description in our words.
 type Failure = (ErrorKind, String);
 
 /// Puts [`Guarded`] around a service.
@@ -70,7 +70,8 @@ pub(super) struct GuardLayer {
     pub(super) metrics: Arc<UpstreamMetrics>,
 }
 
-/// A service behind its guard: breaker, then place, then rate; what is turned away by one costs nothing at the next.
+/// A service behind its guard: breaker, then concurrency limit, then rate limit. A call that one of them refuses uses
+/// up nothing at the next.
 #[derive(Clone, Debug)]
 pub(super) struct Guarded<S> {
     inner: S,
@@ -100,97 +101,103 @@ where
 
     fn call(&mut self, call: Call) -> Self::Future {
         let GuardLayer { guard, metrics } = self.layer.clone();
-        let ready = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, ready);
+        // The service that was polled ready makes the call; its clone may not be ready.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
         Box::pin(async move {
             let mut admission = guard.admit(&call, &metrics)?;
-            let place = guard.places.take(&call.interest).await.map_err(|none| {
-                metrics.shed("queue_full");
-                UpstreamError::shed(
-                    "has as many calls waiting as it can answer in time (max_concurrency, max_queue)",
-                    none.0,
-                )
-            })?;
-            // The circuit may have opened while this waited for its place: a queue must not be emptied into an upstream that fails.
+            let permit = guard.acquire_permit(&call, &metrics).await?;
+            // The circuit may have opened while this call was queued: a queue must not drain into a failing upstream.
             if !admission.is_current() {
-                // One of its circuits may still take it for the probe that is under way.
+                // Dropped first, so that one of its circuits can admit the call again as the probe.
                 drop(admission);
                 admission = guard.admit(&call, &metrics)?;
             }
             guard.check_unanswered(&call, &metrics, Unanswered::check)?;
-            // So late that what finds no place is not taken out of the minute's allowance.
-            guard.rate.take(call.tokens).map_err(|wait| {
-                metrics.shed("rate_limit");
-                UpstreamError::shed("has had its share of this minute (requests_per_minute, tokens_per_minute)", wait)
-            })?;
-            // Last, for this may be the one call in a while that is tried.
+            // After the permit, so that calls refused by a full queue do not use up the minute's rate.
+            guard.check_rate(&call, &metrics)?;
+            // Last, because this may use up the one trial that is allowed in a while.
             guard.check_unanswered(&call, &metrics, Unanswered::admit)?;
-            let mut watched = Watched::new(&guard, admission, place, &call);
+            let mut watched = Watched::new(&guard, admission, permit, &call);
             let result = inner.call(call).await;
             if is_answer(&result) {
                 guard.unanswered.answered();
             }
-            let failure = result.as_ref().err().map(|error| (error.kind, error.what.clone()));
-            watched.end(verdict(&result), sign(&result), failure);
+            let failure = match &result {
+                Ok(_) => None,
+                Err(error) => Some((error.kind, error.what.clone())),
+            };
+            watched.end(call_outcome(&result), load_signal(&result), failure);
             result
         })
     }
 }
 
-/// An attempt under way, as the guard sees it.
+/// An attempt in flight. Dropped before its end, it decides if the upstream is to blame.
 struct Watched<'a> {
     guard: &'a Guard,
-    held: Option<(Admission, Place)>,
+    held: Option<(Admission, Permit)>,
     interest: Arc<Interest>,
     bytes: usize,
     started: Instant,
 }
 
 impl<'a> Watched<'a> {
-    fn new(guard: &'a Guard, admission: Admission, place: Place, call: &Call) -> Self {
-        let (interest, bytes, started) = (call.interest.clone(), call.body.len(), Instant::now());
-        Self { guard, held: Some((admission, place)), interest, bytes, started }
-    }
-
-    fn end(&mut self, verdict: Verdict, sign: Option<Sign>, failure: Option<Failure>) {
-        let Some((admission, place)) = self.held.take() else { return };
-        if matches!(verdict, Verdict::Failure | Verdict::Unavailable(_)) {
-            let mut last_failures = self.guard.last_failures.lock();
-            last_failures.by_caller.extend(failure.clone().map(|failure| (self.interest.scope(), failure)));
-            last_failures.last = failure;
+    fn new(guard: &'a Guard, admission: Admission, permit: Permit, call: &Call) -> Self {
+        Self {
+            guard,
+            held: Some((admission, permit)),
+            interest: call.interest.clone(),
+            bytes: call.body.len(),
+            started: Instant::now(),
         }
-        // In this order: whoever gets the place next must find the breaker as it is now.
-        self.guard.circuits.tell(self.interest.scope(), admission, verdict, Instant::now());
-        place.give_back(sign);
     }
 
-    /// Nobody waits any more: everybody left, or the last deadline passed.
-    fn give_up(&mut self, now: Instant) {
+    /// Reports the outcome and releases the admission and the permit.
+    fn end(&mut self, outcome: CallOutcome, signal: Option<LoadSignal>, failure: Option<Failure>) {
+        let Some((admission, permit)) = self.held.take() else { return };
+        let caller = self.interest.scope();
+        if matches!(outcome, CallOutcome::Failure | CallOutcome::Unavailable(_)) {
+            let mut last_failures = self.guard.last_failures.lock();
+            if let Some(failure) = &failure {
+                last_failures.by_caller.insert(caller, failure.clone());
+            }
+            last_failures.latest = failure;
+        }
+        // Before the permit: the next holder of the permit must find the breaker already updated.
+        self.guard.circuits.tell(caller, admission, outcome, Instant::now());
+        permit.release(signal);
+    }
+
+    /// Ends an attempt that was cancelled: all waiters disconnected, or the last deadline passed.
+    fn cancel(&mut self, now: Instant) {
+        // Empty after `end`: every attempt is dropped, also one that has ended.
         let Some((admission, _)) = &self.held else { return };
         let deadline = self.interest.deadline();
         if now < deadline {
-            return self.end(Verdict::Neutral, None, None);
+            return self.end(CallOutcome::Neutral, None, None);
         }
         let allowed = deadline.saturating_duration_since(self.started);
         let fair = self.guard.fair_time(self.bytes, admission.is_probe());
         self.guard.unanswered.cut_off(self.interest.scope(), self.bytes, allowed);
         self.guard.vitals.cut_off(self.bytes, allowed, now);
         if allowed < fair {
-            return self.end(Verdict::Neutral, None, None);
+            return self.end(CallOutcome::Neutral, None, None);
         }
         self.guard.vitals.failed(None, None, now);
         let what = "did not answer before the deadline of anybody who waited".to_owned();
-        self.end(Verdict::Failure, Some(Sign::Overload), Some((ErrorKind::UpstreamTimeout, what)));
+        let failure = (ErrorKind::UpstreamTimeout, what);
+        self.end(CallOutcome::Failure, Some(LoadSignal::Overload), Some(failure));
     }
 }
 
 impl Drop for Watched<'_> {
     fn drop(&mut self) {
-        self.give_up(Instant::now());
+        self.cancel(Instant::now());
     }
 }
 
-/// Whether the upstream said anything. What cannot be connected to, or breaks the connection, did not, and neither did what is late.
+/// Returns true if the upstream sent a reply. A failed or broken connection and a time-out are none.
 fn is_answer(result: &Result<Scores, UpstreamError>) -> bool {
     let Err(error) = result else { return true };
     match error.kind {
@@ -200,69 +207,105 @@ fn is_answer(result: &Result<Scores, UpstreamError>) -> bool {
     }
 }
 
-fn verdict(result: &Result<Scores, UpstreamError>) -> Verdict {
+/// Classifies a result for the circuit breaker.
+fn call_outcome(result: &Result<Scores, UpstreamError>) -> CallOutcome {
     match result {
-        Ok(_) => Verdict::Success,
-        // It is well, it only does not take this.
-        Err(error) if error.kind == ErrorKind::UpstreamRejected || error.size_refusal.is_some() => Verdict::Success,
-        // Another key will do.
-        Err(error) if error.is_rotated => Verdict::Neutral,
-        Err(UpstreamError { retry_after: Some(hint), .. }) if *hint > LONGEST_HINT => Verdict::Unavailable(*hint),
-        Err(_) => Verdict::Failure,
+        Ok(_) => CallOutcome::Success,
+        // The upstream is healthy; it refused this one request.
+        Err(error) if error.kind == ErrorKind::UpstreamRejected || error.size_refusal.is_some() => CallOutcome::Success,
+        // The key was refused, and another key is tried next.
+        Err(error) if error.is_rotated => CallOutcome::Neutral,
+        Err(UpstreamError { retry_after: Some(hint), .. }) if *hint > MAX_WAITED_HINT => {
+            CallOutcome::Unavailable(*hint)
+        }
+        Err(_) => CallOutcome::Failure,
     }
 }
 
-fn sign(result: &Result<Scores, UpstreamError>) -> Option<Sign> {
+/// Classifies a result for the concurrency limit; `None` if it says nothing about load.
+fn load_signal(result: &Result<Scores, UpstreamError>) -> Option<LoadSignal> {
     match result {
-        Ok(_) => Some(Sign::Well),
+        Ok(_) => Some(LoadSignal::Answered),
         Err(error) if error.is_rotated || error.size_refusal.is_some() => None,
-        // A status 500 may be about what was sent: what one caller sends must not take permits from others.
-        Err(error) => error.is_overload().then_some(Sign::Overload),
+        Err(error) if error.is_overload() => Some(LoadSignal::Overload),
+        // A status 500 may be about the texts: one caller's texts must not take permits from others.
+        Err(_) => None,
     }
 }
 
 impl Guard {
-    /// A guard that has seen nothing yet.
+    /// A guard with no history. `attempt_timeout` is the longest time that one attempt may take.
     #[must_use]
     pub fn new(
         circuits: Circuits,
         unanswered: Unanswered,
         rate: Rate,
-        places: Places,
+        concurrency: ConcurrencyLimit,
         vitals: Arc<Vitals>,
         attempt_timeout: Duration,
     ) -> Self {
-        Self { circuits, unanswered, rate, places, vitals, attempt_timeout, last_failures: Mutex::default() }
+        Self { circuits, unanswered, rate, concurrency, vitals, attempt_timeout, last_failures: Mutex::default() }
     }
 
-    /// How long is unusually long for a call of so many bytes, if that is known.
+    /// The time after which a call with a body of `bytes` is late; `None` if too few calls of its size are known.
     pub(super) fn unusual(&self, bytes: usize) -> Option<Duration> {
         Some(self.vitals.usual(bytes)? * UNUSUAL_FACTOR)
     }
 
-    /// What an upstream must be given before it can be blamed for no answer: a whole attempt if the call is to find out
-    /// whether it is back.
+    /// The time that an upstream must have had before a missing answer counts as its failure.
     fn fair_time(&self, bytes: usize, is_probe: bool) -> Duration {
-        let unusual = self.unusual(bytes).filter(|_| !is_probe);
-        unusual.map_or(self.attempt_timeout, |unusual| unusual.max(LATE).min(self.attempt_timeout))
+        // A probe gets a whole attempt: the upstream may come back slower than before.
+        if is_probe {
+            return self.attempt_timeout;
+        }
+        match self.unusual(bytes) {
+            Some(unusual) => unusual.max(LATE_MIN).min(self.attempt_timeout),
+            None => self.attempt_timeout,
+        }
     }
 
+    /// Asks the circuit breakers for admission.
     fn admit(&self, call: &Call, metrics: &UpstreamMetrics) -> Result<Admission, UpstreamError> {
+        let caller = call.interest.scope();
         let now = Instant::now();
-        let left = call.interest.deadline().saturating_duration_since(now);
-        let patience = if left < self.attempt_timeout { Patience::Hurry } else { Patience::Wait };
-        let admission = self.circuits.admit(call.interest.scope(), patience, now).map_err(|rest| {
-            metrics.shed("circuit_open");
-            let last_failures = self.last_failures.lock();
-            // Where others' circuits keep this caller away it is theirs.
-            let own = last_failures.by_caller.get(&call.interest.scope());
-            UpstreamError::left_alone(rest, own.or(last_failures.last.as_ref()))
-        })?;
-        // What would be turned away had better not wait for a place.
+        let time_left = call.interest.deadline().saturating_duration_since(now);
+        let patience = if time_left < self.attempt_timeout { Patience::Hurry } else { Patience::Wait };
+        let admission = match self.circuits.admit(caller, patience, now) {
+            Ok(admission) => admission,
+            Err(retry_after) => {
+                metrics.shed("circuit_open");
+                let last_failures = self.last_failures.lock();
+                // A caller without failures of its own is told those that opened the circuit for all.
+                let own = last_failures.by_caller.get(&caller);
+                return Err(UpstreamError::circuit_open(retry_after, own.or(last_failures.latest.as_ref())));
+            }
+        };
+        // Checked before the queue, so that a call that would be refused after it does not wait.
         self.check_unanswered(call, metrics, Unanswered::check)?;
         Ok(admission)
     }
 
+    /// Waits for a permit of the concurrency limit.
+    async fn acquire_permit(&self, call: &Call, metrics: &UpstreamMetrics) -> Result<Permit, UpstreamError> {
+        match self.concurrency.acquire(&call.interest).await {
+            Ok(permit) => Ok(permit),
+            Err(queue_full) => {
+                metrics.shed("queue_full");
+                let what = "has as many calls waiting as it can answer in time (max_concurrency, max_queue)";
+                Err(UpstreamError::shed(what, queue_full.retry_after))
+            }
+        }
+    }
+
+    /// Takes one request and its tokens out of the rate limit.
+    fn check_rate(&self, call: &Call, metrics: &UpstreamMetrics) -> Result<(), UpstreamError> {
+        let Err(retry_after) = self.rate.take(call.tokens) else { return Ok(()) };
+        metrics.shed("rate_limit");
+        let what = "has had its share of this minute (requests_per_minute, tokens_per_minute)";
+        Err(UpstreamError::shed(what, retry_after))
+    }
+
+    /// Refuses a call that has no more time than recent calls that got no answer.
     fn check_unanswered(
         &self,
         call: &Call,
@@ -270,46 +313,46 @@ impl Guard {
         check: fn(&Unanswered, CacheScope, usize, Duration, Instant) -> Result<(), Duration>,
     ) -> Result<(), UpstreamError> {
         let now = Instant::now();
-        let left = call.interest.deadline().saturating_duration_since(now);
-        check(&self.unanswered, call.interest.scope(), call.body.len(), left, now).map_err(|rest| {
-            metrics.shed("circuit_open");
-            UpstreamError::hurried(left, rest)
-        })
+        let time_left = call.interest.deadline().saturating_duration_since(now);
+        let checked = check(&self.unanswered, call.interest.scope(), call.body.len(), time_left, now);
+        let Err(retry_after) = checked else { return Ok(()) };
+        metrics.shed("circuit_open");
+        Err(UpstreamError::too_little_time(time_left, retry_after))
     }
 
-    /// Whether a call for `caller` would be let through, as far as the breaker is concerned.
+    /// Returns true if the circuit breaker would admit a call for `caller`, as a probe or otherwise.
     #[must_use]
     pub fn is_open_for_calls(&self, caller: CacheScope, now: Instant) -> bool {
-        self.circuits.position(caller, now) != Position::Open
+        self.circuits.state(caller, now) != CircuitState::Open
     }
 }
 
 impl UpstreamError {
-    /// Our own refusal, while the breaker is open.
-    fn left_alone(rest: Duration, last_failure: Option<&Failure>) -> Self {
-        // Whoever is limited has clients that know what to do about "too many requests".
+    /// Our own refusal while the circuit breaker is open. `last_failure` is quoted as the reason.
+    fn circuit_open(retry_after: Duration, last_failure: Option<&Failure>) -> Self {
+        // "Too many requests" keeps its kind: clients know how to react to it.
         let (kind, last) = match last_failure {
             Some((ErrorKind::UpstreamRateLimited, what)) => (ErrorKind::UpstreamRateLimited, what.as_str()),
             Some((_, what)) => (ErrorKind::UpstreamCircuitOpen, what.as_str()),
             None => (ErrorKind::UpstreamCircuitOpen, "failed"),
         };
         let what = format!("failed so often that it is left alone for now (circuit breaker); last, it {last}");
-        Self { retry_after: Some(rest), ..Self::lasting(kind, what) }
+        Self { retry_after: Some(retry_after), ..Self::lasting(kind, what) }
     }
 
-    /// Our own refusal of a call that would wait in vain.
-    fn hurried(left: Duration, rest: Duration) -> Self {
+    /// Our own refusal of a call whose `time_left` was too little for recent calls.
+    fn too_little_time(time_left: Duration, retry_after: Duration) -> Self {
         let what = format!(
             "left the last calls unanswered that had no more time than this one, {} ms, so such calls are kept away \
              for now (circuit breaker); allow more time, or ask later",
-            left.as_millis()
+            time_left.as_millis()
         );
-        Self { retry_after: Some(rest), ..Self::lasting(ErrorKind::UpstreamCircuitOpen, what) }
+        Self { retry_after: Some(retry_after), ..Self::lasting(ErrorKind::UpstreamCircuitOpen, what) }
     }
 
-    /// Our own refusal, because there is more to do than can be done.
-    fn shed(what: &str, wait: Duration) -> Self {
-        Self { retry_after: Some(wait), ..Self::lasting(ErrorKind::Overloaded, what) }
+    /// Our own refusal because the queue or the minute's rate is full.
+    fn shed(what: &str, retry_after: Duration) -> Self {
+        Self { retry_after: Some(retry_after), ..Self::lasting(ErrorKind::Overloaded, what) }
     }
 }
 
@@ -373,7 +416,7 @@ mod tests {
                 Circuits::new(BREAKER),
                 unanswered,
                 rate,
-                Places::new(permits, queue),
+                ConcurrencyLimit::new(permits, queue),
                 vitals,
                 ATTEMPT_TIMEOUT,
             );
@@ -442,8 +485,8 @@ mod tests {
             }
         }
 
-        fn position(&self) -> Position {
-            self.guard.circuits.position(CacheScope::SHARED, Instant::now())
+        fn position(&self) -> CircuitState {
+            self.guard.circuits.state(CacheScope::SHARED, Instant::now())
         }
     }
 
@@ -466,7 +509,7 @@ mod tests {
                 assert!(!is_answered(&rig.ask(1_010).await));
             }
             let now = Instant::now();
-            assert_eq!((rig.position(), rig.guard.places.limit()), (Position::Closed, 64), "round {round}");
+            assert_eq!((rig.position(), rig.guard.concurrency.limit()), (CircuitState::Closed, 64), "round {round}");
             assert!(rig.guard.vitals.load(CacheScope::SHARED, now) < 2.0, "no penalty");
             assert!(is_answered(&rig.ask(PATIENT).await), "round {round}");
             assert!(is_answered(&rig.ask(2_000).await), "a little more time is enough");
@@ -483,12 +526,12 @@ mod tests {
         for _ in 0..4 {
             assert_eq!(rig.ask(120).await, Answer::Nothing, "not three times what is usual");
         }
-        assert_eq!((rig.position(), rig.guard.places.limit()), (Position::Closed, 64));
+        assert_eq!((rig.position(), rig.guard.concurrency.limit()), (CircuitState::Closed, 64));
         for _ in 0..5 {
             assert_eq!(rig.ask(400).await, Answer::Nothing);
         }
-        assert_eq!(rig.position(), Position::Open);
-        assert!(rig.guard.places.limit() < 64);
+        assert_eq!(rig.position(), CircuitState::Open);
+        assert!(rig.guard.concurrency.limit() < 64);
         assert!(is_sent_away(&rig.ask(PATIENT).await));
     }
 
@@ -504,7 +547,7 @@ mod tests {
             asked += 1;
         }
         assert!(asked > 1_000 && rig.calls() < 15, "{} calls for {asked} requests", rig.calls());
-        assert_eq!(rig.position(), Position::Closed, "for whoever has more time");
+        assert_eq!(rig.position(), CircuitState::Closed, "for whoever has more time");
         let calls = rig.calls();
         assert_eq!(rig.ask(400).await, Answer::Nothing);
         assert_eq!(rig.calls(), calls + 1, "a caller with more time is not kept away");
@@ -539,11 +582,11 @@ mod tests {
         };
         let patient = async {
             tokio::time::sleep(Duration::from_millis(500)).await;
-            assert_eq!(rig.position(), Position::HalfOpen);
+            assert_eq!(rig.position(), CircuitState::HalfOpen);
             assert!(is_answered(&rig.ask(PATIENT).await), "it probes beside the one in a hurry");
         };
         tokio::join!(hurried, patient);
-        assert_eq!(rig.position(), Position::Closed);
+        assert_eq!(rig.position(), CircuitState::Closed);
     }
 
     #[tokio::test(start_paused = true)]
@@ -562,19 +605,19 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn failures_are_told_from_refusals_and_overload_from_both() {
         for (kind, position, is_overload) in [
-            (ErrorKind::UpstreamRejected, Position::Closed, false),
-            (ErrorKind::UpstreamUnauthorized, Position::Open, false),
-            (ErrorKind::UpstreamInvalidReply, Position::Open, false),
-            (ErrorKind::UpstreamRateLimited, Position::Open, true),
-            (ErrorKind::UpstreamUnavailable, Position::Open, true),
-            (ErrorKind::UpstreamTimeout, Position::Open, true),
+            (ErrorKind::UpstreamRejected, CircuitState::Closed, false),
+            (ErrorKind::UpstreamUnauthorized, CircuitState::Open, false),
+            (ErrorKind::UpstreamInvalidReply, CircuitState::Open, false),
+            (ErrorKind::UpstreamRateLimited, CircuitState::Open, true),
+            (ErrorKind::UpstreamUnavailable, CircuitState::Open, true),
+            (ErrorKind::UpstreamTimeout, CircuitState::Open, true),
         ] {
             let rig = Rig::new(1);
             rig.fails(kind);
             for _ in 0..5 {
                 assert_eq!(rig.ask(PATIENT).await, Answer::Refused(kind));
             }
-            assert_eq!((rig.position(), rig.guard.places.limit() < 64), (position, is_overload), "{kind:?}");
+            assert_eq!((rig.position(), rig.guard.concurrency.limit() < 64), (position, is_overload), "{kind:?}");
         }
     }
 
@@ -602,8 +645,8 @@ mod tests {
             for _ in 0..5 {
                 rig.ask(PATIENT).await;
             }
-            assert_eq!(rig.position(), Position::Open, "{status:?}");
-            assert_eq!(rig.guard.places.limit() < 64, is_sign, "{status:?}");
+            assert_eq!(rig.position(), CircuitState::Open, "{status:?}");
+            assert_eq!(rig.guard.concurrency.limit() < 64, is_sign, "{status:?}");
         }
     }
 
@@ -632,7 +675,7 @@ mod tests {
         let rig = Rig::with_permits(100, 1);
         rig.fails(ErrorKind::UpstreamInvalidReply);
         futures_util::future::join_all((0..20).map(|_| rig.ask(PATIENT))).await;
-        assert_eq!((rig.position(), rig.calls()), (Position::Open, 5));
+        assert_eq!((rig.position(), rig.calls()), (CircuitState::Open, 5));
     }
 
     /// Clients that leave say nothing, whenever they do.
@@ -642,7 +685,7 @@ mod tests {
         for _ in 0..50 {
             drop(timeout(Duration::from_secs(9), rig.ask(PATIENT)).await);
         }
-        assert_eq!((rig.position(), rig.guard.places.limit(), rig.calls()), (Position::Closed, 64, 50));
+        assert_eq!((rig.position(), rig.guard.concurrency.limit(), rig.calls()), (CircuitState::Closed, 64, 50));
     }
 
     /// A refused connection is no answer: it ended the memory of the calls before it.

@@ -1,8 +1,8 @@
-//! For whom a call is made.
+//! The waiters of one upstream call.
 //!
-//! Several requests can wait for one call, and more can come while it is under way. What the call may still do depends
-//! on all of them: it may go on until the last deadline, and it may wait between attempts if somebody has nobody else
-//! to ask. Whether scores are kept is no question of the call but of each of its pairs: see [`crate::coalesce`].
+//! Several requests can wait for one call, and more can join while it is in flight. Together they decide how long the
+//! call may run: until the last deadline. They also decide if it may back off between attempts: it may if one of them
+//! has no other target. The choice to store scores belongs to each pair, not to the call; see [`crate::coalesce`].
 
 use std::sync::Arc;
 
@@ -13,41 +13,43 @@ use tokio::time::Instant;
 use crate::cache::key::CacheScope;
 use crate::error::Error;
 
-/// What one request expects of a call.
+/// One request that waits for a call.
 #[derive(Clone, Copy, Debug)]
 pub struct Waiter {
-    /// When the answer is of no use to it any more.
+    /// Time after which the reply is useless to the request.
     pub deadline: Instant,
-    /// Whether it can be kept waiting between attempts.
+    /// Choice between backoff and failing fast.
     pub patience: Patience,
-    /// Whether it allows the scores to be kept.
+    /// Permission to store the scores.
     pub store: bool,
-    /// Whose request it is. Only those who share scores wait for the same call.
+    /// Owner of the request. Waiters of one call share a scope.
     pub scope: CacheScope,
 }
 
-/// Whether a failed attempt may be waited out.
+/// The reaction to a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
-    /// Nobody else can answer: back off and try again.
+    /// Back off and try again: no other target can answer.
     Wait,
-    /// Another target stands ready: one more try at once, or none.
+    /// Fail fast, after at most one immediate retry: another target is ready.
     Hurry,
 }
 
-/// All who wait for a call.
+/// All waiters of a call, and the failures that it is retrying.
 #[derive(Debug)]
 pub struct Interest {
     scope: CacheScope,
     terms: Mutex<Terms>,
-    bell: watch::Sender<()>,
+    changed: watch::Sender<()>,
 }
 
 #[derive(Debug)]
 struct Terms {
+    /// Latest deadline of all waiters, past and present.
     deadline: Instant,
+    /// Waiters with [`Patience::Wait`].
     patient: usize,
-    /// What calls are getting over, by number.
+    /// Failures that are being retried, each with the number of its [`Setback`]; the oldest first.
     setbacks: Vec<(u64, Error)>,
     next_setback: u64,
 }
@@ -57,50 +59,50 @@ impl Interest {
     #[must_use]
     pub fn of(waiter: Waiter) -> Self {
         let terms = Terms { deadline: waiter.deadline, patient: 0, setbacks: Vec::new(), next_setback: 0 };
-        let interest = Self { scope: waiter.scope, terms: Mutex::new(terms), bell: watch::Sender::new(()) };
+        let interest = Self { scope: waiter.scope, terms: Mutex::new(terms), changed: watch::Sender::new(()) };
         interest.join(waiter);
         interest
     }
 
-    /// Whose call it is.
+    /// The scope that all waiters share.
     #[must_use]
     pub const fn scope(&self) -> CacheScope {
         self.scope
     }
 
-    /// One more waits.
+    /// Adds a waiter.
     pub fn join(&self, waiter: Waiter) {
         let mut terms = self.terms.lock();
         terms.deadline = terms.deadline.max(waiter.deadline);
         terms.patient += usize::from(waiter.patience == Patience::Wait);
     }
 
-    /// Somebody who waits has more time than it said.
+    /// Moves the deadline to `deadline`, if that is later.
     pub fn extend(&self, deadline: Instant) {
         let mut terms = self.terms.lock();
         terms.deadline = terms.deadline.max(deadline);
     }
 
-    /// One waits no more. Its deadline stays: what nobody waits for is cancelled anyway.
+    /// Removes a waiter. Its deadline stays: a call without waiters is cancelled anyway.
     pub fn leave(&self, waiter: Waiter) {
         let mut terms = self.terms.lock();
         terms.patient -= usize::from(waiter.patience == Patience::Wait);
     }
 
-    /// When the answer is of no use to anybody any more.
+    /// Latest deadline of the waiters.
     #[must_use]
     pub fn deadline(&self) -> Instant {
         self.terms.lock().deadline
     }
 
-    /// Whether somebody can be kept waiting.
+    /// [`Patience::Wait`] if at least one waiter has it.
     #[must_use]
     pub fn patience(&self) -> Patience {
         if self.terms.lock().patient > 0 { Patience::Wait } else { Patience::Hurry }
     }
 
-    /// An attempt failed and the next will be some time in coming: those who are in a hurry need not wait for it. It is got over when the
-    /// setback is dropped.
+    /// Announces that an attempt failed and that the next one starts later, so that waiters in a hurry can go elsewhere.
+    /// The announcement holds until the setback is dropped.
     #[must_use]
     pub fn set_back(self: &Arc<Self>, error: Error) -> Setback {
         let number = {
@@ -110,29 +112,30 @@ impl Interest {
             terms.setbacks.push((number, error));
             number
         };
+        // After the lock is released: a woken waiter reads the terms.
         self.ring();
         Setback { interest: self.clone(), number }
     }
 
-    /// A failure that a call is getting over.
+    /// The oldest failure that is being retried.
     #[must_use]
     pub fn setback(&self) -> Option<Error> {
         self.terms.lock().setbacks.first().map(|(_, error)| error.clone())
     }
 
-    /// Tells all who listen that something changed.
+    /// Notifies all receivers of [`Interest::listen`] of a change.
     pub fn ring(&self) {
-        self.bell.send_replace(());
+        self.changed.send_replace(());
     }
 
-    /// Hears every ring from now on.
+    /// A receiver of every change from now on.
     #[must_use]
     pub fn listen(&self) -> watch::Receiver<()> {
-        self.bell.subscribe()
+        self.changed.subscribe()
     }
 }
 
-/// A failure that a call is getting over.
+/// A failure that is being retried; the retry has started when this is dropped.
 #[derive(Debug)]
 pub struct Setback {
     interest: Arc<Interest>,

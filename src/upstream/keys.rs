@@ -1,9 +1,10 @@
-//! The keys of an upstream: one is used until the provider turns it away, then the next.
+//! The keys of an upstream. One is used until the provider rejects it, then the next.
 //!
-//! A refusal (401, 402, 403) can be about the key or about the call: firewalls of providers answer 403 to texts that they do not like. What one
-//! caller sends must not take keys from others, so the call itself finds out: if the next key is taken for it, the first one was to blame and rests;
-//! if that is refused alike, the call was, and both are used as before. Until that is known a refusal is a suspicion, and
-//! another call falls back on the key rather than fail.
+//! A refusal (401, 402, 403) can be about the key or about the call: firewalls of providers answer 403 to texts that
+//! they do not like. One caller's texts must not take keys from others, so the call itself finds out. If the next key
+//! is accepted for it, the first key was to blame and rests. If the next key is refused alike, the call was to blame,
+//! and both keys are used as before. Until that is known, the refusal is a suspicion, and another call uses the
+//! suspected key rather than fail.
 
 use std::time::Duration;
 
@@ -14,30 +15,32 @@ use tokio::time::Instant;
 
 use crate::error::ErrorKind;
 
-/// How long a key is left alone that was refused or is used up: long enough not to be a nuisance, short enough to notice a mended account.
-const REFUSED: Duration = Duration::from_mins(5);
-/// How long a key is left alone that was used too often, if the provider does not say.
-const RATE_LIMITED: Duration = Duration::from_secs(5);
+/// Rest of a key that was refused or has no credit. Long enough not to bother the provider, short enough to notice an
+/// account that has been mended.
+const REFUSED_REST: Duration = Duration::from_mins(5);
+/// Rest of a key that was used too often, if the provider sends no `Retry-After`.
+const RATE_LIMITED_REST: Duration = Duration::from_secs(5);
 
 /// The keys, in the order of the configuration.
 #[derive(Debug)]
 pub(crate) struct KeyRing {
     keys: Vec<(SecretString, HeaderValue)>,
-    state: Mutex<State>,
+    state: Mutex<KeyStates>,
 }
 
 #[derive(Debug)]
-struct State {
+struct KeyStates {
+    /// Number of the key that is used now.
     current: usize,
-    /// Why each key is left alone, if it is.
-    resting: Vec<Option<Rest>>,
+    /// The latest rest of each key; `None` for a key that was not rejected, or was accepted since.
+    rests: Vec<Option<Rest>>,
 }
 
-/// A key is left alone.
+/// A time in which a key is not used.
 #[derive(Clone, Copy, Debug)]
 struct Rest {
     until: Instant,
-    /// Whether it is open if the key was refused, or a call.
+    /// True while it is unknown if the key was refused, or the call.
     is_suspicion: bool,
 }
 
@@ -48,9 +51,9 @@ pub(crate) struct RefusedKey {
     status: u16,
 }
 
-/// How a key was turned away.
+/// A reply that may be about the key.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct TurnedAway {
+pub(super) struct KeyRejection {
     pub(super) number: usize,
     pub(super) status: u16,
     pub(super) kind: ErrorKind,
@@ -61,89 +64,118 @@ impl KeyRing {
     /// # Errors
     /// A sentence: a key cannot stand in a header.
     pub(crate) fn new(keys: &[SecretString]) -> Result<Self, String> {
-        let keys: Vec<_> = keys.iter().map(|key| Ok((key.clone(), bearer(key)?))).collect::<Result<_, String>>()?;
-        let state = State { current: 0, resting: vec![None; keys.len()] };
-        Ok(Self { keys, state: Mutex::new(state) })
+        let mut keys_and_headers = Vec::with_capacity(keys.len());
+        for key in keys {
+            keys_and_headers.push((key.clone(), bearer(key)?));
+        }
+        let state = KeyStates { current: 0, rests: vec![None; keys.len()] };
+        Ok(Self { keys: keys_and_headers, state: Mutex::new(state) })
     }
 
-    /// The key to show now for a call for which `refused` were refused before, and its number; `None` if there are no keys.
+    /// The key to use for a call that `refused` were refused for, as its number and header; `None` if there are no keys.
     pub(super) fn choose(&self, refused: &[RefusedKey], now: Instant) -> Option<(usize, HeaderValue)> {
         let state = self.state.lock();
-        let is_refused = refused.iter().any(|refused| refused.number == state.current);
-        let other = if is_refused { state.other(state.current, refused, now) } else { None };
-        let number = other.unwrap_or(state.current);
-        self.keys.get(number).map(|(_, header)| (number, header.clone()))
+        let mut number = state.current;
+        if refused.iter().any(|key| key.number == number)
+            && let Some(other) = state.other(number, refused, now)
+        {
+            number = other;
+        }
+        let (_, header) = self.keys.get(number)?;
+        Some((number, header.clone()))
     }
 
-    /// The provider turned a key away for a call, and those of `refused` before, to which it is added. Whether another one is worth a try at once.
-    pub(super) fn turned_away(&self, key: TurnedAway, refused: &mut Vec<RefusedKey>, now: Instant) -> bool {
-        let TurnedAway { number, status, kind, retry_after } = key;
+    /// Records that the provider rejected a key for a call, and adds it to `refused` if it was refused. Returns true if
+    /// another key is worth a try at once.
+    pub(super) fn rejected(&self, rejection: KeyRejection, refused: &mut Vec<RefusedKey>, now: Instant) -> bool {
+        let KeyRejection { number, status, kind, retry_after } = rejection;
         let is_refusal = matches!(kind, ErrorKind::UpstreamUnauthorized | ErrorKind::UpstreamQuotaExhausted);
-        let rest = match kind {
-            ErrorKind::UpstreamRateLimited => retry_after.unwrap_or(RATE_LIMITED),
-            _ if is_refusal => REFUSED,
+        let rest_time = match kind {
+            ErrorKind::UpstreamRateLimited => retry_after.unwrap_or(RATE_LIMITED_REST),
+            _ if is_refusal => REFUSED_REST,
+            // The reply is not about the key.
             _ => return false,
         };
         let mut state = self.state.lock();
-        let is_known = state.resting[number].is_some_and(|rest| !rest.is_suspicion && now < rest.until);
+        // A key that is known to be wrong does not become a mere suspect again.
+        let is_known = state.rests[number].is_some_and(|rest| !rest.is_suspicion && now < rest.until);
         if !(is_refusal && is_known) {
-            state.resting[number] = Some(Rest { until: now + rest, is_suspicion: is_refusal });
+            state.rests[number] = Some(Rest { until: now + rest_time, is_suspicion: is_refusal });
         }
         if is_refusal {
             refused.push(RefusedKey { number, status });
+            // Two keys with the same status: the call is to blame, and the first of them is used again.
+            if let Some(first) = refused.iter().find(|key| key.number != number && key.status == status) {
+                state.clear_suspicions(refused, status);
+                state.current = first.number;
+                return state.other(number, refused, now).is_some();
+            }
         }
-        let is_alike = |other: &RefusedKey| other.number != number && other.status == status;
-        let first_alike = refused.iter().find(|other| is_alike(other)).map(|other| other.number);
-        if let Some(first) = first_alike.filter(|_| is_refusal) {
-            state.wake(refused, status);
-            state.current = first;
-            return state.other(number, refused, now).is_some();
-        }
-        // If there is no other, one is shown of which it is open whether it was refused; else the one that is rested first.
-        let next = state.other(number, refused, now);
-        let rank = |number: &usize| state.resting[*number].map(|rest| (!rest.is_suspicion, rest.until));
-        let soonest = || (0..self.keys.len()).min_by_key(rank);
-        state.current = next.or_else(soonest).unwrap_or(number);
-        next.is_some()
+        let other = state.other(number, refused, now);
+        // Without another one, the next call uses the least bad key.
+        state.current = other.unwrap_or_else(|| state.least_bad().unwrap_or(number));
+        other.is_some()
     }
 
-    /// A key was taken for a call for which all of `refused` were not: it is they that were refused, and not the call.
-    pub(super) fn taken(&self, number: usize, refused: &[RefusedKey], now: Instant) {
+    /// Records that key `number` was accepted for a call that `refused` were refused for: those keys are to blame, and
+    /// not the call.
+    pub(super) fn accepted(&self, number: usize, refused: &[RefusedKey], now: Instant) {
         let mut state = self.state.lock();
-        for key in refused.iter().filter(|key| key.number != number) {
-            state.resting[key.number] = Some(Rest { until: now + REFUSED, is_suspicion: false });
+        for key in refused {
+            if key.number != number {
+                state.rests[key.number] = Some(Rest { until: now + REFUSED_REST, is_suspicion: false });
+            }
         }
-        state.resting[number] = None;
+        state.rests[number] = None;
         state.current = number;
     }
 
-    /// Every key, so that none of them is ever told to a client.
+    /// All keys in plain text, so that replies can be searched for them.
     pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
         self.keys.iter().map(|(key, _)| key.expose_secret())
     }
 }
 
-impl State {
-    /// The next key after `number` that was not refused for the call: one that is rested, or else one of which it is not known whether it, or a
-    /// call, was refused.
+impl KeyStates {
+    /// The next key after `number` that was not refused for the call. A rested key comes before a suspected one.
     fn other(&self, number: usize, refused: &[RefusedKey], now: Instant) -> Option<usize> {
-        let count = self.resting.len();
-        let is_untried = |next: &usize| refused.iter().all(|key| key.number != *next);
-        let others: Vec<usize> = (1..count).map(|step| (number + step) % count).filter(is_untried).collect();
-        let is_rested = |next: &&usize| self.resting[**next].is_none_or(|rest| rest.until <= now);
-        let is_suspicion = |next: &&usize| self.resting[**next].is_some_and(|rest| rest.is_suspicion);
-        others.iter().find(is_rested).or_else(|| others.iter().find(is_suspicion)).copied()
+        let count = self.rests.len();
+        let mut suspected = None;
+        for step in 1..count {
+            let next = (number + step) % count;
+            if refused.iter().any(|key| key.number == next) {
+                continue;
+            }
+            match self.rests[next] {
+                Some(rest) if now < rest.until => {
+                    if rest.is_suspicion && suspected.is_none() {
+                        suspected = Some(next);
+                    }
+                }
+                _ => return Some(next),
+            }
+        }
+        suspected
     }
 
-    /// Several keys were refused alike for one call: it is the call that was.
-    fn wake(&mut self, refused: &[RefusedKey], status: u16) {
-        for key in refused.iter().filter(|key| key.status == status) {
-            let rest = &mut self.resting[key.number];
-            *rest = rest.filter(|rest| !rest.is_suspicion);
+    /// The key with the best prospects while all rest: a suspected one, or else the one that is rested first. `None` if
+    /// there are no keys.
+    fn least_bad(&self) -> Option<usize> {
+        (0..self.rests.len()).min_by_key(|number| self.rests[*number].map(|rest| (!rest.is_suspicion, rest.until)))
+    }
+
+    /// Ends the suspicion against keys that were refused with `status`.
+    fn clear_suspicions(&mut self, refused: &[RefusedKey], status: u16) {
+        for key in refused {
+            let rest = &mut self.rests[key.number];
+            if key.status == status && rest.is_some_and(|rest| rest.is_suspicion) {
+                *rest = None;
+            }
         }
     }
 }
 
+/// The value of the `Authorization` header, marked as sensitive so that it is not logged.
 fn bearer(key: &SecretString) -> Result<HeaderValue, String> {
     let mut value = HeaderValue::from_str(&format!("Bearer {}", key.expose_secret()))
         .map_err(|_| "the key holds characters that cannot stand in a header".to_owned())?;
@@ -170,13 +202,13 @@ mod tests {
             let status = answer(number);
             if status == 200 {
                 if !refused.is_empty() {
-                    ring.taken(number, &refused, now);
+                    ring.accepted(number, &refused, now);
                 }
                 return shown;
             }
             let kind = super::super::error::kind_of_status(status);
-            let key = TurnedAway { number, status, kind, retry_after: None };
-            if !ring.turned_away(key, &mut refused, now) {
+            let rejection = KeyRejection { number, status, kind, retry_after: None };
+            if !ring.rejected(rejection, &mut refused, now) {
                 return shown;
             }
         }
@@ -189,10 +221,10 @@ mod tests {
             let turns_first_away = |number| if number == 0 { status } else { 200 };
             assert_eq!(call(&ring, turns_first_away), [0, 1], "{status}");
             assert_eq!(call(&ring, turns_first_away), [1], "{status}");
-            tokio::time::advance(REFUSED).await;
+            tokio::time::advance(REFUSED_REST).await;
             assert_eq!(call(&ring, |number| if number == 1 { 401 } else { 200 }), [1, 2], "{status}");
             assert_eq!(call(&ring, |number| if number == 2 { 429 } else { 200 }), [2, 0], "{status}");
-            tokio::time::advance(REFUSED).await;
+            tokio::time::advance(REFUSED_REST).await;
         }
         assert_eq!(call(&ring, |_| 503), [0], "that is not the key's fault");
     }
@@ -227,7 +259,7 @@ mod tests {
         assert_eq!(call(&ring, |number| if number == 2 { 200 } else { 403 }), [0, 1, 2]);
         assert_eq!(call(&ring, |_| 403), [2], "the two others are known to be wrong");
         assert_eq!(call(&ring, |_| 200), [2]);
-        tokio::time::advance(REFUSED).await;
+        tokio::time::advance(REFUSED_REST).await;
         assert_eq!(call(&ring, |_| 403), [2, 0, 1]);
     }
 
@@ -235,8 +267,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_key_under_suspicion_is_better_than_none() {
         let ring = ring(&["a", "b"]);
-        let key = TurnedAway { number: 0, status: 403, kind: ErrorKind::UpstreamUnauthorized, retry_after: None };
-        assert!(ring.turned_away(key, &mut Vec::new(), Instant::now()));
+        let rejection =
+            KeyRejection { number: 0, status: 403, kind: ErrorKind::UpstreamUnauthorized, retry_after: None };
+        assert!(ring.rejected(rejection, &mut Vec::new(), Instant::now()));
         assert_eq!(call(&ring, |number| if number == 1 { 402 } else { 200 }), [1, 0]);
         assert_eq!(call(&ring, |_| 200), [0]);
         assert_eq!(call(&ring, |number| if number == 0 { 403 } else { 200 }), [0], "the other one is used up");

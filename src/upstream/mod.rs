@@ -1,4 +1,4 @@
-//! Places that score: a configured provider behind its stack, or the embedded scorer.
+//! Upstreams: configured providers, each behind its stack of policies, and the embedded scorer.
 
 pub mod allowance;
 mod attempt;
@@ -33,17 +33,17 @@ use tower::{Service, ServiceExt};
 use url::Url;
 
 use self::allowance::{AllowanceSettings, SharedAllowance};
-use self::breaker::Position;
+use self::breaker::CircuitState;
 use self::call::{Call, Scores};
 use self::circuits::Circuits;
 pub use self::error::UpstreamError;
 use self::guard::Guard;
 use self::keys::KeyRing;
 use self::learned_limits::LearnedLimits;
-use self::places::Places;
+use self::places::ConcurrencyLimit;
 use self::rate::Rate;
 pub(crate) use self::reply::read_scores;
-use self::stack::{Parts, Stack, stack};
+use self::stack::{Stack, StackParts, stack};
 use self::transport::{Transport, TransportConfig};
 use self::unanswered::Unanswered;
 use self::vitals::Vitals;
@@ -54,21 +54,21 @@ use crate::local::workers::Workers;
 use crate::provider::{Provider, ProviderFacts};
 use crate::telemetry::metrics::{Metrics, UpstreamMetrics};
 
-/// Calls that look for the passages to blame for a refusal may be as many as the calls that succeed, and three a second besides, reckoned over ten
-/// seconds. To find one passage among a thousand takes about ten.
+/// Budget of the calls that search for the passages to blame for a refusal: as many as the calls that succeed, and three
+/// a second besides, over a window of ten seconds. To find one passage among a thousand takes about ten.
 const SPLIT_BUDGET: AllowanceSettings =
     AllowanceSettings { share: 1.0, per_second: 3.0, window: Duration::from_secs(10), most_saved: 100.0 };
 
-/// A configured place that scores.
+/// A configured source of scores.
 #[derive(Debug)]
 pub struct Upstream {
-    /// Its name in the configuration, in answers and in metrics.
+    /// Name in the configuration, in answers and in metrics.
     pub name: String,
-    /// Where its scores come from.
+    /// Source of its scores.
     pub backend: Backend,
 }
 
-/// Where scores come from.
+/// Kind of an upstream.
 #[derive(Debug)]
 pub enum Backend {
     /// A provider over HTTP.
@@ -80,31 +80,31 @@ pub enum Backend {
 /// The scorer inside this process.
 #[derive(Debug)]
 pub struct Embedded {
-    /// How its two models are put together, and for which queries.
+    /// Combination of its two models, and the queries that it takes.
     pub settings: LocalSettings,
-    /// Its cross-encoder behind a stack of its own, if there are weights.
+    /// Its cross-encoder behind a stack of its own; `None` without weights.
     pub cross_encoder: Option<Arc<Upstream>>,
-    /// As many as there are processors, for long lists that are scored lexically.
+    /// Threads that score long lists lexically, one for each processor.
     pub workers: Workers,
 }
 
 /// A provider behind its stack.
 pub struct Remote {
-    /// The wire shape.
+    /// Wire format.
     pub provider: &'static dyn Provider,
-    /// What is known of the provider, with the upstream's own overrides.
+    /// Facts about the provider, with the upstream's own overrides.
     pub facts: ProviderFacts,
-    /// Where its calls go; of the embedded cross-encoder, what it is made of.
+    /// Address of its calls. For the embedded cross-encoder: its parts, as a `file` URL.
     pub address: Url,
-    /// What becomes of long passages.
+    /// Treatment of passages that are too long for the model.
     pub long_passages: LongPassages,
-    /// Limits on the size of calls that refusals taught.
+    /// Limits on the size of calls, learnt from refusals.
     pub learned_limits: LearnedLimits,
-    /// Budget of calls that look for the passages to blame for a refusal.
+    /// Budget of calls that search for the passages to blame for a refusal.
     pub split_budget: SharedAllowance,
-    /// Whether calls must know their tokens: they are limited by the minute.
+    /// True if tokens per minute are limited, so that calls must estimate theirs.
     pub counts_tokens: bool,
-    /// How it does.
+    /// Latencies and failures so far.
     pub vitals: Arc<Vitals>,
     guard: Arc<Guard>,
     metrics: Arc<UpstreamMetrics>,
@@ -116,10 +116,12 @@ impl Upstream {
     /// A provider over HTTP.
     ///
     /// # Errors
-    /// A sentence that says why no client can be made of the settings.
+    /// A sentence: no client can be made of the settings.
     pub fn remote(settings: &UpstreamSettings, metrics: &Metrics) -> Result<Self, String> {
         let keys = Arc::new(KeyRing::new(&settings.api_keys)?);
-        if let Some(proxy) = settings.proxy.as_ref().filter(|_| settings.url.scheme() == "http") {
+        if let Some(proxy) = &settings.proxy
+            && settings.url.scheme() == "http"
+        {
             let name = &settings.name;
             tracing::warn!(
                 upstream.name = name,
@@ -140,7 +142,7 @@ impl Upstream {
         Ok(Self::behind(transport, settings, metrics, keys))
     }
 
-    /// Puts the upstream's stack before what makes its calls.
+    /// An upstream whose calls go through its stack to `transport`.
     pub(crate) fn behind<T>(transport: T, settings: &UpstreamSettings, metrics: &Metrics, keys: Arc<KeyRing>) -> Self
     where
         T: Service<Call, Response = Scores, Error = UpstreamError> + Clone + Send + Sync + 'static,
@@ -152,11 +154,11 @@ impl Upstream {
             Circuits::new(settings.breaker),
             Unanswered::new(settings.breaker),
             Rate::new(settings.rate),
-            Places::new(settings.max_concurrency, settings.max_queue),
+            ConcurrencyLimit::new(settings.max_concurrency, settings.max_queue),
             vitals.clone(),
             settings.attempt_timeout,
         ));
-        let parts = Parts {
+        let parts = StackParts {
             max_attempts: settings.max_attempts,
             attempt_timeout: settings.attempt_timeout,
             guard: guard.clone(),
@@ -182,15 +184,18 @@ impl Upstream {
 }
 
 impl Upstream {
-    /// The provider's words about a failure, shortened, unless they quote the key or one of `texts`. Of what is about the key (401, 402, 403)
-    /// nothing is told: such messages quote it in forms that nobody foresees.
+    /// The provider's message about a failure, shortened; `None` if it quotes a key or one of `texts`.
     #[must_use]
     pub fn quotable<'a>(
         &self,
         error: &UpstreamError,
         texts: &(impl Iterator<Item = &'a str> + Clone),
     ) -> Option<String> {
-        let said = error.said.as_ref().map(|said| &*said.message).filter(|message| !message.is_empty())?;
+        let message = &*error.said.as_ref()?.message;
+        if message.is_empty() {
+            return None;
+        }
+        // Messages about a key (401, 402, 403) quote it in forms that nobody foresees.
         if matches!(error.kind, ErrorKind::UpstreamUnauthorized | ErrorKind::UpstreamQuotaExhausted) {
             return None;
         }
@@ -198,10 +203,13 @@ impl Upstream {
             Backend::Remote(remote) => remote.keys.secrets().collect(),
             Backend::Local(_) => Vec::new(),
         };
-        (!redact::quotes(said, texts, &secrets)).then(|| redact::shortened(said))
+        if redact::quotes(message, texts, &secrets) {
+            return None;
+        }
+        Some(redact::shortened(message))
     }
 
-    /// Whether a call for `caller` would be let through now: the circuit breaker is not open.
+    /// Returns true if the circuit breaker would admit a call for `caller`.
     #[must_use]
     pub fn is_open_for_calls(&self, caller: CacheScope, now: Instant) -> bool {
         match &self.backend {
@@ -210,12 +218,12 @@ impl Upstream {
         }
     }
 
-    /// Tells the metrics how the upstream stands now.
+    /// Sets the gauges of the circuit breaker and the concurrency limit.
     pub fn observe(&self) {
         match &self.backend {
             Backend::Remote(remote) => {
-                let Guard { circuits, places, .. } = &*remote.guard;
-                remote.metrics.guard(circuits.is_open_for_somebody(Instant::now()), places.limit());
+                let Guard { circuits, concurrency, .. } = &*remote.guard;
+                remote.metrics.guard(circuits.is_open_for_somebody(Instant::now()), concurrency.limit());
             }
             Backend::Local(embedded) => {
                 if let Some(cross_encoder) = &embedded.cross_encoder {
@@ -225,16 +233,16 @@ impl Upstream {
         }
     }
 
-    /// Whether nothing speaks against one more call than needed: the circuit breaker is closed.
+    /// Returns true if the circuit breaker is closed, so that even a call that is not needed may be made.
     #[must_use]
     pub fn is_well(&self, caller: CacheScope, now: Instant) -> bool {
         match &self.backend {
-            Backend::Remote(remote) => remote.guard.circuits.position(caller, now) == Position::Closed,
+            Backend::Remote(remote) => remote.guard.circuits.state(caller, now) == CircuitState::Closed,
             Backend::Local(_) => true,
         }
     }
 
-    /// What one more call for `caller` is likely to cost here, to be compared with other upstreams: seconds, weighed by what is under way.
+    /// Estimated cost of one more call for `caller`, in seconds times calls in flight. Only good for comparing upstreams.
     #[must_use]
     pub fn load(&self, caller: CacheScope, now: Instant) -> f64 {
         match &self.backend {
@@ -245,22 +253,23 @@ impl Upstream {
 }
 
 impl Remote {
-    /// Attempts that may be under way at once.
+    /// Limit on attempts in flight at the moment, from 1 to `max_concurrency`.
     #[must_use]
     pub fn places(&self) -> usize {
-        self.guard.places.limit()
+        self.guard.concurrency.limit()
     }
 
-    /// How long is unusually long for a call of so many bytes, if that is known.
+    /// The time after which a call with a body of `bytes` is late, at least 300 ms; `None` if too few calls of its size are
+    /// known.
     #[must_use]
     pub fn unusual(&self, bytes: usize) -> Option<Duration> {
-        self.guard.unusual(bytes).map(|unusual| unusual.max(attempt::HURRIED_LEAST))
+        Some(self.guard.unusual(bytes)?.max(attempt::FAIL_FAST_TIMEOUT_MIN))
     }
 
-    /// Scores one batch, with all retries.
+    /// Scores one batch. Retries are included.
     ///
     /// # Errors
-    /// The last failure.
+    /// The failure of the last attempt.
     pub async fn score(&self, call: Call) -> Result<Scores, UpstreamError> {
         self.stack.clone().oneshot(call).await
     }

@@ -1,10 +1,12 @@
-//! How many attempts may be under way at once: as many as the upstream can bear, at most `max_concurrency`.
+//! An adaptive limit on attempts in flight: as many as the upstream can bear, at most `max_concurrency`.
 //!
-//! The limit adapts (additive increase, multiplicative decrease; Chiu and Jain, 1989): signs of overload shrink it at once, answers given
-//! while it was used up let it grow back by one in about one round of calls. Who finds no place waits in a queue of bounded length; who
-//! finds the queue full, or would wait longer than its deadline allows, is sent away at once, while it can still ask elsewhere. The
-//! queue is served in order. Who has waited so long that an answer would come too late is sent away instead of being served, which would
-//! make the others late as well.
+//! The limit adapts by additive increase and multiplicative decrease (Chiu and Jain, 1989). A sign of overload shrinks
+//! it at once. Replies that arrive while it is used up let it grow back by one in about one round of calls.
+//!
+//! A call that finds no permit waits in a queue of bounded length. If the queue is full, or the expected wait is longer
+//! than its deadline allows, it is refused at once, while it can still try another upstream. The queue is served in
+//! order. A call that has waited so long that its reply would come too late is refused instead of served, because
+//! serving it would make the others late as well.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,182 +18,202 @@ use tokio::time::Instant;
 
 use super::interest::Interest;
 
-/// What a sign of overload leaves of the limit.
-const DECREASE: f64 = 0.7;
-/// One decrease is enough for all the attempts that were under way together.
+/// Factor by which a sign of overload shrinks the limit.
+const DECREASE_FACTOR: f64 = 0.7;
+/// Least time between two decreases: one is enough for all attempts that were in flight together.
 const DECREASE_PAUSE: Duration = Duration::from_millis(500);
-/// Weight of the newest attempt in the average time that a place is taken.
-const NEWEST: f64 = 0.1;
-/// Longest time after which somebody who was sent away is told to come back.
-const LONGEST_HINT: Duration = Duration::from_mins(1);
+/// Weight of the latest attempt in the mean hold time.
+const HOLD_WEIGHT: f64 = 0.1;
+/// Shortest `retry_after` of a refusal.
+const MIN_RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Longest `retry_after` of a refusal.
+const MAX_RETRY_AFTER: Duration = Duration::from_mins(1);
 
-/// The places of one upstream. Clones share them.
+/// The concurrency limit of one upstream. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Places(Arc<Mutex<State>>);
+pub struct ConcurrencyLimit(Arc<Mutex<LimitState>>);
 
 #[derive(Debug)]
-struct State {
-    most: f64,
-    most_waiting: usize,
+struct LimitState {
+    /// Upper bound of `limit`.
+    max: f64,
+    max_waiting: usize,
+    /// Permits at the moment, 1 to `max`; the fraction accumulates small increases.
     limit: f64,
-    taken: usize,
+    in_flight: usize,
     queue: VecDeque<Waiting>,
-    decreased: Option<Instant>,
-    /// Average time that a place is taken, in seconds.
-    holding: f64,
+    decreased_at: Option<Instant>,
+    /// Moving average of the time that a permit is held, in seconds; 0 before the first.
+    mean_hold: f64,
 }
 
-/// Somebody who waits for a place.
+/// A call in the queue.
 #[derive(Debug)]
 struct Waiting {
-    /// Dropped, it says that there will be none in time.
-    place: oneshot::Sender<Place>,
-    /// For whom: others can join while it waits, with later deadlines.
+    /// Delivers the permit. Dropped unsent, it tells the call that there will be none in time.
+    sender: oneshot::Sender<Permit>,
+    /// The call's waiters. Others can join while it is queued, with later deadlines.
     interest: Arc<Interest>,
 }
 
-/// A place that is taken; free again when dropped.
+/// Permission for one attempt, released when dropped.
 #[derive(Debug)]
-pub struct Place {
-    places: Places,
+pub struct Permit {
+    limit: ConcurrencyLimit,
     since: Instant,
-    /// Whether all places were taken when this one was.
+    /// True if this permit used up the limit.
     was_last: bool,
-    outcome: Option<Sign>,
+    signal: Option<LoadSignal>,
 }
 
-/// What an attempt says about the load of the upstream.
+/// The result of an attempt, as a sign of the upstream's load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sign {
-    /// It answered.
-    Well,
-    /// It could not bear it: "too many requests", a gateway's failure, a broken connection, or no answer in time.
+pub enum LoadSignal {
+    /// A reply.
+    Answered,
+    /// "Too many requests", a gateway's failure, a broken connection, or no reply in time.
     Overload,
 }
 
-/// Why there is no place: come back after this long.
+/// Refusal of a call: the queue is full, or moves too slowly for the deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoPlace(pub Duration);
+pub struct QueueFull {
+    /// Time after which to try again, between a second and a minute.
+    pub retry_after: Duration,
+}
 
-impl Places {
-    /// `most` places, and room for `most_waiting` who wait for one.
+impl ConcurrencyLimit {
+    /// A limit of `max` permits, with a queue of at most `max_waiting` calls.
     #[must_use]
-    pub fn new(most: usize, most_waiting: usize) -> Self {
+    pub fn new(max: usize, max_waiting: usize) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "limits are small")]
-        let most = most as f64;
-        let (queue, decreased) = (VecDeque::new(), None);
-        Self(Arc::new(Mutex::new(State { most, most_waiting, limit: most, taken: 0, queue, decreased, holding: 0.0 })))
+        let max = max as f64;
+        Self(Arc::new(Mutex::new(LimitState {
+            max,
+            max_waiting,
+            limit: max,
+            in_flight: 0,
+            queue: VecDeque::new(),
+            decreased_at: None,
+            mean_hold: 0.0,
+        })))
     }
 
-    /// Takes a place, waiting for one if need be for as long as somebody is interested.
+    /// Takes a permit, or waits for one until the deadline of `interest`.
     ///
     /// # Errors
-    /// There will be none in time.
-    pub async fn take(&self, interest: &Arc<Interest>) -> Result<Place, NoPlace> {
-        let waiting = {
+    /// [`QueueFull`] if there will be no permit in time.
+    pub async fn acquire(&self, interest: &Arc<Interest>) -> Result<Permit, QueueFull> {
+        let receiver = {
             let mut state = self.0.lock();
-            if state.taken < state.whole_limit() {
-                state.taken += 1;
-                let was_last = state.taken >= state.whole_limit();
+            if state.in_flight < state.whole_limit() {
+                state.in_flight += 1;
+                let was_last = state.in_flight >= state.whole_limit();
                 drop(state);
-                return Ok(self.place(was_last));
+                return Ok(self.permit(was_last));
             }
-            state.queue.retain(|waiting| !waiting.place.is_closed());
+            state.queue.retain(|waiting| !waiting.sender.is_closed());
             let wait = state.expected_wait();
-            if state.queue.len() >= state.most_waiting || Instant::now() + wait > interest.deadline() {
-                return Err(NoPlace(wait.clamp(Duration::from_secs(1), LONGEST_HINT)));
+            if state.queue.len() >= state.max_waiting || Instant::now() + wait > interest.deadline() {
+                return Err(QueueFull { retry_after: wait.clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER) });
             }
-            let (place, waiting) = oneshot::channel();
-            state.queue.push_back(Waiting { place, interest: interest.clone() });
-            waiting
+            let (sender, receiver) = oneshot::channel();
+            state.queue.push_back(Waiting { sender, interest: interest.clone() });
+            receiver
         };
-        // The queue keeps the other end for as long as somebody waits at this one.
-        waiting.await.map_err(|_| NoPlace(Duration::from_secs(1)))
+        // A cancelled call drops its receiver here, and its entry in the queue counts no more.
+        receiver.await.map_err(|_| QueueFull { retry_after: MIN_RETRY_AFTER })
     }
 
-    /// The number of places at the moment.
+    /// Permits at the moment, free or taken; at least 1.
     #[must_use]
     pub fn limit(&self) -> usize {
         self.0.lock().whole_limit()
     }
 
-    /// How many wait for a place.
+    /// Calls in the queue.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.0.lock().queue.iter().filter(|waiting| !waiting.place.is_closed()).count()
+        self.0.lock().queue.iter().filter(|waiting| !waiting.sender.is_closed()).count()
     }
 
-    fn place(&self, was_last: bool) -> Place {
-        Place { places: self.clone(), since: Instant::now(), was_last, outcome: None }
+    fn permit(&self, was_last: bool) -> Permit {
+        Permit { limit: self.clone(), since: Instant::now(), was_last, signal: None }
     }
 
-    fn give_back(&self, held: Duration, was_last: bool, outcome: Option<Sign>) {
+    /// Takes a permit back, adapts the limit and serves the queue.
+    fn release(&self, held: Duration, was_last: bool, signal: Option<LoadSignal>) {
         let mut state = self.0.lock();
-        state.taken -= 1;
-        state.adapt(held, was_last, outcome, Instant::now());
+        state.in_flight -= 1;
+        state.adapt(held, was_last, signal, Instant::now());
         let mut served = Vec::new();
-        while state.taken < state.whole_limit() {
+        while state.in_flight < state.whole_limit() {
             let Some(next) = state.next_in_queue(Instant::now()) else { break };
-            state.taken += 1;
+            state.in_flight += 1;
             served.push(next);
         }
+        // Unlocked before the permits go out: one that comes back locks the state again.
         drop(state);
         for next in served {
-            // If nobody waits there any more the place comes back, dropped, and goes to the next.
-            drop(next.send(self.place(true)));
+            // If the call has just been cancelled, the permit comes back here, is dropped, and goes to the next.
+            drop(next.send(self.permit(true)));
         }
     }
 }
 
-impl State {
+impl LimitState {
     fn whole_limit(&self) -> usize {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and a small limit")]
         let limit = self.limit as usize;
         limit.max(1)
     }
 
-    /// How long the last in the queue would wait if places go on being taken for as long as they are now.
+    /// Estimated time until a call at the end of the queue gets its permit.
     fn expected_wait(&self) -> Duration {
         #[expect(clippy::cast_precision_loss, reason = "queues are short")]
         let rounds = (self.queue.len() as f64 + 1.0) / self.limit.max(1.0);
-        Duration::try_from_secs_f64(rounds * self.holding).unwrap_or(LONGEST_HINT)
+        Duration::try_from_secs_f64(rounds * self.mean_hold).unwrap_or(MAX_RETRY_AFTER)
     }
 
-    /// The one who has waited longest and can still be answered in time. Those who cannot are sent away on the way to it.
-    fn next_in_queue(&mut self, now: Instant) -> Option<oneshot::Sender<Place>> {
-        let usual = Duration::try_from_secs_f64(self.holding).unwrap_or(LONGEST_HINT);
-        std::iter::from_fn(|| self.queue.pop_front())
-            .find(|waiting| !waiting.place.is_closed() && now + usual <= waiting.interest.deadline())
-            .map(|waiting| waiting.place)
+    /// The first call in the queue that can still be answered in time. Drops, and so refuses, those before it.
+    fn next_in_queue(&mut self, now: Instant) -> Option<oneshot::Sender<Permit>> {
+        let mean_hold = Duration::try_from_secs_f64(self.mean_hold).unwrap_or(MAX_RETRY_AFTER);
+        while let Some(waiting) = self.queue.pop_front() {
+            if !waiting.sender.is_closed() && now + mean_hold <= waiting.interest.deadline() {
+                return Some(waiting.sender);
+            }
+        }
+        None
     }
 
-    fn adapt(&mut self, held: Duration, was_last: bool, outcome: Option<Sign>, now: Instant) {
-        let Some(outcome) = outcome else { return };
+    fn adapt(&mut self, held: Duration, was_last: bool, signal: Option<LoadSignal>, now: Instant) {
+        let Some(signal) = signal else { return };
         let held = held.as_secs_f64();
-        self.holding = if self.holding > 0.0 { self.holding * (1.0 - NEWEST) + held * NEWEST } else { held };
-        match outcome {
-            // A limit that nobody reaches says nothing about what could be borne.
-            Sign::Well if was_last => self.limit = (self.limit + 1.0 / self.limit).min(self.most),
-            Sign::Well => {}
-            Sign::Overload if self.decreased.is_some_and(|at| now - at < DECREASE_PAUSE) => {}
-            Sign::Overload => {
-                self.limit = (self.limit * DECREASE).max(1.0);
-                self.decreased = Some(now);
+        self.mean_hold =
+            if self.mean_hold > 0.0 { self.mean_hold * (1.0 - HOLD_WEIGHT) + held * HOLD_WEIGHT } else { held };
+        match signal {
+            // Only a limit that was reached says that the upstream could bear more.
+            LoadSignal::Answered if was_last => self.limit = (self.limit + 1.0 / self.limit).min(self.max),
+            LoadSignal::Answered => {}
+            LoadSignal::Overload if self.decreased_at.is_some_and(|at| now - at < DECREASE_PAUSE) => {}
+            LoadSignal::Overload => {
+                self.limit = (self.limit * DECREASE_FACTOR).max(1.0);
+                self.decreased_at = Some(now);
             }
         }
     }
 }
 
-impl Place {
-    /// Says how the attempt went, and gives the place back.
-    pub fn give_back(mut self, sign: Option<Sign>) {
-        self.outcome = sign;
+impl Permit {
+    /// Releases the permit and reports how the attempt went; `None` says nothing about load.
+    pub fn release(mut self, signal: Option<LoadSignal>) {
+        self.signal = signal;
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
-        self.places.give_back(self.since.elapsed(), self.was_last, self.outcome);
+        self.limit.release(self.since.elapsed(), self.was_last, self.signal);
     }
 }
 
@@ -218,53 +240,53 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_queue_is_bounded_and_excess_is_sent_away_at_once() {
-        let places = Places::new(2, 3);
-        let taken = [places.take(&later(60)).await.unwrap(), places.take(&later(60)).await.unwrap()];
+        let permits = ConcurrencyLimit::new(2, 3);
+        let taken = [permits.acquire(&later(60)).await.unwrap(), permits.acquire(&later(60)).await.unwrap()];
         let mut waiting: Vec<_> = (0..3)
             .map(|_| {
                 tokio::spawn({
-                    let places = places.clone();
-                    async move { places.take(&later(60)).await.is_ok() }
+                    let permits = permits.clone();
+                    async move { permits.acquire(&later(60)).await.is_ok() }
                 })
             })
             .collect();
         tokio::task::yield_now().await;
         let start = Instant::now();
-        assert!(places.take(&later(60)).await.is_err(), "the queue is full");
+        assert!(permits.acquire(&later(60)).await.is_err(), "the queue is full");
         assert_eq!(start.elapsed(), Duration::ZERO);
         waiting.pop().unwrap().abort();
         tokio::task::yield_now().await;
-        assert_eq!(places.waiting(), 2, "who leaves makes room");
+        assert_eq!(permits.waiting(), 2, "who leaves makes room");
         drop(taken);
         for served in waiting {
             assert!(served.await.unwrap());
         }
-        assert_eq!(places.0.lock().taken, 0);
+        assert_eq!(permits.0.lock().in_flight, 0);
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_would_come_too_late_is_sent_away_at_once() {
-        let places = Places::new(1, 100);
-        let held = places.take(&later(60)).await.unwrap();
+        let permits = ConcurrencyLimit::new(1, 100);
+        let held = permits.acquire(&later(60)).await.unwrap();
         tokio::time::advance(Duration::from_secs(2)).await;
-        held.give_back(Some(Sign::Well)); // an attempt takes two seconds
-        let _held = places.take(&later(60)).await.unwrap();
-        assert_eq!(places.take(&later(1)).await.unwrap_err(), NoPlace(Duration::from_secs(2)));
+        held.release(Some(LoadSignal::Answered)); // an attempt takes two seconds
+        let _held = permits.acquire(&later(60)).await.unwrap();
+        assert_eq!(permits.acquire(&later(1)).await.unwrap_err(), QueueFull { retry_after: Duration::from_secs(2) });
     }
 
     /// Serving the newest first would let the oldest wait until their deadlines for as long as the queue stays full.
     #[tokio::test(start_paused = true)]
     async fn nobody_in_a_full_queue_is_passed_over() {
-        let places = Places::new(1, 4);
-        let held = places.take(&later(60)).await.unwrap();
+        let permits = ConcurrencyLimit::new(1, 4);
+        let held = permits.acquire(&later(60)).await.unwrap();
         let order = Arc::new(Mutex::new(Vec::new()));
         let tasks: Vec<_> = (0..4)
             .map(|index| {
-                let (places, order) = (places.clone(), order.clone());
+                let (permits, order) = (permits.clone(), order.clone());
                 tokio::spawn(async move {
-                    let place = places.take(&later(60)).await.unwrap();
+                    let permit = permits.acquire(&later(60)).await.unwrap();
                     order.lock().push(index);
-                    drop(place);
+                    drop(permit);
                 })
             })
             .collect();
@@ -278,15 +300,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_waited_too_long_to_be_answered_in_time_makes_way() {
-        let places = Places::new(1, 4);
-        let held = places.take(&later(60)).await.unwrap();
+        let permits = ConcurrencyLimit::new(1, 4);
+        let held = permits.acquire(&later(60)).await.unwrap();
         let waiting = [3, 60].map(|seconds| {
-            let places = places.clone();
-            tokio::spawn(async move { places.take(&later(seconds)).await })
+            let permits = permits.clone();
+            tokio::spawn(async move { permits.acquire(&later(seconds)).await })
         });
         tokio::task::yield_now().await;
         tokio::time::advance(Duration::from_secs(2)).await;
-        held.give_back(Some(Sign::Well)); // an attempt takes two seconds, and the first has one left
+        held.release(Some(LoadSignal::Answered)); // an attempt takes two seconds, and the first has one left
         let [first, second] = waiting;
         assert!(first.await.unwrap().is_err(), "sent away before its deadline");
         assert!(second.await.unwrap().is_ok());
@@ -294,42 +316,42 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_joins_in_the_queue_brings_a_later_deadline() {
-        let places = Places::new(1, 4);
-        let held = places.take(&later(60)).await.unwrap();
+        let permits = ConcurrencyLimit::new(1, 4);
+        let held = permits.acquire(&later(60)).await.unwrap();
         let interest = later(3);
         let waiting = tokio::spawn({
-            let (places, interest) = (places.clone(), interest.clone());
-            async move { places.take(&interest).await }
+            let (permits, interest) = (permits.clone(), interest.clone());
+            async move { permits.acquire(&interest).await }
         });
         tokio::task::yield_now().await;
         interest.join(waiter(60));
         tokio::time::advance(Duration::from_secs(2)).await;
-        held.give_back(Some(Sign::Well));
+        held.release(Some(LoadSignal::Answered));
         assert!(waiting.await.unwrap().is_ok());
     }
 
     /// The upstream's capacity falls from 100 to 20 and comes back; the limit follows.
     #[tokio::test(start_paused = true)]
     async fn the_limit_follows_the_capacity() {
-        let places = Places::new(100, 1_000);
+        let permits = ConcurrencyLimit::new(100, 1_000);
         let (capacity, under_way) = (Arc::new(AtomicUsize::new(100)), Arc::new(AtomicUsize::new(0)));
-        let attempt = |places: Places| {
+        let attempt = |permits: ConcurrencyLimit| {
             let (capacity, under_way) = (capacity.clone(), under_way.clone());
             async move {
                 loop {
-                    let Ok(place) = places.take(&later(3_600)).await else { continue };
+                    let Ok(permit) = permits.acquire(&later(3_600)).await else { continue };
                     let crowd = under_way.fetch_add(1, Ordering::Relaxed) + 1;
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     under_way.fetch_sub(1, Ordering::Relaxed);
                     let overload = crowd > capacity.load(Ordering::Relaxed);
-                    place.give_back(Some(if overload { Sign::Overload } else { Sign::Well }));
+                    permit.release(Some(if overload { LoadSignal::Overload } else { LoadSignal::Answered }));
                 }
             }
         };
-        let load: Vec<_> = (0..200).map(|_| tokio::spawn(attempt(places.clone()))).collect();
+        let load: Vec<_> = (0..200).map(|_| tokio::spawn(attempt(permits.clone()))).collect();
         let settled = async |seconds| {
             tokio::time::sleep(Duration::from_secs(seconds)).await;
-            places.limit()
+            permits.limit()
         };
         assert_eq!(settled(5).await, 100);
         capacity.store(20, Ordering::Relaxed);
@@ -345,15 +367,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn places_of_cancelled_attempts_and_waiters_come_back() {
-        let places = Places::new(3, 10);
+        let permits = ConcurrencyLimit::new(3, 10);
         for seed in 0..200 {
             let mut random = fastrand::Rng::with_seed(seed);
             let tasks: Vec<_> = (0..12)
                 .map(|_| {
-                    let (places, hold, patience) = (places.clone(), random.u64(1..50), random.u64(1..80));
+                    let (permits, hold, patience) = (permits.clone(), random.u64(1..50), random.u64(1..80));
                     tokio::spawn(async move {
                         let work = async {
-                            if let Ok(_place) = places.take(&later(9)).await {
+                            if let Ok(_permit) = permits.acquire(&later(9)).await {
                                 tokio::time::sleep(Duration::from_millis(hold)).await;
                             }
                         };
@@ -364,8 +386,8 @@ mod tests {
             for task in tasks {
                 task.await.unwrap();
             }
-            let taken = places.0.lock().taken;
-            assert_eq!((taken, places.waiting()), (0, 0), "seed {seed}");
+            let taken = permits.0.lock().in_flight;
+            assert_eq!((taken, permits.waiting()), (0, 0), "seed {seed}");
         }
     }
 }

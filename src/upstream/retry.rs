@@ -1,10 +1,10 @@
-//! Whether and when to try again.
+//! The retry policy of an upstream.
 //!
-//! Three things bound retries: the attempts of one call (`max_attempts`), the deadline of whoever waits, and an allowance per upstream.
-//! The allowance is what keeps an outage from being multiplied: retries may add a fifth to the calls that succeed, plus a few
-//! a second, whatever each call would like; a time-out, which may have been billed and kept the upstream busy, costs more than a
-//! connection that broke. Waits grow exponentially with full jitter, so that callers who failed together do not return
-//! together (Brooker, "Exponential Backoff And Jitter", 2015); the provider's `Retry-After` is a floor under them.
+//! Three things bound retries: the attempts of one call (`max_attempts`), the latest deadline of its waiters, and a
+//! budget per upstream. The budget keeps retries from multiplying an outage: they may add a fifth to the calls that
+//! succeed, plus a few a second. A time-out costs more of it than a broken connection, because it may have been billed
+//! and kept the upstream busy. Waits grow exponentially with full jitter, so that calls that failed together do not
+//! come back together (Brooker, "Exponential Backoff And Jitter", 2015). The provider's `Retry-After` is added to them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,50 +20,51 @@ use super::vitals::Vitals;
 use crate::error::ErrorKind;
 use crate::telemetry::metrics::UpstreamMetrics;
 
-/// First upper bound of a wait after a failure.
-const BASE: Duration = Duration::from_millis(50);
-/// First upper bound of a wait after "too many requests", beside the hint.
-const THROTTLED_BASE: Duration = Duration::from_secs(1);
-/// Highest upper bound of a wait.
-const CAP: Duration = Duration::from_secs(5);
-/// A provider that asks for more than this is not waited for: its circuit breaker opens until then.
-pub(super) const LONGEST_HINT: Duration = Duration::from_mins(1);
-/// Retries may be a fifth of the calls that succeed, and three a second besides, reckoned over ten seconds.
-const ALLOWANCE: AllowanceSettings =
+/// Upper bound of the first wait after a failure.
+const BACKOFF_BASE: Duration = Duration::from_millis(50);
+/// Upper bound of the first wait after "too many requests", besides `Retry-After`.
+const THROTTLED_BACKOFF_BASE: Duration = Duration::from_secs(1);
+/// Upper bound of every wait, besides `Retry-After`.
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// Longest `Retry-After` that a call waits for. A longer one opens the circuit breaker for its time instead.
+pub(super) const MAX_WAITED_HINT: Duration = Duration::from_mins(1);
+/// Retries may be a fifth of the calls that succeed, and three a second besides, over a window of ten seconds.
+const RETRY_BUDGET: AllowanceSettings =
     AllowanceSettings { share: 0.2, per_second: 3.0, window: Duration::from_secs(10), most_saved: 100.0 };
 
-/// The retry policy of one upstream. Clones share the allowance.
+/// The retry policy of one upstream. Clones share the budget.
 #[derive(Clone, Debug)]
 pub(super) struct RetryPolicy {
     max_attempts: u32,
-    allowance: Arc<SharedAllowance>,
+    budget: Arc<SharedAllowance>,
     vitals: Arc<Vitals>,
     metrics: Arc<UpstreamMetrics>,
 }
 
 impl RetryPolicy {
     pub(super) fn new(max_attempts: u32, vitals: Arc<Vitals>, metrics: Arc<UpstreamMetrics>) -> Self {
-        Self { max_attempts, allowance: Arc::new(SharedAllowance::new(ALLOWANCE)), vitals, metrics }
+        Self { max_attempts, budget: Arc::new(SharedAllowance::new(RETRY_BUDGET)), vitals, metrics }
     }
 
-    /// The wait before the next attempt, or `None` if there must be none.
+    /// The wait before the next attempt; `None` if there must be none.
     fn wait(&self, call: &Call, error: &UpstreamError) -> Option<Duration> {
         if !error.retryable || call.attempt >= self.max_attempts {
             return None;
         }
+        // The next attempt shows another key, so there is nothing to wait for.
         if error.is_rotated {
             return Some(Duration::ZERO);
         }
         let hint = error.retry_after.unwrap_or_default();
         let wait = match call.interest.patience() {
-            // Jitter above the hint too: it brings everybody back at the same moment.
-            Patience::Wait if hint <= LONGEST_HINT => hint + jittered(call.attempt, error.kind),
-            // A target stands ready: a broken connection is worth one more try at once, a wait is not.
-            Patience::Hurry if call.attempt == 1 && hint.is_zero() && mends_at_once(error.kind) => Duration::ZERO,
+            // Jitter is added to the hint too: without it, all callers would come back at the same moment.
+            Patience::Wait if hint <= MAX_WAITED_HINT => hint + jittered(call.attempt, error.kind),
+            // Another target is ready: a broken connection is worth one immediate retry, but no wait.
+            Patience::Hurry if call.attempt == 1 && hint.is_zero() && may_pass_at_once(error.kind) => Duration::ZERO,
             Patience::Wait | Patience::Hurry => return None,
         };
         let now = Instant::now();
-        // What half of the attempts do not reach before the deadline is not worth another.
+        // The median latency must fit before the deadline, or the retry would more likely fail than not.
         let usual = self.vitals.quantile(call.body.len(), 0.5).unwrap_or_default();
         (now + wait + usual < call.interest.deadline()).then_some(wait)
     }
@@ -73,35 +74,32 @@ impl Policy<Call, Scores, UpstreamError> for RetryPolicy {
     type Future = BoxFuture<'static, ()>;
 
     fn retry(&mut self, call: &mut Call, result: &mut Result<Scores, UpstreamError>) -> Option<BoxFuture<'static, ()>> {
-        match result {
-            Ok(_) => {
-                self.allowance.pay_in(call.interest.scope(), 1.0, Instant::now());
-                None
-            }
-            Err(error) => {
-                // A retry that was not sent says nothing of the failure that it was to mend.
-                if matches!(error.kind, ErrorKind::Overloaded | ErrorKind::UpstreamCircuitOpen)
-                    && let Some(before) = call.failure.take()
-                {
-                    *error = before;
-                    return None;
-                }
-                let wait = self.wait(call, error)?;
-                if !self.allowance.take_out(call.interest.scope(), cost(error.kind), Instant::now()) {
-                    self.metrics.retry_denied();
-                    return None;
-                }
-                call.attempt += 1;
-                call.failure = Some(error.clone());
-                self.metrics.retry();
-                let set_back = || call.interest.set_back(error.of_upstream(self.metrics.name()));
-                let setback = (!wait.is_zero()).then(set_back);
-                Some(Box::pin(async move {
-                    sleep(wait).await;
-                    drop(setback);
-                }))
-            }
+        let Err(error) = result else {
+            self.budget.pay_in(call.interest.scope(), 1.0, Instant::now());
+            return None;
+        };
+        // A retry that the guard refused was never sent: the caller gets the failure before it.
+        if matches!(error.kind, ErrorKind::Overloaded | ErrorKind::UpstreamCircuitOpen)
+            && let Some(before) = call.failure.take()
+        {
+            *error = before;
+            return None;
         }
+        let wait = self.wait(call, error)?;
+        if !self.budget.take_out(call.interest.scope(), cost(error.kind), Instant::now()) {
+            self.metrics.retry_denied();
+            return None;
+        }
+        call.attempt += 1;
+        call.failure = Some(error.clone());
+        self.metrics.retry();
+        let setback =
+            if wait.is_zero() { None } else { Some(call.interest.set_back(error.of_upstream(self.metrics.name()))) };
+        Some(Box::pin(async move {
+            sleep(wait).await;
+            // Held over the wait, in which waiters in a hurry can go elsewhere.
+            drop(setback);
+        }))
     }
 
     fn clone_request(&mut self, call: &Call) -> Option<Call> {
@@ -109,7 +107,7 @@ impl Policy<Call, Scores, UpstreamError> for RetryPolicy {
     }
 }
 
-/// What a retry after such a failure takes out of the allowance.
+/// The cost of a retry after such a failure, in units of the budget.
 fn cost(kind: ErrorKind) -> f64 {
     match kind {
         ErrorKind::UpstreamTimeout => 2.0,
@@ -118,15 +116,16 @@ fn cost(kind: ErrorKind) -> f64 {
     }
 }
 
-/// Failures that are over as soon as another connection or another machine is tried.
-fn mends_at_once(kind: ErrorKind) -> bool {
+/// Returns true for failures that another connection or another machine may not have.
+fn may_pass_at_once(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::UpstreamUnavailable | ErrorKind::UpstreamInvalidReply)
 }
 
 /// A random wait below a bound that doubles with each attempt.
 fn jittered(attempt: u32, kind: ErrorKind) -> Duration {
-    let base = if kind == ErrorKind::UpstreamRateLimited { THROTTLED_BASE } else { BASE };
-    let bound = base.saturating_mul(1u32.checked_shl(attempt - 1).unwrap_or(u32::MAX)).min(CAP);
+    let base = if kind == ErrorKind::UpstreamRateLimited { THROTTLED_BACKOFF_BASE } else { BACKOFF_BASE };
+    let factor = 1u32.checked_shl(attempt - 1).unwrap_or(u32::MAX);
+    let bound = base.saturating_mul(factor).min(BACKOFF_MAX);
     bound.mul_f64(fastrand::f64())
 }
 
@@ -193,11 +192,12 @@ mod tests {
     async fn a_passing_failure_is_retried_after_a_short_wait() {
         let unavailable = || failure(ErrorKind::UpstreamUnavailable, None);
         let policy = policy(3);
-        let (result, times) = attempts(&policy, call(CAP, Patience::Wait), vec![unavailable(), unavailable()]).await;
+        let (result, times) =
+            attempts(&policy, call(BACKOFF_MAX, Patience::Wait), vec![unavailable(), unavailable()]).await;
         assert!(result.is_ok());
         assert_eq!(times.len(), 3);
-        assert!(times[2] <= BASE * 3, "{times:?}");
-        let (result, times) = attempts(&policy, call(CAP, Patience::Wait), vec![unavailable(); 3]).await;
+        assert!(times[2] <= BACKOFF_BASE * 3, "{times:?}");
+        let (result, times) = attempts(&policy, call(BACKOFF_MAX, Patience::Wait), vec![unavailable(); 3]).await;
         assert!(result.is_err(), "three attempts at most");
         assert_eq!(times.len(), 3);
     }
@@ -224,7 +224,7 @@ mod tests {
             (ErrorKind::UpstreamTimeout, None, 1),
         ] {
             let start = Instant::now();
-            let (_, times) = attempts(&policy, call(CAP, Patience::Hurry), vec![failure(kind, hint); 9]).await;
+            let (_, times) = attempts(&policy, call(BACKOFF_MAX, Patience::Hurry), vec![failure(kind, hint); 9]).await;
             assert_eq!(times.len(), tries, "{kind:?}");
             assert!(start.elapsed() <= Duration::from_millis(1), "no time passes: {:?}", start.elapsed());
         }
@@ -234,7 +234,7 @@ mod tests {
     async fn what_cannot_mend_is_not_retried() {
         let policy = policy(3);
         let refused = UpstreamError { retryable: false, ..failure(ErrorKind::UpstreamRejected, None) };
-        let (result, times) = attempts(&policy, call(CAP, Patience::Wait), vec![refused.clone()]).await;
+        let (result, times) = attempts(&policy, call(BACKOFF_MAX, Patience::Wait), vec![refused.clone()]).await;
         assert_eq!((result, times.len()), (Err(refused), 1));
     }
 
@@ -246,14 +246,14 @@ mod tests {
             let unavailable = vec![failure(ErrorKind::UpstreamUnavailable, None); 9];
             tried += attempts(&policy, call(Duration::from_secs(1), Patience::Hurry), unavailable).await.1.len();
         }
-        let reserve = 30; // the income of ALLOWANCE over its window
+        let reserve = 30; // the income of RETRY_BUDGET over its window
         assert!((1_000..=1_000 + reserve).contains(&tried), "{tried} attempts for 1,000 calls");
     }
 
     #[test]
     fn waits_are_bounded() {
         for attempt in 1..80 {
-            assert!(jittered(attempt, ErrorKind::UpstreamRateLimited) <= CAP);
+            assert!(jittered(attempt, ErrorKind::UpstreamRateLimited) <= BACKOFF_MAX);
         }
     }
 }

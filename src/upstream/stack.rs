@@ -1,4 +1,4 @@
-//! The stack of one upstream, outermost first.
+//! The stack of policies of one upstream, outermost first.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +14,12 @@ use super::retry::RetryPolicy;
 use super::vitals::Vitals;
 use crate::telemetry::metrics::UpstreamMetrics;
 
-/// A call in, checked scores out.
+/// A service that answers calls with checked scores.
 pub(super) type Stack = BoxCloneSyncService<Call, Scores, UpstreamError>;
 
-/// What a stack is made of beside its leaf.
+/// Settings and shared state of a stack, besides its transport.
 #[derive(Clone, Debug)]
-pub(super) struct Parts {
+pub(super) struct StackParts {
     pub(super) max_attempts: u32,
     pub(super) attempt_timeout: Duration,
     pub(super) guard: Arc<Guard>,
@@ -27,19 +27,19 @@ pub(super) struct Parts {
     pub(super) metrics: Arc<UpstreamMetrics>,
 }
 
-/// Builds the stack. The order matters, so each line says why it stands where it does.
-pub(super) fn stack<T>(transport: T, parts: Parts) -> Stack
+/// Builds the stack. The order matters, so each line gives the reason for its place.
+pub(super) fn stack<T>(transport: T, parts: StackParts) -> Stack
 where
     T: Service<Call, Response = Scores, Error = UpstreamError> + Clone + Send + Sync + 'static,
     T::Future: Send + 'static,
 {
-    let Parts { max_attempts, attempt_timeout, guard, vitals, metrics } = parts;
+    let StackParts { max_attempts, attempt_timeout, guard, vitals, metrics } = parts;
     let stack = ServiceBuilder::new()
-        // Outermost, so that time asleep between attempts holds no place below, and each attempt is judged anew.
+        // Outermost: the wait between attempts must hold no permit, and the guard must admit each attempt anew.
         .retry(RetryPolicy::new(max_attempts, vitals.clone(), metrics.clone()))
-        // Next, so that only attempts really under way take a place: breaker, places, rate limit.
+        // Next, so that only attempts in flight take a permit: breaker, concurrency limit, rate limit.
         .layer(GuardLayer { guard, metrics: metrics.clone() })
-        // Innermost, so that waiting for a place is not blamed on the upstream.
+        // Innermost: time in the queue must not count as the upstream's latency.
         .layer(AttemptLayer { timeout: attempt_timeout, vitals, metrics })
         .service(transport);
     BoxCloneSyncService::new(stack)

@@ -1,4 +1,5 @@
-//! The leaf of the stack: bytes out, bytes in, scores. The only file that knows the HTTP client.
+//! The leaf of the stack: sends a call over HTTP and reads scores from the reply. The only file that knows the HTTP
+//! client.
 
 use std::sync::{Arc, Once};
 use std::task::{Context, Poll};
@@ -14,7 +15,7 @@ use url::Url;
 
 use super::call::{Call, Scores};
 use super::error::{UpstreamError, kind_of_status};
-use super::keys::{KeyRing, RefusedKey, TurnedAway};
+use super::keys::{KeyRejection, KeyRing, RefusedKey};
 use super::reply::read_scores;
 use super::retry_after::retry_after;
 use super::size_refusal::RefusalWords;
@@ -23,14 +24,15 @@ use crate::error::ErrorKind;
 use crate::provider::{EXPLAINED_BYTES, Explanation, Provider, WireReply, explain};
 use crate::rerank::offload::{OFFLOAD_WIRE_BYTES, offload};
 
-/// Idle connections are closed after this, well before the load balancers of providers do it.
+/// Time after which idle connections are closed. Load balancers of providers close them later.
 const IDLE_CONNECTION: Duration = Duration::from_secs(50);
-/// Longest wait for the body of an error, and the longest that is read, of which only the beginning is kept: to read a body to its end
-/// leaves the connection usable.
+/// Longest wait for the body of an error.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_millis(250);
+/// Longest body of an error that is read. Only its beginning is kept, but a body that is read to its end leaves the
+/// connection usable.
 const MAX_ERROR_BYTES: usize = 64 << 10;
 
-/// What a transport needs to know.
+/// Settings of a [`Transport`].
 #[derive(Debug)]
 pub(super) struct TransportConfig {
     pub(super) provider: &'static dyn Provider,
@@ -57,19 +59,19 @@ impl Transport {
         Self::with(config, reqwest::Client::builder())
     }
 
-    fn with(config: TransportConfig, client: reqwest::ClientBuilder) -> Result<Self, String> {
+    fn with(config: TransportConfig, builder: reqwest::ClientBuilder) -> Result<Self, String> {
         install_tls_provider();
-        // Which proxy is asked was decided from the configuration's own environment.
-        let mut client = client.no_proxy();
+        // The configuration has read the proxy variables already; reqwest must not read them again.
+        let mut builder = builder.no_proxy();
         if let Some(settings) = &config.proxy {
             let proxy = reqwest::Proxy::all(settings.url.clone())
                 .map_err(|error| format!("the proxy {settings} cannot be used: {}", root_cause(&error)))?;
-            client = client.proxy(match &settings.credentials {
+            builder = builder.proxy(match &settings.credentials {
                 Some((user, password)) => proxy.basic_auth(user, password.expose_secret()),
                 None => proxy,
             });
         }
-        let client = client
+        let client = builder
             .user_agent(concat!("rerankd/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(config.connect_timeout)
             .pool_idle_timeout(IDLE_CONNECTION)
@@ -84,9 +86,9 @@ impl Transport {
         let mut request = self.client.post(self.config.url.clone()).body(call.body);
         request = request.header(header::CONTENT_TYPE, "application/json").header(header::ACCEPT, "application/json");
         let refused_keys = call.failure.map(|failure| failure.refused_keys).unwrap_or_default();
-        let key = self.config.keys.choose(&refused_keys, Instant::now());
-        let key_number = key.as_ref().map(|(number, _)| *number);
-        if let Some((_, authorization)) = key {
+        let mut key_number = None;
+        if let Some((number, authorization)) = self.config.keys.choose(&refused_keys, Instant::now()) {
+            key_number = Some(number);
             request = request.header(header::AUTHORIZATION, authorization);
         }
         let mut response = request.send().await.map_err(|error| self.config.broken(&error))?;
@@ -96,26 +98,31 @@ impl Transport {
             let said = explain(&read_head(response).await);
             let error = self.config.refusal(status.as_u16(), said, &headers, call.passages);
             return Err(match key_number {
-                Some(number) => self.config.turned_away(error, number, refused_keys),
+                Some(number) => self.config.key_rejected(error, number, refused_keys),
                 None => error,
             });
         }
-        if let Some(number) = key_number.filter(|_| !refused_keys.is_empty()) {
-            self.config.keys.taken(number, &refused_keys, Instant::now());
+        // The first key of a call proves nothing when it is accepted; after refusals it shows that those keys were wrong.
+        if let Some(number) = key_number
+            && !refused_keys.is_empty()
+        {
+            self.config.keys.accepted(number, &refused_keys, Instant::now());
         }
         let body = self.config.read_body(response).await?;
         let size = body.len();
         let reply = WireReply { headers, body };
         let provider = self.config.provider;
-        let read = move || read_scores(provider, &reply, call.passages, call.scale);
-        offload(size, OFFLOAD_WIRE_BYTES, read).await.map_err(|error| self.config.told_of_size(error, call.passages))
+        let reading =
+            offload(size, OFFLOAD_WIRE_BYTES, move || read_scores(provider, &reply, call.passages, call.scale));
+        reading.await.map_err(|error| self.config.with_size_refusal(error, call.passages))
     }
 }
 
 impl TransportConfig {
-    /// What a status other than success means here.
+    /// The error for a status other than success. `sent` is the number of passages in the call.
     fn refusal(&self, status: u16, said: Option<Explanation>, headers: &HeaderMap, sent: usize) -> UpstreamError {
         let kind = match kind_of_status(status) {
+            // A 404 for an unknown model is the client's mistake, and not one in `base_url`.
             ErrorKind::UpstreamMisconfigured if said.as_ref().is_some_and(is_about_model) => {
                 ErrorKind::UpstreamRejected
             }
@@ -135,21 +142,23 @@ impl TransportConfig {
         }
     }
 
-    /// A reply with a success status and without scores may be a refusal for size: Qianfan and some gateways tell errors so.
-    fn told_of_size(&self, error: UpstreamError, sent: usize) -> UpstreamError {
-        let found = error.said.as_ref().and_then(|said| self.refusal_words.classify_success(said, sent));
-        let Some(refusal) = found else { return error };
+    /// Turns the error into a refusal for size, if the reply with a success status says so. Qianfan and some gateways
+    /// report errors like that.
+    fn with_size_refusal(&self, error: UpstreamError, sent: usize) -> UpstreamError {
+        let Some(said) = &error.said else { return error };
+        let Some(refusal) = self.refusal_words.classify_success(said, sent) else { return error };
         let refused = UpstreamError::lasting(ErrorKind::UpstreamRejected, "refused the call with a status of success");
         UpstreamError { said: error.said, size_refusal: Some(refusal), ..refused }
     }
 
-    /// The same failure, when key `number` was shown and those of `refused_keys` before: another one may do.
-    fn turned_away(&self, error: UpstreamError, number: usize, mut refused_keys: Vec<RefusedKey>) -> UpstreamError {
+    /// The same failure of a call that used key `number`, after `refused_keys`. It is retryable if there is another key.
+    fn key_rejected(&self, error: UpstreamError, number: usize, mut refused_keys: Vec<RefusedKey>) -> UpstreamError {
         let UpstreamError { kind, retry_after, .. } = error;
-        let key = TurnedAway { number, status: error.status.unwrap_or_default(), kind, retry_after };
-        let is_rotated = self.keys.turned_away(key, &mut refused_keys, Instant::now());
+        let rejection = KeyRejection { number, status: error.status.unwrap_or_default(), kind, retry_after };
+        let is_rotated = self.keys.rejected(rejection, &mut refused_keys, Instant::now());
         UpstreamError {
-            retry_after: retry_after.filter(|_| !is_rotated),
+            // The provider's `Retry-After` was for the rejected key.
+            retry_after: if is_rotated { None } else { retry_after },
             retryable: is_rotated || error.retryable,
             is_rotated,
             refused_keys,
@@ -157,10 +166,10 @@ impl TransportConfig {
         }
     }
 
-    /// What happened, with the way out where the operator has one.
+    /// Message for a status, with the way out where the operator has one.
     fn what(&self, status: u16, kind: ErrorKind) -> String {
         let path = self.url.path();
-        // Inside of TLS it is the provider that answers.
+        // Through TLS only the provider can have answered, so the proxy is not named.
         let through = if self.url.scheme() == "http" { self.through_proxy() } else { String::new() };
         match kind {
             // Only a proxy asks for credentials of its own.
@@ -189,7 +198,7 @@ impl TransportConfig {
         }
     }
 
-    /// The decompressed body, if it ends within the limit.
+    /// Reads the decompressed body, up to `max_response_bytes`.
     async fn read_body(&self, mut response: reqwest::Response) -> Result<Bytes, UpstreamError> {
         let limit = self.max_response_bytes;
         let mut body = BytesMut::new();
@@ -203,7 +212,7 @@ impl TransportConfig {
         Ok(body.freeze())
     }
 
-    /// What a failure without an answer means. Where a proxy stands between it is named: it may well be to blame.
+    /// The error for a failure of the connection. Names the proxy, if there is one, because it may be to blame.
     fn broken(&self, error: &reqwest::Error) -> UpstreamError {
         let through = self.through_proxy();
         let (kind, what) = if error.is_timeout() {
@@ -218,13 +227,16 @@ impl TransportConfig {
         UpstreamError::passing(kind, what)
     }
 
-    /// Names the proxy, if there is one.
+    /// A part of a message that names the proxy; empty without one.
     fn through_proxy(&self) -> String {
-        self.proxy.as_ref().map_or_else(String::new, |proxy| format!(" through the proxy {proxy}"))
+        match &self.proxy {
+            Some(proxy) => format!(" through the proxy {proxy}"),
+            None => String::new(),
+        }
     }
 }
 
-/// Whether a 404 is about the model's name and not about the address.
+/// Returns true if a 404 is about the model's name and not about the address.
 fn is_about_model(said: &Explanation) -> bool {
     said.message.to_lowercase().contains("model") || said.codes.iter().any(|code| code.contains("model"))
 }
@@ -243,8 +255,7 @@ impl Service<Call> for Transport {
     }
 }
 
-/// The beginning of an error's body. The status is what counts: what is long or slow in coming is not waited for, and what came until then
-/// is enough.
+/// Reads the beginning of an error's body, or as much of it as arrives in time. The status matters more than the rest.
 async fn read_head(mut response: reqwest::Response) -> Vec<u8> {
     let mut head = Vec::new();
     let reading = async {
@@ -262,13 +273,19 @@ async fn read_head(mut response: reqwest::Response) -> Vec<u8> {
     head
 }
 
-/// Whether the connection is to blame, and not what came over it: the client calls every failure of a body one of decoding.
+/// Returns true if the connection broke. reqwest reports that as a failure to decode, like a body that is invalid.
 fn is_cut_off(error: &reqwest::Error) -> bool {
-    std::iter::successors(std::error::Error::source(error), |cause| cause.source())
-        .any(<dyn std::error::Error>::is::<hyper::Error>)
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if error.is::<hyper::Error>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
-/// The innermost cause: the others repeat the address.
+/// Message of the innermost cause. Those of the outer ones repeat the address.
 fn root_cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {

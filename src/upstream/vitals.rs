@@ -1,9 +1,9 @@
-//! How an upstream does, from the outcomes of its attempts: what it usually takes, and how it stands beside others.
+//! Latencies and failures of one upstream: its usual latency, and its load in comparison with other upstreams.
 //!
-//! Callers with deadlines shorter than what the upstream takes see its quick answers only. Were those learnt from, an
-//! upstream would look quicker than it is, and what is usual for everybody else would look late. So attempts are told
-//! apart by the time that their deadline left them: where many end at the deadline, those that are answered before it
-//! say nothing (in statistics: a censored sample).
+//! A caller whose deadline is shorter than the upstream's latency sees only the fast replies. Learnt from those, the
+//! upstream would look faster than it is, and everybody else's usual replies would look late. So attempts are counted by
+//! the time that their deadline left them. Where many attempts end at the deadline, the latencies of the others are
+//! ignored (in statistics: a censored sample).
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,58 +15,58 @@ use tokio::time::Instant;
 
 use crate::cache::key::CacheScope;
 
-/// Latencies are remembered for one to two of these.
+/// Length of a generation of latencies. Latencies are kept for one to two generations.
 const GENERATION: Duration = Duration::from_secs(30);
-/// Fewer attempts than this say nothing about a quantile.
+/// Attempts below which no quantile is reported.
 const MIN_SAMPLES: u64 = 20;
-/// Longest latency that is told apart, in microseconds: an hour.
-const LONGEST: u64 = 3_600_000_000;
-/// Upper bounds of the size classes in bytes of body; the last class has none.
+/// Longest latency that is recorded, in microseconds: an hour. Longer ones count as this.
+const MAX_LATENCY_MICROS: u64 = 3_600_000_000;
+/// Upper bounds of the size classes, in bytes of body; the last class has none.
 const SIZE_CLASSES: [usize; 3] = [16 << 10, 128 << 10, 1 << 20];
-/// What is usual: the latency below which this share of the attempts stays.
-const USUAL: f64 = 0.99;
-/// Kinds of attempts by the time that they are allowed: from one power of two of milliseconds to the next, the last
-/// without end.
-const ALLOWANCES: usize = 16;
-/// One attempt cut off for so many that are answered is too many for the answered ones to say what is usual.
+/// Quantile of the latencies that counts as the usual latency.
+const USUAL_QUANTILE: f64 = 0.99;
+/// Classes of attempts by the time that they are allowed. Each spans a power of two of milliseconds; the last has no end.
+const DEADLINE_CLASSES: usize = 16;
+/// Answered attempts that there must be for each one that was cut off, or the latencies of the class are ignored.
 const ANSWERED_FOR_EACH_CUT_OFF: u32 = 4;
-/// Weight of the newest body in the average of their sizes.
-const NEWEST_SIZE: f64 = 0.05;
-/// Weight of the newest latency in their average.
-const NEWEST: f64 = 0.2;
-/// How fast it is lost sight of how slow an upstream was that is not asked any more: slowly, but it must be tried again some day.
-const LOSING_SIGHT: Duration = Duration::from_mins(2);
-/// How fast a failure is forgotten.
-const FORGETTING: Duration = Duration::from_secs(10);
-/// What a failed attempt counts as, beside upstreams that answer.
+/// Weight of the latest body in the average of sizes.
+const SIZE_WEIGHT: f64 = 0.05;
+/// Weight of the latest latency in the average of latencies.
+const LATENCY_WEIGHT: f64 = 0.2;
+/// Decay time of the average latency. Long, but an upstream that was slow must be tried again some day.
+const LATENCY_DECAY: Duration = Duration::from_mins(2);
+/// Decay time of a failure's penalty.
+const PENALTY_DECAY: Duration = Duration::from_secs(10);
+/// Least latency that a failed attempt counts as.
 const PENALTY: Duration = Duration::from_secs(5);
-/// Longest that a failure counts as, whatever the upstream asks for.
-const LONGEST_PENALTY: Duration = Duration::from_mins(5);
+/// Longest latency that a failed attempt counts as, however long its `Retry-After` is.
+const MAX_PENALTY: Duration = Duration::from_mins(5);
 
-/// The vital signs of one upstream.
+/// Statistics of one upstream's attempts.
 #[derive(Debug, Default)]
 pub struct Vitals {
-    classes: [Mutex<Generations>; SIZE_CLASSES.len() + 1],
-    bias: Mutex<Bias>,
-    under_way: AtomicUsize,
+    classes: [Mutex<SizeClass>; SIZE_CLASSES.len() + 1],
+    load: Mutex<LoadEstimate>,
+    in_flight: AtomicUsize,
 }
 
-/// Latencies of one size class: of this generation and the one before. They grow old only by newer ones: while an upstream gives none, what was usual
-/// before is all that is known.
+/// Latencies of one size class, of this generation and the one before. Only newer latencies replace old ones: while an
+/// upstream gives no replies, its latencies from before are the best that is known.
 #[derive(Debug, Default)]
-struct Generations {
-    now: Option<Histogram<u32>>,
-    before: Option<Histogram<u32>>,
+struct SizeClass {
+    current: Option<Histogram<u32>>,
+    previous: Option<Histogram<u32>>,
+    /// Start of the current generation.
     since: Option<Instant>,
-    /// Moving average of the bodies' sizes in bytes.
-    size: f64,
+    /// Moving average of the bodies' sizes, in bytes.
+    mean_bytes: f64,
     deadlines: Deadlines,
 }
 
-/// How often attempts ended at their own deadline lately, by the time that they were allowed.
+/// Recent counts of attempts that ended at their own deadline, by the time that they were allowed.
 #[derive(Debug, Default)]
 struct Deadlines {
-    counts: [Ends; ALLOWANCES],
+    counts: [Ends; DEADLINE_CLASSES],
     since: Option<Instant>,
 }
 
@@ -76,136 +76,147 @@ struct Ends {
     cut_off: u32,
 }
 
-/// What attempts cost, in seconds: a moving average of their latencies, and on top of it what failures added, which fades.
+/// Cost of an attempt, in seconds: a moving average of latencies, plus a penalty for failures that decays.
 #[derive(Debug, Default)]
-struct Bias {
+struct LoadEstimate {
     latency: f64,
+    /// Time of the latest reply.
     answered: Option<Instant>,
     penalty: Penalty,
-    /// For failures that may be about what a caller sent: its own alone.
+    /// Penalties that count for one caller only, because its texts may be to blame.
     penalties: HashMap<CacheScope, Penalty>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Penalty {
     seconds: f64,
+    /// Time of the latest failure.
     failed: Option<Instant>,
 }
 
-/// Counts an attempt as under way while it lives.
+/// Counts an attempt as in flight until it is dropped.
 #[derive(Debug)]
-pub(super) struct UnderWay<'a>(&'a Vitals);
+pub(super) struct AttemptInFlight<'a>(&'a Vitals);
 
 impl Vitals {
-    /// An attempt with a body of `bytes` got its scores after `latency`; the deadline of whoever waited would have
-    /// allowed it `allowed`.
+    /// Records an attempt with a body of `bytes` that got its scores after `latency`. Its deadline would have `allowed`
+    /// it more time.
     pub fn succeeded(&self, bytes: usize, latency: Duration, allowed: Duration, now: Instant) {
-        let micros = u64::try_from(latency.as_micros()).unwrap_or(LONGEST).clamp(1, LONGEST);
-        let is_telling = {
+        let micros = u64::try_from(latency.as_micros()).unwrap_or(MAX_LATENCY_MICROS).clamp(1, MAX_LATENCY_MICROS);
+        let is_representative = {
             let mut class = self.class(bytes).lock();
-            let is_telling = class.deadlines.answered(allowed, now);
-            if is_telling {
+            let is_representative = class.deadlines.answered(allowed, now);
+            if is_representative {
                 class.record(bytes, micros, now);
             }
-            is_telling
+            is_representative
         };
-        if is_telling {
-            self.bias.lock().succeeded(latency, now);
+        if is_representative {
+            self.load.lock().succeeded(latency, now);
         }
     }
 
-    /// An attempt with a body of `bytes` ended at the deadline of whoever waited, which had allowed it `allowed`.
+    /// Records an attempt with a body of `bytes` that ended at its deadline, which had `allowed` it that much time.
     pub fn cut_off(&self, bytes: usize, allowed: Duration, now: Instant) {
         self.class(bytes).lock().deadlines.cut_off(allowed, now);
     }
 
-    /// An attempt failed. Quick failures must not look like a quick upstream, so each counts as a long wait (Linkerd's load biaser).
-    /// It is held against the upstream when `caller` asks, or anybody.
+    /// Records a failed attempt, which counts for calls of `caller` only, or for all if that is `None`.
     pub fn failed(&self, retry_after: Option<Duration>, caller: Option<CacheScope>, now: Instant) {
-        let penalty = retry_after.map_or(PENALTY, |hint| hint.clamp(PENALTY, LONGEST_PENALTY));
-        let mut bias = self.bias.lock();
+        // Fast failures must not look like a fast upstream, so each counts as a long latency (Linkerd's load biaser).
+        let penalty = match retry_after {
+            Some(hint) => hint.clamp(PENALTY, MAX_PENALTY),
+            None => PENALTY,
+        };
+        let mut load = self.load.lock();
         match caller {
-            Some(caller) => bias.penalties.entry(caller).or_default().add(penalty, now),
-            None => bias.penalty.add(penalty, now),
+            Some(caller) => load.penalties.entry(caller).or_default().add(penalty, now),
+            None => load.penalty.add(penalty, now),
         }
     }
 
-    /// The latency below which a share of `quantile` of the attempts with such a body stay; `None` if too few are known.
+    /// A quantile, 0 to 1, of the latencies of attempts with a body of about `bytes`; `None` if too few are known.
     #[must_use]
     pub fn quantile(&self, bytes: usize, quantile: f64) -> Option<Duration> {
         let latencies = self.class(bytes).lock().merged()?;
         Some(Duration::from_micros(latencies.value_at_quantile(quantile)))
     }
 
-    /// What almost every attempt with such a body takes; `None` if too few are known. A body larger than those that are
-    /// known may take longer in proportion: the long lists of one caller are not late because another's are short.
+    /// The 99th percentile of the latencies of attempts with a body of about `bytes`; `None` if too few are known.
     #[must_use]
     pub fn usual(&self, bytes: usize) -> Option<Duration> {
         let class = self.class(bytes).lock();
         let latencies = class.merged()?;
+        // A body above the average of its class gets more time in proportion: one caller's long lists are not late
+        // because another's are short.
         #[expect(clippy::cast_precision_loss, reason = "sizes of bodies")]
-        let times_larger = (bytes as f64 / class.size.max(1.0)).max(1.0);
-        Some(Duration::from_micros(latencies.value_at_quantile(USUAL)).mul_f64(times_larger))
+        let times_larger = (bytes as f64 / class.mean_bytes.max(1.0)).max(1.0);
+        Some(Duration::from_micros(latencies.value_at_quantile(USUAL_QUANTILE)).mul_f64(times_larger))
     }
 
-    /// What one more call of `caller` is likely to cost here, to be compared with other upstreams.
+    /// Estimated cost of one more call of `caller`, in seconds times calls in flight. Only good for comparing upstreams.
     #[must_use]
     pub fn load(&self, caller: CacheScope, now: Instant) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "attempts under way are few")]
-        let queue = self.under_way.load(Ordering::Relaxed) as f64 + 1.0;
-        (self.bias.lock().get(caller, now) + 1e-6) * queue
+        let queue = self.in_flight.load(Ordering::Relaxed) as f64 + 1.0;
+        // Never zero, so that calls in flight count even before the first latency is known.
+        (self.load.lock().get(caller, now) + 1e-6) * queue
     }
 
-    /// One attempt more is under way until the guard is dropped.
-    pub(super) fn enter(&self) -> UnderWay<'_> {
-        self.under_way.fetch_add(1, Ordering::Relaxed);
-        UnderWay(self)
+    /// Counts one more attempt in flight until the returned guard is dropped.
+    pub(super) fn enter(&self) -> AttemptInFlight<'_> {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        AttemptInFlight(self)
     }
 
-    fn class(&self, bytes: usize) -> &Mutex<Generations> {
+    fn class(&self, bytes: usize) -> &Mutex<SizeClass> {
         &self.classes[SIZE_CLASSES.iter().filter(|bound| bytes > **bound).count()]
     }
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for AttemptInFlight<'_> {
     fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-impl Generations {
+impl SizeClass {
     fn record(&mut self, bytes: usize, micros: u64, now: Instant) {
-        self.turn(now);
+        self.advance_generation(now);
         #[expect(clippy::cast_precision_loss, reason = "sizes of bodies")]
         let bytes = bytes as f64;
-        self.size = if self.size > 0.0 { self.size * (1.0 - NEWEST_SIZE) + bytes * NEWEST_SIZE } else { bytes };
-        if self.now.is_none() {
-            self.now = histogram();
+        self.mean_bytes =
+            if self.mean_bytes > 0.0 { self.mean_bytes * (1.0 - SIZE_WEIGHT) + bytes * SIZE_WEIGHT } else { bytes };
+        if self.current.is_none() {
+            self.current = histogram();
         }
-        if let Some(latencies) = &mut self.now {
+        if let Some(latencies) = &mut self.current {
             latencies.saturating_record(micros);
         }
     }
 
+    /// Latencies of both generations; `None` if they are too few.
     fn merged(&self) -> Option<Histogram<u32>> {
         let mut merged = histogram()?;
-        for part in [&self.now, &self.before].into_iter().flatten() {
+        for part in [&self.current, &self.previous].into_iter().flatten() {
             merged.add(part).ok()?;
         }
         (merged.len() >= MIN_SAMPLES).then_some(merged)
     }
 
-    fn turn(&mut self, now: Instant) {
+    fn advance_generation(&mut self, now: Instant) {
         let age = now.saturating_duration_since(*self.since.get_or_insert(now));
         if age > GENERATION {
-            self.before = self.now.take().filter(|_| age <= 2 * GENERATION);
+            let ended = self.current.take();
+            // A generation that ended too long ago is not kept as the one before.
+            self.previous = if age <= 2 * GENERATION { ended } else { None };
             self.since = Some(now);
         }
     }
 }
 
 impl Deadlines {
-    /// An attempt was answered in time. Whether attempts that were allowed as much say what is usual.
+    /// Counts an attempt that was answered in time. Returns true if latencies of its class are representative.
     fn answered(&mut self, allowed: Duration, now: Instant) -> bool {
         let ends = self.ends(allowed, now);
         ends.answered = ends.answered.saturating_add(1);
@@ -217,7 +228,7 @@ impl Deadlines {
         ends.cut_off = ends.cut_off.saturating_add(1);
     }
 
-    /// The counts of attempts that are allowed about as much. All counts are halved once a generation.
+    /// The counts of attempts that were allowed about as much time. Halves all counts once a generation.
     fn ends(&mut self, allowed: Duration, now: Instant) -> &mut Ends {
         if now.saturating_duration_since(*self.since.get_or_insert(now)) > GENERATION {
             self.since = Some(now);
@@ -226,48 +237,56 @@ impl Deadlines {
             }
         }
         let milliseconds = u64::try_from(allowed.as_millis()).unwrap_or(u64::MAX).max(1);
-        &mut self.counts[(milliseconds.ilog2() as usize).min(ALLOWANCES - 1)]
+        &mut self.counts[(milliseconds.ilog2() as usize).min(DEADLINE_CLASSES - 1)]
     }
 }
 
-impl Bias {
+impl LoadEstimate {
     fn succeeded(&mut self, latency: Duration, now: Instant) {
         let latency = latency.as_secs_f64();
-        let usual = self.usual(now);
-        self.latency = if usual > 0.0 { usual * (1.0 - NEWEST) + latency * NEWEST } else { latency };
+        let average = self.latency(now);
+        self.latency =
+            if average > 0.0 { average * (1.0 - LATENCY_WEIGHT) + latency * LATENCY_WEIGHT } else { latency };
         self.answered = Some(now);
     }
 
     fn get(&self, caller: CacheScope, now: Instant) -> f64 {
-        let own = self.penalties.get(&caller).map_or(0.0, |penalty| penalty.faded(now));
-        self.usual(now) + self.penalty.faded(now).max(own)
+        let own_penalty = match self.penalties.get(&caller) {
+            Some(penalty) => penalty.decayed(now),
+            None => 0.0,
+        };
+        self.latency(now) + self.penalty.decayed(now).max(own_penalty)
     }
 
-    fn usual(&self, now: Instant) -> f64 {
-        self.latency * weight(self.answered, now, LOSING_SIGHT)
+    /// The average latency at `now`, in seconds; 0 before the first.
+    fn latency(&self, now: Instant) -> f64 {
+        self.latency * decay(self.answered, now, LATENCY_DECAY)
     }
 }
 
 impl Penalty {
     fn add(&mut self, penalty: Duration, now: Instant) {
-        self.seconds = self.faded(now).max(penalty.as_secs_f64());
+        // The larger one and not the sum: a burst of failures counts as one.
+        self.seconds = self.decayed(now).max(penalty.as_secs_f64());
         self.failed = Some(now);
     }
 
-    fn faded(&self, now: Instant) -> f64 {
-        self.seconds * weight(self.failed, now, FORGETTING)
+    fn decayed(&self, now: Instant) -> f64 {
+        self.seconds * decay(self.failed, now, PENALTY_DECAY)
     }
 }
 
-/// What is left of something after a while: a part that falls to a third in each `time`.
-fn weight(since: Option<Instant>, now: Instant, time: Duration) -> f64 {
-    let age = since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+/// Exponential decay since `since`: 1 at first, a factor of e less after each `time`.
+fn decay(since: Option<Instant>, now: Instant, time: Duration) -> f64 {
+    let Some(since) = since else { return 1.0 };
+    let age = now.saturating_duration_since(since);
     (-age.as_secs_f64() / time.as_secs_f64()).exp()
 }
 
-/// One significant digit is enough: a quantile is a trigger here, not a report. The bounds are such that it is always made.
+/// An empty histogram. One significant digit is enough: a quantile is a trigger here, not a report.
 fn histogram() -> Option<Histogram<u32>> {
-    Histogram::new_with_bounds(1, LONGEST, 1).ok()
+    // The bounds are valid, so this is never `None`.
+    Histogram::new_with_bounds(1, MAX_LATENCY_MICROS, 1).ok()
 }
 
 #[cfg(test)]
@@ -307,13 +326,13 @@ mod tests {
         slow.succeeded(SMALL, Duration::from_millis(50), LONG, Instant::now());
         failing.failed(None, None, Instant::now());
         assert!(load(&failing) > 10.0 * load(&slow));
-        tokio::time::advance(10 * FORGETTING).await;
+        tokio::time::advance(10 * PENALTY_DECAY).await;
         assert!(load(&failing) < load(&slow), "worth another try");
         assert!(load(&slow) > 0.02, "but what is slow is slow after a pause too");
-        tokio::time::advance(10 * LOSING_SIGHT).await;
+        tokio::time::advance(10 * LATENCY_DECAY).await;
         assert!(load(&slow) < 0.001, "until nobody can tell any more");
         failing.failed(Some(Duration::from_hours(24)), None, Instant::now());
-        assert!(load(&failing) <= LONGEST_PENALTY.as_secs_f64() + 1.0);
+        assert!(load(&failing) <= MAX_PENALTY.as_secs_f64() + 1.0);
     }
 
     /// Texts of one caller at which the upstream fails sent the others elsewhere.
