@@ -1,15 +1,15 @@
 //! A budget for extra calls: retries and hedges, as a share of the regular calls.
 //!
 //! Extra calls come on top of those that clients ask for, and without a bound they would multiply an outage. So each
-//! regular call deposits a share of itself, each extra call withdraws its cost, and an empty budget allows none. A small
-//! income per second lets the first failure of a quiet hour be retried too.
+//! regular call deposits a share of itself, each extra call withdraws its cost, and an empty budget allows none. A
+//! small income per second lets the first failure of a quiet hour be retried too.
 //!
 //! Several callers can share a budget, and none may empty it for the others: each may withdraw what its own calls
 //! deposited and half of the income. Two callers that fail at once may use up the whole income; the bound on the sum
 //! allows that. A caller that arrives while another has been alone adds half of the income of a window, once.
 //!
-//! The idea is Finagle's retry budget (`com.twitter.finagle.service.RetryBudget`). Costs that depend on the failure come
-//! from the standard retry mode of the AWS SDKs.
+//! The idea is Finagle's retry budget (`com.twitter.finagle.service.RetryBudget`). Costs that depend on the failure
+//! come from the standard retry mode of the AWS SDKs.
 
 use std::collections::HashMap;
 use std::time::Duration;

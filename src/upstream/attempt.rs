@@ -1,8 +1,8 @@
 //! The time limit, metrics and latency of one attempt.
 //!
 //! `tower::timeout` would box the error; this keeps it typed. The request's own deadline is not checked here: when it
-//! passes, the whole call is dropped, and the attempt counts as cancelled. The layer is inside the guard, so time in the
-//! queue does not count as the upstream's latency.
+//! passes, the whole call is dropped, and the attempt counts as cancelled. The layer is inside the guard, so time in
+//! the queue does not count as the upstream's latency.
 //!
 //! The limit is `attempt_timeout`. It is shorter if another target is ready and the usual latency is known: an upstream
 //! that does not answer should then cost three times that latency, not ten seconds.

@@ -1,4 +1,5 @@
-//! The circuit breaker. A failing upstream gets no calls for a while, so that fallbacks start at once and it can recover.
+//! The circuit breaker: gives a failing upstream no calls for a while, so that fallbacks start at once and it can
+//! recover.
 //!
 //! ```text
 //!            too many failures                 ejection is over
@@ -16,8 +17,8 @@
 //! Refusals of the request itself count as successes: the upstream is healthy.
 //!
 //! A probe should be made by a call that waits for the reply. A call with less time than an attempt may take can end at
-//! its own deadline, which says nothing (see [`super::unanswered`]). While such a hurried call probes, a patient one may
-//! probe beside it. If all calls are hurried, theirs are the only probes, and they count.
+//! its own deadline, which says nothing (see [`super::unanswered`]). While such a hurried call probes, a patient one
+//! may probe beside it. If all calls are hurried, theirs are the only probes, and they count.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

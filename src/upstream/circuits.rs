@@ -311,7 +311,8 @@ mod tests {
         assert_eq!(circuits.state(caller("new"), Instant::now()), CircuitState::Closed);
     }
 
-    /// Callers whose texts always fail neither use up nor fail the probes of others, nor open the common circuit for long.
+    /// Callers whose texts always fail neither use up nor fail the probes of others, nor open the common circuit for
+    /// long.
     #[tokio::test(start_paused = true)]
     async fn callers_that_always_fail_keep_others_away_for_little_time() {
         let circuits = Circuits::new(SETTINGS);

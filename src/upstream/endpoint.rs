@@ -1,8 +1,8 @@
-//! Base URL and documented path, joined the way people mean it.
+//! The address of a provider's call, joined from a base URL and a path.
 
 use url::Url;
 
-/// Last segments by which a whole address is known, beside that of the provider's own path: what servers call the operation.
+/// Names that servers give the operation. A base URL that ends in one of them is the whole address.
 const OPERATIONS: [&str; 14] = [
     "rerank",
     "reranks",
@@ -19,20 +19,20 @@ const OPERATIONS: [&str; 14] = [
     "invocations",
     "invoke",
 ];
-/// How names of query parameters end that hold keys: configuration is printed, so a key in it would be, too.
+/// Ends of names of query parameters that hold keys. The configuration is printed, and a key must not be.
 const KEY_PARAMETERS: [&str; 9] =
     ["key", "token", "secret", "password", "signature", "auth", "authorization", "credential", "passwd"];
-/// Whole names of such parameters: signatures and keys of Azure, Google, Amazon.
+/// Whole names of such parameters: signatures and keys of Azure, Google and Amazon.
 const KEY_NAMES: [&str; 3] = ["sig", "code", "pwd"];
 
 /// The address of a provider's call under `base_url`.
 ///
-/// A base is scheme, host and an optional prefix. People also paste bases that end in a version (`…/v1`) or in the whole path;
-/// nothing is doubled: a version in the base stands for the one in `path`, and a base that ends in the last segment of a call, whoever's, is the
-/// address itself. A query of the base is sent with every call.
+/// A base is a scheme, a host and an optional prefix. People also paste bases that end in a version (`…/v1`) or in the
+/// whole path, so nothing is doubled. A version in the base replaces the one in `path`. A base that ends in the name of
+/// an operation, of any provider, is the address itself. A query of the base is sent with every call.
 ///
 /// # Errors
-/// A sentence that says what is wrong with the base.
+/// A sentence: the base cannot be used.
 pub fn endpoint(base_url: &str, path: &str) -> Result<Url, String> {
     let mut url = base(base_url)?;
     let operation = path.rsplit('/').next().unwrap_or_default();
@@ -46,22 +46,24 @@ pub fn endpoint(base_url: &str, path: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// The address at `path` under `base_url`, both as they are; `path` may hold a query, which is sent with every call.
+/// The address at `path` under `base_url`, both unchanged. A query in `path` is sent with every call.
 ///
 /// # Errors
-/// A sentence that says what is wrong with the base or the path, and which of the two it is.
+/// A sentence about the base or the path, and which of the two is wrong.
 pub fn endpoint_at(base_url: &str, path: &str) -> Result<Url, (EndpointPart, String)> {
-    let of_path = |message: &str| (EndpointPart::Path, message.to_owned());
     let mut url = base(base_url).map_err(|message| (EndpointPart::Base, message))?;
     if !path.starts_with('/') {
-        return Err(of_path("must start with a slash, such as \"/v1/rerank\""));
+        return Err(path_error("must start with a slash, such as \"/v1/rerank\""));
     }
     if path.contains('#') {
-        return Err(of_path("must not hold a fragment"));
+        return Err(path_error("must not hold a fragment"));
     }
-    let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+    let (path, query) = match path.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (path, None),
+    };
     if query.is_some() && url.query().is_some() {
-        return Err(of_path("holds a query and base_url does, too; put all of it here"));
+        return Err(path_error("holds a query and base_url does, too; put all of it here"));
     }
     let joined = format!("{}{path}", url.path().trim_end_matches('/'));
     url.set_path(&joined);
@@ -72,7 +74,7 @@ pub fn endpoint_at(base_url: &str, path: &str) -> Result<Url, (EndpointPart, Str
     Ok(url)
 }
 
-/// What a message about an address is about.
+/// The part of an address that a message is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndpointPart {
     /// `base_url`
@@ -81,6 +83,11 @@ pub enum EndpointPart {
     Path,
 }
 
+fn path_error(message: &str) -> (EndpointPart, String) {
+    (EndpointPart::Path, message.to_owned())
+}
+
+/// Parses a base URL.
 fn base(base_url: &str) -> Result<Url, String> {
     let url = Url::parse(base_url).map_err(|error| format!("is not a URL ({error})"))?;
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
@@ -96,25 +103,29 @@ fn base(base_url: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// Nothing in the query is a key, as far as names tell.
+/// Refuses an address with a key in its query, as far as names of parameters tell.
 fn no_keys(url: &Url) -> Result<(), String> {
-    let is_key = |name: &str| {
-        let name = name.to_ascii_lowercase();
-        KEY_NAMES.contains(&&*name) || KEY_PARAMETERS.iter().any(|end| name.ends_with(end))
-    };
-    match url.query_pairs().find(|(name, _)| is_key(name)) {
-        Some(_) => Err("must not hold a key in its query, where it would be printed; use api_key".into()),
-        None => Ok(()),
+    for (name, _) in url.query_pairs() {
+        if is_key_parameter(&name) {
+            return Err("must not hold a key in its query, where it would be printed; use api_key".into());
+        }
     }
+    Ok(())
 }
 
-/// Whether a last segment is a call; Google writes them behind a colon.
+fn is_key_parameter(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    KEY_NAMES.contains(&&*name) || KEY_PARAMETERS.iter().any(|end| name.ends_with(end))
+}
+
+/// Returns true if a last segment names an operation.
 fn is_operation(segment: &str) -> bool {
+    // Google writes operations after a colon, as in `models/NAME:rank`.
     let verb = segment.rsplit(':').next().unwrap_or_default();
     OPERATIONS.iter().any(|operation| verb.eq_ignore_ascii_case(operation))
 }
 
-/// `v1`, `V2`, `v1.0`, `v1beta`, `v1alpha1`.
+/// Returns true for `v1`, `V2`, `v1.0`, `v1beta`, `v1alpha1`.
 fn is_version(segment: &str) -> bool {
     let Some(number) = segment.strip_prefix(['v', 'V']) else { return false };
     let rest = number.trim_start_matches(|letter: char| letter.is_ascii_digit() || letter == '.');

@@ -68,8 +68,9 @@ impl UpstreamError {
     }
 }
 
-/// Returns true for statuses of overload, of the upstream or of a gateway before it: "too many requests", time-outs, and
-/// gateways that got no reply (Cloudflare's codes from 521 on among them). Others, 500 above all, are about one request.
+/// Returns true for statuses of overload, of the upstream or of a gateway before it: "too many requests", time-outs,
+/// and gateways that got no reply (Cloudflare's codes from 521 on among them). Others, 500 above all, are about one
+/// request.
 fn is_overload(status: u16) -> bool {
     matches!(status, 408 | 429 | 499 | 502..=504 | 521..=524 | 529)
 }

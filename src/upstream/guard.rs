@@ -621,7 +621,8 @@ mod tests {
         }
     }
 
-    /// A status 500 provoked by one caller's texts took permits from everybody: it is a failure, and no sign of overload.
+    /// A status 500 provoked by one caller's texts took permits from everybody: it is a failure, and no sign of
+    /// overload.
     #[tokio::test(start_paused = true)]
     async fn only_statuses_of_overload_are_signs_of_it() {
         for (status, is_sign) in [

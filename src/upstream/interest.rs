@@ -101,8 +101,8 @@ impl Interest {
         if self.terms.lock().patient > 0 { Patience::Wait } else { Patience::Hurry }
     }
 
-    /// Announces that an attempt failed and that the next one starts later, so that waiters in a hurry can go elsewhere.
-    /// The announcement holds until the setback is dropped.
+    /// Announces that an attempt failed and that the next one starts later, so that waiters in a hurry can go
+    /// elsewhere. The announcement holds until the setback is dropped.
     #[must_use]
     pub fn set_back(self: &Arc<Self>, error: Error) -> Setback {
         let number = {

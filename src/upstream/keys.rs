@@ -72,7 +72,8 @@ impl KeyRing {
         Ok(Self { keys: keys_and_headers, state: Mutex::new(state) })
     }
 
-    /// The key to use for a call that `refused` were refused for, as its number and header; `None` if there are no keys.
+    /// The key to use for a call that `refused` were refused for, as its number and header; `None` if there are no
+    /// keys.
     pub(super) fn choose(&self, refused: &[RefusedKey], now: Instant) -> Option<(usize, HeaderValue)> {
         let state = self.state.lock();
         let mut number = state.current;

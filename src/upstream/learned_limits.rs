@@ -1,10 +1,11 @@
-//! Limits on the size of calls that an upstream taught by refusing some, for each of its models.
+//! Limits on the size of calls, learnt from refusals, for each model of an upstream.
 //!
-//! What one caller's calls teach must not make another's dearer: a provider that refuses one caller's texts may give their size as the reason, and what
-//! it accepts of one it may not accept of another. So every caller learns from its own calls: from its second refusal on, about calls of
-//! that kind ([`SizeEvidence`]), until some minutes after the last one. Limits concern all, though. What two callers were refused a third need
-//! not try: a call that both of them would expect to be refused. Who is alone, without a key or with scores that callers share,
-//! learns from all calls, as if this were not here.
+//! One caller's refusals must not make another's calls more expensive: a provider that refuses one caller's texts may
+//! give their size as the reason, and texts that it accepts from one caller it may refuse from another. So each caller
+//! learns from its own calls: from its second refusal on, about calls of that kind ([`SizeEvidence`]), until some
+//! minutes after the last one. Limits concern all callers, though. A call that two callers would each expect to be
+//! refused is expected to be refused for a third. A single caller, without a key or with scores that callers share,
+//! learns from all calls, as if this file did not exist.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,24 +17,24 @@ use super::size::{CallSize, MeasureSet, Measures};
 use super::size_evidence::SizeEvidence;
 use crate::cache::key::CacheScope;
 
-/// Refusals that it takes until other requests heed them.
+/// Refusals of a caller after which its other requests heed them.
 const MIN_REFUSALS: u32 = 2;
-/// Least text of a refused call, in bytes, that teaches anything about text: shorter ones are not refused for their length.
+/// Least text of a refused call, in bytes, that teaches anything about text: shorter ones are not refused for length.
 const MIN_REFUSED_BYTES: usize = 256;
-/// Models of one upstream that are kept apart for each caller; clients may invent names.
+/// Models of one upstream that are kept for each caller. Clients may invent names.
 const MAX_MODELS: usize = 64;
-/// Other callers whose refusals are looked at: those refused last.
+/// Other callers whose refusals count: those refused last.
 const MAX_WITNESSES: usize = 4;
 
 /// Learned limits of one upstream.
 #[derive(Debug, Default)]
 pub struct LearnedLimits {
     callers: Mutex<Callers>,
-    /// Number of callers' models that refused anything lately: while it is 0 nobody needs to measure calls.
+    /// Entries in `callers`. While it is 0, no call needs to be measured.
     limited: AtomicUsize,
 }
 
-/// There are as many as keys in the configuration that were shown.
+/// Limits by caller and model. There is a caller for each configured key that has been used.
 #[derive(Debug, Default)]
 struct Callers(HashMap<CacheScope, HashMap<String, ModelLimits>>);
 
@@ -44,7 +45,7 @@ struct ModelLimits {
     last_refusal: Option<Instant>,
 }
 
-/// A refused call, and what its flight knows beside it.
+/// A refused call, and the accepted calls of its flight.
 #[derive(Clone, Copy, Debug)]
 pub struct Refused {
     /// Size of the call.
@@ -58,13 +59,13 @@ pub struct Refused {
 }
 
 impl LearnedLimits {
-    /// Whether any model has refused calls lately.
+    /// Returns true if any model has refused calls lately.
     #[must_use]
     pub fn are_known(&self) -> bool {
         self.limited.load(Ordering::Relaxed) > 0
     }
 
-    /// What `caller` is to expect of `model`; empty if nothing limits it.
+    /// The evidence that counts for calls of `caller` to `model`; empty if nothing limits them.
     #[must_use]
     pub fn of(&self, model: &str, caller: CacheScope, now: Instant) -> SizeEvidence {
         if !self.are_known() {
@@ -73,10 +74,13 @@ impl LearnedLimits {
         let mut callers = self.callers.lock();
         callers.expire(model, now);
         self.limited.store(callers.count(), Ordering::Relaxed);
-        let own = callers.0.get(&caller).and_then(|models| models.get(model));
-        let mut evidence = own.map(|known| known.evidence.clone()).unwrap_or_default();
-        if own.is_none_or(|known| known.refusals < MIN_REFUSALS) {
-            evidence.forget_refusals();
+        let mut evidence = SizeEvidence::default();
+        if let Some(own) = callers.get(model, caller) {
+            evidence = own.evidence.clone();
+            // One refusal may be a coincidence. Accepted sizes count from the first call on.
+            if own.refusals < MIN_REFUSALS {
+                evidence.forget_refusals();
+            }
         }
         let others = callers.witnesses(model, caller);
         for (index, one) in others.iter().enumerate() {
@@ -87,18 +91,18 @@ impl LearnedLimits {
         if evidence.is_empty() { SizeEvidence::default() } else { evidence }
     }
 
-    /// `model` accepted a call of `caller`.
+    /// Records that `model` accepted a call of `caller`.
     pub fn accept(&self, model: &str, caller: CacheScope, call: &CallSize, now: Instant) {
         let mut callers = self.callers.lock();
-        let is_limited = callers.0.get(&caller).is_some_and(|models| models.contains_key(model));
-        if is_limited || callers.witnesses(model, caller).len() > 1 {
-            let evidence = &mut callers.known(model, caller).evidence;
+        // Accepted sizes matter only while something is limited, for this caller or by others.
+        if callers.get(model, caller).is_some() || callers.witnesses(model, caller).len() > 1 {
+            let evidence = &mut callers.get_or_insert(model, caller).evidence;
             evidence.expire(now);
             evidence.accept(call);
         }
     }
 
-    /// `model` refused a call of `caller` for its size.
+    /// Records that `model` refused a call of `caller` for its size.
     pub fn refuse(&self, model: &str, caller: CacheScope, refused: &Refused, now: Instant) {
         let is_short = refused.size.bytes() < MIN_REFUSED_BYTES;
         let about = if is_short { refused.about.and(MeasureSet::PASSAGES) } else { refused.about };
@@ -106,12 +110,12 @@ impl LearnedLimits {
             return;
         }
         let mut callers = self.callers.lock();
-        let known = callers.known(model, caller);
-        known.evidence.expire(now);
-        known.evidence.accept_measures(&refused.accepted);
-        if known.evidence.refuse(refused.measures, about, now) {
-            known.refusals = known.refusals.saturating_add(1);
-            known.last_refusal = Some(now);
+        let limits = callers.get_or_insert(model, caller);
+        limits.evidence.expire(now);
+        limits.evidence.accept_measures(&refused.accepted);
+        if limits.evidence.refuse(refused.measures, about, now) {
+            limits.refusals = limits.refusals.saturating_add(1);
+            limits.last_refusal = Some(now);
         }
         self.limited.store(callers.count(), Ordering::Relaxed);
     }
@@ -122,39 +126,58 @@ impl Callers {
         self.0.values().map(HashMap::len).sum()
     }
 
-    /// What is kept for one caller of one model, for which there is room.
-    fn known(&mut self, model: &str, caller: CacheScope) -> &mut ModelLimits {
+    fn get(&self, model: &str, caller: CacheScope) -> Option<&ModelLimits> {
+        self.0.get(&caller)?.get(model)
+    }
+
+    /// The limits of one model for one caller. A new entry replaces the caller's oldest if there are too many.
+    fn get_or_insert(&mut self, model: &str, caller: CacheScope) -> &mut ModelLimits {
         let models = self.0.entry(caller).or_default();
-        if models.len() >= MAX_MODELS && !models.contains_key(model) {
-            let oldest = models.iter().min_by_key(|(_, limits)| limits.last_refusal).map(|(name, _)| name.clone());
-            oldest.map(|name| models.remove(&name));
+        if models.len() >= MAX_MODELS
+            && !models.contains_key(model)
+            && let Some((oldest, _)) = models.iter().min_by_key(|(_, limits)| limits.last_refusal)
+        {
+            let oldest = oldest.clone();
+            models.remove(&oldest);
         }
         models.entry(model.to_owned()).or_default()
     }
 
-    /// Forgets what is too old. What was accepted is of use only while somebody is refused.
+    /// Removes old evidence about `model`, and all of it once no caller is limited.
     fn expire(&mut self, model: &str, now: Instant) {
         let mut is_limited = false;
-        for known in self.0.values_mut().filter_map(|models| models.get_mut(model)) {
-            known.evidence.expire(now);
-            is_limited |= !known.evidence.is_empty();
-            if known.evidence.is_empty() {
-                known.refusals = 0;
+        for models in self.0.values_mut() {
+            let Some(limits) = models.get_mut(model) else { continue };
+            limits.evidence.expire(now);
+            if limits.evidence.is_empty() {
+                limits.refusals = 0;
+            } else {
+                is_limited = true;
             }
         }
+        // Accepted sizes are of use only while somebody is refused.
         if !is_limited {
-            self.0.values_mut().for_each(|models| drop(models.remove(model)));
+            for models in self.0.values_mut() {
+                models.remove(model);
+            }
             self.0.retain(|_, models| !models.is_empty());
         }
     }
 
-    /// What callers other than `caller` know of refusals, those refused last first.
+    /// Evidence of callers other than `caller`, those refused last first.
     fn witnesses(&self, model: &str, caller: CacheScope) -> Vec<&SizeEvidence> {
-        let others = self.0.iter().filter(|(other, _)| **other != caller);
-        let mut known: Vec<_> = others.filter_map(|(_, models)| models.get(model)).collect();
-        known.retain(|known| !known.evidence.is_empty());
-        known.sort_unstable_by_key(|known| std::cmp::Reverse(known.last_refusal));
-        known.into_iter().take(MAX_WITNESSES).map(|known| &known.evidence).collect()
+        let mut witnesses = Vec::new();
+        for (other, models) in &self.0 {
+            if *other != caller
+                && let Some(limits) = models.get(model)
+                && !limits.evidence.is_empty()
+            {
+                witnesses.push(limits);
+            }
+        }
+        witnesses.sort_unstable_by_key(|limits| std::cmp::Reverse(limits.last_refusal));
+        witnesses.truncate(MAX_WITNESSES);
+        witnesses.into_iter().map(|limits| &limits.evidence).collect()
     }
 }
 

@@ -54,8 +54,8 @@ use crate::local::workers::Workers;
 use crate::provider::{Provider, ProviderFacts};
 use crate::telemetry::metrics::{Metrics, UpstreamMetrics};
 
-/// Budget of the calls that search for the passages to blame for a refusal: as many as the calls that succeed, and three
-/// a second besides, over a window of ten seconds. To find one passage among a thousand takes about ten.
+/// Budget of the calls that search for the passages to blame for a refusal: as many as the calls that succeed, and
+/// three a second besides, over a window of ten seconds. To find one passage among a thousand takes about ten.
 const SPLIT_BUDGET: AllowanceSettings =
     AllowanceSettings { share: 1.0, per_second: 3.0, window: Duration::from_secs(10), most_saved: 100.0 };
 
@@ -125,7 +125,8 @@ impl Upstream {
             let name = &settings.name;
             tracing::warn!(
                 upstream.name = name,
-                "calls to upstreams.{name} go through the proxy {proxy} without encryption: it sees key, query and passages; \
+                "calls to upstreams.{name} go through the proxy {proxy} without encryption: \
+                 it sees key, query and passages; \
                  use https in base_url, or name the host in NO_PROXY"
             );
         }
@@ -242,7 +243,8 @@ impl Upstream {
         }
     }
 
-    /// Estimated cost of one more call for `caller`, in seconds times calls in flight. Only good for comparing upstreams.
+    /// Estimated cost of one more call for `caller`, in seconds times calls in flight. Only good for comparing
+    /// upstreams.
     #[must_use]
     pub fn load(&self, caller: CacheScope, now: Instant) -> f64 {
         match &self.backend {
@@ -259,8 +261,8 @@ impl Remote {
         self.guard.concurrency.limit()
     }
 
-    /// The time after which a call with a body of `bytes` is late, at least 300 ms; `None` if too few calls of its size are
-    /// known.
+    /// The time after which a call with a body of `bytes` is late, at least 300 ms; `None` if too few calls of its size
+    /// are known.
     #[must_use]
     pub fn unusual(&self, bytes: usize) -> Option<Duration> {
         Some(self.guard.unusual(bytes)?.max(attempt::FAIL_FAST_TIMEOUT_MIN))

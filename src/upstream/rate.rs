@@ -1,7 +1,7 @@
-//! What the operator's contract with the provider allows: requests and tokens a minute.
+//! The rate limit that the operator agreed with the provider: requests and tokens per minute.
 //!
-//! Over the limit nothing waits: who is told at once when to come back can ask another target or shed load itself. The limiter is governor's
-//! (GCRA: a leaky bucket), on the runtime's clock.
+//! A call over the limit is refused and does not wait: a caller that gets `Retry-After` at once can try another target
+//! or shed load itself. The limiter is governor's (GCRA: a leaky bucket), on the runtime's clock.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -9,20 +9,20 @@ use std::time::Duration;
 use governor::clock::Clock;
 use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
+use governor::{InsufficientCapacity, Quota, RateLimiter};
 use tokio::time::Instant;
 
-/// A minute's requests may come in this many bursts.
+/// Bursts in which a minute's requests may come.
 const BURSTS_A_MINUTE: u32 = 6;
-/// A burst holds at least this many requests: the calls of one rerank come together.
-const LEAST_BURST: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
+/// Least requests in a burst: the calls of one rerank come together.
+const MIN_BURST: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
 
 /// Limits of one upstream; `None` is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RateSettings {
-    /// Most calls a minute.
+    /// Most calls per minute.
     pub requests_per_minute: Option<NonZeroU32>,
-    /// Most tokens a minute, as rerankd estimates them.
+    /// Most tokens per minute, as rerankd estimates them.
     pub tokens_per_minute: Option<NonZeroU32>,
 }
 
@@ -35,7 +35,7 @@ pub struct Rate {
 
 type Bucket = RateLimiter<NotKeyed, InMemoryState, RuntimeClock, NoOpMiddleware<Duration>>;
 
-/// The runtime's clock, which tests can stop.
+/// The runtime's clock, which tests can pause.
 #[derive(Clone, Debug)]
 struct RuntimeClock(Instant);
 
@@ -48,37 +48,54 @@ impl Clock for RuntimeClock {
 }
 
 impl Rate {
-    /// Full buckets.
+    /// A rate limit with full buckets.
     #[must_use]
     pub fn new(settings: RateSettings) -> Self {
-        let bucket = |quota| Bucket::direct_with_clock(quota, RuntimeClock(Instant::now()));
-        // While a full bucket is emptied it fills again, so a large one would let twice the allowance through in the first minute. Tokens come
-        // in calls that can be a good part of it, and need the room.
-        let burst = |most: NonZeroU32| {
-            most.min(NonZeroU32::new(most.get() / BURSTS_A_MINUTE).map_or(LEAST_BURST, |burst| burst.max(LEAST_BURST)))
-        };
-        let requests = settings.requests_per_minute.map(|most| Quota::per_minute(most).allow_burst(burst(most)));
-        Self { requests: requests.map(bucket), tokens: settings.tokens_per_minute.map(Quota::per_minute).map(bucket) }
+        let mut requests = None;
+        if let Some(per_minute) = settings.requests_per_minute {
+            requests = Some(bucket(Quota::per_minute(per_minute).allow_burst(request_burst(per_minute))));
+        }
+        // Not in bursts: one call can hold a good part of a minute's tokens, and needs the whole bucket.
+        let mut tokens = None;
+        if let Some(per_minute) = settings.tokens_per_minute {
+            tokens = Some(bucket(Quota::per_minute(per_minute)));
+        }
+        Self { requests, tokens }
     }
 
-    /// Takes a request of `tokens` out of the allowance.
+    /// Takes a request with `tokens` out of the buckets.
     ///
     /// # Errors
-    /// How long until there is enough.
+    /// The time until there is enough.
     pub fn take(&self, tokens: usize) -> Result<(), Duration> {
         let wanted = u32::try_from(tokens).unwrap_or(u32::MAX);
-        // What is turned away by the second bucket was taken out of the first for nothing: one request rather than many tokens.
+        // A call that the second bucket refuses has used up the first for nothing: one request, and not many tokens.
         take(self.requests.as_ref(), 1)?;
         take(self.tokens.as_ref(), wanted)
     }
 }
 
+fn bucket(quota: Quota) -> Bucket {
+    Bucket::direct_with_clock(quota, RuntimeClock(Instant::now()))
+}
+
+/// Size of the bucket of requests. A bucket fills while it is emptied, so one for a whole minute would let twice the
+/// limit through in the first minute.
+fn request_burst(per_minute: NonZeroU32) -> NonZeroU32 {
+    let burst = NonZeroU32::new(per_minute.get() / BURSTS_A_MINUTE).unwrap_or(MIN_BURST);
+    burst.max(MIN_BURST).min(per_minute)
+}
+
 fn take(bucket: Option<&Bucket>, wanted: u32) -> Result<(), Duration> {
-    let (Some(bucket), Some(wanted)) = (bucket, NonZeroU32::new(wanted)) else { return Ok(()) };
-    let taken = bucket.check_n(wanted).or_else(|whole| {
-        // More than a whole minute's allowance can never be saved up: such a call takes all there is.
-        NonZeroU32::new(whole.0).map_or(Ok(Ok(())), |whole| bucket.check_n(whole))
-    });
+    let Some(bucket) = bucket else { return Ok(()) };
+    let Some(wanted) = NonZeroU32::new(wanted) else { return Ok(()) };
+    let mut taken = bucket.check_n(wanted);
+    // A call of more than a minute's limit could never be sent, so it takes a full bucket.
+    if let Err(InsufficientCapacity(capacity)) = taken
+        && let Some(capacity) = NonZeroU32::new(capacity)
+    {
+        taken = bucket.check_n(capacity);
+    }
     match taken {
         Ok(Err(until)) => Err(until.wait_time_from(bucket.clock().now())),
         _ => Ok(()),

@@ -1,4 +1,4 @@
-//! From a reply with a success status to scores, or to a sentence that says why there are none.
+//! Scores from a reply with a success status, or an error that says why it holds none.
 
 use super::call::Scores;
 use super::error::UpstreamError;
@@ -6,65 +6,78 @@ use crate::error::ErrorKind;
 use crate::provider::{EXPLAINED_BYTES, Provider, ScoreScale, WireReply, explain};
 use crate::rerank::merge::{MergeError, merge};
 
-/// Decodes a successful reply to a call of `sent` passages and holds it against what was sent.
+/// Decodes a successful reply to a call of `sent` passages and checks its scores against the call.
 ///
 /// # Errors
-/// What is wrong with the reply, in words that quote nothing of it.
+/// [`ErrorKind::UpstreamInvalidReply`]. Its message quotes nothing of the reply.
 pub(crate) fn read_scores(
     provider: &dyn Provider,
     reply: &WireReply,
     sent: usize,
     scale: ScoreScale,
 ) -> Result<Scores, UpstreamError> {
-    let nonsense = |what: String| UpstreamError {
-        said: explain(&reply.body).map(Box::new),
-        ..UpstreamError::passing(ErrorKind::UpstreamInvalidReply, what)
-    };
-    let decoded = provider.decode(reply).map_err(|error| {
-        // The parser's own message may quote the reply; its place and class do not.
-        let kind = kind_of_body(&reply.body);
-        nonsense(format!("sent {kind}, not its documented shape (line {}, column {})", error.line(), error.column()))
-    })?;
-    let scores = merge(&decoded.scores, sent, scale).map_err(|error| {
-        let what = format!("sent scores that do not fit: {error}");
-        match error {
-            // The model would say the same again, for money.
-            MergeError::OffScale { scale, .. } => {
-                let what = format!("{what}{}", way_out(provider, scale));
-                UpstreamError { retryable: false, ..nonsense(what) }
-            }
-            _ => nonsense(what),
+    let decoded = match provider.decode(reply) {
+        Ok(decoded) => decoded,
+        Err(error) => {
+            // The parser's own message may quote the reply; its position and the class of the body do not.
+            let kind = kind_of_body(&reply.body);
+            let line = error.line();
+            let column = error.column();
+            let what = format!("sent {kind}, not its documented shape (line {line}, column {column})");
+            return Err(invalid_reply(reply, what));
         }
-    })?;
+    };
+    let scores = match merge(&decoded.scores, sent, scale) {
+        Ok(scores) => scores,
+        Err(error) => {
+            let mut what = format!("sent scores that do not fit: {error}");
+            let MergeError::OffScale { scale: declared, .. } = error else { return Err(invalid_reply(reply, what)) };
+            what.push_str(&way_out(provider, declared));
+            // Not retried: the model would give the same scores again, for money.
+            return Err(UpstreamError { retryable: false, ..invalid_reply(reply, what) });
+        }
+    };
     Ok(Scores { scores, tokens: decoded.tokens, search_units: decoded.search_units })
 }
 
-/// What to do about scores that are not on the scale that is declared for their model.
+/// The retryable error for a reply without usable scores.
+fn invalid_reply(reply: &WireReply, what: String) -> UpstreamError {
+    UpstreamError {
+        said: explain(&reply.body).map(Box::new),
+        ..UpstreamError::passing(ErrorKind::UpstreamInvalidReply, what)
+    }
+}
+
+/// Advice for scores that are not on the declared scale of their model; empty if another scale would not help.
 fn way_out(provider: &dyn Provider, scale: ScoreScale) -> String {
     match scale {
         ScoreScale::Logit | ScoreScale::Unknown => String::new(),
         _ => format!(
-            ", as a {0} must be; if the model gives other scores declare its scale (\"logit\", \"unknown\") in [providers.{1}.models.\"NAME\"]",
+            ", as a {0} must be; if the model gives other scores declare its scale (\"logit\", \"unknown\") \
+             in [providers.{1}.models.\"NAME\"]",
             scale.name(),
             provider.name()
         ),
     }
 }
 
-/// What a body that holds no scores is instead, by its beginning: the address may be that of something else.
+/// The kind of a body without scores, judged by its beginning. The address may be that of another service.
 fn kind_of_body(body: &[u8]) -> &'static str {
     let head = &body[..body.len().min(EXPLAINED_BYTES)];
-    let holds = |words: &[u8]| memchr::memmem::find(head, words).is_some();
     let first = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).iter().find(|byte| !byte.is_ascii_whitespace());
     match first {
         None => "an empty body",
         Some(b'<') => "a page of HTML or XML",
-        Some(b'{' | b'[') if holds(b"\"embedding") => "embeddings",
-        Some(b'{' | b'[') if holds(b"\"choices\"") => "a chat completion",
+        Some(b'{' | b'[') if holds(head, "\"embedding") => "embeddings",
+        Some(b'{' | b'[') if holds(head, "\"choices\"") => "a chat completion",
         Some(b'{') => "a JSON object",
         Some(b'[') => "a JSON list",
         Some(_) => "a body",
     }
+}
+
+fn holds(head: &[u8], words: &str) -> bool {
+    memchr::memmem::find(head, words.as_bytes()).is_some()
 }
 
 #[cfg(test)]

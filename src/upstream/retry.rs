@@ -170,7 +170,8 @@ mod tests {
         UpstreamError { retry_after, ..UpstreamError::passing(kind, "test") }
     }
 
-    /// Runs one call against an upstream that fails `failures` in turn and then succeeds; returns the times of the attempts.
+    /// Runs one call against an upstream that fails `failures` in turn and then succeeds; returns the times of the
+    /// attempts.
     async fn attempts(
         policy: &RetryPolicy,
         call: Call,

@@ -1,7 +1,7 @@
-//! When a provider wants to be asked again.
+//! The provider's hint when to try again.
 //!
-//! Understood, in this order: `retry-after-ms`, `Retry-After` (RFC 9110, section 10.2.3), `x-ratelimit-reset` and `ratelimit-reset`. What stands
-//! in them differs by provider and is told apart by its form and magnitude:
+//! Four headers are read, in this order: `retry-after-ms`, `Retry-After` (RFC 9110, section 10.2.3),
+//! `x-ratelimit-reset` and `ratelimit-reset`. Their values differ by provider and are told apart by form and magnitude:
 //!
 //! ```text
 //! 7, 0.5                        seconds from now (in retry-after-ms: milliseconds)
@@ -10,7 +10,8 @@
 //! 250ms, 1s, 6m0s, 1h30m        a duration
 //! Sun, 06 Nov 1994 08:49:37 GMT, 1994-11-06T08:49:37Z    a date
 //! ```
-//! Nonsense is no hint, and neither is what is more than a day ahead: such a hint would end all calls for a day because of one header.
+//! A value that cannot be read is no hint. Neither is one that is more than a day ahead, because one wrong header would
+//! then end all calls for a day.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -19,32 +20,46 @@ use http::{HeaderMap, HeaderName, header};
 static RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 static RESETS: [HeaderName; 2] =
     [HeaderName::from_static("x-ratelimit-reset"), HeaderName::from_static("ratelimit-reset")];
-/// Longest hint that is one.
-const LONGEST: Duration = Duration::from_hours(24);
-/// Numbers from here on are seconds since 1970 (from March 1973 on), not seconds from now (three years).
-const LEAST_UNIX_SECONDS: f64 = 1e8;
-const LEAST_UNIX_MILLISECONDS: f64 = 1e11;
-const LEAST_UNIX_MICROSECONDS: f64 = 1e14;
-const LEAST_UNIX_NANOSECONDS: f64 = 1e17;
+/// Longest time that counts as a hint.
+const MAX_HINT: Duration = Duration::from_hours(24);
+/// Least number that means seconds since 1970 (March 1973), and not seconds from now (three years).
+const MIN_UNIX_SECONDS: f64 = 1e8;
+const MIN_UNIX_MILLISECONDS: f64 = 1e11;
+const MIN_UNIX_MICROSECONDS: f64 = 1e14;
+const MIN_UNIX_NANOSECONDS: f64 = 1e17;
 
 /// The provider's hint, as time from `now`; a day at most.
 #[must_use]
 pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let text = |name: &HeaderName| headers.get(name)?.to_str().ok().map(str::trim);
-    let milliseconds = text(&RETRY_AFTER_MS).and_then(|value| time_left(value, 1e-3, now));
-    let others = || [&header::RETRY_AFTER, &RESETS[0], &RESETS[1]].into_iter();
-    milliseconds.or_else(|| others().find_map(|name| time_left(text(name)?, 1.0, now)))
+    if let Some(value) = text(headers, &RETRY_AFTER_MS)
+        && let Some(left) = time_left(value, 1e-3, now)
+    {
+        return Some(left);
+    }
+    for name in [&header::RETRY_AFTER, &RESETS[0], &RESETS[1]] {
+        if let Some(value) = text(headers, name)
+            && let Some(left) = time_left(value, 1.0, now)
+        {
+            return Some(left);
+        }
+    }
+    None
 }
 
-/// The time from `now` that a value means, where small numbers are of `unit` seconds.
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    let value = headers.get(name)?.to_str().ok()?;
+    Some(value.trim())
+}
+
+/// The time from `now` that a value means; small numbers are in units of `unit` seconds.
 fn time_left(value: &str, unit: f64, now: SystemTime) -> Option<Duration> {
     let left = match value.parse::<f64>() {
-        Ok(number) if number < LEAST_UNIX_SECONDS => Duration::try_from_secs_f64(number * unit).ok()?,
+        Ok(number) if number < MIN_UNIX_SECONDS => Duration::try_from_secs_f64(number * unit).ok()?,
         Ok(number) => {
             let seconds = match number {
-                LEAST_UNIX_NANOSECONDS.. => number / 1e9,
-                LEAST_UNIX_MICROSECONDS.. => number / 1e6,
-                LEAST_UNIX_MILLISECONDS.. => number / 1e3,
+                MIN_UNIX_NANOSECONDS.. => number / 1e9,
+                MIN_UNIX_MICROSECONDS.. => number / 1e6,
+                MIN_UNIX_MILLISECONDS.. => number / 1e3,
                 _ => number,
             };
             until(UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(seconds).ok()?)?, now)
@@ -54,15 +69,21 @@ fn time_left(value: &str, unit: f64, now: SystemTime) -> Option<Duration> {
             None => until(date(value)?, now),
         },
     };
-    (left <= LONGEST).then_some(left)
+    (left <= MAX_HINT).then_some(left)
 }
 
 fn date(value: &str) -> Option<SystemTime> {
-    httpdate::parse_http_date(value).ok().or_else(|| humantime::parse_rfc3339_weak(value).ok())
+    match httpdate::parse_http_date(value) {
+        Ok(date) => Some(date),
+        Err(_) => humantime::parse_rfc3339_weak(value).ok(),
+    }
 }
 
 /// A duration such as `6m0s`: numbers with units, in their order.
 fn duration(value: &str) -> Option<Duration> {
+    if value.is_empty() {
+        return None;
+    }
     let mut rest = value;
     let mut seconds = 0.0;
     while !rest.is_empty() {
@@ -83,10 +104,10 @@ fn duration(value: &str) -> Option<Duration> {
             };
         rest = &rest[unit..];
     }
-    (!value.is_empty()).then(|| Duration::try_from_secs_f64(seconds).ok())?
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// A time that has passed is now.
+/// The time from `now` to `at`; zero if that has passed.
 fn until(at: SystemTime, now: SystemTime) -> Duration {
     at.duration_since(now).unwrap_or_default()
 }
@@ -166,7 +187,7 @@ mod tests {
         #[test]
         fn no_header_panics(value in "[ -~]{0,40}|[0-9.]{1,9}[a-z]{0,2}[0-9.]{0,9}[a-zµ]{0,2}") {
             for name in [header::RETRY_AFTER, RETRY_AFTER_MS.clone()].iter().chain(&RESETS) {
-                prop_assert!(hint(&[(name.clone(), &value)]).is_none_or(|hint| hint <= LONGEST));
+                prop_assert!(hint(&[(name.clone(), &value)]).is_none_or(|hint| hint <= MAX_HINT));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Size of calls, in every measure in which a provider may limit them.
+//! The size of calls, in every measure in which a provider may limit them.
 //!
 //! ```text
 //!  passages of the call                                    1 measure
@@ -14,8 +14,8 @@ const UNITS: usize = 3;
 /// Number of measures of a call.
 const MEASURES: usize = 1 + 4 * UNITS;
 
-/// Estimated tokens of `text`, on the safe side: a token for three ASCII bytes, a token for two bytes of anything else. Tokenizers
-/// of rerankers need about a quarter less on English and on Korean, Japanese and Chinese.
+/// Tokens of `text`, estimated high: one for three ASCII bytes, and one for two bytes of anything else. Tokenizers of
+/// rerankers need about a quarter less on English and on Korean, Japanese and Chinese.
 #[must_use]
 pub fn estimate_tokens(text: &str) -> usize {
     let ascii = text.bytes().filter(u8::is_ascii).count();
@@ -45,7 +45,7 @@ impl TextSize {
         self.0[2]
     }
 
-    /// Whether the text is at least `factor` times as long as `other` in every unit.
+    /// Returns true if the text is at least `factor` times as long as `other` in every unit.
     #[must_use]
     pub fn is_at_least(self, factor: usize, other: Self) -> bool {
         self.0.into_iter().zip(other.0).all(|(own, theirs)| own >= factor * theirs)
@@ -197,7 +197,7 @@ impl MeasureSet {
         Self(every_group << (1 + unit))
     }
 
-    /// Whether no measure is in the set.
+    /// Returns true if no measure is in the set.
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.0 == 0

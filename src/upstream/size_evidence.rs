@@ -1,10 +1,11 @@
 //! Conclusions from calls that a provider accepted and calls that it refused for their size.
 //!
-//! A refusal says that a call was too large, and seldom in which measure. So every measure in which the call was larger than any accepted
-//! call may be the reason; each accepted call rules some out. While some measure explains all refusals, the limit is taken to be in one of these.
-//! A later call is expected to be refused only if it is at least as large as a refused one in all the measures that may still be limited: then,
-//! whichever it is, the call is over the limit. Nothing is concluded from how much happened to be accepted, and nothing about calls of
-//! another kind: a refusal of long queries says nothing about short ones.
+//! A refusal says that a call was too large, and seldom in which measure. So every measure in which the call was larger
+//! than any accepted call may be the reason; each accepted call rules some out. While some measure explains all
+//! refusals, the limit is taken to be in one of these. A later call is expected to be refused only if it is at least as
+//! large as a refused one in all the measures that may still be limited: whichever of them is, the call is over the
+//! limit. Nothing is concluded from the sizes that happened to be accepted, and nothing about calls of another kind: a
+//! refusal of long queries says nothing about short ones.
 
 use std::time::Duration;
 
@@ -12,19 +13,19 @@ use tokio::time::Instant;
 
 use super::size::{CallSize, MeasureSet, Measures};
 
-/// Refusals that are kept; the one confirmed longest ago gives way.
+/// Refusals that are kept. A new one replaces the one that was confirmed longest ago.
 const MAX_REFUSALS: usize = 16;
-/// Time after which a refusal that nothing confirmed is forgotten: the provider may have grown.
+/// Time after which an unconfirmed refusal is forgotten: the provider may have raised its limit.
 pub const REFUSAL_TTL: Duration = Duration::from_mins(5);
-/// Accepted sizes count for one to two of these: the provider may have shrunk.
+/// Period of accepted sizes. They count for one to two periods: the provider may have lowered its limit.
 const ACCEPTED_PERIOD: Duration = Duration::from_mins(1);
 
-/// What is to be expected of a call.
+/// Expected result of a call, judged by its size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expectation {
     /// No larger than accepted calls in any measure that may be limited.
     Accepted,
-    /// Between what was accepted and what was refused.
+    /// Between accepted and refused calls.
     Unknown,
     /// As large as a refused call in every measure that may be limited.
     Refused,
@@ -33,8 +34,9 @@ pub enum Expectation {
 /// Accepted and refused sizes of one model of one upstream.
 #[derive(Clone, Debug, Default)]
 pub struct SizeEvidence {
-    /// Largest accepted value of each measure, in this period and the one before.
+    /// Largest accepted value of each measure in this period.
     accepted: Measures,
+    /// The same in the period before.
     accepted_before: Measures,
     period_began: Option<Instant>,
     refusals: Vec<Refusal>,
@@ -49,24 +51,25 @@ struct Refusal {
 }
 
 impl Refusal {
+    /// Returns true if `call` is at least as large in every measure that may have been the reason.
     fn covers(&self, call: &Measures) -> bool {
         self.reasons.and(self.size.above(call)).is_empty()
     }
 }
 
 impl SizeEvidence {
-    /// Whether no refusal is known: nothing is limited.
+    /// Returns true if no refusal is known, so that nothing is limited.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.refusals.is_empty()
     }
 
-    /// A call was accepted.
+    /// Records an accepted call.
     pub fn accept(&mut self, call: &CallSize) {
         self.accept_measures(&call.measures());
     }
 
-    /// Calls were accepted whose largest values these are.
+    /// Records accepted calls by the largest value of each measure.
     pub fn accept_measures(&mut self, measures: &Measures) {
         self.accepted = self.accepted.max(*measures);
         let accepted = self.accepted();
@@ -76,8 +79,8 @@ impl SizeEvidence {
         self.refusals.retain(|refusal| !refusal.reasons.is_empty());
     }
 
-    /// A call of this size was refused, because of one of the measures `about`. Whether that can be reconciled with what was accepted: if
-    /// not, the provider does not go by size, or has changed, and nothing is concluded.
+    /// Records a refused call that was over a limit in one of the measures `about`. Returns false, and concludes
+    /// nothing, if accepted calls contradict that: the provider does not go by size, or its limit has changed.
     pub fn refuse(&mut self, call: Measures, about: MeasureSet, now: Instant) -> bool {
         let above = call.above(&self.accepted());
         let named = above.and(about);
@@ -96,17 +99,19 @@ impl SizeEvidence {
             return true;
         }
         let refusal = Refusal { size: call, reasons, confirmed: now };
-        // What the smaller refusal implies need not be kept beside it.
+        // A larger refusal that the new one implies says nothing more.
         self.refusals.retain(|known| !(known.reasons.without(reasons).is_empty() && refusal.covers(&known.size)));
         if self.refusals.len() >= MAX_REFUSALS {
             let oldest = (0..self.refusals.len()).min_by_key(|index| self.refusals[*index].confirmed);
-            oldest.map(|index| self.refusals.swap_remove(index));
+            if let Some(index) = oldest {
+                self.refusals.swap_remove(index);
+            }
         }
         self.refusals.push(refusal);
         true
     }
 
-    /// Takes in what the refusals of two others say together: a call is expected to be refused if by each of them it is.
+    /// Adds refusals on which two others agree: a call is expected to be refused if each of them expects that.
     pub fn refuse_jointly(&mut self, one: &Self, other: &Self) {
         let accepted = self.accepted();
         for first in &one.refusals {
@@ -125,18 +130,18 @@ impl SizeEvidence {
         }
     }
 
-    /// Leaves only what was accepted.
+    /// Removes all refusals and keeps accepted sizes.
     pub fn forget_refusals(&mut self) {
         self.refusals.clear();
     }
 
-    /// Takes nothing for accepted any more: the provider refuses what it took before.
+    /// Removes accepted sizes, because the provider now refuses such calls.
     pub fn forget_accepted(&mut self) {
         self.accepted = Measures::default();
         self.accepted_before = Measures::default();
     }
 
-    /// Forgets refusals that were not confirmed for [`REFUSAL_TTL`], and accepted sizes of some minutes ago.
+    /// Removes refusals that were not confirmed for [`REFUSAL_TTL`], and accepted sizes of one to two minutes ago.
     pub fn expire(&mut self, now: Instant) {
         self.refusals.retain(|refusal| now.saturating_duration_since(refusal.confirmed) < REFUSAL_TTL);
         let began = *self.period_began.get_or_insert(now);
@@ -155,7 +160,7 @@ impl SizeEvidence {
         call.above(&self.accepted())
     }
 
-    /// Whether one of `measures` may be the reason of a refusal.
+    /// Returns true if one of `measures` may be the reason of a refusal.
     #[must_use]
     pub fn may_blame(&self, measures: MeasureSet) -> bool {
         self.refusals.iter().any(|refusal| !refusal.reasons.and(measures).is_empty())
@@ -167,13 +172,14 @@ impl SizeEvidence {
         self.accepted.max(self.accepted_before)
     }
 
-    /// What is to be expected of a call, looking at all measures.
+    /// The expected result of a call, judged by all measures.
     #[must_use]
     pub fn expect(&self, call: &CallSize) -> Expectation {
         self.expect_in(call, MeasureSet::ALL)
     }
 
-    /// What is to be expected of a call whose every passage is expected to be accepted: only its volume is compared with accepted calls.
+    /// The expected result of a call whose every passage is expected to be accepted. Compares only its volume with
+    /// accepted calls.
     #[must_use]
     pub fn expect_by_volume(&self, call: &CallSize) -> Expectation {
         self.expect_in(call, MeasureSet::VOLUME)
@@ -193,23 +199,32 @@ impl SizeEvidence {
         if self.refusals.is_empty() {
             return MeasureSet::NONE;
         }
-        self.refusals.iter().fold(MeasureSet::ALL, |common, refusal| common.and(refusal.reasons))
+        let mut common = MeasureSet::ALL;
+        for refusal in &self.refusals {
+            common = common.and(refusal.reasons);
+        }
+        common
     }
 
     /// Measures that may be limited: those that explain every refusal, or if none does, those that explain any.
     fn limited_measures(&self) -> MeasureSet {
         let common = self.common_reasons();
-        if common.is_empty() {
-            return self.refusals.iter().fold(MeasureSet::NONE, |any, refusal| any.or(refusal.reasons));
+        if !common.is_empty() {
+            return common;
         }
-        common
+        let mut any = MeasureSet::NONE;
+        for refusal in &self.refusals {
+            any = any.or(refusal.reasons);
+        }
+        any
     }
 
     fn is_refused(&self, call: &Measures) -> bool {
         if self.refusals.iter().any(|refusal| refusal.covers(call)) {
             return true;
         }
-        // Whichever of the common reasons it is: in each of them some refused call was no larger.
+        // The limit is in one of the common reasons. If some refused call was no larger in each of them, this call is
+        // over the limit, whichever it is.
         let mut unreached = self.common_reasons();
         if unreached.is_empty() {
             return false;
@@ -261,7 +276,8 @@ mod tests {
     #[tokio::test]
     async fn what_explains_all_refusals_is_the_limit() {
         let mut evidence = SizeEvidence::default();
-        // Of many short passages, or of few long ones: the number is no reason of the second, nor the longest passage of the first.
+        // Of many short passages, or of few long ones: the number is no reason of the second, nor the longest passage
+        // of the first.
         evidence.accept(&call(10, &[300; 20]));
         refuse(&mut evidence, &call(10, &[100; 100]));
         refuse(&mut evidence, &call(10, &[800; 15]));

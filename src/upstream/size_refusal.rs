@@ -1,8 +1,8 @@
-//! Refusals of a call for its size: how they are recognised.
+//! Recognition of calls that a provider refused for their size.
 //!
-//! Limits of providers are many, partly undocumented, and change, and so do the words and statuses by which they are told. Codes are looked at
-//! first, then phrases; both are data (`config/refusals.toml`). A 400 or 422 that neither explains may still be about one of the
-//! passages, so it is a suspicion.
+//! Limits of providers are many, partly undocumented, and change, and so do the words and statuses of their refusals.
+//! Codes are checked first, then phrases; both are data (`config/refusals.toml`). A 400 or 422 that neither explains
+//! may still be about one of the passages, so it is a suspicion.
 
 use super::size::MeasureSet;
 use crate::provider::Explanation;
@@ -22,7 +22,7 @@ pub struct RefusalWords {
     pub measured: Vec<String>,
     /// Phrases of refusals that are not about size at all.
     pub never: Vec<String>,
-    /// Phrases of refusals that no smaller call would mend.
+    /// Phrases of refusals that would also hit a smaller call.
     pub request: Vec<String>,
     /// Nouns for passages.
     pub passage_nouns: Vec<String>,
@@ -35,34 +35,45 @@ pub struct SizeRefusal {
     pub about: MeasureSet,
     /// Most passages of a call, as the provider states it.
     pub stated_passages: Option<usize>,
-    /// Whether the provider says that it is about size; if not, it is a suspicion.
+    /// True if the provider says that it is about size; false for a suspicion.
     pub is_named: bool,
 }
 
 impl RefusalWords {
-    /// What a refusal of a call with `sent` passages says about its size; `None` if it is about something else.
+    /// Classifies the refusal of a call with `sent` passages; `None` if it is not about size.
     #[must_use]
     pub fn classify(&self, status: u16, said: Option<&Explanation>, sent: usize) -> Option<SizeRefusal> {
         if !matches!(status, 400 | 413 | 422 | 500 | 502 | 507) {
             return None;
         }
-        let message = said.map(|said| without_quotations(&said.message.to_lowercase())).unwrap_or_default();
+        let message = match said {
+            Some(said) => without_quotations(&said.message.to_lowercase()),
+            None => String::new(),
+        };
+        // Every part of the call holds the query, so no smaller call would help.
         if self.is_about_the_query(&message, said) {
             return None;
         }
-        let coded = said.and_then(|said| self.coded(&message, said));
-        if coded.is_none() && holds(&message, &self.never) {
-            return None;
+        let mut about = None;
+        if let Some(said) = said {
+            about = self.coded(&message, said);
         }
-        if let Some(about) = coded.or_else(|| self.named(status, &message)) {
+        if about.is_none() {
+            if holds(&message, &self.never) {
+                return None;
+            }
+            about = self.named(status, &message);
+        }
+        if let Some(about) = about {
             return Some(named(about, &message, sent));
         }
-        let suspicion = SizeRefusal { about: MeasureSet::ALL, stated_passages: None, is_named: false };
-        let is_suspicious = matches!(status, 400 | 422) && !self.is_about_the_request(&message, said);
-        is_suspicious.then_some(suspicion)
+        if !matches!(status, 400 | 422) || self.is_about_the_request(&message, said) {
+            return None;
+        }
+        Some(SizeRefusal { about: MeasureSet::ALL, stated_passages: None, is_named: false })
     }
 
-    /// What an error in a reply with a success status says about the size of the call: it must name it as a status 500 must.
+    /// Classifies an error in a reply with a success status. It must name the size as clearly as a status 500 must.
     #[must_use]
     pub fn classify_success(&self, said: &Explanation, sent: usize) -> Option<SizeRefusal> {
         self.classify(500, Some(said), sent).filter(|refusal| refusal.is_named)
@@ -91,43 +102,58 @@ impl RefusalWords {
         (status == 413).then_some(MeasureSet::ALL)
     }
 
-    /// Whether the query or the instruction is blamed, which every part of the call holds, and no passage.
+    /// Returns true if the query or the instruction is blamed, and no passage.
     fn is_about_the_query(&self, message: &str, said: Option<&Explanation>) -> bool {
-        let locations = said.map_or(&[][..], |said| &said.locations);
-        let blames_query = |path: &String| path.rsplit('.').next().is_some_and(is_query);
-        if !locations.is_empty() && locations.iter().all(blames_query) {
+        let locations = locations(said);
+        if !locations.is_empty() && locations.iter().all(|path| path.rsplit('.').next().is_some_and(is_query)) {
             return true;
         }
         let words: Vec<&str> = words_of(message).collect();
         words.iter().copied().any(is_query) && !self.speaks_of_passages(&words)
     }
 
-    /// Whether one of `words` means passages. "Input query" and "query text" mean the query.
+    /// Returns true if one of `words` means passages.
     fn speaks_of_passages(&self, words: &[&str]) -> bool {
-        let is_noun = |word: &str| self.passage_nouns.iter().any(|noun| noun == word.strip_suffix('s').unwrap_or(word));
-        words.iter().enumerate().any(|(index, word)| {
-            let before = index.checked_sub(1).map_or("", |before| words[before]);
+        for (index, word) in words.iter().enumerate() {
+            let singular = word.strip_suffix('s').unwrap_or(word);
+            if !self.passage_nouns.iter().any(|noun| noun == singular) {
+                continue;
+            }
+            let before = if index > 0 { words[index - 1] } else { "" };
             let after = words.get(index + 1).copied().unwrap_or_default();
+            // "Input query" and "query text" mean the query.
             let belongs_to_query =
                 matches!(*word, "input" | "text" | "content") && (is_query(before) || is_query(after));
-            is_noun(word) && !belongs_to_query
-        })
+            if !belongs_to_query {
+                return true;
+            }
+        }
+        false
     }
 
+    /// Returns true if the refusal would also hit a smaller call.
     fn is_about_the_request(&self, message: &str, said: Option<&Explanation>) -> bool {
-        let locations = said.map_or(&[][..], |said| &said.locations);
-        let is_passage = |location: &String| holds(&location.to_lowercase(), &self.passage_nouns);
-        (!locations.is_empty() && !locations.iter().any(is_passage)) || holds(message, &self.request)
+        let locations = locations(said);
+        let blames_passage = locations.iter().any(|location| holds(&location.to_lowercase(), &self.passage_nouns));
+        (!locations.is_empty() && !blames_passage) || holds(message, &self.request)
     }
 }
 
-/// A refusal that names what it is about. Numbers of passages are believed to be the only reason if the message tells them; "batch size" by
-/// itself may mean its bytes.
+/// Fields that the provider blames.
+fn locations(said: Option<&Explanation>) -> &[String] {
+    match said {
+        Some(said) => &said.locations,
+        None => &[],
+    }
+}
+
+/// A refusal that names its reason.
 fn named(about: MeasureSet, message: &str, sent: usize) -> SizeRefusal {
     if about != MeasureSet::PASSAGES {
         return SizeRefusal { about, stated_passages: None, is_named: true };
     }
     let stated_passages = stated_limit(message, sent);
+    // Without a number, "batch size" may mean the bytes of the batch.
     let is_vague = stated_passages.is_none() && message.contains("batch");
     let about = if is_vague { MeasureSet::ALL } else { about };
     SizeRefusal { about, stated_passages, is_named: true }
@@ -141,11 +167,11 @@ fn words_of(message: &str) -> impl Iterator<Item = &str> {
     message.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty())
 }
 
-/// Words for a size that do not tell in which measure.
+/// Words for a size that leave the measure open.
 const TOO_LARGE: [&str; 6] = ["too large", "too big", "too.large", "too_large", "toolarge", "toobig"];
 
-/// Measures of text in the units that `message` speaks of, else in any unit. A call that is only said to be "too large" may as well hold too
-/// many passages.
+/// Measures of text in the units that `message` mentions, or else in any unit. A call that is only said to be "too
+/// large" may as well hold too many passages.
 fn measures_named(message: &str, said: &str) -> MeasureSet {
     let mut units = MeasureSet::NONE;
     for (word, unit) in
@@ -162,10 +188,11 @@ fn measures_named(message: &str, said: &str) -> MeasureSet {
     if is_vague { MeasureSet::ALL } else { MeasureSet::TEXT }
 }
 
-/// Longest word in quotation marks that may be a name; what is longer quotes the request, whose words say nothing about the refusal.
+/// Longest quoted word, in bytes, that may be a name. Longer ones quote the request, whose words say nothing about the
+/// refusal.
 const MAX_QUOTED_NAME: usize = 24;
 
-/// `message` without what it quotes at length.
+/// `message` without its long quotations.
 fn without_quotations(message: &str) -> String {
     let mut kept = String::with_capacity(message.len());
     let mut rest = message;
@@ -173,10 +200,9 @@ fn without_quotations(message: &str) -> String {
         let mark = char::from(rest.as_bytes()[start]);
         let inside = &rest[start + 1..];
         kept.push_str(&rest[..start]);
-        // The apostrophe within a word quotes nothing.
+        // An apostrophe within a word opens no quotation.
         let is_opening = !kept.ends_with(char::is_alphanumeric);
-        let is_closing = |at: &usize| !inside[at + 1..].starts_with(char::is_alphanumeric);
-        let end = inside.match_indices(mark).map(|(at, _)| at).find(is_closing).filter(|_| is_opening);
+        let end = if is_opening { closing_mark(inside, mark) } else { None };
         kept.push(mark);
         rest = inside;
         if let Some(end) = end {
@@ -192,42 +218,67 @@ fn without_quotations(message: &str) -> String {
     kept
 }
 
+/// Position of the mark that closes the quotation at the beginning of `inside`.
+fn closing_mark(inside: &str, mark: char) -> Option<usize> {
+    for (at, _) in inside.match_indices(mark) {
+        if !inside[at + 1..].starts_with(char::is_alphanumeric) {
+            return Some(at);
+        }
+    }
+    None
+}
+
 fn holds(message: &str, phrases: &[String]) -> bool {
     phrases.iter().any(|phrase| holds_phrase(message, phrase))
 }
 
-/// Longest text that `*` stands for, in bytes: what is further apart does not belong together.
+/// Longest text that `*` stands for, in bytes. Words that are further apart do not belong together.
 const MAX_GAP: usize = 60;
 
+/// Returns true if `message` holds `phrase`, with the parts around each `*` in one clause.
 fn holds_phrase(message: &str, phrase: &str) -> bool {
-    let (first, others) = phrase.split_once('*').map_or((phrase, None), |(first, others)| (first, Some(others)));
-    let Some(others) = others else { return message.contains(first) };
-    message.match_indices(first).any(|(at, _)| {
+    let Some((first, others)) = phrase.split_once('*') else { return message.contains(phrase) };
+    for (at, _) in message.match_indices(first) {
         let rest = &message[at + first.len()..];
         let near = &rest[..rest.floor_char_boundary(MAX_GAP + others.len())];
-        let clause = near.find([';', '\n']).or_else(|| near.find(". ")).map_or(near, |end| &near[..end]);
-        holds_phrase(clause, others)
-    })
+        let clause = match near.find([';', '\n']).or_else(|| near.find(". ")) {
+            Some(end) => &near[..end],
+            None => near,
+        };
+        if holds_phrase(clause, others) {
+            return true;
+        }
+    }
+    false
 }
 
 /// Words one of which stands before a number that is a limit.
 const LIMIT_WORDS: [&str; 12] =
     ["limit", "limited", "max", "maximum", "most", "to", "exceed", "exceeds", "exceeding", "than", "of", "is"];
 
-/// The most passages of a call that `message` states: the largest number below `sent` that it calls a limit, or that it holds against the
-/// number that was sent. Other numbers are of sections, of errors, of tiers.
+/// The most passages of a call that `message` states: the largest number below `sent` that it calls a limit, or any if
+/// it also mentions the number that was sent.
 fn stated_limit(message: &str, sent: usize) -> Option<usize> {
     let numbers: Vec<(usize, usize)> = numbers(message).collect();
-    let tells_sent = numbers.iter().any(|(_, number)| *number == sent);
-    let is_limit = |at: usize| {
-        let before = message[..at].trim_end_matches([' ', '=', ':', '(', '[', '\u{2264}']);
-        before.ends_with(['>', '<']) || words_of(before).last().is_some_and(|word| LIMIT_WORDS.contains(&word))
-    };
-    let stated = numbers.iter().filter(|(at, number)| (1..sent).contains(number) && (tells_sent || is_limit(*at)));
-    stated.map(|(_, number)| *number).max()
+    let mentions_sent = numbers.iter().any(|(_, number)| *number == sent);
+    let mut stated = None;
+    for (at, number) in numbers {
+        // Other numbers are of sections, of errors, of tiers.
+        if (1..sent).contains(&number) && (mentions_sent || is_called_a_limit(message, at)) {
+            stated = stated.max(Some(number));
+        }
+    }
+    stated
 }
 
-/// Whole numbers that stand by themselves, with where they begin; digits may be in groups of three (`1,000`).
+/// Returns true if the number at `at` follows a word or a sign for a limit.
+fn is_called_a_limit(message: &str, at: usize) -> bool {
+    let before = message[..at].trim_end_matches([' ', '=', ':', '(', '[', '\u{2264}']);
+    before.ends_with(['>', '<']) || words_of(before).last().is_some_and(|word| LIMIT_WORDS.contains(&word))
+}
+
+/// Whole numbers that are no part of a word, each with its position before it. Digits may be in groups of three
+/// (`1,000`).
 fn numbers(message: &str) -> impl Iterator<Item = (usize, usize)> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -235,6 +286,7 @@ fn numbers(message: &str) -> impl Iterator<Item = (usize, usize)> {
             let start = at + message[at..].find(|letter: char| letter.is_ascii_digit())?;
             let mut end = start + count_digits(&message[start..]);
             let mut spelt = message[start..end].to_owned();
+            // Only a first group of at most three digits can be followed by others.
             if spelt.len() <= 3 {
                 while let Some(length) = group_length(&message[end..]) {
                     end += length;
@@ -244,7 +296,7 @@ fn numbers(message: &str) -> impl Iterator<Item = (usize, usize)> {
             at = end;
             let is_part_of_word =
                 message[..start].ends_with(char::is_alphanumeric) || message[end..].starts_with(char::is_alphabetic);
-            if let Some(number) = spelt.parse().ok().filter(|_| !is_part_of_word) {
+            if !is_part_of_word && let Ok(number) = spelt.parse() {
                 return Some((start, number));
             }
         }
@@ -255,7 +307,7 @@ fn count_digits(text: &str) -> usize {
     text.bytes().take_while(u8::is_ascii_digit).count()
 }
 
-/// Length of a separator and the three digits behind it, if `rest` begins with these.
+/// Length of a separator and the three digits behind it, in bytes, if `rest` begins with these.
 fn group_length(rest: &str) -> Option<usize> {
     let separator = rest.chars().next()?;
     let separates = matches!(separator, ',' | '.' | '_' | '\'' | ' ' | '\u{a0}' | '\u{202f}');
@@ -418,7 +470,8 @@ mod tests {
         }
     }
 
-    /// What is about the query, the key, the account or the time was searched for passages to blame, with eight calls for a list of 100.
+    /// What is about the query, the key, the account or the time was searched for passages to blame, with eight calls
+    /// for a list of 100.
     #[test]
     fn what_only_sounds_like_a_size_is_none() {
         for (message, locations) in [

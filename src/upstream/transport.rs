@@ -102,7 +102,8 @@ impl Transport {
                 None => error,
             });
         }
-        // The first key of a call proves nothing when it is accepted; after refusals it shows that those keys were wrong.
+        // The first key of a call proves nothing when it is accepted; after refusals it shows that those keys were
+        // wrong.
         if let Some(number) = key_number
             && !refused_keys.is_empty()
         {
@@ -151,7 +152,8 @@ impl TransportConfig {
         UpstreamError { said: error.said, size_refusal: Some(refusal), ..refused }
     }
 
-    /// The same failure of a call that used key `number`, after `refused_keys`. It is retryable if there is another key.
+    /// The same failure of a call that used key `number`, after `refused_keys`. It is retryable if there is another
+    /// key.
     fn key_rejected(&self, error: UpstreamError, number: usize, mut refused_keys: Vec<RefusedKey>) -> UpstreamError {
         let UpstreamError { kind, retry_after, .. } = error;
         let rejection = KeyRejection { number, status: error.status.unwrap_or_default(), kind, retry_after };
@@ -175,17 +177,20 @@ impl TransportConfig {
             // Only a proxy asks for credentials of its own.
             ErrorKind::UpstreamMisconfigured if status == 407 && self.proxy.is_some() => {
                 format!(
-                    "cannot be asked{through}, which wants a user name and a password (status 407; set them in HTTP_PROXY)"
+                    "cannot be asked{through}, which wants a user name and a password \
+                     (status 407; set them in HTTP_PROXY)"
                 )
             }
             ErrorKind::UpstreamMisconfigured if !matches!(status, 404 | 405 | 410) => {
                 format!(
-                    "answered with status {status} at {path}{through}: it cannot be asked so (check its base_url and path)"
+                    "answered with status {status} at {path}{through}: it cannot be asked so \
+                     (check its base_url and path)"
                 )
             }
             ErrorKind::UpstreamMisconfigured => {
                 format!(
-                    "answered with status {status} at {path}{through}: there is no such call (check its base_url and path)"
+                    "answered with status {status} at {path}{through}: there is no such call \
+                     (check its base_url and path)"
                 )
             }
             ErrorKind::UpstreamInvalidReply if status >= 600 => {
@@ -426,8 +431,8 @@ mod tests {
         }
     }
 
-    /// Bad day 21: a provider moves, and its name leads to another address. The name is looked up for every new connection, so as soon as the old
-    /// place is gone the new one is asked.
+    /// Bad day 21: a provider moves, and its name leads to another address. The name is looked up for every new
+    /// connection, so as soon as the old place is gone the new one is asked.
     #[tokio::test]
     async fn a_name_that_leads_elsewhere_is_followed_as_soon_as_the_old_place_is_gone() {
         let ((old, old_serving), (new, _new_serving)) = (server(0.25).await, server(0.75).await);

@@ -1,20 +1,22 @@
-//! Calls that nobody waited long enough for: what they say, and for whom.
+//! Memory of calls that were cut off at their own deadline, and refusal of calls like them.
 //!
-//! A caller's own deadline is no failure of the upstream: a provider that takes 1.5 s is well, though a caller who
-//! gives it one second never hears from it. So a call that ends at its own deadline counts for the circuit breaker only
-//! if the upstream had its usual time. But where every caller is in a hurry, and nobody knows what is usual, a black
-//! hole must be noticed all the same. Here it is, and at nobody else's expense: a call that was cut off after a second
-//! says that a call *at least as large* with *no more than a second* would wait in vain, and says nothing of any other.
+//! A caller's own deadline is no failure of the upstream: a provider that takes 1.5 s is healthy, although a caller
+//! that allows one second never gets a reply. So a call that ends at its own deadline counts for the circuit breaker
+//! only if the upstream had its usual time. But if every caller is in a hurry, and the usual latency is unknown, an
+//! upstream that never answers must be noticed all the same. That happens here, and at nobody else's expense: a call
+//! that was cut off after a second says that a call *at least as large* with *no more than a second* would wait in
+//! vain, and says nothing about any other.
 //!
 //! ```text
 //!  cut off, nothing answered since:   2 kB after 1.0 s    3 kB after 0.8 s    2 kB after 1.0 s  …five of them
-//!  a call of 4 kB with 0.7 s left     would wait in vain like each of them: it is turned away, one in a while is tried
+//!  a call of 4 kB with 0.7 s left     would wait in vain like each of them: it is refused, one in a while is tried
 //!  a call of 1 kB with 0.7 s left     passes: it is smaller than all of them
 //!  a call of 4 kB with 5.0 s left     passes: it has more time than all of them
 //! ```
 //!
-//! Any answer, to whomever, ends it. A caller can have texts that the provider never answers, so those of one caller keep away that caller alone, and
-//! those of two others everybody (see [`super::circuits`]).
+//! Any reply, to any caller, clears the memory. A caller can have texts that the provider never answers, so one
+//! caller's calls count against that caller alone, and those of two callers against everybody (see
+//! [`super::circuits`]).
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -25,30 +27,31 @@ use tokio::time::Instant;
 use super::breaker::BreakerSettings;
 use crate::cache::key::CacheScope;
 
-/// Calls that are remembered. The breaker's `consecutive_failures` counts up to this many here.
-const REMEMBERED: usize = 32;
-/// What time left counts as no more than that of another call: callers with one deadline differ by what decoding took.
+/// Calls that are remembered. Caps the breaker's `consecutive_failures` here.
+const MAX_REMEMBERED: usize = 32;
+/// Factor within which two times left count as equal. Calls with one deadline differ by the time that decoding took.
 const TOLERANCE: f64 = 1.1;
 
-/// The calls that an upstream left unanswered since its last answer.
+/// The calls that an upstream left unanswered since its last reply.
 #[derive(Debug)]
 pub struct Unanswered {
     settings: BreakerSettings,
-    state: Mutex<State>,
+    state: Mutex<CutOffCalls>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    /// The newest last.
+struct CutOffCalls {
+    /// The newest is last.
     calls: VecDeque<CutOff>,
-    /// Calls that were let through to try it since the last answer, each for its caller: those of one must not use up another's.
-    probes: HashMap<CacheScope, Probes>,
+    /// Trials since the last reply, for each caller: one caller's trials must not use up another's.
+    trials: HashMap<CacheScope, Trials>,
 }
 
+/// Calls that were let through to find out if the upstream answers again.
 #[derive(Clone, Copy, Debug)]
-struct Probes {
+struct Trials {
     count: u32,
-    /// When the next one may be.
+    /// Earliest time of the next one.
     next: Instant,
 }
 
@@ -61,76 +64,89 @@ struct CutOff {
 }
 
 impl Unanswered {
-    /// Nothing was left unanswered yet. How many calls count as a sign, and for how long, is the breaker's to say.
+    /// An empty memory. The breaker's settings say how many calls are a sign, and how long trials are apart.
     #[must_use]
     pub fn new(settings: BreakerSettings) -> Self {
         Self { settings, state: Mutex::default() }
     }
 
-    /// A call of `bytes` for `caller` ended at its own deadline, after all the time that it was allowed.
+    /// Records a call of `bytes` for `caller` that ended at its own deadline after the time that it was `allowed`.
     pub fn cut_off(&self, caller: CacheScope, bytes: usize, allowed: Duration) {
         let mut state = self.state.lock();
-        if state.calls.len() == REMEMBERED {
+        if state.calls.len() == MAX_REMEMBERED {
             state.calls.pop_front();
         }
         state.calls.push_back(CutOff { caller, bytes, allowed });
     }
 
-    /// The upstream answered somebody.
+    /// Records a reply to any caller, which clears the memory.
     pub fn answered(&self) {
         let mut state = self.state.lock();
         if !state.calls.is_empty() {
-            *state = State::default();
+            *state = CutOffCalls::default();
         }
     }
 
-    /// Whether calls like this one, of `bytes` for `caller` with so much time left, are turned away now; asking takes nothing.
+    /// Checks a call of `bytes` for `caller` with `time_left`, without using up a trial.
     ///
     /// # Errors
-    /// How long they are: it would wait in vain, like the last ones.
-    pub fn check(&self, caller: CacheScope, bytes: usize, left: Duration, now: Instant) -> Result<(), Duration> {
+    /// The time until the next trial, if the call would wait in vain like those before it.
+    pub fn check(&self, caller: CacheScope, bytes: usize, time_left: Duration, now: Instant) -> Result<(), Duration> {
         let state = self.state.lock();
-        if !state.is_in_vain(&self.settings, caller, bytes, left) {
+        if !state.is_in_vain(&self.settings, caller, bytes, time_left) {
             return Ok(());
         }
-        state.probes.get(&caller).map_or(Ok(()), |probes| probes.check(now))
+        match state.trials.get(&caller) {
+            Some(trials) => trials.check(now),
+            None => Ok(()),
+        }
     }
 
-    /// Asks for permission to make such a call. It may be the one that is tried, so the call must be made: ask last.
+    /// Asks for permission to make such a call. It may be a trial, so it must be made: ask last.
     ///
     /// # Errors
-    /// As of [`Self::check`].
-    pub fn admit(&self, caller: CacheScope, bytes: usize, left: Duration, now: Instant) -> Result<(), Duration> {
+    /// Those of [`Self::check`].
+    pub fn admit(&self, caller: CacheScope, bytes: usize, time_left: Duration, now: Instant) -> Result<(), Duration> {
         let mut state = self.state.lock();
-        if !state.is_in_vain(&self.settings, caller, bytes, left) {
+        if !state.is_in_vain(&self.settings, caller, bytes, time_left) {
             return Ok(());
         }
-        let probes = state.probes.entry(caller).or_insert(Probes { count: 0, next: now });
-        probes.check(now)?;
-        probes.next = now + self.settings.ejection_after(probes.count);
-        probes.count += 1;
+        let trials = state.trials.entry(caller).or_insert(Trials { count: 0, next: now });
+        trials.check(now)?;
+        trials.next = now + self.settings.ejection_after(trials.count);
+        trials.count += 1;
         Ok(())
     }
 }
 
-impl State {
-    /// Whether enough calls like this one were left unanswered: those of its caller, or of two others.
-    fn is_in_vain(&self, settings: &BreakerSettings, caller: CacheScope, bytes: usize, left: Duration) -> bool {
-        let needed = settings.consecutive_failures.min(REMEMBERED);
+impl CutOffCalls {
+    /// Returns true if enough calls like this one were cut off: of its own caller, or of several others.
+    fn is_in_vain(&self, settings: &BreakerSettings, caller: CacheScope, bytes: usize, time_left: Duration) -> bool {
+        let needed = settings.consecutive_failures.min(MAX_REMEMBERED);
+        // The breaker is off, or too little is known.
         if needed == 0 || self.calls.len() < needed {
             return false;
         }
-        let is_alike = |call: &&CutOff| bytes >= call.bytes && left <= call.allowed.mul_f64(TOLERANCE);
-        let alike: Vec<_> = self.calls.iter().filter(is_alike).map(|call| call.caller).collect();
-        let own = alike.iter().filter(|other| **other == caller).count();
-        let mut others = alike.iter().filter(|other| **other != caller);
-        let first = others.next();
-        let are_several = others.any(|other| Some(other) != first);
-        own >= needed || (alike.len() >= needed && are_several)
+        let mut own = 0;
+        let mut others = 0;
+        let mut first_other = None;
+        let mut are_several = false;
+        for call in &self.calls {
+            if bytes < call.bytes || time_left > call.allowed.mul_f64(TOLERANCE) {
+                continue;
+            }
+            if call.caller == caller {
+                own += 1;
+                continue;
+            }
+            others += 1;
+            are_several |= *first_other.get_or_insert(call.caller) != call.caller;
+        }
+        own >= needed || (own + others >= needed && are_several)
     }
 }
 
-impl Probes {
+impl Trials {
     fn check(&self, now: Instant) -> Result<(), Duration> {
         if now < self.next { Err(self.next - now) } else { Ok(()) }
     }
@@ -162,7 +178,7 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        assert_eq!(after(10_000).state.lock().calls.len(), REMEMBERED);
+        assert_eq!(after(10_000).state.lock().calls.len(), MAX_REMEMBERED);
     }
 
     #[tokio::test(start_paused = true)]
@@ -188,7 +204,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn whoever_has_more_time_or_less_to_ask_is_not_concerned() {
-        let unanswered = after(REMEMBERED);
+        let unanswered = after(MAX_REMEMBERED);
         assert!(passes(&unanswered, 1_000, SECOND), "one is tried");
         assert!(!passes(&unanswered, 1_000, SECOND));
         assert!(!passes(&unanswered, 1_000, SECOND + SECOND / 20), "the same deadline, decoded a little faster");
@@ -199,7 +215,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_shortest_deadlines_hide_nothing_and_concern_nobody_else() {
         let unanswered = after(5);
-        (0..REMEMBERED - 5).for_each(|_| unanswered.cut_off(CacheScope::SHARED, 1, Duration::from_millis(1)));
+        (0..MAX_REMEMBERED - 5).for_each(|_| unanswered.cut_off(CacheScope::SHARED, 1, Duration::from_millis(1)));
         assert!(passes(&unanswered, 1_000, SECOND), "one is tried");
         assert!(!passes(&unanswered, 1_000, SECOND), "five like it are remembered");
         unanswered.cut_off(CacheScope::SHARED, 1, Duration::from_millis(1));
@@ -213,7 +229,7 @@ mod tests {
         let unanswered = Unanswered::new(SETTINGS);
         let caller = CacheScope::of_caller;
         let passes = |name| unanswered.admit(caller(name), 1_000, SECOND, Instant::now()).is_ok();
-        (0..REMEMBERED - 1).for_each(|_| unanswered.cut_off(caller("hostile"), 10, SECOND));
+        (0..MAX_REMEMBERED - 1).for_each(|_| unanswered.cut_off(caller("hostile"), 10, SECOND));
         assert!((0..100).all(|_| passes("ordinary")));
         assert!(passes("hostile"), "one is tried");
         assert!(!passes("hostile"));

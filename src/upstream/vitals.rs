@@ -1,8 +1,8 @@
 //! Latencies and failures of one upstream: its usual latency, and its load in comparison with other upstreams.
 //!
 //! A caller whose deadline is shorter than the upstream's latency sees only the fast replies. Learnt from those, the
-//! upstream would look faster than it is, and everybody else's usual replies would look late. So attempts are counted by
-//! the time that their deadline left them. Where many attempts end at the deadline, the latencies of the others are
+//! upstream would look faster than it is, and everybody else's usual replies would look late. So attempts are counted
+//! by the time that their deadline left them. Where many attempts end at the deadline, the latencies of the others are
 //! ignored (in statistics: a censored sample).
 
 use std::collections::HashMap;
@@ -25,7 +25,8 @@ const MAX_LATENCY_MICROS: u64 = 3_600_000_000;
 const SIZE_CLASSES: [usize; 3] = [16 << 10, 128 << 10, 1 << 20];
 /// Quantile of the latencies that counts as the usual latency.
 const USUAL_QUANTILE: f64 = 0.99;
-/// Classes of attempts by the time that they are allowed. Each spans a power of two of milliseconds; the last has no end.
+/// Classes of attempts by the time that they are allowed. Each spans a power of two of milliseconds; the last has no
+/// end.
 const DEADLINE_CLASSES: usize = 16;
 /// Answered attempts that there must be for each one that was cut off, or the latencies of the class are ignored.
 const ANSWERED_FOR_EACH_CUT_OFF: u32 = 4;
@@ -154,7 +155,8 @@ impl Vitals {
         Some(Duration::from_micros(latencies.value_at_quantile(USUAL_QUANTILE)).mul_f64(times_larger))
     }
 
-    /// Estimated cost of one more call of `caller`, in seconds times calls in flight. Only good for comparing upstreams.
+    /// Estimated cost of one more call of `caller`, in seconds times calls in flight. Only good for comparing
+    /// upstreams.
     #[must_use]
     pub fn load(&self, caller: CacheScope, now: Instant) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "attempts under way are few")]

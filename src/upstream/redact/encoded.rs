@@ -1,22 +1,39 @@
-//! What a message holds as base64 or in hexadecimal digits.
+//! Words of a message that are base64 or hexadecimal, decoded.
 
 /// Shortest run of letters and digits that is decoded: eight letters in base64.
-const SHORTEST_RUN: usize = 11;
+const MIN_RUN: usize = 11;
 
-/// The texts that the long words of `message` stand for, if they are base64 (of either alphabet) or hexadecimal; nonsense where they are
-/// neither.
+/// The long words of `message`, decoded as base64 (of either alphabet) and as hexadecimal. A word that is neither gives
+/// nonsense, which matches no text.
 pub(super) fn decoded(message: &str) -> Vec<String> {
-    let is_outside = |letter: char| !letter.is_ascii_alphanumeric() && !matches!(letter, '+' | '/' | '-' | '_');
-    let runs = message.split(is_outside).filter(|run| run.len() >= SHORTEST_RUN);
-    let readings = runs.flat_map(|run| [hexadecimal(run), base64(run)]);
-    let texts = readings.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    texts.filter(|text| !text.is_empty()).collect()
+    let mut texts = Vec::new();
+    for run in message.split(|letter: char| !is_digit_of_base64(letter)) {
+        if run.len() < MIN_RUN {
+            continue;
+        }
+        for bytes in [hexadecimal(run), base64(run)] {
+            if !bytes.is_empty() {
+                texts.push(String::from_utf8_lossy(&bytes).into_owned());
+            }
+        }
+    }
+    texts
 }
 
+fn is_digit_of_base64(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || matches!(letter, '+' | '/' | '-' | '_')
+}
+
+/// The bytes of the hexadecimal digits at the beginning of `run`.
 fn hexadecimal(run: &str) -> Vec<u8> {
     let digits = run.strip_prefix("0x").unwrap_or(run).as_bytes();
-    let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok();
-    digits.chunks_exact(2).map_while(byte).collect()
+    let mut bytes = Vec::new();
+    for pair in digits.chunks_exact(2) {
+        let Ok(pair) = str::from_utf8(pair) else { break };
+        let Ok(byte) = u8::from_str_radix(pair, 16) else { break };
+        bytes.push(byte);
+    }
+    bytes
 }
 
 fn base64(run: &str) -> Vec<u8> {

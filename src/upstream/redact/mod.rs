@@ -1,17 +1,17 @@
-//! A provider's words, unless they quote the request or the key.
+//! The provider's messages, withheld if they quote the request or a key.
 //!
-//! Providers like to repeat what they refuse ("document at index 3: '…' is too long", "incorrect key sk-…"). Error messages end
-//! in logs and tickets, so a message that holds a stretch of the query or of a passage, or of the key, is withheld as a whole. It is
-//! better to withhold a harmless message than to show a private one.
+//! Providers like to repeat what they refuse ("document at index 3: '…' is too long", "incorrect key sk-…"). Error
+//! messages end up in logs and tickets, so a message that holds a part of the query, of a passage or of a key is
+//! withheld as a whole. It is better to withhold a harmless message than to show a private one.
 //!
 //! ```text
-//!  message ─▶ as it is, and with up to three layers of escapes taken away
-//!              │  and what its long words are in base64 and in hexadecimal digits
-//!              └▶ letters and digits alone, in one case ─▶ windows of eight (of four in CJK), less those of stock words ─┐
-//!  each text ─▶ letters and digits alone, in one case ─▶ its windows, one by one: is it one of the message's? ◀────────────┘
+//!  message ─▶ unchanged, and with up to three layers of escapes removed
+//!              │  and its long words decoded as base64 and hexadecimal
+//!              └▶ letters and digits, in one case ─▶ windows of eight (of four in CJK), without stock words ─┐
+//!  each text ─▶ letters and digits, in one case ─▶ its windows: does the message have one of them? ◀─────────┘
 //! ```
-//! Stock words are long ones that error messages are made of: a passage that holds "document" does not hide "document 3 has 800 tokens". A
-//! text that has no window is looked for as a whole word.
+//! Stock words are long ones that are common in error messages: a passage that holds "document" does not hide
+//! "document 3 has 800 tokens". A text that is too short for a window is searched for as a whole word.
 
 mod encoded;
 mod stock;
@@ -25,30 +25,40 @@ use self::stock::is_stock;
 use self::unescape::unescape;
 use self::windows::{Roller, WINDOW, Windows, fold, is_wide};
 
-/// Longest message that is handed on, in characters; what is behind is not looked at either.
+/// Longest message that is shown, in characters. The rest is not searched either.
 const MAX_CHARACTERS: usize = 300;
-/// Layers of escapes that are taken away.
+/// Layers of escapes that are removed.
 const MAX_LAYERS: usize = 3;
-/// Shortest text whose quotation would tell anything, in letters and digits; in CJK.
-const SHORTEST: usize = 3;
-const SHORTEST_WIDE: usize = 2;
+/// Shortest text whose quotation reveals anything, in letters and digits.
+const MIN_TEXT: usize = 3;
+/// The same for a text in CJK.
+const MIN_WIDE_TEXT: usize = 2;
 
-/// Whether the part of `message` that would be shown quotes one of `texts`, or holds eight characters in a row of one of `secrets`.
+/// Returns true if the part of `message` that would be shown quotes one of `texts`, or holds eight characters in a row
+/// of one of `secrets`.
 #[must_use]
 pub fn quotes<'a>(message: &str, texts: &(impl Iterator<Item = &'a str> + Clone), secrets: &[&str]) -> bool {
-    let forms = forms(head(message));
-    if secrets.iter().any(|secret| forms.iter().any(|form| form.holds_secret(secret))) {
-        return true;
+    let forms = forms_of(head(message));
+    for secret in secrets {
+        if forms.iter().any(|form| form.holds_secret(secret)) {
+            return true;
+        }
     }
     let windows = Windows::of(forms.iter().flat_map(Form::windows).collect());
-    texts.clone().any(|text| match scan(text, &windows) {
-        Scan::Quoted => true,
-        Scan::Other => false,
-        Scan::Short(text) => forms.iter().any(|form| form.holds_word(&text)),
-    })
+    for text in texts.clone() {
+        let is_quoted = match scan(text, &windows) {
+            Scan::Quoted => true,
+            Scan::NotQuoted => false,
+            Scan::Short(word) => forms.iter().any(|form| form.holds_word(&word)),
+        };
+        if is_quoted {
+            return true;
+        }
+    }
+    false
 }
 
-/// One line of at most 300 characters, none of which a terminal obeys.
+/// One line of at most 300 characters, without control characters.
 #[must_use]
 pub fn shortened(message: &str) -> String {
     let shown = head(message);
@@ -57,11 +67,14 @@ pub fn shortened(message: &str) -> String {
 }
 
 fn head(message: &str) -> &str {
-    message.char_indices().nth(MAX_CHARACTERS).map_or(message, |(end, _)| &message[..end])
+    match message.char_indices().nth(MAX_CHARACTERS) {
+        Some((end, _)) => &message[..end],
+        None => message,
+    }
 }
 
-/// The message as it is and with its escapes taken away, layer by layer.
-fn forms(message: &str) -> Vec<Form> {
+/// The message unchanged, with its escapes removed layer by layer, and its encoded words.
+fn forms_of(message: &str) -> Vec<Form> {
     let mut text = message.to_owned();
     let mut forms = vec![Form::of(&text)];
     for _ in 0..MAX_LAYERS {
@@ -72,21 +85,23 @@ fn forms(message: &str) -> Vec<Form> {
         forms.push(Form::of(&plain));
         text = plain;
     }
-    forms.extend(decoded(&text).iter().map(|text| Form::of(text)));
+    for decoded_text in decoded(&text) {
+        forms.push(Form::of(&decoded_text));
+    }
     forms
 }
 
 /// One form of the message.
 struct Form {
-    /// As it stands, in lower case.
+    /// The text in lower case.
     text: String,
     /// Its letters and digits.
     letters: Vec<char>,
-    /// The same as text.
+    /// The letters as a string.
     squeezed: String,
-    /// For each of the letters, the number of its word.
+    /// Number of the word of each letter.
     words: Vec<usize>,
-    /// For each word, whether error messages are made of it.
+    /// For each word, true if it is a stock word.
     stock: Vec<bool>,
 }
 
@@ -96,10 +111,10 @@ impl Form {
         let mut words = Vec::new();
         let mut stock = Vec::new();
         let mut start = 0;
-        // A blank at the end ends the last word.
+        // The extra blank ends the last word.
         for letter in text.chars().chain([' ']) {
             let length = letters.len();
-            fold(letter, |letter| letters.push(letter));
+            fold(letter, |part| letters.push(part));
             if letters.len() == length && start < length {
                 words.resize(length, stock.len());
                 stock.push(is_stock(&letters[start..].iter().collect::<String>()));
@@ -110,7 +125,7 @@ impl Form {
         Self { text: text.to_lowercase(), letters, squeezed, words, stock }
     }
 
-    /// The hashes of all windows that are not within one stock word.
+    /// Hashes of all windows, except those inside one stock word.
     fn windows(&self) -> Vec<u64> {
         let mut hashes = Vec::new();
         let mut roller = Roller::default();
@@ -119,25 +134,26 @@ impl Form {
             let first_word = self.words[(index + 1).saturating_sub(WINDOW)];
             let is_within_stock = first_word == word && self.stock[word];
             let ending = roller.push(*letter);
-            hashes.extend(ending.window.filter(|_| !is_within_stock));
+            if !is_within_stock {
+                hashes.extend(ending.window);
+            }
             hashes.extend(ending.wide_window);
         }
         hashes
     }
 
-    /// Whether any eight characters in a row of `secret` stand here, or all of a shorter one.
+    /// Returns true if the form holds eight characters in a row of `secret`, or all of a shorter one.
     fn holds_secret(&self, secret: &str) -> bool {
         let mut folded = Vec::new();
-        secret.chars().for_each(|letter| fold(letter, |letter| folded.push(letter)));
+        for letter in secret.chars() {
+            fold(letter, |part| folded.push(part));
+        }
         let as_written: Vec<char> = secret.to_lowercase().chars().collect();
-        let holds = |text: &str, characters: &[char]| {
-            let length = characters.len().min(WINDOW);
-            length > 0 && characters.windows(length).any(|window| text.contains(&*window.iter().collect::<String>()))
-        };
-        holds(&self.text, &as_written) || holds(&self.squeezed, &folded)
+        // Both ways: a key can be quoted with its punctuation, or with other characters in between.
+        holds_part(&self.text, &as_written) || holds_part(&self.squeezed, &folded)
     }
 
-    /// Whether `word`, folded, stands here from the beginning of a word to the end of one. CJK has no such ends.
+    /// Returns true if the form holds `word`, folded, as one or more whole words. CJK does not mark words.
     fn holds_word(&self, word: &str) -> bool {
         let is_wide_word = word.chars().all(is_wide);
         memmem::find_iter(self.squeezed.as_bytes(), word).any(|at| {
@@ -150,23 +166,31 @@ impl Form {
     }
 }
 
-/// What a text has to do with a message.
-enum Scan {
-    /// They share a window.
-    Quoted,
-    /// The text has no window: its letters and digits, if they would tell anything.
-    Short(String),
-    Other,
+/// Returns true if `text` holds eight of `characters` in a row, or all of them if they are fewer.
+fn holds_part(text: &str, characters: &[char]) -> bool {
+    let length = characters.len().min(WINDOW);
+    length > 0 && characters.windows(length).any(|window| text.contains(&*window.iter().collect::<String>()))
 }
 
+/// Result of a search for a text in a message.
+enum Scan {
+    /// The message has one of the text's windows.
+    Quoted,
+    /// The text is too short for a window: its letters and digits.
+    Short(String),
+    /// The message has none of the text's windows, or the text is too short to reveal anything.
+    NotQuoted,
+}
+
+/// Searches for the windows of `text` among those of a message.
 fn scan(text: &str, windows: &Windows) -> Scan {
     let mut roller = Roller::default();
     let mut has_window = false;
     let mut short = String::new();
     let mut is_quoted = false;
     for letter in text.chars() {
-        fold(letter, |letter| {
-            let ending = roller.push(letter);
+        fold(letter, |part| {
+            let ending = roller.push(part);
             if let Some(hash) = ending.window {
                 has_window = true;
                 is_quoted |= windows.contains(hash);
@@ -176,7 +200,7 @@ fn scan(text: &str, windows: &Windows) -> Scan {
                 is_quoted |= windows.contains(hash);
             }
             if !has_window {
-                short.push(letter);
+                short.push(part);
             }
         });
         if is_quoted {
@@ -184,8 +208,8 @@ fn scan(text: &str, windows: &Windows) -> Scan {
         }
     }
     let length = short.chars().count();
-    let tells = length >= SHORTEST || (length >= SHORTEST_WIDE && short.chars().all(is_wide));
-    if has_window || !tells { Scan::Other } else { Scan::Short(short) }
+    let reveals = length >= MIN_TEXT || (length >= MIN_WIDE_TEXT && short.chars().all(is_wide));
+    if has_window || !reveals { Scan::NotQuoted } else { Scan::Short(short) }
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
-//! Long words that error messages are made of. One of them tells nothing of a request, two in a row may.
+//! Long words that are common in error messages. One of them reveals nothing about a request, two in a row may.
 //!
-//! Without them "document 3 has 800 tokens" was withheld from every sixth passage of technical documentation; with them from one of forty.
+//! Without this list, "document 3 has 800 tokens" would be withheld for every sixth passage of technical documentation;
+//! with it, for one of forty.
 
-/// Folded, in alphabetical order; shorter words than a window need not stand here.
+/// Folded, in alphabetical order. Words shorter than a window are not needed here.
 const STOCK: [&str; 25] = [
     "characters",
     "connection",
@@ -31,7 +32,7 @@ const STOCK: [&str; 25] = [
     "validation",
 ];
 
-/// Whether error messages are made of `word`, which is folded.
+/// Returns true if `word`, which is folded, is common in error messages.
 pub(super) fn is_stock(word: &str) -> bool {
     STOCK.binary_search(&word).is_ok()
 }

@@ -1,11 +1,11 @@
-//! What a text says in plain letters, whoever escaped it: JSON and programming languages, HTML, URLs.
+//! Removal of escapes from a text: those of JSON and programming languages, of HTML, and of URLs.
 
 use std::borrow::Cow;
 
-/// Longest name of an HTML entity that is looked for, and of its number.
+/// Longest name or number of an HTML entity that is recognised.
 const MAX_ENTITY_BYTES: usize = 10;
 
-/// `text` with one layer of escapes taken away; the same text if there are none.
+/// `text` with one layer of escapes removed.
 pub(super) fn unescape(text: &str) -> Cow<'_, str> {
     if !text.contains(['\\', '&', '%']) {
         return Cow::Borrowed(text);
@@ -15,18 +15,23 @@ pub(super) fn unescape(text: &str) -> Cow<'_, str> {
     while let Some(at) = rest.find(['\\', '&', '%']) {
         plain.extend_from_slice(&rest.as_bytes()[..at]);
         rest = &rest[at..];
-        let taken = escape(rest, &mut plain).unwrap_or_else(|| {
-            plain.push(rest.as_bytes()[0]);
-            1
-        });
-        rest = &rest[taken..];
+        let length = match escape(rest, &mut plain) {
+            Some(length) => length,
+            // No escape after all: the character stands for itself.
+            None => {
+                plain.push(rest.as_bytes()[0]);
+                1
+            }
+        };
+        rest = &rest[length..];
     }
     plain.extend_from_slice(rest.as_bytes());
     // Escaped bytes may be no UTF-8.
     Cow::Owned(String::from_utf8_lossy(&plain).into_owned())
 }
 
-/// Adds what the escape at the beginning of `text` stands for; how long it is, if it is one.
+/// Adds the meaning of the escape at the beginning of `text` to `plain`. Returns its length in bytes; `None`, with
+/// nothing added, if it is no escape.
 fn escape(text: &str, plain: &mut Vec<u8>) -> Option<usize> {
     match text.as_bytes()[0] {
         b'\\' => backslash(text, plain),
@@ -53,7 +58,8 @@ fn backslash(text: &str, plain: &mut Vec<u8>) -> Option<usize> {
         }
         'u' => {
             let first = hexadecimal(text.get(2..6)?)?;
-            let second = text.get(6..8).filter(|next| *next == "\\u").and_then(|_| hexadecimal(text.get(8..12)?));
+            // A letter outside of the basic plane is written as a pair of surrogates.
+            let second = if text.get(6..8) == Some("\\u") { text.get(8..12).and_then(hexadecimal) } else { None };
             if let (0xd800..0xdc00, Some(second @ 0xdc00..0xe000)) = (first, second) {
                 push(0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00), plain);
                 return Some(12);
@@ -79,8 +85,11 @@ fn entity(text: &str, plain: &mut Vec<u8>) -> Option<usize> {
     let end = text.bytes().take(MAX_ENTITY_BYTES + 2).position(|byte| byte == b';')?;
     let name = &text[1..end];
     if let Some(number) = name.strip_prefix('#') {
-        let decimal = || number.parse().ok();
-        push(number.strip_prefix(['x', 'X']).map_or_else(decimal, hexadecimal)?, plain);
+        let code = match number.strip_prefix(['x', 'X']) {
+            Some(digits) => hexadecimal(digits)?,
+            None => number.parse().ok()?,
+        };
+        push(code, plain);
     } else if name == "amp" {
         plain.push(b'&');
     } else if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
@@ -93,8 +102,11 @@ fn entity(text: &str, plain: &mut Vec<u8>) -> Option<usize> {
 }
 
 fn hexadecimal(digits: &str) -> Option<u32> {
-    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_number.then(|| u32::from_str_radix(digits, 16).ok())?
+    // `from_str_radix` would accept a sign.
+    if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    u32::from_str_radix(digits, 16).ok()
 }
 
 fn push(code: u32, plain: &mut Vec<u8>) {

@@ -1,19 +1,20 @@
-//! Texts as runs of letters and digits, and the windows of them by which a quotation is known.
+//! Texts as runs of letters and digits, and the windows of them by which a quotation is recognised.
 //!
-//! A window is eight letters or digits in a row, whatever stands between them and however they are written; of Chinese, Japanese and Korean
-//! four tell as much. A window is known by its hash: two that differ and have the same would withhold a harmless message, no more.
+//! A window is eight letters or digits in a row, however they are written and whatever stands between them. In Chinese,
+//! Japanese and Korean four are as telling. A window is represented by its hash: a collision withholds a harmless
+//! message, no more.
 
 use unicode_normalization::char::decompose_canonical;
 
-/// Letters and digits of a window.
+/// Length of a window in letters and digits.
 pub(super) const WINDOW: usize = 8;
-/// The same where a letter is a syllable or a word.
+/// Length of a window in scripts whose letters are syllables or words.
 pub(super) const WIDE_WINDOW: usize = 4;
 
 const BASE: u64 = 0x9e37_79b9_7f4a_7c15;
 const BASE_4: u64 = power(WIDE_WINDOW);
 const BASE_8: u64 = power(WINDOW);
-/// Tells the hashes of the two kinds of windows apart.
+/// Keeps the hashes of wide windows apart from those of others.
 const WIDE_MARK: u64 = 0x5bd1_e995_5bd1_e995;
 
 const fn power(exponent: usize) -> u64 {
@@ -26,7 +27,7 @@ const fn power(exponent: usize) -> u64 {
     product
 }
 
-/// Hands on the letters and digits that `letter` is when case, accents and width do not count.
+/// Calls `take` with the letters and digits of `letter`, without case, accents and width.
 pub(super) fn fold(letter: char, mut take: impl FnMut(char)) {
     if letter.is_ascii() {
         if letter.is_ascii_alphanumeric() {
@@ -51,7 +52,7 @@ pub(super) fn fold(letter: char, mut take: impl FnMut(char)) {
     }
 }
 
-/// Whether a letter is a syllable or a word: Chinese, Japanese, Korean.
+/// Returns true if a letter is a syllable or a word: Chinese, Japanese, Korean.
 #[inline]
 pub(super) const fn is_wide(letter: char) -> bool {
     letter >= '\u{3040}'
@@ -65,7 +66,7 @@ pub(super) const fn is_wide(letter: char) -> bool {
         )
 }
 
-/// Rolls over letters and digits, and tells the windows that end at each.
+/// A rolling hash over letters and digits, for both kinds of windows.
 #[derive(Default)]
 pub(super) struct Roller {
     last: [u64; WINDOW],
@@ -75,7 +76,7 @@ pub(super) struct Roller {
     wide_hash: u64,
 }
 
-/// The hashes of the windows that end at a letter.
+/// Hashes of the windows that end at a letter.
 #[derive(Clone, Copy)]
 pub(super) struct Ending {
     pub(super) window: Option<u64>,
@@ -89,7 +90,7 @@ impl Roller {
         let oldest = self.last[place];
         self.hash = self.hash.wrapping_mul(BASE).wrapping_add(code).wrapping_sub(oldest.wrapping_mul(BASE_8));
         if is_wide(letter) {
-            // What stood before the run takes no part.
+            // Letters before the run take no part.
             let is_full = self.wide_run >= WIDE_WINDOW;
             let oldest = if is_full { self.last[(place + WINDOW - WIDE_WINDOW) % WINDOW] } else { 0 };
             let added = self.wide_hash.wrapping_mul(BASE).wrapping_add(code);
@@ -111,7 +112,7 @@ impl Roller {
 /// The windows of a message.
 pub(super) struct Windows {
     hashes: Vec<u64>,
-    /// A bit for each hash, by its highest bits: most windows of a text are ruled out by one look.
+    /// A bit for each hash, by its highest bits. It rules out most windows of a text in one access.
     filter: Vec<u64>,
 }
 
@@ -134,7 +135,7 @@ impl Windows {
 }
 
 fn word(hash: u64) -> usize {
-    // The highest ten bits, after every bit had a say in them.
+    // The highest ten bits of the product depend on every bit of the hash.
     usize::try_from(hash.wrapping_mul(BASE) >> 54).unwrap_or_default()
 }
 
