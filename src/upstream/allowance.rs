@@ -219,7 +219,7 @@ mod tests {
         assert!(spent(ordinary) >= 19, "what a caller pays in is its own");
     }
 
-    /// Before another came the first was alone, and had all of it.
+    /// The first caller was alone, and used up the whole budget.
     #[tokio::test(start_paused = true)]
     async fn who_comes_later_finds_its_share() {
         let allowance = SharedAllowance::new(SETTINGS);
@@ -241,7 +241,7 @@ mod tests {
         assert_eq!(spent(), 10);
     }
 
-    /// One call of another caller, long ago, halved the account for ever.
+    /// One call of another caller, long ago, halved the budget for ever.
     #[tokio::test(start_paused = true)]
     async fn a_caller_who_is_gone_leaves_the_whole_account() {
         let allowance = SharedAllowance::new(SETTINGS);
@@ -254,13 +254,14 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the order of events: extra work is at most a share of the work plus income.
+        /// Extra calls are at most a share of the regular calls plus the income, in any order of events.
         #[test]
         fn extra_work_is_bounded(steps in proptest::collection::vec((any::<bool>(), 0u64..500, 0.5f64..3.0), 0..300)) {
             run(async {
                 let allowance = Allowance::new(SETTINGS);
                 let start = Instant::now();
-                let (mut paid, mut taken) = (0.0, 0.0);
+                let mut paid = 0.0;
+                let mut taken = 0.0;
                 for (is_payment, wait, amount) in steps {
                     tokio::time::advance(Duration::from_millis(wait)).await;
                     if is_payment {

@@ -75,12 +75,11 @@ where
             // Stays "cancelled" if this future is dropped before its end.
             let mut attempt_metrics = AttemptMetricsGuard { metrics, started, outcome: CANCELLED };
             let in_flight = vitals.enter();
-            let result = match timeout(limit, attempt).await {
-                Ok(result) => result,
-                Err(_) => {
-                    let what = format!("did not answer within {} ms (attempt_timeout)", limit.as_millis());
-                    Err(UpstreamError::passing(ErrorKind::UpstreamTimeout, what))
-                }
+            let result = if let Ok(result) = timeout(limit, attempt).await {
+                result
+            } else {
+                let what = format!("did not answer within {} ms (attempt_timeout)", limit.as_millis());
+                Err(UpstreamError::passing(ErrorKind::UpstreamTimeout, what))
             };
             drop(in_flight);
             match &result {

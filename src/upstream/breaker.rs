@@ -1,5 +1,4 @@
-//! The circuit breaker: gives a failing upstream no calls for a while, so that fallbacks start at once and it can
-//! recover.
+//! The circuit breaker: keeps calls from a failing upstream, so that fallbacks start at once and it can recover.
 //!
 //! ```text
 //!            too many failures                 ejection is over
@@ -16,9 +15,9 @@
 //! must not look fast. A `Retry-After` that is longer than any caller would wait opens the breaker for that time.
 //! Refusals of the request itself count as successes: the upstream is healthy.
 //!
-//! A probe should be made by a call that waits for the reply. A call with less time than an attempt may take can end at
-//! its own deadline, which says nothing (see [`super::unanswered`]). While such a hurried call probes, a patient one
-//! may probe beside it. If all calls are hurried, theirs are the only probes, and they count.
+//! A probe should be made by a call that has the time of a whole attempt. A hurried call can end at its own deadline,
+//! which says nothing (see [`super::unanswered`]). So while a hurried call probes, a patient one may probe beside it.
+//! If all calls are hurried, theirs are the only probes, and they count.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -132,7 +131,6 @@ struct ProbesInFlight {
 /// Results of the calls of the last window.
 #[derive(Debug, Default)]
 struct FailureWindow {
-    /// Failures since the last success.
     consecutive_failures: usize,
     buckets: VecDeque<CallCounts>,
 }
@@ -180,7 +178,6 @@ impl Breaker {
                 probes.set(patience, true);
                 Some(patience)
             }
-            // The probe's end is unknown; the first ejection is as good a guess as any.
             Phase::HalfOpen(_) => return Err(self.settings.ejection),
         };
         Ok(BreakerAdmission { breaker: self.clone(), generation: state.generation, probe, is_told: false })
@@ -228,12 +225,10 @@ impl Breaker {
         if self.settings.consecutive_failures == 0 {
             return;
         }
-        let mut guard = self.inner.lock();
-        if guard.generation != generation {
+        let state = &mut *self.inner.lock();
+        if state.generation != generation {
             return;
         }
-        // Reborrowed, so that `phase` and `ejections` can be borrowed apart from each other.
-        let state = &mut *guard;
         match (&mut state.phase, outcome) {
             (Phase::Closed(_) | Phase::HalfOpen(_), CallOutcome::Unavailable(hint)) => {
                 state.ejections += 1;
@@ -312,17 +307,12 @@ impl FailureWindow {
         }
     }
 
-    /// Returns true if the results trip the breaker.
     fn is_bad(&self, settings: &BreakerSettings) -> bool {
         if self.consecutive_failures >= settings.consecutive_failures {
             return true;
         }
-        let mut calls = 0;
-        let mut successes = 0;
-        for bucket in &self.buckets {
-            calls += bucket.calls;
-            successes += bucket.successes;
-        }
+        let calls: usize = self.buckets.iter().map(|bucket| bucket.calls).sum();
+        let successes: usize = self.buckets.iter().map(|bucket| bucket.successes).sum();
         #[expect(clippy::cast_precision_loss, reason = "counts of half a minute")]
         let is_low = (successes as f64) < settings.min_success_rate * calls as f64;
         calls >= settings.min_calls && is_low

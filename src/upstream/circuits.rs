@@ -328,7 +328,7 @@ mod tests {
         assert!(refused < 600, "{refused} of 6,000 in ten minutes");
     }
 
-    /// Whoever else asks more often, a caller whose own circuit is open comes to its turn.
+    /// A caller whose own circuit is open gets its turn, however often others ask.
     #[tokio::test(start_paused = true)]
     async fn a_caller_whose_own_circuit_is_open_comes_to_its_turn() {
         let circuits = Circuits::new(SETTINGS);
@@ -378,7 +378,7 @@ mod tests {
         assert!((0..100).all(|_| call(&circuits, "newer", CallOutcome::Success)), "it is back for all");
     }
 
-    /// Whoever waited for a permit while others found out about the outage must ask again.
+    /// A call that waited for a permit while others noticed the outage must be admitted again.
     #[tokio::test(start_paused = true)]
     async fn permission_from_before_an_outage_is_not_current() {
         let circuits = Circuits::new(SETTINGS);

@@ -123,10 +123,7 @@ where
             if is_answer(&result) {
                 guard.unanswered.answered();
             }
-            let failure = match &result {
-                Ok(_) => None,
-                Err(error) => Some((error.kind, error.what.clone())),
-            };
+            let failure = result.as_ref().err().map(|error| (error.kind, error.what.clone()));
             watched.end(call_outcome(&result), load_signal(&result), failure);
             result
         })
@@ -144,13 +141,8 @@ struct Watched<'a> {
 
 impl<'a> Watched<'a> {
     fn new(guard: &'a Guard, admission: Admission, permit: Permit, call: &Call) -> Self {
-        Self {
-            guard,
-            held: Some((admission, permit)),
-            interest: call.interest.clone(),
-            bytes: call.body.len(),
-            started: Instant::now(),
-        }
+        let interest = call.interest.clone();
+        Self { guard, held: Some((admission, permit)), interest, bytes: call.body.len(), started: Instant::now() }
     }
 
     /// Reports the outcome and releases the admission and the permit.
@@ -186,8 +178,7 @@ impl<'a> Watched<'a> {
         }
         self.guard.vitals.failed(None, None, now);
         let what = "did not answer before the deadline of anybody who waited".to_owned();
-        let failure = (ErrorKind::UpstreamTimeout, what);
-        self.end(CallOutcome::Failure, Some(LoadSignal::Overload), Some(failure));
+        self.end(CallOutcome::Failure, Some(LoadSignal::Overload), Some((ErrorKind::UpstreamTimeout, what)));
     }
 }
 
@@ -227,9 +218,8 @@ fn load_signal(result: &Result<Scores, UpstreamError>) -> Option<LoadSignal> {
     match result {
         Ok(_) => Some(LoadSignal::Answered),
         Err(error) if error.is_rotated || error.size_refusal.is_some() => None,
-        Err(error) if error.is_overload() => Some(LoadSignal::Overload),
         // A status 500 may be about the texts: one caller's texts must not take permits from others.
-        Err(_) => None,
+        Err(error) => error.is_overload().then_some(LoadSignal::Overload),
     }
 }
 
@@ -382,7 +372,7 @@ mod tests {
         max_ejection: Duration::from_mins(1),
     };
 
-    /// What came of a call, if anything did before its deadline.
+    /// Result of a call at its deadline.
     #[derive(Debug, PartialEq)]
     enum Answer {
         Scores,
@@ -390,7 +380,7 @@ mod tests {
         Nothing,
     }
 
-    /// An upstream behind its guard that takes as long as it is told.
+    /// An upstream behind its guard, with a latency and a failure that tests set.
     struct Rig {
         guard: Arc<Guard>,
         metrics: Arc<UpstreamMetrics>,
@@ -441,7 +431,7 @@ mod tests {
             self.calls.load(Ordering::Relaxed)
         }
 
-        /// One call of somebody who waits so long and has nobody else to ask.
+        /// One call with a deadline in so many milliseconds, of a caller without other targets.
         async fn ask(&self, milliseconds: u64) -> Answer {
             self.ask_as(CacheScope::SHARED, milliseconds).await
         }
@@ -500,7 +490,7 @@ mod tests {
         *answer == Answer::Refused(ErrorKind::UpstreamCircuitOpen)
     }
 
-    /// Attack 3: whatever the order, who waits gets the answer, and nothing is held against the upstream.
+    /// Attack 3: calls with enough time are answered in any order, and nothing counts against the upstream.
     #[tokio::test(start_paused = true)]
     async fn a_callers_own_deadline_is_nothing_against_the_upstream() {
         let rig = Rig::new(1_500);
@@ -535,7 +525,7 @@ mod tests {
         assert!(is_sent_away(&rig.ask(PATIENT).await));
     }
 
-    /// Where all are in a hurry and nothing is known a black hole is noticed, and so is its end.
+    /// A black hole is noticed although all callers are in a hurry and no latency is known, and so is its end.
     #[tokio::test(start_paused = true)]
     async fn a_black_hole_is_noticed_where_everybody_is_in_a_hurry() {
         let rig = Rig::new(NEVER);
@@ -651,7 +641,7 @@ mod tests {
         }
     }
 
-    /// What was told to one caller made another's 503 a 429.
+    /// One caller's last failure turned another's 503 into a 429.
     #[tokio::test(start_paused = true)]
     async fn a_caller_hears_of_its_own_failures() {
         let rig = Rig::new(1);
@@ -670,7 +660,7 @@ mod tests {
         assert_eq!(new, Answer::Refused(ErrorKind::UpstreamRateLimited), "others' last, who has none");
     }
 
-    /// When the circuit opens, those who wait for a permit are not sent into it one after the other.
+    /// Calls that wait for a permit are not sent to the upstream after the circuit has opened.
     #[tokio::test(start_paused = true)]
     async fn a_queue_is_not_emptied_into_an_upstream_that_fails() {
         let rig = Rig::with_permits(100, 1);
@@ -679,7 +669,7 @@ mod tests {
         assert_eq!((rig.position(), rig.calls()), (CircuitState::Open, 5));
     }
 
-    /// Clients that leave say nothing, whenever they do.
+    /// A client that disconnects says nothing about the upstream, at whatever time.
     #[tokio::test(start_paused = true)]
     async fn a_client_that_leaves_says_nothing() {
         let rig = Rig::new(NEVER);
@@ -709,7 +699,7 @@ mod tests {
         assert_eq!(rig.ask(300).await, Answer::Refused(ErrorKind::UpstreamUnavailable), "somebody was");
     }
 
-    /// The one call that is tried was used up by calls that found no permit.
+    /// Calls that found no permit used up the one trial.
     #[tokio::test(start_paused = true)]
     async fn a_call_that_finds_no_permit_is_not_the_one_that_is_tried() {
         let rig = Rig::with_queue(NEVER, 1, 0);

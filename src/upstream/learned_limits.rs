@@ -215,7 +215,7 @@ mod tests {
         limits.of(model, caller("one"), Instant::now()).expect(&call(passages))
     }
 
-    /// However often one caller is refused, nobody else's calls are cut for it.
+    /// Refusals of one caller do not make others' calls smaller, however many there are.
     #[tokio::test]
     async fn one_callers_refusals_concern_nobody_else() {
         let limits = LearnedLimits::default();
@@ -295,7 +295,7 @@ mod tests {
         assert_eq!(expect(&limits, "a", 26), Expectation::Unknown);
     }
 
-    /// What others were refused meanwhile does not make one refusal of long ago count.
+    /// Refusals of others do not make one refusal of long ago count.
     #[tokio::test(start_paused = true)]
     async fn refusals_are_counted_anew_when_the_last_is_forgotten() {
         let limits = LearnedLimits::default();

@@ -282,7 +282,8 @@ mod tests {
         let order = Arc::new(Mutex::new(Vec::new()));
         let tasks: Vec<_> = (0..4)
             .map(|index| {
-                let (permits, order) = (permits.clone(), order.clone());
+                let permits = permits.clone();
+                let order = order.clone();
                 tokio::spawn(async move {
                     let permit = permits.acquire(&later(60)).await.unwrap();
                     order.lock().push(index);
@@ -320,7 +321,8 @@ mod tests {
         let held = permits.acquire(&later(60)).await.unwrap();
         let interest = later(3);
         let waiting = tokio::spawn({
-            let (permits, interest) = (permits.clone(), interest.clone());
+            let permits = permits.clone();
+            let interest = interest.clone();
             async move { permits.acquire(&interest).await }
         });
         tokio::task::yield_now().await;
@@ -334,21 +336,24 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_limit_follows_the_capacity() {
         let permits = ConcurrencyLimit::new(100, 1_000);
-        let (capacity, under_way) = (Arc::new(AtomicUsize::new(100)), Arc::new(AtomicUsize::new(0)));
-        let attempt = |permits: ConcurrencyLimit| {
-            let (capacity, under_way) = (capacity.clone(), under_way.clone());
-            async move {
+        let capacity = Arc::new(AtomicUsize::new(100));
+        let in_flight = Arc::new(AtomicUsize::new(0));
+        let mut load = Vec::new();
+        for _ in 0..200 {
+            let permits = permits.clone();
+            let capacity = capacity.clone();
+            let in_flight = in_flight.clone();
+            load.push(tokio::spawn(async move {
                 loop {
                     let Ok(permit) = permits.acquire(&later(3_600)).await else { continue };
-                    let crowd = under_way.fetch_add(1, Ordering::Relaxed) + 1;
+                    let crowd = in_flight.fetch_add(1, Ordering::Relaxed) + 1;
                     tokio::time::sleep(Duration::from_millis(50)).await;
-                    under_way.fetch_sub(1, Ordering::Relaxed);
+                    in_flight.fetch_sub(1, Ordering::Relaxed);
                     let overload = crowd > capacity.load(Ordering::Relaxed);
                     permit.release(Some(if overload { LoadSignal::Overload } else { LoadSignal::Answered }));
                 }
-            }
-        };
-        let load: Vec<_> = (0..200).map(|_| tokio::spawn(attempt(permits.clone()))).collect();
+            }));
+        }
         let settled = async |seconds| {
             tokio::time::sleep(Duration::from_secs(seconds)).await;
             permits.limit()
@@ -362,7 +367,9 @@ mod tests {
         }
         capacity.store(100, Ordering::Relaxed);
         assert!(settled(60).await >= 95);
-        load.iter().for_each(tokio::task::JoinHandle::abort);
+        for task in load {
+            task.abort();
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -372,7 +379,9 @@ mod tests {
             let mut random = fastrand::Rng::with_seed(seed);
             let tasks: Vec<_> = (0..12)
                 .map(|_| {
-                    let (permits, hold, patience) = (permits.clone(), random.u64(1..50), random.u64(1..80));
+                    let permits = permits.clone();
+                    let hold = random.u64(1..50);
+                    let patience = random.u64(1..80);
                     tokio::spawn(async move {
                         let work = async {
                             if let Ok(_permit) = permits.acquire(&later(9)).await {

@@ -470,8 +470,8 @@ mod tests {
         }
     }
 
-    /// What is about the query, the key, the account or the time was searched for passages to blame, with eight calls
-    /// for a list of 100.
+    /// Refusals about the query, the key, the account or the time led to a search for passages to blame, with eight
+    /// calls for a list of 100.
     #[test]
     fn what_only_sounds_like_a_size_is_none() {
         for (message, locations) in [

@@ -435,7 +435,8 @@ mod tests {
     /// connection, so as soon as the old place is gone the new one is asked.
     #[tokio::test]
     async fn a_name_that_leads_elsewhere_is_followed_as_soon_as_the_old_place_is_gone() {
-        let ((old, old_serving), (new, _new_serving)) = (server(0.25).await, server(0.75).await);
+        let (old, old_serving) = server(0.25).await;
+        let (new, _new_serving) = server(0.75).await;
         let names = Names::default();
         names.lead_to(old);
         let config = config("http://provider.test/v2/rerank");

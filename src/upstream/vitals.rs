@@ -323,7 +323,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_quick_failure_weighs_more_than_a_slow_answer_and_is_forgotten() {
-        let (failing, slow) = (Vitals::default(), Vitals::default());
+        let failing = Vitals::default();
+        let slow = Vitals::default();
         let load = |vitals: &Vitals| vitals.load(CacheScope::SHARED, Instant::now());
         slow.succeeded(SMALL, Duration::from_millis(50), LONG, Instant::now());
         failing.failed(None, None, Instant::now());
@@ -379,7 +380,7 @@ mod tests {
         assert!(vitals.load(CacheScope::SHARED, Instant::now()) > 0.45);
     }
 
-    /// Where one in twenty is late what is usual can be told all the same, and after a black hole again.
+    /// The usual latency is known although one reply in twenty is late, and again after a black hole.
     #[tokio::test(start_paused = true)]
     async fn short_deadlines_that_are_mostly_kept_say_what_is_usual() {
         let vitals = Vitals::default();

@@ -15,15 +15,13 @@ pub(super) fn unescape(text: &str) -> Cow<'_, str> {
     while let Some(at) = rest.find(['\\', '&', '%']) {
         plain.extend_from_slice(&rest.as_bytes()[..at]);
         rest = &rest[at..];
-        let length = match escape(rest, &mut plain) {
-            Some(length) => length,
+        if let Some(length) = escape(rest, &mut plain) {
+            rest = &rest[length..];
+        } else {
             // No escape after all: the character stands for itself.
-            None => {
-                plain.push(rest.as_bytes()[0]);
-                1
-            }
-        };
-        rest = &rest[length..];
+            plain.push(rest.as_bytes()[0]);
+            rest = &rest[1..];
+        }
     }
     plain.extend_from_slice(rest.as_bytes());
     // Escaped bytes may be no UTF-8.
