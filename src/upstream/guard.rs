@@ -265,7 +265,7 @@ impl Guard {
             Err(retry_after) => {
                 metrics.shed("circuit_open");
                 let last_failures = self.last_failures.lock();
-                // A caller without failures of its own is told those that opened the circuit for all.
+                // Without failures of its own, the caller is kept away by others' failures, so theirs is quoted.
                 let own = last_failures.by_caller.get(&caller);
                 return Err(UpstreamError::circuit_open(retry_after, own.or(last_failures.latest.as_ref())));
             }

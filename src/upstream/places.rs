@@ -99,10 +99,10 @@ impl ConcurrencyLimit {
         })))
     }
 
-    /// Takes a permit, or waits for one until the deadline of `interest`.
+    /// Takes a permit, or waits in the queue for one.
     ///
     /// # Errors
-    /// [`QueueFull`] if there will be no permit in time.
+    /// [`QueueFull`] if no permit will be free in time for the deadline of `interest`.
     pub async fn acquire(&self, interest: &Arc<Interest>) -> Result<Permit, QueueFull> {
         let receiver = {
             let mut state = self.0.lock();

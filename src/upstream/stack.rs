@@ -27,7 +27,7 @@ pub(super) struct StackParts {
     pub(super) metrics: Arc<UpstreamMetrics>,
 }
 
-/// Builds the stack. The order matters, so each line gives the reason for its place.
+/// Builds the stack. The order of the layers matters, and each comes with its reason.
 pub(super) fn stack<T>(transport: T, parts: StackParts) -> Stack
 where
     T: Service<Call, Response = Scores, Error = UpstreamError> + Clone + Send + Sync + 'static,

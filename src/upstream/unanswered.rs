@@ -3,9 +3,9 @@
 //! A caller's own deadline is no failure of the upstream: a provider that takes 1.5 s is healthy, although a caller
 //! that allows one second never gets a reply. So a call that ends at its own deadline counts for the circuit breaker
 //! only if the upstream had its usual time. But if every caller is in a hurry, and the usual latency is unknown, an
-//! upstream that never answers must be noticed all the same. That happens here, and at nobody else's expense: a call
-//! that was cut off after a second says that a call *at least as large* with *no more than a second* would wait in
-//! vain, and says nothing about any other.
+//! upstream that never answers must be noticed all the same. That happens here, without a cost for other callers: a
+//! call that was cut off after a second says that a call *at least as large* with *no more than a second* would wait
+//! in vain, and says nothing about any other.
 //!
 //! ```text
 //!  cut off, nothing answered since:   2 kB after 1.0 s    3 kB after 0.8 s    2 kB after 1.0 s  …five of them
