@@ -1,4 +1,4 @@
-//! One pass over a document that is an object.
+//! A document that is an object, read in one pass.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use super::pictures;
 use super::rank_fields::{FoundFields, RankFields};
 use super::raw::{Raw, is_null};
 
-/// The fields of a document that is an object.
+/// The fields of an object that decide its text and its id. Values are raw slices of the body.
 #[derive(Default)]
 pub(super) struct Document<'a> {
     pub(super) id: Option<Raw<'a>>,
@@ -19,13 +19,13 @@ pub(super) struct Document<'a> {
     pub(super) content: Option<Raw<'a>>,
     /// The fields that `rank_fields` names.
     pub(super) ranked: FoundFields<'a>,
-    /// Whether a field of the object itself is a picture.
+    /// True if a field of the object itself is a picture.
     pub(super) has_picture: bool,
-    /// Whether nothing else than a picture, in whatever form, and its description is there.
+    /// True if the object holds a picture in any form, perhaps a description of it, and nothing else.
     pub(super) is_picture: bool,
 }
 
-/// Reads a [`Document`] in one pass.
+/// A seed that reads a [`Document`], with the fields to look for.
 pub(super) struct ReadDocument<'f>(pub(super) &'f RankFields);
 
 impl<'de> DeserializeSeed<'de> for ReadDocument<'_> {
@@ -56,14 +56,15 @@ impl<'de> Visitor<'de> for ReadDocument<'_> {
                 "content" => Some(("content", &mut document.content)),
                 _ => None,
             };
-            if let Some((field, place)) = known
-                && place.replace(value).is_some()
+            if let Some((field, slot)) = known
+                && slot.replace(value).is_some()
             {
                 return Err(A::Error::duplicate_field(field));
             }
             self.0.take(&name, value, &mut document.ranked);
             let is_file = pictures::is_file_in(&name, value.get());
             let is_media = is_file || pictures::is_media(&name) && !is_null(value);
+            // The address of a picture is a text that can be scored; an object or a list around it is not.
             document.has_picture |= is_file || is_media && value.get().starts_with(['{', '[']);
             has_media |= is_media;
             has_words |= !is_media && !is_null(value) && !pictures::is_description(&name);
@@ -73,7 +74,7 @@ impl<'de> Visitor<'de> for ReadDocument<'_> {
     }
 }
 
-/// All fields of an object, in their order.
+/// All fields of an object, in the order of the JSON. A name that appears twice is kept twice.
 pub(super) struct Entries<'a>(pub(super) Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
@@ -100,6 +101,6 @@ impl<'de> Visitor<'de> for EntriesVisitor {
     }
 }
 
-/// A name, borrowed where it holds no escapes.
+/// The name of a field, borrowed from the JSON if it holds no escapes.
 #[derive(Deserialize)]
 pub(super) struct Name<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);

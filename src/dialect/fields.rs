@@ -1,7 +1,7 @@
-//! A body taken apart into the fields that any dialect reads, each still as it stands in the body.
+//! The fields of a body that some dialect reads, as raw slices of the body.
 //!
-//! The body is scanned once. Which fields are there says which dialect it is ([`super::choose`]), and that dialect then reads their
-//! values. Unknown fields are skipped, however large, and `null` is as good as absent.
+//! The body is scanned once. The names of its fields tell the dialect ([`super::choose`]), and that dialect then reads
+//! their values. Unknown fields are skipped, however large, and `null` counts as absent.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,15 +15,15 @@ use super::raw::{self, Raw, name_of};
 use crate::error::Error;
 use crate::rerank::request::{RerankRequest, ScoringOptions};
 
-/// The names that a list of passages goes by; a body holds one of them.
+/// The names of a list of passages. A body may hold only one of them.
 const PASSAGE_LISTS: [&str; 4] = ["documents", "texts", "passages", "input"];
-/// How many times the work of a plain string an object is, byte for byte: it is read again, level by level, and laid
-/// out.
+/// Cost of reading a byte of an object, relative to a byte of a plain string. An object is read again level by level
+/// and then laid out as text.
 const OBJECT_WORK: usize = 4;
-/// The same where fields of it are looked for, which may stand below other objects.
+/// The same relative cost with `rank_fields`, which may name fields below other objects.
 const RANKED_OBJECT_WORK: usize = 8;
 
-/// The fields of a body.
+/// The known fields of one body, borrowed from it.
 pub struct Fields<'a> {
     body: &'a ByteString,
     entries: Entries<'a>,
@@ -37,63 +37,71 @@ impl fmt::Debug for Fields<'_> {
 }
 
 impl<'a> Fields<'a> {
-    /// Takes a body apart.
+    /// Scans a body once and keeps its known fields.
     ///
     /// # Errors
-    /// `invalid_json` with line and column, or `invalid_request` for a doubled field or a body that is not an object.
+    /// `invalid_json` with line and column; `invalid_request` if a field appears twice or the body is not an object.
     pub fn read(body: &'a ByteString) -> Result<Self, Error> {
         let Object(entries) = raw::object(body, body, "")?;
         Ok(Self { body, entries, is_wanted: &|| true })
     }
 
-    /// The same for somebody who may leave: reading documents ends once the body is not wanted any more.
+    /// The same fields, read only as long as `is_wanted` returns true. It is called before each document that is not a
+    /// plain string.
     #[must_use]
     pub fn wanted_while(self, is_wanted: &'a dyn Fn() -> bool) -> Self {
         Self { is_wanted, ..self }
     }
 
-    /// How much work it is to read the passages, in bytes of plain strings.
+    /// Estimated work of reading the passages, in bytes of plain strings.
     #[must_use]
     pub fn work_bytes(&self) -> usize {
         let factor = if self.has_value("rank_fields") { RANKED_OBJECT_WORK } else { OBJECT_WORK };
-        let work = |item: &Raw<'_>| match item.get().as_bytes().first() {
-            Some(b'{' | b'[') => factor * item.get().len(),
-            _ => item.get().len(),
-        };
-        PASSAGE_LISTS.iter().map(|name| self.items(name).iter().map(work).sum::<usize>()).sum()
+        let mut bytes = 0;
+        for name in PASSAGE_LISTS {
+            for item in self.items(name) {
+                let json = item.get();
+                bytes += match json.as_bytes().first() {
+                    Some(b'{' | b'[') => factor * json.len(),
+                    _ => json.len(),
+                };
+            }
+        }
+        bytes
     }
 
-    /// Whether the body has this field, and it is not `null`.
+    /// Returns true if the body has this field and it is not `null`.
     #[must_use]
     pub fn has_value(&self, name: &str) -> bool {
         self.value(name).is_some()
     }
 
-    /// Whether the body has this field, be it `null`.
+    /// Returns true if the body has this field, even as `null`.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         find(&self.entries, name).is_some()
     }
 
-    /// Whether this field is an object.
+    /// Returns true if this field is an object.
     #[must_use]
     pub fn is_object(&self, name: &str) -> bool {
         matches!(self.value(name), Some(Value::Object(_)))
     }
 
-    /// What all dialects read alike; the passages are left to the dialect. A path such as `input/query` means `query` in `input`.
+    /// The part of a request that all dialects share, without its passages. `query` is the path of the query, where
+    /// `input/query` means `query` in the object `input`.
     ///
     /// # Errors
     /// `invalid_request`; the message never quotes the body.
     pub fn request(&self, query: &str) -> Result<RerankRequest, Error> {
-        let raw = self.value(query).ok_or_else(|| missing(query))?;
-        let Value::Plain(raw) = raw else { return Err(not_plain(query)) };
-        let pointer = pointer(query);
+        let Some(value) = self.value(query) else { return Err(missing(query)) };
+        let Value::Plain(raw) = value else { return Err(not_plain(query)) };
+        let pointer = pointer_to(query);
         let words = passage::query_words(self.body, raw, &pointer)?;
         self.request_about_words(words, &pointer)
     }
 
-    /// The same where the query does not stand alone, but at `pointer`.
+    /// The same for a dialect that has already read the query. Errors name the query by `pointer`.
     ///
     /// # Errors
     /// `invalid_request`; the message never quotes the body.
@@ -102,100 +110,123 @@ impl<'a> Fields<'a> {
     }
 
     fn request_about_words(&self, query: Words, pointer: &str) -> Result<RerankRequest, Error> {
-        let has_words = |text: &ByteString| !text.trim().is_empty();
-        let told = || format!("{} holds a picture, which is not searched for", name_of(pointer));
-        let tokens = self.count("max_tokens_per_doc")?.or(self.count("max_doc_length")?);
+        // Both names are read even where the first has a value: a wrong value is an error under either.
+        let max_tokens_per_doc = self.count("max_tokens_per_doc")?.or(self.count("max_doc_length")?);
         let instruction = self.text("instruction")?.or(self.text("instruct")?);
+        let mut warnings = Vec::new();
+        if query.has_picture {
+            warnings.push(format!("{} holds a picture, which is not searched for", name_of(pointer)));
+        }
         Ok(RerankRequest {
-            model: self.text("model")?.filter(has_words),
+            model: unless_blank(self.text("model")?),
             query: query.text,
             options: ScoringOptions {
-                instruction: instruction.filter(has_words),
+                instruction: unless_blank(instruction),
                 // 0 is how vLLM's clients say "no limit".
-                max_tokens_per_doc: tokens.filter(|tokens| *tokens > 0),
+                max_tokens_per_doc: max_tokens_per_doc.filter(|tokens| *tokens > 0),
             },
             raw_scores: self.flag("raw_scores")?.unwrap_or(false),
             explain: self.flag("explain")?.unwrap_or(false),
             timeout: self.count("timeout_ms")?.map(|milliseconds| Duration::from_millis(milliseconds.into())),
-            warnings: query.has_picture.then(told).into_iter().collect(),
+            warnings,
             ..RerankRequest::default()
         })
     }
 
-    /// The list of passages at `path`. With `lists`, a passage may be a list too.
+    /// The list of passages at `path`. With `allows_lists`, a passage may itself be a list.
     ///
     /// # Errors
-    /// `invalid_request` if it is missing, not a list, not the only one, or holds something that is not a passage.
-    pub fn passages(&self, path: &str, lists: bool) -> Result<PassageList, Error> {
+    /// `invalid_request` if the list is missing, is not a list, is not the only one, or holds a value that is not a
+    /// passage.
+    pub fn passages(&self, path: &str, allows_lists: bool) -> Result<PassageList, Error> {
         let Some(items) = self.list(path)? else {
-            let is_blank = matches!(self.entry(path), Some(Value::Blank));
-            return Err(if is_blank { not_a_list(path, "a string") } else { missing(path) });
+            // A blank string counts as absent, but "missing" would mislead a client that did send it.
+            if let Some(Value::Blank) = self.entry(path) {
+                return Err(not_a_list(path, "a string"));
+            }
+            return Err(missing(path));
         };
-        let own = path.split('/').next();
-        if let Some(other) = PASSAGE_LISTS.iter().find(|name| Some(**name) != own && self.value(name).is_some()) {
-            return Err(Error::invalid_field(
-                pointer(path),
-                format!("the body has {path} and {other}; send one of them"),
-            ));
+        // In `input/documents`, `input` is the name that the list goes by.
+        let own_name = path.split('/').next();
+        for other in PASSAGE_LISTS {
+            if Some(other) != own_name && self.has_value(other) {
+                let message = format!("the body has {path} and {other}; send one of them");
+                return Err(Error::invalid_field(pointer_to(path), message));
+            }
         }
-        // Before they are read: a body has room for millions.
-        RankFields::check_count(self.list("rank_fields")?.map_or(0, <[_]>::len))?;
+        // The count is checked before the names are read, because a body has room for millions.
+        if let Some(names) = self.list("rank_fields")? {
+            RankFields::check_count(names.len())?;
+        }
         let mut names = self.texts("rank_fields")?.unwrap_or_default();
         names.retain(|name| !name.trim().is_empty());
         let rank_fields = RankFields::new(names)?;
-        PassageRules { rank_fields, lists, is_wanted: self.is_wanted }.read(self.body, items, &pointer(path))
+        let rules = PassageRules { rank_fields, allows_lists, is_wanted: self.is_wanted };
+        rules.read(self.body, items, &pointer_to(path))
     }
 
-    /// The first of two names for the cut, or else the second. A client that sends both means its own dialect's.
+    /// The number of results to return, from the dialect's `own` field or else the `other` one. A client that sends
+    /// both means its own dialect's.
     ///
     /// # Errors
-    /// `invalid_request` if one of them is not a whole number.
+    /// `invalid_request` if either of them is not a whole number.
     pub fn top_n(&self, own: &str, other: &str) -> Result<Option<usize>, Error> {
-        let preferred = self.count(own)?;
-        let count = preferred.or(self.count(other)?);
-        Ok(count.and_then(|count| usize::try_from(count).ok()))
+        let own_count = self.count(own)?;
+        let other_count = self.count(other)?;
+        let Some(count) = own_count.or(other_count) else { return Ok(None) };
+        Ok(usize::try_from(count).ok())
     }
 
-    /// A text.
+    /// The string at `path`; `None` if it is absent.
     ///
     /// # Errors
-    /// `invalid_request` if it is something else.
+    /// `invalid_request` if the value is not a string.
     pub fn text(&self, path: &str) -> Result<Option<ByteString>, Error> {
-        self.plain(path)?.map(|raw| raw::text(self.body, raw, &pointer(path))).transpose()
+        let Some(raw) = self.plain(path)? else { return Ok(None) };
+        Ok(Some(raw::text(self.body, raw, &pointer_to(path))?))
     }
 
-    /// A whole number. A blank text or a word for nothing is as good as absent.
+    /// The whole number at `path`; `None` if it is absent, a blank string or a word for nothing.
     ///
     /// # Errors
-    /// `invalid_request` if it is something else.
+    /// `invalid_request` if the value is not a whole number.
     pub fn count(&self, path: &str) -> Result<Option<u32>, Error> {
-        self.filled_in(path)?.map(|raw| raw::count(raw, &pointer(path), u32::MAX)).transpose()
+        let Some(raw) = self.filled_in(path)? else { return Ok(None) };
+        Ok(Some(raw::count(raw, &pointer_to(path), u32::MAX)?))
     }
 
-    /// A truth value. A blank text or a word for nothing is as good as absent.
+    /// The boolean at `path`; `None` if it is absent, a blank string or a word for nothing.
     ///
     /// # Errors
-    /// `invalid_request` if it is something else.
+    /// `invalid_request` if the value does not stand for a boolean.
     pub fn flag(&self, path: &str) -> Result<Option<bool>, Error> {
-        self.filled_in(path)?.map(|raw| raw::flag(raw, &pointer(path))).transpose()
+        let Some(raw) = self.filled_in(path)? else { return Ok(None) };
+        Ok(Some(raw::flag(raw, &pointer_to(path))?))
     }
 
-    /// The items of a list that are texts.
+    /// The list of strings at `path`; `None` if it is absent.
     ///
     /// # Errors
-    /// `invalid_request` if it is no list, or an item is no text.
+    /// `invalid_request` if the value is not a list, or an item is not a string.
     pub fn texts(&self, path: &str) -> Result<Option<Vec<ByteString>>, Error> {
-        let read = |(index, raw): (usize, &Raw<'_>)| raw::text(self.body, raw, &format!("{}/{index}", pointer(path)));
-        self.list(path)?.map(|items| items.iter().enumerate().map(read).collect()).transpose()
+        let Some(items) = self.list(path)? else { return Ok(None) };
+        let list = pointer_to(path);
+        // No capacity in advance: a body has room for millions of items, and the first wrong one ends the reading.
+        let mut texts = Vec::new();
+        for (index, raw) in items.iter().enumerate() {
+            texts.push(raw::text(self.body, raw, &format!("{list}/{index}"))?);
+        }
+        Ok(Some(texts))
     }
 
-    /// Whether a number is below 0, which is how some clients say "all".
+    /// Returns true if a number is below 0, which is how some clients say "all".
     #[must_use]
     pub fn is_negative(&self, path: &str) -> bool {
-        matches!(self.value(path), Some(Value::Plain(raw)) if raw.get().trim_matches('"').trim_start().starts_with('-'))
+        let Some(Value::Plain(raw)) = self.value(path) else { return false };
+        raw.get().trim_matches('"').trim_start().starts_with('-')
     }
 
-    /// The value at `path`, unless it is `null`.
+    /// The value at `path`; `None` if it is absent, `null`, or a blank string where a list or an object was expected.
     fn value(&self, path: &str) -> Option<&Value<'a>> {
         match self.entry(path)? {
             Value::Plain(raw) if raw::is_null(raw) => None,
@@ -204,7 +235,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The value at `path`, whatever it is.
+    /// The value at `path`, even if it counts as absent.
     fn entry(&self, path: &str) -> Option<&Value<'a>> {
         match path.split_once('/') {
             None => find(&self.entries, path),
@@ -215,7 +246,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The documents under a name of the body, or in the object there.
+    /// The items of the list `name`, or of `documents` in the object `name`. Empty if there is no such list.
     fn items(&self, name: &str) -> &[Raw<'a>] {
         match find(&self.entries, name) {
             Some(Value::List(items)) => items,
@@ -227,9 +258,12 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A single value, unless nobody filled it in.
+    /// The single value at `path`, unless it is a blank string or a word for nothing.
     fn filled_in(&self, path: &str) -> Result<Option<Raw<'a>>, Error> {
-        Ok(self.plain(path)?.filter(|raw| !raw::says_nothing(raw)))
+        match self.plain(path)? {
+            Some(raw) if !raw::says_nothing(raw) => Ok(Some(raw)),
+            _ => Ok(None),
+        }
     }
 
     fn plain(&self, path: &str) -> Result<Option<Raw<'a>>, Error> {
@@ -254,25 +288,33 @@ impl<'a> Fields<'a> {
 }
 
 fn find<'e, 'a>(entries: &'e Entries<'a>, name: &str) -> Option<&'e Value<'a>> {
-    entries.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+    let (_, value) = entries.iter().find(|(known, _)| *known == name)?;
+    Some(value)
 }
 
-fn pointer(path: &str) -> String {
+/// The same text; `None` if it is blank. Templates leave a blank string for a variable that is not set.
+pub(super) fn unless_blank(text: Option<ByteString>) -> Option<ByteString> {
+    text.filter(|text| !text.trim().is_empty())
+}
+
+/// The JSON pointer (RFC 6901) to a path.
+fn pointer_to(path: &str) -> String {
     format!("/{path}")
 }
 
+/// The name of a path in messages: `input.query` for `input/query`.
 fn name(path: &str) -> String {
-    name_of(&pointer(path))
+    name_of(&pointer_to(path))
 }
 
 fn not_a_list(path: &str, kind: &str) -> Error {
-    Error::invalid_field(pointer(path), format!("{} is {kind}; it must be a list", name(path)))
+    Error::invalid_field(pointer_to(path), format!("{} is {kind}; it must be a list", name(path)))
 }
 
 fn not_plain(path: &str) -> Error {
-    Error::invalid_field(pointer(path), format!("{} must be a single value", name(path)))
+    Error::invalid_field(pointer_to(path), format!("{} must be a single value", name(path)))
 }
 
 fn missing(path: &str) -> Error {
-    Error::invalid_field(pointer(path), format!("{} is missing", name(path)))
+    Error::invalid_field(pointer_to(path), format!("{} is missing", name(path)))
 }

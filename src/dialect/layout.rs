@@ -1,8 +1,8 @@
-//! A JSON value as text for a model to read: the block layout of YAML, keys in their order, nothing quoted or escaped, what is empty
-//! left out.
+//! A JSON value as text for a model to read: the block layout of YAML with keys in their order, nothing quoted or
+//! escaped, and empty values left out.
 //!
-//! Cohere advises YAML for structured data (docs.cohere.com, "Rerank: structured data"). Quotation marks are for parsers, and what
-//! reads this is a model, so strings stand as they are:
+//! Cohere advises YAML for structured data (docs.cohere.com, "Rerank: structured data"). Quotation marks are for
+//! parsers, and the reader here is a model, so strings stand as they are:
 //!
 //! ```text
 //! title: Seoul
@@ -12,37 +12,37 @@
 //! page: 3
 //! ```
 //!
-//! The layout is part of what makes a pair: changing it makes every cached score of such a document unknown.
+//! The layout is part of the cache key of a pair. A change to it invalidates every cached score of an object.
 
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::pictures;
 
-/// Deeper values stand as they came, on one line.
+/// Depth in levels below which values stay JSON on one line.
 const MAX_DEPTH: usize = 6;
-/// A layout may be so many times as long as the JSON, and so much longer again; beyond that the JSON itself stands. Indentation must
-/// not make a small body large.
+/// Longest layout, as a multiple of the JSON's length, plus [`MAX_GROWTH_BYTES`]. A longer one is replaced by the JSON
+/// itself, so that indentation cannot make a small body large.
 const MAX_GROWTH: usize = 2;
+/// Bytes that a layout may be longer than [`MAX_GROWTH`] allows.
 const MAX_GROWTH_BYTES: usize = 256;
 
-/// JSON, laid out.
+/// JSON as text, without its pictures.
 #[derive(Debug, PartialEq)]
 pub(super) struct Layout {
-    /// The text.
     pub(super) text: String,
-    /// How many pictures were left out of it.
+    /// Number of pictures left out.
     pub(super) pictures: usize,
 }
 
-/// Lays out valid JSON; a string by itself is just its text. Pictures are left out, and what only describes them.
-/// `None` if a string holds half of a surrogate pair, which is no text.
-pub(super) fn laid_out(json: &str) -> Option<Layout> {
-    let mut page =
-        Page { text: String::new(), most: MAX_GROWTH * json.len() + MAX_GROWTH_BYTES, pictures: 0, media_around: 0 };
-    match page.write(json, 0) {
-        Ok(()) => Some(Layout { text: page.text, pictures: page.pictures }),
-        Err(_) if page.is_full() => {
+/// Lays out valid JSON. A string by itself is its own text. Pictures are left out, and objects that only describe them.
+/// `None` if a string holds half of a surrogate pair, which is not text.
+pub(super) fn to_yaml_text(json: &str) -> Option<Layout> {
+    let max_bytes = MAX_GROWTH * json.len() + MAX_GROWTH_BYTES;
+    let mut writer = YamlWriter { text: String::new(), max_bytes, pictures: 0, media_around: 0 };
+    match writer.write(json, 0) {
+        Ok(()) => Some(Layout { text: writer.text, pictures: writer.pictures }),
+        Err(_) if writer.is_full() => {
             let (text, pictures) = pictures::left_out(json);
             Some(Layout { text: text.into_owned(), pictures })
         }
@@ -50,16 +50,17 @@ pub(super) fn laid_out(json: &str) -> Option<Layout> {
     }
 }
 
-struct Page {
+struct YamlWriter {
     text: String,
-    most: usize,
+    max_bytes: usize,
+    /// Number of pictures left out so far.
     pictures: usize,
-    /// How many of the fields around what is being written are called pictures.
+    /// Number of fields around the current value whose names say picture.
     media_around: usize,
 }
 
-impl Page {
-    /// Writes one value behind its key or dash.
+impl YamlWriter {
+    /// Writes one value after its key or dash.
     fn write(&mut self, json: &str, depth: usize) -> serde_json::Result<()> {
         if depth > MAX_DEPTH {
             if pictures::is_file_in("", json) {
@@ -76,7 +77,9 @@ impl Page {
                 self.pictures += 1;
                 Ok(())
             }
-            Some(b'{' | b'[') => serde_json::Deserializer::from_str(json).deserialize_any(Block { page: self, depth }),
+            Some(b'{' | b'[') => {
+                serde_json::Deserializer::from_str(json).deserialize_any(Block { writer: self, depth })
+            }
             Some(b'"') => {
                 let text: String = serde_json::from_str(json)?;
                 let words = pictures::words_beside(&text);
@@ -85,7 +88,7 @@ impl Page {
                 Ok(())
             }
             Some(b'n') => Ok(()),
-            // Numbers as they stand: another form could be far longer.
+            // Numbers keep their form, because another one could be far longer.
             _ => {
                 self.scalar(json, depth);
                 Ok(())
@@ -100,7 +103,7 @@ impl Page {
         self.text.push_str(value);
     }
 
-    /// A line that begins with `lead`; taken back if its value is empty. Says whether it stays.
+    /// Writes a line that begins with `lead`, or nothing if its value is empty. Returns true if it wrote the line.
     fn line<E: Error>(&mut self, lead: &[&str], value: &RawValue, depth: usize) -> Result<bool, E> {
         let start = self.text.len();
         if start > 0 {
@@ -108,23 +111,24 @@ impl Page {
         }
         self.text.extend(std::iter::repeat_n("  ", depth));
         self.text.extend(lead.iter().copied());
-        let empty = self.text.len();
+        let value_start = self.text.len();
         self.write(value.get(), depth + 1).map_err(E::custom)?;
-        let stays = self.text.len() > empty;
-        if !stays {
+        let has_value = self.text.len() > value_start;
+        if !has_value {
             self.text.truncate(start);
         }
-        if self.is_full() { Err(E::custom("too long")) } else { Ok(stays) }
+        // The message is never shown: the caller asks `is_full` for the cause.
+        if self.is_full() { Err(E::custom("too long")) } else { Ok(has_value) }
     }
 
     fn is_full(&self) -> bool {
-        self.text.len() > self.most
+        self.text.len() > self.max_bytes
     }
 }
 
-/// The lines of an object or of a list.
-struct Block<'p> {
-    page: &'p mut Page,
+/// A visitor that writes the lines of an object or of a list.
+struct Block<'w> {
+    writer: &'w mut YamlWriter,
     depth: usize,
 }
 
@@ -136,33 +140,34 @@ impl<'de> Visitor<'de> for Block<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let start = self.page.text.len();
-        let pictures = self.page.pictures;
+        let start = self.writer.text.len();
+        let pictures = self.writer.pictures;
         let mut has_words = false;
         while let Some((key, value)) = map.next_entry::<String, &RawValue>()? {
             let says_media = pictures::says_media(&key);
-            self.page.media_around += usize::from(says_media);
-            // What stands in a field that is called a picture is looked at as if it were called so itself.
-            let name = if self.page.media_around > 0 { "image" } else { &*key };
+            self.writer.media_around += usize::from(says_media);
+            // Inside a field whose name says picture, every field counts as named so.
+            let name = if self.writer.media_around > 0 { "image" } else { &*key };
             let is_file = pictures::is_file_in(name, value.get()) || pictures::is_file_in(&key, value.get());
-            let stays = !is_file && self.page.line(&[&key, ":"], value, self.depth)?;
-            self.page.media_around -= usize::from(says_media);
-            self.page.pictures += usize::from(is_file);
-            has_words |= stays && !pictures::is_description(&key);
+            let has_line = !is_file && self.writer.line(&[&key, ":"], value, self.depth)?;
+            self.writer.media_around -= usize::from(says_media);
+            self.writer.pictures += usize::from(is_file);
+            has_words |= has_line && !pictures::is_description(&key);
         }
-        if self.page.pictures > pictures && !has_words {
-            self.page.text.truncate(start);
+        // Without its picture, the object holds nothing but the description of one.
+        if self.writer.pictures > pictures && !has_words {
+            self.writer.text.truncate(start);
         }
         Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         while let Some(item) = items.next_element::<&RawValue>()? {
-            if self.page.media_around > 0 && pictures::is_file_in("image", item.get()) {
-                self.page.pictures += 1;
+            if self.writer.media_around > 0 && pictures::is_file_in("image", item.get()) {
+                self.writer.pictures += 1;
                 continue;
             }
-            self.page.line(&["-"], item, self.depth)?;
+            self.writer.line(&["-"], item, self.depth)?;
         }
         Ok(())
     }
@@ -185,9 +190,9 @@ mod tests {
             ("[\"a\", [\"b\"]]", "- a\n-\n  - b"),
             ("{\"big\": 1e308, \"long\": 12345678901234567890123}", "big: 1e308\nlong: 12345678901234567890123"),
         ] {
-            assert_eq!(laid_out(json), Some(Layout { text: expected.to_owned(), pictures: 0 }));
+            assert_eq!(to_yaml_text(json), Some(Layout { text: expected.to_owned(), pictures: 0 }));
         }
-        assert_eq!(laid_out(r#"{"a": "\ud800"}"#), None);
+        assert_eq!(to_yaml_text(r#"{"a": "\ud800"}"#), None);
     }
 
     #[test]
@@ -218,10 +223,10 @@ mod tests {
             ),
             (format!(r#""{url} words""#), "words", 1),
         ] {
-            assert_eq!(laid_out(&json), Some(Layout { text: expected.to_owned(), pictures }), "{json}");
+            assert_eq!(to_yaml_text(&json), Some(Layout { text: expected.to_owned(), pictures }), "{json}");
         }
         let wide = format!("{{\"a\":\"{url}\",\"b\":[[[[[[{}]]]]]]}}", vec!["1"; 2_000].join(","));
-        let Layout { text, pictures } = laid_out(&wide).unwrap();
+        let Layout { text, pictures } = to_yaml_text(&wide).unwrap();
         assert!(text.starts_with(r#"{"a":"","#) && pictures == 1, "stands as JSON: {text}");
     }
 
@@ -231,7 +236,7 @@ mod tests {
             let list = format!("{}{}1{}", "[".repeat(depth + 1), "1,".repeat(5_000), "]".repeat(depth + 1));
             let object = format!("{}{list}{}", "{\"a\":".repeat(depth), "}".repeat(depth));
             for json in [list, object] {
-                let text = laid_out(&json).unwrap().text;
+                let text = to_yaml_text(&json).unwrap().text;
                 assert!(text.len() <= 2 * json.len() + 300, "{depth}: {} of {}", text.len(), json.len());
             }
         }

@@ -1,13 +1,14 @@
-//! What a document that is not a plain string says: which text of an object is scored.
+//! The text of a document or a query that is not a plain string.
 //!
-//! 1. with `rank_fields`: the values of those fields in that order, a line each; a field may be a path (`metadata.title`);
+//! An object is scored by the first of these texts that it has:
+//!
+//! 1. with `rank_fields`: those fields in that order, a line each; a field may be a path (`metadata.title`);
 //! 2. `text`, or `page_content`, as LangChain's documents have it;
 //! 3. the `text` parts of `content` (`[{"type": "text", "text": "…"}]`, the multimodal form of vLLM);
 //! 4. the whole object, laid out as [`super::layout`] says.
 //!
-//! Pictures are left out of all of them ([`super::pictures`]). `null` is a blank passage; a number and a truth value
-//! are the text that they are written as. The result is a function of the document alone, so the same document is the
-//! same pair in the cache.
+//! Pictures are left out of all of them ([`super::pictures`]). `null` is a blank passage; a number or a boolean is the
+//! text it is written as. The text depends on the document alone, so equal documents are equal pairs in the cache.
 
 use std::borrow::Cow;
 
@@ -15,7 +16,7 @@ use bytestring::ByteString;
 use serde::Deserialize;
 
 use super::document::{Document, ReadDocument};
-use super::layout::{Layout, laid_out};
+use super::layout::{Layout, to_yaml_text};
 use super::picture_warning::PictureWarning;
 use super::pictures;
 use super::rank_fields::RankFields;
@@ -25,27 +26,27 @@ use crate::error::Error;
 use crate::rerank::request::{Passage, PassageObject, RerankRequest};
 use crate::text::{ForeignWord, foreign_word, has_half};
 
-/// How documents are read.
+/// Rules by which the documents of one body are read.
 pub(super) struct PassageRules<'a> {
-    /// The fields of an object to score; none means what the module says.
+    /// Fields of an object to score. If empty, the text is chosen as the module's documentation says.
     pub(super) rank_fields: RankFields,
-    /// Whether a document may be a list.
-    pub(super) lists: bool,
-    /// Whether anybody still waits, which is asked before each document that is not a plain string.
+    /// True if a document may be a list.
+    pub(super) allows_lists: bool,
+    /// Called before each document that is not a plain string. Returns false to end the reading.
     pub(super) is_wanted: &'a dyn Fn() -> bool,
 }
 
-/// Documents, read.
+/// The passages of one request.
 #[derive(Debug, Default, PartialEq)]
 pub struct PassageList {
     /// The passages, in the client's order.
     pub passages: Vec<Passage>,
-    /// What could not be read as it was sent, in a sentence each.
+    /// One sentence for each kind of content that could not be read as it was sent.
     pub warnings: Vec<String>,
 }
 
 impl PassageList {
-    /// The request with these passages, and with what is to be told of them behind what is to be told of it.
+    /// The request with these passages. The warnings of the passages follow those of the request.
     pub(super) fn added_to(self, request: RerankRequest) -> RerankRequest {
         let mut warnings = request.warnings;
         warnings.extend(self.warnings);
@@ -53,20 +54,19 @@ impl PassageList {
     }
 }
 
-/// A document, read.
-struct Found {
+/// One document after reading.
+struct ReadPassage {
     passage: Passage,
-    /// Whether it had what was looked for.
+    /// True if it has at least one of the fields in `rank_fields`, or if none are asked for.
     has_fields: bool,
-    /// Whether it holds a picture.
     has_picture: bool,
 }
 
-/// What of a document or of a query is read.
+/// The text to score, without its pictures.
 #[derive(Default)]
 pub(super) struct Words {
     pub(super) text: ByteString,
-    /// Whether there was a picture.
+    /// True if a picture was left out.
     pub(super) has_picture: bool,
 }
 
@@ -74,20 +74,20 @@ impl PassageRules<'_> {
     /// Reads the documents at `pointer`.
     ///
     /// # Errors
-    /// `invalid_request` that names the document, or `rank_fields` if no object has any of them; `deadline_exceeded` if
-    /// nobody waits any more.
+    /// `invalid_request` with the name of the document, or of `rank_fields` if no object has any of them;
+    /// `deadline_exceeded` once the request is no longer wanted.
     pub(super) fn read(&self, body: &ByteString, items: &[Raw<'_>], pointer: &str) -> Result<PassageList, Error> {
         let has_pictures_inside = pictures::may_be_inside(body);
         let mut passages = Vec::with_capacity(items.len());
         let mut pictures = PictureWarning::default();
-        let mut found = false;
-        let mut missed = false;
+        let mut any_has_fields = false;
+        let mut any_lacks_fields = false;
         for (index, raw) in items.iter().enumerate() {
             let literal = raw.get();
             if let Some(text) = plain(literal)
                 && !(has_pictures_inside && pictures::may_be_inside(text))
             {
-                // The usual case, kept free of formatting.
+                // The usual case and the hot path: it formats no pointer and copies no text.
                 passages.push(Passage { text: body.slice_ref(text), object: None });
                 continue;
             }
@@ -95,14 +95,15 @@ impl PassageRules<'_> {
                 return Err(out_of_time());
             }
             let read = self.passage(body, raw, &format!("{pointer}/{index}"))?;
-            found |= read.has_fields && read.passage.object.is_some();
-            missed |= !read.has_fields;
+            any_has_fields |= read.has_fields && read.passage.object.is_some();
+            any_lacks_fields |= !read.has_fields;
             if read.has_picture {
                 pictures.note(index, &read.passage.text);
             }
             passages.push(read.passage);
         }
-        if missed && !found {
+        // Among others, a document without the fields is a blank passage. If all lack them, the names are wrong.
+        if any_lacks_fields && !any_has_fields {
             let message = format!("none of the {} has any of the fields in rank_fields", name_of(pointer));
             return Err(Error::invalid_field("/rank_fields", message));
         }
@@ -111,57 +112,56 @@ impl PassageRules<'_> {
         Ok(PassageList { passages, warnings: warning.into_iter().collect() })
     }
 
-    fn passage(&self, body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<Found, Error> {
+    fn passage(&self, body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<ReadPassage, Error> {
         let literal = raw.get();
         let kind = kind(raw);
         if matches!(kind, "an object" | "a list") {
             raw::check_nesting(literal, pointer)?;
             if has_half(literal) {
-                // Also where it is only sent back: not every reader of JSON takes it.
+                // Refused even where the object is only sent back, because some JSON readers reject it.
                 return Err(raw::half_surrogate(pointer));
             }
         }
         match kind {
             "an object" => self.object(body, literal, pointer),
-            "a list" if self.lists => {
+            "a list" if self.allows_lists => {
                 let Words { text, has_picture } = list_words(body, raw, pointer)?;
                 let object = PassageObject { id: None, source: body.slice_ref(literal), has_text: true };
-                Ok(Found { passage: Passage { text, object: Some(Box::new(object)) }, has_fields: true, has_picture })
+                let passage = Passage { text, object: Some(Box::new(object)) };
+                Ok(ReadPassage { passage, has_fields: true, has_picture })
             }
-            "a list" => match parts(body, raw, pointer)? {
-                Some(Words { text, has_picture }) => {
-                    Ok(Found { passage: Passage { text, object: None }, has_fields: true, has_picture })
-                }
+            "a list" => match words_of_parts(body, raw, pointer)? {
+                Some(words) => Ok(without_object(words)),
                 None => Err(wrong(pointer, raw, "a string or an object")),
             },
-            _ => {
-                let Words { text, has_picture } = single_words(body, raw, pointer)?;
-                Ok(Found { passage: Passage { text, object: None }, has_fields: true, has_picture })
-            }
+            _ => Ok(without_object(single_words(body, raw, pointer)?)),
         }
     }
 
-    fn object(&self, body: &ByteString, literal: &str, pointer: &str) -> Result<Found, Error> {
+    fn object(&self, body: &ByteString, literal: &str, pointer: &str) -> Result<ReadPassage, Error> {
         let document: Document<'_> = raw::object_by(ReadDocument(&self.rank_fields), body, literal, pointer)?;
         let words = if self.rank_fields.is_empty() {
-            Some(match text_of(body, &document, pointer)? {
-                Some(words) => words,
-                None => whole(&document, literal, pointer)?,
-            })
+            match text_of(body, &document, pointer)? {
+                Some(words) => Some(words),
+                None if document.is_picture => Some(Words { text: ByteString::new(), has_picture: true }),
+                None => Some(laid_out_words(literal, pointer)?),
+            }
         } else {
             self.ranked_words(&document, pointer)?
         };
-        let object = PassageObject {
-            id: document.id.filter(|id| !is_null(id)).map(|id| body.slice_ref(id.get())),
-            source: body.slice_ref(literal),
-            has_text: document.text.is_some_and(|text| kind(text) == "a string"),
+        let id = match document.id {
+            Some(id) if !is_null(id) => Some(body.slice_ref(id.get())),
+            _ => None,
         };
+        let has_text = document.text.is_some_and(|text| kind(text) == "a string");
+        let object = PassageObject { id, source: body.slice_ref(literal), has_text };
         let has_fields = words.is_some();
         let Words { text, has_picture } = words.unwrap_or_default();
-        Ok(Found { passage: Passage { text, object: Some(Box::new(object)) }, has_fields, has_picture })
+        let passage = Passage { text, object: Some(Box::new(object)) };
+        Ok(ReadPassage { passage, has_fields, has_picture })
     }
 
-    /// The values of the named fields, a line each. Fields that are missing are left out; `None` if all are.
+    /// The values of the fields in `rank_fields`, one line each, without those that are missing. `None` if all are.
     fn ranked_words(&self, document: &Document<'_>, pointer: &str) -> Result<Option<Words>, Error> {
         let mut lines = Vec::new();
         let mut has_picture = false;
@@ -172,8 +172,9 @@ impl PassageRules<'_> {
                 has_picture = true;
                 continue;
             }
-            let Layout { text, pictures } = laid_out_at(value.get(), pointer)?;
+            let Layout { text, pictures } = yaml_text_at(value.get(), pointer)?;
             has_picture |= pictures > 0;
+            // A blank field keeps its line; a field that was nothing but pictures loses it.
             if pictures == 0 || !text.is_empty() {
                 lines.push(text);
             }
@@ -182,43 +183,48 @@ impl PassageRules<'_> {
     }
 }
 
-/// A document by itself.
+fn without_object(words: Words) -> ReadPassage {
+    let Words { text, has_picture } = words;
+    ReadPassage { passage: Passage { text, object: None }, has_fields: true, has_picture }
+}
+
+/// A document that does not come from a body, such as a line of a file.
 pub(crate) struct LoneDocument {
     pub(crate) passage: Passage,
-    /// Whether it holds a picture, which is left out of its text.
+    /// True if a picture was left out of its text.
     pub(crate) has_picture: bool,
 }
 
-/// A text by itself.
+/// A document that is plain text.
 pub(crate) fn plain_document(text: ByteString) -> LoneDocument {
     let Words { text, has_picture } = without_file(text);
     LoneDocument { passage: Passage { text, object: None }, has_picture }
 }
 
-/// Reads a document by itself, which must be a JSON object. Errors call it `name`.
+/// Reads a document that must be a JSON object. Errors call it `name`.
 ///
 /// # Errors
-/// What is wrong with it.
+/// A sentence that says what is wrong with it.
 pub(crate) fn document(json: &ByteString, name: &str) -> Result<LoneDocument, String> {
-    let raw =
-        serde_json::from_str::<Raw<'_>>(json).map_err(|error| match foreign_word(json.as_bytes(), error.column()) {
-            Some(ForeignWord { word, column, instead }) => {
-                format!("{name}, column {column}: {word} is not JSON; write {instead}")
-            }
-            None => format!("{name} must be a JSON object"),
-        })?;
-    if kind(raw) != "an object" {
-        return Err(format!("{name} must be a JSON object"));
-    }
-    let rules = PassageRules { rank_fields: RankFields::default(), lists: false, is_wanted: &|| true };
+    let raw = match serde_json::from_str::<Raw<'_>>(json) {
+        Ok(raw) if kind(raw) == "an object" => raw,
+        Ok(_) => return Err(format!("{name} must be a JSON object")),
+        Err(error) => {
+            let Some(ForeignWord { word, column, instead }) = foreign_word(json.as_bytes(), error.column()) else {
+                return Err(format!("{name} must be a JSON object"));
+            };
+            return Err(format!("{name}, column {column}: {word} is not JSON; write {instead}"));
+        }
+    };
+    let rules = PassageRules { rank_fields: RankFields::default(), allows_lists: false, is_wanted: &|| true };
     let read = rules.passage(json, raw, &format!("/{name}")).map_err(|error| error.message)?;
     Ok(LoneDocument { passage: read.passage, has_picture: read.has_picture })
 }
 
-/// The words of a query: of a string, a number or a truth value, or of an object with a text.
+/// The text of a query that is a string, a number, a boolean, or an object with a text.
 ///
 /// # Errors
-/// `invalid_request` for anything else, and for a picture alone.
+/// `invalid_request` for any other value, and for a picture without text.
 pub(super) fn query_words(body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<Words, Error> {
     match kind(raw) {
         "an object" => {
@@ -235,10 +241,10 @@ pub(super) fn query_words(body: &ByteString, raw: Raw<'_>, pointer: &str) -> Res
     }
 }
 
-/// The words of a query that is a text.
+/// The text of a query that is a string.
 ///
 /// # Errors
-/// `invalid_request` if it is a picture alone.
+/// `invalid_request` if it is a picture without text.
 pub(super) fn plain_query_words(query: ByteString, pointer: &str) -> Result<Words, Error> {
     about_text(without_file(query), pointer)
 }
@@ -251,47 +257,47 @@ fn picture_query(pointer: &str) -> Error {
     Error::invalid_field(pointer, format!("{} is a picture; only text can be searched for", name_of(pointer)))
 }
 
-/// The text between the quotes of a string that needs no second look: neither escapes nor the looks of a file.
+/// The text of a JSON string that has no escapes and does not look like a file. `None` for any other value.
 fn plain(literal: &str) -> Option<&str> {
     let text = literal.strip_prefix('"')?.strip_suffix('"')?;
     (memchr::memchr(b'\\', text.as_bytes()).is_none() && !pictures::is_file(text)).then_some(text)
 }
 
-/// The words of a single value; `null` has none.
+/// The text of a string, a number or a boolean. Empty for `null`.
 fn single_words(body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<Words, Error> {
     if is_null(raw) {
         return Ok(Words::default());
     }
-    raw::single(body, raw, pointer).map(without_file)
+    Ok(without_file(raw::single(body, raw, pointer)?))
 }
 
-/// The words of a text that may be a picture, or hold some.
+/// The text without the files that it is or holds.
 fn without_file(text: ByteString) -> Words {
-    let words = match pictures::words_beside(&text) {
-        None => None,
-        Some(Cow::Borrowed(words)) => Some(text.slice_ref(words)),
-        Some(Cow::Owned(words)) => Some(words.into()),
+    let Some(words) = pictures::words_beside(&text) else { return Words { text, has_picture: false } };
+    let text = match words {
+        Cow::Borrowed(words) => text.slice_ref(words),
+        Cow::Owned(words) => words.into(),
     };
-    let has_picture = words.is_some();
-    Words { text: words.unwrap_or(text), has_picture }
+    Words { text, has_picture: true }
 }
 
-/// The `text` of an object, or that of its `content`.
+/// The `text` of an object, or its `page_content`, or the text parts of its `content`. `None` if it has none of them.
 fn text_of(body: &ByteString, document: &Document<'_>, pointer: &str) -> Result<Option<Words>, Error> {
-    let beside = |words: Words| Words { has_picture: words.has_picture | document.has_picture, ..words };
-    if let Some(text) = document.text.filter(|text| !is_null(text)) {
-        return single_words(body, text, &format!("{pointer}/text")).map(|words| Some(beside(words)));
-    }
-    if let Some(text) = document.page_content.filter(|text| kind(text) == "a string") {
-        return single_words(body, text, &format!("{pointer}/page_content")).map(|words| Some(beside(words)));
-    }
-    match document.content.map(|content| parts(body, content, pointer)).transpose()?.flatten() {
-        Some(words) => Ok(Some(beside(words))),
-        None => Ok(None),
-    }
+    let text = document.text.filter(|text| !is_null(text));
+    let page_content = document.page_content.filter(|text| kind(text) == "a string");
+    let found = match (text, page_content, document.content) {
+        (Some(text), _, _) => Some(single_words(body, text, &format!("{pointer}/text"))?),
+        (None, Some(text), _) => Some(single_words(body, text, &format!("{pointer}/page_content"))?),
+        (None, None, Some(content)) => words_of_parts(body, content, pointer)?,
+        (None, None, None) => None,
+    };
+    let Some(mut words) = found else { return Ok(None) };
+    // The picture may stand in a field beside the text.
+    words.has_picture |= document.has_picture;
+    Ok(Some(words))
 }
 
-/// One part of a multimodal document.
+/// One part of a multimodal document, as vLLM and others write it.
 #[derive(Deserialize)]
 struct Part<'a> {
     #[serde(rename = "type", borrow)]
@@ -300,8 +306,8 @@ struct Part<'a> {
     text: Option<Raw<'a>>,
 }
 
-/// The words of a list of parts; a part that has none is a picture. `None` if it is no such list.
-fn parts(body: &ByteString, list: Raw<'_>, pointer: &str) -> Result<Option<Words>, Error> {
+/// The joined texts of a list of [`Part`]s. Parts without text count as pictures. `None` if the value is no such list.
+fn words_of_parts(body: &ByteString, list: Raw<'_>, pointer: &str) -> Result<Option<Words>, Error> {
     let Ok(parts) = serde_json::from_str::<Vec<Part<'_>>>(list.get()) else { return Ok(None) };
     if parts.is_empty() {
         return Ok(None);
@@ -325,25 +331,21 @@ fn parts(body: &ByteString, list: Raw<'_>, pointer: &str) -> Result<Option<Words
     Ok(Some(Words { text: texts.join("\n").into(), has_picture }))
 }
 
-/// The words of a document that is a list: of parts, if there is a picture among them, or of anything.
+/// The text of a document that is a list. If it is a list of parts with a picture, only the texts of the parts count.
 fn list_words(body: &ByteString, list: Raw<'_>, pointer: &str) -> Result<Words, Error> {
-    if let Some(words) = parts(body, list, pointer)?.filter(|words| words.has_picture) {
-        return Ok(words);
+    match words_of_parts(body, list, pointer)? {
+        Some(words) if words.has_picture => Ok(words),
+        _ => laid_out_words(list.get(), pointer),
     }
-    let Layout { text, pictures } = laid_out_at(list.get(), pointer)?;
+}
+
+fn laid_out_words(json: &str, pointer: &str) -> Result<Words, Error> {
+    let Layout { text, pictures } = yaml_text_at(json, pointer)?;
     Ok(Words { text: text.into(), has_picture: pictures > 0 })
 }
 
-fn whole(document: &Document<'_>, literal: &str, pointer: &str) -> Result<Words, Error> {
-    if document.is_picture {
-        return Ok(Words { text: ByteString::new(), has_picture: true });
-    }
-    let Layout { text, pictures } = laid_out_at(literal, pointer)?;
-    Ok(Words { text: text.into(), has_picture: pictures > 0 })
-}
-
-fn laid_out_at(json: &str, pointer: &str) -> Result<Layout, Error> {
-    laid_out(json).ok_or_else(|| raw::half_surrogate(pointer))
+fn yaml_text_at(json: &str, pointer: &str) -> Result<Layout, Error> {
+    to_yaml_text(json).ok_or_else(|| raw::half_surrogate(pointer))
 }
 
 #[cfg(test)]
@@ -355,7 +357,7 @@ mod tests {
     use super::super::{Dialect, mixedbread};
     use super::*;
 
-    /// JSON of any form, in which any text may be a picture.
+    /// JSON of any form in which any string may be a picture.
     fn with_pictures() -> impl Strategy<Value = serde_json::Value> {
         let url = format!("data:image/png;base64,{}", "QUJD".repeat(30));
         let leaf = prop_oneof![Just(json!("words")), Just(json!(url)), Just(json!(7))];

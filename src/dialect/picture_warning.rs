@@ -1,41 +1,42 @@
-//! What is said of documents that hold pictures.
+//! The warning about documents that hold pictures.
 
-/// Most documents that are named.
+/// Highest number of documents that a list in the warning names.
 const MAX_NAMED: usize = 10;
 
-/// Which documents of a request hold pictures.
+/// The documents of a request that hold pictures, by their indices.
 #[derive(Default)]
 pub(crate) struct PictureWarning {
-    /// Those that have a text all the same.
+    /// Documents with text beside the picture.
     beside_text: Vec<usize>,
-    /// Those that have none.
+    /// Documents without text.
     alone: Vec<usize>,
 }
 
 impl PictureWarning {
-    /// One more, with the text that is left of it.
+    /// Adds a document that holds a picture. `text` is the text that is left of it.
     pub(crate) fn note(&mut self, index: usize, text: &str) {
         if text.trim().is_empty() { self.alone.push(index) } else { self.beside_text.push(index) }
     }
 
-    /// One sentence for all of them, of which one is called what `name` says; `None` if there are none.
+    /// The warning in one sentence; `None` if no document holds a picture. `list` names the documents, and `name` names
+    /// one of them by its index.
     pub(crate) fn told(&self, list: &str, name: impl Fn(usize) -> String) -> Option<String> {
         if self.beside_text.is_empty() && self.alone.is_empty() {
             return None;
         }
-        let mut told = "pictures are not scored".to_owned();
-        for (what, indices) in
+        let mut warning = "pictures are not scored".to_owned();
+        for (fate, indices) in
             [("read without theirs", &self.beside_text), ("without a text, which count as blank", &self.alone)]
         {
             if !indices.is_empty() {
-                told.push_str(&format!("; {list} {what}: {} ({})", indices.len(), named(indices, &name)));
+                warning.push_str(&format!("; {list} {fate}: {} ({})", indices.len(), named(indices, &name)));
             }
         }
-        Some(told)
+        Some(warning)
     }
 }
 
-/// `documents[0], documents[4] and 7 more`
+/// The names of the first documents and the number of the others: `documents[0], documents[4] and 7 more`.
 fn named(indices: &[usize], name: impl Fn(usize) -> String) -> String {
     let names: Vec<_> = indices.iter().take(MAX_NAMED).map(|index| name(*index)).collect();
     match indices.len().saturating_sub(MAX_NAMED) {

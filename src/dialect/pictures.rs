@@ -1,37 +1,39 @@
 //! Pictures and other files that come as text: data URLs and bare base64.
 //!
 //! No model scores them, and a megabyte of base64 is billed like a megabyte of prose, so they are left out of what is
-//! sent. They are told by how they begin, at the cost of a handful of comparisons for a text, whatever its length:
+//! sent. They are recognised by their first bytes, at the cost of a few comparisons per text of any length:
 //!
 //! 1. `data:…;base64,`, and other data URLs of pictures, videos and sounds;
 //! 2. base64 that begins as PNG, JPEG, GIF, WebP and PDF do;
 //! 3. 256 characters of base64 in a row that are upper case, lower case and digits;
 //! 4. in a field whose name says picture, or below one, 64 characters of base64 in a row that are no path, no hash and
 //!    no words with hyphens; in one whose name says base64, any base64;
-//! 5. bytes as a list of 64 or more numbers in such a field, or in what Node makes of a `Buffer`.
+//! 5. bytes as a list of 64 or more numbers in such a field, or as Node writes a `Buffer`.
 //!
-//! Inside a text, as in Markdown and HTML, what stands behind `data:…;base64,` is one from 64 characters on. Texts are
-//! searched for it only if the body has such a thing at all.
+//! A text such as Markdown or HTML may hold data URLs. Their data counts from 64 characters on. Texts are searched for
+//! them only if the body holds `;base64,` at all.
 
 use std::borrow::Cow;
 
+use super::raw::unquoted;
+
 /// Longest head of a data URL, up to its comma, in bytes.
 const MAX_URL_HEAD_BYTES: usize = 256;
-/// How files begin in base64.
+/// First characters of PNG, JPEG, GIF (two versions), WebP and PDF files in base64.
 const SIGNATURES: [&str; 6] = ["iVBORw0KGgo", "/9j/", "R0lGODlh", "R0lGODdh", "UklGR", "JVBERi0"];
-/// Shortest file that is told by its signature, in characters.
+/// Shortest file that is recognised by its signature, in characters.
 const MIN_SIGNED_RUN: usize = 32;
 /// Shortest run of base64 that is a file in a field whose name says picture, in characters.
 const MIN_NAMED_RUN: usize = 64;
-/// Shortest run of base64 that is a file wherever it stands, in characters.
+/// Shortest run of base64 that is a file in any place, in characters.
 const MIN_RUN: usize = 256;
-/// Shortest line of base64 behind which it may go on in the next line, in characters; encoders break lines at 64 or 76.
+/// Shortest line of base64 after which the next line may continue it, in characters. Encoders break at 64 or 76.
 const MIN_LINE: usize = 60;
 /// Shortest list of numbers that is a file in a field whose name says picture.
 const MIN_BYTES: usize = 64;
-/// What ends the head of a data URL.
+/// End of the head of a data URL in base64.
 const ENCODED: &str = ";base64,";
-/// What the name of a field holds that is a picture, or another medium.
+/// Parts of a field's name that mean a picture or another medium. Upper and lower case count as the same.
 const MEDIA: [&str; 11] = [
     "image",
     "img",
@@ -45,12 +47,12 @@ const MEDIA: [&str; 11] = [
     "inline_data",
     "inlineData",
 ];
-/// Fields that hold a picture, or another medium, by the rules of those who read them.
+/// Names of fields that hold a picture or another medium in the formats of vLLM and others.
 const MEDIA_FIELDS: [&str; 9] =
     ["image", "images", "image_url", "input_image", "video", "video_url", "audio", "audio_url", "input_audio"];
-/// What the name of a field holds that is base64.
+/// Parts of a field's name that mean base64.
 const ENCODINGS: [&str; 2] = ["base64", "b64"];
-/// Fields that say something about a picture; no text to be scored.
+/// Names of fields that describe a picture and hold no text to score.
 const DESCRIPTIONS: [&str; 15] = [
     "type",
     "id",
@@ -69,7 +71,7 @@ const DESCRIPTIONS: [&str; 15] = [
     "size",
 ];
 
-/// Whether a text is a file, or begins with one.
+/// Returns true if a text is a file or begins with one.
 pub(super) fn is_file(text: &str) -> bool {
     let text = text.trim_start();
     match text.as_bytes().first() {
@@ -83,22 +85,24 @@ pub(super) fn is_file(text: &str) -> bool {
     }
 }
 
-/// Whether there may be a picture inside some text of a body, or of any JSON.
+/// Returns true if some text in the JSON may hold a data URL.
 pub(super) fn may_be_inside(json: &str) -> bool {
     memchr::memmem::find(json.as_bytes(), ENCODED.as_bytes()).is_some()
 }
 
-/// What a text says without the pictures in it, be it one, begin with one or hold some. `None` if it has none.
+/// The text without the files that it is, begins with or holds. `None` if it has none.
 pub(super) fn words_beside(text: &str) -> Option<Cow<'_, str>> {
     if !is_file(text) {
-        return without_inner(text).map(Cow::Owned);
+        return Some(Cow::Owned(without_inner(text)?));
     }
     let words = words_after_file(text);
-    Some(without_inner(words).map_or(Cow::Borrowed(words), Cow::Owned))
+    match without_inner(words) {
+        Some(kept) => Some(Cow::Owned(kept)),
+        None => Some(Cow::Borrowed(words)),
+    }
 }
 
-/// A text without the pictures inside it, of which it keeps what stands around them. `None` if it has none. Takes a
-/// text, or JSON as it stands.
+/// The text, or the JSON, without the data URLs inside it. `None` if it has none.
 fn without_inner(text: &str) -> Option<String> {
     let mut kept = String::new();
     let mut copied = 0;
@@ -118,56 +122,59 @@ fn without_inner(text: &str) -> Option<String> {
     Some(kept)
 }
 
-/// Where the data URL begins whose head a text ends with; its last word, if that has no scheme.
+/// Index of the data URL whose head ends the text, or of the last word if that has no scheme.
 fn url_start(text: &str) -> usize {
-    let head = &text.as_bytes()[text.len().saturating_sub(MAX_URL_HEAD_BYTES)..];
-    let is_outside = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'(' | b'<' | b'>' | b',');
-    let head = &head[head.iter().rposition(is_outside).map_or(0, |at| at + 1)..];
-    let scheme = head.windows(5).rposition(|part| part.eq_ignore_ascii_case(b"data:"));
-    text.ceil_char_boundary(text.len() - head.len() + scheme.unwrap_or(0))
+    let window = text.len().saturating_sub(MAX_URL_HEAD_BYTES);
+    let head = &text.as_bytes()[window..];
+    let end = head.iter().rposition(|byte| byte.is_ascii_whitespace() || b"\"'(<>,".contains(byte));
+    let word = window + end.map_or(0, |end| end + 1);
+    let scheme = text.as_bytes()[word..].windows(5).rposition(|part| part.eq_ignore_ascii_case(b"data:"));
+    // The window may begin inside a character.
+    text.ceil_char_boundary(word + scheme.unwrap_or(0))
 }
 
-/// Whether an object is what Node's `JSON.stringify` makes of bytes: `{"type":"Buffer","data":[137,80,…]}`.
+/// Returns true for bytes as Node's `JSON.stringify` writes them: `{"type":"Buffer","data":[137,80,…]}`.
 pub(super) fn is_buffer(json: &str) -> bool {
-    let starts_with = |words: &[&str]| {
-        let mut rest = Some(json);
-        for word in words {
-            rest = rest.and_then(|rest| rest.trim_start().strip_prefix(word));
-        }
-        rest.is_some()
-    };
-    starts_with(&["{", "\"type\"", ":", "\"Buffer\"", ",", "\"data\"", ":", "["])
-        || starts_with(&["{", "\"data\"", ":", "["]) && json.ends_with("\"Buffer\"}")
+    starts_with_tokens(json, &["{", "\"type\"", ":", "\"Buffer\"", ",", "\"data\"", ":", "["])
+        || starts_with_tokens(json, &["{", "\"data\"", ":", "["]) && json.ends_with("\"Buffer\"}")
 }
 
-/// Whether a list is one of bytes, as far as [`MIN_BYTES`] of them tell.
+fn starts_with_tokens(json: &str, tokens: &[&str]) -> bool {
+    let mut rest = json;
+    for token in tokens {
+        let Some(after) = rest.trim_start().strip_prefix(token) else { return false };
+        rest = after;
+    }
+    true
+}
+
+/// Returns true for a list of at least [`MIN_BYTES`] items of which the first [`MIN_BYTES`] are bytes.
 fn is_bytes(json: &str) -> bool {
     let Some(items) = json.strip_prefix('[') else { return false };
-    let mut bytes = items.split(',').take(MIN_BYTES);
-    bytes.by_ref().all(|item| item.trim().trim_end_matches(']').parse::<u8>().is_ok())
-        && items.bytes().filter(|byte| *byte == b',').nth(MIN_BYTES - 2).is_some()
+    let mut items = items.split(',');
+    (0..MIN_BYTES).all(|_| items.next().is_some_and(|item| item.trim().trim_end_matches(']').parse::<u8>().is_ok()))
 }
 
-/// What a text that [`is_file`] says behind the file.
+/// The words behind the file in a text that [`is_file`].
 fn words_after_file(text: &str) -> &str {
     let text = text.trim_start();
     let data = match data_url(text) {
         Some(DataUrl::Base64(data)) => data,
-        // Where it ends cannot be told.
+        // Such a URL has no recognisable end.
         Some(DataUrl::Other) => return "",
         None => text,
     };
     data[Run::of(data, usize::MAX).bytes..].trim()
 }
 
-/// Whether the value of a field is a file. Values are looked at as they stand in JSON, where `/` may be `\/`.
+/// Returns true if the value of a field is a file. The value is JSON, in which `/` may be `\/`.
 pub(super) fn is_file_in(name: &str, value: &str) -> bool {
     match value.as_bytes().first() {
         Some(b'{') => return is_buffer(value),
         Some(b'[') => return says(name, &MEDIA) && is_bytes(value),
         _ => {}
     }
-    let Some(text) = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else { return false };
+    let Some(text) = unquoted(value) else { return false };
     if is_file(text) {
         return true;
     }
@@ -175,27 +182,29 @@ pub(super) fn is_file_in(name: &str, value: &str) -> bool {
     if run.bytes == 0 {
         return false;
     }
-    let is_whole = run.bytes == text.len();
-    run.length >= MIN_NAMED_RUN && !run.is_name() && says(name, &MEDIA)
-        || (run.length >= MIN_NAMED_RUN || is_whole && run.length.is_multiple_of(4)) && says(name, &ENCODINGS)
+    let is_long = run.length >= MIN_NAMED_RUN;
+    // A short text is base64 only if all of it is; encoders pad it to groups of four.
+    let is_whole = run.bytes == text.len() && run.length.is_multiple_of(4);
+    is_long && !run.is_name() && says(name, &MEDIA) || (is_long || is_whole) && says(name, &ENCODINGS)
 }
 
-/// Whether the name of a field says that it holds a picture, or something around one.
+/// Returns true if the name of a field says that it holds a picture, or something around one.
 pub(super) fn says_media(name: &str) -> bool {
     says(name, &MEDIA)
 }
 
-/// Whether a field of this name is a picture whatever it holds: an address, or an object around it.
+/// Returns true if a field of this name is a picture with any value: an address, or an object around it.
 pub(super) fn is_media(name: &str) -> bool {
     MEDIA_FIELDS.contains(&name)
 }
 
-/// Whether a field of this name only describes a picture beside it.
+/// Returns true if a field of this name only describes a picture beside it.
 pub(super) fn is_description(name: &str) -> bool {
     DESCRIPTIONS.contains(&name)
 }
 
-/// JSON with an empty text in place of every file, and without those inside texts; and how many there were, or more.
+/// JSON with an empty string in place of every file and without the data URLs inside strings, and the number of files.
+/// All data URLs inside strings count as one.
 pub(super) fn left_out(json: &str) -> (Cow<'_, str>, usize) {
     let mut rest = json;
     let mut kept = String::new();
@@ -219,7 +228,7 @@ pub(super) fn left_out(json: &str) -> (Cow<'_, str>, usize) {
     }
 }
 
-/// Bytes up to the quote that ends a string.
+/// Length in bytes of a JSON string up to its closing quote, which is not included.
 fn string_length(text: &str) -> usize {
     let mut at = 0;
     while let Some(found) = memchr::memchr2(b'"', b'\\', &text.as_bytes()[at..]) {
@@ -227,34 +236,32 @@ fn string_length(text: &str) -> usize {
         if text.as_bytes()[at] == b'"' {
             return at;
         }
-        // What an escape begins with a quote or a backslash is part of the string.
+        // An escaped quote or backslash is part of the string.
         at = (at + 2).min(text.len());
     }
     text.len()
 }
 
-/// A file in an address of its own.
+/// A data URL that holds a file.
 enum DataUrl<'a> {
-    /// With what stands behind the comma.
+    /// The text behind the comma: base64, and whatever follows it.
     Base64(&'a str),
-    /// A picture, a video or a sound, written otherwise: SVG as it is.
+    /// A picture, a video or a sound in another encoding, such as SVG in plain text.
     Other,
 }
 
-/// The data URL that a text begins with, if it is that of a file.
+/// The data URL of a file at the start of a text.
 fn data_url(text: &str) -> Option<DataUrl<'_>> {
     let scheme = text.get(..5)?;
     if !scheme.eq_ignore_ascii_case("data:") {
         return None;
     }
-    let head = &text.as_bytes()[..text.len().min(MAX_URL_HEAD_BYTES)];
-    let comma = memchr::memchr(b',', head)?;
+    let comma = memchr::memchr(b',', &text.as_bytes()[..text.len().min(MAX_URL_HEAD_BYTES)])?;
     let head = text.get(5..comma)?;
     if head.contains(char::is_whitespace) {
         return None;
     }
-    let encoding = head.len().checked_sub(";base64".len()).and_then(|at| head.get(at..));
-    if encoding.is_some_and(|encoding| encoding.eq_ignore_ascii_case(";base64")) {
+    if head.as_bytes().last_chunk::<7>().is_some_and(|end| end.eq_ignore_ascii_case(b";base64")) {
         return Some(DataUrl::Base64(text[comma + 1..].trim_start()));
     }
     // In JSON the slash may be escaped.
@@ -263,39 +270,39 @@ fn data_url(text: &str) -> Option<DataUrl<'_>> {
     (is_media && media_type.len() < head.len()).then_some(DataUrl::Other)
 }
 
+/// Returns true if a name contains one of these words in upper or lower case.
 fn says(name: &str, words: &[&str]) -> bool {
-    let holds = |word: &str| name.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()));
-    words.iter().any(|word| holds(word))
+    words.iter().any(|word| name.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes())))
 }
 
 fn is_base64(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=')
 }
 
-/// Base64 at the start of a text, line breaks between long lines included.
+/// A run of base64 at the start of a text, with the line breaks between its long lines.
 #[derive(Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each says whether characters of one kind are there")]
 struct Run {
-    /// Its characters, without line breaks.
+    /// Characters without line breaks.
     length: usize,
-    /// Where it ends.
+    /// Bytes with line breaks and escapes.
     bytes: usize,
     has_upper: bool,
     has_lower: bool,
     has_digit: bool,
-    /// Whether it has signs of the usual alphabet, `+` and `/`, and of the one for addresses, `-` and `_`.
+    /// True for signs of the usual alphabet, `+` and `/`, and of the one for URLs, `-` and `_`.
     has_signs: [bool; 2],
-    /// Whether it has more than digits of base 16.
+    /// True if a character is no hexadecimal digit.
     has_more_than_hex: bool,
 }
 
 impl Run {
-    /// The run at the start of `text`, read up to `most` characters. Takes a text, or a string as it stands in JSON.
-    fn of(text: &str, most: usize) -> Self {
+    /// The run at the start of a text or of a JSON string, read up to `max_length` characters.
+    fn of(text: &str, max_length: usize) -> Self {
         let bytes = text.as_bytes();
         let mut run = Self::default();
         let mut line = 0;
-        while run.length < most {
+        while run.length < max_length {
             match bytes[run.bytes..] {
                 [byte, ..] if is_base64(byte) => {
                     run.has_upper |= byte.is_ascii_uppercase();
@@ -327,12 +334,12 @@ impl Run {
         run
     }
 
-    /// Whether it holds what base64 of many bytes does.
+    /// Returns true if the run has the mix of characters that base64 of many bytes has.
     fn is_mixed(&self) -> bool {
         self.has_upper && self.has_lower && self.has_digit && !self.is_name()
     }
 
-    /// Whether it is what things are called by: a path, words with hyphens between them, a hash.
+    /// Returns true if the run looks like an identifier: a path, words with hyphens between them, or a hash.
     fn is_name(&self) -> bool {
         let is_single_case = !(self.has_upper && self.has_lower);
         let [has_slashes, has_hyphens] = self.has_signs;

@@ -1,8 +1,8 @@
-//! The fields that `rank_fields` names, as a tree: one pass over an object finds them all, however many there are.
+//! The fields that `rank_fields` names, as a tree. One pass over an object finds them all, however many there are.
 //!
-//! A name may be a path. `meta.title` is the field of that very name, or else `title` in `meta`; the nearer one is
-//! meant where there are both. An object is read once for itself and once for each object around it that a path leads
-//! through, so at most [`MAX_STEPS`] times more.
+//! A name may be a path. `meta.title` is the field of that exact name, or else `title` in `meta`; if both exist, the
+//! one with fewer steps wins. An object is read once for itself and once for each object around it that a path leads
+//! through, so at most [`MAX_STEPS`] more times.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -14,37 +14,39 @@ use super::document::Name;
 use super::raw::{Raw, is_null};
 use crate::error::Error;
 
-/// Most names.
+/// Highest number of names in one request.
 const MAX_NAMES: usize = 32;
-/// Most dots in one of them.
+/// Highest number of dots in one name.
 const MAX_STEPS: usize = 4;
 
-/// The names, in their order, and how to find them.
+/// The names in the client's order, without repetitions, and the tree that finds their fields.
 #[derive(Debug, Default)]
 pub(super) struct RankFields {
     names: Vec<ByteString>,
     root: Level,
 }
 
-/// What is looked for in an object.
+/// The fields wanted in one object, by their names in that object.
 #[derive(Debug, Default)]
 struct Level(HashMap<ByteString, Wanted>);
 
-/// What is looked for under one name.
+/// The reasons to look at one field of an object.
 #[derive(Debug, Default)]
 struct Wanted {
-    /// The name that the field itself is, by its place among the names.
-    itself: Option<usize>,
-    /// What is looked for in it.
+    /// Index of the name that ends at this field, if there is one.
+    name: Option<usize>,
+    /// Fields wanted inside this field.
     inside: Level,
 }
 
-/// The value of each name, and how many steps lead to it.
+/// For each name, its value and the number of steps from the document to it. `None` where the name was not found.
 pub(super) type FoundFields<'a> = Vec<Option<(usize, Raw<'a>)>>;
 
 impl RankFields {
+    /// Checks the number of names.
+    ///
     /// # Errors
-    /// `invalid_request` if there are too many.
+    /// `invalid_request` if there are more than [`MAX_NAMES`].
     pub(super) fn check_count(count: usize) -> Result<(), Error> {
         if count > MAX_NAMES {
             let message = format!("rank_fields has {count} names; it may have {MAX_NAMES}");
@@ -53,17 +55,19 @@ impl RankFields {
         Ok(())
     }
 
+    /// The tree of these names.
+    ///
     /// # Errors
-    /// `invalid_request` if there are too many, or one leads too deep.
+    /// `invalid_request` if there are more than [`MAX_NAMES`], or one has more than [`MAX_STEPS`] dots.
     pub(super) fn new(names: Vec<ByteString>) -> Result<Self, Error> {
         Self::check_count(names.len())?;
         let mut fields = Self::default();
         for (index, name) in names.into_iter().enumerate() {
-            if name.bytes().filter(|byte| *byte == b'.').count() > MAX_STEPS {
+            if name.matches('.').count() > MAX_STEPS {
                 let message = format!("rank_fields[{index}] has more than {MAX_STEPS} dots");
                 return Err(Error::invalid_field(format!("/rank_fields/{index}"), message));
             }
-            // Twice the same field would be twice its text.
+            // A repeated name would put the text of its field into the passage twice.
             if !fields.names.contains(&name) {
                 fields.root.add(&name, fields.names.len());
                 fields.names.push(name);
@@ -72,31 +76,35 @@ impl RankFields {
         Ok(fields)
     }
 
-    /// Whether there are none.
+    /// Returns true if no fields are asked for.
     pub(super) fn is_empty(&self) -> bool {
         self.names.is_empty()
     }
 
-    /// Nothing found yet.
+    /// A result in which no name has been found yet.
     pub(super) fn nothing_found<'a>(&self) -> FoundFields<'a> {
         vec![None; self.names.len()]
     }
 
-    /// Takes a field of the object itself.
+    /// Notes a field of the document itself, and searches inside it if a path leads there.
     pub(super) fn take<'a>(&self, name: &str, value: Raw<'a>, found: &mut FoundFields<'a>) {
         self.root.take(name, value, 0, found);
     }
 
-    /// The last part of each name, which is that of the field, with what was found.
+    /// The fields that were found, in the order of the names, each with the last part of its name.
     pub(super) fn named<'f, 'a: 'f>(&'f self, found: &'f FoundFields<'a>) -> impl Iterator<Item = (&'f str, Raw<'a>)> {
-        let field = |name: &'f ByteString| name.rsplit('.').next().unwrap_or_default();
-        self.names.iter().zip(found).filter_map(move |(name, found)| Some((field(name), found.as_ref()?.1)))
+        self.names.iter().zip(found).filter_map(|(name, found)| {
+            let (_, value) = found.as_ref()?;
+            let field = name.rsplit('.').next().unwrap_or_default();
+            Some((field, *value))
+        })
     }
 }
 
 impl Level {
     fn add(&mut self, path: &str, name: usize) {
-        self.0.entry(path.into()).or_default().itself = Some(name);
+        // A field's own name may hold dots, so the whole path is wanted as one name too.
+        self.0.entry(path.into()).or_default().name = Some(name);
         if let Some((outer, inner)) = path.split_once('.') {
             self.0.entry(outer.into()).or_default().inside.add(inner, name);
         }
@@ -105,22 +113,24 @@ impl Level {
     fn take<'a>(&self, name: &str, value: Raw<'a>, steps: usize, found: &mut FoundFields<'a>) {
         let Some(wanted) = self.0.get(name) else { return };
         if is_null(value) {
+            // `null` counts as absent, so another field may still be found for this name.
             return;
         }
-        if let Some(place) = wanted.itself.map(|place| &mut found[place])
-            && place.is_none_or(|(nearest, _)| steps < nearest)
-        {
-            *place = Some((steps, value));
+        if let Some(index) = wanted.name {
+            let nearest = &mut found[index];
+            if nearest.is_none_or(|(nearest_steps, _)| steps < nearest_steps) {
+                *nearest = Some((steps, value));
+            }
         }
         if !wanted.inside.0.is_empty() && value.get().starts_with('{') {
             let inner = Inner { level: &wanted.inside, steps: steps + 1, found };
-            // The object is a part of JSON that has been read already.
+            // This cannot fail, because the object is part of JSON that has been parsed already.
             drop(inner.deserialize(&mut serde_json::Deserializer::from_str(value.get())));
         }
     }
 }
 
-/// An object that a path leads into.
+/// A seed that searches an object which a path leads into.
 struct Inner<'f, 'a> {
     level: &'f Level,
     steps: usize,

@@ -1,7 +1,7 @@
-//! From a body to what it asks for, whatever dialect it is in.
+//! Reading a body into a request, in any dialect.
 //!
-//! Half of a surrogate pair is valid JSON and no text. A body in which one is met is read once more with U+FFFD in its
-//! place, and the answer says so; a body without one pays nothing for it.
+//! Half of a surrogate pair is valid JSON but not text. A body that holds one is read a second time with U+FFFD in its
+//! place, and the answer warns about it. A body without one costs nothing extra.
 
 use std::time::Duration;
 
@@ -15,46 +15,48 @@ use crate::error::{Error, ErrorKind};
 use crate::rerank::request::RerankRequest;
 use crate::text::{with_halves_replaced, without_mark};
 
-/// A body that is to be read.
+/// A body as it came in, with the facts that decide how it is read.
 #[derive(Debug)]
 pub struct ReceivedBody {
-    /// The JSON.
+    /// The JSON text.
     pub text: ByteString,
-    /// How many halves of surrogate pairs stood in it as bytes, and were read as U+FFFD before.
+    /// Number of halves of surrogate pairs that stood in the body as bytes and were already replaced by U+FFFD.
     pub halves: usize,
-    /// The dialect that holds whatever the body is.
+    /// The dialect named by the request or bound to its key. It applies whatever the body holds.
     pub fixed: Option<&'static dyn Dialect>,
-    /// What is known of the dialect else.
+    /// The hints that tell the dialect if none is fixed.
     pub signs: Signs,
-    /// When the request came in: `timeout_ms` counts from here.
+    /// Arrival of the request. `timeout_ms` counts from here.
     pub started: Instant,
 }
 
-/// A body, read.
+/// The result of reading a body.
 #[derive(Debug)]
 pub struct Decoded {
-    /// The dialect, if it could be told.
+    /// The dialect; `None` if the fields of the body could not be read.
     pub dialect: Option<&'static dyn Dialect>,
-    /// What the body asks for, or what is wrong with it.
+    /// The request, or the error to answer in that dialect.
     pub request: Result<RerankRequest, Error>,
 }
 
 impl ReceivedBody {
-    /// Reads the body if that is no more work than reading `most` bytes of plain strings.
+    /// Reads the body if that is no more work than reading `most` bytes of plain strings. `None` if it is more.
     #[must_use]
     pub fn read_small(&self, most: usize) -> Option<Decoded> {
-        if self.text.len() > most { None } else { self.read_whole(most, &|| true) }
+        if self.text.len() > most { None } else { self.read_within(most, &|| true) }
     }
 
-    /// Reads the body as long as it `is_wanted`, which is asked before each document that is not a plain string.
+    /// Reads the body while `is_wanted` returns true. It is called before each document that is not a plain string.
     #[must_use]
     pub fn read(&self, is_wanted: &dyn Fn() -> bool) -> Decoded {
-        let unread = || Decoded { dialect: None, request: Err(out_of_time()) };
-        self.read_whole(usize::MAX, is_wanted).unwrap_or_else(unread)
+        // No body exceeds this limit, so the default is never taken.
+        self.read_within(usize::MAX, is_wanted)
+            .unwrap_or_else(|| Decoded { dialect: None, request: Err(out_of_time()) })
     }
 
-    fn read_whole(&self, most: usize, is_wanted: &dyn Fn() -> bool) -> Option<Decoded> {
-        let mut decoded = self.read_twice(most, is_wanted)?;
+    /// Reads the body; `None` if that is more work than `max_work` bytes of plain strings.
+    fn read_within(&self, max_work: usize, is_wanted: &dyn Fn() -> bool) -> Option<Decoded> {
+        let mut decoded = self.read_with_second_chance(max_work, is_wanted)?;
         if self.halves > 0
             && let Ok(request) = &mut decoded.request
         {
@@ -66,45 +68,51 @@ impl ReceivedBody {
         Some(decoded)
     }
 
-    fn read_twice(&self, most: usize, is_wanted: &dyn Fn() -> bool) -> Option<Decoded> {
+    /// Reads the body, and once more with U+FFFD for each half of a surrogate pair if one made the first reading fail.
+    fn read_with_second_chance(&self, max_work: usize, is_wanted: &dyn Fn() -> bool) -> Option<Decoded> {
         let text = self.text.slice_ref(without_mark(&self.text));
-        let decoded = self.read_once(&text, most, is_wanted)?;
+        let decoded = self.read_once(&text, max_work, is_wanted)?;
         let Err(error) = &decoded.request else { return Some(decoded) };
         if error.kind != ErrorKind::InvalidJson {
             return Some(decoded);
         }
         let Some((replaced, count)) = with_halves_replaced(&text) else { return Some(decoded) };
-        let first = match error.pointer.as_deref() {
+        // Only an error about one value has a pointer. Without one, the half stands in the name of a field.
+        let cause = match error.pointer {
             Some(_) => error.message.clone(),
             None => "a name holds a \\u escape that is half of a surrogate pair".to_owned(),
         };
-        let mut decoded = self.read_once(&replaced.into(), most, is_wanted)?;
-        if let Ok(request) = &mut decoded.request {
-            request.warnings.push(format!("{first}; halves that were read as U+FFFD: {count}"));
+        let mut second = self.read_once(&replaced.into(), max_work, is_wanted)?;
+        if let Ok(request) = &mut second.request {
+            request.warnings.push(format!("{cause}; halves that were read as U+FFFD: {count}"));
         }
-        Some(decoded)
+        Some(second)
     }
 
-    /// Reads JSON; `None` if it is too much work.
-    fn read_once(&self, text: &ByteString, most: usize, is_wanted: &dyn Fn() -> bool) -> Option<Decoded> {
+    /// Reads JSON; `None` if that is more work than `max_work` bytes of plain strings.
+    fn read_once(&self, text: &ByteString, max_work: usize, is_wanted: &dyn Fn() -> bool) -> Option<Decoded> {
         let fields = match Fields::read(text) {
             Ok(fields) => fields,
             Err(error) => return Some(Decoded { dialect: None, request: Err(error) }),
         };
-        if fields.work_bytes() > most {
+        if fields.work_bytes() > max_work {
             return None;
         }
         let dialect = self.fixed.unwrap_or_else(|| self.signs.of_body(&fields));
-        // A wrong one is told by the dialect, in its turn.
-        let timeout = fields.count("timeout_ms").ok().flatten().map(|count| Duration::from_millis(count.into()));
-        let deadline = timeout.filter(|timeout| !timeout.is_zero()).map(|timeout| self.started + timeout);
-        let in_time = || is_wanted() && deadline.is_none_or(|deadline| Instant::now() < deadline);
-        let request = dialect.decode(&fields.wanted_while(&in_time));
+        // A malformed `timeout_ms` is ignored here; the dialect reports it. 0 sets no deadline.
+        let deadline = match fields.count("timeout_ms") {
+            Ok(Some(milliseconds)) if milliseconds > 0 => {
+                Some(self.started + Duration::from_millis(milliseconds.into()))
+            }
+            _ => None,
+        };
+        let request = dialect
+            .decode(&fields.wanted_while(&|| is_wanted() && deadline.is_none_or(|deadline| Instant::now() < deadline)));
         Some(Decoded { dialect: Some(dialect), request })
     }
 }
 
-/// The error of a body whose reading took too long.
+/// The error of a body that could not be read before the deadline.
 #[must_use]
 pub fn out_of_time() -> Error {
     Error::new(ErrorKind::DeadlineExceeded, "the deadline passed while documents were read")
@@ -175,8 +183,7 @@ mod tests {
         assert_eq!(wrong.message, "documents is a number; it must be a list");
     }
     proptest! {
-        /// Whatever units of UTF-16 a client writes, and wherever: all is read, and what is sent back is JSON for
-        /// strict readers.
+        /// Any UTF-16 units in any place are read, and the JSON that is sent back passes a strict reader.
         #[test]
         fn any_units_are_read(units in proptest::collection::vec(
             proptest::collection::vec(prop_oneof![0xD7FFu16..=0xE000, Just(0x22u16), Just(0x5Cu16)], 0..4), 6
