@@ -1,8 +1,9 @@
-//! Which dialect a request speaks.
+//! The choice of the dialect that a request speaks.
 //!
-//! In this order: what the request says outright (a path prefix such as `/voyage/…`, the header `X-Rerank-Dialect`, Pinecone's version
-//! header), what is bound to the caller's key, what the body's fields give away, what is usual at the path. The first two are
-//! for what the body cannot settle: clients of Infinity and of vLLM send the same bytes to the same path and want different answers.
+//! In this order: the dialect that the request names (a path prefix such as `/voyage/…`, the header
+//! `X-Rerank-Dialect`, Pinecone's version header), the dialect bound to the caller's key, the one that the body's
+//! fields give away, and the usual one at the path. The first two settle what the body cannot: clients of Infinity and
+//! of vLLM send the same bytes to the same path and want different answers.
 
 use http::{HeaderMap, HeaderName};
 
@@ -13,22 +14,22 @@ use super::{
 };
 use crate::error::{Error, ErrorKind};
 
-/// Names the dialect of a request, and in an answer the one that it was taken for.
+/// Header that names the dialect of a request. In an answer, the dialect that the request was read in.
 pub const DIALECT_HEADER: HeaderName = HeaderName::from_static("x-rerank-dialect");
-/// Sent by every client of Pinecone.
+/// Header that every client of Pinecone sends.
 const PINECONE_HEADER: HeaderName = HeaderName::from_static("x-pinecone-api-version");
 
-/// What is known of a request's dialect before its body is read.
+/// The hints at a request's dialect that its path gives.
 #[derive(Clone, Copy, Debug)]
 pub struct Signs {
-    /// What the path's prefix says.
+    /// The dialect that the path's prefix names.
     pub prefix: Option<&'static dyn Dialect>,
-    /// What is usual at the path.
+    /// The dialect that is usual at the path.
     pub usual: &'static dyn Dialect,
 }
 
 impl Signs {
-    /// The dialect that holds whatever the body is, if there is one.
+    /// The dialect that applies whatever the body holds: the one that the request names, or the one `bound` to its key.
     ///
     /// # Errors
     /// `invalid_request` if the header names no dialect.
@@ -40,21 +41,25 @@ impl Signs {
         if let Some(named) = self.prefix {
             return Ok(Some(self.at_path(named)));
         }
-        let named = headers.get(DIALECT_HEADER);
-        // Blank is what a variable that is not set leaves.
-        if let Some(value) = named.filter(|value| !value.as_bytes().trim_ascii().is_empty()) {
-            let named = value.to_str().ok().and_then(|name| by_name(&name.to_ascii_lowercase()));
-            return named.map(|named| Some(self.at_path(named))).ok_or_else(|| {
-                let message = format!("the header {DIALECT_HEADER} names no dialect; known are {}", names().join(", "));
-                Error::new(ErrorKind::InvalidRequest, message)
-            });
+        // A template whose variable is not set sends a blank header, which counts as absent.
+        if let Some(value) = headers.get(DIALECT_HEADER)
+            && !value.as_bytes().trim_ascii().is_empty()
+        {
+            if let Ok(name) = value.to_str()
+                && let Some(named) = by_name(&name.to_ascii_lowercase())
+            {
+                return Ok(Some(self.at_path(named)));
+            }
+            let message = format!("the header {DIALECT_HEADER} names no dialect; known are {}", names().join(", "));
+            return Err(Error::new(ErrorKind::InvalidRequest, message));
         }
-        let pinecone: Option<&'static dyn Dialect> =
-            headers.contains_key(PINECONE_HEADER).then_some(&pinecone::Pinecone);
-        Ok(pinecone.or(bound.map(|bound| self.at_path(bound))))
+        if headers.contains_key(PINECONE_HEADER) {
+            return Ok(Some(&pinecone::Pinecone));
+        }
+        Ok(bound.map(|dialect| self.at_path(dialect)))
     }
 
-    /// The native dialect has two forms, of which the path decides.
+    /// The form of a dialect at this path. Only the native dialect has two.
     fn at_path(&self, named: &'static dyn Dialect) -> &'static dyn Dialect {
         match (named.name() == native::BARE.name(), self.usual.name() == native::BARE.name()) {
             (true, true) => self.usual,
@@ -63,55 +68,68 @@ impl Signs {
         }
     }
 
-    /// The dialect of errors that come before the body is known.
+    /// The dialect of errors that are answered before the body is read.
     #[must_use]
     pub fn best_guess(&self, headers: &HeaderMap, bound: Option<&'static dyn Dialect>) -> &'static dyn Dialect {
-        self.fixed(headers, bound).ok().flatten().unwrap_or(self.usual)
+        match self.fixed(headers, bound) {
+            Ok(Some(dialect)) => dialect,
+            // Even the error about the header needs a dialect to be written in.
+            Ok(None) | Err(_) => self.usual,
+        }
     }
 
-    /// The dialect of a body where none is fixed.
+    /// The dialect of a request without a fixed one.
     #[must_use]
     pub fn of_body(&self, fields: &Fields<'_>) -> &'static dyn Dialect {
-        let usual_elsewhere = self.usual.name() == mixedbread::Mixedbread.name() && fields.has("documents");
-        // llama.cpp's other name for its `/rerank`.
-        let usual: &'static dyn Dialect = if usual_elsewhere { &jina::JINA } else { self.usual };
-        given_away(fields).unwrap_or(usual)
+        if let Some(dialect) = infer_from_fields(fields) {
+            return dialect;
+        }
+        // llama.cpp also serves its `/rerank` at the path that is usual for Mixedbread.
+        if self.usual.name() == mixedbread::Mixedbread.name() && fields.has("documents") {
+            return &jina::JINA;
+        }
+        self.usual
     }
 }
 
-/// The names of all dialects.
+/// The names of all dialects, in the order of [`DIALECTS`].
 #[must_use]
 pub fn names() -> Vec<&'static str> {
     DIALECTS.map(Dialect::name).to_vec()
 }
 
-/// What the fields of a body give away.
-fn given_away(fields: &Fields<'_>) -> Option<&'static dyn Dialect> {
-    let (has, is_there) = (|name| fields.has_value(name), |name| fields.has(name));
-    let dialect: &'static dyn Dialect = if has("passages") {
-        &nvidia::Nvidia
-    } else if has("texts") {
-        &tei::Tei
-    } else if fields.is_object("input") {
-        &dashscope::DashScope
-    } else if has("input") {
-        &mixedbread::Mixedbread
-    } else if has("queries") {
-        &deepinfra::DeepInfra
-    } else if !has("documents") {
-        // What follows are shades of `documents`, told by fields that their clients write even as `null`.
+/// The dialect whose clients alone send fields such as these. `None` if several do.
+fn infer_from_fields(fields: &Fields<'_>) -> Option<&'static dyn Dialect> {
+    if fields.has_value("passages") {
+        return Some(&nvidia::Nvidia);
+    }
+    if fields.has_value("texts") {
+        return Some(&tei::Tei);
+    }
+    if fields.is_object("input") {
+        return Some(&dashscope::DashScope);
+    }
+    if fields.has_value("input") {
+        return Some(&mixedbread::Mixedbread);
+    }
+    if fields.has_value("queries") {
+        return Some(&deepinfra::DeepInfra);
+    }
+    if !fields.has_value("documents") {
         return None;
-    } else if is_there("property") && !has("model") {
+    }
+    // The dialects with `documents` differ in fields that their clients write even as `null`.
+    if fields.has("property") && !fields.has_value("model") {
         // Weaviate always writes `property`, and never a model.
-        &weaviate::Weaviate
-    } else if is_there("raw_scores") {
-        &infinity::INFINITY
-    } else if is_there("top_k") || is_there("truncation") {
-        &voyage::VOYAGE
-    } else {
-        return None;
-    };
-    Some(dialect)
+        return Some(&weaviate::Weaviate);
+    }
+    if fields.has("raw_scores") {
+        return Some(&infinity::INFINITY);
+    }
+    if fields.has("top_k") || fields.has("truncation") {
+        return Some(&voyage::VOYAGE);
+    }
+    None
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! One pass over a JSON object that keeps the fields which some dialect reads, and skips all others.
+//! One pass over a body that keeps the fields which some dialect reads and skips all others.
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::raw::Raw;
 
-/// Fields that are read as they stand.
+/// Fields whose values are kept as slices of the body.
 const PLAIN: [&str; 16] = [
     "model",
     "query",
@@ -24,33 +24,34 @@ const PLAIN: [&str; 16] = [
     "timeout_ms",
     "explain",
 ];
-/// Fields that are lists or hold fields themselves.
+/// Fields that hold a list or an object, which is opened in the same pass.
 const OPENED: [&str; 7] = ["documents", "texts", "passages", "input", "queries", "parameters", "rank_fields"];
 
-/// Known fields with their values, in the order of the body.
+/// Known fields with their values, in the order of the body. Each name appears once.
 pub(super) type Entries<'a> = Vec<(&'static str, Value<'a>)>;
 
 /// The value of a field.
 #[derive(Debug)]
 pub(super) enum Value<'a> {
-    /// As it stands in the body.
+    /// A slice of the body.
     Plain(Raw<'a>),
-    /// The items as they stand.
+    /// The items of a list, as slices of the body.
     List(Vec<Raw<'a>>),
-    /// Fields of its own.
+    /// The known fields of an object.
     Object(Entries<'a>),
-    /// A list or an object was expected; this kind of value is there.
+    /// The kind of a value, with its article, where a list or an object was expected.
     Not(&'static str),
-    /// A list or an object was expected; a text without a letter is there.
+    /// A blank string where a list or an object was expected.
     Blank,
 }
 
-/// An object of which the known fields are kept.
+/// The known fields of a body.
 pub(super) struct Object<'a>(pub(super) Entries<'a>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ObjectVisitor { is_body: true }).map(Self)
+        let entries = deserializer.deserialize_map(ObjectVisitor { is_body: true })?;
+        Ok(Self(entries))
     }
 }
 
@@ -76,7 +77,7 @@ impl<'de> Visitor<'de> for ObjectVisitor {
                 if self.is_body {
                     return Err(A::Error::duplicate_field(name));
                 }
-                // Most of what stands in an inner object is not for us, so the first of two is as good as any.
+                // Most fields of an inner object are not meant for us, so a repeated one is no error.
                 map.next_value::<IgnoredAny>()?;
                 continue;
             }
@@ -92,7 +93,7 @@ impl<'de> Visitor<'de> for ObjectVisitor {
     }
 }
 
-/// A field's name, if it is a known one.
+/// A seed that returns the name of a field if it is known.
 struct KnownName;
 
 impl<'de> DeserializeSeed<'de> for KnownName {
@@ -115,7 +116,7 @@ impl Visitor<'_> for KnownName {
     }
 }
 
-/// A list, or an object if it stands in the body itself.
+/// A seed that opens a list, and an object if it is a field of the body itself.
 struct Opened {
     in_body: bool,
 }
@@ -145,8 +146,10 @@ impl<'de> Visitor<'de> for Opened {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         if self.in_body {
-            return ObjectVisitor { is_body: false }.visit_map(map).map(Value::Object);
+            let entries = ObjectVisitor { is_body: false }.visit_map(map)?;
+            return Ok(Value::Object(entries));
         }
+        // A visitor must read its map to the end.
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(Value::Not("an object"))
     }

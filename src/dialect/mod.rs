@@ -1,7 +1,8 @@
 //! Inbound wire shapes.
 //!
-//! The mirror of `provider/`: a dialect is three pure functions between JSON and the pipeline's own types. Any dialect meets any
-//! provider, because both only know [`RerankRequest`] and [`RerankResponse`]. To add one, write its file and add it to [`DIALECTS`].
+//! A dialect is the mirror of a `provider/`: three pure functions between JSON and the pipeline's own types. Any
+//! dialect works with any provider, because both know only [`RerankRequest`] and [`RerankResponse`]. To add a dialect,
+//! write its file and add it to [`DIALECTS`].
 
 pub mod choose;
 pub mod cohere;
@@ -50,23 +51,23 @@ use crate::rerank::response::{RankedPassage, RerankResponse};
 
 /// One inbound wire shape.
 pub trait Dialect: Debug + Send + Sync {
-    /// Name in paths, in the header that names a dialect, in the configuration and in metrics.
+    /// Name in paths, in the header `X-Rerank-Dialect`, in the configuration and in metrics.
     fn name(&self) -> &'static str;
 
-    /// What the body asks for. Texts without escapes are slices of the body.
+    /// Reads the request of a body. Texts without escapes are slices of the body.
     ///
     /// # Errors
     /// `invalid_json` or `invalid_request`; the message never quotes the body.
     fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error>;
 
-    /// The body of an answer.
+    /// The body of a successful answer, as JSON.
     fn encode(&self, request_id: &str, request: &RerankRequest, response: &RerankResponse) -> Bytes;
 
-    /// An error in a form that the dialect's clients understand.
+    /// The answer for an error, in a form that the dialect's clients understand.
     fn encode_error(&self, request_id: &str, error: &Error) -> ErrorAnswer;
 }
 
-/// All dialects.
+/// All dialects that a request can name. The first is rerankd's own.
 pub static DIALECTS: [&dyn Dialect; 15] = [
     &native::BARE,
     &cohere::V2,
@@ -85,25 +86,26 @@ pub static DIALECTS: [&dyn Dialect; 15] = [
     &pinecone::Pinecone,
 ];
 
-/// The dialect of this name.
+/// The dialect of this name, which must be in lower case.
 #[must_use]
 pub fn by_name(name: &str) -> Option<&'static dyn Dialect> {
     DIALECTS.into_iter().find(|dialect| dialect.name() == name)
 }
 
-/// The results in the order in which their passages came.
+/// The results in the order of the request's passages.
 fn in_input_order(response: &RerankResponse) -> Vec<RankedPassage> {
     let mut ranking = response.ranking.clone();
     ranking.sort_unstable_by_key(|ranked| ranked.position);
     ranking
 }
 
-/// A slice of the request that is known to be JSON.
+/// A slice of the request as JSON that is written as it stands.
 fn raw_json(json: &str) -> Option<&RawValue> {
     serde_json::from_str(json).ok()
 }
 
+/// The JSON of an answer.
 fn json(value: &impl Serialize) -> Bytes {
-    // Strings, numbers and raw JSON that came from a parser: writing them cannot fail.
+    // Numbers, strings and JSON that came from a parser can always be written.
     serde_json::to_vec(value).unwrap_or_default().into()
 }

@@ -1,8 +1,8 @@
-//! Errors: RFC 9457 problem details, with the member that other dialects' clients look for.
+//! Errors as RFC 9457 problem details, with the member `error` that other dialects' clients look for.
 //!
-//! Whatever the dialect, an error holds `message` and a string `detail`: many clients need one of them and die of the other's
-//! absence. On top of that some look into `error`, which is an object for clients of OpenAI-like servers and of Pinecone, and a
-//! text for those of TEI and Weaviate.
+//! In every dialect an error holds `message` and a string `detail`: many clients need one of them and crash without it.
+//! Some also look into `error`, which is an object for clients of OpenAI-like servers and of Pinecone, and a text for
+//! those of TEI and Weaviate.
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind};
 /// The media type of RFC 9457.
 const PROBLEM_JSON: &str = "application/problem+json";
 
-/// An error, written.
+/// An error as an HTTP response.
 #[derive(Debug)]
 pub struct ErrorAnswer {
     /// The HTTP status.
@@ -58,7 +58,12 @@ pub struct Problem<'a> {
     #[schema(example = "0198f4a2-6c1e-7d3a-9a55-2f6f1f0c7f11")]
     request_id: &'a str,
     /// The same again where clients of other servers look for it; its shape depends on the dialect.
-    #[schema(value_type = serde_json::Value, example = json!({"message": "query is missing", "type": "invalid_request_error", "param": "query", "code": "invalid_request"}))]
+    #[schema(
+        value_type = serde_json::Value,
+        example = json!({
+            "message": "query is missing", "type": "invalid_request_error", "param": "query", "code": "invalid_request"
+        })
+    )]
     error: ErrorMember<'a>,
     /// The kind of problem in TEI's words; only in that dialect.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,7 +71,7 @@ pub struct Problem<'a> {
     error_type: Option<&'static str>,
 }
 
-/// What stands in `error`.
+/// The value of `error`, in the shape of one family of clients.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum ErrorMember<'a> {
@@ -102,17 +107,17 @@ impl<'a> Problem<'a> {
         }
     }
 
-    fn written(&self, status: StatusCode, content_type: &'static str) -> ErrorAnswer {
+    fn to_answer(&self, status: StatusCode, content_type: &'static str) -> ErrorAnswer {
         ErrorAnswer { status, content_type: HeaderValue::from_static(content_type), body: json(self) }
     }
 }
 
-/// As problem details, for the family of Cohere.
+/// An error as problem details, for the family of Cohere.
 pub(super) fn problem_details(request_id: &str, error: &Error) -> ErrorAnswer {
     openai_like(request_id, error, PROBLEM_JSON)
 }
 
-/// As plain JSON that OpenAI-like clients read too.
+/// An error as plain JSON, which OpenAI-like clients also read.
 pub(super) fn plain(request_id: &str, error: &Error) -> ErrorAnswer {
     openai_like(request_id, error, "application/json")
 }
@@ -129,16 +134,17 @@ fn openai_like(request_id: &str, error: &Error, content_type: &'static str) -> E
     };
     let param = error.pointer.as_deref().map(name_of);
     let member = ErrorMember::OpenAi { message: &error.message, kind, param, code: error.kind.code() };
-    Problem::new(error, status, request_id, member).written(status, content_type)
+    Problem::new(error, status, request_id, member).to_answer(status, content_type)
 }
 
-/// As Weaviate's inference containers do: `error` is a text.
+/// An error as Weaviate's inference containers write it: `error` is a text.
 pub(super) fn error_text(request_id: &str, error: &Error) -> ErrorAnswer {
     let status = error.kind.status();
-    Problem::new(error, status, request_id, ErrorMember::Text(&error.message)).written(status, "application/json")
+    Problem::new(error, status, request_id, ErrorMember::Text(&error.message)).to_answer(status, "application/json")
 }
 
-/// As TEI does: 422 for what is not valid, and a kind of its own (`ErrorType` in TEI's API document).
+/// An error as TEI writes it: status 422 for an invalid request, and TEI's own kinds in `error_type` (`ErrorType` in
+/// its API document).
 pub(super) fn tei(request_id: &str, error: &Error) -> ErrorAnswer {
     let status = match error.kind {
         ErrorKind::InvalidRequest | ErrorKind::TooManyDocuments => StatusCode::UNPROCESSABLE_ENTITY,
@@ -150,10 +156,10 @@ pub(super) fn tei(request_id: &str, error: &Error) -> ErrorAnswer {
         _ => "Backend",
     };
     let problem = Problem::new(error, status, request_id, ErrorMember::Text(&error.message));
-    Problem { error_type: Some(kind), ..problem }.written(status, "application/json")
+    Problem { error_type: Some(kind), ..problem }.to_answer(status, "application/json")
 }
 
-/// As Pinecone does (`ErrorResponse` in its API document, 2026-04).
+/// An error as Pinecone writes it (`ErrorResponse` in its API document, 2026-04).
 pub(super) fn pinecone(request_id: &str, error: &Error) -> ErrorAnswer {
     let status = error.kind.status();
     let code = match status {
@@ -167,5 +173,5 @@ pub(super) fn pinecone(request_id: &str, error: &Error) -> ErrorAnswer {
         _ => "INTERNAL",
     };
     let member = ErrorMember::Pinecone { code, message: &error.message };
-    Problem::new(error, status, request_id, member).written(status, "application/json")
+    Problem::new(error, status, request_id, member).to_answer(status, "application/json")
 }
