@@ -1,19 +1,19 @@
-//! Cohere (`POST /v1/rerank` and `/v2/rerank`, docs.cohere.com/reference/rerank, late 2026), and with it what copies it: LiteLLM's
-//! proxy, Azure, Weaviate's `reranker-cohere`.
+//! Cohere (`POST /v1/rerank` and `/v2/rerank`, docs.cohere.com/reference/rerank, late 2026) and the servers that copy
+//! it: LiteLLM's proxy, Azure, Weaviate's `reranker-cohere`.
 
 use super::echo::DocumentForm;
-use super::superset::{Cut, Superset};
+use super::superset::{Superset, TopNField};
 
-/// Version 2, the usual one.
+/// Version 2, which current clients use.
 pub static V2: Superset = Superset {
     name: "cohere",
     object: "list",
     has_data: false,
     document: DocumentForm::WithText,
-    cut: Cut::TopN,
-    echoes: false,
+    top_n_field: TopNField::TopN,
+    returns_documents: false,
     api_version: Some("2"),
 };
 
-/// Version 1. Objects and `rank_fields` are its own, but version 2 takes them here as well.
+/// Version 1. Cohere takes objects and `rank_fields` only here; rerankd takes them in version 2 as well.
 pub static V1: Superset = Superset { name: "cohere-v1", api_version: Some("1"), ..V2 };

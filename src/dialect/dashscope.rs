@@ -1,19 +1,19 @@
-//! Alibaba DashScope (`POST /api/v1/services/rerank/text-rerank/text-rerank`, SDK 2.0.2): the request is folded into `input` and
-//! `parameters`, the answer into `output`.
+//! Alibaba DashScope (`POST /api/v1/services/rerank/text-rerank/text-rerank`, SDK 2.0.2): the request is split into
+//! `input` and `parameters`, and the results stand in `output`.
 
 use bytes::Bytes;
 use serde::Serialize;
 
 use super::echo::{Document, DocumentForm};
-use super::fields::Fields;
+use super::fields::{Fields, unless_blank};
 use super::problem::{ErrorAnswer, plain};
 use super::scale::Form;
 use super::{Dialect, json};
 use crate::error::Error;
 use crate::rerank::request::{RerankRequest, ScoringOptions};
-use crate::rerank::response::{RankedPassage, RerankResponse};
+use crate::rerank::response::RerankResponse;
 
-/// The dialect. Its errors are `{code, message, request_id}`, which ours are anyway.
+/// The DashScope dialect. Its errors are `{code, message, request_id}`, all of which every error of rerankd has.
 #[derive(Debug)]
 pub struct DashScope;
 
@@ -49,7 +49,8 @@ impl Dialect for DashScope {
 
     fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error> {
         let request = fields.request("input/query")?;
-        let own_instruction = fields.text("parameters/instruct")?.filter(|text| !text.trim().is_empty());
+        // DashScope's own field wins over one at the top level of the body.
+        let own_instruction = unless_blank(fields.text("parameters/instruct")?);
         let instruction = own_instruction.or(request.options.instruction.clone());
         let passages = fields.passages("input/documents", false)?;
         Ok(RerankRequest {
@@ -62,16 +63,17 @@ impl Dialect for DashScope {
 
     fn encode(&self, request_id: &str, request: &RerankRequest, response: &RerankResponse) -> Bytes {
         let form = Form::raw(request.raw_scores);
-        let result = |ranked: &RankedPassage| AnswerResult {
-            index: ranked.position,
-            relevance_score: form.shown(ranked, response),
-            document: request.return_documents.then(|| DocumentForm::WithText.of(&request.passages[ranked.position])),
-        };
-        json(&Answer {
-            output: Output { results: response.ranking.iter().map(result).collect() },
-            usage: Usage { total_tokens: response.usage.tokens.unwrap_or(0) },
-            request_id,
-        })
+        let mut results = Vec::with_capacity(response.ranking.len());
+        for ranked in &response.ranking {
+            let passage = &request.passages[ranked.position];
+            results.push(AnswerResult {
+                index: ranked.position,
+                relevance_score: form.score(ranked, response),
+                document: request.return_documents.then(|| DocumentForm::WithText.of(passage)),
+            });
+        }
+        let usage = Usage { total_tokens: response.usage.tokens.unwrap_or(0) };
+        json(&Answer { output: Output { results }, usage, request_id })
     }
 
     fn encode_error(&self, request_id: &str, error: &Error) -> ErrorAnswer {

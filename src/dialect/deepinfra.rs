@@ -1,4 +1,4 @@
-//! DeepInfra (`POST /v1/inference/{model}`): one query a document, bare scores in input order out.
+//! DeepInfra (`POST /v1/inference/{model}`): one query per document in, bare scores in input order out.
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -10,9 +10,9 @@ use super::scale::Form;
 use super::{Dialect, in_input_order, json};
 use crate::error::Error;
 use crate::rerank::request::RerankRequest;
-use crate::rerank::response::{RankedPassage, RerankResponse};
+use crate::rerank::response::RerankResponse;
 
-/// The dialect.
+/// The DeepInfra dialect.
 #[derive(Debug)]
 pub struct DeepInfra;
 
@@ -28,18 +28,16 @@ impl Dialect for DeepInfra {
         "deepinfra"
     }
 
-    /// The queries must be one and the same: a request has one query.
+    /// Reads a request whose queries must all be the same, because rerankd scores one query at a time.
     fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error> {
         let queries = fields.texts("queries")?.unwrap_or_default();
         let list = fields.passages("documents", false)?;
         let Some(query) = queries.first() else {
-            // No documents, so no queries: some clients send that too.
-            let missing = || Error::invalid_field("/queries", "queries holds no query");
-            return if list.passages.is_empty() {
-                fields.request_about(ByteString::new(), "/queries")
-            } else {
-                Err(missing())
-            };
+            // Some clients send a request without documents, which then has no queries either.
+            if list.passages.is_empty() {
+                return fields.request_about(ByteString::new(), "/queries");
+            }
+            return Err(Error::invalid_field("/queries", "queries holds no query"));
         };
         if queries.len() > 1 && queries.len() != list.passages.len() {
             let message = format!("there are {} queries for {} documents", queries.len(), list.passages.len());
@@ -54,12 +52,11 @@ impl Dialect for DeepInfra {
 
     fn encode(&self, request_id: &str, request: &RerankRequest, response: &RerankResponse) -> Bytes {
         let form = Form::raw(request.raw_scores);
-        let score = |ranked: &RankedPassage| form.shown(ranked, response);
-        json(&Answer {
-            scores: in_input_order(response).iter().map(score).collect(),
-            input_tokens: response.usage.tokens.unwrap_or(0),
-            request_id,
-        })
+        let mut scores = Vec::with_capacity(response.ranking.len());
+        for ranked in in_input_order(response) {
+            scores.push(form.score(&ranked, response));
+        }
+        json(&Answer { scores, input_tokens: response.usage.tokens.unwrap_or(0), request_id })
     }
 
     fn encode_error(&self, request_id: &str, error: &Error) -> ErrorAnswer {

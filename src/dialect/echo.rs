@@ -7,14 +7,14 @@ use super::document::Entries;
 use super::raw_json;
 use crate::rerank::request::Passage;
 
-/// How a document looks that is sent back.
+/// The form in which a document is sent back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DocumentForm {
-    /// The object as it came, or `{"text": …}`.
+    /// The object as it came, or `{"text": …}` for a string.
     Object,
-    /// An object that has a `text` whatever came: clients read it unasked.
+    /// An object that always has a `text`, because clients read it without checking.
     WithText,
-    /// The text.
+    /// The text that was scored.
     Text,
 }
 
@@ -22,16 +22,16 @@ pub(super) enum DocumentForm {
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(super) enum Document<'a> {
-    /// As it came.
+    /// The object as it came.
     Object(&'a RawValue),
-    /// As it came, and the text that was scored.
+    /// The object as it came, with the text that was scored as its `text`.
     Extended(Box<RawValue>),
-    /// The text of a plain string, as an object.
+    /// An object with nothing but the text that was scored.
     Wrapped {
-        /// The text.
+        /// The text that was scored.
         text: &'a str,
     },
-    /// The text.
+    /// The text that was scored.
     Text(&'a str),
 }
 
@@ -42,19 +42,27 @@ impl DocumentForm {
         match (self, passage.object.as_deref()) {
             (Self::Text, _) => Document::Text(&passage.text),
             (_, None) => wrapped,
-            (Self::WithText, Some(object)) if !object.has_text => {
-                with_text(&object.source, &passage.text).map_or(wrapped, Document::Extended)
-            }
-            (_, Some(object)) => raw_json(&object.source).map_or(wrapped, Document::Object),
+            (Self::WithText, Some(object)) if !object.has_text => match with_text(&object.source, &passage.text) {
+                Some(extended) => Document::Extended(extended),
+                None => wrapped,
+            },
+            (_, Some(object)) => match raw_json(&object.source) {
+                Some(source) => Document::Object(source),
+                None => wrapped,
+            },
         }
     }
 }
 
-/// The JSON of an object with `text` in front, in place of one that it may have.
+/// The JSON of an object with `text` as its first field. A `text` that it has already is dropped.
 fn with_text(source: &str, text: &str) -> Option<Box<RawValue>> {
     let Entries(entries) = serde_json::from_str(source).ok()?;
     let mut json = format!("{{\"text\":{}", serde_json::to_string(text).ok()?);
-    for (name, value) in entries.iter().filter(|(name, _)| name != "text") {
+    for (name, value) in &entries {
+        if name == "text" {
+            // It is not a string, or the object would be sent back as it came.
+            continue;
+        }
         json.push_str(&format!(",{}:{}", serde_json::to_string(name).ok()?, value.get()));
     }
     json.push('}');

@@ -1,15 +1,16 @@
-//! Infinity (`POST /rerank`, its API document 0.0.77). A document is a text, and `object` is `rerank`: its client refuses anything else.
+//! Infinity (`POST /rerank`, its API document 0.0.77). A document is a text, and `object` is `rerank`, because its
+//! client refuses any other value.
 
 use super::echo::DocumentForm;
-use super::superset::{Cut, Superset};
+use super::superset::{Superset, TopNField};
 
-/// Documents are texts.
+/// Infinity, whose documents are texts.
 pub static INFINITY: Superset = Superset {
     name: "infinity",
     object: "rerank",
     has_data: false,
     document: DocumentForm::Text,
-    cut: Cut::TopN,
-    echoes: false,
+    top_n_field: TopNField::TopN,
+    returns_documents: false,
     api_version: None,
 };

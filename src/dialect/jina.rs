@@ -1,18 +1,19 @@
-//! Jina AI (`POST /v1/rerank`) and the many servers of the same shape: SiliconFlow, GPUStack, LocalAI, llama.cpp, Together, Novita.
+//! Jina AI (`POST /v1/rerank`) and the many servers of the same shape: SiliconFlow, GPUStack, LocalAI, llama.cpp,
+//! Together, Novita.
 //!
-//! Jina itself sends documents back unless told not to. No client of its shape was found that needs that without asking, and
-//! documents make an answer as large as its request, so they come back only when asked for.
+//! Jina itself sends documents back unless told not to. No client of its shape is known to need them unasked, and they
+//! make an answer as large as its request, so they are sent back only on request.
 
 use super::echo::DocumentForm;
-use super::superset::{Cut, Superset};
+use super::superset::{Superset, TopNField};
 
-/// The usual shape of self-hosted servers.
+/// Jina, whose shape most self-hosted servers use.
 pub static JINA: Superset = Superset {
     name: "jina",
     object: "list",
     has_data: true,
     document: DocumentForm::WithText,
-    cut: Cut::TopN,
-    echoes: false,
+    top_n_field: TopNField::TopN,
+    returns_documents: false,
     api_version: None,
 };

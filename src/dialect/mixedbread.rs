@@ -12,9 +12,9 @@ use super::superset::Tokens;
 use super::{Dialect, json};
 use crate::error::Error;
 use crate::rerank::request::{Passage, RerankRequest};
-use crate::rerank::response::{RankedPassage, RerankResponse};
+use crate::rerank::response::RerankResponse;
 
-/// The dialect.
+/// The Mixedbread dialect.
 #[derive(Debug)]
 pub struct Mixedbread;
 
@@ -32,7 +32,7 @@ struct Answer<'a> {
 struct AnswerResult<'a> {
     index: usize,
     score: Option<f64>,
-    /// Anything that came in goes out as it was.
+    /// The document in the form in which it came.
     #[serde(skip_serializing_if = "Option::is_none")]
     input: Option<Document<'a>>,
     object: &'static str,
@@ -58,16 +58,20 @@ impl Dialect for Mixedbread {
 
     fn encode(&self, _request_id: &str, request: &RerankRequest, response: &RerankResponse) -> Bytes {
         let form = Form::raw(request.raw_scores);
-        let result = |ranked: &RankedPassage| AnswerResult {
-            index: ranked.position,
-            score: form.shown(ranked, response),
-            input: request.return_documents.then(|| input(&request.passages[ranked.position])),
-            object: "rank_result",
-        };
+        let mut data = Vec::with_capacity(response.ranking.len());
+        for ranked in &response.ranking {
+            let passage = &request.passages[ranked.position];
+            data.push(AnswerResult {
+                index: ranked.position,
+                score: form.score(ranked, response),
+                input: request.return_documents.then(|| input(passage)),
+                object: "rank_result",
+            });
+        }
         json(&Answer {
             object: "list",
             model: &response.model,
-            data: response.ranking.iter().map(result).collect(),
+            data,
             usage: Tokens::of(response),
             top_k: request.top_n.unwrap_or(request.passages.len()),
             return_input: request.return_documents,

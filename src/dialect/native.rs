@@ -1,18 +1,18 @@
-//! rerankd's own shape, a superset of Cohere's: what the plain paths speak unless the body says otherwise.
+//! rerankd's own shape, a superset of Cohere's. The plain paths speak it unless the body gives another dialect away.
 
 use super::echo::DocumentForm;
-use super::superset::{Cut, Superset};
+use super::superset::{Superset, TopNField};
 
-/// `POST /rerank`. Clients of Infinity take nothing but `rerank` for the object here.
+/// The form at `POST /rerank`. Clients of Infinity accept nothing but `rerank` as `object` here.
 pub static BARE: Superset = Superset {
     name: "native",
     object: "rerank",
     has_data: true,
     document: DocumentForm::WithText,
-    cut: Cut::TopN,
-    echoes: false,
+    top_n_field: TopNField::TopN,
+    returns_documents: false,
     api_version: None,
 };
 
-/// `POST /v1/rerank`. Clients of Voyage take nothing but `list` for the object here.
+/// The form at `POST /v1/rerank`. Clients of Voyage accept nothing but `list` as `object` here.
 pub static VERSIONED: Superset = Superset { object: "list", ..BARE };

@@ -1,5 +1,6 @@
-//! NVIDIA NIM ranking (`POST /v1/ranking`, hosted `/v1/retrieval/…/reranking`; docs.nvidia.com/nim/nemo-retriever/text-reranking, 2.3):
-//! `passages` in, `rankings` with logits out. Clients such as Dify put them through a sigmoid of their own.
+//! NVIDIA NIM ranking (`POST /v1/ranking`, hosted `/v1/retrieval/…/reranking`;
+//! docs.nvidia.com/nim/nemo-retriever/text-reranking, 2.3): `passages` in, `rankings` with logits out. Clients such as
+//! Dify apply a sigmoid of their own to them.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -11,9 +12,9 @@ use super::superset::Tokens;
 use super::{Dialect, json};
 use crate::error::Error;
 use crate::rerank::request::RerankRequest;
-use crate::rerank::response::{RankedPassage, RerankResponse};
+use crate::rerank::response::RerankResponse;
 
-/// The dialect.
+/// The NVIDIA dialect.
 #[derive(Debug)]
 pub struct Nvidia;
 
@@ -41,9 +42,12 @@ impl Dialect for Nvidia {
     }
 
     fn encode(&self, _request_id: &str, _request: &RerankRequest, response: &RerankResponse) -> Bytes {
-        let ranking =
-            |ranked: &RankedPassage| Ranking { index: ranked.position, logit: Form::Logit.shown(ranked, response) };
-        json(&Answer { rankings: response.ranking.iter().map(ranking).collect(), usage: Tokens::of(response) })
+        let mut rankings = Vec::with_capacity(response.ranking.len());
+        for ranked in &response.ranking {
+            // Always logits, even without `raw_scores`: the clients expect no other scale.
+            rankings.push(Ranking { index: ranked.position, logit: Form::Logit.score(ranked, response) });
+        }
+        json(&Answer { rankings, usage: Tokens::of(response) })
     }
 
     fn encode_error(&self, request_id: &str, error: &Error) -> ErrorAnswer {

@@ -1,4 +1,5 @@
-//! Pinecone inference (`POST /rerank`, API 2026-04): objects in, `data[].score` out. Its clients are known by `X-Pinecone-Api-Version`.
+//! Pinecone inference (`POST /rerank`, API 2026-04): objects in, `data[].score` out. Its clients are recognised by
+//! `X-Pinecone-Api-Version`.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -10,9 +11,9 @@ use super::scale::Form;
 use super::{Dialect, json};
 use crate::error::Error;
 use crate::rerank::request::RerankRequest;
-use crate::rerank::response::{RankedPassage, RerankResponse};
+use crate::rerank::response::RerankResponse;
 
-/// The dialect.
+/// The Pinecone dialect.
 #[derive(Debug)]
 pub struct Pinecone;
 
@@ -53,16 +54,17 @@ impl Dialect for Pinecone {
 
     fn encode(&self, _request_id: &str, request: &RerankRequest, response: &RerankResponse) -> Bytes {
         let form = Form::raw(request.raw_scores);
-        let document = |ranked: &RankedPassage| RankedDocument {
-            index: ranked.position,
-            score: form.shown(ranked, response),
-            document: request.return_documents.then(|| DocumentForm::Object.of(&request.passages[ranked.position])),
-        };
-        json(&Answer {
-            model: &response.model,
-            data: response.ranking.iter().map(document).collect(),
-            usage: Usage { rerank_units: response.usage.search_units.unwrap_or(0) },
-        })
+        let mut data = Vec::with_capacity(response.ranking.len());
+        for ranked in &response.ranking {
+            let passage = &request.passages[ranked.position];
+            data.push(RankedDocument {
+                index: ranked.position,
+                score: form.score(ranked, response),
+                document: request.return_documents.then(|| DocumentForm::Object.of(passage)),
+            });
+        }
+        let usage = Usage { rerank_units: response.usage.search_units.unwrap_or(0) };
+        json(&Answer { model: &response.model, data, usage })
     }
 
     fn encode_error(&self, request_id: &str, error: &Error) -> ErrorAnswer {

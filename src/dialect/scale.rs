@@ -1,7 +1,7 @@
-//! A score in the form that a dialect's clients expect.
+//! Scores in the form that a dialect's clients expect.
 //!
-//! Clients apply thresholds between 0 and 1, or a sigmoid of their own, without asking what the model's scale is. A sigmoid is
-//! applied at most once, and only where the scale says that it makes sense; the order never changes.
+//! Clients apply thresholds between 0 and 1, or a sigmoid of their own, without asking for the model's scale. A sigmoid
+//! is applied at most once, and only where the scale says that it makes sense. The order never changes.
 
 use std::borrow::Cow;
 
@@ -11,25 +11,25 @@ use crate::rerank::response::{Provenance, RankedPassage, RerankResponse};
 /// The form of a score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    /// Between 0 and 1: logits go through the sigmoid.
+    /// Between 0 and 1. Logits go through the sigmoid.
     Probability,
-    /// Unbounded: what is between 0 and 1 goes through the sigmoid's inverse.
+    /// Unbounded. Scores between 0 and 1 go through the inverse of the sigmoid.
     Logit,
 }
 
 impl Form {
-    /// What clients mean by `raw_scores`.
+    /// The form that a client asks for with `raw_scores`.
     pub(super) fn raw(raw_scores: bool) -> Self {
         if raw_scores { Self::Logit } else { Self::Probability }
     }
 
-    /// The score of one result in this form.
-    pub(super) fn shown(self, ranked: &RankedPassage, response: &RerankResponse) -> Option<f64> {
+    /// The score of one result in this form; `None` if the passage was not scored.
+    pub(super) fn score(self, ranked: &RankedPassage, response: &RerankResponse) -> Option<f64> {
         ranked.score.map(|score| self.of(score, response.provenance.score_scale))
     }
 
-    /// The provenance, with the scale on which the scores stand now.
-    pub(super) fn told(self, provenance: &Provenance) -> Cow<'_, Provenance> {
+    /// The provenance with the scale of the scores in this form.
+    pub(super) fn provenance(self, provenance: &Provenance) -> Cow<'_, Provenance> {
         let scale = match (self, provenance.score_scale) {
             (Self::Probability, Some(ScoreScale::Logit)) => ScoreScale::Probability,
             (Self::Logit, Some(ScoreScale::Probability | ScoreScale::Lexical)) => ScoreScale::Logit,
@@ -38,7 +38,7 @@ impl Form {
         Cow::Owned(Provenance { score_scale: Some(scale), ..provenance.clone() })
     }
 
-    /// `score`, which stands on `scale`, in this form.
+    /// A score of the given scale in this form. Only logits and values between 0 and 1 are converted.
     fn of(self, score: f64, scale: Option<ScoreScale>) -> f64 {
         match (self, scale) {
             (Self::Probability, Some(ScoreScale::Logit)) => {
@@ -46,7 +46,7 @@ impl Form {
                 (1.0 / (1.0 + (-score).exp())).max(f64::MIN_POSITIVE)
             }
             (Self::Logit, Some(ScoreScale::Probability | ScoreScale::Lexical)) => {
-                // 0 and 1 have no finite logit; JSON has no infinity. All numbers between them have one of their own.
+                // 0 and 1 have no finite logit, and JSON has no infinity. Every number between them has its own logit.
                 let share = score.clamp(f64::MIN_POSITIVE, 1.0 - f64::EPSILON / 2.0);
                 (share / (1.0 - share)).ln()
             }

@@ -1,8 +1,9 @@
 //! The family of shapes that grew from Cohere's: `documents` in, `index` and `relevance_score` out.
 //!
-//! Their requests differ in a name or two and their clients ignore what they do not know, so one answer serves them all: `results`
-//! for those of Cohere, Jina and vLLM, `data` for those of Voyage and of OpenAI-like servers, `meta` and `usage` for whoever insists
-//! on one of them. A member of the family is a row of what its clients insist on.
+//! Their requests differ in a name or two, and their clients ignore fields they do not know. So one answer serves them
+//! all: `results` for clients of Cohere, Jina and vLLM, `data` for those of Voyage and of OpenAI-like servers, `meta`
+//! and `usage` for those that insist on one of them. A member of the family is a row of facts that its clients insist
+//! on.
 
 use std::borrow::Cow;
 
@@ -16,34 +17,34 @@ use super::problem::{ErrorAnswer, problem_details};
 use super::scale::Form;
 use super::{Dialect, json, raw_json};
 use crate::error::Error;
-use crate::rerank::request::RerankRequest;
-use crate::rerank::response::{Provenance, RankedPassage, RerankResponse, ScoreSource};
+use crate::rerank::request::{PassageObject, RerankRequest};
+use crate::rerank::response::{Provenance, RerankResponse, ScoreSource};
 
 /// One member of the family.
 #[derive(Debug)]
 pub struct Superset {
-    /// Its name in metrics, headers and paths.
+    /// Name in metrics, headers and paths.
     pub(super) name: &'static str,
-    /// What `object` says.
+    /// Value of `object` in an answer.
     pub(super) object: &'static str,
-    /// Whether `data` repeats the results.
+    /// True if an answer repeats the results in `data`.
     pub(super) has_data: bool,
-    /// How a document looks in `results`. In `data` it is always a text.
+    /// Form of a document in `results`. In `data` it is always a text.
     pub(super) document: DocumentForm,
-    /// The name of the cut that wins if a client sends both.
-    pub(super) cut: Cut,
-    /// Whether documents come back unless the client says no.
-    pub(super) echoes: bool,
-    /// What `meta.api_version` says, where there is one.
+    /// Field with the number of results to return.
+    pub(super) top_n_field: TopNField,
+    /// True if documents are sent back unless the client says no.
+    pub(super) returns_documents: bool,
+    /// Value of `meta.api_version`, if there is one.
     pub(super) api_version: Option<&'static str>,
 }
 
-/// The name of the cut.
+/// The field that wins if a client sends both `top_n` and `top_k`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cut {
+pub(super) enum TopNField {
     TopN,
     TopK,
-    /// `top_n`, of which 0 and less mean all.
+    /// `top_n`, where 0 and negative numbers mean all.
     TopNOrZero,
 }
 
@@ -71,7 +72,7 @@ struct AnswerResult<'a> {
     source: Option<ScoreSource>,
 }
 
-/// Tokens as OpenAI-like servers tell them.
+/// Numbers of tokens as OpenAI-like servers report them.
 #[derive(Serialize)]
 #[expect(clippy::struct_field_names, reason = "the wire's own names")]
 pub(super) struct Tokens {
@@ -114,23 +115,26 @@ impl Dialect for Superset {
 
     fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error> {
         let request = fields.request("query")?;
-        let top_n = match self.cut {
-            Cut::TopN => fields.top_n("top_n", "top_k")?,
-            Cut::TopK => fields.top_n("top_k", "top_n")?,
-            Cut::TopNOrZero if fields.is_negative("top_n") => None,
-            Cut::TopNOrZero => fields.top_n("top_n", "top_k")?.filter(|count| *count > 0),
+        let top_n = match self.top_n_field {
+            TopNField::TopN => fields.top_n("top_n", "top_k")?,
+            TopNField::TopK => fields.top_n("top_k", "top_n")?,
+            TopNField::TopNOrZero if fields.is_negative("top_n") => None,
+            TopNField::TopNOrZero => match fields.top_n("top_n", "top_k")? {
+                Some(0) => None,
+                count => count,
+            },
         };
         let passages = fields.passages("documents", false)?;
         Ok(RerankRequest {
             top_n,
-            return_documents: fields.flag("return_documents")?.unwrap_or(self.echoes),
+            return_documents: fields.flag("return_documents")?.unwrap_or(self.returns_documents),
             ..passages.added_to(request)
         })
     }
 
     fn encode(&self, request_id: &str, request: &RerankRequest, response: &RerankResponse) -> Bytes {
         let results = Self::results(request, response, self.document);
-        // Without documents the two lists are the same, and one is written twice.
+        // Without documents the two lists are the same, so the JSON of one serves as both.
         let data = match (self.has_data, request.return_documents) {
             (true, true) => Some(Self::results(request, response, DocumentForm::Text)),
             (true, false) => Some(results.clone()),
@@ -149,7 +153,7 @@ impl Dialect for Superset {
                 api_version: self.api_version.map(|version| ApiVersion { version }),
                 billed_units: BilledUnits { search_units: usage.search_units.unwrap_or(0), input_tokens: usage.tokens },
                 tokens: MetaTokens { input_tokens: tokens, output_tokens: 0 },
-                rerankd: Form::raw(request.raw_scores).told(&response.provenance),
+                rerankd: Form::raw(request.raw_scores).provenance(&response.provenance),
             },
         })
     }
@@ -160,27 +164,31 @@ impl Dialect for Superset {
 }
 
 impl Superset {
+    /// The JSON of the results, best first.
     fn results(request: &RerankRequest, response: &RerankResponse, document: DocumentForm) -> Box<RawValue> {
         let form = Form::raw(request.raw_scores);
-        let result = |ranked: &RankedPassage| {
+        let mut results = Vec::with_capacity(response.ranking.len());
+        for ranked in &response.ranking {
             let passage = &request.passages[ranked.position];
-            let id = passage.object.as_deref().and_then(|object| raw_json(object.id.as_ref()?));
-            AnswerResult {
+            let id = match passage.object.as_deref() {
+                Some(PassageObject { id: Some(id), .. }) => raw_json(id),
+                _ => None,
+            };
+            results.push(AnswerResult {
                 index: ranked.position,
                 id,
-                relevance_score: form.shown(ranked, response),
+                relevance_score: form.score(ranked, response),
                 document: request.return_documents.then(|| document.of(passage)),
                 source: request.explain.then_some(ranked.source),
-            }
-        };
-        let results: Vec<_> = response.ranking.iter().map(result).collect();
-        // Numbers, texts and JSON that came from a parser: writing them cannot fail.
+            });
+        }
+        // Numbers, strings and JSON that came from a parser can always be written.
         to_raw_value(&results).unwrap_or_default()
     }
 }
 
 impl Tokens {
-    /// What the provider says it read; 0 where it does not say.
+    /// The tokens that the provider reports; 0 if it reports none.
     pub(super) fn of(response: &RerankResponse) -> Self {
         let tokens = response.usage.tokens.unwrap_or(0);
         Self { prompt_tokens: tokens, completion_tokens: 0, total_tokens: tokens }

@@ -1,6 +1,6 @@
 //! Hugging Face Text Embeddings Inference (`POST /rerank`, its API document 1.9.3): `texts` in, a bare list out.
 //!
-//! TEI itself knows neither `model` nor `top_n`; clients that send them mean them.
+//! TEI itself ignores `model` and `top_n`. A client that sends them means them, so they apply here.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -11,9 +11,9 @@ use super::scale::Form;
 use super::{Dialect, json};
 use crate::error::Error;
 use crate::rerank::request::RerankRequest;
-use crate::rerank::response::{RankedPassage, RerankResponse};
+use crate::rerank::response::RerankResponse;
 
-/// The dialect.
+/// The TEI dialect.
 #[derive(Debug)]
 pub struct Tei;
 
@@ -42,12 +42,16 @@ impl Dialect for Tei {
 
     fn encode(&self, _request_id: &str, request: &RerankRequest, response: &RerankResponse) -> Bytes {
         let form = Form::raw(request.raw_scores);
-        let rank = |ranked: &RankedPassage| Rank {
-            index: ranked.position,
-            text: request.return_documents.then(|| &*request.passages[ranked.position].text),
-            score: form.shown(ranked, response),
-        };
-        json(&response.ranking.iter().map(rank).collect::<Vec<_>>())
+        let mut ranks = Vec::with_capacity(response.ranking.len());
+        for ranked in &response.ranking {
+            let text = &*request.passages[ranked.position].text;
+            ranks.push(Rank {
+                index: ranked.position,
+                text: request.return_documents.then_some(text),
+                score: form.score(ranked, response),
+            });
+        }
+        json(&ranks)
     }
 
     fn encode_error(&self, request_id: &str, error: &Error) -> ErrorAnswer {

@@ -1,18 +1,18 @@
 //! vLLM (`POST /rerank`, `/v1/rerank`, `/v2/rerank`; `vllm/entrypoints/pooling/scoring/protocol.py`, 2026).
 //!
-//! vLLM knows no `return_documents` and always sends documents back, as objects; clients such as MaxKB read them without asking. Its
-//! `top_n` is 0 unless set, which means all.
+//! vLLM has no `return_documents` and always sends documents back, as objects; clients such as MaxKB read them unasked.
+//! Its `top_n` is 0 unless set, which means all.
 
 use super::echo::DocumentForm;
-use super::superset::{Cut, Superset};
+use super::superset::{Superset, TopNField};
 
-/// Always with documents.
+/// vLLM, which always sends documents back.
 pub static VLLM: Superset = Superset {
     name: "vllm",
     object: "list",
     has_data: true,
     document: DocumentForm::WithText,
-    cut: Cut::TopNOrZero,
-    echoes: true,
+    top_n_field: TopNField::TopNOrZero,
+    returns_documents: true,
     api_version: None,
 };

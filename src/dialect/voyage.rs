@@ -1,17 +1,18 @@
-//! Voyage AI (`POST /v1/rerank`, its API document of 2025-03 and client 0.5.0): results in `data`, documents as texts, the cut is `top_k`.
+//! Voyage AI (`POST /v1/rerank`, its API document of 2025-03 and client 0.5.0): results in `data`, documents as texts,
+//! `top_k` for the number of results.
 //!
-//! `results` is there too: a body with `top_k` alone may come from anybody.
+//! An answer also has `results`, because a body with `top_k` alone may come from a client of any dialect.
 
 use super::echo::DocumentForm;
-use super::superset::{Cut, Superset};
+use super::superset::{Superset, TopNField};
 
-/// Results in `data`.
+/// Voyage, whose clients read `data`.
 pub static VOYAGE: Superset = Superset {
     name: "voyage",
     object: "list",
     has_data: true,
     document: DocumentForm::WithText,
-    cut: Cut::TopK,
-    echoes: false,
+    top_n_field: TopNField::TopK,
+    returns_documents: false,
     api_version: None,
 };

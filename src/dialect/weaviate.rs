@@ -1,5 +1,5 @@
-//! Weaviate's `reranker-transformers` container (`POST /rerank`): scores in input order, each with its document. Its client sends
-//! neither a key nor a Content-Type nor a model.
+//! Weaviate's `reranker-transformers` container (`POST /rerank`): scores in input order, each with its document. Its
+//! client sends no key, no Content-Type and no model.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -10,9 +10,9 @@ use super::scale::Form;
 use super::{Dialect, in_input_order, json};
 use crate::error::Error;
 use crate::rerank::request::RerankRequest;
-use crate::rerank::response::{RankedPassage, RerankResponse};
+use crate::rerank::response::RerankResponse;
 
-/// The dialect.
+/// The Weaviate dialect.
 #[derive(Debug)]
 pub struct Weaviate;
 
@@ -33,19 +33,20 @@ impl Dialect for Weaviate {
     }
 
     fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error> {
-        // Every document is in the answer anyway.
         let request = fields.request("query")?;
         let passages = fields.passages("documents", false)?;
+        // The answer holds every document, asked for or not.
         Ok(RerankRequest { return_documents: true, ..passages.added_to(request) })
     }
 
     fn encode(&self, _request_id: &str, request: &RerankRequest, response: &RerankResponse) -> Bytes {
         let form = Form::raw(request.raw_scores);
-        let score = |ranked: &RankedPassage| DocumentScore {
-            document: &request.passages[ranked.position].text,
-            score: form.shown(ranked, response),
-        };
-        json(&Answer { scores: in_input_order(response).iter().map(score).collect() })
+        let mut scores = Vec::with_capacity(response.ranking.len());
+        for ranked in in_input_order(response) {
+            let document = &*request.passages[ranked.position].text;
+            scores.push(DocumentScore { document, score: form.score(&ranked, response) });
+        }
+        json(&Answer { scores })
     }
 
     fn encode_error(&self, request_id: &str, error: &Error) -> ErrorAnswer {

@@ -1,16 +1,16 @@
-//! Xinference (`POST /v1/rerank`, client 4.1.0): Cohere's first version with tokens in `meta`. Its client asks `/v1/cluster/auth` and
-//! `/v1/models/{id}` first.
+//! Xinference (`POST /v1/rerank`, client 4.1.0): Cohere's first version with tokens in `meta`. Its client first asks
+//! `/v1/cluster/auth` and `/v1/models/{id}`.
 
 use super::echo::DocumentForm;
-use super::superset::{Cut, Superset};
+use super::superset::{Superset, TopNField};
 
-/// Cohere's first version.
+/// Xinference, in the shape of Cohere's first version.
 pub static XINFERENCE: Superset = Superset {
     name: "xinference",
     object: "list",
     has_data: false,
     document: DocumentForm::WithText,
-    cut: Cut::TopN,
-    echoes: false,
+    top_n_field: TopNField::TopN,
+    returns_documents: false,
     api_version: None,
 };
