@@ -171,10 +171,11 @@ mod tests {
     #[test]
     fn what_is_said_outright_goes_before_what_is_bound_to_the_key() {
         let headers = |pairs: &[(&'static str, &'static str)]| {
-            let pair = |(name, value): &(&'static str, &'static str)| {
-                (HeaderName::from_static(name), HeaderValue::from_static(value))
-            };
-            pairs.iter().map(pair).collect::<HeaderMap>()
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+            }
+            headers
         };
         let bare = Signs { prefix: None, usual: &native::BARE };
         let below = Signs { prefix: Some(&tei::Tei), ..bare };

@@ -2,10 +2,10 @@
 //! it: LiteLLM's proxy, Azure, Weaviate's `reranker-cohere`.
 
 use super::echo::DocumentForm;
-use super::superset::{Superset, TopNField};
+use super::superset::{CohereFamily, TopNField};
 
 /// Version 2, which current clients use.
-pub static V2: Superset = Superset {
+pub static V2: CohereFamily = CohereFamily {
     name: "cohere",
     object: "list",
     has_data: false,
@@ -16,4 +16,4 @@ pub static V2: Superset = Superset {
 };
 
 /// Version 1. Cohere takes objects and `rank_fields` only here; rerankd takes them in version 2 as well.
-pub static V1: Superset = Superset { name: "cohere-v1", api_version: Some("1"), ..V2 };
+pub static V1: CohereFamily = CohereFamily { name: "cohere-v1", api_version: Some("1"), ..V2 };

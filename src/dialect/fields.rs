@@ -27,6 +27,7 @@ const RANKED_OBJECT_WORK: usize = 8;
 pub struct Fields<'a> {
     body: &'a ByteString,
     entries: Entries<'a>,
+    /// Returns false to end the reading of documents.
     is_wanted: &'a dyn Fn() -> bool,
 }
 
@@ -266,6 +267,7 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// The single value at `path`; `None` if it is absent. A list or an object is an error.
     fn plain(&self, path: &str) -> Result<Option<Raw<'a>>, Error> {
         match self.value(path) {
             None => Ok(None),
@@ -274,6 +276,7 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// The items of the list at `path`; `None` if it is absent. Any other value is an error.
     fn list(&self, path: &str) -> Result<Option<&[Raw<'a>]>, Error> {
         let kind = match self.value(path) {
             None => return Ok(None),

@@ -2,10 +2,10 @@
 //! client refuses any other value.
 
 use super::echo::DocumentForm;
-use super::superset::{Superset, TopNField};
+use super::superset::{CohereFamily, TopNField};
 
 /// Infinity, whose documents are texts.
-pub static INFINITY: Superset = Superset {
+pub static INFINITY: CohereFamily = CohereFamily {
     name: "infinity",
     object: "rerank",
     has_data: false,

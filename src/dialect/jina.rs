@@ -5,10 +5,10 @@
 //! make an answer as large as its request, so they are sent back only on request.
 
 use super::echo::DocumentForm;
-use super::superset::{Superset, TopNField};
+use super::superset::{CohereFamily, TopNField};
 
 /// Jina, whose shape most self-hosted servers use.
-pub static JINA: Superset = Superset {
+pub static JINA: CohereFamily = CohereFamily {
     name: "jina",
     object: "list",
     has_data: true,

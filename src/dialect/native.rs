@@ -1,10 +1,10 @@
 //! rerankd's own shape, a superset of Cohere's. The plain paths speak it unless the body gives another dialect away.
 
 use super::echo::DocumentForm;
-use super::superset::{Superset, TopNField};
+use super::superset::{CohereFamily, TopNField};
 
 /// The form at `POST /rerank`. Clients of Infinity accept nothing but `rerank` as `object` here.
-pub static BARE: Superset = Superset {
+pub static BARE: CohereFamily = CohereFamily {
     name: "native",
     object: "rerank",
     has_data: true,
@@ -15,4 +15,4 @@ pub static BARE: Superset = Superset {
 };
 
 /// The form at `POST /v1/rerank`. Clients of Voyage accept nothing but `list` as `object` here.
-pub static VERSIONED: Superset = Superset { object: "list", ..BARE };
+pub static VERSIONED: CohereFamily = CohereFamily { object: "list", ..BARE };

@@ -56,7 +56,9 @@ mod tests {
         assert_eq!(told(&warning), None);
         warning.note(3, "text");
         assert_eq!(told(&warning).unwrap(), "pictures are not scored; documents read without theirs: 1 (documents[3])");
-        (4..16).for_each(|index| warning.note(index, " "));
+        for index in 4..16 {
+            warning.note(index, " ");
+        }
         assert!(told(&warning).unwrap().ends_with(", documents[13] and 2 more)"));
     }
 }

@@ -155,8 +155,7 @@ mod tests {
     #[test]
     fn reading_ends_once_nobody_waits() {
         let asked = Cell::new(0);
-        let wanted_twice = || asked.replace(asked.get() + 1) < 2;
-        let error = objects(10, "").read(&wanted_twice).request.unwrap_err();
+        let error = objects(10, "").read(&|| asked.replace(asked.get() + 1) < 2).request.unwrap_err();
         assert_eq!((error.kind, asked.get()), (ErrorKind::DeadlineExceeded, 3));
     }
 
@@ -188,8 +187,11 @@ mod tests {
         fn any_units_are_read(units in proptest::collection::vec(
             proptest::collection::vec(prop_oneof![0xD7FFu16..=0xE000, Just(0x22u16), Just(0x5Cu16)], 0..4), 6
         )) {
-            let written: Vec<String> = units.iter()
-                .map(|units| units.iter().map(|unit| format!("\\u{unit:04x}")).collect::<Vec<_>>().concat()).collect();
+            let mut written = Vec::new();
+            for units in &units {
+                let escapes: Vec<String> = units.iter().map(|unit| format!("\\u{unit:04x}")).collect();
+                written.push(escapes.concat());
+            }
             let [query, plain, name, value, id, other] = written.as_slice() else { unreachable!() };
             let body = received(format!(
                 r#"{{"query":"{query}","documents":["{plain}",{{"x{name}":"{value}","id":"{id}"}}],"y{other}":1}}"#

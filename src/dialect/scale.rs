@@ -91,8 +91,9 @@ mod tests {
         }
 
         #[test]
-        fn the_order_stays(low in -1e4f64..1e4, high in -1e4f64..1e4) {
-            let (low, high) = (low.min(high), low.max(high));
+        fn the_order_stays(one in -1e4f64..1e4, other in -1e4f64..1e4) {
+            let low = one.min(other);
+            let high = one.max(other);
             for (form, scale) in [(Form::Probability, ScoreScale::Logit), (Form::Logit, ScoreScale::Probability)] {
                 prop_assert!(form.of(low, Some(scale)) <= form.of(high, Some(scale)));
             }

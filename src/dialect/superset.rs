@@ -22,7 +22,7 @@ use crate::rerank::response::{Provenance, RerankResponse, ScoreSource};
 
 /// One member of the family.
 #[derive(Debug)]
-pub struct Superset {
+pub struct CohereFamily {
     /// Name in metrics, headers and paths.
     pub(super) name: &'static str,
     /// Value of `object` in an answer.
@@ -108,7 +108,7 @@ struct MetaTokens {
     output_tokens: u64,
 }
 
-impl Dialect for Superset {
+impl Dialect for CohereFamily {
     fn name(&self) -> &'static str {
         self.name
     }
@@ -163,7 +163,7 @@ impl Dialect for Superset {
     }
 }
 
-impl Superset {
+impl CohereFamily {
     /// The JSON of the results, best first.
     fn results(request: &RerankRequest, response: &RerankResponse, document: DocumentForm) -> Box<RawValue> {
         let form = Form::raw(request.raw_scores);

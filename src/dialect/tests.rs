@@ -19,7 +19,7 @@ fn read(body: &ByteString) -> Result<RerankRequest, Error> {
     native::BARE.decode(&Fields::read(body)?)
 }
 
-/// Reads and refuses as it must, but does not panic.
+/// Reads the body in every dialect. Any may refuse it; none may panic.
 fn every_dialect_survives(body: String) {
     let body = ByteString::from(body);
     if let Ok(fields) = Fields::read(&body) {
@@ -183,10 +183,6 @@ fn zero_and_minus_one_mean_all_where_the_dialect_says_so() {
 
 #[test]
 fn the_text_of_an_object_is_found() {
-    let text = |document: &str, more: &str| {
-        let request = decode(&format!(r#"{{"query":"q","documents":[{document}]{more}}}"#)).unwrap();
-        request.passages[0].text.to_string()
-    };
     for (document, more, expected) in [
         (r#"{"text":"a","title":"t"}"#, "", "a"),
         (r#"{"text":null,"title":"t","n":1.0}"#, "", "title: t\nn: 1.0"),
@@ -203,7 +199,8 @@ fn the_text_of_an_object_is_found() {
         (r#"{"title":"t","tags":["x","y"]}"#, r#","rank_fields":["tags"]"#, "- x\n- y"),
         ("{}", "", ""),
     ] {
-        assert_eq!(text(document, more), expected, "{document} {more}");
+        let request = decode(&format!(r#"{{"query":"q","documents":[{document}]{more}}}"#)).unwrap();
+        assert_eq!(request.passages[0].text, expected, "{document} {more}");
     }
     let query = decode(r#"{"query":{"text":"in an object"},"documents":[]}"#).unwrap().query;
     assert_eq!(query, "in an object");
@@ -237,7 +234,7 @@ fn an_echoed_object_has_the_text_that_was_scored() {
     assert_eq!(echoed(&infinity::INFINITY, r#"{"title":"t"}"#), r#""title: t""#);
 }
 
-/// An answer with one result.
+/// A response with one result.
 fn response() -> RerankResponse {
     RerankResponse {
         model: "m".into(),

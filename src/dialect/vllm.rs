@@ -4,10 +4,10 @@
 //! Its `top_n` is 0 unless set, which means all.
 
 use super::echo::DocumentForm;
-use super::superset::{Superset, TopNField};
+use super::superset::{CohereFamily, TopNField};
 
 /// vLLM, which always sends documents back.
-pub static VLLM: Superset = Superset {
+pub static VLLM: CohereFamily = CohereFamily {
     name: "vllm",
     object: "list",
     has_data: true,

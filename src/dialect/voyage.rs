@@ -4,10 +4,10 @@
 //! An answer also has `results`, because a body with `top_k` alone may come from a client of any dialect.
 
 use super::echo::DocumentForm;
-use super::superset::{Superset, TopNField};
+use super::superset::{CohereFamily, TopNField};
 
 /// Voyage, whose clients read `data`.
-pub static VOYAGE: Superset = Superset {
+pub static VOYAGE: CohereFamily = CohereFamily {
     name: "voyage",
     object: "list",
     has_data: true,

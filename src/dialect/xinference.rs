@@ -2,10 +2,10 @@
 //! `/v1/cluster/auth` and `/v1/models/{id}`.
 
 use super::echo::DocumentForm;
-use super::superset::{Superset, TopNField};
+use super::superset::{CohereFamily, TopNField};
 
 /// Xinference, in the shape of Cohere's first version.
-pub static XINFERENCE: Superset = Superset {
+pub static XINFERENCE: CohereFamily = CohereFamily {
     name: "xinference",
     object: "list",
     has_data: false,
