@@ -27,10 +27,7 @@ pub(super) enum Document<'a> {
     /// The object as it came, with the text that was scored as its `text`.
     Extended(Box<RawValue>),
     /// An object with nothing but the text that was scored.
-    Wrapped {
-        /// The text that was scored.
-        text: &'a str,
-    },
+    Wrapped { text: &'a str },
     /// The text that was scored.
     Text(&'a str),
 }

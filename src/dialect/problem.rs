@@ -19,11 +19,11 @@ const PROBLEM_JSON: &str = "application/problem+json";
 /// An error as an HTTP response.
 #[derive(Debug)]
 pub struct ErrorAnswer {
-    /// The HTTP status.
+    /// HTTP status, 400 to 599.
     pub status: StatusCode,
-    /// The media type.
+    /// Media type: plain JSON, or that of RFC 9457.
     pub content_type: HeaderValue,
-    /// The JSON.
+    /// JSON of a [`Problem`].
     pub body: Bytes,
 }
 
