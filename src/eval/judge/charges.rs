@@ -1,4 +1,4 @@
-//! How long answers took, and what they cost.
+//! Times and costs of answers.
 
 use crate::eval::contest::Ranked;
 use crate::eval::exact;
@@ -7,7 +7,8 @@ use crate::eval::statistics::{mean, quantile};
 
 /// Times of the answers; `None` if none was measured.
 pub(super) fn latency<'a>(answers: impl Iterator<Item = &'a Ranked>) -> Option<Latency> {
-    let (mut cold, mut warm) = (Vec::new(), Vec::new());
+    let mut cold = Vec::new();
+    let mut warm = Vec::new();
     for answer in answers {
         cold.extend(answer.cold_ms);
         warm.extend(answer.warm_ms);
@@ -16,29 +17,43 @@ pub(super) fn latency<'a>(answers: impl Iterator<Item = &'a Ranked>) -> Option<L
 }
 
 fn times(values: &[f64]) -> Option<Times> {
-    let (p50, p95) = (quantile(values, 0.5)?, quantile(values, 0.95)?);
+    let p50 = quantile(values, 0.5)?;
+    let p95 = quantile(values, 0.95)?;
     Some(Times { p50, p95, mean: mean(values), count: values.len() })
 }
 
-/// What a query costs, from the answers of which all is known; `None` if there is none.
+/// The mean cost of a query; `None` if no answer was scored from scratch.
 pub(super) fn cost<'a>(answers: impl Iterator<Item = &'a Ranked>, unit: &str) -> Option<Cost> {
-    let (mut dollars, mut tokens, mut search_units) = (Vec::new(), Vec::new(), Vec::new());
-    let mut is_any = false;
-    for answer in answers.filter(|answer| answer.cold_ms.is_some()) {
-        is_any = true;
+    let mut dollars = Vec::new();
+    let mut tokens = Vec::new();
+    let mut search_units = Vec::new();
+    let mut is_any_cold = false;
+    for answer in answers {
+        // An answer without a cold time took scores from the cache, so its charges are not those of a query.
+        if answer.cold_ms.is_none() {
+            continue;
+        }
+        is_any_cold = true;
         dollars.extend(answer.cost_usd);
-        tokens.extend(answer.tokens.map(precise_count));
-        search_units.extend(answer.search_units.map(precise_count));
+        tokens.extend(answer.tokens.map(count_as_f64));
+        search_units.extend(answer.search_units.map(count_as_f64));
     }
-    let average = |values: &[f64]| (!values.is_empty()).then(|| mean(values));
-    is_any.then(|| Cost {
-        usd_per_1000_queries: average(&dollars).map(|usd| 1_000.0 * usd),
-        tokens_per_query: average(&tokens),
-        search_units_per_query: average(&search_units),
+    if !is_any_cold {
+        return None;
+    }
+    Some(Cost {
+        usd_per_1000_queries: mean_of_known(&dollars).map(|usd| 1_000.0 * usd),
+        tokens_per_query: mean_of_known(&tokens),
+        search_units_per_query: mean_of_known(&search_units),
         unit: unit.to_owned(),
     })
 }
 
-fn precise_count(count: u64) -> f64 {
+/// The mean; `None` of no values, because an unknown charge is not a charge of 0.
+fn mean_of_known(values: &[f64]) -> Option<f64> {
+    if values.is_empty() { None } else { Some(mean(values)) }
+}
+
+fn count_as_f64(count: u64) -> f64 {
     exact(usize::try_from(count).unwrap_or(usize::MAX))
 }

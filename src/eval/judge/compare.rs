@@ -1,11 +1,11 @@
-//! Whether a difference may be chance.
+//! Confidence intervals of means, and significance tests of their differences.
 
 use crate::eval::results::{Comparison, Estimate};
 use crate::eval::statistics::{confidence_interval, differences, holm, mean, randomization_test};
 
-/// The same queries are drawn every time, so the same answers give the same report.
+/// Seed of all resampling. It is fixed, so the same answers give the same report.
 const SEED: u64 = 0;
-/// Above this probability a difference is called noise.
+/// Adjusted probability from which a difference is called noise.
 const NOISE: f64 = 0.05;
 
 /// The mean of `values` with its confidence interval.
@@ -14,16 +14,28 @@ pub(super) fn estimate(values: &[f64]) -> Estimate {
     Estimate { mean: mean(values), low: interval.low, high: interval.high }
 }
 
-/// Every contestant's values against those of the one at `reference`, which gets `None`.
+/// Compares every contestant's values with those of the one at `reference`, which gets `None` itself.
 pub(super) fn against(all: &[Vec<f64>], reference: usize) -> Vec<Option<Comparison>> {
-    let others: Vec<usize> = (0..all.len()).filter(|&at| at != reference).collect();
-    let gaps: Vec<Vec<f64>> = others.iter().map(|&at| differences(&all[at], &all[reference])).collect();
-    let probabilities: Vec<f64> = gaps.iter().map(|gaps| randomization_test(gaps, SEED)).collect();
+    let mut others = Vec::with_capacity(all.len());
+    let mut gaps = Vec::with_capacity(all.len());
+    let mut probabilities = Vec::with_capacity(all.len());
+    for (index, values) in all.iter().enumerate() {
+        if index == reference {
+            continue;
+        }
+        let gap = differences(values, &all[reference]);
+        probabilities.push(randomization_test(&gap, SEED));
+        others.push(index);
+        gaps.push(gap);
+    }
+    // The correction needs all probabilities at once, so the comparisons are made in a second pass.
     let adjusted = holm(&probabilities);
     let mut comparisons = vec![None; all.len()];
-    for (((at, gaps), p), p_adjusted) in others.into_iter().zip(&gaps).zip(probabilities).zip(adjusted) {
-        let difference = estimate(gaps);
-        comparisons[at] = Some(Comparison { difference, p, p_adjusted, is_noise: p_adjusted >= NOISE });
+    for (number, index) in others.into_iter().enumerate() {
+        let difference = estimate(&gaps[number]);
+        let p_adjusted = adjusted[number];
+        let comparison = Comparison { difference, p: probabilities[number], p_adjusted, is_noise: p_adjusted >= NOISE };
+        comparisons[index] = Some(comparison);
     }
     comparisons
 }

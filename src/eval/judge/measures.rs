@@ -1,33 +1,37 @@
-//! What a ranking is measured by.
+//! The metrics of an evaluation, `trec_eval`'s and AutoRAG's under one type.
 
 use super::Terms;
 use crate::eval::autorag::AutoragMetric;
-use crate::eval::collection::{Collection, JudgedQuery};
+use crate::eval::collection::{Collection, JudgedQuery, PassageRecord};
 use crate::eval::metrics::Metric;
 
-/// One metric.
+/// A metric of either kind.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Measure {
     /// As `trec_eval` defines it.
     Trec(Metric),
-    /// As AutoRAG computes it, on this many passages.
+    /// As AutoRAG computes it, on this many passages from the top.
     Autorag(AutoragMetric, usize),
 }
 
 impl Measure {
-    /// All that are told, the decisive one first.
+    /// All metrics of a report, the decisive one first.
     pub(super) fn all(terms: &Terms) -> Vec<Self> {
         let k = terms.k;
-        let trec = [
-            Metric::Ndcg(k),
-            Metric::ReciprocalRank(k),
-            Metric::AveragePrecision,
-            Metric::Precision(k),
-            Metric::Recall(k),
-            Metric::F1(k),
+        let mut measures = vec![
+            Self::Trec(Metric::Ndcg(k)),
+            Self::Trec(Metric::ReciprocalRank(k)),
+            Self::Trec(Metric::AveragePrecision),
+            Self::Trec(Metric::Precision(k)),
+            Self::Trec(Metric::Recall(k)),
+            Self::Trec(Metric::F1(k)),
         ];
-        let autorag = AutoragMetric::ALL.into_iter().filter(|_| terms.autorag);
-        trec.map(Self::Trec).into_iter().chain(autorag.map(|metric| Self::Autorag(metric, k))).collect()
+        if terms.autorag {
+            for metric in AutoragMetric::ALL {
+                measures.push(Self::Autorag(metric, k));
+            }
+        }
+        measures
     }
 
     pub(super) fn name(&self) -> String {
@@ -48,21 +52,29 @@ impl Measure {
         matches!(self, Self::Autorag(..))
     }
 
-    /// What `ranking`, places among the query's candidates, is worth; `None` where the metric is not defined.
+    /// The value of `ranking`, which holds indices into the query's candidates; `None` where the metric is not defined.
     pub(super) fn value(&self, collection: &Collection, query: &JudgedQuery, ranking: &[usize]) -> Option<f64> {
-        let passage = |&place: &usize| &collection.passages[query.candidates[place]];
         match self {
             Self::Trec(metric) => {
-                let grades: Vec<_> = ranking.iter().map(|place| query.grade(passage(place))).collect();
+                let grades: Vec<_> =
+                    ranking.iter().map(|&place| query.grade(candidate(collection, query, place))).collect();
                 let judged: Vec<i32> = query.judgments.values().copied().collect();
                 Some(metric.value(&grades, &judged))
             }
             Self::Autorag(metric, k) => {
-                let returned: Vec<&str> = ranking.iter().take(*k).map(|place| &*passage(place).id).collect();
-                let groups: Vec<Vec<&str>> =
-                    query.groups.iter().map(|group| group.iter().map(String::as_str).collect()).collect();
+                // AutoRAG's metrics have no depth of their own; its `top_k` cuts the list before.
+                let top = ranking.iter().take(*k);
+                let returned: Vec<&str> = top.map(|&place| &*candidate(collection, query, place).id).collect();
+                let mut groups: Vec<Vec<&str>> = Vec::with_capacity(query.groups.len());
+                for group in &query.groups {
+                    groups.push(group.iter().map(String::as_str).collect());
+                }
                 metric.value(&groups, &returned)
             }
         }
     }
+}
+
+fn candidate<'a>(collection: &'a Collection, query: &JudgedQuery, place: usize) -> &'a PassageRecord {
+    &collection.passages[query.candidates[place]]
 }

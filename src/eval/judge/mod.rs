@@ -1,11 +1,11 @@
-//! From answers to results: what every ranking is worth, who is best, and whether that could be chance.
+//! Results from answers: the value of every ranking, the best contestant, and the significance of the differences.
 
 mod charges;
 mod compare;
 mod measures;
 mod pareto;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use self::charges::{cost, latency};
@@ -24,40 +24,44 @@ use crate::provider::Billing;
 use crate::route::Route;
 
 /// Characters of a passage that a report shows.
-const BEGINNING: usize = 200;
+const BEGINNING_CHARS: usize = 200;
 
-/// What an evaluation is judged by.
+/// The options of a judgement.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
     /// Depth of the metrics that are cut.
     pub k: usize,
-    /// Slowest mean time a query with which a contestant may be chosen.
+    /// Highest mean time per query with which a contestant may be chosen.
     pub speed_threshold: Option<Duration>,
-    /// Whether AutoRAG's metrics are told, and used to choose.
+    /// True to report AutoRAG's metrics too, and to choose by them.
     pub autorag: bool,
 }
 
-/// A contestant's answers.
+/// The answers of one contestant.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// What it was called on the command line.
+    /// Name from the command line.
     name: String,
-    /// For each query; `None` where it was not asked.
+    /// One per query of the collection, in its order; `None` where the query was not asked.
     answers: Vec<Option<Answer>>,
-    /// What is charged for.
+    /// The provider's unit of billing, in words.
     unit: &'static str,
 }
 
 impl Entry {
-    /// What `ledger` holds of the contestant `name`, which is `route`.
+    /// The answers of the contestant `name`, which is `route`, from its ledger.
     #[must_use]
     pub fn of_ledger(name: &str, ledger: &Ledger, route: &Route, collection: &Collection) -> Self {
-        let answer = |query: &JudgedQuery| ledger.answer(&query.id).cloned();
-        let unit = route.targets.first().map_or(Billing::Unknown, |target| target.facts.billing).unit();
-        Self { name: name.to_owned(), answers: collection.queries.iter().map(answer).collect(), unit }
+        let answers = collection.queries.iter().map(|query| ledger.answer(&query.id).cloned()).collect();
+        // Fallbacks may be billed in another unit; the report names that of the first target.
+        let billing = match route.targets.first() {
+            Some(target) => target.facts.billing,
+            None => Billing::Unknown,
+        };
+        Self { name: name.to_owned(), answers, unit: billing.unit() }
     }
 
-    /// What there is to say of a contestant that never answered; `None` if it did.
+    /// The failures of a contestant that never answered; `None` if it answered at least once.
     #[must_use]
     pub fn unanswered(&self) -> Option<Unanswered> {
         if self.ranked().next().is_some() {
@@ -72,7 +76,8 @@ impl Entry {
     }
 
     fn first_failure(&self) -> Option<String> {
-        self.answers.iter().flatten().find_map(|answer| Some(answer.failed()?.message.clone()))
+        let failed = self.answers.iter().flatten().find_map(Answer::failed)?;
+        Some(failed.message.clone())
     }
 
     fn failures(&self) -> BTreeMap<String, usize> {
@@ -94,57 +99,87 @@ impl Entry {
 pub fn judge(collection: &Collection, entries: &[Entry], terms: &Terms) -> Results {
     let measures = Measure::all(terms);
     let mut contestants = vec![first_stage(collection, &measures)];
-    let answered = entries.iter().filter(|entry| entry.unanswered().is_none());
-    contestants.extend(answered.map(|entry| contestant(collection, entry, &measures)));
+    let mut unanswered = Vec::new();
+    for entry in entries {
+        match entry.unanswered() {
+            Some(failures) => unanswered.push(failures),
+            None => contestants.push(contestant(collection, entry, &measures)),
+        }
+    }
     let decisive = measures[0].name();
     compare_all(&mut contestants, &decisive);
     let on_front = front(&contestants, &decisive);
     for (contestant, is_on_front) in contestants.iter_mut().zip(on_front) {
         contestant.on_pareto_front = is_on_front;
     }
+    // Chosen before they are sorted: among equals the first stage wins, then the order of the command line.
     let choice = choose(&contestants, &measures, terms);
-    let mean = |contestant: &Contestant| contestant.metrics.get(&decisive).map_or(0.0, |estimate| estimate.mean);
-    contestants.sort_by(|left, right| mean(right).total_cmp(&mean(left)));
+    contestants.sort_by(|left, right| quality(right, &decisive).total_cmp(&quality(left, &decisive)));
+    let mut definitions = BTreeMap::new();
+    for measure in &measures {
+        definitions.insert(measure.name(), measure.definition().to_owned());
+    }
     Results {
         rerankd: env!("CARGO_PKG_VERSION").to_owned(),
         collection: summary(collection),
         k: terms.k,
         metrics: measures.iter().map(Measure::name).collect(),
-        definitions: measures.iter().map(|measure| (measure.name(), measure.definition().to_owned())).collect(),
+        definitions,
         contestants,
-        unanswered: entries.iter().filter_map(Entry::unanswered).collect(),
+        unanswered,
         choice,
-        queries: collection.queries.iter().map(|query| shown(collection, query)).collect(),
+        queries: collection.queries.iter().map(|query| reported_query(collection, query)).collect(),
     }
 }
 
-/// The candidates as they came.
+/// The mean of the decisive metric; 0 if it is not defined for any query.
+fn quality(contestant: &Contestant, decisive: &str) -> f64 {
+    match contestant.metrics.get(decisive) {
+        Some(estimate) => estimate.mean,
+        None => 0.0,
+    }
+}
+
+/// The contestant that leaves the candidates in their order.
 fn first_stage(collection: &Collection, measures: &[Measure]) -> Contestant {
-    let rankings = collection.queries.iter().map(as_it_came).collect();
+    let rankings = collection.queries.iter().map(first_stage_ranking).collect();
     of_rankings(NONE, Kind::None, collection, rankings, measures)
 }
 
 fn contestant(collection: &Collection, entry: &Entry, measures: &[Measure]) -> Contestant {
-    let rankings = collection.queries.iter().zip(&entry.answers);
-    let rankings = rankings.map(|(query, answer)| ranking(query, answer.as_ref())).collect();
-    let failed = collection.queries.iter().zip(&entry.answers);
-    let failed = failed.filter(|(_, answer)| answer.as_ref().and_then(Answer::ranked).is_none());
-    let mut answered_by: Vec<String> = entry.ranked().filter_map(|ranked| ranked.answered_by.clone()).collect();
-    answered_by.sort_unstable();
-    answered_by.dedup();
+    let mut rankings = Vec::with_capacity(collection.queries.len());
+    let mut failed_queries = Vec::new();
+    for (query, answer) in collection.queries.iter().zip(&entry.answers) {
+        if let Some(Answer::Ranked(ranked)) = answer {
+            rankings.push(ranking(query, ranked));
+        } else {
+            // An application would fall back to the order of the first stage, so a failure counts as that.
+            rankings.push(first_stage_ranking(query));
+            failed_queries.push(query.id.clone());
+        }
+    }
+    let mut answered_by = BTreeSet::new();
+    let mut fallbacks = 0;
+    let mut degraded = 0;
+    for ranked in entry.ranked() {
+        answered_by.extend(ranked.answered_by.clone());
+        fallbacks += usize::from(ranked.fallbacks > 0);
+        degraded += usize::from(!ranked.degraded.is_empty());
+    }
     Contestant {
-        answered_by,
+        answered_by: answered_by.into_iter().collect(),
         failures: entry.failures(),
-        failed_queries: failed.map(|(query, _)| query.id.clone()).collect(),
+        failed_queries,
         first_failure: entry.first_failure(),
-        fallbacks: entry.ranked().filter(|ranked| ranked.fallbacks > 0).count(),
-        degraded: entry.ranked().filter(|ranked| !ranked.degraded.is_empty()).count(),
+        fallbacks,
+        degraded,
         latency: latency(entry.ranked()),
         cost: cost(entry.ranked(), entry.unit),
         ..of_rankings(&entry.name, Kind::Model, collection, rankings, measures)
     }
 }
 
+/// A contestant with the metrics of its rankings, one per query. The answers' failures, times and costs are left empty.
 fn of_rankings(
     name: &str,
     kind: Kind,
@@ -152,17 +187,29 @@ fn of_rankings(
     rankings: Vec<Ranking>,
     measures: &[Measure],
 ) -> Contestant {
-    let (rankings, scores): (Vec<_>, Vec<_>) = rankings.into_iter().unzip();
-    let value_of = |(query, ranking): (&JudgedQuery, &Vec<usize>)| {
-        let value = |measure: &Measure| Some((measure.name(), measure.value(collection, query, ranking)?));
-        measures.iter().filter_map(value).collect::<BTreeMap<_, _>>()
-    };
-    let by_query: Vec<BTreeMap<String, f64>> = collection.queries.iter().zip(&rankings).map(value_of).collect();
-    // A metric that is defined for no query has no mean.
-    let mean_of = |measure: &Measure| match values(&by_query, &measure.name()) {
-        none if none.is_empty() => None,
-        values => Some((measure.name(), estimate(&values))),
-    };
+    let mut by_query = Vec::with_capacity(rankings.len());
+    let mut places_by_query = Vec::with_capacity(rankings.len());
+    let mut scores_by_query = Vec::with_capacity(rankings.len());
+    for (query, Ranking { places, scores }) in collection.queries.iter().zip(rankings) {
+        let mut metrics = BTreeMap::new();
+        for measure in measures {
+            if let Some(value) = measure.value(collection, query, &places) {
+                metrics.insert(measure.name(), value);
+            }
+        }
+        by_query.push(metrics);
+        places_by_query.push(places);
+        scores_by_query.push(scores);
+    }
+    let mut estimates = BTreeMap::new();
+    for measure in measures {
+        let name = measure.name();
+        let values = values(&by_query, &name);
+        // A metric that is defined for no query has no mean.
+        if !values.is_empty() {
+            estimates.insert(name, estimate(&values));
+        }
+    }
     Contestant {
         name: name.to_owned(),
         kind,
@@ -172,88 +219,110 @@ fn of_rankings(
         first_failure: None,
         fallbacks: 0,
         degraded: 0,
-        metrics: measures.iter().filter_map(mean_of).collect(),
+        metrics: estimates,
         against_best: None,
         against_none: None,
         latency: None,
         cost: None,
         on_pareto_front: false,
         by_query,
-        rankings,
-        scores,
+        rankings: places_by_query,
+        scores: scores_by_query,
     }
 }
 
 /// The values of one metric, for each query that it is defined for.
 fn values(by_query: &[BTreeMap<String, f64>], metric: &str) -> Vec<f64> {
-    by_query.iter().filter_map(|values| values.get(metric).copied()).collect()
+    by_query.iter().filter_map(|metrics| metrics.get(metric).copied()).collect()
 }
 
-/// Places among the candidates, best first, and their scores.
-type Ranking = (Vec<usize>, Vec<Option<f64>>);
+/// One query's candidates in an order, best first.
+struct Ranking {
+    /// Indices into [`JudgedQuery::candidates`].
+    places: Vec<usize>,
+    /// The score of each of them; `None` where the model gave none.
+    scores: Vec<Option<f64>>,
+}
 
-fn as_it_came(query: &JudgedQuery) -> Ranking {
+fn first_stage_ranking(query: &JudgedQuery) -> Ranking {
     let count = query.candidates.len();
-    ((0..count).collect(), vec![None; count])
+    Ranking { places: (0..count).collect(), scores: vec![None; count] }
 }
 
-/// What a contestant made of a query. A query without an answer counts with the order of the first stage, which is what an application
-/// would fall back to.
-fn ranking(query: &JudgedQuery, answer: Option<&Answer>) -> Ranking {
-    let Some(Answer::Ranked(ranked)) = answer else { return as_it_came(query) };
-    ranked.ranking.iter().filter(|(place, _)| *place < query.candidates.len()).copied().unzip()
+fn ranking(query: &JudgedQuery, ranked: &Ranked) -> Ranking {
+    let mut places = Vec::with_capacity(ranked.ranking.len());
+    let mut scores = Vec::with_capacity(ranked.ranking.len());
+    for &(place, score) in &ranked.ranking {
+        // A ledger is a file that can be edited: a place beyond the candidates must not index them.
+        if place < query.candidates.len() {
+            places.push(place);
+            scores.push(score);
+        }
+    }
+    Ranking { places, scores }
 }
 
+/// Compares every contestant with the best one and with the first stage, which is the first of them.
 fn compare_all(contestants: &mut [Contestant], decisive: &str) {
     let all: Vec<Vec<f64>> = contestants.iter().map(|contestant| values(&contestant.by_query, decisive)).collect();
-    // The first of those that are equally good.
+    // `max_by` returns the last of equals; reversed, that is the first.
     let best = (0..all.len()).rev().max_by(|&left, &right| mean(&all[left]).total_cmp(&mean(&all[right])));
-    let (to_best, to_none) = (best.map(|best| against(&all, best)), against(&all, 0));
-    for (at, contestant) in contestants.iter_mut().enumerate() {
-        contestant.against_best = to_best.as_ref().and_then(|comparisons| comparisons[at]);
-        contestant.against_none = to_none[at];
+    let Some(best) = best else { return };
+    let against_best = against(&all, best);
+    let against_none = against(&all, 0);
+    for ((contestant, to_best), to_none) in contestants.iter_mut().zip(against_best).zip(against_none) {
+        contestant.against_best = to_best;
+        contestant.against_none = to_none;
     }
 }
 
 fn choose(contestants: &[Contestant], measures: &[Measure], terms: &Terms) -> Choice {
-    let is_defined = |name: &String| contestants.iter().all(|contestant| contestant.metrics.contains_key(name));
-    let used = measures.iter().filter(|measure| measure.is_autorag() == terms.autorag).map(Measure::name);
-    let used: Vec<String> = used.filter(is_defined).collect();
-    let seconds = |contestant: &Contestant| contestant.cold_mean().map(|milliseconds| milliseconds / 1e3);
-    let rivals: Vec<_> = contestants
-        .iter()
-        .map(|contestant| choice::Contestant {
-            metrics: used.iter().map(|name| contestant.metrics[name].mean).collect(),
-            seconds: seconds(contestant).unwrap_or(f64::INFINITY),
-        })
-        .collect();
-    let slowest = terms.speed_threshold.map(|threshold| threshold.as_secs_f64());
-    let choices = Strategy::ALL.map(|strategy| (strategy, choice::choose(&rivals, strategy, slowest)));
-    let by_strategy = choices.iter().filter_map(|(strategy, choice)| {
-        Some((strategy.name().to_owned(), contestants[choice.as_ref()?.best].name.clone()))
-    });
-    let names = |is_one: &dyn Fn(&Contestant, f64) -> bool| -> Vec<String> {
-        let Some(slowest) = slowest else { return Vec::new() };
-        let found = contestants.iter().filter(|contestant| is_one(contestant, slowest));
-        found.map(|contestant| contestant.name.clone()).collect()
-    };
-    Choice {
-        by_strategy: by_strategy.collect(),
-        metrics: used,
-        speed_threshold_ms: slowest.map(|slowest| slowest * 1e3),
-        too_slow: names(&|contestant, slowest| seconds(contestant).is_some_and(|seconds| seconds > slowest)),
-        not_timed: names(&|contestant, _| seconds(contestant).is_none()),
+    let mut metrics = Vec::new();
+    for measure in measures {
+        let name = measure.name();
+        // A strategy compares means, so every contestant must have one.
+        let is_defined = contestants.iter().all(|contestant| contestant.metrics.contains_key(&name));
+        if is_defined && measure.is_autorag() == terms.autorag {
+            metrics.push(name);
+        }
     }
+    let slowest = terms.speed_threshold.map(|threshold| threshold.as_secs_f64());
+    let mut rivals = Vec::with_capacity(contestants.len());
+    let mut too_slow = Vec::new();
+    let mut not_timed = Vec::new();
+    for contestant in contestants {
+        let seconds = contestant.cold_mean().map(|milliseconds| milliseconds / 1e3);
+        match (seconds, slowest) {
+            (Some(seconds), Some(slowest)) if seconds > slowest => too_slow.push(contestant.name.clone()),
+            (None, Some(_)) => not_timed.push(contestant.name.clone()),
+            (Some(_), Some(_)) | (_, None) => {}
+        }
+        rivals.push(choice::Contestant {
+            metrics: metrics.iter().map(|name| contestant.metrics[name].mean).collect(),
+            seconds: seconds.unwrap_or(f64::INFINITY),
+        });
+    }
+    let mut by_strategy = BTreeMap::new();
+    for strategy in Strategy::ALL {
+        if let Some(choice) = choice::choose(&rivals, strategy, slowest) {
+            by_strategy.insert(strategy.name().to_owned(), contestants[choice.best].name.clone());
+        }
+    }
+    let speed_threshold_ms = slowest.map(|seconds| seconds * 1e3);
+    Choice { by_strategy, metrics, speed_threshold_ms, too_slow, not_timed }
 }
 
 fn summary(collection: &Collection) -> CollectionSummary {
-    let counts: Vec<f64> = collection.queries.iter().map(|query| exact(query.candidates.len())).collect();
-    let ceiling = |query: &JudgedQuery| {
+    let mut candidate_counts = Vec::with_capacity(collection.queries.len());
+    let mut ceilings = Vec::with_capacity(collection.queries.len());
+    for query in &collection.queries {
+        candidate_counts.push(exact(query.candidates.len()));
         let grades: Vec<i32> = query.judgments.values().copied().collect();
-        let is_relevant = grades.iter().any(|&grade| grade > 0);
-        is_relevant.then(|| recall_ceiling(&candidate_grades(collection, query), &grades))
-    };
-    let ceilings: Vec<f64> = collection.queries.iter().filter_map(ceiling).collect();
+        // Where no passage is relevant, recall is 0 by definition, which says nothing of the first stage.
+        if grades.iter().any(|&grade| grade > 0) {
+            ceilings.push(recall_ceiling(&candidate_grades(collection, query), &grades));
+        }
+    }
     CollectionSummary {
         name: collection.name.clone(),
         queries: collection.queries.len(),
@@ -261,28 +330,24 @@ fn summary(collection: &Collection) -> CollectionSummary {
         left_out: collection.left_out.clone(),
         passages: collection.passages.len(),
         first_stage: collection.first_stage.clone(),
-        candidates_per_query: mean(&counts),
+        candidates_per_query: mean(&candidate_counts),
         recall_ceiling: (!ceilings.is_empty()).then(|| mean(&ceilings)),
     }
 }
 
 fn candidate_grades(collection: &Collection, query: &JudgedQuery) -> Vec<Option<i32>> {
-    query.candidates.iter().map(|&place| query.grade(&collection.passages[place])).collect()
+    query.candidates.iter().map(|&index| query.grade(&collection.passages[index])).collect()
 }
 
-fn shown(collection: &Collection, query: &JudgedQuery) -> Query {
-    let candidate = |&place: &usize| {
-        let passage = &collection.passages[place];
-        Candidate {
+fn reported_query(collection: &Collection, query: &JudgedQuery) -> Query {
+    let mut candidates = Vec::with_capacity(query.candidates.len());
+    for &index in &query.candidates {
+        let passage = &collection.passages[index];
+        candidates.push(Candidate {
             id: passage.id.to_string(),
             grade: query.grade(passage),
-            beginning: passage.text.chars().take(BEGINNING).collect(),
-        }
-    };
-    Query {
-        id: query.id.clone(),
-        text: query.text.to_string(),
-        labels: query.labels.clone(),
-        candidates: query.candidates.iter().map(candidate).collect(),
+            beginning: passage.text.chars().take(BEGINNING_CHARS).collect(),
+        });
     }
+    Query { id: query.id.clone(), text: query.text.to_string(), labels: query.labels.clone(), candidates }
 }
