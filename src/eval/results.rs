@@ -1,4 +1,4 @@
-//! What an evaluation found out: everything that the table, the report and `results.json` show.
+//! The results of an evaluation: everything that the table, the report and `results.json` show.
 //!
 //! Lists named `by_query` stand in the order of [`Results::queries`].
 
@@ -8,52 +8,53 @@ use serde::Serialize;
 
 use super::collection::LeftOut;
 
-/// One finished evaluation. The shape of `results.json`.
+/// A finished evaluation. The names and the order of the fields are the shape of `results.json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Results {
-    /// Version of rerankd.
+    /// Version of rerankd, as in `Cargo.toml`.
     pub rerankd: String,
-    /// What was ranked.
+    /// The judged collection, in numbers.
     pub collection: CollectionSummary,
     /// Depth of the metrics that are cut.
     pub k: usize,
     /// Names of the metrics, the decisive one first.
     pub metrics: Vec<String>,
-    /// What each of them measures.
+    /// A sentence on each metric, by its name.
     pub definitions: BTreeMap<String, String>,
-    /// Who answered, best first by the decisive metric.
+    /// Contestants that answered at least one query, best first by the decisive metric.
     pub contestants: Vec<Contestant>,
-    /// Who did not answer a single query, and so was not compared.
+    /// Contestants that answered no query, and so were not compared.
     pub unanswered: Vec<Unanswered>,
-    /// Who is chosen.
+    /// The chosen contestant, by each strategy.
     pub choice: Choice,
-    /// What was asked.
+    /// The evaluated queries, in the order of the collection.
     pub queries: Vec<Query>,
 }
 
-/// The judged collection.
+/// The judged collection, in numbers.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CollectionSummary {
     /// Name of its folder.
     pub name: String,
     /// Queries that were evaluated.
     pub queries: usize,
-    /// The file that the judgments are from, where that is one of its own.
+    /// File of the judgments; `None` where the data file holds them too.
     pub judgments: Option<String>,
-    /// What cannot be evaluated.
+    /// Counts of what cannot be evaluated.
     #[serde(flatten)]
     pub left_out: LeftOut,
-    /// Passages in the collection.
+    /// Passages of the whole corpus.
     pub passages: usize,
-    /// How the candidates came to be.
+    /// Origin of the candidates, in words.
     pub first_stage: String,
     /// Candidates of a query, on average.
     pub candidates_per_query: f64,
-    /// Share of the relevant passages that are among the candidates: what no reranker can better, 0 to 1; `None` if no passage is relevant.
+    /// Share of the relevant passages that are among the candidates, 0 to 1. No reranker has a higher recall. `None` if
+    /// no passage is relevant.
     pub recall_ceiling: Option<f64>,
 }
 
-/// Where a contestant's rankings come from.
+/// Origin of a contestant's rankings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -63,12 +64,12 @@ pub enum Kind {
     Model,
 }
 
-/// One way of ranking, and how it did.
+/// A model or the first stage, with its rankings, metrics, times and costs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Contestant {
-    /// What it was called on the command line; `none` for the order of the first stage.
+    /// Name from the command line; `none` for the order of the first stage.
     pub name: String,
-    /// Where its rankings come from.
+    /// Origin of its rankings.
     pub kind: Kind,
     /// `UPSTREAM/MODEL` of the answers, usually one; several if a fallback answered some queries.
     pub answered_by: Vec<String>,
@@ -76,25 +77,26 @@ pub struct Contestant {
     pub failures: BTreeMap<String, usize>,
     /// Ids of these queries.
     pub failed_queries: Vec<String>,
-    /// What the first failure said.
+    /// Message of the first failure.
     pub first_failure: Option<String>,
-    /// Answers that another target gave because one before it failed.
+    /// Answers from a fallback, because a target before it failed.
     pub fallbacks: usize,
-    /// Answers that were less than what was asked for.
+    /// Answers that are worse than requested.
     pub degraded: usize,
-    /// Every metric by its name.
+    /// Estimates of the metrics, by name; a metric that is defined for no query is missing.
     pub metrics: BTreeMap<String, Estimate>,
     /// The decisive metric against the best contestant's; `None` for the best one.
     pub against_best: Option<Comparison>,
     /// The decisive metric against the order of the first stage; `None` for `none`.
     pub against_none: Option<Comparison>,
-    /// `None` where nothing was measured: for `none`, and for who shares the scores of another contestant.
+    /// Times of its answers; `None` where nothing was measured: for `none`, and for a contestant that took all scores
+    /// from another one.
     pub latency: Option<Latency>,
-    /// `None` where nothing was measured, as with `latency`.
+    /// Charges per query; `None` as with `latency`.
     pub cost: Option<Cost>,
-    /// Whether nobody is at least as good, as fast and as cheap, and better in one of these.
+    /// True if no other contestant is at least as good, as fast and as cheap, and better in one of these.
     pub on_pareto_front: bool,
-    /// Value of every metric, for each query.
+    /// Values of the metrics by name, for each query.
     pub by_query: Vec<BTreeMap<String, f64>>,
     /// Places in [`Query::candidates`], best first, for each query.
     pub rankings: Vec<Vec<usize>>,
@@ -103,32 +105,39 @@ pub struct Contestant {
 }
 
 impl Contestant {
-    /// Milliseconds that an answer took on average, nothing cached, if that was measured; the order of the first stage takes none. The mean and not
-    /// the median, because a model that answers some queries at once and ponders over others is not as fast as the faster half.
+    /// Mean milliseconds until an answer, nothing cached; 0 for the order of the first stage, `None` where nothing was
+    /// measured.
+    ///
+    /// It is the mean and not the median, because a model that is fast on some queries and slow on others is not as
+    /// fast as its faster half.
     #[must_use]
     pub fn cold_mean(&self) -> Option<f64> {
         match self.kind {
             Kind::None => Some(0.0),
-            Kind::Model => self.latency.map(|latency| latency.cold.mean).filter(|mean| mean.is_finite()),
+            Kind::Model => {
+                let mean = self.latency?.cold.mean;
+                // An unknown time is ranked as infinite, so no known one may be.
+                mean.is_finite().then_some(mean)
+            }
         }
     }
 }
 
-/// A contestant without an answer. There is nothing of it to measure.
+/// A contestant without an answer, which leaves nothing to measure.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Unanswered {
-    /// What it was called on the command line.
+    /// Name from the command line.
     pub name: String,
     /// Queries by the error code that came instead of an answer.
     pub failures: BTreeMap<String, usize>,
-    /// What the first failure said.
+    /// Message of the first failure.
     pub message: String,
 }
 
 /// A mean over the queries, with its 95 % confidence interval (bootstrap over queries).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Estimate {
-    /// Mean over the queries.
+    /// Mean over the queries that the metric is defined for.
     pub mean: f64,
     /// Lower end of the interval.
     pub low: f64,
@@ -145,80 +154,80 @@ pub struct Comparison {
     pub p: f64,
     /// The same, adjusted for the number of contestants compared (Holm).
     pub p_adjusted: f64,
-    /// Whether the difference may well be chance: the adjusted probability is 0.05 or more.
+    /// True if the difference may well be chance: the adjusted probability is 0.05 or more.
     pub is_noise: bool,
 }
 
-/// How long answers took, in milliseconds, inside rerankd.
+/// Latency of the answers, in milliseconds, measured inside rerankd.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Latency {
-    /// Nothing was cached.
+    /// Requests with nothing cached.
     pub cold: Times,
     /// The same request once more, from the cache; `None` where nothing was cached.
     pub warm: Option<Times>,
 }
 
-/// Durations of many requests, in milliseconds.
+/// Quantiles and mean of durations, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Times {
-    /// Half are faster.
+    /// Median, by nearest rank.
     pub p50: f64,
-    /// 95 in 100 are faster.
+    /// 95th percentile, by nearest rank.
     pub p95: f64,
-    /// On average.
+    /// Arithmetic mean.
     pub mean: f64,
-    /// How many were measured.
+    /// Number of requests measured.
     pub count: usize,
 }
 
-/// What the provider charged.
+/// Charges of the provider, mean per query.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Cost {
     /// US dollars for 1,000 such queries at the list price of the registry; `None` if price or usage is not known.
     pub usd_per_1000_queries: Option<f64>,
-    /// Tokens a query, if the provider told.
+    /// Tokens per query; `None` if the provider did not say.
     pub tokens_per_query: Option<f64>,
-    /// Search units a query, if the provider told.
+    /// Search units per query; `None` if the provider did not say.
     pub search_units_per_query: Option<f64>,
-    /// What is charged for: `search unit`, `million tokens`, `free` or `not known`.
+    /// Unit of billing: `search unit`, `million tokens`, `free` or `not known`.
     pub unit: String,
 }
 
-/// Who is best, by the ways in which AutoRAG chooses.
+/// The best contestant, by each of AutoRAG's strategies.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Choice {
     /// Strategy to the name of the contestant that it chooses: `mean`, `rank`, `normalize_mean`.
     pub by_strategy: BTreeMap<String, String>,
     /// The metrics that were taken into account.
     pub metrics: Vec<String>,
-    /// Slowest mean time a query that was allowed, in milliseconds.
+    /// Highest mean time per query that was allowed, in milliseconds.
     pub speed_threshold_ms: Option<f64>,
     /// Contestants that are too slow. The order of the first stage takes no time, so there is always one that is not.
     pub too_slow: Vec<String>,
-    /// Contestants that were not timed, and so cannot keep within a threshold, if there is one.
+    /// Contestants without times, which cannot keep within a threshold; empty without one.
     pub not_timed: Vec<String>,
 }
 
-/// One query of the collection.
+/// A query of the collection, with its candidates.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Query {
-    /// Its name in the collection.
+    /// Id in the collection.
     pub id: String,
     /// The search text.
     pub text: String,
-    /// What the collection says of it, such as its language.
+    /// Short values of the collection's metadata, such as the language, by name.
     pub labels: BTreeMap<String, String>,
     /// The passages to be ranked, in the order of the first stage.
     pub candidates: Vec<Candidate>,
 }
 
-/// One passage to be ranked.
+/// A passage to be ranked.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Candidate {
-    /// Its name in the collection.
+    /// Id in the collection.
     pub id: String,
-    /// How relevant it is said to be; `None` if nobody judged it.
+    /// Grade of relevance, above 0 if relevant; `None` if the passage was not judged.
     pub grade: Option<i32>,
-    /// The beginning of its text.
+    /// First characters of its text, at most 200.
     pub beginning: String,
 }

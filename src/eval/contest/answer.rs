@@ -1,16 +1,16 @@
-//! What came of one query: a line of the ledger.
+//! The answer to one query, as a line of the ledger holds it.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// What a contestant made of one query.
+/// A contestant's answer to one query.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Answer {
-    /// A ranking.
+    /// An order of all candidates.
     Ranked(Ranked),
-    /// None.
+    /// An error, after all retries and fallbacks.
     Failed(Failed),
 }
 
@@ -20,43 +20,44 @@ pub enum Answer {
 pub struct Ranked {
     /// The query's id.
     pub query: String,
-    /// Places of the candidates with their scores, best first; `None` for passages that the model did not score.
+    /// Indices of the candidates with their scores, best first; `None` for passages that the model did not score.
     pub ranking: Vec<(usize, Option<f64>)>,
-    /// `UPSTREAM/MODEL` that answered; `None` if nobody did and the candidates came back as they were.
+    /// `UPSTREAM/MODEL` that answered; `None` if the candidates came back unranked.
     pub answered_by: Option<String>,
     /// Targets that failed before one answered.
     #[serde(default)]
     pub fallbacks: usize,
-    /// Why the answer is less than what was asked for; empty in a good answer.
+    /// Reasons why the answer is worse than requested; empty in a good answer.
     pub degraded: Vec<String>,
-    /// Milliseconds that the answer took; `None` if some of its scores were known before.
+    /// Milliseconds until the answer; `None` if some of its scores were cached.
     pub cold_ms: Option<f64>,
-    /// Milliseconds that the same request took right after it.
+    /// Milliseconds that the same request took right after it, all from the cache; `None` if the cache could not
+    /// answer.
     pub warm_ms: Option<f64>,
-    /// Tokens charged, if the provider told and nothing was known before.
+    /// Tokens charged; `None` if the provider did not say, or some scores were cached.
     pub tokens: Option<u64>,
-    /// Search units charged, under the same conditions.
+    /// Search units charged; `None` as with `tokens`.
     pub search_units: Option<u64>,
-    /// US dollars at list price, under the same conditions and if the price is known.
+    /// US dollars at list price; `None` as with `tokens`, or if the price is unknown.
     pub cost_usd: Option<f64>,
 }
 
-/// A query that got no answer, and the scores that were paid for all the same.
+/// A query without an answer, and the scores that were paid for all the same.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Failed {
     /// The query's id.
     pub query: String,
-    /// The code of the error.
+    /// Code of the error, as in `docs/errors.md`.
     pub code: String,
-    /// What happened.
+    /// Message of the error.
     pub message: String,
-    /// `UPSTREAM/MODEL` to the scores that it had given by then, by the place of the candidate.
+    /// `UPSTREAM/MODEL` to the scores that it had given by then, each with the index of the candidate.
     pub known: BTreeMap<String, Vec<(usize, f64)>>,
 }
 
 impl Answer {
-    /// The ranking, if there is one.
+    /// The ranking; `None` of a failure.
     #[must_use]
     pub fn ranked(&self) -> Option<&Ranked> {
         match self {
@@ -65,7 +66,7 @@ impl Answer {
         }
     }
 
-    /// The failure, if it is one.
+    /// The failure; `None` of a ranking.
     #[must_use]
     pub fn failed(&self) -> Option<&Failed> {
         match self {
@@ -74,7 +75,8 @@ impl Answer {
         }
     }
 
-    /// Whether the first target gave a ranking. What a fallback gave, because something failed that may be well by now, is not the last word.
+    /// Returns true if the first target gave a ranking. A fallback's ranking is provisional: the first target may have
+    /// recovered by the next run.
     pub(super) fn is_final(&self) -> bool {
         self.ranked().is_some_and(|ranked| ranked.fallbacks == 0)
     }
@@ -88,29 +90,46 @@ impl Answer {
         }
     }
 
-    /// What `target` is known to have scored of `count` candidates, by their places.
+    /// The scores that `target` gave, one for each of `count` candidates; `None` where it gave none.
     pub(super) fn scores_of(&self, target: &str, count: usize) -> Vec<Option<f64>> {
-        let known: BTreeMap<usize, f64> = match self {
+        let mut scores = vec![None; count];
+        match self {
             Self::Ranked(ranked) if ranked.answered_by.as_deref() == Some(target) => {
-                ranked.ranking.iter().filter_map(|&(place, score)| Some((place, score?))).collect()
+                for &(place, score) in &ranked.ranking {
+                    // The ledger is a file that can be edited, so a place may be anything.
+                    if let (Some(slot), Some(_)) = (scores.get_mut(place), score) {
+                        *slot = score;
+                    }
+                }
             }
-            Self::Ranked(_) => BTreeMap::new(),
-            Self::Failed(failed) => failed.known.get(target).into_iter().flatten().copied().collect(),
-        };
-        (0..count).map(|place| known.get(&place).copied()).collect()
+            Self::Ranked(_) => {}
+            Self::Failed(failed) => {
+                for &(place, score) in failed.known.get(target).into_iter().flatten() {
+                    if let Some(slot) = scores.get_mut(place) {
+                        *slot = Some(score);
+                    }
+                }
+            }
+        }
+        scores
     }
 }
 
 impl Failed {
-    /// A failure that left nothing behind.
+    /// A failure without any known score.
     #[must_use]
     pub fn new(query: &str, code: &str, message: &str) -> Self {
         Self { query: query.to_owned(), code: code.to_owned(), message: message.to_owned(), known: BTreeMap::new() }
     }
 
-    /// Keeps what `target` had scored, by the places of the candidates.
+    /// Keeps the scores that `target` gave, one for each candidate.
     pub(super) fn keep(&mut self, target: &str, scores: &[Option<f64>]) {
-        let known: Vec<_> = (0..).zip(scores).filter_map(|(place, score)| Some((place, (*score)?))).collect();
+        let mut known = Vec::new();
+        for (place, score) in scores.iter().enumerate() {
+            if let Some(score) = score {
+                known.push((place, *score));
+            }
+        }
         if !known.is_empty() {
             self.known.insert(target.to_owned(), known);
         }

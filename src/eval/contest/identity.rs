@@ -1,7 +1,9 @@
-//! What an answer depends on: who is asked, and what.
+//! Identity of an answer: hashes of the models and of the texts that it depends on.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+
+use url::Url;
 
 use crate::cache::key::ScoreSpace;
 use crate::config::settings::{LocalSettings, LongPassages};
@@ -11,37 +13,45 @@ use crate::provider::Scoring;
 use crate::route::{Parts, Route, Target};
 use crate::upstream::Backend;
 
-/// Hash of who answers: the models behind a name, and what is configured that changes their scores.
+/// Hash of the models behind a name, and of the settings that change their scores.
 pub(super) fn asked_of(route: &Route) -> String {
     let mut hash = Hash::default();
-    route.targets.iter().for_each(|target| hash.target(target));
+    for target in &route.targets {
+        hash.target(target);
+    }
     hash.hex()
 }
 
-/// The question that each query of a collection is, by the query's id. Queries of the same texts are one question. Clones share it.
+/// Fingerprints of a collection's queries, by query id. Queries with the same texts have the same fingerprint.
+///
+/// Clones share one map.
 #[derive(Clone, Debug, Default)]
 pub struct Questions(Arc<HashMap<String, String>>);
 
 impl Questions {
-    /// Those of `collection`.
+    /// The fingerprints of all queries of `collection`.
     #[must_use]
     pub fn of(collection: &Collection) -> Self {
-        let questions = collection.queries.iter().map(|query| (query.id.clone(), question(collection, query)));
-        Self(Arc::new(questions.collect()))
+        let mut questions = HashMap::with_capacity(collection.queries.len());
+        for query in &collection.queries {
+            questions.insert(query.id.clone(), question(collection, query));
+        }
+        Self(Arc::new(questions))
     }
 
-    /// The question that the query `id` is.
+    /// The fingerprint of the query `id`.
     pub(super) fn get(&self, id: &str) -> Option<&str> {
         self.0.get(id).map(String::as_str)
     }
 
-    /// Every query with its question.
+    /// All ids with their fingerprints.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(id, question)| (&**id, &**question))
     }
 }
 
-/// Hash of what is asked: the texts of a query and of its candidates, in their order. Ids are nothing that a model sees, and may be line numbers.
+/// Hash of the texts of a query and of its candidates, in their order. Ids are left out: no model sees them, and they
+/// may be line numbers.
 fn question(collection: &Collection, query: &JudgedQuery) -> String {
     let mut hash = Hash::default();
     hash.field(query.text.as_bytes());
@@ -51,7 +61,7 @@ fn question(collection: &Collection, query: &JudgedQuery) -> String {
     hash.hex()
 }
 
-/// A hash of fields, each with its length, so that no two lists of fields look alike.
+/// A hash of fields. Each is preceded by its length, so different lists of fields never hash the same bytes.
 #[derive(Default)]
 struct Hash(blake3::Hasher);
 
@@ -77,10 +87,9 @@ impl Hash {
         match &target.upstream.backend {
             Backend::Remote(remote) => {
                 self.field(remote.address.as_str().as_bytes());
-                // The embedded cross-encoder lies in a directory, where another may lie tomorrow.
-                let directory = remote.address.to_file_path().ok().and_then(|path| ModelDirectory::at(&path).ok());
-                self.field(directory.and_then(|directory| directory.digest().ok()).unwrap_or_default().as_bytes());
+                self.field(model_digest(&remote.address).unwrap_or_default().as_bytes());
             }
+            // The embedded scorer has no file of its own; it changes with the version.
             Backend::Local(_) => self.field(env!("CARGO_PKG_VERSION").as_bytes()),
         }
         if let Some(Parts { settings: LocalSettings { mix, scripts, .. }, cross_encoder, .. }) = &target.parts {
@@ -92,4 +101,12 @@ impl Hash {
     fn hex(self) -> String {
         self.0.finalize().to_hex().to_string()
     }
+}
+
+/// Digest of the embedded cross-encoder's files; `None` if the address is not that of one. The address alone is not
+/// enough, because the directory may hold another model tomorrow.
+fn model_digest(address: &Url) -> Option<String> {
+    let path = address.to_file_path().ok()?;
+    let directory = ModelDirectory::at(&path).ok()?;
+    directory.digest().ok()
 }

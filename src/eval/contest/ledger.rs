@@ -1,9 +1,12 @@
-//! The ledger: what every query came to, in a file of the run folder, so that an interrupted evaluation goes on where it was and nobody pays twice.
+//! The ledger: the answer to every query, in a file of the run folder. An interrupted evaluation goes on where it was,
+//! and nothing is paid for twice.
 //!
-//! One JSON object a line: an answer, and hashes of what it is an answer to and of who gave it. What was answered for another question (a changed
-//! query, another candidate) or by somebody else (another model behind the name, another cut of long passages) stays in the file, where a run that asks
-//! for it again finds it, and is used for nothing else. A line is written when its query is done; of a line that was being written when the power
-//! went out, the rest is ignored and overwritten.
+//! A line is one JSON object: an answer, a hash of the texts that it answers, and a hash of the models that gave it.
+//! Answers to other texts (a changed query, another candidate) or from other models (another one behind the name,
+//! another cut of long passages) stay in the file unused, where a run that needs them finds them again.
+//!
+//! A line is written when its query is done. If the power goes out meanwhile, the incomplete line is ignored and
+//! overwritten.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::{self, Display, Formatter};
@@ -32,18 +35,18 @@ pub struct Ledger {
     others: Others,
 }
 
-/// Rankings that are kept and not used.
+/// Counts of rankings that are kept and not used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Others {
-    /// Of these queries as they were, or with the candidates that they had.
+    /// Rankings of these queries before their text or candidates changed.
     pub of_changed_queries: usize,
-    /// Of these very queries, by another model or configuration.
+    /// Rankings of these very queries by another model or configuration.
     pub of_another_model: usize,
     /// `UPSTREAM/MODEL` of the latter.
     pub answered_by: BTreeSet<String>,
 }
 
-/// A line.
+/// A line of the file; the names of the fields are its format.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line {
@@ -52,27 +55,29 @@ struct Line {
     answer: Answer,
 }
 
-/// Why a ledger cannot be used.
+/// A ledger that cannot be used.
 #[derive(Debug)]
 pub enum LedgerError {
-    /// It cannot be read or written.
+    /// The file cannot be read or written.
     Io(PathBuf, io::Error),
-    /// It holds something else, from this line on.
+    /// This line, counted from 1, is no answer.
     Foreign(PathBuf, usize),
-    /// Another process writes it.
+    /// The file is locked: another process writes it.
     Busy(PathBuf),
 }
 
 impl Ledger {
-    /// Opens the ledger of `contestant`, which is `route` and is asked `questions`, in `folder`, or begins it.
+    /// Opens the ledger of `contestant` in `folder`, or creates it. `route` is the contestant's, `questions` are the
+    /// queries of the collection.
     ///
     /// # Errors
-    /// It cannot be read or written, holds something else, or is being written by another process.
+    /// The file cannot be read or written, holds something else, or is being written by another process.
     pub fn open(folder: &Path, contestant: &str, route: &Route, questions: &Questions) -> Result<Self, LedgerError> {
         let path = folder.join(format!("{}.jsonl", file_name(contestant)));
-        let in_file = |error| LedgerError::Io(path.clone(), error);
-        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-        let file = options.map_err(in_file)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let file = options.open(&path).map_err(|error| LedgerError::Io(path.clone(), error))?;
+        // Other errors are ignored: not every file system has locks.
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
             return Err(LedgerError::Busy(path));
         }
@@ -85,20 +90,25 @@ impl Ledger {
             file,
             end: 0,
         };
-        match ledger.read().map_err(in_file)? {
-            None => Ok(ledger),
-            Some(line) => Err(LedgerError::Foreign(path, line)),
+        match ledger.read() {
+            Ok(None) => Ok(ledger),
+            Ok(Some(line)) => Err(LedgerError::Foreign(path, line)),
+            Err(error) => Err(LedgerError::Io(path, error)),
         }
     }
 
-    /// Reads every line, and stands behind the last one that is whole. The number of the first one that is no answer, if there is one.
+    /// Reads all lines and sets `end` behind the last complete one. Returns the number of the first line that is no
+    /// answer, if there is one.
     fn read(&mut self) -> io::Result<Option<usize>> {
         let mut lines = BufReader::new(self.file.try_clone()?);
         let mut text = Vec::new();
+        // A clone of a pointer, so that `asked` does not borrow `self`, which the loop changes.
         let questions = self.questions.clone();
         let asked: HashSet<&str> = questions.iter().map(|(_, question)| question).collect();
+        // By model and question, so that the last line counts where there are several.
         let mut others: HashMap<(String, String), Answer> = HashMap::new();
-        let (mut is_ended, mut number) = (true, 0);
+        let mut is_ended = true;
+        let mut number = 0;
         while is_ended && lines.read_until(b'\n', &mut text)? > 0 {
             is_ended = text.last() == Some(&b'\n');
             number += 1;
@@ -106,7 +116,7 @@ impl Ledger {
                 if is_ended {
                     return Ok(Some(number));
                 }
-                break; // it was being written
+                break; // the power went out while it was being written
             };
             self.end += text.len() as u64;
             text.clear();
@@ -117,47 +127,54 @@ impl Ledger {
             }
         }
         if self.end > 0 && !is_ended && text.is_empty() {
-            self.append(b"\n")?; // an editor has taken it
+            self.append(b"\n")?; // some editors remove the last line end
         }
-        self.others = self.sorted(others);
+        self.others = self.count_others(others);
         Ok(None)
     }
 
-    /// What the lines that are not used are, as far as there is no answer in their place.
-    fn sorted(&self, others: HashMap<(String, String), Answer>) -> Others {
+    /// Counts the unused rankings of queries that have no final answer.
+    fn count_others(&self, others: HashMap<(String, String), Answer>) -> Others {
+        let mut open_ids = HashSet::new();
+        let mut open_questions = HashSet::new();
+        for (id, question) in self.questions.iter() {
+            if !self.has_answer(id) {
+                open_ids.insert(id);
+                open_questions.insert(question);
+            }
+        }
         let mut found = Others::default();
-        let open = self.questions.iter().filter(|(id, _)| !self.has_answer(id));
-        let (open, open_questions): (HashSet<&str>, HashSet<&str>) = open.unzip();
         for ((asked_of, question), answer) in others {
             let Answer::Ranked(ranked) = answer else { continue };
             if open_questions.contains(&*question) {
                 found.of_another_model += 1;
                 found.answered_by.extend(ranked.answered_by);
-            } else if asked_of == self.asked_of && open.contains(&*ranked.query) {
+            } else if asked_of == self.asked_of && open_ids.contains(&*ranked.query) {
                 found.of_changed_queries += 1;
             }
         }
         found
     }
 
-    /// What is kept and not used, of queries that have no answer.
+    /// Counts of the unused rankings of queries that have no final answer.
     #[must_use]
     pub fn others(&self) -> &Others {
         &self.others
     }
 
-    /// Whether a query needs not be asked again.
+    /// Returns true if the query has a final answer and need not be sent again.
     #[must_use]
     pub fn has_answer(&self, query: &str) -> bool {
         self.answer(query).is_some_and(Answer::is_final)
     }
 
-    /// Whether `answer` says no more than what is there: the same fallback again, which was paid for and timed the first time.
+    /// Returns true if `answer` adds nothing: a ranking is there already, and a fallback's or a failure is no better.
+    /// The first one was paid for and timed.
     fn is_known(&self, answer: &Answer) -> bool {
         self.ranked(answer.query()).is_some() && !answer.is_final()
     }
 
-    /// How many queries have been answered.
+    /// Number of queries with a ranking, fallbacks' included.
     #[must_use]
     pub fn answered(&self) -> usize {
         self.questions.iter().filter(|(query, _)| self.ranked(query).is_some()).count()
@@ -167,32 +184,35 @@ impl Ledger {
         self.answer(query)?.ranked()
     }
 
-    /// What became of a query; `None` if it was never asked.
+    /// The answer to a query, by its id; `None` if it was never sent.
     #[must_use]
     pub fn answer(&self, query: &str) -> Option<&Answer> {
         self.answers.get(self.questions.get(query)?)
     }
 
-    /// Writes down what became of a query of the collection, if that is more than what is known.
+    /// Writes the answer to a query of the collection, unless it adds nothing to the one that is there.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// The file cannot be written.
     pub fn write(&mut self, answer: Answer) -> Result<(), LedgerError> {
         if self.is_known(&answer) {
             return Ok(());
         }
         let question = self.questions.get(answer.query()).unwrap_or_default().to_owned();
         let line = Line { asked_of: self.asked_of.clone(), question, answer };
-        let written = serde_json::to_vec(&line).map_err(io::Error::from).and_then(|mut text| {
-            text.push(b'\n');
-            self.append(&text)
-        });
-        written.map_err(|error| LedgerError::Io(self.path.clone(), error))?;
+        self.append_line(&line).map_err(|error| LedgerError::Io(self.path.clone(), error))?;
         self.answers.insert(line.question, line.answer);
         Ok(())
     }
 
-    /// Writes behind the last whole line, over what is left of one that could not be written, and onto the disk.
+    fn append_line(&mut self, line: &Line) -> io::Result<()> {
+        let mut text = serde_json::to_vec(line)?;
+        text.push(b'\n');
+        self.append(&text)
+    }
+
+    /// Writes behind the last complete line, and waits for the disk. The rest of a line whose write failed is
+    /// overwritten.
     fn append(&mut self, text: &[u8]) -> io::Result<()> {
         self.file.set_len(self.end)?;
         self.file.seek(SeekFrom::Start(self.end))?;

@@ -1,4 +1,4 @@
-//! Asking: every contestant, every query, once.
+//! The requests of an evaluation: every query goes to every contestant once.
 //!
 //! ```text
 //!  query ─▶ in the ledger? ─ yes ─▶ nothing is asked
@@ -11,6 +11,7 @@ mod answer;
 mod identity;
 mod ledger;
 
+use std::future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -29,58 +30,63 @@ use crate::cache::key::CacheScope;
 use crate::error::{Error, ErrorKind};
 use crate::provider::Billing;
 use crate::rerank::request::{Passage, RerankRequest};
-use crate::rerank::response::RerankResponse;
+use crate::rerank::response::{RerankResponse, Usage};
 use crate::rerank::{RequestContext, Reranker};
 use crate::route::Route;
 
-/// Failures with no answer before, after which a contestant is given up: a wrong key does not get right by repetition.
-const HOPELESS: usize = 5;
+/// The code of a query that was not asked, because its contestant was given up.
+pub const NOT_ASKED: &str = "not_asked";
 
-/// Waits for a provider that limits the rate: how long where it does not say, how long at most, and how often for one query.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
-const LONGEST_WAIT: Duration = Duration::from_mins(1);
-const MOST_WAITS: u32 = 10;
+/// Failures without any answer, after which a contestant is given up: repetition does not mend a wrong key.
+const MAX_FAILURES_BEFORE_ANY_ANSWER: usize = 5;
 
-/// What is the same for all contestants.
+/// First wait for a provider that limits the rate and does not say for how long; each further one is twice as long.
+const MIN_WAIT: Duration = Duration::from_secs(1);
+/// Longest wait, whatever the provider says.
+const MAX_WAIT: Duration = Duration::from_mins(1);
+/// Waits for one query, after which its failure stands.
+const MAX_WAITS: u32 = 10;
+
+/// The settings that all contestants share.
 #[derive(Debug)]
 pub struct Contest<'a> {
-    /// What is asked.
+    /// Queries and candidates to be sent.
     pub collection: &'a Collection,
-    /// Who answers.
+    /// The pipeline that also serves requests.
     pub reranker: &'a Reranker,
-    /// Queries under way at once. Above 1, times are those of a busy caller.
+    /// Queries in flight at once. Above 1, times are those of a busy caller.
     pub concurrency: usize,
-    /// Longest that a query may take.
+    /// Deadline of a query, from its start.
     pub timeout: Duration,
-    /// True to stop: what is under way is finished, nothing more is asked.
+    /// True to stop: queries in flight are finished, no further one is sent.
     pub stopped: watch::Receiver<bool>,
 }
 
-/// What happens while a contestant is asked.
+/// An event while a contestant is asked.
 #[derive(Clone, Copy, Debug)]
 pub enum Progress<'a> {
-    /// One query more is done; those that the ledger knew are, too.
+    /// One more query is done, now or in an earlier run.
     Done,
-    /// A query waits so long before it is asked again, for this reason.
+    /// A query failed for this reason and is sent again after this delay.
     Waits(&'a str, Duration),
 }
 
-/// How the asking of one contestant ended.
+/// The end of one contestant's run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// Every query has an answer or a failure.
     Finished,
-    /// It failed so often, and never answered, that the other queries were not asked. The last failure said this.
+    /// It only failed, so the other queries were not sent. Holds the message of the last failure.
     GivenUp(String),
-    /// It was stopped.
+    /// [`Contest::stopped`] became true.
     Stopped,
 }
 
 impl Contest<'_> {
-    /// Takes the scores that `ledger` holds as known: what `route` was paid for is not paid for again by another contestant of this run that leads
-    /// to the same model.
+    /// Puts the scores that `ledger` holds into the cache. Another contestant of this run that leads to the same model
+    /// does not pay for them again.
     pub fn recall(&self, route: &Route, ledger: &Ledger) {
-        let scope = scope(route);
+        let scope = cache_scope(route);
         for query in &self.collection.queries {
             let Some(answer) = ledger.answer(&query.id) else { continue };
             let request = self.request(query);
@@ -93,7 +99,7 @@ impl Contest<'_> {
         }
     }
 
-    /// Asks `route` every query that `ledger` holds no answer to, and tells `hear` how it goes.
+    /// Sends `route` every query that `ledger` holds no answer to, and calls `on_progress` as it goes.
     ///
     /// # Errors
     /// The ledger cannot be written.
@@ -101,56 +107,73 @@ impl Contest<'_> {
         &self,
         route: &Route,
         ledger: &mut Ledger,
-        hear: impl Fn(Progress<'_>),
+        on_progress: impl Fn(Progress<'_>),
     ) -> Result<Ending, LedgerError> {
-        let open: Vec<_> = self.collection.queries.iter().filter(|query| !ledger.has_answer(&query.id)).collect();
-        (open.len()..self.collection.queries.len()).for_each(|_| hear(Progress::Done));
-        let scope = scope(route);
-        let mut failures_before_any_answer = (ledger.answered() == 0).then_some(0);
-        let stopped = || *self.stopped.borrow();
-        let given_up = AtomicBool::new(false);
-        let goes_on = || !stopped() && !given_up.load(Ordering::Relaxed);
-        let answers = stream::iter(open.iter().copied()).take_while(|_| std::future::ready(goes_on()));
-        let answers = answers.map(|query| self.ask(route, scope, query, &hear));
-        let mut answers = std::pin::pin!(answers.buffer_unordered(self.concurrency.max(1)));
-        let (mut done, mut last_failure, mut unwritten) = (0, String::new(), None);
-        while let Some(answer) = answers.next().await {
-            match (&answer, &mut failures_before_any_answer) {
-                (Answer::Ranked(_), failures) => *failures = None,
-                (Answer::Failed(failed), Some(failures)) => {
-                    last_failure.clone_from(&failed.message);
-                    *failures += 1;
-                    given_up.fetch_or(*failures >= HOPELESS, Ordering::Relaxed);
-                }
-                (Answer::Failed(_), None) => {}
+        let mut open = Vec::new();
+        for query in &self.collection.queries {
+            if ledger.has_answer(&query.id) {
+                on_progress(Progress::Done);
+            } else {
+                open.push(query);
             }
-            // What is under way has been paid for, and there may be room for it again.
+        }
+        let scope = cache_scope(route);
+        let given_up = AtomicBool::new(false);
+        let answers = stream::iter(open.iter().copied())
+            .take_while(|_| future::ready(!self.is_stopped() && !given_up.load(Ordering::Relaxed)))
+            .map(|query| self.ask(route, scope, query, &on_progress))
+            .buffer_unordered(self.concurrency.max(1));
+        let mut answers = std::pin::pin!(answers);
+        let mut has_answered = ledger.answered() > 0;
+        let mut failures = 0;
+        let mut last_failure = String::new();
+        let mut done = 0;
+        let mut write_error = None;
+        while let Some(answer) = answers.next().await {
+            match &answer {
+                Answer::Ranked(_) => has_answered = true,
+                // A contestant that answers at all is not misconfigured; its failures are those of single queries.
+                Answer::Failed(_) if has_answered => {}
+                Answer::Failed(failed) => {
+                    last_failure.clone_from(&failed.message);
+                    failures += 1;
+                    if failures >= MAX_FAILURES_BEFORE_ANY_ANSWER {
+                        given_up.store(true, Ordering::Relaxed);
+                    }
+                }
+            }
+            // The loop goes on after a failed write: queries in flight are paid for, and the disk may have room again.
             if let Err(error) = ledger.write(answer) {
                 given_up.store(true, Ordering::Relaxed);
-                unwritten.get_or_insert(error);
+                write_error.get_or_insert(error);
             }
             done += 1;
-            hear(Progress::Done);
+            on_progress(Progress::Done);
         }
-        if let Some(error) = unwritten {
+        if let Some(error) = write_error {
             return Err(error);
         }
-        Ok(match done == open.len() {
-            true => Ending::Finished,
-            false if stopped() => Ending::Stopped,
-            false => Ending::GivenUp(last_failure),
-        })
+        if done == open.len() {
+            return Ok(Ending::Finished);
+        }
+        Ok(if self.is_stopped() { Ending::Stopped } else { Ending::GivenUp(last_failure) })
     }
 
-    /// Asks one query twice: for the answer, and for how long it takes when everything is known.
-    async fn ask(&self, route: &Route, scope: CacheScope, query: &JudgedQuery, hear: &impl Fn(Progress<'_>)) -> Answer {
+    /// Sends one query twice: for the answer, and for the time that it takes from the cache.
+    async fn ask(
+        &self,
+        route: &Route,
+        scope: CacheScope,
+        query: &JudgedQuery,
+        on_progress: &impl Fn(Progress<'_>),
+    ) -> Answer {
         let request = Arc::new(self.request(query));
-        match self.ask_patiently(route, &request, scope, hear).await {
+        match self.ask_patiently(route, &request, scope, on_progress).await {
             Ok(response) => {
-                // Whoever would have to ask again is not warm.
+                // A score that is not in the cache must not be bought a second time, so this request may fail.
                 let control = CacheControl { only_if_cached: true, ..CacheControl::default() };
-                let known = RequestContext { control, ..self.context(scope) };
-                let warm = self.reranker.rerank(route, &request, &known).await.ok();
+                let context = RequestContext { control, ..self.context(scope) };
+                let warm = self.reranker.rerank(route, &request, &context).await.ok();
                 Answer::Ranked(ranked(query, &response, warm.as_ref()))
             }
             Err(error) => {
@@ -163,42 +186,48 @@ impl Contest<'_> {
         }
     }
 
-    /// Asks until there is an answer, or a failure that waiting does not mend. An evaluation has time: where a service would turn its caller away
-    /// because a provider limits the rate, it waits as long as it is told to.
+    /// Sends a query until there is an answer, or a failure that waiting does not mend.
+    ///
+    /// An evaluation has time: where a service would reject a request because a provider limits the rate, it waits as
+    /// long as the provider says.
     async fn ask_patiently(
         &self,
         route: &Route,
         request: &Arc<RerankRequest>,
         scope: CacheScope,
-        hear: &impl Fn(Progress<'_>),
+        on_progress: &impl Fn(Progress<'_>),
     ) -> Result<RerankResponse, Error> {
-        let mut wait = FIRST_WAIT;
-        for _ in 0..MOST_WAITS {
+        let mut backoff = MIN_WAIT;
+        for _ in 0..MAX_WAITS {
             let answer = self.reranker.rerank(route, request, &self.context(scope)).await;
             let Err(error) = &answer else { return answer };
-            let passes = matches!(
+            let is_temporary = matches!(
                 error.kind,
                 ErrorKind::UpstreamRateLimited | ErrorKind::UpstreamCircuitOpen | ErrorKind::Overloaded
             );
-            if !passes {
+            if !is_temporary || self.is_stopped() {
                 return answer;
             }
-            if *self.stopped.borrow() {
+            let delay = error.retry_after.unwrap_or(backoff).clamp(MIN_WAIT, MAX_WAIT);
+            on_progress(Progress::Waits(&error.message, delay));
+            // A stop ends the wait early; the time-out is the normal case.
+            if timeout(delay, self.stopped.clone().wait_for(|stopped| *stopped)).await.is_ok() {
                 return answer;
             }
-            let told = error.retry_after.unwrap_or(wait).clamp(FIRST_WAIT, LONGEST_WAIT);
-            hear(Progress::Waits(&error.message, told));
-            if timeout(told, self.stopped.clone().wait_for(|stopped| *stopped)).await.is_ok() {
-                return answer;
-            }
-            wait *= 2;
+            backoff *= 2;
         }
         self.reranker.rerank(route, request, &self.context(scope)).await
     }
 
+    fn is_stopped(&self) -> bool {
+        *self.stopped.borrow()
+    }
+
     fn request(&self, query: &JudgedQuery) -> RerankRequest {
-        let passage = |&place: &usize| Passage { text: self.collection.passages[place].text.clone(), object: None };
-        let passages = query.candidates.iter().map(passage).collect();
+        let mut passages = Vec::with_capacity(query.candidates.len());
+        for &index in &query.candidates {
+            passages.push(Passage { text: self.collection.passages[index].text.clone(), object: None });
+        }
         RerankRequest { query: query.text.clone(), passages, ..RerankRequest::default() }
     }
 
@@ -208,31 +237,34 @@ impl Contest<'_> {
     }
 }
 
-/// Contestants share what was paid for: a pair that one of them has scored costs the next nothing. What costs nothing anyway is computed for each of
-/// them, so that its time is its own.
-fn scope(route: &Route) -> CacheScope {
+/// The part of the cache that a contestant uses.
+///
+/// Contestants share paid scores: a pair that one of them has scored costs the next nothing. Free scores are computed
+/// for each of them, so that the times are its own.
+fn cache_scope(route: &Route) -> CacheScope {
     let is_free = route.targets.iter().all(|target| target.facts.billing == Billing::Free);
     if is_free { CacheScope::of_caller(&route.model) } else { CacheScope::SHARED }
 }
 
 fn ranked(query: &JudgedQuery, response: &RerankResponse, warm: Option<&RerankResponse>) -> Ranked {
     let provenance = &response.provenance;
+    let answered_by = match (&provenance.upstream, &provenance.upstream_model) {
+        (Some(upstream), Some(model)) => Some(format!("{upstream}/{model}")),
+        _ => None,
+    };
+    // Cached or shared scores make an answer faster and cheaper than its query is.
     let is_cold = provenance.pairs.hit == 0 && provenance.pairs.coalesced == 0;
-    let ranking = response.ranking.iter().map(|passage| (passage.position, passage.score)).collect();
-    let address = provenance.upstream.as_ref().zip(provenance.upstream_model.as_ref());
+    let usage = if is_cold { response.usage } else { Usage::default() };
     Ranked {
         query: query.id.clone(),
-        ranking,
-        answered_by: address.map(|(upstream, model)| format!("{upstream}/{model}")),
+        ranking: response.ranking.iter().map(|passage| (passage.position, passage.score)).collect(),
+        answered_by,
         fallbacks: provenance.fallbacks,
-        degraded: provenance.degraded.iter().map(|&why| why.to_owned()).collect(),
+        degraded: provenance.degraded.iter().map(|&reason| reason.to_owned()).collect(),
         cold_ms: is_cold.then_some(provenance.timings_ms.total),
         warm_ms: warm.map(|warm| warm.provenance.timings_ms.total),
-        tokens: response.usage.tokens.filter(|_| is_cold),
-        search_units: response.usage.search_units.filter(|_| is_cold),
-        cost_usd: response.usage.cost_usd.filter(|_| is_cold),
+        tokens: usage.tokens,
+        search_units: usage.search_units,
+        cost_usd: usage.cost_usd,
     }
 }
-
-/// The code under which a query counts that was never asked because its contestant was given up.
-pub const NOT_ASKED: &str = "not_asked";
