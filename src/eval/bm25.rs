@@ -1,11 +1,11 @@
 //! BM25 over a whole corpus: a first stage, for collections that come without candidates.
 //!
-//! Lucene's form with the parameters of Anserini and BEIR (k1 0.9, b 0.4): the sum over the query's terms of
-//! `idf * tf / (tf + k1 * (1 - b + b * length / average length))` with `idf = ln(1 + (N - n + 0.5) / (n + 0.5))`. Terms are those of
-//! the embedded scorer. All queries are known beforehand, so only their terms are indexed: memory grows with what they can find,
-//! not with the corpus.
+//! The formula is Lucene's, with the parameters of Anserini and BEIR (k1 0.9, b 0.4): the sum over the query's terms of
+//! `idf * tf / (tf + k1 * (1 - b + b * length / average length))` with `idf = ln(1 + (N - n + 0.5) / (n + 0.5))`. Terms
+//! are those of the embedded scorer.
 //!
-//! The result depends on nothing but the passages and the queries; ties go to the earlier passage.
+//! All queries are known beforehand, so only their terms are indexed: memory grows with the passages that hold them,
+//! not with the corpus. The result depends on nothing but the passages and the queries; ties go to the earlier passage.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -16,17 +16,17 @@ use super::exact;
 use crate::local::lexical::inverse_document_frequency;
 use crate::local::lexical::tokens::{Detail, Tokenizer};
 
-/// How fast repetition of a term saturates.
+/// Saturation of a term's repetitions: the higher it is, the more each further one adds.
 pub const K1: f64 = 0.9;
-/// How much long passages are held back.
+/// Penalty on long passages, from 0 (none) to 1 (in proportion to the length).
 pub const B: f64 = 0.4;
 
-/// A passage that was found.
+/// A passage with its score for a query.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Hit {
-    /// Its place in the corpus.
+    /// Index in the corpus.
     pub place: usize,
-    /// Its score; comparable within one query.
+    /// BM25 score, not below 0; comparable within one query only.
     pub score: f64,
 }
 
@@ -43,12 +43,18 @@ pub fn best(passages: &[&str], queries: &[&str], depth: usize) -> Vec<Vec<Hit>> 
     })
 }
 
-/// For each query, the places `chosen` for it, best first; passages that have no term in common with it come last, with score 0.
+/// For each query, its `chosen` passages, best first. Passages that have no term in common with it come last, with
+/// score 0.
 #[must_use]
 pub fn order(passages: &[&str], queries: &[&str], chosen: &[Vec<usize>]) -> Vec<Vec<Hit>> {
     Index::new(passages, queries).each_query(|number, scores, _| {
-        let places = chosen.get(number).into_iter().flatten();
-        places.filter_map(|&place| Some(Hit { place, score: *scores.get(place)? })).collect()
+        let mut hits = Vec::new();
+        for &place in chosen.get(number).into_iter().flatten() {
+            if let Some(&score) = scores.get(place) {
+                hits.push(Hit { place, score });
+            }
+        }
+        hits
     })
 }
 
@@ -56,24 +62,25 @@ fn best_first(left: &Hit, right: &Hit) -> Ordering {
     right.score.total_cmp(&left.score).then(left.place.cmp(&right.place))
 }
 
-/// The corpus, as far as the queries can see it.
+/// An index of the corpus that holds the terms of the queries only.
 struct Index {
-    /// Each query's distinct terms, as slots, with how often it says them.
+    /// Each query's distinct terms, as slots, with the number of their repetitions.
     queries: Vec<Vec<(usize, f64)>>,
-    /// Consecutive stretches of the corpus, one a thread.
+    /// Consecutive stretches of the corpus, one per thread.
     stretches: Vec<Stretch>,
     /// The IDF of each slot.
     idf: Vec<f64>,
-    /// What a passage's length adds below the fraction line: `k1 * (1 - b + b * length / average length)`.
+    /// By place in the corpus: the part of the denominator that depends on the passage's length,
+    /// `k1 * (1 - b + b * length / average length)`.
     length_parts: Vec<f64>,
 }
 
-/// What was counted in a stretch of the corpus.
+/// Counts of the terms in a stretch of the corpus.
 #[derive(Default)]
 struct Stretch {
-    /// By slot: the places that hold the term, in order, and how often.
+    /// By slot: the places that hold the term, ascending, with the number of its occurrences.
     postings: Vec<Vec<(usize, u32)>>,
-    /// Terms of each passage, all of them.
+    /// Number of terms of each passage, those that no query has included.
     lengths: Vec<u32>,
 }
 
@@ -81,28 +88,47 @@ impl Index {
     fn new(passages: &[&str], texts: &[&str]) -> Self {
         let mut slots = HashMap::new();
         let tokenizer = Tokenizer::new(Detail::Telling);
-        let queries = texts.iter().map(|text| query_terms(&tokenizer, text, &mut slots)).collect();
+        let mut queries = Vec::with_capacity(texts.len());
+        for text in texts {
+            queries.push(query_terms(&tokenizer, text, &mut slots));
+        }
         let stretches = count_all(passages, &slots);
-        let frequency = |slot: usize| stretches.iter().map(|stretch| stretch.postings[slot].len()).sum();
-        let idf = (0..slots.len()).map(|slot| inverse_document_frequency(frequency(slot), passages.len())).collect();
-        let lengths = || stretches.iter().flat_map(|stretch| &stretch.lengths).map(|&length| f64::from(length));
-        let average = (lengths().sum::<f64>() / exact(passages.len())).max(1.0);
-        let length_parts = lengths().map(|length| K1 * (1.0 - B + B * length / average)).collect();
+        let mut idf = Vec::with_capacity(slots.len());
+        for slot in 0..slots.len() {
+            let frequency = stretches.iter().map(|stretch| stretch.postings[slot].len()).sum();
+            idf.push(inverse_document_frequency(frequency, passages.len()));
+        }
+        let mut all_terms = 0.0;
+        for stretch in &stretches {
+            for &length in &stretch.lengths {
+                all_terms += f64::from(length);
+            }
+        }
+        // Of no passages this is NaN, which `max` turns into 1.
+        let average = (all_terms / exact(passages.len())).max(1.0);
+        let mut length_parts = Vec::with_capacity(passages.len());
+        for stretch in &stretches {
+            for &length in &stretch.lengths {
+                length_parts.push(K1 * (1.0 - B + B * f64::from(length) / average));
+            }
+        }
         Self { queries, stretches, idf, length_parts }
     }
 
-    /// Calls `choose` for each query with its number, the score of every place of the corpus and the places whose score is above 0,
-    /// and sorts what it chose.
+    /// Calls `choose` for each query, and sorts the hits that it returns. It gets the query's number, the score of
+    /// every place of the corpus, and the places whose score is above 0.
     fn each_query(&self, choose: impl Fn(usize, &[f64], &[usize]) -> Vec<Hit> + Sync) -> Vec<Vec<Hit>> {
         let mut found = vec![Vec::new(); self.queries.len()];
-        let share = share(found.len());
+        let share = share_per_thread(found.len());
         thread::scope(|scope| {
-            for (stretch, found) in found.chunks_mut(share).enumerate() {
+            for (chunk, hits_by_query) in found.chunks_mut(share).enumerate() {
                 let choose = &choose;
                 scope.spawn(move || {
+                    // One table for all queries of the thread. Only the places that a query touched are set back, as
+                    // most of the corpus has no term of it.
                     let mut scores = vec![0.0; self.length_parts.len()];
                     let mut touched = Vec::new();
-                    for (number, hits) in (stretch * share..).zip(found) {
+                    for (number, hits) in (chunk * share..).zip(hits_by_query) {
                         self.score(&self.queries[number], &mut scores, &mut touched);
                         *hits = choose(number, &scores, &touched);
                         hits.sort_unstable_by(best_first);
@@ -119,12 +145,15 @@ impl Index {
     /// Adds up the scores of one query. `scores` are 0 and `touched` is empty before.
     fn score(&self, query: &[(usize, f64)], scores: &mut [f64], touched: &mut Vec<usize>) {
         for &(slot, weight) in query {
-            for &(place, count) in self.stretches.iter().flat_map(|stretch| &stretch.postings[slot]) {
-                if scores[place] == 0.0 {
-                    touched.push(place);
+            for stretch in &self.stretches {
+                for &(place, occurrences) in &stretch.postings[slot] {
+                    // Every addition is above 0, so a score of 0 is one that no term has touched.
+                    if scores[place] == 0.0 {
+                        touched.push(place);
+                    }
+                    let count = f64::from(occurrences);
+                    scores[place] += weight * self.idf[slot] * count / (count + self.length_parts[place]);
                 }
-                let count = f64::from(count);
-                scores[place] += weight * self.idf[slot] * count / (count + self.length_parts[place]);
             }
         }
     }
@@ -135,6 +164,7 @@ fn query_terms(tokenizer: &Tokenizer, text: &str, slots: &mut HashMap<String, us
     let mut terms: Vec<(usize, f64)> = Vec::new();
     tokenizer.terms(text, |term| {
         let next = slots.len();
+        // `entry` alone would allocate a key for every term that is known.
         let slot = match slots.get(term) {
             Some(&slot) => slot,
             None => *slots.entry(term.to_owned()).or_insert(next),
@@ -148,12 +178,12 @@ fn query_terms(tokenizer: &Tokenizer, text: &str, slots: &mut HashMap<String, us
 }
 
 fn count_all(passages: &[&str], slots: &HashMap<String, usize>) -> Vec<Stretch> {
-    let share = share(passages.len());
+    let share = share_per_thread(passages.len());
     let mut stretches = Vec::new();
     stretches.resize_with(passages.len().div_ceil(share), Stretch::default);
     thread::scope(|scope| {
-        for ((number, passages), stretch) in passages.chunks(share).enumerate().zip(&mut stretches) {
-            scope.spawn(move || *stretch = count(passages, number * share, slots));
+        for ((number, chunk), stretch) in passages.chunks(share).enumerate().zip(&mut stretches) {
+            scope.spawn(move || *stretch = count(chunk, number * share, slots));
         }
     });
     stretches
@@ -163,7 +193,9 @@ fn count_all(passages: &[&str], slots: &HashMap<String, usize>) -> Vec<Stretch> 
 fn count(passages: &[&str], start: usize, slots: &HashMap<String, usize>) -> Stretch {
     let tokenizer = Tokenizer::new(Detail::Telling);
     let mut stretch = Stretch { postings: vec![Vec::new(); slots.len()], lengths: Vec::with_capacity(passages.len()) };
-    let (mut counts, mut held) = (vec![0; slots.len()], Vec::new());
+    let mut counts = vec![0; slots.len()];
+    // Slots with a count above 0: most passages have few of them.
+    let mut held = Vec::new();
     for (place, passage) in (start..).zip(passages) {
         let mut length = 0;
         tokenizer.terms(passage, |term| {
@@ -183,8 +215,8 @@ fn count(passages: &[&str], start: usize, slots: &HashMap<String, usize>) -> Str
     stretch
 }
 
-/// How many of `count` things each thread takes, at least 1.
-fn share(count: usize) -> usize {
+/// Items per thread, if `count` of them are shared among all; at least 1.
+fn share_per_thread(count: usize) -> usize {
     count.div_ceil(thread::available_parallelism().map_or(1, NonZero::get)).max(1)
 }
 
@@ -226,7 +258,8 @@ mod tests {
         assert!(best(&[], &["wing"], 3)[0].is_empty() && best(&passages, &[], 3).is_empty());
     }
 
-    /// Where the judged collections are at hand (`RERANKD_TEST_DATA`): BEIR's own figure for `SciFact` with Anserini is .679.
+    /// Where the judged collections are at hand (`RERANKD_TEST_DATA`): BEIR's own figure for `SciFact` with Anserini is
+    /// .679.
     #[test]
     fn it_is_as_good_as_bm25_should_be() {
         let Some(data) = std::env::var_os("RERANKD_TEST_DATA").map(std::path::PathBuf::from) else { return };

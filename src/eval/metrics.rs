@@ -1,7 +1,8 @@
-//! What a ranking is worth, counted as `trec_eval` counts it, down to the order in which it adds.
+//! Metrics of a ranking, counted as `trec_eval` counts them, down to the order of its additions.
 //!
-//! A passage is relevant from grade 1. A passage nobody judged is worth as much as one of grade 0, and so is one of a grade
-//! below 0 (`trec_eval` reads that as "in the pool, not judged"). A query without a relevant passage is worth 0 by every metric.
+//! A passage is relevant from grade 1. A passage that was not judged counts as grade 0, and so does a grade below 0
+//! (`trec_eval` reads that as "in the pool, not judged"). A query without a relevant passage has the value 0 in every
+//! metric.
 
 use std::fmt;
 
@@ -10,18 +11,20 @@ use super::exact;
 /// The lowest grade of a relevant passage, as without `trec_eval`'s `-l`.
 const RELEVANT: i32 = 1;
 
-/// A metric of one ranking, from 0 to 1, higher is better; `k` counts ranks from the top and 0 of them are worth 0.
+/// A metric of one ranking, from 0 to 1, higher is better. The number is its depth `k`, in ranks from the top; at depth
+/// 0 the value is 0.
 ///
 /// Its name is `ndcg@10`, `mrr@10`, `map`, `p@10`, `r@10` or `f1@10`, as [`Display`](fmt::Display) writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Metric {
-    /// `trec_eval`'s `ndcg_cut`: the grades, each divided by log2(rank + 1), over what the best order of all judged passages reaches
-    /// (Järvelin and Kekäläinen, 2002, with the grade itself as the gain).
+    /// `trec_eval`'s `ndcg_cut`: the grades, each divided by log2(rank + 1), over what the best order of all judged
+    /// passages reaches (Järvelin and Kekäläinen, 2002, with the grade itself as the gain).
     Ndcg(usize),
-    /// 1 / rank of the first relevant passage, 0 if there is none in the first `k`: `trec_eval`'s `recip_rank`, and `RR@k` of
-    /// `ir_measures` (which orders passages of equal scores its own way). Its mean over queries is the MRR.
+    /// 1 / rank of the first relevant passage, 0 if there is none in the first `k`: `trec_eval`'s `recip_rank`, and
+    /// `RR@k` of `ir_measures` (which orders passages of equal scores its own way). Its mean over queries is the MRR.
     ReciprocalRank(usize),
-    /// `trec_eval`'s `map` of one query: the precision at each relevant passage, over all ranks, divided by all relevant passages.
+    /// `trec_eval`'s `map` of one query: the precision at each relevant passage, over all ranks, divided by all
+    /// relevant passages.
     AveragePrecision,
     /// `trec_eval`'s `P`: relevant passages in the first `k`, divided by `k` even if the ranking is shorter.
     Precision(usize),
@@ -32,18 +35,20 @@ pub enum Metric {
 }
 
 impl Metric {
-    /// What it measures, in a sentence for a report.
+    /// A sentence for a report on what the metric measures.
     #[must_use]
     pub const fn definition(self) -> &'static str {
         match self {
             Self::Ndcg(_) => {
-                "As trec_eval: the grade is the gain, divided by log2(rank + 1) and summed; relative to the best possible order of all judged passages."
+                "As trec_eval: the grade is the gain, divided by log2(rank + 1) and summed; \
+                 relative to the best possible order of all judged passages."
             }
             Self::ReciprocalRank(_) => {
                 "As trec_eval: one divided by the rank of the first relevant passage, 0 if there is none."
             }
             Self::AveragePrecision => {
-                "As trec_eval: precision at the rank of every relevant passage, averaged over all relevant passages. Passages count as relevant from grade 1."
+                "As trec_eval: precision at the rank of every relevant passage, averaged over all relevant passages. \
+                 Passages count as relevant from grade 1."
             }
             Self::Precision(_) => "As trec_eval: share of the first passages that are relevant.",
             Self::Recall(_) => "As trec_eval: share of all relevant passages that are among the first.",
@@ -51,38 +56,39 @@ impl Metric {
         }
     }
 
-    /// What a ranking is worth.
+    /// The value of a ranking, from 0 to 1.
     ///
-    /// `ranking` has the grade of the passage at each rank, best first, `None` if it was not judged. `judged` has every grade
-    /// that the query's judgments hold, those of passages not in the ranking too, in any order.
+    /// `ranking` has the grade of the passage at each rank, best first, `None` if it was not judged. `judged` has every
+    /// grade of the query's judgments in any order, those of passages that are not in the ranking too.
     #[must_use]
     pub fn value(self, ranking: &[Option<i32>], judged: &[i32]) -> f64 {
         let all_relevant = judged.iter().filter(|grade| **grade >= RELEVANT).count();
         if all_relevant == 0 {
             return 0.0;
         }
-        let found = |cut: usize| exact(ranking.iter().take(cut).filter(|grade| is_relevant(**grade)).count());
         match self {
             Self::Ndcg(cut) => ndcg(ranking, judged, cut),
-            Self::ReciprocalRank(cut) => {
-                let first = ranking.iter().take(cut).position(|grade| is_relevant(*grade));
-                first.map_or(0.0, |above| 1.0 / exact(above + 1))
-            }
+            Self::ReciprocalRank(cut) => match ranking.iter().take(cut).position(|grade| is_relevant(*grade)) {
+                Some(index) => 1.0 / exact(index + 1),
+                None => 0.0,
+            },
             Self::AveragePrecision => average_precision(ranking, all_relevant),
             Self::Precision(0) => 0.0,
-            Self::Precision(cut) => found(cut) / exact(cut),
-            Self::Recall(cut) => found(cut) / exact(all_relevant),
+            Self::Precision(cut) => exact(relevant_in(ranking, cut)) / exact(cut),
+            Self::Recall(cut) => exact(relevant_in(ranking, cut)) / exact(all_relevant),
             Self::F1(cut) => {
-                let (precision, recall) =
-                    (Self::Precision(cut).value(ranking, judged), Self::Recall(cut).value(ranking, judged));
+                let precision = Self::Precision(cut).value(ranking, judged);
+                let recall = Self::Recall(cut).value(ranking, judged);
                 harmonic_mean(precision, recall)
             }
         }
     }
 }
 
-/// The share of the relevant passages that are among the candidates at all: no order of them has a higher recall. From 0 to 1,
-/// 0 if nothing is relevant. The arguments are those of [`Metric::value`], the order of `candidates` does not matter.
+/// The share of the relevant passages that are among the candidates, from 0 to 1; 0 if nothing is relevant.
+///
+/// No order of the candidates has a higher recall. The arguments are those of [`Metric::value`], but the order of
+/// `candidates` does not matter.
 #[must_use]
 pub fn recall_ceiling(candidates: &[Option<i32>], judged: &[i32]) -> f64 {
     Metric::Recall(usize::MAX).value(candidates, judged)
@@ -97,24 +103,39 @@ fn is_relevant(grade: Option<i32>) -> bool {
     grade.is_some_and(|grade| grade >= RELEVANT)
 }
 
+/// Relevant passages in the first `cut` ranks.
+fn relevant_in(ranking: &[Option<i32>], cut: usize) -> usize {
+    ranking.iter().take(cut).filter(|grade| is_relevant(**grade)).count()
+}
+
 fn ndcg(ranking: &[Option<i32>], judged: &[i32], cut: usize) -> f64 {
     let mut best = judged.to_vec();
     best.sort_unstable_by(|left, right| right.cmp(left));
+    // The ideal order takes all judged passages, so what the first stage missed lowers the value.
     let ideal = discounted_gain(best.into_iter().take(cut));
     let gain = discounted_gain(ranking.iter().take(cut).map(|grade| grade.unwrap_or(0)));
     if ideal > 0.0 { gain / ideal } else { 0.0 }
 }
 
 fn discounted_gain(grades: impl Iterator<Item = i32>) -> f64 {
-    let gains = grades.enumerate().filter(|(_, grade)| *grade > 0);
-    gains.fold(0.0, |sum, (above, grade)| sum + f64::from(grade) / exact(above + 2).log2())
+    let mut sum = 0.0;
+    for (index, grade) in grades.enumerate() {
+        // Grades below 0 gain nothing, as in trec_eval.
+        if grade > 0 {
+            sum += f64::from(grade) / exact(index + 2).log2();
+        }
+    }
+    sum
 }
 
 fn average_precision(ranking: &[Option<i32>], all_relevant: usize) -> f64 {
-    let (mut found, mut sum) = (0, 0.0);
-    for (above, _) in ranking.iter().enumerate().filter(|(_, grade)| is_relevant(**grade)) {
-        found += 1;
-        sum += exact(found) / exact(above + 1);
+    let mut found = 0;
+    let mut sum = 0.0;
+    for (index, grade) in ranking.iter().enumerate() {
+        if is_relevant(*grade) {
+            found += 1;
+            sum += exact(found) / exact(index + 1);
+        }
     }
     sum / exact(all_relevant)
 }
@@ -179,8 +200,9 @@ mod tests {
 
     type Golden<'a> = (&'a [(&'a str, f64)], &'a [(&'a str, i32)], &'a [(&'a str, f64)], f64);
 
-    /// From `pytrec_eval-terrier` 0.5.11 on random runs with ties, some of them only as 32-bit floats, and with passages that were
-    /// not judged, or judged below 0. 3,000 such runs were compared once, and all values had the same bits.
+    /// From `pytrec_eval-terrier` 0.5.11 on random runs with ties, some of them only as 32-bit floats, and with
+    /// passages that were not judged, or judged below 0. 3,000 such runs were compared once, and all values had the
+    /// same bits.
     const GOLDEN: [Golden; 3] = [
         (
             &[

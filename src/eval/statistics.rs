@@ -1,25 +1,26 @@
-//! Whether a difference between two rankers means anything, or is a matter of which queries were asked.
+//! Confidence intervals and significance tests for the difference between two rankers.
 //!
-//! Everything is paired: both rankers answered the same queries, so the differences per query are what is looked at. All chance
-//! is drawn from a seed, so the same input has the same output. Values must be finite.
+//! All of them are paired: both rankers answered the same queries, so the tests take the differences per query. All
+//! random numbers come from a seed, so the same input has the same output. Values must be finite.
 
 use fastrand::Rng;
 
 use super::exact;
 
-/// How often the queries are drawn anew for an interval.
+/// Samples of the queries that are drawn for an interval.
 const RESAMPLES: usize = 10_000;
-/// How many resamples fall off each end of a 95 % interval, the bound itself counted.
+/// Rank of each bound of a 95 % interval among the means of the samples, from its end: 2.5 % of them.
 const CUT_OFF: usize = RESAMPLES / 40;
 
-/// Up to so many differences, all ways to assign signs are tried: 65,536.
+/// Most differences for which all assignments of signs are tried: 65,536.
 const EXACT_UP_TO: usize = 16;
-/// How many assignments of signs are drawn where they cannot all be tried.
+/// Assignments of signs that are drawn where they cannot all be tried.
 const ASSIGNMENTS: u32 = 100_000;
-/// Sums of the same numbers in another order differ in their last digits; so close, they count as equal.
+/// Relative difference up to which two sums count as equal. Sums of the same numbers in another order differ in their
+/// last digits.
 const ROUNDING: f64 = 1e-12;
 
-/// The range in which a mean probably lies.
+/// A confidence interval of a mean.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interval {
     /// The lower bound.
@@ -31,21 +32,29 @@ pub struct Interval {
 /// The mean; 0 of no values.
 #[must_use]
 pub fn mean(values: &[f64]) -> f64 {
-    if values.is_empty() { 0.0 } else { values.iter().fold(0.0, |sum, value| sum + value) / exact(values.len()) }
+    if values.is_empty() {
+        return 0.0;
+    }
+    // `sum()` starts at -0.0, and so would the mean of -0.0 be printed.
+    let mut sum = 0.0;
+    for value in values {
+        sum += value;
+    }
+    sum / exact(values.len())
 }
 
-/// `left` less `right`, query by query; what one of them has beyond the other is dropped.
+/// `left` minus `right`, query by query. If one of them is longer, its rest is dropped.
 #[must_use]
 pub fn differences(left: &[f64], right: &[f64]) -> Vec<f64> {
     left.iter().zip(right).map(|(left, right)| left - right).collect()
 }
 
-/// The 95 % confidence interval of the mean of `values`, which are one metric of all queries or its [`differences`] between two
+/// The 95 % confidence interval of the mean of `values`: one metric of all queries, or its [`differences`] between two
 /// rankers.
 ///
-/// It is the percentile bootstrap (Efron, 1979): of the means of 10,000 samples of the queries, drawn with replacement, the 250th
-/// lowest and the 250th highest. The same seed draws the same queries, whatever the values. Of one value, both bounds are that
-/// value; of none, 0.
+/// It is the percentile bootstrap (Efron, 1979): 10,000 samples of the queries are drawn with replacement, and the
+/// bounds are the 250th lowest and the 250th highest of their means. The same seed draws the same queries, whatever the
+/// values. The bounds of one value are that value, those of none are 0.
 #[must_use]
 pub fn confidence_interval(values: &[f64], seed: u64) -> Interval {
     if values.is_empty() {
@@ -54,14 +63,15 @@ pub fn confidence_interval(values: &[f64], seed: u64) -> Interval {
     let mut random = Rng::with_seed(seed);
     let mut means: Vec<f64> = (0..RESAMPLES).map(|_| resampled_mean(values, &mut random)).collect();
     let (_, &mut low, above) = means.select_nth_unstable_by(CUT_OFF - 1, f64::total_cmp);
+    // `above` lacks the CUT_OFF lowest means, so the index of the upper bound is lower by as many.
     let from_low = RESAMPLES - 2 * CUT_OFF;
     let (_, &mut high, _) = above.select_nth_unstable_by(from_low, f64::total_cmp);
     Interval { low, high }
 }
 
-/// The mean of as many values as there are, each drawn from all of them.
+/// The mean of a sample with replacement, as large as `values`.
 fn resampled_mean(values: &[f64], random: &mut Rng) -> f64 {
-    // Several sums at once, as each addition has to wait for the one before it.
+    // Four sums at once: additions to one sum would wait for each other.
     let mut sums = [0.0; 4];
     let mut left = values.len();
     while left > 0 {
@@ -73,73 +83,97 @@ fn resampled_mean(values: &[f64], random: &mut Rng) -> f64 {
     (sums[0] + sums[1] + sums[2] + sums[3]) / exact(values.len())
 }
 
-/// How probable a mean difference so far from 0, on either side, is if the two rankers are alike: from above 0 to 1.
+/// The probability of a mean difference at least so far from 0, on either side, if the two rankers are alike: above 0,
+/// up to 1.
 ///
-/// It is Fisher's randomisation test, which Smucker, Allan and Carterette (2007) recommend for retrieval: if the rankers are
-/// alike, each difference could as well have had the other sign. With up to 16 differences other than 0 all assignments of signs
-/// are tried and the value is exact. With more, 100,000 are drawn, of which b are as far from 0, and it is (b + 1) / 100,001, so it
-/// is never 0 (Phipson and Smyth, 2010).
+/// It is Fisher's randomisation test, which Smucker, Allan and Carterette (2007) recommend for retrieval: if the
+/// rankers are alike, each difference could as well have had the other sign. With up to 16 differences other than 0,
+/// all assignments of signs are tried and the value is exact. With more, 100,000 are drawn; if b of them are as far
+/// from 0, the value is (b + 1) / 100,001, which is never 0 (Phipson and Smyth, 2010).
 #[must_use]
 pub fn randomization_test(differences: &[f64], seed: u64) -> f64 {
-    let differing: Vec<f64> = differences.iter().copied().filter(|difference| difference.abs() > 0.0).collect();
-    let size: f64 = differing.iter().map(|difference| difference.abs()).sum();
-    let far = differing.iter().sum::<f64>().abs() - ROUNDING * size;
+    let mut differing = Vec::with_capacity(differences.len());
+    let mut size = 0.0;
+    for &difference in differences {
+        if difference.abs() > 0.0 {
+            differing.push(difference);
+            size += difference.abs();
+        }
+    }
+    let observed = differing.iter().sum::<f64>().abs() - ROUNDING * size;
     if differing.len() <= EXACT_UP_TO {
         let sums = signed_sums(&differing);
-        return exact(sums.iter().filter(|sum| sum.abs() >= far).count()) / exact(sums.len());
+        return exact(sums.iter().filter(|sum| sum.abs() >= observed).count()) / exact(sums.len());
     }
-    let as_far = drawn_sums(&differing, seed).filter(|sum| sum.abs() >= far).count();
-    (exact(as_far) + 1.0) / (f64::from(ASSIGNMENTS) + 1.0)
+    let as_far = count_drawn_as_far(&differing, seed, observed);
+    (f64::from(as_far) + 1.0) / (f64::from(ASSIGNMENTS) + 1.0)
 }
 
-/// The sums of `numbers` under all assignments of signs.
+/// The sums of `numbers` under all assignments of signs, 2 to the power of their number.
 fn signed_sums(numbers: &[f64]) -> Vec<f64> {
-    numbers.iter().fold(vec![0.0], |sums, number| sums.iter().flat_map(|sum| [sum + number, sum - number]).collect())
+    let mut sums = vec![0.0];
+    for number in numbers {
+        let mut longer = Vec::with_capacity(2 * sums.len());
+        for sum in sums {
+            longer.push(sum + number);
+            longer.push(sum - number);
+        }
+        sums = longer;
+    }
+    sums
 }
 
-/// The sums of `numbers` under random assignments of signs.
-fn drawn_sums(numbers: &[f64], seed: u64) -> impl Iterator<Item = f64> {
-    // A random byte is the signs of eight numbers; their sum is looked up.
+/// Of [`ASSIGNMENTS`] random assignments of signs to `numbers`, those whose sum is at least as far from 0 as
+/// `observed`.
+fn count_drawn_as_far(numbers: &[f64], seed: u64, observed: f64) -> u32 {
+    // A random byte stands for the signs of eight numbers, whose sum is looked up: one random number for 64 signs.
     let tables: Vec<Vec<f64>> = numbers.chunks(8).map(signed_sums).collect();
     let mut random = Rng::with_seed(seed);
-    (0..ASSIGNMENTS).map(move |_| {
-        let mut sum = 0.0;
-        for tables in tables.chunks(8) {
-            let signs = random.u64(..).to_le_bytes();
-            for (table, signs) in tables.iter().zip(signs) {
-                sum += table[usize::from(signs) % table.len()];
+    let mut as_far = 0;
+    for _ in 0..ASSIGNMENTS {
+        let mut sum: f64 = 0.0;
+        for eight_tables in tables.chunks(8) {
+            let bytes = random.u64(..).to_le_bytes();
+            for (table, byte) in eight_tables.iter().zip(bytes) {
+                // The last table may be shorter. Its length is a power of 2, so the remainder stays uniform.
+                sum += table[usize::from(byte) % table.len()];
             }
         }
-        sum
-    })
+        if sum.abs() >= observed {
+            as_far += 1;
+        }
+    }
+    as_far
 }
 
-/// The probabilities of several comparisons, corrected so that the risk of even one false alarm among them is what each says: to
-/// be compared with 0.05 as they are. In the order given; none falls, none passes 1.
+/// The probabilities of several comparisons, corrected for their number, in the order given; none falls, none passes 1.
 ///
-/// It is Holm's step-down correction (1979): the lowest of m is multiplied by m, the next by m - 1, and so on, and none may end up
-/// below the one before it.
+/// It is Holm's step-down correction (1979): the lowest of m is multiplied by m, the next by m - 1, and so on, and none
+/// may end up below the one before it. Where all that are below 0.05 are called significant, the risk of even one false
+/// alarm is 5 %.
 #[must_use]
 pub fn holm(probabilities: &[f64]) -> Vec<f64> {
     let mut ascending: Vec<usize> = (0..probabilities.len()).collect();
     ascending.sort_by(|&left, &right| probabilities[left].total_cmp(&probabilities[right]));
     let mut corrected = vec![0.0; probabilities.len()];
-    let mut before = 0.0;
+    let mut highest: f64 = 0.0;
     for (step, &index) in ascending.iter().enumerate() {
-        before = (probabilities[index] * exact(probabilities.len() - step)).min(1.0).max(before);
-        corrected[index] = before;
+        let scaled = probabilities[index] * exact(probabilities.len() - step);
+        highest = scaled.min(1.0).max(highest);
+        corrected[index] = highest;
     }
     corrected
 }
 
-/// The quantile by nearest rank: the lowest of `values` that at least a `share` of them, from 0 to 1, does not exceed. So it is
-/// always one of the values (0.5 of four is the second lowest), and 0 gives the lowest. `None` of no values, or of a share
-/// above 1.
+/// The quantile by nearest rank: the lowest of `values` that at least a `share` of them, from 0 to 1, does not exceed.
+///
+/// It is always one of the values: 0.5 of four is the second lowest, 0 is the lowest. `None` of no values, or of a
+/// share above 1.
 #[must_use]
 pub fn quantile(values: &[f64], share: f64) -> Option<f64> {
     let mut ascending = values.to_vec();
     ascending.sort_unstable_by(f64::total_cmp);
-    // 0.07 of 100 is 7.000000000000001 in floating point, but the 7th.
+    // 0.07 times 100 is 7.000000000000001 in floating point, but must give the 7th.
     let at_least = share * exact(values.len()) - ROUNDING * exact(values.len());
     let rank = (1..=values.len()).find(|rank| exact(*rank) >= at_least)?;
     ascending.get(rank - 1).copied()
@@ -162,8 +196,8 @@ mod tests {
         assert!(differences(&[], &[1.0]).is_empty());
     }
 
-    /// Of ten queries one is worth 1. The sum of a resample is binomial, of 10 with 1/10 each: 0 with 0.349, more than 2 with 0.070,
-    /// more than 3 with 0.013. So 0.025 lies at 0 and 0.975 at 3.
+    /// Of ten queries one is worth 1. The sum of a resample is binomial, of 10 with 1/10 each: 0 with 0.349, more than
+    /// 2 with 0.070, more than 3 with 0.013. So 0.025 lies at 0 and 0.975 at 3.
     #[test]
     fn the_interval_is_that_of_the_binomial_distribution() {
         let values = [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
@@ -277,8 +311,8 @@ mod tests {
         assert!((drawn - exactly).abs() < 4.0 * (exactly * (1.0 - exactly) / 100_000.0).sqrt(), "{drawn} {exactly}");
     }
 
-    /// Of 67 differences three matter, far from each other: 4 + 1 - 2 is 3, and 6 of the 8 assignments of their signs are as far from
-    /// 0. The others make 3 a little smaller, so they can push none of the six below it.
+    /// Of 67 differences three matter, far from each other: 4 + 1 - 2 is 3, and 6 of the 8 assignments of their signs
+    /// are as far from 0. The others make 3 a little smaller, so they can push none of the six below it.
     #[test]
     fn every_difference_has_a_sign_of_its_own() {
         let mut numbers = vec![-1e-4; 67];

@@ -40,7 +40,8 @@ pub const NOT_ASKED: &str = "not_asked";
 /// Failures without any answer, after which a contestant is given up: repetition does not mend a wrong key.
 const MAX_FAILURES_BEFORE_ANY_ANSWER: usize = 5;
 
-/// First wait for a provider that limits the rate and does not say for how long; each further one is twice as long.
+/// Shortest wait for a provider that limits the rate. Where it does not say how long, it is the first one, and each
+/// further one is twice as long.
 const MIN_WAIT: Duration = Duration::from_secs(1);
 /// Longest wait, whatever the provider says.
 const MAX_WAIT: Duration = Duration::from_mins(1);
