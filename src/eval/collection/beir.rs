@@ -7,7 +7,7 @@ use super::error::CollectionError;
 use super::json::each_object;
 use super::{JudgedQuery, input, qrels};
 
-/// Reads a folder; `chosen` are the judgments, if it was said which.
+/// Reads a folder; `chosen` is the file of the judgments, if the command line names one.
 pub(super) fn read(folder: &Path, chosen: Option<&Path>, draft: &mut Draft) -> Result<(), CollectionError> {
     let (judgments, others) = match chosen {
         Some(path) => (named(path, folder)?, String::new()),
@@ -19,18 +19,22 @@ pub(super) fn read(folder: &Path, chosen: Option<&Path>, draft: &mut Draft) -> R
     qrels::read(&judgments, draft)
 }
 
-/// The judgments that were named: by a path, or as BEIR names its splits (`dev` for `qrels/dev.tsv`).
+/// Finds the judgments that the command line names: a path, or BEIR's name of a split (`dev` for `qrels/dev.tsv`).
 fn named(path: &Path, folder: &Path) -> Result<PathBuf, CollectionError> {
     let own = folder.join("qrels");
-    let split = own.join(format!("{}.tsv", path.display()));
-    let found = input::find(path, folder).or_else(|| [own.join(path), split].into_iter().find(|path| path.is_file()));
-    found.ok_or_else(|| {
-        let reason = format!("there is no such file, nor one in {} or {}", folder.display(), own.display());
-        CollectionError::whole(path, reason)
-    })
+    if let Some(found) = input::find(path, folder) {
+        return Ok(found);
+    }
+    for candidate in [own.join(path), own.join(format!("{}.tsv", path.display()))] {
+        if candidate.is_file() {
+            return Ok(candidate);
+        }
+    }
+    let reason = format!("there is no such file, nor one in {} or {}", folder.display(), own.display());
+    Err(CollectionError::whole(path, reason))
 }
 
-/// `test.tsv`, or else the only one there is; and in words, which others there are.
+/// Finds `test.tsv`, or else the only table. Also returns a note on the other tables, empty if there are none.
 fn own_judgments(folder: &Path) -> Result<(PathBuf, String), CollectionError> {
     if !folder.is_dir() {
         return Err(CollectionError::whole(folder, "there is no such folder; name the judgments with --qrels FILE"));
@@ -41,10 +45,15 @@ fn own_judgments(folder: &Path) -> Result<(PathBuf, String), CollectionError> {
         [only] => Ok((only.clone(), String::new())),
         [] => Err(CollectionError::whole(folder, "holds no .tsv file; name the judgments with --qrels FILE")),
         several if several.contains(&test) => {
-            let names: Vec<_> =
-                several.iter().filter(|path| **path != test).filter_map(|path| path.file_stem()).collect();
-            let names: Vec<_> = names.iter().map(|name| name.display().to_string()).collect();
-            Ok((test, format!(" (--qrels takes others: {})", names.join(", "))))
+            let mut others = Vec::new();
+            for path in several {
+                if *path != test
+                    && let Some(name) = path.file_stem()
+                {
+                    others.push(name.display().to_string());
+                }
+            }
+            Ok((test, format!(" (--qrels takes others: {})", others.join(", "))))
         }
         several => {
             let reason = format!("holds several files of judgments; choose one with --qrels: {}", input::list(several));
@@ -57,7 +66,8 @@ fn corpus(path: &Path, draft: &mut Draft) -> Result<(), CollectionError> {
     draft.left_out.lines_with_half_pairs += each_object(path, |_, mut fields| {
         let id = fields.need("_id")?.id("_id")?;
         let text = titled(&fields.optional_text("title")?, &fields.text("text")?);
-        draft.passages.add(&id, text).map(drop)
+        draft.passages.add(&id, text)?;
+        Ok(())
     })?;
     Ok(())
 }
@@ -66,7 +76,7 @@ fn queries(path: &Path, draft: &mut Draft) -> Result<(), CollectionError> {
     draft.left_out.lines_with_half_pairs += each_object(path, |_, mut fields| {
         let id = fields.need("_id")?.id("_id")?.into_owned();
         let text = fields.written_text("text")?.as_ref().into();
-        draft.add_question(JudgedQuery { id, text, labels: fields.labels(), ..JudgedQuery::default() })
+        draft.add_query(JudgedQuery { id, text, labels: fields.labels(), ..JudgedQuery::default() })
     })?;
     Ok(())
 }

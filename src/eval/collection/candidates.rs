@@ -1,4 +1,4 @@
-//! Where candidates come from.
+//! The candidates of each query: from a run, by BM25 or from the judgments.
 
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
@@ -6,21 +6,21 @@ use std::str::FromStr;
 
 use super::draft::Draft;
 use super::error::CollectionError;
-use super::{Source, input, run};
+use super::{JudgedQuery, Source, input, run};
 use crate::eval::bm25::{self, Hit};
 
-/// Candidates a query gets by BM25 if nothing is said; reranking studies seldom go deeper than this many with a paid model.
+/// Candidates per query by BM25, unless the command line says otherwise. Studies of paid rerankers seldom go deeper.
 pub const DEFAULT_DEPTH: usize = 50;
 
-/// What a folder's own candidates are called.
+/// Names of a run in the folder of the data that is used unless the command line says otherwise.
 pub const OWN_FILES: [&str; 2] = ["candidates.tsv", "candidates.run"];
 
-/// Where the candidates of a query come from.
+/// The source of the queries' candidates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Candidates {
-    /// A run: looked for in the working directory, then in the folder of the data.
+    /// A run, searched for in the working directory and then in the folder of the data.
     File(PathBuf),
-    /// This many passages of the corpus, the best by BM25; above 0.
+    /// The best passages of the corpus by BM25, this many; above 0.
     Bm25(usize),
     /// All passages judged for the query, in BM25 order.
     Judged,
@@ -29,7 +29,7 @@ pub enum Candidates {
 impl FromStr for Candidates {
     type Err = String;
 
-    /// `judged`, `bm25`, `bm25:DEPTH`; anything else is the path of a run.
+    /// Reads `judged`, `bm25` or `bm25:DEPTH`; anything else is the path of a run.
     fn from_str(text: &str) -> Result<Self, String> {
         match (text, text.strip_prefix("bm25:")) {
             ("judged", _) => Ok(Self::Judged),
@@ -72,21 +72,27 @@ pub(super) fn choose(draft: &mut Draft, source: &Source) -> Result<(), Collectio
 }
 
 fn named(path: &Path, folder: &Path) -> Result<PathBuf, CollectionError> {
-    input::find(path, folder).ok_or_else(|| {
-        let folder = folder.display();
-        let reason = format!(
-            "there is no such run, nor one in {folder}; other first stages are bm25:DEPTH (as bm25:50) and judged"
-        );
-        CollectionError::whole(path, reason)
-    })
+    if let Some(found) = input::find(path, folder) {
+        return Ok(found);
+    }
+    let folder = folder.display();
+    let reason =
+        format!("there is no such run, nor one in {folder}; other first stages are bm25:DEPTH (as bm25:50) and judged");
+    Err(CollectionError::whole(path, reason))
 }
 
 fn by_default(draft: &mut Draft, source: &Source) -> Result<(), CollectionError> {
     if draft.first_stage.is_some() {
-        return Ok(()); // the input itself holds them
+        return Ok(()); // the input itself holds candidates
     }
     let folder = input::folder_of(&source.data);
-    let own: Vec<PathBuf> = OWN_FILES.iter().map(|name| folder.join(name)).filter(|path| path.is_file()).collect();
+    let mut own = Vec::new();
+    for name in OWN_FILES {
+        let path = folder.join(name);
+        if path.is_file() {
+            own.push(path);
+        }
+    }
     match own.as_slice() {
         [] => {
             by_bm25(draft, DEFAULT_DEPTH);
@@ -108,31 +114,45 @@ fn from_run(draft: &mut Draft, path: &Path) -> Result<(), CollectionError> {
 }
 
 fn by_bm25(draft: &mut Draft, depth: usize) {
-    let found = bm25::best(&draft.passages.texts(), &judged_queries(draft), depth);
+    let found = bm25::best(&draft.passages.texts(), &judged_texts(draft), depth);
     assign(draft, found);
     draft.first_stage = Some(format!("the best {depth} by BM25 (k1 {}, b {})", bm25::K1, bm25::B));
 }
 
 fn all_judged(draft: &mut Draft) {
-    let judged = draft.queries.iter().filter(|query| !query.judgments.is_empty());
-    let chosen: Vec<Vec<usize>> =
-        judged.map(|query| query.judgments.keys().filter_map(|id| draft.passages.place(id)).collect()).collect();
-    let found = bm25::order(&draft.passages.texts(), &judged_queries(draft), &chosen);
+    let mut chosen = Vec::with_capacity(draft.queries.len());
+    for query in &draft.queries {
+        if is_judged(query) {
+            // Judged passages that the corpus does not hold have no text to rank.
+            chosen.push(query.judgments.keys().filter_map(|id| draft.passages.place(id)).collect());
+        }
+    }
+    let found = bm25::order(&draft.passages.texts(), &judged_texts(draft), &chosen);
     assign(draft, found);
     draft.first_stage = Some(format!("all judged passages, in BM25 order (k1 {}, b {})", bm25::K1, bm25::B));
 }
 
-/// The texts of the queries that will be evaluated.
-fn judged_queries(draft: &Draft) -> Vec<&str> {
-    let judged = draft.queries.iter().filter(|query| !query.judgments.is_empty());
-    judged.map(|query| &*query.text).collect()
+/// The texts of the judged queries. Others are left out of the evaluation, so they need no candidates.
+fn judged_texts(draft: &Draft) -> Vec<&str> {
+    let mut texts = Vec::with_capacity(draft.queries.len());
+    for query in &draft.queries {
+        if is_judged(query) {
+            texts.push(&*query.text);
+        }
+    }
+    texts
 }
 
+/// Assigns one list of hits to each judged query.
 fn assign(draft: &mut Draft, found: Vec<Vec<Hit>>) {
-    let judged = draft.queries.iter_mut().filter(|query| !query.judgments.is_empty());
+    let judged = draft.queries.iter_mut().filter(|query| is_judged(query));
     for (query, hits) in judged.zip(found) {
         query.candidates = hits.into_iter().map(|hit| hit.place).collect();
     }
+}
+
+fn is_judged(query: &JudgedQuery) -> bool {
+    !query.judgments.is_empty()
 }
 
 #[cfg(test)]

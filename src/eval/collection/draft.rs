@@ -6,21 +6,22 @@ use bytestring::ByteString;
 
 use super::{Collection, JudgedQuery, LeftOut, PassageRecord};
 
-/// What an input holds, before candidates are chosen.
+/// The contents of an input, before candidates are chosen.
 #[derive(Default)]
 pub(super) struct Draft {
     pub(super) name: String,
     pub(super) passages: Passages,
     pub(super) queries: Vec<JudgedQuery>,
+    /// Indices of `queries` by id.
     numbers: HashMap<String, usize>,
-    /// The file of the judgments, if it is one of its own.
+    /// File of the judgments; `None` where the data file holds them too.
     pub(super) judgments: Option<String>,
-    /// How candidates came to be, if there are any.
+    /// Origin of the candidates, in words; `None` if there are none yet.
     pub(super) first_stage: Option<String>,
     pub(super) left_out: LeftOut,
 }
 
-/// Passages by place and by id.
+/// The passages of the corpus, by place and by id.
 #[derive(Default)]
 pub(super) struct Passages {
     pub(super) records: Vec<PassageRecord>,
@@ -28,25 +29,27 @@ pub(super) struct Passages {
 }
 
 impl Passages {
-    /// The texts, in their places.
+    /// All texts, in the order of their places.
     pub(super) fn texts(&self) -> Vec<&str> {
         self.records.iter().map(|record| &*record.text).collect()
     }
 
-    /// Adds a passage and says its place. One that is there already, with the same text, is not added again.
+    /// Adds a passage and returns its place. One that is there already, with the same text, is not added again.
+    ///
+    /// # Errors
+    /// The id is empty, or another text has it.
     pub(super) fn add(&mut self, id: &str, text: ByteString) -> Result<usize, String> {
         if id.is_empty() {
             return Err("the id of a passage is empty".to_owned());
         }
         if let Some(&place) = self.places.get(id) {
-            let same = self.records[place].text == text;
-            return if same {
-                Ok(place)
-            } else {
-                Err("an earlier passage has the same id and another text".to_owned())
-            };
+            if self.records[place].text == text {
+                return Ok(place);
+            }
+            return Err("an earlier passage has the same id and another text".to_owned());
         }
-        let (id, place) = (ByteString::from(id), self.records.len());
+        let id = ByteString::from(id);
+        let place = self.records.len();
         self.places.insert(id.clone(), place);
         self.records.push(PassageRecord { id, text });
         Ok(place)
@@ -59,13 +62,16 @@ impl Passages {
 }
 
 impl Draft {
-    /// An empty one.
+    /// An empty draft of the collection `name`.
     pub(super) fn new(name: String) -> Self {
         Self { name, ..Self::default() }
     }
 
     /// Adds a query.
-    pub(super) fn add_question(&mut self, query: JudgedQuery) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// Its id is empty, or an earlier query has it.
+    pub(super) fn add_query(&mut self, query: JudgedQuery) -> Result<(), String> {
         if query.id.is_empty() {
             return Err("the id of a query is empty".to_owned());
         }
@@ -76,28 +82,35 @@ impl Draft {
         Ok(())
     }
 
-    /// The place in `queries` of the query with this id.
+    /// The index in `queries` of the query with this id.
     pub(super) fn number(&self, id: &str) -> Option<usize> {
         self.numbers.get(id).copied()
     }
 
     /// The collection, without what cannot be evaluated.
     pub(super) fn finish(mut self) -> Collection {
-        let (passages, left_out) = (&self.passages, &mut self.left_out);
+        let passages = &self.passages;
+        let left_out = &mut self.left_out;
         self.queries.retain_mut(|query| {
             if query.judgments.is_empty() {
                 left_out.unjudged_queries += 1;
                 return false;
             }
-            let strangers = query.judgments.keys().filter(|id| passages.place(id).is_none());
-            strangers.for_each(|id| left_out.judgments_of_unknown_passages.note(id));
+            for id in query.judgments.keys() {
+                if passages.place(id).is_none() {
+                    left_out.judgments_of_unknown_passages.note(id);
+                }
+            }
             if query.candidates.is_empty() {
                 left_out.queries_without_candidates += 1;
                 return false;
             }
             if query.groups.is_empty() {
-                let relevant = query.judgments.iter().filter(|&(_, &grade)| grade > 0);
-                query.groups = relevant.map(|(id, _)| vec![id.clone()]).collect();
+                for (id, &grade) in &query.judgments {
+                    if grade > 0 {
+                        query.groups.push(vec![id.clone()]);
+                    }
+                }
             }
             true
         });
@@ -112,9 +125,10 @@ impl Draft {
     }
 }
 
-/// A title and a text as BEIR shows them to a model: with a blank between, and none around.
+/// A title and a text as BEIR shows them to a model: joined by a blank, with none around.
 pub(super) fn titled(title: &str, text: &str) -> ByteString {
-    let (title, text) = (title.trim(), text.trim());
+    let title = title.trim();
+    let text = text.trim();
     match (title.is_empty(), text.is_empty()) {
         (true, _) => text.into(),
         (_, true) => title.into(),

@@ -1,9 +1,9 @@
-//! What is wrong with a collection, and where.
+//! The error of a collection, with its file and place.
 
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 
-/// A file of a collection that cannot be used, and why: one sentence that quotes neither a query nor a passage.
+/// A file of a collection that cannot be used. The reason is one sentence that quotes neither a query nor a passage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CollectionError {
     file: PathBuf,
@@ -11,14 +11,14 @@ pub struct CollectionError {
     reason: String,
 }
 
-/// Where in a file; counted from 1.
+/// The place of an error in its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// The file as a whole.
     Whole,
-    /// A line of text.
+    /// A line of text, counted from 1.
     Line(usize),
-    /// A row of a table.
+    /// A row of a table, counted from 1.
     Row(usize),
 }
 

@@ -1,4 +1,4 @@
-//! What kind of input there is, told by the files.
+//! The kind of an input, found out from its files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,13 +13,13 @@ use super::{Source, autorag, beir, jsonl};
 enum Input {
     /// A folder with `corpus.jsonl` and `queries.jsonl`.
     Beir(PathBuf),
-    /// One file with everything.
+    /// One file with queries, passages and judgments.
     Jsonl(PathBuf),
-    /// Two tables.
+    /// Two Parquet tables.
     AutoRag { corpus: PathBuf, qa: PathBuf },
 }
 
-/// Reads whatever the source is.
+/// Reads an input of any kind.
 pub(super) fn read(source: &Source) -> Result<Draft, CollectionError> {
     let input = detect(&source.data)?;
     let mut draft = Draft::new(name(&source.data, &input));
@@ -35,21 +35,30 @@ pub(super) fn read(source: &Source) -> Result<Draft, CollectionError> {
     Ok(draft)
 }
 
-/// The folder of the data.
+/// The folder of the data: itself, or the one that holds the file.
 #[must_use]
 pub fn folder_of(data: &Path) -> &Path {
     if data.is_dir() {
         return data;
     }
-    data.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    match data.parent() {
+        // The parent of a bare file name is the empty path, which cannot be opened.
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
-/// A file named on the command line: in the working directory, or else in the folder of the data.
+/// Finds a file from the command line: in the working directory, or else in the folder of the data.
 pub(super) fn find(path: &Path, folder: &Path) -> Option<PathBuf> {
-    [path.to_owned(), folder.join(path)].into_iter().find(|place| place.is_file())
+    if path.is_file() {
+        return Some(path.to_owned());
+    }
+    let in_folder = folder.join(path);
+    in_folder.is_file().then_some(in_folder)
 }
 
 fn name(data: &Path, input: &Input) -> String {
+    // Canonical, so that `.` has a name too.
     let whole = fs::canonicalize(data).unwrap_or_else(|_| data.to_owned());
     let name = match input {
         Input::Jsonl(file) if file == data => whole.file_stem(),
@@ -78,47 +87,61 @@ fn of_file(data: &Path) -> Input {
 }
 
 fn of_folder(folder: &Path) -> Result<Input, CollectionError> {
-    let holds = |name: &str| folder.join(name).is_file();
-    let wrong = |reason: String| Err(CollectionError::whole(folder, reason));
-    let beir = holds("corpus.jsonl") && holds("queries.jsonl");
-    if beir && holds("corpus.parquet") {
-        return wrong(
-            "is both a BEIR and an AutoRAG folder; name its corpus.jsonl or its qa.parquet instead".to_owned(),
-        );
+    let beir = holds(folder, "corpus.jsonl") && holds(folder, "queries.jsonl");
+    if beir && holds(folder, "corpus.parquet") {
+        let reason = "is both a BEIR and an AutoRAG folder; name its corpus.jsonl or its qa.parquet instead";
+        return Err(CollectionError::whole(folder, reason));
     }
     if beir {
         return Ok(Input::Beir(folder.to_owned()));
     }
-    if holds("corpus.parquet") {
-        let corpus = folder.join("corpus.parquet");
-        let qa = files(folder, |path| path.extension().is_some_and(|ending| ending == "parquet") && *path != corpus)?;
-        return match qa.as_slice() {
-            [qa] => Ok(Input::AutoRag { corpus, qa: qa.clone() }),
-            [] => wrong("holds corpus.parquet, but no qa.parquet".to_owned()),
-            _ if holds("qa.parquet") => Ok(Input::AutoRag { corpus, qa: folder.join("qa.parquet") }),
-            several => wrong(format!("holds several tables of queries; name one instead: {}", list(several))),
-        };
+    if holds(folder, "corpus.parquet") {
+        return of_autorag_folder(folder);
     }
-    let lines = files(folder, |path| path.extension().is_some_and(|ending| ending == "jsonl"))?;
-    match lines.as_slice() {
-        [file] if !["corpus.jsonl", "queries.jsonl"].iter().any(|name| file.ends_with(name)) => {
-            Ok(Input::Jsonl(file.clone()))
+    let jsonl_files = files(folder, |path| path.extension().is_some_and(|ending| ending == "jsonl"))?;
+    match jsonl_files.as_slice() {
+        // Half of a BEIR folder is no collection.
+        [file] if !file.ends_with("corpus.jsonl") && !file.ends_with("queries.jsonl") => Ok(Input::Jsonl(file.clone())),
+        several if several.len() > 1 && !holds(folder, "corpus.jsonl") && !holds(folder, "queries.jsonl") => {
+            let reason = format!("holds several .jsonl files; name one instead: {}", list(several));
+            Err(CollectionError::whole(folder, reason))
         }
-        several if several.len() > 1 && !holds("corpus.jsonl") && !holds("queries.jsonl") => {
-            wrong(format!("holds several .jsonl files; name one instead: {}", list(several)))
+        _ => {
+            let reason = "holds no collection: corpus.jsonl, queries.jsonl and qrels/ (BEIR), corpus.parquet and \
+                          qa.parquet (AutoRAG), or one .jsonl file of {\"query\", \"passages\", \"relevant\"}";
+            Err(CollectionError::whole(folder, reason))
         }
-        _ => wrong(
-            "holds no collection: corpus.jsonl, queries.jsonl and qrels/ (BEIR), corpus.parquet and qa.parquet (AutoRAG), or \
-             one .jsonl file of {\"query\", \"passages\", \"relevant\"}"
-                .to_owned(),
-        ),
     }
 }
 
-/// The files of a folder that fit, in order of name.
+fn of_autorag_folder(folder: &Path) -> Result<Input, CollectionError> {
+    let corpus = folder.join("corpus.parquet");
+    let tables = files(folder, |path| path.extension().is_some_and(|ending| ending == "parquet") && *path != corpus)?;
+    match tables.as_slice() {
+        [qa] => Ok(Input::AutoRag { corpus, qa: qa.clone() }),
+        [] => Err(CollectionError::whole(folder, "holds corpus.parquet, but no qa.parquet")),
+        _ if holds(folder, "qa.parquet") => Ok(Input::AutoRag { corpus, qa: folder.join("qa.parquet") }),
+        several => {
+            let reason = format!("holds several tables of queries; name one instead: {}", list(several));
+            Err(CollectionError::whole(folder, reason))
+        }
+    }
+}
+
+fn holds(folder: &Path, name: &str) -> bool {
+    folder.join(name).is_file()
+}
+
+/// The entries of a folder that fit, in the order of their paths.
 pub(super) fn files(folder: &Path, fits: impl Fn(&PathBuf) -> bool) -> Result<Vec<PathBuf>, CollectionError> {
     let entries = fs::read_dir(folder).map_err(|error| CollectionError::whole(folder, unreadable(&error)))?;
-    let mut found: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(fits).collect();
+    let mut found = Vec::new();
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if fits(&path) {
+            found.push(path);
+        }
+    }
     found.sort_unstable();
     Ok(found)
 }

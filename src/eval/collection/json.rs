@@ -1,7 +1,7 @@
-//! JSON objects, one a line, borrowed from the line where they can be.
+//! JSON objects, one per line, borrowed from the line as far as possible.
 //!
-//! What serde says of a value of the wrong type quotes it, and values are passages. Here everything is taken in, and each field
-//! says for itself what it must be.
+//! serde's message about a value of the wrong type quotes the value, and values are passages. So every type is accepted
+//! here, and the reader of each field checks it with a message of its own.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -14,8 +14,8 @@ use super::error::CollectionError;
 use super::lines::each_line;
 use crate::text::{ForeignWord, foreign_word, with_halves_replaced};
 
-/// Longer values of `metadata` are texts, not labels; in bytes.
-const LONGEST_LABEL: usize = 100;
+/// Bytes of the longest label. Longer values of `metadata` are texts.
+const MAX_LABEL_BYTES: usize = 100;
 
 /// Any JSON value.
 #[derive(Debug, PartialEq)]
@@ -31,12 +31,12 @@ pub(super) enum Json<'line> {
     Object(Object<'line>),
 }
 
-/// The fields of an object, as they came.
+/// The fields of an object in their order, repeated names included.
 #[derive(Debug, PartialEq)]
 pub(super) struct Object<'line>(pub(super) Vec<(Cow<'line, str>, Json<'line>)>);
 
-/// Calls `each` with the object of every line that is not blank and the line's number. Says in how many lines half of a
-/// surrogate pair was read as U+FFFD.
+/// Calls `each` with the number and the object of every line that is not blank. Returns the number of lines in which
+/// half of a surrogate pair was read as U+FFFD.
 pub(super) fn each_object(
     path: &Path,
     mut each: impl FnMut(usize, Object<'_>) -> Result<(), String>,
@@ -44,9 +44,9 @@ pub(super) fn each_object(
     let mut replaced_lines = 0;
     each_line(path, |number, line| match with_halves_replaced(line) {
         None => each(number, object(line)?),
-        Some((line, _)) => {
+        Some((replaced, _)) => {
             replaced_lines += 1;
-            each(number, object(&line)?)
+            each(number, object(&replaced)?)
         }
     })?;
     Ok(replaced_lines)
@@ -65,7 +65,7 @@ fn fault(line: &str, error: &serde_json::Error) -> String {
     if let Some(ForeignWord { word, column, instead }) = foreign_word(line.as_bytes(), error.column()) {
         return format!("is not valid JSON (byte {column}: {word}; write {instead})");
     }
-    // serde_json says no more than this.
+    // serde_json has no other sign of this error than its message.
     if error.to_string().starts_with("recursion limit exceeded") {
         return "is nested more than 127 levels deep".to_owned();
     }
@@ -73,29 +73,29 @@ fn fault(line: &str, error: &serde_json::Error) -> String {
 }
 
 impl<'line> Object<'line> {
-    /// Takes a field out; the last one, should there be several of this name.
+    /// Takes a field out; the last one if several have this name, as serde_json's own maps do.
     pub(super) fn take(&mut self, name: &str) -> Option<Json<'line>> {
         let at = self.0.iter().rposition(|(field, _)| field == name)?;
         Some(self.0.remove(at).1)
     }
 
-    /// A field that must be there.
+    /// Takes a field that must be there.
     pub(super) fn need(&mut self, name: &str) -> Result<Json<'line>, String> {
         self.take(name).ok_or_else(|| format!("\"{name}\" is missing"))
     }
 
-    /// A text that must be there.
+    /// Takes a text that must be there.
     pub(super) fn text(&mut self, name: &str) -> Result<Cow<'line, str>, String> {
         self.need(name)?.text().ok_or_else(|| format!("\"{name}\" must be a string"))
     }
 
-    /// A text that holds more than blanks.
+    /// Takes a text that must hold more than blanks.
     pub(super) fn written_text(&mut self, name: &str) -> Result<Cow<'line, str>, String> {
         let text = self.text(name)?;
         if text.trim().is_empty() { Err(format!("\"{name}\" is blank")) } else { Ok(text) }
     }
 
-    /// A text that may be missing, or null.
+    /// Takes a text that may be missing or null, and is then empty.
     pub(super) fn optional_text(&mut self, name: &str) -> Result<Cow<'line, str>, String> {
         match self.take(name) {
             None | Some(Json::Null) => Ok(Cow::Borrowed("")),
@@ -103,10 +103,16 @@ impl<'line> Object<'line> {
         }
     }
 
-    /// The short values of the object `metadata`; none if it is missing or something else.
+    /// Takes the short values of the object `metadata`; none if it is missing or not an object.
     pub(super) fn labels(&mut self) -> BTreeMap<String, String> {
         let Some(Json::Object(Object(fields))) = self.take("metadata") else { return BTreeMap::new() };
-        fields.into_iter().filter_map(|(name, value)| Some((name.into_owned(), value.label()?))).collect()
+        let mut labels = BTreeMap::new();
+        for (name, value) in fields {
+            if let Some(label) = value.label() {
+                labels.insert(name.into_owned(), label);
+            }
+        }
+        labels
     }
 }
 
@@ -115,7 +121,7 @@ impl<'line> Json<'line> {
         if let Self::Text(text) = self { Some(text) } else { None }
     }
 
-    /// An id: a text, or a whole number as it is written.
+    /// The value as an id: a text, or a whole number in decimal digits.
     pub(super) fn id(self, name: &str) -> Result<Cow<'line, str>, String> {
         match self {
             Self::Text(text) if text.is_empty() => Err(format!("\"{name}\" is empty")),
@@ -137,9 +143,9 @@ impl<'line> Json<'line> {
     }
 }
 
-/// Whether a value is short enough to be a label.
+/// Returns true if a value is neither empty nor too long to be a label.
 pub(super) fn is_label(value: &str) -> bool {
-    (1..=LONGEST_LABEL).contains(&value.len())
+    (1..=MAX_LABEL_BYTES).contains(&value.len())
 }
 
 impl<'de> Deserialize<'de> for Json<'de> {
@@ -195,8 +201,11 @@ impl<'de> Visitor<'de> for AnyValue {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Json<'de>, A::Error> {
         let mut fields = Vec::new();
+        // The name is read as a `Json` too, because a `Cow` would always be owned.
         while let Some((name, value)) = entries.next_entry::<Json<'de>, Json<'de>>()? {
-            fields.extend(name.text().map(|name| (name, value)));
+            if let Some(name) = name.text() {
+                fields.push((name, value));
+            }
         }
         Ok(Json::Object(Object(fields)))
     }

@@ -1,13 +1,14 @@
-//! One line a query: `{"query": …, "passages": […], "relevant": …}`.
+//! JSONL files with one query per line: `{"query": …, "passages": […], "relevant": …}`.
 //!
-//! `passages` are texts, or objects with `text` and optionally `id` and `title`, in first-stage order. `relevant` says which are, by
-//! id or by position from 0:
+//! `passages` are texts, or objects with `text` and optionally `id` and `title`, in first-stage order. `relevant` names
+//! the relevant ones, by id or by position from 0:
 //!
-//! - a list: `["a", "b"]`, `[0, 3]`. A number is a position, unless the line's ids are numbers; a list in the list is a group of which
-//!   one is needed;
+//! - a list: `["a", "b"]`, `[0, 3]`. A number is a position, unless the line's ids are numbers. A list in the list is a
+//!   group of which one is needed;
 //! - an object of grades: `{"a": 2, "b": 1}`. A key that is no id is the position of a passage without an id.
 //!
-//! The line may have an `id` of its own, else its number is one, and `metadata`. `_id` is as good as `id`.
+//! The line may have `metadata` and an `id` of its own; without one, the number of the line is its id. `_id` may stand
+//! for `id`.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -23,68 +24,96 @@ struct Listed {
     given: Given,
 }
 
-/// How the id of a passage came to be.
+/// Origin of a passage's id.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Given {
     AsText,
     AsNumber,
-    /// It has none of its own.
+    /// Made of the line and the position, because the passage has none.
     ByPosition,
 }
 
-/// Reads a file; its passages are candidates in the order given.
+impl Listed {
+    fn has_own_id(&self) -> bool {
+        self.given != Given::ByPosition
+    }
+}
+
+/// Reads a file. The passages of a line are its query's candidates, in their order.
 pub(super) fn read(path: &Path, draft: &mut Draft) -> Result<(), CollectionError> {
     draft.left_out.lines_with_half_pairs += each_object(path, |number, mut fields| {
-        let id = fields.take("id").or_else(|| fields.take("_id"));
-        let id = id.map_or_else(|| Ok(number.to_string().into()), |id| id.id("id"))?.into_owned();
+        let id = match take_id(&mut fields) {
+            Some(id) => id.id("id")?.into_owned(),
+            None => number.to_string(),
+        };
         let text = fields.written_text("query")?.as_ref().into();
         let (listed, candidates) = passages(fields.need("passages")?, number, draft)?;
         let mut query = JudgedQuery { id, text, candidates, labels: fields.labels(), ..JudgedQuery::default() };
         judge(&mut query, fields.need("relevant")?, &listed)?;
-        draft.add_question(query)
+        draft.add_query(query)
     })?;
     draft.first_stage = Some("the passages of each line, in their order".to_owned());
     Ok(())
 }
 
+fn take_id<'line>(fields: &mut Object<'line>) -> Option<Json<'line>> {
+    fields.take("id").or_else(|| fields.take("_id"))
+}
+
+/// Adds the passages of a line to the draft. Returns them, and their places in the corpus.
 fn passages(value: Json<'_>, line: usize, draft: &mut Draft) -> Result<(Vec<Listed>, Vec<usize>), String> {
     let Json::List(values) = value else { return Err("\"passages\" must be a list".to_owned()) };
-    let (mut listed, mut places, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
+    let mut listed = Vec::with_capacity(values.len());
+    let mut places = Vec::with_capacity(values.len());
+    let mut seen = HashSet::with_capacity(values.len());
     for (position, value) in values.into_iter().enumerate() {
-        let in_place = |reason: String| format!("passage {position}: {reason}");
-        let (id, text) = match value {
-            Json::Text(text) => (None, titled("", &text)),
-            Json::Object(mut fields) => {
-                let id = fields.take("id").or_else(|| fields.take("_id"));
-                (id, titled(&fields.optional_text("title").map_err(in_place)?, &fields.text("text").map_err(in_place)?))
-            }
-            _ => return Err(in_place("must be a string or an object".to_owned())),
-        };
-        let given = match id {
-            None => Given::ByPosition,
-            Some(Json::Whole(_)) => Given::AsNumber,
-            Some(_) => Given::AsText,
-        };
-        let id = id.map_or_else(|| Ok(format!("{line}:{position}").into()), |id| id.id("id")).map_err(in_place)?;
-        let place = draft.passages.add(&id, text).map_err(in_place)?;
+        let added = add_passage(value, line, position, draft);
+        let (passage, place) = added.map_err(|reason| format!("passage {position}: {reason}"))?;
         if !seen.insert(place) {
-            return Err(in_place("is listed twice".to_owned()));
+            return Err(format!("passage {position}: is listed twice"));
         }
-        listed.push(Listed { id: id.into_owned(), given });
+        listed.push(passage);
         places.push(place);
     }
     Ok((listed, places))
+}
+
+fn add_passage(value: Json<'_>, line: usize, position: usize, draft: &mut Draft) -> Result<(Listed, usize), String> {
+    let (own_id, text) = match value {
+        Json::Text(text) => (None, titled("", &text)),
+        Json::Object(mut fields) => {
+            let own_id = take_id(&mut fields);
+            let title = fields.optional_text("title")?;
+            (own_id, titled(&title, &fields.text("text")?))
+        }
+        _ => return Err("must be a string or an object".to_owned()),
+    };
+    let (id, given) = match own_id {
+        // The line's number keeps passages of different lines apart.
+        None => (format!("{line}:{position}"), Given::ByPosition),
+        Some(Json::Whole(number)) => (number.to_string(), Given::AsNumber),
+        Some(other) => (other.id("id")?.into_owned(), Given::AsText),
+    };
+    let place = draft.passages.add(&id, text)?;
+    Ok((Listed { id, given }, place))
 }
 
 fn judge(query: &mut JudgedQuery, relevant: Json<'_>, listed: &[Listed]) -> Result<(), String> {
     match relevant {
         Json::List(values) => {
             for value in values {
-                let group: Vec<String> = match value {
-                    Json::List(values) => values.iter().map(|value| named(value, listed)).collect::<Result<_, _>>()?,
-                    value => vec![named(&value, listed)?],
-                };
-                query.judgments.extend(group.iter().map(|id| (id.clone(), 1)));
+                let mut group = Vec::new();
+                match value {
+                    Json::List(members) => {
+                        for member in members {
+                            group.push(named(&member, listed)?);
+                        }
+                    }
+                    single => group.push(named(&single, listed)?),
+                }
+                for id in &group {
+                    query.judgments.insert(id.clone(), 1);
+                }
                 if !group.is_empty() && !query.groups.contains(&group) {
                     query.groups.push(group);
                 }
@@ -110,28 +139,32 @@ fn named(value: &Json<'_>, listed: &[Listed]) -> Result<String, String> {
     match value {
         Json::Text(id) if !id.is_empty() => Ok(id.clone().into_owned()),
         Json::Whole(number) if listed.iter().any(|passage| passage.given == Given::AsNumber) => Ok(number.to_string()),
-        Json::Whole(position) => {
-            let passage = usize::try_from(*position).ok().and_then(|position| listed.get(position));
-            passage.map(|passage| passage.id.clone()).ok_or_else(|| beyond(listed))
-        }
+        Json::Whole(position) => match passage_at(listed, usize::try_from(*position).ok()) {
+            Some(passage) => Ok(passage.id.clone()),
+            None => Err(beyond(listed)),
+        },
         _ => Err("\"relevant\" must hold ids or positions".to_owned()),
     }
 }
 
 /// The id of a passage that is named by the key of an object.
 fn keyed(key: &str, listed: &[Listed]) -> Result<String, String> {
-    let has_id = |passage: &Listed| passage.given != Given::ByPosition;
     if key.is_empty() {
         return Err("\"relevant\" has an empty key".to_owned());
     }
-    if listed.iter().any(|passage| has_id(passage) && passage.id == key) {
+    if listed.iter().any(|passage| passage.has_own_id() && passage.id == key) {
         return Ok(key.to_owned());
     }
-    match key.parse::<usize>().ok().and_then(|position| listed.get(position)) {
-        Some(passage) if !has_id(passage) => Ok(passage.id.clone()),
-        _ if listed.iter().any(has_id) => Ok(key.to_owned()),
+    match passage_at(listed, key.parse().ok()) {
+        Some(passage) if !passage.has_own_id() => Ok(passage.id.clone()),
+        // Where passages have ids, an unknown one may be that of a passage elsewhere in the corpus.
+        _ if listed.iter().any(Listed::has_own_id) => Ok(key.to_owned()),
         _ => Err(beyond(listed)),
     }
+}
+
+fn passage_at(listed: &[Listed], position: Option<usize>) -> Option<&Listed> {
+    listed.get(position?)
 }
 
 fn beyond(listed: &[Listed]) -> String {

@@ -7,14 +7,14 @@ use std::path::Path;
 use super::error::{CollectionError, Place};
 use crate::text::{is_utf_16, without_mark};
 
-/// Bytes read at once.
+/// Bytes per read of a file.
 const BUFFER: usize = 1 << 18;
 
-/// Calls `each` with every line that is not blank and its number, from 1. Byte order marks before lines (the first, or
-/// that of what was another file once) and carriage returns are left out.
+/// Calls `each` with the number, from 1, and the text of every line that is not blank. Carriage returns are left out,
+/// and so are byte order marks before a line: the first one, or one in the middle where files were joined.
 ///
 /// # Errors
-/// The file cannot be read, a line is not UTF-8, or what `each` says of a line.
+/// The file cannot be read, a line is not UTF-8, or `each` returns an error.
 pub(super) fn each_line(
     path: &Path,
     each: impl FnMut(usize, &str) -> Result<(), String>,
@@ -34,12 +34,13 @@ fn each_line_of(
         if reader.read_until(b'\n', &mut buffer).map_err(|error| (number, unreadable(&error)))? == 0 {
             break;
         }
+        // UTF-16 would fail the next test too, but with a message that does not name the cure.
         if number == 1 && is_utf_16(&buffer) {
             return Err((number, "is UTF-16; save the file as UTF-8".to_owned()));
         }
         let text = str::from_utf8(&buffer).map_err(|_| (number, "is not valid UTF-8".to_owned()))?;
-        let marked = text.strip_suffix('\n').unwrap_or(text);
-        let line = without_mark(marked.strip_suffix('\r').unwrap_or(marked));
+        let text = text.strip_suffix('\n').unwrap_or(text);
+        let line = without_mark(text.strip_suffix('\r').unwrap_or(text));
         if !line.trim().is_empty() {
             each(number, line).map_err(|reason| (number, reason))?;
         }
@@ -47,7 +48,7 @@ fn each_line_of(
     Ok(())
 }
 
-/// Why a file cannot be read, in words for people.
+/// The reason why a file cannot be read, for a message.
 pub(super) fn unreadable(error: &std::io::Error) -> String {
     match error.kind() {
         ErrorKind::NotFound => "there is no such file".to_owned(),
@@ -55,7 +56,8 @@ pub(super) fn unreadable(error: &std::io::Error) -> String {
     }
 }
 
-/// The columns of a line, if there are as many as one of `widths`: parted by tabs, so that ids may hold blanks, or else by blanks.
+/// Splits a line into columns: at tabs, so that ids may hold blanks, or else at blanks. `None` if the number of columns
+/// is not one of `widths`.
 pub(super) fn columns<'line>(line: &'line str, widths: &[usize]) -> Option<Vec<&'line str>> {
     let tabbed: Vec<&str> = line.split('\t').collect();
     let columns = if widths.contains(&tabbed.len()) { tabbed } else { line.split_whitespace().collect() };

@@ -8,15 +8,16 @@ use super::lines::{columns, each_line};
 
 const COLUMNS: &str = "must have 3 columns (query-id, corpus-id, score) or 4 (query, iteration, passage, relevance)";
 
-/// What the last column of a header is called.
+/// Names of the last column in a header, in lower case.
 const HEADERS: [&str; 8] = ["score", "rel", "relevance", "relevancy", "label", "grade", "judgment", "rating"];
 
-/// Reads judgments into the draft's queries. Those for queries that it does not hold are counted.
+/// Reads judgments into the draft's queries. Judgments for queries that it does not hold are counted.
 pub(super) fn read(path: &Path, draft: &mut Draft) -> Result<(), CollectionError> {
     let mut first = true;
     each_line(path, |_, line| {
         let columns = columns(line, &[3, 4]).ok_or(COLUMNS)?;
         let &[query, .., passage, grade] = columns.as_slice() else { return Err(COLUMNS.to_owned()) };
+        // Only the first line may be a header.
         if std::mem::take(&mut first) && HEADERS.contains(&grade.trim().to_ascii_lowercase().as_str()) {
             return Ok(());
         }
@@ -24,11 +25,11 @@ pub(super) fn read(path: &Path, draft: &mut Draft) -> Result<(), CollectionError
         if query.is_empty() || passage.is_empty() {
             return Err("an id is empty".to_owned());
         }
-        let Some(number) = draft.number(query) else {
+        let Some(index) = draft.number(query) else {
             draft.left_out.judgments_of_unknown_queries.note(query);
             return Ok(());
         };
-        match draft.queries[number].judgments.insert(passage.to_owned(), grade) {
+        match draft.queries[index].judgments.insert(passage.to_owned(), grade) {
             Some(earlier) if earlier != grade => Err("an earlier line gives this passage another grade".to_owned()),
             _ => Ok(()),
         }
@@ -38,10 +39,11 @@ pub(super) fn read(path: &Path, draft: &mut Draft) -> Result<(), CollectionError
 /// A whole number, which may be written `1.0`.
 fn whole(text: &str) -> Option<i32> {
     let text = text.trim();
-    let digits = text.split_once('.').map_or(text, |(digits, zeros)| {
-        let none = !zeros.is_empty() && zeros.bytes().all(|byte| byte == b'0');
-        if none { digits } else { "" }
-    });
+    let digits = match text.split_once('.') {
+        None => text,
+        Some((digits, zeros)) if !zeros.is_empty() && zeros.bytes().all(|byte| byte == b'0') => digits,
+        Some(_) => return None,
+    };
     digits.parse().ok()
 }
 

@@ -1,6 +1,7 @@
-//! Runs: what a first stage found, in columns.
+//! Runs: the candidates that a first stage found, in columns.
 //!
-//! TREC's `query Q0 passage rank score tag`, or in short `query passage rank score` and `query passage score`.
+//! The columns are TREC's `query Q0 passage rank score tag`, or in short `query passage rank score`, or
+//! `query passage score`.
 
 use std::cmp::Ordering;
 use std::path::Path;
@@ -9,16 +10,18 @@ use super::draft::Draft;
 use super::error::{CollectionError, Place};
 use super::lines::{columns, each_line};
 
-const COLUMNS: &str = "must have 6 columns (query, Q0, passage, rank, score, tag), 4 (query, passage, rank, score) or 3 \
-                       (query, passage, score)";
+const COLUMNS: &str = "must have 6 columns (query, Q0, passage, rank, score, tag), 4 (query, passage, rank, score) \
+                       or 3 (query, passage, score)";
 
 /// A line of a run.
 struct Found {
+    /// Index of the passage in the corpus.
     place: usize,
-    /// 0 if the run says none.
+    /// 0 if the run has no ranks.
     rank: i64,
-    /// Finite.
+    /// Finite; higher is better.
     score: f64,
+    /// Number of the line, from 1.
     line: usize,
 }
 
@@ -30,29 +33,33 @@ struct Columns<'line> {
     score: &'line str,
 }
 
-/// Gives queries their candidates: by score, best first, then by rank, then in the order of the lines. Lines for queries that the
-/// draft does not hold are counted.
+/// Reads a run into the candidates of the draft's queries: by score, best first, then by rank, then in the order of the
+/// lines. Lines for queries that the draft does not hold are counted.
 pub(super) fn read(path: &Path, draft: &mut Draft) -> Result<(), CollectionError> {
-    let mut found: Vec<Vec<Found>> = draft.queries.iter().map(|_| Vec::new()).collect();
+    let mut by_query: Vec<Vec<Found>> = Vec::new();
+    by_query.resize_with(draft.queries.len(), Vec::new);
     let mut first = true;
     each_line(path, |line, text| {
         let columns = split(text)?;
+        // Only the first line may be a header.
         if std::mem::take(&mut first) && columns.score.trim().eq_ignore_ascii_case("score") {
             return Ok(());
         }
         let score = number(columns.score).ok_or("the score must be a finite number")?;
-        let rank =
-            columns.rank.map_or(Some(0), |rank| rank.trim().parse().ok()).ok_or("the rank must be a whole number")?;
-        let Some(number) = draft.number(columns.query) else {
+        let rank = match columns.rank {
+            Some(rank) => rank.trim().parse().map_err(|_| "the rank must be a whole number")?,
+            None => 0,
+        };
+        let Some(query) = draft.number(columns.query) else {
             draft.left_out.run_lines_of_unknown_queries.note(columns.query);
             return Ok(());
         };
         let place = draft.passages.place(columns.passage).ok_or("names a passage that the collection does not hold")?;
-        found[number].push(Found { place, rank, score, line });
+        by_query[query].push(Found { place, rank, score, line });
         Ok(())
     })?;
-    for (query, found) in draft.queries.iter_mut().zip(&mut found) {
-        if let Some(line) = repeated(found) {
+    for (query, found) in draft.queries.iter_mut().zip(&mut by_query) {
+        if let Some(line) = first_repetition(found) {
             let reason = "an earlier line names the same passage for this query";
             return Err(CollectionError::new(path, Place::Line(line), reason));
         }
@@ -73,16 +80,18 @@ fn split(line: &str) -> Result<Columns<'_>, String> {
 }
 
 fn number(text: &str) -> Option<f64> {
-    text.trim().parse().ok().filter(|number: &f64| number.is_finite())
+    let number: f64 = text.trim().parse().ok()?;
+    number.is_finite().then_some(number)
 }
 
 fn best_first(left: &Found, right: &Found) -> Ordering {
+    // Not `total_cmp`, which puts -0 below 0. Scores are finite, so there is always an order.
     let by_score = right.score.partial_cmp(&left.score).unwrap_or(Ordering::Equal);
     by_score.then(left.rank.cmp(&right.rank)).then(left.line.cmp(&right.line))
 }
 
-/// The first line that names a passage again.
-fn repeated(found: &mut [Found]) -> Option<usize> {
+/// The first line that names a passage again. Leaves `found` in the order of the passages.
+fn first_repetition(found: &mut [Found]) -> Option<usize> {
     found.sort_unstable_by_key(|found| (found.place, found.line));
     found.windows(2).filter(|pair| pair[0].place == pair[1].place).map(|pair| pair[1].line).min()
 }

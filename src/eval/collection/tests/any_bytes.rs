@@ -19,8 +19,13 @@ fn nearly(valid: &'static [u8]) -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![4 => edited, 1 => proptest::collection::vec(any::<u8>(), 0..80)]
 }
 
-const LINES: &str = r#"{"id": "c", "query": "secret", "passages": ["secret", {"text": "secret", "id": "p"}], "relevant": {"0": 3, "p": 0}}"#;
+const LINES: &str = concat!(
+    r#"{"id": "c", "query": "secret", "passages": ["secret", {"text": "secret", "id": "p"}], "#,
+    r#""relevant": {"0": 3, "p": 0}}"#
+);
 const RUN: &str = "q1\td3\t2\t1.5\nq1 Q0 2 1 1.5 x\n";
+const CORPUS_TABLE: &[u8] = include_bytes!("../../../../tests/golden/eval/autorag/corpus.parquet");
+const QA_TABLE: &[u8] = include_bytes!("../../../../tests/golden/eval/autorag/qa.parquet");
 
 proptest! {
     #[test]
@@ -46,8 +51,8 @@ proptest! {
     #[test]
     fn any_bytes_as_tables_are_read_or_refused(
         (name, bytes) in prop_oneof![
-            nearly(include_bytes!("../../../../tests/golden/eval/autorag/corpus.parquet")).prop_map(|bytes| ("corpus.parquet", bytes)),
-            nearly(include_bytes!("../../../../tests/golden/eval/autorag/qa.parquet")).prop_map(|bytes| ("qa.parquet", bytes)),
+            nearly(CORPUS_TABLE).prop_map(|bytes| ("corpus.parquet", bytes)),
+            nearly(QA_TABLE).prop_map(|bytes| ("qa.parquet", bytes)),
         ],
     ) {
         let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/eval/autorag");

@@ -188,9 +188,15 @@ fn judgments_are_found_or_chosen() {
 #[test]
 fn every_way_to_say_what_is_relevant_is_understood() {
     let lines = [
-        r#"{"query": "a", "passages": ["x", "y", {"text": "z", "id": "p"}], "relevant": [1, "p"], "metadata": {"k": 1}}"#,
+        concat!(
+            r#"{"query": "a", "passages": ["x", "y", {"text": "z", "id": "p"}], "#,
+            r#""relevant": [1, "p"], "metadata": {"k": 1}}"#,
+        ),
         r#"{"id": "b", "query": "a", "passages": [{"id": 1, "text": "u"}, {"id": 0, "text": "v"}], "relevant": [1]}"#,
-        r#"{"id": "c", "query": "a", "passages": ["x", "y", {"text": "z", "id": "p"}], "relevant": {"0": 3, "p": 0, "gone": 1}}"#,
+        concat!(
+            r#"{"id": "c", "query": "a", "passages": ["x", "y", {"text": "z", "id": "p"}], "#,
+            r#""relevant": {"0": 3, "p": 0, "gone": 1}}"#,
+        ),
         r#"{"id": "d", "query": "a", "passages": ["x", "y", "z"], "relevant": [["gone", 2], [0], []]}"#,
         r#"{"id": "e", "query": "a", "passages": ["x"], "relevant": []}"#,
         r#"{"id": "f", "query": "a", "passages": [{"title": "t", "text": "x"}], "relevant": {"0": 1}}"#,
