@@ -1,38 +1,41 @@
-//! How alike two rankings of the same passages are.
+//! Measures of agreement between two rankings of the same passages.
 //!
-//! A ranking is given as its order, the ids or positions best first, or as the scores by position. Each measure takes O(n log n)
-//! at most, so live traffic can be watched with it.
+//! A ranking is given as its order, the ids or positions best first, or as the scores by position. Each measure takes
+//! O(n log n) at most, which is fast enough for live traffic.
 
 use std::{cmp::Ordering, collections::HashMap, hash::Hash};
 
 use super::exact;
 
-/// The persistence that is usual for [`rank_biased_overlap`]: the first ten ranks then have 86 % of the weight.
+/// The usual persistence for [`rank_biased_overlap`]: the first ten ranks have 86 % of the weight.
 pub const PERSISTENCE: f64 = 0.9;
 
 /// The rank-biased overlap of two rankings, from 0 (nothing in common) to 1 (the same), and 1 for two empty ones.
 ///
-/// It is the share of common passages in the first d ranks, averaged over all depths d with a weight that falls by `persistence`
-/// (0 to 1; 0 looks at the first rank only) from each to the next: `RBO_ext` of Webber, Moffat and Zobel (2010, equation 30), which
-/// takes the share at the last rank to go on for ever. Both rankings are cut to the length of the shorter one and hold each passage
-/// once; they need not hold the same passages.
+/// It is the share of common passages in the first d ranks, averaged over all depths d. The weight of each depth is
+/// that of the one before it, times `persistence` (0 to 1; 0 looks at the first rank only). This is `RBO_ext` of
+/// Webber, Moffat and Zobel (2010, equation 30), which assumes the share at the last rank for all depths beyond. Both
+/// rankings are cut to the length of the shorter one and hold each passage once; they need not hold the same passages.
 #[must_use]
 pub fn rank_biased_overlap<I: Eq + Hash>(left: &[I], right: &[I], persistence: f64) -> f64 {
     let depth = left.len().min(right.len());
     let meetings = meetings(&left[..depth], &right[..depth]);
-    let (mut common, mut share, mut weight, mut overlap) = (0, 1.0, 1.0, 0.0);
-    for (above, met) in meetings.into_iter().enumerate() {
+    let mut common = 0;
+    let mut share = 1.0;
+    let mut weight = 1.0;
+    let mut overlap = 0.0;
+    for (index, met) in meetings.into_iter().enumerate() {
         common += met;
-        share = exact(common) / exact(above + 1);
+        share = exact(common) / exact(index + 1);
         overlap += (1.0 - persistence) * weight * share;
         weight *= persistence;
     }
-    // The last digits of the sum may pass 1.
+    // What is left of the weight goes to the depths beyond. The last digits of the sum may pass 1.
     (overlap + weight * share).min(1.0)
 }
 
-/// The share of the first `k` passages of one ranking that are among the first `k` of the other, from 0 to 1. `k` is cut to the
-/// length of the shorter ranking; no passages at all are alike, 1.
+/// The share of the first `k` passages of one ranking that are among the first `k` of the other, from 0 to 1. `k` is
+/// cut to the length of the shorter ranking; the value is 1 for an empty one.
 #[must_use]
 pub fn top_overlap<I: Eq + Hash>(left: &[I], right: &[I], k: usize) -> f64 {
     let depth = k.min(left.len()).min(right.len());
@@ -42,53 +45,69 @@ pub fn top_overlap<I: Eq + Hash>(left: &[I], right: &[I], k: usize) -> f64 {
     exact(meetings(&left[..depth], &right[..depth]).into_iter().sum()) / exact(depth)
 }
 
-/// How many passages both rankings have seen at each depth and one had not before. The rankings are equally long.
+/// For each depth, the number of passages that are in both rankings down to it, and were not down to the one before.
+/// The rankings are equally long.
 fn meetings<I: Eq + Hash>(left: &[I], right: &[I]) -> Vec<usize> {
-    let rank_in_left: HashMap<&I, usize> = left.iter().enumerate().map(|(rank, passage)| (passage, rank)).collect();
+    let mut rank_in_left: HashMap<&I, usize> = HashMap::with_capacity(left.len());
+    for (rank, passage) in left.iter().enumerate() {
+        rank_in_left.insert(passage, rank);
+    }
     let mut meetings = vec![0; left.len()];
     for (rank, passage) in right.iter().enumerate() {
         if let Some(&other) = rank_in_left.get(passage) {
+            // Common from the depth of the lower one of its two ranks.
             meetings[rank.max(other)] += 1;
         }
     }
     meetings
 }
 
-/// Kendall's tau-b (1945) of two lists of scores for the same passages: from -1 (reversed) through 0 (unrelated) to 1 (the same
-/// order), with ties taken out of the scale.
+/// Kendall's tau-b (1945) of two lists of scores for the same passages: from -1 (reversed) through 0 (unrelated) to 1
+/// (the same order), with ties taken out of the scale.
 ///
-/// `None` where it is not defined: with fewer than two passages there is no pair to agree upon, and scores that are all equal order
-/// none. Scores must not be NaN; of lists of different lengths, the rest of the longer one is dropped. The pairs are counted as
-/// by Knight (1966), in O(n log n).
+/// `None` where it is not defined: with fewer than two passages there is no pair to agree upon, and scores that are all
+/// equal order none. Scores must not be NaN; of lists of different lengths, the rest of the longer one is dropped. The
+/// pairs are counted as by Knight (1966), in O(n log n).
 #[must_use]
 pub fn kendall_tau(left: &[f64], right: &[f64]) -> Option<f64> {
-    let mut pairs: Vec<(f64, f64)> =
-        left.iter().zip(right).map(|(left, right)| (comparable(*left), comparable(*right))).collect();
-    let by_left = |one: &(f64, f64), other: &(f64, f64)| one.0.total_cmp(&other.0);
-    let by_right = |one: &(f64, f64), other: &(f64, f64)| one.1.total_cmp(&other.1);
-    pairs.sort_unstable_by(|one, other| by_left(one, other).then(by_right(one, other)));
+    let mut pairs = Vec::with_capacity(left.len().min(right.len()));
+    for (left_score, right_score) in left.iter().zip(right) {
+        pairs.push((comparable(*left_score), comparable(*right_score)));
+    }
+    pairs.sort_unstable_by(by_both);
 
     let tied_left = tied_pairs(&pairs, by_left);
-    let tied_in_both = tied_pairs(&pairs, |one, other| by_left(one, other).then(by_right(one, other)));
+    let tied_in_both = tied_pairs(&pairs, by_both);
+    // In the order of `left`, each pair of `right` that must be exchanged to sort it is discordant.
     let mut right: Vec<f64> = pairs.iter().map(|pair| pair.1).collect();
     let discordant = sort_counting_exchanges(&mut right);
     let tied_right = tied_pairs(&right, f64::total_cmp);
 
     let all = exact(pairs.len()) * (exact(pairs.len()) - 1.0) / 2.0;
-    let (ordered_left, ordered_right) = (all - exact(tied_left), all - exact(tied_right));
+    let ordered_left = all - exact(tied_left);
+    let ordered_right = all - exact(tied_right);
     let ordered_in_both = ordered_left - exact(tied_right) + exact(tied_in_both);
     let scale = ordered_left.sqrt() * ordered_right.sqrt();
     (scale > 0.0).then(|| ((ordered_in_both - 2.0 * exact(discordant)) / scale).clamp(-1.0, 1.0))
 }
 
-/// How many pairs of a sorted list compare as equal.
+fn by_left(one: &(f64, f64), other: &(f64, f64)) -> Ordering {
+    one.0.total_cmp(&other.0)
+}
+
+fn by_both(one: &(f64, f64), other: &(f64, f64)) -> Ordering {
+    by_left(one, other).then(one.1.total_cmp(&other.1))
+}
+
+/// The number of pairs of a sorted list that compare as equal.
 fn tied_pairs<T>(sorted: &[T], compare: impl Fn(&T, &T) -> Ordering) -> usize {
     sorted.chunk_by(|one, other| compare(one, other).is_eq()).map(|run| run.len() * (run.len() - 1) / 2).sum()
 }
 
-/// Sorts by merging runs of doubled length and counts the pairs that stood the wrong way round.
+/// Sorts by merging runs of doubled length. Returns the number of pairs that were in the wrong order.
 fn sort_counting_exchanges(values: &mut Vec<f64>) -> usize {
-    let (mut exchanges, mut run) = (0, 1);
+    let mut exchanges = 0;
+    let mut run = 1;
     let mut merged = Vec::with_capacity(values.len());
     while run < values.len() {
         merged.clear();
@@ -96,6 +115,7 @@ fn sort_counting_exchanges(values: &mut Vec<f64>) -> usize {
             let (mut low, mut high) = both.split_at(run.min(both.len()));
             while let ([first, low_rest @ ..], [second, high_rest @ ..]) = (low, high) {
                 if second.total_cmp(first).is_lt() {
+                    // All that is left of the lower run is above `second`.
                     exchanges += low.len();
                     merged.push(*second);
                     high = high_rest;
@@ -113,7 +133,7 @@ fn sort_counting_exchanges(values: &mut Vec<f64>) -> usize {
     exchanges
 }
 
-/// The score, with -0 as 0: they are equal.
+/// The score, with -0 as 0, because `total_cmp` tells them apart.
 fn comparable(score: f64) -> f64 {
     score + 0.0
 }
@@ -281,7 +301,9 @@ mod tests {
             let depth = left.len();
             // Equation 30 as it is printed.
             let ratio = (1.0 - persistence) / persistence;
-            let weighted = |(depth, power): (usize, i32)| common(&left, &right, depth) / exact(depth) * persistence.powi(power);
+            let weighted = |(depth, power): (usize, i32)| {
+                common(&left, &right, depth) / exact(depth) * persistence.powi(power)
+            };
             let last = weighted((depth, i32::try_from(depth).unwrap()));
             let expected = last + ratio * (1..=depth).zip(1..).map(weighted).sum::<f64>();
             let overlap = rank_biased_overlap(&left, &right, persistence);
@@ -293,7 +315,8 @@ mod tests {
 
         #[test]
         fn nothing_panics(
-            left in proptest::collection::vec(any::<f64>(), 0..20), right in proptest::collection::vec(any::<f64>(), 0..20),
+            left in proptest::collection::vec(any::<f64>(), 0..20),
+            right in proptest::collection::vec(any::<f64>(), 0..20),
             persistence in any::<f64>(), k in any::<usize>(),
         ) {
             let _ = kendall_tau(&left, &right);

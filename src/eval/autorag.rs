@@ -1,14 +1,15 @@
 //! The retrieval metrics of AutoRAG 0.3 (`autorag/evaluation/metric/retrieval.py`), which are not those of `trec_eval`.
 //!
-//! Its ground truth is groups of ids: a query asks for one passage out of each group. Gains are binary. Precision is over what was
-//! returned, not over a fixed depth; the average precision is over what was found, so what was missed costs nothing.
+//! The ground truth is groups of ids: a query asks for one passage out of each group. Gains are binary. Precision is
+//! relative to the number of ids returned, not to a fixed depth. The average precision is over the passages that were
+//! found, so those that were missed do not lower it.
 
 use std::{collections::HashSet, fmt, hash::Hash};
 
 use super::{exact, metrics::harmonic_mean};
 
-/// A metric under AutoRAG's own name (`retrieval_f1`), from 0 to 1, higher is better. [`Ndcg`](Self::Ndcg) alone can pass 1 if an
-/// id is returned twice.
+/// A metric under AutoRAG's own name (`retrieval_f1`), from 0 to 1, higher is better. Only [`Ndcg`](Self::Ndcg) can
+/// pass 1, if an id is returned twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AutoragMetric {
     /// Groups of which something was returned, divided by the number of groups.
@@ -17,8 +18,8 @@ pub enum AutoragMetric {
     Precision,
     /// The harmonic mean of recall and precision.
     F1,
-    /// Binary gains over log2(rank + 1), divided by what as many relevant ids reach as the groups hold in all (the same id in two
-    /// groups counts twice) and the list has room for.
+    /// Binary gains over log2(rank + 1), divided by those of an ideal list. That list begins with as many relevant ids
+    /// as the groups hold in all (the same id in two groups counts twice), and is no longer than the returned one.
     Ndcg,
     /// 1 / rank of the first id out of a group, averaged over the groups.
     Mrr,
@@ -27,10 +28,10 @@ pub enum AutoragMetric {
 }
 
 impl AutoragMetric {
-    /// All of them, in the order of AutoRAG's source.
+    /// All metrics, in the order of AutoRAG's source.
     pub const ALL: [Self; 6] = [Self::Recall, Self::Precision, Self::F1, Self::Ndcg, Self::Mrr, Self::Map];
 
-    /// AutoRAG's name for it, as its configuration files say it.
+    /// The metric's name in AutoRAG's configuration files.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -43,7 +44,7 @@ impl AutoragMetric {
         }
     }
 
-    /// What it measures, in a sentence for a report.
+    /// A sentence for a report on what the metric measures.
     #[must_use]
     pub const fn definition(self) -> &'static str {
         match self {
@@ -51,35 +52,42 @@ impl AutoragMetric {
             Self::Precision => "As AutoRAG: share of the passages returned that are relevant.",
             Self::F1 => "As AutoRAG: harmonic mean of its recall and precision.",
             Self::Ndcg => {
-                "As AutoRAG: relevant or not is the gain, divided by log2(rank + 1) and summed; relative to all relevant passages in front."
+                "As AutoRAG: relevant or not is the gain, divided by log2(rank + 1) and summed; \
+                 relative to all relevant passages in front."
             }
             Self::Mrr => {
                 "As AutoRAG: one divided by the rank of the first passage of a group, averaged over the groups."
             }
             Self::Map => {
-                "As AutoRAG: precision at the rank of every passage found of a group, averaged over these, then over the groups; what is missed costs nothing."
+                "As AutoRAG: precision at the rank of every passage found of a group, averaged over these, \
+                 then over the groups; what is missed costs nothing."
             }
         }
     }
 
-    /// What the ids returned for one query are worth.
+    /// The value of the ids that were returned for one query, best first and already cut to AutoRAG's `top_k`.
     ///
-    /// `returned` has them best first, already cut to AutoRAG's `top_k`. `None` if nothing was returned, there is no group, or a
-    /// group is empty: AutoRAG leaves such a query out of the mean.
+    /// `None` if nothing was returned, there is no group, or a group is empty: AutoRAG leaves such a query out of the
+    /// mean.
     #[must_use]
     pub fn value<I: Eq + Hash, G: AsRef<[I]>>(self, groups: &[G], returned: &[I]) -> Option<f64> {
         if returned.is_empty() || groups.is_empty() || groups.iter().any(|group| group.as_ref().is_empty()) {
             return None;
         }
-        let expected = groups.iter().map(|group| group.as_ref().len()).sum();
-        let groups: Vec<HashSet<&I>> = groups.iter().map(|group| group.as_ref().iter().collect()).collect();
+        let mut expected = 0;
+        let mut sets: Vec<HashSet<&I>> = Vec::with_capacity(groups.len());
+        for group in groups {
+            // Before it becomes a set: AutoRAG counts an id that is repeated.
+            expected += group.as_ref().len();
+            sets.push(group.as_ref().iter().collect());
+        }
         Some(match self {
-            Self::Recall => recall(&groups, returned),
-            Self::Precision => precision(&groups, returned),
-            Self::F1 => harmonic_mean(recall(&groups, returned), precision(&groups, returned)),
-            Self::Ndcg => ndcg(&groups, returned, expected),
-            Self::Mrr => mean_over(&groups, |group| reciprocal_rank(group, returned)),
-            Self::Map => mean_over(&groups, |group| average_precision(group, returned)),
+            Self::Recall => recall(&sets, returned),
+            Self::Precision => precision(&sets, returned),
+            Self::F1 => harmonic_mean(recall(&sets, returned), precision(&sets, returned)),
+            Self::Ndcg => ndcg(&sets, returned, expected),
+            Self::Mrr => mean_over(&sets, |group| reciprocal_rank(group, returned)),
+            Self::Map => mean_over(&sets, |group| average_precision(group, returned)),
         })
     }
 }
@@ -87,8 +95,11 @@ impl AutoragMetric {
 type Groups<'a, I> = [HashSet<&'a I>];
 
 fn recall<I: Eq + Hash>(groups: &Groups<I>, returned: &[I]) -> f64 {
-    let hit = groups.iter().filter(|group| returned.iter().any(|id| group.contains(id)));
-    exact(hit.count()) / exact(groups.len())
+    let mut hit = 0;
+    for group in groups {
+        hit += usize::from(returned.iter().any(|id| group.contains(id)));
+    }
+    exact(hit) / exact(groups.len())
 }
 
 fn precision<I: Eq + Hash>(groups: &Groups<I>, returned: &[I]) -> f64 {
@@ -96,25 +107,43 @@ fn precision<I: Eq + Hash>(groups: &Groups<I>, returned: &[I]) -> f64 {
     exact(distinct.len()) / exact(returned.len())
 }
 
-/// `expected` is how many ids the groups hold, repetitions counted.
+/// The gain of `returned` relative to the ideal. `expected` is the number of ids in the groups, repetitions counted.
 fn ndcg<I: Eq + Hash>(groups: &Groups<I>, returned: &[I], expected: usize) -> f64 {
-    let gain_at = |above: usize| 1.0 / exact(above + 2).log2();
-    let found = returned.iter().enumerate().filter(|(_, id)| in_any(groups, id));
-    let gain = found.fold(0.0, |sum, (above, _)| sum + gain_at(above));
-    let ideal = (0..expected.min(returned.len())).fold(0.0, |sum, above| sum + gain_at(above));
+    let mut gain = 0.0;
+    for (index, id) in returned.iter().enumerate() {
+        if in_any(groups, id) {
+            gain += gain_at(index);
+        }
+    }
+    let mut ideal = 0.0;
+    for index in 0..expected.min(returned.len()) {
+        ideal += gain_at(index);
+    }
     gain / ideal
 }
 
+/// The gain of a relevant passage at an index from 0.
+fn gain_at(index: usize) -> f64 {
+    1.0 / exact(index + 2).log2()
+}
+
 fn reciprocal_rank<I: Eq + Hash>(group: &HashSet<&I>, returned: &[I]) -> f64 {
-    returned.iter().position(|id| group.contains(id)).map_or(0.0, |above| 1.0 / exact(above + 1))
+    match returned.iter().position(|id| group.contains(id)) {
+        Some(index) => 1.0 / exact(index + 1),
+        None => 0.0,
+    }
 }
 
 fn average_precision<I: Eq + Hash>(group: &HashSet<&I>, returned: &[I]) -> f64 {
-    let (mut found, mut sum) = (0, 0.0);
-    for (above, _) in returned.iter().enumerate().filter(|(_, id)| group.contains(id)) {
-        found += 1;
-        sum += exact(found) / exact(above + 1);
+    let mut found = 0;
+    let mut sum = 0.0;
+    for (index, id) in returned.iter().enumerate() {
+        if group.contains(id) {
+            found += 1;
+            sum += exact(found) / exact(index + 1);
+        }
     }
+    // By what was found, not by the size of the group: AutoRAG's metric ignores what was missed.
     if found > 0 { sum / exact(found) } else { 0.0 }
 }
 
@@ -123,7 +152,11 @@ fn in_any<I: Eq + Hash>(groups: &Groups<I>, id: &I) -> bool {
 }
 
 fn mean_over<'a, I>(groups: &Groups<'a, I>, value: impl Fn(&HashSet<&'a I>) -> f64) -> f64 {
-    groups.iter().fold(0.0, |sum, group| sum + value(group)) / exact(groups.len())
+    let mut sum = 0.0;
+    for group in groups {
+        sum += value(group);
+    }
+    sum / exact(groups.len())
 }
 
 impl fmt::Display for AutoragMetric {
@@ -168,8 +201,8 @@ mod tests {
         assert_eq!(values(&[vec!["a"], vec![]], &["a"]), [None; 6]);
     }
 
-    /// From the functions of AutoRAG 0.3.27 on random lists with repeated ids. 3,000 such lists were compared once, and all values
-    /// had the same bits.
+    /// From the functions of AutoRAG 0.3.27 on random lists with repeated ids. 3,000 such lists were compared once, and
+    /// all values had the same bits.
     #[test]
     fn as_autorag_counts() {
         let third = 1.0 / 3.0;

@@ -287,7 +287,9 @@ mod tests {
         /// Every passage scored by itself, straight from the formula.
         #[test]
         fn the_index_finds_what_a_plain_scan_finds(
-            texts in proptest::collection::vec("([abc]{2}[ ]?){0,6}", 1..12), query in "([abc]{2}[ ]?){0,4}", depth in 1_usize..5,
+            texts in proptest::collection::vec("([abc]{2}[ ]?){0,6}", 1..12),
+            query in "([abc]{2}[ ]?){0,4}",
+            depth in 1_usize..5,
         ) {
             let terms = |text: &str| {
                 let mut found = Vec::new();

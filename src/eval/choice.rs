@@ -1,16 +1,17 @@
-//! Which of several rerankers is chosen, by the strategies of AutoRAG (`autorag/strategy.py`).
+//! The choice of one among several rerankers, by the strategies of AutoRAG (`autorag/strategy.py`).
 //!
-//! They are AutoRAG's formulas without the noise of floating point: sums of the same parts in another order differ in their last
-//! digits, and AutoRAG lets that decide. Here what lies within 1e-12 is a tie, and the first of those that tie wins.
+//! The formulas are AutoRAG's, without the noise of floating point: sums of the same parts in another order differ in
+//! their last digits, and AutoRAG lets that decide. Here, values within 1e-12 tie, and the first of those that tie
+//! wins.
 
 use std::fmt;
 
 use super::{exact, statistics::mean};
 
-/// What lies so close counts as equal.
+/// Difference up to which two values tie.
 const ROUNDING: f64 = 1e-12;
 
-/// How the metrics of a contestant become the one value by which it is chosen.
+/// A formula for the one value by which a contestant is chosen, from its metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Strategy {
     /// The mean of its metrics.
@@ -18,39 +19,46 @@ pub enum Strategy {
     Mean,
     /// The sum over the metrics of 1 / its rank among the contestants. Those that tie share the mean of their ranks.
     Rank,
-    /// The sum over the metrics of its place between the worst contestant (0) and the best (1). A metric in which all tie gives
-    /// nothing to anyone.
+    /// The sum over the metrics of its position between the worst contestant (0) and the best (1). A metric in which
+    /// all tie adds 0.
     NormalizeMean,
 }
 
-/// One contestant.
+/// A contestant's values to choose by.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Contestant {
     /// The mean of each metric over the queries, finite; the same metrics in the same order for all contestants.
     pub metrics: Vec<f64>,
-    /// What a query takes, in seconds, on average; infinity if that is not known.
+    /// Mean seconds per query; infinity if unknown.
     pub seconds: f64,
 }
 
-/// Who was chosen, and from what.
+/// The chosen contestant, and the values that decided.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Choice {
     /// The index of the chosen contestant.
     pub best: usize,
-    /// The value by which it was chosen, of each contestant; `None` if it was left out as too slow.
+    /// The value of each contestant; `None` if it was left out as too slow.
     pub values: Vec<Option<f64>>,
 }
 
-/// The best contestant; `None` if there is none.
+/// Chooses the best contestant; `None` if there is none.
 ///
-/// Those whose queries take longer than `slowest` (seconds, on average) are left out before anything is ranked or normalised.
+/// Those that are slower than `slowest`, in mean seconds per query, are left out before anything is ranked or
+/// normalised.
 #[must_use]
 pub fn choose(contestants: &[Contestant], strategy: Strategy, slowest: Option<f64>) -> Option<Choice> {
-    let stays = |contestant: &Contestant| slowest.is_none_or(|slowest| contestant.seconds <= slowest);
-    let (indices, rivals): (Vec<usize>, Vec<&Contestant>) =
-        contestants.iter().enumerate().filter(|(_, contestant)| stays(contestant)).unzip();
+    let mut indices = Vec::with_capacity(contestants.len());
+    let mut rivals = Vec::with_capacity(contestants.len());
+    for (index, contestant) in contestants.iter().enumerate() {
+        if slowest.is_none_or(|slowest| contestant.seconds <= slowest) {
+            indices.push(index);
+            rivals.push(contestant);
+        }
+    }
     let chosen_by: Vec<f64> = rivals.iter().map(|rival| value(rival, &rivals, strategy)).collect();
     let highest = chosen_by.iter().copied().max_by(f64::total_cmp)?;
+    // The first of those that tie, where `max_by` takes the last, and knows of no rounding.
     let best = chosen_by.iter().position(|value| *value >= highest - ROUNDING)?;
     let mut values = vec![None; contestants.len()];
     for (&index, value) in indices.iter().zip(chosen_by) {
@@ -59,22 +67,35 @@ pub fn choose(contestants: &[Contestant], strategy: Strategy, slowest: Option<f6
     Some(Choice { best: indices[best], values })
 }
 
-/// The value of one among its rivals, itself included.
+/// The value of a contestant among `rivals`, which include itself.
 fn value(contestant: &Contestant, rivals: &[&Contestant], strategy: Strategy) -> f64 {
-    let metrics = contestant.metrics.iter().enumerate();
-    let all = |metric: usize| rivals.iter().filter_map(move |rival| rival.metrics.get(metric).copied());
     match strategy {
         Strategy::Mean => mean(&contestant.metrics),
-        Strategy::Rank => metrics.map(|(metric, own)| 1.0 / rank(*own, all(metric))).fold(0.0, |sum, part| sum + part),
+        Strategy::Rank => {
+            let mut sum = 0.0;
+            for (metric, own) in contestant.metrics.iter().enumerate() {
+                sum += 1.0 / rank(*own, values_of(metric, rivals));
+            }
+            sum
+        }
         Strategy::NormalizeMean => {
-            metrics.map(|(metric, own)| place(*own, all(metric))).fold(0.0, |sum, part| sum + part)
+            let mut sum = 0.0;
+            for (metric, own) in contestant.metrics.iter().enumerate() {
+                sum += normalized(*own, values_of(metric, rivals));
+            }
+            sum
         }
     }
 }
 
-/// The rank of a value among all, from 1, highest first; the mean of the ranks of those that tie.
+fn values_of(metric: usize, rivals: &[&Contestant]) -> impl Iterator<Item = f64> {
+    rivals.iter().filter_map(move |rival| rival.metrics.get(metric).copied())
+}
+
+/// The rank of a value among all, from 1, highest first. Values that tie share the mean of their ranks.
 fn rank(own: f64, all: impl Iterator<Item = f64>) -> f64 {
-    let (mut above, mut level) = (0, 0);
+    let mut above = 0;
+    let mut level = 0;
     for other in all {
         above += usize::from(other > own + ROUNDING);
         level += usize::from((other - own).abs() <= ROUNDING);
@@ -82,17 +103,23 @@ fn rank(own: f64, all: impl Iterator<Item = f64>) -> f64 {
     f64::midpoint(exact(above + 1), exact(above + level))
 }
 
-/// Where a value lies between the lowest and the highest of all, from 0 to 1; 0 if all tie.
-fn place(own: f64, all: impl Iterator<Item = f64>) -> f64 {
-    let (lowest, highest) = all.fold((own, own), |(lowest, highest), other| (other.min(lowest), other.max(highest)));
+/// The position of a value between the lowest and the highest of all, from 0 to 1; 0 if all tie.
+fn normalized(own: f64, all: impl Iterator<Item = f64>) -> f64 {
+    let mut lowest = own;
+    let mut highest = own;
+    for other in all {
+        lowest = other.min(lowest);
+        highest = other.max(highest);
+    }
+    // A range within rounding would blow noise up to whole points.
     if highest - lowest > ROUNDING { (own - lowest) / (highest - lowest) } else { 0.0 }
 }
 
 impl Strategy {
-    /// All of them.
+    /// All strategies, the default one first.
     pub const ALL: [Self; 3] = [Self::Mean, Self::Rank, Self::NormalizeMean];
 
-    /// AutoRAG's name for it, as its configuration files say it.
+    /// The strategy's name in AutoRAG's configuration files.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -139,7 +166,8 @@ mod tests {
         let three = contestants(&[&[0.9, 0.1], &[0.5, 0.4], &[0.5, 0.3]]);
         let by = |strategy| choose(&three, strategy, None).unwrap();
         assert_values(&by(Strategy::Mean), &[Some(0.5), Some(0.45), Some(0.4)]);
-        // By the first metric, the second and the third contestant share the ranks 2 and 3; by the second, the ranks are 3, 1, 2.
+        // By the first metric, the second and the third contestant share the ranks 2 and 3; by the second, the ranks
+        // are 3, 1, 2.
         let ranks = [1.0 + 1.0 / 3.0, 1.0 / 2.5 + 1.0, 1.0 / 2.5 + 1.0 / 2.0];
         assert_values(&by(Strategy::Rank), &ranks.map(Some));
         let places = [1.0 + 0.0, 0.0 + 1.0, 0.0 + 2.0 / 3.0];
@@ -147,8 +175,8 @@ mod tests {
         assert_eq!(Strategy::ALL.map(|strategy| by(strategy).best), [0, 1, 0]);
     }
 
-    /// From AutoRAG 0.3.27's own `select_best` on random tables. Of 3,000 tables all choices were the same, but for ten in which two
-    /// contestants tie by rank and AutoRAG takes the later one, whose sum came out higher by a last digit.
+    /// From AutoRAG 0.3.27's own `select_best` on random tables. Of 3,000 tables all choices were the same, but for ten
+    /// in which two contestants tie by rank and AutoRAG takes the later one, whose sum came out higher by a last digit.
     #[test]
     fn as_autorag_chooses() {
         let chosen = |table: &[Contestant]| Strategy::ALL.map(|strategy| best(table, strategy));

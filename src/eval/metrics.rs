@@ -370,7 +370,9 @@ mod tests {
         }
 
         #[test]
-        fn the_best_order_is_worth_1_and_no_swap_for_the_better_lowers_anything(ranked in judged_ranking(), k in 1usize..15) {
+        fn the_best_order_is_worth_1_and_no_swap_for_the_better_lowers_anything(
+            ranked in judged_ranking(), k in 1usize..15,
+        ) {
             let (mut ranking, missed) = ranked;
             let judged: Vec<i32> = ranking.iter().flatten().copied().chain(missed).collect();
             let grade = |grade: &Option<i32>| grade.unwrap_or(0).max(0);

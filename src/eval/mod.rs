@@ -1,9 +1,9 @@
-//! `rerankd eval`: which reranker is best, by a judged collection.
+//! `rerankd eval`: a comparison of rerankers on a judged collection.
 //!
 //! ```text
-//!  collection (queries, candidates, judgments) ─▶ contest (ask every contestant, through the pipeline that serves) ─▶ ledger
-//!                                                                                                                     │
-//!     report (table, HTML), runs (TREC), results.json  ◀── results ◀── judge (metrics, statistics, choice) ◀───────────┘
+//!  collection (queries, candidates, judgments) ─▶ contest (asks every contestant, through the real pipeline) ─▶ ledger
+//!                                                                                                                 │
+//!     report (table, HTML), runs (TREC), results.json ◀── results ◀── judge (metrics, statistics, choice) ◀──────┘
 //! ```
 
 pub mod agreement;
@@ -22,25 +22,26 @@ pub mod trec;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// The contestant that always takes part: the order of the first stage.
+/// Name of the contestant that always takes part: it leaves the candidates in the order of the first stage.
 pub const NONE: &str = "none";
 
-/// Everything that the name of a model may hold and the name of a file had better not.
+/// Characters of a contestant's name that are percent-encoded in the name of a file.
 const NOT_IN_FILE_NAMES: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
-/// Bytes of a file's name without its ending. File systems take 255.
-const LONGEST_FILE_NAME: usize = 200;
+/// Longest name of a file without its ending, in bytes. File systems take 255.
+const MAX_FILE_NAME_BYTES: usize = 200;
 
-/// The name of the files of a contestant, without their ending.
+/// The name of a contestant's files, without their ending.
 fn file_name(contestant: &str) -> String {
     let encoded = utf8_percent_encode(contestant, NOT_IN_FILE_NAMES).to_string();
-    if encoded.len() <= LONGEST_FILE_NAME {
+    if encoded.len() <= MAX_FILE_NAME_BYTES {
         return encoded;
     }
+    // Names that differ beyond the cut stay different by their hash.
     let hash = blake3::hash(contestant.as_bytes()).to_hex();
-    format!("{}-{}", &encoded[..LONGEST_FILE_NAME - 17], &hash[..16])
+    format!("{}-{}", &encoded[..MAX_FILE_NAME_BYTES - 17], &hash[..16])
 }
 
-/// A count as a number to calculate with.
+/// The count as a floating-point number.
 #[expect(clippy::cast_precision_loss, reason = "counts of queries, passages and ranks are far below 2^52")]
 fn exact(count: usize) -> f64 {
     count as f64

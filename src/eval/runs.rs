@@ -1,4 +1,4 @@
-//! Rankings as TREC run files, for whoever has other tools: `query Q0 passage rank score tag`.
+//! Rankings as TREC run files, for other tools: `query Q0 passage rank score tag`.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -7,14 +7,17 @@ use super::file_name;
 use super::results::{Contestant, Results};
 use super::trec::order_keeping_scores;
 
-/// The name and the content of a run file for each contestant.
+/// A run file for each contestant: its name and its content.
 #[must_use]
 pub fn runs(results: &Results) -> Vec<(String, String)> {
-    let run = |contestant: &Contestant| (format!("{}.run", file_name(&contestant.name)), run(results, contestant));
-    results.contestants.iter().map(run).collect()
+    let mut files = Vec::with_capacity(results.contestants.len());
+    for contestant in &results.contestants {
+        files.push((format!("{}.run", file_name(&contestant.name)), run(results, contestant)));
+    }
+    files
 }
 
-/// The judgments as TREC qrels, `query 0 passage grade`: with the ids that the runs have, wherever the collection comes from.
+/// The judgments as TREC qrels, `query 0 passage grade`, with the same ids as the runs.
 #[must_use]
 pub fn qrels(collection: &Collection) -> String {
     let mut text = String::new();
@@ -38,21 +41,29 @@ fn run(results: &Results, contestant: &Contestant) -> String {
     text
 }
 
-/// What may stand in a column. Columns are parted by blanks, so those of an id or a name are percent-encoded. Percent signs are left alone, because
-/// ids that need no encoding must be those of the judgments.
+/// An id or a name as the text of a column. Columns are separated by blanks, so its own blanks are percent-encoded.
+///
+/// Percent signs are left alone: an id without blanks must stay as it is in the judgments.
 fn word(text: &str) -> String {
-    let is_blank = |character: &char| character.is_whitespace();
-    let encoded = |character: char| match Some(character).filter(is_blank) {
-        Some(blank) => utf8_percent_encode(&blank.to_string(), NON_ALPHANUMERIC).to_string(),
-        None => character.to_string(),
-    };
-    text.chars().map(encoded).collect()
+    let mut word = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_whitespace() {
+            word.extend(utf8_percent_encode(character.encode_utf8(&mut [0; 4]), NON_ALPHANUMERIC));
+        } else {
+            word.push(character);
+        }
+    }
+    word
 }
 
-/// Scores that keep the order: the model's own as far as they do, ranks from below where there are none.
+/// Scores that keep the order: the model's own where each passage has one, changed as little as need be, else
+/// descending ranks.
 fn written(scores: &[Option<f64>]) -> Vec<f64> {
     let own: Option<Vec<f64>> = scores.iter().copied().collect();
-    own.map_or_else(|| (1..=scores.len()).rev().map(super::exact).collect(), |own| order_keeping_scores(&own))
+    match own {
+        Some(own) => order_keeping_scores(&own),
+        None => (1..=scores.len()).rev().map(super::exact).collect(),
+    }
 }
 
 #[cfg(test)]

@@ -1,55 +1,56 @@
-//! The order of a run in TREC's format, whose readers look at the scores alone and not at the ranks that are written there.
+//! The order of a run in TREC's format. Its readers order passages by the scores and ignore the ranks in the file.
 
-/// The order in which `trec_eval` reads a run: the positions of `run`, best first.
+/// The order in which `trec_eval` reads a run: indices into `run`, best first.
 ///
-/// `run` has the id and the score of each passage. `trec_eval` keeps a score as a 32-bit float, so scores that differ only beyond
-/// that tie, and it breaks ties by id, the last in byte order first. Scores must not be NaN.
+/// `run` has the id and the score of each passage. `trec_eval` keeps a score as a 32-bit float, so scores that differ
+/// only beyond that tie. It breaks ties by id, the last in byte order first. Scores must not be NaN.
 #[cfg(test)]
 pub(super) fn trec_order<I: AsRef<str>>(run: &[(I, f64)]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..run.len()).collect();
     order.sort_by(|&left, &right| {
-        let ((left, left_score), (right, right_score)) = (&run[left], &run[right]);
+        let (left_id, left_score) = &run[left];
+        let (right_id, right_score) = &run[right];
         let by_score = comparable(*right_score).total_cmp(&comparable(*left_score));
-        by_score.then_with(|| right.as_ref().cmp(left.as_ref()))
+        by_score.then_with(|| right_id.as_ref().cmp(left_id.as_ref()))
     });
     order
 }
 
-/// Scores to write with passages that stand in the right order, so that `trec_eval` and its kin keep that order.
+/// Changes the scores of passages that are in the right order, so that `trec_eval` and similar tools keep that order.
 ///
-/// They sort by score as a 32-bit float and break ties by id. So a score that, as such a float, is not below the one before it is
-/// written as the next float below that. All others stay as they are, but for those that no finite float of 32 bits holds. The
-/// result falls from each to the next and is finite, whatever `scores` are.
+/// Such tools sort by score as a 32-bit float and break ties by id. So a score that, as such a float, is not below the
+/// one before it is replaced by the next float below that, and a score that is no finite 32-bit float by the nearest
+/// one. All others stay as they are. The result is finite and falls from each to the next, whatever `scores` are.
 #[must_use]
 pub fn order_keeping_scores(scores: &[f64]) -> Vec<f64> {
-    // Room must be left below for all that follow.
-    let room = |below: usize| ordinal(f32::MIN).saturating_add(i32::try_from(below).unwrap_or(i32::MAX));
     let mut highest = ordinal(f32::MAX);
     let mut written = Vec::with_capacity(scores.len());
     for (index, &score) in scores.iter().enumerate() {
         let finite = if score.is_nan() { f32::MIN } else { comparable(score).clamp(f32::MIN, f32::MAX) };
-        let own = ordinal(finite);
-        let kept = own.min(highest).max(room(scores.len() - 1 - index));
+        // Room must be left below for all that follow.
+        let followers = i32::try_from(scores.len() - 1 - index).unwrap_or(i32::MAX);
+        let lowest = ordinal(f32::MIN).saturating_add(followers);
+        let kept = ordinal(finite).min(highest).max(lowest);
         written.push(if kept == ordinal(comparable(score)) { score } else { f64::from(at_ordinal(kept)) });
         highest = kept.saturating_sub(1);
     }
     written
 }
 
-/// The score as `trec_eval` compares it, where -0 and 0 are the same.
+/// The score as `trec_eval` compares it: as a 32-bit float, -0 as 0.
 fn comparable(score: f64) -> f32 {
     #[expect(clippy::cast_possible_truncation, reason = "the loss is what is asked for")]
     let score = score as f32;
     score + 0.0
 }
 
-/// The place of a float among all of its kind: 0 for 0, 1 for the smallest above it, and so on.
+/// The position of a float among all 32-bit floats: 0 for 0, 1 for the smallest above it, and so on.
 fn ordinal(float: f32) -> i32 {
     let distance = float.abs().to_bits().cast_signed();
     if float.is_sign_negative() { -distance } else { distance }
 }
 
-/// The float at a place.
+/// The float at a position, the inverse of [`ordinal`].
 fn at_ordinal(ordinal: i32) -> f32 {
     let float = f32::from_bits(ordinal.unsigned_abs());
     if ordinal < 0 { -float } else { float }
@@ -120,7 +121,8 @@ mod tests {
         ) {
             let scores: Vec<f64> = passages.iter().map(|(_, score)| *score).collect();
             let written = order_keeping_scores(&scores);
-            prop_assert!(written.iter().all(|score| score.is_finite() && score.abs() <= f64::from(f32::MAX)), "{:?}", written);
+            let are_finite = written.iter().all(|score| score.is_finite() && score.abs() <= f64::from(f32::MAX));
+            prop_assert!(are_finite, "{:?}", written);
             prop_assert!(written.is_sorted_by(|upper, lower| upper > lower), "{:?}", written);
             let run: Vec<_> = passages.iter().map(|(id, _)| id).zip(written.iter().copied()).collect();
             prop_assert_eq!(trec_order(&run), (0..run.len()).collect::<Vec<_>>());
@@ -130,7 +132,8 @@ mod tests {
         #[test]
         fn falling_scores_stay_and_others_fall_one_step(scores in proptest::collection::vec(-1.0f32..1.0, 1..40)) {
             let mut before = f32::INFINITY;
-            for (score, written) in scores.iter().zip(order_keeping_scores(&scores.iter().copied().map(f64::from).collect::<Vec<_>>())) {
+            let doubles: Vec<f64> = scores.iter().copied().map(f64::from).collect();
+            for (score, written) in scores.iter().zip(order_keeping_scores(&doubles)) {
                 before = score.min(before.next_down());
                 prop_assert!((written - f64::from(before)).abs() <= 0.0);
             }
@@ -143,7 +146,8 @@ mod tests {
                 let ((upper, upper_score), (lower, lower_score)) = (&run[pair[0]], &run[pair[1]]);
                 #[expect(clippy::cast_possible_truncation, reason = "what trec_eval does")]
                 let (upper_score, lower_score) = (*upper_score as f32, *lower_score as f32);
-                prop_assert!(upper_score > lower_score || (upper_score >= lower_score && upper.as_bytes() >= lower.as_bytes()));
+                let is_tie_by_id = upper_score >= lower_score && upper.as_bytes() >= lower.as_bytes();
+                prop_assert!(upper_score > lower_score || is_tie_by_id);
             }
         }
     }
