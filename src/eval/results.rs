@@ -34,20 +34,20 @@ pub struct Results {
 /// The judged collection, in numbers.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CollectionSummary {
-    /// Name of its folder.
+    /// Name of its folder, or of its one file without the ending.
     pub name: String,
-    /// Queries that were evaluated.
+    /// Number of queries evaluated.
     pub queries: usize,
     /// File of the judgments; `None` where the data file holds them too.
     pub judgments: Option<String>,
     /// Counts of what cannot be evaluated.
     #[serde(flatten)]
     pub left_out: LeftOut,
-    /// Passages of the whole corpus.
+    /// Number of passages in the corpus.
     pub passages: usize,
     /// Origin of the candidates, in words.
     pub first_stage: String,
-    /// Candidates of a query, on average.
+    /// Mean number of candidates per query.
     pub candidates_per_query: f64,
     /// Share of the relevant passages that are among the candidates, 0 to 1. No reranker has a higher recall. `None` if
     /// no passage is relevant.
@@ -60,7 +60,7 @@ pub struct CollectionSummary {
 pub enum Kind {
     /// The order of the first stage.
     None,
-    /// A configured model.
+    /// A model of the configuration.
     Model,
 }
 
@@ -75,13 +75,13 @@ pub struct Contestant {
     pub answered_by: Vec<String>,
     /// Queries without an answer, by error code. They count with the order of the first stage.
     pub failures: BTreeMap<String, usize>,
-    /// Ids of these queries.
+    /// Ids of the queries without an answer.
     pub failed_queries: Vec<String>,
     /// Message of the first failure.
     pub first_failure: Option<String>,
-    /// Answers from a fallback, because a target before it failed.
+    /// Number of answers from a fallback, because a target before it failed.
     pub fallbacks: usize,
-    /// Answers that are worse than requested.
+    /// Number of answers that are worse than requested.
     pub degraded: usize,
     /// Estimates of the metrics, by name; a metric that is defined for no query is missing.
     pub metrics: BTreeMap<String, Estimate>,
@@ -213,7 +213,7 @@ pub struct Choice {
 pub struct Query {
     /// Id in the collection.
     pub id: String,
-    /// The search text.
+    /// Text of the query.
     pub text: String,
     /// Short values of the collection's metadata, such as the language, by name.
     pub labels: BTreeMap<String, String>,

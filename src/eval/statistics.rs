@@ -29,7 +29,7 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// The mean; 0 of no values.
+/// The arithmetic mean; 0 of no values.
 #[must_use]
 pub fn mean(values: &[f64]) -> f64 {
     if values.is_empty() {

@@ -24,7 +24,7 @@ pub(super) enum Json<'line> {
     Bool(bool),
     /// A number without a fraction.
     Whole(i128),
-    /// Any other number.
+    /// A number with a fraction or an exponent, or one beyond 64 bits.
     Fraction(f64),
     Text(Cow<'line, str>),
     List(Vec<Json<'line>>),
@@ -73,7 +73,7 @@ fn fault(line: &str, error: &serde_json::Error) -> String {
 }
 
 impl<'line> Object<'line> {
-    /// Takes a field out; the last one if several have this name, as serde_json's own maps do.
+    /// Takes a field out; the last one if several have this name, as `serde_json`'s own maps do.
     pub(super) fn take(&mut self, name: &str) -> Option<Json<'line>> {
         let at = self.0.iter().rposition(|(field, _)| field == name)?;
         Some(self.0.remove(at).1)

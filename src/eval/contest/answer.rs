@@ -18,7 +18,7 @@ pub enum Answer {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ranked {
-    /// The query's id.
+    /// Id of the query, as in the collection.
     pub query: String,
     /// Indices of the candidates with their scores, best first; `None` for passages that the model did not score.
     pub ranking: Vec<(usize, Option<f64>)>,
@@ -46,7 +46,7 @@ pub struct Ranked {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Failed {
-    /// The query's id.
+    /// Id of the query, as in the collection.
     pub query: String,
     /// Code of the error, as in `docs/errors.md`.
     pub code: String,
@@ -81,7 +81,7 @@ impl Answer {
         self.ranked().is_some_and(|ranked| ranked.fallbacks == 0)
     }
 
-    /// The query's id.
+    /// Id of the query, as in the collection.
     #[must_use]
     pub fn query(&self) -> &str {
         match self {

@@ -26,11 +26,12 @@ use crate::route::Route;
 pub struct Ledger {
     path: PathBuf,
     file: File,
-    /// Bytes of whole lines.
+    /// Length of all complete lines, in bytes.
     end: u64,
+    /// Hash of the contestant's models and their settings.
     asked_of: String,
     questions: Questions,
-    /// By question.
+    /// By fingerprint of the query; the last line counts.
     answers: HashMap<String, Answer>,
     others: Others,
 }
@@ -42,7 +43,7 @@ pub struct Others {
     pub of_changed_queries: usize,
     /// Rankings of these very queries by another model or configuration.
     pub of_another_model: usize,
-    /// `UPSTREAM/MODEL` of the latter.
+    /// `UPSTREAM/MODEL` of the rankings by another model.
     pub answered_by: BTreeSet<String>,
 }
 

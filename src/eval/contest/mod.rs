@@ -45,7 +45,7 @@ const MAX_FAILURES_BEFORE_ANY_ANSWER: usize = 5;
 const MIN_WAIT: Duration = Duration::from_secs(1);
 /// Longest wait, whatever the provider says.
 const MAX_WAIT: Duration = Duration::from_mins(1);
-/// Waits for one query, after which its failure stands.
+/// Most waits for one query, after which its last failure stands.
 const MAX_WAITS: u32 = 10;
 
 /// The settings that all contestants share.

@@ -56,8 +56,10 @@ impl Measure {
     pub(super) fn value(&self, collection: &Collection, query: &JudgedQuery, ranking: &[usize]) -> Option<f64> {
         match self {
             Self::Trec(metric) => {
-                let grades: Vec<_> =
-                    ranking.iter().map(|&place| query.grade(candidate(collection, query, place))).collect();
+                let mut grades = Vec::with_capacity(ranking.len());
+                for &place in ranking {
+                    grades.push(query.grade(candidate(collection, query, place)));
+                }
                 let judged: Vec<i32> = query.judgments.values().copied().collect();
                 Some(metric.value(&grades, &judged))
             }
