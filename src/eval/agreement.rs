@@ -253,7 +253,9 @@ mod tests {
 
     /// As the definition reads: all pairs, one by one.
     fn naive_tau(left: &[f64], right: &[f64]) -> Option<f64> {
-        let (mut agreement, mut ordered_left, mut ordered_right) = (0.0, 0.0_f64, 0.0_f64);
+        let mut agreement = 0.0;
+        let mut ordered_left: f64 = 0.0;
+        let mut ordered_right: f64 = 0.0;
         for one in 0..left.len() {
             for other in 0..one {
                 let sign = |scores: &[f64]| {

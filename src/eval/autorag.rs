@@ -184,7 +184,8 @@ mod tests {
     #[test]
     fn hand_counted() {
         // Of the groups {a, b} and {c}, `b` stands second and `a` third of four; `c` is missed.
-        let (recall, precision) = (1.0 / 2.0, 2.0 / 4.0);
+        let recall = 1.0 / 2.0;
+        let precision = 2.0 / 4.0;
         let f1 = 2.0 * recall * precision / (recall + precision);
         let ndcg = (1.0 / 3.0_f64.log2() + 1.0 / 4.0_f64.log2()) / (1.0 + 1.0 / 3.0_f64.log2() + 1.0 / 4.0_f64.log2());
         let mrr = f64::midpoint(1.0 / 2.0, 0.0);

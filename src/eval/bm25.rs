@@ -266,7 +266,8 @@ mod tests {
         for (name, least) in [("scifact", 0.68), ("noveleval", 0.69), ("jsquad-dev300", 0.93)] {
             let source = Source { data: data.join(name), candidates: Some(Candidates::Bm25(50)), qrels: None };
             let collection = load(&source).unwrap();
-            let (mut sum, mut count) = (0.0, exact(collection.left_out.queries_without_candidates));
+            let mut sum = 0.0;
+            let mut count = exact(collection.left_out.queries_without_candidates);
             for query in &collection.queries {
                 let grade = |&place: &usize| query.grade(&collection.passages[place]).unwrap_or(0).max(0);
                 let mut best: Vec<i32> = query.judgments.values().copied().collect();

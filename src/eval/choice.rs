@@ -58,7 +58,7 @@ pub fn choose(contestants: &[Contestant], strategy: Strategy, slowest: Option<f6
     }
     let chosen_by: Vec<f64> = rivals.iter().map(|rival| value(rival, &rivals, strategy)).collect();
     let highest = chosen_by.iter().copied().max_by(f64::total_cmp)?;
-    // The first of those that tie, where `max_by` takes the last, and knows of no rounding.
+    // A second pass, because the first of those that tie within rounding wins.
     let best = chosen_by.iter().position(|value| *value >= highest - ROUNDING)?;
     let mut values = vec![None; contestants.len()];
     for (&index, value) in indices.iter().zip(chosen_by) {

@@ -182,7 +182,8 @@ mod tests {
         assert!(close(value(Metric::Precision(10)), 2.0 / 10.0), "by k, though five were returned");
         assert!(close(value(Metric::Recall(3)), 1.0 / 3.0));
         assert!(close(value(Metric::Recall(10)), 2.0 / 3.0));
-        let (precision, recall) = (2.0 / 4.0, 2.0 / 3.0);
+        let precision = 2.0 / 4.0;
+        let recall = 2.0 / 3.0;
         assert!(close(value(Metric::F1(4)), 2.0 * precision * recall / (precision + recall)));
         assert!(close(recall_ceiling(&ranking, &judged), 2.0 / 3.0));
         for none in [Metric::Ndcg(0), Metric::ReciprocalRank(0), Metric::Precision(0), Metric::Recall(0), Metric::F1(0)]

@@ -96,7 +96,8 @@ mod tests {
 
     #[test]
     fn there_is_room_at_both_ends() {
-        let (low, high) = (f64::from(f32::MIN), f64::from(f32::MAX));
+        let low = f64::from(f32::MIN);
+        let high = f64::from(f32::MAX);
         let second = f64::from(f32::MIN.next_up());
         assert_eq!(order_keeping_scores(&[f64::NEG_INFINITY, -1e300]), [second, low]);
         assert_eq!(order_keeping_scores(&[f64::NAN, f64::NAN]), [second, low]);
@@ -143,7 +144,8 @@ mod tests {
         fn the_order_is_that_of_the_definition(run in proptest::collection::vec(("[a-c]{0,2}", score()), 0..20)) {
             let order = trec_order(&run);
             for pair in order.windows(2) {
-                let ((upper, upper_score), (lower, lower_score)) = (&run[pair[0]], &run[pair[1]]);
+                let (upper, upper_score) = &run[pair[0]];
+                let (lower, lower_score) = &run[pair[1]];
                 #[expect(clippy::cast_possible_truncation, reason = "what trec_eval does")]
                 let (upper_score, lower_score) = (*upper_score as f32, *lower_score as f32);
                 let is_tie_by_id = upper_score >= lower_score && upper.as_bytes() >= lower.as_bytes();

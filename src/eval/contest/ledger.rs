@@ -147,6 +147,7 @@ impl Ledger {
         let mut found = Others::default();
         for ((asked_of, question), answer) in others {
             let Answer::Ranked(ranked) = answer else { continue };
+            // The texts are those of today, so it must be the model that has changed.
             if open_questions.contains(&*question) {
                 found.of_another_model += 1;
                 found.answered_by.extend(ranked.answered_by);
