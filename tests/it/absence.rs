@@ -15,7 +15,7 @@ async fn refusal(gateway: &Gateway, model: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_provider_without_a_key_is_told_with_the_variables_that_hold_it() {
+async fn model_of_keyless_provider_returns_404_naming_its_key_variables() {
     let gateway = Gateway::start("").await;
     for (model, told) in [
         (
@@ -53,7 +53,7 @@ async fn a_provider_without_a_key_is_told_with_the_variables_that_hold_it() {
 
 /// Keys in the environment make no upstreams where the configuration declares some.
 #[tokio::test]
-async fn where_upstreams_are_declared_the_missing_one_must_be_too() {
+async fn undeclared_upstream_beside_declared_ones_returns_404_asking_to_declare_it() {
     let gateway = Gateway::start(&upstream("main", "cohere", "http://127.0.0.1:9")).await;
     assert_eq!(
         refusal(&gateway, "voyage/rerank-2.5").await,
@@ -68,7 +68,7 @@ async fn where_upstreams_are_declared_the_missing_one_must_be_too() {
 }
 
 #[test]
-fn a_variable_makes_no_declaration() {
+fn upstream_set_by_variables_keeps_the_set_key_hint_for_other_providers() {
     let environment: Environment =
         [("RERANKD__UPSTREAMS__TEI__PROVIDER", "tei"), ("RERANKD__UPSTREAMS__TEI__BASE_URL", "http://t")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))

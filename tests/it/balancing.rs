@@ -32,7 +32,7 @@ async fn ask(gateway: &Gateway, count: usize) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn requests_are_spread_by_weight_and_scores_are_shared() {
+async fn equivalent_upstreams_get_calls_by_weight_and_share_scores() {
     let (left, right) = (FakeUpstream::start("tei").await, FakeUpstream::start("tei").await);
     let gateway = twins(&left, &right, (3, 1), "").await;
     // So long that noise does not make one much slower than the other: then weights would not hold.
@@ -47,7 +47,7 @@ async fn requests_are_spread_by_weight_and_scores_are_shared() {
 }
 
 #[tokio::test]
-async fn a_weight_of_nothing_stands_by() {
+async fn upstream_of_weight_zero_gets_calls_only_after_failure() {
     let (left, right) = (FakeUpstream::start("tei").await, FakeUpstream::start("tei").await);
     let gateway = twins(&left, &right, (0, 1), "").await;
     ask(&gateway, 20).await;
@@ -70,7 +70,7 @@ async fn an_upstream_that_fails_fast_attracts_no_load() {
 }
 
 #[tokio::test]
-async fn the_next_key_is_used_when_one_is_turned_away() {
+async fn rejected_key_is_replaced_by_the_next_key() {
     for status in [401, 402, 403, 429] {
         let fake = FakeUpstream::scripted("cohere", [Reply::Score, Reply::status(status)]).await;
         let config = format!(
@@ -93,7 +93,7 @@ async fn the_next_key_is_used_when_one_is_turned_away() {
 }
 
 #[tokio::test]
-async fn when_all_keys_are_turned_away_the_fallback_answers() {
+async fn upstream_with_all_keys_rejected_falls_back_to_next_target() {
     let fake = FakeUpstream::scripted("cohere", [Reply::status(401), Reply::status(401)]).await;
     let config = format!(
         "[upstreams.up]\nprovider = 'cohere'\nbase_url = '{}'\napi_keys = ['env:KEY', 'env:OTHER']\n\
@@ -111,7 +111,7 @@ const ENOUGH: usize = 20;
 const HEDGE: &str = "[models.default.hedge]\nenabled = true\nafter_quantile = 0.9\nmax_calls = 0.1\nmax_spend = 1.0\n";
 
 #[tokio::test]
-async fn a_slow_call_is_sent_to_the_twin_and_the_loser_is_dropped() {
+async fn slow_call_is_hedged_and_the_slower_call_cancelled() {
     let (left, right) = (FakeUpstream::start("tei").await, FakeUpstream::start("tei").await);
     let gateway = twins(&left, &right, (1, 0), HEDGE).await;
     ask(&gateway, ENOUGH).await;
@@ -129,7 +129,7 @@ async fn a_slow_call_is_sent_to_the_twin_and_the_loser_is_dropped() {
 }
 
 #[tokio::test]
-async fn second_calls_are_a_bounded_share_and_none_is_made_without_need() {
+async fn hedges_stay_within_max_calls_and_need_hedging_enabled() {
     let (left, right) = (FakeUpstream::start("tei").await, FakeUpstream::start("tei").await);
     let gateway = twins(&left, &right, (1, 0), HEDGE).await;
     ask(&gateway, 40).await;
@@ -146,7 +146,7 @@ async fn second_calls_are_a_bounded_share_and_none_is_made_without_need() {
 }
 
 #[tokio::test]
-async fn nothing_is_hedged_to_an_upstream_that_is_left_alone() {
+async fn upstream_within_its_retry_after_gets_no_hedges() {
     let (left, right) = (FakeUpstream::start("tei").await, FakeUpstream::start("tei").await);
     let gateway = twins(&left, &right, (1, 0), HEDGE).await;
     ask(&gateway, ENOUGH).await;
@@ -166,7 +166,7 @@ async fn nothing_is_hedged_to_an_upstream_that_is_left_alone() {
 
 /// Whoever follows a call at one of them is not bound to its fate: neither if it hangs nor if it fails.
 #[tokio::test]
-async fn a_follower_asks_its_own_upstream_if_the_other_is_slow_or_fails() {
+async fn follower_of_slow_or_failing_leader_calls_its_own_upstream() {
     for fails in [false, true] {
         let (left, right) = (FakeUpstream::start("tei").await, FakeUpstream::start("tei").await);
         left.hold();
@@ -198,7 +198,7 @@ async fn a_follower_asks_its_own_upstream_if_the_other_is_slow_or_fails() {
 }
 
 #[tokio::test]
-async fn stale_scores_are_not_used_while_a_twin_stands_ready() {
+async fn stale_scores_are_used_only_after_every_equivalent_upstream_failed() {
     let (left, right) = (FakeUpstream::start("tei").await, FakeUpstream::start("tei").await);
     let gateway = twins(&left, &right, (1, 0), "[cache]\nttl = '1ms'\nmax_stale = '1h'\n").await;
     gateway.rerank("q", &["a"]).await;

@@ -38,7 +38,7 @@ async fn an_overlapping_request_sends_only_its_unknown_passages() {
 }
 
 #[tokio::test]
-async fn another_query_model_or_option_shares_nothing() {
+async fn another_query_model_or_option_misses_the_cache() {
     let upstream = FakeUpstream::start("cohere").await;
     let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &upstream.url()).await;
     for (calls, body) in (1..).zip([
@@ -78,7 +78,7 @@ async fn cache_control_directives_are_obeyed() {
 }
 
 #[tokio::test]
-async fn a_disabled_cache_knows_nothing() {
+async fn disabled_cache_scores_every_request() {
     let upstream_ = FakeUpstream::start("cohere").await;
     let config = format!(
         "[cache]\nenabled = false\n{}{}",
@@ -140,7 +140,7 @@ async fn law_3_unknown_models_are_cached_by_the_whole_list() {
 /// Law 3: a cache too small for a whole list keeps a part of it, which is of no use: the model scores the list as a
 /// whole.
 #[tokio::test]
-async fn law_3_half_a_known_list_is_not_used() {
+async fn law_3_partly_cached_list_is_scored_again_as_a_whole() {
     let fake = FakeUpstream::start("jina").await;
     let config = format!(
         "[cache]\nmax_bytes = 1048576\n{}max_passages = 10000\n{}",
@@ -160,7 +160,7 @@ async fn law_3_half_a_known_list_is_not_used() {
 
 /// Law 3: a list that is refused for its size is an error. Two halves would have other scores.
 #[tokio::test]
-async fn law_3_a_refused_list_is_not_halved() {
+async fn law_3_refused_list_returns_error_without_split() {
     let too_many = json!({"message": "too many documents"}).to_string();
     for refusal in [Reply::status(413), Reply::Status(400, Vec::new(), too_many)] {
         let fake = FakeUpstream::scripted("jina", [refusal.clone()]).await;

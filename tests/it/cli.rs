@@ -54,7 +54,7 @@ fn rerank_reads_standard_input_and_json_lines_and_prints_json() {
 }
 
 #[test]
-fn rerank_reads_files_as_windows_and_javascript_write_them() {
+fn rerank_reads_bom_crlf_and_lone_surrogates_and_rejects_utf_16() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let path = file.path().to_str().unwrap();
     let lines = "\u{FEFF}{\"text\": \"Busan \\ud83d\", \"id\": 7}\r\n{\"title\": \"Seoul\", \"image\": \"data:image/png;base64,AAAA\"}\r\n";
@@ -131,7 +131,7 @@ fn check_names_all_of_five_faults() {
 }
 
 #[test]
-fn check_prints_what_is_in_effect_without_secrets() {
+fn check_prints_effective_settings_without_secrets() {
     let output = rerankd(&["check", "--config", "config/example.toml"])
         .env("COHERE_API_KEY", "sk-very-secret")
         .env("VOYAGE_API_KEY", "sk-very-secret")
@@ -160,7 +160,7 @@ fn models_and_openapi_print_and_survive_a_closed_pipe() {
 }
 
 #[tokio::test]
-async fn serve_prints_a_curl_that_works_as_printed_and_ends_on_a_signal() {
+async fn serve_prints_a_working_curl_command_and_exits_on_sigterm() {
     let (mut server, banner) = serve(rerankd(&["--listen", "127.0.0.1:0"]), Stdio::null());
     assert!(banner.contains("default  local/lexical"), "{banner}");
     let curl = banner.lines().find(|line| line.trim().starts_with("curl")).unwrap();
@@ -176,7 +176,7 @@ async fn serve_prints_a_curl_that_works_as_printed_and_ends_on_a_signal() {
 }
 
 #[tokio::test]
-async fn a_hangup_does_not_end_the_server() {
+async fn sighup_leaves_server_running() {
     let (mut server, banner) = serve(rerankd(&["--listen", "127.0.0.1:0"]), Stdio::null());
     let address = banner.split("http://").nth(1).unwrap().split(['/', ' ', '\n']).next().unwrap().to_owned();
     for _ in 0..2 {
@@ -203,7 +203,7 @@ fn serve(mut command: Command, log: impl Into<Stdio>) -> (Child, String) {
 }
 
 #[test]
-fn the_banner_tells_that_there_are_no_weights_unless_they_were_declined() {
+fn banner_reports_missing_model_unless_model_dir_is_none() {
     const NOTICE: &str =
         "\n    no cross-encoder was found, so local is local/lexical; scripts/fetch-model gets one (34 MB)\n\n";
     for (model_dir, is_told) in [("", true), ("none", false), ("tests/golden/local/tiny", false)] {
@@ -218,7 +218,7 @@ fn the_banner_tells_that_there_are_no_weights_unless_they_were_declined() {
 
 /// The server starts, and each request that needs the weights is one warning.
 #[tokio::test]
-async fn broken_weights_are_a_warning_for_each_request_that_needs_them() {
+async fn unreadable_model_logs_one_warning_per_request_that_needs_it() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("model.onnx"), "").unwrap();
     std::fs::copy(repository("tests/golden/local/tiny/tokenizer.json"), directory.path().join("tokenizer.json"))
@@ -248,7 +248,7 @@ async fn broken_weights_are_a_warning_for_each_request_that_needs_them() {
 }
 
 #[tokio::test]
-async fn a_taken_port_is_told_with_the_way_out() {
+async fn port_in_use_exits_1_and_suggests_listen() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let output = run(&["serve", "--listen", &address]);
@@ -257,7 +257,7 @@ async fn a_taken_port_is_told_with_the_way_out() {
 }
 
 #[tokio::test]
-async fn rerank_asks_configured_upstreams_too() {
+async fn rerank_calls_configured_upstream() {
     let fake = FakeUpstream::start("cohere").await;
     let config = tempfile::NamedTempFile::new().unwrap();
     let text = format!("{}{}", upstream("up", "cohere", &fake.url()), targets("default", &[("up", "rerank-v3.5")]));
@@ -277,7 +277,7 @@ async fn rerank_asks_configured_upstreams_too() {
 /// Kind I, attack 19: such a key was sent as it stood, or counted as not set.
 #[cfg(unix)]
 #[test]
-fn keys_that_cannot_be_meant_are_refused_at_the_start() {
+fn malformed_api_key_fails_check_without_printing_it() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
 
@@ -296,7 +296,7 @@ fn keys_that_cannot_be_meant_are_refused_at_the_start() {
 
 /// Kind I: `RERANKD_CONFIG=` in a file of variables was an error of the argument parser.
 #[test]
-fn an_empty_name_of_a_configuration_is_none() {
+fn empty_rerankd_config_variable_counts_as_unset() {
     let output = rerankd(&["check"]).env("RERANKD_CONFIG", "").output().unwrap();
     assert!(output.status.success(), "{}", err(&output));
 }

@@ -60,7 +60,7 @@ async fn answer(asking: JoinHandle<Option<Answer>>) -> Answer {
 }
 
 #[tokio::test]
-async fn one_request_leads_some_pairs_and_follows_others() {
+async fn overlapping_request_follows_pairs_in_flight_and_sends_the_rest() {
     let (fake, gateway) = held().await;
     let first = ask(&gateway, &json!({"query": "q", "documents": ["a", "b", "c"]}));
     fake.wait_for_arrivals(1).await;
@@ -97,7 +97,7 @@ async fn a_thousand_requests_for_the_same_pairs_send_each_once() {
 }
 
 #[tokio::test]
-async fn a_leader_that_hangs_up_harms_nobody() {
+async fn follower_of_departed_leader_gets_scores_without_new_call() {
     let (fake, gateway) = held().await;
     let leader = ask(&gateway, &json!({"query": "q", "documents": ["a", "b"]}));
     fake.wait_for_arrivals(1).await;
@@ -111,7 +111,7 @@ async fn a_leader_that_hangs_up_harms_nobody() {
 }
 
 #[tokio::test]
-async fn a_failure_is_told_to_all_who_wait_and_then_forgotten() {
+async fn failed_call_fails_all_followers_and_is_not_cached() {
     let fake = FakeUpstream::scripted("cohere", [Reply::status(400)]).await;
     fake.hold();
     let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
@@ -130,7 +130,7 @@ async fn a_failure_is_told_to_all_who_wait_and_then_forgotten() {
 }
 
 #[tokio::test]
-async fn law_9_a_follower_keeps_its_own_deadline_and_so_does_its_leader() {
+async fn law_9_leader_and_follower_keep_their_own_deadlines() {
     for patient_leads in [true, false] {
         let (fake, gateway) = held().await;
         let (patient, hasty) = (json!({"query": "q", "documents": ["a", "b"]}), {
@@ -193,7 +193,7 @@ async fn known<'a>(gateway: &Gateway, documents: &[&'a str]) -> Vec<&'a str> {
 /// What a request that says no-store led is kept for those pairs alone that somebody else asked for; what it followed
 /// is its leader's to keep.
 #[tokio::test]
-async fn no_store_keeps_nothing_but_what_somebody_else_asked_for() {
+async fn no_store_request_caches_only_pairs_of_other_requests() {
     for (leader_stores, led, followed, kept) in [
         (false, &["a", "b", "c"][..], &["b"][..], &["b"][..]),
         (false, &["a", "b", "c"], &["c", "d"], &["c", "d"]),
@@ -213,7 +213,7 @@ async fn no_store_keeps_nothing_but_what_somebody_else_asked_for() {
 
 /// Whoever has left by the time the scores come has nothing kept for it.
 #[tokio::test]
-async fn no_store_keeps_nothing_for_somebody_who_has_left() {
+async fn no_store_leader_of_departed_follower_caches_nothing() {
     let (fake, gateway) = held().await;
     let leader = ask_storing(&gateway, &["a", "b"], false);
     fake.wait_for_arrivals(1).await;
@@ -228,7 +228,7 @@ async fn no_store_keeps_nothing_for_somebody_who_has_left() {
 
 /// A list of a listwise model is one thing: it is kept as a whole for whoever follows all of it, and for nobody else.
 #[tokio::test]
-async fn no_store_of_a_listwise_list_is_lifted_as_a_whole() {
+async fn no_store_listwise_list_is_cached_only_for_follower_of_whole_list() {
     for (follows, hits) in [(true, 2), (false, 0)] {
         let fake = FakeUpstream::start("jina").await;
         fake.hold();
@@ -246,7 +246,7 @@ async fn no_store_of_a_listwise_list_is_lifted_as_a_whole() {
 
 /// Law 1: callers share nothing unless configured to, not even what is in flight.
 #[tokio::test]
-async fn law_1_callers_do_not_follow_each_other() {
+async fn law_1_callers_share_pairs_in_flight_only_if_configured_to() {
     for (shared, calls) in [(false, 2), (true, 1)] {
         let fake = FakeUpstream::start("cohere").await;
         fake.hold();

@@ -29,7 +29,7 @@ async fn wait_until(reached: impl Fn() -> bool, what: &str) {
 }
 
 #[tokio::test]
-async fn connections_that_never_come_to_a_request_end() {
+async fn connection_without_request_closes_after_header_timeout() {
     let gateway = Gateway::start("[server]\nheader_timeout = '200ms'\nidle_timeout = '1h'").await;
     let half_a_frame = [HTTP2_PREFACE, &HTTP2_SETTINGS[..4]].concat();
     let no_request = [HTTP2_PREFACE, HTTP2_SETTINGS].concat();
@@ -50,7 +50,7 @@ async fn connections_that_never_come_to_a_request_end() {
 }
 
 #[tokio::test]
-async fn a_second_request_has_as_little_time_for_its_headers_as_the_first() {
+async fn incomplete_headers_of_second_request_close_at_header_timeout() {
     let gateway = Gateway::start("[server]\nheader_timeout = '500ms'\nidle_timeout = '1h'").await;
     let mut client = RawClient::connect(gateway.address).await;
     client.write(rerank_request("one")).await;
@@ -63,7 +63,7 @@ async fn a_second_request_has_as_little_time_for_its_headers_as_the_first() {
 }
 
 #[tokio::test]
-async fn headers_that_drip_in_end_too() {
+async fn dripping_headers_close_at_header_timeout() {
     let gateway = Gateway::start("[server]\nheader_timeout = '200ms'\nidle_timeout = '1h'").await;
     let client = RawClient::connect(gateway.address).await;
     let (mut reading, mut writing) = client.stream.into_split();
@@ -78,7 +78,7 @@ async fn headers_that_drip_in_end_too() {
 }
 
 #[tokio::test]
-async fn idle_connections_end() {
+async fn idle_connection_closes_after_idle_timeout() {
     let gateway = Gateway::start("[server]\nheader_timeout = '1h'\nidle_timeout = '200ms'").await;
     let mut client = RawClient::connect(gateway.address).await;
     client.write(rerank_request("one")).await;
@@ -88,7 +88,7 @@ async fn idle_connections_end() {
 
 /// Pings are no requests.
 #[tokio::test]
-async fn idle_http2_connections_end_though_they_ping() {
+async fn idle_http2_connection_closes_despite_pings() {
     let gateway = Gateway::start("[server]\nheader_timeout = '1h'\nidle_timeout = '200ms'").await;
     let stream = TcpStream::connect(gateway.address).await.unwrap();
     let (mut requests, mut connection) = h2::client::handshake(stream).await.unwrap();
@@ -107,7 +107,7 @@ async fn idle_http2_connections_end_though_they_ping() {
 
 /// Headers count in no other bound, so they have a small one for each connection.
 #[tokio::test]
-async fn headers_have_a_bound_of_bytes() {
+async fn headers_beyond_byte_limit_return_431() {
     let gateway = Gateway::start("").await;
     for (bytes, status) in [(24 << 10, 200), (40 << 10, 431)] {
         let mut client = RawClient::connect(gateway.address).await;
@@ -119,7 +119,7 @@ async fn headers_have_a_bound_of_bytes() {
 }
 
 #[tokio::test]
-async fn the_longest_idle_connection_makes_room_for_another() {
+async fn full_server_closes_longest_idle_connection_for_a_new_one() {
     let gateway = Gateway::start("[server]\nmax_connections = 3").await;
     let mut used = RawClient::connect(gateway.address).await;
     used.write(rerank_request("one")).await;
@@ -137,7 +137,7 @@ async fn the_longest_idle_connection_makes_room_for_another() {
 }
 
 #[tokio::test]
-async fn connections_that_keep_their_bodies_back_make_room_too() {
+async fn full_server_closes_connection_with_pending_body_for_a_new_one() {
     let gateway = Gateway::start("[server]\nmax_connections = 2\nrequest_timeout = '10m'").await;
     let mut slow = Vec::new();
     for _ in 0..2 {
@@ -151,7 +151,7 @@ async fn connections_that_keep_their_bodies_back_make_room_too() {
 }
 
 #[tokio::test]
-async fn requests_being_answered_never_make_room() {
+async fn full_server_keeps_connection_with_request_in_progress() {
     let fake = FakeUpstream::start("cohere").await;
     let gateway = in_front_of(&fake, "max_connections = 1").await;
     fake.hold();
@@ -168,7 +168,7 @@ async fn requests_being_answered_never_make_room() {
 
 /// Whoever speaks no HTTP is told so, and what it still sends is read for a while. Such connections count, and make room before all others.
 #[tokio::test]
-async fn refused_connections_count_until_they_are_closed() {
+async fn refused_connections_count_towards_max_connections() {
     let gateway = Gateway::start("[server]\nmax_connections = 3").await;
     let mut honest = RawClient::connect(gateway.address).await;
     honest.write(rerank_request("one")).await;
@@ -193,7 +193,7 @@ async fn refused_connections_count_until_they_are_closed() {
 }
 
 #[tokio::test]
-async fn a_refused_connection_does_not_hold_up_the_end_of_the_server() {
+async fn refused_connection_does_not_delay_shutdown() {
     let gateway = Gateway::start("[server]\nshutdown_timeout = '10m'").await;
     let mut client = RawClient::connect(gateway.address).await;
     client.write("\0garbage\r\n\r\n").await;
@@ -209,7 +209,7 @@ async fn a_refused_connection_does_not_hold_up_the_end_of_the_server() {
 
 /// A place among `max_requests` is taken when the body is there, not before.
 #[tokio::test]
-async fn http2_requests_without_their_body_keep_nobody_out() {
+async fn http2_requests_without_body_take_no_request_permit() {
     let gateway = Gateway::start("").await;
     let mut kept = Vec::new();
     for _ in 0..6 {
@@ -232,7 +232,7 @@ async fn http2_requests_without_their_body_keep_nobody_out() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_read_ends_with_its_connection() {
+async fn unread_answer_closes_connection_at_write_timeout() {
     let gateway = Gateway::start("[server]\nwrite_timeout = '300ms'\nidle_timeout = '1h'").await;
     let body = echo(12 * MEBIBYTE);
     let socket = TcpSocket::new_v4().unwrap();
@@ -247,7 +247,7 @@ async fn an_answer_that_is_not_read_ends_with_its_connection() {
 }
 
 #[tokio::test]
-async fn an_http2_answer_that_is_not_read_ends_with_its_connection() {
+async fn unread_http2_answer_closes_connection_at_write_timeout() {
     let gateway = Gateway::start("[server]\nwrite_timeout = '300ms'\nidle_timeout = '1h'").await;
     let body = echo(2 * MEBIBYTE);
     let stream = TcpStream::connect(gateway.address).await.unwrap();
@@ -264,7 +264,7 @@ async fn an_http2_answer_that_is_not_read_ends_with_its_connection() {
 
 /// The limit is for those who take nothing; whoever takes long has its answer in full.
 #[tokio::test]
-async fn an_answer_that_is_read_slowly_arrives() {
+async fn slowly_read_answer_arrives_in_full() {
     let gateway = Gateway::start("[server]\nwrite_timeout = '5s'").await;
     let body = echo(12 * MEBIBYTE);
     let mut client = RawClient::connect(gateway.address).await;
@@ -276,7 +276,7 @@ async fn an_answer_that_is_read_slowly_arrives() {
 }
 
 #[tokio::test]
-async fn bodies_in_flight_have_a_bound_until_their_answers_are_gone() {
+async fn bodies_beyond_max_body_bytes_in_flight_return_429() {
     let fake = FakeUpstream::start("cohere").await;
     let limits = "max_body_bytes = 1048576\nmax_body_bytes_in_flight = 1572864";
     let gateway = in_front_of(&fake, limits).await;
@@ -305,7 +305,7 @@ async fn bodies_in_flight_have_a_bound_until_their_answers_are_gone() {
 
 /// What is announced takes no memory, so it keeps nobody out.
 #[tokio::test]
-async fn bodies_count_as_they_arrive() {
+async fn announced_body_counts_only_its_received_bytes() {
     let gateway = Gateway::start("[server]\nmax_body_bytes = 1048576\nmax_body_bytes_in_flight = 2097152").await;
     let mut slow = Vec::new();
     for _ in 0..3 {
@@ -320,7 +320,7 @@ async fn bodies_count_as_they_arrive() {
 }
 
 #[tokio::test]
-async fn a_silent_connection_does_not_hold_up_the_end_of_the_server() {
+async fn silent_connection_does_not_delay_shutdown() {
     let gateway = Gateway::start("").await;
     let mut silent = Vec::new();
     for bytes in [&b""[..], b"POST /", HTTP2_PREFACE, &HTTP2_PREFACE[..5]] {
@@ -337,7 +337,7 @@ async fn a_silent_connection_does_not_hold_up_the_end_of_the_server() {
 
 /// The last part of an answer lies in buffers after the request is over. How much fits there is the system's choice, so many sizes are tried.
 #[tokio::test]
-async fn answers_that_wait_for_their_client_survive_the_end_of_the_server() {
+async fn unread_answers_arrive_in_full_during_shutdown() {
     let limits = "idle_timeout = '1h'\nwrite_timeout = '1h'\nshutdown_timeout = '1h'";
     let mut gateway = Gateway::start(&format!("[server]\n{limits}")).await;
     let mut waiting = Vec::new();

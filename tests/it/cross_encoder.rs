@@ -30,7 +30,7 @@ async fn ask(gateway: &Gateway, model: &str, query: &str, documents: &[&str]) ->
 }
 
 #[tokio::test]
-async fn a_pair_gets_the_score_that_the_graph_gives_it_and_is_paid_for_once() {
+async fn cross_encoder_pair_gets_the_model_score_and_is_cached() {
     let gateway = Gateway::start(&with_model("")).await;
     let cold = ask(&gateway, "local/cross-encoder", "heat pumps", &["bad", "good heat pumps", "fair"]).await;
     assert_eq!(order(&cold), [1, 2, 0]);
@@ -50,7 +50,7 @@ async fn a_pair_gets_the_score_that_the_graph_gives_it_and_is_paid_for_once() {
 
 /// Two hundred times two is a relevance of 1 in every digit that there is: no score may come out of that which is none.
 #[tokio::test]
-async fn a_model_that_is_very_sure_is_mixed_all_the_same() {
+async fn saturated_cross_encoder_score_keeps_hybrid_scores_between_0_and_1() {
     let gateway = Gateway::start(&with_model("")).await;
     let sure = "good ".repeat(200);
     let answer = ask(&gateway, "local/hybrid", "good q", &["bad", &sure, "fair", "good"]).await;
@@ -60,7 +60,7 @@ async fn a_model_that_is_very_sure_is_mixed_all_the_same() {
 
 /// Law 1 and 3: whatever stands beside it in the list, a pair has one score, to the last bit.
 #[tokio::test]
-async fn a_score_does_not_depend_on_the_list() {
+async fn cross_encoder_score_is_identical_beside_other_passages() {
     let gateway = Gateway::start(&with_model("")).await;
     let passage = "fair heat pump";
     let mut seen = Vec::new();
@@ -80,7 +80,7 @@ async fn a_score_does_not_depend_on_the_list() {
 }
 
 #[tokio::test]
-async fn local_reads_the_lexical_best_and_leaves_the_rest_behind_them() {
+async fn hybrid_scores_lexical_head_and_ranks_the_rest_below() {
     let gateway = Gateway::start(&with_model("head = 2\nlexical_share = 0.2")).await;
     let documents =
         ["nothing in common but good good good", "heat pump bad", "heat good", "the heat of a long summer by the sea"];
@@ -117,7 +117,7 @@ async fn queries_in_other_scripts_get_the_lexical_scorer_unless_any_script_is_al
 
 /// `local` has two scales, one a query; `/v1/models` can name only one, an answer must name its own.
 #[tokio::test]
-async fn an_answer_names_the_scale_that_its_scores_have() {
+async fn answer_of_local_names_the_scale_of_its_own_scores() {
     let gateway = Gateway::start(&with_model("")).await;
     let listed: Value = serde_json::from_str(&gateway.get_text("/v1/models/local").await).unwrap();
     assert_eq!(listed["score_scale"], "probability");
@@ -133,7 +133,7 @@ async fn an_answer_names_the_scale_that_its_scores_have() {
 }
 
 #[tokio::test]
-async fn without_a_model_local_is_lexical_and_the_others_say_what_they_need() {
+async fn missing_model_makes_local_lexical_and_cross_encoder_return_404() {
     let gateway = Gateway::start("").await;
     let answer = gateway.try_rerank(json!({"model": "local/cross-encoder", "query": "q", "documents": ["d"]})).await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
@@ -156,7 +156,7 @@ fn check(spoil: impl Fn(&Path)) -> Output {
 }
 
 #[test]
-fn check_reads_the_model_and_names_the_file_that_is_broken() {
+fn check_names_the_unreadable_model_file() {
     let whole = check(|_| ());
     assert!(whole.status.success(), "{}", String::from_utf8_lossy(&whole.stderr));
     let cut = |file: &'static str, bytes: usize| {
@@ -190,7 +190,7 @@ fn check_reads_the_model_and_names_the_file_that_is_broken() {
 /// The weights are read when they are first used, so broken ones break nothing else, and whoever stands behind them takes over: for the hybrid that is
 /// its own other half, because the last target when every provider is down must not fail.
 #[tokio::test]
-async fn a_model_that_cannot_be_read_fails_its_own_requests_alone() {
+async fn unreadable_model_fails_only_cross_encoder_requests() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("model.onnx"), "no graph").unwrap();
     fs::copy(repository("tests/golden/local/tiny/tokenizer.json"), directory.path().join("tokenizer.json")).unwrap();
@@ -248,7 +248,7 @@ fn the_configuration_says_which_model_is_missing() {
 }
 
 #[test]
-fn a_model_at_the_usual_place_is_found() {
+fn model_in_default_directory_is_found_unless_model_dir_is_none() {
     let home = tempfile::tempdir().unwrap();
     let place = home.path().join(".local/share/rerankd/model");
     fs::create_dir_all(&place).unwrap();

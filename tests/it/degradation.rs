@@ -58,7 +58,7 @@ fn table() -> Vec<Cell> {
 }
 
 #[tokio::test]
-async fn law_8_every_cell_of_the_table_is_what_happens() {
+async fn law_8_every_cell_of_the_degradation_table_holds() {
     let cells = table();
     assert!(cells.len() >= 12 * POLICIES.len(), "the table was not found whole: {cells:?}");
     stream::iter(cells).for_each_concurrent(AT_ONCE, |cell| async move { Scene::set(cell).await.play().await }).await;
@@ -266,7 +266,7 @@ async fn wait_until_stale(gateway: &Gateway, question: &Question) {
 
 /// A client that waits for exactly as long as it allows would never see an answer that comes later.
 #[tokio::test]
-async fn stale_scores_are_given_before_the_deadline_has_passed() {
+async fn stale_scores_are_returned_before_the_deadline() {
     let up = FakeUpstream::start("cohere").await;
     let cache = "[cache]\nttl = '50ms'\nmax_stale = '1h'\n";
     let config =
@@ -288,7 +288,7 @@ async fn stale_scores_are_given_before_the_deadline_has_passed() {
 
 /// A passage that was cut up has a score when all of its pieces have one.
 #[tokio::test]
-async fn pieces_of_a_passage_are_no_partial_answer() {
+async fn passage_with_an_unscored_piece_is_no_partial_answer() {
     let up = FakeUpstream::scripted("cohere", [Reply::Score, Reply::Hang]).await;
     let config = format!(
         "{}max_passages = 1\nlong_passages = 'chunk_max'\nmax_passage_tokens = 40\n{}on_deadline = 'partial'",
@@ -305,7 +305,7 @@ async fn pieces_of_a_passage_are_no_partial_answer() {
 
 /// Stale scores of the target, then the next target, then the scores that are there, then input order.
 #[tokio::test]
-async fn of_several_policies_the_one_that_is_closest_to_what_was_asked_for_comes_first() {
+async fn combined_policies_apply_stale_then_fallback_then_partial_then_input_order() {
     let (up, second) = (FakeUpstream::start("cohere").await, FakeUpstream::start("jina").await);
     let config = format!(
         "[cache]\nttl = '50ms'\nmax_stale = '1h'\n{}max_passages = 1\nmax_attempts = 1\n{}max_attempts = 1\n{}{}",

@@ -121,7 +121,7 @@ fn assert_same(found: &[(u64, Option<f64>)], expected: &[(u64, f64)], place: &st
 
 /// 15 dialects by 5 providers: the same ranking, every document, each at its index.
 #[tokio::test]
-async fn every_dialect_meets_every_provider() {
+async fn every_dialect_before_every_provider_returns_expected_scores() {
     assert_eq!(MODELS.map(|(provider, _)| provider), PROVIDERS.map(Provider::name));
     for (provider, model) in MODELS {
         let fake = FakeUpstream::start(provider).await;
@@ -142,7 +142,7 @@ async fn every_dialect_meets_every_provider() {
 
 /// One cache behind all dialects: what one has paid for, the others know.
 #[tokio::test]
-async fn dialects_share_what_is_known() {
+async fn pair_scored_in_one_dialect_is_cached_for_all() {
     let fake = FakeUpstream::start("cohere").await;
     let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
     for client in Client::all() {
@@ -153,7 +153,7 @@ async fn dialects_share_what_is_known() {
 }
 
 #[tokio::test]
-async fn blank_and_missing_documents_harm_no_dialect() {
+async fn blank_documents_rank_last_and_no_documents_return_none_in_every_dialect() {
     let fake = FakeUpstream::start("cohere").await;
     let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
     for client in Client::all() {
@@ -241,7 +241,7 @@ async fn law_11_no_dialect_quotes_what_it_refuses() {
 }
 
 #[tokio::test]
-async fn the_dialect_of_a_key_can_be_overruled() {
+async fn dialect_header_and_path_override_the_dialect_of_a_key() {
     let config = "[server]\napi_keys = ['env:KEY', { key = 'env:OTHER', dialect = 'infinity' }]";
     let gateway = Gateway::start(config).await;
     let body = json!({"query": "apple", "documents": ["apple"], "return_documents": true}).to_string();
@@ -268,7 +268,7 @@ async fn the_dialect_of_a_key_can_be_overruled() {
 
 /// Rule 17: `object` is what the path says, whichever way the native dialect is named.
 #[tokio::test]
-async fn the_path_decides_on_the_form_of_the_native_dialect() {
+async fn native_dialect_takes_its_object_field_from_the_path() {
     let gateway = Gateway::start("").await;
     for (path, dialect, object) in [
         ("/rerank", None, "rerank"),
@@ -290,7 +290,7 @@ async fn the_path_decides_on_the_form_of_the_native_dialect() {
 }
 
 #[tokio::test]
-async fn documents_can_be_sent_back_always() {
+async fn always_return_documents_echoes_documents_unasked() {
     let gateway = Gateway::start("[server]\nalways_return_documents = true").await;
     let answer = gateway.send(gateway.post("/v2/rerank").body(r#"{"query":"q","documents":["a"]}"#)).await;
     assert_eq!(answer.body["results"][0]["document"], json!({"text": "a"}));
@@ -298,7 +298,7 @@ async fn documents_can_be_sent_back_always() {
 
 /// Law 8: where the answer has no place for it, the header says so.
 #[tokio::test]
-async fn law_8_a_degraded_answer_says_so_in_every_dialect() {
+async fn law_8_degraded_answer_sets_header_in_every_dialect() {
     let fake = FakeUpstream::start("cohere").await;
     let gateway = asking_once(&fake, "", "on_failure = 'original_order'\n").await;
     for client in Client::all() {
@@ -323,7 +323,7 @@ async fn client_without_loss(gateway: &Gateway) -> Answer {
 
 /// Rule 16: a client's threshold between 0 and 1 means the same before a model of logits; scales that are no probabilities are left alone.
 #[tokio::test]
-async fn scores_have_the_form_that_clients_expect() {
+async fn logit_scores_are_returned_as_probabilities_unless_raw_scores_is_set() {
     for (scale, form) in [("logit", "sigmoid"), ("probability", "same"), ("cosine", "same"), ("unknown", "same")] {
         let fake = FakeUpstream::start("jina").await;
         let config = format!(
@@ -361,7 +361,7 @@ async fn scores_have_the_form_that_clients_expect() {
 
 /// Rule 19: 429 always says when to come back, in whole seconds.
 #[tokio::test]
-async fn a_limited_rate_always_has_a_retry_after() {
+async fn status_429_always_carries_retry_after_in_whole_seconds() {
     let fake = FakeUpstream::start("cohere").await;
     let gateway = asking_once(&fake, "", "").await;
     for (reply, expected) in [
@@ -376,7 +376,7 @@ async fn a_limited_rate_always_has_a_retry_after() {
 }
 
 #[tokio::test]
-async fn hard_coded_model_names_can_be_mapped() {
+async fn model_aliases_map_names_with_the_most_specific_pattern_first() {
     let config = "[models.default]\ntargets = [{ upstream = 'local' }]\naliases = ['rerank-v3.5', 'nvidia/*']\n\
                   [models.other]\ntargets = [{ upstream = 'local' }]\naliases = ['nvidia/special*']\non_failure = 'error'\n";
     let gateway = Gateway::start(config).await;

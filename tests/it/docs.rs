@@ -26,7 +26,7 @@ const PAGES: [&str; 16] = [
 ];
 
 #[test]
-fn every_link_to_a_file_leads_somewhere() {
+fn every_relative_link_points_to_an_existing_file() {
     for page in PAGES {
         let text = read(page);
         let folder = repository(page).parent().unwrap().to_owned();
@@ -106,7 +106,7 @@ fn sources(folder: &std::path::Path) -> String {
 }
 
 #[test]
-fn file_sizes_stay_readable() {
+fn source_files_stay_within_350_lines() {
     let mut folders = vec![repository("src")];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {

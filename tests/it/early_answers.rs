@@ -21,7 +21,7 @@ async fn write_first(client: &mut RawClient, line: &str, headers: &str, length: 
 }
 
 #[tokio::test]
-async fn a_body_over_the_limit_is_told_to_those_who_write_it_all_first() {
+async fn oversized_body_returns_413_to_client_that_writes_it_all_first() {
     let gateway = Gateway::start("").await;
     let mut client = RawClient::connect(gateway.address).await;
     write_first(&mut client, "POST /rerank", "", 34 * MEGABYTE).await;
@@ -32,7 +32,7 @@ async fn a_body_over_the_limit_is_told_to_those_who_write_it_all_first() {
 }
 
 #[tokio::test]
-async fn refusals_are_told_to_those_who_write_all_first() {
+async fn refusal_reaches_client_that_writes_its_body_first() {
     let open = Gateway::start("").await;
     let keyed = Gateway::start("[server]\napi_keys = ['env:KEY']").await;
     for (gateway, line, headers, status, code) in [
@@ -53,7 +53,7 @@ async fn refusals_are_told_to_those_who_write_all_first() {
 }
 
 #[tokio::test]
-async fn retry_after_is_told_to_those_who_write_all_first() {
+async fn status_429_with_retry_after_reaches_client_that_writes_its_body_first() {
     let fake = FakeUpstream::start("cohere").await;
     let config = format!(
         "[server]\nmax_requests = 1\n{}{}",
@@ -76,7 +76,7 @@ async fn retry_after_is_told_to_those_who_write_all_first() {
 
 /// The length of such a body is not known before it was read.
 #[tokio::test]
-async fn a_body_in_chunks_over_the_limit_is_told() {
+async fn oversized_chunked_body_returns_413_and_keeps_connection() {
     let gateway = Gateway::start("[server]\nmax_body_bytes = 1024").await;
     let mut client = RawClient::connect(gateway.address).await;
     client.write("POST /rerank HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n").await;
@@ -91,7 +91,7 @@ async fn a_body_in_chunks_over_the_limit_is_told() {
 }
 
 #[tokio::test]
-async fn what_is_dropped_of_a_body_has_a_bound_of_bytes() {
+async fn discarded_body_is_bounded_in_bytes() {
     let gateway = Gateway::start("[server]\nmax_body_bytes = 1024").await;
     let mut client = RawClient::connect(gateway.address).await;
     client.write(rerank_head(1 << 40)).await;
@@ -106,7 +106,7 @@ async fn what_is_dropped_of_a_body_has_a_bound_of_bytes() {
 }
 
 #[tokio::test]
-async fn what_is_dropped_of_a_body_has_a_bound_of_time() {
+async fn discarded_body_is_bounded_in_time() {
     let gateway = Gateway::start("[server]\nmax_body_bytes = 1024").await;
     let mut client = RawClient::connect(gateway.address).await;
     client.write(rerank_head(1 << 20)).await;
@@ -117,7 +117,7 @@ async fn what_is_dropped_of_a_body_has_a_bound_of_time() {
 }
 
 #[tokio::test]
-async fn clients_that_ask_for_leave_to_send_are_answered_without_it() {
+async fn refused_expect_100_continue_returns_final_status_without_100() {
     let gateway = Gateway::start("[server]\napi_keys = ['env:KEY']").await;
     let head = |key: &str, length: usize| {
         format!(
@@ -146,7 +146,7 @@ async fn clients_that_ask_for_leave_to_send_are_answered_without_it() {
 
 /// hyper answers these itself and closes.
 #[tokio::test]
-async fn what_is_no_http_is_told_to_those_who_write_all_first() {
+async fn malformed_http_returns_400_or_431_to_client_that_writes_first() {
     let gateway = Gateway::start("").await;
     let long = format!("POST /rerank HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n", "x".repeat(MEGABYTE));
     for (head, status) in [
@@ -162,7 +162,7 @@ async fn what_is_no_http_is_told_to_those_who_write_all_first() {
 }
 
 #[tokio::test]
-async fn http2_tells_it_too() {
+async fn oversized_http2_body_returns_413() {
     let gateway = Gateway::start("").await;
     drop(rustls::crypto::ring::default_provider().install_default());
     let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
@@ -175,7 +175,7 @@ async fn http2_tells_it_too() {
 
 /// Many clients of HTTP/2 take a stream that is reset while they send for a failure, and lose the answer.
 #[tokio::test]
-async fn http2_takes_the_rest_from_those_who_write_all_first() {
+async fn refused_http2_body_is_read_to_its_end_without_reset() {
     let gateway = Gateway::start("").await;
     for (path, length, status) in [("/nowhere", 8 * MEGABYTE, 404), ("/rerank", 34 * MEGABYTE, 413)] {
         let stream = TcpStream::connect(gateway.address).await.unwrap();
@@ -236,7 +236,7 @@ async fn a_client_that_hangs_up_after_sending_cancels_its_call() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_cut_off_is_told_to_those_who_still_listen() {
+async fn truncated_body_returns_400_to_half_closed_client() {
     let gateway = Gateway::start("").await;
     let mut client = RawClient::connect(gateway.address).await;
     client.write(rerank_head(1_000)).await;

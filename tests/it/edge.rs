@@ -15,7 +15,7 @@ async fn every_rerank_path_answers() {
 }
 
 #[tokio::test]
-async fn wrong_paths_and_methods_are_json_and_name_the_right_ones() {
+async fn wrong_path_or_method_returns_json_naming_the_right_one() {
     let gateway = Gateway::start("").await;
     let lost = gateway.send(gateway.post("/rerankk").body("{}")).await;
     assert_eq!((lost.status.as_u16(), lost.body["code"].as_str()), (404, Some("not_found")));
@@ -34,7 +34,7 @@ async fn wrong_paths_and_methods_are_json_and_name_the_right_ones() {
 }
 
 #[tokio::test]
-async fn keys_are_asked_for_everywhere_but_at_probes_metrics_and_documentation() {
+async fn api_key_is_required_except_for_probes_metrics_and_documentation() {
     let gateway = Gateway::start("[server]\napi_keys = ['env:KEY']").await;
     let body = json!({"query": "q", "documents": ["a"]}).to_string();
     for path in ["/rerank", "/v1/rerank", "/v2/rerank", "/nowhere"] {
@@ -51,7 +51,7 @@ async fn keys_are_asked_for_everywhere_but_at_probes_metrics_and_documentation()
 }
 
 #[tokio::test]
-async fn a_request_id_is_taken_over_if_it_is_sane_and_made_otherwise() {
+async fn valid_request_id_is_echoed_and_invalid_one_replaced() {
     let gateway = Gateway::start("").await;
     let body = json!({"query": "q", "documents": ["a"]}).to_string();
     let with_id =
@@ -80,7 +80,7 @@ async fn models_are_listed_with_their_targets() {
 }
 
 #[tokio::test]
-async fn a_models_own_name_works_where_it_is_unambiguous() {
+async fn upstream_model_name_without_prefix_works_if_unambiguous() {
     let upstream = |name: &str| format!("[upstreams.{name}]\nprovider = 'cohere'\nbase_url = 'http://127.0.0.1:1'\n");
     let ask = async |config: &str, model: &str| {
         let gateway = Gateway::start(config).await;
@@ -102,7 +102,7 @@ async fn a_models_own_name_works_where_it_is_unambiguous() {
 }
 
 #[tokio::test]
-async fn the_documentation_page_asks_no_other_host() {
+async fn documentation_page_loads_nothing_from_other_hosts() {
     let gateway = Gateway::start("").await;
     let page = gateway.get_text("/docs/").await;
     let initializer = gateway.get_text("/docs/swagger-initializer.js").await;
@@ -114,7 +114,7 @@ async fn the_documentation_page_asks_no_other_host() {
 }
 
 #[tokio::test]
-async fn a_name_as_long_as_the_body_is_refused_at_once() {
+async fn oversized_model_name_is_refused_without_being_quoted() {
     let gateway = Gateway::start("").await;
     let answer = gateway.try_rerank(json!({"query": "q", "documents": [], "model": "a".repeat(5_000_000)})).await;
     assert_eq!(
@@ -125,7 +125,7 @@ async fn a_name_as_long_as_the_body_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn errors_below_the_documentation_are_json_too() {
+async fn errors_below_docs_path_are_json() {
     let gateway = Gateway::start("").await;
     let lost = gateway.send(gateway.client.get(gateway.url("/docs/nope"))).await;
     assert_eq!((lost.status.as_u16(), lost.body["code"].as_str()), (404, Some("not_found")));
@@ -134,7 +134,7 @@ async fn errors_below_the_documentation_are_json_too() {
 }
 
 #[tokio::test]
-async fn refused_keys_are_counted() {
+async fn rejected_api_key_increments_the_request_counter() {
     let gateway = Gateway::start("[server]\napi_keys = ['env:KEY']").await;
     gateway.try_rerank(json!({})).await;
     let line = "rerank_requests_total{model=\"none\",dialect=\"native\",outcome=\"unauthorized\"}";
@@ -142,7 +142,7 @@ async fn refused_keys_are_counted() {
 }
 
 #[tokio::test]
-async fn localhost_is_both_loopback_addresses() {
+async fn localhost_listens_on_both_loopback_addresses() {
     let mut settings = crate::support::gateway::settings("");
     settings.server.listen_also = Some("[::1]:0".parse().unwrap());
     let server = rerankd::server::Server::bind(&settings).await.unwrap();

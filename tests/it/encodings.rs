@@ -25,7 +25,7 @@ fn body() -> String {
 }
 
 #[tokio::test]
-async fn bodies_are_read_whatever_is_said_of_their_encoding() {
+async fn body_in_supported_or_meaningless_encoding_is_read() {
     let gateway = Gateway::start("").await;
     let plain = body().into_bytes();
     for (encoding, bytes) in [
@@ -47,7 +47,7 @@ async fn bodies_are_read_whatever_is_said_of_their_encoding() {
 }
 
 #[tokio::test]
-async fn encodings_that_are_not_read_are_told() {
+async fn unsupported_content_encoding_returns_415() {
     let gateway = Gateway::start("").await;
     for encodings in [&["br"][..], &["zstd"], &["gzip", "gzip"], &["gzip, deflate"], &["identity", "br"]] {
         let mut request = gateway.post("/rerank").body(body());
@@ -65,7 +65,7 @@ async fn encodings_that_are_not_read_are_told() {
 }
 
 #[tokio::test]
-async fn the_limit_is_of_the_bytes_that_come_out() {
+async fn body_limit_applies_to_decompressed_bytes() {
     let gateway = Gateway::start("[server]\nmax_body_bytes = 1048576").await;
     let bomb = gzip(&vec![b' '; 64 << 20]);
     assert!(bomb.len() < 1 << 20);

@@ -17,7 +17,7 @@ async fn two(first: &FakeUpstream, second: &FakeUpstream, more: &str) -> Gateway
 
 /// Law 2: scores of different score spaces never stand in one answer.
 #[tokio::test]
-async fn law_2_a_fallback_plans_the_whole_request_anew() {
+async fn law_2_fallback_scores_every_pair_at_the_next_target() {
     let (first, second) = (FakeUpstream::start("cohere").await, FakeUpstream::start("jina").await);
     let gateway = two(&first, &second, "").await;
     gateway.rerank("q", &["a", "b"]).await; // now known at the first
@@ -66,7 +66,7 @@ async fn every_kind_of_failure_falls_back() {
 }
 
 #[tokio::test]
-async fn the_embedded_scorer_is_the_last_resort() {
+async fn unreachable_upstream_falls_back_to_the_embedded_scorer() {
     let config = format!(
         "{}[models.default]\ntargets = [{{ upstream = 'up' }}, {{ upstream = 'local' }}]",
         upstream("up", "cohere", "http://127.0.0.1:1")
@@ -78,7 +78,7 @@ async fn the_embedded_scorer_is_the_last_resort() {
 }
 
 #[tokio::test]
-async fn when_all_fail_the_first_failure_is_told_and_the_others_after_it() {
+async fn failure_of_all_targets_reports_the_first_error_then_the_others() {
     let (first, second) = (FakeUpstream::start("cohere").await, FakeUpstream::start("jina").await);
     first.then([Reply::status_after(429, "retry-after", "9")]);
     second.then([Reply::status(401)]);
@@ -96,7 +96,7 @@ async fn when_all_fail_the_first_failure_is_told_and_the_others_after_it() {
 
 /// Law 8: a degraded answer says so, holds every document in input order, invents no score and is never cached.
 #[tokio::test]
-async fn law_8_original_order_is_honest() {
+async fn law_8_original_order_marks_answer_degraded_and_caches_nothing() {
     let fake = FakeUpstream::scripted("cohere", vec![Reply::status(503); 3]).await;
     let config = format!(
         "{}{}on_failure = 'original_order'",
@@ -133,7 +133,7 @@ async fn law_8_original_order_is_honest() {
 }
 
 #[tokio::test]
-async fn original_order_does_not_hide_what_is_wrong_with_the_request() {
+async fn original_order_still_rejects_invalid_requests() {
     let config = "[models.default]\ntargets = [{ upstream = 'local' }]\non_failure = 'original_order'";
     let gateway = Gateway::start(config).await;
     assert_eq!(gateway.try_rerank(json!({"query": "", "documents": ["a"]})).await.status, 400);
@@ -141,7 +141,7 @@ async fn original_order_does_not_hide_what_is_wrong_with_the_request() {
 }
 
 #[tokio::test]
-async fn what_a_target_charged_before_it_failed_is_told() {
+async fn usage_includes_tokens_of_the_failed_target() {
     let first = FakeUpstream::scripted("tei", [Reply::Score, Reply::rejected()]).await;
     let config = format!(
         "{}max_passages = 1\nmax_concurrency = 1\n[models.default]\ntargets = [{{ upstream = 'up' }}, {{ upstream = 'local' }}]",
@@ -155,7 +155,7 @@ async fn what_a_target_charged_before_it_failed_is_told() {
 
 /// Where deadlines are shorter than `attempt_timeout` a black hole is noticed all the same.
 #[tokio::test]
-async fn a_black_hole_opens_the_circuit_though_no_attempt_ever_times_out() {
+async fn silent_upstream_opens_circuit_without_an_attempt_timeout() {
     let first = FakeUpstream::start("cohere").await;
     let config = format!(
         "{}[models.default]\ntargets = [{{ upstream = 'up' }}, {{ upstream = 'local' }}]",

@@ -88,7 +88,7 @@ async fn raw(script: Script) -> (FakeUpstream, FaultProxy, Raw) {
 }
 
 #[tokio::test]
-async fn without_a_fault_nothing_is_changed_and_connections_are_kept() {
+async fn proxy_without_fault_forwards_bytes_and_reuses_connections() {
     let (fake, proxy, mut raw) = raw(Script::new()).await;
     assert!(is_right(&raw.answer().await));
     raw.send().await;
@@ -100,7 +100,7 @@ async fn without_a_fault_nothing_is_changed_and_connections_are_kept() {
 }
 
 #[tokio::test]
-async fn what_the_upstream_does_to_the_proxy_the_proxy_does_to_the_client() {
+async fn proxy_forwards_upstream_failures_to_the_client() {
     let (fake, proxy) = before_cohere(Script::new()).await;
     fake.then([crate::support::Reply::status(503), crate::support::Reply::Close]);
     assert_eq!(ask(&proxy).await.status(), 503);
@@ -109,7 +109,7 @@ async fn what_the_upstream_does_to_the_proxy_the_proxy_does_to_the_client() {
 }
 
 #[tokio::test]
-async fn latency_and_slow_answers_take_their_time_and_are_right() {
+async fn slow_faults_delay_the_answer_and_leave_it_intact() {
     let (_fake, proxy) = before_cohere(Script::new()).await;
     for fault in [
         Fault::Latency { base: MOMENT, jitter: MOMENT },
@@ -129,7 +129,7 @@ async fn latency_and_slow_answers_take_their_time_and_are_right() {
 }
 
 #[tokio::test]
-async fn connections_are_reset_half_closed_or_closed() {
+async fn connection_faults_reset_half_close_or_truncate_as_scripted() {
     let whole = raw(Script::new()).await.2.answer().await.to_string().len();
 
     let (_fake, proxy, mut client) = raw(Script::always(Fault::Reset)).await;
@@ -164,7 +164,7 @@ async fn connections_are_reset_half_closed_or_closed() {
 }
 
 #[tokio::test]
-async fn silence_lasts_until_the_client_leaves() {
+async fn silent_faults_last_until_the_client_disconnects() {
     for (fault, said) in [
         (Fault::BlackHole, ""),
         (Fault::Latency { base: FOREVER, jitter: Duration::ZERO }, ""),
@@ -183,7 +183,7 @@ async fn silence_lasts_until_the_client_leaves() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_takes_its_forwarded_call_along() {
+async fn departed_client_cancels_its_forwarded_call() {
     let (fake, proxy) = before_cohere(Script::new()).await;
     fake.hold();
     let mut client = Raw::connect(proxy.address()).await;
@@ -196,7 +196,7 @@ async fn a_client_that_leaves_takes_its_forwarded_call_along() {
 }
 
 #[tokio::test]
-async fn answers_in_the_providers_place_say_what_they_should() {
+async fn substituted_answers_carry_the_scripted_content() {
     let (fake, proxy) = before_cohere(Script::always(Fault::Html)).await;
     let answer = ask(&proxy).await;
     assert_eq!((answer.status().as_u16(), answer.headers()["content-type"].to_str().unwrap()), (200, "text/html"));
@@ -235,7 +235,7 @@ async fn garbage(proxy: &FaultProxy) -> String {
 }
 
 #[tokio::test]
-async fn hints_when_to_come_back_take_every_form() {
+async fn retry_after_fault_produces_every_form_of_hint() {
     let (_fake, proxy) = before_cohere(Script::new()).await;
     let mut hints = Vec::new();
     for hint in [
@@ -264,7 +264,7 @@ async fn hints_when_to_come_back_take_every_form() {
 }
 
 #[tokio::test]
-async fn scores_are_spoiled_as_told() {
+async fn score_faults_damage_scores_as_scripted() {
     let (_fake, proxy) = before_cohere(Script::new()).await;
     let spoiled = async |fault| {
         proxy.set(Script::always(Fault::Scores(fault)));
@@ -292,7 +292,7 @@ async fn scores_are_spoiled_as_told() {
 }
 
 #[tokio::test]
-async fn connections_are_refused_for_as_long_as_the_script_says() {
+async fn refuse_fault_lasts_as_long_as_scripted() {
     let script = Script::new().requests(1, Fault::Clean).during(2 * MOMENT, Fault::Refuse).then(Fault::Clean);
     let (_fake, proxy, mut client) = raw(script).await;
     assert!(is_right(&client.answer().await), "what is under way ends as it began");
@@ -312,7 +312,7 @@ async fn connections_are_refused_for_as_long_as_the_script_says() {
 }
 
 #[tokio::test]
-async fn phases_turn_by_count_and_the_same_seed_fails_the_same_requests() {
+async fn phases_change_by_count_and_equal_seeds_fail_equal_requests() {
     let script = || {
         let failing = Fault::Failing { share: 0.5, status: 503 };
         Script::new()
@@ -349,7 +349,7 @@ enum Taken {
 }
 
 #[tokio::test]
-async fn law_6_no_fault_becomes_a_score() {
+async fn law_6_faulty_reply_yields_an_error_and_caches_no_score() {
     use crate::support::faults::RetryAfter as Hint;
     use Fault::*;
     use Taken::{Refused, Right};

@@ -39,7 +39,7 @@ fn fetch(home: &Path, known: &str, arguments: &[&str]) -> Option<Output> {
 }
 
 #[test]
-fn a_file_that_is_not_the_pinned_one_is_refused_before_anything_is_written() {
+fn file_with_wrong_digest_is_refused_before_any_write() {
     let home = tempfile::tempdir().unwrap();
     let Some(output) = fetch(home.path(), "model.onnx LICENSE", &[]) else { return };
     assert_eq!(output.status.code(), Some(1));
@@ -49,7 +49,7 @@ fn a_file_that_is_not_the_pinned_one_is_refused_before_anything_is_written() {
 }
 
 #[test]
-fn a_running_server_is_not_forgotten() {
+fn fetched_model_message_names_its_directory_and_the_restart() {
     let home = tempfile::tempdir().unwrap();
     let known = "model.onnx tokenizer.json LICENSE";
     let Some(output) = fetch(home.path(), known, &[]) else { return };

@@ -30,7 +30,7 @@ async fn wait_for_cached(gateway: &Gateway, documents: &[&str], wanted: &str) {
 }
 
 #[tokio::test]
-async fn a_score_that_is_due_is_served_and_computed_afresh_once() {
+async fn score_due_for_refresh_is_served_and_refreshed_once() {
     let fake = FakeUpstream::start("cohere").await;
     // Due from the first moment on: the whole of its life is ahead of its end.
     let gateway = gateway(&fake, "ttl = '1s'\nrefresh_ahead = '990ms'", "").await;
@@ -61,7 +61,7 @@ async fn a_score_that_is_due_is_served_and_computed_afresh_once() {
 }
 
 #[tokio::test]
-async fn only_if_cached_asks_nobody_not_even_in_the_background() {
+async fn only_if_cached_triggers_no_background_refresh() {
     let fake = FakeUpstream::start("cohere").await;
     let gateway = gateway(&fake, "ttl = '10s'\nrefresh_ahead = '9999ms'", "").await;
     gateway.rerank("q", &["a"]).await;
@@ -73,7 +73,7 @@ async fn only_if_cached_asks_nobody_not_even_in_the_background() {
 }
 
 #[tokio::test]
-async fn a_failed_refresh_is_nobodys_business() {
+async fn failed_refresh_degrades_no_answer() {
     let fake = FakeUpstream::start("cohere").await;
     let gateway = gateway(&fake, "ttl = '10s'\nrefresh_ahead = '9999ms'", "").await;
     gateway.rerank("q", &["a"]).await;
@@ -87,7 +87,7 @@ async fn a_failed_refresh_is_nobodys_business() {
 
 /// Stale-if-error: the scores of yesterday are better than none, if they say so.
 #[tokio::test]
-async fn law_8_stale_scores_stand_in_for_a_failing_upstream_and_say_so() {
+async fn law_8_failing_upstream_yields_stale_scores_marked_degraded() {
     let fake = FakeUpstream::start("cohere").await;
     let gateway = gateway(&fake, "ttl = '30ms'\nmax_stale = '1h'", "").await;
     gateway.rerank("q", &["a", "b", "c"]).await;
@@ -134,7 +134,7 @@ async fn partial(fake: &FakeUpstream) -> Value {
 }
 
 #[tokio::test]
-async fn law_8_a_deadline_gives_what_is_scored_and_the_rest_in_input_order() {
+async fn law_8_deadline_returns_scored_passages_then_the_rest_in_input_order() {
     let fake = FakeUpstream::start("cohere").await;
     let body = partial(&fake).await;
     let provenance = provenance(&body);
@@ -160,7 +160,7 @@ async fn law_8_a_deadline_gives_what_is_scored_and_the_rest_in_input_order() {
 }
 
 #[tokio::test]
-async fn a_deadline_with_no_score_at_all_is_a_failure_like_any_other() {
+async fn deadline_without_any_score_returns_504() {
     let fake = FakeUpstream::scripted("cohere", [Reply::Hang]).await;
     let gateway = gateway(&fake, "", "on_deadline = 'partial'\n").await;
     let answer = gateway.try_rerank(json!({"query": "q", "documents": ["a"], "timeout_ms": 100})).await;

@@ -17,14 +17,14 @@ use crate::support::gateway::{targets, upstream};
 use crate::support::{FakeUpstream, Gateway, Reply};
 
 #[tokio::test]
-async fn every_dialect_answers_as_its_clients_expect() {
+async fn recorded_dialect_exchanges_return_the_recorded_answers() {
     for dialect in DIALECTS.map(Dialect::name) {
         play(&format!("dialects/{dialect}.json")).await;
     }
 }
 
 #[tokio::test]
-async fn applications_get_what_they_read() {
+async fn recorded_application_exchanges_return_the_recorded_answers() {
     let mut played = 0;
     for entry in fs::read_dir(repository("tests/golden/clients")).unwrap() {
         play(&format!("clients/{}", entry.unwrap().file_name().into_string().unwrap())).await;

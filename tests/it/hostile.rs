@@ -17,7 +17,7 @@ async fn one_attempt(fake: &FakeUpstream) -> Gateway {
 }
 
 #[tokio::test]
-async fn law_6_nonsense_with_status_200_is_an_upstream_error() {
+async fn law_6_invalid_reply_returns_502_and_caches_nothing() {
     let results = |results: &str| Reply::body(format!("{{\"results\": [{results}]}}"));
     for reply in [
         results(""),
@@ -90,7 +90,7 @@ async fn law_6_a_gzip_bomb_is_refused_at_the_limit() {
 }
 
 #[tokio::test]
-async fn law_6_unsorted_replies_are_sorted_and_cut_here() {
+async fn law_6_unsorted_reply_is_sorted_and_cut_to_top_n() {
     let reply = r#"{"results":[{"index":2,"relevance_score":0.1},{"index":0,"relevance_score":0.5},{"index":1,"relevance_score":0.9},{"index":3,"relevance_score":0.5}]}"#;
     let fake = FakeUpstream::scripted("cohere", [Reply::body(reply)]).await;
     let gateway = one_attempt(&fake).await;

@@ -36,7 +36,7 @@ pub(crate) fn warning(answer: &Value) -> &str {
 }
 
 #[tokio::test]
-async fn half_of_a_surrogate_pair_is_replaced_wherever_it_stands() {
+async fn lone_surrogate_is_replaced_by_u_fffd_in_every_field() {
     let (upstream, gateway) = pair().await;
     let sent = r#"{"query":"cat \udc00","documents":["a cat \ud83d",{"text":"a \ud83ddog","id":"\ud83d","m\ud83d":{"n\ude00":["\uD83D"]}},
         {"t\ud83dtle":"x","deep":["\ud83d\ud83d\ude00"]},{"content":[{"type":"text","text":"part \ud83d"}]},"\\ud83d \ud83d\ude00"],
@@ -66,7 +66,7 @@ async fn half_of_a_surrogate_pair_is_replaced_wherever_it_stands() {
 }
 
 #[tokio::test]
-async fn half_of_a_surrogate_pair_that_is_only_sent_back_is_replaced_too() {
+async fn lone_surrogate_in_echoed_fields_is_replaced() {
     let (_upstream, gateway) = pair().await;
     for path in ["/rerank", "/v2/rerank", "/voyage/rerank", "/pinecone/rerank"] {
         let body =
@@ -77,7 +77,7 @@ async fn half_of_a_surrogate_pair_that_is_only_sent_back_is_replaced_too() {
 }
 
 #[tokio::test]
-async fn an_instruction_and_every_dialects_texts_may_hold_a_half() {
+async fn lone_surrogate_is_replaced_in_every_dialect() {
     let (upstream, gateway) = pair().await;
     for (path, body) in [
         ("/rerank", r#"{"query":"q","documents":["a"],"instruction":"only \ud83d"}"#),
@@ -100,7 +100,7 @@ async fn a_byte_order_mark_before_a_body_is_skipped() {
 }
 
 #[tokio::test]
-async fn a_body_in_utf_16_is_told_so() {
+async fn utf_16_body_returns_400_naming_the_encoding() {
     let gateway = Gateway::start("").await;
     let mut body = vec![0xFF, 0xFE];
     body.extend("{\"query\":\"cat\",\"documents\":[]}".encode_utf16().flat_map(u16::to_le_bytes));
@@ -153,7 +153,7 @@ async fn pictures_are_never_sent_as_text() {
 }
 
 #[tokio::test]
-async fn pictures_stay_out_of_named_fields_lists_and_other_kinds_of_text() {
+async fn pictures_are_left_out_of_rank_fields_lists_and_content_parts() {
     let (upstream, gateway) = pair().await;
     let url = picture();
     let body = json!({ "query": "cat", "documents": [{ "title": "t", "image": url, "meta": { "thumbnail": url, "n": 1 } }],
@@ -169,7 +169,7 @@ async fn pictures_stay_out_of_named_fields_lists_and_other_kinds_of_text() {
 }
 
 #[tokio::test]
-async fn what_only_looks_like_a_picture_is_text() {
+async fn text_resembling_a_picture_is_scored_as_text() {
     let (upstream, gateway) = pair().await;
     let dna = "ACGT".repeat(200);
     let body = format!(
@@ -210,7 +210,7 @@ async fn a_query_that_is_a_picture_is_refused() {
 }
 
 #[tokio::test]
-async fn what_form_builders_leave_blank_is_unset() {
+async fn blank_string_options_count_as_unset() {
     let (upstream, gateway) = pair().await;
     let blank = json!({ "query": "q", "documents": ["a", "b"], "model": "", "top_n": "", "top_k": "", "return_documents": "", "instruction": "",
         "max_tokens_per_doc": "", "timeout_ms": "", "explain": "", "raw_scores": " ", "rank_fields": "", "texts": "", "input": "",
@@ -235,7 +235,7 @@ async fn what_form_builders_leave_blank_is_unset() {
 }
 
 #[tokio::test]
-async fn counts_are_whole_numbers_however_they_are_written() {
+async fn top_n_accepts_whole_numbers_written_as_float_or_string() {
     let gateway = Gateway::start("").await;
     for (top_n, count) in [(json!(3.0), 3), (json!("3"), 3), (json!("3.0"), 3), (json!(2e0), 2), (json!(1e300), 4)] {
         let answer =
@@ -257,7 +257,7 @@ async fn counts_are_whole_numbers_however_they_are_written() {
 }
 
 #[tokio::test]
-async fn nulls_numbers_and_truth_values_among_documents_keep_their_index() {
+async fn null_number_and_boolean_documents_keep_their_index() {
     let (upstream, gateway) = pair().await;
     let body =
         json!({ "query": "q", "documents": [null, 7, "a", true, 1.50, { "text": 12 }], "return_documents": true });
@@ -274,7 +274,7 @@ async fn nulls_numbers_and_truth_values_among_documents_keep_their_index() {
 }
 
 #[tokio::test]
-async fn faults_of_json_are_named_and_counted_in_the_whole_body() {
+async fn json_error_names_line_and_column_in_the_whole_body() {
     let gateway = Gateway::start("").await;
     for (body, detail) in [
         (
@@ -297,7 +297,7 @@ async fn faults_of_json_are_named_and_counted_in_the_whole_body() {
 }
 
 #[tokio::test]
-async fn json_that_is_nested_without_end_is_refused_and_harmless() {
+async fn deeply_nested_json_is_refused_where_read_and_ignored_elsewhere() {
     let (_upstream, gateway) = pair().await;
     let list = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let object = format!("{}1{}", "{\"a\":".repeat(100_000), "}".repeat(100_000));
@@ -334,7 +334,7 @@ fn wide(fields: usize) -> String {
 
 /// Attack 8: read on a reactor thread, past every deadline, once for each path and step.
 #[tokio::test]
-async fn many_paths_over_wide_objects_end_with_the_deadline() {
+async fn many_rank_fields_over_wide_objects_end_at_the_deadline() {
     let (upstream, gateway) = pair().await;
     let paths: Vec<String> =
         (0..31).map(|path| format!("f{path}.g.h.i.missing")).chain(["a.b.c.d.e".to_owned()]).collect();
@@ -354,7 +354,7 @@ async fn many_paths_over_wide_objects_end_with_the_deadline() {
 }
 
 #[tokio::test]
-async fn a_passage_whose_first_kilobytes_are_blank_is_cut_at_its_first_text() {
+async fn passage_with_leading_blanks_is_truncated_from_its_first_text() {
     let provider = FakeUpstream::start("cohere").await;
     let config = format!(
         "{}long_passages = 'truncate'\nmax_passage_tokens = 16\n{}{NO_BREAKER}",

@@ -37,7 +37,7 @@ async fn ask_impatiently(gateway: &Gateway, query: String, milliseconds: u64) {
 
 /// Attack 3: the deadlines of one caller opened the circuit for all.
 #[tokio::test]
-async fn law_13_a_callers_own_deadlines_are_no_failures_of_the_provider() {
+async fn law_13_short_deadlines_of_one_caller_leave_circuit_closed_for_others() {
     let (fake, gateway) = slow().await;
     for index in 0..3 {
         // More than a second, after which silence used to be a failure where nothing is known; the provider takes
@@ -249,7 +249,7 @@ async fn check(seeds: Range<u64>, attacks: &[Attack]) {
 
 /// Each kind by itself: the one that breaks the law is named.
 #[tokio::test]
-async fn law_13_no_kind_of_request_changes_another_callers_answers_calls_or_cost() {
+async fn law_13_each_attack_alone_leaves_other_callers_answers_and_cost_unchanged() {
     for attack in [
         ShortDeadlines,
         HangUps,
@@ -268,7 +268,7 @@ async fn law_13_no_kind_of_request_changes_another_callers_answers_calls_or_cost
 
 /// All kinds in one day.
 #[tokio::test]
-async fn law_13_all_kinds_together_change_nothing_either() {
+async fn law_13_all_attacks_together_leave_other_callers_answers_unchanged() {
     let attacks = [
         ShortDeadlines,
         HangUps,
@@ -298,7 +298,7 @@ async fn law_13_limits_stated_to_one_caller_cut_no_other_callers_lists() {
 /// Short calls of one caller that were refused for their size, whatever their size, cut the long ones of others; and what
 /// it took to find their passages to blame was taken from others.
 #[tokio::test]
-async fn law_13_short_calls_that_are_refused_cut_no_other_callers_lists() {
+async fn law_13_refused_short_calls_split_no_other_callers_lists() {
     let fake = FakeUpstream::start("cohere").await;
     fake.answer_by(provider);
     let gateway = with_two_keys(&fake, "").await;
@@ -323,7 +323,7 @@ async fn law_13_short_calls_that_are_refused_cut_no_other_callers_lists() {
 
 /// Failures at one caller's texts sent all others to the other of two equal upstreams.
 #[tokio::test]
-async fn law_13_texts_at_which_an_upstream_fails_send_no_other_caller_elsewhere() {
+async fn law_13_failures_of_one_caller_move_no_other_caller_to_another_upstream() {
     for attack in ["crash", "forbid", "nonsense"] {
         let left = FakeUpstream::start("cohere").await;
         let right = FakeUpstream::start("cohere").await;
@@ -403,7 +403,7 @@ async fn ask_as(gateway: &Gateway, key: &str, query: &str, documents: &[String])
 
 /// A firewall's 403 for one caller's texts took both keys from everybody.
 #[tokio::test]
-async fn law_13_texts_that_a_firewall_forbids_take_no_key_from_others() {
+async fn law_13_status_403_of_one_caller_removes_no_key_for_others() {
     let fake = FakeUpstream::start("cohere").await;
     fake.answer_by(provider);
     let gateway = with_two_keys(&fake, "").await;
@@ -421,7 +421,7 @@ async fn law_13_texts_that_a_firewall_forbids_take_no_key_from_others() {
 
 /// A status 500 for one caller's texts took permits from everybody.
 #[tokio::test]
-async fn law_13_texts_at_which_a_provider_fails_take_no_permits_from_others() {
+async fn law_13_status_500_of_one_caller_keeps_the_concurrency_limit() {
     let fake = FakeUpstream::start("cohere").await;
     fake.answer_by(provider);
     let gateway = with_two_keys(&fake, NO_BREAKER).await;
@@ -434,7 +434,7 @@ async fn law_13_texts_at_which_a_provider_fails_take_no_permits_from_others() {
 
 /// An outage is found out about once, not by every caller for itself.
 #[tokio::test]
-async fn a_dead_provider_is_asked_no_more_for_many_callers() {
+async fn circuit_opened_by_one_outage_holds_for_all_callers() {
     let fake = FakeUpstream::start("cohere").await;
     fake.answer_always(Some(Reply::status(503)));
     let names: Vec<_> = (0..20).map(|index| format!("CALLER_{index}")).collect();

@@ -12,7 +12,7 @@ use crate::support::gateway::settings;
 use crate::support::{Gateway, order, provenance};
 
 #[tokio::test]
-async fn it_answers_without_any_configuration_and_says_who_answered() {
+async fn default_configuration_answers_with_the_lexical_scorer() {
     let gateway = Gateway::start("").await;
     let body = json!({"query": "fast charging of batteries", "documents": ["A cake recipe", "Batteries that charge fast"], "instruction": "i"});
     let cold = gateway.rerank_with(body.clone()).await;
@@ -30,7 +30,7 @@ async fn it_answers_without_any_configuration_and_says_who_answered() {
 /// The figures of `docs/local-scorer.md`, where the judged collections are at hand (`RERANKD_TEST_DATA`), and for the cross-encoder its weights
 /// (`RERANKD_TEST_MODEL`).
 #[tokio::test]
-async fn ranking_quality_is_what_it_is_said_to_be() {
+async fn local_ndcg_reaches_the_documented_figures() {
     let Some(data) = std::env::var_os("RERANKD_TEST_DATA").map(PathBuf::from) else { return };
     for (name, least) in [("scifact", 0.655), ("noveleval", 0.66), ("jsquad-dev300", 0.92)] {
         let found = ndcg_at_10(&data.join(name), "local/lexical", "").await;
@@ -71,7 +71,7 @@ async fn ndcg_at_10(folder: &Path, model: &str, config: &str) -> f64 {
 }
 
 #[tokio::test]
-async fn the_beginning_of_an_endless_passage_is_read_and_the_answer_says_so() {
+async fn overlong_passage_is_scored_by_its_first_256_kib_with_a_warning() {
     let gateway = Gateway::start("").await;
     let long = format!("apple {}needle", "\u{AC00}\u{B098} ".repeat(100_000));
     let answer = gateway.rerank("needle", &[&long, "a needle"]).await;

@@ -138,7 +138,7 @@ async fn law_12_a_log_that_cannot_be_written_stops_no_request_and_no_shutdown() 
 }
 
 #[tokio::test]
-async fn law_12_what_nobody_reads_is_dropped_and_counted_when_the_buffer_is_full() {
+async fn law_12_full_log_buffer_drops_and_counts_lines() {
     let mut server = Process::start(Log::UnreadPipe, "trace", "").await;
     let started = Instant::now();
     while server.lost_lines().await == 0 {
@@ -174,7 +174,7 @@ async fn law_12_the_last_lines_are_written_before_the_process_ends() {
 }
 
 #[tokio::test]
-async fn law_12_a_second_signal_ends_at_once_whoever_reads_the_log() {
+async fn law_12_second_signal_exits_at_once_with_an_unread_log() {
     let fake = FakeUpstream::scripted("cohere", [Reply::Hang]).await;
     let config = format!("{}{}", upstream("up", "cohere", &fake.url()), targets("default", &[("up", "rerank-v3.5")]));
     let mut server = Process::start(Log::UnreadPipe, "info", &config).await;
@@ -230,7 +230,7 @@ async fn law_12_a_banner_that_cannot_be_written_stops_no_server() {
 }
 
 #[tokio::test]
-async fn commands_say_that_their_output_cannot_be_written_and_a_reader_that_left_is_no_failure() {
+async fn unwritable_output_exits_1_and_closed_pipe_exits_0() {
     let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/passages.txt");
     for arguments in
         [&["check"][..], &["models"], &["openapi"], &["--help"], &["--version"], &["rerank", "heat pumps", examples]]
@@ -258,7 +258,7 @@ async fn commands_say_that_their_output_cannot_be_written_and_a_reader_that_left
 }
 
 #[tokio::test]
-async fn an_evaluation_whose_progress_cannot_be_shown_goes_on() {
+async fn eval_with_unwritable_progress_finishes() {
     let folder = tempfile::tempdir().unwrap();
     let line = json!({"id": "1", "query": "apple", "passages": ["apple", "pear"], "relevant": [0]}).to_string();
     std::fs::write(folder.path().join("collection.jsonl"), line).unwrap();
@@ -269,7 +269,7 @@ async fn an_evaluation_whose_progress_cannot_be_shown_goes_on() {
 
 /// A line for each would let anybody fill the disk.
 #[tokio::test]
-async fn strangers_write_few_lines_and_callers_one_for_each_failure() {
+async fn log_limits_lines_of_strangers_and_keeps_one_per_failure_of_callers() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let config = "[server]\napi_keys = ['env:KEY']\n";
     let mut server = Process::start_with(file.reopen().unwrap().into(), "info", config).await;

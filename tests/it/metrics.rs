@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::support::{FakeUpstream, Gateway, Reply};
 
 #[tokio::test]
-async fn a_days_work_is_counted() {
+async fn requests_pairs_attempts_and_costs_are_counted() {
     let fake = FakeUpstream::scripted("cohere", [Reply::status(500), Reply::Score, Reply::status(401)]).await;
     let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
     gateway.rerank("q", &["a", "b"]).await;
@@ -34,7 +34,7 @@ async fn a_days_work_is_counted() {
 }
 
 #[tokio::test]
-async fn what_clients_invent_never_becomes_a_label() {
+async fn invented_model_names_never_become_metric_labels() {
     let fake = FakeUpstream::start("cohere").await;
     let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
     for model in ["up/invented-1", "invented-2", "up/rerank-v3.5"] {

@@ -12,7 +12,7 @@ fn body() -> String {
 
 /// `fetch(…, {mode: "no-cors", method: "POST", body})`, as browsers send it.
 #[tokio::test]
-async fn pages_of_other_sites_cost_nothing() {
+async fn cross_origin_requests_return_403_without_an_upstream_call() {
     let fake = FakeUpstream::start("cohere").await;
     let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
     for (path, headers) in [
@@ -46,7 +46,7 @@ async fn pages_of_other_sites_cost_nothing() {
 }
 
 #[tokio::test]
-async fn a_rebound_name_reads_nothing() {
+async fn foreign_host_header_returns_403_on_every_path() {
     let gateway = Gateway::start("").await;
     for path in ["/v1/models", "/metrics", "/docs/", "/openapi.json", "/healthz", "/nowhere"] {
         let answer = gateway.client.get(gateway.url(path)).header("host", "evil.example").send().await.unwrap();
@@ -55,7 +55,7 @@ async fn a_rebound_name_reads_nothing() {
 }
 
 #[tokio::test]
-async fn own_pages_and_programs_are_answered() {
+async fn same_origin_and_loopback_requests_are_answered() {
     let gateway = Gateway::start("").await;
     let own = format!("http://{}", gateway.address);
     for headers in [
@@ -76,7 +76,7 @@ async fn own_pages_and_programs_are_answered() {
 }
 
 #[tokio::test]
-async fn what_the_configuration_allows_is_answered() {
+async fn allowed_host_or_valid_api_key_passes_the_origin_check() {
     let allowed = "[server]\nallowed_hosts = ['rerank.example']\nallowed_origins = ['https://app.example']";
     let keyed = "[server]\napi_keys = ['env:KEY']";
     for config in [allowed, keyed] {
@@ -89,7 +89,7 @@ async fn what_the_configuration_allows_is_answered() {
 
 /// An operator who lists names means them, wherever is listened to.
 #[tokio::test]
-async fn names_that_are_not_listed_are_refused_where_other_machines_are_listened_to() {
+async fn unlisted_host_on_public_listener_returns_403_if_hosts_are_listed() {
     let mut settings = settings("[server]\nallowed_hosts = ['rerank.example']");
     settings.server.listen = "0.0.0.0:0".parse().unwrap();
     let server = Server::bind(&settings).await.unwrap();
@@ -104,7 +104,7 @@ async fn names_that_are_not_listed_are_refused_where_other_machines_are_listened
 
 /// As containers listen, which others ask by the name of the service.
 #[tokio::test]
-async fn any_name_will_do_where_other_machines_are_listened_to() {
+async fn any_host_on_public_listener_is_answered_without_allowed_hosts() {
     let mut settings = settings("");
     settings.server.listen = "0.0.0.0:0".parse().unwrap();
     let server = Server::bind(&settings).await.unwrap();

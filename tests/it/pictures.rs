@@ -47,7 +47,7 @@ async fn pictures_inside_texts_are_left_out() {
 }
 
 #[tokio::test]
-async fn texts_about_data_urls_are_texts() {
+async fn text_mentioning_data_urls_is_scored_unchanged() {
     let (upstream, gateway) = pair().await;
     let texts = [
         "write data:image/png;base64,iVBORw0KGgo... into the page",
@@ -90,7 +90,7 @@ async fn pictures_as_lists_of_bytes_are_left_out() {
 }
 
 #[tokio::test]
-async fn short_pictures_are_known_by_the_fields_around_them() {
+async fn short_base64_in_media_fields_is_left_out() {
     let (upstream, gateway) = pair().await;
     let base64 = "QUJDabc123".repeat(10);
     let body = json!({ "query": "cat", "documents": [
@@ -114,7 +114,7 @@ async fn short_pictures_are_known_by_the_fields_around_them() {
 }
 
 #[tokio::test]
-async fn names_of_pictures_are_words() {
+async fn picture_paths_and_hashes_are_scored_as_text() {
     let (upstream, gateway) = pair().await;
     let path = "/mnt/Datasets/collections/archive-2024/photographs/original-scans/box_17/folder0001/0001";
     let slug = "photos-2024-08-15-berlin-brandenburger-tor-night-long-exposure-with-people";
@@ -128,7 +128,7 @@ async fn names_of_pictures_are_words() {
 }
 
 #[tokio::test]
-async fn a_picture_beside_a_query_is_told() {
+async fn picture_beside_query_text_is_dropped_with_a_warning() {
     let (upstream, gateway) = pair().await;
     let url = picture();
     let told = "query holds a picture, which is not searched for";

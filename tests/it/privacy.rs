@@ -15,7 +15,7 @@ const INSTRUCTION: &str = "canary-instruction-pw27 that tells more about its own
 const KEY: &str = "canary-key-7f3a9";
 
 #[tokio::test]
-async fn law_11_nothing_private_is_logged_at_the_most_talkative_level() {
+async fn law_11_trace_logs_metrics_and_errors_hold_no_private_text() {
     let quoting = json!({"message": format!("cannot score '{PASSAGE}' for '{QUERY}' with {KEY}")}).to_string();
     // Each secret by itself, so that none is withheld only because another is.
     let alone =
@@ -95,7 +95,7 @@ async fn law_11_nothing_private_is_logged_at_the_most_talkative_level() {
 }
 
 #[tokio::test]
-async fn a_providers_words_are_shown_unless_they_quote() {
+async fn provider_message_is_shown_unless_it_quotes_the_request() {
     let message = |message: &str| Reply::Status(400, Vec::new(), json!({ "message": message }).to_string());
     let fake =
         FakeUpstream::scripted("cohere", [message("document 0 has 9000 tokens"), message(&format!("bad: {PASSAGE}"))])

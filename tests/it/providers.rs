@@ -24,7 +24,7 @@ fn json(path: &str) -> Value {
 }
 
 #[tokio::test]
-async fn requests_and_replies_are_as_documented() {
+async fn provider_requests_and_replies_match_golden_files() {
     for name in PROVIDERS.map(Provider::name) {
         let case = json(&format!("{name}/case.json"));
         let model = case["model"].as_str().unwrap();
@@ -101,7 +101,7 @@ async fn every_documented_error_becomes_one_typed_error() {
 }
 
 #[tokio::test]
-async fn a_provider_without_usage_has_unknown_cost_and_not_zero() {
+async fn reply_without_usage_has_null_cost() {
     let reply = r#"{"results":[{"index":0,"relevance_score":0.5}]}"#;
     let fake = FakeUpstream::scripted("cohere", [Reply::body(reply)]).await;
     let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
@@ -122,7 +122,7 @@ async fn jina_scores_may_be_negative_and_passage_limits_are_clamped() {
 }
 
 #[tokio::test]
-async fn bases_in_any_customary_form_reach_the_documented_path() {
+async fn base_url_with_or_without_version_reaches_the_documented_path() {
     for (suffix, path) in [
         ("", "/v2/rerank"),
         ("/", "/v2/rerank"),
@@ -138,7 +138,7 @@ async fn bases_in_any_customary_form_reach_the_documented_path() {
 }
 
 #[test]
-fn keys_choose_voyages_host() {
+fn voyage_key_prefix_selects_the_host() {
     let host = |key: &str| {
         let config = format!("[upstreams.v]\nprovider = 'voyage'\napi_key = 'file:{key}'");
         settings(&config).upstreams[0].url.host_str().unwrap().to_owned()

@@ -38,7 +38,7 @@ async fn tunnel(answer: &'static str) -> (String, JoinHandle<String>) {
 
 /// Kind H, attack 15: key, query and passages went to the proxy, and its 503 read like the upstream's.
 #[tokio::test]
-async fn upstreams_on_this_machine_are_asked_themselves() {
+async fn loopback_upstream_bypasses_the_proxy() {
     let fake = FakeUpstream::start("cohere").await;
     let proxy = FakeUpstream::start("cohere").await;
     let port = fake.address().port();
@@ -52,7 +52,7 @@ async fn upstreams_on_this_machine_are_asked_themselves() {
 }
 
 #[tokio::test]
-async fn other_upstreams_are_asked_through_the_proxy() {
+async fn remote_upstream_is_called_through_the_proxy() {
     let proxy = FakeUpstream::start("cohere").await;
     let with_password = proxy.url().replace("http://", "http://user:s3cret@");
     let answer = ask(&[("HTTP_PROXY", &with_password)], "http://up.test:81/v2").await;
@@ -78,7 +78,7 @@ async fn a_failure_behind_a_proxy_names_the_proxy() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_opens_no_tunnel_is_to_blame() {
+async fn refused_connect_tunnel_names_the_proxy_in_the_error() {
     for (reply, cause) in [
         ("HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n", "tunnel"),
         ("HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n", "authorization"),
@@ -98,7 +98,7 @@ async fn a_proxy_that_opens_no_tunnel_is_to_blame() {
 
 /// Attack 15: nothing said that key, query and passages go to the proxy.
 #[tokio::test]
-async fn a_plain_upstream_behind_a_proxy_is_warned_of_at_the_start() {
+async fn unencrypted_upstream_behind_proxy_logs_a_warning_at_start() {
     let config = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(config.path(), upstream("up", "cohere", "http://up.test")).unwrap();
     let mut server = tokio::process::Command::new(env!("CARGO_BIN_EXE_rerankd"))

@@ -50,7 +50,7 @@ async fn ask(provider: &str, body: &str) -> crate::support::gateway::Answer {
 const GOOD: &str = r#"{"index":0,"SCORE":0.9},{"index":1,"SCORE":0.8}"#;
 
 #[tokio::test]
-async fn good_scores_are_used_whatever_stands_beside_them() {
+async fn valid_scores_are_used_despite_malformed_other_fields() {
     for provider in PROVIDERS.map(Provider::name) {
         for results in [
             r#"{"index":0,"relevance_score":0.9,"score":0.9},{"index":1,"score":0.8,"relevance_score":0.8}"#,
@@ -84,7 +84,7 @@ async fn good_scores_are_used_whatever_stands_beside_them() {
 }
 
 #[tokio::test]
-async fn of_two_scores_the_documented_one_counts() {
+async fn documented_score_field_wins_over_the_other() {
     for provider in PROVIDERS.map(Provider::name) {
         let (_, documented) = members(provider);
         let other = if documented == "score" { "relevance_score" } else { "score" };
@@ -103,7 +103,7 @@ async fn of_two_scores_the_documented_one_counts() {
 }
 
 #[tokio::test]
-async fn law_6_scores_and_positions_are_read_strictly() {
+async fn law_6_malformed_score_or_index_returns_invalid_reply() {
     for provider in PROVIDERS.map(Provider::name) {
         let other = if members(provider).1 == "score" { "relevance_score" } else { "score" };
         for second in [
@@ -137,7 +137,7 @@ async fn law_6_scores_and_positions_are_read_strictly() {
 }
 
 #[tokio::test]
-async fn tokens_count_wherever_they_are_told() {
+async fn token_usage_is_read_from_every_known_field() {
     for (provider, rest, tokens) in [
         ("jina", r#","usage":{"total_tokens":"12"}"#, 12),
         ("jina", r#","usage":{"prompt_tokens":12}"#, 12),
@@ -160,7 +160,7 @@ async fn tokens_count_wherever_they_are_told() {
 
 /// Attack 18: a bill of 1e18 units spoilt the counter for good.
 #[tokio::test]
-async fn counts_that_make_no_sense_are_none() {
+async fn absurd_usage_counts_are_ignored() {
     for units in ["1e18", "-1", "0.5", "1e300", "100001", "\"1e18\""] {
         let rest = format!(r#","meta":{{"billed_units":{{"search_units":{units},"input_tokens":{units}}}}}"#);
         let body = reply("cohere", GOOD, &rest.replace("100001", "1000000001"));
@@ -179,7 +179,7 @@ async fn counts_that_make_no_sense_are_none() {
 
 /// Attack 18. A score that cannot be one is an error for good: the provider would say the same again.
 #[tokio::test]
-async fn law_6_scores_off_the_scale_are_an_error_that_names_the_way_out() {
+async fn law_6_score_off_its_scale_returns_502_naming_the_scale_setting() {
     for (provider, model, score, range) in [
         ("cohere", "rerank-v3.5", "-3", "0 to 1"),
         ("cohere", "rerank-v3.5", "1e300", "0 to 1"),
@@ -206,7 +206,7 @@ async fn law_6_scores_off_the_scale_are_an_error_that_names_the_way_out() {
 }
 
 #[tokio::test]
-async fn scores_at_the_ends_of_their_scale_are_scores() {
+async fn scores_at_the_ends_of_their_scale_are_accepted() {
     for (provider, model, declared, low, high) in [
         ("cohere", "rerank-v3.5", "", 0.0, 1.0),
         ("cohere", "rerank-v3.5", "", 1e-300, 1.000_000_1),
@@ -228,7 +228,7 @@ async fn scores_at_the_ends_of_their_scale_are_scores() {
 
 /// Attack 13. Beside these, `src/upstream/redact/` has a test of every disguise.
 #[tokio::test]
-async fn law_11_a_message_that_quotes_is_withheld_in_every_disguise() {
+async fn law_11_provider_message_quoting_the_request_is_withheld() {
     let passage = "Kim Cheol, born 900101, is HIV positive; ward 7 east";
     for (status, message, shown) in [
         (400, "too many tokens: max 512 per document, document 3 has 800", true),
@@ -265,7 +265,7 @@ async fn law_11_a_message_that_quotes_is_withheld_in_every_disguise() {
 
 /// Kind E.
 #[tokio::test]
-async fn a_404_names_the_path_that_was_asked_and_is_not_the_clients_fault() {
+async fn status_404_or_405_returns_upstream_misconfigured_naming_the_path() {
     for (status, body) in [
         (404, r#"{"detail":"Not Found"}"#),
         (404, "404 page not found"),
@@ -291,7 +291,7 @@ async fn a_404_names_the_path_that_was_asked_and_is_not_the_clients_fault() {
 
 /// Kind E.
 #[tokio::test]
-async fn whole_addresses_paths_and_queries_are_asked_as_they_are() {
+async fn base_url_path_and_query_are_called_as_configured() {
     for (suffix, path, asked) in [
         ("/compatible-api/v1/reranks", "", "/compatible-api/v1/reranks"),
         ("/v1/reranking/", "", "/v1/reranking"),
@@ -311,7 +311,7 @@ async fn whole_addresses_paths_and_queries_are_asked_as_they_are() {
 
 /// Kind I: what stands between rerankd and a provider says so in numbers of its own.
 #[tokio::test]
-async fn statuses_of_gateways_in_between_are_tried_again() {
+async fn gateway_statuses_502_to_529_are_retried() {
     for provider in PROVIDERS.map(Provider::name) {
         for status in [502, 503, 504, 520, 521, 522, 523, 524, 527, 529] {
             let fake = FakeUpstream::scripted(provider, [Reply::status(status)]).await;
@@ -341,7 +341,7 @@ async fn redirects_are_not_followed() {
 
 /// Law 6. Whatever a refused reply says of its price is not believed either.
 #[tokio::test]
-async fn nothing_of_a_refused_reply_is_billed() {
+async fn invalid_reply_adds_no_billed_units() {
     let rest = r#","meta":{"billed_units":{"search_units":3,"input_tokens":7}}"#;
     for results in [r#"{"index":0,"SCORE":0.5},{"index":1,"SCORE":1e9}"#, r#"{"index":0,"SCORE":0.5}"#, "0"] {
         let fake = FakeUpstream::scripted("cohere", [Reply::body(reply("cohere", results, rest)), Reply::Score]).await;
@@ -361,7 +361,7 @@ async fn nothing_of_a_refused_reply_is_billed() {
 
 /// Attack 5. Bodies over 64 KB were silence before, and their connections lost.
 #[tokio::test]
-async fn errors_are_explained_from_their_beginning() {
+async fn long_error_body_yields_its_leading_message() {
     let long = format!(r#"{{"message":"no such parameter: top_m","input":"{}"}}"#, "word ".repeat(12_000));
     let longer = format!(r#"{{"message":"no such parameter: top_m","input":"{}"}}"#, "word ".repeat(200_000));
     let plain = format!("no such parameter: top_m{}", " ".repeat(100_000));

@@ -6,7 +6,7 @@ use crate::support::gateway::{targets, upstream};
 use crate::support::{FakeUpstream, Gateway, Reply, expected, provenance, scores};
 
 #[tokio::test]
-async fn passing_failures_are_retried_to_success() {
+async fn transient_failure_is_retried_to_success() {
     for failure in [
         Reply::status(500),
         Reply::status(503),
@@ -30,7 +30,7 @@ async fn passing_failures_are_retried_to_success() {
 }
 
 #[tokio::test]
-async fn what_cannot_mend_is_asked_once() {
+async fn permanent_failure_sends_one_attempt() {
     for status in [400, 401, 402, 403, 404, 413, 422, 501] {
         let fake = FakeUpstream::scripted("cohere", [Reply::status(status)]).await;
         let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
@@ -41,7 +41,7 @@ async fn what_cannot_mend_is_asked_once() {
 }
 
 #[tokio::test]
-async fn max_attempts_bounds_the_tries() {
+async fn persistent_503_stops_at_max_attempts() {
     let fake = FakeUpstream::scripted("cohere", vec![Reply::status(503); 3]).await;
     let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
     let answer = gateway.try_rerank(json!({"query": "q", "documents": ["a"]})).await;
@@ -59,7 +59,7 @@ async fn a_long_retry_after_is_handed_to_the_client() {
 }
 
 #[tokio::test]
-async fn a_slow_attempt_is_ended_and_made_again() {
+async fn attempt_beyond_attempt_timeout_is_retried() {
     let fake = FakeUpstream::scripted("cohere", [Reply::Hang]).await;
     let config = format!(
         "{}attempt_timeout = '100ms'\n{}",
@@ -76,7 +76,7 @@ async fn a_slow_attempt_is_ended_and_made_again() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_is_not_there_is_an_error_with_its_cause() {
+async fn unreachable_upstream_returns_error_with_its_cause() {
     let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", "http://127.0.0.1:1").await;
     let answer = gateway.try_rerank(json!({"query": "q", "documents": ["a"]})).await;
     assert_eq!(answer.body["code"], "upstream_unavailable");
@@ -85,7 +85,7 @@ async fn an_upstream_that_is_not_there_is_an_error_with_its_cause() {
 }
 
 #[tokio::test]
-async fn connections_are_used_again() {
+async fn upstream_connections_are_reused() {
     let fake = FakeUpstream::start("cohere").await;
     let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
     for index in 0..5 {
@@ -95,7 +95,7 @@ async fn connections_are_used_again() {
 }
 
 #[tokio::test]
-async fn a_circuit_that_rate_limits_opened_tells_so() {
+async fn open_circuit_reports_the_status_that_opened_it() {
     let fake = FakeUpstream::start("cohere").await;
     for (status, code) in [(429, "upstream_rate_limited"), (500, "upstream_circuit_open")] {
         fake.answer_always(Some(Reply::status(status)));

@@ -11,7 +11,7 @@ async fn get(gateway: &Gateway, path: &str) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn set_up_screens_get_their_answers_below_any_prefix() {
+async fn discovery_endpoints_answer_below_any_prefix() {
     let gateway = Gateway::start("[models.main]\ntargets = [{ upstream = 'local' }]\naliases = ['m', 'n/*']").await;
     for path in ["/v1/models", "/models", "/voyage/v1/models/"] {
         let list = get(&gateway, path).await;
@@ -45,7 +45,7 @@ async fn set_up_screens_get_their_answers_below_any_prefix() {
 }
 
 #[tokio::test]
-async fn questions_that_come_before_the_key_need_none() {
+async fn discovery_endpoints_except_models_need_no_api_key() {
     let gateway = Gateway::start("[server]\napi_keys = ['env:KEY']").await;
     assert_eq!(get(&gateway, "/v1/cluster/auth").await, json!({"auth": true}));
     for path in ["/info", "/health", "/v1/health/ready", "/meta"] {
@@ -57,7 +57,7 @@ async fn questions_that_come_before_the_key_need_none() {
 }
 
 #[tokio::test]
-async fn a_server_that_ends_is_not_ready_in_any_words() {
+async fn draining_server_fails_every_readiness_endpoint() {
     let mut gateway = Gateway::start("[server]\ndrain_delay = '20s'").await;
     gateway.begin_shutdown();
     while gateway.client.get(gateway.url("/readyz")).send().await.unwrap().status() == 200 {

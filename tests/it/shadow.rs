@@ -40,7 +40,7 @@ async fn report(gateway: &Gateway, done: impl Fn(&Value) -> bool) -> Value {
 }
 
 #[tokio::test]
-async fn answers_are_compared_and_the_client_sees_nothing_of_it() {
+async fn shadow_comparison_is_recorded_and_leaves_the_answer_unchanged() {
     let (main, shadow) = (FakeUpstream::start("cohere").await, FakeUpstream::start("jina").await);
     let gateway = shadowed(&main, &shadow, "").await;
     let answer = gateway.rerank("q", &PASSAGES).await;
@@ -64,7 +64,7 @@ async fn answers_are_compared_and_the_client_sees_nothing_of_it() {
 
 /// The shadow hangs; answers come all the same, and what finds no room is left out.
 #[tokio::test]
-async fn a_shadow_that_hangs_delays_nobody_and_takes_no_more_than_its_room() {
+async fn hanging_shadow_delays_no_answer_and_skips_beyond_max_concurrency() {
     let (main, shadow) = (FakeUpstream::start("cohere").await, FakeUpstream::start("jina").await);
     shadow.hold();
     let gateway = shadowed(&main, &shadow, ", max_concurrency = 2").await;
@@ -80,7 +80,7 @@ async fn a_shadow_that_hangs_delays_nobody_and_takes_no_more_than_its_room() {
 }
 
 #[tokio::test]
-async fn a_shadow_that_fails_fails_alone() {
+async fn failing_shadow_degrades_no_answer() {
     let (main, shadow) = (FakeUpstream::start("cohere").await, FakeUpstream::start("jina").await);
     shadow.answer_always(Some(Reply::status(401)));
     let gateway = shadowed(&main, &shadow, "").await;
@@ -92,7 +92,7 @@ async fn a_shadow_that_fails_fails_alone() {
 
 /// Both models at one upstream: what the shadow does wrong there is held against the shadow alone.
 #[tokio::test]
-async fn a_shadow_that_fails_closes_no_upstream_to_the_traffic() {
+async fn failing_shadow_opens_only_its_own_circuit() {
     let both = FakeUpstream::start("cohere").await;
     both.then([Reply::Score, Reply::status(500), Reply::Score]);
     let config = [
@@ -111,7 +111,7 @@ async fn a_shadow_that_fails_closes_no_upstream_to_the_traffic() {
 
 /// Live traffic asks for a pair that the shadow is having scored: it has it scored itself.
 #[tokio::test]
-async fn traffic_waits_for_no_call_of_a_shadow() {
+async fn live_request_does_not_join_a_shadow_call() {
     let (main, other) = (FakeUpstream::start("jina").await, FakeUpstream::start("cohere").await);
     let config = [
         upstream("main", "jina", &main.url()),
@@ -157,7 +157,7 @@ async fn answers_of_a_fallback_are_not_compared() {
 
 /// Four passages in calls of two: the first is charged for, the second fails.
 #[tokio::test]
-async fn what_a_failed_comparison_was_charged_counts_against_the_day() {
+async fn failed_shadow_call_counts_against_max_usd_per_day() {
     let (main, other) = (FakeUpstream::start("cohere").await, FakeUpstream::start("cohere").await);
     other.then([Reply::Score, Reply::rejected()]);
     let config = [
@@ -176,7 +176,7 @@ async fn what_a_failed_comparison_was_charged_counts_against_the_day() {
 }
 
 #[tokio::test]
-async fn an_answer_cut_to_the_best_passage_is_compared_too() {
+async fn shadow_compares_an_answer_with_top_n_one() {
     let (main, shadow) = (FakeUpstream::start("cohere").await, FakeUpstream::start("jina").await);
     let gateway = shadowed(&main, &shadow, "").await;
     let body = json!({"query": "q", "documents": PASSAGES, "top_n": 1}).to_string();
@@ -187,7 +187,7 @@ async fn an_answer_cut_to_the_best_passage_is_compared_too() {
 
 /// What must not be stored must not be sent to anybody else either.
 #[tokio::test]
-async fn nothing_is_compared_that_must_not_be_stored() {
+async fn no_store_request_is_not_sent_to_the_shadow() {
     let (main, shadow) = (FakeUpstream::start("cohere").await, FakeUpstream::start("jina").await);
     let gateway = shadowed(&main, &shadow, "").await;
     let body = json!({"query": "private", "documents": PASSAGES}).to_string();

@@ -11,7 +11,7 @@ async fn gateway(fake: &FakeUpstream, server: &str, limits: &str) -> Gateway {
 }
 
 #[tokio::test]
-async fn requests_over_the_servers_limit_are_sent_away_before_their_body_is_read() {
+async fn request_beyond_max_requests_returns_429_before_decoding() {
     let fake = FakeUpstream::start("cohere").await;
     let gateway = gateway(&fake, "[server]\nmax_requests = 2\n", "").await;
     fake.hold();
@@ -38,7 +38,7 @@ async fn requests_over_the_servers_limit_are_sent_away_before_their_body_is_read
 }
 
 #[tokio::test]
-async fn calls_over_the_upstreams_queue_are_sent_away_at_once() {
+async fn full_queue_sheds_next_call_with_429() {
     let fake = FakeUpstream::start("cohere").await;
     let gateway = gateway(&fake, "", "max_concurrency = 1\nmax_queue = 1\n").await;
     fake.hold();
@@ -60,7 +60,7 @@ async fn calls_over_the_upstreams_queue_are_sent_away_at_once() {
 }
 
 #[tokio::test]
-async fn a_full_queue_is_no_failure_of_the_upstream_and_the_fallback_answers() {
+async fn full_queue_falls_back_and_leaves_circuit_closed() {
     let fake = FakeUpstream::start("cohere").await;
     let config = format!(
         "{}max_concurrency = 1\nmax_queue = 0\n[models.default]\ntargets = [{{ upstream = 'up' }}, {{ upstream = 'local' }}]",
@@ -82,7 +82,7 @@ async fn a_full_queue_is_no_failure_of_the_upstream_and_the_fallback_answers() {
 }
 
 #[tokio::test]
-async fn the_contracts_rate_is_kept() {
+async fn requests_or_tokens_beyond_rate_limit_return_429_with_retry_after() {
     // A word of query and a word of document, of three letters each, are two tokens for each of four documents.
     let documents = ["aaa", "bbb", "ccc", "ddd"];
     for limit in ["requests_per_minute = 2\n", "tokens_per_minute = 16\n"] {

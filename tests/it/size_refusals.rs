@@ -85,7 +85,7 @@ async fn ask(gateway: &Gateway, query: &str, texts: &[String]) -> Value {
 }
 
 #[tokio::test]
-async fn law_5_a_passage_that_is_too_long_is_left_out_however_that_is_told() {
+async fn law_5_overlong_passage_is_left_unscored_for_every_refusal_wording() {
     for (status, body) in TOO_LONG {
         let (fake, gateway) = pair().await;
         fake.refuse_if(|call| call.passages().iter().any(|passage| passage.len() > 5_000), reply(status, body));
@@ -102,7 +102,7 @@ async fn law_5_a_passage_that_is_too_long_is_left_out_however_that_is_told() {
 }
 
 #[tokio::test]
-async fn law_5_a_list_that_is_too_long_is_cut_however_that_is_told() {
+async fn law_5_overlong_list_is_split_for_every_refusal_wording() {
     for (status, body) in TOO_MANY {
         let (fake, gateway) = pair().await;
         fake.refuse_if(|call| call.passages().len() > 25, reply(status, body));
@@ -128,7 +128,7 @@ async fn a_stated_limit_costs_one_refusal() {
 
 /// Numbers that are no limits made lists of 1,000 cost 144 calls and others' lists of 500 cost 72; digits in groups of three 2,049 and 1,000.
 #[tokio::test]
-async fn law_13_only_a_stated_limit_is_taken_at_its_word() {
+async fn law_13_unrelated_numbers_in_a_refusal_set_no_limit() {
     for (most, body) in [
         (500, r#"{"message":"error 7: too many documents, see section 4"}"#),
         (500, r#"{"message":"too many documents (tier 2)"}"#),
@@ -151,7 +151,7 @@ async fn law_13_only_a_stated_limit_is_taken_at_its_word() {
 
 /// "Batch size" may mean bytes: one caller's long queries, so refused, made another's list of 100 cost a second call.
 #[tokio::test]
-async fn law_13_a_batch_without_a_number_is_of_any_measure() {
+async fn law_13_batch_size_refusal_without_number_splits_no_other_list() {
     let (fake, gateway) = pair().await;
     let is_too_large = |call: &crate::support::upstream::Recorded| call.query().len() > 10_000;
     fake.refuse_if(is_too_large, reply(413, r#"{"message":"the batch size is over what we take"}"#));
@@ -169,7 +169,7 @@ async fn law_13_a_batch_without_a_number_is_of_any_measure() {
 
 /// One long passage among a hundred is found by its length, not by halves.
 #[tokio::test]
-async fn the_longest_passage_is_the_first_to_be_suspected() {
+async fn longest_passage_is_isolated_first_after_a_refusal() {
     let (fake, gateway) = pair().await;
     fake.refuse_if(|call| call.passages().iter().any(|passage| passage.len() > 5_000), reply(413, ""));
     let mut texts = texts(100);
@@ -196,7 +196,7 @@ async fn a_status_500_that_names_a_size_opens_no_circuit() {
 
 /// Attack 2: what one caller's long query taught made other callers' lists of 100 cost 100 calls, for hours.
 #[tokio::test]
-async fn law_13_a_long_query_makes_no_other_list_dearer() {
+async fn law_13_refused_long_query_adds_no_calls_to_other_lists() {
     let (fake, gateway) = pair().await;
     let is_too_large = |call: &crate::support::upstream::Recorded| {
         let passages = call.passages();
@@ -218,7 +218,7 @@ async fn law_13_a_long_query_makes_no_other_list_dearer() {
 
 /// The same by single replies that only sound like a refusal for size.
 #[tokio::test]
-async fn law_13_what_is_said_once_limits_nobody() {
+async fn law_13_single_size_refusal_limits_no_later_list() {
     let texts = texts(100);
     for (status, body) in [
         (400, r#"{"message":"the request took too long"}"#),
@@ -240,7 +240,7 @@ async fn law_13_what_is_said_once_limits_nobody() {
 
 /// Attack 12: a provider that refuses everything was asked 44 times for each request.
 #[tokio::test]
-async fn a_provider_that_refuses_everything_is_asked_little() {
+async fn provider_refusing_everything_gets_a_bounded_number_of_calls() {
     for (status, body, first) in [(413, "", 12), (400, r#"{"message":"Bad Request"}"#, 3)] {
         let (fake, gateway) = pair().await;
         fake.answer_always(Some(reply(status, body)));
@@ -259,7 +259,7 @@ async fn a_provider_that_refuses_everything_is_asked_little() {
 
 /// Attack 12: lists of 1,000 failed at providers that take 8 or 16 passages at a time.
 #[tokio::test]
-async fn law_5_a_provider_that_takes_few_passages_at_a_time_scores_a_long_list() {
+async fn law_5_provider_of_small_batches_scores_a_long_list_near_the_ideal_calls() {
     for (most, body) in
         [(8, ""), (16, r#"{"error":"batch size is over the maximum allowed batch size 16"}"#), (7, "no")]
     {
@@ -279,7 +279,7 @@ async fn law_5_a_provider_that_takes_few_passages_at_a_time_scores_a_long_list()
 
 /// A query that is too long is in every part of the call: no part is sent.
 #[tokio::test]
-async fn a_query_that_is_too_long_is_refused_at_once() {
+async fn overlong_query_is_rejected_after_one_call() {
     let (fake, gateway) = pair().await;
     fake.answer_always(Some(reply(400, r#"{"message":"query is too long: at most 512 tokens"}"#)));
     let answer = gateway.try_rerank(json!({"query": "q", "documents": texts(50)})).await;
@@ -304,7 +304,7 @@ async fn law_5_passages_refused_for_their_content_do_not_fail_the_others() {
 
 /// Refusals that taught a limit, and then a crowd of ordinary lists: none of them is a search, whatever the budget.
 #[tokio::test]
-async fn a_used_up_budget_stops_no_list_that_nobody_refused() {
+async fn exhausted_search_budget_leaves_unrefused_lists_scored() {
     let (fake, gateway) = pair().await;
     fake.refuse_if(|call| call.passages().len() > 40, reply(413, ""));
     let long = texts(90);
@@ -348,7 +348,7 @@ async fn passages_that_are_refused_one_by_one_cost_a_bounded_number_of_calls() {
 
 /// Law 13: a caller whose every list is refused whole does not use up what another needs to find its one long passage.
 #[tokio::test]
-async fn law_13_the_budget_of_searches_is_no_callers_alone() {
+async fn law_13_one_caller_cannot_exhaust_the_search_budget_of_another() {
     let fake = FakeUpstream::start("cohere").await;
     fake.refuse_if(|call| call.passages().iter().any(|passage| passage.len() > 500), reply(413, ""));
     let config = format!(
@@ -374,7 +374,7 @@ async fn law_13_the_budget_of_searches_is_no_callers_alone() {
 
 /// What is expected to be refused, because it was a minute ago, is not: the provider has grown, and every passage has its score.
 #[tokio::test]
-async fn law_5_a_provider_that_has_grown_scores_what_it_was_expected_to_refuse() {
+async fn law_5_provider_with_raised_limit_scores_passages_refused_before() {
     let (fake, gateway) = pair().await;
     fake.refuse_if(|call| call.passages().iter().any(|passage| passage.len() > 500), reply(413, ""));
     let long = |index: usize| format!("{index} {}", "word ".repeat(120 + index));

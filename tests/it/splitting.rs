@@ -14,7 +14,7 @@ fn refs(texts: &[String]) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn tei_gets_at_most_its_32_passages_a_call_and_all_calls_at_once() {
+async fn tei_list_of_100_is_sent_as_concurrent_calls_of_at_most_32() {
     let fake = FakeUpstream::start("tei").await;
     let gateway = Gateway::in_front_of("tei", "tei", &fake.url()).await;
     let texts = texts(100);
@@ -34,7 +34,7 @@ async fn tei_gets_at_most_its_32_passages_a_call_and_all_calls_at_once() {
 }
 
 #[tokio::test]
-async fn calls_wait_for_the_upstreams_concurrency_limit() {
+async fn calls_beyond_max_concurrency_wait() {
     let fake = FakeUpstream::start("tei").await;
     let config = format!(
         "{}max_concurrency = 2\nmax_passages = 10\n{}",
@@ -60,7 +60,7 @@ async fn calls_wait_for_the_upstreams_concurrency_limit() {
 }
 
 #[tokio::test]
-async fn voyages_cap_on_tokens_splits_long_lists() {
+async fn voyage_token_cap_splits_long_lists() {
     let fake = FakeUpstream::start("voyage").await;
     let gateway = Gateway::in_front_of("voyage", "rerank-2.5", &fake.url()).await;
     // 300 passages of about 4,000 estimated tokens are twice what one call may hold.
@@ -89,7 +89,7 @@ async fn a_listwise_list_is_never_split() {
 }
 
 #[tokio::test]
-async fn what_good_calls_brought_is_kept_when_another_fails() {
+async fn scores_of_successful_calls_are_kept_when_another_call_fails() {
     let fake = FakeUpstream::start("tei").await;
     let config = format!(
         "{}max_concurrency = 1\nmax_passages = 2\nmax_attempts = 1\n{}",
@@ -129,7 +129,7 @@ async fn law_5_blanks_and_duplicates_keep_their_index() {
 }
 
 #[tokio::test]
-async fn law_5_blanks_stand_last_among_equals_and_have_no_score_on_a_scale_without_a_floor() {
+async fn law_5_blank_passages_rank_last_and_have_null_score_on_logit_scale() {
     let reply = |score: f64| Reply::body(json!({"results": [{"index": 0, "relevance_score": score}]}).to_string());
     let fake = FakeUpstream::scripted("cohere", [reply(0.0), reply(-3.5)]).await;
     let config = format!(
@@ -147,7 +147,7 @@ async fn law_5_blanks_stand_last_among_equals_and_have_no_score_on_a_scale_witho
 }
 
 #[tokio::test]
-async fn long_passages_are_cut_into_chunks_and_the_best_chunk_counts() {
+async fn chunk_max_scores_a_long_passage_by_its_best_chunk() {
     let fake = FakeUpstream::start("cohere").await;
     let config = format!(
         "{}long_passages = 'chunk_max'\nmax_passage_tokens = 16\n{}",
@@ -172,7 +172,7 @@ async fn long_passages_are_cut_into_chunks_and_the_best_chunk_counts() {
 }
 
 #[tokio::test]
-async fn long_passages_are_truncated_where_that_is_wanted() {
+async fn truncate_sends_only_the_start_of_a_long_passage() {
     let fake = FakeUpstream::start("cohere").await;
     let config = format!(
         "{}long_passages = 'truncate'\nmax_passage_tokens = 16\n{}",
@@ -189,7 +189,7 @@ async fn long_passages_are_truncated_where_that_is_wanted() {
 
 /// Law 3: what a listwise model reads is its whole list.
 #[tokio::test]
-async fn law_3_a_listwise_models_passages_are_not_cut() {
+async fn law_3_listwise_passages_are_never_chunked() {
     let fake = FakeUpstream::start("jina").await;
     let config = format!(
         "{}long_passages = 'chunk_max'\nmax_passage_tokens = 16\n{}",
@@ -203,7 +203,7 @@ async fn law_3_a_listwise_models_passages_are_not_cut() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_too_large_is_cut_and_the_limit_is_learned_from_the_second_refusal_on() {
+async fn refused_call_is_split_and_limit_learned_after_two_refusals() {
     let fake = FakeUpstream::start("tei").await;
     let body = r#"{"error":"batch size 8 > maximum allowed batch size 5","error_type":"Validation"}"#;
     fake.refuse_if(|call| call.passages().len() > 5, Reply::Status(422, Vec::new(), body.into()));
@@ -247,7 +247,7 @@ async fn law_5_one_passage_that_is_too_large_does_not_fail_the_others() {
 }
 
 #[tokio::test]
-async fn when_everything_is_too_large_the_refusal_stands_and_costs_little() {
+async fn list_refused_as_a_whole_returns_upstream_rejected_within_64_calls() {
     let fake = FakeUpstream::start("cohere").await;
     fake.refuse_over(0);
     let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
@@ -259,7 +259,7 @@ async fn when_everything_is_too_large_the_refusal_stands_and_costs_little() {
 
 /// One large request takes its turn with others instead of filling the queue and being turned away by it.
 #[tokio::test]
-async fn a_request_of_more_calls_than_places_and_queue_is_answered() {
+async fn request_of_more_calls_than_queue_capacity_is_answered() {
     let fake = FakeUpstream::start("tei").await;
     let config = format!(
         "{}max_concurrency = 2\nmax_queue = 1\nmax_passages = 1\n{}",

@@ -14,7 +14,7 @@ const LONG_ATTEMPT: &str = "attempt_timeout = '5m'\n";
 const SOON: Duration = Duration::from_secs(10);
 
 #[tokio::test]
-async fn law_9_the_lowest_of_all_deadlines_holds_and_ends_the_upstream_call() {
+async fn law_9_shortest_deadline_returns_504_and_cancels_the_upstream_call() {
     for (config, body, header) in [
         ("150ms", json!({"query": "q", "documents": ["a"]}), None),
         ("5m", json!({"query": "q", "documents": ["a"], "timeout_ms": 150}), None),
@@ -44,7 +44,7 @@ async fn law_9_the_lowest_of_all_deadlines_holds_and_ends_the_upstream_call() {
 
 /// What comes before the first call is within the deadline, too.
 #[tokio::test]
-async fn law_9_a_deadline_that_passes_before_the_first_call_ends_the_request_there() {
+async fn law_9_deadline_before_the_first_call_returns_504_without_a_call() {
     let fake = FakeUpstream::start("cohere").await;
     let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
     let large: Vec<_> = (0..900).map(|index| format!("{index} {}", "words and more ".repeat(300))).collect();
@@ -77,7 +77,7 @@ async fn law_9_a_client_that_hangs_up_cancels_the_upstream_call() {
 }
 
 #[tokio::test]
-async fn a_fallback_has_time_left_after_a_target_that_hangs() {
+async fn hanging_target_leaves_time_for_the_fallback() {
     let fake = FakeUpstream::scripted("cohere", [Reply::Hang]).await;
     let config = format!(
         "{}[models.default]\ntargets = [{{ upstream = 'up' }}, {{ upstream = 'local' }}]",
@@ -89,7 +89,7 @@ async fn a_fallback_has_time_left_after_a_target_that_hangs() {
 }
 
 #[tokio::test]
-async fn original_order_is_also_given_when_the_deadline_passes() {
+async fn original_order_is_returned_when_the_deadline_passes() {
     let fake = FakeUpstream::scripted("cohere", [Reply::Hang]).await;
     let config = format!(
         "{}{}on_failure = 'original_order'",
@@ -103,7 +103,7 @@ async fn original_order_is_also_given_when_the_deadline_passes() {
 }
 
 #[tokio::test]
-async fn nonsense_deadlines_are_refused() {
+async fn invalid_timeout_returns_invalid_request() {
     let gateway = Gateway::start("").await;
     for header in ["0", "-1", "soon", "1.5"] {
         let body = json!({"query": "q", "documents": ["a"]}).to_string();
@@ -115,7 +115,7 @@ async fn nonsense_deadlines_are_refused() {
 }
 
 #[tokio::test]
-async fn a_shutdown_drains_what_is_under_way() {
+async fn shutdown_finishes_requests_in_progress() {
     let fake = FakeUpstream::start("cohere").await;
     let config = format!(
         "[server]\ndrain_delay = '200ms'\n{}{}",
@@ -142,7 +142,7 @@ async fn a_shutdown_drains_what_is_under_way() {
 }
 
 #[tokio::test]
-async fn an_upstreams_error_is_told_even_if_its_body_never_comes() {
+async fn upstream_error_with_stalled_body_is_reported() {
     let stalled = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 70\r\ncontent-length: 100\r\n\r\n{";
     let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", server.local_addr().unwrap());

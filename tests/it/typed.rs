@@ -18,7 +18,7 @@ async fn detail(gateway: &Gateway, body: impl Into<reqwest::Body>) -> (StatusCod
 }
 
 #[tokio::test]
-async fn words_for_nothing_are_unset() {
+async fn null_like_strings_count_as_unset() {
     let (upstream, gateway) = pair().await;
     for word in ["", " ", "\t", "\n \u{a0}", "null", "None", "undefined", "NULL"] {
         let body = json!({ "query": "q", "documents": ["a", "b"], "top_n": word, "top_k": word, "return_documents": word,
@@ -37,7 +37,7 @@ async fn words_for_nothing_are_unset() {
 }
 
 #[tokio::test]
-async fn truth_values_are_understood_as_forms_write_them() {
+async fn boolean_option_accepts_numbers_and_form_words() {
     let gateway = Gateway::start("").await;
     for (word, expected) in [
         (json!(1), true),
@@ -62,7 +62,7 @@ async fn truth_values_are_understood_as_forms_write_them() {
 }
 
 #[tokio::test]
-async fn a_query_may_be_a_number() {
+async fn numeric_or_boolean_query_is_read_as_text() {
     let (upstream, gateway) = pair().await;
     for query in ["404", "3.50", "true"] {
         good(&gateway, "/rerank", format!("{{\"query\":{query},\"documents\":[\"a\"]}}")).await;
@@ -73,7 +73,7 @@ async fn a_query_may_be_a_number() {
 }
 
 #[tokio::test]
-async fn blank_headers_are_unset() {
+async fn blank_header_counts_as_unset() {
     let (_upstream, gateway) = pair().await;
     for (name, value) in [("x-request-timeout-ms", ""), ("x-request-timeout-ms", " "), ("x-rerank-dialect", "")] {
         let answer = gateway.send(gateway.post("/rerank").header(name, value).body(BODY)).await;
@@ -82,7 +82,7 @@ async fn blank_headers_are_unset() {
 }
 
 #[tokio::test]
-async fn what_is_no_json_is_called_by_its_name() {
+async fn python_or_javascript_literal_is_named_in_the_json_error() {
     let gateway = Gateway::start("").await;
     for (document, told) in [
         ("{\"m\":None}", "None at line 2 column 19 is not JSON; send null"),
@@ -103,7 +103,7 @@ async fn what_is_no_json_is_called_by_its_name() {
 /// Java and others write characters beyond the first plane as two of three bytes each (CESU-8), and a cut between them
 /// leaves half.
 #[tokio::test]
-async fn half_of_a_surrogate_pair_in_bytes_is_replaced_too() {
+async fn surrogates_encoded_as_cesu_8_are_joined_or_replaced() {
     let (upstream, gateway) = pair().await;
     let mut body =
         b"{\"query\":\"q\",\"documents\":[\"a \xed\xa0\xbd\",\"b \xed\xa0\xbd\xed\xb8\x80\",\"c\"]}".to_vec();
@@ -119,7 +119,7 @@ async fn half_of_a_surrogate_pair_in_bytes_is_replaced_too() {
 }
 
 #[tokio::test]
-async fn marks_before_a_body_are_skipped_however_many() {
+async fn several_byte_order_marks_before_a_body_are_skipped() {
     let (upstream, gateway) = pair().await;
     for marks in ["\u{FEFF}\u{FEFF}", "\n \u{FEFF}", "\u{FEFF}\r\n\u{FEFF} "] {
         good(&gateway, "/rerank", format!("{marks}{BODY}")).await;
@@ -128,7 +128,7 @@ async fn marks_before_a_body_are_skipped_however_many() {
 }
 
 #[tokio::test]
-async fn utf_16_without_a_mark_is_told_so() {
+async fn utf_16_body_without_byte_order_mark_is_named() {
     let gateway = Gateway::start("").await;
     let little: Vec<u8> = BODY.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let big: Vec<u8> = BODY.encode_utf16().flat_map(u16::to_be_bytes).collect();
@@ -138,7 +138,7 @@ async fn utf_16_without_a_mark_is_told_so() {
 }
 
 #[tokio::test]
-async fn compressed_bodies_are_read_however_they_are_labelled() {
+async fn raw_deflate_is_read_and_unlabelled_gzip_is_named() {
     let (_upstream, gateway) = pair().await;
     let mut raw = DeflateEncoder::new(Vec::new(), Compression::fast());
     raw.write_all(BODY.as_bytes()).unwrap();

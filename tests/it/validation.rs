@@ -15,7 +15,7 @@ async fn send(gateway: &Gateway, body: impl Into<reqwest::Body>) -> (u16, String
 }
 
 #[tokio::test]
-async fn bad_input_gets_a_clear_json_error() {
+async fn invalid_input_returns_a_problem_with_status_code_and_detail() {
     let gateway = Gateway::start("[server]\nmax_documents = 3\nmax_body_bytes = 2000").await;
     let deep = format!("{{\"query\":\"q\",\"documents\":[{}", "[".repeat(900));
     for (body, status, code, detail) in [
@@ -81,7 +81,7 @@ async fn bad_input_gets_a_clear_json_error() {
 }
 
 #[tokio::test]
-async fn a_body_without_a_length_is_limited_too() {
+async fn chunked_body_beyond_max_body_bytes_returns_413() {
     let gateway = Gateway::start("[server]\nmax_body_bytes = 2000").await;
     let chunks = futures_util::stream::iter((0..5).map(|_| Ok::<_, std::io::Error>("y".repeat(500))));
     let (status, code, _) = send(&gateway, reqwest::Body::wrap_stream(chunks)).await;
@@ -89,7 +89,7 @@ async fn a_body_without_a_length_is_limited_too() {
 }
 
 #[tokio::test]
-async fn harmless_oddities_are_answered() {
+async fn empty_list_large_top_n_and_unknown_fields_are_answered() {
     let gateway = Gateway::start("").await;
     let empty = gateway.rerank("q", &[]).await;
     assert_eq!(empty["results"], json!([]));
@@ -115,7 +115,7 @@ async fn harmless_oddities_are_answered() {
 }
 
 #[tokio::test]
-async fn the_content_type_is_not_looked_at() {
+async fn content_type_of_any_kind_is_accepted() {
     let gateway = Gateway::start("").await;
     let body = json!({"query": "q", "documents": ["a"]}).to_string();
     for content_type in [None, Some("application/json"), Some("text/plain"), Some("application/x-www-form-urlencoded")]
@@ -131,7 +131,7 @@ async fn the_content_type_is_not_looked_at() {
 }
 
 #[tokio::test]
-async fn documents_come_back_as_they_came() {
+async fn return_documents_echoes_documents_unchanged() {
     let gateway = Gateway::start("").await;
     let object = json!({"id": "a1", "text": "apple", "metadata": {"page": 3, "n": 1.50}});
     let body = json!({"query": "apple", "documents": ["pear\n", object], "return_documents": "true", "explain": true});

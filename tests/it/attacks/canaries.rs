@@ -56,7 +56,7 @@ async fn ask_everything(client: &reqwest::Client, url: &str, fake: &FakeUpstream
 }
 
 #[tokio::test]
-async fn law_11_what_clients_show_and_send_is_logged_at_no_level() {
+async fn law_11_requests_at_trace_level_log_no_key_and_no_text() {
     for format in ["text", "json"] {
         let fake = FakeUpstream::start("cohere").await;
         let config = tempfile::NamedTempFile::new().unwrap();

@@ -24,7 +24,7 @@ fn descriptors() -> usize {
 
 /// Run in a process of its own by the test below, which lets it open enough files: both ends of each connection.
 #[tokio::test]
-async fn answer_behind_a_crowd() {
+async fn child_process_answers_requests_behind_idle_connections() {
     if std::env::var_os(CROWD_VARIABLE).is_none() {
         return;
     }
@@ -52,11 +52,11 @@ async fn answer_behind_a_crowd() {
 }
 
 #[test]
-fn a_thousand_idle_connections_keep_nobody_out() {
+fn thousand_idle_connections_leave_new_requests_answered() {
     let binary = std::env::current_exe().unwrap();
     let run = Command::new("sh")
         .args(["-c", "ulimit -n 4096 2>/dev/null; exec \"$0\" \"$@\"", binary.to_str().unwrap()])
-        .args(["attacks::crowds::answer_behind_a_crowd", "--exact", "--nocapture"])
+        .args(["attacks::crowds::child_process_answers_requests_behind_idle_connections", "--exact", "--nocapture"])
         .env(CROWD_VARIABLE, "1")
         .output()
         .unwrap();
@@ -65,7 +65,7 @@ fn a_thousand_idle_connections_keep_nobody_out() {
 }
 
 #[tokio::test]
-async fn a_list_of_ten_thousand_is_ranked_rightly_cold_and_warm() {
+async fn ten_thousand_passages_cold_or_cached_return_expected_scores() {
     let fake = FakeUpstream::start("cohere").await;
     let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
     let texts: Vec<_> = (0..10_000).map(|number| format!("passage {}", number % 9_000)).collect();
@@ -84,7 +84,7 @@ async fn a_list_of_ten_thousand_is_ranked_rightly_cold_and_warm() {
 
 /// What a stranger or a caller can write anywhere in a request makes no new series.
 #[tokio::test]
-async fn the_number_of_series_does_not_grow_with_what_clients_invent() {
+async fn invented_names_in_requests_add_no_metric_series() {
     let fake = FakeUpstream::start("cohere").await;
     let config = format!(
         "[server]\napi_keys = ['env:KEY']\n{}{}",

@@ -37,7 +37,7 @@ async fn answer(mut stream: TcpStream, opening: &str, drip: &str) {
 }
 
 #[tokio::test]
-async fn a_provider_that_drips_is_given_up_at_its_time_out() {
+async fn dripping_upstream_is_abandoned_at_attempt_timeout() {
     let cases = [
         ("", "H"),
         ("HTTP/1.1 200 OK\r\n", "x: y\r\n"),
@@ -70,7 +70,7 @@ async fn a_provider_that_drips_is_given_up_at_its_time_out() {
 
 /// What an error status drips is not waited for: the status says enough.
 #[tokio::test]
-async fn a_dripping_explanation_of_an_error_is_bounded_in_time() {
+async fn error_status_with_dripping_body_returns_without_waiting_for_it() {
     let (url, serving) = dripping("HTTP/1.1 400 Bad Request\r\ntransfer-encoding: chunked\r\n\r\n", "1\r\n \r\n").await;
     let config = format!(
         "{}attempt_timeout = '300ms'\nmax_attempts = 1\n{}",

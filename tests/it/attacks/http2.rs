@@ -63,7 +63,7 @@ async fn ask_and_reset(
 }
 
 #[tokio::test]
-async fn streams_that_are_reset_at_once_leave_nothing_behind() {
+async fn streams_reset_at_once_cancel_their_upstream_calls() {
     let fake = FakeUpstream::start("cohere").await;
     let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
     fake.hold();
@@ -119,7 +119,7 @@ async fn flood(address: SocketAddr, patience: Duration, opening: &[u8], more: im
 }
 
 #[tokio::test]
-async fn floods_of_frames_harm_nobody_else() {
+async fn http2_frame_flood_leaves_other_clients_served() {
     let gateway = Gateway::start("").await;
     let address = gateway.address;
     let open = frame(HEADER, END_HEADERS, 1, HEADERS);

@@ -28,7 +28,7 @@ fn cuts(text: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn law_1_no_border_between_fields_can_be_moved() {
+async fn law_1_same_text_split_at_another_field_border_is_a_new_pair() {
     let fake = FakeUpstream::start(PROVIDER).await;
     let gateway = Gateway::in_front_of(PROVIDER, MODEL, &fake.url()).await;
     let mut asked = Vec::new();
@@ -57,7 +57,7 @@ async fn law_1_no_border_between_fields_can_be_moved() {
 }
 
 #[tokio::test]
-async fn law_1_no_border_between_a_caller_and_a_query_can_be_moved() {
+async fn law_1_same_text_split_between_key_and_query_is_a_new_pair() {
     let directory = tempfile::tempdir().unwrap();
     let mut keys = Vec::new();
     for key in ["a", "ab", "abc", "abcd", "caller", "callera"] {

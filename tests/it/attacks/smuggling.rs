@@ -48,7 +48,7 @@ fn chunk(body: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_stands_in_a_body_is_no_request() {
+async fn request_inside_body_is_read_as_body() {
     let gateway = Gateway::start("").await;
     for (bytes, expected) in [
         (sized("", BODY), vec![200, 404]),
@@ -65,7 +65,7 @@ async fn what_stands_in_a_body_is_no_request() {
 
 /// Also where the answer comes before the body was read.
 #[tokio::test]
-async fn the_body_of_a_request_that_was_refused_is_no_request() {
+async fn request_inside_body_of_refused_request_is_not_served() {
     let gateway = Gateway::start("[server]\napi_keys = ['env:KEY']").await;
     let stolen = format!("{}{BODY}", sized("authorization: Bearer test-key\r\n", ""));
     for body in [SMUGGLED, &stolen, &SMUGGLED.repeat(5_000)] {
@@ -77,7 +77,7 @@ async fn the_body_of_a_request_that_was_refused_is_no_request() {
 }
 
 #[tokio::test]
-async fn ambiguous_lengths_are_refused_or_end_the_connection() {
+async fn ambiguous_content_length_returns_400_and_closes_connection() {
     let gateway = Gateway::start("").await;
     let length = BODY.len();
     let mut through = Vec::new();
@@ -116,7 +116,7 @@ async fn ambiguous_lengths_are_refused_or_end_the_connection() {
 }
 
 #[tokio::test]
-async fn a_length_beside_chunks_ends_the_connection() {
+async fn content_length_beside_chunked_encoding_returns_400_and_closes_connection() {
     let gateway = Gateway::start("").await;
     let empty = format!("0\r\n\r\n{SMUGGLED}");
     let full = format!("{}0\r\n\r\n", chunk(SMUGGLED));
@@ -133,7 +133,7 @@ async fn a_length_beside_chunks_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn broken_chunks_end_the_connection() {
+async fn malformed_chunks_close_the_connection() {
     let gateway = Gateway::start("").await;
     for body in [
         format!("fffffffffffffffff\r\n{BODY}\r\n0\r\n\r\n"),

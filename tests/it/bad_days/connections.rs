@@ -15,7 +15,7 @@ const SILENT: [&str; 3] = ["upstream_timeout", "upstream_unavailable", "upstream
 const HALF_A_MINUTE: Duration = Duration::from_secs(30);
 
 #[tokio::test]
-async fn day_01_nothing_happens() {
+async fn day_01_healthy_upstream_scores_each_pair_once() {
     let days = Behind::ALL.map(async |behind| {
         let day = Day::begin(behind, "", Script::new()).await;
         assert_eq!(sources(&day.ask_some().await), ["up"; 6]);
@@ -29,14 +29,14 @@ async fn day_01_nothing_happens() {
 }
 
 #[tokio::test]
-async fn day_02_nobody_listens_or_connections_are_reset() {
+async fn day_02_refused_or_reset_connection_triggers_failure_policy() {
     all_day("", Fault::Refuse, &BROKEN).await;
     all_day("", Fault::Reset, &BROKEN).await;
 }
 
 /// Nobody accepts, and the queue of those who wait for it is full: the system drops whoever knocks.
 #[tokio::test]
-async fn day_03_the_first_packet_is_swallowed() {
+async fn day_03_dropped_syn_triggers_failure_policy() {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(1).unwrap();
@@ -53,29 +53,29 @@ async fn day_03_the_first_packet_is_swallowed() {
 }
 
 #[tokio::test]
-async fn day_04_nobody_answers_to_the_tls_handshake() {
+async fn day_04_unanswered_tls_handshake_triggers_failure_policy() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     all_day_nowhere(&format!("https://{}", listener.local_addr().unwrap()), &SILENT).await;
 }
 
 #[tokio::test]
-async fn day_05_headers_take_half_a_minute() {
+async fn day_05_headers_after_half_a_minute_trigger_failure_policy() {
     all_day(IMPATIENT, Fault::SlowHeaders(HALF_A_MINUTE), &SILENT).await;
 }
 
 #[tokio::test]
-async fn day_06_the_body_drips() {
+async fn day_06_dripping_body_triggers_failure_policy() {
     all_day(IMPATIENT, Fault::Drip { bytes: 1, every: Duration::from_secs(1) }, &SILENT).await;
 }
 
 #[tokio::test]
-async fn day_07_the_body_is_cut_in_half() {
+async fn day_07_truncated_body_triggers_failure_policy() {
     all_day("", Fault::Truncate { share: 0.5 }, &BROKEN).await;
 }
 
 /// What a load balancer does that keeps connections for a shorter time than we do: worth one more try, of which no client learns.
 #[tokio::test]
-async fn day_20_connections_are_closed_when_they_are_used_again() {
+async fn day_20_connection_closed_on_reuse_is_retried_on_a_new_one() {
     let days = Behind::ALL.map(async |behind| {
         let day = Day::begin(behind, "", Script::always(Fault::CloseOnReuse)).await;
         let mut answers = Vec::new();
@@ -89,12 +89,12 @@ async fn day_20_connections_are_closed_when_they_are_used_again() {
 }
 
 #[tokio::test]
-async fn day_21_the_name_does_not_resolve() {
+async fn day_21_unresolvable_name_triggers_failure_policy() {
     all_day_nowhere("http://no-such-host.invalid", &SILENT).await;
 }
 
 #[tokio::test]
-async fn day_22_connections_are_closed_in_the_midst_of_calls() {
+async fn day_22_connection_closed_during_call_triggers_failure_policy() {
     for fault in [Fault::HalfClose, Fault::ResetMidBody] {
         all_day("", fault, &BROKEN).await;
     }

@@ -52,7 +52,7 @@ async fn answer(request: http::Request<h2::RecvStream>, mut respond: SendRespons
 }
 
 #[tokio::test]
-async fn day_22_http2_goes_away_in_the_midst_of_a_call() {
+async fn day_22_http2_goaway_during_call_retries_on_new_connection() {
     drop(rustls::crypto::ring::default_provider().install_default());
     let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());

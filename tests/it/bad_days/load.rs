@@ -15,7 +15,7 @@ use crate::support::{FakeUpstream, Gateway, Reply};
 const BEAT: Duration = Duration::from_millis(100);
 
 #[tokio::test]
-async fn day_13_an_upstream_that_flaps() {
+async fn day_13_flapping_upstream_recovers_within_retry_budget() {
     let days = Behind::ALL.map(async |behind| {
         let script = Script::new().during(BEAT, Fault::status(503)).during(BEAT, Fault::Clean).cycle();
         let day = Day::begin(behind, "", script).await;
@@ -28,7 +28,7 @@ async fn day_13_an_upstream_that_flaps() {
 }
 
 #[tokio::test]
-async fn day_14_everything_takes_ten_times_as_long() {
+async fn day_14_slow_upstream_answers_without_duplicate_calls() {
     let days = Behind::ALL.map(async |behind| {
         let slow = Fault::Latency { base: BEAT / 2, jitter: BEAT / 2 };
         let day = Day::begin(behind, "", Script::always(slow)).await;
@@ -41,7 +41,7 @@ async fn day_14_everything_takes_ten_times_as_long() {
 }
 
 #[tokio::test]
-async fn day_15_one_in_twenty_takes_very_long() {
+async fn day_15_slow_tail_of_5_percent_degrades_no_answer() {
     let days = Behind::ALL.map(async |behind| {
         let day = Day::begin(behind, "", Script::always(Fault::Tail { share: 0.05, latency: 4 * BEAT })).await;
         let answers = day.ask_many(48, |question| question).await;
@@ -52,7 +52,7 @@ async fn day_15_one_in_twenty_takes_very_long() {
 }
 
 #[tokio::test]
-async fn day_16_two_of_five_fail() {
+async fn day_16_failure_rate_of_40_percent_stays_within_retry_budget() {
     let days = Behind::ALL.map(async |behind| {
         let day = Day::begin(behind, "", Script::always(Fault::Failing { share: 0.4, status: 503 })).await;
         day.ask_many(60, |question| question).await;
@@ -63,7 +63,7 @@ async fn day_16_two_of_five_fail() {
 
 /// While one request finds out whether the upstream is back the others go elsewhere, however many they are.
 #[tokio::test]
-async fn day_25_everybody_waits_for_the_upstream_to_return() {
+async fn day_25_open_circuit_under_load_sends_one_probe() {
     const HERD: usize = 150; // fits into the places and the queue of an upstream
     let days = [Behind::Nothing, Behind::Second].map(async |behind| {
         let day = Day::begin(behind, "", Script::always(Fault::status(503))).await;
@@ -138,7 +138,7 @@ async fn stampede(fake: &FakeUpstream, gateway: &Gateway, question: &Question) -
 }
 
 #[tokio::test]
-async fn a_thousand_who_ask_the_same_are_one_call() {
+async fn thousand_identical_requests_send_each_pair_once() {
     let fake = FakeUpstream::start("cohere").await;
     let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
     let question = Question { timeout: Duration::from_secs(30), ..Question::numbered(0) };
@@ -152,7 +152,7 @@ async fn a_thousand_who_ask_the_same_are_one_call() {
 }
 
 #[tokio::test]
-async fn a_failure_is_told_to_a_thousand_and_made_once() {
+async fn thousand_identical_requests_share_one_failed_call() {
     let fake = FakeUpstream::scripted("cohere", vec![Reply::status(503); 3]).await;
     let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
     let question = Question { timeout: Duration::from_secs(30), ..Question::numbered(0) };

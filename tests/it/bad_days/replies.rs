@@ -15,17 +15,17 @@ const NONSENSE: [&str; 2] = ["upstream_invalid_reply", "upstream_circuit_open"];
 const LIMITED: [&str; 3] = ["upstream_rate_limited", "upstream_circuit_open", "deadline_exceeded"];
 
 #[tokio::test]
-async fn day_08_pages_for_people_with_status_200() {
+async fn day_08_html_with_status_200_triggers_failure_policy() {
     all_day("", Fault::Html, &NONSENSE).await;
 }
 
 #[tokio::test]
-async fn day_09_errors_with_status_200() {
+async fn day_09_error_body_with_status_200_triggers_failure_policy() {
     all_day("", Fault::ErrorInside, &NONSENSE).await;
 }
 
 #[tokio::test]
-async fn day_10_scores_that_are_none() {
+async fn day_10_invalid_scores_trigger_failure_policy() {
     for fault in [
         ScoreFault::NotANumber,
         ScoreFault::Infinite,
@@ -61,7 +61,7 @@ async fn day_of_refusals(fault: Fault, requests: usize) {
 }
 
 #[tokio::test]
-async fn day_11_too_many_requests_with_every_kind_of_hint() {
+async fn day_11_status_429_with_any_retry_after_triggers_failure_policy() {
     for hint in [
         RetryAfter::Seconds(1),
         RetryAfter::Date(Duration::from_secs(2)),
@@ -75,7 +75,7 @@ async fn day_11_too_many_requests_with_every_kind_of_hint() {
 }
 
 #[tokio::test]
-async fn day_11_who_asks_for_a_day_is_left_alone_at_once() {
+async fn day_11_retry_after_of_one_day_stops_calls_at_once() {
     let day = Day::begin(Behind::Nothing, "", Script::always(Fault::RetryAfter(RetryAfter::Day))).await;
     let first = day.ask(Question::numbered(0)).await;
     assert_eq!((first.status.as_u16(), &first.headers["retry-after"]), (429, &"86400".parse().unwrap()));
@@ -85,7 +85,7 @@ async fn day_11_who_asks_for_a_day_is_left_alone_at_once() {
 }
 
 #[tokio::test]
-async fn day_12_too_many_requests_whatever_comes() {
+async fn day_12_lasting_status_429_triggers_failure_policy() {
     day_of_refusals(Fault::status(429), 60).await;
 }
 
@@ -109,17 +109,17 @@ async fn day_of_a_bad_key(status: u16, code: &str) {
 }
 
 #[tokio::test]
-async fn day_17_the_key_was_rotated() {
+async fn day_17_status_401_moves_to_the_next_key() {
     day_of_a_bad_key(401, "upstream_unauthorized").await;
 }
 
 #[tokio::test]
-async fn day_18_the_account_is_used_up() {
+async fn day_18_status_402_moves_to_the_next_key() {
     day_of_a_bad_key(402, "upstream_quota_exhausted").await;
 }
 
 #[tokio::test]
-async fn day_19_there_is_less_room_than_documented() {
+async fn day_19_undocumented_size_limit_is_learned_from_refusals() {
     let days = Behind::ALL.map(async |behind| {
         let day = Day::begin(behind, "", Script::new()).await;
         day.up.refuse_more_than(2);
@@ -154,13 +154,13 @@ fn check_refused(answer: &Answer, question: &Question) {
 }
 
 #[tokio::test]
-async fn day_23_a_few_kilobytes_unpack_to_many_megabytes() {
+async fn day_23_gzip_bomb_triggers_failure_policy() {
     all_day("max_response_bytes = 65536\n", Fault::GzipBomb, &NONSENSE).await;
 }
 
 /// Nothing in an answer tells that another model gave it. The operator who learns of it changes `revision`: then old scores are forgotten.
 #[tokio::test]
-async fn day_24_another_model_answers_under_the_same_name() {
+async fn day_24_new_revision_discards_scores_of_the_replaced_model() {
     let up = FakeUpstream::start("cohere").await;
     let proxy = FaultProxy::start(up.address(), 7, Script::new()).await.unwrap();
     let model = |name, revision| {

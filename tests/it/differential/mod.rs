@@ -36,7 +36,7 @@ fn number_of(variable: &str) -> Option<u64> {
 }
 
 #[tokio::test]
-async fn every_score_of_every_dialect_is_the_upstreams() {
+async fn random_requests_in_every_dialect_match_the_oracle() {
     world::settings_are_complete();
     let first = number_of("RERANKD_DIFFERENTIAL_SEED");
     let cases = number_of("RERANKD_DIFFERENTIAL_CASES").unwrap_or(if first.is_some() { CASES_A_DAY } else { CASES });

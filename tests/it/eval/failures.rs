@@ -12,7 +12,7 @@ const MODEL: &str = "up/rerank-v3.5";
 
 /// With a wrong key there is nothing to compare, and a program that runs this must learn of it.
 #[tokio::test]
-async fn if_no_model_answers_any_query_that_is_a_failure_with_its_reason() {
+async fn eval_without_any_answer_exits_1_with_the_first_failure() {
     let fake = FakeUpstream::start("cohere").await;
     fake.answer_always(Some(Reply::status(401)));
     let desk = Desk::new(9, &[("up", "cohere", &fake)], "");
@@ -32,7 +32,7 @@ async fn if_no_model_answers_any_query_that_is_a_failure_with_its_reason() {
 
 /// What a client of the server would get in place of an answer is none here: it counts as a failure, and is asked for again.
 #[tokio::test]
-async fn input_order_in_place_of_an_answer_is_a_failure_here() {
+async fn degraded_answer_counts_as_failure_and_is_asked_again() {
     let fake = FakeUpstream::scripted("cohere", [Reply::rejected()]).await;
     let model =
         format!("{}on_failure = 'original_order'\non_deadline = 'partial'\n", targets("m", &[("up", "rerank-v3.5")]));
@@ -49,7 +49,7 @@ async fn input_order_in_place_of_an_answer_is_a_failure_here() {
 
 /// A contestant that has answered once is not given up, however many queries fail.
 #[tokio::test]
-async fn who_has_answered_once_is_asked_to_the_end() {
+async fn model_with_one_answer_is_asked_every_query() {
     let fake = FakeUpstream::scripted("cohere", [Reply::Score]).await;
     fake.answer_always(Some(Reply::rejected()));
     let desk = Desk::new(9, &[("up", "cohere", &fake)], NO_BREAKER);
@@ -60,7 +60,7 @@ async fn who_has_answered_once_is_asked_to_the_end() {
 
 /// The same fallback again costs nothing, and leaves the times of the first answer alone.
 #[tokio::test]
-async fn a_fallback_that_goes_on_is_paid_for_once() {
+async fn repeated_fallback_answer_is_not_charged_again() {
     let (fails, works) = (FakeUpstream::start("cohere").await, FakeUpstream::start("voyage").await);
     fails.answer_always(Some(Reply::rejected()));
     let model = format!("{NO_BREAKER}{}", targets("m", &[("first", "rerank-v3.5"), ("second", "rerank-2.5")]));
@@ -75,7 +75,7 @@ async fn a_fallback_that_goes_on_is_paid_for_once() {
 }
 
 #[tokio::test]
-async fn a_fallback_that_answers_is_named() {
+async fn fallback_answer_is_reported_with_its_target() {
     let (fails, works) = (FakeUpstream::start("cohere").await, FakeUpstream::start("voyage").await);
     fails.then([Reply::rejected()]);
     let model = targets("m", &[("first", "rerank-v3.5"), ("second", "rerank-2.5")]);

@@ -25,7 +25,7 @@ async fn the_shipped_collection_is_evaluated_as_the_readme_says() {
 }
 
 #[tokio::test]
-async fn an_autorag_project_is_read_and_measured_as_autorag_does() {
+async fn autorag_project_yields_autorag_metrics() {
     let out = tempfile::tempdir().unwrap();
     let mut command = rerankd();
     command
@@ -37,7 +37,7 @@ async fn an_autorag_project_is_read_and_measured_as_autorag_does() {
 }
 
 #[tokio::test]
-async fn candidates_are_prepared_once_and_used_from_then_on() {
+async fn prepared_candidates_are_used_and_never_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     fs::create_dir_all(data.join("qrels")).unwrap();
@@ -56,7 +56,7 @@ async fn candidates_are_prepared_once_and_used_from_then_on() {
 }
 
 #[tokio::test]
-async fn whatever_is_wrong_is_named_with_its_place_and_never_quoted() {
+async fn invalid_eval_input_is_reported_by_place_and_never_quoted() {
     let desk = Desk::new(2, &[], "");
     for (models, sentence) in [
         ("local/lexical,local/lexical", "names local/lexical again"),
@@ -84,7 +84,7 @@ async fn whatever_is_wrong_is_named_with_its_place_and_never_quoted() {
 }
 
 #[tokio::test]
-async fn a_collection_of_which_nothing_can_be_evaluated_is_refused() {
+async fn collection_without_judged_queries_is_refused() {
     let desk = Desk::new(1, &[], "");
     let unjudged = "{\"query\": \"q\", \"passages\": [\"p\"], \"relevant\": []}";
     for (text, counts) in [("", "without a judgment: 0"), (unjudged, "without a judgment: 1")] {
@@ -116,7 +116,7 @@ fn beir() -> tempfile::TempDir {
 }
 
 #[tokio::test]
-async fn judgments_and_candidates_are_those_that_are_named() {
+async fn qrels_and_candidates_options_select_their_files() {
     let folder = beir();
     let eval = |out: &str, more: &[&str]| {
         let mut command = rerankd();
@@ -161,7 +161,7 @@ async fn judgments_and_candidates_are_those_that_are_named() {
 }
 
 #[tokio::test]
-async fn candidates_are_not_prepared_where_they_would_not_be_used() {
+async fn prepare_is_refused_for_data_that_would_not_use_candidates() {
     let desk = Desk::new(2, &[], "");
     for (data, more, sentence) in [
         (desk.path("collection.jsonl"), &[][..], "collection.jsonl: holds candidates itself"),

@@ -69,7 +69,7 @@ async fn an_interrupted_run_goes_on_and_no_pair_is_sent_twice() {
 }
 
 #[tokio::test]
-async fn a_killed_run_loses_only_what_was_under_way() {
+async fn killed_run_repeats_only_the_query_in_progress() {
     let fake = FakeUpstream::start("cohere").await;
     let desk = Desk::new(QUERIES, &[("up", "cohere", &fake)], "");
     fake.hold();
@@ -85,7 +85,7 @@ async fn a_killed_run_loses_only_what_was_under_way() {
 }
 
 #[tokio::test]
-async fn a_second_run_asks_nobody_and_finds_the_same() {
+async fn second_run_makes_no_calls_and_writes_the_same_results() {
     let fake = FakeUpstream::start("cohere").await;
     let desk = Desk::new(QUERIES, &[("up", "cohere", &fake)], "");
     let first = succeed(&mut desk.eval(MODEL, "out", &[])).await;
@@ -100,7 +100,7 @@ async fn a_second_run_asks_nobody_and_finds_the_same() {
 }
 
 #[tokio::test]
-async fn a_line_that_was_being_written_when_the_power_went_out_is_asked_again() {
+async fn truncated_last_answer_line_is_asked_again() {
     let fake = FakeUpstream::start("cohere").await;
     let desk = Desk::new(QUERIES, &[("up", "cohere", &fake)], "");
     succeed(&mut desk.eval(MODEL, "out", &[])).await;
@@ -116,7 +116,7 @@ async fn a_line_that_was_being_written_when_the_power_went_out_is_asked_again() 
 
 /// Editors take the last line break of a file.
 #[tokio::test]
-async fn a_last_line_that_is_whole_counts_without_its_break() {
+async fn last_answer_line_without_newline_is_kept() {
     let fake = FakeUpstream::start("cohere").await;
     let desk = Desk::new(2, &[("up", "cohere", &fake)], "");
     succeed(&mut desk.eval(MODEL, "out", &[])).await;
@@ -129,7 +129,7 @@ async fn a_last_line_that_is_whole_counts_without_its_break() {
 
 /// A query of three calls, of which the second fails: what the others were charged for is kept.
 #[tokio::test]
-async fn scores_that_were_paid_for_before_a_failure_are_kept() {
+async fn scores_of_a_failed_query_are_kept_for_the_next_run() {
     let fake = FakeUpstream::start("cohere").await;
     let small_calls =
         "[upstreams.up]\nprovider = 'cohere'\napi_key = 'env:KEY'\nmax_passages = 2\nmax_concurrency = 1\n";
@@ -158,7 +158,7 @@ async fn scores_that_were_paid_for_before_a_failure_are_kept() {
 
 /// What has changed is asked again, and nothing else; what is back again was never lost.
 #[tokio::test]
-async fn answers_to_other_questions_are_never_used() {
+async fn changed_query_alone_is_asked_again() {
     let fake = FakeUpstream::start("cohere").await;
     let desk = Desk::new(3, &[("up", "cohere", &fake)], "");
     succeed(&mut desk.eval(MODEL, "out", &[])).await;
@@ -177,7 +177,7 @@ async fn answers_to_other_questions_are_never_used() {
 }
 
 #[tokio::test]
-async fn a_query_more_costs_one_query_more() {
+async fn added_query_is_the_only_one_asked() {
     let fake = FakeUpstream::start("cohere").await;
     let desk = Desk::new(2, &[("up", "cohere", &fake)], "");
     succeed(&mut desk.eval(MODEL, "out", &[])).await;
@@ -189,7 +189,7 @@ async fn a_query_more_costs_one_query_more() {
 
 /// Lines without ids are called by their numbers, which a line above them changes: what counts is what a model is shown.
 #[tokio::test]
-async fn a_line_above_the_others_costs_one_query_more_too() {
+async fn query_inserted_before_others_is_the_only_one_asked() {
     let fake = FakeUpstream::start("cohere").await;
     let desk = Desk::new(0, &[("up", "cohere", &fake)], "");
     let line = |number: usize| {
@@ -210,7 +210,7 @@ async fn a_line_above_the_others_costs_one_query_more_too() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_ledger_is_left_alone() {
+async fn foreign_answer_file_is_refused_and_left_unchanged() {
     let fake = FakeUpstream::start("cohere").await;
     let desk = Desk::new(2, &[("up", "cohere", &fake)], "");
     succeed(&mut desk.eval(MODEL, "out", &[])).await;
@@ -226,7 +226,7 @@ async fn a_file_that_is_no_ledger_is_left_alone() {
 
 /// A provider that limits the rate is waited for: what a service would turn away, an evaluation has time for.
 #[tokio::test]
-async fn a_limited_rate_is_waited_for() {
+async fn rate_limited_query_is_retried_after_its_retry_after() {
     let fake = FakeUpstream::start("cohere").await;
     fake.then([Reply::status_after(429, "retry-after", "1")]);
     let once = format!(
@@ -240,7 +240,7 @@ async fn a_limited_rate_is_waited_for() {
 }
 
 #[tokio::test]
-async fn two_runs_never_share_a_folder_at_once() {
+async fn concurrent_run_in_same_folder_is_refused() {
     let fake = FakeUpstream::start("cohere").await;
     let desk = Desk::new(2, &[("up", "cohere", &fake)], "");
     fake.hold();
@@ -256,7 +256,7 @@ async fn two_runs_never_share_a_folder_at_once() {
 /// Interrupted again and again: each run adds one answer, and no pair is sent twice. Two names of one model share what was paid for, whichever run
 /// paid for it.
 #[tokio::test]
-async fn names_of_one_model_never_pay_twice_over_interruptions() {
+async fn names_of_one_model_share_pairs_across_interrupted_runs() {
     let fake = FakeUpstream::start("cohere").await;
     let name = "[models.default]\ntargets = [{ upstream = 'up', model = 'rerank-v3.5' }]";
     let desk = Desk::new(QUERIES, &[("up", "cohere", &fake)], name);
@@ -282,7 +282,7 @@ async fn names_of_one_model_never_pay_twice_over_interruptions() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_killed_in_the_middle_keeps_what_was_answered() {
+async fn killed_run_keeps_its_finished_answers() {
     let fake = FakeUpstream::scripted("cohere", [Reply::Score, Reply::Score, Reply::Score, Reply::Hang]).await;
     let desk = Desk::new(QUERIES, &[("up", "cohere", &fake)], "");
     let mut child = desk.eval(MODEL, "out", &[]).spawn().unwrap();
@@ -330,7 +330,7 @@ async fn answers_of_another_configuration_are_kept_and_not_used() {
 
 /// The cross-encoder reads less of each pair, so its scores are others; the hybrid's are, too.
 #[tokio::test]
-async fn the_embedded_models_are_told_apart_by_their_settings() {
+async fn changed_local_settings_ask_only_cross_encoder_and_hybrid_again() {
     let model = repository("tests/golden/local/tiny");
     let settings = |more: &str| format!("[local]\nmodel_dir = '{}'\n{more}", model.display());
     let desk = Desk::new(2, &[], &settings(""));
@@ -344,7 +344,7 @@ async fn the_embedded_models_are_told_apart_by_their_settings() {
 
 /// Another model in the same place is another model.
 #[tokio::test]
-async fn weights_are_told_apart_by_their_content() {
+async fn changed_model_files_invalidate_kept_answers() {
     let directory = tempfile::tempdir().unwrap();
     for file in ["model.onnx", "tokenizer.json"] {
         fs::copy(repository("tests/golden/local/tiny").join(file), directory.path().join(file)).unwrap();
@@ -361,7 +361,7 @@ async fn weights_are_told_apart_by_their_content() {
 
 /// Passages that are cut into pieces have one score in the ledger, which is as good as those of the pieces.
 #[tokio::test]
-async fn passages_that_are_cut_up_are_not_paid_for_again_either() {
+async fn chunked_passages_are_not_sent_again() {
     let fake = FakeUpstream::start("cohere").await;
     let config = format!(
         "[upstreams.up]\nprovider = 'cohere'\napi_key = 'env:KEY'\nbase_url = '{}'\nlong_passages = 'chunk_max'\nmax_passage_tokens = 40\n{}",

@@ -9,7 +9,7 @@ use crate::support::gateway::targets;
 use crate::support::{FakeUpstream, Reply};
 
 #[tokio::test]
-async fn a_hopeless_contestant_is_given_up_and_the_others_are_judged() {
+async fn model_failing_every_query_is_abandoned_and_the_others_compared() {
     let (refuses, works) = (FakeUpstream::start("cohere").await, FakeUpstream::start("jina").await);
     refuses.answer_always(Some(Reply::status(401)));
     let desk = Desk::new(
@@ -50,7 +50,7 @@ async fn a_hopeless_contestant_is_given_up_and_the_others_are_judged() {
 
 /// Cohere's list price is two dollars for 1,000 searches; a query with five passages is one search.
 #[tokio::test]
-async fn costs_and_times_are_those_of_the_answers() {
+async fn costs_and_latencies_come_from_the_answers() {
     let fake = FakeUpstream::start("cohere").await;
     let desk = Desk::new(4, &[("up", "cohere", &fake)], "");
     succeed(&mut desk.eval("up/rerank-v3.5", "out", &[])).await;
@@ -69,7 +69,7 @@ async fn costs_and_times_are_those_of_the_answers() {
 
 /// What one contestant paid for costs the next nothing; it is not timed then, either.
 #[tokio::test]
-async fn contestants_share_what_was_paid_for() {
+async fn second_name_of_one_model_sends_no_pair_and_is_not_timed() {
     let fake = FakeUpstream::start("cohere").await;
     let both = "[models.default]\ntargets = [{ upstream = 'up', model = 'rerank-v3.5' }]";
     let desk = Desk::new(3, &[("up", "cohere", &fake)], both);
@@ -87,7 +87,7 @@ async fn contestants_share_what_was_paid_for() {
 
 /// The first target fails once for each query and then works again: the warm request must find what the second one answered, not ask the first.
 #[tokio::test]
-async fn the_warm_request_pays_nobody() {
+async fn warm_request_after_fallback_is_served_from_the_cache() {
     let (flaky, good) = (FakeUpstream::start("cohere").await, FakeUpstream::start("voyage").await);
     flaky.then([Reply::rejected(), Reply::rejected()]);
     let model = targets("m", &[("first", "rerank-v3.5"), ("second", "rerank-2.5")]);
@@ -98,7 +98,7 @@ async fn the_warm_request_pays_nobody() {
 }
 
 #[tokio::test]
-async fn where_nothing_is_relevant_the_first_stage_is_not_blamed() {
+async fn collection_without_relevant_passages_reports_no_recall_ceiling() {
     let desk = Desk::new(0, &[], "");
     let line = "{\"query\": \"q\", \"passages\": [\"a\", \"b\"], \"relevant\": {\"0\": 0}}\n";
     fs::write(desk.path("collection.jsonl"), line).unwrap();
@@ -111,7 +111,7 @@ async fn where_nothing_is_relevant_the_first_stage_is_not_blamed() {
 }
 
 #[tokio::test]
-async fn every_metric_is_defined_and_runs_of_others_do_not_stay() {
+async fn every_metric_is_defined_and_stale_run_files_are_removed() {
     let desk = Desk::new(2, &[], "");
     fs::create_dir_all(desk.path("out/runs")).unwrap();
     fs::write(desk.path("out/runs/mine.run"), "q Q0 p 1 1 x\n").unwrap();
@@ -136,7 +136,7 @@ async fn every_metric_is_defined_and_runs_of_others_do_not_stay() {
 
 /// Times are what they are, so the test writes others into the ledgers, from which the second run judges.
 #[tokio::test]
-async fn too_slow_contestants_are_not_chosen() {
+async fn models_beyond_speed_threshold_are_not_chosen() {
     let fake = FakeUpstream::start("cohere").await;
     let desk = Desk::new(2, &[("up", "cohere", &fake)], "");
     let models = "up/rerank-v3.5,local/lexical";
@@ -172,7 +172,7 @@ async fn too_slow_contestants_are_not_chosen() {
 
 /// Off a terminal there are no bars; nothing of queries and passages is ever said but in the files of the run folder.
 #[tokio::test]
-async fn what_is_said_is_plain_and_private() {
+async fn eval_output_has_no_escape_codes_and_no_private_text() {
     let fake = FakeUpstream::start("cohere").await;
     fake.then([Reply::rejected()]);
     let desk = Desk::new(3, &[("up", "cohere", &fake)], "");
@@ -188,7 +188,7 @@ async fn what_is_said_is_plain_and_private() {
 
 /// Voyage charges by the token: the fake tells 10 a passage, at 5 US cents a million. A search of Cohere's is a call here, and there are three a query.
 #[tokio::test]
-async fn costs_are_the_list_price_of_what_the_provider_says_it_charged() {
+async fn costs_are_list_prices_of_the_usage_reported_by_the_provider() {
     let (cohere, voyage) = (FakeUpstream::start("cohere").await, FakeUpstream::start("voyage").await);
     let small_calls = format!(
         "[upstreams.small]\nprovider = 'cohere'\napi_key = 'env:KEY'\nmax_passages = 2\nbase_url = '{}'\n",
@@ -215,7 +215,7 @@ async fn costs_are_the_list_price_of_what_the_provider_says_it_charged() {
 
 /// Without weights `local` is not what it could be, unless that was decided.
 #[tokio::test]
-async fn a_name_that_means_less_than_it_could_is_told() {
+async fn local_without_model_warns_unless_model_dir_is_none() {
     for (config, is_told) in [("", true), ("[local]\nmodel_dir = 'none'\n", false)] {
         let desk = Desk::new(2, &[], config);
         let output = run(&mut desk.eval("local,local/lexical", "out", &[])).await;
@@ -227,7 +227,7 @@ async fn a_name_that_means_less_than_it_could_is_told() {
 }
 
 #[tokio::test]
-async fn a_good_run_says_nothing_but_its_table() {
+async fn successful_eval_writes_nothing_to_standard_error() {
     let desk = Desk::new(2, &[], "");
     let output = run(&mut desk.eval("local/lexical", "out", &["--k", "3"])).await;
     assert_eq!((output.status.code(), err(&output).as_str()), (Some(0), ""));

@@ -51,12 +51,12 @@ fn names() -> Vec<&'static str> {
 }
 
 #[test]
-fn kept_requests_are_read_as_they_stand_or_refused() {
+fn kept_requests_decode_as_written_or_are_refused() {
     replay("requests", &names(), is_read_as_it_stands_or_refused);
 }
 
 #[test]
-fn requests_are_read_as_they_stand_or_refused() {
+fn mutated_requests_decode_as_written_or_are_refused() {
     let cases = Cases { readers: names(), mutator: json_mutator(golden(), "requests") };
     bolero::check!().with_generator(cases).with_iterations(40_000).for_each(is_read_as_it_stands_or_refused);
 }

@@ -32,14 +32,14 @@ fn names() -> Vec<&'static str> {
 }
 
 #[test]
-fn kept_replies_are_never_believed() {
+fn kept_replies_yield_an_error_or_exact_scores() {
     replay("replies", &names(), is_not_believed);
     replay("replies", &["explain"], is_one_line);
 }
 
 /// Law 6.
 #[test]
-fn replies_are_never_believed() {
+fn mutated_replies_yield_an_error_or_exact_scores() {
     let cases = Cases { readers: names(), mutator: json_mutator(golden().0, "replies") };
     bolero::check!().with_generator(cases).with_iterations(40_000).for_each(is_not_believed);
 }
@@ -64,7 +64,7 @@ fn is_not_believed(case: &Case) {
 }
 
 #[test]
-fn what_a_provider_says_is_one_line() {
+fn provider_message_is_one_short_line() {
     let (replies, errors) = golden();
     let replies = replies.into_iter().map(|reply| Seed { reader: "", ..reply });
     let seeds = errors.into_iter().chain(replies).collect();

@@ -23,7 +23,7 @@ fn cases(readers: &[&'static str], seeds: &[&str]) -> Cases {
 }
 
 #[test]
-fn headers_mean_something_or_nothing() {
+fn fuzzed_headers_parse_or_fail_without_quoting() {
     let seeds = ["no-cache, no-store", "only-if-cached,max-age=0", "voyage", "VLLM", "canary", "2026-04"];
     bolero::check!()
         .with_generator(cases(&["cache-control", "x-rerank-dialect"], &seeds))
@@ -47,7 +47,7 @@ fn headers_mean_something_or_nothing() {
 const CALLS: [&str; 4] = ["rank", "score", "predict", "invo"];
 
 #[test]
-fn addresses_hold_no_credentials_and_end_in_the_call() {
+fn fuzzed_base_urls_lose_credentials_and_end_in_the_call() {
     let seeds = [
         "https://api.cohere.com",
         "http://[::1]:8080/v1/",
@@ -76,7 +76,7 @@ fn addresses_hold_no_credentials_and_end_in_the_call() {
 
 /// Law 11.
 #[test]
-fn quotations_are_found_wherever_they_are_cut() {
+fn quotation_of_eight_letters_is_found_wherever_it_is_cut() {
     let seeds = [
         "A long passage that nobody but the owner should ever read in a log, and more of it.",
         "환자 김철의 주민등록번호와 병력은 비밀로 하며 누구도 제삼자에게 누설할 수 없다.",

@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_shape_is_changed_and_anything_else_is_left_alone() {
+    fn score_faults_change_every_reply_shape_and_nothing_else() {
         let spoiled = |body: &str, fault| {
             String::from_utf8(spoil(&Bytes::from(body.to_owned()), fault, &mut Rng::with_seed(1)).to_vec()).unwrap()
         };

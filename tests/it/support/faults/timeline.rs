@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cycle_keeps_its_beat_however_late_it_is_asked() {
+    fn cycle_keeps_its_period_after_a_long_pause() {
         let start = Instant::now();
         let script = Script::new().during(5 * SECOND, Fault::Reset).during(5 * SECOND, Fault::Clean).cycle();
         let mut timeline = Timeline::new(script, 0, start);
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_fixes_every_choice() {
+    fn same_seed_draws_the_same_faults() {
         let script = Script::mix(vec![
             (1, Fault::Reset),
             (2, Fault::Tail { share: 0.5, latency: SECOND }),
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn every_script_gives_the_nth_request_the_same_luck() {
+    fn nth_request_draws_the_same_chance_in_every_script() {
         let now = Instant::now();
         let failing = |first| Script::new().requests(1, first).then(Fault::Failing { share: 0.5, status: 500 });
         let drawn = |first| draw(&mut Timeline::new(failing(first), 7, now), now, 50).split_off(1);
