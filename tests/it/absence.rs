@@ -1,4 +1,4 @@
-//! What is not there for want of a key or a file is told with the way to get it.
+//! Errors about a missing key or model file name the way to get it.
 
 use http::StatusCode;
 use rerankd::config::{Environment, Sources, load};

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::gateway::upstream;
 use crate::support::{FakeUpstream, Gateway, Reply, expected, provenance, scores};
 
-/// Two servers of the same model. `first` and `second` are more keys of their targets, `more` more of the model.
+/// A gateway before two servers of the same model; `more` is appended to the model's table.
 async fn twins(left: &FakeUpstream, right: &FakeUpstream, weights: (u32, u32), more: &str) -> Gateway {
     let config = format!(
         "{}{}[models.default]\ntargets = [{{ upstream = 'left', scores = 'bge', weight = {} }}, {{ upstream = 'right', scores = \
@@ -164,7 +164,7 @@ async fn upstream_within_its_retry_after_gets_no_hedges() {
     left.release();
 }
 
-/// Whoever follows a call at one of them is not bound to its fate: neither if it hangs nor if it fails.
+/// A request that follows a call at one upstream does not depend on it, neither if it hangs nor if it fails.
 #[tokio::test]
 async fn follower_of_slow_or_failing_leader_calls_its_own_upstream() {
     for fails in [false, true] {

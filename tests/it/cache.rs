@@ -1,4 +1,4 @@
-//! Law 1 and the cache: what is known is not asked again, and only for whom and for what it is known.
+//! Law 1 and the cache: known scores are reused, and only for the caller, model and options they belong to.
 
 use serde_json::json;
 

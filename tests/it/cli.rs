@@ -189,7 +189,7 @@ async fn sighup_leaves_server_running() {
     assert!(server.wait().unwrap().success(), "it ended by the signal that ends it");
 }
 
-/// A server and what it says when it is ready.
+/// Starts a server and returns it with its banner.
 fn serve(mut command: Command, log: impl Into<Stdio>) -> (Child, String) {
     let mut server = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
     let mut banner = String::new();

@@ -1,4 +1,4 @@
-//! Two requests that want the same unknown pair at the same moment: it is sent once, and nobody depends on the other's fate.
+//! Coalescing: a pair that two requests need at the same moment is sent once, and neither request depends on the other.
 
 use std::time::Duration;
 
@@ -40,7 +40,8 @@ async fn wait_for_pairs_in_flight(gateway: &Gateway, count: usize) {
 async fn wait_for_requests(gateway: &Gateway, count: usize) {
     let room = gateway.app.server.max_requests;
     wait_until(|| room - gateway.app.room.available_permits() == count, "requests under way").await;
-    // A request takes its place before it claims its pairs, and claims them before it waits for anything else than its body.
+    // A request takes its place before it claims its pairs, and claims them before it waits for anything else than its
+    // body.
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
@@ -190,8 +191,8 @@ async fn known<'a>(gateway: &Gateway, documents: &[&'a str]) -> Vec<&'a str> {
     known
 }
 
-/// What a request that says no-store led is kept for those pairs alone that somebody else asked for; what it followed
-/// is its leader's to keep.
+/// Pairs led by a `no-store` request are cached only if another request asked for them; pairs that it followed are
+/// cached for their leader.
 #[tokio::test]
 async fn no_store_request_caches_only_pairs_of_other_requests() {
     for (leader_stores, led, followed, kept) in [
@@ -211,7 +212,7 @@ async fn no_store_request_caches_only_pairs_of_other_requests() {
     }
 }
 
-/// Whoever has left by the time the scores come has nothing kept for it.
+/// A follower that has left before the scores arrive causes no caching.
 #[tokio::test]
 async fn no_store_leader_of_departed_follower_caches_nothing() {
     let (fake, gateway) = held().await;
@@ -226,7 +227,7 @@ async fn no_store_leader_of_departed_follower_caches_nothing() {
     assert_eq!(known(&gateway, &["a", "b"]).await, [""; 0]);
 }
 
-/// A list of a listwise model is one thing: it is kept as a whole for whoever follows all of it, and for nobody else.
+/// A listwise list is cached as a whole, and only if another request followed all of it.
 #[tokio::test]
 async fn no_store_listwise_list_is_cached_only_for_follower_of_whole_list() {
     for (follows, hits) in [(true, 2), (false, 0)] {

@@ -1,4 +1,4 @@
-//! Connections and what goes over them have bounds: number, time, memory. Each of these fails when its guard is taken out.
+//! Bounds of connections and requests: number, time, memory. Each test fails if its guard is removed.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -86,7 +86,7 @@ async fn idle_connection_closes_after_idle_timeout() {
     client.ends().await;
 }
 
-/// Pings are no requests.
+/// Pings do not count as requests.
 #[tokio::test]
 async fn idle_http2_connection_closes_despite_pings() {
     let gateway = Gateway::start("[server]\nheader_timeout = '1h'\nidle_timeout = '200ms'").await;
@@ -105,7 +105,7 @@ async fn idle_http2_connection_closes_despite_pings() {
     drop(running.await);
 }
 
-/// Headers count in no other bound, so they have a small one for each connection.
+/// Headers are covered by no other bound, so each connection has a small one for them.
 #[tokio::test]
 async fn headers_beyond_byte_limit_return_431() {
     let gateway = Gateway::start("").await;
@@ -166,7 +166,8 @@ async fn full_server_keeps_connection_with_request_in_progress() {
     assert_eq!(other.answer().await.status, 200);
 }
 
-/// Whoever speaks no HTTP is told so, and what it still sends is read for a while. Such connections count, and make room before all others.
+/// A client that speaks no HTTP gets an error, and the rest of its bytes is read for a while. Such connections count,
+/// and are closed before all others.
 #[tokio::test]
 async fn refused_connections_count_towards_max_connections() {
     let gateway = Gateway::start("[server]\nmax_connections = 3").await;
@@ -207,7 +208,7 @@ async fn refused_connection_does_not_delay_shutdown() {
     timeout(LONG / 3, dripping).await.expect("it ends with the server").unwrap();
 }
 
-/// A place among `max_requests` is taken when the body is there, not before.
+/// A request takes one of `max_requests` permits once its body has arrived, not before.
 #[tokio::test]
 async fn http2_requests_without_body_take_no_request_permit() {
     let gateway = Gateway::start("").await;
@@ -262,7 +263,7 @@ async fn unread_http2_answer_closes_connection_at_write_timeout() {
     drop(timeout(LONG, running).await.expect("the connection ends"));
 }
 
-/// The limit is for those who take nothing; whoever takes long has its answer in full.
+/// The limit applies to clients that read nothing; a slow reader gets its answer in full.
 #[tokio::test]
 async fn slowly_read_answer_arrives_in_full() {
     let gateway = Gateway::start("[server]\nwrite_timeout = '5s'").await;
@@ -303,7 +304,7 @@ async fn bodies_beyond_max_body_bytes_in_flight_return_429() {
     assert_eq!(gateway.send(ask("four")).await.status, 200);
 }
 
-/// What is announced takes no memory, so it keeps nobody out.
+/// An announced length takes no memory, so it refuses no other request.
 #[tokio::test]
 async fn announced_body_counts_only_its_received_bytes() {
     let gateway = Gateway::start("[server]\nmax_body_bytes = 1048576\nmax_body_bytes_in_flight = 2097152").await;
@@ -335,7 +336,8 @@ async fn silent_connection_does_not_delay_shutdown() {
     idle.ends().await;
 }
 
-/// The last part of an answer lies in buffers after the request is over. How much fits there is the system's choice, so many sizes are tried.
+/// The end of an answer stays in socket buffers after the request. Their size is up to the system, so many sizes are
+/// tried.
 #[tokio::test]
 async fn unread_answers_arrive_in_full_during_shutdown() {
     let limits = "idle_timeout = '1h'\nwrite_timeout = '1h'\nshutdown_timeout = '1h'";
@@ -360,7 +362,7 @@ async fn unread_answers_arrive_in_full_during_shutdown() {
     }
 }
 
-/// A request may cross the word that the connection ends. It was taken, so it is answered.
+/// A request may cross the server's GOAWAY frame. It was accepted, so it is answered.
 #[tokio::test]
 async fn an_http2_request_that_crosses_the_end_of_an_idle_connection_is_answered() {
     const GO_AWAY: u8 = 7;

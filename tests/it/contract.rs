@@ -82,7 +82,8 @@ async fn the_openapi_document_is_served_and_its_example_works() {
     assert_eq!(answer["results"][0]["index"], 1);
 }
 
-/// Every property of the documented request is one that the decoder knows: a wrong type there is an error that names it.
+/// Every property of the documented request is one that the decoder knows: a wrong type there is an error that names
+/// it.
 #[tokio::test]
 async fn every_documented_request_field_is_read() {
     let gateway = Gateway::start("").await;

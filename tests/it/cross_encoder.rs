@@ -1,5 +1,5 @@
-//! The embedded cross-encoder, on a model of ten words (`tests/golden/local/tiny`) whose raw score is the sum of the passage's words:
-//! good 2, fair 0.5, bad -2, heat 0.25, pump 0.25, ##s 0.125, and -1 for the end.
+//! The embedded cross-encoder, on a model of ten words (`tests/golden/local/tiny`) whose raw score is the sum of the
+//! passage's words: good 2, fair 0.5, bad -2, heat 0.25, pump 0.25, ##s 0.125, and -1 for the end.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -48,7 +48,7 @@ async fn cross_encoder_pair_gets_the_model_score_and_is_cached() {
     );
 }
 
-/// Two hundred times two is a relevance of 1 in every digit that there is: no score may come out of that which is none.
+/// A raw score of 400 is a probability of exactly 1: the mixed score must still be a number.
 #[tokio::test]
 async fn saturated_cross_encoder_score_keeps_hybrid_scores_between_0_and_1() {
     let gateway = Gateway::start(&with_model("")).await;
@@ -58,7 +58,7 @@ async fn saturated_cross_encoder_score_keeps_hybrid_scores_between_0_and_1() {
     assert!(scores(&answer).iter().all(|(_, score)| (0.0..=1.0).contains(score)), "{answer}");
 }
 
-/// Law 1 and 3: whatever stands beside it in the list, a pair has one score, to the last bit.
+/// Laws 1 and 3: a pair has the same score to the last bit, whatever other passages are in the list.
 #[tokio::test]
 async fn cross_encoder_score_is_identical_beside_other_passages() {
     let gateway = Gateway::start(&with_model("")).await;
@@ -144,7 +144,7 @@ async fn missing_model_makes_local_lexical_and_cross_encoder_return_404() {
     assert_eq!(provenance(&ask(&gateway, "local", "q", &["d"]).await)["upstream_model"], "lexical");
 }
 
-/// What `rerankd check` says of the tiny model after `spoil` did something to it.
+/// Runs `rerankd check` on the tiny model after `spoil` has changed its files.
 fn check(spoil: impl Fn(&Path)) -> Output {
     let directory = tempfile::tempdir().unwrap();
     for file in ["model.onnx", "tokenizer.json"] {
@@ -187,8 +187,8 @@ fn check_names_the_unreadable_model_file() {
     }
 }
 
-/// The weights are read when they are first used, so broken ones break nothing else, and whoever stands behind them takes over: for the hybrid that is
-/// its own other half, because the last target when every provider is down must not fail.
+/// The weights are read on first use, so broken ones affect nothing else, and the next target takes over. The hybrid
+/// falls back to its lexical part, because the last target must not fail when every provider is down.
 #[tokio::test]
 async fn unreadable_model_fails_only_cross_encoder_requests() {
     let directory = tempfile::tempdir().unwrap();
@@ -266,7 +266,8 @@ fn model_in_default_directory_is_found_unless_model_dir_is_none() {
 }
 
 /// The real model (`RERANKD_TEST_MODEL` is its directory) against ONNX Runtime and Hugging Face's tokenizer: see
-/// `tests/golden/local/make-reference.py`. Activations are quantised while the graph runs, and the two runtimes round differently.
+/// `tests/golden/local/make-reference.py`. Activations are quantised while the graph runs, and the two runtimes round
+/// differently.
 #[tokio::test]
 async fn the_real_model_scores_as_its_reference_does() {
     let Some(model) = std::env::var_os("RERANKD_TEST_MODEL") else { return };

@@ -1,4 +1,4 @@
-//! Law 8, cell by cell: the table in `docs/degradation.md` is what happens.
+//! Law 8, cell by cell: rerankd does what the table in `docs/degradation.md` says.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -132,13 +132,13 @@ impl Scene {
         settle(&self.gateway).await;
     }
 
-    /// What is asked when everything is prepared.
+    /// The request that counts, sent when everything is prepared.
     fn question(&self) -> Question {
         let late = self.cell.failure.starts_with("the deadline");
         Question { timeout: if late { SHORT } else { self.question.timeout }, ..self.question.clone() }
     }
 
-    /// Another question than the one that counts.
+    /// A request other than the one that counts.
     fn other(&self) -> Question {
         Question { query: format!("{CANARY} another"), ..self.question.clone() }
     }
@@ -158,7 +158,7 @@ impl Scene {
         }
     }
 
-    /// Makes the next request fail. What must go on meanwhile is returned.
+    /// Makes the next request fail. Returns a request that must stay in progress meanwhile.
     async fn provoke(&self) -> Option<JoinHandle<reqwest::Response>> {
         let nonsense = Reply::body("<html>");
         match &*self.cell.failure {
@@ -204,7 +204,7 @@ impl Scene {
         self.up.release();
     }
 
-    /// Whether the answer is what the cell says, over and above what every answer must be.
+    /// Checks that the answer is what the cell says, in addition to the invariants of every answer.
     async fn check(&self, answer: &Answer) {
         let Cell { failure, policy, outcome } = &self.cell;
         let context = format!("{failure} | {policy} | {outcome}: {} {}", answer.status, answer.body);

@@ -1,4 +1,4 @@
-//! Every dialect in front of every provider, and what is the same in all of them.
+//! Every dialect in front of every provider, and the behaviour that all dialects share.
 
 use rerankd::dialect::DIALECTS;
 use rerankd::provider::{PROVIDERS, Provider};
@@ -100,7 +100,7 @@ impl Client {
     }
 }
 
-/// A gateway before Cohere that makes one attempt, so that what the provider says reaches the client.
+/// A gateway before Cohere that makes one attempt, so that the provider's error reaches the client.
 async fn asking_once(fake: &FakeUpstream, server: &str, model: &str) -> Gateway {
     let upstream = upstream("up", "cohere", &fake.url());
     let model = format!("{}{model}", targets("default", &[("up", "rerank-v3.5")]));
@@ -140,7 +140,7 @@ async fn every_dialect_before_every_provider_returns_expected_scores() {
     }
 }
 
-/// One cache behind all dialects: what one has paid for, the others know.
+/// All dialects share one cache.
 #[tokio::test]
 async fn pair_scored_in_one_dialect_is_cached_for_all() {
     let fake = FakeUpstream::start("cohere").await;
@@ -296,7 +296,7 @@ async fn always_return_documents_echoes_documents_unasked() {
     assert_eq!(answer.body["results"][0]["document"], json!({"text": "a"}));
 }
 
-/// Law 8: where the answer has no place for it, the header says so.
+/// Law 8: the header marks a degraded answer in dialects whose body has no field for it.
 #[tokio::test]
 async fn law_8_degraded_answer_sets_header_in_every_dialect() {
     let fake = FakeUpstream::start("cohere").await;
@@ -321,7 +321,8 @@ async fn client_without_loss(gateway: &Gateway) -> Answer {
     gateway.try_rerank(json!({"query": "q", "documents": ["a"]})).await
 }
 
-/// Rule 16: a client's threshold between 0 and 1 means the same before a model of logits; scales that are no probabilities are left alone.
+/// Rule 16: a client's threshold between 0 and 1 means the same before a model of logits; scales that are no
+/// probabilities are left alone.
 #[tokio::test]
 async fn logit_scores_are_returned_as_probabilities_unless_raw_scores_is_set() {
     for (scale, form) in [("logit", "sigmoid"), ("probability", "same"), ("cosine", "same"), ("unknown", "same")] {

@@ -1,4 +1,4 @@
-//! What the documentation shows works as shown.
+//! Examples, links and tables of the documentation agree with the code.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Answers that are given before the body is read arrive, also at clients that write all of it before they read anything.
+//! Answers that are sent before the body is read arrive, even at clients that write the whole body before they read.
 
 use std::future::poll_fn;
 use std::time::Instant;
@@ -144,7 +144,7 @@ async fn refused_expect_100_continue_returns_final_status_without_100() {
     assert_eq!(good.next_answer().await.status, 100, "the connection goes on");
 }
 
-/// hyper answers these itself and closes.
+/// Requests that hyper answers itself before it closes the connection.
 #[tokio::test]
 async fn malformed_http_returns_400_or_431_to_client_that_writes_first() {
     let gateway = Gateway::start("").await;
@@ -173,7 +173,7 @@ async fn oversized_http2_body_returns_413() {
     }
 }
 
-/// Many clients of HTTP/2 take a stream that is reset while they send for a failure, and lose the answer.
+/// Many HTTP/2 clients treat a stream reset during their upload as a failure and lose the answer.
 #[tokio::test]
 async fn refused_http2_body_is_read_to_its_end_without_reset() {
     let gateway = Gateway::start("").await;

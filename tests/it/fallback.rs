@@ -1,4 +1,4 @@
-//! Ordered targets, and law 8: what a client gets when they fail.
+//! Ordered targets, and law 8: answers when targets fail.
 
 use serde_json::{Value, json};
 
@@ -153,7 +153,7 @@ async fn usage_includes_tokens_of_the_failed_target() {
     assert_eq!(answer["usage"]["total_tokens"], 17);
 }
 
-/// Where deadlines are shorter than `attempt_timeout` a black hole is noticed all the same.
+/// A silent upstream is detected even if deadlines are shorter than `attempt_timeout`.
 #[tokio::test]
 async fn silent_upstream_opens_circuit_without_an_attempt_timeout() {
     let first = FakeUpstream::start("cohere").await;

@@ -1,4 +1,5 @@
-//! The proxy that other tests and the reliability command rely on does what its faults say; rerankd makes no score of any of them.
+//! The proxy that other tests and the reliability command rely on does what its faults say; rerankd makes no score of
+//! any of them.
 
 use std::io;
 use std::net::SocketAddr;
@@ -43,7 +44,7 @@ fn is_right(answer: &Value) -> bool {
     scores(answer) == expected("q", &PASSAGES)
 }
 
-/// What an HTTP client hides: the bytes of one connection.
+/// One connection with its raw bytes, which an HTTP client would hide.
 struct Raw(TcpStream);
 
 impl Raw {
@@ -341,7 +342,7 @@ async fn phases_change_by_count_and_equal_seeds_fail_equal_requests() {
     }
 }
 
-/// How rerankd must take a fault when it tries once.
+/// Expected answer to a fault with a single attempt.
 enum Taken {
     Right,
     /// With one of these codes.

@@ -1,8 +1,8 @@
-//! Recorded exchanges: what a client sends, and byte for byte what it gets.
+//! Recorded exchanges: each request of a client, and its answer byte for byte.
 //!
-//! `tests/golden/dialects/*.json` hold each dialect's contract, `tests/golden/clients/*.json` what applications send that cannot be
-//! installed here. `sent` is what reaches the upstream, the distinct passages that are not blank, and `scores` what it says of them;
-//! `meta.rerankd` is left out of answers.
+//! `tests/golden/dialects/*.json` hold each dialect's contract, `tests/golden/clients/*.json` what applications send
+//! that cannot be installed here. `sent` is what reaches the upstream, the distinct passages that are not blank, and
+//! `scores` what it says of them; `meta.rerankd` is left out of answers.
 
 use std::fs;
 

@@ -1,5 +1,4 @@
-//! What comes in as text: halves of surrogate pairs, byte order marks, pictures, what people type, and bodies made to
-//! burn a processor.
+//! Text input: lone surrogates, byte order marks, pictures, typed values, and bodies that cost much processor time.
 
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::gateway::{NO_BREAKER, targets, upstream};
 use crate::support::{FakeUpstream, Gateway, order, provenance};
 
-/// The first bytes of a PNG, so often that it would be noticed.
+/// A data URL that repeats the first bytes of a PNG.
 pub(crate) fn picture() -> String {
     format!("data:image/png;base64,iVBORw0KGgo{}=", "AAAANSUhEUgAA".repeat(40))
 }
@@ -332,7 +331,7 @@ fn wide(fields: usize) -> String {
     json
 }
 
-/// Attack 8: read on a reactor thread, past every deadline, once for each path and step.
+/// Attack 8: objects were read on a reactor thread beyond every deadline, once for each path and step.
 #[tokio::test]
 async fn many_rank_fields_over_wide_objects_end_at_the_deadline() {
     let (upstream, gateway) = pair().await;

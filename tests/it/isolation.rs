@@ -54,7 +54,7 @@ async fn law_13_short_deadlines_of_one_caller_leave_circuit_closed_for_others() 
     }
 }
 
-/// What a caller got for one request: everything that another caller must not change.
+/// Result of one request: everything that another caller must not change.
 #[derive(Debug, PartialEq)]
 struct Got {
     status: u16,
@@ -66,7 +66,7 @@ struct Got {
     billed: Value,
 }
 
-/// What became of the ordinary caller: its answers, and the calls that were made for it.
+/// Outcome of the ordinary caller: its answers, and the calls that were made for it.
 #[derive(Debug, PartialEq)]
 struct Day {
     answers: Vec<Got>,
@@ -83,7 +83,7 @@ const REQUESTS: usize = 15;
 /// Passages that the ordinary caller asks for, more than once each.
 const PASSAGES: usize = 40;
 
-/// What the hostile caller does beside each request of the ordinary one.
+/// Actions of the hostile caller beside each request of the ordinary one.
 #[derive(Clone, Copy, Debug)]
 enum Attack {
     /// Less time than the provider takes.
@@ -104,7 +104,7 @@ enum Attack {
     CacheControl,
     /// A thousand passages.
     HugeLists,
-    /// What rerankd refuses: no JSON, no documents, no such model, no such key.
+    /// Requests that rerankd refuses: invalid JSON, no documents, unknown model, unknown key.
     BadRequests,
     /// A long query whose lists the provider refuses for their size.
     LongQueries,
@@ -117,8 +117,7 @@ use Attack::{
     ShortDeadlines, StatedLimits,
 };
 
-/// The provider: what it does depends on the query alone, so whatever it does to the hostile caller it does not to the
-/// ordinary one.
+/// Provider rule that depends on the query and the number of passages, so that only the hostile caller's requests fail.
 fn provider(query: &str, passages: &[String]) -> Option<Reply> {
     let kind = query.split(' ').next()?;
     match kind {
@@ -284,7 +283,7 @@ async fn law_13_all_attacks_together_leave_other_callers_answers_unchanged() {
     check(1..4, &attacks).await;
 }
 
-/// Attack 2: what is learnt from one caller's refusals for size cuts nobody else's lists.
+/// Attack 2: a limit learned from one caller's size refusals splits no other caller's lists.
 #[tokio::test]
 async fn law_13_refusals_for_size_cut_no_other_callers_lists() {
     check(0..3, &[LongQueries]).await;
@@ -295,8 +294,8 @@ async fn law_13_limits_stated_to_one_caller_cut_no_other_callers_lists() {
     check(0..3, &[StatedLimits]).await;
 }
 
-/// Short calls of one caller that were refused for their size, whatever their size, cut the long ones of others; and what
-/// it took to find their passages to blame was taken from others.
+/// Short calls of one caller that were refused for their size, whatever their size, cut the long ones of others; and
+/// what it took to find their passages to blame was taken from others.
 #[tokio::test]
 async fn law_13_refused_short_calls_split_no_other_callers_lists() {
     let fake = FakeUpstream::start("cohere").await;

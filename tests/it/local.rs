@@ -1,4 +1,4 @@
-//! The embedded scorer: deterministic, marked, and as good as it is said to be.
+//! The embedded scorer: deterministic, named in the answer, and of the documented quality.
 
 use std::path::{Path, PathBuf};
 
@@ -27,8 +27,8 @@ async fn default_configuration_answers_with_the_lexical_scorer() {
     assert_eq!(provenance(&warm)["pairs"]["hit"], 2);
 }
 
-/// The figures of `docs/local-scorer.md`, where the judged collections are at hand (`RERANKD_TEST_DATA`), and for the cross-encoder its weights
-/// (`RERANKD_TEST_MODEL`).
+/// The figures of `docs/local-scorer.md`, where the judged collections are at hand (`RERANKD_TEST_DATA`), and for the
+/// cross-encoder its weights (`RERANKD_TEST_MODEL`).
 #[tokio::test]
 async fn local_ndcg_reaches_the_documented_figures() {
     let Some(data) = std::env::var_os("RERANKD_TEST_DATA").map(PathBuf::from) else { return };

@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const LONG_REQUEST_ID: &str = "request-request-request-request-request-request-request-request-request-request-request-\
                                request-request-request-request";
 
-/// Where the server's log goes.
+/// Destination of the server's log.
 #[derive(Clone, Copy, Debug)]
 enum Log {
     FullDisk,
@@ -267,7 +267,7 @@ async fn eval_with_unwritable_progress_finishes() {
     assert!(status.success() && folder.path().join("out/results.json").exists());
 }
 
-/// A line for each would let anybody fill the disk.
+/// One line per refused request would let anybody fill the disk.
 #[tokio::test]
 async fn log_limits_lines_of_strangers_and_keeps_one_per_failure_of_callers() {
     let file = tempfile::NamedTempFile::new().unwrap();

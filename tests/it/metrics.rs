@@ -1,4 +1,4 @@
-//! What operators see of a day's work.
+//! Metrics that operators see.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Web pages ask nothing behind the back of whoever looks at them.
+//! Web pages of other origins send no requests in the name of their visitors.
 
 use rerankd::server::Server;
 use serde_json::json;
@@ -87,7 +87,7 @@ async fn allowed_host_or_valid_api_key_passes_the_origin_check() {
     }
 }
 
-/// An operator who lists names means them, wherever is listened to.
+/// Listed host names are binding, whatever the listener's address.
 #[tokio::test]
 async fn unlisted_host_on_public_listener_returns_403_if_hosts_are_listed() {
     let mut settings = settings("[server]\nallowed_hosts = ['rerank.example']");
@@ -102,7 +102,7 @@ async fn unlisted_host_on_public_listener_returns_403_if_hosts_are_listed() {
     running.abort();
 }
 
-/// As containers listen, which others ask by the name of the service.
+/// Containers listen on all addresses and are called by their service name.
 #[tokio::test]
 async fn any_host_on_public_listener_is_answered_without_allowed_hosts() {
     let mut settings = settings("");

@@ -1,4 +1,4 @@
-//! Pictures inside texts, pictures as bytes, and what only looks like one.
+//! Pictures inside texts, pictures as bytes, and texts that resemble one.
 
 use http::StatusCode;
 use serde_json::json;

@@ -1,6 +1,7 @@
 //! Every provider against its golden files: the bytes that are sent, the scores that are read, every documented error.
 //!
-//! `tests/golden/providers/PROVIDER/` holds `case.json` (what to expect), `request.json` (exact bytes), `reply.json` and `errors/*.json`.
+//! `tests/golden/providers/PROVIDER/` holds `case.json` (what to expect), `request.json` (exact bytes), `reply.json`
+//! and `errors/*.json`.
 
 use std::fs;
 use std::path::{Path, PathBuf};

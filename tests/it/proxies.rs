@@ -1,5 +1,5 @@
-//! Proxies: what goes through them, what never does, and whose word an error is. Which entry of `NO_PROXY` covers which host is tested in
-//! `src/config/proxy.rs`.
+//! Proxies: calls that go through them, calls that never do, and the source of an error. Entries of `NO_PROXY` are
+//! tested in `src/config/proxy.rs`.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use crate::support::gateway::{Answer, targets, upstream};
 use crate::support::{FakeUpstream, Gateway, Reply, expected, scores};
 
-/// What one request is answered with these variables and the upstream at `base_url`.
+/// Answer to one request with these environment variables and the upstream at `base_url`.
 async fn ask(variables: &[(&str, &str)], base_url: &str) -> Answer {
     let config = format!(
         "{}max_attempts = 1\n{}",
@@ -22,7 +22,7 @@ async fn ask(variables: &[(&str, &str)], base_url: &str) -> Answer {
     gateway.try_rerank(json!({"query": "cat", "documents": ["a cat"]})).await
 }
 
-/// A proxy that answers every `CONNECT` so, and what it was asked.
+/// A proxy that gives this answer to a `CONNECT`, and the request that it got.
 async fn tunnel(answer: &'static str) -> (String, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();

@@ -1,4 +1,5 @@
-//! What upstreams say: good scores are used whatever stands beside them, absurd ones never, and counts that make no sense are none.
+//! Replies of upstreams: valid scores are used despite malformed fields beside them, absurd scores never, and absurd
+//! counts are ignored.
 
 use http::StatusCode;
 use rerankd::provider::{PROVIDERS, Provider};
@@ -35,7 +36,7 @@ fn reply(provider: &str, results: &str, rest: &str) -> String {
     body.replace("SCORE", score)
 }
 
-/// What one request is answered when the provider replies so, once.
+/// Answer to one request when the provider sends this reply once.
 async fn ask(provider: &str, body: &str) -> crate::support::gateway::Answer {
     let fake = FakeUpstream::scripted(provider, [Reply::body(body)]).await;
     let config = format!(
@@ -309,7 +310,7 @@ async fn base_url_path_and_query_are_called_as_configured() {
     }
 }
 
-/// Kind I: what stands between rerankd and a provider says so in numbers of its own.
+/// Kind I: gateways between rerankd and a provider answer with status codes of their own.
 #[tokio::test]
 async fn gateway_statuses_502_to_529_are_retried() {
     for provider in PROVIDERS.map(Provider::name) {

@@ -1,4 +1,5 @@
-//! Law 10 over real sockets: what is retried, when, and what is not. The policy's timing is tested beside the policy.
+//! Law 10 over real sockets: which failures are retried and which are not. The policy's timing is tested beside the
+//! policy.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! What clients ask before they rerank.
+//! Discovery requests that clients send before they rerank.
 
 use serde_json::json;
 

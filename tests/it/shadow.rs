@@ -1,4 +1,4 @@
-//! A second model asked behind the client's back: it is compared, and it never costs the client anything.
+//! Shadow model: it is compared with live traffic and never affects the client.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ async fn shadowed(main: &FakeUpstream, other: &FakeUpstream, more: &str) -> Gate
     Gateway::start(&config.join("\n")).await
 }
 
-/// What `/v1/models` says of the shadow, once `done` holds.
+/// Shadow report of `/v1/models`, once `done` holds.
 async fn report(gateway: &Gateway, done: impl Fn(&Value) -> bool) -> Value {
     let ask = async || serde_json::from_str::<Value>(&gateway.get_text("/v1/models/default").await).unwrap();
     let waited = async {
@@ -62,7 +62,7 @@ async fn shadow_comparison_is_recorded_and_leaves_the_answer_unchanged() {
     );
 }
 
-/// The shadow hangs; answers come all the same, and what finds no room is left out.
+/// Answers arrive while the shadow hangs; comparisons beyond its limit are skipped.
 #[tokio::test]
 async fn hanging_shadow_delays_no_answer_and_skips_beyond_max_concurrency() {
     let (main, shadow) = (FakeUpstream::start("cohere").await, FakeUpstream::start("jina").await);
@@ -90,7 +90,7 @@ async fn failing_shadow_degrades_no_answer() {
     assert_eq!((&told["compared"], &told["kendall_tau"]), (&json!(0), &Value::Null));
 }
 
-/// Both models at one upstream: what the shadow does wrong there is held against the shadow alone.
+/// Both models at one upstream: failures of the shadow count for the shadow's circuit alone.
 #[tokio::test]
 async fn failing_shadow_opens_only_its_own_circuit() {
     let both = FakeUpstream::start("cohere").await;
@@ -109,7 +109,7 @@ async fn failing_shadow_opens_only_its_own_circuit() {
     assert_eq!(both.calls().len(), 3, "the shadow's own circuit is open");
 }
 
-/// Live traffic asks for a pair that the shadow is having scored: it has it scored itself.
+/// A live request that needs a pair which the shadow is scoring makes its own call.
 #[tokio::test]
 async fn live_request_does_not_join_a_shadow_call() {
     let (main, other) = (FakeUpstream::start("jina").await, FakeUpstream::start("cohere").await);
@@ -137,7 +137,7 @@ async fn live_request_does_not_join_a_shadow_call() {
     assert_eq!((gateway.metric(&metrics[0]).await, gateway.metric(&metrics[1]).await), (1.0, 1.0));
 }
 
-/// What another target answered in the model's place says nothing about the model.
+/// A fallback's answer says nothing about the model.
 #[tokio::test]
 async fn answers_of_a_fallback_are_not_compared() {
     let (fails, works) = (FakeUpstream::start("cohere").await, FakeUpstream::start("jina").await);
@@ -185,7 +185,7 @@ async fn shadow_compares_an_answer_with_top_n_one() {
     assert_eq!((&told["top_overlap"]["mean"], &told["kendall_tau"]), (&json!(1.0), &Value::Null));
 }
 
-/// What must not be stored must not be sent to anybody else either.
+/// A `no-store` request must not be sent to another provider either.
 #[tokio::test]
 async fn no_store_request_is_not_sent_to_the_shadow() {
     let (main, shadow) = (FakeUpstream::start("cohere").await, FakeUpstream::start("jina").await);

@@ -1,4 +1,4 @@
-//! More than can be answered in time is sent away at once, and told when to come back.
+//! Load beyond the limits is shed at once with a `Retry-After`.
 
 use serde_json::json;
 

@@ -1,11 +1,11 @@
-//! Refusals of a call for its size, in the words of many providers: the passages that are not to blame are scored, and nobody pays for another's.
+//! Size refusals in the wording of many providers: all other passages are scored, and no caller pays for another's.
 
 use serde_json::{Value, json};
 
 use crate::support::gateway::{targets, upstream};
 use crate::support::{FakeUpstream, Gateway, Reply, expected, order, provenance, scores};
 
-/// What providers say of a passage that is too long: status and body.
+/// Refusals of an overlong passage by many providers: status and body.
 const TOO_LONG: [(u16, &str); 20] = [
     (
         400,
@@ -44,7 +44,7 @@ const TOO_LONG: [(u16, &str); 20] = [
     (400, r#"{"detail":"document 1 ('a deadline of the billing department per day') is too long"}"#),
 ];
 
-/// What providers that take 25 passages say of a list of 30.
+/// Refusals of a list of 30 by providers that take 25 passages.
 const TOO_MANY: [(u16, &str); 10] = [
     (
         422,
@@ -126,7 +126,8 @@ async fn a_stated_limit_costs_one_refusal() {
     }
 }
 
-/// Numbers that are no limits made lists of 1,000 cost 144 calls and others' lists of 500 cost 72; digits in groups of three 2,049 and 1,000.
+/// Numbers that are no limits made lists of 1,000 cost 144 calls and others' lists of 500 cost 72; digits in groups of
+/// three 2,049 and 1,000.
 #[tokio::test]
 async fn law_13_unrelated_numbers_in_a_refusal_set_no_limit() {
     for (most, body) in [
@@ -216,7 +217,7 @@ async fn law_13_refused_long_query_adds_no_calls_to_other_lists() {
     }
 }
 
-/// The same by single replies that only sound like a refusal for size.
+/// Single replies that only resemble a size refusal limit no later list.
 #[tokio::test]
 async fn law_13_single_size_refusal_limits_no_later_list() {
     let texts = texts(100);
@@ -302,7 +303,7 @@ async fn law_5_passages_refused_for_their_content_do_not_fail_the_others() {
     assert_eq!(order(&answer)[37..], [0, 13, 39]);
 }
 
-/// Refusals that taught a limit, and then a crowd of ordinary lists: none of them is a search, whatever the budget.
+/// Ordinary lists after refusals that taught a limit: none of them spends the search budget.
 #[tokio::test]
 async fn exhausted_search_budget_leaves_unrefused_lists_scored() {
     let (fake, gateway) = pair().await;
@@ -328,7 +329,7 @@ async fn exhausted_search_budget_leaves_unrefused_lists_scored() {
     }
 }
 
-/// A stranger's list of passages that are refused one by one costs a budget, and a bounded time.
+/// A list of passages that are refused one by one costs a bounded number of calls.
 #[tokio::test]
 async fn passages_that_are_refused_one_by_one_cost_a_bounded_number_of_calls() {
     let (fake, gateway) = pair().await;
@@ -372,7 +373,7 @@ async fn law_13_one_caller_cannot_exhaust_the_search_budget_of_another() {
     assert_eq!(provenance(&answer.body)["pairs"]["unscored"], 1, "{}", answer.body);
 }
 
-/// What is expected to be refused, because it was a minute ago, is not: the provider has grown, and every passage has its score.
+/// Passages that were refused a minute ago are scored once the provider has raised its limit.
 #[tokio::test]
 async fn law_5_provider_with_raised_limit_scores_passages_refused_before() {
     let (fake, gateway) = pair().await;

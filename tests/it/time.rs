@@ -1,4 +1,5 @@
-//! Law 9: nothing runs past the deadline, nobody works for a client that left, and a shutdown finishes what is under way.
+//! Law 9: nothing runs past the deadline, no work is done for a client that left, and a shutdown finishes requests in
+//! progress.
 
 use std::time::{Duration, Instant};
 
@@ -42,7 +43,7 @@ async fn law_9_shortest_deadline_returns_504_and_cancels_the_upstream_call() {
     }
 }
 
-/// What comes before the first call is within the deadline, too.
+/// Work before the first call counts towards the deadline, too.
 #[tokio::test]
 async fn law_9_deadline_before_the_first_call_returns_504_without_a_call() {
     let fake = FakeUpstream::start("cohere").await;

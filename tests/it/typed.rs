@@ -1,4 +1,4 @@
-//! What people and their tools type into fields, headers and bodies.
+//! Values that people and tools type into fields, headers and bodies.
 
 use std::io::Write;
 
@@ -100,8 +100,8 @@ async fn python_or_javascript_literal_is_named_in_the_json_error() {
     }
 }
 
-/// Java and others write characters beyond the first plane as two of three bytes each (CESU-8), and a cut between them
-/// leaves half.
+/// Java and others encode characters beyond the first plane as two surrogates of three bytes each (CESU-8); a cut
+/// between them leaves one.
 #[tokio::test]
 async fn surrogates_encoded_as_cesu_8_are_joined_or_replaced() {
     let (upstream, gateway) = pair().await;

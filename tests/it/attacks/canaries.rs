@@ -1,4 +1,5 @@
-//! Law 11 at the most talkative level, over both versions of HTTP and in both log formats: what clients show and send stays out of the log.
+//! Law 11 at log level trace, over HTTP/1.1 and HTTP/2 and in both log formats: keys and texts of clients stay out of
+//! the log.
 
 use std::process::Stdio;
 

@@ -1,4 +1,4 @@
-//! Many at once: connections, documents, names.
+//! Large numbers of connections, documents and invented names.
 
 use std::fs;
 use std::process::Command;
@@ -15,14 +15,14 @@ const CROWD: usize = 1_000;
 /// Set in the process that makes the connections.
 const CROWD_VARIABLE: &str = "RERANKD_TEST_CROWD";
 
-/// How many files this process may open.
+/// Limit of open files of this process.
 fn descriptors() -> usize {
     let limits = fs::read_to_string("/proc/self/limits").unwrap();
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
     line.split_whitespace().next().unwrap().parse().unwrap_or(usize::MAX)
 }
 
-/// Run in a process of its own by the test below, which lets it open enough files: both ends of each connection.
+/// Runs in a child process of the test below, which raises the limit of open files: each connection takes two.
 #[tokio::test]
 async fn child_process_answers_requests_behind_idle_connections() {
     if std::env::var_os(CROWD_VARIABLE).is_none() {
@@ -82,7 +82,7 @@ async fn ten_thousand_passages_cold_or_cached_return_expected_scores() {
     assert_eq!((answer.status.as_u16(), &answer.body["code"]), (400, &json!("too_many_documents")));
 }
 
-/// What a stranger or a caller can write anywhere in a request makes no new series.
+/// Names that a client writes anywhere in a request add no metric series.
 #[tokio::test]
 async fn invented_names_in_requests_add_no_metric_series() {
     let fake = FakeUpstream::start("cohere").await;

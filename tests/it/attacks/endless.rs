@@ -1,4 +1,4 @@
-//! Providers that never end: a byte now and then, of the status, of the headers, of the body.
+//! Providers that never finish: they send a byte of the status, the headers or the body now and then.
 
 use std::time::{Duration, Instant};
 
@@ -68,7 +68,7 @@ async fn dripping_upstream_is_abandoned_at_attempt_timeout() {
     .await;
 }
 
-/// What an error status drips is not waited for: the status says enough.
+/// The status of an error suffices; rerankd does not wait for a body that drips.
 #[tokio::test]
 async fn error_status_with_dripping_body_returns_without_waiting_for_it() {
     let (url, serving) = dripping("HTTP/1.1 400 Bad Request\r\ntransfer-encoding: chunked\r\n\r\n", "1\r\n \r\n").await;

@@ -1,4 +1,4 @@
-//! HTTP/2: streams that are reset at once, frames without end, and many answers at the same time.
+//! HTTP/2 attacks: streams that are reset at once, floods of frames, and many answers at the same time.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::support::gateway::{targets, upstream};
 use crate::support::{FakeUpstream, Gateway, expected, scores};
 
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long a flood is held up by a server that does not read on, before it is given up.
+/// Time that a flood waits for a server that has stopped reading, before the test gives up.
 const STALLED: Duration = Duration::from_millis(200);
 /// Bytes of one flood.
 const FLOOD: usize = 4 << 20;
@@ -43,7 +43,8 @@ async fn client(address: SocketAddr) -> SendRequest<Bytes> {
     client
 }
 
-/// Asks for `number` and leaves at once, or when the call has reached the upstream. `None` when the server has had enough.
+/// Sends request `number` and resets its stream at once, or once the call has reached the upstream. `None` if the
+/// server has closed the connection.
 async fn ask_and_reset(
     client: SendRequest<Bytes>,
     address: SocketAddr,
@@ -92,8 +93,8 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// Writes `opening` and then `more` again and again, reading nothing, and stops when the server takes nothing for `patience`. Whether the server has
-/// closed the connection by then.
+/// Writes `opening` and then `more` repeatedly without reading, and stops when the server accepts nothing for
+/// `patience`. Returns true if the server has closed the connection by then.
 async fn flood(address: SocketAddr, patience: Duration, opening: &[u8], more: impl Fn(u32) -> Vec<u8>) -> bool {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let begin = [PREFACE, &frame(SETTINGS, 0, 0, &[]), opening].concat();

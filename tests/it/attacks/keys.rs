@@ -1,4 +1,4 @@
-//! Law 1: texts that are alike but for the border between two fields are different pairs, for one caller and for two.
+//! Law 1: requests whose concatenated fields are equal are still different pairs, for one caller and for two.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::support::{FakeUpstream, Gateway, expected, provenance, scores};
 const PROVIDER: &str = "voyage";
 const MODEL: &str = "rerank-2.5";
 
-/// What a border between fields could be mistaken for.
+/// Texts that a field separator could be mistaken for.
 const SEPARATORS: [&str; 8] =
     ["", "|", "\n", "\u{1}", "\u{1f}", "\u{2}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}", "2:", "\",\""];
 

@@ -1,4 +1,4 @@
-//! Attacks that were withstood, kept as tests: bytes that mean two things, floods, crowds, crafted keys, providers that never end.
+//! Attacks kept as tests: ambiguous bytes, floods, large crowds, crafted keys, providers that never finish.
 
 mod canaries;
 mod crowds;

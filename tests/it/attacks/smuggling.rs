@@ -1,5 +1,5 @@
-//! Request smuggling: bytes of which a proxy in front could see other borders than rerankd does. What is ambiguous is refused or ends the
-//! connection, so that nothing that one client sends becomes another's request.
+//! Request smuggling: bytes whose request boundaries a proxy in front could read differently. An ambiguous request is
+//! refused or closes the connection, so that no part of it becomes another client's request.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -63,7 +63,7 @@ async fn request_inside_body_is_read_as_body() {
     }
 }
 
-/// Also where the answer comes before the body was read.
+/// Covers answers that are sent before the body is read.
 #[tokio::test]
 async fn request_inside_body_of_refused_request_is_not_served() {
     let gateway = Gateway::start("[server]\napi_keys = ['env:KEY']").await;

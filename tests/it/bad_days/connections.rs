@@ -34,7 +34,7 @@ async fn day_02_refused_or_reset_connection_triggers_failure_policy() {
     all_day("", Fault::Reset, &BROKEN).await;
 }
 
-/// Nobody accepts, and the queue of those who wait for it is full: the system drops whoever knocks.
+/// A listener with a full backlog that never accepts: the system drops further SYN packets.
 #[tokio::test]
 async fn day_03_dropped_syn_triggers_failure_policy() {
     let socket = TcpSocket::new_v4().unwrap();
@@ -42,7 +42,8 @@ async fn day_03_dropped_syn_triggers_failure_policy() {
     let listener = socket.listen(1).unwrap();
     let address = listener.local_addr().unwrap();
     let mut waiting = Vec::new();
-    // Where a system has room for more than was asked for, the rest of the day's connections are as silent once they stand.
+    // Where a system has room for more than was asked for, the rest of the day's connections are as silent once they
+    // stand.
     while waiting.len() < 16
         && let Ok(connected) = timeout(Duration::from_millis(100), TcpStream::connect(address)).await
     {
@@ -73,7 +74,7 @@ async fn day_07_truncated_body_triggers_failure_policy() {
     all_day("", Fault::Truncate { share: 0.5 }, &BROKEN).await;
 }
 
-/// What a load balancer does that keeps connections for a shorter time than we do: worth one more try, of which no client learns.
+/// A load balancer with a shorter keep-alive than ours closes reused connections: one retry hides it from the client.
 #[tokio::test]
 async fn day_20_connection_closed_on_reuse_is_retried_on_a_new_one() {
     let days = Behind::ALL.map(async |behind| {

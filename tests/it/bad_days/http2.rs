@@ -1,5 +1,5 @@
-//! Day 22: a provider that speaks HTTP/2 goes away in the midst of a call. HTTP/2 is spoken where TLS negotiates it, so this needs a certificate, and a
-//! process of its own that is told to trust it.
+//! Day 22: a provider that speaks HTTP/2 goes away in the midst of a call. HTTP/2 is spoken where TLS negotiates it, so
+//! this needs a certificate, and a process of its own that is told to trust it.
 
 use std::io::Write;
 use std::process::Stdio;

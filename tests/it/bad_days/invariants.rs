@@ -1,4 +1,4 @@
-//! What must be true of every answer, whatever happened to the request.
+//! Invariants of every answer, whatever happened to the request.
 
 use std::time::{Duration, Instant};
 
@@ -11,9 +11,10 @@ use crate::support::{Gateway, provenance, score_of};
 /// Stands in every query and every passage, and must stand nowhere else.
 pub(crate) const CANARY: &str = "zugvogel";
 
-/// How much later than its deadline an answer may come. It finds what runs on and on; a busy machine must not fail it.
+/// Margin after the deadline within which an answer must come. It catches requests that never end; a busy machine must
+/// not exceed it.
 const MARGIN: Duration = Duration::from_secs(10);
-/// Longest wait for what must come about.
+/// Longest wait for an expected event.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One request.
@@ -27,7 +28,8 @@ pub(crate) struct Question {
 }
 
 impl Question {
-    /// The `number`th question of a day. Two in a row share their query and half of their passages; the last passage is the first again.
+    /// The `number`th question of a day. Two in a row share their query and half of their passages; the last passage is
+    /// the first again.
     pub(crate) fn numbered(number: usize) -> Self {
         let first = number % 2 * 3;
         let mut passages: Vec<_> = (first..first + 6).map(|place| format!("{CANARY} passage {place}")).collect();
@@ -48,7 +50,7 @@ impl Question {
         })
     }
 
-    /// What every fake upstream says of the passages.
+    /// Scores that every fake upstream gives the passages.
     pub(crate) fn truth(&self) -> Vec<f64> {
         self.passages.iter().map(|passage| score_of(&self.query, passage)).collect()
     }
@@ -73,7 +75,7 @@ pub(crate) async fn ask_with(gateway: &Gateway, question: &Question, header: &st
     answer
 }
 
-/// What the embedded scorer says of the passages when it is asked by name.
+/// Scores that the embedded scorer gives the passages when it is requested by name.
 async fn local_truth(gateway: &Gateway, question: &Question) -> Vec<f64> {
     let asked = Question { model: "local", top_n: None, ..question.clone() };
     let answer = gateway.rerank_with(asked.body()).await;
@@ -97,12 +99,12 @@ pub(crate) fn degraded(answer: &Answer) -> Vec<&str> {
     list.into_iter().flatten().map(|reason| reason.as_str().unwrap()).collect()
 }
 
-/// Whether the first target gave all that was asked for.
+/// True if the first target scored every passage.
 pub(crate) fn is_well(answer: &Answer) -> bool {
     provenance(&answer.body)["upstream"] == "up" && degraded(answer).is_empty()
 }
 
-/// What must be true of the answer to `question` if its upstream gives the passages the scores `truth`.
+/// Checks the answer to `question`, given the scores `truth` of its upstream.
 pub(crate) fn check(question: &Question, answer: &Answer, truth: &[f64]) {
     let Answer { status, headers, body } = answer;
     let flags: Vec<_> = headers.get_all("x-rerankd-degraded").iter().map(|flag| flag.to_str().unwrap()).collect();
@@ -165,7 +167,7 @@ fn degraded_list(provenance: &Value) -> &Vec<Value> {
     provenance["degraded"].as_array().unwrap()
 }
 
-/// What must be true when nobody asks any more: nothing goes on, and nothing was told that is the clients' own.
+/// Checks that no work is left in progress once all requests have ended, and that metrics hold no text of clients.
 pub(crate) async fn settle(gateway: &Gateway) {
     let started = Instant::now();
     let reranker = &gateway.app.reranker;

@@ -61,7 +61,7 @@ async fn day_16_failure_rate_of_40_percent_stays_within_retry_budget() {
     join_all(days).await;
 }
 
-/// While one request finds out whether the upstream is back the others go elsewhere, however many they are.
+/// One request probes the upstream; all others use the failure policy meanwhile, however many they are.
 #[tokio::test]
 async fn day_25_open_circuit_under_load_sends_one_probe() {
     const HERD: usize = 150; // fits into the places and the queue of an upstream
@@ -84,7 +84,8 @@ async fn day_25_open_circuit_under_load_sends_one_probe() {
         while day.up.calls().is_empty() {
             assert!(started.elapsed() < Duration::from_secs(20), "nobody tried");
             herd.push(ask_owned(&day.gateway, next()));
-            // The probe does not come back yet, so everybody else is waited for, and the probe until it is the only one.
+            // The probe does not come back yet, so everybody else is waited for, and the probe until it is the only
+            // one.
             while herd.len() > 1 && day.up.calls().is_empty() {
                 herd.next().await;
             }

@@ -1,10 +1,11 @@
 //! The bad days of a provider: what goes wrong out there, a day each, before a gateway with every kind of policy.
 //!
-//! After every request everything in [`invariants`] is checked; after every day also that nothing goes on, what was spent, and that the
-//! scores which the day left behind are those that a clean upstream gives. Days are numbered as in the list that they were planned by. Not here:
+//! After every request everything in [`invariants`] is checked; after every day also that nothing goes on, what was
+//! spent, and that the scores which the day left behind are those that a clean upstream gives. Days are numbered as in
+//! the list that they were planned by. Not here:
 //!
-//! - 21, in part: a name that leads to another address than before (a "DNS flip"). That needs a name server of the test's own, which stands beside the
-//!   transport (`src/upstream/transport.rs`).
+//! - 21, in part: a name that leads to another address than before (a "DNS flip"). That needs a name server of the
+//!   test's own, which stands beside the transport (`src/upstream/transport.rs`).
 //! - 26: a slow cache. The cache is in memory, in the process, and cannot be slow by itself.
 
 mod connections;
@@ -30,7 +31,7 @@ const REPEATED: usize = 24;
 /// Requests that are under way at once.
 const WAVE: usize = 4;
 
-/// What a client can count on when the first target fails.
+/// Policies that a client can rely on when the first target fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Behind {
     /// Nothing: it gets an error.
@@ -124,14 +125,15 @@ impl Day {
         self.ask_many(6, |question| question).await
     }
 
-    /// The provider may be asked a quarter more often than clients ask, and for the retries that a quiet time has saved up.
+    /// The provider may be asked a quarter more often than clients ask, and for the retries that a quiet time has saved
+    /// up.
     fn check_spending(&self) {
         let (asked, spent) = (self.asked.lock().unwrap().len(), self.proxy.counts().requests);
         let saved = 40 + 4 * usize::try_from(self.began.elapsed().as_secs()).unwrap();
         assert!(4 * spent <= 5 * asked + 4 * saved, "{spent} calls for {asked} requests");
     }
 
-    /// The day is over and the upstream is well: what was asked is asked again, and known scores are as good as new ones.
+    /// Ends the day with a healthy upstream: repeats its requests and checks that cached scores equal new ones.
     async fn end(self) {
         self.check_spending();
         settle(&self.gateway).await;
@@ -146,7 +148,7 @@ impl Day {
         settle(&self.gateway).await;
     }
 
-    /// The day is over, and tomorrow is no better.
+    /// Ends the day with an upstream that stays unreachable.
     async fn end_for_good(self) {
         self.check_spending();
         let asked = self.asked.lock().unwrap().clone();
@@ -161,7 +163,8 @@ impl Day {
     }
 }
 
-/// The same fault all day, before every policy. No answer is made of it; who has nothing else gets an error with one of `codes`.
+/// Runs a day with the same fault under every policy. No answer comes from the first target; without a policy the
+/// client gets an error with one of `codes`.
 async fn all_day(settings: &str, fault: Fault, codes: &[&str]) {
     let days = Behind::ALL.map(async |behind| {
         let day = Day::begin(behind, settings, Script::always(fault.clone())).await;
@@ -171,7 +174,7 @@ async fn all_day(settings: &str, fault: Fault, codes: &[&str]) {
     join_all(days).await;
 }
 
-/// The same where there is nobody to recover.
+/// Runs a day with an address that never answers, under every policy.
 async fn all_day_nowhere(url: &str, codes: &[&str]) {
     let days = Behind::ALL.map(async |behind| {
         let day = Day::nowhere(behind, url).await;
@@ -193,7 +196,7 @@ fn check_sources(behind: Behind, answers: &[Answer], codes: &[&str]) {
     }
 }
 
-/// Where the scores of each answer come from; the code of an error.
+/// Source of each answer's scores, or the code of its error.
 fn sources<'a>(answers: &'a [Answer]) -> Vec<&'a str> {
     let source = |answer: &'a Answer| {
         let (upstream, code) = (&provenance(&answer.body)["upstream"], &answer.body["code"]);

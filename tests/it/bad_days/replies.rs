@@ -40,7 +40,7 @@ async fn day_10_invalid_scores_trigger_failure_policy() {
     unsorted.end().await;
 }
 
-/// In no time: a client that waits for a provider which wants to be left alone waits in vain.
+/// Shortens the timeout, because waiting for a provider that asks to be left alone is futile.
 fn hurried(question: Question) -> Question {
     Question { timeout: Duration::from_millis(400), ..question }
 }
@@ -89,7 +89,7 @@ async fn day_12_lasting_status_429_triggers_failure_policy() {
     day_of_refusals(Fault::status(429), 60).await;
 }
 
-/// A key that is turned away is not shown again while there is another; without another it is like any failure.
+/// Runs a day with a rejected key: the next key replaces it; without a next key it is a failure like any other.
 async fn day_of_a_bad_key(status: u16, code: &str) {
     let days = Behind::ALL.map(async |behind| {
         let two_keys =
@@ -141,7 +141,7 @@ async fn day_19_undocumented_size_limit_is_learned_from_refusals() {
     join_all(days).await;
 }
 
-/// One passage is too long by itself: it is the last, without a score, and the others are not the worse for it.
+/// Checks that the one overlong passage ranks last without a score, and that all others have theirs.
 fn check_refused(answer: &Answer, question: &Question) {
     assert_eq!(answer.status, 200, "{}", answer.body);
     assert_eq!(degraded(answer), ["passages_refused"]);
@@ -158,7 +158,8 @@ async fn day_23_gzip_bomb_triggers_failure_policy() {
     all_day("max_response_bytes = 65536\n", Fault::GzipBomb, &NONSENSE).await;
 }
 
-/// Nothing in an answer tells that another model gave it. The operator who learns of it changes `revision`: then old scores are forgotten.
+/// An answer does not tell that another model gave it. The operator who learns of it changes `revision`, which discards
+/// the old scores.
 #[tokio::test]
 async fn day_24_new_revision_discards_scores_of_the_replaced_model() {
     let up = FakeUpstream::start("cohere").await;

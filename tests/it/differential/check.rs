@@ -1,5 +1,5 @@
-//! One case: a question is asked, in one dialect or in two at once, and then again. Answers are held against the oracle, calls against what
-//! the gateway may know.
+//! One case: a question is asked, in one dialect or in two at once, and then again. Answers are held against the
+//! oracle, calls against what the gateway may know.
 
 use fastrand::Rng;
 use futures_util::future::join_all;
@@ -61,7 +61,7 @@ async fn ask(rng: &mut Rng, world: &mut World, speakers: &[Speaker], question: &
     are_due(world, question, before)
 }
 
-/// Whether every result is what the oracle says, and in its place.
+/// Checks that every result is what the oracle says, and in its place.
 fn is_right(world: &World, speaker: Speaker, question: &Question, answer: &Answer) -> Result<(), String> {
     if answer.status != 200 {
         return Err(format!("status {}", answer.status));
@@ -103,7 +103,7 @@ fn compare(found: &[Found], expected: &[Found]) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether the upstream was asked for what was not known, once, and for nothing else; keeps what is known now.
+/// Checks that the upstream was asked for the unknown pairs once and for nothing else, and records the pairs known now.
 fn are_due(world: &mut World, question: &Question, before: usize) -> Result<(), String> {
     let setting = world.setting;
     let calls = world.fake.calls().split_off(before);

@@ -28,7 +28,7 @@ pub(super) struct Found {
     pub(super) document: Option<Value>,
 }
 
-/// What a document looks like that comes back.
+/// Form of a document in an answer.
 #[derive(Clone, Copy, PartialEq)]
 enum Echo {
     Never,
@@ -42,20 +42,20 @@ enum Echo {
     WithText,
 }
 
-/// What sets a dialect apart.
+/// Wire shape of a dialect.
 struct Shape {
     path: &'static str,
     list: &'static str,
     /// Its own name for the cut, and the one that it also takes.
     cut: Option<(&'static str, &'static str)>,
-    /// What asks for documents, and what holds if nobody does.
+    /// The field that asks for documents, and its default.
     returns: Option<(&'static str, bool)>,
     echo: Echo,
-    /// Where the results are, and how they call a score and a document.
+    /// JSON pointer to the results; the names of a score and a document follow.
     results: &'static str,
     score: &'static str,
     document: &'static str,
-    /// Whether results carry the document's id.
+    /// True if results carry the document's id.
     has_ids: bool,
 }
 
@@ -153,22 +153,22 @@ impl Speaker {
         }
     }
 
-    /// Whether 0 results are asked for by leaving the cut away.
+    /// True if a cut of 0 means all results.
     fn zero_is_all(self) -> bool {
         self.0 == "vllm"
     }
 
-    /// Whether results stand in input order, all of them.
+    /// True if all results are returned in input order.
     fn keeps_input_order(self) -> bool {
         self.shape().cut.is_none()
     }
 
-    /// Whether `data` repeats the results, with documents as texts.
+    /// True if `data` repeats the results, with documents as texts.
     pub(super) fn repeats_in_data(self) -> bool {
         matches!(self.0, "native" | "jina" | "vllm" | "voyage")
     }
 
-    /// Whether the answer tells where its scores come from.
+    /// True if the answer holds the provenance of its scores.
     pub(super) fn tells_provenance(self) -> bool {
         self.shape().results == "/results"
     }
@@ -295,7 +295,7 @@ impl Speaker {
     }
 }
 
-/// What every dialect calls by the same names.
+/// Fields that have the same names in every dialect.
 fn common(rng: &mut Rng, question: &Question) -> Vec<(String, Json)> {
     let mut members = Vec::new();
     let mut push = |name: &str, value: Json| members.push((name.to_owned(), value));

@@ -1,5 +1,5 @@
-//! Any dialect before any provider: random requests in a random state of the cache, every score in every answer held against what the
-//! upstream's scoring function says.
+//! Any dialect before any provider: random requests in a random state of the cache, every score in every answer held
+//! against what the upstream's scoring function says.
 //!
 //! ```text
 //!  question.rs  what is asked        ─▶ dialect.rs  as the dialect's clients write it   ─▶ the gateway
@@ -7,9 +7,9 @@
 //!  world.rs     one gateway and its upstream, whose cache fills from case to case
 //! ```
 //!
-//! A day is a seed: it decides on the provider, the configuration and the questions of its cases. A failure prints the line that runs its
-//! day again. `RERANKD_DIFFERENTIAL_CASES=100000` runs more days, `RERANKD_DIFFERENTIAL_SEED=7` that day alone, or from that day on if both
-//! are given.
+//! A day is a seed: it decides on the provider, the configuration and the questions of its cases. A failure prints the
+//! line that runs its day again. `RERANKD_DIFFERENTIAL_CASES=100000` runs more days, `RERANKD_DIFFERENTIAL_SEED=7` that
+//! day alone, or from that day on if both are given.
 
 mod check;
 mod dialect;

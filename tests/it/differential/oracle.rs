@@ -1,4 +1,5 @@
-//! What is right: the text of each document, its score, the order, the cut. Written from the documentation, not from the code.
+//! The expected answer: the text of each document, its score, the order, the cut. Written from the documentation, not
+//! from the code.
 
 use serde_json::Value;
 
@@ -14,7 +15,7 @@ pub(super) struct Ranked {
 }
 
 impl Document {
-    /// What of it is scored.
+    /// The text that is scored.
     pub(super) fn scored_text(&self, rank_fields: &[&str]) -> String {
         match self {
             Self::Text(text) => text.clone(),
@@ -69,7 +70,7 @@ impl Question {
     }
 }
 
-/// Whether a text is kept from the provider.
+/// True if a text is not sent to the provider.
 pub(super) fn is_kept_back(setting: &Setting, text: &str) -> bool {
     setting.rejects_blanks && text.trim().is_empty()
 }

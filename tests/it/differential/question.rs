@@ -1,4 +1,4 @@
-//! What is asked, before any dialect has put it into its own words.
+//! A request before any dialect has encoded it.
 
 use fastrand::Rng;
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ pub(super) enum Document {
     Object { id: Option<Value>, content: Content },
 }
 
-/// What a document that is an object holds.
+/// Content of a document that is an object.
 #[derive(Clone, Debug)]
 pub(super) enum Content {
     Text(String),
@@ -47,7 +47,7 @@ pub(super) enum Content {
     Fields(Vec<(&'static str, String)>),
 }
 
-/// What texts are made of: scripts, marks, escapes and lengths that something could trip over.
+/// Words that texts are made of: scripts, marks, escapes and lengths that a parser could trip over.
 const WORDS: [&str; 24] = [
     "apple",
     "pear",

@@ -17,17 +17,17 @@ pub(super) enum Scale {
     Logit,
 }
 
-/// What the gateway stands before.
+/// The provider and model behind the gateway.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Setting {
     pub(super) provider: &'static str,
     pub(super) model: &'static str,
     pub(super) scale: Scale,
-    /// Whether a score depends on query and passage alone.
+    /// True if a score depends on query and passage alone.
     pub(super) is_pointwise: bool,
-    /// Whether an instruction is written before the query.
+    /// True if an instruction is written before the query.
     pub(super) is_instructed: bool,
-    /// Whether blank passages are kept from the provider.
+    /// True if blank passages are not sent to the provider.
     pub(super) rejects_blanks: bool,
 }
 
@@ -69,7 +69,7 @@ pub(super) fn settings_are_complete() {
     }
 }
 
-/// What a day draws beside its setting: lines of the configuration.
+/// Configuration lines that a day draws beside its setting.
 #[derive(Clone, Copy, Debug)]
 struct Options {
     cache: &'static str,
@@ -81,9 +81,9 @@ pub(super) struct World {
     pub(super) setting: Setting,
     pub(super) gateway: Gateway,
     pub(super) fake: FakeUpstream,
-    /// Whether everything that was stored stays known.
+    /// True if every stored score stays cached.
     pub(super) remembers: bool,
-    /// What the gateway has stored: pairs, or whole lists.
+    /// Pairs or whole lists that the gateway has stored.
     pub(super) known: HashSet<String>,
     options: Options,
 }

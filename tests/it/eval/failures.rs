@@ -1,4 +1,4 @@
-//! Upstreams that fail: what counts as an answer, what is asked again, and when there is nothing to compare.
+//! Failing upstreams: which replies count as answers, which queries are asked again, and when nothing can be compared.
 
 use std::fs;
 
@@ -30,7 +30,7 @@ async fn eval_without_any_answer_exits_1_with_the_first_failure() {
     assert_eq!(pairs_sent(&fake).len(), (5 + 9) * PASSAGES);
 }
 
-/// What a client of the server would get in place of an answer is none here: it counts as a failure, and is asked for again.
+/// A degraded answer, which the server would return to a client, counts as a failure here and is asked for again.
 #[tokio::test]
 async fn degraded_answer_counts_as_failure_and_is_asked_again() {
     let fake = FakeUpstream::scripted("cohere", [Reply::rejected()]).await;

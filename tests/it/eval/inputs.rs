@@ -1,4 +1,4 @@
-//! What is evaluated: collections, candidates, names of models, and what is said of wrong ones.
+//! Inputs of an evaluation: collections, candidates, model names, and the errors for wrong ones.
 
 use std::fs;
 

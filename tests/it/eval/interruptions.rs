@@ -1,4 +1,4 @@
-//! Nothing is paid for twice, whatever ends a run.
+//! No pair is sent twice, whatever ends a run.
 
 use std::fs;
 use std::time::Duration;
@@ -40,7 +40,7 @@ fn timeless(mut results: Value) -> Value {
     results
 }
 
-/// The law of the ledger: over an interruption and the run after it, every pair is sent once.
+/// Every pair is sent once, over an interruption and the run after it.
 #[tokio::test]
 async fn an_interrupted_run_goes_on_and_no_pair_is_sent_twice() {
     for concurrency in ["1", "4"] {
@@ -114,7 +114,7 @@ async fn truncated_last_answer_line_is_asked_again() {
     assert_eq!(fs::read_to_string(&ledger).unwrap().lines().count(), QUERIES, "the torn line was overwritten");
 }
 
-/// Editors take the last line break of a file.
+/// Some editors remove the last line break of a file.
 #[tokio::test]
 async fn last_answer_line_without_newline_is_kept() {
     let fake = FakeUpstream::start("cohere").await;
@@ -156,7 +156,7 @@ async fn scores_of_a_failed_query_are_kept_for_the_next_run() {
     assert_eq!(contestant(&desk.results("out"), MODEL)["failures"], serde_json::json!({}));
 }
 
-/// What has changed is asked again, and nothing else; what is back again was never lost.
+/// Only changed queries are asked again; answers to a query that is restored are still there.
 #[tokio::test]
 async fn changed_query_alone_is_asked_again() {
     let fake = FakeUpstream::start("cohere").await;
@@ -187,7 +187,7 @@ async fn added_query_is_the_only_one_asked() {
     assert_eq!(pairs_sent(&fake), all_pairs(3));
 }
 
-/// Lines without ids are called by their numbers, which a line above them changes: what counts is what a model is shown.
+/// Lines without ids are identified by their content, since a line inserted above changes their numbers.
 #[tokio::test]
 async fn query_inserted_before_others_is_the_only_one_asked() {
     let fake = FakeUpstream::start("cohere").await;
@@ -253,8 +253,8 @@ async fn concurrent_run_in_same_folder_is_refused() {
     assert!(first.wait().await.unwrap().success());
 }
 
-/// Interrupted again and again: each run adds one answer, and no pair is sent twice. Two names of one model share what was paid for, whichever run
-/// paid for it.
+/// Repeated interruptions: each run adds one answer, and no pair is sent twice. Two names of one model share its
+/// answers across runs.
 #[tokio::test]
 async fn names_of_one_model_share_pairs_across_interrupted_runs() {
     let fake = FakeUpstream::start("cohere").await;
@@ -295,7 +295,8 @@ async fn killed_run_keeps_its_finished_answers() {
     assert_eq!(pairs_sent(&fake), expected, "the fourth query twice, all others once");
 }
 
-/// Another model behind a name, or another cut of long passages, gives other scores. Whoever goes back finds the first ones again.
+/// Another model behind a name, or another cut of long passages, gives other scores. A restored configuration finds its
+/// first answers again.
 #[tokio::test]
 async fn answers_of_another_configuration_are_kept_and_not_used() {
     let (fake, moved) = (FakeUpstream::start("cohere").await, FakeUpstream::start("cohere").await);

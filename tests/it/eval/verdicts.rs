@@ -1,4 +1,4 @@
-//! What is told: failures, costs, times, choices, and nothing private.
+//! Reported results: failures, costs, times, choices, and nothing private.
 
 use std::fs;
 
@@ -67,7 +67,7 @@ async fn costs_and_latencies_come_from_the_answers() {
     assert_eq!(contestant["answered_by"], json!(["up/rerank-v3.5"]));
 }
 
-/// What one contestant paid for costs the next nothing; it is not timed then, either.
+/// Pairs that one model has paid for cost the next nothing; that model is then not timed.
 #[tokio::test]
 async fn second_name_of_one_model_sends_no_pair_and_is_not_timed() {
     let fake = FakeUpstream::start("cohere").await;
@@ -85,7 +85,8 @@ async fn second_name_of_one_model_sends_no_pair_and_is_not_timed() {
     assert!(hour.contains("! default and up/rerank-v3.5 rank every query alike."), "{hour}");
 }
 
-/// The first target fails once for each query and then works again: the warm request must find what the second one answered, not ask the first.
+/// The first target fails once for each query and then works again: the warm request must find the second target's
+/// scores in the cache instead of calling the first.
 #[tokio::test]
 async fn warm_request_after_fallback_is_served_from_the_cache() {
     let (flaky, good) = (FakeUpstream::start("cohere").await, FakeUpstream::start("voyage").await);
@@ -134,7 +135,7 @@ async fn every_metric_is_defined_and_stale_run_files_are_removed() {
     );
 }
 
-/// Times are what they are, so the test writes others into the ledgers, from which the second run judges.
+/// Real times vary, so the test writes fixed ones into the answer files, which the second run reads.
 #[tokio::test]
 async fn models_beyond_speed_threshold_are_not_chosen() {
     let fake = FakeUpstream::start("cohere").await;
@@ -186,7 +187,8 @@ async fn eval_output_has_no_escape_codes_and_no_private_text() {
     }
 }
 
-/// Voyage charges by the token: the fake tells 10 a passage, at 5 US cents a million. A search of Cohere's is a call here, and there are three a query.
+/// Voyage charges by the token: the fake tells 10 a passage, at 5 US cents a million. A search of Cohere's is a call
+/// here, and there are three a query.
 #[tokio::test]
 async fn costs_are_list_prices_of_the_usage_reported_by_the_provider() {
     let (cohere, voyage) = (FakeUpstream::start("cohere").await, FakeUpstream::start("voyage").await);

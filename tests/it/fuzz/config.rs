@@ -50,7 +50,7 @@ max_passages = 7
 [providers.jina.models]
 "BAAI/bge-reranker-v2-m3" = { scoring = "pointwise", scale = "probability", usd_per_million_tokens = 0.1 }
 "#;
-/// Where variables lead; the first is no setting.
+/// Names of environment variables; the first is no setting.
 const VARIABLES: [&str; 11] = [
     "PATH",
     "RERANKD__SERVER__LISTEN",
@@ -127,7 +127,7 @@ fn is_discreet(given: &Given) {
     assert!(is_open || !said.contains(FEATHER), "{said}");
 }
 
-/// Whether the canary stands where nobody would put a key: as a name, in a reference, in a setting that is no key.
+/// True if the canary stands outside any key: as a name, in a reference, in a setting that is no key.
 fn is_openly_there(table: &Table) -> bool {
     let is_open = |value: &Value| match value {
         Value::Table(table) => is_openly_there(table),

@@ -1,4 +1,4 @@
-//! Requests: what a dialect reads is what stands in the body, what it refuses it does not quote, and its answers are JSON.
+//! Requests: a dialect decodes the body as written, quotes nothing that it refuses, and its answers are JSON.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! What mutations know of a language: what stands where, and what could stand there instead.
+//! Grammar that mutations follow: places of values, and the values that could replace them.
 
 use std::ops::Range;
 
@@ -6,11 +6,11 @@ use std::ops::Range;
 pub(super) struct Grammar {
     /// Values to put in place of others, one a line.
     pub(super) words: &'static str,
-    /// Where names stand with their values.
+    /// Finds the ranges of names with their values.
     pub(super) members: fn(&[u8]) -> Vec<Range<usize>>,
-    /// What stands between two members.
+    /// Separator of two members.
     pub(super) separator: &'static [u8],
-    /// What opens and closes a value around another.
+    /// Opening and closing text of a value around another.
     pub(super) around: [(&'static str, &'static str); 2],
 }
 
@@ -111,7 +111,7 @@ models
 upstreams
 "a.b""#;
 
-/// Where values stand, names among them: strings, words, numbers, and what stands between brackets. A broken text has some too.
+/// Ranges of values and names: strings, words, numbers, and bracketed parts. A broken text has some too.
 pub(super) fn values(text: &[u8]) -> Vec<Range<usize>> {
     let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.' | b'_');
     let (mut found, mut open, mut end) = (Vec::new(), Vec::new(), 0);

@@ -1,7 +1,8 @@
-//! Parsers before inputs that nobody thought of. Nothing may panic, nothing may be believed that is not so, nothing may be quoted.
+//! Parsers on generated inputs. They must not panic, accept a wrong value, or quote the input.
 //!
-//! Inputs are the golden files, mutated along their grammar ([`mutate`]), and now and then plain noise. `cargo test` tries a bounded
-//! number of them; `tests/README.md` says how to try for longer, and how to replay and keep what failed.
+//! Inputs are the golden files, mutated along their grammar ([`mutate`]), and now and then plain noise. `cargo test`
+//! tries a bounded number of them; `tests/README.md` says how to try for longer, and how to replay and keep what
+//! failed.
 
 mod config;
 mod dialects;
@@ -27,7 +28,7 @@ const CANARY: &str = "canarycanarycanary canarycanarycanary canarycanarycanary";
 /// The part of it that is looked for.
 const FEATHER: &str = "canary";
 
-/// An input and the name of who reads it. Both are drawn, so that a fuzzer guided by coverage gets at everyone.
+/// An input and the name of its reader. Both are drawn, so that a coverage-guided fuzzer reaches every reader.
 struct Case {
     reader: &'static str,
     bytes: Vec<u8>,
@@ -78,7 +79,8 @@ fn replay(folder: &str, readers: &[&'static str], check: impl Fn(&Case) + RefUnw
     }
 }
 
-/// A mutator of JSON that starts from `seeds`, from the same with the canary for every text, and from the kept files of `folder`.
+/// A mutator of JSON that starts from `seeds`, from the same with the canary for every text, and from the kept files of
+/// `folder`.
 fn json_mutator(mut seeds: Vec<Seed>, folder: &str) -> Mutator {
     let mark = |seed: &Seed| {
         let value = serde_json::from_slice(&seed.text).ok()?;

@@ -6,20 +6,21 @@ use bolero::{Driver, ValueGenerator};
 
 use super::grammar::{Grammar, values};
 
-/// Where mutation stops; the parsers' work should not depend on more.
+/// Longest mutated text in bytes; parsers should not depend on longer ones.
 const MAX_LENGTH: usize = 20_000;
 /// Most changes of one text.
 const MAX_CHANGES: usize = 6;
-/// How deep values are nested; parsers have their limit at 128.
+/// Depths of nested values; parsers have their limit at 128.
 const DEPTHS: [usize; 7] = [1, 2, 5, 126, 127, 128, 1_000];
-/// What is put anywhere: marks, halves and none of characters, controls, halves of escapes, brackets.
+/// Fragments that are inserted anywhere: marks, incomplete and invalid characters, controls, incomplete escapes,
+/// brackets.
 const SPLINTERS: &[u8] =
     b"\xef\xbb\xbf \xff \xc3 \xed\xa0\x80 \xf4\x90\x80\x80 \0 \x1b[31m \x08 \x0b \x7f \r\n \xe2\x80\xa8 \xc2\x85 \
     \\ \\ud83d \\u0000 \\u001b[2J \" , : [ } = # '";
 
 /// A text that mutations start from.
 pub(super) struct Seed {
-    /// Who understands it best; empty if nobody does.
+    /// Reader that understands it best; empty if none does.
     pub(super) reader: &'static str,
     pub(super) text: Vec<u8>,
 }

@@ -1,4 +1,4 @@
-//! Replies: whatever a provider sends is an error or exactly the scores that were asked for, and its words are one line.
+//! Replies: whatever a provider sends yields an error or exactly the requested scores, and its message is one line.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! What is read beside bodies: headers, base URLs, names; and what withholds a provider's words.
+//! Parsers of inputs other than bodies: headers, base URLs, names; and the filter of provider messages.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use rerankd::cache::control::CacheControl;
@@ -43,7 +43,7 @@ fn fuzzed_headers_parse_or_fail_without_quoting() {
         });
 }
 
-/// What the last segments of addresses say, whatever server they are of.
+/// Parts of the last path segment of every provider's rerank URL.
 const CALLS: [&str; 4] = ["rank", "score", "predict", "invo"];
 
 #[test]

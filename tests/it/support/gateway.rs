@@ -115,7 +115,8 @@ impl Drop for Gateway {
     }
 }
 
-/// An HTTP client of the tests' own. The TLS implementation belongs to the process, so whoever comes first chooses it: the same one.
+/// An HTTP client of the tests' own. The TLS implementation belongs to the process, so whoever comes first chooses it:
+/// the same one.
 pub(crate) fn client() -> reqwest::Client {
     drop(rustls::crypto::ring::default_provider().install_default());
     reqwest::Client::builder().no_proxy().build().unwrap()
@@ -138,7 +139,7 @@ fn settings_in(variables: &[(&str, &str)], config: &str) -> rerankd::config::set
     load(&sources).unwrap_or_else(|error| panic!("{error}")).settings
 }
 
-/// For tests in which many failures are not the point.
+/// Configuration without a circuit breaker, for tests with many failures.
 pub(crate) const NO_BREAKER: &str = "[upstream_defaults.breaker]\nconsecutive_failures = 0\n";
 
 /// `[upstreams.NAME]`

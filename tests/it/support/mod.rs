@@ -1,4 +1,4 @@
-//! What tests share: a gateway, an upstream that does as it is told, and small helpers.
+//! Shared support of the tests: a gateway, a scripted upstream, and small helpers.
 
 pub(crate) mod faults;
 pub(crate) mod gateway;
@@ -30,7 +30,7 @@ fn results(answer: &Value) -> &Vec<Value> {
     answer["results"].as_array().unwrap_or_else(|| panic!("no results in {answer}"))
 }
 
-/// What the fake upstream's scores make of `passages`: index and score, best first, ties in input order.
+/// Expected ranking of `passages` by the fake upstream's scores: index and score, best first, ties in input order.
 pub(crate) fn expected(query: &str, passages: &[&str]) -> Vec<(u64, f64)> {
     let mut ranked: Vec<_> = (0u64..).zip(passages).map(|(index, passage)| (index, score_of(query, passage))).collect();
     ranked.sort_by(|left, right| right.1.total_cmp(&left.1).then(left.0.cmp(&right.0)));

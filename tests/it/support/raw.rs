@@ -1,4 +1,4 @@
-//! A client of HTTP/1.1 that does what no library does: writes everything before it reads, half-closes, or stops halfway.
+//! A raw HTTP/1.1 client that writes everything before it reads, half-closes, or stops halfway, as no library does.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -20,11 +20,11 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// Whether a call is refused.
+/// Decides if a call is refused.
 type Refuses = dyn Fn(&Recorded) -> bool + Send + Sync;
 type Body = BoxBody<Bytes, std::io::Error>;
 
-/// What the upstream does with one call.
+/// Reply of the upstream to one call.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
     /// Scores every passage rightly, in the shape of its provider.
@@ -60,7 +60,7 @@ impl Reply {
     }
 }
 
-/// What the upstream does with a call of this query and these passages, if that is not left to the rest.
+/// Reply to a call of this query and these passages; `None` leaves it to the other settings.
 type Rule = Box<dyn Fn(&str, &[String]) -> Option<Reply> + Send + Sync>;
 
 /// One call as it arrived.
@@ -94,9 +94,9 @@ pub(crate) struct FakeUpstream {
 struct State {
     provider: String,
     script: Mutex<VecDeque<Reply>>,
-    /// What is answered when the script is at its end, if not scores.
+    /// Reply once the script is at its end; `None` scores.
     always: Mutex<Option<Reply>>,
-    /// What is answered by what is asked, when the script is at its end.
+    /// Rule that is asked once the script is at its end.
     rule: Mutex<Option<Rule>>,
     delay: Mutex<Duration>,
     /// Calls with more bytes of passages than this are refused as too large.
@@ -153,13 +153,12 @@ impl FakeUpstream {
         self.address
     }
 
-    /// What to do from now on whenever the script is at its end; `None` is to score.
+    /// Sets the reply for whenever the script is at its end; `None` scores.
     pub(crate) fn answer_always(&self, reply: Option<Reply>) {
         *self.state.always.lock().unwrap() = reply;
     }
 
-    /// Does what the query and the passages call for from now on, whenever the script is at its end and the rule has
-    /// something to say.
+    /// Replies by this rule from now on, whenever the script is at its end and the rule returns a reply.
     pub(crate) fn answer_by(&self, rule: impl Fn(&str, &[String]) -> Option<Reply> + Send + Sync + 'static) {
         *self.state.rule.lock().unwrap() = Some(Box::new(rule));
     }
@@ -225,12 +224,12 @@ impl FakeUpstream {
         wait(&self.state.departures, count).await;
     }
 
-    /// How many connections were made.
+    /// Number of connections made.
     pub(crate) fn connections(&self) -> usize {
         self.state.connections.load(Ordering::Relaxed)
     }
 
-    /// How many of the scripted replies were not called for.
+    /// Number of scripted replies that are not used yet.
     pub(crate) fn unused(&self) -> usize {
         self.state.script.lock().unwrap().len()
     }

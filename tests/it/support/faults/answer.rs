@@ -35,7 +35,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// What was forwarded came back like this.
+    /// Takes over the upstream's answer to a forwarded request.
     pub(super) fn of_upstream(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Self {
         let kept = headers.iter().filter(|(name, _)| !HOP_BY_HOP.contains(name));
         let text = |(name, value): (&HeaderName, &http::HeaderValue)| {

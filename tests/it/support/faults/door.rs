@@ -1,4 +1,4 @@
-//! Whether anybody listens at the proxy's address.
+//! Opens and shuts the listener at the proxy's address.
 
 use std::io;
 use std::net::SocketAddr;

@@ -18,18 +18,18 @@ use super::wire::{Forwarder, is_last};
 /// Most bytes of garbage.
 const GARBAGE_BYTES: usize = 512;
 
-/// What becomes of the connection.
+/// Fate of the connection after an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum After {
     KeepOpen,
     Close,
 }
 
-/// Where an exchange takes place.
+/// Context of an exchange.
 pub(super) struct Place<'a, 'stream> {
     pub(super) client: &'a mut WriteHalf<'stream>,
     pub(super) forwarder: &'a mut Forwarder,
-    /// Whether nothing was asked on this connection before.
+    /// True for the first request of the connection.
     pub(super) first: bool,
 }
 
@@ -69,7 +69,7 @@ pub(super) async fn exchange(
     Ok(if last { After::Close } else { after })
 }
 
-/// What the faults do that have no answer; nothing if this is none of them.
+/// Does what a fault without an answer does; returns `None` for any other fault.
 async fn leave_unanswered(
     fault: &Fault,
     place: &mut Place<'_, '_>,

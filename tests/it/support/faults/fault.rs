@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-/// What the proxy does with one request.
+/// Treatment of one request by the proxy.
 ///
-/// Faults that damage an answer (a reset in its midst, a wrong score) forward the request first: the provider has done its work,
-/// and been paid for it. Faults that are answers of their own, or none, do not.
+/// Faults that damage an answer (a reset in its midst, a wrong score) forward the request first: the provider has done
+/// its work, and been paid for it. Faults that are answers of their own, or none, do not.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Fault {
     /// Passes the answer on.
@@ -33,8 +33,8 @@ pub(crate) enum Fault {
     BlackHole,
     /// Says `100 Continue`, and that is all.
     ContinueThenNothing,
-    /// Answers a connection's first request, and closes the connection when it has read another: what a client meets whose
-    /// pool keeps connections for longer than the provider's load balancer.
+    /// Answers a connection's first request, and closes the connection when it has read another: what a client meets
+    /// whose pool keeps connections for longer than the provider's load balancer.
     CloseOnReuse,
 
     /// Sends the head byte by byte, the last of it after this time; then the body.
@@ -60,7 +60,7 @@ pub(crate) enum Fault {
     Scores(ScoreFault),
 }
 
-/// When a provider says it wants to be asked again.
+/// Hint about the time of the next attempt.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum RetryAfter {
     /// `Retry-After` in seconds.
@@ -77,7 +77,7 @@ pub(crate) enum RetryAfter {
     Nonsense,
 }
 
-/// How a good answer's scores are changed.
+/// Change of a good answer's scores.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum ScoreFault {
     /// One score is the literal `NaN`, as Python's `json` writes it.
@@ -124,7 +124,7 @@ impl Fault {
         }
     }
 
-    /// Whether connections can be refused because of it.
+    /// True if it can refuse connections.
     pub(super) fn refuses(&self) -> bool {
         match self {
             Self::Refuse => true,

@@ -1,9 +1,9 @@
-//! A proxy that stands between a client and a provider and does to their exchanges what a script says: nothing, delays, lies,
-//! broken connections, silence.
+//! A proxy that stands between a client and a provider and does to their exchanges what a script says: nothing, delays,
+//! lies, broken connections, silence.
 //!
-//! The client's side is raw bytes over TCP, so that every misbehaviour is possible; the provider's side is a well-behaved HTTP
-//! client. All chance comes from one seed, in the order in which requests arrive, so that a run can be repeated. This folder
-//! depends on nothing else of the tests: a benchmark includes it by its path.
+//! The client's side is raw bytes over TCP, so that every misbehaviour is possible; the provider's side is a
+//! well-behaved HTTP client. All chance comes from one seed, in the order in which requests arrive, so that a run can
+//! be repeated. This folder depends on nothing else of the tests: a benchmark includes it by its path.
 
 mod answer;
 mod door;
@@ -48,7 +48,7 @@ pub(crate) struct FaultProxy {
     running: JoinHandle<()>,
 }
 
-/// What has happened since the proxy was started.
+/// Counts of events since the proxy was started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     /// Connections accepted.
@@ -109,7 +109,8 @@ impl FaultProxy {
         self.address
     }
 
-    /// Begins this script, with its clock, its count and the seed's first number. Exchanges under way end as they began.
+    /// Begins this script, with its clock, its count and the seed's first number. Exchanges under way end as they
+    /// began.
     pub(crate) fn set(&self, script: Script) {
         self.shared.timeline(|timeline, now| *timeline = Timeline::new(script, self.shared.seed, now));
     }
@@ -142,7 +143,7 @@ impl Drop for FaultProxy {
 }
 
 impl Shared {
-    /// Does something with the timeline, then does what the timeline says: about the door, and about who waits for what.
+    /// Acts on the timeline, then turns the door and wakes waiting tasks as the timeline says.
     fn timeline<T>(&self, act: impl FnOnce(&mut Timeline, Instant) -> T) -> T {
         let now = Instant::now();
         let mut state = self.state();

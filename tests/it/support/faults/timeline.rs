@@ -1,4 +1,4 @@
-//! Which fault, when: scripts, and the clock and count that run them.
+//! Schedule of faults: scripts, and the clock and count that run them.
 
 use std::time::Duration;
 
@@ -7,14 +7,15 @@ use tokio::time::Instant;
 
 use super::fault::Fault;
 
-/// Faults in turn. After the last phase everything is clean, unless [`Script::then`] or [`Script::cycle`] says otherwise.
+/// Faults in turn. After the last phase everything is clean, unless [`Script::then`] or [`Script::cycle`] says
+/// otherwise.
 #[derive(Clone, Debug)]
 pub(crate) struct Script {
     phases: Vec<(Span, Fault)>,
     end: End,
 }
 
-/// How long a phase lasts.
+/// Length of a phase.
 #[derive(Clone, Copy, Debug)]
 enum Span {
     Requests(usize),
@@ -98,10 +99,10 @@ pub(super) struct Timeline {
     drawn: usize,
 }
 
-/// What one request meets.
+/// The fault that one request meets.
 pub(super) struct Draw {
     pub(super) fault: Fault,
-    /// What is left to chance within the exchange. It is the request's own, so that the next request's does not depend on it.
+    /// Random numbers of the exchange. Each request has its own, so that the next request does not depend on it.
     pub(super) chance: Rng,
 }
 
@@ -122,7 +123,7 @@ impl Timeline {
         Draw { fault: fault.settle(&mut chance), chance }
     }
 
-    /// What a request would meet now.
+    /// The fault that a request would meet now.
     pub(super) fn fault(&mut self, now: Instant) -> &Fault {
         while let Some(end) = self.ends_at().filter(|end| *end <= now) {
             self.turn(end);
@@ -133,7 +134,7 @@ impl Timeline {
         }
     }
 
-    /// When the phase ends by the clock.
+    /// End of the phase by the clock.
     pub(super) fn ends_at(&self) -> Option<Instant> {
         match self.script.phases.get(self.phase)? {
             (Span::Time(length), _) => self.since.checked_add(*length),

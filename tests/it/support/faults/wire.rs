@@ -15,7 +15,8 @@ use tokio::task::JoinHandle;
 
 use super::answer::Answer;
 
-/// The next request of a connection; none if the client closed it instead. What has come of the one after that stays in `buffer`.
+/// The next request of a connection; none if the client closed it instead. What has come of the one after that stays in
+/// `buffer`.
 pub(super) async fn read_request(
     client: &mut (impl AsyncRead + Unpin),
     buffer: &mut BytesMut,
@@ -52,7 +53,7 @@ fn parse(head: &[u8]) -> Option<Request<()>> {
     request.body(()).ok()
 }
 
-/// Whether the client will close the connection after this answer.
+/// True if the client will close the connection after this answer.
 pub(super) fn is_last(request: &Request<Bytes>) -> bool {
     request.headers().get(header::CONNECTION).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"))
 }
@@ -73,7 +74,8 @@ impl Forwarder {
         Self { upstream, connection: None }
     }
 
-    /// The upstream's whole answer. If this is dropped while it waits, so is the connection: the upstream is left as the proxy was.
+    /// The upstream's whole answer. If this is dropped while it waits, so is the connection: the upstream is left as
+    /// the proxy was.
     pub(super) async fn send(&mut self, mut request: Request<Bytes>) -> io::Result<Answer> {
         request.headers_mut().remove(header::CONNECTION);
         request.headers_mut().remove(header::ACCEPT_ENCODING); // scores are changed in plain text
