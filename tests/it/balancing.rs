@@ -8,7 +8,12 @@ use crate::support::gateway::upstream;
 use crate::support::{FakeUpstream, Gateway, Reply, expected, provenance, scores};
 
 /// A gateway before two servers of the same model; `more` is appended to the model's table.
-async fn twins(left: &FakeUpstream, right: &FakeUpstream, weights: (u32, u32), more: &str) -> Gateway {
+async fn gateway_with_equivalent_upstreams(
+    left: &FakeUpstream,
+    right: &FakeUpstream,
+    weights: (u32, u32),
+    more: &str,
+) -> Gateway {
     let config = format!(
         "{}{}[models.default]\ntargets = [{{ upstream = 'left', scores = 'bge', weight = {} }}, {{ upstream = 'right', scores = \
          'bge', weight = {} }}]\n{more}",
@@ -34,7 +39,7 @@ async fn ask(gateway: &Gateway, count: usize) -> Vec<Value> {
 #[tokio::test]
 async fn equivalent_upstreams_get_calls_by_weight_and_share_scores() {
     let (left, right) = (FakeUpstream::start("tei").await, FakeUpstream::start("tei").await);
-    let gateway = twins(&left, &right, (3, 1), "").await;
+    let gateway = gateway_with_equivalent_upstreams(&left, &right, (3, 1), "").await;
     // So long that noise does not make one much slower than the other: then weights would not hold.
     left.answer_late(Duration::from_millis(20));
     right.answer_late(Duration::from_millis(20));
@@ -49,7 +54,7 @@ async fn equivalent_upstreams_get_calls_by_weight_and_share_scores() {
 #[tokio::test]
 async fn upstream_of_weight_zero_gets_calls_only_after_failure() {
     let (left, right) = (FakeUpstream::start("tei").await, FakeUpstream::start("tei").await);
-    let gateway = twins(&left, &right, (0, 1), "").await;
+    let gateway = gateway_with_equivalent_upstreams(&left, &right, (0, 1), "").await;
     ask(&gateway, 20).await;
     assert_eq!((left.calls().len(), right.calls().len()), (0, 20));
     right.then([Reply::status(500)]);
@@ -62,7 +67,7 @@ async fn upstream_of_weight_zero_gets_calls_only_after_failure() {
 #[tokio::test]
 async fn an_upstream_that_fails_fast_attracts_no_load() {
     let (left, right) = (FakeUpstream::start("tei").await, FakeUpstream::start("tei").await);
-    let gateway = twins(&left, &right, (1, 1), "").await;
+    let gateway = gateway_with_equivalent_upstreams(&left, &right, (1, 1), "").await;
     left.answer_always(Some(Reply::status_after(429, "retry-after", "30")));
     let answers = ask(&gateway, 100).await;
     assert!(answers.iter().all(|answer| provenance(answer)["upstream"] == "right"));
@@ -106,14 +111,14 @@ async fn upstream_with_all_keys_rejected_falls_back_to_next_target() {
     assert_eq!(provenance(&answer)["attempts"], 2);
 }
 
-/// Calls after which it is known what is usual; before that nothing is hedged.
+/// Calls after which the usual latency is known; no call is hedged before.
 const ENOUGH: usize = 20;
 const HEDGE: &str = "[models.default.hedge]\nenabled = true\nafter_quantile = 0.9\nmax_calls = 0.1\nmax_spend = 1.0\n";
 
 #[tokio::test]
 async fn slow_call_is_hedged_and_the_slower_call_cancelled() {
     let (left, right) = (FakeUpstream::start("tei").await, FakeUpstream::start("tei").await);
-    let gateway = twins(&left, &right, (1, 0), HEDGE).await;
+    let gateway = gateway_with_equivalent_upstreams(&left, &right, (1, 0), HEDGE).await;
     ask(&gateway, ENOUGH).await;
     assert!(right.calls().is_empty());
     left.hold();
@@ -131,7 +136,7 @@ async fn slow_call_is_hedged_and_the_slower_call_cancelled() {
 #[tokio::test]
 async fn hedges_stay_within_max_calls_and_need_hedging_enabled() {
     let (left, right) = (FakeUpstream::start("tei").await, FakeUpstream::start("tei").await);
-    let gateway = twins(&left, &right, (1, 0), HEDGE).await;
+    let gateway = gateway_with_equivalent_upstreams(&left, &right, (1, 0), HEDGE).await;
     ask(&gateway, 40).await;
     left.answer_late(Duration::from_millis(15));
     for index in 0..60 {
@@ -140,7 +145,7 @@ async fn hedges_stay_within_max_calls_and_need_hedging_enabled() {
     let hedges = right.calls().len();
     assert!((1..=11).contains(&hedges), "{hedges} of 100 calls, a tenth is allowed");
     // Without hedging, or without anybody to hedge to, everything goes one way.
-    let gateway = twins(&left, &right, (1, 0), "").await;
+    let gateway = gateway_with_equivalent_upstreams(&left, &right, (1, 0), "").await;
     ask(&gateway, 30).await;
     assert_eq!(right.calls().len(), hedges);
 }
@@ -148,7 +153,7 @@ async fn hedges_stay_within_max_calls_and_need_hedging_enabled() {
 #[tokio::test]
 async fn upstream_within_its_retry_after_gets_no_hedges() {
     let (left, right) = (FakeUpstream::start("tei").await, FakeUpstream::start("tei").await);
-    let gateway = twins(&left, &right, (1, 0), HEDGE).await;
+    let gateway = gateway_with_equivalent_upstreams(&left, &right, (1, 0), HEDGE).await;
     ask(&gateway, ENOUGH).await;
     // The twin says that it needs an hour.
     right.answer_always(Some(Reply::status_after(503, "retry-after", "3600")));
@@ -174,7 +179,7 @@ async fn follower_of_slow_or_failing_leader_calls_its_own_upstream() {
             left.answer_always(Some(Reply::status(400)));
         }
         let order = "[models.other]\ntargets = [{ upstream = 'right', scores = 'bge' }, { upstream = 'left', scores = 'bge', weight = 0 }]\n";
-        let gateway = twins(&left, &right, (1, 0), order).await;
+        let gateway = gateway_with_equivalent_upstreams(&left, &right, (1, 0), order).await;
         let leading = json!({"query": "q", "documents": ["a", "b"], "timeout_ms": 10_000}).to_string();
         let leader = tokio::spawn(gateway.post("/rerank").body(leading).send());
         left.wait_for_arrivals(1).await;
@@ -200,7 +205,8 @@ async fn follower_of_slow_or_failing_leader_calls_its_own_upstream() {
 #[tokio::test]
 async fn stale_scores_are_used_only_after_every_equivalent_upstream_failed() {
     let (left, right) = (FakeUpstream::start("tei").await, FakeUpstream::start("tei").await);
-    let gateway = twins(&left, &right, (1, 0), "[cache]\nttl = '1ms'\nmax_stale = '1h'\n").await;
+    let gateway =
+        gateway_with_equivalent_upstreams(&left, &right, (1, 0), "[cache]\nttl = '1ms'\nmax_stale = '1h'\n").await;
     gateway.rerank("q", &["a"]).await;
     tokio::time::sleep(Duration::from_millis(3)).await;
     left.answer_always(Some(Reply::status(400)));

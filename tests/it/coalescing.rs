@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use crate::support::gateway::{Answer, targets, upstream};
 use crate::support::{FakeUpstream, Gateway, Reply, expected, provenance, scores};
 
-async fn held() -> (FakeUpstream, Gateway) {
+async fn start_held_upstream() -> (FakeUpstream, Gateway) {
     let fake = FakeUpstream::start("cohere").await;
     fake.hold();
     let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
@@ -62,7 +62,7 @@ async fn answer(asking: JoinHandle<Option<Answer>>) -> Answer {
 
 #[tokio::test]
 async fn overlapping_request_follows_pairs_in_flight_and_sends_the_rest() {
-    let (fake, gateway) = held().await;
+    let (fake, gateway) = start_held_upstream().await;
     let first = ask(&gateway, &json!({"query": "q", "documents": ["a", "b", "c"]}));
     fake.wait_for_arrivals(1).await;
     let second = ask(&gateway, &json!({"query": "q", "documents": ["b", "c", "d"]}));
@@ -81,7 +81,7 @@ async fn overlapping_request_follows_pairs_in_flight_and_sends_the_rest() {
 
 #[tokio::test]
 async fn a_thousand_requests_for_the_same_pairs_send_each_once() {
-    let (fake, gateway) = held().await;
+    let (fake, gateway) = start_held_upstream().await;
     let lists = [&["a", "b", "c"][..], &["c", "d"], &["a", "e", "d"], &["b"]];
     let asking: Vec<_> = (0..1_000)
         .map(|index| ask(&gateway, &json!({"query": "q", "documents": lists[index % lists.len()]})))
@@ -99,7 +99,7 @@ async fn a_thousand_requests_for_the_same_pairs_send_each_once() {
 
 #[tokio::test]
 async fn follower_of_departed_leader_gets_scores_without_new_call() {
-    let (fake, gateway) = held().await;
+    let (fake, gateway) = start_held_upstream().await;
     let leader = ask(&gateway, &json!({"query": "q", "documents": ["a", "b"]}));
     fake.wait_for_arrivals(1).await;
     let follower = ask(&gateway, &json!({"query": "q", "documents": ["b"]}));
@@ -133,7 +133,7 @@ async fn failed_call_fails_all_followers_and_is_not_cached() {
 #[tokio::test]
 async fn law_9_leader_and_follower_keep_their_own_deadlines() {
     for patient_leads in [true, false] {
-        let (fake, gateway) = held().await;
+        let (fake, gateway) = start_held_upstream().await;
         let (patient, hasty) = (json!({"query": "q", "documents": ["a", "b"]}), {
             json!({"query": "q", "documents": ["a", "b"], "timeout_ms": 200})
         });
@@ -152,7 +152,7 @@ async fn law_9_leader_and_follower_keep_their_own_deadlines() {
 
 #[tokio::test]
 async fn ten_thousand_requests_dropped_in_flight_leave_nothing_behind() {
-    let (fake, gateway) = held().await;
+    let (fake, gateway) = start_held_upstream().await;
     for round in 0..20 {
         let asking: Vec<_> = (0..500)
             .map(|index| {
@@ -179,7 +179,7 @@ fn ask_storing(gateway: &Gateway, documents: &[&str], store: bool) -> JoinHandle
 }
 
 /// The documents whose scores are known.
-async fn known<'a>(gateway: &Gateway, documents: &[&'a str]) -> Vec<&'a str> {
+async fn cached_documents<'a>(gateway: &Gateway, documents: &[&'a str]) -> Vec<&'a str> {
     let mut known = Vec::new();
     for document in documents {
         let body = json!({"query": "q", "documents": [document]}).to_string();
@@ -200,7 +200,7 @@ async fn no_store_request_caches_only_pairs_of_other_requests() {
         (false, &["a", "b", "c"], &["c", "d"], &["c", "d"]),
         (true, &["a", "b"], &["b", "c"], &["a", "b"]),
     ] {
-        let (fake, gateway) = held().await;
+        let (fake, gateway) = start_held_upstream().await;
         let leader = ask_storing(&gateway, led, leader_stores);
         fake.wait_for_arrivals(1).await;
         let follower = ask_storing(&gateway, followed, !leader_stores);
@@ -208,14 +208,14 @@ async fn no_store_request_caches_only_pairs_of_other_requests() {
         fake.release();
         assert_eq!(scores(&answer(leader).await.body), expected("q", led));
         assert_eq!(scores(&answer(follower).await.body), expected("q", followed));
-        assert_eq!(known(&gateway, &["a", "b", "c", "d"]).await, kept, "{led:?}, {followed:?}");
+        assert_eq!(cached_documents(&gateway, &["a", "b", "c", "d"]).await, kept, "{led:?}, {followed:?}");
     }
 }
 
 /// A follower that has left before the scores arrive causes no caching.
 #[tokio::test]
 async fn no_store_leader_of_departed_follower_caches_nothing() {
-    let (fake, gateway) = held().await;
+    let (fake, gateway) = start_held_upstream().await;
     let leader = ask_storing(&gateway, &["a", "b"], false);
     fake.wait_for_arrivals(1).await;
     let follower = ask_storing(&gateway, &["b"], true);
@@ -224,7 +224,7 @@ async fn no_store_leader_of_departed_follower_caches_nothing() {
     wait_for_requests(&gateway, 1).await;
     fake.release();
     assert_eq!(scores(&answer(leader).await.body), expected("q", &["a", "b"]));
-    assert_eq!(known(&gateway, &["a", "b"]).await, [""; 0]);
+    assert_eq!(cached_documents(&gateway, &["a", "b"]).await, [""; 0]);
 }
 
 /// A listwise list is cached as a whole, and only if another request followed all of it.

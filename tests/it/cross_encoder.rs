@@ -48,7 +48,7 @@ async fn cross_encoder_pair_gets_the_model_score_and_is_cached() {
     );
 }
 
-/// A raw score of 400 is a probability of exactly 1: the mixed score must still be a number.
+/// Two hundred words of raw score 2 make a probability of exactly 1: the mixed score must still be a number.
 #[tokio::test]
 async fn saturated_cross_encoder_score_keeps_hybrid_scores_between_0_and_1() {
     let gateway = Gateway::start(&with_model("")).await;

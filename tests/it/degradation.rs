@@ -8,7 +8,9 @@ use futures_util::stream::{self, StreamExt};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
-use crate::bad_days::invariants::{CANARY, Question, ask, ask_until_well, ask_with, degraded, results, settle};
+use crate::bad_days::invariants::{
+    CANARY, Question, ask, ask_until_recovered, ask_with, degraded, results, wait_until_idle,
+};
 use crate::contract::read;
 use crate::support::faults::{Fault, FaultProxy, Script};
 use crate::support::gateway::{Answer, targets, upstream};
@@ -61,7 +63,7 @@ fn table() -> Vec<Cell> {
 async fn law_8_every_cell_of_the_degradation_table_holds() {
     let cells = table();
     assert!(cells.len() >= 12 * POLICIES.len(), "the table was not found whole: {cells:?}");
-    stream::iter(cells).for_each_concurrent(AT_ONCE, |cell| async move { Scene::set(cell).await.play().await }).await;
+    stream::iter(cells).for_each_concurrent(AT_ONCE, |cell| async move { Scene::set(cell).await.run().await }).await;
 }
 
 /// One cell under way.
@@ -110,9 +112,9 @@ impl Scene {
         Self { cell, gateway, up, proxy, _second: second, question }
     }
 
-    async fn play(self) {
-        self.know_before().await;
-        let others = self.provoke().await;
+    async fn run(self) {
+        self.fill_cache().await;
+        let others = self.provoke_failure().await;
         let answer = ask(&self.gateway, &self.question()).await;
         self.check(&answer).await;
 
@@ -120,16 +122,16 @@ impl Scene {
         let cached = ask_with(&self.gateway, &question, "cache-control", "only-if-cached").await;
         assert_eq!(cached.body["code"], "not_cached", "{:?}: {}", self.cell, cached.body);
 
-        self.mend();
+        self.repair_upstream();
         if let Some(others) = others {
             others.await.unwrap();
         }
-        let healthy = ask_until_well(&self.gateway, &self.question, "").await;
+        let healthy = ask_until_recovered(&self.gateway, &self.question, "").await;
         let nothing_was_scored = answer.body["results"].is_null() || provenance(&answer.body)["reranked"] == false;
         if nothing_was_scored && !self.cell.failure.contains("some") {
             assert_eq!(provenance(&healthy.body)["pairs"]["hit"], 0, "{:?}: {}", self.cell, healthy.body);
         }
-        settle(&self.gateway).await;
+        wait_until_idle(&self.gateway).await;
     }
 
     /// The request that counts, sent when everything is prepared.
@@ -143,15 +145,15 @@ impl Scene {
         Question { query: format!("{CANARY} another"), ..self.question.clone() }
     }
 
-    /// Lets the gateway learn scores, and grow old.
-    async fn know_before(&self) {
+    /// Fills the cache with the scores that the cell needs, and waits until they are stale where it needs that.
+    async fn fill_cache(&self) {
         let everything = self.cell.policy == "cache.max_stale";
         if everything || self.cell.failure == "the deadline, some known before" {
             let mut question = self.question.clone();
             if !everything {
                 question.passages.truncate(2);
             }
-            ask_until_well(&self.gateway, &question, "").await;
+            ask_until_recovered(&self.gateway, &question, "").await;
         }
         if everything {
             wait_until_stale(&self.gateway, &self.question).await;
@@ -159,7 +161,7 @@ impl Scene {
     }
 
     /// Makes the next request fail. Returns a request that must stay in progress meanwhile.
-    async fn provoke(&self) -> Option<JoinHandle<reqwest::Response>> {
+    async fn provoke_failure(&self) -> Option<JoinHandle<reqwest::Response>> {
         let nonsense = Reply::body("<html>");
         match &*self.cell.failure {
             "connection refused" => self.proxy.set(Script::always(Fault::Refuse)),
@@ -197,7 +199,7 @@ impl Scene {
         None
     }
 
-    fn mend(&self) {
+    fn repair_upstream(&self) {
         self.proxy.set(Script::new());
         self.up.answer_always(None);
         self.up.refuse_nothing();
@@ -273,7 +275,7 @@ async fn stale_scores_are_returned_before_the_deadline() {
         format!("{cache}{}{}", upstream("up", "cohere", &up.url()), targets("default", &[("up", "rerank-v3.5")]));
     let gateway = Gateway::start(&config).await;
     let question = Question { timeout: Duration::from_millis(500), ..Question::numbered(0) };
-    ask_until_well(&gateway, &question, "").await;
+    ask_until_recovered(&gateway, &question, "").await;
     wait_until_stale(&gateway, &question).await;
     // On a busy machine the answer may be late for other reasons, but not every time.
     let tries = stream::iter(0..20).then(|_| async {
@@ -320,7 +322,7 @@ async fn combined_policies_apply_stale_then_fallback_then_partial_then_input_ord
         Question { query: query.to_owned(), passages, timeout: SHORT, top_n: None, ..Question::numbered(0) }
     };
 
-    ask_until_well(&gateway, &question("stale"), "").await;
+    ask_until_recovered(&gateway, &question("stale"), "").await;
     wait_until_stale(&gateway, &question("stale")).await;
     // Always, not twice: what the first failure ends may or may not have been sent.
     up.answer_always(Some(Reply::status(500)));

@@ -101,7 +101,7 @@ impl Client {
 }
 
 /// A gateway before Cohere that makes one attempt, so that the provider's error reaches the client.
-async fn asking_once(fake: &FakeUpstream, server: &str, model: &str) -> Gateway {
+async fn gateway_with_one_attempt(fake: &FakeUpstream, server: &str, model: &str) -> Gateway {
     let upstream = upstream("up", "cohere", &fake.url());
     let model = format!("{}{model}", targets("default", &[("up", "rerank-v3.5")]));
     Gateway::start(&format!("{server}[upstream_defaults]\nmax_attempts = 1\n{NO_BREAKER}{upstream}{model}")).await
@@ -169,7 +169,8 @@ async fn blank_documents_rank_last_and_no_documents_return_none_in_every_dialect
 async fn every_error_of_every_dialect_has_a_message_and_a_string_detail() {
     let limited = Reply::status_after(429, "retry-after", "3");
     let fake = FakeUpstream::start("cohere").await;
-    let gateway = asking_once(&fake, "[server]\napi_keys = ['env:KEY']\nmax_body_bytes = 2000\n", "").await;
+    let gateway =
+        gateway_with_one_attempt(&fake, "[server]\napi_keys = ['env:KEY']\nmax_body_bytes = 2000\n", "").await;
     for client in Client::all() {
         let ask =
             async |body: String, key: &str| gateway.send(gateway.post(client.path()).bearer_auth(key).body(body)).await;
@@ -300,7 +301,7 @@ async fn always_return_documents_echoes_documents_unasked() {
 #[tokio::test]
 async fn law_8_degraded_answer_sets_header_in_every_dialect() {
     let fake = FakeUpstream::start("cohere").await;
-    let gateway = asking_once(&fake, "", "on_failure = 'original_order'\n").await;
+    let gateway = gateway_with_one_attempt(&fake, "", "on_failure = 'original_order'\n").await;
     for client in Client::all() {
         fake.then([Reply::status(500)]);
         let answer = client.ask(&gateway, "q", &["a", "b", "c"]).await;
@@ -314,10 +315,10 @@ async fn law_8_degraded_answer_sets_header_in_every_dialect() {
         };
         assert!(unscored, "{}: {}", client.dialect, answer.body);
     }
-    assert!(client_without_loss(&gateway).await.headers.get("x-rerankd-degraded").is_none());
+    assert!(healthy_answer(&gateway).await.headers.get("x-rerankd-degraded").is_none());
 }
 
-async fn client_without_loss(gateway: &Gateway) -> Answer {
+async fn healthy_answer(gateway: &Gateway) -> Answer {
     gateway.try_rerank(json!({"query": "q", "documents": ["a"]})).await
 }
 
@@ -364,7 +365,7 @@ async fn logit_scores_are_returned_as_probabilities_unless_raw_scores_is_set() {
 #[tokio::test]
 async fn status_429_always_carries_retry_after_in_whole_seconds() {
     let fake = FakeUpstream::start("cohere").await;
-    let gateway = asking_once(&fake, "", "").await;
+    let gateway = gateway_with_one_attempt(&fake, "", "").await;
     for (reply, expected) in [
         (Reply::status(429), "1"),
         (Reply::status_after(429, "retry-after", "0"), "1"),

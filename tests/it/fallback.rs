@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::gateway::{targets, upstream};
 use crate::support::{FakeUpstream, Gateway, Reply, expected, order, provenance, scores};
 
-async fn two(first: &FakeUpstream, second: &FakeUpstream, more: &str) -> Gateway {
+async fn gateway_with_two_targets(first: &FakeUpstream, second: &FakeUpstream, more: &str) -> Gateway {
     let config = format!(
         "{}{}{}{more}",
         upstream("first", "cohere", &first.url()),
@@ -19,7 +19,7 @@ async fn two(first: &FakeUpstream, second: &FakeUpstream, more: &str) -> Gateway
 #[tokio::test]
 async fn law_2_fallback_scores_every_pair_at_the_next_target() {
     let (first, second) = (FakeUpstream::start("cohere").await, FakeUpstream::start("jina").await);
-    let gateway = two(&first, &second, "").await;
+    let gateway = gateway_with_two_targets(&first, &second, "").await;
     gateway.rerank("q", &["a", "b"]).await; // now known at the first
     first.then(vec![Reply::status(503); 2]);
     let answer = gateway.rerank_with(json!({"query": "q", "documents": ["a", "b", "c"], "explain": true})).await;
@@ -59,7 +59,7 @@ async fn every_kind_of_failure_falls_back() {
     ] {
         let (first, second) =
             (FakeUpstream::scripted("cohere", failures.clone()).await, FakeUpstream::start("jina").await);
-        let gateway = two(&first, &second, "").await;
+        let gateway = gateway_with_two_targets(&first, &second, "").await;
         let answer = gateway.rerank("q", &["a"]).await;
         assert_eq!(provenance_upstream(&answer), "second", "{failures:?}");
     }
@@ -82,7 +82,7 @@ async fn failure_of_all_targets_reports_the_first_error_then_the_others() {
     let (first, second) = (FakeUpstream::start("cohere").await, FakeUpstream::start("jina").await);
     first.then([Reply::status_after(429, "retry-after", "9")]);
     second.then([Reply::status(401)]);
-    let gateway = two(&first, &second, "").await;
+    let gateway = gateway_with_two_targets(&first, &second, "").await;
     let answer = gateway.try_rerank(json!({"query": "q", "documents": ["a"]})).await;
     assert_eq!(answer.status, 429);
     assert_eq!(answer.headers["retry-after"], "9");

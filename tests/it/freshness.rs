@@ -1,4 +1,4 @@
-//! Scores that grow old: computed afresh in time, used for want of anything better, or finished behind a deadline.
+//! Ageing scores: refreshed ahead of their end, used stale on failure, or completed after a deadline.
 
 use std::time::Duration;
 
@@ -85,7 +85,7 @@ async fn failed_refresh_degrades_no_answer() {
     }
 }
 
-/// Stale-if-error: the scores of yesterday are better than none, if they say so.
+/// Stale-if-error: stale scores are better than none if they are marked.
 #[tokio::test]
 async fn law_8_failing_upstream_yields_stale_scores_marked_degraded() {
     let fake = FakeUpstream::start("cohere").await;
@@ -115,7 +115,7 @@ async fn law_8_failing_upstream_yields_stale_scores_marked_degraded() {
     );
 }
 
-async fn partial(fake: &FakeUpstream) -> Value {
+async fn partial_answer(fake: &FakeUpstream) -> Value {
     let config = format!(
         "{}max_passages = 2\nmax_concurrency = 2\n{}on_deadline = 'partial'\n",
         upstream("up", "cohere", &fake.url()),
@@ -136,7 +136,7 @@ async fn partial(fake: &FakeUpstream) -> Value {
 #[tokio::test]
 async fn law_8_deadline_returns_scored_passages_then_the_rest_in_input_order() {
     let fake = FakeUpstream::start("cohere").await;
-    let body = partial(&fake).await;
+    let body = partial_answer(&fake).await;
     let provenance = provenance(&body);
     assert_eq!((&provenance["reranked"], &provenance["degraded"]), (&json!(true), &json!(["deadline_exceeded"])));
     assert_eq!(provenance["score_scale"], "probability");

@@ -19,7 +19,7 @@ use crate::support::{FakeUpstream, Gateway, Reply};
 #[tokio::test]
 async fn recorded_dialect_exchanges_return_the_recorded_answers() {
     for dialect in DIALECTS.map(Dialect::name) {
-        play(&format!("dialects/{dialect}.json")).await;
+        replay_exchanges(&format!("dialects/{dialect}.json")).await;
     }
 }
 
@@ -27,7 +27,7 @@ async fn recorded_dialect_exchanges_return_the_recorded_answers() {
 async fn recorded_application_exchanges_return_the_recorded_answers() {
     let mut played = 0;
     for entry in fs::read_dir(repository("tests/golden/clients")).unwrap() {
-        play(&format!("clients/{}", entry.unwrap().file_name().into_string().unwrap())).await;
+        replay_exchanges(&format!("clients/{}", entry.unwrap().file_name().into_string().unwrap())).await;
         played += 1;
     }
     assert!(played >= 15, "{played}");
@@ -43,7 +43,7 @@ struct Body {
     body: Option<Box<RawValue>>,
 }
 
-async fn play(path: &str) {
+async fn replay_exchanges(path: &str) {
     let text =
         fs::read_to_string(repository("tests/golden").join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
     let golden: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"));

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::gateway::{targets, upstream};
 use crate::support::{FakeUpstream, Gateway, Reply};
 
-async fn one_attempt(fake: &FakeUpstream) -> Gateway {
+async fn gateway_with_one_attempt(fake: &FakeUpstream) -> Gateway {
     let config = format!(
         "{}max_attempts = 1\nmax_response_bytes = 65536\n{}",
         upstream("up", "cohere", &fake.url()),
@@ -49,7 +49,7 @@ async fn law_6_invalid_reply_returns_502_and_caches_nothing() {
         Reply::Status(302, vec![("location", "http://127.0.0.1:1/".into())], String::new()),
     ] {
         let fake = FakeUpstream::scripted("cohere", [reply.clone()]).await;
-        let gateway = one_attempt(&fake).await;
+        let gateway = gateway_with_one_attempt(&fake).await;
         let body = json!({"query": "q", "documents": ["a", "b"]});
         let answer = gateway.try_rerank(body.clone()).await;
         assert_eq!(answer.status, 502, "{reply:?}: {}", answer.body);
@@ -93,7 +93,7 @@ async fn law_6_a_gzip_bomb_is_refused_at_the_limit() {
 async fn law_6_unsorted_reply_is_sorted_and_cut_to_top_n() {
     let reply = r#"{"results":[{"index":2,"relevance_score":0.1},{"index":0,"relevance_score":0.5},{"index":1,"relevance_score":0.9},{"index":3,"relevance_score":0.5}]}"#;
     let fake = FakeUpstream::scripted("cohere", [Reply::body(reply)]).await;
-    let gateway = one_attempt(&fake).await;
+    let gateway = gateway_with_one_attempt(&fake).await;
     let answer = gateway.rerank_with(json!({"query": "q", "documents": ["a", "b", "c", "d"], "top_n": 3})).await;
     assert_eq!(crate::support::order(&answer), [1, 0, 3], "law 4: ties keep the input order");
 }

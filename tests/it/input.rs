@@ -13,14 +13,14 @@ pub(crate) fn picture() -> String {
     format!("data:image/png;base64,iVBORw0KGgo{}=", "AAAANSUhEUgAA".repeat(40))
 }
 
-pub(crate) async fn pair() -> (FakeUpstream, Gateway) {
+pub(crate) async fn upstream_and_gateway() -> (FakeUpstream, Gateway) {
     let upstream = FakeUpstream::start("cohere").await;
     let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &upstream.url()).await;
     (upstream, gateway)
 }
 
 /// Posts a body as it is written and returns that of a good answer.
-pub(crate) async fn good(gateway: &Gateway, path: &str, body: impl Into<String>) -> Value {
+pub(crate) async fn post_ok(gateway: &Gateway, path: &str, body: impl Into<String>) -> Value {
     let answer = gateway.send(gateway.post(path).body(body.into())).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
     answer.body
@@ -36,11 +36,11 @@ pub(crate) fn warning(answer: &Value) -> &str {
 
 #[tokio::test]
 async fn lone_surrogate_is_replaced_by_u_fffd_in_every_field() {
-    let (upstream, gateway) = pair().await;
+    let (upstream, gateway) = upstream_and_gateway().await;
     let sent = r#"{"query":"cat \udc00","documents":["a cat \ud83d",{"text":"a \ud83ddog","id":"\ud83d","m\ud83d":{"n\ude00":["\uD83D"]}},
         {"t\ud83dtle":"x","deep":["\ud83d\ud83d\ude00"]},{"content":[{"type":"text","text":"part \ud83d"}]},"\\ud83d \ud83d\ude00"],
         "return_documents":true,"\ud83d":1}"#;
-    let answer = good(&gateway, "/v1/rerank", sent).await;
+    let answer = post_ok(&gateway, "/v1/rerank", sent).await;
     assert_eq!(upstream.calls()[0].body["query"], "cat \u{FFFD}");
     let expected = [
         "a cat \u{FFFD}",
@@ -66,18 +66,18 @@ async fn lone_surrogate_is_replaced_by_u_fffd_in_every_field() {
 
 #[tokio::test]
 async fn lone_surrogate_in_echoed_fields_is_replaced() {
-    let (_upstream, gateway) = pair().await;
+    let (_upstream, gateway) = upstream_and_gateway().await;
     for path in ["/rerank", "/v2/rerank", "/voyage/rerank", "/pinecone/rerank"] {
         let body =
             r#"{"query":"cat","documents":[{"id":"a\ud83d","text":"a cat","m":"\udead"}],"return_documents":true}"#;
-        let answer = good(&gateway, path, body).await;
+        let answer = post_ok(&gateway, path, body).await;
         assert!(!answer.to_string().contains("\\ud"), "{path}: {answer}");
     }
 }
 
 #[tokio::test]
 async fn lone_surrogate_is_replaced_in_every_dialect() {
-    let (upstream, gateway) = pair().await;
+    let (upstream, gateway) = upstream_and_gateway().await;
     for (path, body) in [
         ("/rerank", r#"{"query":"q","documents":["a"],"instruction":"only \ud83d"}"#),
         ("/tei/rerank", r#"{"query":"q","texts":["b \ud83d"]}"#),
@@ -86,15 +86,15 @@ async fn lone_surrogate_is_replaced_in_every_dialect() {
         ("/deepinfra/rerank", r#"{"queries":["q \ud83d"],"documents":["e"]}"#),
         ("/nvidia/rerank", r#"{"query":{"text":"q \ud83d"},"passages":[{"text":"f \ud83d"}]}"#),
     ] {
-        good(&gateway, path, body).await;
+        post_ok(&gateway, path, body).await;
     }
     assert_eq!(upstream.passages(), ["a", "b \u{FFFD}", "c \u{FFFD}", "- \u{FFFD}", "d", "e", "f \u{FFFD}"]);
 }
 
 #[tokio::test]
 async fn a_byte_order_mark_before_a_body_is_skipped() {
-    let (upstream, gateway) = pair().await;
-    good(&gateway, "/rerank", "\u{FEFF}{\"query\":\"cat\",\"documents\":[\"a cat\"]}").await;
+    let (upstream, gateway) = upstream_and_gateway().await;
+    post_ok(&gateway, "/rerank", "\u{FEFF}{\"query\":\"cat\",\"documents\":[\"a cat\"]}").await;
     assert_eq!(upstream.passages(), ["a cat"]);
 }
 
@@ -110,7 +110,7 @@ async fn utf_16_body_returns_400_naming_the_encoding() {
 
 #[tokio::test]
 async fn pictures_are_never_sent_as_text() {
-    let (upstream, gateway) = pair().await;
+    let (upstream, gateway) = upstream_and_gateway().await;
     let url = picture();
     let base64 = url.split_once(',').unwrap().1;
     let body = json!({ "query": "cat", "documents": [
@@ -153,13 +153,13 @@ async fn pictures_are_never_sent_as_text() {
 
 #[tokio::test]
 async fn pictures_are_left_out_of_rank_fields_lists_and_content_parts() {
-    let (upstream, gateway) = pair().await;
+    let (upstream, gateway) = upstream_and_gateway().await;
     let url = picture();
     let body = json!({ "query": "cat", "documents": [{ "title": "t", "image": url, "meta": { "thumbnail": url, "n": 1 } }],
         "rank_fields": ["title", "image", "meta"] });
     gateway.rerank_with(body).await;
     let list = json!({ "query": "cat", "input": [["words", url], [{ "type": "text", "text": "of a part" }, { "type": "image", "image": url }]] });
-    good(&gateway, "/mixedbread/rerank", list.to_string()).await;
+    post_ok(&gateway, "/mixedbread/rerank", list.to_string()).await;
     let parts = json!({ "query": "cat", "documents": [[{ "type": "text", "text": "parts alone" }, { "type": "image_url", "image_url": { "url": url } }]],
         "return_documents": true });
     let answer = gateway.rerank_with(parts).await;
@@ -169,13 +169,13 @@ async fn pictures_are_left_out_of_rank_fields_lists_and_content_parts() {
 
 #[tokio::test]
 async fn text_resembling_a_picture_is_scored_as_text() {
-    let (upstream, gateway) = pair().await;
+    let (upstream, gateway) = upstream_and_gateway().await;
     let dna = "ACGT".repeat(200);
     let body = format!(
         r#"{{"query":"cat","documents":["data: image of a cat","data:text/plain,hello",{{"title":"t","image":"https://h/cat.png"}},
             {{"image":"a-cat","n":1}},{{"sequence":"{dna}"}},"/9j",{{"type":"image","text":"words of it"}},{{"image_caption":"a cat"}}]}}"#
     );
-    let answer = good(&gateway, "/rerank", body).await;
+    let answer = post_ok(&gateway, "/rerank", body).await;
     let expected = [
         "data: image of a cat",
         "data:text/plain,hello",
@@ -192,7 +192,7 @@ async fn text_resembling_a_picture_is_scored_as_text() {
 
 #[tokio::test]
 async fn a_query_that_is_a_picture_is_refused() {
-    let (_upstream, gateway) = pair().await;
+    let (_upstream, gateway) = upstream_and_gateway().await;
     let url = picture();
     for query in [
         json!(url),
@@ -210,7 +210,7 @@ async fn a_query_that_is_a_picture_is_refused() {
 
 #[tokio::test]
 async fn blank_string_options_count_as_unset() {
-    let (upstream, gateway) = pair().await;
+    let (upstream, gateway) = upstream_and_gateway().await;
     let blank = json!({ "query": "q", "documents": ["a", "b"], "model": "", "top_n": "", "top_k": "", "return_documents": "", "instruction": "",
         "max_tokens_per_doc": "", "timeout_ms": "", "explain": "", "raw_scores": " ", "rank_fields": "", "texts": "", "input": "",
         "passages": "", "queries": "", "parameters": "" });
@@ -220,13 +220,13 @@ async fn blank_string_options_count_as_unset() {
     assert_eq!(order(&answer.body).len(), 2);
     let dashscope = json!({ "input": { "query": "q", "documents": ["a", "b"] },
         "parameters": { "top_n": "", "return_documents": "", "instruct": "" } });
-    good(&gateway, "/dashscope/rerank", dashscope.to_string()).await;
+    post_ok(&gateway, "/dashscope/rerank", dashscope.to_string()).await;
     for (path, body) in [
         ("/mixedbread/rerank", json!({ "query": "q", "input": ["a"], "top_k": "", "return_input": "" })),
         ("/tei/rerank", json!({ "query": "q", "texts": ["a"], "return_text": "", "raw_scores": "" })),
         ("/vllm/rerank", json!({ "query": "q", "documents": ["a"], "top_n": "-1" })),
     ] {
-        good(&gateway, path, body.to_string()).await;
+        post_ok(&gateway, path, body.to_string()).await;
     }
     assert_eq!(upstream.calls().len(), 1, "all of them asked for the same pairs");
     let text = json!({ "query": "q", "documents": "" });
@@ -257,7 +257,7 @@ async fn top_n_accepts_whole_numbers_written_as_float_or_string() {
 
 #[tokio::test]
 async fn null_number_and_boolean_documents_keep_their_index() {
-    let (upstream, gateway) = pair().await;
+    let (upstream, gateway) = upstream_and_gateway().await;
     let body =
         json!({ "query": "q", "documents": [null, 7, "a", true, 1.50, { "text": 12 }], "return_documents": true });
     let answer = gateway.rerank_with(body).await;
@@ -297,7 +297,7 @@ async fn json_error_names_line_and_column_in_the_whole_body() {
 
 #[tokio::test]
 async fn deeply_nested_json_is_refused_where_read_and_ignored_elsewhere() {
-    let (_upstream, gateway) = pair().await;
+    let (_upstream, gateway) = upstream_and_gateway().await;
     let list = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let object = format!("{}1{}", "{\"a\":".repeat(100_000), "}".repeat(100_000));
     for deep in [&list, &object] {
@@ -311,7 +311,7 @@ async fn deeply_nested_json_is_refused_where_read_and_ignored_elsewhere() {
             }
         }
         let ignored = format!("{{\"query\":\"q\",\"documents\":[\"x\"],\"user\":{deep}}}");
-        good(&gateway, "/rerank", ignored).await;
+        post_ok(&gateway, "/rerank", ignored).await;
         for field in ["query", "rank_fields", "top_n", "instruction"] {
             let body = format!("{{\"query\":\"q\",\"{field}\":{deep},\"documents\":[\"x\"]}}")
                 .replace("\"query\":\"q\",\"query\"", "\"query\"");
@@ -334,7 +334,7 @@ fn wide(fields: usize) -> String {
 /// Attack 8: objects were read on a reactor thread beyond every deadline, once for each path and step.
 #[tokio::test]
 async fn many_rank_fields_over_wide_objects_end_at_the_deadline() {
-    let (upstream, gateway) = pair().await;
+    let (upstream, gateway) = upstream_and_gateway().await;
     let paths: Vec<String> =
         (0..31).map(|path| format!("f{path}.g.h.i.missing")).chain(["a.b.c.d.e".to_owned()]).collect();
     let paths = serde_json::to_string(&paths).unwrap();
@@ -348,7 +348,7 @@ async fn many_rank_fields_over_wide_objects_end_at_the_deadline() {
     assert_eq!(answer.status, StatusCode::GATEWAY_TIMEOUT, "{}", answer.body);
     assert_eq!(answer.body["code"], "deadline_exceeded");
     assert_eq!(upstream.calls().len(), 0);
-    good(&gateway, "/rerank", body(1, "", "")).await;
+    post_ok(&gateway, "/rerank", body(1, "", "")).await;
     assert_eq!(upstream.passages(), ["end"]);
 }
 

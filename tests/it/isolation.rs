@@ -18,7 +18,7 @@ use crate::support::{FakeUpstream, Gateway, Reply, expected, provenance, scores}
 const SLOW: Duration = Duration::from_millis(400);
 
 /// A gateway before one slow provider.
-async fn slow() -> (FakeUpstream, Gateway) {
+async fn start_slow_provider() -> (FakeUpstream, Gateway) {
     let fake = FakeUpstream::start("cohere").await;
     fake.answer_late(SLOW);
     let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
@@ -26,7 +26,7 @@ async fn slow() -> (FakeUpstream, Gateway) {
 }
 
 /// A caller whose own deadline is shorter than what the provider takes gets no answer.
-async fn ask_impatiently(gateway: &Gateway, query: String, milliseconds: u64) {
+async fn ask_with_short_deadline(gateway: &Gateway, query: String, milliseconds: u64) {
     let body = json!({"query": query, "documents": ["a"], "timeout_ms": milliseconds});
     let answer = gateway.try_rerank(body).await;
     assert!(
@@ -38,12 +38,12 @@ async fn ask_impatiently(gateway: &Gateway, query: String, milliseconds: u64) {
 /// Attack 3: the deadlines of one caller opened the circuit for all.
 #[tokio::test]
 async fn law_13_short_deadlines_of_one_caller_leave_circuit_closed_for_others() {
-    let (fake, gateway) = slow().await;
+    let (fake, gateway) = start_slow_provider().await;
     for index in 0..3 {
         // More than a second, after which silence used to be a failure where nothing is known; the provider takes
         // longer still.
         fake.answer_late(4 * SLOW);
-        let asking = (0..4).map(|each| ask_impatiently(&gateway, format!("impatient {index} {each}"), 1_010));
+        let asking = (0..4).map(|each| ask_with_short_deadline(&gateway, format!("impatient {index} {each}"), 1_010));
         join_all(asking.collect::<Vec<_>>()).await;
         fake.answer_late(SLOW);
         let answer = gateway.rerank(&format!("patient {index}"), &["a", "b"]).await;
@@ -173,7 +173,7 @@ fn hostile_request(gateway: &Gateway, attack: Attack, number: usize, random: &mu
 }
 
 /// One request of the ordinary caller.
-async fn ask_ordinarily(gateway: &Gateway, random: &mut fastrand::Rng) -> Got {
+async fn ask_as_ordinary_caller(gateway: &Gateway, random: &mut fastrand::Rng) -> Got {
     let count = random.usize(5..30);
     let documents: Vec<_> = (0..count).map(|_| format!("passage {}", random.usize(0..PASSAGES))).collect();
     let body = json!({"query": format!("ordinary {}", random.usize(0..3)), "documents": documents});
@@ -224,7 +224,7 @@ async fn day(seed: u64, attacks: &[Attack]) -> Day {
                 under_way.spawn(ended);
             }
         }
-        answers.push(ask_ordinarily(&gateway, &mut ordinary).await);
+        answers.push(ask_as_ordinary_caller(&gateway, &mut ordinary).await);
     }
     drop(under_way);
     let calls = fake.calls().into_iter().filter_map(|call| {
@@ -246,7 +246,7 @@ async fn check(seeds: Range<u64>, attacks: &[Attack]) {
     }
 }
 
-/// Each kind by itself: the one that breaks the law is named.
+/// Runs each attack by itself, so that the failing one is named.
 #[tokio::test]
 async fn law_13_each_attack_alone_leaves_other_callers_answers_and_cost_unchanged() {
     for attack in [
@@ -265,7 +265,7 @@ async fn law_13_each_attack_alone_leaves_other_callers_answers_and_cost_unchange
     }
 }
 
-/// All kinds in one day.
+/// Runs all attacks in one day.
 #[tokio::test]
 async fn law_13_all_attacks_together_leave_other_callers_answers_unchanged() {
     let attacks = [
@@ -294,8 +294,8 @@ async fn law_13_limits_stated_to_one_caller_cut_no_other_callers_lists() {
     check(0..3, &[StatedLimits]).await;
 }
 
-/// Short calls of one caller that were refused for their size, whatever their size, cut the long ones of others; and
-/// what it took to find their passages to blame was taken from others.
+/// Size refusals of one caller's short calls split the long calls of others, and the search for the refused passages
+/// spent their budget.
 #[tokio::test]
 async fn law_13_refused_short_calls_split_no_other_callers_lists() {
     let fake = FakeUpstream::start("cohere").await;
@@ -348,7 +348,7 @@ async fn law_13_failures_of_one_caller_move_no_other_caller_to_another_upstream(
     }
 }
 
-/// Retries are bounded for all together; one caller's do not use up another's.
+/// All callers share one retry budget, but one caller's retries do not exhaust it for others.
 #[tokio::test]
 async fn law_13_a_failing_caller_leaves_others_their_retries() {
     let fake = FakeUpstream::start("cohere").await;
@@ -431,7 +431,7 @@ async fn law_13_status_500_of_one_caller_keeps_the_concurrency_limit() {
     }
 }
 
-/// An outage is found out about once, not by every caller for itself.
+/// An outage is detected once for all callers, not by each caller separately.
 #[tokio::test]
 async fn circuit_opened_by_one_outage_holds_for_all_callers() {
     let fake = FakeUpstream::start("cohere").await;

@@ -42,7 +42,7 @@ async fn local_ndcg_reaches_the_documented_figures() {
     assert!(found >= 0.79, "noveleval: nDCG@10 is {found:.4}, must be at least 0.79");
 }
 
-/// As `rerankd eval` finds it, over candidates whose order helps nobody: ties keep it.
+/// nDCG@10 as `rerankd eval` computes it, over candidates in the order of their hashes, which ties keep.
 async fn ndcg_at_10(folder: &Path, model: &str, config: &str) -> f64 {
     let source = Source {
         data: folder.to_owned(),

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use crate::support::gateway::{targets, upstream};
 use crate::support::{FakeUpstream, Reply};
 
-/// Far above what anything here takes, and what a stall would reach.
+/// Bound far above any expected duration, which only a stall reaches.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Taken over into every log line, so that few requests fill a pipe.
 const LONG_REQUEST_ID: &str = "request-request-request-request-request-request-request-request-request-request-request-\

@@ -3,12 +3,12 @@
 use http::StatusCode;
 use serde_json::json;
 
-use crate::input::{good, pair, picture, warning};
+use crate::input::{picture, post_ok, upstream_and_gateway, warning};
 use crate::support::{order, provenance};
 
 #[tokio::test]
 async fn pictures_inside_texts_are_left_out() {
-    let (upstream, gateway) = pair().await;
+    let (upstream, gateway) = upstream_and_gateway().await;
     let url = picture();
     let body = json!({ "query": "cat", "documents": [
         format!("![a cat]({url}) is a cat"),
@@ -42,13 +42,13 @@ async fn pictures_inside_texts_are_left_out() {
     let ranked = json!({ "query": "cat", "documents": [{ "b": format!("ten ({url})") }], "rank_fields": ["b"] });
     gateway.rerank_with(ranked).await;
     let tei = json!({ "query": "cat", "texts": [format!("eleven ({url})")] });
-    good(&gateway, "/tei/rerank", tei.to_string()).await;
+    post_ok(&gateway, "/tei/rerank", tei.to_string()).await;
     assert_eq!(upstream.passages()[10..], ["ten ()", "eleven ()"]);
 }
 
 #[tokio::test]
 async fn text_mentioning_data_urls_is_scored_unchanged() {
-    let (upstream, gateway) = pair().await;
+    let (upstream, gateway) = upstream_and_gateway().await;
     let texts = [
         "write data:image/png;base64,iVBORw0KGgo... into the page",
         "the header ;base64, ends it",
@@ -62,7 +62,7 @@ async fn text_mentioning_data_urls_is_scored_unchanged() {
 
 #[tokio::test]
 async fn pictures_as_lists_of_bytes_are_left_out() {
-    let (upstream, gateway) = pair().await;
+    let (upstream, gateway) = upstream_and_gateway().await;
     let bytes: Vec<u8> = (0..=255).collect();
     let body = json!({ "query": "cat", "documents": [
         { "title": "a buffer", "image": { "type": "Buffer", "data": bytes } },
@@ -74,7 +74,7 @@ async fn pictures_as_lists_of_bytes_are_left_out() {
     ]});
     let spaced = format!("{{ \"type\": \"Buffer\",\n \"data\": {} }}", json!(bytes));
     let body = body.to_string().replace("\"spaced\"", &spaced);
-    let answer = good(&gateway, "/rerank", body).await;
+    let answer = post_ok(&gateway, "/rerank", body).await;
     let expected = [
         "title: a buffer",
         "title: a list",
@@ -91,7 +91,7 @@ async fn pictures_as_lists_of_bytes_are_left_out() {
 
 #[tokio::test]
 async fn short_base64_in_media_fields_is_left_out() {
-    let (upstream, gateway) = pair().await;
+    let (upstream, gateway) = upstream_and_gateway().await;
     let base64 = "QUJDabc123".repeat(10);
     let body = json!({ "query": "cat", "documents": [
         { "title": "a sound", "audio": { "data": base64, "format": "wav" } },
@@ -115,7 +115,7 @@ async fn short_base64_in_media_fields_is_left_out() {
 
 #[tokio::test]
 async fn picture_paths_and_hashes_are_scored_as_text() {
-    let (upstream, gateway) = pair().await;
+    let (upstream, gateway) = upstream_and_gateway().await;
     let path = "/mnt/Datasets/collections/archive-2024/photographs/original-scans/box_17/folder0001/0001";
     let slug = "photos-2024-08-15-berlin-brandenburger-tor-night-long-exposure-with-people";
     let hash = "a3f5".repeat(16);
@@ -129,7 +129,7 @@ async fn picture_paths_and_hashes_are_scored_as_text() {
 
 #[tokio::test]
 async fn picture_beside_query_text_is_dropped_with_a_warning() {
-    let (upstream, gateway) = pair().await;
+    let (upstream, gateway) = upstream_and_gateway().await;
     let url = picture();
     let told = "query holds a picture, which is not searched for";
     for query in [
@@ -152,7 +152,7 @@ async fn picture_beside_query_text_is_dropped_with_a_warning() {
         ("/deepinfra/rerank", json!({ "queries": [format!("cat {url}")], "documents": ["a"] })),
         ("/dashscope/rerank", json!({ "input": { "query": format!("cat {url}"), "documents": ["a"] } })),
     ] {
-        good(&gateway, path, body.to_string()).await;
+        post_ok(&gateway, path, body.to_string()).await;
     }
     assert!(upstream.calls().iter().all(|call| !call.text.contains("base64")));
     let nothing = gateway.try_rerank(json!({ "query": format!("  {url}\n"), "documents": ["a"] })).await;

@@ -14,7 +14,7 @@ fn shadow(upstream: &str, model: &str, more: &str) -> String {
     format!("shadow = {{ target = {{ upstream = '{upstream}', model = '{model}' }}, sample = 1.0{more} }}\n")
 }
 
-async fn shadowed(main: &FakeUpstream, other: &FakeUpstream, more: &str) -> Gateway {
+async fn gateway_with_shadow(main: &FakeUpstream, other: &FakeUpstream, more: &str) -> Gateway {
     let config = [
         upstream("main", "cohere", &main.url()),
         upstream("other", "jina", &other.url()),
@@ -42,7 +42,7 @@ async fn report(gateway: &Gateway, done: impl Fn(&Value) -> bool) -> Value {
 #[tokio::test]
 async fn shadow_comparison_is_recorded_and_leaves_the_answer_unchanged() {
     let (main, shadow) = (FakeUpstream::start("cohere").await, FakeUpstream::start("jina").await);
-    let gateway = shadowed(&main, &shadow, "").await;
+    let gateway = gateway_with_shadow(&main, &shadow, "").await;
     let answer = gateway.rerank("q", &PASSAGES).await;
     assert_eq!(scores(&answer), expected("q", &PASSAGES));
     assert_eq!(provenance(&answer)["attempts"], 1);
@@ -67,7 +67,7 @@ async fn shadow_comparison_is_recorded_and_leaves_the_answer_unchanged() {
 async fn hanging_shadow_delays_no_answer_and_skips_beyond_max_concurrency() {
     let (main, shadow) = (FakeUpstream::start("cohere").await, FakeUpstream::start("jina").await);
     shadow.hold();
-    let gateway = shadowed(&main, &shadow, ", max_concurrency = 2").await;
+    let gateway = gateway_with_shadow(&main, &shadow, ", max_concurrency = 2").await;
     for number in 0..5 {
         let query = format!("q{number}");
         assert_eq!(scores(&gateway.rerank(&query, &PASSAGES).await), expected(&query, &PASSAGES));
@@ -83,7 +83,7 @@ async fn hanging_shadow_delays_no_answer_and_skips_beyond_max_concurrency() {
 async fn failing_shadow_degrades_no_answer() {
     let (main, shadow) = (FakeUpstream::start("cohere").await, FakeUpstream::start("jina").await);
     shadow.answer_always(Some(Reply::status(401)));
-    let gateway = shadowed(&main, &shadow, "").await;
+    let gateway = gateway_with_shadow(&main, &shadow, "").await;
     let answer = gateway.rerank("q", &PASSAGES).await;
     assert_eq!(provenance(&answer)["degraded"], json!([]));
     let told = report(&gateway, |shadow| shadow["failed"] == 1).await;
@@ -178,7 +178,7 @@ async fn failed_shadow_call_counts_against_max_usd_per_day() {
 #[tokio::test]
 async fn shadow_compares_an_answer_with_top_n_one() {
     let (main, shadow) = (FakeUpstream::start("cohere").await, FakeUpstream::start("jina").await);
-    let gateway = shadowed(&main, &shadow, "").await;
+    let gateway = gateway_with_shadow(&main, &shadow, "").await;
     let body = json!({"query": "q", "documents": PASSAGES, "top_n": 1}).to_string();
     gateway.send(gateway.post("/rerank").body(body)).await;
     let told = report(&gateway, |shadow| shadow["compared"] == 1).await;
@@ -189,7 +189,7 @@ async fn shadow_compares_an_answer_with_top_n_one() {
 #[tokio::test]
 async fn no_store_request_is_not_sent_to_the_shadow() {
     let (main, shadow) = (FakeUpstream::start("cohere").await, FakeUpstream::start("jina").await);
-    let gateway = shadowed(&main, &shadow, "").await;
+    let gateway = gateway_with_shadow(&main, &shadow, "").await;
     let body = json!({"query": "private", "documents": PASSAGES}).to_string();
     gateway.send(gateway.post("/rerank").header("cache-control", "no-store").body(body)).await;
     gateway.rerank("public", &PASSAGES).await;

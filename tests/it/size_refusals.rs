@@ -74,7 +74,7 @@ fn reply(status: u16, body: &str) -> Reply {
 }
 
 /// An upstream of pointwise scores, and a gateway before it.
-async fn pair() -> (FakeUpstream, Gateway) {
+async fn upstream_and_gateway() -> (FakeUpstream, Gateway) {
     let fake = FakeUpstream::start("cohere").await;
     let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
     (fake, gateway)
@@ -87,7 +87,7 @@ async fn ask(gateway: &Gateway, query: &str, texts: &[String]) -> Value {
 #[tokio::test]
 async fn law_5_overlong_passage_is_left_unscored_for_every_refusal_wording() {
     for (status, body) in TOO_LONG {
-        let (fake, gateway) = pair().await;
+        let (fake, gateway) = upstream_and_gateway().await;
         fake.refuse_if(|call| call.passages().iter().any(|passage| passage.len() > 5_000), reply(status, body));
         let long = "word ".repeat(2_400);
         let answer = gateway.rerank("cat", &["a cat", &long, "a dog"]).await;
@@ -104,7 +104,7 @@ async fn law_5_overlong_passage_is_left_unscored_for_every_refusal_wording() {
 #[tokio::test]
 async fn law_5_overlong_list_is_split_for_every_refusal_wording() {
     for (status, body) in TOO_MANY {
-        let (fake, gateway) = pair().await;
+        let (fake, gateway) = upstream_and_gateway().await;
         fake.refuse_if(|call| call.passages().len() > 25, reply(status, body));
         let texts = texts(30);
         let answer = ask(&gateway, "cat", &texts).await;
@@ -118,7 +118,7 @@ async fn law_5_overlong_list_is_split_for_every_refusal_wording() {
 #[tokio::test]
 async fn a_stated_limit_costs_one_refusal() {
     for (status, body) in &TOO_MANY[..3] {
-        let (fake, gateway) = pair().await;
+        let (fake, gateway) = upstream_and_gateway().await;
         fake.refuse_if(|call| call.passages().len() > 25, reply(*status, body));
         ask(&gateway, "cat", &texts(30)).await;
         let sizes: Vec<_> = fake.calls().iter().map(|call| call.passages().len()).collect();
@@ -135,7 +135,7 @@ async fn law_13_unrelated_numbers_in_a_refusal_set_no_limit() {
         (500, r#"{"message":"too many documents (tier 2)"}"#),
         (250, r#"{"message":"too many documents: at most 0,250 are taken (E7)"}"#),
     ] {
-        let (fake, gateway) = pair().await;
+        let (fake, gateway) = upstream_and_gateway().await;
         fake.refuse_if(move |call| call.passages().len() > most, reply(400, body));
         let texts = texts(1_000);
         for round in 0..3 {
@@ -153,7 +153,7 @@ async fn law_13_unrelated_numbers_in_a_refusal_set_no_limit() {
 /// "Batch size" may mean bytes: one caller's long queries, so refused, made another's list of 100 cost a second call.
 #[tokio::test]
 async fn law_13_batch_size_refusal_without_number_splits_no_other_list() {
-    let (fake, gateway) = pair().await;
+    let (fake, gateway) = upstream_and_gateway().await;
     let is_too_large = |call: &crate::support::upstream::Recorded| call.query().len() > 10_000;
     fake.refuse_if(is_too_large, reply(413, r#"{"message":"the batch size is over what we take"}"#));
     let texts = texts(100);
@@ -171,7 +171,7 @@ async fn law_13_batch_size_refusal_without_number_splits_no_other_list() {
 /// One long passage among a hundred is found by its length, not by halves.
 #[tokio::test]
 async fn longest_passage_is_isolated_first_after_a_refusal() {
-    let (fake, gateway) = pair().await;
+    let (fake, gateway) = upstream_and_gateway().await;
     fake.refuse_if(|call| call.passages().iter().any(|passage| passage.len() > 5_000), reply(413, ""));
     let mut texts = texts(100);
     texts[40] = "x".repeat(9_000);
@@ -182,7 +182,7 @@ async fn longest_passage_is_isolated_first_after_a_refusal() {
 
 #[tokio::test]
 async fn a_status_500_that_names_a_size_opens_no_circuit() {
-    let (fake, gateway) = pair().await;
+    let (fake, gateway) = upstream_and_gateway().await;
     let (status, body) = TOO_LONG[1];
     fake.refuse_if(|call| call.passages().iter().any(|passage| passage.len() > 5_000), reply(status, body));
     let long = "word ".repeat(2_400);
@@ -198,7 +198,7 @@ async fn a_status_500_that_names_a_size_opens_no_circuit() {
 /// Attack 2: what one caller's long query taught made other callers' lists of 100 cost 100 calls, for hours.
 #[tokio::test]
 async fn law_13_refused_long_query_adds_no_calls_to_other_lists() {
-    let (fake, gateway) = pair().await;
+    let (fake, gateway) = upstream_and_gateway().await;
     let is_too_large = |call: &crate::support::upstream::Recorded| {
         let passages = call.passages();
         passages.len() * call.query().len() + passages.iter().map(String::len).sum::<usize>() > 100_000
@@ -228,7 +228,7 @@ async fn law_13_single_size_refusal_limits_no_later_list() {
         (413, ""),
         (400, r#"{"message":"text too long"}"#),
     ] {
-        let (fake, gateway) = pair().await;
+        let (fake, gateway) = upstream_and_gateway().await;
         fake.then([reply(status, body)]);
         drop(gateway.try_rerank(json!({"query": "first", "documents": texts})).await);
         for round in 0..3 {
@@ -243,7 +243,7 @@ async fn law_13_single_size_refusal_limits_no_later_list() {
 #[tokio::test]
 async fn provider_refusing_everything_gets_a_bounded_number_of_calls() {
     for (status, body, first) in [(413, "", 12), (400, r#"{"message":"Bad Request"}"#, 3)] {
-        let (fake, gateway) = pair().await;
+        let (fake, gateway) = upstream_and_gateway().await;
         fake.answer_always(Some(reply(status, body)));
         let texts = texts(300);
         let started = std::time::Instant::now();
@@ -264,7 +264,7 @@ async fn law_5_provider_of_small_batches_scores_a_long_list_near_the_ideal_calls
     for (most, body) in
         [(8, ""), (16, r#"{"error":"batch size is over the maximum allowed batch size 16"}"#), (7, "no")]
     {
-        let (fake, gateway) = pair().await;
+        let (fake, gateway) = upstream_and_gateway().await;
         fake.refuse_if(move |call| call.passages().len() > most, reply(413, body));
         let texts = texts(1_000);
         let answer = ask(&gateway, "cat", &texts).await;
@@ -281,7 +281,7 @@ async fn law_5_provider_of_small_batches_scores_a_long_list_near_the_ideal_calls
 /// A query that is too long is in every part of the call: no part is sent.
 #[tokio::test]
 async fn overlong_query_is_rejected_after_one_call() {
-    let (fake, gateway) = pair().await;
+    let (fake, gateway) = upstream_and_gateway().await;
     fake.answer_always(Some(reply(400, r#"{"message":"query is too long: at most 512 tokens"}"#)));
     let answer = gateway.try_rerank(json!({"query": "q", "documents": texts(50)})).await;
     assert_eq!(answer.body["code"], "upstream_rejected");
@@ -291,7 +291,7 @@ async fn overlong_query_is_rejected_after_one_call() {
 /// Passages that are refused for what they say, not for their size, are found as well.
 #[tokio::test]
 async fn law_5_passages_refused_for_their_content_do_not_fail_the_others() {
-    let (fake, gateway) = pair().await;
+    let (fake, gateway) = upstream_and_gateway().await;
     let body = r#"{"message":"content policy violation"}"#;
     fake.refuse_if(|call| call.passages().iter().any(|passage| passage.contains("forbidden")), reply(400, body));
     let mut texts = texts(40);
@@ -306,7 +306,7 @@ async fn law_5_passages_refused_for_their_content_do_not_fail_the_others() {
 /// Ordinary lists after refusals that taught a limit: none of them spends the search budget.
 #[tokio::test]
 async fn exhausted_search_budget_leaves_unrefused_lists_scored() {
-    let (fake, gateway) = pair().await;
+    let (fake, gateway) = upstream_and_gateway().await;
     fake.refuse_if(|call| call.passages().len() > 40, reply(413, ""));
     let long = texts(90);
     for round in 0..3 {
@@ -332,7 +332,7 @@ async fn exhausted_search_budget_leaves_unrefused_lists_scored() {
 /// A list of passages that are refused one by one costs a bounded number of calls.
 #[tokio::test]
 async fn passages_that_are_refused_one_by_one_cost_a_bounded_number_of_calls() {
-    let (fake, gateway) = pair().await;
+    let (fake, gateway) = upstream_and_gateway().await;
     let body = r#"{"message":"input text is too long"}"#;
     fake.refuse_if(|call| call.passages().iter().any(|passage| passage.len() > 500), reply(400, body));
     let mut texts: Vec<_> = (0..600).map(|index| format!("{index} {}", "word ".repeat(120))).collect();
@@ -376,7 +376,7 @@ async fn law_13_one_caller_cannot_exhaust_the_search_budget_of_another() {
 /// Passages that were refused a minute ago are scored once the provider has raised its limit.
 #[tokio::test]
 async fn law_5_provider_with_raised_limit_scores_passages_refused_before() {
-    let (fake, gateway) = pair().await;
+    let (fake, gateway) = upstream_and_gateway().await;
     fake.refuse_if(|call| call.passages().iter().any(|passage| passage.len() > 500), reply(413, ""));
     let long = |index: usize| format!("{index} {}", "word ".repeat(120 + index));
     for round in 0..3 {

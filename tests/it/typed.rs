@@ -7,7 +7,7 @@ use flate2::write::{DeflateEncoder, GzEncoder};
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::input::{good, pair, warning};
+use crate::input::{post_ok, upstream_and_gateway, warning};
 use crate::support::{Gateway, order, provenance};
 
 const BODY: &str = "{\"query\":\"q\",\"documents\":[\"a\"]}";
@@ -19,7 +19,7 @@ async fn detail(gateway: &Gateway, body: impl Into<reqwest::Body>) -> (StatusCod
 
 #[tokio::test]
 async fn null_like_strings_count_as_unset() {
-    let (upstream, gateway) = pair().await;
+    let (upstream, gateway) = upstream_and_gateway().await;
     for word in ["", " ", "\t", "\n \u{a0}", "null", "None", "undefined", "NULL"] {
         let body = json!({ "query": "q", "documents": ["a", "b"], "top_n": word, "top_k": word, "return_documents": word,
             "max_tokens_per_doc": word, "timeout_ms": word, "explain": word, "raw_scores": word });
@@ -63,18 +63,18 @@ async fn boolean_option_accepts_numbers_and_form_words() {
 
 #[tokio::test]
 async fn numeric_or_boolean_query_is_read_as_text() {
-    let (upstream, gateway) = pair().await;
+    let (upstream, gateway) = upstream_and_gateway().await;
     for query in ["404", "3.50", "true"] {
-        good(&gateway, "/rerank", format!("{{\"query\":{query},\"documents\":[\"a\"]}}")).await;
+        post_ok(&gateway, "/rerank", format!("{{\"query\":{query},\"documents\":[\"a\"]}}")).await;
     }
-    good(&gateway, "/dashscope/rerank", "{\"input\":{\"query\":7,\"documents\":[\"a\"]}}").await;
+    post_ok(&gateway, "/dashscope/rerank", "{\"input\":{\"query\":7,\"documents\":[\"a\"]}}").await;
     let queries: Vec<String> = upstream.calls().iter().map(|call| call.query().to_owned()).collect();
     assert_eq!(queries, ["404", "3.50", "true", "7"]);
 }
 
 #[tokio::test]
 async fn blank_header_counts_as_unset() {
-    let (_upstream, gateway) = pair().await;
+    let (_upstream, gateway) = upstream_and_gateway().await;
     for (name, value) in [("x-request-timeout-ms", ""), ("x-request-timeout-ms", " "), ("x-rerank-dialect", "")] {
         let answer = gateway.send(gateway.post("/rerank").header(name, value).body(BODY)).await;
         assert_eq!(answer.status, StatusCode::OK, "{name}: {}", answer.body);
@@ -104,7 +104,7 @@ async fn python_or_javascript_literal_is_named_in_the_json_error() {
 /// between them leaves one.
 #[tokio::test]
 async fn surrogates_encoded_as_cesu_8_are_joined_or_replaced() {
-    let (upstream, gateway) = pair().await;
+    let (upstream, gateway) = upstream_and_gateway().await;
     let mut body =
         b"{\"query\":\"q\",\"documents\":[\"a \xed\xa0\xbd\",\"b \xed\xa0\xbd\xed\xb8\x80\",\"c\"]}".to_vec();
     let answer = gateway.send(gateway.post("/rerank").body(body.clone())).await;
@@ -120,9 +120,9 @@ async fn surrogates_encoded_as_cesu_8_are_joined_or_replaced() {
 
 #[tokio::test]
 async fn several_byte_order_marks_before_a_body_are_skipped() {
-    let (upstream, gateway) = pair().await;
+    let (upstream, gateway) = upstream_and_gateway().await;
     for marks in ["\u{FEFF}\u{FEFF}", "\n \u{FEFF}", "\u{FEFF}\r\n\u{FEFF} "] {
-        good(&gateway, "/rerank", format!("{marks}{BODY}")).await;
+        post_ok(&gateway, "/rerank", format!("{marks}{BODY}")).await;
     }
     assert_eq!(upstream.passages(), ["a"]);
 }
@@ -139,7 +139,7 @@ async fn utf_16_body_without_byte_order_mark_is_named() {
 
 #[tokio::test]
 async fn raw_deflate_is_read_and_unlabelled_gzip_is_named() {
-    let (_upstream, gateway) = pair().await;
+    let (_upstream, gateway) = upstream_and_gateway().await;
     let mut raw = DeflateEncoder::new(Vec::new(), Compression::fast());
     raw.write_all(BODY.as_bytes()).unwrap();
     let raw = raw.finish().unwrap();

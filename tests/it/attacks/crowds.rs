@@ -16,7 +16,7 @@ const CROWD: usize = 1_000;
 const CROWD_VARIABLE: &str = "RERANKD_TEST_CROWD";
 
 /// Limit of open files of this process.
-fn descriptors() -> usize {
+fn max_open_files() -> usize {
     let limits = fs::read_to_string("/proc/self/limits").unwrap();
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
     line.split_whitespace().next().unwrap().parse().unwrap_or(usize::MAX)
@@ -29,7 +29,7 @@ async fn child_process_answers_requests_behind_idle_connections() {
         return;
     }
     let gateway = Gateway::start("").await;
-    let crowd = CROWD.min(descriptors().saturating_sub(200) / 2);
+    let crowd = CROWD.min(max_open_files().saturating_sub(200) / 2);
     let mut connections = Vec::new();
     for number in 0..crowd {
         let mut connection = TcpStream::connect(gateway.address).await.unwrap();

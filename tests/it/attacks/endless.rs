@@ -15,7 +15,7 @@ use crate::support::gateway::{targets, upstream};
 const DRIP: Duration = Duration::from_millis(20);
 
 /// Reads a request, answers with `opening` at once, and then with `drip` again and again for as long as it is read.
-async fn dripping(opening: &'static str, drip: &'static str) -> (String, JoinHandle<()>) {
+async fn dripping_server(opening: &'static str, drip: &'static str) -> (String, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let serving = tokio::spawn(async move {
@@ -49,7 +49,7 @@ async fn dripping_upstream_is_abandoned_at_attempt_timeout() {
         ("HTTP/1.1 200 OK\r\n\r\n{\"results\": [", " "),
     ];
     join_all(cases.map(async |(opening, drip)| {
-        let (url, serving) = dripping(opening, drip).await;
+        let (url, serving) = dripping_server(opening, drip).await;
         let config = format!(
             "{}attempt_timeout = '150ms'\nmax_attempts = 2\n[models.default]\ntargets = [{{ upstream = 'up' }}]\n\
              [models.safe]\ntargets = [{{ upstream = 'up' }}, {{ upstream = 'local' }}]\n",
@@ -71,7 +71,8 @@ async fn dripping_upstream_is_abandoned_at_attempt_timeout() {
 /// The status of an error suffices; rerankd does not wait for a body that drips.
 #[tokio::test]
 async fn error_status_with_dripping_body_returns_without_waiting_for_it() {
-    let (url, serving) = dripping("HTTP/1.1 400 Bad Request\r\ntransfer-encoding: chunked\r\n\r\n", "1\r\n \r\n").await;
+    let (url, serving) =
+        dripping_server("HTTP/1.1 400 Bad Request\r\ntransfer-encoding: chunked\r\n\r\n", "1\r\n \r\n").await;
     let config = format!(
         "{}attempt_timeout = '300ms'\nmax_attempts = 1\n{}",
         upstream("up", "cohere", &url),

@@ -14,7 +14,7 @@ const SEPARATORS: [&str; 8] =
     ["", "|", "\n", "\u{1}", "\u{1f}", "\u{2}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}", "2:", "\",\""];
 
 /// All ways to cut `text` into a query and a passage, and into an instruction, a query and a passage.
-fn cuts(text: &str) -> Vec<Value> {
+fn all_splits(text: &str) -> Vec<Value> {
     let borders: Vec<_> = text.char_indices().map(|(at, _)| at).skip(1).collect();
     let mut bodies = Vec::new();
     for (place, first) in borders.iter().enumerate() {
@@ -33,7 +33,7 @@ async fn law_1_same_text_split_at_another_field_border_is_a_new_pair() {
     let gateway = Gateway::in_front_of(PROVIDER, MODEL, &fake.url()).await;
     let mut asked = Vec::new();
     for separator in SEPARATORS {
-        for body in cuts(&["ab", "cd", "ef"].join(separator)) {
+        for body in all_splits(&["ab", "cd", "ef"].join(separator)) {
             // Blank texts are refused or have no score of their own.
             let is_blank = |name: &str| body[name].as_str().is_some_and(|text| text.trim().is_empty());
             if is_blank("query") || body["documents"][0].as_str().unwrap().trim().is_empty() || asked.contains(&body) {

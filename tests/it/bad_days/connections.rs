@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::invariants::Question;
-use super::{Behind, Day, IMPATIENT, all_day, all_day_nowhere, sources};
+use super::{Behind, Day, IMPATIENT, all_day, all_day_unreachable, sources};
 use crate::support::faults::{Fault, Script};
 
 const BROKEN: [&str; 3] = ["upstream_unavailable", "upstream_invalid_reply", "upstream_circuit_open"];
@@ -49,14 +49,14 @@ async fn day_03_dropped_syn_triggers_failure_policy() {
     {
         waiting.push(connected.unwrap());
     }
-    all_day_nowhere(&format!("http://{address}"), &SILENT).await;
+    all_day_unreachable(&format!("http://{address}"), &SILENT).await;
     drop((listener, waiting));
 }
 
 #[tokio::test]
 async fn day_04_unanswered_tls_handshake_triggers_failure_policy() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    all_day_nowhere(&format!("https://{}", listener.local_addr().unwrap()), &SILENT).await;
+    all_day_unreachable(&format!("https://{}", listener.local_addr().unwrap()), &SILENT).await;
 }
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn day_20_connection_closed_on_reuse_is_retried_on_a_new_one() {
 
 #[tokio::test]
 async fn day_21_unresolvable_name_triggers_failure_policy() {
-    all_day_nowhere("http://no-such-host.invalid", &SILENT).await;
+    all_day_unreachable("http://no-such-host.invalid", &SILENT).await;
 }
 
 #[tokio::test]

@@ -100,7 +100,7 @@ pub(crate) fn degraded(answer: &Answer) -> Vec<&str> {
 }
 
 /// True if the first target scored every passage.
-pub(crate) fn is_well(answer: &Answer) -> bool {
+pub(crate) fn is_from_healthy_upstream(answer: &Answer) -> bool {
     provenance(&answer.body)["upstream"] == "up" && degraded(answer).is_empty()
 }
 
@@ -168,7 +168,7 @@ fn degraded_list(provenance: &Value) -> &Vec<Value> {
 }
 
 /// Checks that no work is left in progress once all requests have ended, and that metrics hold no text of clients.
-pub(crate) async fn settle(gateway: &Gateway) {
+pub(crate) async fn wait_until_idle(gateway: &Gateway) {
     let started = Instant::now();
     let reranker = &gateway.app.reranker;
     let is_quiet = async || {
@@ -184,12 +184,12 @@ pub(crate) async fn settle(gateway: &Gateway) {
     assert!(!metrics.contains(CANARY), "{metrics}");
 }
 
-/// Asks until the first target is well again.
-pub(crate) async fn ask_until_well(gateway: &Gateway, question: &Question, cache_control: &str) -> Answer {
+/// Asks until the first target has recovered.
+pub(crate) async fn ask_until_recovered(gateway: &Gateway, question: &Question, cache_control: &str) -> Answer {
     let started = Instant::now();
     loop {
         let answer = ask_with(gateway, question, "cache-control", cache_control).await;
-        if is_well(&answer) {
+        if is_from_healthy_upstream(&answer) {
             return answer;
         }
         assert!(started.elapsed() < PATIENCE, "it did not recover: {} {}", answer.status, answer.body);

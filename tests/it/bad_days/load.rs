@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use futures_util::future::{join, join_all};
 use futures_util::stream::FuturesUnordered;
 
-use super::invariants::{Question, ask, check, degraded, results, settle};
+use super::invariants::{Question, ask, check, degraded, results, wait_until_idle};
 use super::{Behind, Day, sources};
 use crate::support::faults::{Fault, Script};
 use crate::support::gateway::Answer;
@@ -106,7 +106,7 @@ async fn day_25_open_circuit_under_load_sends_one_probe() {
         }
         assert_eq!(day.up.calls().len(), 1 + HERD, "once each");
         drop(herd);
-        settle(&day.gateway).await;
+        wait_until_idle(&day.gateway).await;
     });
     join_all(days).await;
 }
@@ -149,7 +149,7 @@ async fn thousand_identical_requests_send_each_pair_once() {
         assert_eq!(results(&answer.body), results(&answers[0].body));
     }
     assert_eq!(fake.passages(), question.passages[..6], "each pair exactly once");
-    settle(&gateway).await;
+    wait_until_idle(&gateway).await;
 }
 
 #[tokio::test]
@@ -162,5 +162,5 @@ async fn thousand_identical_requests_share_one_failed_call() {
         assert_eq!(answer.body["code"], "upstream_unavailable");
     }
     assert_eq!(fake.calls().len(), 3, "max_attempts, for all of them");
-    settle(&gateway).await;
+    wait_until_idle(&gateway).await;
 }

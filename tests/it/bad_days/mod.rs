@@ -1,4 +1,4 @@
-//! The bad days of a provider: what goes wrong out there, a day each, before a gateway with every kind of policy.
+//! Bad days of a provider: one failure mode a day, before a gateway with every failure policy.
 //!
 //! After every request everything in [`invariants`] is checked; after every day also that nothing goes on, what was
 //! spent, and that the scores which the day left behind are those that a clean upstream gives. Days are numbered as in
@@ -19,7 +19,7 @@ use std::time::Instant;
 
 use futures_util::future::join_all;
 
-use self::invariants::{Question, ask, ask_until_well, check, results, settle};
+use self::invariants::{Question, ask, ask_until_recovered, check, results, wait_until_idle};
 use crate::support::faults::{Fault, FaultProxy, Script};
 use crate::support::gateway::{Answer, targets, upstream};
 use crate::support::{FakeUpstream, Gateway, provenance};
@@ -91,7 +91,7 @@ impl Day {
     }
 
     /// A day at an address where nobody will ever answer.
-    async fn nowhere(behind: Behind, url: &str) -> Self {
+    async fn begin_unreachable(behind: Behind, url: &str) -> Self {
         Self::begin_with(behind, IMPATIENT, Script::new(), |config| {
             let (head, tail) = config.split_once("base_url = '").unwrap();
             format!("{head}base_url = '{url}{}", &tail[tail.find('\'').unwrap()..])
@@ -136,20 +136,20 @@ impl Day {
     /// Ends the day with a healthy upstream: repeats its requests and checks that cached scores equal new ones.
     async fn end(self) {
         self.check_spending();
-        settle(&self.gateway).await;
+        wait_until_idle(&self.gateway).await;
         self.proxy.set(Script::new());
         let asked = self.asked.lock().unwrap().clone();
         for question in asked.into_iter().take(REPEATED) {
-            let warm = ask_until_well(&self.gateway, &question, "").await;
-            let cold = ask_until_well(&self.gateway, &question, "no-cache").await;
+            let warm = ask_until_recovered(&self.gateway, &question, "").await;
+            let cold = ask_until_recovered(&self.gateway, &question, "no-cache").await;
             assert_eq!(results(&warm.body), results(&cold.body), "{question:?}");
             check(&question, &ask(&self.gateway, &question).await, &question.truth());
         }
-        settle(&self.gateway).await;
+        wait_until_idle(&self.gateway).await;
     }
 
     /// Ends the day with an upstream that stays unreachable.
-    async fn end_for_good(self) {
+    async fn end_unreachable(self) {
         self.check_spending();
         let asked = self.asked.lock().unwrap().clone();
         for question in asked {
@@ -158,7 +158,7 @@ impl Day {
                 assert_eq!(results(&first.body), results(&again.body), "{question:?}");
             }
         }
-        settle(&self.gateway).await;
+        wait_until_idle(&self.gateway).await;
         assert!(self.up.calls().is_empty());
     }
 }
@@ -175,11 +175,11 @@ async fn all_day(settings: &str, fault: Fault, codes: &[&str]) {
 }
 
 /// Runs a day with an address that never answers, under every policy.
-async fn all_day_nowhere(url: &str, codes: &[&str]) {
+async fn all_day_unreachable(url: &str, codes: &[&str]) {
     let days = Behind::ALL.map(async |behind| {
-        let day = Day::nowhere(behind, url).await;
+        let day = Day::begin_unreachable(behind, url).await;
         check_sources(behind, &day.ask_some().await, codes);
-        day.end_for_good().await;
+        day.end_unreachable().await;
     });
     join_all(days).await;
 }

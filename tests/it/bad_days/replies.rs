@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::Value;
 
-use super::invariants::{CANARY, Question, ask, ask_until_well, check, degraded, results, settle};
+use super::invariants::{CANARY, Question, ask, ask_until_recovered, check, degraded, results, wait_until_idle};
 use super::{Behind, Day, all_day, check_sources, sources};
 use crate::support::faults::{Fault, FaultProxy, RetryAfter, ScoreFault, Script};
 use crate::support::gateway::{Answer, upstream};
@@ -41,12 +41,12 @@ async fn day_10_invalid_scores_trigger_failure_policy() {
 }
 
 /// Shortens the timeout, because waiting for a provider that asks to be left alone is futile.
-fn hurried(question: Question) -> Question {
+fn with_short_timeout(question: Question) -> Question {
     Question { timeout: Duration::from_millis(400), ..question }
 }
 
 /// A day of "too many requests". A hint of a day would keep the circuit open for longer than a test lasts.
-async fn day_of_refusals(fault: Fault, requests: usize) {
+async fn day_of_rate_limits(fault: Fault, requests: usize) {
     let days = Behind::ALL.map(async |behind| {
         let script = Script::always(fault.clone());
         let day = Day::begin_with(behind, "", script, |config| match fault {
@@ -54,7 +54,7 @@ async fn day_of_refusals(fault: Fault, requests: usize) {
             _ => config,
         });
         let day = day.await;
-        check_sources(behind, &day.ask_many(requests, hurried).await, &LIMITED);
+        check_sources(behind, &day.ask_many(requests, with_short_timeout).await, &LIMITED);
         day.end().await;
     });
     join_all(days).await;
@@ -70,7 +70,7 @@ async fn day_11_status_429_with_any_retry_after_triggers_failure_policy() {
         RetryAfter::Zero,
         RetryAfter::Nonsense,
     ] {
-        day_of_refusals(Fault::RetryAfter(hint), 6).await;
+        day_of_rate_limits(Fault::RetryAfter(hint), 6).await;
     }
 }
 
@@ -81,16 +81,16 @@ async fn day_11_retry_after_of_one_day_stops_calls_at_once() {
     assert_eq!((first.status.as_u16(), &first.headers["retry-after"]), (429, &"86400".parse().unwrap()));
     assert_eq!(sources(&day.ask_some().await), ["upstream_rate_limited"; 6]);
     assert_eq!(day.proxy.counts().requests, 1);
-    settle(&day.gateway).await;
+    wait_until_idle(&day.gateway).await;
 }
 
 #[tokio::test]
 async fn day_12_lasting_status_429_triggers_failure_policy() {
-    day_of_refusals(Fault::status(429), 60).await;
+    day_of_rate_limits(Fault::status(429), 60).await;
 }
 
 /// Runs a day with a rejected key: the next key replaces it; without a next key it is a failure like any other.
-async fn day_of_a_bad_key(status: u16, code: &str) {
+async fn day_of_a_rejected_key(status: u16, code: &str) {
     let days = Behind::ALL.map(async |behind| {
         let two_keys =
             |config: String| config.replacen("api_key = 'env:KEY'", "api_keys = ['env:KEY', 'env:OTHER']", 1);
@@ -110,12 +110,12 @@ async fn day_of_a_bad_key(status: u16, code: &str) {
 
 #[tokio::test]
 async fn day_17_status_401_moves_to_the_next_key() {
-    day_of_a_bad_key(401, "upstream_unauthorized").await;
+    day_of_a_rejected_key(401, "upstream_unauthorized").await;
 }
 
 #[tokio::test]
 async fn day_18_status_402_moves_to_the_next_key() {
-    day_of_a_bad_key(402, "upstream_quota_exhausted").await;
+    day_of_a_rejected_key(402, "upstream_quota_exhausted").await;
 }
 
 #[tokio::test]
@@ -134,9 +134,9 @@ async fn day_19_undocumented_size_limit_is_learned_from_refusals() {
         let answer = ask(&day.gateway, &poisoned).await;
         check_refused(&answer, &poisoned);
         day.up.refuse_nothing();
-        let answer = ask_until_well(&day.gateway, &poisoned, "").await;
+        let answer = ask_until_recovered(&day.gateway, &poisoned, "").await;
         assert_eq!(provenance(&answer.body)["pairs"]["scored"], 1, "the others are known");
-        settle(&day.gateway).await;
+        wait_until_idle(&day.gateway).await;
     });
     join_all(days).await;
 }
@@ -190,5 +190,5 @@ async fn day_24_new_revision_discards_scores_of_the_replaced_model() {
         check(&mended, &answer, &shifted);
         assert_eq!(provenance(&answer.body)["pairs"]["hit"], hits);
     }
-    settle(&gateway).await;
+    wait_until_idle(&gateway).await;
 }

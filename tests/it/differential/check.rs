@@ -51,18 +51,18 @@ async fn ask(rng: &mut Rng, world: &mut World, speakers: &[Speaker], question: &
     }
     let answers = join_all(requests).await;
     for ((speaker, spoken), answer) in asked.iter().zip(&answers) {
-        is_right(world, *speaker, question, answer).map_err(|fault| {
+        check_answer(world, *speaker, question, answer).map_err(|fault| {
             let control = question.cache_control.unwrap_or("nothing");
             let told =
                 [&spoken.body, &answer.body.to_string()].map(|text| text.chars().take(SHOWN).collect::<String>());
             format!("{fault}\nPOST {}\ncache-control: {control}\n{}\n{}", spoken.path, told[0], told[1])
         })?;
     }
-    are_due(world, question, before)
+    check_calls(world, question, before)
 }
 
 /// Checks that every result is what the oracle says, and in its place.
-fn is_right(world: &World, speaker: Speaker, question: &Question, answer: &Answer) -> Result<(), String> {
+fn check_answer(world: &World, speaker: Speaker, question: &Question, answer: &Answer) -> Result<(), String> {
     if answer.status != 200 {
         return Err(format!("status {}", answer.status));
     }
@@ -104,7 +104,7 @@ fn compare(found: &[Found], expected: &[Found]) -> Result<(), String> {
 }
 
 /// Checks that the upstream was asked for the unknown pairs once and for nothing else, and records the pairs known now.
-fn are_due(world: &mut World, question: &Question, before: usize) -> Result<(), String> {
+fn check_calls(world: &mut World, question: &Question, before: usize) -> Result<(), String> {
     let setting = world.setting;
     let calls = world.fake.calls().split_off(before);
     let query = question.upstream_query(&setting);

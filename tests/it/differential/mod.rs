@@ -68,7 +68,7 @@ async fn day(seed: u64) {
 async fn smallest(world: &World, speaker: Speaker, mut question: Question) -> String {
     let fault = async |question: &Question| {
         let mut rng = Rng::with_seed(0);
-        check::case(&mut rng, &mut world.anew().await, speaker, question).await.err()
+        check::case(&mut rng, &mut world.restarted().await, speaker, question).await.err()
     };
     let Some(mut told) = fault(&question).await else {
         return "where nothing was asked before it does not fail".to_owned();

@@ -97,8 +97,8 @@ impl World {
         Self::start(setting, Options { cache, limit }).await
     }
 
-    /// The same once more, with nothing known.
-    pub(super) async fn anew(&self) -> Self {
+    /// The same world restarted with an empty cache.
+    pub(super) async fn restarted(&self) -> Self {
         Self::start(self.setting, self.options).await
     }
 

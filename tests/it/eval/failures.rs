@@ -10,7 +10,7 @@ use crate::support::{FakeUpstream, Reply};
 
 const MODEL: &str = "up/rerank-v3.5";
 
-/// With a wrong key there is nothing to compare, and a program that runs this must learn of it.
+/// A wrong key leaves nothing to compare, which the exit code must tell.
 #[tokio::test]
 async fn eval_without_any_answer_exits_1_with_the_first_failure() {
     let fake = FakeUpstream::start("cohere").await;

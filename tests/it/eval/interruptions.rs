@@ -16,7 +16,7 @@ const QUERIES: usize = 9;
 const MODEL: &str = "up/rerank-v3.5";
 
 /// Reads standard error until it holds `text`.
-async fn wait_to_hear(child: &mut Child, text: &str) -> String {
+async fn wait_for_stderr(child: &mut Child, text: &str) -> String {
     let (mut heard, mut buffer) = (String::new(), [0; 1024]);
     let stderr = child.stderr.as_mut().unwrap();
     let hearing = async {
@@ -31,7 +31,7 @@ async fn wait_to_hear(child: &mut Child, text: &str) -> String {
 }
 
 /// Rankings and figures, without what time does to them.
-fn timeless(mut results: Value) -> Value {
+fn without_times(mut results: Value) -> Value {
     for contestant in results["contestants"].as_array_mut().unwrap() {
         contestant["latency"] = Value::Null;
         contestant["on_pareto_front"] = Value::Null;
@@ -52,7 +52,7 @@ async fn an_interrupted_run_goes_on_and_no_pair_is_sent_twice() {
         let under_way = concurrency.parse().unwrap();
         fake.wait_for_arrivals(under_way).await;
         interrupt(&child);
-        wait_to_hear(&mut child, "finishing what is under way").await;
+        wait_for_stderr(&mut child, "finishing what is under way").await;
         fake.release();
         let output = tokio::time::timeout(Duration::from_secs(30), child.wait_with_output()).await.unwrap().unwrap();
         assert_eq!(output.status.code(), Some(1));
@@ -64,7 +64,7 @@ async fn an_interrupted_run_goes_on_and_no_pair_is_sent_twice() {
         succeed(&mut desk.eval(MODEL, "out", &options)).await;
         assert_eq!(pairs_sent(&fake), all_pairs(QUERIES), "every pair once");
         succeed(&mut desk.eval(MODEL, "straight", &options)).await;
-        assert_eq!(timeless(desk.results("out")), timeless(desk.results("straight")));
+        assert_eq!(without_times(desk.results("out")), without_times(desk.results("straight")));
     }
 }
 
@@ -110,7 +110,7 @@ async fn truncated_last_answer_line_is_asked_again() {
     fs::write(&ledger, &text[..text.len() - 20]).unwrap();
     succeed(&mut desk.eval(MODEL, "out", &[])).await;
     assert_eq!(fake.calls().len(), QUERIES + 1);
-    assert_eq!(timeless(desk.results("out")), timeless(whole));
+    assert_eq!(without_times(desk.results("out")), without_times(whole));
     assert_eq!(fs::read_to_string(&ledger).unwrap().lines().count(), QUERIES, "the torn line was overwritten");
 }
 
@@ -266,7 +266,7 @@ async fn names_of_one_model_share_pairs_across_interrupted_runs() {
         let mut child = desk.eval(&both, "out", &[]).spawn().unwrap();
         fake.wait_for_arrivals(kept).await;
         interrupt(&child);
-        let mut heard = wait_to_hear(&mut child, "at once\n").await;
+        let mut heard = wait_for_stderr(&mut child, "at once\n").await;
         fake.release();
         let output = tokio::time::timeout(Duration::from_secs(30), child.wait_with_output()).await.unwrap().unwrap();
         heard.push_str(&err(&output));

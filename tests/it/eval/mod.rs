@@ -1,4 +1,4 @@
-//! `rerankd eval` as a person types it, in front of scripted upstreams: what it asks, what it keeps, what it says.
+//! `rerankd eval` as typed, before scripted upstreams: its calls, its kept answers, its output.
 
 mod failures;
 mod inputs;

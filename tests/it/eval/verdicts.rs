@@ -171,7 +171,8 @@ async fn models_beyond_speed_threshold_are_not_chosen() {
     assert_eq!(fake.calls().len(), 2, "judged again without asking again");
 }
 
-/// Off a terminal there are no bars; nothing of queries and passages is ever said but in the files of the run folder.
+/// Output off a terminal has no progress bars, and texts of queries and passages appear only in the files of the run
+/// folder.
 #[tokio::test]
 async fn eval_output_has_no_escape_codes_and_no_private_text() {
     let fake = FakeUpstream::start("cohere").await;
@@ -215,7 +216,7 @@ async fn costs_are_list_prices_of_the_usage_reported_by_the_provider() {
     assert_eq!((voyage.calls().len(), cohere.calls().len()), (3, 9), "warm answers asked nobody");
 }
 
-/// Without weights `local` is not what it could be, unless that was decided.
+/// `local` without model files is the lexical scorer, with a warning unless `model_dir` is none.
 #[tokio::test]
 async fn local_without_model_warns_unless_model_dir_is_none() {
     for (config, is_told) in [("", true), ("[local]\nmodel_dir = 'none'\n", false)] {

@@ -95,7 +95,7 @@ impl ValueGenerator for Givens {
 fn kept_configurations_load_or_fail_without_leaking_secrets() {
     for (path, file) in kept("configs") {
         let given = Given { file, variable: ("PATH", String::new()) };
-        assert!(std::panic::catch_unwind(|| is_discreet(&given)).is_ok(), "{}: {given:?}", path.display());
+        assert!(std::panic::catch_unwind(|| leaks_no_secret(&given)).is_ok(), "{}: {given:?}", path.display());
     }
 }
 
@@ -107,10 +107,10 @@ fn mutated_configurations_load_or_fail_without_leaking_secrets() {
     let kept = kept("configs").into_iter().map(|(_, file)| file);
     let seeds = texts.into_iter().chain(kept).map(|text| Seed { reader: "", text }).collect();
     let givens = Givens(Mutator { seeds, grammar: Grammar::TOML });
-    bolero::check!().with_generator(givens).with_iterations(1_000).for_each(is_discreet);
+    bolero::check!().with_generator(givens).with_iterations(1_000).for_each(leaks_no_secret);
 }
 
-fn is_discreet(given: &Given) {
+fn leaks_no_secret(given: &Given) {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), &given.file).unwrap();
     let (name, value) = &given.variable;
@@ -123,16 +123,16 @@ fn is_discreet(given: &Given) {
     };
     assert!(!said.contains(KEY), "{said}");
     let text = String::from_utf8_lossy(&given.file);
-    let is_open = text.parse::<Table>().is_ok_and(|table| is_openly_there(&table)) || value.contains(FEATHER);
+    let is_open = text.parse::<Table>().is_ok_and(|table| stands_outside_keys(&table)) || value.contains(FEATHER);
     assert!(is_open || !said.contains(FEATHER), "{said}");
 }
 
 /// True if the canary stands outside any key: as a name, in a reference, in a setting that is no key.
-fn is_openly_there(table: &Table) -> bool {
+fn stands_outside_keys(table: &Table) -> bool {
     let is_open = |value: &Value| match value {
-        Value::Table(table) => is_openly_there(table),
+        Value::Table(table) => stands_outside_keys(table),
         Value::Array(items) => {
-            items.iter().any(|item| item.as_table().map_or(item.to_string().contains(FEATHER), is_openly_there))
+            items.iter().any(|item| item.as_table().map_or(item.to_string().contains(FEATHER), stands_outside_keys))
         }
         other => other.to_string().contains(FEATHER),
     };

@@ -52,37 +52,37 @@ fn names() -> Vec<&'static str> {
 
 #[test]
 fn kept_requests_decode_as_written_or_are_refused() {
-    replay("requests", &names(), is_read_as_it_stands_or_refused);
+    replay("requests", &names(), check_decoding);
 }
 
 #[test]
 fn mutated_requests_decode_as_written_or_are_refused() {
     let cases = Cases { readers: names(), mutator: json_mutator(golden(), "requests") };
-    bolero::check!().with_generator(cases).with_iterations(40_000).for_each(is_read_as_it_stands_or_refused);
+    bolero::check!().with_generator(cases).with_iterations(40_000).for_each(check_decoding);
 }
 
-fn is_read_as_it_stands_or_refused(case: &Case) {
+fn check_decoding(case: &Case) {
     let dialect = dialect::by_name(case.reader).unwrap();
     // What is not UTF-8 is refused before.
     let body = ByteString::from(String::from_utf8_lossy(&case.bytes).into_owned());
     let fields = match Fields::read(&body) {
         Ok(fields) => fields,
-        Err(error) => return is_discreet(dialect, &error),
+        Err(error) => return quotes_nothing(dialect, &error),
     };
     let decoded = dialect.decode(&fields);
     agrees_with_serde(dialect, &body, decoded.as_ref());
     match decoded {
         Ok(request) => is_answered_in_json(dialect, &request),
-        Err(error) => is_discreet(dialect, &error),
+        Err(error) => quotes_nothing(dialect, &error),
     }
     let guessed = Signs { prefix: None, usual: dialect }.of_body(&fields);
     if let Err(error) = guessed.decode(&fields) {
-        is_discreet(guessed, &error);
+        quotes_nothing(guessed, &error);
     }
 }
 
 /// Law 11.
-fn is_discreet(dialect: &dyn Dialect, error: &Error) {
+fn quotes_nothing(dialect: &dyn Dialect, error: &Error) {
     assert!(!error.message.contains(FEATHER), "{}", error.message);
     assert!(!error.message.contains(char::is_control), "{:?}", error.message);
     assert!(error.message.len() < 300, "{}", error.message);

@@ -33,7 +33,7 @@ fn names() -> Vec<&'static str> {
 
 #[test]
 fn kept_replies_yield_an_error_or_exact_scores() {
-    replay("replies", &names(), is_not_believed);
+    replay("replies", &names(), check_scores);
     replay("replies", &["explain"], is_one_line);
 }
 
@@ -41,10 +41,10 @@ fn kept_replies_yield_an_error_or_exact_scores() {
 #[test]
 fn mutated_replies_yield_an_error_or_exact_scores() {
     let cases = Cases { readers: names(), mutator: json_mutator(golden().0, "replies") };
-    bolero::check!().with_generator(cases).with_iterations(40_000).for_each(is_not_believed);
+    bolero::check!().with_generator(cases).with_iterations(40_000).for_each(check_scores);
 }
 
-fn is_not_believed(case: &Case) {
+fn check_scores(case: &Case) {
     // One header for all: TEI tells its tokens there.
     let tokens = HeaderValue::from_bytes(&case.bytes[..case.bytes.len().min(20)]).ok();
     let headers: HeaderMap =

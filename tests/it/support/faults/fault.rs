@@ -33,8 +33,8 @@ pub(crate) enum Fault {
     BlackHole,
     /// Says `100 Continue`, and that is all.
     ContinueThenNothing,
-    /// Answers a connection's first request, and closes the connection when it has read another: what a client meets
-    /// whose pool keeps connections for longer than the provider's load balancer.
+    /// Answers a connection's first request, and closes the connection when it has read another, as a load balancer
+    /// with a shorter keep-alive than the client's pool does.
     CloseOnReuse,
 
     /// Sends the head byte by byte, the last of it after this time; then the body.
