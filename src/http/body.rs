@@ -1,4 +1,4 @@
-//! The request's body: whole, in time, within its limits, and text.
+//! The body of a request: received before the deadline, within its limits, decompressed and checked to be text.
 
 use std::sync::Arc;
 
@@ -15,21 +15,21 @@ use crate::error::{Error, ErrorKind};
 use crate::rerank::offload::{OFFLOAD_WIRE_BYTES, offload, offload_while_wanted};
 use crate::text::{is_utf_16, with_surrogates_read};
 
-/// Most bytes that are set aside because a client announced them; more is made room for as it comes.
-const MAX_RESERVED_BYTES: usize = 64 << 10;
-/// How gzip begins (RFC 1952).
-const GZIP_MARK: [u8; 2] = [0x1F, 0x8B];
+/// Bytes of buffer that are allocated on the word of `Content-Length`, at most. Beyond them the buffer grows with the data.
+const MAX_INITIAL_BUFFER_BYTES: usize = 64 << 10;
+/// The first two bytes of a gzip stream (RFC 1952, section 2.3.1).
+const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
 
-/// A body as it came.
+/// A body as the client sent it, perhaps compressed.
 pub(super) struct Received {
     bytes: Bytes,
     compression: Option<Compression>,
-    /// Holds the bytes' place in memory.
+    /// The memory that the bytes count for.
     reservation: Reservation,
 }
 
-/// Waits for the whole body. A body that is announced as too large is refused before it is read. Its bytes count for as long as any part of it
-/// is in memory.
+/// Receives the whole body. A `Content-Length` above the limit is refused before anything is read. The bytes count in
+/// the memory budget for as long as any part of them is in memory.
 ///
 /// # Errors
 /// `body_too_large`, `overloaded`, `body_timeout`, `unsupported_encoding` or `invalid_json`.
@@ -41,21 +41,26 @@ pub(super) async fn receive(
     deadline: Instant,
 ) -> Result<Received, Error> {
     let compression = compression(headers)?;
-    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let length = content_length(headers);
     if length.is_some_and(|length| length > limit) {
         return Err(too_large(limit));
     }
     memory.check(length.unwrap_or(0))?;
     let mut reservation = memory.reservation();
-    let collected = timeout_at(deadline, collect(body, length, limit, &mut reservation)).await;
-    let bytes = collected.unwrap_or_else(|_| {
-        Err(Error::new(ErrorKind::BodyTimeout, "the body did not arrive in full before the deadline"))
-    })?;
-    Ok(Received { bytes, compression, reservation })
+    let Ok(collected) = timeout_at(deadline, collect(body, length, limit, &mut reservation)).await else {
+        return Err(Error::new(ErrorKind::BodyTimeout, "the body did not arrive in full before the deadline"));
+    };
+    Ok(Received { bytes: collected?, compression, reservation })
+}
+
+/// The announced length of the body in bytes; `None` if there is no such header or it is no number.
+fn content_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 impl Received {
-    /// The body's text, decompressed. That can be much work for few bytes, so whoever calls this holds a place among the requests under way.
+    /// Decompresses the body and checks that it is text. A few bytes can mean much work, so the caller must hold a
+    /// permit of `App::room`.
     ///
     /// # Errors
     /// `body_too_large`, `overloaded`, `deadline_exceeded` or `invalid_json`.
@@ -65,21 +70,22 @@ impl Received {
         memory: &Arc<MemoryBudget>,
         deadline: Instant,
     ) -> Result<TextBody, Error> {
-        let Some(compression) = self.compression else { return text(self.reservation.hold(self.bytes), memory).await };
-        let compressed = self.reservation.hold(self.bytes);
-        let mut grown = memory.reservation();
-        // A few bytes can stand for many, so this goes where large work goes, whatever their number.
-        let decompressed = offload_while_wanted(move |is_wanted| {
-            let plain = decompress(&compressed, compression, limit, &mut grown, is_wanted)?;
-            Ok(grown.hold(plain))
+        let received = self.reservation.hold(self.bytes);
+        let Some(compression) = self.compression else { return text(received, memory).await };
+        let mut reservation = memory.reservation();
+        // Always on another thread: the compressed size says nothing about the work.
+        let decompression = offload_while_wanted(move |is_wanted| -> Result<Bytes, Error> {
+            let plain = decompress(&received, compression, limit, &mut reservation, is_wanted)?;
+            Ok(reservation.hold(plain))
         });
-        let late = || Error::new(ErrorKind::DeadlineExceeded, "the deadline passed while the body was decompressed");
-        let plain = timeout_at(deadline, decompressed).await.unwrap_or_else(|_| Err(late()))?;
-        text(plain, memory).await
+        let Ok(decompressed) = timeout_at(deadline, decompression).await else {
+            return Err(Error::new(ErrorKind::DeadlineExceeded, "the deadline passed while the body was decompressed"));
+        };
+        text(decompressed?, memory).await
     }
 }
 
-/// The text of a body that is not compressed any more.
+/// Checks that a body without compression is text, and repairs surrogate halves in it.
 async fn text(bytes: Bytes, memory: &Arc<MemoryBudget>) -> Result<TextBody, Error> {
     if is_utf_16(&bytes) {
         return Err(Error::new(ErrorKind::InvalidJson, "the body is UTF-16; send it as UTF-8"));
@@ -87,31 +93,35 @@ async fn text(bytes: Bytes, memory: &Arc<MemoryBudget>) -> Result<TextBody, Erro
     if let Ok(text) = ByteString::try_from(bytes.clone()) {
         return Ok(TextBody { text, halves: 0 });
     }
-    let is_gzip = bytes.starts_with(&GZIP_MARK);
-    let no_text = || {
-        let message = if is_gzip {
-            "the body is compressed with gzip; say so with Content-Encoding: gzip, or send it as it is"
-        } else {
-            "the body is not UTF-8"
-        };
-        Error::new(ErrorKind::InvalidJson, message)
-    };
-    let read = offload(bytes.len(), OFFLOAD_WIRE_BYTES, move || with_surrogates_read(&bytes)).await;
-    let (text, halves) = read.ok_or_else(no_text)?;
+    let is_gzip = bytes.starts_with(&GZIP_MAGIC);
+    let repaired = offload(bytes.len(), OFFLOAD_WIRE_BYTES, move || with_surrogates_read(&bytes)).await;
+    let Some((repaired, halves)) = repaired else { return Err(not_text(is_gzip)) };
+    // The repaired text is a copy that the budget does not know of yet.
     let mut reservation = memory.reservation();
-    reservation.grow(text.len())?;
-    let text = ByteString::try_from(reservation.hold(text.into())).map_err(|_| no_text())?;
+    reservation.grow(repaired.len())?;
+    let text = ByteString::try_from(reservation.hold(repaired.into())).map_err(|_| not_text(is_gzip))?;
     Ok(TextBody { text, halves })
+}
+
+/// The error of a body that is not UTF-8. Clients that forget `Content-Encoding` are told so.
+fn not_text(is_gzip: bool) -> Error {
+    let message = if is_gzip {
+        "the body is compressed with gzip; say so with Content-Encoding: gzip, or send it as it is"
+    } else {
+        "the body is not UTF-8"
+    };
+    Error::new(ErrorKind::InvalidJson, message)
 }
 
 /// A body that is text.
 pub(super) struct TextBody {
-    /// The text.
+    /// Valid UTF-8, which is decompressed and counts in the memory budget.
     pub(super) text: ByteString,
-    /// How many halves of surrogate pairs stood in it as bytes; U+FFFD stands for each.
+    /// Number of unpaired surrogates that were encoded as bytes; each is now U+FFFD.
     pub(super) halves: usize,
 }
 
+/// Collects the frames of a body into one buffer, within `limit` bytes and the reservation's budget.
 async fn collect(
     mut body: Body,
     length: Option<usize>,
@@ -120,23 +130,28 @@ async fn collect(
 ) -> Result<Bytes, Error> {
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let broken = |_| Error::new(ErrorKind::InvalidJson, "the connection broke before the whole body was here");
-        let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+        let Ok(frame) = frame else {
+            return Err(Error::new(ErrorKind::InvalidJson, "the connection broke before the whole body was here"));
+        };
+        // Trailers.
+        let Ok(data) = frame.into_data() else { continue };
         if whole.len() + data.len() > limit {
             return Err(too_large(limit));
         }
         reservation.grow(data.len())?;
         if whole.is_empty() {
+            // Most bodies arrive in one frame and need no copy.
             if length == Some(data.len()) {
                 return Ok(data);
             }
-            whole.reserve(length.unwrap_or(0).min(MAX_RESERVED_BYTES));
+            whole.reserve(length.unwrap_or(0).min(MAX_INITIAL_BUFFER_BYTES));
         }
         whole.extend_from_slice(&data);
     }
     Ok(whole.freeze())
 }
 
+/// The error of a body above `limit` bytes, compressed or not.
 pub(super) fn too_large(limit: usize) -> Error {
     let message =
         format!("the body is larger than {limit} bytes (server.max_body_bytes); send fewer or shorter documents");

@@ -1,4 +1,4 @@
-//! From a request to the endpoint that it is for, past the key.
+//! The fallback handler: checks the caller's key, then hands a request to the endpoint that its path names.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,22 +12,26 @@ use super::paths::{self, Endpoint};
 use super::{App, rerank, setup};
 use crate::error::{Error, ErrorKind};
 
-/// When to come back where nobody knows better.
-const SOON: Duration = Duration::from_secs(1);
+/// `Retry-After` of a request that was refused because of `server.max_requests`.
+const OVERLOAD_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) async fn dispatch(State(app): State<Arc<App>>, request: Request) -> Response {
-    let (path, headers) = (request.uri().path(), request.headers());
+    let path = request.uri().path();
+    let headers = request.headers();
     let endpoint = paths::endpoint(request.method(), path);
-    let caller = app.callers.identify(headers);
-    let bound = caller.as_ref().ok().and_then(|caller| caller.dialect);
+    let identified = app.callers.identify(headers);
+    let key_dialect = match &identified {
+        Ok(caller) => caller.dialect,
+        Err(_) => None,
+    };
     let signs = match &endpoint {
         Ok(Endpoint::Rerank { signs, .. }) => *signs,
         _ => paths::signs(path),
     };
-    let dialect = signs.best_guess(headers, bound);
-    let caller = match (caller, &endpoint) {
+    let dialect = signs.best_guess(headers, key_dialect);
+    let caller = match (identified, &endpoint) {
         (Ok(caller), _) => caller,
-        (Err(_), Ok(Endpoint::SetUp(question))) if question.is_public() => Caller::ANYBODY,
+        (Err(_), Ok(Endpoint::SetUp(set_up))) if set_up.is_public() => Caller::ANYBODY,
         (Err(error), endpoint) => {
             if let Ok(Endpoint::Rerank { .. }) = endpoint {
                 app.reranker.metrics.refused(dialect.name(), error.kind);
@@ -37,22 +41,23 @@ pub(super) async fn dispatch(State(app): State<Arc<App>>, request: Request) -> R
     };
     match endpoint {
         Ok(Endpoint::Rerank { model, .. }) => {
-            // Before anything of the body is read: sending somebody away must cost next to nothing. A permit is taken when the body is here:
-            // whoever keeps it back keeps nobody out.
+            // A refusal must cost next to nothing, so it comes before anything of the body is read. The permit itself
+            // is taken once the body has arrived: a client that withholds its body keeps nobody out.
             if app.room.available_permits() == 0 {
                 app.reranker.metrics.refused(dialect.name(), ErrorKind::Overloaded);
-                return unwritten(no_room(&app), dialect);
+                return unwritten(overloaded(&app), dialect);
             }
             rerank::rerank(&app, caller, (signs, model), request).await
         }
-        Ok(Endpoint::SetUp(question)) => {
-            setup::answer(&app, &question).unwrap_or_else(|error| unwritten(error, dialect))
-        }
+        Ok(Endpoint::SetUp(set_up)) => match setup::answer(&app, &set_up) {
+            Ok(response) => response,
+            Err(error) => unwritten(error, dialect),
+        },
         Err(error) => unwritten(error, dialect),
     }
 }
 
-/// Sends a request away, whatever it is for.
+/// Refuses a request with `error`, in the dialect that its path and headers suggest. Counts it if it was to rerank.
 pub(super) fn refuse(app: &App, request: &Request, error: Error) -> Response {
     let path = request.uri().path();
     let dialect = paths::signs(path).best_guess(request.headers(), None);
@@ -62,10 +67,11 @@ pub(super) fn refuse(app: &App, request: &Request, error: Error) -> Response {
     unwritten(error, dialect)
 }
 
-pub(super) fn no_room(app: &App) -> Error {
+/// The error of a request beyond `server.max_requests`.
+pub(super) fn overloaded(app: &App) -> Error {
     let message = format!(
         "{} requests are under way, which is the limit (server.max_requests); come back a little later",
         app.server.max_requests
     );
-    Error { retry_after: Some(SOON), ..Error::new(ErrorKind::Overloaded, message) }
+    Error { retry_after: Some(OVERLOAD_RETRY_AFTER), ..Error::new(ErrorKind::Overloaded, message) }
 }

@@ -1,4 +1,4 @@
-//! Probes and metrics. None of them asks a provider: an outage there must not restart the fleet here.
+//! Probes and metrics. No probe calls a provider: an outage there must not restart the fleet here.
 
 use std::sync::Arc;
 
@@ -20,7 +20,8 @@ pub(super) async fn healthz() -> &'static str {
 #[utoipa::path(get, path = "/readyz", tag = "operations", operation_id = "readyz",
     responses(
         (status = 200, description = "Ready.", body = String, content_type = "text/plain", example = "ready"),
-        (status = 503, description = "Shutting down.", body = String, content_type = "text/plain", example = "shutting down"),
+        (status = 503, description = "Shutting down.",
+            body = String, content_type = "text/plain", example = "shutting down"),
     ))]
 pub(super) async fn readyz(State(app): State<Arc<App>>) -> Response {
     if app.is_ready() {
@@ -32,11 +33,21 @@ pub(super) async fn readyz(State(app): State<Arc<App>>) -> Response {
 
 /// Counters and histograms for Prometheus; `docs/metrics.md` explains each.
 #[utoipa::path(get, path = "/metrics", tag = "operations", operation_id = "metrics",
-    responses((status = 200, description = "OpenMetrics text.", body = String, content_type = "application/openmetrics-text")))]
+    responses((status = 200, description = "OpenMetrics text.",
+        body = String, content_type = "application/openmetrics-text")))]
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
     let routes = &app.reranker.routes;
-    let shadows = routes.routes().filter_map(|route| route.shadow.as_ref()).flat_map(|shadow| &shadow.route.targets);
-    routes.upstreams().iter().chain(shadows.map(|target| &target.upstream)).for_each(|upstream| upstream.observe());
+    // Gauges are read at the scrape, not kept up to date with every call.
+    for upstream in routes.upstreams() {
+        upstream.observe();
+    }
+    // Shadows call through upstream stacks of their own, which are not among those of the routes.
+    for route in routes.routes() {
+        let Some(shadow) = &route.shadow else { continue };
+        for target in &shadow.route.targets {
+            target.upstream.observe();
+        }
+    }
     let exposition = app.reranker.metrics.exposition(app.reranker.cache.size());
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], exposition).into_response()
 }

@@ -1,4 +1,4 @@
-//! The bytes of requests and answers that are in memory, all together within a bound.
+//! A budget of memory for the bodies of all requests and answers together.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,59 +8,59 @@ use bytes::Bytes;
 
 use crate::error::{Error, ErrorKind};
 
-/// When to come back. Bodies come and go within seconds.
+/// `Retry-After` of a refusal. Bodies stay in memory for seconds at most.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// A bound on bytes, and what is used of it.
+/// A limit in bytes, and the number of bytes in use.
 #[derive(Debug)]
 pub struct MemoryBudget {
     max_bytes: usize,
     used: AtomicUsize,
 }
 
-/// Bytes of the budget that somebody holds. Given back when dropped.
+/// Bytes taken from the budget for one body; returned on drop.
 #[derive(Debug)]
 pub(super) struct Reservation {
     budget: Arc<MemoryBudget>,
     bytes: usize,
 }
 
-/// Bytes that are counted for as long as any part of them is in memory.
+/// The owner behind a [`Bytes`]: returns its reservation when the last slice of them is dropped.
 struct Counted {
     bytes: Bytes,
     _reservation: Reservation,
 }
 
 impl MemoryBudget {
-    /// A budget of which nothing is used.
+    /// A budget of `max_bytes`, all of them free.
     #[must_use]
     pub fn new(max_bytes: usize) -> Self {
         Self { max_bytes, used: AtomicUsize::new(0) }
     }
 
-    /// Bytes in use.
+    /// Bytes in use, in answers even beyond the limit.
     #[must_use]
     pub fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Whether `bytes` more are within the bound.
+    /// Checks that `bytes` more would be within the limit, without taking them.
     ///
     /// # Errors
-    /// `overloaded`
+    /// `overloaded` if they are not.
     pub(super) fn check(&self, bytes: usize) -> Result<(), Error> {
         if self.used().saturating_add(bytes) <= self.max_bytes { Ok(()) } else { Err(self.refusal()) }
     }
 
-    /// A reservation of nothing yet.
+    /// An empty reservation, to grow with the body.
     pub(super) fn reservation(self: &Arc<Self>) -> Reservation {
         Reservation { budget: self.clone(), bytes: 0 }
     }
 
     fn refusal(&self) -> Error {
         let message = format!(
-            "requests and answers of {} bytes are in memory, which is the limit (server.max_body_bytes_in_flight); come back a \
-             little later",
+            "requests and answers of {} bytes are in memory, which is the limit (server.max_body_bytes_in_flight); \
+             come back a little later",
             self.max_bytes
         );
         Error { retry_after: Some(RETRY_AFTER), ..Error::new(ErrorKind::Overloaded, message) }
@@ -68,29 +68,32 @@ impl MemoryBudget {
 }
 
 impl Reservation {
-    /// Takes `bytes` more, if they are within the bound.
+    /// Takes `bytes` more from the budget.
     ///
     /// # Errors
-    /// `overloaded`
+    /// `overloaded` if they would exceed the limit; nothing is taken then.
     pub(super) fn grow(&mut self, bytes: usize) -> Result<(), Error> {
-        let grown = |used: usize| used.checked_add(bytes).filter(|used| *used <= self.budget.max_bytes);
-        // What is refused is never counted, lest two that race refuse each other.
-        match self.budget.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown) {
-            Ok(_) => {
-                self.bytes += bytes;
-                Ok(())
-            }
-            Err(_) => Err(self.budget.refusal()),
+        let max_bytes = self.budget.max_bytes;
+        // Not `fetch_add` and then a check: two requests that race would refuse each other, though one of them fits.
+        let updated = self.budget.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+            let grown = used.checked_add(bytes)?;
+            (grown <= max_bytes).then_some(grown)
+        });
+        if updated.is_err() {
+            return Err(self.budget.refusal());
         }
+        self.bytes += bytes;
+        Ok(())
     }
 
-    /// Holds the reservation for as long as any part of `bytes` is in memory.
+    /// Ties the reservation to `bytes`: it is returned when the last slice of them is dropped.
     pub(super) fn hold(self, bytes: Bytes) -> Bytes {
         Bytes::from_owner(Counted { bytes, _reservation: self })
     }
 
-    /// Counts an answer for as long as any part of it is in memory, whatever the bound: its request is already done.
+    /// Counts an answer until its last slice is dropped. It is never refused.
     pub(super) fn hold_answer(mut self, answer: Bytes) -> Bytes {
+        // Without a check of the limit: the request's work is done, and a refusal would waste it.
         self.budget.used.fetch_add(answer.len(), Ordering::Relaxed);
         self.bytes += answer.len();
         self.hold(answer)

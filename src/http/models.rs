@@ -1,4 +1,4 @@
-//! What can be asked for, as clients ask: `GET /v1/models` and `/v1/models/{id}`.
+//! The models that can be asked for: the answers to `GET /v1/models` and `/v1/models/{id}`.
 
 use std::sync::Arc;
 
@@ -7,7 +7,6 @@ use utoipa::ToSchema;
 
 use crate::error::Error;
 use crate::provider::ScoreScale;
-use crate::route::alias::Alias;
 use crate::route::shadow::{Shadow, ShadowReport};
 use crate::route::{RouteTable, Target};
 
@@ -44,37 +43,50 @@ pub(super) struct Model {
     shadow: Option<ShadowReport>,
 }
 
-/// Every model that has a name of its own.
+/// Lists the models of all routes with their aliases, then those of all upstreams as `UPSTREAM/MODEL`.
 pub(super) fn list(routes: &RouteTable) -> ModelList {
-    let configured = routes.routes().flat_map(|route| {
-        let aliases = route.aliases.iter().filter(|alias| !alias.is_pattern()).map(Alias::as_str);
-        let names = std::iter::once(route.model.as_str()).chain(aliases);
-        names.map(|name| model(name.to_owned(), &route.targets, route.shadow.as_deref())).collect::<Vec<_>>()
-    });
-    let direct = routes.upstreams().iter().flat_map(|upstream| {
-        let targets = upstream.models().into_iter().filter_map(|model| Target::direct(upstream, model));
-        targets.map(|target| model(target.address(), &[Arc::new(target)], None)).collect::<Vec<_>>()
-    });
-    ModelList { object: "list", data: configured.chain(direct).collect() }
+    let mut data = Vec::new();
+    for route in routes.routes() {
+        let shadow = route.shadow.as_deref();
+        data.push(model(route.model.clone(), &route.targets, shadow));
+        for alias in &route.aliases {
+            // A pattern stands for many names and is none itself.
+            if !alias.is_pattern() {
+                data.push(model(alias.as_str().to_owned(), &route.targets, shadow));
+            }
+        }
+    }
+    for upstream in routes.upstreams() {
+        for name in upstream.models() {
+            if let Some(target) = Target::direct(upstream, name) {
+                data.push(model(target.address(), &[Arc::new(target)], None));
+            }
+        }
+    }
+    ModelList { object: "list", data }
 }
 
-/// The model of this name, as a request would find it.
+/// Describes the model that a request with this name would get.
 ///
 /// # Errors
-/// `unknown_model`, with the names that are known; `invalid_request` if several upstreams have a model of this name.
+/// `unknown_model` with the known names; `invalid_request` if several upstreams have a model of this name.
 pub(super) fn one(routes: &RouteTable, name: &str) -> Result<Model, Error> {
     let route = routes.resolve(Some(name))?;
     Ok(model(name.to_owned(), &route.targets, route.shadow.as_deref()))
 }
 
 fn model(id: String, targets: &[Arc<Target>], shadow: Option<&Shadow>) -> Model {
+    let (owned_by, score_scale) = match targets.first() {
+        Some(first) => (first.upstream.name.clone(), Some(first.facts.scale)),
+        None => (String::new(), None),
+    };
     Model {
         id,
         object: "model",
         model_type: "rerank",
-        owned_by: targets.first().map(|target| target.upstream.name.clone()).unwrap_or_default(),
+        owned_by,
         targets: targets.iter().map(|target| target.address()).collect(),
-        score_scale: targets.first().map(|target| target.facts.scale),
+        score_scale,
         shadow: shadow.map(Shadow::report),
     }
 }

@@ -1,8 +1,9 @@
-//! Which endpoint a path means.
+//! The endpoint that a path names.
 //!
-//! People paste `http://host/v1`, `http://host/v1/rerank` or `http://host/` as the base URL into clients that append paths of their
-//! own, and gateways in front add prefixes. So the end of a path decides, whatever stands before it; double and trailing slashes
-//! do not matter, and nothing is redirected, because a redirect makes many clients turn POST into GET.
+//! People paste `http://host/v1`, `http://host/v1/rerank` or `http://host/` as the base URL into clients that append
+//! paths of their own, and gateways in front add prefixes. So the end of a path decides, whatever stands before it.
+//! Double and trailing slashes do not matter. Nothing is redirected, because a redirect makes many clients turn POST
+//! into GET.
 
 use axum::http::Method;
 use percent_encoding::percent_decode_str;
@@ -11,7 +12,8 @@ use crate::dialect::choose::Signs;
 use crate::dialect::{Dialect, by_name, cohere, dashscope, deepinfra, mixedbread, native, nvidia};
 use crate::error::{Error, ErrorKind};
 
-/// Every path that reranks, in its plainest form. Any prefix may stand before it, and a dialect's name among it decides the dialect.
+/// The paths that rerank, in their plainest form. Any prefix may stand before one; the name of a dialect in that prefix
+/// selects the dialect.
 pub(super) const RERANK_PATHS: [&str; 9] = [
     "/rerank",
     "/v1/rerank",
@@ -23,7 +25,7 @@ pub(super) const RERANK_PATHS: [&str; 9] = [
     "/inference/{model}",
     "/{dialect}/rerank",
 ];
-/// Every path that does not.
+/// All other paths, as the error for an unknown path lists them.
 const OTHER_PATHS: [&str; 13] = [
     "/v1/models",
     "/v1/models/{id}",
@@ -40,39 +42,39 @@ const OTHER_PATHS: [&str; 13] = [
     "/docs",
 ];
 
-/// What stands below it is the documentation's, whatever it ends in.
+/// The prefix of the documentation. Paths below it never rerank, whatever they end in.
 pub(super) const DOCUMENTATION: &str = "/docs/";
 
-/// What a path is for.
+/// The endpoint of a request.
 #[derive(Debug)]
 pub(super) enum Endpoint {
-    /// Rerank; the model is named by the path of some dialects.
+    /// Reranking. The paths of some dialects name the model.
     Rerank { signs: Signs, model: Option<String> },
     /// Anything that a set-up screen asks for.
     SetUp(SetUp),
 }
 
-/// What set-up screens, start-up checks and probes of clients ask for.
+/// The requests of set-up screens, start-up checks and probes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum SetUp {
-    /// All models.
+    /// The list of all models.
     Models,
-    /// One model.
+    /// One model, by its name.
     Model(String),
-    /// TEI's description of itself.
+    /// The description of the server in TEI's format.
     Info,
-    /// Weaviate's question about the model.
+    /// The description of the model in Weaviate's format.
     Meta,
-    /// Whether new requests are welcome: TEI, vLLM, llama.cpp and NIM.
+    /// Readiness as TEI, vLLM, llama.cpp and NIM ask for it.
     Health,
-    /// The same in Weaviate's way: a status without a body.
+    /// Readiness as Weaviate asks for it: a status without a body.
     WellKnown,
-    /// Xinference's question whether keys are asked for.
+    /// Xinference's check for the need of a key.
     ClusterAuth,
 }
 
 impl SetUp {
-    /// Whether it needs no key. Clients ask before they know that one is needed, and probes have none.
+    /// Returns true if no key is needed. Clients ask before they know that they need one, and probes have none.
     pub(super) fn is_public(&self) -> bool {
         !matches!(self, Self::Models | Self::Model(_))
     }
@@ -83,9 +85,9 @@ impl SetUp {
 /// # Errors
 /// `not_found` with the known paths, or `method_not_allowed` with the right method.
 pub(super) fn endpoint(method: &Method, path: &str) -> Result<Endpoint, Error> {
-    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
-    let (rerank, set_up) = (rerank(&segments), set_up(&segments));
-    match (method, rerank, set_up) {
+    let segments = segments(path);
+    // A path can be both: `/v1/models/up/rerank` reranks by POST and describes a model by GET.
+    match (method, rerank(&segments), set_up(&segments)) {
         (&Method::POST, Some((signs, model)), _) => Ok(Endpoint::Rerank { signs, model }),
         (&Method::GET | &Method::HEAD, _, Some(set_up)) => Ok(Endpoint::SetUp(set_up)),
         (_, Some(_), _) => Err(wrong_method(method, "POST")),
@@ -94,59 +96,79 @@ pub(super) fn endpoint(method: &Method, path: &str) -> Result<Endpoint, Error> {
     }
 }
 
-/// The signs of the dialect in a path, of whatever use the path is.
+/// The hints at a dialect in a path, also in one that is no endpoint: its error is written in that dialect.
 pub(super) fn signs(path: &str) -> Signs {
-    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
-    rerank(&segments).map_or(Signs { prefix: prefix(&segments), usual: &native::BARE }, |(signs, _)| signs)
+    let segments = segments(path);
+    match rerank(&segments) {
+        Some((signs, _)) => signs,
+        None => Signs { prefix: prefix(&segments), usual: &native::BARE },
+    }
 }
 
-/// The methods of a path that has any.
+/// The segments of a path, without the empty ones of double and trailing slashes.
+fn segments(path: &str) -> Vec<&str> {
+    path.split('/').filter(|segment| !segment.is_empty()).collect()
+}
+
+/// The value of `Allow` for a path that exists.
 pub(super) fn allowed(path: &str) -> &'static str {
     let reranks = !path.starts_with(DOCUMENTATION) && endpoint(&Method::POST, path).is_ok();
     if reranks { "POST" } else { "GET, HEAD" }
 }
 
-/// There is nothing at the path.
+/// The `not_found` error of a path, with the paths that exist.
 pub(super) fn not_found(path: &str) -> Error {
     let paths = RERANK_PATHS.iter().chain(&OTHER_PATHS).copied().collect::<Vec<_>>().join(", ");
-    // A base URL where a client wants the whole.
+    // Some clients append nothing to the base URL that they are given: they need the whole path.
     let base = path.trim_end_matches('/');
     let is_base = base.is_empty() || base.ends_with("/v1") || base.ends_with("/v2");
     let hint = if is_base { format!("; did you mean {base}/rerank?") } else { String::new() };
     Error::new(ErrorKind::NotFound, format!("there is nothing at this path{hint}; known paths are {paths}"))
 }
 
-/// The path knows another method.
+/// The `method_not_allowed` error of a path that exists, with the method to use.
 pub(super) fn wrong_method(method: &Method, right: &'static str) -> Error {
     Error::new(ErrorKind::MethodNotAllowed, format!("{method} does not work here; use {right}"))
 }
 
+/// The dialect hints and the model of a path that reranks; `None` if the path does not. The more specific arms of the
+/// match stand before the more general ones.
 fn rerank(segments: &[&str]) -> Option<(Signs, Option<String>)> {
-    let signs = |before: &[&str], usual| (Signs { prefix: prefix(before), usual }, None);
-    Some(match segments {
-        [before @ .., "services", "rerank", "text-rerank", "text-rerank"] => signs(before, &dashscope::DashScope),
-        [before @ .., "v1", "rerank" | "reranks"] => match prefix(before) {
-            Some(named) if named.name() == cohere::V2.name() => {
-                (Signs { prefix: Some(&cohere::V1), usual: &native::VERSIONED }, None)
-            }
-            _ => signs(before, &native::VERSIONED),
-        },
-        [before @ .., "v2", "rerank"] => signs(before, &cohere::V2),
-        [before @ .., "rerank" | "reranks"] => signs(before, &native::BARE),
-        [before @ .., "ranking"] => signs(before, &nvidia::Nvidia),
-        [before @ .., "reranking"] if before.contains(&"retrieval") => signs(before, &nvidia::Nvidia),
-        [before @ .., "reranking"] => signs(before, &mixedbread::Mixedbread),
-        _ => {
-            let inference = segments.iter().position(|segment| *segment == "inference")?;
-            let (before, model) = (&segments[..inference], &segments[inference + 1..]);
-            // Below an `inference` that is a prefix a version follows, not an owner of models.
-            let is_model = model.first().is_some_and(|first| !matches!(*first, "v1" | "v2"));
-            let model = decoded(model).filter(|model| is_model && !model.is_empty())?;
-            (Signs { prefix: prefix(before), usual: &deepinfra::DeepInfra }, Some(model))
-        }
-    })
+    let (before, usual): (&[&str], &'static dyn Dialect) = match segments {
+        [before @ .., "services", "rerank", "text-rerank", "text-rerank"] => (before, &dashscope::DashScope),
+        [before @ .., "v1", "rerank" | "reranks"] => (before, &native::VERSIONED),
+        [before @ .., "v2", "rerank"] => (before, &cohere::V2),
+        [before @ .., "rerank" | "reranks"] => (before, &native::BARE),
+        [before @ .., "ranking"] => (before, &nvidia::Nvidia),
+        [before @ .., "reranking"] if before.contains(&"retrieval") => (before, &nvidia::Nvidia),
+        [before @ .., "reranking"] => (before, &mixedbread::Mixedbread),
+        _ => return inference(segments),
+    };
+    let mut named = prefix(before);
+    // `/cohere/v1/rerank` is the path of Cohere's first version; elsewhere the name means the second.
+    if let [.., "v1", "rerank" | "reranks"] = segments
+        && named.is_some_and(|dialect| dialect.name() == cohere::V2.name())
+    {
+        named = Some(&cohere::V1);
+    }
+    Some((Signs { prefix: named, usual }, None))
 }
 
+/// The hints and the model of DeepInfra's paths, `/inference/OWNER/MODEL`.
+fn inference(segments: &[&str]) -> Option<(Signs, Option<String>)> {
+    let at = segments.iter().position(|segment| *segment == "inference")?;
+    let before = &segments[..at];
+    let name = &segments[at + 1..];
+    // A version below `inference` shows that it is a gateway's prefix, and that no model follows.
+    if matches!(name.first(), None | Some(&("v1" | "v2"))) {
+        return None;
+    }
+    let model = decoded(name)?;
+    Some((Signs { prefix: prefix(before), usual: &deepinfra::DeepInfra }, Some(model)))
+}
+
+/// The set-up endpoint of a path; `None` if there is none. Fixed names come before the names of models, which may hold
+/// slashes and end in anything.
 fn set_up(segments: &[&str]) -> Option<SetUp> {
     Some(match segments {
         [.., "models", id] => SetUp::Model(decoded(&[id])?),
@@ -163,14 +185,16 @@ fn set_up(segments: &[&str]) -> Option<SetUp> {
     })
 }
 
-/// The dialect whose name is nearest to the end.
+/// The dialect that a prefix names; if it names several, the one nearest to the end.
 fn prefix(before: &[&str]) -> Option<&'static dyn Dialect> {
     before.iter().rev().find_map(|segment| by_name(segment))
 }
 
-/// The rest of a path as a name. Names of models may hold slashes.
+/// The name of a model from the rest of a path, percent-decoded; it may hold slashes. `None` if it is not UTF-8.
 fn decoded(segments: &[&str]) -> Option<String> {
-    percent_decode_str(&segments.join("/")).decode_utf8().ok().map(Into::into)
+    let encoded = segments.join("/");
+    let name = percent_decode_str(&encoded).decode_utf8().ok()?;
+    Some(name.into_owned())
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `POST /rerank`: one request from bytes to bytes.
+//! `POST /rerank`: one request, from the bytes of its body to the bytes of its answer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
 use super::callers::Caller;
-use super::dispatch::no_room;
+use super::dispatch::overloaded;
 use super::layers::{request_id, write_error};
 use super::schema::{RerankAnswer, RerankBody};
 use super::{App, body, json};
@@ -28,9 +28,9 @@ use crate::rerank::request::RerankRequest;
 use crate::rerank::response::{Provenance, RerankResponse};
 use crate::telemetry::metrics::{InFlight, Metrics, NO_MODEL, RequestOutcome};
 
-/// The client's own deadline, in milliseconds from now; the body's `timeout_ms` by another way.
+/// Header with the client's own timeout, in milliseconds from now; the same as `timeout_ms` in the body.
 const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-request-timeout-ms");
-/// Why an answer is less than what was asked for: the answers of many dialects have no place for it.
+/// Header with the reason of a degraded answer: the bodies of many dialects have no field for it.
 const DEGRADED_HEADER: HeaderName = HeaderName::from_static("x-rerankd-degraded");
 
 /// Score each document for the query and return them best first.
@@ -40,26 +40,58 @@ const DEGRADED_HEADER: HeaderName = HeaderName::from_static("x-rerankd-degraded"
     tag = "rerank",
     operation_id = "rerank",
     params(
-        ("x-request-timeout-ms" = u64, Header, minimum = 1, description = "Deadline in milliseconds; the lowest of this, `timeout_ms` and the server's holds.", example = 300),
-        ("cache-control" = String, Header, description = "`no-cache` scores afresh and stores, `no-store` keeps nothing, `only-if-cached` asks no upstream.", example = "no-cache"),
-        ("x-request-id" = String, Header, description = "Taken over as the request's id if it is at most 128 visible ASCII characters.", example = "0198f4a2-6c1e-7d3a-9a55-2f6f1f0c7f11"),
+        ("x-request-timeout-ms" = u64, Header, minimum = 1,
+            description = "Deadline in milliseconds; the lowest of this, `timeout_ms` and the server's holds.",
+            example = 300),
+        ("cache-control" = String, Header,
+            description = "`no-cache` scores afresh and stores, `no-store` keeps nothing, `only-if-cached` asks no \
+                upstream.",
+            example = "no-cache"),
+        ("x-request-id" = String, Header,
+            description = "Taken over as the request's id if it is at most 128 visible ASCII characters.",
+            example = "0198f4a2-6c1e-7d3a-9a55-2f6f1f0c7f11"),
     ),
-    request_body(content = RerankBody, description = "A query and its passages. The Content-Type is not looked at."),
+    request_body(
+        content = RerankBody,
+        description = "A query and its passages. The Content-Type is not looked at."
+    ),
     responses(
-        (status = 200, description = "The documents, best first.", body = RerankAnswer, headers(("x-rerank-dialect" = String, description = "The dialect that the request was taken for."), ("x-rerankd-degraded" = String, description = "Why the answer is less than what was asked for; only in such answers."))),
-        (status = 400, description = "`invalid_json`, `invalid_request`, `too_many_documents` or `upstream_rejected`.", body = Problem<'static>, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthorized`", body = Problem<'static>, content_type = "application/problem+json"),
-        (status = 403, description = "`forbidden`", body = Problem<'static>, content_type = "application/problem+json"),
-        (status = 404, description = "`unknown_model` or `not_found`", body = Problem<'static>, content_type = "application/problem+json"),
-        (status = 405, description = "`method_not_allowed`", body = Problem<'static>, content_type = "application/problem+json"),
-        (status = 408, description = "`body_timeout`", body = Problem<'static>, content_type = "application/problem+json"),
-        (status = 413, description = "`body_too_large`", body = Problem<'static>, content_type = "application/problem+json"),
-        (status = 415, description = "`unsupported_encoding`", body = Problem<'static>, content_type = "application/problem+json"),
-        (status = 429, description = "`upstream_rate_limited` or `overloaded`; `Retry-After` says when to come back", body = Problem<'static>, content_type = "application/problem+json", headers(("retry-after" = u32, description = "Whole seconds, at least 1."))),
-        (status = 500, description = "`internal`", body = Problem<'static>, content_type = "application/problem+json"),
-        (status = 502, description = "`upstream_unauthorized`, `upstream_quota_exhausted`, `upstream_misconfigured`, `upstream_unavailable` or `upstream_invalid_reply`", body = Problem<'static>, content_type = "application/problem+json"),
-        (status = 503, description = "`upstream_circuit_open`; `Retry-After` says when to come back", body = Problem<'static>, content_type = "application/problem+json", headers(("retry-after" = u32, description = "Whole seconds, at least 1."))),
-        (status = 504, description = "`upstream_timeout`, `deadline_exceeded` or `not_cached`", body = Problem<'static>, content_type = "application/problem+json"),
+        (status = 200, description = "The documents, best first.", body = RerankAnswer, headers(
+            ("x-rerank-dialect" = String, description = "The dialect that the request was taken for."),
+            ("x-rerankd-degraded" = String,
+                description = "Why the answer is less than what was asked for; only in such answers."))),
+        (status = 400,
+            description = "`invalid_json`, `invalid_request`, `too_many_documents` or `upstream_rejected`.",
+            body = Problem<'static>, content_type = "application/problem+json"),
+        (status = 401, description = "`unauthorized`",
+            body = Problem<'static>, content_type = "application/problem+json"),
+        (status = 403, description = "`forbidden`",
+            body = Problem<'static>, content_type = "application/problem+json"),
+        (status = 404, description = "`unknown_model` or `not_found`",
+            body = Problem<'static>, content_type = "application/problem+json"),
+        (status = 405, description = "`method_not_allowed`",
+            body = Problem<'static>, content_type = "application/problem+json"),
+        (status = 408, description = "`body_timeout`",
+            body = Problem<'static>, content_type = "application/problem+json"),
+        (status = 413, description = "`body_too_large`",
+            body = Problem<'static>, content_type = "application/problem+json"),
+        (status = 415, description = "`unsupported_encoding`",
+            body = Problem<'static>, content_type = "application/problem+json"),
+        (status = 429,
+            description = "`upstream_rate_limited` or `overloaded`; `Retry-After` says when to come back",
+            body = Problem<'static>, content_type = "application/problem+json",
+            headers(("retry-after" = u32, description = "Whole seconds, at least 1."))),
+        (status = 500, description = "`internal`",
+            body = Problem<'static>, content_type = "application/problem+json"),
+        (status = 502,
+            description = "`upstream_unauthorized`, `upstream_quota_exhausted`, `upstream_misconfigured`, \
+                `upstream_unavailable` or `upstream_invalid_reply`",
+            body = Problem<'static>, content_type = "application/problem+json"),
+        (status = 503, description = "`upstream_circuit_open`; `Retry-After` says when to come back",
+            body = Problem<'static>, content_type = "application/problem+json",
+            headers(("retry-after" = u32, description = "Whole seconds, at least 1."))),
+        (status = 504, description = "`upstream_timeout`, `deadline_exceeded` or `not_cached`",
+            body = Problem<'static>, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn rerank(
@@ -70,42 +102,47 @@ pub(super) async fn rerank(
 ) -> Response {
     let (parts, body) = request.into_parts();
     let id = request_id(&parts.headers);
-    let mut account = Account::open(&app.reranker.metrics, signs.best_guess(&parts.headers, caller.dialect));
-    let mut answer = match answer(app, caller, &parts.headers, body, (signs, model), &mut account).await {
+    let dialect = signs.best_guess(&parts.headers, caller.dialect);
+    let mut guard = RequestMetricsGuard::new(&app.reranker.metrics, dialect);
+    let mut answer = match decode_and_rank(app, caller, &parts.headers, body, (signs, model), &mut guard).await {
         Ok((_permit, request, response)) => {
-            account.close_with(&response);
-            log_losses(id, &account, &response);
+            guard.record_response(&response);
+            log_degraded(id, &guard, &response);
             let degraded = response.provenance.degraded.clone();
-            let written = encode(account.dialect, id, request, response).await;
-            let mut answer = json(app.memory.reservation().hold_answer(written));
+            let encoded = encode(guard.dialect, id, request, response).await;
+            let mut answer = json(app.memory.reservation().hold_answer(encoded));
             for reason in degraded {
                 answer.headers_mut().append(DEGRADED_HEADER, HeaderValue::from_static(reason));
             }
             answer
         }
         Err(error) => {
-            account.close(RequestOutcome::Error(error.kind));
-            log(id, &account, &error);
-            write_error(account.dialect, id, &error)
+            guard.record(RequestOutcome::Error(error.kind));
+            log_error(id, &guard, &error);
+            write_error(guard.dialect, id, &error)
         }
     };
-    answer.headers_mut().insert(DIALECT_HEADER, HeaderValue::from_static(account.dialect.name()));
+    answer.headers_mut().insert(DIALECT_HEADER, HeaderValue::from_static(guard.dialect.name()));
     answer
 }
 
-/// An answer that had to do without a target is good for the client and news for the operator.
-fn log_losses(request_id: &str, account: &Account<'_>, response: &RerankResponse) {
+/// Warns of an answer that had to do without a target. The client is content with it; the operator must know.
+fn log_degraded(request_id: &str, guard: &RequestMetricsGuard<'_>, response: &RerankResponse) {
     let Provenance { fallbacks, degraded, warnings, .. } = &response.provenance;
     if *fallbacks > 0 || !degraded.is_empty() {
         let reason = warnings.join("; ");
-        let (model, dialect) = (&*account.model, account.dialect.name());
+        let model = &*guard.model;
+        let dialect = guard.dialect.name();
         tracing::warn!(request.id = request_id, model, dialect, fallbacks, ?degraded, "{reason}");
     }
 }
 
-/// What a client did wrong is its own business; what an upstream or we did wrong is the operator's.
-fn log(request_id: &str, account: &Account<'_>, error: &Error) {
-    let (code, model, dialect) = (error.kind.code(), &*account.model, account.dialect.name());
+/// Logs a refused or failed request: faults of clients as information, faults of upstreams and of rerankd as warnings.
+fn log_error(request_id: &str, guard: &RequestMetricsGuard<'_>, error: &Error) {
+    let code = error.kind.code();
+    let model = &*guard.model;
+    let dialect = guard.dialect.name();
+    // Both kinds are 429 for the client, but only the operator can do something about them.
     if error.kind.status().is_server_error()
         || matches!(error.kind, ErrorKind::UpstreamRateLimited | ErrorKind::Overloaded)
     {
@@ -115,56 +152,68 @@ fn log(request_id: &str, account: &Account<'_>, error: &Error) {
     }
 }
 
-async fn answer<'a>(
+/// Reads, decodes, routes and ranks one request. The permit must live until the answer is encoded.
+async fn decode_and_rank<'a>(
     app: &'a App,
     caller: Caller,
     headers: &HeaderMap,
     body: Body,
     (signs, model): (Signs, Option<String>),
-    account: &mut Account<'_>,
+    guard: &mut RequestMetricsGuard<'_>,
 ) -> Result<(SemaphorePermit<'a>, Arc<RerankRequest>, RerankResponse), Error> {
     let fixed = signs.fixed(headers, caller.dialect)?;
-    let mut deadline = account.started + app.server.request_timeout;
+    let mut deadline = guard.started + app.server.request_timeout;
     if let Some(timeout) = header_timeout(headers)? {
-        deadline = deadline.min(account.started + timeout);
+        deadline = deadline.min(guard.started + timeout);
     }
     let max_body_bytes = app.server.max_body_bytes;
     let received = body::receive(headers, body, max_body_bytes, &app.memory, deadline).await?;
-    let permit = app.room.try_acquire().map_err(|_| no_room(app))?;
+    // Only now: a client that sends its body slowly must not occupy a permit meanwhile.
+    let permit = app.room.try_acquire().map_err(|_| overloaded(app))?;
     let body::TextBody { text, halves } = received.text(max_body_bytes, &app.memory, deadline).await?;
-    let decoded = decode(ReceivedBody { text, halves, fixed, signs, started: account.started }, deadline).await;
-    account.dialect = decoded.dialect.unwrap_or(account.dialect);
+    let decoded = decode(ReceivedBody { text, halves, fixed, signs, started: guard.started }, deadline).await;
+    // Before the error is returned, so that it is written in the dialect that the body gave away.
+    if let Some(dialect) = decoded.dialect {
+        guard.dialect = dialect;
+    }
     let mut request = decoded.request?;
-    request.model = request.model.or(model.map(Into::into));
+    if request.model.is_none() {
+        request.model = model.map(Into::into);
+    }
     request.return_documents |= app.server.always_return_documents;
     if let Some(timeout) = request.timeout {
-        deadline = deadline.min(account.started + timeout);
+        deadline = deadline.min(guard.started + timeout);
     }
     let route = app.reranker.routes.resolve(request.model.as_deref())?;
-    account.model.clone_from(&route.label);
+    guard.model.clone_from(&route.label);
     let context = RequestContext {
-        started: account.started,
+        started: guard.started,
         deadline,
         control: CacheControl::from_headers(headers),
         scope: caller.scope,
     };
     let request = Arc::new(request);
-    let reranked = timeout_at(deadline, app.reranker.rerank(&route, &request, &context)).await;
-    let response = reranked.unwrap_or_else(|_| Err(Error::new(ErrorKind::DeadlineExceeded, "the deadline passed")))?;
+    let Ok(reranked) = timeout_at(deadline, app.reranker.rerank(&route, &request, &context)).await else {
+        return Err(Error::new(ErrorKind::DeadlineExceeded, "the deadline passed"));
+    };
+    let response = reranked?;
     app.reranker.cast_shadow(&route, &request, &context, &response);
     Ok((permit, request, response))
 }
 
-/// Reads the body: here if that is little work, else on another thread, until the deadline.
+/// Decodes the body: a small one on this thread, a large one on another, until the deadline.
 async fn decode(body: ReceivedBody, deadline: Instant) -> Decoded {
     if let Some(decoded) = body.read_small(OFFLOAD_WIRE_BYTES) {
         return decoded;
     }
     let read = offload_while_wanted(move |is_wanted| body.read(is_wanted));
-    timeout_at(deadline, read).await.unwrap_or_else(|_| Decoded { dialect: None, request: Err(out_of_time()) })
+    match timeout_at(deadline, read).await {
+        Ok(decoded) => decoded,
+        Err(_) => Decoded { dialect: None, request: Err(out_of_time()) },
+    }
 }
 
-/// Documents that are sent back can make the answer as large as the request.
+/// Encodes the answer. Documents that are sent back can make it as large as the request, hence the other thread.
 async fn encode(
     dialect: &'static dyn Dialect,
     request_id: &str,
@@ -175,64 +224,73 @@ async fn encode(
     offload(request.echoed_bytes(), OFFLOAD_WIRE_BYTES, move || dialect.encode(&request_id, &request, &response)).await
 }
 
+/// The client's timeout in [`TIMEOUT_HEADER`], if there is one.
+///
+/// # Errors
+/// `invalid_request` if the header is not a whole number above 0.
 fn header_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
-    // Blank is what a variable that is not set leaves.
-    let is_filled_in = |value: &&HeaderValue| !value.as_bytes().trim_ascii().is_empty();
-    let Some(value) = headers.get(TIMEOUT_HEADER).filter(is_filled_in) else { return Ok(None) };
-    let milliseconds =
-        value.to_str().ok().and_then(|text| text.trim().parse::<u64>().ok()).filter(|number| *number > 0);
-    let milliseconds = milliseconds.ok_or_else(|| {
-        Error::new(
+    let Some(value) = headers.get(TIMEOUT_HEADER) else { return Ok(None) };
+    // A template whose variable is not set leaves a blank header.
+    if value.as_bytes().trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    let Ok(Ok(milliseconds @ 1..)) = value.to_str().map(|text| text.trim().parse::<u64>()) else {
+        return Err(Error::new(
             ErrorKind::InvalidRequest,
             format!("the header {TIMEOUT_HEADER} must be a whole number of milliseconds above 0"),
-        )
-    })?;
-    // More than the server's own limit changes nothing.
+        ));
+    };
+    // The sum with an `Instant` must not overflow. Values above the server's own limit change nothing anyway.
     Ok(Some(Duration::from_millis(milliseconds.min(u32::MAX.into()))))
 }
 
-/// Counts one request, once, however it ends: also when the client leaves and the handler is dropped.
-struct Account<'a> {
+/// Records one request in the metrics exactly once, also when the client disconnects and the handler is dropped.
+struct RequestMetricsGuard<'a> {
     metrics: &'a Metrics,
     dialect: &'static dyn Dialect,
     started: Instant,
     model: String,
-    closed: bool,
+    is_recorded: bool,
     _in_flight: InFlight,
 }
 
-impl<'a> Account<'a> {
-    fn open(metrics: &'a Metrics, dialect: &'static dyn Dialect) -> Self {
+impl<'a> RequestMetricsGuard<'a> {
+    fn new(metrics: &'a Metrics, dialect: &'static dyn Dialect) -> Self {
         Self {
             metrics,
             dialect,
             started: Instant::now(),
             model: NO_MODEL.to_owned(),
-            closed: false,
+            is_recorded: false,
             _in_flight: metrics.in_flight(),
         }
     }
 
-    fn close_with(&mut self, response: &RerankResponse) {
+    fn record_response(&mut self, response: &RerankResponse) {
         let provenance = &response.provenance;
         self.metrics.pairs(provenance.pairs);
         for reason in &provenance.degraded {
             self.metrics.degraded(&self.model, reason);
         }
-        self.close(if provenance.degraded.is_empty() { RequestOutcome::Ok } else { RequestOutcome::Degraded });
+        self.record(if provenance.degraded.is_empty() { RequestOutcome::Ok } else { RequestOutcome::Degraded });
     }
 
-    fn close(&mut self, outcome: RequestOutcome) {
-        self.closed = true;
+    fn record(&mut self, outcome: RequestOutcome) {
+        self.is_recorded = true;
         self.metrics.request(&self.model, self.dialect.name(), outcome, self.started.elapsed());
     }
 }
 
-impl Drop for Account<'_> {
+impl Drop for RequestMetricsGuard<'_> {
     fn drop(&mut self) {
-        if !self.closed {
-            let defect = std::thread::panicking().then_some(RequestOutcome::Error(ErrorKind::Internal));
-            self.close(defect.unwrap_or(RequestOutcome::Abandoned));
+        if self.is_recorded {
+            return;
         }
+        // An unrecorded request was either stopped by a panic or dropped by hyper, because its client disconnected.
+        self.record(if std::thread::panicking() {
+            RequestOutcome::Error(ErrorKind::Internal)
+        } else {
+            RequestOutcome::Abandoned
+        });
     }
 }
