@@ -1,6 +1,6 @@
 //! rerankd: the reranking sidecar for RAG applications.
 //!
-//! One request's way through the house, and the modules in that order:
+//! The path of a request, and the modules in that order:
 //!
 //! ```text
 //!  bytes ─▶ http (limits, keys, request id) ─▶ dialect::decode ─▶ RerankRequest

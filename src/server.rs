@@ -1,4 +1,4 @@
-//! From settings to a listening server, and from a signal to a clean end.
+//! The server: from settings to a listening socket, and from a signal to a clean shutdown.
 
 mod activity;
 mod connections;
@@ -20,18 +20,20 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
 use self::connections::Connections;
-use self::exchange::Exchanges;
-use self::limits::Limits;
+use self::exchange::ExchangeService;
+use self::limits::ConnectionLimits;
 use crate::config::settings::Settings;
 use crate::http::{App, Callers, MemoryBudget, OriginPolicy, router};
 use crate::rerank::assemble::assemble;
 use crate::telemetry::refusals::RefusalLog;
 
-/// Pause after the system could not hand over a connection for a reason that lasts (out of descriptors, for instance).
+/// Pause after `accept` failed for a reason that lasts, for instance a lack of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// What the system calls "out of" processes' descriptors, the system's own, and buffers. The numbers are Unix's; the last is not the same everywhere.
+/// Error of `accept`: the process is out of descriptors. The number is the same on every Unix.
 const EMFILE: i32 = 24;
+/// Error of `accept`: the system is out of descriptors. The number is the same on every Unix.
 const ENFILE: i32 = 23;
+/// Error of `accept`: the system is out of buffers. The number differs between Linux and BSD.
 const ENOBUFS: i32 = if cfg!(any(target_os = "linux", target_os = "android")) { 105 } else { 55 };
 
 /// A server that listens but does not answer yet.
@@ -39,7 +41,7 @@ const ENOBUFS: i32 = if cfg!(any(target_os = "linux", target_os = "android")) { 
 pub struct Server {
     listener: TcpListener,
     /// The same port at the other loopback address.
-    twin: Option<TcpListener>,
+    second_listener: Option<TcpListener>,
     app: Arc<App>,
 }
 
@@ -54,9 +56,13 @@ impl Server {
         let listener = TcpListener::bind(address).await.map_err(|error| {
             format!("cannot listen on {address}: {error}; choose another address with --listen or server.listen")
         })?;
-        let port = listener.local_addr().map_or(address.port(), |taken| taken.port());
-        let twin = match settings.server.listen_also {
-            Some(also) => twin((also.ip(), port).into()).await,
+        // Port 0 stands for a free one, and both listeners must have the same.
+        let port = match listener.local_addr() {
+            Ok(bound) => bound.port(),
+            Err(_) => address.port(),
+        };
+        let second_listener = match settings.server.listen_also {
+            Some(also) => bind_second((also.ip(), port).into()).await,
             None => None,
         };
         let callers = Callers::new(&settings.server.api_keys, settings.cache.shared_between_callers);
@@ -72,32 +78,32 @@ impl Server {
             ready: AtomicBool::new(true),
             server,
         };
-        Ok(Self { listener, twin, app: Arc::new(app) })
+        Ok(Self { listener, second_listener, app: Arc::new(app) })
     }
 
-    /// The address that was really taken.
+    /// The address that the server listens at, with the real port if port 0 was configured.
     ///
     /// # Errors
-    /// The system does not tell.
+    /// The error of `getsockname`.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// What handlers share.
+    /// The state that handlers share.
     #[must_use]
     pub fn app(&self) -> &Arc<App> {
         &self.app
     }
 
-    /// Answers until `shutdown` is done, then drains: first `/readyz` fails for `drain_delay` while requests are still taken, then
-    /// no new connection is taken, and requests under way get `shutdown_timeout` to finish.
+    /// Serves until `shutdown` completes, then drains. First `/readyz` fails for `drain_delay` while requests are still
+    /// accepted. Then no new connection is accepted, and requests in flight have `shutdown_timeout` to finish.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let router = router(self.app.clone());
         let protocols = Arc::new(serve::protocols());
-        let limits = Limits::new(&self.app.server);
+        let limits = ConnectionLimits::new(&self.app.server);
         let connections = Arc::new(Connections::new(limits::max_connections(self.app.server.max_connections)));
-        let (end_connections, ends) = watch::channel(false);
-        let mut end = pin!(async {
+        let (end_connections, shutting_down) = watch::channel(false);
+        let mut drained = pin!(async {
             shutdown.await;
             self.app.announce_shutdown();
             sleep(self.app.server.drain_delay).await;
@@ -106,24 +112,25 @@ impl Server {
             let accepted = async {
                 let stream = tokio::select! {
                     stream = accept(&self.listener, &connections, &self.app.refusals) => stream,
-                    stream = accept_if(self.twin.as_ref(), &connections, &self.app.refusals) => stream,
+                    stream = accept_if(self.second_listener.as_ref(), &connections, &self.app.refusals) => stream,
                 };
                 (stream, connections.admit().await)
             };
             let (stream, connection) = tokio::select! {
                 accepted = accepted => accepted,
-                () = &mut end => break,
+                () = &mut drained => break,
             };
-            let exchanges = Exchanges {
+            let service = ExchangeService {
                 router: router.clone(),
                 app: self.app.clone(),
                 connections: connections.clone(),
                 activity: connection.activity.clone(),
                 limits,
             };
-            tokio::spawn(serve::serve(stream, protocols.clone(), exchanges, connection, ends.clone()));
+            tokio::spawn(serve::serve(stream, protocols.clone(), service, connection, shutting_down.clone()));
         }
-        drop((self.listener, self.twin));
+        // New connections are refused by the system from here on, and go to another instance.
+        drop((self.listener, self.second_listener));
         end_connections.send_replace(true);
         if timeout(self.app.server.shutdown_timeout, connections.wait_for_end()).await.is_err() {
             tracing::warn!("requests were still under way after server.shutdown_timeout; they are cut off");
@@ -131,12 +138,19 @@ impl Server {
     }
 }
 
-/// Many clients take the first address of `localhost` and no other. A system without IPv6 has only one.
-async fn twin(address: SocketAddr) -> Option<TcpListener> {
-    let bound = TcpListener::bind(address).await;
-    bound.inspect_err(|error| tracing::warn!(%address, %error, "localhost is not served at this address")).ok()
+/// Listens at the other loopback address too: many clients try only the first address of `localhost`. `None` where
+/// that fails, as on a system without IPv6.
+async fn bind_second(address: SocketAddr) -> Option<TcpListener> {
+    match TcpListener::bind(address).await {
+        Ok(listener) => Some(listener),
+        Err(error) => {
+            tracing::warn!(%address, %error, "localhost is not served at this address");
+            None
+        }
+    }
 }
 
+/// Accepts a connection; waits forever without a listener.
 async fn accept_if(listener: Option<&TcpListener>, connections: &Connections, refusals: &RefusalLog) -> TcpStream {
     match listener {
         Some(listener) => accept(listener, connections, refusals).await,
@@ -144,14 +158,14 @@ async fn accept_if(listener: Option<&TcpListener>, connections: &Connections, re
     }
 }
 
-/// Why a connection could not be accepted.
+/// The cause of a failed `accept`, by what helps against it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AcceptFailure {
-    /// The connection is at fault: it was given up by its client before it was accepted. The next may be well.
+    /// The connection failed before it was accepted. The next one may succeed at once.
     Connection,
-    /// Descriptors or memory have run out. An open connection that ends makes room.
+    /// Descriptors or memory have run out. Ending an open connection helps.
     Exhausted,
-    /// Something else, which may last.
+    /// Anything else; may last.
     Other,
 }
 
@@ -175,6 +189,7 @@ impl From<&io::Error> for AcceptFailure {
     }
 }
 
+/// Accepts the next connection, however many attempts fail before.
 async fn accept(listener: &TcpListener, connections: &Connections, refusals: &RefusalLog) -> TcpStream {
     loop {
         match listener.accept().await {
@@ -190,7 +205,7 @@ async fn accept(listener: &TcpListener, connections: &Connections, refusals: &Re
                 match AcceptFailure::from(&error) {
                     AcceptFailure::Connection => {}
                     AcceptFailure::Exhausted => {
-                        // One that nobody needs makes room.
+                        // The limit of connections is an estimate; here it was above what the system gives.
                         connections.evict_one();
                         sleep(ACCEPT_PAUSE).await;
                     }

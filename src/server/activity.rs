@@ -1,7 +1,8 @@
-//! What goes on at one connection: who waits for whom, and since when.
+//! The activity of one connection, from which its timeouts and its turn of eviction follow.
 //!
-//! hyper has a time-out for HTTP/1 headers, which also ends idle connections, and none for anything else. This is told of every request, body and
-//! answer, and of bytes that arrive between requests, and says when the connection has to end, and whether it may end in favour of another.
+//! hyper has a timeout for HTTP/1 headers, which also ends idle connections, and none for anything else. [`Activity`]
+//! is notified of every request, body and answer, and of bytes that arrive between requests. From these it computes
+//! when the connection must end, and whether it may be evicted in favour of another.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
@@ -11,83 +12,85 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::limits::Limits;
+use super::limits::ConnectionLimits;
 
 /// The state of one connection, shared by its task, its stream and its requests.
 #[derive(Debug)]
 pub(super) struct Activity {
-    state: Mutex<State>,
-    /// Tells the connection's task to end it.
+    state: Mutex<ConnectionState>,
+    /// Wakes the connection's task to end it.
     pub(super) eviction: Notify,
-    /// Whether anything was written since the last request began.
+    /// True if bytes were written since the last request began.
     has_written: AtomicBool,
-    /// Whether the client has ended its side.
+    /// True once the client has closed its side.
     has_ended: AtomicBool,
     is_aborted: AtomicBool,
     lingers: AtomicBool,
-    /// Whether `State::blocked_since` is set: asked at every write, so without the lock.
+    /// True if `ConnectionState::blocked_since` is set. Every write reads this, hence without the lock.
     is_blocked: AtomicBool,
 }
 
 #[derive(Debug)]
-struct State {
+struct ConnectionState {
+    /// The version of the last request; `None` before the first.
     version: Option<Version>,
-    /// Number of the next request.
-    next: u64,
-    /// Requests under way, from the end of their headers to the end of their answer.
+    /// Number of the last request.
+    last_request: u64,
+    /// Requests in flight, from the end of their headers to the end of their answer.
     requests: usize,
-    /// Those whose body is not here yet.
+    /// Requests in flight whose body has not arrived in full.
     unread: usize,
-    /// Bodies that nobody wants, whose rest is dropped as it comes.
+    /// Bodies that are read and dropped.
     drains: usize,
-    /// Answers that are being written: the request's number, and when the answer last got further.
+    /// Answers that are being written: the request's number, and the time of the last progress.
     answers: Vec<(u64, Instant)>,
-    /// When the connection was made, or its last request began or ended.
+    /// The time at which the connection was accepted, or the last request began or ended.
     quiet_since: Instant,
-    /// When the first byte arrived after that.
+    /// The time of the first byte after that.
     reading_since: Option<Instant>,
-    /// Since when bytes wait for the client to take others. They may belong to an answer whose request is over.
+    /// The time since which the client takes no more bytes. They may belong to an answer whose request is over.
     blocked_since: Option<Instant>,
-    /// Whether whoever reads a body has found no more of it since the client ended its side.
+    /// True if a body was polled and had no data since the client closed its side.
     is_starved: bool,
-    /// Whoever waits to tell hyper that the client has ended its side.
+    /// Wakes the stream that holds back the end of the client's side.
     end_waker: Option<Waker>,
-    /// Whether the connection must end whatever goes on.
+    /// True if the connection must end whatever it is doing.
     is_forced_to_close: bool,
 }
 
-/// What the clock says of a connection.
+/// The timeouts of a connection, as of one instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// Nothing is overdue before this instant.
+pub(super) enum TimeoutStatus {
+    /// No timeout passes before this instant.
     Good(Instant),
-    /// No request is under way, and none came in time.
+    /// No request is in flight, and none came in time.
     Idle,
-    /// Some answers are not taken by the client; others may yet be, until this instant.
+    /// The client takes some of its answers no more. No other timeout passes before this instant.
     PartlyStuck(Instant),
-    /// No answer is taken by the client, and nothing else goes on.
+    /// The client takes none of its answers, and no request is being worked on.
     Stuck,
 }
 
-/// What becomes of the end of the client's side.
+/// The handling of the end of the client's side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum InputEnd {
-    /// hyper is told.
+    /// hyper learns of it now.
     Told,
-    /// Whoever reads the body has to look first.
+    /// hyper learns of it later: a body may have arrived that the handler has not polled yet.
     Held,
-    /// The client may still wait for its answer, or it may be gone.
+    /// The client may wait for its answer or may have disconnected.
     HalfClosed,
 }
 
-/// The order in which connections make room for others: the lowest first.
+/// The order of eviction, lowest first: true if the client has requests or unsent bytes, then the time since when.
 pub(super) type Rank = (bool, Instant);
 
 impl Activity {
+    /// The activity of a connection that was accepted at `now`.
     pub(super) fn new(now: Instant) -> Self {
-        let state = State {
+        let state = ConnectionState {
             version: None,
-            next: 0,
+            last_request: 0,
             requests: 0,
             unread: 0,
             drains: 0,
@@ -110,7 +113,7 @@ impl Activity {
         }
     }
 
-    /// A request's headers are here. The number of the request.
+    /// Notes that a request's headers have arrived. Returns the number of the request.
     pub(super) fn begin_request(&self, version: Version, has_body: bool) -> u64 {
         self.has_written.store(false, Ordering::Relaxed);
         let mut state = self.state.lock();
@@ -120,11 +123,11 @@ impl Activity {
         state.quiet_since = Instant::now();
         state.reading_since = None;
         state.is_starved = false;
-        state.next += 1;
-        state.next
+        state.last_request += 1;
+        state.last_request
     }
 
-    /// The request is over: its answer was handed to the connection, or it was given up.
+    /// Notes that a request is over: its answer was handed to the connection, or the request was cancelled.
     pub(super) fn end_request(&self) {
         let mut state = self.state.lock();
         state.requests = state.requests.saturating_sub(1);
@@ -135,15 +138,16 @@ impl Activity {
         state.wake();
     }
 
-    /// A request's body is here in full, or nobody wants it any more.
+    /// Notes that a request's body has arrived in full, or that its handler has dropped it.
     pub(super) fn end_body(&self) {
         let mut state = self.state.lock();
         state.unread = state.unread.saturating_sub(1);
         state.wake();
     }
 
-    /// Whoever reads a body waits for more.
+    /// Notes that a body was polled and has no data yet.
     pub(super) fn body_pending(&self) {
+        // Only the end of the client's side makes this worth the lock.
         if self.has_ended.load(Ordering::Acquire) {
             let mut state = self.state.lock();
             state.is_starved = true;
@@ -151,7 +155,7 @@ impl Activity {
         }
     }
 
-    /// The rest of a body will be dropped as it comes.
+    /// Notes that the rest of a body is being read and dropped.
     pub(super) fn begin_drain(&self) {
         let mut state = self.state.lock();
         state.drains += 1;
@@ -162,12 +166,12 @@ impl Activity {
         self.state.lock().drains -= 1;
     }
 
-    /// A request's answer begins to be written.
+    /// Notes that the answer to a request is ready to be written.
     pub(super) fn begin_answer(&self, request: u64) {
         self.state.lock().answers.push((request, Instant::now()));
     }
 
-    /// A piece of the answer was taken.
+    /// Notes that the client has taken a chunk of the answer.
     pub(super) fn advance_answer(&self, request: u64) {
         let mut state = self.state.lock();
         if let Some((_, since)) = state.answers.iter_mut().find(|(number, _)| *number == request) {
@@ -179,7 +183,7 @@ impl Activity {
         self.state.lock().answers.retain(|(number, _)| *number != request);
     }
 
-    /// Bytes arrived.
+    /// Notes that bytes have arrived.
     pub(super) fn note_read(&self) {
         let mut state = self.state.lock();
         if state.requests == 0 && state.reading_since.is_none() {
@@ -187,19 +191,19 @@ impl Activity {
         }
     }
 
-    /// Bytes are being written.
+    /// Notes that bytes are being written.
     pub(super) fn note_write(&self) {
         self.has_written.store(true, Ordering::Relaxed);
     }
 
-    /// Bytes cannot be written before the client takes others.
+    /// Notes that a write has to wait until the client takes bytes.
     pub(super) fn note_blocked(&self) {
         if !self.is_blocked.swap(true, Ordering::Relaxed) {
             self.state.lock().blocked_since = Some(Instant::now());
         }
     }
 
-    /// Bytes were written.
+    /// Notes that bytes were written.
     pub(super) fn note_written(&self) {
         if self.is_blocked.load(Ordering::Relaxed) {
             let mut state = self.state.lock();
@@ -207,28 +211,31 @@ impl Activity {
             state.blocked_since = None;
             if state.requests == 0 {
                 state.quiet_since = Instant::now();
-                state.reading_since = state.reading_since.map(|_| state.quiet_since);
+                if state.reading_since.is_some() {
+                    state.reading_since = Some(state.quiet_since);
+                }
             }
         }
     }
 
-    /// The connection was told to close: what is idle is so from now on.
+    /// Notes that the connection was told to close. The idle timeout starts afresh.
     pub(super) fn begin_close(&self) {
         let mut state = self.state.lock();
         state.quiet_since = Instant::now();
         state.reading_since = None;
     }
 
-    /// Whether anything was written since the last request began.
+    /// Returns true if bytes were written since the last request began.
     pub(super) fn has_written(&self) -> bool {
         self.has_written.load(Ordering::Relaxed)
     }
 
-    /// The client has ended its side: what to make of it. Unless hyper is to be told, `waker` is woken when it is time to ask again.
+    /// Decides what the end of the client's side means. Unless it is [`InputEnd::Told`], `waker` is woken when the
+    /// decision may change.
     pub(super) fn input_end(&self, waker: &Waker) -> InputEnd {
         let mut state = self.state.lock();
         self.has_ended.store(true, Ordering::Release);
-        // Clients of HTTP/1.0 know no interim answer, by which alone those that are gone can be found out.
+        // An interim answer is the only way to find out whether the client has disconnected, and HTTP/1.0 has none.
         if state.requests == 0 || state.version != Some(Version::HTTP_11) || state.drains > 0 {
             return InputEnd::Told;
         }
@@ -239,15 +246,16 @@ impl Activity {
         if state.unread > 0 { InputEnd::Held } else { InputEnd::HalfClosed }
     }
 
-    /// What the clock says.
-    pub(super) fn standing(&self, limits: &Limits, now: Instant) -> Standing {
+    /// Checks the timeouts at `now`.
+    pub(super) fn timeout_status(&self, limits: &ConnectionLimits, now: Instant) -> TimeoutStatus {
         let state = self.state.lock();
+        // Whatever begins after this check cannot time out before then.
         let soonest = now + limits.shortest();
         if state.requests == 0
             && let Some(since) = state.blocked_since
         {
             let due = since + limits.write_timeout;
-            return if due <= now { Standing::Stuck } else { Standing::Good(due.min(soonest)) };
+            return if due <= now { TimeoutStatus::Stuck } else { TimeoutStatus::Good(due.min(soonest)) };
         }
         if state.requests == 0 {
             let due = match (state.version, state.reading_since) {
@@ -256,7 +264,7 @@ impl Activity {
                 (Some(version), Some(since)) if version < Version::HTTP_2 => since + limits.header_timeout,
                 (Some(_), _) => state.quiet_since + limits.idle_timeout,
             };
-            return if due <= now { Standing::Idle } else { Standing::Good(due.min(soonest)) };
+            return if due <= now { TimeoutStatus::Idle } else { TimeoutStatus::Good(due.min(soonest)) };
         }
         let mut next = soonest;
         let mut stuck = 0;
@@ -269,41 +277,42 @@ impl Activity {
             }
         }
         match stuck {
-            0 => Standing::Good(next),
-            stuck if stuck == state.requests => Standing::Stuck,
-            _ => Standing::PartlyStuck(next),
+            0 => TimeoutStatus::Good(next),
+            stuck if stuck == state.requests => TimeoutStatus::Stuck,
+            _ => TimeoutStatus::PartlyStuck(next),
         }
     }
 
-    /// When the connection's turn is to make room for another; `None` while a request of it is being worked on, or where it has ended already.
-    /// First go those without a request, then those whose requests or answers all wait for their client.
+    /// The connection's place in the order of eviction; `None` while one of its requests is being worked on, or after
+    /// its end. Connections without a request come first, then those whose requests all wait for their client.
     pub(super) fn rank(&self) -> Option<Rank> {
         if self.lingers() {
             return None;
         }
         let state = self.state.lock();
+        // The larger of the two: a request that drains its body may be writing its answer at the same time.
         let waiting = state.unread + state.answers.len().max(state.drains);
         let is_waiting = state.requests > 0 || state.blocked_since.is_some();
         (state.requests <= waiting || state.is_forced_to_close).then_some((is_waiting, state.quiet_since))
     }
 
-    /// Whether a request came over HTTP/2.
+    /// Returns true if the last request came over HTTP/2.
     pub(super) fn speaks_http2(&self) -> bool {
         self.state.lock().version == Some(Version::HTTP_2)
     }
 
-    /// Requests whose body is not here yet.
+    /// Number of requests whose body has not arrived in full.
     pub(super) fn unread(&self) -> usize {
         self.state.lock().unread
     }
 
-    /// Ends the connection whatever goes on.
+    /// Ends the connection whatever it is doing.
     pub(super) fn force_close(&self) {
         self.state.lock().is_forced_to_close = true;
         self.eviction.notify_one();
     }
 
-    /// What was written and not yet taken is to be dropped with the connection.
+    /// Makes the end of the connection discard bytes that the client has not taken.
     pub(super) fn abort(&self) {
         self.is_aborted.store(true, Ordering::Relaxed);
     }
@@ -312,7 +321,7 @@ impl Activity {
         self.is_aborted.load(Ordering::Relaxed)
     }
 
-    /// What the client still sends is to be read and dropped before the connection is, so that the last answer arrives.
+    /// Makes the end of the connection wait for the client's last bytes, so that the last answer arrives.
     pub(super) fn linger(&self) {
         self.lingers.store(true, Ordering::Relaxed);
     }
@@ -322,7 +331,7 @@ impl Activity {
     }
 }
 
-impl State {
+impl ConnectionState {
     fn wake(&mut self) {
         if let Some(waker) = self.end_waker.take() {
             waker.wake();
@@ -339,7 +348,7 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
-    const LIMITS: Limits = Limits {
+    const LIMITS: ConnectionLimits = ConnectionLimits {
         header_timeout: Duration::from_secs(30),
         idle_timeout: Duration::from_secs(90),
         write_timeout: Duration::from_secs(20),
@@ -350,14 +359,14 @@ mod tests {
         Activity::new(Instant::now())
     }
 
-    fn standing(activity: &Activity) -> Standing {
-        activity.standing(&LIMITS, Instant::now())
+    fn timeout_status(activity: &Activity) -> TimeoutStatus {
+        activity.timeout_status(&LIMITS, Instant::now())
     }
 
     /// Seconds until the connection is overdue, looked at whenever it asks to be.
     async fn overdue_after(activity: &Activity) -> u64 {
         let began = Instant::now();
-        while let Standing::Good(next) = standing(activity) {
+        while let TimeoutStatus::Good(next) = timeout_status(activity) {
             assert!(next > Instant::now(), "no busy loop");
             advance(next - Instant::now()).await;
         }
@@ -393,20 +402,20 @@ mod tests {
         let activity = begin();
         let request = activity.begin_request(Version::HTTP_2, false);
         advance(1_000 * SECOND).await;
-        assert!(matches!(standing(&activity), Standing::Good(_)), "requests have deadlines of their own");
+        assert!(matches!(timeout_status(&activity), TimeoutStatus::Good(_)), "requests have deadlines of their own");
         activity.begin_answer(request);
         advance(19 * SECOND).await;
         activity.advance_answer(request);
         assert_eq!(overdue_after(&activity).await, 20);
-        assert_eq!(standing(&activity), Standing::Stuck);
+        assert_eq!(timeout_status(&activity), TimeoutStatus::Stuck);
         let other = activity.begin_request(Version::HTTP_2, false);
-        assert!(matches!(standing(&activity), Standing::PartlyStuck(_)), "others are given their time");
+        assert!(matches!(timeout_status(&activity), TimeoutStatus::PartlyStuck(_)), "others are given their time");
         activity.begin_answer(other);
         advance(20 * SECOND).await;
-        assert_eq!(standing(&activity), Standing::Stuck);
+        assert_eq!(timeout_status(&activity), TimeoutStatus::Stuck);
         activity.end_answer(request);
         activity.end_answer(other);
-        assert!(matches!(standing(&activity), Standing::Good(_)));
+        assert!(matches!(timeout_status(&activity), TimeoutStatus::Good(_)));
     }
 
     #[tokio::test(start_paused = true)]
@@ -419,9 +428,12 @@ mod tests {
         closing.close_soon();
         advance(15 * SECOND).await;
         activity.note_blocked();
-        assert!(matches!(activity.standing(&closing, Instant::now()), Standing::Good(_)), "no limit of idle ones");
+        assert!(
+            matches!(activity.timeout_status(&closing, Instant::now()), TimeoutStatus::Good(_)),
+            "no limit of idle ones"
+        );
         assert_eq!(overdue_after(&activity).await, 5);
-        assert_eq!(standing(&activity), Standing::Stuck);
+        assert_eq!(timeout_status(&activity), TimeoutStatus::Stuck);
         activity.note_written();
         activity.note_blocked();
         assert_eq!(overdue_after(&activity).await, 20, "it got further");

@@ -1,4 +1,4 @@
-//! All connections of the server: how many there may be, and which has to go when there is no room for another.
+//! The open connections of the server, their limit, and the eviction of one when the limit is reached.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use tokio::time::{Instant, timeout};
 use super::activity::{Activity, Rank};
 use super::limits::max_unread_requests;
 
-/// Connections that are chosen at once to make room, so that not every new one means a look at all.
-const CANDIDATES: usize = 64;
-/// Time after which another is chosen where the one that was to make room has begun to work.
+/// Number of connections chosen for eviction at once, so that not every new one costs a pass over all.
+const MAX_CANDIDATES: usize = 64;
+/// Time that an evicted connection has to end before another is evicted; it may have received a request meanwhile.
 const EVICTION_PAUSE: Duration = Duration::from_millis(50);
 
 /// The open connections.
@@ -23,24 +23,24 @@ pub(super) struct Connections {
     permits: Arc<Semaphore>,
     max: usize,
     open: Mutex<Open>,
-    /// Requests whose body is not here yet.
+    /// Requests whose body has not arrived in full.
     unread: AtomicUsize,
     max_unread: usize,
 }
 
 #[derive(Debug, Default)]
 struct Open {
-    next: u64,
+    last_id: u64,
     activities: HashMap<u64, Arc<Activity>>,
-    /// Those that have ended but for what their client still sends, the oldest first; not among the activities.
+    /// Connections that only read and drop their client's last bytes, oldest first; not among the activities.
     lingering: BTreeMap<u64, Arc<Activity>>,
-    /// Whoever goes next, last first.
+    /// The next connections to evict, in reverse order.
     candidates: Vec<(Rank, Arc<Activity>)>,
-    /// When a connection was last ended for its many requests without a body.
+    /// The time at which a connection was last ended for its many unread bodies.
     last_forced: Option<Instant>,
 }
 
-/// A connection's place among the open ones.
+/// An open connection; removed from the open ones on drop.
 pub(super) struct Connection {
     pub(super) activity: Arc<Activity>,
     id: u64,
@@ -48,11 +48,12 @@ pub(super) struct Connection {
     _permit: OwnedSemaphorePermit,
 }
 
-/// One request whose body is not here yet.
+/// One request in the count of those whose body has not arrived in full; leaves it on drop.
 #[derive(Debug)]
 pub(super) struct Unread(Arc<Connections>);
 
 impl Connections {
+    /// No connections yet, and at most `max`.
     pub(super) fn new(max: usize) -> Self {
         Self {
             permits: Arc::new(Semaphore::new(max)),
@@ -63,58 +64,50 @@ impl Connections {
         }
     }
 
-    /// Takes in another connection. Where there is no room, those make some that have waited longest for their client; while all are
-    /// being worked for, this waits.
+    /// Registers a new connection. At the limit, evicts those that have waited longest for their client. Waits while
+    /// all have a request that is being worked on.
     pub(super) async fn admit(self: &Arc<Self>) -> Connection {
         let permit = self.permit().await;
         let activity = Arc::new(Activity::new(Instant::now()));
         let mut open = self.open.lock();
-        open.next += 1;
-        let id = open.next;
+        open.last_id += 1;
+        let id = open.last_id;
         open.activities.insert(id, activity.clone());
         Connection { activity, id, connections: self.clone(), _permit: permit }
     }
 
     async fn permit(&self) -> OwnedSemaphorePermit {
         loop {
-            if let Ok(free) = self.permits.clone().try_acquire_owned() {
-                return free;
+            if let Ok(permit) = self.permits.clone().try_acquire_owned() {
+                return permit;
             }
             self.evict_one();
-            if let Ok(Ok(freed)) = timeout(EVICTION_PAUSE, self.permits.clone().acquire_owned()).await {
-                return freed;
+            if let Ok(Ok(permit)) = timeout(EVICTION_PAUSE, self.permits.clone().acquire_owned()).await {
+                return permit;
             }
         }
     }
 
-    /// Tells the connection whose turn it is to end: first those that linger. Whether there was one.
+    /// Tells the next connection in the order of eviction to end; lingering ones come first. Returns true if there was
+    /// one.
     pub(super) fn evict_one(&self) -> bool {
         let mut open = self.open.lock();
         if let Some((_, activity)) = open.lingering.pop_first() {
             activity.eviction.notify_one();
             return true;
         }
-        for _ in 0..2 {
-            while let Some((rank, activity)) = open.candidates.pop() {
-                if activity.rank() == Some(rank) {
-                    activity.eviction.notify_one();
-                    return true;
-                }
-            }
-            let ranked = open.activities.values().filter_map(|activity| Some((activity.rank()?, activity.clone())));
-            let mut ranked: Vec<_> = ranked.collect();
-            ranked.sort_unstable_by_key(|(rank, _)| *rank);
-            ranked.truncate(CANDIDATES);
-            ranked.reverse();
-            open.candidates = ranked;
+        if open.evict_candidate() {
+            return true;
         }
-        false
+        open.choose_candidates();
+        open.evict_candidate()
     }
 
-    /// Counts a request whose body is not here yet. Beyond the limit the connection that has most of them ends.
+    /// Counts a request whose body has not arrived in full. Beyond the limit, ends the connection with most of them.
     pub(super) fn count_unread(self: &Arc<Self>) -> Unread {
         if self.unread.fetch_add(1, Ordering::Relaxed) >= self.max_unread {
             let mut open = self.open.lock();
+            // One at a time: the last connection that was told to end may need a moment to do so.
             if open.last_forced.is_none_or(|last| last.elapsed() > EVICTION_PAUSE) {
                 open.last_forced = Some(Instant::now());
                 if let Some(activity) = open.activities.values().max_by_key(|activity| activity.unread()) {
@@ -125,15 +118,43 @@ impl Connections {
         Unread(self.clone())
     }
 
-    /// Waits until the last connection has ended. No other may be taken in meanwhile.
+    /// Waits until the last connection has ended. None may be admitted meanwhile.
     pub(super) async fn wait_for_end(&self) {
         let all = u32::try_from(self.max).unwrap_or(u32::MAX);
         drop(self.permits.acquire_many(all).await);
     }
 }
 
+impl Open {
+    /// Evicts the first candidate that still has the rank it was chosen for. Returns true if there was one.
+    fn evict_candidate(&mut self) -> bool {
+        while let Some((rank, activity)) = self.candidates.pop() {
+            // A different rank shows that a request has begun or ended since.
+            if activity.rank() == Some(rank) {
+                activity.eviction.notify_one();
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Chooses the connections that are next in the order of eviction.
+    fn choose_candidates(&mut self) {
+        let mut ranked = Vec::new();
+        for activity in self.activities.values() {
+            if let Some(rank) = activity.rank() {
+                ranked.push((rank, activity.clone()));
+            }
+        }
+        ranked.sort_unstable_by_key(|(rank, _)| *rank);
+        ranked.truncate(MAX_CANDIDATES);
+        ranked.reverse();
+        self.candidates = ranked;
+    }
+}
+
 impl Connection {
-    /// The connection has ended but for what its client still sends.
+    /// Notes that the connection has ended, except that it still reads and drops its client's bytes.
     pub(super) fn begin_linger(&self) {
         let mut open = self.connections.open.lock();
         if let Some(activity) = open.activities.remove(&self.id) {

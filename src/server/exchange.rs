@@ -1,7 +1,8 @@
 //! One request and its answer, from the end of the request's headers to the last byte of the answer.
 //!
-//! What is left of a body when its request was answered is read and dropped, up to a bound. Many clients write all of their body before they read
-//! anything: for them a connection that is closed before, or a stream of HTTP/2 that is reset, has failed, and the answer is lost.
+//! If a request is answered before its body was read, the rest of the body is read and dropped, up to a limit. Many
+//! clients write the whole body before they read anything. If the connection were closed or the HTTP/2 stream reset
+//! under them, they would report a failure and lose the answer.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -23,19 +24,19 @@ use tower::ServiceExt;
 
 use super::activity::Activity;
 use super::connections::{Connections, Unread};
-use super::limits::{ANSWER_CHUNK_BYTES, DRAIN_IDLE_TIMEOUT, DRAIN_TIMEOUT, Limits};
+use super::limits::{ANSWER_CHUNK_BYTES, ConnectionLimits, DRAIN_IDLE_TIMEOUT, DRAIN_TIMEOUT};
 use crate::http::App;
 
-/// What answers the requests of one connection.
-pub(super) struct Exchanges {
+/// The service of one connection: answers its requests and reports their progress to [`Activity`].
+pub(super) struct ExchangeService {
     pub(super) router: Router,
     pub(super) app: Arc<App>,
     pub(super) connections: Arc<Connections>,
     pub(super) activity: Arc<Activity>,
-    pub(super) limits: Limits,
+    pub(super) limits: ConnectionLimits,
 }
 
-impl Service<Request<Incoming>> for Exchanges {
+impl Service<Request<Incoming>> for ExchangeService {
     type Response = Response<AnswerBody>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
@@ -47,18 +48,20 @@ impl Service<Request<Incoming>> for Exchanges {
             number: self.activity.begin_request(version, has_body),
             activity: self.activity.clone(),
             max_drain_bytes: self.limits.max_drain_bytes,
-            state: Mutex::new(State::Unanswered(None)),
+            state: Mutex::new(AnswerState::Unanswered(None)),
         });
         let expects = request.headers().contains_key(header::EXPECT);
         let unread = has_body.then(|| self.connections.count_unread());
-        let request = request.map(|body| {
-            Body::new(RequestBody { body: Some(body), exchange: exchange.clone(), unread, is_unread: has_body })
-        });
-        let (router, app) = (self.router.clone(), self.app.clone());
+        let (parts, body) = request.into_parts();
+        let body = RequestBody { body: Some(body), exchange: exchange.clone(), unread, is_unread: has_body };
+        let request = Request::from_parts(parts, Body::new(body));
+        let router = self.router.clone();
+        let app = self.app.clone();
         Box::pin(async move {
             let Ok(mut response) = router.oneshot(request).await;
-            // Clients that wait for permission to send their body will not send it now. A connection that they kept would be closed under their next
-            // request, as all are while the server ends. HTTP/2 has a frame for that; there hyper leaves the header out.
+            // A client that waits for `100 Continue` will not send its body after this answer, and hyper will then
+            // close the connection. The client must know, or its next request fails. The same holds while the server
+            // shuts down. HTTP/2 has a frame for that; there hyper leaves the header out.
             if !app.is_ready() || (expects && exchange.is_left_unread()) {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
@@ -67,43 +70,47 @@ impl Service<Request<Incoming>> for Exchanges {
     }
 }
 
-/// One request under way.
+/// One request in flight, shared by the bodies of the request and of the answer.
 struct Exchange {
     activity: Arc<Activity>,
     number: u64,
     max_drain_bytes: u64,
-    state: Mutex<State>,
+    state: Mutex<AnswerState>,
 }
 
-enum State {
-    /// The answer is not being written; with what is left of the body, once nobody wants it.
+/// Progress of the answer, which decides over an unread body.
+enum AnswerState {
+    /// No part of the answer is written yet. Holds the rest of the body once the handler has dropped it unread.
     Unanswered(Option<Incoming>),
     /// The answer's headers are written.
     Answered,
 }
 
 impl Exchange {
-    /// Nobody wants the rest of the body.
-    fn leave(self: &Arc<Self>, rest: Incoming) {
+    /// Takes the rest of a body that the handler dropped unread. It is drained as soon as the answer has begun.
+    fn abandon_body(self: &Arc<Self>, rest: Incoming) {
         let mut state = self.state.lock();
         match &mut *state {
-            State::Unanswered(left) => *left = Some(rest),
-            State::Answered => self.clone().begin_drain(rest),
+            AnswerState::Unanswered(left) => *left = Some(rest),
+            AnswerState::Answered => self.clone().begin_drain(rest),
         }
     }
 
+    /// Returns true if the handler dropped the body unread and no part of the answer is written yet.
     fn is_left_unread(&self) -> bool {
-        matches!(&*self.state.lock(), State::Unanswered(Some(_)))
+        matches!(&*self.state.lock(), AnswerState::Unanswered(Some(_)))
     }
 
-    /// The answer's headers are written: from now on reading invites no client to send its body.
+    /// Notes that the answer's headers are written, and drains a body that was left unread.
     fn answered(self: &Arc<Self>) {
-        let before = std::mem::replace(&mut *self.state.lock(), State::Answered);
-        if let State::Unanswered(Some(rest)) = before {
+        // Not earlier: reading the body makes hyper send `100 Continue`, which would invite the client to send it all.
+        let before = std::mem::replace(&mut *self.state.lock(), AnswerState::Answered);
+        if let AnswerState::Unanswered(Some(rest)) = before {
             self.clone().begin_drain(rest);
         }
     }
 
+    /// Starts a task that drains the rest of the body.
     fn begin_drain(self: Arc<Self>, rest: Incoming) {
         self.activity.begin_drain();
         spawn_if_running(async move {
@@ -119,35 +126,40 @@ impl Drop for Exchange {
     }
 }
 
-/// Spawns a task, unless the runtime is at its end.
+/// Spawns a task, if there is a runtime to run it.
 fn spawn_if_running(task: impl Future<Output = ()> + Send + 'static) {
+    // Bodies may be dropped while the runtime shuts down; `tokio::spawn` would panic there.
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
         runtime.spawn(task);
     }
 }
 
-/// Reads and drops a body. What lies beyond the bounds stays unread, whereupon hyper closes the connection.
+/// Reads and drops a body, up to `max_bytes` and [`DRAIN_TIMEOUT`]. If more is left, hyper closes the connection.
 async fn drain(mut body: Incoming, max_bytes: u64) {
     let end = Instant::now() + DRAIN_TIMEOUT;
     let mut drained = 0;
     while drained <= max_bytes {
         let pause = end.min(Instant::now() + DRAIN_IDLE_TIMEOUT);
         let Ok(Some(Ok(frame))) = timeout_at(pause, body.frame()).await else { return };
-        drained += frame.data_ref().map_or(0, |data| u64::try_from(data.len()).unwrap_or(u64::MAX));
+        if let Some(data) = frame.data_ref() {
+            drained += u64::try_from(data.len()).unwrap_or(u64::MAX);
+        }
     }
 }
 
-/// The body of a request.
+/// The body of a request, which reports its end and what the handler left of it.
 struct RequestBody {
-    /// `None` once it has ended.
+    /// The body on the connection; `None` once it has ended.
     body: Option<Incoming>,
     exchange: Arc<Exchange>,
-    /// Counts among the requests whose body is not here yet.
+    /// The place in the server's count of unread bodies, until this one ends.
     unread: Option<Unread>,
+    /// True until the connection's [`Activity`] was told of the end.
     is_unread: bool,
 }
 
 impl RequestBody {
+    /// Reports the end of the body; only the first call has an effect.
     fn end(&mut self) {
         drop(self.unread.take());
         if std::mem::replace(&mut self.is_unread, false) {
@@ -182,7 +194,10 @@ impl HttpBody for RequestBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Incoming::size_hint)
+        match &self.body {
+            Some(body) => body.size_hint(),
+            None => SizeHint::with_exact(0),
+        }
     }
 }
 
@@ -191,18 +206,18 @@ impl Drop for RequestBody {
         if let Some(rest) = self.body.take()
             && !rest.is_end_stream()
         {
-            self.exchange.leave(rest);
+            self.exchange.abandon_body(rest);
         }
         self.end();
     }
 }
 
-/// The body of an answer, in pieces that show how far the client has got with it.
+/// The body of an answer, cut into chunks so that each one taken shows the client's progress.
 pub(super) struct AnswerBody {
     body: Body,
-    /// What is left of a piece of the body.
+    /// Bytes of the current frame that are not handed over yet.
     rest: Bytes,
-    /// Whether a piece was asked for.
+    /// True once hyper has polled for the first chunk.
     has_begun: bool,
     exchange: Arc<Exchange>,
 }
@@ -224,6 +239,7 @@ impl HttpBody for AnswerBody {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = &mut *self;
         if this.has_begun {
+            // hyper polls again only when its write buffer has room, so the client has taken bytes since.
             this.exchange.activity.advance_answer(this.exchange.number);
         } else {
             this.has_begun = true;

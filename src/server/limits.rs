@@ -1,4 +1,4 @@
-//! Bounds of connections: those that are fixed, and those that follow from the machine.
+//! The limits of connections: fixed ones, and those that follow from the machine.
 
 use std::fs;
 use std::path::Path;
@@ -6,64 +6,66 @@ use std::time::Duration;
 
 use crate::config::settings::ServerSettings;
 
-/// Most connections where neither the configuration nor the descriptors of the process say less.
+/// Limit of connections if neither the configuration nor the descriptors of the process set a lower one.
 const DEFAULT_MAX_CONNECTIONS: usize = 4_096;
-/// Fewest connections that the limit of descriptors leads to.
+/// Lowest limit of connections that the descriptors of the process lead to.
 const MIN_CONNECTIONS: usize = 16;
 
-/// Most bytes of requests and answers in memory where neither the configuration nor the container says less.
+/// Limit of bytes of requests and answers in memory if neither the configuration nor the container sets one.
 const DEFAULT_BODY_BYTES_IN_FLIGHT: usize = 512 << 20;
-/// Version 1 of control groups says "no limit" by a number near the largest.
+/// Bytes from which on a memory limit means none: control groups of version 1 write a number near the largest.
 const UNLIMITED_BYTES: usize = 1 << 60;
 
-/// Longest time that the rest of a body is read and dropped after the answer to its request, as nginx has it (`lingering_time`).
+/// Time for which the rest of a body is read and dropped after its request was answered (nginx: `lingering_time`).
 pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
-/// Longest pause of a client in that time (`lingering_timeout` of nginx).
+/// Longest pause of a client in that time (nginx: `lingering_timeout`).
 pub(super) const DRAIN_IDLE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Bytes of such a rest that are read at least; twice `server.max_body_bytes` where that is more.
+/// Lowest limit of bytes that are read and dropped of one body; the limit is twice `server.max_body_bytes` if that is
+/// more.
 const MIN_DRAIN_BYTES: u64 = 64 << 20;
 
-/// Bytes of an answer that go to the connection at once: what a slow client must take within `server.write_timeout`.
+/// Size of the chunks of an answer. A slow client must take one within `server.write_timeout`.
 pub(super) const ANSWER_CHUNK_BYTES: usize = 256 << 10;
-/// Longest time that a connection which was told to close and has nothing under way takes to do so.
+/// Time that a connection has to close after it was told to, if nothing is in flight.
 pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Most requests of one HTTP/2 connection at once.
+/// Limit of requests in flight on one HTTP/2 connection.
 pub(super) const HTTP2_MAX_STREAMS: u32 = 200;
-/// Most bytes of the headers of one HTTP/2 request.
+/// Limit of bytes of the headers of one HTTP/2 request.
 pub(super) const HTTP2_MAX_HEADER_BYTES: u32 = 16 << 10;
-/// Most bytes that are read ahead of an HTTP/1.1 client; its headers must fit. No other bound counts them, so all connections together may take
-/// `server.max_connections` times as much: 128 MiB by default.
+/// Size of the read buffer of an HTTP/1.1 connection; headers must fit. The memory budget does not count it, so all
+/// connections together may take `server.max_connections` times as much: 128 MiB by default.
 pub(super) const HTTP1_BUFFER_BYTES: usize = 32 << 10;
-/// Most headers of one HTTP/1.1 request.
+/// Limit of headers of one HTTP/1.1 request.
 pub(super) const HTTP1_MAX_HEADERS: usize = 100;
-/// Most HTTP/2 requests that were cancelled by the client and not yet looked at ("rapid reset").
+/// Limit of HTTP/2 requests that the client has cancelled before they were accepted ("rapid reset").
 pub(super) const HTTP2_MAX_PENDING_RESETS: usize = 20;
-/// Most HTTP/2 requests that were reset here for a fault of the client.
+/// Limit of HTTP/2 requests that were reset here because of an error of the client.
 pub(super) const HTTP2_MAX_LOCAL_RESETS: usize = 1_024;
-/// Bytes that an HTTP/2 client may send of one request, and of one connection, before they are read.
+/// Flow-control window in bytes, of one HTTP/2 request and of one connection.
 pub(super) const HTTP2_WINDOW_BYTES: u32 = 1 << 20;
-/// Pause between pings to HTTP/2 clients.
+/// Interval of pings to HTTP/2 clients.
 pub(super) const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(30);
-/// Longest time to the answer to a ping.
+/// Time that a client has to answer a ping.
 pub(super) const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(20);
-/// Most requests, of all connections, whose body is not there yet; at least two of each connection.
+/// Lowest limit of unread request bodies, over all connections.
 const MIN_MAX_UNREAD_REQUESTS: usize = 8_192;
 
-/// What one connection may take.
+/// The timeouts and limits of one connection.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    /// Longest time to the end of a request's headers, from its first byte or from the beginning of the connection.
+pub(super) struct ConnectionLimits {
+    /// Time to the end of a request's headers, from its first byte or from the beginning of the connection.
     pub(super) header_timeout: Duration,
-    /// Longest time between two requests.
+    /// Time between two requests.
     pub(super) idle_timeout: Duration,
-    /// Longest time in which an answer gets no further.
+    /// Time without progress of an answer.
     pub(super) write_timeout: Duration,
-    /// Most bytes of a body that are read after the answer to its request.
+    /// Bytes that are read and dropped of one body after its request was answered.
     pub(super) max_drain_bytes: u64,
 }
 
-impl Limits {
+impl ConnectionLimits {
+    /// The limits that the settings set or imply.
     pub(super) fn new(settings: &ServerSettings) -> Self {
         let max_body_bytes = u64::try_from(settings.max_body_bytes).unwrap_or(u64::MAX);
         Self {
@@ -74,60 +76,76 @@ impl Limits {
         }
     }
 
-    /// What has begun and is no request yet will hardly be one: little time for it.
+    /// Shortens the time for headers and for idleness to [`CLOSE_TIMEOUT`].
     pub(super) fn close_soon(&mut self) {
         self.header_timeout = CLOSE_TIMEOUT.min(self.header_timeout);
         self.idle_timeout = CLOSE_TIMEOUT.min(self.idle_timeout);
     }
 
-    /// The soonest that anything can become overdue which has not begun yet.
+    /// The shortest of the timeouts.
     pub(super) fn shortest(&self) -> Duration {
         self.header_timeout.min(self.idle_timeout).min(self.write_timeout)
     }
 }
 
-/// Most connections at once: as configured, else 4,096, or three quarters of the descriptors that the process may open.
+/// The limit of connections: as configured, else 4,096 or three quarters of the process's limit of descriptors,
+/// whichever is lower.
 pub(super) fn max_connections(configured: Option<usize>) -> usize {
-    configured.unwrap_or_else(|| {
-        let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
-        match max_descriptors(&limits) {
-            Some(descriptors) => DEFAULT_MAX_CONNECTIONS.min(descriptors / 4 * 3).max(MIN_CONNECTIONS),
-            None => DEFAULT_MAX_CONNECTIONS,
-        }
-    })
+    if let Some(configured) = configured {
+        return configured;
+    }
+    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    match max_descriptors(&limits) {
+        // The rest is for calls to upstreams, files and the log.
+        Some(descriptors) => DEFAULT_MAX_CONNECTIONS.min(descriptors / 4 * 3).max(MIN_CONNECTIONS),
+        None => DEFAULT_MAX_CONNECTIONS,
+    }
 }
 
-/// Most bytes of requests and answers in memory at once: as configured, else an eighth of the memory that the container may use, which with
-/// what is made of a body comes to a third; at least one body.
+/// The limit of bytes of requests and answers in memory: as configured, else an eighth of the container's memory, but
+/// at least one body.
 pub(super) fn max_body_bytes_in_flight(configured: Option<usize>, max_body_bytes: usize) -> usize {
-    configured.unwrap_or_else(|| {
-        let limit =
-            memory_limit(Path::new("/sys/fs/cgroup"), &fs::read_to_string("/proc/self/cgroup").unwrap_or_default());
-        limit.map_or(DEFAULT_BODY_BYTES_IN_FLIGHT, |limit| limit / 8).max(max_body_bytes)
-    })
+    if let Some(configured) = configured {
+        return configured;
+    }
+    let membership = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let limit = match memory_limit(Path::new("/sys/fs/cgroup"), &membership) {
+        // Decoding and scoring take further memory, so the bodies' eighth comes to about a third.
+        Some(container_bytes) => container_bytes / 8,
+        None => DEFAULT_BODY_BYTES_IN_FLIGHT,
+    };
+    limit.max(max_body_bytes)
 }
 
-/// The least of the limits that the control groups of a process set to its memory: those of version 2, and that of version 1 as containers see it.
+/// The lowest memory limit, in bytes, of the control groups that a process belongs to: its group of version 2 and all
+/// above it, and the one of version 1 that a container sees.
 fn memory_limit(root: &Path, membership: &str) -> Option<usize> {
-    let own = membership.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
-    let mut files: Vec<_> = root.join(own).ancestors().map(|group| group.join("memory.max")).collect();
+    let own_group = membership.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
+    let mut files: Vec<_> = root.join(own_group).ancestors().map(|group| group.join("memory.max")).collect();
     files.push(root.join("memory/memory.limit_in_bytes"));
-    let mut least: Option<usize> = None;
-    for file in files.iter().filter(|file| file.starts_with(root)) {
-        let limit = fs::read_to_string(file).ok().and_then(|text| text.trim().parse::<usize>().ok());
-        if let Some(limit) = limit.filter(|limit| *limit < UNLIMITED_BYTES) {
-            least = Some(least.map_or(limit, |least| least.min(limit)));
+    let mut lowest: Option<usize> = None;
+    for file in files {
+        // The ancestors go up to `/`, beyond the root of the control groups.
+        if !file.starts_with(root) {
+            continue;
+        }
+        let Ok(text) = fs::read_to_string(&file) else { continue };
+        // Version 2 writes `max` for no limit.
+        let Ok(limit) = text.trim().parse::<usize>() else { continue };
+        if limit < UNLIMITED_BYTES && lowest.is_none_or(|known| limit < known) {
+            lowest = Some(limit);
         }
     }
-    least
+    lowest
 }
 
-/// Most requests at once whose body is not there yet.
+/// The limit of requests whose body has not arrived in full: two for each connection, or [`MIN_MAX_UNREAD_REQUESTS`] if
+/// that is more.
 pub(super) fn max_unread_requests(max_connections: usize) -> usize {
     max_connections.saturating_mul(2).max(MIN_MAX_UNREAD_REQUESTS)
 }
 
-/// The soft limit of open files in Linux's description of a process's limits.
+/// The soft limit of open files, from the text of Linux's `/proc/self/limits`.
 fn max_descriptors(limits: &str) -> Option<usize> {
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_whitespace().next()?.parse().ok()

@@ -12,24 +12,24 @@ use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use super::activity::{Activity, Standing};
+use super::activity::{Activity, TimeoutStatus};
 use super::connections::Connection;
-use super::exchange::Exchanges;
-use super::limits::{self, CLOSE_TIMEOUT, DRAIN_IDLE_TIMEOUT, DRAIN_TIMEOUT, Limits};
+use super::exchange::ExchangeService;
+use super::limits::{self, CLOSE_TIMEOUT, ConnectionLimits, DRAIN_IDLE_TIMEOUT, DRAIN_TIMEOUT};
 use super::stream::Stream;
 
-/// Longest time after the end of a connection in which what its client still sends is dropped.
+/// Time for which a lingering connection reads and drops the client's bytes, at most.
 const LINGER_TIMEOUT: Duration = DRAIN_TIMEOUT;
-/// Bytes of it that are read at once.
-const LINGER_PIECE_BYTES: usize = 16 << 10;
+/// Size in bytes of the buffer for that.
+const LINGER_BUFFER_BYTES: usize = 16 << 10;
 
-/// HTTP/1 and HTTP/2 as they are spoken here, every bound named.
+/// The settings of HTTP/1 and HTTP/2, with every limit set explicitly.
 pub(super) fn protocols() -> auto::Builder<TokioExecutor> {
     let mut protocols = auto::Builder::new(TokioExecutor::new());
     protocols
         .http1()
         .timer(TokioTimer::new())
-        // `Activity` watches over headers, because hyper's time-out ends idle connections too, and begins only after the first bytes.
+        // `Activity` times headers instead: hyper's timeout ends idle connections too, and starts at the first bytes.
         .header_read_timeout(None)
         .max_buf_size(limits::HTTP1_BUFFER_BYTES)
         .max_headers(limits::HTTP1_MAX_HEADERS);
@@ -47,53 +47,54 @@ pub(super) fn protocols() -> auto::Builder<TokioExecutor> {
     protocols
 }
 
-/// Answers what comes over `stream` until it ends, is overdue, has to make room, or the server ends and nothing is under way. The connection counts
-/// until its socket is closed.
+/// Serves the requests of one connection until it ends, times out, is evicted, or the server shuts down and nothing is
+/// in flight. The connection counts against `server.max_connections` until its socket is closed.
 pub(super) async fn serve(
     stream: TcpStream,
     protocols: Arc<auto::Builder<TokioExecutor>>,
-    exchanges: Exchanges,
+    service: ExchangeService,
     connection: Connection,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    let (sender, mut remains) = oneshot::channel();
-    let stream = Stream::new(stream, connection.activity.clone(), sender);
-    converse(stream, &protocols, exchanges, &connection.activity, &mut shutdown).await;
-    if let Ok(input) = remains.try_recv() {
+    let (linger_sender, mut linger_receiver) = oneshot::channel();
+    let stream = Stream::new(stream, connection.activity.clone(), linger_sender);
+    serve_http(stream, &protocols, service, &connection.activity, &mut shutdown).await;
+    // The stream is dropped by now. It has sent its read half only if the connection has to linger.
+    if let Ok(input) = linger_receiver.try_recv() {
         connection.begin_linger();
         tokio::select! {
             () = linger(input) => {}
             () = connection.activity.eviction.notified() => {}
-            () = end_of_server(shutdown) => {}
+            () = server_closed(shutdown) => {}
         }
     }
 }
 
-/// Speaks HTTP until the connection ends or has to.
-async fn converse(
+/// Speaks HTTP over `stream` until the connection ends, times out or is evicted.
+async fn serve_http(
     stream: Stream,
     protocols: &auto::Builder<TokioExecutor>,
-    exchanges: Exchanges,
+    service: ExchangeService,
     activity: &Activity,
     shutdown: &mut watch::Receiver<bool>,
 ) {
-    let mut limits: Limits = exchanges.limits;
-    let mut http = pin!(protocols.serve_connection(TokioIo::new(stream), exchanges));
+    let mut limits: ConnectionLimits = service.limits;
+    let mut http = pin!(protocols.serve_connection(TokioIo::new(stream), service));
     let mut is_closing = false;
     loop {
-        let next = match activity.standing(&limits, Instant::now()) {
-            Standing::Good(next) => Some(next),
-            Standing::PartlyStuck(next) if is_closing => Some(next),
-            Standing::PartlyStuck(_) => None,
-            // A client of HTTP/2 is told, and what it sent at the same moment is answered.
-            Standing::Idle if activity.speaks_http2() && !is_closing => None,
-            Standing::Idle => return,
-            Standing::Stuck => {
+        let next_check = match activity.timeout_status(&limits, Instant::now()) {
+            TimeoutStatus::Good(next_check) => Some(next_check),
+            TimeoutStatus::PartlyStuck(next_check) if is_closing => Some(next_check),
+            TimeoutStatus::PartlyStuck(_) => None,
+            // HTTP/2 has a frame that announces the end, so a request that crosses it is still answered.
+            TimeoutStatus::Idle if activity.speaks_http2() && !is_closing => None,
+            TimeoutStatus::Idle => return,
+            TimeoutStatus::Stuck => {
                 activity.abort();
                 return;
             }
         };
-        let Some(next) = next else {
+        let Some(next_check) = next_check else {
             is_closing = true;
             limits.close_soon();
             activity.begin_close();
@@ -101,25 +102,27 @@ async fn converse(
             continue;
         };
         tokio::select! {
-            // What has arrived is looked at before the clock is.
+            // Bytes that have arrived are handled before the timer: they may be what it waits for.
             biased;
             ended = &mut http => {
-                // An error is a client that left, to whom nothing can be told, or one that spoke no HTTP, and was told so.
+                // Either the client disconnected, or it sent no valid HTTP and hyper has answered with an error, which
+                // it can only read if the socket is not closed over its unread bytes.
                 if ended.is_err() {
                     activity.linger();
                 }
                 return;
             }
             () = activity.eviction.notified() => {
-                // A request may have come in the meantime.
+                // A request that has come since the connection was chosen keeps it open.
                 if activity.rank().is_some() {
                     activity.abort();
                     return;
                 }
             }
-            () = sleep_until(next) => {}
-            told = shutdown.wait_for(|ends| *ends), if !is_closing => {
-                drop(told);
+            () = sleep_until(next_check) => {}
+            is_shutting_down = shutdown.wait_for(|is_shutting_down| *is_shutting_down), if !is_closing => {
+                // It holds the channel's read lock.
+                drop(is_shutting_down);
                 is_closing = true;
                 limits.close_soon();
                 http.as_mut().graceful_shutdown();
@@ -128,21 +131,22 @@ async fn converse(
     }
 }
 
-/// Reads and drops what a client still sends. A socket that is closed over unread bytes takes back what was written to it.
+/// Reads and drops the client's bytes until it closes its side, pauses for too long, or [`LINGER_TIMEOUT`] is over.
 async fn linger(mut input: OwnedReadHalf) {
+    // Closing a socket over unread bytes sends a reset, at which the client's system drops the answer it has received.
     let end = Instant::now() + LINGER_TIMEOUT;
-    let mut dropped = vec![0; LINGER_PIECE_BYTES];
+    let mut buffer = vec![0; LINGER_BUFFER_BYTES];
     loop {
-        let pause = end.min(Instant::now() + DRAIN_IDLE_TIMEOUT);
-        match timeout_at(pause, input.read(&mut dropped)).await {
+        let next_byte_due = end.min(Instant::now() + DRAIN_IDLE_TIMEOUT);
+        match timeout_at(next_byte_due, input.read(&mut buffer)).await {
             Ok(Ok(1..)) => {}
             Ok(Ok(0) | Err(_)) | Err(_) => return,
         }
     }
 }
 
-/// Waits until the server ends, and a little longer for the last bytes to arrive.
-async fn end_of_server(mut shutdown: watch::Receiver<bool>) {
-    drop(shutdown.wait_for(|ends| *ends).await);
+/// Waits until the server shuts down, and then [`CLOSE_TIMEOUT`] for the last bytes to arrive.
+async fn server_closed(mut shutdown: watch::Receiver<bool>) {
+    drop(shutdown.wait_for(|is_shutting_down| *is_shutting_down).await);
     sleep(CLOSE_TIMEOUT).await;
 }

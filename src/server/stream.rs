@@ -1,9 +1,10 @@
-//! The bytes of one connection, with an eye on what they say about the client.
+//! The byte stream of one connection, which finds out whether a client that closes its side has disconnected.
 //!
-//! hyper takes the end of a client's input for the end of the client, or, if told so, for nothing at all. It can be either: clients that half-close
-//! their side after sending wait for the answer, clients that hang up do not. TCP tells them apart only when something is sent: whoever is
-//! gone resets the connection. So whoever ends its side while its request is being worked on is sent `100 Continue`, which clients of
-//! HTTP/1.1 must be ready for at any time before their answer (RFC 9110, section 15.2).
+//! hyper takes the end of a client's input for a disconnect or, if configured so, ignores it. It can mean either: a
+//! client that half-closes its side after sending still waits for the answer, a client that hangs up does not. TCP
+//! tells them apart only when something is sent, because the system of a client that is gone answers with a reset. So
+//! a client that closes its side while its request is being worked on is sent `100 Continue`, which every HTTP/1.1
+//! client must accept at any time before its answer (RFC 9110, section 15.2).
 
 use std::future::Future;
 use std::io;
@@ -18,36 +19,43 @@ use tokio::sync::oneshot;
 
 use super::activity::{Activity, InputEnd};
 
+/// The probe for a client that has closed its side.
 const INTERIM_ANSWER: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// A connection's stream.
+/// A TCP stream that reports its reads and writes to [`Activity`].
 pub(super) struct Stream {
-    input: Input,
+    input: ClientSide,
+    /// The server's side; `None` only in `drop`.
     output: Option<OwnedWriteHalf>,
     activity: Arc<Activity>,
-    /// Gets the client's side where the connection has to linger.
-    remains: Option<oneshot::Sender<OwnedReadHalf>>,
+    /// Receives the client's side on drop, if the connection has to linger.
+    linger_sender: Option<oneshot::Sender<OwnedReadHalf>>,
 }
 
-/// The client's side.
-enum Input {
+/// The client's side of the connection.
+enum ClientSide {
     /// Bytes may come.
     Open(OwnedReadHalf),
-    /// No byte will come.
+    /// The client has closed its side, or its whole connection.
     Ended(OwnedReadHalf),
-    /// The client was sent something, and this is done when it turns out to be gone.
+    /// The client was probed. The future completes when it turns out to have disconnected.
     Probed(Pin<Box<dyn Future<Output = ()> + Send>>),
-    /// The client is gone.
+    /// The client has disconnected.
     Gone,
 }
 
 impl Stream {
-    pub(super) fn new(stream: TcpStream, activity: Arc<Activity>, remains: oneshot::Sender<OwnedReadHalf>) -> Self {
+    /// The stream of an accepted connection. `linger_sender` receives the client's side if the connection must linger.
+    pub(super) fn new(
+        stream: TcpStream,
+        activity: Arc<Activity>,
+        linger_sender: oneshot::Sender<OwnedReadHalf>,
+    ) -> Self {
         let (input, output) = stream.into_split();
-        Self { input: Input::Open(input), output: Some(output), activity, remains: Some(remains) }
+        Self { input: ClientSide::Open(input), output: Some(output), activity, linger_sender: Some(linger_sender) }
     }
 
-    /// Notes whether the client holds up what is written.
+    /// Reports the result of a write, which shows whether the client takes bytes.
     fn noted(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &written {
             Poll::Pending => self.activity.note_blocked(),
@@ -58,10 +66,13 @@ impl Stream {
     }
 
     fn output(&mut self) -> io::Result<Pin<&mut OwnedWriteHalf>> {
-        self.output.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
+        match &mut self.output {
+            Some(output) => Ok(Pin::new(output)),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
     }
 
-    /// The client has ended its side: hyper learns of it when it should.
+    /// Reports the end of the client's side to hyper: as an end, as a broken connection, or later.
     fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.activity.input_end(context.waker()) {
             InputEnd::Told => return Poll::Ready(Ok(())),
@@ -69,24 +80,25 @@ impl Stream {
             InputEnd::HalfClosed => {}
         }
         self.probe();
-        if let Input::Probed(gone) = &mut self.input {
-            ready!(gone.as_mut().poll(context));
-            self.input = Input::Gone;
+        if let ClientSide::Probed(disconnected) = &mut self.input {
+            ready!(disconnected.as_mut().poll(context));
+            self.input = ClientSide::Gone;
         }
         Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
     }
 
-    /// Sends something that a client which is gone does not take, unless that was done before.
+    /// Sends the probe, at most once.
     fn probe(&mut self) {
-        match std::mem::replace(&mut self.input, Input::Gone) {
-            Input::Ended(input) => {
+        match std::mem::replace(&mut self.input, ClientSide::Gone) {
+            ClientSide::Ended(input) => {
+                // If the answer has begun, its own bytes are the probe, and an interim answer would break it.
                 if let Some(output) = &self.output
                     && !self.activity.has_written()
                 {
-                    // Nothing waits to be sent, so all of it fits. If not, the client is gone.
+                    // The send buffer is empty, so the write cannot be partial. If it fails, the client is gone.
                     drop(output.try_write(INTERIM_ANSWER));
                 }
-                self.input = Input::Probed(Box::pin(async move {
+                self.input = ClientSide::Probed(Box::pin(async move {
                     drop(input.ready(Interest::ERROR).await);
                 }));
             }
@@ -102,7 +114,7 @@ impl AsyncRead for Stream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        let Input::Open(input) = &mut this.input else { return this.poll_end(context) };
+        let ClientSide::Open(input) = &mut this.input else { return this.poll_end(context) };
         let before = buffer.filled().len();
         ready!(Pin::new(input).poll_read(context, buffer))?;
         if buffer.filled().len() > before {
@@ -112,8 +124,8 @@ impl AsyncRead for Stream {
         if buffer.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
-        match std::mem::replace(&mut this.input, Input::Gone) {
-            Input::Open(input) => this.input = Input::Ended(input),
+        match std::mem::replace(&mut this.input, ClientSide::Gone) {
+            ClientSide::Open(input) => this.input = ClientSide::Ended(input),
             other => this.input = other,
         }
         this.poll_end(context)
@@ -154,17 +166,17 @@ impl Drop for Stream {
     fn drop(&mut self) {
         let Some(output) = self.output.take() else { return };
         if self.activity.is_aborted() {
-            // The system would keep what the client does not take for minutes.
+            // Otherwise the system would keep the bytes that the client does not take for minutes.
             drop(output.as_ref().set_zero_linger());
             return;
         }
-        // Ends the side that was written to, but keeps the socket.
+        // Shuts down the server's side, but leaves the socket open.
         drop(output);
         if self.activity.lingers()
-            && let Input::Open(input) = std::mem::replace(&mut self.input, Input::Gone)
-            && let Some(remains) = self.remains.take()
+            && let ClientSide::Open(input) = std::mem::replace(&mut self.input, ClientSide::Gone)
+            && let Some(linger_sender) = self.linger_sender.take()
         {
-            drop(remains.send(input));
+            drop(linger_sender.send(input));
         }
     }
 }
