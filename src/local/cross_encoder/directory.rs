@@ -1,4 +1,4 @@
-//! Where the weights are.
+//! The directory of a model's weights, and the places where it is looked for.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -7,10 +7,10 @@ use std::{fs, io};
 const GRAPH: &str = "model.onnx";
 /// The tokenizer, as Hugging Face writes it.
 const TOKENIZER: &str = "tokenizer.json";
-/// The place of a system-wide installation, and of the one in the container image.
-const SYSTEM_PLACE: &str = "/usr/share/rerankd/model";
+/// The directory of a system-wide installation, and of the container image.
+const SYSTEM_DIRECTORY: &str = "/usr/share/rerankd/model";
 
-/// A directory that holds a model. That its files make sense is seen when they are read, on first use.
+/// A directory that holds the files of a model. Their contents are checked on first use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelDirectory(PathBuf);
 
@@ -30,14 +30,16 @@ impl ModelDirectory {
         }
     }
 
-    /// The first of the default places that holds a model: `rerankd/model` in the user's data directory (`XDG_DATA_HOME`, else `.local/share` in
-    /// `HOME`; see the XDG base directory specification), then `/usr/share/rerankd/model`.
+    /// The first default directory that holds a model: `rerankd/model` in the user's data directory, then
+    /// `/usr/share/rerankd/model`. `variable` reads the environment.
     #[must_use]
     pub fn found(variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
-        let named = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let data = named("XDG_DATA_HOME").or_else(|| Some(named("HOME")?.join(".local/share")));
-        let places = data.map(|data| data.join("rerankd/model")).into_iter().chain([PathBuf::from(SYSTEM_PLACE)]);
-        places.into_iter().find_map(|place| Self::at(&place).ok())
+        if let Some(data) = data_directory(variable)
+            && let Ok(directory) = Self::at(&data.join("rerankd/model"))
+        {
+            return Some(directory);
+        }
+        Self::at(Path::new(SYSTEM_DIRECTORY)).ok()
     }
 
     /// The directory itself, absolute.
@@ -46,10 +48,10 @@ impl ModelDirectory {
         &self.0
     }
 
-    /// A hash of the model's files.
+    /// A hash of the model's files, in hexadecimal. It changes with every byte of them.
     ///
     /// # Errors
-    /// One of them cannot be read.
+    /// The error of reading one of the files.
     pub fn digest(&self) -> io::Result<String> {
         let mut hasher = blake3::Hasher::new();
         for file in [self.graph(), self.tokenizer()] {
@@ -65,6 +67,21 @@ impl ModelDirectory {
     pub(super) fn tokenizer(&self) -> PathBuf {
         self.0.join(TOKENIZER)
     }
+}
+
+/// The user's data directory: `XDG_DATA_HOME`, else `.local/share` in `HOME` (XDG Base Directory Specification).
+fn data_directory(variable: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    // The specification treats an empty variable like one that is not set.
+    if let Some(data) = variable("XDG_DATA_HOME")
+        && !data.is_empty()
+    {
+        return Some(PathBuf::from(data));
+    }
+    let home = variable("HOME")?;
+    if home.is_empty() {
+        return None;
+    }
+    Some(PathBuf::from(home).join(".local/share"))
 }
 
 #[cfg(test)]

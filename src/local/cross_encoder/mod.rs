@@ -1,4 +1,4 @@
-//! A cross-encoder of the BERT kind: query and passage are read together, and one number says how well they fit.
+//! A cross-encoder of the BERT kind: it reads a query and a passage together and gives one relevance score.
 //!
 //! ```text
 //!  service (a call of some pairs, off the reactor) ─▶ model (one pair: tokens ─▶ graph ─▶ logit)
@@ -6,8 +6,9 @@
 //!  directory (where `model.onnx` and `tokenizer.json` are)
 //! ```
 //!
-//! The model is one that was trained to tell whether a passage answers a query, for example `ms-marco-MiniLM-L-12-v2` (Reimers and Gurevych, 2019;
-//! Nogueira and Cho, "Passage Re-ranking with BERT", 2019). rerankd brings no weights: `scripts/fetch-model` gets them.
+//! Such a model is trained to tell whether a passage answers a query, for example `ms-marco-MiniLM-L-12-v2` (Reimers and
+//! Gurevych, 2019; Nogueira and Cho, "Passage Re-ranking with BERT", 2019). rerankd ships no weights;
+//! `scripts/fetch-model` downloads them.
 
 pub mod directory;
 mod model;
@@ -19,21 +20,21 @@ pub use self::directory::ModelDirectory;
 pub(super) use self::service::upstream;
 use crate::config::settings::CrossEncoderSettings;
 
-/// Reads the model that `settings` name, which nothing else does before it is asked.
+/// Loads the model that `settings` name and scores a pair, for `rerankd check`. The server loads it on first use.
 ///
 /// # Errors
-/// A sentence that names the file that is broken.
+/// A sentence that names the broken file.
 pub fn check(settings: &CrossEncoderSettings) -> Result<(), String> {
     let directory = &settings.directory;
     model::check(directory, settings.max_tokens).map_err(|reason| format!("{}/{reason}", directory.path().display()))
 }
 
-/// The relevance of a raw score, 0 to 1.
+/// The logistic function: the relevance, 0 to 1, of a raw score.
 pub(super) fn probability(logit: f64) -> f64 {
     1.0 / (1.0 + (-logit).exp())
 }
 
-/// The raw score of a relevance; finite, also where the relevance has been rounded to 0 or 1.
+/// The inverse of [`probability`]: the raw score of a relevance. Finite even for 0 and 1, which rounding can produce.
 pub(super) fn logit(probability: f64) -> f64 {
     let probability = probability.clamp(f64::MIN_POSITIVE, 1.0 - f64::EPSILON);
     (probability / (1.0 - probability)).ln()

@@ -1,8 +1,9 @@
-//! One pair: tokens, graph, logit.
+//! The loaded model: scores one pair, from its tokens through the graph to a logit.
 //!
 //! Pairs run one by one. In an int8 graph the activations are quantised with a scale that is taken over the whole batch
-//! (`DynamicQuantizeLinear`), so in a batch the score of a pair would depend on its neighbours: it could not be cached, and equal requests
-//! would not get equal answers. It would hardly be faster either: a processor is busy with one pair.
+//! (`DynamicQuantizeLinear`), so in a batch the score of a pair would depend on its neighbours. It could not be cached,
+//! and equal requests would not get equal answers. A batch would hardly be faster either: one pair keeps a processor
+//! busy.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -16,30 +17,30 @@ use tokenizers::{Encoding, Tokenizer, TruncationParams};
 use super::directory::ModelDirectory;
 use super::operators::operators;
 
-/// A loaded model.
+/// A loaded model with its tokenizer.
 pub(super) struct CrossEncoder {
     tokenizer: Tokenizer,
     model: Model,
-    inputs: Vec<(NodeId, Input)>,
+    inputs: Vec<(NodeId, ModelInput)>,
     output: NodeId,
     max_tokens: usize,
 }
 
-/// Bytes that a word may have on average before a text is cut within its first words.
-const LONGEST_WORD: usize = 256;
+/// Bytes of a text that are read for each word, on average. Longer words cut the text short.
+const MAX_WORD_BYTES: usize = 256;
 
-/// What the graph wants to know of a pair, token by token.
+/// An input of the graph: one number for each token of a pair.
 #[derive(Clone, Copy)]
-enum Input {
-    /// Which tokens.
+enum ModelInput {
+    /// The token's place in the vocabulary.
     Ids,
-    /// Which of them count; here all do.
+    /// 1 for a token, 0 for padding; here always 1.
     Mask,
-    /// Which belong to the query, and which to the passage.
+    /// 0 for a token of the query, 1 for one of the passage.
     Types,
 }
 
-impl Input {
+impl ModelInput {
     fn by_name(name: &str) -> Option<Self> {
         match name {
             "input_ids" => Some(Self::Ids),
@@ -59,100 +60,113 @@ impl Input {
 }
 
 impl CrossEncoder {
-    /// What of a text can matter: a word is one token at least. The tokenizer would take apart all of a passage of megabytes, to keep 256 tokens.
-    fn readable<'a>(&self, text: &'a str) -> &'a str {
-        beginning(text, self.max_tokens)
-    }
-
-    /// Reads the files of a directory. Takes a fraction of a second and about twice the size of the graph in memory.
+    /// Loads the files of a directory. Takes a fraction of a second and about twice the size of the graph in memory.
     ///
     /// # Errors
     /// A sentence: a file cannot be read, or is not of a cross-encoder of the BERT kind.
     pub(super) fn load(directory: &ModelDirectory, max_tokens: usize) -> Result<Self, String> {
-        let path = directory.tokenizer();
-        let of_tokenizer = |error: &dyn Display| unusable(&path, error);
-        let mut tokenizer = Tokenizer::from_file(&path).map_err(|error| of_tokenizer(&error))?;
-        // Files often ask for padding to a fixed length, which would cost the time of the longest passage for every one.
+        let tokenizer_file = directory.tokenizer();
+        let mut tokenizer = Tokenizer::from_file(&tokenizer_file).map_err(|error| unusable(&tokenizer_file, &error))?;
+        // Many tokenizer files pad to a fixed length, and every pair would take as long as the longest.
         tokenizer.with_padding(None);
         let truncation = TruncationParams { max_length: max_tokens, ..TruncationParams::default() };
-        tokenizer.with_truncation(Some(truncation)).map_err(|error| of_tokenizer(&error))?;
-        let path = directory.graph();
-        let of_graph = |error: &dyn Display| unusable(&path, error);
-        let model = ModelOptions::with_ops(operators()).load_file(&path).map_err(|error| of_graph(&error))?;
-        let (inputs, output) = interface(&model).map_err(|error| of_graph(&error))?;
+        tokenizer.with_truncation(Some(truncation)).map_err(|error| unusable(&tokenizer_file, &error))?;
+        let graph_file = directory.graph();
+        let options = ModelOptions::with_ops(operators());
+        let model = options.load_file(&graph_file).map_err(|error| unusable(&graph_file, &error))?;
+        let (inputs, output) = interface(&model).map_err(|error| unusable(&graph_file, &error))?;
         Ok(Self { tokenizer, model, inputs, output, max_tokens })
     }
 
-    /// The raw score of one pair, in the model's own scale; higher is more relevant. Cut to the model's length: the longer of the two first.
+    /// The raw score of one pair, in the model's own scale; higher is more relevant. A pair that is too long is cut,
+    /// the longer of the two texts first.
     ///
     /// # Errors
     /// A sentence that quotes neither text.
     pub(super) fn logit(&self, query: &str, passage: &str, threads: &Arc<ThreadPool>) -> Result<f64, String> {
-        let (query, passage) = (self.readable(query), self.readable(passage));
-        // Errors of the libraries are not told: they may quote what they failed at.
+        // The tokenizer would split a passage of megabytes, only to keep the first 256 tokens of it.
+        let query = beginning(query, self.max_tokens);
+        let passage = beginning(passage, self.max_tokens);
+        // The errors of both libraries are dropped, because they may quote a text.
         let pair =
             self.tokenizer.encode((query, passage), true).map_err(|_| "the tokenizer failed at a pair".to_owned())?;
-        let length = pair.len();
-        let tensor = |(node, input): &(NodeId, Input)| {
+        let mut inputs = Vec::with_capacity(self.inputs.len());
+        for (node, input) in &self.inputs {
             let values: Vec<i32> = input.of(&pair).iter().map(|&value| value.cast_signed()).collect();
-            (*node, ValueOrView::from(Value::from(NdTensor::from_data([1, length], values))))
-        };
-        let inputs = self.inputs.iter().map(tensor).collect();
-        let options = RunOptions::default().with_thread_pool(Some(threads.clone()));
-        let outputs = self.model.run(inputs, &[self.output], Some(options));
-        let outputs = outputs.map_err(|_| "the graph failed at a pair".to_owned())?;
-        let scores = outputs.into_iter().next().and_then(Value::into_tensor::<f32>);
-        match scores.map(|scores| scores.to_vec()).as_deref() {
-            Some([score]) if score.is_finite() => Ok(f64::from(*score)),
-            _ => Err("the graph gave something else than one finite score for a pair".to_owned()),
+            let tensor = NdTensor::from_data([1, pair.len()], values);
+            inputs.push((*node, ValueOrView::from(Value::from(tensor))));
         }
+        let options = RunOptions::default().with_thread_pool(Some(threads.clone()));
+        let outputs = self
+            .model
+            .run(inputs, &[self.output], Some(options))
+            .map_err(|_| "the graph failed at a pair".to_owned())?;
+        let scores = outputs.into_iter().next().and_then(Value::into_tensor::<f32>);
+        if let Some(scores) = scores
+            && let [score] = scores.to_vec()[..]
+            && score.is_finite()
+        {
+            return Ok(f64::from(score));
+        }
+        Err("the graph gave something else than one finite score for a pair".to_owned())
     }
 }
 
-/// The beginning of `text` that holds `words` words, at most [`LONGEST_WORD`] bytes a word. Blanks in front must not
-/// hide a text.
+/// The beginning of `text` up to the end of its `words`th word, and at most [`MAX_WORD_BYTES`] times `words` bytes.
+/// Enough for as many tokens, because a word has at least one.
 fn beginning(text: &str, words: usize) -> &str {
-    let most_bytes = words.saturating_mul(LONGEST_WORD);
-    let text = if text.len() > most_bytes { text.trim_start() } else { text };
-    let text = &text[..text.floor_char_boundary(most_bytes)];
-    let mut blanks = text.char_indices().skip_while(|(_, first)| first.is_whitespace());
-    let mut left = words;
-    let mut in_word = true;
-    let end = blanks.find(|(_, character)| {
-        left -= usize::from(in_word && character.is_whitespace());
-        in_word = !character.is_whitespace();
-        left == 0
-    });
-    end.map_or(text, |(end, _)| &text[..end])
+    let max_bytes = words.saturating_mul(MAX_WORD_BYTES);
+    // Blanks in front must not use up the bytes and hide the text.
+    let text = if text.len() > max_bytes { text.trim_start() } else { text };
+    let text = &text[..text.floor_char_boundary(max_bytes)];
+    let mut words_left = words;
+    let mut in_word = false;
+    for (at, character) in text.char_indices() {
+        let is_blank = character.is_whitespace();
+        if in_word && is_blank {
+            words_left -= 1;
+            if words_left == 0 {
+                return &text[..at];
+            }
+        }
+        in_word = !is_blank;
+    }
+    text
 }
 
-/// Reads the files of a directory and scores a pair, as the first call would.
+/// Loads the files of a directory and scores a pair, as the first call would.
 ///
 /// # Errors
-/// A sentence that names the file that is broken.
+/// A sentence that names the broken file.
 pub(super) fn check(directory: &ModelDirectory, max_tokens: usize) -> Result<(), String> {
     let model = CrossEncoder::load(directory, max_tokens)?;
-    let score = model.logit("query", "passage", &Arc::new(ThreadPool::with_num_threads(1)));
-    score.map(drop).map_err(|error| unusable(&directory.graph(), &error))
+    let threads = Arc::new(ThreadPool::with_num_threads(1));
+    model.logit("query", "passage", &threads).map_err(|error| unusable(&directory.graph(), &error))?;
+    Ok(())
 }
 
-/// Names the file and not its directory, because clients hear of it.
+/// The error of a file. It names the file without its directory, because clients see it.
 fn unusable(file: &Path, error: &dyn Display) -> String {
     let name = file.file_name().unwrap_or(file.as_os_str()).display();
     format!("{name} cannot be used: {error}; scripts/fetch-model gets a model that can")
 }
 
-/// The inputs that are known, and the one output, which must be a single number.
-fn interface(model: &Model) -> Result<(Vec<(NodeId, Input)>, NodeId), String> {
-    let name = |node: NodeId| model.node_info(node).and_then(|info| info.name().map(str::to_owned)).unwrap_or_default();
-    let input = |&node: &NodeId| {
-        let name = name(node);
-        let input = Input::by_name(&name).ok_or_else(|| {
-            format!("its input {name:?} is none of input_ids, attention_mask and token_type_ids of a BERT")
-        });
-        Ok((node, input?))
-    };
-    let inputs = model.input_ids().iter().map(input).collect::<Result<Vec<_>, String>>()?;
+/// The inputs and the only output of a graph.
+///
+/// # Errors
+/// A clause about the graph: an input is unknown, or there is not exactly one output.
+fn interface(model: &Model) -> Result<(Vec<(NodeId, ModelInput)>, NodeId), String> {
+    let mut inputs = Vec::with_capacity(model.input_ids().len());
+    for &node in model.input_ids() {
+        let info = model.node_info(node);
+        let name = info.as_ref().and_then(|info| info.name()).unwrap_or_default();
+        let Some(input) = ModelInput::by_name(name) else {
+            return Err(format!(
+                "its input {name:?} is none of input_ids, attention_mask and token_type_ids of a BERT"
+            ));
+        };
+        inputs.push((node, input));
+    }
     let &[output] = model.output_ids() else {
         return Err(format!("it has {} outputs, a cross-encoder has one", model.output_ids().len()));
     };
@@ -169,9 +183,10 @@ mod tests {
         assert_eq!(beginning("one two", 2), "one two");
         assert_eq!(beginning("one two ", 2), "one two");
         assert_eq!(beginning("", 2), "");
-        let (run, wide) = ("x".repeat(1_000), "東".repeat(1_000));
-        assert_eq!(beginning(&run, 2).len(), 2 * LONGEST_WORD);
+        let run = "x".repeat(1_000);
+        let wide = "東".repeat(1_000);
+        assert_eq!(beginning(&run, 2).len(), 2 * MAX_WORD_BYTES);
         assert_eq!(beginning(&format!("{}one two three", " \n".repeat(1_000)), 2), "one two");
-        assert_eq!(beginning(&wide, 2).chars().count(), 2 * LONGEST_WORD / 3);
+        assert_eq!(beginning(&wide, 2).chars().count(), 2 * MAX_WORD_BYTES / 3);
     }
 }

@@ -1,8 +1,9 @@
-//! What graphs of the BERT kind are made of. The runtime knows many more operators; those not named here stay out of the binary.
+//! The operators of graphs of the BERT kind. The runtime has many more; those not named here stay out of the binary.
 
 use rten::{OpRegistry, op_registry};
 
-/// The operators that exporters of transformers use: attention, normalisation, activations, quantisation, and the arithmetic of shapes.
+/// The operators that exporters of transformers use: attention, normalisation, activations, quantisation, and the
+/// arithmetic of shapes.
 pub(super) fn operators() -> OpRegistry {
     op_registry!(
         Abs,

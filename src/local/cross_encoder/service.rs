@@ -1,10 +1,10 @@
-//! The model as an upstream: calls of a few pairs go through the same stack as calls to a provider, and end on a blocking thread.
+//! The model as an upstream: calls of a few pairs go through the same stack as calls to a provider, and run on a
+//! blocking thread.
 //!
-//! That gives it everything else too: pairs are cached and joined like a provider's, at most as many calls run as there are threads for it, a
-//! bounded queue waits for them, and a call that nobody waits for any more stops at its next pair.
+//! The stack gives it everything that providers have. Pairs are cached and coalesced, at most as many calls run as there
+//! are threads for them, a bounded queue holds the others, and a call that nobody waits for stops before its next pair.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use url::Url;
 use super::directory::ModelDirectory;
 use super::model::CrossEncoder;
 use super::probability;
-use super::wire::{Embedded, Pairs, Reply};
+use super::wire::{LocalWire, Pairs, Reply};
 use crate::config::settings::{CrossEncoderSettings, LongPassages, UpstreamSettings};
 use crate::error::ErrorKind;
 use crate::local::workers::Workers;
@@ -30,43 +30,48 @@ use crate::upstream::call::{Call, Scores};
 use crate::upstream::rate::RateSettings;
 use crate::upstream::{Upstream, UpstreamError, keys::KeyRing, read_scores};
 
-/// Pairs of one call. A pair takes tens of milliseconds, so small calls cost nothing, spread well over the threads, and land early.
+/// Pairs in one call. A pair takes tens of milliseconds, so the overhead of small calls is nothing, they spread evenly
+/// over the threads, and their scores come early.
 const PAIRS_A_CALL: usize = 2;
-/// Calls end with their pairs; what ends them earlier is that nobody waits any more.
+/// Timeout that no call reaches: a call ends with its last pair, or earlier because nobody waits for it.
 const NEVER: Duration = Duration::from_hours(1);
 
-/// Answers calls. Clones share the model.
+/// The innermost service of the stack: scores the pairs of a call. Clones share the model.
 #[derive(Clone)]
 struct Reader(Arc<Shared>);
 
 struct Shared {
     directory: ModelDirectory,
     max_tokens: usize,
-    /// Nothing until the first call.
+    /// The model; `None` until the first call has loaded it.
     model: Mutex<Option<Arc<CrossEncoder>>>,
-    /// Idle threads: a pair runs on one, because several share a pair badly.
+    /// Idle pools of one thread each. Several threads would speed up one pair by little.
     idle: Mutex<Vec<Arc<ThreadPool>>>,
-    /// One for each thread.
+    /// The limit of calls that run at once: one a thread.
     workers: Workers,
 }
 
-/// The model as an upstream of its own, under the embedded scorer's name. Reads nothing yet.
+/// The model as an upstream of its own, under the embedded scorer's name. Loads nothing yet.
 ///
 /// # Errors
-/// A sentence: the path of the directory cannot be written as an address.
+/// A sentence: the path of the directory cannot be written as a URL.
 pub(in crate::local) fn upstream(settings: &CrossEncoderSettings, metrics: &Metrics) -> Result<Upstream, String> {
     let directory = &settings.directory;
     let mut url = Url::from_directory_path(directory.path())
         .map_err(|()| format!("{} is not an absolute path", directory.path().display()))?;
+    // The URL identifies the scorer in evaluations, and its scores depend on the length at which pairs are cut.
     url.query_pairs_mut().append_pair("max_tokens", &settings.max_tokens.to_string());
-    let threads = settings.threads.map_or_else(processors, NonZeroUsize::get);
+    let threads = match settings.threads {
+        Some(threads) => threads.get(),
+        None => processors(),
+    };
     let shared = Shared::new(directory.clone(), settings.max_tokens, threads);
     let facts = LocalModel::CrossEncoder.facts();
     let settings = UpstreamSettings {
         proxy: None,
         name: NAME.to_owned(),
         label: NAME.to_owned(),
-        provider: &Embedded,
+        provider: &LocalWire,
         url,
         api_keys: Vec::new(),
         connect_timeout: NEVER,
@@ -108,8 +113,10 @@ impl Service<Call> for Reader {
         let shared = self.0.clone();
         Box::pin(async move {
             let workers = shared.workers.clone();
-            let answer = workers.run(move |is_wanted| shared.answer(&call, is_wanted)).await;
-            answer.unwrap_or_else(|_| Err(failed("the model panicked")))
+            match workers.run(move |is_wanted| shared.answer(&call, is_wanted)).await {
+                Ok(answer) => answer,
+                Err(_) => Err(failed("the model panicked")),
+            }
         })
     }
 }
@@ -120,6 +127,7 @@ impl Shared {
         Self { directory, max_tokens, model: Mutex::default(), idle: Mutex::default(), workers }
     }
 
+    /// Scores the pairs of a call. Stops before the next pair if the call is not wanted any more.
     fn answer(&self, call: &Call, is_wanted: &dyn Fn() -> bool) -> Result<Scores, UpstreamError> {
         let Ok(Pairs { query, passages }) = serde_json::from_slice(&call.body) else {
             return Err(failed("a call could not be read"));
@@ -127,23 +135,26 @@ impl Shared {
         if !is_wanted() {
             return Err(failed("nobody waits any more"));
         }
-        let model = self.model().map_err(|what| failed(&what))?;
+        let model = self.model().map_err(|reason| failed(&reason))?;
         let threads = self.threads();
         let mut scores = Vec::with_capacity(passages.len());
         for passage in &passages {
+            // The scores so far are lost, but nobody waits for them.
             if !is_wanted() {
                 break;
             }
-            scores.push(probability(model.logit(&query, passage, &threads).map_err(|what| failed(&what))?));
+            let logit = model.logit(&query, passage, &threads).map_err(|reason| failed(&reason))?;
+            scores.push(probability(logit));
         }
         self.idle.lock().push(threads);
         let body = serde_json::to_vec(&Reply { scores }).unwrap_or_default();
         let reply = WireReply { body: body.into(), ..WireReply::default() };
-        read_scores(&Embedded, &reply, call.passages, ScoreScale::Probability)
+        read_scores(&LocalWire, &reply, call.passages, ScoreScale::Probability)
     }
 
-    /// The model, read if it is not yet. Calls that come meanwhile wait; after a failure the next call tries again.
+    /// The model, loaded on the first call. After a failure the next call tries again.
     fn model(&self) -> Result<Arc<CrossEncoder>, String> {
+        // Held while the model is loaded, so that other calls wait and do not load it too.
         let mut model = self.model.lock();
         if let Some(model) = &*model {
             return Ok(model.clone());
@@ -153,14 +164,15 @@ impl Shared {
         Ok(loaded)
     }
 
-    /// A thread to run a pair on. As many are made as calls run at once.
+    /// A pool of one thread: an idle one, else a new one. There are never more than calls that run at once.
     fn threads(&self) -> Arc<ThreadPool> {
         self.idle.lock().pop().unwrap_or_else(|| Arc::new(ThreadPool::with_num_threads(1)))
     }
 }
 
-fn failed(what: &str) -> UpstreamError {
-    UpstreamError::lasting(ErrorKind::UpstreamUnavailable, format!("cannot score: {what}"))
+/// The error of a call that could not be scored.
+fn failed(reason: &str) -> UpstreamError {
+    UpstreamError::lasting(ErrorKind::UpstreamUnavailable, format!("cannot score: {reason}"))
 }
 
 #[cfg(test)]
@@ -187,7 +199,7 @@ mod tests {
         let waiter =
             Waiter { deadline: Instant::now(), patience: Patience::Wait, store: true, scope: CacheScope::SHARED };
         Call {
-            body: Embedded.encode(&batch).into(),
+            body: LocalWire.encode(&batch).into(),
             passages: passages.len(),
             scale: ScoreScale::Probability,
             tokens: 0,

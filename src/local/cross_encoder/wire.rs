@@ -1,4 +1,5 @@
-//! Calls to the model, in the shape of a provider's: `{"query": …, "passages": […]}` goes in, `{"scores": […]}` comes out.
+//! The wire format of calls to the model in this process, as if it were a provider: `{"query": …, "passages": […]}` goes
+//! in, `{"scores": […]}` comes out.
 
 use std::borrow::Cow;
 
@@ -6,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::provider::{Decoded, Provider, ScoreBatch, WireReply};
 
-/// The wire shape of the model in this process.
+/// The provider of that format.
 #[derive(Debug)]
-pub(super) struct Embedded;
+pub(super) struct LocalWire;
 
-/// What a call asks.
+/// The body of a call.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Pairs<'a> {
     #[serde(borrow)]
@@ -19,13 +20,13 @@ pub(super) struct Pairs<'a> {
     pub(super) passages: Vec<Cow<'a, str>>,
 }
 
-/// What it is told: a score for each passage, in their order.
+/// The body of a reply: a score for each passage, in their order.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Reply {
     pub(super) scores: Vec<f64>,
 }
 
-impl Provider for Embedded {
+impl Provider for LocalWire {
     fn name(&self) -> &'static str {
         crate::local::NAME
     }
@@ -54,11 +55,11 @@ mod tests {
     fn what_goes_in_comes_out() {
         let options = ScoringOptions::default();
         let batch = ScoreBatch { model: "", query: "q\n", passages: vec!["a", "\"b\"", ""], options: &options };
-        let body = Embedded.encode(&batch);
+        let body = LocalWire.encode(&batch);
         let pairs: Pairs<'_> = serde_json::from_slice(&body).unwrap();
         assert_eq!((&*pairs.query, &pairs.passages[..]), ("q\n", &["a".into(), "\"b\"".into(), Cow::from("")][..]));
         let reply = serde_json::to_vec(&Reply { scores: vec![0.1, 1e-300] }).unwrap();
         let reply = WireReply { body: reply.into(), ..WireReply::default() };
-        assert_eq!(Embedded.decode(&reply).unwrap().scores, [(0, 0.1), (1, 1e-300)]);
+        assert_eq!(LocalWire.decode(&reply).unwrap().scores, [(0, 0.1), (1, 1e-300)]);
     }
 }
