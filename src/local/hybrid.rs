@@ -1,54 +1,71 @@
-//! Both scorers in turn: the lexical one picks the head of the list, the cross-encoder reads it, and the two are mixed.
+//! The mix of both scorers: the lexical one picks the head of the list, the cross-encoder reads it, and their scores
+//! are combined.
 //!
-//! A cross-encoder takes tens of milliseconds a passage. Of fifty candidates the thirty that share fewest words with the query are hardly ever the
-//! answer, so reading the head alone costs two fifths of the time and, measured on three collections, nothing of the quality
-//! (`docs/local-scorer.md`). A fifth of lexical evidence helps where exact terms matter: names, codes, jargon.
+//! A cross-encoder takes tens of milliseconds a passage. Of fifty candidates, the thirty that share fewest words with
+//! the query are hardly ever the answer. Reading the head alone takes two fifths of the time and, measured on three
+//! collections, costs nothing of the quality (`docs/local-scorer.md`). A fifth of lexical evidence helps where exact
+//! terms matter: names, codes, jargon.
 //!
-//! With z-scores over the head, the order is that of `(1 - w) * z(logit) + w * z(lexical)`. Scaled back by the spread of the logits that is
-//! `logit + w / (1 - w) * spread * z(lexical)`: the model's own raw score, moved by the lexical evidence. Its sigmoid is what is shown.
+//! With z-scores over the head, the order is that of `(1 - w) * z(logit) + w * z(lexical)`. Scaled back by the spread
+//! of the logits, that is `logit + w / (1 - w) * spread * z(lexical)`: the model's own raw score, moved by the lexical
+//! evidence. The answer shows the sigmoid of it.
 
-/// How the two scorers are put together.
+/// The proportions in which the two scorers are combined.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mix {
-    /// How many passages the cross-encoder reads.
+    /// Number of passages that the cross-encoder reads.
     pub head: usize,
     /// Weight of the lexical score, 0 to below 1.
     pub lexical_share: f64,
 }
 
-/// Most of the lowest score in the head that a passage outside can have.
+/// Highest score of a passage outside the head, as a share of the lowest score in it.
 const TAIL_SHARE: f64 = 0.5;
 
 impl Mix {
-    /// The positions that the cross-encoder reads, in input order: the best by lexical score, earlier ones first where these tie.
+    /// The positions that the cross-encoder reads, in input order: those with the best lexical scores. Of equal scores
+    /// the earlier positions come first.
     #[must_use]
     pub fn head(&self, lexical: &[f64]) -> Vec<usize> {
         let mut order: Vec<usize> = (0..lexical.len()).collect();
+        // A stable sort, which leaves ties in input order.
         order.sort_by(|&left, &right| lexical[right].total_cmp(&lexical[left]));
         order.truncate(self.head);
         order.sort_unstable();
         order
     }
 
-    /// The score of every passage, 0 to 1, from the lexical scores of all and the raw scores of the `head`. Passages outside keep their lexical
-    /// order, below the whole head.
+    /// The score of every passage, 0 to 1, from the lexical scores of all and the raw scores of the `head`. Passages
+    /// outside the head keep their lexical order, below the whole head.
     #[must_use]
     pub fn scores(&self, lexical: &[f64], head: &[usize], logits: &[f64]) -> Vec<f64> {
-        let of_head: Vec<f64> = head.iter().map(|&position| lexical[position]).collect();
-        let (mean, spread) = mean_and_spread(&of_head);
-        let (_, spread_of_logits) = mean_and_spread(logits);
-        let pull = if spread > 0.0 {
-            self.lexical_share / (1.0 - self.lexical_share) * spread_of_logits / spread
+        let head_lexical: Vec<f64> = head.iter().map(|&position| lexical[position]).collect();
+        let (mean, lexical_spread) = mean_and_spread(&head_lexical);
+        let (_, logit_spread) = mean_and_spread(logits);
+        // Equal lexical scores are no evidence, and their spread is no divisor.
+        let pull = if lexical_spread > 0.0 {
+            self.lexical_share / (1.0 - self.lexical_share) * logit_spread / lexical_spread
         } else {
             0.0
         };
-        let moved = logits.iter().zip(&of_head).map(|(logit, lexical)| logit + pull * (lexical - mean));
-        let shown: Vec<f64> = moved.map(super::cross_encoder::probability).collect();
-        let lowest = shown.iter().copied().fold(1.0, f64::min);
-        let border = of_head.iter().copied().fold(f64::INFINITY, f64::min);
-        let tail = |lexical: f64| lowest * TAIL_SHARE * if border > 0.0 { (lexical / border).min(1.0) } else { 1.0 };
-        let mut scores: Vec<f64> = lexical.iter().map(|&lexical| tail(lexical)).collect();
-        for (&position, score) in head.iter().zip(shown) {
+        let mut head_scores = Vec::with_capacity(head.len());
+        let mut lowest_score = 1.0_f64;
+        for (logit, lexical_score) in logits.iter().zip(&head_lexical) {
+            let score = super::cross_encoder::probability(logit + pull * (lexical_score - mean));
+            lowest_score = lowest_score.min(score);
+            head_scores.push(score);
+        }
+        let mut lowest_lexical = f64::INFINITY;
+        for &lexical_score in &head_lexical {
+            lowest_lexical = lowest_lexical.min(lexical_score);
+        }
+        let mut scores = Vec::with_capacity(lexical.len());
+        for &lexical_score in lexical {
+            // In lexical order, downwards from `TAIL_SHARE` of the head's lowest score.
+            let share = if lowest_lexical > 0.0 { (lexical_score / lowest_lexical).min(1.0) } else { 1.0 };
+            scores.push(lowest_score * TAIL_SHARE * share);
+        }
+        for (&position, score) in head.iter().zip(head_scores) {
             scores[position] = score;
         }
         scores
@@ -61,7 +78,7 @@ pub fn logits(probabilities: &[f64]) -> Vec<f64> {
     probabilities.iter().map(|&probability| super::cross_encoder::logit(probability)).collect()
 }
 
-/// Mean and standard deviation (of the whole, not of a sample); 0 and 0 for nothing.
+/// Mean and population standard deviation; both 0 for no values.
 fn mean_and_spread(values: &[f64]) -> (f64, f64) {
     #[expect(clippy::cast_precision_loss, reason = "counts of passages are far below 2^52")]
     let count = values.len().max(1) as f64;
@@ -70,12 +87,12 @@ fn mean_and_spread(values: &[f64]) -> (f64, f64) {
     (mean, variance.sqrt())
 }
 
-/// Which queries the cross-encoder is asked about.
+/// The scripts of queries that the cross-encoder is asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scripts {
-    /// Those in Latin script: a model that was trained on English is worse than no model elsewhere.
+    /// Latin script alone: for other scripts a model that was trained on English is worse than none.
     Latin,
-    /// All.
+    /// All scripts.
     Any,
 }
 
@@ -98,15 +115,25 @@ impl Scripts {
         [Self::Latin, Self::Any].into_iter().find(|scripts| scripts.name() == name)
     }
 
-    /// Whether `query` is written so: for Latin, at most a fifth of its letters are of another script.
+    /// Returns true if `query` is in one of these scripts. A query is Latin if at most a fifth of its letters are not.
     #[must_use]
     pub fn hold(self, query: &str) -> bool {
-        let letters = || query.chars().filter(|character| character.is_alphabetic());
-        self == Self::Any || 5 * letters().filter(|&letter| !is_latin(letter)).count() <= letters().count()
+        if self == Self::Any {
+            return true;
+        }
+        let mut letters = 0;
+        let mut others = 0;
+        for character in query.chars() {
+            if character.is_alphabetic() {
+                letters += 1;
+                others += usize::from(!is_latin(character));
+            }
+        }
+        5 * others <= letters
     }
 }
 
-/// Whether a letter is of the Latin script (Unicode 17, the blocks that hold it).
+/// Returns true if a letter is in one of the Unicode blocks of the Latin script (Unicode 17).
 fn is_latin(letter: char) -> bool {
     matches!(u32::from(letter),
         0x41..=0x5A | 0x61..=0x7A | 0xAA | 0xBA | 0xC0..=0x24F   // Basic, Latin-1, Extended A and B

@@ -1,14 +1,14 @@
-//! The embedded scorer: what a newcomer without a key sees, and the last target when every provider is down.
+//! The embedded scorer: the first target of a newcomer without a key, and the last one when every provider is down.
 //!
-//! Needs no key and no network. `lexical` needs no files either and ranks every language; where the weights of a cross-encoder are at hand, `hybrid`
-//! lets it read the passages that `lexical` finds best, and `cross-encoder` is that model by itself.
+//! It needs no key and no network. `lexical` needs no files either and ranks every language. With the weights of a
+//! cross-encoder, `hybrid` has that model read the passages that `lexical` finds best, and `cross-encoder` is the model
+//! by itself.
 
 pub mod cross_encoder;
 pub mod hybrid;
 pub mod lexical;
 pub mod workers;
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use self::workers::Workers;
@@ -18,10 +18,10 @@ use crate::route::Target;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{Backend, Embedded, Upstream};
 
-/// The upstream's name: `local`, and `local/MODEL` for one of its models.
+/// The upstream's name. `local/MODEL` is the address of one of its models.
 pub const NAME: &str = "local";
 
-/// What is wrong with asking for a model whose weights are not there, and the way out.
+/// The end of an error about a model whose weights are missing, with the way out.
 pub(crate) const NEEDS_WEIGHTS: &str =
     "needs a cross-encoder, and there is none; scripts/fetch-model gets one, local.model_dir says where it is";
 
@@ -37,21 +37,21 @@ pub enum LocalModel {
 }
 
 impl LocalModel {
-    /// Every model; the first that is at hand is meant where none is named.
+    /// All models. The first that is available is the default.
     pub const ALL: [Self; 3] = [Self::Hybrid, Self::Lexical, Self::CrossEncoder];
 
-    /// The models at hand, the one that is meant where none is named first.
+    /// The models that are available with or without a cross-encoder, the default first.
     pub fn at_hand(with_cross_encoder: bool) -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(move |model| with_cross_encoder || !model.needs_cross_encoder())
     }
 
-    /// Whether the model needs weights.
+    /// Returns true if the model needs the weights of a cross-encoder.
     #[must_use]
     pub const fn needs_cross_encoder(self) -> bool {
         !matches!(self, Self::Lexical)
     }
 
-    /// The model's name behind `local/`.
+    /// The model's name, which follows `local/`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -67,7 +67,7 @@ impl LocalModel {
         Self::ALL.into_iter().find(|model| model.name() == name)
     }
 
-    /// What the pipeline must know about the model.
+    /// The properties of the model that the pipeline depends on.
     #[must_use]
     pub const fn facts(self) -> ModelFacts {
         let (scoring, scale) = match self {
@@ -85,35 +85,42 @@ impl LocalModel {
     }
 }
 
-/// The embedded scorer as an upstream. Nothing is read before it is used.
+/// The embedded scorer as an upstream. Loads nothing before it is used.
 ///
 /// # Errors
-/// A sentence: the model's directory has no address.
+/// A sentence: the path of the model's directory cannot be written as a URL.
 pub fn upstream(settings: &LocalSettings, metrics: &Metrics) -> Result<Upstream, String> {
-    let cross_encoder = settings.cross_encoder.as_ref().map(|settings| cross_encoder::upstream(settings, metrics));
-    let embedded = Embedded {
-        settings: settings.clone(),
-        cross_encoder: cross_encoder.transpose()?.map(Arc::new),
-        workers: Workers::new(processors()),
+    let cross_encoder = match &settings.cross_encoder {
+        Some(settings) => Some(Arc::new(cross_encoder::upstream(settings, metrics)?)),
+        None => None,
     };
+    let embedded = Embedded { settings: settings.clone(), cross_encoder, workers: Workers::new(processors()) };
     Ok(Upstream { name: NAME.to_owned(), backend: Backend::Local(Box::new(embedded)) })
 }
 
-/// Processors that this process may use.
+/// Number of processors that this process may use; 1 if the system does not say.
 fn processors() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+    match std::thread::available_parallelism() {
+        Ok(processors) => processors.get(),
+        Err(_) => 1,
+    }
 }
 
-/// What to tell whoever uses `target` and may not know that there could be a better one; nothing if they decided so.
+/// A hint at the cross-encoder for users of `target`, if `target` is the lexical scorer only because there are no
+/// weights; `None` if they have declined them.
 #[must_use]
 pub fn lacking(target: &Target) -> Option<&'static str> {
     let Backend::Local(embedded) = &target.upstream.backend else { return None };
-    let is_wanted = embedded.cross_encoder.is_none() && !embedded.settings.is_declined;
-    (is_wanted && target.model == LocalModel::Lexical.name())
-        .then_some("no cross-encoder was found, so local is local/lexical; scripts/fetch-model gets one (34 MB)")
+    if embedded.cross_encoder.is_some() || embedded.settings.is_declined {
+        return None;
+    }
+    if target.model != LocalModel::Lexical.name() {
+        return None;
+    }
+    Some("no cross-encoder was found, so local is local/lexical; scripts/fetch-model gets one (34 MB)")
 }
 
-/// The models of the embedded scorer, the one that is meant where none is named first.
+/// The available models of the embedded scorer, the default first.
 pub fn models(embedded: &Embedded) -> impl Iterator<Item = LocalModel> {
     LocalModel::at_hand(embedded.cross_encoder.is_some())
 }

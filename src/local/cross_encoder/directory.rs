@@ -55,6 +55,7 @@ impl ModelDirectory {
     pub fn digest(&self) -> io::Result<String> {
         let mut hasher = blake3::Hasher::new();
         for file in [self.graph(), self.tokenizer()] {
+            // A hash of hashes, so that no byte can move from one file to the other unnoticed.
             hasher.update(blake3::hash(&fs::read(file)?).as_bytes());
         }
         Ok(hasher.finalize().to_hex().to_string())

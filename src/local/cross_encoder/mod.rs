@@ -6,8 +6,8 @@
 //!  directory (where `model.onnx` and `tokenizer.json` are)
 //! ```
 //!
-//! Such a model is trained to tell whether a passage answers a query, for example `ms-marco-MiniLM-L-12-v2` (Reimers and
-//! Gurevych, 2019; Nogueira and Cho, "Passage Re-ranking with BERT", 2019). rerankd ships no weights;
+//! Such a model is trained to tell whether a passage answers a query, for example `ms-marco-MiniLM-L-12-v2` (Reimers
+//! and Gurevych, 2019; Nogueira and Cho, "Passage Re-ranking with BERT", 2019). rerankd ships no weights;
 //! `scripts/fetch-model` downloads them.
 
 pub mod directory;

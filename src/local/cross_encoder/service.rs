@@ -1,8 +1,9 @@
 //! The model as an upstream: calls of a few pairs go through the same stack as calls to a provider, and run on a
 //! blocking thread.
 //!
-//! The stack gives it everything that providers have. Pairs are cached and coalesced, at most as many calls run as there
-//! are threads for them, a bounded queue holds the others, and a call that nobody waits for stops before its next pair.
+//! The stack gives it everything that providers have. Pairs are cached and coalesced, at most as many calls run as
+//! there are threads for them, a bounded queue holds the others, and a call that nobody waits for stops before its next
+//! pair.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

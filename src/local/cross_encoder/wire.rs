@@ -1,5 +1,5 @@
-//! The wire format of calls to the model in this process, as if it were a provider: `{"query": …, "passages": […]}` goes
-//! in, `{"scores": […]}` comes out.
+//! The wire format of calls to the model in this process, as if it were a provider: `{"query": …, "passages": […]}`
+//! goes in, `{"scores": […]}` comes out.
 
 use std::borrow::Cow;
 

@@ -1,28 +1,34 @@
-//! How rare a term is in English at large.
+//! The rarity of terms in English at large.
 //!
-//! A rerank call carries a few dozen passages about one subject, so the words of the subject are in all of them and an IDF
-//! counted there alone calls the most telling words worthless (on Cranfield that costs a fifth of nDCG@10). The background
-//! gives each stem a rarity from its place in a frequency-ordered word list: by Zipf's law the word of rank `r` has about the
-//! share `0.1 / r` of a text, and a passage of 200 words holds it with probability `1 - (1 - 0.1 / r)^200`.
+//! A rerank call carries a few dozen passages about one subject. The words of the subject are in all of them, so an IDF
+//! counted there alone calls the most telling words worthless (on Cranfield that costs a fifth of nDCG@10). The
+//! background gives each stem a rarity from its rank in a frequency-ordered word list. By Zipf's law the word of rank
+//! `r` has about the share `0.1 / r` of a text, and a passage of 200 words holds it with probability
+//! `1 - (1 - 0.1 / r)^200`.
 //!
 //! The list is the order of the vocabulary of BERT (uncased), published by Google under Apache-2.0; see NOTICE.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-/// Stems, most frequent first, one a line.
+/// English stems, most frequent first, one a line.
 static STEMS: &str = include_str!("english_stems.txt");
 
+/// The rank of each stem, from 1 for the most frequent.
 static RANKS: LazyLock<HashMap<&'static str, u32>> = LazyLock::new(|| STEMS.lines().zip(1..).collect());
 
-/// Words in the passage that the rarity of a stem is told for.
+/// Length in words of the passage that a document frequency refers to.
 const PASSAGE_WORDS: f64 = 200.0;
 /// Share of the most frequent word in English text (Zipf's constant).
 const ZIPF: f64 = 0.1;
 
-/// The inverse document frequency of `stem` in English at large, above 0. A stem not listed counts as rarer than all listed.
+/// The inverse document frequency of `stem` in English at large, above 0. Stems that are not listed count as rarer than
+/// all that are.
 pub(super) fn inverse_document_frequency(stem: &str) -> f64 {
-    let rank = RANKS.get(stem).copied().unwrap_or_else(|| u32::try_from(RANKS.len()).map_or(u32::MAX, |last| last + 1));
+    let rank = match RANKS.get(stem) {
+        Some(&rank) => rank,
+        None => u32::try_from(RANKS.len() + 1).unwrap_or(u32::MAX),
+    };
     let share = ZIPF / f64::from(rank);
     -(1.0 - (1.0 - share).powf(PASSAGE_WORDS)).ln()
 }

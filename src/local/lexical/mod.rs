@@ -1,14 +1,14 @@
 //! BM25 over the passages of one request.
 //!
-//! There is no corpus here, only a few dozen passages about one subject, so two things differ from a search engine's BM25
-//! (Robertson and Zaragoza, 2009):
+//! There is no corpus here, only a few dozen passages about one subject. So two things differ from the BM25 of a search
+//! engine (Robertson and Zaragoza, 2009):
 //!
-//! - the IDF is half that of English at large (`background.rs`) and half that of the passages themselves. The passages alone
-//!   would call the very words of the subject worthless;
-//! - the sum is divided by the highest value that the query could reach, so scores lie between 0 and 1.
+//! - The IDF is half that of English at large (`background.rs`) and half that of the passages themselves. The passages
+//!   alone would call the very words of the subject worthless.
+//! - The sum is divided by the highest value that the query could reach, so scores lie between 0 and 1.
 //!
-//! The IDF's second half and the average length depend on the list, so scores of different lists are not comparable and the
-//! model counts as listwise. The same list gives the same scores, always.
+//! The IDF's second half and the average length depend on the list, so scores of different lists are not comparable and
+//! the model counts as listwise. The same list always gives the same scores.
 
 mod background;
 mod stop_words;
@@ -19,29 +19,29 @@ use std::collections::HashMap;
 use self::tokens::{Detail, Tokenizer};
 use crate::text::from_first_visible;
 
-/// Most bytes of a query or of a passage that are read: some 40,000 words, more than any model of a provider reads.
-/// Normalising and counting so much takes about 10 ms, however much more there is.
+/// Bytes of a query or of a passage that are read: some 40,000 words, more than any provider's model reads. They take
+/// about 10 ms to normalise and count.
 pub const MAX_TEXT_BYTES: usize = 1 << 18;
-/// How fast repetition of a term saturates.
+/// Saturation of repeated terms, the `k1` of BM25: the higher, the more each repetition adds.
 const K1: f64 = 1.2;
-/// How much long passages are held back.
+/// Strength of the length normalisation, the `b` of BM25: 0 for none, 1 for full.
 const B: f64 = 0.75;
-/// Share of the background in the IDF.
-const BACKGROUND: f64 = 0.5;
+/// Share of the background in the IDF, 0 to 1.
+const BACKGROUND_SHARE: f64 = 0.5;
 
 /// A term of the query.
 struct Term {
-    /// How often the query says it.
+    /// Number of occurrences in the query.
     weight: f64,
-    /// How rare it is.
+    /// Inverse document frequency, above 0.
     idf: f64,
 }
 
-/// What was counted in a passage.
+/// The counts of one passage.
 struct Counts {
-    /// The terms of the query that it holds, and how often.
+    /// Slots of the query's terms that occur in the passage, each with its number of occurrences.
     terms: Vec<(usize, u32)>,
-    /// Terms in all.
+    /// Number of all terms of the passage.
     length: u32,
 }
 
@@ -51,11 +51,12 @@ pub fn score(query: &str, passages: &[&str]) -> Vec<f64> {
     score_while(query, passages, || true).unwrap_or_default()
 }
 
-/// The same as long as it `is_wanted`, which is asked before each passage and inside long ones; `None` once it is not.
+/// The same, or `None` as soon as `is_wanted` returns false. It is called before each passage and inside long ones.
 #[must_use]
 pub fn score_while(query: &str, passages: &[&str], is_wanted: impl Fn() -> bool) -> Option<Vec<f64>> {
     let (tokenizer, slots, mut terms) = query_terms(head(query));
     let mut frequencies = vec![0; terms.len()];
+    // One allocation for all passages, which a query of thousands of terms would otherwise repeat for each.
     let mut scratch = vec![0; terms.len()];
     let mut counts = Vec::with_capacity(passages.len());
     for passage in passages {
@@ -64,62 +65,76 @@ pub fn score_while(query: &str, passages: &[&str], is_wanted: impl Fn() -> bool)
         }
         counts.push(count(&tokenizer, &slots, head(passage), &mut scratch, &is_wanted)?);
     }
-    for (slot, _) in counts.iter().flat_map(|counts| &counts.terms) {
-        frequencies[*slot] += 1;
-    }
-    for (term, &slot) in &slots {
-        let own = inverse_document_frequency(frequencies[slot], passages.len());
-        terms[slot].idf = BACKGROUND * background::inverse_document_frequency(term) + (1.0 - BACKGROUND) * own;
-    }
-    let highest: f64 = terms.iter().map(|term| term.weight * term.idf * (K1 + 1.0)).sum();
-    let total_length: f64 = counts.iter().map(|counts| f64::from(counts.length)).sum();
-    let average_length = (total_length / exact(passages.len())).max(1.0);
-    let share = |counts: &Counts| if highest > 0.0 { bm25(&terms, counts, average_length) / highest } else { 0.0 };
-    Some(counts.iter().map(share).collect())
-}
-
-fn bm25(terms: &[Term], counts: &Counts, average_length: f64) -> f64 {
-    let length = 1.0 - B + B * f64::from(counts.length) / average_length;
-    let part = |&(slot, count): &(usize, u32)| {
-        let (term, count) = (&terms[slot], f64::from(count));
-        term.weight * term.idf * count * (K1 + 1.0) / (count + K1 * length)
-    };
-    counts.terms.iter().map(part).fold(0.0, |sum, part| sum + part) // an empty `sum` would be -0.0
-}
-
-/// The distinct terms of the query, each with its place, and the tokenizer that found them. A query that holds nothing telling
-/// is taken down to its single characters.
-fn query_terms(query: &str) -> (Tokenizer, HashMap<String, usize>, Vec<Term>) {
-    let (mut slots, mut terms) = (HashMap::new(), Vec::new());
-    for detail in [Detail::Telling, Detail::All] {
-        let tokenizer = Tokenizer::new(detail);
-        (slots, terms) = (HashMap::new(), Vec::<Term>::new());
-        tokenizer.terms(query, |term| {
-            let slot = *slots.entry(term.to_owned()).or_insert(terms.len());
-            match terms.get_mut(slot) {
-                Some(known) => known.weight += 1.0,
-                None => terms.push(Term { weight: 1.0, idf: 0.0 }),
-            }
-        });
-        if slots.keys().any(|term| term.chars().nth(1).is_some()) {
-            return (tokenizer, slots, terms);
+    for counted in &counts {
+        for &(slot, _) in &counted.terms {
+            frequencies[slot] += 1;
         }
     }
-    (Tokenizer::new(Detail::All), slots, terms)
+    for (term, &slot) in &slots {
+        let background = background::inverse_document_frequency(term);
+        let own = inverse_document_frequency(frequencies[slot], passages.len());
+        terms[slot].idf = BACKGROUND_SHARE * background + (1.0 - BACKGROUND_SHARE) * own;
+    }
+    // The score that a passage approaches if it repeats every term of the query without end.
+    let highest: f64 = terms.iter().map(|term| term.weight * term.idf * (K1 + 1.0)).sum();
+    if highest <= 0.0 {
+        return Some(vec![0.0; passages.len()]);
+    }
+    let total_length: f64 = counts.iter().map(|counted| f64::from(counted.length)).sum();
+    let average_length = (total_length / as_f64(passages.len())).max(1.0);
+    Some(counts.iter().map(|counted| bm25(&terms, counted, average_length) / highest).collect())
 }
 
-/// What is read of a text: the whole, or as much from its first letter on as is allowed. Blanks in front must not hide
-/// a text.
+/// The BM25 score of one passage, 0 or more. `average_length` is in terms.
+fn bm25(terms: &[Term], counts: &Counts, average_length: f64) -> f64 {
+    let length = 1.0 - B + B * f64::from(counts.length) / average_length;
+    // Not `Iterator::sum`, which gives -0.0 for nothing, and clients would see the sign.
+    let mut score = 0.0;
+    for &(slot, count) in &counts.terms {
+        let term = &terms[slot];
+        let count = f64::from(count);
+        score += term.weight * term.idf * count * (K1 + 1.0) / (count + K1 * length);
+    }
+    score
+}
+
+/// The distinct terms of the query, each with its slot, and the tokenizer that found them. If none of them tells one
+/// text from another, every character counts.
+fn query_terms(query: &str) -> (Tokenizer, HashMap<String, usize>, Vec<Term>) {
+    let (tokenizer, slots, terms) = terms_in_detail(query, Detail::Telling);
+    if slots.keys().any(|term| term.chars().nth(1).is_some()) {
+        return (tokenizer, slots, terms);
+    }
+    terms_in_detail(query, Detail::All)
+}
+
+/// The distinct terms of the query at one level of detail. Their IDF is not set yet.
+fn terms_in_detail(query: &str, detail: Detail) -> (Tokenizer, HashMap<String, usize>, Vec<Term>) {
+    let tokenizer = Tokenizer::new(detail);
+    let mut slots = HashMap::new();
+    let mut terms: Vec<Term> = Vec::new();
+    tokenizer.terms(query, |term| {
+        let slot = *slots.entry(term.to_owned()).or_insert(terms.len());
+        match terms.get_mut(slot) {
+            Some(known) => known.weight += 1.0,
+            None => terms.push(Term { weight: 1.0, idf: 0.0 }),
+        }
+    });
+    (tokenizer, slots, terms)
+}
+
+/// The part of a text that is read: the whole, or [`MAX_TEXT_BYTES`] of it.
 fn head(text: &str) -> &str {
     if text.len() <= MAX_TEXT_BYTES {
         return text;
     }
+    // Blanks in front must not use up the bytes and hide the text.
     let text = from_first_visible(text);
     &text[..text.floor_char_boundary(MAX_TEXT_BYTES)]
 }
 
-/// Counts one passage; `None` if it is not wanted any more. `scratch` has a place for each term of the query, all 0
-/// before and after.
+/// Counts one passage; `None` as soon as `is_wanted` returns false. `scratch` has a counter for each term of the query,
+/// all 0 before and after.
 fn count(
     tokenizer: &Tokenizer,
     slots: &HashMap<String, usize>,
@@ -141,20 +156,21 @@ fn count(
     if !is_whole {
         return None;
     }
-    // In the query's order, so that equal passages have their parts added up alike.
+    // In the query's order: floating-point sums depend on it, and equal passages must get equal scores.
     found.sort_unstable();
     let terms = found.into_iter().map(|slot| (slot, std::mem::take(&mut scratch[slot]))).collect();
     Some(Counts { terms, length })
 }
 
-/// Lucene's IDF of a term that stands in `frequency` of `passages`, always above 0.
+/// The IDF, as Lucene computes it, of a term that occurs in `frequency` of `passages`; always above 0.
 pub(crate) fn inverse_document_frequency(frequency: usize, passages: usize) -> f64 {
-    let (frequency, passages) = (exact(frequency), exact(passages));
+    let frequency = as_f64(frequency);
+    let passages = as_f64(passages);
     (1.0 + (passages - frequency + 0.5) / (frequency + 0.5)).ln()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of passages are far below 2^52")]
-fn exact(count: usize) -> f64 {
+fn as_f64(count: usize) -> f64 {
     count as f64
 }
 

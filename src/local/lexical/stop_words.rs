@@ -1,6 +1,6 @@
-//! English function words: they carry no topic, so neither a query nor a passage is scored by them.
+//! English function words. They carry no topic, so neither queries nor passages are scored by them.
 
-/// Sorted, lower case; looked up by binary search.
+/// Function words in lower case, sorted for binary search.
 const STOP_WORDS: [&str; 135] = [
     "about",
     "above",
@@ -139,7 +139,7 @@ const STOP_WORDS: [&str; 135] = [
     "your",
 ];
 
-/// Whether `word` (lower case) is an English function word.
+/// Returns true if `word`, in lower case, is an English function word.
 pub(super) fn is_stop_word(word: &str) -> bool {
     STOP_WORDS.binary_search(&word).is_ok()
 }

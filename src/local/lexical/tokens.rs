@@ -1,8 +1,9 @@
-//! Text to terms: stems for words, character bigrams for scripts written without spaces.
+//! The tokenizer: stems for words, character bigrams for scripts written without spaces.
 //!
-//! English words are lower-cased, stripped of function words and reduced to their Porter2 stem. Runs of Hangul, Kana, Han and
-//! the South-East Asian scripts become overlapping character bigrams: no dictionary is needed, and on Korean and Japanese
-//! question sets bigrams beat whitespace words by a tenth of nDCG. Words of any other script stand as they are.
+//! English words are lower-cased, stripped of function words and reduced to their Porter2 stem. Runs of Hangul, Kana,
+//! Han and the South-East Asian scripts become overlapping character bigrams. They need no dictionary, and on Korean
+//! and Japanese question sets they beat whitespace words by a tenth of nDCG. Words of any other script stay as they
+//! are.
 
 use std::borrow::Cow;
 
@@ -11,32 +12,33 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::stop_words::is_stop_word;
 
-/// Bytes of a text between two questions whether it is still wanted: about half a millisecond's work.
+/// Bytes of a text between two calls of `is_wanted`: about half a millisecond's work.
 const ASK_EVERY_BYTES: usize = 1 << 14;
 
-/// Turns text into terms. Cheap to make; keep one for a whole list.
+/// Splits texts into terms. One serves a whole list.
 pub(crate) struct Tokenizer {
     stemmer: Stemmer,
     detail: Detail,
 }
 
-/// How much of a text becomes terms.
+/// The level of detail at which a text becomes terms.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Detail {
-    /// What tells one text from another: no function words, no single letters, bigrams.
+    /// Terms that tell one text from another: bigrams, and words except function words and single letters.
     Telling,
-    /// Everything, down to single characters: for queries that hold nothing telling ("to be or not to be", "C++", "犬").
+    /// Every word, and every character of scripts without spaces, for queries without telling terms ("to be or not to
+    /// be", "C++", "犬").
     All,
 }
 
-/// How a character takes part in a term.
+/// The part of a character in terms.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Class {
-    /// Belongs to a word.
+    /// Part of a word.
     Word,
-    /// Belongs to a run that is cut into bigrams.
+    /// Part of a run that is cut into bigrams.
     Bigram,
-    /// Belongs to nothing.
+    /// Part of no term.
     Separator,
 }
 
@@ -50,7 +52,8 @@ impl Tokenizer {
         self.terms_while(text, || true, each);
     }
 
-    /// The same as long as it `is_wanted`, which is asked every [`ASK_EVERY_BYTES`]. Says whether it came to the end.
+    /// The same until `is_wanted` returns false; it is called about every [`ASK_EVERY_BYTES`]. Returns true if the
+    /// whole text was read.
     pub(crate) fn terms_while(&self, text: &str, is_wanted: impl Fn() -> bool, mut each: impl FnMut(&str)) -> bool {
         let lower = normalised(text);
         let mut run_start = 0;
@@ -60,7 +63,8 @@ impl Tokenizer {
             let class = classify(character);
             if class != run_class {
                 self.run(&lower[run_start..at], run_class, &mut each);
-                (run_start, run_class) = (at, class);
+                run_start = at;
+                run_class = class;
                 if at >= ask_at {
                     if !is_wanted() {
                         return false;
@@ -73,6 +77,7 @@ impl Tokenizer {
         true
     }
 
+    /// Calls `each` with the terms of a run of characters of one class.
     fn run(&self, run: &str, class: Class, each: &mut impl FnMut(&str)) {
         match class {
             Class::Separator => {}
@@ -87,10 +92,11 @@ impl Tokenizer {
     }
 
     fn word(&self, word: &str, each: &mut impl FnMut(&str)) {
-        let single_character = word.chars().nth(1).is_none();
-        if self.detail == Detail::Telling && (single_character || is_stop_word(word)) {
+        let is_single_character = word.chars().nth(1).is_none();
+        if self.detail == Detail::Telling && (is_single_character || is_stop_word(word)) {
             return;
         }
+        // The stemmer is for English. Words with digits are names and numbers.
         if word.bytes().all(|byte| byte.is_ascii_lowercase()) {
             each(&self.stemmer.stem(word));
         } else {
@@ -99,8 +105,10 @@ impl Tokenizer {
     }
 }
 
-/// Lower case, and one form for what looks the same (NFKC): full-width letters, half-width Kana, Hangul in parts.
+/// The text in lower case and in normal form NFKC, which unifies full-width letters, half-width Kana and decomposed
+/// Hangul.
 fn normalised(text: &str) -> Cow<'_, str> {
+    // ASCII is in normal form already, and most of it in lower case: no copy is needed then.
     if !text.is_ascii() {
         Cow::Owned(text.nfkc().collect::<String>().to_lowercase())
     } else if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
@@ -110,16 +118,18 @@ fn normalised(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A run of one character is a term by itself; longer runs give every two neighbours.
+/// Calls `each` with every two neighbouring characters of a run, or with its only character.
 fn bigrams(run: &str, each: &mut impl FnMut(&str)) {
-    let starts = run.char_indices().map(|(start, _)| start);
-    let ends = run.char_indices().skip(1).map(|(start, character)| start + character.len_utf8());
-    let mut cut = false;
-    for (start, end) in starts.zip(ends) {
-        cut = true;
-        each(&run[start..end]);
+    let mut previous = None;
+    let mut has_bigram = false;
+    for (at, character) in run.char_indices() {
+        if let Some(start) = previous {
+            has_bigram = true;
+            each(&run[start..at + character.len_utf8()]);
+        }
+        previous = Some(at);
     }
-    if !cut {
+    if !has_bigram {
         each(run);
     }
 }
@@ -134,7 +144,8 @@ fn classify(character: char) -> Class {
     }
 }
 
-/// Letters of scripts whose words are not parted by spaces, or (Hangul) whose words carry endings that hide their stem.
+/// Returns true for a letter of a script that does not separate words by spaces, or whose words carry endings that hide
+/// their stem (Hangul).
 fn is_unspaced(character: char) -> bool {
     matches!(u32::from(character),
         0x0E00..=0x0EFF        // Thai, Lao
