@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind};
 use crate::rerank::offload::{OFFLOAD_WIRE_BYTES, offload, offload_while_wanted};
 use crate::text::{is_utf_16, with_surrogates_read};
 
-/// Bytes of buffer that are allocated on the word of `Content-Length`, at most. Beyond them the buffer grows with the data.
+/// Bytes of buffer that are allocated on the word of `Content-Length`, at most. Beyond them it grows with the data.
 const MAX_INITIAL_BUFFER_BYTES: usize = 64 << 10;
 /// The first two bytes of a gzip stream (RFC 1952, section 2.3.1).
 const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];

@@ -1,4 +1,4 @@
-//! Who may ask, and whose scores they may see.
+//! Callers: the keys that admit a request, and the share of the cache that each key may use.
 
 use http::{HeaderMap, HeaderName, header};
 use secrecy::{ExposeSecret, SecretString};
@@ -9,47 +9,49 @@ use crate::config::settings::ApiKey;
 use crate::dialect::Dialect;
 use crate::error::{Error, ErrorKind};
 
+/// Headers that carry a key, beside `Authorization`.
 const API_KEY_HEADERS: [HeaderName; 2] = [HeaderName::from_static("x-api-key"), HeaderName::from_static("api-key")];
 
-/// The keys that open the door. Without any, it stands open.
+/// The keys of `server.api_keys` with their callers. Without any key, every request is admitted.
 #[derive(Debug, Default)]
 pub struct Callers(Vec<(SecretString, Caller)>);
 
-/// Whoever asks.
+/// The owner of a key.
 #[derive(Clone, Copy, Debug)]
 pub struct Caller {
-    /// Whose scores may be used.
+    /// The part of the cache that the caller reads and writes.
     pub scope: CacheScope,
     /// The dialect that the configuration binds to the key.
     pub dialect: Option<&'static dyn Dialect>,
 }
 
 impl Caller {
-    /// Whoever asks where no key is needed.
+    /// The caller of a request that needs no key.
     pub const ANYBODY: Self = Self { scope: CacheScope::SHARED, dialect: None };
 }
 
 impl Callers {
-    /// The callers with these keys; with `shared` they use each other's scores.
+    /// The callers with these keys. With `shared` they all use one cache scope.
     #[must_use]
     pub fn new(keys: &[ApiKey], shared: bool) -> Self {
-        let caller = |ApiKey { key, dialect }: &ApiKey| {
+        let mut callers = Vec::with_capacity(keys.len());
+        for ApiKey { key, dialect } in keys {
             let scope = if shared { CacheScope::SHARED } else { CacheScope::of_caller(key.expose_secret()) };
-            (key.clone(), Caller { scope, dialect: *dialect })
-        };
-        Self(keys.iter().map(caller).collect())
+            callers.push((key.clone(), Caller { scope, dialect: *dialect }));
+        }
+        Self(callers)
     }
 
-    /// Whether a request must show a key.
+    /// Returns true if a request must show a key.
     #[must_use]
     pub fn are_asked(&self) -> bool {
         !self.0.is_empty()
     }
 
-    /// The bearer of these headers.
+    /// The caller whose key is in `headers`.
     ///
     /// # Errors
-    /// `unauthorized` if keys are asked for and none of them is shown.
+    /// `unauthorized` if a key is needed and none of the known ones is shown.
     pub fn identify(&self, headers: &HeaderMap) -> Result<Caller, Error> {
         if !self.are_asked() {
             return Ok(Caller::ANYBODY);
@@ -58,25 +60,44 @@ impl Callers {
         if shown.is_empty() {
             return Err(Error::new(ErrorKind::Unauthorized, "a key is needed; send it as Authorization: Bearer KEY"));
         }
-        // All keys are compared, each in constant time, so that time tells nothing about them.
-        let is_shown = |key: &SecretString| {
-            let same = |shown: &&str| key.expose_secret().as_bytes().ct_eq(shown.as_bytes());
-            shown.iter().fold(false, |found, shown| found | bool::from(same(shown)))
-        };
-        let known = self.0.iter().filter(|(key, _)| is_shown(key)).fold(None, |_, (_, caller)| Some(*caller));
+        // Every key is compared with every shown one, each in constant time and without an early end, so that the
+        // time taken reveals nothing about the keys.
+        let mut known = None;
+        for (key, caller) in &self.0 {
+            let mut is_shown = false;
+            for candidate in &shown {
+                is_shown |= bool::from(key.expose_secret().as_bytes().ct_eq(candidate.as_bytes()));
+            }
+            if is_shown {
+                known = Some(*caller);
+            }
+        }
         known.ok_or_else(|| Error::new(ErrorKind::Unauthorized, "the key is not one of server.api_keys"))
     }
 }
 
-/// The keys in `Authorization` (any case of the scheme, or no scheme) and in the other usual headers. Clients that were given no key for the
-/// one often send a placeholder there and the key in another.
+/// The keys in `Authorization` and in the other usual headers. All of them count: a client without a key for the first
+/// often sends a placeholder there and the key in another.
 fn shown_keys(headers: &HeaderMap) -> Vec<&str> {
-    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    let bearer = text(&header::AUTHORIZATION).map(|value| {
+    let mut keys = Vec::with_capacity(1 + API_KEY_HEADERS.len());
+    if let Some(value) = header_text(headers, &header::AUTHORIZATION) {
         let (scheme, key) = value.split_once([' ', '\t']).unwrap_or((value, ""));
-        if scheme.eq_ignore_ascii_case("bearer") { key.trim() } else { value }
-    });
-    bearer.into_iter().chain(API_KEY_HEADERS.iter().filter_map(text)).filter(|key| !key.is_empty()).collect()
+        // Some clients send the key without a scheme, others with `bearer` in any case.
+        keys.push(if scheme.eq_ignore_ascii_case("bearer") { key.trim() } else { value });
+    }
+    for name in &API_KEY_HEADERS {
+        if let Some(key) = header_text(headers, name) {
+            keys.push(key);
+        }
+    }
+    keys.retain(|key| !key.is_empty());
+    keys
+}
+
+/// The value of a header without blanks around it; `None` if it is missing or not visible ASCII.
+fn header_text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    let text = headers.get(name)?.to_str().ok()?;
+    Some(text.trim())
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `Content-Encoding`: what it says, and bodies that are compressed.
+//! `Content-Encoding`: reading the header, and decompressing the bodies of requests within limits.
 
 use std::cell::Cell;
 use std::io::{self, BufRead, Read};
@@ -11,7 +11,7 @@ use super::body::too_large;
 use super::memory::Reservation;
 use crate::error::{Error, ErrorKind};
 
-/// What people write there for a body that is not compressed: the name for that, and names of character sets.
+/// Values that clients send for a body without compression: the right one, and character sets and media types.
 const PLAIN: [&str; 17] = [
     "",
     "identity",
@@ -32,27 +32,27 @@ const PLAIN: [&str; 17] = [
     "application/json",
 ];
 
-/// Bytes that are decompressed at once.
-const PIECE_BYTES: usize = 64 << 10;
-/// Compressed bytes after which is asked whether anybody still waits: tens of milliseconds' work at worst.
-const INPUT_PIECE_BYTES: usize = 8 << 10;
-/// Compressed bytes that may stand for nothing, beside two for each byte that came out. What compresses makes a body shorter, so more is made to
-/// cost time: members of gzip or blocks without content.
+/// Size of the output buffer.
+const OUTPUT_CHUNK_BYTES: usize = 64 << 10;
+/// Compressed bytes between two calls of `is_wanted`: tens of milliseconds' work at worst.
+const INPUT_CHUNK_BYTES: usize = 8 << 10;
+/// Compressed bytes beyond two for each byte of output that are accepted. Real compression makes a body shorter; a body
+/// of more input than output is made to cost time, by gzip members or blocks without content.
 const MAX_EMPTY_BYTES: usize = 64 << 10;
 
-/// How a body is compressed.
+/// The compression of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Compression {
     /// RFC 1952.
     Gzip,
-    /// RFC 1950, which HTTP calls `deflate`; also what it wraps (RFC 1951), which many send under that name.
+    /// RFC 1950, which HTTP calls `deflate`, or the bare stream of RFC 1951, which many clients send under that name.
     Zlib,
 }
 
-/// How the body is compressed, if it is.
+/// The compression that the headers declare; `None` for a plain body.
 ///
 /// # Errors
-/// `unsupported_encoding`: in no way that is known, or in several.
+/// `unsupported_encoding` for an unknown compression, or for two.
 pub(super) fn compression(headers: &HeaderMap) -> Result<Option<Compression>, Error> {
     let mut found = None;
     for value in headers.get_all(header::CONTENT_ENCODING) {
@@ -73,10 +73,11 @@ pub(super) fn compression(headers: &HeaderMap) -> Result<Option<Compression>, Er
     Ok(found)
 }
 
-/// The body before it was compressed, as long as it `is_wanted`. Its bytes are added to the reservation.
+/// Decompresses a body, until `is_wanted` returns false. The bytes of output are added to the reservation.
 ///
 /// # Errors
-/// `body_too_large` if that is longer than `max_bytes`, `overloaded`, or `invalid_json` if it cannot be told.
+/// `body_too_large` above `max_bytes` of output, `overloaded`, or `invalid_json` for a body that cannot be
+/// decompressed.
 pub(super) fn decompress(
     compressed: &[u8],
     compression: Compression,
@@ -84,40 +85,43 @@ pub(super) fn decompress(
     reservation: &mut Reservation,
     is_wanted: &dyn Fn() -> bool,
 ) -> Result<Bytes, Error> {
-    let plain_bytes = Cell::new(0);
-    let mut source = Source { left: compressed, taken: 0, plain_bytes: &plain_bytes, is_wanted };
-    let piece = vec![0; PIECE_BYTES];
-    let mut plain = Plain { bytes: BytesMut::new(), piece, max_bytes, count: &plain_bytes, reservation };
+    // Shared by input and output, because a decoder owns the input while it writes the output.
+    let output_bytes = Cell::new(0);
+    let mut input = CompressedInput { left: compressed, taken: 0, output_bytes: &output_bytes, is_wanted };
+    let chunk = vec![0; OUTPUT_CHUNK_BYTES];
+    let mut output = Output { bytes: BytesMut::new(), chunk, max_bytes, count: &output_bytes, reservation };
     match compression {
-        Compression::Zlib if has_zlib_header(compressed) => plain.read(&mut ZlibDecoder::new(source))?,
-        // What many send instead.
-        Compression::Zlib => plain.read(&mut DeflateDecoder::new(source))?,
+        Compression::Zlib if has_zlib_header(compressed) => output.read_from(&mut ZlibDecoder::new(input))?,
+        Compression::Zlib => output.read_from(&mut DeflateDecoder::new(input))?,
+        // A gzip file may consist of several members (RFC 1952, section 2.2).
         Compression::Gzip => loop {
-            let mut member = GzDecoder::new(source);
-            plain.read(&mut member)?;
-            source = member.into_inner();
-            if source.left.is_empty() {
+            let mut member = GzDecoder::new(input);
+            output.read_from(&mut member)?;
+            input = member.into_inner();
+            if input.left.is_empty() {
                 break;
             }
         },
     }
-    Ok(plain.bytes.freeze())
+    Ok(output.bytes.freeze())
 }
 
-/// What came out so far.
-struct Plain<'a> {
+/// The decompressed bytes so far, and their limits.
+struct Output<'a> {
     bytes: BytesMut,
-    /// What a decoder writes to.
-    piece: Vec<u8>,
+    /// The buffer that a decoder writes to.
+    chunk: Vec<u8>,
     max_bytes: usize,
+    /// Number of `bytes`, for [`CompressedInput`].
     count: &'a Cell<usize>,
     reservation: &'a mut Reservation,
 }
 
-impl Plain<'_> {
-    fn read(&mut self, decoder: &mut dyn Read) -> Result<(), Error> {
+impl Output<'_> {
+    /// Reads a decoder to its end.
+    fn read_from(&mut self, decoder: &mut dyn Read) -> Result<(), Error> {
         loop {
-            let length = match decoder.read(&mut self.piece) {
+            let length = match decoder.read(&mut self.chunk) {
                 Ok(0) => return Ok(()),
                 Ok(length) => length,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -131,29 +135,32 @@ impl Plain<'_> {
                 return Err(too_large(self.max_bytes));
             }
             self.reservation.grow(length)?;
-            self.bytes.extend_from_slice(&self.piece[..length]);
+            self.bytes.extend_from_slice(&self.chunk[..length]);
             self.count.set(self.bytes.len());
         }
     }
 }
 
-/// The compressed bytes, in pieces, until they have stood for too little or nobody waits. A decoder reads them for as long as nothing comes out.
-struct Source<'a> {
+/// The compressed bytes, in chunks. Fails if they yield too little output, or nobody waits for it. A decoder reads on
+/// inside one call while no output comes, so the checks must be here.
+struct CompressedInput<'a> {
     left: &'a [u8],
+    /// Number of bytes that were read.
     taken: usize,
-    plain_bytes: &'a Cell<usize>,
+    /// Number of bytes that were decompressed.
+    output_bytes: &'a Cell<usize>,
     is_wanted: &'a dyn Fn() -> bool,
 }
 
-impl BufRead for Source<'_> {
+impl BufRead for CompressedInput<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.taken > self.plain_bytes.get().saturating_mul(2).saturating_add(MAX_EMPTY_BYTES) {
+        if self.taken > self.output_bytes.get().saturating_mul(2).saturating_add(MAX_EMPTY_BYTES) {
             return Err(io::Error::other("too little comes out"));
         }
         if !(self.is_wanted)() {
             return Err(io::Error::other("nobody waits"));
         }
-        Ok(&self.left[..self.left.len().min(INPUT_PIECE_BYTES)])
+        Ok(&self.left[..self.left.len().min(INPUT_CHUNK_BYTES)])
     }
 
     fn consume(&mut self, length: usize) {
@@ -162,7 +169,7 @@ impl BufRead for Source<'_> {
     }
 }
 
-impl Read for Source<'_> {
+impl Read for CompressedInput<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let length = self.fill_buf()?.read(into)?;
         self.consume(length);
@@ -170,14 +177,16 @@ impl Read for Source<'_> {
     }
 }
 
-/// Whether bytes begin as RFC 1950 has it, and not at once with what it wraps (RFC 1951).
+/// Returns true if bytes begin with the header of RFC 1950, and not with a bare stream of RFC 1951.
 fn has_zlib_header(bytes: &[u8]) -> bool {
     matches!(bytes, [method, check, ..] if method & 0x0F == 8 && u16::from_be_bytes([*method, *check]) % 31 == 0)
 }
 
-fn unsupported(what: &str) -> Error {
-    let message =
-        format!("the body's Content-Encoding {what}; send the JSON as it is, or compressed once, with gzip or deflate");
+/// The `unsupported_encoding` error; `fault` is its predicate.
+fn unsupported(fault: &str) -> Error {
+    let message = format!(
+        "the body's Content-Encoding {fault}; send the JSON as it is, or compressed once, with gzip or deflate"
+    );
     Error::new(ErrorKind::UnsupportedEncoding, message)
 }
 
@@ -278,7 +287,7 @@ mod tests {
         assert_eq!(refused.unwrap_err().kind, ErrorKind::InvalidJson);
         // RFC 1951, section 3.2.4: a stored block of no bytes.
         let empty_blocks = [&[0x78, 0x01][..], &[0, 0, 0, 0xff, 0xff].repeat(200_000)].concat();
-        assert!(questions(&empty_blocks, Compression::Zlib) < 2 * MAX_EMPTY_BYTES / INPUT_PIECE_BYTES);
+        assert!(questions(&empty_blocks, Compression::Zlib) < 2 * MAX_EMPTY_BYTES / INPUT_CHUNK_BYTES);
     }
 
     #[test]

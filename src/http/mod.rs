@@ -1,4 +1,4 @@
-//! The edge: bytes and headers in, bytes and headers out. Knows paths, limits and who may ask; knows nothing of ranking.
+//! The HTTP edge: bytes and headers in, bytes and headers out. It knows paths, limits and keys, and nothing of ranking.
 
 mod body;
 mod callers;
@@ -33,29 +33,29 @@ use crate::config::settings::ServerSettings;
 use crate::rerank::Reranker;
 use crate::telemetry::refusals::RefusalLog;
 
-/// What handlers share.
+/// The state that handlers share.
 #[derive(Debug)]
 pub struct App {
-    /// The pipeline.
+    /// The pipeline from a decoded request to a ranking.
     pub reranker: Arc<Reranker>,
-    /// Limits of the server.
+    /// Settings under `server`.
     pub server: ServerSettings,
-    /// Who may ask.
+    /// The callers that `server.api_keys` admits.
     pub callers: Callers,
-    /// Room for rerank requests under way, whose body is here.
+    /// Permits for rerank requests in flight, `server.max_requests` in all. A request takes one when its body is here.
     pub room: Semaphore,
-    /// Memory for requests and answers.
+    /// Memory budget of the bodies of requests and answers.
     pub memory: Arc<MemoryBudget>,
-    /// Whose web pages may ask.
+    /// Check against requests from web pages of other sites.
     pub origins: OriginPolicy,
-    /// What the log has told of refusals.
+    /// Limiter of the log lines about refusals.
     pub refusals: RefusalLog,
-    /// Whether new requests are welcome; false while shutting down.
+    /// True while new requests are accepted; false during shutdown.
     pub ready: AtomicBool,
 }
 
 impl App {
-    /// Whether new requests are welcome.
+    /// Returns true while new requests are accepted.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Relaxed)
@@ -67,7 +67,7 @@ impl App {
     }
 }
 
-/// All routes with their layers.
+/// The router of all endpoints, with its layers.
 pub fn router(app: Arc<App>) -> Router {
     // These need no key: probes, scrapers and the documentation hold nothing of any caller.
     let router = Router::new()
@@ -84,7 +84,7 @@ pub fn router(app: Arc<App>) -> Router {
     layers::wrap(router, app.clone()).with_state(app)
 }
 
-/// A good answer in JSON.
+/// A 200 answer with a body in JSON.
 fn json(body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -1,4 +1,4 @@
-//! The OpenAPI document and the page that shows it. Nothing of either comes from another host.
+//! The OpenAPI document and the page that shows it. The page loads nothing from other hosts.
 
 use std::sync::{Arc, LazyLock};
 
@@ -19,7 +19,10 @@ use crate::dialect::problem;
 #[openapi(
     info(
         title = "rerankd",
-        description = "The reranking sidecar for RAG applications: post a query and its passages, get them back best first.\n\nErrors are problem details (RFC 9457) with a stable `code`. Clients of other rerank APIs are answered in their own shape, by the fields of their body, a path prefix such as `/voyage/…`, or the header `X-Rerank-Dialect`; any prefix may stand before a path.",
+        description = "The reranking sidecar for RAG applications: post a query and its passages, get them back best \
+            first.\n\nErrors are problem details (RFC 9457) with a stable `code`. Clients of other rerank APIs are \
+            answered in their own shape, by the fields of their body, a path prefix such as `/voyage/…`, or the header \
+            `X-Rerank-Dialect`; any prefix may stand before a path.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     paths(
@@ -46,13 +49,13 @@ use crate::dialect::problem;
 )]
 struct Document;
 
-/// The same operation in another dialect.
+/// The operation `rerank` at another path, in the native dialect or another.
 struct Variant {
     path: &'static str,
     id: &'static str,
-    /// The schemas of request and answer, if they differ.
+    /// Names of the schemas of body and answer; `None` for the native ones.
     schemas: Option<(&'static str, &'static str)>,
-    /// A model stands in the path. Where the body names one too, that counts.
+    /// True if the path names the model. A model in the body takes precedence.
     has_model: bool,
 }
 
@@ -80,20 +83,21 @@ const VARIANTS: [Variant; 10] = [
 ];
 
 impl Variant {
+    /// A variant with the native schemas, which cover the whole Cohere family.
     const fn family(path: &'static str, id: &'static str) -> Self {
         Self { path, id, schemas: None, has_model: false }
     }
 
+    /// A variant with schemas of its own.
     const fn own(path: &'static str, id: &'static str, schemas: (&'static str, &'static str)) -> Self {
         Self { schemas: Some(schemas), ..Self::family(path, id) }
     }
 
-    /// `operation`, which is the native one, in this dialect.
+    /// Turns `operation`, the native one, into this variant.
     fn of(&self, mut operation: Operation) -> Operation {
         operation.operation_id = Some(self.id.to_owned());
         if let Some((body, answer)) = self.schemas {
             operation.tags = Some(vec!["dialects".to_owned()]);
-            let content = |name| Content::builder().schema(Some(Ref::from_schema_name(name))).build();
             if let Some(RefOr::T(request)) = &mut operation.request_body {
                 request.content.insert("application/json".to_owned(), content(body).into());
             }
@@ -103,6 +107,7 @@ impl Variant {
                 response.content.clear();
                 response.content.insert("application/json".to_owned(), content(name).into());
             }
+            // TEI's own status for requests that it refuses.
             if self.path.starts_with("/tei") {
                 let refused = ResponseBuilder::new().description("`invalid_request` or `too_many_documents`");
                 let refused = refused.content("application/json", content("Problem")).build();
@@ -118,7 +123,12 @@ impl Variant {
     }
 }
 
-/// What the derive cannot say.
+/// The content of a body or answer with the schema `name`.
+fn content(name: &str) -> Content {
+    Content::builder().schema(Some(Ref::from_schema_name(name))).build()
+}
+
+/// Adds the parts of the document that the derive cannot express: the key and the variants.
 struct Finish;
 
 impl utoipa::Modify for Finish {
@@ -128,34 +138,30 @@ impl utoipa::Modify for Finish {
             .description(Some("One of server.api_keys; needed only if any is configured."))
             .build();
         document.components.get_or_insert_default().add_security_scheme("key", SecurityScheme::Http(bearer));
-        let native = document.paths.paths.get_mut("/rerank").and_then(|item| item.post.as_mut());
-        let native = native.map(|native| {
-            // An optional type would be one that may be null, which a header is not.
-            for parameter in native.parameters.iter_mut().flatten() {
-                if let RefOr::T(parameter) = parameter {
-                    parameter.required = Required::False;
-                }
+        let paths = &mut document.paths.paths;
+        let Some(native) = paths.get_mut("/rerank").and_then(|item| item.post.as_mut()) else { return };
+        // In the derive an `Option` would make the header nullable, which headers are not.
+        for parameter in native.parameters.iter_mut().flatten() {
+            if let RefOr::T(parameter) = parameter {
+                parameter.required = Required::False;
             }
-            native.clone()
-        });
-        for (variant, native) in VARIANTS.iter().zip(std::iter::repeat(native)) {
-            if let Some(native) = native {
-                document
-                    .paths
-                    .paths
-                    .insert(variant.path.to_owned(), PathItem::new(HttpMethod::Post, variant.of(native)));
-            }
+        }
+        let native = native.clone();
+        for variant in &VARIANTS {
+            let item = PathItem::new(HttpMethod::Post, variant.of(native.clone()));
+            paths.insert(variant.path.to_owned(), item);
         }
     }
 }
 
+/// The document, which is built once.
 static JSON: LazyLock<String> = LazyLock::new(|| {
     let mut json = Document::openapi().to_pretty_json().unwrap_or_default();
     json.push('\n');
     json
 });
 
-/// The document as pretty JSON, ending in a line break.
+/// The OpenAPI document as indented JSON with a line break at the end.
 #[must_use]
 pub fn json() -> &'static str {
     &JSON
@@ -165,7 +171,7 @@ pub(super) async fn document() -> Response {
     super::json(json())
 }
 
-/// The page at `/docs`.
+/// The routes of the page at `/docs`.
 pub(super) fn docs() -> Router<Arc<App>> {
     // The page's badge would ask a public validator about the document.
     SwaggerUi::new("/docs").config(Config::from("/openapi.json").validator_url("none")).into()

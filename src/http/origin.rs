@@ -1,8 +1,9 @@
-//! Whether a web page in somebody's browser asks behind that somebody's back.
+//! Protection against web pages that reach the server through a visitor's browser: cross-site requests, DNS rebinding.
 //!
-//! Where no key is needed, whoever reaches the server may ask. A browser reaches it for every page that it shows: with a request that needs no
-//! permission (`fetch` with `no-cors`), or under a name that the page's owner has bound to 127.0.0.1. Browsers say whose page asks (`Origin`) and
-//! by which name (`Host`); other clients send no `Origin`.
+//! Without keys, every client that reaches the server may rerank. A browser reaches it on behalf of every page that it
+//! shows, either with a request that needs no permission (`fetch` with `no-cors`), or under a name that the page's
+//! owner has bound to 127.0.0.1. Browsers send the page's site as `Origin` and the name as `Host`. Other clients send
+//! no `Origin`.
 
 use std::net::IpAddr;
 
@@ -12,13 +13,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use crate::config::settings::ServerSettings;
 use crate::error::{Error, ErrorKind};
 
+/// Header in which browsers say how the requesting page relates to the server (Fetch Metadata).
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-/// Names under which containers reach the machine that they run on. Nobody can own them: `.internal` is nobody's.
+/// Names by which containers reach their host. They cannot be rebound: nobody can register names in `.internal`.
 const CONTAINER_HOSTS: [&str; 2] = ["host.docker.internal", "host.containers.internal"];
-/// Allows everything.
+/// The entry of a list that allows everything.
 const ANY: &str = "*";
 
-/// Whose web pages may ask, and by which names.
+/// The web pages that may send requests, and the names by which the server may be reached.
 #[derive(Debug)]
 pub struct OriginPolicy {
     checks_origin: bool,
@@ -28,23 +30,23 @@ pub struct OriginPolicy {
 }
 
 impl OriginPolicy {
-    /// The policy of a server. With keys nothing is checked: no web page has one.
+    /// The policy for these settings. With keys nothing is checked, because no web page has one.
     #[must_use]
     pub fn new(settings: &ServerSettings) -> Self {
         let is_open = settings.api_keys.is_empty();
         Self {
             checks_origin: is_open,
-            // Other machines ask by names that nobody can guess here, unless they are listed.
+            // Other machines use names that are not known here, unless they are listed.
             checks_host: is_open && (settings.listen.ip().is_loopback() || !settings.allowed_hosts.is_empty()),
             allowed_hosts: settings.allowed_hosts.iter().map(|host| plain(host)).collect(),
             allowed_origins: settings.allowed_origins.iter().map(|origin| origin.to_ascii_lowercase()).collect(),
         }
     }
 
-    /// Whether the request comes from where it may.
+    /// Checks the name by which the server was reached and the site that a browser sends.
     ///
     /// # Errors
-    /// `forbidden`
+    /// `forbidden` if one of them is not allowed.
     pub fn check(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Error> {
         if self.checks_host {
             self.check_host(uri, headers)?;
@@ -55,28 +57,41 @@ impl OriginPolicy {
         Ok(())
     }
 
+    /// Checks every name by which the server was reached.
     fn check_host(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Error> {
-        let named = headers.get_all(header::HOST).iter().map(HeaderValue::as_bytes);
-        for host in named.chain(uri.authority().map(|authority| authority.as_str().as_bytes())) {
-            let name = std::str::from_utf8(host).ok().and_then(host_of);
-            if name.is_none_or(|name| !is_this_machine(&name) && !allows(&self.allowed_hosts, &name)) {
-                return Err(Error::new(
-                    ErrorKind::Forbidden,
-                    "the request's Host is neither a name of this machine nor in server.allowed_hosts; ask by localhost or \
-                     127.0.0.1, add the name to server.allowed_hosts, or set server.api_keys",
-                ));
-            }
+        // HTTP/2 has the name in the URI, and HTTP/1 may have it in both places. All of them must be allowed.
+        let mut is_allowed = true;
+        for host in headers.get_all(header::HOST) {
+            is_allowed &= std::str::from_utf8(host.as_bytes()).is_ok_and(|host| self.allows_host(host));
         }
-        Ok(())
+        if let Some(authority) = uri.authority() {
+            is_allowed &= self.allows_host(authority.as_str());
+        }
+        if is_allowed {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Forbidden,
+            "the request's Host is neither a name of this machine nor in server.allowed_hosts; ask by localhost or \
+             127.0.0.1, add the name to server.allowed_hosts, or set server.api_keys",
+        ))
     }
 
+    /// Returns true if the server may be reached as `host`, with or without a port.
+    fn allows_host(&self, host: &str) -> bool {
+        let Some(name) = host_of(host) else { return false };
+        is_this_machine(&name) || allows(&self.allowed_hosts, &name)
+    }
+
+    /// Checks the site of the page behind a request, if a browser sends it.
     fn check_origin(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Error> {
         let fetch_site = headers.get(FETCH_SITE).map(HeaderValue::as_bytes);
+        // Scripts cannot set this header, and it is right even behind a proxy that changes `Host`.
         if fetch_site == Some(b"same-origin") {
             return Ok(());
         }
         let mut origins = headers.get_all(header::ORIGIN).iter().peekable();
-        // Whoever follows a link from another site comes without an origin. That asks no provider.
+        // Following a link from another site sends no `Origin` either. It is a GET, which calls no provider.
         let is_foreign = if origins.peek().is_none() {
             fetch_site == Some(b"cross-site") && !method.is_safe()
         } else {
@@ -92,7 +107,8 @@ impl OriginPolicy {
         Ok(())
     }
 
-    /// Whether pages of `origin` may ask: those of this server, of this machine, and of origins that are allowed.
+    /// Returns true if pages of `origin` may send requests: those of this server, of this machine and of
+    /// `server.allowed_origins`.
     fn allows(&self, origin: &str, uri: &Uri, headers: &HeaderMap) -> bool {
         let origin = origin.to_ascii_lowercase();
         if allows(&self.allowed_origins, &origin) {
@@ -102,48 +118,66 @@ impl OriginPolicy {
         if host_of(authority).is_some_and(|name| is_this_machine(&name)) {
             return true;
         }
-        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-        let Some(own) = uri.authority().map(Authority::as_str).or(host) else { return false };
+        let own_authority = match (uri.authority(), headers.get(header::HOST)) {
+            (Some(own_authority), _) => own_authority.as_str(),
+            (None, Some(host)) => match host.to_str() {
+                Ok(host) => host,
+                Err(_) => return false,
+            },
+            (None, None) => return false,
+        };
+        // The default port may be left out on either side.
         let default_port = if scheme == "https" { ":443" } else { ":80" };
-        let bare = |authority: &str| authority.strip_suffix(default_port).unwrap_or(authority).to_ascii_lowercase();
-        bare(own) == bare(authority)
+        without_port(own_authority, default_port).eq_ignore_ascii_case(without_port(authority, default_port))
     }
 }
 
-/// What is wrong with an entry of `server.allowed_hosts`, if anything.
+/// The authority without `default_port`.
+fn without_port<'a>(authority: &'a str, default_port: &str) -> &'a str {
+    authority.strip_suffix(default_port).unwrap_or(authority)
+}
+
+/// The fault of an entry of `server.allowed_hosts`; `None` if it is valid.
 pub(crate) fn host_fault(host: &str) -> Option<&'static str> {
     let is_name = host == ANY || host_of(host).is_some_and(|name| name == plain(host));
     (!is_name)
         .then_some("must be a host name without scheme, port and path, such as \"rerank.example\"; \"*\" allows all")
 }
 
-/// What is wrong with an entry of `server.allowed_origins`, if anything.
+/// The fault of an entry of `server.allowed_origins`; `None` if it is valid.
 pub(crate) fn origin_fault(origin: &str) -> Option<&'static str> {
-    let authority = origin.split_once("://").map(|(_, authority)| authority);
-    let is_origin = origin == ANY || authority.is_some_and(|authority| host_of(authority).is_some());
+    let is_origin = match origin.split_once("://") {
+        Some((_, authority)) => host_of(authority).is_some(),
+        None => origin == ANY,
+    };
     (!is_origin).then_some("must be a scheme and a host, such as \"https://app.example\"; \"*\" allows all")
 }
 
+/// Returns true if a list holds `name`, or `*`.
 fn allows(allowed: &[String], name: &str) -> bool {
     allowed.iter().any(|allowed| allowed == name || allowed == ANY)
 }
 
-/// The name in `name:port`, in lower case; `None` if it is no such thing.
+/// The host in `host:port`, in lower case; `None` for anything else, such as `user@host`.
 fn host_of(authority: &str) -> Option<String> {
     let parsed: Authority = authority.parse().ok()?;
     let is_bare = !authority.contains('@') && !parsed.host().is_empty();
     is_bare.then(|| plain(parsed.host()))
 }
 
-/// A name in lower case, without the dot that ends a full one.
+/// A host in lower case, without the dot that ends a fully qualified name.
 fn plain(host: &str) -> String {
     host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
 }
 
-/// Whether `name` means this machine wherever it is looked up, or every address of it.
+/// Returns true for a name that no DNS server can bind to another machine, and for loopback and unspecified addresses.
 fn is_this_machine(name: &str) -> bool {
-    let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-    if let Ok(address) = address.parse::<IpAddr>() {
+    let unbracketed = match name.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']').unwrap_or(name),
+        None => name,
+    };
+    if let Ok(address) = unbracketed.parse::<IpAddr>() {
+        // `::ffff:127.0.0.1` is a loopback address too.
         let address = address.to_canonical();
         return address.is_loopback() || address.is_unspecified();
     }

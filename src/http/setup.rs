@@ -1,4 +1,5 @@
-//! What clients ask before they rerank: set-up screens, start-up checks, probes. Each gets the least that it is content with.
+//! The endpoints that clients ask before they rerank, from set-up screens, start-up checks and probes. Each gets the
+//! least that satisfies it.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +16,8 @@ use crate::dialect::problem::Problem;
 use crate::error::Error;
 use crate::route::DEFAULT_MODEL;
 
-/// Clients of TEI take it for the context of the model. Which model answers is the route's business and may change, so this is only
-/// what current rerankers read at least; longer passages are not refused but cut by the provider.
+/// The context of the model in tokens, as clients of TEI are told. The model is chosen by the route and may change, so
+/// this is the least that current rerankers read. Longer passages are not refused but cut by the provider.
 const TEI_INPUT_TOKENS: usize = 8192;
 
 /// The server as TEI would describe itself.
@@ -90,9 +91,12 @@ pub(super) struct Health {
     message: &'static str,
 }
 
-/// The answer to one of the questions.
-pub(super) fn answer(app: &App, question: &SetUp) -> Result<Response, Error> {
-    match question {
+/// Answers a set-up request.
+///
+/// # Errors
+/// `unknown_model` or `invalid_request`, for the name of a model.
+pub(super) fn answer(app: &App, request: &SetUp) -> Result<Response, Error> {
+    match request {
         SetUp::Models => Ok(models(app)),
         SetUp::Model(id) => model(app, id),
         SetUp::Info => Ok(info(app)),
@@ -107,7 +111,8 @@ pub(super) fn answer(app: &App, question: &SetUp) -> Result<Response, Error> {
 #[utoipa::path(get, path = "/v1/models", tag = "models", operation_id = "models",
     responses(
         (status = 200, description = "The models.", body = ModelList),
-        (status = 401, description = "`unauthorized`", body = Problem<'static>, content_type = "application/problem+json"),
+        (status = 401, description = "`unauthorized`",
+            body = Problem<'static>, content_type = "application/problem+json"),
     ))]
 pub(super) fn models(app: &App) -> Response {
     written(StatusCode::OK, &models::list(&app.reranker.routes))
@@ -115,15 +120,20 @@ pub(super) fn models(app: &App) -> Response {
 
 /// Describe the model that a request with this name would get.
 #[utoipa::path(get, path = "/v1/models/{id}", tag = "models", operation_id = "model",
-    params(("id" = String, Path, description = "The model's name; slashes may stand as they are.", example = "default")),
+    params(("id" = String, Path,
+        description = "The model's name; slashes may stand as they are.", example = "default")),
     responses(
         (status = 200, description = "The model.", body = Model),
-        (status = 400, description = "`invalid_request`: several upstreams have a model of this name", body = Problem<'static>, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthorized`", body = Problem<'static>, content_type = "application/problem+json"),
-        (status = 404, description = "`unknown_model` or `not_found`", body = Problem<'static>, content_type = "application/problem+json"),
+        (status = 400, description = "`invalid_request`: several upstreams have a model of this name",
+            body = Problem<'static>, content_type = "application/problem+json"),
+        (status = 401, description = "`unauthorized`",
+            body = Problem<'static>, content_type = "application/problem+json"),
+        (status = 404, description = "`unknown_model` or `not_found`",
+            body = Problem<'static>, content_type = "application/problem+json"),
     ))]
 pub(super) fn model(app: &App, id: &str) -> Result<Response, Error> {
-    models::one(&app.reranker.routes, id).map(|model| written(StatusCode::OK, &model))
+    let model = models::one(&app.reranker.routes, id)?;
+    Ok(written(StatusCode::OK, &model))
 }
 
 /// Describe the default model, as Weaviate asks.
@@ -161,12 +171,13 @@ pub(super) fn info(app: &App) -> Response {
         (status = 503, description = "Shutting down.", body = Health),
     ))]
 pub(super) fn health(app: &App) -> Response {
-    let (status, word, message) = if app.is_ready() {
-        (StatusCode::OK, "ok", "Service is ready.")
+    let object = "health.response";
+    if app.is_ready() {
+        written(StatusCode::OK, &Health { status: "ok", object, message: "Service is ready." })
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Service is not ready.")
-    };
-    written(status, &Health { status: word, object: "health.response", message })
+        let health = Health { status: "unavailable", object, message: "Service is not ready." };
+        written(StatusCode::SERVICE_UNAVAILABLE, &health)
+    }
 }
 
 /// New requests are welcome, as Weaviate asks.
@@ -185,6 +196,7 @@ pub(super) fn cluster_auth(app: &App) -> Response {
     written(StatusCode::OK, &ClusterAuth { auth: app.callers.are_asked() })
 }
 
+/// An answer with a value in JSON.
 fn written(status: StatusCode, value: &impl Serialize) -> Response {
     let mut response = json(serde_json::to_vec(value).unwrap_or_default());
     *response.status_mut() = status;
