@@ -159,7 +159,10 @@ fn interface(model: &Model) -> Result<(Vec<(NodeId, ModelInput)>, NodeId), Strin
     let mut inputs = Vec::with_capacity(model.input_ids().len());
     for &node in model.input_ids() {
         let info = model.node_info(node);
-        let name = info.as_ref().and_then(|info| info.name()).unwrap_or_default();
+        let name = match &info {
+            Some(info) => info.name().unwrap_or_default(),
+            None => "",
+        };
         let Some(input) = ModelInput::by_name(name) else {
             return Err(format!(
                 "its input {name:?} is none of input_ids, attention_mask and token_type_ids of a BERT"
