@@ -18,27 +18,28 @@ pub(super) struct ModelList {
     data: Vec<Model>,
 }
 
-/// One model.
+/// One model and its targets.
 #[derive(Debug, Serialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "the wire's own names")]
 pub(super) struct Model {
-    /// The name to ask for.
+    /// Name of the model in requests.
     #[schema(example = "default")]
     id: String,
-    /// Xinference's clients look at `model_type`.
+    /// Always `model`. Clients of Xinference read `model_type` instead.
     #[schema(example = "model")]
     object: &'static str,
     #[schema(example = "rerank")]
     model_type: &'static str,
-    /// The upstream of the first target.
+    /// Name of the first target's upstream.
     #[schema(example = "cohere")]
     owned_by: String,
-    /// The targets, in the order in which they are tried.
+    /// Addresses of the targets, in the order in which they are tried.
     #[schema(example = json!(["cohere/rerank-v4.0-fast", "local/lexical"]))]
     targets: Vec<String>,
-    /// What the first target's scores mean. Of `local` with a cross-encoder, for queries in Latin script; others have `lexical`, and their answers say so.
+    /// Scale of the first target's scores. For `local` with a cross-encoder, the scale for queries in Latin script; the
+    /// scale for others is `lexical`, and their answers say so.
     score_scale: Option<ScoreScale>,
-    /// How alike another model ranks the same requests, if one is being compared.
+    /// Agreement with another model's ranking of the same requests, if one is being compared.
     #[serde(skip_serializing_if = "Option::is_none")]
     shadow: Option<ShadowReport>,
 }

@@ -20,7 +20,7 @@ use crate::route::DEFAULT_MODEL;
 /// this is the least that current rerankers read. Longer passages are not refused but cut by the provider.
 const TEI_INPUT_TOKENS: usize = 8192;
 
-/// The server as TEI would describe itself.
+/// The server in the format of TEI's description of itself.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = TeiInfo)]
 pub(super) struct Info {
@@ -28,20 +28,20 @@ pub(super) struct Info {
     model_id: &'static str,
     #[schema(example = "default")]
     served_model_name: &'static str,
-    /// Not known here, and a text for those who insist on one.
+    /// Always `unknown`; some clients insist on a text.
     #[schema(example = "unknown")]
     model_dtype: &'static str,
     model_type: ModelType,
-    /// Requests under way at once; not limited here, so the most that all clients can read.
+    /// Requests in flight at once; not limited here, so the largest number that all clients can read.
     max_concurrent_requests: i32,
-    /// Tokens of a passage. Longer ones are cut by the provider.
+    /// Limit of tokens of a passage. Longer ones are cut by the provider.
     max_input_length: usize,
     max_batch_tokens: usize,
-    /// Most passages of one request.
+    /// Limit of passages in one request.
     max_client_batch_size: usize,
     auto_truncate: bool,
     tokenization_workers: usize,
-    /// The version of rerankd.
+    /// Version of rerankd.
     #[schema(example = "0.1.0")]
     version: &'static str,
 }
@@ -52,7 +52,7 @@ pub(super) struct ModelType {
     reranker: Labels,
 }
 
-/// One label, which rerankers have.
+/// The single label that rerankers have.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = TeiLabels)]
 pub(super) struct Labels {
@@ -62,7 +62,7 @@ pub(super) struct Labels {
     label2id: BTreeMap<&'static str, u32>,
 }
 
-/// The least that there is to say of a model. It needs no key, so it tells nothing.
+/// A minimal description of the default model. It needs no key, so it reveals nothing.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Meta {
     #[schema(example = "default")]
@@ -73,14 +73,14 @@ pub(super) struct Meta {
     model_type: &'static str,
 }
 
-/// Whether keys are asked for.
+/// The need of a key.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ClusterAuth {
-    /// Whether a request must show one of `server.api_keys`.
+    /// True if a request must show one of `server.api_keys`.
     auth: bool,
 }
 
-/// How the server is.
+/// Readiness of the server.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Health {
     #[schema(example = "ok")]
@@ -189,7 +189,7 @@ pub(super) fn well_known(app: &App) -> Response {
     response
 }
 
-/// Whether keys are asked for. Clients of Xinference send theirs only if so.
+/// Tell clients of Xinference if they must send a key.
 #[utoipa::path(get, path = "/v1/cluster/auth", tag = "set-up", operation_id = "cluster_auth",
     responses((status = 200, description = "Whether keys are asked for.", body = ClusterAuth)))]
 pub(super) fn cluster_auth(app: &App) -> Response {

@@ -1,36 +1,37 @@
-//! The requests and answers of dialects that share nothing with Cohere's, as the OpenAPI document shows them.
+//! The requests and answers of dialects that share nothing with Cohere's, as the OpenAPI document
+//! shows them.
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{AnswerUsage, InputDocument};
 
-/// A request as TEI takes it.
+/// A request in the format of TEI.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"query": "capital of Korea", "texts": ["Busan is a port.", "Seoul is the capital."]}))]
 pub struct TeiBody {
     #[schema(min_length = 1, pattern = r"\S", example = "capital of Korea")]
     query: String,
     texts: Vec<String>,
-    /// TEI itself has one model and knows no name for it.
+    /// Name of the model. TEI itself has only one.
     #[schema(required = false, nullable, example = "default")]
     model: String,
-    /// How many results to return; all if left out. TEI itself returns all.
+    /// Number of results to return; all if left out. TEI itself returns all.
     #[schema(required = false, nullable, minimum = 0, example = 3)]
     top_n: u32,
-    /// Whether results carry their text.
+    /// True to return each result with its text.
     #[schema(required = false, nullable, default = false)]
     return_text: bool,
-    /// Whether scores are logits instead of numbers between 0 and 1.
+    /// True for scores as logits instead of numbers between 0 and 1.
     #[schema(required = false, nullable, default = false)]
     raw_scores: bool,
 }
 
-/// The texts, best first.
+/// Ranked texts, best first.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TeiAnswer(Vec<TeiRank>);
 
-/// One text.
+/// One text with its score.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TeiRank {
     #[schema(example = 1)]
@@ -41,27 +42,31 @@ pub struct TeiRank {
     text: String,
 }
 
-/// A request as Mixedbread takes it.
+/// A request in the format of Mixedbread.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(example = json!({"query": "capital of Korea", "input": ["Busan is a port.", "Seoul is the capital."], "top_k": 1}))]
+#[schema(example = json!({
+    "query": "capital of Korea",
+    "input": ["Busan is a port.", "Seoul is the capital."],
+    "top_k": 1
+}))]
 pub struct MixedbreadBody {
     #[schema(required = false, nullable, example = "default")]
     model: String,
     #[schema(min_length = 1, pattern = r"\S", example = "capital of Korea")]
     query: String,
     input: Vec<InputDocument>,
-    /// How many results to return; all if left out.
+    /// Number of results to return; all if left out.
     #[schema(required = false, nullable, minimum = 0, example = 3)]
     top_k: u32,
-    /// Whether results carry their input.
+    /// True to return each result with its input.
     #[schema(required = false, nullable, default = false)]
     return_input: bool,
-    /// The fields of an object to score, in this order.
+    /// Fields of an object to score, in this order.
     #[schema(required = false, nullable, max_items = 32, example = json!(["title", "text"]))]
     rank_fields: Vec<String>,
 }
 
-/// The inputs, best first.
+/// Ranked inputs, best first.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MixedbreadAnswer {
     #[schema(example = "list")]
@@ -75,14 +80,14 @@ pub struct MixedbreadAnswer {
     return_input: bool,
 }
 
-/// One input.
+/// One input with its score.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MixedbreadRank {
     #[schema(example = 1)]
     index: usize,
     #[schema(example = 0.98)]
     score: Option<f64>,
-    /// The input as it came.
+    /// The input as it was sent.
     #[schema(required = false)]
     input: serde_json::Value,
     #[schema(example = "rank_result")]
@@ -96,39 +101,45 @@ pub struct TextObject {
     text: String,
 }
 
-/// A request as NVIDIA NIM takes it.
+/// A request in the format of NVIDIA NIM.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(example = json!({"query": {"text": "capital of Korea"}, "passages": [{"text": "Busan is a port."}, {"text": "Seoul is the capital."}]}))]
+#[schema(example = json!({
+    "query": {"text": "capital of Korea"},
+    "passages": [{"text": "Busan is a port."}, {"text": "Seoul is the capital."}]
+}))]
 pub struct NvidiaBody {
     #[schema(required = false, nullable, example = "default")]
     model: String,
     query: TextObject,
     passages: Vec<TextObject>,
-    /// How many results to return; all if left out.
+    /// Number of results to return; all if left out.
     #[schema(required = false, nullable, minimum = 0, example = 3)]
     top_k: u32,
 }
 
-/// The passages, best first.
+/// Ranked passages, best first.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct NvidiaAnswer {
     rankings: Vec<NvidiaRanking>,
     usage: AnswerUsage,
 }
 
-/// One passage.
+/// One passage with its score.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct NvidiaRanking {
     #[schema(example = 1)]
     index: usize,
-    /// Unbounded; a sigmoid gives a number between 0 and 1.
+    /// Score without bounds; its sigmoid is between 0 and 1.
     #[schema(example = 3.89)]
     logit: Option<f64>,
 }
 
-/// A request as DashScope takes it.
+/// A request in the format of DashScope.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(example = json!({"input": {"query": "capital of Korea", "documents": ["Busan is a port.", "Seoul is the capital."]}, "parameters": {"top_n": 1}}))]
+#[schema(example = json!({
+    "input": {"query": "capital of Korea", "documents": ["Busan is a port.", "Seoul is the capital."]},
+    "parameters": {"top_n": 1}
+}))]
 pub struct DashScopeBody {
     #[schema(required = false, nullable, example = "default")]
     model: String,
@@ -137,7 +148,7 @@ pub struct DashScopeBody {
     parameters: DashScopeParameters,
 }
 
-/// What is ranked.
+/// The query and the documents to rank.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DashScopeInput {
     #[schema(min_length = 1, pattern = r"\S", example = "capital of Korea")]
@@ -145,7 +156,7 @@ pub struct DashScopeInput {
     documents: Vec<String>,
 }
 
-/// How it is ranked.
+/// Parameters of the ranking.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DashScopeParameters {
     #[schema(required = false, nullable, minimum = 0, example = 3)]
@@ -156,7 +167,7 @@ pub struct DashScopeParameters {
     instruct: String,
 }
 
-/// The documents, best first.
+/// Ranked documents, best first.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DashScopeAnswer {
     output: DashScopeOutput,
@@ -165,13 +176,13 @@ pub struct DashScopeAnswer {
     request_id: String,
 }
 
-/// The results.
+/// Container of the results.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DashScopeOutput {
     results: Vec<DashScopeResult>,
 }
 
-/// One document.
+/// One document with its score.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DashScopeResult {
     #[schema(example = 1)]
@@ -182,16 +193,19 @@ pub struct DashScopeResult {
     document: serde_json::Value,
 }
 
-/// Tokens used.
+/// Tokens that providers have read for the request.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TotalTokens {
     #[schema(example = 123)]
     total_tokens: u64,
 }
 
-/// A request as DeepInfra takes it: the same query once for each document, or once.
+/// A request in the format of DeepInfra: the same query once for each document, or only once.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(example = json!({"queries": ["capital of Korea", "capital of Korea"], "documents": ["Busan is a port.", "Seoul is the capital."]}))]
+#[schema(example = json!({
+    "queries": ["capital of Korea", "capital of Korea"],
+    "documents": ["Busan is a port.", "Seoul is the capital."]
+}))]
 pub struct DeepInfraBody {
     queries: Vec<String>,
     documents: Vec<String>,
@@ -210,9 +224,13 @@ pub struct DeepInfraAnswer {
     request_id: String,
 }
 
-/// A request as Weaviate's inference container takes it.
+/// A request in the format of Weaviate's inference container.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(example = json!({"query": "capital of Korea", "documents": ["Busan is a port.", "Seoul is the capital."], "property": ""}))]
+#[schema(example = json!({
+    "query": "capital of Korea",
+    "documents": ["Busan is a port.", "Seoul is the capital."],
+    "property": ""
+}))]
 pub struct WeaviateBody {
     #[schema(min_length = 1, pattern = r"\S", example = "capital of Korea")]
     query: String,
@@ -227,7 +245,7 @@ pub struct WeaviateAnswer {
     scores: Vec<WeaviateScore>,
 }
 
-/// One document.
+/// One document with its score.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct WeaviateScore {
     document: String,
@@ -235,27 +253,30 @@ pub struct WeaviateScore {
     score: Option<f64>,
 }
 
-/// A request as Pinecone takes it.
+/// A request in the format of Pinecone.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(example = json!({"query": "capital of Korea", "documents": [{"id": "1", "text": "Busan is a port."}, {"id": "2", "text": "Seoul is the capital."}]}))]
+#[schema(example = json!({
+    "query": "capital of Korea",
+    "documents": [{"id": "1", "text": "Busan is a port."}, {"id": "2", "text": "Seoul is the capital."}]
+}))]
 pub struct PineconeBody {
     #[schema(required = false, nullable, example = "default")]
     model: String,
     #[schema(min_length = 1, pattern = r"\S", example = "capital of Korea")]
     query: String,
     documents: Vec<InputDocument>,
-    /// How many results to return; all if left out.
+    /// Number of results to return; all if left out.
     #[schema(required = false, nullable, minimum = 0, example = 3)]
     top_n: u32,
-    /// Whether results carry their document.
+    /// True to return each result with its document.
     #[schema(required = false, nullable, default = true)]
     return_documents: bool,
-    /// The fields of an object to score, in this order.
+    /// Fields of an object to score, in this order.
     #[schema(required = false, nullable, max_items = 32, example = json!(["text"]))]
     rank_fields: Vec<String>,
 }
 
-/// The documents, best first.
+/// Ranked documents, best first.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PineconeAnswer {
     #[schema(example = "default")]
@@ -264,19 +285,19 @@ pub struct PineconeAnswer {
     usage: RerankUnits,
 }
 
-/// One document.
+/// One document with its score.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PineconeRank {
     #[schema(example = 1)]
     index: usize,
     #[schema(example = 0.98)]
     score: Option<f64>,
-    /// The object as it came.
+    /// The object as it was sent.
     #[schema(required = false, value_type = Object, example = json!({"id": "2", "text": "Seoul is the capital."}))]
     document: serde_json::Value,
 }
 
-/// What was billed.
+/// Units that were billed for the request.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RerankUnits {
     #[schema(example = 1)]
