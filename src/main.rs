@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// Faster than the system's for many small allocations on several threads.
+/// The allocator of the process: faster than the system's for many small allocations on several threads.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -203,7 +203,7 @@ mod tests {
     use super::super::memory::MemoryBudget;
     use super::*;
 
-    fn told(values: &[&'static str]) -> Result<Option<Compression>, ErrorKind> {
+    fn compression_of(values: &[&'static str]) -> Result<Option<Compression>, ErrorKind> {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(header::CONTENT_ENCODING, HeaderValue::from_static(value));
@@ -232,18 +232,18 @@ mod tests {
     #[test]
     fn words_for_no_compression_are_understood() {
         for values in [&[][..], &["identity"], &[""], &["utf-8"], &["UTF8"], &["\"utf-8\""], &["identity, utf-8", ""]] {
-            assert_eq!(told(values), Ok(None), "{values:?}");
+            assert_eq!(compression_of(values), Ok(None), "{values:?}");
         }
     }
 
     #[test]
     fn one_compression_is_read_and_no_second() {
         for values in [&["gzip"][..], &["X-GZip"], &["identity, gzip"], &["", "gzip"], &["gzip,"]] {
-            assert_eq!(told(values), Ok(Some(Compression::Gzip)), "{values:?}");
+            assert_eq!(compression_of(values), Ok(Some(Compression::Gzip)), "{values:?}");
         }
-        assert_eq!(told(&["deflate"]), Ok(Some(Compression::Zlib)));
+        assert_eq!(compression_of(&["deflate"]), Ok(Some(Compression::Zlib)));
         for values in [&["br"][..], &["zstd"], &["gzip, gzip"], &["gzip", "gzip"], &["gzip", "br"], &["gzip;q=1"]] {
-            assert_eq!(told(values), Err(ErrorKind::UnsupportedEncoding), "{values:?}");
+            assert_eq!(compression_of(values), Err(ErrorKind::UnsupportedEncoding), "{values:?}");
         }
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_bytes(b"gz\xffip").unwrap());
@@ -264,8 +264,8 @@ mod tests {
         assert_eq!(budget.used(), 0);
     }
 
-    /// As many bytes of input as take long, and mean nothing: how often it was asked whether anybody waits.
-    fn questions(compressed: &[u8], compression: Compression) -> usize {
+    /// Number of calls of `is_wanted` until a body that yields nothing is refused.
+    fn checks_until_refused(compressed: &[u8], compression: Compression) -> usize {
         let budget = Arc::new(MemoryBudget::new(usize::MAX));
         let asked = Cell::new(0);
         let is_wanted = || {
@@ -280,14 +280,14 @@ mod tests {
     #[test]
     fn much_that_stands_for_nothing_is_refused_early() {
         let empty_members = gzip(b"").repeat(200_000);
-        assert!(questions(&empty_members, Compression::Gzip) < 2 * MAX_EMPTY_BYTES);
+        assert!(checks_until_refused(&empty_members, Compression::Gzip) < 2 * MAX_EMPTY_BYTES);
         let tiny_members = gzip(b"a").repeat(200_000);
         let budget = Arc::new(MemoryBudget::new(usize::MAX));
         let refused = decompress(&tiny_members, Compression::Gzip, 1 << 20, &mut budget.reservation(), &|| true);
         assert_eq!(refused.unwrap_err().kind, ErrorKind::InvalidJson);
         // RFC 1951, section 3.2.4: a stored block of no bytes.
         let empty_blocks = [&[0x78, 0x01][..], &[0, 0, 0, 0xff, 0xff].repeat(200_000)].concat();
-        assert!(questions(&empty_blocks, Compression::Zlib) < 2 * MAX_EMPTY_BYTES / INPUT_CHUNK_BYTES);
+        assert!(checks_until_refused(&empty_blocks, Compression::Zlib) < 2 * MAX_EMPTY_BYTES / INPUT_CHUNK_BYTES);
     }
 
     #[test]

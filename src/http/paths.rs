@@ -167,8 +167,8 @@ fn inference(segments: &[&str]) -> Option<(Signs, Option<String>)> {
     Some((Signs { prefix: prefix(before), usual: &deepinfra::DeepInfra }, Some(model)))
 }
 
-/// The set-up endpoint of a path; `None` if there is none. Fixed names come before the names of models, which may hold
-/// slashes and end in anything.
+/// The set-up endpoint of a path; `None` if there is none. `models/ID` comes first, whatever the id. A name with
+/// slashes comes last, because it could end like any other endpoint.
 fn set_up(segments: &[&str]) -> Option<SetUp> {
     Some(match segments {
         [.., "models", id] => SetUp::Model(decoded(&[id])?),

@@ -160,14 +160,16 @@ mod tests {
 
     #[test]
     fn the_order_in_the_head_is_that_of_the_mixed_z_scores() {
-        let (lexical, logits) = ([0.9, 0.1, 0.5], [-1.0, 0.5, 0.4]);
+        let lexical = [0.9, 0.1, 0.5];
+        let logits = [-1.0, 0.5, 0.4];
         let scores = MIX.scores(&lexical, &[0, 1, 2], &logits);
         let z = |values: &[f64; 3]| {
             let (mean, spread) = mean_and_spread(values);
             values.map(|value| (value - mean) / spread)
         };
-        let (of_lexical, of_logits) = (z(&lexical), z(&logits));
-        let mixed: Vec<f64> = (0..3).map(|at| 0.8 * of_logits[at] + 0.2 * of_lexical[at]).collect();
+        let z_lexical = z(&lexical);
+        let z_logits = z(&logits);
+        let mixed: Vec<f64> = (0..3).map(|at| 0.8 * z_logits[at] + 0.2 * z_lexical[at]).collect();
         let order = |values: &[f64]| {
             let mut order = [0, 1, 2];
             order.sort_by(|&left, &right| values[right].total_cmp(&values[left]));

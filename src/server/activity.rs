@@ -363,7 +363,7 @@ mod tests {
         activity.timeout_status(&LIMITS, Instant::now())
     }
 
-    /// Seconds until the connection is overdue, looked at whenever it asks to be.
+    /// Seconds until a timeout passes, checked whenever the status asks for it.
     async fn overdue_after(activity: &Activity) -> u64 {
         let began = Instant::now();
         while let TimeoutStatus::Good(next) = timeout_status(activity) {
@@ -482,7 +482,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_end_of_the_clients_side_waits_for_what_it_sent_before() {
-        let (activity, waker) = (begin(), Waker::noop());
+        let activity = begin();
+        let waker = Waker::noop();
         assert_eq!(activity.input_end(waker), InputEnd::Told, "no request");
         activity.begin_request(Version::HTTP_11, true);
         assert_eq!(activity.input_end(waker), InputEnd::Held, "the body may be here and not yet looked at");

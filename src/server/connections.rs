@@ -184,7 +184,7 @@ mod tests {
 
     use super::*;
 
-    /// Whether the connection was told to end since the last look.
+    /// Returns true if the connection was told to end since the last call.
     fn is_evicted(connection: &Connection) -> bool {
         connection.activity.eviction.notified().now_or_never().is_some()
     }
@@ -214,7 +214,7 @@ mod tests {
         assert!(is_evicted(&open[1]), "it is idle for longer than the one that had a request");
     }
 
-    /// The next ones to go are chosen at once; who has begun to work since is passed over.
+    /// Candidates are chosen many at once, so some may have a request by their turn.
     #[tokio::test(start_paused = true)]
     async fn who_has_begun_to_work_is_passed_over() {
         let connections = Arc::new(Connections::new(3));

@@ -221,12 +221,13 @@ mod tests {
         assert_eq!(shared.idle.lock().len(), 1, "one thread served both");
     }
 
-    /// A caller who leaves gives up its place in the queue, and not the thread that its pair is still read on.
+    /// A caller that disconnects gives up its place in the queue, but not the thread that still scores its pair.
     #[tokio::test]
     async fn no_more_calls_run_than_there_are_threads_whoever_has_left() {
         let reader = Reader(Arc::new(shared()));
         let (release, released) = std::sync::mpsc::channel::<()>();
-        let (shared, (locked, is_locked)) = (reader.0.clone(), std::sync::mpsc::channel());
+        let (locked, is_locked) = std::sync::mpsc::channel();
+        let shared = reader.0.clone();
         let holder = std::thread::spawn(move || {
             let _model = shared.model.lock();
             locked.send(()).unwrap();
