@@ -1,4 +1,4 @@
-//! Passages of one flight, cut into calls, while the provider's limits are being found out.
+//! Cutting the passages of one flight into calls, while the provider's limits are being found out.
 //!
 //! ```text
 //!             cut by declared and learned limits             accepted
@@ -8,10 +8,10 @@
 //!   │ └───────────── probe: a beginning of it ◀─ group ─────────────────────▶ refused
 //!   └────────────────────── accepted │ refused ────▶▲
 //! ```
-//! Nothing is measured until a call is refused. Then the passages that wait are put in order of their size, and beginnings of that order are
-//! probed, one at a time: a beginning holds fewer passages, less text and shorter passages, so whatever is limited, a binary search finds where.
-//! What is accepted on the way is scored; what is found is used for all that is left. A call that was refused is only ever sent again
-//! in parts, so the search ends.
+//! Nothing is measured until a call is refused. Then the passages that wait are put in order of their size, and
+//! beginnings of that order are probed, one at a time. A beginning holds fewer passages, less text and shorter
+//! passages, so whatever is limited, a binary search finds the limit. Calls that are accepted on the way give scores,
+//! and the limit is used for all that is left. A refused call is only ever sent again in parts, so the search ends.
 
 mod search;
 mod sizes;
@@ -22,38 +22,38 @@ use tokio::time::Instant;
 
 use self::search::Search;
 pub(super) use self::sizes::FlightSizes;
-use self::sizes::{Group, RefusedCall, measures_of};
+use self::sizes::{Group, measures_of};
 use super::batch::CallLimits;
 use crate::upstream::learned_limits::Refused;
 use crate::upstream::size::CallSize;
 use crate::upstream::size_evidence::SizeEvidence;
 use crate::upstream::size_refusal::SizeRefusal;
 
-/// Passages refused by themselves, where nothing was accepted, after which the others are not sent.
+/// Passages refused by themselves after which the others are not sent, if nothing was accepted.
 const MAX_REFUSED_ALONE: usize = 2;
 
-/// Places of one call to be made.
+/// A call to be made: its places in the flight.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct PlannedBatch {
     pub(super) places: Vec<u32>,
     pub(super) purpose: Purpose,
 }
 
-/// What a call is made for, beside its scores.
+/// The purpose of a call, beside its scores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// Nothing else: it may be under way beside others.
+    /// Scores alone. May be under way beside others.
     Scores,
-    /// To see whether calls of its size are accepted, before the others are cut. Nothing was refused yet.
+    /// A test whether calls of its size are accepted, before the others are cut. Nothing was refused yet.
     FirstOfItsSize,
-    /// To find the limit, or the passages to blame for a refusal. The next call depends on it.
+    /// A step of the search for the limit, or for the passages to blame. The next call depends on it.
     Probe,
-    /// To hear of a passage that it is refused, as is expected of it. May be under way beside others.
+    /// A passage that is expected to be refused, sent by itself to be sure. May be under way beside others.
     Confirmation,
 }
 
 impl Purpose {
-    /// Whether the next call depends on this one.
+    /// Returns true if the next call depends on this one.
     fn is_exclusive(self) -> bool {
         matches!(self, Self::FirstOfItsSize | Self::Probe)
     }
@@ -62,9 +62,9 @@ impl Purpose {
 /// Places that need no further call.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Settled {
-    /// The provider does not take these, though it may take others.
+    /// Places that the provider refuses, though it may accept others.
     pub(super) refused: Vec<u32>,
-    /// The refusal is about all of the request.
+    /// Places that fail because the refusal concerns the whole request.
     pub(super) failed: Vec<u32>,
 }
 
@@ -72,10 +72,13 @@ pub(super) struct Settled {
 #[derive(Debug)]
 pub(super) struct BatchPlanner {
     limits: CallLimits,
+    /// Calls that are cut and may be under way together.
     ready: VecDeque<Vec<u32>>,
+    /// True once a call of this flight was accepted.
     has_accepted: bool,
-    /// Calls whose outcome was not told yet.
+    /// Calls handed out whose outcome is not known yet.
     under_way: usize,
+    /// Present once sizes were measured.
     search: Option<Search>,
 }
 
@@ -85,7 +88,7 @@ impl BatchPlanner {
         Self { limits, ready: calls.into(), has_accepted: false, under_way: 0, search: None }
     }
 
-    /// A planner for `places`, about whose sizes something is known.
+    /// A planner for `places`, whose sizes are measured because earlier calls taught `evidence`.
     pub(super) fn informed(places: Vec<u32>, sizes: FlightSizes, evidence: SizeEvidence, limits: CallLimits) -> Self {
         let mut planner = Self::of_calls(Vec::new(), limits);
         let mut search = Search::new(sizes, evidence);
@@ -94,12 +97,12 @@ impl BatchPlanner {
         planner
     }
 
-    /// Whether [`Self::measured`] must be called before a refusal is told.
+    /// Returns true if [`Self::measured`] must be called before [`Self::refused`].
     pub(super) fn needs_sizes(&self) -> bool {
         self.search.is_none()
     }
 
-    /// Takes in the sizes of all passages of the flight.
+    /// Starts a search, with the sizes of all passages of the flight.
     pub(super) fn measured(&mut self, sizes: FlightSizes) {
         self.search = Some(Search::new(sizes, SizeEvidence::default()));
     }
@@ -109,33 +112,38 @@ impl BatchPlanner {
         Some(self.search.as_ref()?.size_of(places))
     }
 
-    /// Whether a call of this flight was accepted.
+    /// Returns true if a call of this flight was accepted.
     pub(super) fn has_accepted(&self) -> bool {
         self.has_accepted
     }
 
     /// Number of passages among which a limit is searched.
     pub(super) fn searched_places(&self) -> usize {
-        self.search.as_ref().map_or(0, |search| search.pool.len())
+        match &self.search {
+            Some(search) => search.pool.len(),
+            None => 0,
+        }
     }
 
-    /// Whether no call is under way or to come.
+    /// Returns true if no call is under way or to come.
     pub(super) fn is_done(&self) -> bool {
         self.under_way == 0 && self.ready.is_empty() && self.search.as_ref().is_none_or(Search::is_done)
     }
 
-    /// What the flight's refusals teach other requests. A call that held a passage which was refused by itself was refused for that passage, and
-    /// teaches nothing. A refusal that nobody explained teaches something only if other calls were accepted. Tells each once.
+    /// The limits that the flight's refusals teach other requests; each is returned once.
     pub(super) fn take_lessons(&mut self) -> Vec<Refused> {
         let Some(search) = &mut self.search else { return Vec::new() };
-        let refused_calls = std::mem::take(&mut search.refused_calls);
         let accepted = search.evidence.accepted();
-        let is_lesson = |call: &&RefusedCall| call.refusal.is_named || self.has_accepted;
-        let lesson = |call: &RefusedCall| {
-            let size = search.size_of(&call.places);
-            Refused { size, measures: measures_of(&size, call.refusal), about: call.refusal.about, accepted }
-        };
-        refused_calls.iter().filter(is_lesson).map(lesson).collect()
+        let mut lessons = Vec::new();
+        for call in std::mem::take(&mut search.refused_calls) {
+            // Without an explanation the request itself may be to blame, unless other calls of it were accepted.
+            if call.refusal.is_named || self.has_accepted {
+                let size = search.size_of(&call.places);
+                let measures = measures_of(&size, call.refusal);
+                lessons.push(Refused { size, measures, about: call.refusal.about, accepted });
+            }
+        }
+        lessons
     }
 
     /// The next call; `None` if there is none, or if it depends on one that is under way.
@@ -153,6 +161,7 @@ impl BatchPlanner {
         if let Some(place) = search.alone.pop_front() {
             return Some(PlannedBatch { places: vec![place], purpose: Purpose::Confirmation });
         }
+        // The outcome of a probe decides how the next one is cut.
         if search.probed.is_some() {
             return None;
         }
@@ -169,7 +178,7 @@ impl BatchPlanner {
         self.plan()
     }
 
-    /// A call was accepted. Places that are now known to be refused themselves.
+    /// Takes in that a call was accepted. Returns the places that are now known to be refused.
     pub(super) fn accepted(&mut self, batch: &PlannedBatch) -> Vec<u32> {
         self.has_accepted = true;
         self.under_way -= 1;
@@ -183,10 +192,11 @@ impl BatchPlanner {
             let others = search.alone.drain(..).collect();
             search.put_back(others);
         }
+        // The request is not to blame, so the passages refused before are.
         std::mem::take(&mut search.suspects)
     }
 
-    /// A planned confirmation is not sent now, but may be when others are answered.
+    /// Puts back a confirmation, which may be planned again when others are answered.
     pub(super) fn postpone(&mut self, batch: PlannedBatch) {
         self.under_way -= 1;
         if let Some(search) = &mut self.search {
@@ -196,15 +206,17 @@ impl BatchPlanner {
         }
     }
 
-    /// A call was given up, or failed for a reason that has nothing to do with its size.
+    /// Takes in that a call was given up, or failed for a reason that has nothing to do with its size.
     pub(super) fn abandoned(&mut self, batch: &PlannedBatch) {
         self.under_way -= 1;
-        if let Some(search) = self.search.as_mut().filter(|_| batch.purpose.is_exclusive()) {
+        if batch.purpose.is_exclusive()
+            && let Some(search) = &mut self.search
+        {
             search.end_probe();
         }
     }
 
-    /// A call was refused for its size, or may have been. Sizes must have been taken in before.
+    /// Takes in that a call was refused, for its size or perhaps so. [`Self::measured`] must have been called before.
     pub(super) fn refused(&mut self, batch: PlannedBatch, refusal: SizeRefusal, now: Instant) -> Settled {
         self.under_way -= 1;
         let Some(search) = &mut self.search else { return Settled { refused: Vec::new(), failed: batch.places } };
@@ -213,10 +225,11 @@ impl BatchPlanner {
         search.blame(&batch.places, refusal);
         if batch.purpose.is_exclusive() {
             // The passages to blame are in the part that was probed; of the others nothing is known.
-            let rest = search.probed.take();
-            search.put_back(rest.map(|group| group.places).unwrap_or_default());
+            if let Some(rest) = search.probed.take() {
+                search.put_back(rest.places);
+            }
         }
-        // What was cut but not sent is cut anew.
+        // Calls that were cut but not sent are cut anew, by what this refusal taught.
         search.put_back(self.ready.drain(..).flatten().collect());
         let is_explained = refusal.is_named || self.has_accepted || search.is_informed;
         search.is_in_doubt = !is_explained;
@@ -249,13 +262,16 @@ impl BatchPlanner {
         Settled { refused, failed: Vec::new() }
     }
 
-    /// Passages that are expected to be refused by themselves, to be settled without being sent.
+    /// Takes out the passages that are expected to be refused by themselves, to be settled without being sent.
     pub(super) fn give_up_confirmations(&mut self) -> Vec<u32> {
-        self.search.as_mut().map(|search| search.alone.drain(..).collect()).unwrap_or_default()
+        match &mut self.search {
+            Some(search) => search.alone.drain(..).collect(),
+            None => Vec::new(),
+        }
     }
 
-    /// Everything that no call under way holds, to be settled without being sent. At the end of a flight that is what nobody could be
-    /// blamed for.
+    /// Takes out every place that no call under way holds, to be settled without being sent. At the end of a flight
+    /// these are the places left over from refusals that no passage could be blamed for.
     pub(super) fn give_up(&mut self) -> Settled {
         let mut places: Vec<u32> = self.ready.drain(..).flatten().collect();
         let mut is_unexplained = false;
@@ -263,8 +279,12 @@ impl BatchPlanner {
             places.append(&mut search.pool);
             places.append(&mut search.suspects);
             places.extend(search.alone.drain(..));
-            places.extend(search.groups.drain(..).flat_map(|group| group.places));
-            places.extend(search.probed.take().into_iter().flat_map(|group| group.places));
+            for group in search.groups.drain(..) {
+                places.extend(group.places);
+            }
+            if let Some(rest) = search.probed.take() {
+                places.extend(rest.places);
+            }
             is_unexplained = search.is_in_doubt && !self.has_accepted;
         }
         if is_unexplained {

@@ -1,4 +1,4 @@
-//! The search for a limit: what refusals and accepted calls say about the passages that wait.
+//! The search for a limit: sizes and outcomes of earlier calls, and the passages that wait.
 
 use std::collections::VecDeque;
 
@@ -11,11 +11,13 @@ use crate::upstream::size::{CallSize, MeasureSet, Measures, TextSize};
 use crate::upstream::size_evidence::{Expectation, SizeEvidence};
 use crate::upstream::size_refusal::SizeRefusal;
 
-/// Passages so many times as long as one that was refused by itself, in every unit, are not sent: no tokenizer makes up for that.
+/// Passages this many times as long as one that was refused by itself, in every unit, are not sent: no tokenizer makes
+/// up for that.
 const HOPELESS_FACTOR: usize = 4;
-/// Passages this many times as long as the one in the middle are the first to be suspected.
+/// Passages this many times as long as the median are suspected first.
 const OUTLIER_FACTOR: usize = 2;
 
+/// The state of a search. Every place of the flight is here, in a call under way, or settled.
 #[derive(Debug)]
 pub(super) struct Search {
     pub(super) sizes: FlightSizes,
@@ -24,23 +26,25 @@ pub(super) struct Search {
     pub(super) pool: Vec<u32>,
     /// Places that are expected to be refused by themselves, to be asked for one by one.
     pub(super) alone: VecDeque<u32>,
+    /// Refused calls that are to be probed, the last one first.
     pub(super) groups: Vec<Group>,
-    /// What is left of the group whose beginning is probed; empty if the beginning of the pool is.
+    /// The rest of the group whose beginning is being probed; without places if that is the beginning of the pool.
     pub(super) probed: Option<Group>,
-    /// Whether it was known from the beginning that the provider limits the size of calls.
+    /// True if limits on the size of calls were known before the flight.
     pub(super) is_informed: bool,
-    /// Refusals of this flight's own calls.
+    /// Number of refusals of this flight's calls.
     pub(super) refusals: usize,
-    /// Whether a refusal was not explained and nothing was accepted: the request itself may be to blame.
+    /// True if the last refusal was not explained and nothing was accepted: the request itself may be to blame.
     pub(super) is_in_doubt: bool,
+    /// Number of passages that were refused by themselves and are to blame for it.
     pub(super) refused_alone: usize,
-    /// Calls whose refusal no single passage is to blame for, and such passages.
+    /// Refusals that no single passage is to blame for, and those of single passages.
     pub(super) refused_calls: Vec<RefusedCall>,
-    /// Refused by themselves, when it was not clear yet whether the request is to blame.
+    /// Passages refused by themselves while the request itself may be to blame.
     pub(super) suspects: Vec<u32>,
-    /// Most passages of a call, as the provider has just stated it.
+    /// Limit on the passages of a call that the last refusal stated. Tried once.
     pub(super) stated_passages: Option<usize>,
-    /// Whether every passage was expected to be refused before any was sent.
+    /// True if every passage was expected to be refused before any was sent.
     pub(super) expects_nothing: bool,
 }
 
@@ -64,7 +68,7 @@ impl Search {
         }
     }
 
-    /// Whether no place waits to be sent.
+    /// Returns true if no place waits to be sent.
     pub(super) fn is_done(&self) -> bool {
         self.pool.is_empty() && self.alone.is_empty() && self.groups.is_empty() && self.probed.is_none()
     }
@@ -81,6 +85,10 @@ impl Search {
         self.sizes.call(places)
     }
 
+    fn expect_alone(&self, place: u32) -> Expectation {
+        self.evidence.expect(&self.size_of(&[place]))
+    }
+
     pub(super) fn sorted(&self, mut places: Vec<u32>) -> Vec<u32> {
         places.sort_by_key(|place| (self.size(*place).tokens(), self.size(*place).bytes(), *place));
         places
@@ -95,6 +103,7 @@ impl Search {
     }
 
     pub(super) fn blame(&mut self, places: &[u32], refusal: SizeRefusal) {
+        // Calls that held a passage which is refused by itself were refused for that passage, and teach nothing.
         if let [alone] = places {
             self.refused_calls.retain(|call| !call.places.contains(alone));
         }
@@ -103,6 +112,7 @@ impl Search {
 
     pub(super) fn learn(&mut self, size: &CallSize, refusal: SizeRefusal, now: Instant) {
         let measures = measures_of(size, refusal);
+        // A refusal that contradicts what was accepted is the newer word: the limit may have been lowered.
         if !self.evidence.refuse(measures, refusal.about, now) {
             self.evidence.forget_accepted();
             self.evidence.refuse(measures, refusal.about, now);
@@ -111,7 +121,7 @@ impl Search {
         self.stated_passages = refusal.stated_passages;
     }
 
-    /// The call that looks for passages to blame was accepted, or came to nothing.
+    /// Ends a probe that was accepted, or that came to nothing.
     pub(super) fn end_probe(&mut self) {
         let Some(group) = self.probed.take() else { return };
         if self.is_blamed_on_passages(&group) {
@@ -121,12 +131,12 @@ impl Search {
         }
     }
 
-    /// Whether calls with as many passages and as much text as the refused one were accepted: then one of its passages is too long.
+    /// Returns true if a passage of the group must be too long: its number of passages and its text were accepted.
     fn is_blamed_on_passages(&self, group: &Group) -> bool {
         !group.places.is_empty() && self.evidence.above_accepted(&group.size).and(MeasureSet::VOLUME).is_empty()
     }
 
-    /// Number of places at the beginning of `places` that make a call that is `allowed`.
+    /// Length of the longest beginning of `places` that makes an `allowed` call.
     fn beginning(&self, places: &[u32], allowed: impl Fn(&CallSize) -> bool) -> usize {
         let mut call = self.empty_call();
         for (count, place) in places.iter().enumerate() {
@@ -142,10 +152,12 @@ impl Search {
         limits.admits(call) && self.evidence.expect(call) != Expectation::Refused
     }
 
+    /// Returns true if the call is no larger than accepted ones, in every measure that may be limited.
     fn is_known(&self, call: &CallSize, limits: &CallLimits) -> bool {
         limits.admits(call) && self.evidence.expect(call) == Expectation::Accepted
     }
 
+    /// The same by passages and text alone, for passages that are expected to be accepted by themselves.
     fn is_safe(&self, call: &CallSize, limits: &CallLimits) -> bool {
         limits.admits(call) && self.evidence.expect_by_volume(call) == Expectation::Accepted
     }
@@ -156,7 +168,7 @@ impl Search {
         PlannedBatch { places: self.pool.drain(..count).collect(), purpose }
     }
 
-    /// A beginning of a refused call. What it leaves is never empty, unless one passage is all that is left to blame.
+    /// Plans a call for the beginning of a refused one. It leaves a rest, unless a single passage is left to blame.
     pub(super) fn probe_group(&mut self, mut group: Group, limits: &CallLimits, has_accepted: bool) -> PlannedBatch {
         let count = match group.places.len() {
             1 => 1,
@@ -171,12 +183,12 @@ impl Search {
         if self.is_in_doubt && !has_accepted {
             return 1;
         }
-        let most = group.places.len() - 1;
-        let shorter = &group.places[..most];
+        // Never the whole group again, so that the search ends.
+        let shorter = &group.places[..group.places.len() - 1];
         let possible = self.beginning(shorter, |call| self.is_possible(call, limits)).max(1);
         if has_accepted && self.is_blamed_on_passages(group) {
-            let is_harmless = |place: &&u32| self.evidence.expect(&self.size_of(&[**place])) == Expectation::Accepted;
-            let harmless = shorter.iter().take_while(is_harmless).count();
+            let harmless =
+                shorter.iter().take_while(|place| self.expect_alone(**place) == Expectation::Accepted).count();
             return middle(harmless.min(possible), possible);
         }
         if let Some(stated) = self.stated_passages.take() {
@@ -195,24 +207,23 @@ impl Search {
         safe.max(1)
     }
 
-    /// Number of passages that are not much longer than the one in the middle; `None` if all are alike.
+    /// Number of passages that are not much longer than the median; `None` if all are alike.
     fn ordinary_beginning(&self, places: &[u32]) -> Option<usize> {
         let median = self.size(places[places.len() / 2]);
-        let is_outlier = |place: &u32| self.size(*place).is_at_least(OUTLIER_FACTOR, median) && median.bytes() > 0;
-        let ordinary = places.partition_point(|place| !is_outlier(place));
-        (ordinary < places.len() && ordinary > 0).then_some(ordinary)
+        let ordinary = places
+            .partition_point(|place| median.bytes() == 0 || !self.size(*place).is_at_least(OUTLIER_FACTOR, median));
+        if ordinary == 0 || ordinary == places.len() { None } else { Some(ordinary) }
     }
 
-    /// Calls for what is in the pool: into `ready` if they may be under way together, else a probe.
+    /// Cuts the pool into calls. Puts calls that may be under way together into `ready`; else returns a probe.
     pub(super) fn cut_pool(
         &mut self,
         limits: &CallLimits,
         has_accepted: bool,
         ready: &mut VecDeque<Vec<u32>>,
     ) -> Option<PlannedBatch> {
-        let expectation = |place: &u32| self.evidence.expect(&self.size_of(&[*place]));
         let (alone, together): (Vec<u32>, Vec<u32>) =
-            self.pool.iter().copied().partition(|place| expectation(place) == Expectation::Refused);
+            self.pool.iter().partition(|place| self.expect_alone(**place) == Expectation::Refused);
         self.pool = together;
         if self.refusals == 0 {
             self.cut_known(limits, ready);
@@ -220,6 +231,7 @@ impl Search {
         if has_accepted || !ready.is_empty() {
             self.alone.extend(alone);
         } else if self.pool.is_empty() {
+            // Nothing promises to be accepted, so the shortest passage has to show whether the evidence still holds.
             self.pool = alone;
             self.expects_nothing = self.refusals == 0;
             return Some(self.probe_beginning(1));
@@ -230,7 +242,7 @@ impl Search {
             return None;
         }
         if self.refusals == 0 {
-            // Nothing speaks against such a call but that nobody has tried it. The others wait for it: if it is refused they would be, too.
+            // Nobody has tried a call of this size. The others wait for it: if it is refused they would be, too.
             self.pool.sort_unstable();
             let count = self.beginning(&self.pool, |call| self.is_possible(call, limits)).max(1);
             let pilot = self.probe_beginning(count);
@@ -253,7 +265,7 @@ impl Search {
         None
     }
 
-    /// Cuts the pool into calls that are no larger than accepted ones, for as long as larger ones do not promise to be clearly fewer.
+    /// Cuts the pool into calls that are no larger than accepted ones, until larger ones promise to be clearly fewer.
     fn cut_safe(&mut self, limits: &CallLimits, ready: &mut VecDeque<Vec<u32>>) {
         let safe_alone = self.pool.partition_point(|place| self.is_safe(&self.size_of(&[*place]), limits));
         let longer = self.pool.split_off(safe_alone);
@@ -275,7 +287,8 @@ impl Search {
         self.put_back(waiting);
     }
 
-    /// Takes what is sure to be accepted out of the pool, unless calls that nobody has tried yet promise to be clearly fewer.
+    /// Cuts passages that are sure to be accepted out of the pool, unless untried, larger calls promise to be clearly
+    /// fewer.
     fn cut_known(&mut self, limits: &CallLimits, ready: &mut VecDeque<Vec<u32>>) {
         let known = self.beginning(&self.pool, |call| self.is_known(call, limits));
         let possible = self.beginning(&self.pool, |call| self.is_possible(call, limits));
@@ -283,60 +296,54 @@ impl Search {
             return;
         }
         let (mut in_order, others): (Vec<u32>, Vec<u32>) =
-            self.pool.iter().copied().partition(|place| self.is_known(&self.size_of(&[*place]), limits));
+            self.pool.iter().partition(|place| self.is_known(&self.size_of(&[**place]), limits));
+        // In input order, so that calls hold long and short passages alike.
         in_order.sort_unstable();
-        ready.extend(self.cut(&in_order, |call| self.is_known(call, limits)));
+        let mut waiting = &in_order[..];
+        while !waiting.is_empty() {
+            let count = self.beginning(waiting, |call| self.is_known(call, limits)).max(1);
+            let (call, rest) = waiting.split_at(count);
+            ready.push_back(call.to_vec());
+            waiting = rest;
+        }
         self.pool = others;
     }
 
-    /// Cuts `places` into calls that are `allowed`, in their order. A passage that is not allowed by itself gets a call of its own.
-    fn cut(&self, places: &[u32], allowed: impl Fn(&CallSize) -> bool) -> Vec<Vec<u32>> {
-        let mut calls = Vec::new();
-        let mut waiting = places;
-        while !waiting.is_empty() {
-            let count = self.beginning(waiting, &allowed).max(1);
-            let (call, rest) = waiting.split_at(count);
-            calls.push(call.to_vec());
-            waiting = rest;
-        }
-        calls
-    }
-
-    /// Whether no passage that waits is shorter than this one, in any unit.
+    /// Returns true if no passage that waits is shorter than this one, in any unit.
     pub(super) fn is_shortest(&self, place: u32) -> bool {
         let size = self.size(place);
-        let groups = self.groups.iter().flat_map(|group| &group.places);
-        self.pool.iter().chain(&self.alone).chain(groups).all(|other| self.size(*other).is_at_least(1, size))
+        let is_no_shorter = |other: &u32| self.size(*other).is_at_least(1, size);
+        self.pool.iter().all(is_no_shorter)
+            && self.alone.iter().all(is_no_shorter)
+            && self.groups.iter().all(|group| group.places.iter().all(is_no_shorter))
     }
 
     /// Takes out the passages that are far longer than one that was refused by itself.
     pub(super) fn take_hopeless(&mut self, refused: u32) -> Vec<u32> {
         let size = self.size(refused);
         let sizes = &self.sizes.passages;
-        let is_hopeless =
-            |place: &mut u32| size.bytes() > 0 && sizes[*place as usize].is_at_least(HOPELESS_FACTOR, size);
-        let mut hopeless: Vec<u32> = self.pool.extract_if(.., is_hopeless).collect();
-        let alone: Vec<u32> = self.alone.drain(..).collect();
-        for mut place in alone {
-            if is_hopeless(&mut place) {
-                hopeless.push(place);
-            } else {
-                self.alone.push_back(place);
+        let is_hopeless = |place: u32| size.bytes() > 0 && sizes[place as usize].is_at_least(HOPELESS_FACTOR, size);
+        let mut hopeless: Vec<u32> = self.pool.extract_if(.., |place| is_hopeless(*place)).collect();
+        self.alone.retain(|place| {
+            if is_hopeless(*place) {
+                hopeless.push(*place);
             }
-        }
+            !is_hopeless(*place)
+        });
         for group in &mut self.groups {
-            hopeless.extend(group.places.extract_if(.., is_hopeless));
+            hopeless.extend(group.places.extract_if(.., |place| is_hopeless(*place)));
         }
         self.groups.retain(|group| !group.places.is_empty());
         hopeless
     }
 }
 
+/// The next count of a binary search: half way from `safe` to `possible`, rounded up.
 fn middle(safe: usize, possible: usize) -> usize {
     safe + (possible - safe).div_ceil(2)
 }
 
-/// Whether calls of up to `possible` passages would be a tenth fewer than calls of `safe`.
+/// Returns true if calls of `possible` passages would be a tenth fewer than calls of `safe`.
 fn is_worth_a_probe(passages: usize, safe: usize, possible: usize) -> bool {
     safe == 0 || passages.div_ceil(safe) * 10 > passages.div_ceil(possible) * 11
 }

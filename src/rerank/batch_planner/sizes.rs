@@ -7,35 +7,42 @@ use crate::upstream::size_refusal::SizeRefusal;
 #[derive(Debug)]
 pub(in crate::rerank) struct FlightSizes {
     pub(in crate::rerank) query: TextSize,
-    /// By place.
+    /// Indexed by place.
     pub(in crate::rerank) passages: Vec<TextSize>,
 }
 
 impl FlightSizes {
     /// Size of a call with these places.
     pub(in crate::rerank) fn call(&self, places: &[u32]) -> CallSize {
-        let passages = places.iter().map(|place| self.passages[*place as usize]);
-        passages.fold(CallSize::of_query(self.query), CallSize::with)
+        let mut call = CallSize::of_query(self.query);
+        for place in places {
+            call = call.with(self.passages[*place as usize]);
+        }
+        call
     }
 }
 
-/// A refused call.
+/// A refused call, to be sent again in parts.
 #[derive(Debug)]
 pub(super) struct Group {
-    /// Passages among which are those to blame, shortest first.
+    /// Passages that may be to blame, shortest first.
     pub(super) places: Vec<u32>,
     /// Size of the call that was refused.
     pub(super) size: Measures,
 }
 
+/// A refusal, kept until it is clear whether it teaches a limit.
 #[derive(Debug)]
 pub(super) struct RefusedCall {
     pub(super) places: Vec<u32>,
     pub(super) refusal: SizeRefusal,
 }
 
-/// A refused call in every measure; a stated limit is taken at its word.
+/// The size of a refused call in every measure. A stated limit on passages counts as just exceeded.
 pub(super) fn measures_of(size: &CallSize, refusal: SizeRefusal) -> Measures {
     let measures = size.measures();
-    refusal.stated_passages.map_or(measures, |stated| measures.with_passages(stated + 1))
+    match refusal.stated_passages {
+        Some(stated) => measures.with_passages(stated + 1),
+        None => measures,
+    }
 }
