@@ -1,4 +1,4 @@
-//! From settings to a pipeline.
+//! The composition root: builds a pipeline from settings.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::validate::Limits;
 use crate::cache::ScoreCache;
 use crate::cache::age::Lifetimes;
 use crate::coalesce::Flights;
-use crate::config::settings::{CacheSettings, ModelSettings, Settings, TargetSettings, UpstreamSettings};
+use crate::config::settings::{CacheSettings, ModelSettings, Settings, UpstreamSettings};
 use crate::local;
 use crate::route::hedge::Hedge;
 use crate::route::shadow::Shadow;
@@ -19,42 +19,54 @@ use crate::upstream::Upstream;
 /// Builds everything that outlives a request.
 ///
 /// # Errors
-/// A sentence: an upstream's client cannot be set up.
+/// A sentence that names the key, if an upstream's client cannot be set up or a target does not exist.
 pub fn assemble(settings: &Settings) -> Result<Reranker, String> {
     assemble_with(settings, Upstream::remote)
 }
 
-/// The same with upstreams that are made by `remote`.
+/// The same, with upstreams made by `remote`.
 pub(crate) fn assemble_with(
     settings: &Settings,
     remote: impl Fn(&UpstreamSettings, &Metrics) -> Result<Upstream, String>,
 ) -> Result<Reranker, String> {
     let metrics = Arc::new(Metrics::new());
-    let build = |upstream: &UpstreamSettings| {
-        let built = remote(upstream, &metrics).map_err(|reason| format!("upstreams.{}: {reason}", upstream.name))?;
-        Ok::<_, String>(Arc::new(built))
+    let build = |upstream: &UpstreamSettings| match remote(upstream, &metrics) {
+        Ok(built) => Ok(Arc::new(built)),
+        Err(reason) => Err(format!("upstreams.{}: {reason}", upstream.name)),
     };
-    let mut upstreams = settings.upstreams.iter().map(build).collect::<Result<Vec<_>, _>>()?;
+    let mut upstreams = Vec::with_capacity(settings.upstreams.len() + 1);
+    for upstream in &settings.upstreams {
+        upstreams.push(build(upstream)?);
+    }
     upstreams.push(Arc::new(local::upstream(&settings.local, &metrics)?));
-    // A shadow's failures must not open the circuit of the traffic, nor retire its keys: it asks through a stack of its own.
-    let apart = |upstream: &Arc<Upstream>| {
-        let settings = settings.upstreams.iter().find(|settings| settings.name == upstream.name);
-        let labelled = |settings: &UpstreamSettings| UpstreamSettings {
-            label: format!("{} (shadow)", settings.name),
-            ..settings.clone()
-        };
-        settings.map_or_else(|| Ok(upstream.clone()), |settings| build(&labelled(settings)))
+    let mut routes = Vec::with_capacity(settings.models.len());
+    for model in &settings.models {
+        let mut route = route(model, &upstreams)?;
+        if let Some((target_settings, limits)) = &model.shadow {
+            // A shadow's failures must not open the circuit of the traffic, nor retire its keys: it asks through a
+            // stack of its own. Only the embedded scorer, which has no settings here, is shared.
+            let shared = find_upstream(&upstreams, model, &target_settings.upstream)?;
+            let upstream = match settings.upstreams.iter().find(|configured| configured.name == shared.name) {
+                Some(configured) => {
+                    let label = format!("{} (shadow)", configured.name);
+                    build(&UpstreamSettings { label, ..configured.clone() })?
+                }
+                None => shared.clone(),
+            };
+            let Some(target) = Target::new(upstream, target_settings) else { return Err(missing_target(model)) };
+            route.shadow = Some(Arc::new(Shadow::of(target, *limits)));
+        }
+        routes.push(route);
+    }
+    let CacheSettings { enabled, max_bytes, time_to_live, max_stale, refresh_ahead, .. } = settings.cache;
+    let cache = if enabled {
+        ScoreCache::in_memory(max_bytes, Lifetimes { time_to_live, max_stale, refresh_ahead })
+    } else {
+        ScoreCache::off()
     };
-    let routes = settings.models.iter().map(|model| route(model, &upstreams, apart)).collect::<Result<Vec<_>, _>>()?;
-    let cache = &settings.cache;
     Ok(Reranker {
         routes: RouteTable::new(routes, upstreams, settings.absent_upstreams.clone()),
-        cache: if cache.enabled {
-            let CacheSettings { time_to_live, max_stale, refresh_ahead, .. } = *cache;
-            ScoreCache::in_memory(cache.max_bytes, Lifetimes { time_to_live, max_stale, refresh_ahead })
-        } else {
-            ScoreCache::off()
-        },
+        cache,
         flights: Flights::default(),
         limits: Limits { max_documents: settings.server.max_documents },
         background: Background::default(),
@@ -63,22 +75,17 @@ pub(crate) fn assemble_with(
     })
 }
 
-fn route(
-    settings: &ModelSettings,
-    upstreams: &[Arc<Upstream>],
-    apart: impl Fn(&Arc<Upstream>) -> Result<Arc<Upstream>, String>,
-) -> Result<Route, String> {
-    let missing = || format!("models.{}: a target does not exist", settings.name);
-    let upstream = |name: &str| upstreams.iter().find(|upstream| upstream.name == name).cloned().ok_or_else(missing);
-    let target =
-        |upstream: Arc<Upstream>, settings: &TargetSettings| Target::new(upstream, settings).ok_or_else(missing);
-    let shadow = settings.shadow.as_ref().map(|(settings, limits)| {
-        let target = target(apart(&upstream(&settings.upstream)?)?, settings)?;
-        Ok::<_, String>(Arc::new(Shadow::of(target, *limits)))
-    });
-    let targets = settings.targets.iter().map(|settings| target(upstream(&settings.upstream)?, settings).map(Arc::new));
-    let mut targets = targets.collect::<Result<Vec<_>, _>>()?;
-    // Those of one score space go where the first of them stands.
+/// The route of a configured model, still without its shadow.
+fn route(settings: &ModelSettings, upstreams: &[Arc<Upstream>]) -> Result<Route, String> {
+    let mut targets = Vec::with_capacity(settings.targets.len());
+    for target_settings in &settings.targets {
+        let upstream = find_upstream(upstreams, settings, &target_settings.upstream)?;
+        let Some(target) = Target::new(upstream.clone(), target_settings) else {
+            return Err(missing_target(settings));
+        };
+        targets.push(Arc::new(target));
+    }
+    // The targets of one score space stand together, at the place of the first of them: `Route::order` relies on it.
     let spaces: Vec<_> = targets.iter().map(|target| target.space.clone()).collect();
     targets.sort_by_key(|target| spaces.iter().position(|space| *space == target.space));
     Ok(Route {
@@ -89,7 +96,19 @@ fn route(
         on_failure: settings.on_failure,
         on_deadline: settings.on_deadline,
         hedge: settings.hedge.enabled.then(|| Hedge::new(settings.hedge)),
-        shadow: shadow.transpose()?,
+        shadow: None,
         flights: None,
     })
+}
+
+fn find_upstream<'a>(
+    upstreams: &'a [Arc<Upstream>],
+    model: &ModelSettings,
+    name: &str,
+) -> Result<&'a Arc<Upstream>, String> {
+    upstreams.iter().find(|upstream| upstream.name == name).ok_or_else(|| missing_target(model))
+}
+
+fn missing_target(model: &ModelSettings) -> String {
+    format!("models.{}: a target does not exist", model.name)
 }

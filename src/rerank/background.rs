@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::coalesce::Ticket;
 
 /// Most pieces of such work at once.
-const MOST: usize = 64;
+const MAX_BACKGROUND_TASKS: usize = 64;
 
 /// Room for work in the background. Clones share it.
 #[derive(Clone, Debug)]
@@ -18,24 +18,24 @@ pub struct Background(Arc<Semaphore>);
 
 /// Leave to do one piece of work.
 #[derive(Debug)]
-pub(super) struct Leave(OwnedSemaphorePermit);
+pub(super) struct BackgroundPermit(OwnedSemaphorePermit);
 
 impl Default for Background {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MOST)))
+        Self(Arc::new(Semaphore::new(MAX_BACKGROUND_TASKS)))
     }
 }
 
 impl Background {
     /// Asks for leave; `None` if too much is going on already.
-    pub(super) fn enter(&self) -> Option<Leave> {
-        self.0.clone().try_acquire_owned().ok().map(Leave)
+    pub(super) fn enter(&self) -> Option<BackgroundPermit> {
+        self.0.clone().try_acquire_owned().ok().map(BackgroundPermit)
     }
 
     /// Pieces of work under way.
     #[must_use]
     pub fn len(&self) -> usize {
-        MOST - self.0.available_permits()
+        MAX_BACKGROUND_TASKS - self.0.available_permits()
     }
 
     /// Whether nothing is under way.
@@ -45,7 +45,7 @@ impl Background {
     }
 }
 
-impl Leave {
+impl BackgroundPermit {
     /// Keeps `tickets` until everything has landed, something failed, or `deadline` is there.
     pub(super) fn finish(self, tickets: Vec<Ticket>, deadline: Instant) {
         for ticket in &tickets {

@@ -1,4 +1,4 @@
-//! Calls: some of the passages of a flight, encoded for one target and sent through its stack.
+//! Calls of a flight: some of its passages, encoded for one target and sent through the target's stack.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -20,22 +20,22 @@ use crate::upstream::size::{TextSize, estimate_tokens};
 use crate::upstream::size_evidence::Expectation;
 use crate::upstream::{Backend, Remote, Upstream, UpstreamError};
 
-/// What calls are made of. Clones are cheap.
+/// The texts of one flight, from which its calls are made. Clones are cheap.
 #[derive(Clone, Debug)]
 pub(super) struct Calls {
     pub(super) request: Arc<RerankRequest>,
     /// The passages of the flight's pairs, as they are sent.
     pub(super) texts: Arc<[ByteString]>,
-    /// Attempts made for the request that leads.
+    /// HTTP attempts made for the request that leads the flight.
     pub(super) attempts: AttemptCounter,
 }
 
-/// One call, and the places of its passages in the flight.
+/// An encoded call, and the places of its passages in the flight.
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) places: Vec<u32>,
     pub(super) body: Bytes,
-    /// Counted only where somebody wants to know.
+    /// Estimated tokens of all pairs; 0 unless the upstream counts tokens.
     pub(super) tokens: usize,
 }
 
@@ -52,34 +52,42 @@ impl Calls {
         batch: &Batch,
         interest: &Arc<Interest>,
     ) -> Result<Scores, UpstreamError> {
-        let (body, passages, tokens) = (batch.body.clone(), batch.places.len(), batch.tokens);
-        let (interest, attempts) = (interest.clone(), self.attempts.clone());
-        match &target.upstream.backend {
-            Backend::Remote(remote) => {
-                let scale = target.facts.scale;
-                remote
-                    .score(Call { body, passages, scale, tokens, interest, attempt: 1, failure: None, attempts })
-                    .await
-            }
-            Backend::Local(_) => Err(UpstreamError::lasting(ErrorKind::Internal, "is not asked over HTTP")),
-        }
+        let Backend::Remote(remote) = &target.upstream.backend else {
+            return Err(UpstreamError::lasting(ErrorKind::Internal, "is not asked over HTTP"));
+        };
+        let call = Call {
+            body: batch.body.clone(),
+            passages: batch.places.len(),
+            scale: target.facts.scale,
+            tokens: batch.tokens,
+            interest: interest.clone(),
+            attempt: 1,
+            failure: None,
+            attempts: self.attempts.clone(),
+        };
+        remote.score(call).await
     }
 
-    /// The one call that asks `target` for all of `places`; `None` if it would take several.
+    /// The one call that asks `target` for all of `places`; `None` if several would be needed.
     pub(super) async fn encode_whole(&self, target: &Arc<Target>, places: &[u32], caller: CacheScope) -> Option<Batch> {
         let Backend::Remote(remote) = &target.upstream.backend else { return None };
         if self.cut(target, places.to_vec(), declared_limits(target, remote)).await.len() > 1 {
             return None;
         }
         let learned = remote.learned_limits.of(&target.model, caller, Instant::now());
-        if !learned.is_empty() && learned.expect(&self.measure(target).await.call(places)) == Expectation::Refused {
-            return None;
+        // Measuring reads every text, which is wasted while no limit is known.
+        if !learned.is_empty() {
+            let size = self.measure(target).await.call(places);
+            if learned.expect(&size) == Expectation::Refused {
+                return None;
+            }
         }
         self.encode(target, places.to_vec()).await
     }
 
-    /// Places of the calls that ask `target` for `places`, as far as limits are declared.
+    /// `places` in one list for each call to `target`, by the declared limits alone.
     pub(super) async fn cut(&self, target: &Target, places: Vec<u32>, limits: CallLimits) -> Vec<Vec<u32>> {
+        // Without a limit on tokens no text is read, so even a large flight is cut right here.
         let bytes = if limits.tokens.is_some() { self.text_bytes(&places) } else { 0 };
         let calls = self.clone();
         let instruction = target.facts.instruction;
@@ -87,12 +95,16 @@ impl Calls {
             let query = instructed_query(&calls.request, instruction);
             let texts = places.iter().map(|place| &*calls.texts[*place as usize]);
             let ranges = cut(&query, texts, limits);
-            ranges.into_iter().map(|range| places[range].to_vec()).collect()
+            let mut places_of_calls = Vec::with_capacity(ranges.len());
+            for range in ranges {
+                places_of_calls.push(places[range].to_vec());
+            }
+            places_of_calls
         })
         .await
     }
 
-    /// Sizes of the query as `target` gets it and of all passages of the flight.
+    /// Sizes of the query, with the instruction that `target` gets in it, and of all passages of the flight.
     pub(super) async fn measure(&self, target: &Target) -> FlightSizes {
         let bytes = self.texts.iter().map(|text| text.len()).sum();
         let calls = self.clone();
@@ -104,7 +116,7 @@ impl Calls {
         .await
     }
 
-    /// The call that asks `target` for `places`; `None` if the target is not asked by calls.
+    /// The call that asks `target` for `places`; `None` if the target is not remote.
     pub(super) async fn encode(&self, target: &Arc<Target>, places: Vec<u32>) -> Option<Batch> {
         let Backend::Remote(remote) = &target.upstream.backend else { return None };
         let provider = remote.provider;
@@ -112,36 +124,42 @@ impl Calls {
         let bytes = self.text_bytes(&places);
         let calls = self.clone();
         let target = target.clone();
-        let encode = move || {
+        let batch = offload(bytes, OFFLOAD_WIRE_BYTES, move || {
             let query = instructed_query(&calls.request, target.facts.instruction);
             let passages: Vec<_> = places.iter().map(|place| &*calls.texts[*place as usize]).collect();
             let tokens = if counts_tokens { count_tokens(&query, &passages) } else { 0 };
             let options = &calls.request.options;
             let body = provider.encode(&ScoreBatch { model: &target.model, query: &query, passages, options });
             Batch { places, body: body.into(), tokens }
-        };
-        Some(offload(bytes, OFFLOAD_WIRE_BYTES, encode).await)
+        })
+        .await;
+        Some(batch)
     }
 
-    /// An upstream's failure as a client may read it. Looks for quotations in all the texts, so for large requests it does so elsewhere.
+    /// An upstream's failure as a client may read it: without quotations of the request. The search for them reads all
+    /// texts, so that of a large request runs on a blocking thread.
     pub(super) async fn describe(&self, upstream: &Arc<Upstream>, error: UpstreamError) -> Error {
-        let (upstream, calls) = (upstream.clone(), self.clone());
+        let upstream = upstream.clone();
+        let calls = self.clone();
         offload(self.request.text_bytes(), OFFLOAD_SEARCH_BYTES, move || {
             let passages = calls.request.passages.iter().map(|passage| &*passage.text);
             let texts = passages.chain([&*calls.request.query]).chain(calls.request.options.instruction.as_deref());
-            let said = upstream.quotable(&error, &texts).map_or_else(String::new, |said| format!(": {said}"));
+            let detail = match upstream.quotable(&error, &texts) {
+                Some(detail) => format!(": {detail}"),
+                None => String::new(),
+            };
             let hint = match error.kind {
                 ErrorKind::UpstreamUnauthorized => format!(" (check upstreams.{}.api_key)", upstream.name),
                 _ => String::new(),
             };
-            let told = error.of_upstream(&upstream.name);
-            Error { message: format!("{}{hint}{said}", told.message), ..told }
+            let public = error.of_upstream(&upstream.name);
+            Error { message: format!("{}{hint}{detail}", public.message), ..public }
         })
         .await
     }
 }
 
-/// Most of one call, as the registry and the configuration say it. A listwise model gets everything in one call.
+/// Limits of one call by the registry and the configuration. A listwise model has none: it gets everything in one call.
 pub(super) fn declared_limits(target: &Target, remote: &Remote) -> CallLimits {
     match target.facts.scoring {
         Scoring::Pointwise => CallLimits {
@@ -153,12 +171,16 @@ pub(super) fn declared_limits(target: &Target, remote: &Remote) -> CallLimits {
     }
 }
 
-/// As [`CallLimits::tokens`] counts them.
+/// Estimated tokens of all pairs, the query counted once a passage as in [`CallLimits::tokens`].
 fn count_tokens(query: &str, passages: &[&str]) -> usize {
-    passages.len() * estimate_tokens(query) + passages.iter().map(|passage| estimate_tokens(passage)).sum::<usize>()
+    let mut tokens = passages.len() * estimate_tokens(query);
+    for passage in passages {
+        tokens += estimate_tokens(passage);
+    }
+    tokens
 }
 
-/// The query as the model wants it.
+/// The query, after the instruction if the model takes that as a part of the query.
 fn instructed_query(request: &RerankRequest, support: InstructionSupport) -> Cow<'_, str> {
     match (&request.options.instruction, support) {
         (Some(instruction), InstructionSupport::Prepend) => format!("{instruction}\n{}", request.query).into(),

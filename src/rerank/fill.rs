@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::batch_planner::{BatchPlanner, PlannedBatch, Purpose, Settled};
 use super::calls::{Calls, declared_limits};
-use super::hedge::{Race, race};
+use super::hedge::{Hedging, send_hedged};
 use super::offload::offload;
 use super::response::Usage;
 use crate::cache::ScoreCache;
@@ -29,27 +29,28 @@ use crate::telemetry::metrics::Metrics;
 use crate::upstream::call::Scores;
 use crate::upstream::{Backend, Remote, UpstreamError};
 
-/// Passages above which a search for limits leaves the reactor: it looks at each of them several times.
+/// Passages above which a search for limits runs on a blocking thread: it looks at each of them several times.
 const OFFLOAD_PLACES: usize = 1_000;
-/// Passages of one flight that are expected to be refused and asked for all the same. If all of these are, the longer ones need not be.
+/// Calls of one flight for passages that are expected to be refused. If all of these are refused, the longer passages
+/// are settled without a call.
 const MAX_CONFIRMATIONS: usize = 8;
 
-/// What it takes to fill a flight.
+/// A task that fills one flight.
 #[derive(Debug)]
-pub(super) struct Fill {
+pub(super) struct FlightTask {
     pub(super) target: Arc<Target>,
     pub(super) calls: Calls,
-    /// Who else can be asked, if slow calls may be sent twice.
-    pub(super) race: Option<Race>,
+    /// Present if slow calls may be sent to a second target.
+    pub(super) hedging: Option<Hedging>,
     pub(super) cache: ScoreCache,
     pub(super) metrics: Arc<Metrics>,
 }
 
-/// What came of a batch: nobody waits for it any more, or who answered and what.
+/// The answer to a batch and the target that gave it; `None` if nobody waits for the batch any more.
 type Outcome = Option<(Arc<Target>, Result<Scores, UpstreamError>)>;
 
-impl Fill {
-    /// Fills the flight of `lead`.
+impl FlightTask {
+    /// Scores the pairs of `lead`, and hands out each call's scores as they come.
     pub(super) async fn run(self, lead: Lead, reads_cache: bool) {
         if reads_cache {
             self.land_known(&lead);
@@ -57,80 +58,37 @@ impl Fill {
         let Backend::Remote(remote) = &self.target.upstream.backend else { return };
         let caller = lead.interest().scope();
         let mut planner = self.planner(lead.pending(), remote, caller).await;
-        let mut refusal = LastRefusal::default();
+        let mut flight = FlightInProgress { task: &self, lead: &lead, remote, caller, refusal: None, confirmations: 0 };
         let mut calls = FuturesUnordered::new();
         loop {
-            // One large request must not fill the upstream's queue, and be turned away by it: it takes its turn, permit by permit.
+            // One large request must not fill the upstream's queue, and be turned away by it: it takes its turn, permit
+            // by permit.
             while calls.len() < remote.places().max(1) {
                 let next;
                 (planner, next) = next_batch(planner).await;
                 let Some(batch) = next else { break };
-                if refusal.may_send(batch.purpose, remote, caller) {
+                if flight.may_send(batch.purpose) {
                     calls.push(self.call(&lead, batch));
-                    continue;
-                }
-                if batch.purpose == Purpose::Confirmation && !calls.is_empty() {
+                } else if batch.purpose == Purpose::Confirmation && !calls.is_empty() {
                     // If one of those under way is accepted after all, this one is judged anew.
                     planner.postpone(batch);
                     break;
-                }
-                planner.abandoned(&batch);
-                let unsent = if batch.purpose == Purpose::Confirmation {
-                    Settled { refused: planner.give_up_confirmations(), failed: Vec::new() }
                 } else {
-                    planner.give_up()
-                };
-                learn_refused(&self.target, caller, &mut planner);
-                refusal.settle_unsent(&lead, unsent, batch.places);
+                    flight.give_up_unsent(&mut planner, batch);
+                }
             }
             let Some((batch, outcome)) = calls.next().await else { break };
             match outcome {
                 None => planner.abandoned(&batch),
-                Some((target, Ok(scores))) => {
-                    remote.split_budget.pay_in(caller, 1.0, Instant::now());
-                    if batch.purpose == Purpose::Confirmation {
-                        refusal.confirmations = 0;
-                    }
-                    let refused = planner.accepted(&batch);
-                    learn_accepted(&target, caller, &planner, &batch);
-                    if planner.is_done() {
-                        // Before the request hears the last of its scores: the next one is to know it.
-                        learn_refused(&target, caller, &mut planner);
-                    }
-                    self.land(&lead, &target, &batch.places, &scores);
-                    refusal.settle(&lead, &Settled { refused, failed: Vec::new() });
-                }
-                Some((target, Err(error))) => {
-                    let Some(size_refusal) = error.size_refusal.filter(|_| self.may_split()) else {
-                        planner.abandoned(&batch);
-                        lead.fail(&batch.places, self.calls.describe(&target.upstream, error).await);
-                        continue;
-                    };
-                    if planner.needs_sizes() {
-                        planner.measured(self.calls.measure(&self.target).await);
-                    }
-                    if refusal.error.is_none() {
-                        // Told once for a flight: to look for quotations in all its texts is work.
-                        refusal.error = Some(self.calls.describe(&target.upstream, error).await);
-                    }
-                    let is_probe = batch.purpose == Purpose::Probe;
-                    let settled = planner.refused(batch, size_refusal, Instant::now());
-                    if is_probe && planner.has_accepted() && !settled.refused.is_empty() {
-                        // A search that gets on does not use up what others need.
-                        remote.split_budget.pay_in(caller, 1.0, Instant::now());
-                    }
-                    if planner.is_done() {
-                        learn_refused(&target, caller, &mut planner);
-                    }
-                    refusal.settle(&lead, &settled);
-                }
+                Some((target, Ok(scores))) => flight.accepted(&mut planner, &batch, &target, &scores),
+                Some((target, Err(error))) => flight.failed(&mut planner, batch, &target, error).await,
             }
         }
         learn_refused(&self.target, caller, &mut planner);
-        refusal.settle(&lead, &planner.give_up());
+        flight.settle(&planner.give_up());
     }
 
-    /// Plans calls by what is declared and by what refusals taught.
+    /// Plans calls by the declared limits, and by those that earlier refusals taught.
     async fn planner(&self, places: Vec<u32>, remote: &Remote, caller: CacheScope) -> BatchPlanner {
         let limits = declared_limits(&self.target, remote);
         let learned = remote.learned_limits.of(&self.target.model, caller, Instant::now());
@@ -141,7 +99,8 @@ impl Fill {
         BatchPlanner::informed(places, sizes, learned, limits)
     }
 
-    /// Between the request's look into the cache and its claim another flight may have landed.
+    /// Lands the pairs that are cached by now: another flight may have landed between the request's look-up and its
+    /// claim.
     fn land_known(&self, lead: &Lead) {
         let mut fresh = Vec::new();
         for (place, found) in (0..).zip(self.cache.get_many(lead.query(), lead.keys())) {
@@ -159,17 +118,18 @@ impl Fill {
         self.target.facts.scoring == Scoring::Pointwise
     }
 
-    /// Makes one call, unless nobody waits for it.
+    /// Makes one call. It is dropped as soon as nobody waits for it.
     async fn call(&self, lead: &Lead, batch: PlannedBatch) -> (PlannedBatch, Outcome) {
         let interest = lead.interest();
         let scored = async {
             let encoded = self.calls.encode(&self.target, batch.places.clone()).await?;
-            Some(match &self.race {
-                Some(twins) => race(twins, &self.calls, &self.target, &encoded, interest).await,
+            Some(match &self.hedging {
+                Some(hedging) => send_hedged(hedging, &self.calls, &self.target, &encoded, interest).await,
                 None => (self.target.clone(), self.calls.send(&self.target, &encoded, interest).await),
             })
         };
         let outcome = tokio::select! {
+            // The order matters: a call that nobody waits for must not even be encoded.
             biased;
             () = lead.forsaken(&batch.places) => None,
             scored = scored => scored,
@@ -177,13 +137,14 @@ impl Fill {
         (batch, outcome)
     }
 
-    /// Remembers scores, says what they cost, and hands them out, in this order.
+    /// Stores scores, records their cost, and hands them out.
     fn land(&self, lead: &Lead, target: &Target, places: &[u32], scores: &Scores) {
         let billed = Usage {
             tokens: scores.tokens,
             search_units: scores.search_units,
             cost_usd: target.facts.billing.cost(scores.tokens, scores.search_units),
         };
+        // Waiters go on as soon as their scores land, so the cost and the cache entry must be there before.
         self.metrics.charge(&target.upstream.name, billed);
         lead.charge(billed);
         self.cache.put_many(lead.query(), &lead.storable(places, &scores.scores));
@@ -191,55 +152,117 @@ impl Fill {
     }
 }
 
-/// Why the upstream refused a call of the flight for its size, and what it may still cost to find the passages to blame.
-#[derive(Debug, Default)]
-struct LastRefusal {
+/// A flight under way: its waiters, and the refusals for size that it met.
+struct FlightInProgress<'a> {
+    task: &'a FlightTask,
+    lead: &'a Lead,
+    remote: &'a Remote,
+    caller: CacheScope,
     /// The first refusal, as clients may read it.
-    error: Option<Error>,
-    /// Calls made for passages that were expected to be refused.
+    refusal: Option<Error>,
+    /// Calls made for passages that were expected to be refused, since the last such call that was accepted.
     confirmations: usize,
 }
 
-impl LastRefusal {
-    /// Whether a call may be sent: those that search are paid from a budget, those that only confirm are few.
-    fn may_send(&mut self, purpose: Purpose, remote: &Remote, caller: CacheScope) -> bool {
+impl FlightInProgress<'_> {
+    /// Returns true if a call may be sent. Probes draw on a budget, confirmations are limited in number.
+    fn may_send(&mut self, purpose: Purpose) -> bool {
         match purpose {
             Purpose::Scores | Purpose::FirstOfItsSize => true,
             Purpose::Confirmation => {
                 self.confirmations += 1;
                 self.confirmations <= MAX_CONFIRMATIONS
             }
-            Purpose::Probe => remote.split_budget.take_out(caller, 1.0, Instant::now()),
+            Purpose::Probe => self.remote.split_budget.take_out(self.caller, 1.0, Instant::now()),
         }
     }
 
-    /// Tells what became of places that no call will ask for any more.
-    fn settle(&self, lead: &Lead, settled: &Settled) {
-        let Some(error) = &self.error else { return };
-        if !settled.refused.is_empty() {
-            lead.refuse(&settled.refused, error.clone());
+    /// Takes in the scores of a call.
+    fn accepted(&mut self, planner: &mut BatchPlanner, batch: &PlannedBatch, target: &Target, scores: &Scores) {
+        self.remote.split_budget.pay_in(self.caller, 1.0, Instant::now());
+        if batch.purpose == Purpose::Confirmation {
+            self.confirmations = 0;
         }
-        if !settled.failed.is_empty() {
-            lead.fail(&settled.failed, error.clone());
+        let refused = planner.accepted(batch);
+        learn_accepted(target, self.caller, planner, batch);
+        if planner.is_done() {
+            // Before the request gets the last of its scores, since its next request must know the limit.
+            learn_refused(target, self.caller, planner);
         }
+        self.task.land(self.lead, target, &batch.places, scores);
+        self.settle(&Settled { refused, failed: Vec::new() });
     }
 
-    /// The same of places that are not sent because the budget is used up.
-    fn settle_unsent(&self, lead: &Lead, mut unsent: Settled, more: Vec<u32>) {
-        let told =
-            self.error.clone().unwrap_or_else(|| Error::new(ErrorKind::UpstreamRejected, "refused such calls before"));
-        let message = format!("{}; passages like those refused were not all tried alone", told.message);
-        if unsent.failed.is_empty() {
-            unsent.refused.extend(more);
+    /// Takes in the failure of a call: plans smaller calls if its size was refused, fails its places otherwise.
+    async fn failed(&mut self, planner: &mut BatchPlanner, batch: PlannedBatch, target: &Target, error: UpstreamError) {
+        let size_refusal = match error.size_refusal {
+            Some(size_refusal) if self.task.may_split() => size_refusal,
+            _ => {
+                planner.abandoned(&batch);
+                self.lead.fail(&batch.places, self.task.calls.describe(&target.upstream, error).await);
+                return;
+            }
+        };
+        if planner.needs_sizes() {
+            planner.measured(self.task.calls.measure(&self.task.target).await);
+        }
+        if self.refusal.is_none() {
+            // Only the first refusal is described: that searches all texts of the request for quotations.
+            self.refusal = Some(self.task.calls.describe(&target.upstream, error).await);
+        }
+        let is_probe = batch.purpose == Purpose::Probe;
+        let settled = planner.refused(batch, size_refusal, Instant::now());
+        if is_probe && planner.has_accepted() && !settled.refused.is_empty() {
+            // A search that makes progress must not use up the budget of other requests.
+            self.remote.split_budget.pay_in(self.caller, 1.0, Instant::now());
+        }
+        if planner.is_done() {
+            learn_refused(target, self.caller, planner);
+        }
+        self.settle(&settled);
+    }
+
+    /// Gives up `batch`, which may not be sent, and every other place that would need such a call.
+    fn give_up_unsent(&self, planner: &mut BatchPlanner, batch: PlannedBatch) {
+        planner.abandoned(&batch);
+        let mut unsent = if batch.purpose == Purpose::Confirmation {
+            Settled { refused: planner.give_up_confirmations(), failed: Vec::new() }
         } else {
-            unsent.failed.extend(more);
+            planner.give_up()
+        };
+        learn_refused(&self.task.target, self.caller, planner);
+        if unsent.failed.is_empty() {
+            unsent.refused.extend(batch.places);
+        } else {
+            unsent.failed.extend(batch.places);
         }
-        let refusal = Self { error: Some(Error { message, ..told }), ..Self::default() };
-        refusal.settle(lead, &unsent);
+        // Without a refusal of its own the flight goes by what refusals of earlier ones taught.
+        let refusal = match &self.refusal {
+            Some(refusal) => refusal.clone(),
+            None => Error::new(ErrorKind::UpstreamRejected, "refused such calls before"),
+        };
+        let message = format!("{}; passages like those refused were not all tried alone", refusal.message);
+        tell_settled(self.lead, &unsent, &Error { message, ..refusal });
+    }
+
+    /// Tells the waiters of places that no call will ask for any more.
+    fn settle(&self, settled: &Settled) {
+        if let Some(refusal) = &self.refusal {
+            tell_settled(self.lead, settled, refusal);
+        }
     }
 }
 
-/// The next call, planned where that work belongs.
+fn tell_settled(lead: &Lead, settled: &Settled, error: &Error) {
+    if !settled.refused.is_empty() {
+        lead.refuse(&settled.refused, error.clone());
+    }
+    if !settled.failed.is_empty() {
+        lead.fail(&settled.failed, error.clone());
+    }
+}
+
+/// The next call. Planning among many passages runs on a blocking thread.
 async fn next_batch(mut planner: BatchPlanner) -> (BatchPlanner, Option<PlannedBatch>) {
     offload(planner.searched_places(), OFFLOAD_PLACES, move || {
         let batch = planner.next();
@@ -248,7 +271,8 @@ async fn next_batch(mut planner: BatchPlanner) -> (BatchPlanner, Option<PlannedB
     .await
 }
 
-/// Tells other requests of the caller that a call of this size is accepted. Nobody measures calls while nothing is limited.
+/// Tells other requests of the caller that a call of this size is accepted. Calls are measured only once one was
+/// refused.
 fn learn_accepted(target: &Target, caller: CacheScope, planner: &BatchPlanner, batch: &PlannedBatch) {
     let Backend::Remote(remote) = &target.upstream.backend else { return };
     if let Some(size) = planner.size_of(&batch.places) {
@@ -256,7 +280,7 @@ fn learn_accepted(target: &Target, caller: CacheScope, planner: &BatchPlanner, b
     }
 }
 
-/// Tells other requests what the refusals of this flight teach.
+/// Tells other requests of the caller what the refusals of this flight teach.
 fn learn_refused(target: &Target, caller: CacheScope, planner: &mut BatchPlanner) {
     let Backend::Remote(remote) = &target.upstream.backend else { return };
     for refused in planner.take_lessons() {

@@ -1,9 +1,9 @@
 //! Hedging: a call that takes unusually long is sent to a second target too, and the first answer counts.
 //!
-//! The second target gives the same scores, so it does not matter which of the two answers. A second call is made only when the first is
-//! slower than a high quantile of the calls of its size, only to an upstream that does well, and only while both the number of second calls and
-//! what they cost stay below a share of all calls (Dean and Barroso, "The Tail at Scale", 2013: a few percent more load take away most of the
-//! tail). The loser is dropped.
+//! The second target gives the same scores, so it does not matter which of the two answers. A second call is made only
+//! when the first is slower than a high quantile of the calls of its size, only to a healthy upstream, and only while
+//! both the number and the cost of second calls stay below a share of all calls (Dean and Barroso, "The Tail at Scale",
+//! 2013: a few percent more load take away most of the tail). The loser is dropped.
 
 use std::sync::Arc;
 
@@ -17,65 +17,69 @@ use crate::telemetry::metrics::Metrics;
 use crate::upstream::call::{Interest, Scores};
 use crate::upstream::{Backend, UpstreamError};
 
-/// Who else can be asked, and what that may cost.
+/// Targets for second calls, and the budget that these draw on.
 #[derive(Debug)]
-pub(super) struct Race {
+pub(super) struct Hedging {
     pub(super) hedge: Hedge,
-    /// Other targets of the same scores.
-    pub(super) twins: Vec<Arc<Target>>,
+    /// The other targets of the same score space; never empty.
+    pub(super) equivalent_targets: Vec<Arc<Target>>,
     pub(super) metrics: Arc<Metrics>,
 }
 
-/// Sends `batch` to `target`, and to a twin if that takes too long. Tells who answered, and what.
-pub(super) async fn race(
-    race: &Race,
+/// Sends `batch` to `target`, and to an equivalent target if that takes too long. Returns the target that answered, and
+/// its answer.
+pub(super) async fn send_hedged(
+    hedging: &Hedging,
     calls: &Calls,
     target: &Arc<Target>,
     batch: &Batch,
     interest: &Arc<Interest>,
 ) -> (Arc<Target>, Result<Scores, UpstreamError>) {
     let bytes = batch.body.len();
-    race.hedge.count(target, bytes);
+    hedging.hedge.count(target, bytes);
     let mut first = std::pin::pin!(calls.send(target, batch, interest));
-    let Some(late) = race.late(target, bytes) else { return (target.clone(), first.await) };
+    let Some(late) = hedging.late(target, bytes) else { return (target.clone(), first.await) };
     tokio::select! {
+        // An answer that is there when the timer fires must not cost a second call.
         biased;
         answer = &mut first => return (target.clone(), answer),
         () = sleep_until(late) => {}
     }
-    let Some(twin) = race.twin(interest.scope()) else { return (target.clone(), first.await) };
-    let Some(batch) = calls.encode_whole(twin, &batch.places, interest.scope()).await else {
+    let Some(other) = hedging.healthy_target(interest.scope()) else { return (target.clone(), first.await) };
+    let Some(second_batch) = calls.encode_whole(other, &batch.places, interest.scope()).await else {
         return (target.clone(), first.await);
     };
-    if !race.hedge.afford(twin, bytes, Instant::now()) {
+    // Paid last: a second call that cannot be made must not use up the budget.
+    if !hedging.hedge.afford(other, bytes, Instant::now()) {
         return (target.clone(), first.await);
     }
-    race.metrics.hedged(&twin.upstream.name);
-    let mut second = std::pin::pin!(calls.send(twin, &batch, interest));
+    hedging.metrics.hedged(&other.upstream.name);
+    let mut second = std::pin::pin!(calls.send(other, &second_batch, interest));
     // Whichever fails first leaves it to the other.
     tokio::select! {
         answer = &mut first => match answer {
-            Err(_) => (twin.clone(), second.await),
+            Err(_) => (other.clone(), second.await),
             answer => (target.clone(), answer),
         },
         answer = &mut second => match answer {
             Err(_) => (target.clone(), first.await),
-            answer => (twin.clone(), answer),
+            answer => (other.clone(), answer),
         },
     }
 }
 
-impl Race {
-    /// When a call is late; `None` while nobody knows what is usual.
+impl Hedging {
+    /// The time at which a call counts as late; `None` until there are enough latencies to tell.
     fn late(&self, target: &Target, bytes: usize) -> Option<Instant> {
         let Backend::Remote(remote) = &target.upstream.backend else { return None };
-        Some(Instant::now() + remote.vitals.quantile(bytes, self.hedge.after_quantile)?)
+        let usual = remote.vitals.quantile(bytes, self.hedge.after_quantile)?;
+        Some(Instant::now() + usual)
     }
 
-    /// Somebody who does well, for `caller`.
-    fn twin(&self, caller: CacheScope) -> Option<&Arc<Target>> {
+    /// The least loaded of the healthy targets, for `caller`.
+    fn healthy_target(&self, caller: CacheScope) -> Option<&Arc<Target>> {
         let now = Instant::now();
-        let well = self.twins.iter().filter(|twin| twin.upstream.is_well(caller, now));
-        well.min_by(|left, right| left.upstream.load(caller, now).total_cmp(&right.upstream.load(caller, now)))
+        let healthy = self.equivalent_targets.iter().filter(|target| target.upstream.is_well(caller, now));
+        healthy.min_by(|left, right| left.upstream.load(caller, now).total_cmp(&right.upstream.load(caller, now)))
     }
 }

@@ -8,12 +8,12 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use super::Reranker;
-use super::journey::Journey;
+use super::journey::RequestTrace;
 use super::offload::OFFLOAD_LOCAL_BYTES;
 use super::plan::Plan;
 use super::request::RerankRequest;
 use super::response::ScoreSource;
-use super::score::Turn;
+use super::score::TargetAttempt;
 use crate::coalesce::Ticket;
 use crate::error::{Error, ErrorKind};
 use crate::local::{hybrid::logits, lexical};
@@ -43,18 +43,18 @@ impl Reranker {
     /// The cross-encoder's.
     pub(super) async fn score_locally(
         &self,
-        turn: Turn<'_>,
+        attempt: TargetAttempt<'_>,
         plan: &mut Plan,
         tickets: &mut Vec<Ticket>,
-        journey: &mut Journey,
+        trace: &mut RequestTrace,
     ) -> Result<(), Error> {
-        let lexical = lexical_scores(turn.target, turn.request.clone()).await;
-        let scores = match &turn.target.parts {
-            Some(parts) => self.read_head(turn, parts, &lexical, tickets, journey).await?,
+        let lexical = lexical_scores(attempt.target, attempt.request.clone()).await;
+        let scores = match &attempt.target.parts {
+            Some(parts) => self.read_head(attempt, parts, &lexical, tickets, trace).await?,
             None => lexical,
         };
         let slots = plan.unknown().to_vec();
-        if turn.waiter.store {
+        if attempt.waiter.store {
             let known: Vec<_> = plan.keys(slots.iter().copied()).into_iter().zip(scores.iter().copied()).collect();
             self.cache.put_many(plan.query(), &known);
         }
@@ -68,21 +68,21 @@ impl Reranker {
     /// led like those of any pointwise model.
     async fn read_head(
         &self,
-        turn: Turn<'_>,
+        attempt: TargetAttempt<'_>,
         parts: &Parts,
         lexical: &[f64],
         tickets: &mut Vec<Ticket>,
-        journey: &mut Journey,
+        trace: &mut RequestTrace,
     ) -> Result<Vec<f64>, Error> {
         let mix = parts.settings.mix;
         let head = mix.head(lexical);
-        let passages = head.iter().map(|&position| turn.request.passages[position].clone()).collect();
+        let passages = head.iter().map(|&position| attempt.request.passages[position].clone()).collect();
         let request =
-            Arc::new(RerankRequest { query: turn.request.query.clone(), passages, ..RerankRequest::default() });
-        let turn = Turn { target: &parts.cross_encoder, request: &request, ..turn };
-        let mut plan = self.plan(turn.target, &request, turn.context).await;
-        if let Backend::Remote(remote) = &turn.target.upstream.backend {
-            self.score_remotely(turn, remote, &mut plan, tickets, journey).await?;
+            Arc::new(RerankRequest { query: attempt.request.query.clone(), passages, ..RerankRequest::default() });
+        let attempt = TargetAttempt { target: &parts.cross_encoder, request: &request, ..attempt };
+        let mut plan = self.plan(attempt.target, &request, attempt.context).await;
+        if let Backend::Remote(remote) = &attempt.target.upstream.backend {
+            self.score_remotely(attempt, remote, &mut plan, tickets, trace).await?;
         }
         let scores: Option<Vec<f64>> = plan.passages().iter().map(|passage| passage.score).collect();
         let scores = scores.ok_or_else(|| Error::new(ErrorKind::Internal, "the cross-encoder left a passage out"))?;

@@ -1,4 +1,4 @@
-//! What one request meets on its way, and the answer that is made of it.
+//! The trace of one request over all its targets, and the answer that is made of it.
 
 use super::request::RerankRequest;
 use super::response::{Leg, PairCounts, Provenance, RankedPassage, RerankResponse, ScoreSource, Timings, Usage};
@@ -12,30 +12,30 @@ use crate::route::{Route, Target};
 use crate::upstream::Backend;
 use crate::upstream::call::AttemptCounter;
 
-/// Why an answer is degraded that is made of scores that are too old.
+/// The reason in `degraded` for an answer made of expired scores.
 const STALE_SCORES: &str = "stale_scores";
-/// Why an answer is degraded in which passages have no score because the provider refused them.
+/// The reason in `degraded` for an answer in which passages have no score because the provider refused them.
 const PASSAGES_REFUSED: &str = "passages_refused";
 /// The outcome of a target that answered.
 const OK: &str = "ok";
 
-/// What one request has met so far, over all its targets.
+/// Attempts, charges and failures of one request so far, over all its targets.
 #[derive(Debug)]
-pub(super) struct Journey {
+pub(super) struct RequestTrace {
     pub(super) attempts: AttemptCounter,
     pub(super) timings: Timings,
-    /// What was charged, by targets that were given up too.
+    /// Charges of all targets, including those that were given up.
     pub(super) usage: Usage,
-    /// Whether known scores may be used.
+    /// True if cached scores may be used.
     pub(super) reads_cache: bool,
-    /// Why a passage was refused, if one was by the present target.
+    /// The current target's first refusal of a passage.
     refusal: Option<Error>,
     degraded: Vec<&'static str>,
     warnings: Vec<String>,
     trail: Vec<Leg>,
 }
 
-impl Journey {
+impl RequestTrace {
     pub(super) fn new(control: CacheControl) -> Self {
         Self {
             attempts: AttemptCounter::default(),
@@ -49,52 +49,56 @@ impl Journey {
         }
     }
 
-    /// Work that computes afresh what is known.
+    /// A trace of a refresh in the background, which must not be answered from the cache.
     pub(super) fn of_background() -> Self {
         Self::new(CacheControl { read: false, ..CacheControl::default() })
     }
 
-    /// The target takes other passages but not this one.
+    /// Records that the target refused a passage. Only the first refusal is kept.
     pub(super) fn refused(&mut self, error: &Error) {
         self.refusal.get_or_insert_with(|| error.clone());
     }
 
-    /// Why the target refused the first passage that it refused.
+    /// The current target's first refusal of a passage, if there was one.
     pub(super) fn refusal(&self) -> Option<&Error> {
         self.refusal.as_ref()
     }
 
-    /// The target failed, but scores that are too old make up an answer.
+    /// Records that expired scores are used because of `error`.
     pub(super) fn stale(&mut self, error: &Error) {
         self.degraded.push(STALE_SCORES);
         self.warnings.push(format!("scores older than cache.ttl were used: {}", error.message));
     }
 
-    /// The time was over before all scores were there.
+    /// Records that the deadline passed before all scores arrived. `refusal` is that of the target whose scores are
+    /// used.
     pub(super) fn cut_short(&mut self, error: &Error, refusal: Option<Error>) {
+        // Giving the target up has cleared its refusal, but the answer consists of its scores after all.
         self.refusal = refusal;
         self.degraded.push(ErrorKind::DeadlineExceeded.code());
         self.warnings.push(format!("documents without a score stand last, in input order: {}", error.message));
     }
 
-    pub(super) fn arrive(&mut self, target: &Target) {
-        self.pass(target, OK);
+    /// Records the target that answers the request.
+    pub(super) fn answered_by(&mut self, target: &Target) {
+        self.record(target, OK);
     }
 
+    /// Records a target that failed. With `goes_on` another one is asked, which the client gets as a warning.
     pub(super) fn give_up(&mut self, target: &Target, error: &Error, goes_on: bool) {
-        self.pass(target, error.kind.code());
+        self.record(target, error.kind.code());
         self.refusal = None;
         if goes_on {
             self.warnings.push(format!("{} was given up: {}", target.address(), error.message));
         }
     }
 
-    fn pass(&mut self, target: &Target, outcome: &'static str) {
+    fn record(&mut self, target: &Target, outcome: &'static str) {
         let leg = Leg { upstream: target.upstream.name.clone(), upstream_model: target.model.clone(), outcome };
         self.trail.push(leg);
     }
 
-    /// The answer that `target` made possible.
+    /// The answer made of the scores of `target`.
     pub(super) fn reranked(
         mut self,
         request: &RerankRequest,
@@ -103,7 +107,7 @@ impl Journey {
         target: &Target,
         outcome: (Vec<RankedPassage>, PairCounts),
     ) -> RerankResponse {
-        self.warnings.extend(losses(target, request));
+        self.warnings.extend(unsupported_options(target, request));
         if let Some(refusal) = self.refusal.take() {
             self.degraded.push(PASSAGES_REFUSED);
             self.warnings.push(format!("documents that were refused stand last, without a score: {}", refusal.message));
@@ -116,7 +120,7 @@ impl Journey {
         response
     }
 
-    /// The answer when nothing else is left: all documents as they came, without scores.
+    /// The answer of last resort: all documents in input order, without scores.
     pub(super) fn original_order(
         mut self,
         request: &RerankRequest,
@@ -127,9 +131,13 @@ impl Journey {
         self.degraded.push(failure.kind.code());
         self.warnings.push(failure.message);
         let count = request.passages.len();
-        let unscored = |position| RankedPassage { position, score: None, source: ScoreSource::Unscored };
+        let mut ranking = Vec::with_capacity(count);
+        for position in 0..count {
+            ranking.push(RankedPassage { position, score: None, source: ScoreSource::Unscored });
+        }
+        // No pair was made of the documents, so each counts as one.
         let pairs = PairCounts { total: count, unscored: count, ..PairCounts::default() };
-        self.finish(request, context, route, ((0..count).map(unscored).collect(), pairs))
+        self.finish(request, context, route, (ranking, pairs))
     }
 
     fn finish(
@@ -155,7 +163,7 @@ impl Journey {
             warnings: request.warnings.iter().cloned().chain(self.warnings).collect(),
             trail: if request.explain { self.trail } else { Vec::new() },
         };
-        // An alias is told as it was asked for.
+        // A client that asked for an alias gets the alias back.
         let model = request.model.as_deref().unwrap_or(&route.model).to_owned();
         RerankResponse { model, ranking, usage: self.usage, provenance }
     }
@@ -166,7 +174,7 @@ impl Target {
         matches!(&self.upstream.backend, Backend::Remote(remote) if remote.facts.rejects_blank_passages)
     }
 
-    /// What becomes of long passages. A listwise model's list is never taken apart.
+    /// Treatment of long passages. A listwise model's passages are never cut: its list must stay whole.
     pub(crate) fn long_passages(&self) -> LongPassages {
         match &self.upstream.backend {
             Backend::Remote(remote) if self.facts.scoring == Scoring::Pointwise => remote.long_passages,
@@ -179,35 +187,38 @@ impl Target {
     }
 }
 
-/// What of the request `target` cannot do, in a sentence each.
-fn losses(target: &Target, request: &RerankRequest) -> Vec<String> {
-    let mut losses = Vec::new();
+/// Warnings about parts of the request that `target` cannot honour, in a sentence each.
+fn unsupported_options(target: &Target, request: &RerankRequest) -> Vec<String> {
+    let mut warnings = Vec::new();
     if request.options.instruction.is_some() && target.facts.instruction == InstructionSupport::None {
-        losses.push(format!("{} takes no instruction; it was ignored", target.address()));
+        warnings.push(format!("{} takes no instruction; it was ignored", target.address()));
     }
     if request.options.max_tokens_per_doc.is_some() && !target.limits_passage_tokens() {
-        losses.push(format!("{} takes no max_tokens_per_doc; it was ignored", target.address()));
+        warnings.push(format!("{} takes no max_tokens_per_doc; it was ignored", target.address()));
     }
     if target.rejects_blank_passages() {
         let blanks = request.passages.iter().filter(|passage| passage.text.trim().is_empty()).count();
         if blanks > 0 {
-            let score =
-                target.facts.scale.floor().map_or_else(|| "no score".to_owned(), |floor| format!("the score {floor}"));
-            losses.push(format!("{} refuses blank documents; {blanks} got {score} unasked", target.address()));
+            let score = match target.facts.scale.floor() {
+                Some(floor) => format!("the score {floor}"),
+                None => "no score".to_owned(),
+            };
+            warnings.push(format!("{} refuses blank documents; {blanks} got {score} unasked", target.address()));
         }
     }
     if matches!(target.upstream.backend, Backend::Local(_)) {
         let longer = request.passages.iter().filter(|passage| passage.text.len() > MAX_TEXT_BYTES).count();
         if longer > 0 {
             let address = target.address();
-            losses.push(format!("{address} reads the first {MAX_TEXT_BYTES} bytes of a document; {longer} are longer"));
+            warnings
+                .push(format!("{address} reads the first {MAX_TEXT_BYTES} bytes of a document; {longer} are longer"));
         }
     }
     if target.is_guessed_listwise() {
-        losses.push(format!(
+        warnings.push(format!(
             "{} is not in the registry, so only whole lists are cached; declare its scoring to cache pairs",
             target.address()
         ));
     }
-    losses
+    warnings
 }

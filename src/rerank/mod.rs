@@ -38,13 +38,13 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use self::background::Background;
-use self::journey::Journey;
+use self::journey::RequestTrace;
 use self::offload::{OFFLOAD_WIRE_BYTES, offload};
 use self::plan::{Plan, PlanContext};
 use self::rank::rank;
 use self::request::RerankRequest;
 use self::response::{PairCounts, RankedPassage, RerankResponse};
-use self::score::Turn;
+use self::score::TargetAttempt;
 use self::validate::{Limits, validate};
 use crate::cache::ScoreCache;
 use crate::cache::control::CacheControl;
@@ -56,56 +56,56 @@ use crate::route::{Route, RouteTable, Target};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::call::{Patience, Waiter};
 
-/// Share of the time left that is kept for whatever stands behind a target.
+/// Share of the time left that a target may not use, 0 to 1: it is kept for the next target, or for a degraded answer.
 const KEPT_SHARE: f64 = 0.2;
-/// Most that is kept for an answer made of what is there, which takes no time to speak of.
+/// Most time kept for an answer made of the scores at hand, which takes hardly any.
 const KEPT_FOR_AN_ANSWER: Duration = Duration::from_millis(50);
-/// Most that is kept for the lexical scorer, which takes milliseconds for usual lists.
+/// Most time kept for the lexical scorer, which takes milliseconds for usual lists.
 const KEPT_FOR_THE_LEXICAL_SCORER: Duration = Duration::from_millis(200);
 
 /// Everything that outlives a request.
 #[derive(Debug)]
 pub struct Reranker {
-    /// Where to ask.
+    /// Models by name, with the targets to ask.
     pub routes: RouteTable,
-    /// What is known.
+    /// Scores of earlier requests.
     pub cache: ScoreCache,
-    /// What is being scored.
+    /// Pairs that are being scored now.
     pub flights: Flights,
-    /// What goes on when nobody waits.
+    /// Refreshes and late scores that no request waits for.
     pub background: Background,
-    /// What is too much.
+    /// Limits of one request.
     pub limits: Limits,
-    /// Longest that anything takes.
+    /// The longest time that a request, a refresh or a shadow may take.
     pub request_timeout: Duration,
-    /// What is counted.
+    /// Counters and histograms of this process.
     pub metrics: Arc<Metrics>,
 }
 
-/// What belongs to one request but not to its content.
+/// The circumstances of one request: its times, and its share of the cache.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestContext {
-    /// When the request came in.
+    /// Time of the request's first byte.
     pub started: Instant,
-    /// When its answer is of no use any more.
+    /// Time after which an answer is of no use.
     pub deadline: Instant,
-    /// What the client allows the cache to do.
+    /// The client's cache directives.
     pub control: CacheControl,
-    /// Whose scores may be used.
+    /// Callers whose cached scores may be used.
     pub scope: CacheScope,
 }
 
-/// Why a target gave no answer, and what there is all the same.
-struct Defeat {
+/// A target's failure, and the scores that it left.
+struct TargetFailure {
     error: Error,
-    remains: Option<Remains>,
+    salvage: Option<Salvage>,
 }
 
-/// What an answer can be made of when a target failed.
-enum Remains {
-    /// Every score, but some are too old.
+/// Scores of a target that failed, from which a degraded answer can be made.
+enum Salvage {
+    /// A score for every passage, some of them expired.
     Stale(Plan),
-    /// The scores that were there when its time was over, and why a passage was refused by then.
+    /// The scores that arrived in time, and the refusal of a passage if there was one by then.
     Partial(Plan, Option<Error>),
 }
 
@@ -113,7 +113,7 @@ impl Reranker {
     /// Reranks one request by the targets of `route`.
     ///
     /// # Errors
-    /// What is wrong with the request, or the first target's failure if all targets failed and the model has no other policy.
+    /// A fault of the request, or the first target's failure if all targets failed and the model has no other policy.
     pub async fn rerank(
         &self,
         route: &Route,
@@ -121,57 +121,68 @@ impl Reranker {
         context: &RequestContext,
     ) -> Result<RerankResponse, Error> {
         validate(request, self.limits)?;
-        let mut journey = Journey::new(context.control);
-        let (mut failures, mut stale, mut partial) = (Vec::new(), None, None);
+        let mut trace = RequestTrace::new(context.control);
+        let mut failures = Vec::new();
+        let mut stale = None;
+        let mut partial = None;
         let targets = targets(route, request, context);
         for (index, target) in targets.iter().enumerate() {
             let next = targets.get(index + 1);
-            let waiter = waiter(next.map(AsRef::as_ref), route, context);
-            let turn = Turn { route, target, request, context, waiter, insists: false };
-            let Defeat { error, remains } = match self.try_target(turn, &mut journey).await {
+            let waiter = waiter(next, route, context);
+            let attempt = TargetAttempt { route, target, request, context, waiter, insists: false };
+            let TargetFailure { error, salvage } = match self.try_target(attempt, &mut trace).await {
                 Ok(plan) => {
-                    journey.arrive(target);
-                    return Ok(journey.reranked(request, context, route, target, outcome(&plan, request.top_n)));
+                    trace.answered_by(target);
+                    return Ok(trace.reranked(request, context, route, target, outcome(&plan, request.top_n)));
                 }
-                Err(defeat) => defeat,
+                Err(failure) => failure,
             };
-            match remains {
-                // The later plan of one space knows what the earlier one learnt.
-                Some(Remains::Stale(plan)) => stale = Some((target, plan)),
-                Some(Remains::Partial(plan, refusal)) => partial = partial.or(Some((target, plan, refusal))),
+            match salvage {
+                // The later plan of a score space knows what the earlier one learnt.
+                Some(Salvage::Stale(plan)) => stale = Some((target, plan)),
+                // Of partial answers the first is the best: it is from the target that was preferred.
+                Some(Salvage::Partial(plan, refusal)) => {
+                    partial.get_or_insert((target, plan, refusal));
+                }
                 None => {}
             }
             // Old scores of the same model come before new ones of another.
-            let used = stale.take_if(|_| next.is_none_or(|next| next.space != target.space));
-            let goes_on = next.is_some() && used.is_none();
-            journey.give_up(target, &error, goes_on);
+            let is_last_of_space = next.is_none_or(|next| next.space != target.space);
+            let fallback = if is_last_of_space { stale.take() } else { None };
+            let goes_on = next.is_some() && fallback.is_none();
+            trace.give_up(target, &error, goes_on);
             if goes_on {
                 self.metrics.fallback(&target.upstream.name, error.kind.code());
             }
             failures.push(error);
-            if let Some((target, plan)) = used {
-                journey.stale(&first_failure(failures));
-                return Ok(journey.reranked(request, context, route, target, outcome(&plan, request.top_n)));
+            if let Some((stale_target, plan)) = fallback {
+                trace.stale(&first_failure(failures));
+                return Ok(trace.reranked(request, context, route, stale_target, outcome(&plan, request.top_n)));
             }
         }
         let failure = first_failure(failures);
         if let Some((target, plan, refusal)) = partial {
-            journey.cut_short(&failure, refusal);
-            return Ok(journey.reranked(request, context, route, target, outcome(&plan, None)));
+            trace.cut_short(&failure, refusal);
+            // Uncut: the passages without a score might be the best.
+            return Ok(trace.reranked(request, context, route, target, outcome(&plan, None)));
         }
         if route.on_failure == OnFailure::OriginalOrder && failure.kind != ErrorKind::NotCached {
-            return Ok(journey.original_order(request, context, route, failure));
+            return Ok(trace.original_order(request, context, route, failure));
         }
         Err(failure)
     }
 
     /// Plans and scores the whole request at one target: scores of two score spaces never meet in one answer.
-    async fn try_target(&self, mut turn: Turn<'_>, journey: &mut Journey) -> Result<Plan, Defeat> {
-        let Turn { target, context, .. } = turn;
+    async fn try_target(
+        &self,
+        mut attempt: TargetAttempt<'_>,
+        trace: &mut RequestTrace,
+    ) -> Result<Plan, TargetFailure> {
+        let TargetAttempt { target, context, .. } = attempt;
         let planning = Instant::now();
-        let mut plan = self.plan(target, turn.request, context).await;
-        journey.timings.cache += milliseconds_since(planning);
-        self.refresh(self.unhurried(turn), &plan);
+        let mut plan = self.plan(target, attempt.request, context).await;
+        trace.timings.cache += milliseconds_since(planning);
+        self.refresh(self.in_background(attempt), &plan);
         if plan.unknown().is_empty() {
             return Ok(plan);
         }
@@ -181,61 +192,75 @@ impl Reranker {
             return Err(Error::new(ErrorKind::NotCached, message).into());
         }
         if plan.can_fall_back_to_stale() {
-            turn.waiter.deadline = turn.waiter.deadline.min(before(context.deadline, KEPT_FOR_AN_ANSWER));
+            // An answer of expired scores must still be made before the deadline.
+            attempt.waiter.deadline = attempt.waiter.deadline.min(before(context.deadline, KEPT_FOR_AN_ANSWER));
         }
-        let (scoring, mut tickets) = (Instant::now(), Vec::new());
-        let scored = timeout_at(turn.waiter.deadline, self.score(turn, &mut plan, &mut tickets, journey)).await;
-        journey.timings.upstream += milliseconds_since(scoring);
+        let scoring = Instant::now();
+        let mut tickets = Vec::new();
+        let scored = timeout_at(attempt.waiter.deadline, self.score(attempt, &mut plan, &mut tickets, trace)).await;
+        trace.timings.upstream += milliseconds_since(scoring);
         let in_time = scored.is_ok();
-        let scored = scored.unwrap_or_else(|_| Err(out_of_time(&turn, scoring)));
-        let Err(error) = scored else { return Ok(plan) };
+        let error = match scored {
+            Ok(Ok(())) => return Ok(plan),
+            Ok(Err(error)) => error,
+            Err(_elapsed) => out_of_time(&attempt, scoring),
+        };
         if error.kind.is_upstreams() && plan.fall_back_to_stale() {
-            return Err(Defeat { error, remains: Some(Remains::Stale(plan)) });
+            return Err(TargetFailure { error, salvage: Some(Salvage::Stale(plan)) });
         }
-        if in_time || turn.route.on_deadline == OnDeadline::Error || !plan.has_scores() {
+        if in_time || attempt.route.on_deadline == OnDeadline::Error || !plan.has_scores() {
             return Err(error.into());
         }
-        // What is still to come has been asked for, and is likely to be asked for again.
-        if let Some(leave) = self.background.enter().filter(|_| context.control.store) {
-            leave.finish(tickets, Instant::now() + self.request_timeout);
+        // The missing scores are paid for already, and likely to be asked for again: let them arrive for the cache.
+        if context.control.store
+            && let Some(permit) = self.background.enter()
+        {
+            permit.finish(tickets, Instant::now() + self.request_timeout);
         }
-        Err(Defeat { error, remains: Some(Remains::Partial(plan, journey.refusal().cloned())) })
+        Err(TargetFailure { error, salvage: Some(Salvage::Partial(plan, trace.refusal().cloned())) })
     }
 
     async fn plan(&self, target: &Target, request: &Arc<RerankRequest>, context: &RequestContext) -> Plan {
         let plan_context = PlanContext::of(target, context.scope, context.control);
-        let (owned, cache) = (request.clone(), self.cache.clone());
+        let owned = request.clone();
+        let cache = self.cache.clone();
         offload(request.text_bytes(), OFFLOAD_WIRE_BYTES, move || Plan::new(&owned, &plan_context, &cache)).await
     }
 
-    /// The same turn without anybody who waits.
-    fn unhurried<'a>(&self, turn: Turn<'a>) -> Turn<'a> {
+    /// The same attempt for a refresh in the background: with a deadline of its own, and without backoff.
+    fn in_background<'a>(&self, attempt: TargetAttempt<'a>) -> TargetAttempt<'a> {
         let deadline = Instant::now() + self.request_timeout;
-        let scope = turn.context.scope;
-        Turn { waiter: Waiter { deadline, patience: Patience::Hurry, store: true, scope }, ..turn }
+        let scope = attempt.context.scope;
+        TargetAttempt { waiter: Waiter { deadline, patience: Patience::Hurry, store: true, scope }, ..attempt }
     }
 }
 
-/// What a plan comes to: the ranking, cut to `top_n`, and how its pairs became known.
+/// The ranking that a plan gives, cut to `top_n`, and the counts of its pairs.
 fn outcome(plan: &Plan, top_n: Option<usize>) -> (Vec<RankedPassage>, PairCounts) {
     (rank(plan.passages(), top_n), plan.counts())
 }
 
-/// Whom to ask, in which order. What the embedded cross-encoder has no time or place for, or cannot be read for, is left to the lexical scorer, as
-/// queries in other scripts are: the last target when every provider is down must not be another that fails.
+/// The targets to ask, in order. Queries in scripts that the embedded cross-encoder cannot read go to the lexical
+/// scorer. That scorer also follows an embedded hybrid that stands last, in case the cross-encoder is too slow,
+/// overloaded or not readable: the last target when every provider is down must not be another that fails.
 fn targets(route: &Route, request: &RerankRequest, context: &RequestContext) -> Vec<Arc<Target>> {
-    let suited = |target: Arc<Target>| target.suited_to(&request.query);
-    let mut targets: Vec<_> = route.order(context.scope, context.started).into_iter().map(suited).collect();
-    let last_resort = targets.last().and_then(|last| Some(last.parts.as_ref()?.lexical.clone()));
-    targets.extend(last_resort.filter(|_| !context.control.only_if_cached));
+    let in_order = route.order(context.scope, context.started);
+    let mut targets: Vec<_> = in_order.into_iter().map(|target| target.suited_to(&request.query)).collect();
+    if !context.control.only_if_cached
+        && let Some(last) = targets.last()
+        && let Some(parts) = &last.parts
+    {
+        targets.push(parts.lexical.clone());
+    }
     targets
 }
 
-/// What the request expects of a target, before whoever is asked next.
-fn waiter(next: Option<&Target>, route: &Route, context: &RequestContext) -> Waiter {
+/// The time and patience of the request at one target. `next` is the target to be asked after it.
+fn waiter(next: Option<&Arc<Target>>, route: &Route, context: &RequestContext) -> Waiter {
     let most_kept = match (next, route.on_failure, route.on_deadline) {
         (Some(next), ..) if next.answers_at_once() => KEPT_FOR_THE_LEXICAL_SCORER,
         (Some(_), ..) => Duration::MAX,
+        // Without another target and another policy nothing follows but the error.
         (None, OnFailure::Error, OnDeadline::Error) => Duration::ZERO,
         (None, ..) => KEPT_FOR_AN_ANSWER,
     };
@@ -247,33 +272,36 @@ fn waiter(next: Option<&Target>, route: &Route, context: &RequestContext) -> Wai
     }
 }
 
-/// So much before `deadline` that a share of the time left remains, at most `most`.
+/// `deadline`, moved ahead by a share of the time left, but by at most `most`.
 fn before(deadline: Instant, most: Duration) -> Instant {
     let share = deadline.saturating_duration_since(Instant::now()).mul_f64(KEPT_SHARE);
     deadline.checked_sub(share.min(most)).unwrap_or(deadline)
 }
 
-impl From<Error> for Defeat {
+impl From<Error> for TargetFailure {
     fn from(error: Error) -> Self {
-        Self { error, remains: None }
+        Self { error, salvage: None }
     }
 }
 
-/// The first target's failure, which says most; later ones are told after it.
+/// The first target's failure, which says most, with the messages of the later ones after its own.
 fn first_failure(failures: Vec<Error>) -> Error {
-    let mut failures = failures.into_iter();
-    let mut first = failures.next().unwrap_or_else(|| Error::new(ErrorKind::Internal, "the model has no targets"));
-    for failure in failures {
+    let mut in_order = failures.into_iter();
+    let Some(mut first) = in_order.next() else {
+        return Error::new(ErrorKind::Internal, "the model has no targets");
+    };
+    for failure in in_order {
         first.message.push_str("; then ");
         first.message.push_str(&failure.message);
     }
     first
 }
 
-/// A target's time is over. If it was the last that could be asked, so is the request's, but for what it takes to answer.
-fn out_of_time(turn: &Turn<'_>, since: Instant) -> Error {
-    let (waited, upstream) = (since.elapsed().as_millis(), &turn.target.upstream.name);
-    match turn.waiter.patience {
+/// The error of a target that used up its time. For the last target that is the request's deadline.
+fn out_of_time(attempt: &TargetAttempt<'_>, since: Instant) -> Error {
+    let waited = since.elapsed().as_millis();
+    let upstream = &attempt.target.upstream.name;
+    match attempt.waiter.patience {
         Patience::Wait => {
             let message = format!("the deadline passed after {waited} ms of waiting for {upstream}");
             Error::new(ErrorKind::DeadlineExceeded, message)
@@ -285,7 +313,7 @@ fn out_of_time(turn: &Turn<'_>, since: Instant) -> Error {
     }
 }
 
-/// With a resolution of a microsecond.
+/// Milliseconds since `start`, rounded to a microsecond.
 fn milliseconds_since(start: Instant) -> f64 {
     (start.elapsed().as_secs_f64() * 1e6).round() / 1e3
 }

@@ -1,4 +1,4 @@
-//! Which pairs a request is made of, and which of them are known.
+//! The distinct pairs of a request, and the scores that the cache has for them.
 //!
 //! ```text
 //!  positions  0  1  2  3  4         slots are the distinct pairs, in the order of their first passage
@@ -6,8 +6,10 @@
 //!  slots      0  1  0  2  3         known: 0.7  –  –  blank
 //!                                   unknown slots 1 and 2 are what is sent upstream, exactly
 //! ```
-//! For a pointwise model equal passages share a slot. For a listwise model every position is a slot of its own, under a key made
-//! of the whole ordered list, and all are unknown unless all are known.
+//! For a pointwise model equal passages share a slot. For a listwise model every position is a slot of its own, under a
+//! key made of the whole ordered list, and all are unknown unless all are known.
+
+use std::hash::BuildHasherDefault;
 
 use bytestring::ByteString;
 
@@ -22,25 +24,25 @@ use crate::rerank::request::{Passage, RerankRequest};
 use crate::rerank::response::{PairCounts, RankedPassage, ScoreSource};
 use crate::route::Target;
 
-/// What a plan depends on beside the request.
+/// The properties of a target and a client that a plan depends on, beside the request.
 #[derive(Clone, Debug)]
 pub struct PlanContext {
-    /// Where the scores will come from.
+    /// Identity of the target's scores; part of every key.
     pub space: ScoreSpace,
-    /// Whether scores depend on the list.
+    /// Listwise if a score depends on the other passages of the list.
     pub scoring: Scoring,
-    /// Whether the upstream must not see blank passages: then they get the floor of the scale, or no score if it has none.
+    /// True if the upstream must not see blank passages. They get the floor of the scale, or no score if it has none.
     pub rejects_blanks: bool,
-    /// What becomes of long passages, if the model is pointwise.
+    /// Treatment of long passages by a pointwise model.
     pub long_passages: LongPassages,
-    /// Whose scores may be used.
+    /// Callers whose cached scores may be used.
     pub scope: CacheScope,
-    /// What the client allows.
+    /// The client's cache directives.
     pub control: CacheControl,
 }
 
 impl PlanContext {
-    /// What `target` asks for.
+    /// The context of a request to `target`.
     pub(super) fn of(target: &Target, scope: CacheScope, control: CacheControl) -> Self {
         Self {
             space: target.space.clone(),
@@ -58,10 +60,13 @@ impl PlanContext {
 pub struct Plan {
     query: QueryKey,
     pieces: Pieces,
-    /// Piece to slot.
+    /// Slot of each piece.
     slots: Vec<u32>,
+    /// Pair of each slot.
     pairs: Vec<Pair>,
+    /// Slots to be scored, ascending.
     unknown: Vec<u32>,
+    /// Slots with a cached score that should be refreshed, ascending.
     due: Vec<u32>,
 }
 
@@ -71,21 +76,23 @@ struct Pair {
     first_piece: u32,
     score: Option<f64>,
     source: ScoreSource,
-    /// A score that is too old, for want of anything better.
+    /// An expired score from the cache, used only if the target fails.
     stale: Option<f64>,
 }
 
 impl Plan {
-    /// Keys every passage, folds equal ones, and looks up what is known: one look-up pass.
+    /// Keys every passage, folds equal ones, and reads the cache in one pass.
     #[must_use]
     pub fn new(request: &RerankRequest, context: &PlanContext, cache: &ScoreCache) -> Self {
         let query = QueryKey::new(context.scope, &context.space, &request.options, &request.query);
         let mut plan = match context.scoring {
             Scoring::Pointwise => {
-                Self::pointwise(query, &request.passages, Pieces::new(&request.passages, context.long_passages))
+                let pieces = Pieces::new(&request.passages, context.long_passages);
+                Self::pointwise(query, &request.passages, pieces)
             }
             Scoring::Listwise => Self::listwise(query.of_list(&request.passages), &request.passages),
         };
+        // Blank passages are settled first: the look-up leaves settled pairs alone.
         if context.rejects_blanks {
             plan.settle_blanks(&request.passages, context.space.scale.floor());
         }
@@ -98,22 +105,27 @@ impl Plan {
 
     fn pointwise(query: QueryKey, passages: &[Passage], pieces: Pieces) -> Self {
         let count = pieces.count(passages);
-        let mut slot_of = PairMap::with_capacity_and_hasher(count, std::hash::BuildHasherDefault::default());
-        let mut pairs = Vec::with_capacity(count);
+        // All keys at once: short passages are hashed several at a time.
         let keys = query.pairs((0..count).map(|piece| &**pieces.text(passages, piece)));
-        let slots = keys.into_iter().enumerate().map(|(piece, key)| {
-            *slot_of.entry(key).or_insert_with(|| {
+        let mut slot_of = PairMap::with_capacity_and_hasher(count, BuildHasherDefault::default());
+        let mut pairs = Vec::with_capacity(count);
+        let mut slots = Vec::with_capacity(count);
+        for (piece, key) in keys.into_iter().enumerate() {
+            let slot = *slot_of.entry(key).or_insert_with(|| {
                 pairs.push(Pair::unknown(key, piece));
-                small(pairs.len() - 1)
-            })
-        });
-        let slots = slots.collect();
+                slot_id(pairs.len() - 1)
+            });
+            slots.push(slot);
+        }
         Self { query, pieces, slots, pairs, unknown: Vec::new(), due: Vec::new() }
     }
 
     fn listwise(list: QueryKey, passages: &[Passage]) -> Self {
-        let pairs = (0..passages.len()).map(|position| Pair::unknown(list.place(position), position)).collect();
-        let slots = (0..small(passages.len())).collect();
+        let mut pairs = Vec::with_capacity(passages.len());
+        for position in 0..passages.len() {
+            pairs.push(Pair::unknown(list.place(position), position));
+        }
+        let slots = (0..slot_id(passages.len())).collect();
         Self { query: list, pieces: Pieces::Whole, slots, pairs, unknown: Vec::new(), due: Vec::new() }
     }
 
@@ -126,26 +138,39 @@ impl Plan {
     }
 
     fn look_up(&mut self, cache: &ScoreCache, scoring: Scoring) {
-        let found = cache.get_many(&self.query, &self.keys(0..small(self.pairs.len())));
-        let is_blank = |pair: &Pair| pair.source == ScoreSource::Blank;
-        let is_known = |found: &Option<Found>, stale| found.is_some_and(|found| stale || found.age != Age::Stale);
-        let all = |stale| self.pairs.iter().zip(&found).all(|(pair, found)| is_blank(pair) || is_known(found, stale));
-        // A listwise model's scores hold together or not at all.
-        let (fresh, stale) = if scoring == Scoring::Listwise { (all(false), all(true)) } else { (true, true) };
-        for (slot, (pair, found)) in (0..).zip(self.pairs.iter_mut().zip(found)) {
-            let Some(Found { score, age }) = found.filter(|_| pair.source == ScoreSource::Unscored) else { continue };
-            if fresh && age != Age::Stale {
+        let hits = cache.get_many(&self.query, &self.keys(0..slot_id(self.pairs.len())));
+        let mut uses_fresh = true;
+        let mut uses_stale = true;
+        if scoring == Scoring::Listwise {
+            // A listwise model's scores hold together or not at all.
+            uses_fresh = self.are_all_cached(&hits, false);
+            uses_stale = self.are_all_cached(&hits, true);
+        }
+        for (slot, (pair, hit)) in (0..).zip(self.pairs.iter_mut().zip(hits)) {
+            if pair.source != ScoreSource::Unscored {
+                continue;
+            }
+            let Some(Found { score, age }) = hit else { continue };
+            if uses_fresh && age != Age::Stale {
                 pair.settle(Some(score), ScoreSource::Cache);
                 if age == Age::Due {
                     self.due.push(slot);
                 }
-            } else if stale {
+            } else if uses_stale {
                 pair.stale = Some(score);
             }
         }
+        // One pair of a list cannot be refreshed without the others.
         if scoring == Scoring::Listwise && !self.due.is_empty() {
             self.due = self.slots_of(ScoreSource::Cache);
         }
+    }
+
+    /// Returns true if every pair that is not blank has a hit. Expired hits count only with `accepts_stale`.
+    fn are_all_cached(&self, hits: &[Option<Found>], accepts_stale: bool) -> bool {
+        self.pairs.iter().zip(hits).all(|(pair, hit)| {
+            pair.source == ScoreSource::Blank || hit.is_some_and(|hit| accepts_stale || hit.age != Age::Stale)
+        })
     }
 
     /// The slots that must be scored, in input order.
@@ -160,19 +185,19 @@ impl Plan {
         &self.due
     }
 
-    /// The query, or the whole list of a listwise model, under which the pairs are known.
+    /// The key under which the cache holds the pairs: the query's, or the whole list's for a listwise model.
     #[must_use]
     pub const fn query(&self) -> &QueryKey {
         &self.query
     }
 
-    /// The keys of `slots`.
+    /// The keys of `slots`, in their order.
     #[must_use]
     pub fn keys(&self, slots: impl IntoIterator<Item = u32>) -> Vec<PairKey> {
         slots.into_iter().map(|slot| self.pairs[slot as usize].key).collect()
     }
 
-    /// `slots` with their keys.
+    /// Each of `slots` with its key.
     #[must_use]
     pub fn pairs(&self, slots: &[u32]) -> Vec<(u32, PairKey)> {
         slots.iter().map(|slot| (*slot, self.pairs[*slot as usize].key)).collect()
@@ -181,87 +206,113 @@ impl Plan {
     /// The keys of each passage: one for each piece that it is cut into.
     #[must_use]
     pub fn keys_of_passages(&self) -> Vec<Vec<PairKey>> {
-        let keys =
-            |position| self.pieces.of(position).map(|piece| self.pairs[self.slots[piece] as usize].key).collect();
-        (0..self.passages().len()).map(keys).collect()
+        let count = self.passage_count();
+        let mut keys = Vec::with_capacity(count);
+        for position in 0..count {
+            keys.push(self.keys(self.slots_of_passage(position).iter().copied()));
+        }
+        keys
     }
 
     /// The texts of `slots`, as they are sent.
     #[must_use]
     pub fn texts(&self, request: &RerankRequest, slots: impl IntoIterator<Item = u32>) -> Vec<ByteString> {
-        let piece = |slot: u32| self.pairs[slot as usize].first_piece as usize;
-        slots.into_iter().map(|slot| self.pieces.text(&request.passages, piece(slot)).clone()).collect()
+        slots.into_iter().map(|slot| self.text(request, slot).clone()).collect()
     }
 
-    /// Takes in what became of one slot.
+    fn text<'a>(&'a self, request: &'a RerankRequest, slot: u32) -> &'a ByteString {
+        let piece = self.pairs[slot as usize].first_piece;
+        self.pieces.text(&request.passages, piece as usize)
+    }
+
+    /// Records the outcome of one slot.
     pub fn learn(&mut self, slot: u32, score: Option<f64>, source: ScoreSource) {
         self.pairs[slot as usize].settle(score, source);
     }
 
-    /// Whether every pair that wants a score has at least one that is too old.
+    /// Returns true if every pair without a score has at least an expired one.
     #[must_use]
     pub fn can_fall_back_to_stale(&self) -> bool {
         self.pairs.iter().all(|pair| !pair.wants_score() || pair.stale.is_some())
     }
 
-    /// Uses scores that are too old where there are no others. Whether every pair that wants a score has one then; if not, nothing changes.
+    /// Uses expired scores where there are no others. Returns true if every pair then has one; if not, nothing changes.
     pub fn fall_back_to_stale(&mut self) -> bool {
         if !self.can_fall_back_to_stale() {
             return false;
         }
-        for pair in self.pairs.iter_mut().filter(|pair| pair.wants_score()) {
-            pair.settle(pair.stale, ScoreSource::Stale);
+        for pair in &mut self.pairs {
+            if pair.wants_score() {
+                pair.settle(pair.stale, ScoreSource::Stale);
+            }
         }
         true
     }
 
-    /// Whether some passage has a score of the model's.
+    /// Returns true if the model scored at least one passage.
     #[must_use]
     pub fn has_scores(&self) -> bool {
         self.passages().iter().any(|passage| passage.score.is_some() && passage.source != ScoreSource::Blank)
     }
 
-    /// Every position of the request, exactly once, with what is known of it.
+    /// Every position of the request, exactly once, with its score so far.
     #[must_use]
     pub fn passages(&self) -> Vec<RankedPassage> {
-        let count = match &self.pieces {
+        (0..self.passage_count()).map(|position| self.passage(position)).collect()
+    }
+
+    fn passage_count(&self) -> usize {
+        match &self.pieces {
             Pieces::Whole => self.slots.len(),
             Pieces::Cut { ends, .. } => ends.len(),
-        };
-        (0..count).map(|position| self.passage(position)).collect()
+        }
     }
 
-    /// The best of a passage's pieces speaks for it, once all have been heard.
+    fn slots_of_passage(&self, position: usize) -> &[u32] {
+        &self.slots[self.pieces.of(position)]
+    }
+
+    /// A passage has the score of its best piece, once all of its pieces are scored.
     fn passage(&self, position: usize) -> RankedPassage {
-        let pairs = self.pieces.of(position).map(|piece| &self.pairs[self.slots[piece] as usize]);
-        let better = |best: &Pair, next: &Pair| match (best.score, next.score) {
-            (Some(best), Some(next)) => next > best,
-            (best, next) => best.is_some() && next.is_none(),
-        };
-        let speaker = pairs.reduce(|best, next| if better(best, next) { next } else { best });
-        let (score, source) = speaker.map_or((None, ScoreSource::Unscored), |pair| (pair.score, pair.source));
-        RankedPassage { position, score, source }
+        let mut representative: Option<&Pair> = None;
+        for slot in self.slots_of_passage(position) {
+            let pair = &self.pairs[*slot as usize];
+            if representative.is_none_or(|current| pair.replaces(current)) {
+                representative = Some(pair);
+            }
+        }
+        match representative {
+            Some(pair) => RankedPassage { position, score: pair.score, source: pair.source },
+            None => RankedPassage { position, score: None, source: ScoreSource::Unscored },
+        }
     }
 
-    /// How the pairs became known.
+    /// Numbers of pairs by the source of their scores.
     #[must_use]
     pub fn counts(&self) -> PairCounts {
         let mut counts = PairCounts { total: self.pairs.len(), ..PairCounts::default() };
-        self.pairs.iter().for_each(|pair| counts.count(pair.source));
+        for pair in &self.pairs {
+            counts.count(pair.source);
+        }
         counts
     }
 
-    /// Slots whose pairs became known so.
+    /// Slots whose scores have this source, ascending.
     #[must_use]
     pub fn slots_of(&self, source: ScoreSource) -> Vec<u32> {
-        let pairs = (0..).zip(&self.pairs).filter(|(_, pair)| pair.source == source);
-        pairs.map(|(slot, _)| slot).collect()
+        let mut slots = Vec::new();
+        for (slot, pair) in (0..).zip(&self.pairs) {
+            if pair.source == source {
+                slots.push(slot);
+            }
+        }
+        slots
     }
 }
 
 impl Pair {
     fn unknown(key: PairKey, piece: usize) -> Self {
-        Self { key, first_piece: small(piece), score: None, source: ScoreSource::Unscored, stale: None }
+        Self { key, first_piece: slot_id(piece), score: None, source: ScoreSource::Unscored, stale: None }
     }
 
     fn wants_score(&self) -> bool {
@@ -272,10 +323,20 @@ impl Pair {
         self.score = score;
         self.source = source;
     }
+
+    /// Returns true if this piece represents its passage rather than `current`, an earlier piece.
+    fn replaces(&self, current: &Self) -> bool {
+        match (self.score, current.score) {
+            (Some(own), Some(other)) => own > other,
+            // The missing piece might be the best one, so the passage has no score yet.
+            (None, Some(_)) => true,
+            (_, None) => false,
+        }
+    }
 }
 
-/// A place in a list of passages. The body limit keeps lists far below 2^32.
-fn small(number: usize) -> u32 {
+/// The number of a slot or piece. The body limit keeps lists far below 2^32.
+fn slot_id(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
@@ -417,9 +478,9 @@ mod tests {
         let request = request("q", &["one two three four five"]);
         let count = Plan::new(&request, &context, &cache()).unknown().len();
         assert!(count > 1);
-        for missing in 0..small(count) {
+        for missing in 0..slot_id(count) {
             let mut plan = Plan::new(&request, &context, &cache());
-            for slot in (0..small(count)).filter(|slot| *slot != missing) {
+            for slot in (0..slot_id(count)).filter(|slot| *slot != missing) {
                 plan.learn(slot, Some(0.5), ScoreSource::Scored);
             }
             assert_eq!(plan.passages()[0].score, None, "{missing} of {count}");

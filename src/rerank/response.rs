@@ -1,4 +1,6 @@
-//! What came out, before any dialect gives it a shape.
+//! The result of a rerank, before a dialect gives it a shape.
+//!
+//! The docs of types that derive `ToSchema` are published: they become the descriptions in `openapi/openapi.json`.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -12,20 +14,21 @@ pub struct RerankResponse {
     pub model: String,
     /// The results in the order in which they are shown.
     pub ranking: Vec<RankedPassage>,
-    /// What the provider charged for this request.
+    /// The provider's charges for this request.
     pub usage: Usage,
-    /// Where the scores come from.
+    /// Origin and quality of the scores.
     pub provenance: Provenance,
 }
 
-/// One result.
+/// One passage of a ranking.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RankedPassage {
     /// Place in the client's list, from 0.
     pub position: usize,
-    /// Higher is more relevant; `None` in an answer that was not reranked, and for blank passages on a scale without a floor.
+    /// The relevance score; higher is more relevant. `None` in an answer that was not reranked, for passages that were
+    /// refused or not scored in time, and for blank passages on a scale without a floor.
     pub score: Option<f64>,
-    /// How the score became known.
+    /// Source of the score, or the reason why there is none.
     pub source: ScoreSource,
 }
 
@@ -49,7 +52,7 @@ pub enum ScoreSource {
     Unscored,
 }
 
-/// What the provider charged. `None` where the provider did not say.
+/// A provider's charges. A part is `None` if the provider did not report it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Usage {
     /// Tokens read, in the provider's own count.
@@ -67,11 +70,19 @@ impl Usage {
     /// The sum of two charges; a part that is unknown makes the sum unknown.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
-        Self {
-            tokens: self.tokens.zip(other.tokens).map(|(left, right)| left.saturating_add(right)),
-            search_units: self.search_units.zip(other.search_units).map(|(left, right)| left.saturating_add(right)),
-            cost_usd: self.cost_usd.zip(other.cost_usd).map(|(left, right)| left + right),
-        }
+        let tokens = match (self.tokens, other.tokens) {
+            (Some(left), Some(right)) => Some(left.saturating_add(right)),
+            _ => None,
+        };
+        let search_units = match (self.search_units, other.search_units) {
+            (Some(left), Some(right)) => Some(left.saturating_add(right)),
+            _ => None,
+        };
+        let cost_usd = match (self.cost_usd, other.cost_usd) {
+            (Some(left), Some(right)) => Some(left + right),
+            _ => None,
+        };
+        Self { tokens, search_units, cost_usd }
     }
 }
 
@@ -124,7 +135,7 @@ pub struct PairCounts {
 }
 
 impl PairCounts {
-    /// One more pair, beside the total.
+    /// Counts one pair by its source; `total` is left alone.
     pub fn count(&mut self, source: ScoreSource) {
         let counter = match source {
             ScoreSource::Cache => &mut self.hit,

@@ -1,6 +1,7 @@
 //! The unknown pairs of a plan, scored by one target: the part of the request that waits.
 //!
-//! What it waits for is a flight of its own, of others, or of both (see [`crate::coalesce`]); the part that asks the upstream is [`super::fill`].
+//! It waits for a flight of its own, for flights of others, or for both (see [`crate::coalesce`]). The part that asks
+//! the upstream is [`super::fill`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +11,9 @@ use futures_util::future::select_all;
 use tokio::time::{Instant, timeout};
 
 use super::calls::Calls;
-use super::fill::Fill;
-use super::hedge::Race;
-use super::journey::Journey;
+use super::fill::FlightTask;
+use super::hedge::Hedging;
+use super::journey::RequestTrace;
 use super::plan::Plan;
 use super::request::RerankRequest;
 use super::response::ScoreSource;
@@ -25,188 +26,220 @@ use crate::route::{Route, Target};
 use crate::upstream::call::Waiter;
 use crate::upstream::{Backend, Remote};
 
-/// One target, and what it may count on.
+/// One request at one target.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Turn<'a> {
+pub(super) struct TargetAttempt<'a> {
     pub(super) route: &'a Route,
     pub(super) target: &'a Arc<Target>,
     pub(super) request: &'a Arc<RerankRequest>,
     pub(super) context: &'a RequestContext,
     pub(super) waiter: Waiter,
-    /// Whether the target is asked for what others of the same scores are being asked for already.
+    /// True if the target is asked even for pairs that another target of the same scores is already scoring.
     pub(super) insists: bool,
 }
 
 impl Reranker {
-    /// Scores what `plan` does not know. If this is dropped, what it had learnt by then is in the plan, and what it waited for in `tickets`.
+    /// Scores what `plan` does not know. If this future is dropped, `plan` keeps the scores that arrived, and `tickets`
+    /// the flights that are still under way.
     ///
     /// # Errors
     /// The first call that failed for good.
     pub(super) async fn score(
         &self,
-        turn: Turn<'_>,
+        attempt: TargetAttempt<'_>,
         plan: &mut Plan,
         tickets: &mut Vec<Ticket>,
-        journey: &mut Journey,
+        trace: &mut RequestTrace,
     ) -> Result<(), Error> {
-        match &turn.target.upstream.backend {
-            Backend::Local(_) => self.score_locally(turn, plan, tickets, journey).await,
+        match &attempt.target.upstream.backend {
+            Backend::Local(_) => self.score_locally(attempt, plan, tickets, trace).await,
             Backend::Remote(remote) => {
-                check_listwise_size(turn.target, remote, plan.unknown().len())?;
-                self.score_remotely(turn, remote, plan, tickets, journey).await?;
-                refused_wholly(plan, journey)
+                check_listwise_size(attempt.target, remote, plan.unknown().len())?;
+                self.score_remotely(attempt, remote, plan, tickets, trace).await?;
+                check_not_refused_wholly(plan, trace)
             }
         }
     }
 
-    /// Waits for the target, and for others of the same scores that are being asked for some of the pairs already. The others are not the last
-    /// word: what they fail at, or are silent about for unusually long, the target itself is asked for.
+    /// Waits for the target, and for other targets of the same scores that are already asked for some of the pairs. If
+    /// one of the others fails, or is silent for unusually long, the target itself is asked for its pairs.
     pub(super) async fn score_remotely(
         &self,
-        turn: Turn<'_>,
+        attempt: TargetAttempt<'_>,
         remote: &Remote,
         plan: &mut Plan,
         tickets: &mut Vec<Ticket>,
-        journey: &mut Journey,
+        trace: &mut RequestTrace,
     ) -> Result<(), Error> {
-        let own = turn.target.upstream.name.as_str();
-        *tickets = self.claim(turn, plan, plan.unknown(), journey);
+        let own = attempt.target.upstream.name.as_str();
         let is_foreign = |ticket: &Ticket| ticket.upstream() != own;
+        *tickets = self.claim(attempt, plan, plan.unknown(), trace);
         while tickets.iter().any(is_foreign) {
-            let given_up = match timeout(longest_silence(turn, remote), news(tickets)).await {
-                Ok(news) => match take_in(news, tickets, plan, journey) {
-                    Ok(()) => continue,
-                    Err(failure) if !is_foreign(&tickets[failure.at]) => return Err(failure.error),
-                    Err(failure) => vec![tickets.swap_remove(failure.at)],
-                },
+            let heard = timeout(longest_silence(attempt, remote), next_news(tickets)).await;
+            let given_up: Vec<Ticket> = match heard {
+                Ok(news) => {
+                    let Err(failure) = take_in(news, tickets, plan, trace) else { continue };
+                    if !is_foreign(&tickets[failure.at]) {
+                        return Err(failure.error);
+                    }
+                    vec![tickets.swap_remove(failure.at)]
+                }
                 Err(_silence) => tickets.extract_if(.., |ticket| is_foreign(ticket)).collect(),
             };
-            let missing: Vec<u32> = given_up.iter().flat_map(Ticket::waiting).collect();
-            tickets.extend(self.claim(Turn { insists: true, ..turn }, plan, &missing, journey));
+            let mut missing = Vec::new();
+            for ticket in &given_up {
+                missing.extend(ticket.waiting());
+            }
+            tickets.extend(self.claim(TargetAttempt { insists: true, ..attempt }, plan, &missing, trace));
         }
         while !tickets.is_empty() {
-            let news = news(tickets).await;
-            take_in(news, tickets, plan, journey).map_err(|failure| failure.error)?;
+            let news = next_news(tickets).await;
+            if let Err(failure) = take_in(news, tickets, plan, trace) {
+                return Err(failure.error);
+            }
         }
         Ok(())
     }
 
-    /// Takes part in the scoring of `slots`, and starts what nobody has started; or, if it insists, what the target has not.
-    fn claim(&self, turn: Turn<'_>, plan: &Plan, slots: &[u32], journey: &Journey) -> Vec<Ticket> {
-        let (upstream, insists, waiter) = (&*turn.target.upstream.name, turn.insists, turn.waiter);
-        let wish = Wish { query: plan.query(), pairs: &plan.pairs(slots), upstream, insists, waiter };
-        let Claim { lead, tickets } = turn.route.flights.as_ref().unwrap_or(&self.flights).claim(&wish);
+    /// Takes part in the scoring of `slots`. Starts a flight for pairs that nobody is scoring, or, with `insists`, for
+    /// those that this target is not scoring.
+    fn claim(&self, attempt: TargetAttempt<'_>, plan: &Plan, slots: &[u32], trace: &RequestTrace) -> Vec<Ticket> {
+        let flights = attempt.route.flights.as_ref().unwrap_or(&self.flights);
+        let Claim { lead, tickets } = flights.claim(&Wish {
+            query: plan.query(),
+            pairs: &plan.pairs(slots),
+            upstream: &attempt.target.upstream.name,
+            insists: attempt.insists,
+            waiter: attempt.waiter,
+        });
         if let Some(lead) = lead {
-            let fill = Fill {
-                target: turn.target.clone(),
+            let task = FlightTask {
+                target: attempt.target.clone(),
                 calls: Calls {
-                    request: turn.request.clone(),
-                    texts: plan.texts(turn.request, lead.labels().iter().copied()).into(),
-                    attempts: journey.attempts.clone(),
+                    request: attempt.request.clone(),
+                    texts: plan.texts(attempt.request, lead.labels().iter().copied()).into(),
+                    attempts: trace.attempts.clone(),
                 },
-                race: self.race(turn),
+                hedging: self.hedging(attempt),
                 cache: self.cache.clone(),
                 metrics: self.metrics.clone(),
             };
-            tokio::spawn(fill.run(lead, journey.reads_cache));
+            // A task of its own: the flight outlives this request as long as somebody else waits for it.
+            tokio::spawn(task.run(lead, trace.reads_cache));
         }
         tickets
     }
 
-    /// Who else can be asked when the target is slow, if that is wanted and there is anybody.
-    fn race(&self, turn: Turn<'_>) -> Option<Race> {
-        let hedge = turn.route.hedge.clone()?;
-        let twins: Vec<_> = turn.route.twins(turn.target).cloned().collect();
-        (!twins.is_empty()).then(|| Race { hedge, twins, metrics: self.metrics.clone() })
+    /// Targets for second calls, if the route hedges and has another target of the same scores.
+    fn hedging(&self, attempt: TargetAttempt<'_>) -> Option<Hedging> {
+        let hedge = attempt.route.hedge.clone()?;
+        let equivalent_targets: Vec<_> = attempt.route.equivalent_targets(attempt.target).cloned().collect();
+        if equivalent_targets.is_empty() {
+            return None;
+        }
+        Some(Hedging { hedge, equivalent_targets, metrics: self.metrics.clone() })
     }
 
-    /// Computes afresh what is due, behind the request's back. Nothing waits for it.
-    pub(super) fn refresh(&self, turn: Turn<'_>, plan: &Plan) {
-        let RequestContext { started, control: CacheControl { store, only_if_cached, .. }, .. } = *turn.context;
-        // What scores inside this process and by the list is computed anew in no time when it is too old.
-        if matches!(turn.target.upstream.backend, Backend::Local(_)) {
+    /// Refreshes the scores that are due, in the background.
+    pub(super) fn refresh(&self, attempt: TargetAttempt<'_>, plan: &Plan) {
+        // Local scores cost no call: once expired, they are computed in no time.
+        if matches!(attempt.target.upstream.backend, Backend::Local(_)) {
             return;
         }
+        let RequestContext { started, control: CacheControl { store, only_if_cached, .. }, .. } = *attempt.context;
         if plan.due().is_empty()
             || !store
             || only_if_cached
-            || !turn.target.upstream.is_open_for_calls(turn.context.scope, started)
+            || !attempt.target.upstream.is_open_for_calls(attempt.context.scope, started)
         {
             return;
         }
-        if let Some(leave) = self.background.enter() {
-            let tickets = self.claim(turn, plan, plan.due(), &Journey::of_background());
-            leave.finish(tickets, turn.waiter.deadline);
+        if let Some(permit) = self.background.enter() {
+            let tickets = self.claim(attempt, plan, plan.due(), &RequestTrace::of_background());
+            permit.finish(tickets, attempt.waiter.deadline);
             self.metrics.refreshed(plan.due().len());
         }
     }
 }
 
-/// The flight of a ticket failed.
+/// The failure of one ticket's flight.
 struct Failure {
+    /// Index of the ticket.
     at: usize,
     error: Error,
 }
 
-/// What a ticket heard.
+/// The index of a ticket, and the pairs that landed or the failure of its flight.
 type News = (usize, Result<Vec<(u32, Landing)>, Arc<Error>>);
 
-/// How long others of the same scores may be silent: three times what is usual here, and no more than half of the time left.
-fn longest_silence(turn: Turn<'_>, remote: &Remote) -> Duration {
-    let half = turn.waiter.deadline.saturating_duration_since(Instant::now()) / 2;
-    let (passages, bytes) = (turn.request.passages.len().max(1), turn.request.text_bytes());
-    let bytes_a_call = bytes / passages.div_ceil(remote.facts.max_passages);
-    remote.unusual(bytes_a_call).map_or(half, |unusual| unusual.min(half))
+/// The longest silence to bear from other targets of the same scores: three times the usual latency of a call here, and
+/// at most half of the time left.
+fn longest_silence(attempt: TargetAttempt<'_>, remote: &Remote) -> Duration {
+    let half = attempt.waiter.deadline.saturating_duration_since(Instant::now()) / 2;
+    let passages = attempt.request.passages.len().max(1);
+    let calls = passages.div_ceil(remote.facts.max_passages);
+    match remote.unusual(attempt.request.text_bytes() / calls) {
+        Some(unusual) => unusual.min(half),
+        None => half,
+    }
 }
 
-/// Waits until one of the tickets hears something. There must be one.
-async fn news(tickets: &mut [Ticket]) -> News {
+/// Waits for news of any of the tickets. There must be at least one.
+async fn next_news(tickets: &mut [Ticket]) -> News {
     let (news, at, _) = select_all(tickets.iter_mut().map(|ticket| ticket.next().boxed())).await;
     (at, news)
 }
 
-/// Writes what was heard into the plan; a ticket that has nothing left to hear is done with.
-fn take_in((at, news): News, tickets: &mut Vec<Ticket>, plan: &mut Plan, journey: &mut Journey) -> Result<(), Failure> {
+/// Writes news into the plan. Empty news is a flight's last: its ticket is removed.
+fn take_in(
+    (at, news): News,
+    tickets: &mut Vec<Ticket>,
+    plan: &mut Plan,
+    trace: &mut RequestTrace,
+) -> Result<(), Failure> {
     let ticket = &tickets[at];
+    // A flight that fails may have been charged, too.
     if let Some(charge) = ticket.take_charge() {
-        journey.usage = journey.usage.plus(charge);
+        trace.usage = trace.usage.plus(charge);
     }
     let source = if ticket.is_leaders() { ScoreSource::Scored } else { ScoreSource::Coalesced };
-    let news = news.map_err(|error| Failure { at, error: Arc::unwrap_or_clone(error) })?;
-    if news.is_empty() {
+    let landings = match news {
+        Ok(landings) => landings,
+        Err(error) => return Err(Failure { at, error: Arc::unwrap_or_clone(error) }),
+    };
+    if landings.is_empty() {
         tickets.swap_remove(at);
     }
-    for (slot, landing) in news {
+    for (slot, landing) in landings {
         match landing {
             Landing::Scored(score) => plan.learn(slot, Some(score), source),
             Landing::Known(score) => plan.learn(slot, Some(score), ScoreSource::Cache),
             Landing::Refused(error) => {
                 plan.learn(slot, None, ScoreSource::Refused);
-                journey.refused(&error);
+                trace.refused(&error);
             }
         }
     }
     Ok(())
 }
 
-/// Passages that a provider refuses go without a score; a request of which it takes nothing is refused as a whole.
-fn refused_wholly(plan: &Plan, journey: &Journey) -> Result<(), Error> {
+/// Fails a request of which the provider refused every passage. If it took some, the others just have no score.
+fn check_not_refused_wholly(plan: &Plan, trace: &RequestTrace) -> Result<(), Error> {
     let counts = plan.counts();
-    let nothing_scored = counts.unscored == counts.total;
-    match journey.refusal() {
-        Some(refusal) if nothing_scored => Err(refusal.clone()),
+    match trace.refusal() {
+        Some(refusal) if counts.unscored == counts.total => Err(refusal.clone()),
         _ => Ok(()),
     }
 }
 
-/// A list that a listwise model cannot take whole is refused: splitting it would change its scores.
+/// Refuses a list that a listwise model cannot take whole: splitting it would change its scores.
 fn check_listwise_size(target: &Target, remote: &Remote, passages: usize) -> Result<(), Error> {
     if target.facts.scoring == Scoring::Pointwise || passages <= remote.facts.max_passages {
         return Ok(());
     }
     let message = format!(
-        "{} scores a list as a whole and takes at most {} documents at once, the request has {passages}; send fewer, or if the \
-         model scores each document by itself declare it as pointwise under [providers.{}.models]",
+        "{} scores a list as a whole and takes at most {} documents at once, the request has {passages}; send fewer, \
+         or if the model scores each document by itself declare it as pointwise under [providers.{}.models]",
         target.address(),
         remote.facts.max_passages,
         remote.provider.name(),

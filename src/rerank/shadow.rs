@@ -10,7 +10,7 @@ use super::{RequestContext, Reranker};
 use crate::cache::control::CacheControl;
 use crate::eval::agreement::{PERSISTENCE, kendall_tau, rank_biased_overlap, top_overlap};
 use crate::route::Route;
-use crate::route::shadow::{Agreement, Leave, Shadow};
+use crate::route::shadow::{Agreement, Shadow, ShadowPermit};
 
 /// How many of the best are compared as a set.
 const TOP: usize = 10;
@@ -34,8 +34,8 @@ impl Reranker {
             return;
         }
         let label = (route.label.as_str(), shadow.name.as_str());
-        let leave = match shadow.enter(Instant::now()) {
-            Ok(leave) => leave,
+        let permit = match shadow.enter(Instant::now()) {
+            Ok(permit) => permit,
             Err(why) => return self.metrics.shadow.request(label, why),
         };
         let comparison = Comparison {
@@ -44,13 +44,13 @@ impl Reranker {
             request: request.clone(),
             ranking: response.ranking.clone(),
             context: *context,
-            leave,
+            permit,
         };
         tokio::spawn(self.clone().compare(comparison));
     }
 
     async fn compare(self: Arc<Self>, comparison: Comparison) {
-        let Comparison { model, shadow, request, ranking, context, leave } = comparison;
+        let Comparison { model, shadow, request, ranking, context, permit } = comparison;
         let label = (model.as_str(), shadow.name.as_str());
         let request = Arc::new(RerankRequest { top_n: None, ..RerankRequest::clone(&request) });
         let started = Instant::now();
@@ -78,7 +78,7 @@ impl Reranker {
                 }
             }
         }
-        drop(leave);
+        drop(permit);
     }
 }
 
@@ -94,7 +94,7 @@ struct Comparison {
     request: Arc<RerankRequest>,
     ranking: Vec<RankedPassage>,
     context: RequestContext,
-    leave: Leave,
+    permit: ShadowPermit,
 }
 
 /// How alike `other`, which ranks every passage, is to `own`, which may be cut: over what `own` holds.

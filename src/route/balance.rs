@@ -12,7 +12,7 @@ use super::Target;
 use crate::cache::key::CacheScope;
 
 /// How many times the load of another target is too much.
-const MUCH: f64 = 2.0;
+const OVERLOAD_RATIO: f64 = 2.0;
 
 /// The targets of one score space, in the order in which to ask them for `caller`: the chosen one, then those that stand ready, then those that are left
 /// alone.
@@ -46,7 +46,7 @@ fn choose(weights: &[u32], load: impl Fn(usize) -> f64, random: &mut impl FnMut(
     let first = draw(weights, random)?;
     let others: Vec<_> = weights.iter().enumerate().map(|(at, weight)| u32::from(at != first && *weight > 0)).collect();
     let second = draw(&others, random);
-    Some(second.filter(|second| load(first) > MUCH * load(*second)).unwrap_or(first))
+    Some(second.filter(|second| load(first) > OVERLOAD_RATIO * load(*second)).unwrap_or(first))
 }
 
 /// An index, each as likely as its weight says.

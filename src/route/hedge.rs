@@ -11,7 +11,7 @@ use crate::provider::Billing;
 use crate::upstream::allowance::{Allowance, AllowanceSettings};
 
 /// Second calls that can be saved up for.
-const MOST_SAVED: f64 = 10.0;
+const MAX_SAVED: f64 = 10.0;
 
 /// The hedging of one model. Clones share what may be spent.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ impl Hedge {
         };
         Self {
             after_quantile: settings.after_quantile,
-            calls: allowance(settings.max_calls, MOST_SAVED),
+            calls: allowance(settings.max_calls, MAX_SAVED),
             spend: allowance(settings.max_spend, f64::MAX),
         }
     }

@@ -189,7 +189,7 @@ impl Route {
     }
 
     /// The other targets of the same scores as `target`'s.
-    pub fn twins<'a>(&'a self, target: &'a Arc<Target>) -> impl Iterator<Item = &'a Arc<Target>> {
+    pub fn equivalent_targets<'a>(&'a self, target: &'a Arc<Target>) -> impl Iterator<Item = &'a Arc<Target>> {
         self.targets.iter().filter(move |twin| twin.space == target.space && !Arc::ptr_eq(twin, target))
     }
 }

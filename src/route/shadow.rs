@@ -20,7 +20,7 @@ use crate::config::settings::{OnFailure, ShadowSettings};
 /// What a day's budget is for.
 const DAY: Duration = Duration::from_hours(24);
 /// Below so many comparisons a margin would promise more than it holds.
-const LEAST_FOR_MARGIN: u32 = 30;
+const MIN_FOR_MARGIN: u32 = 30;
 /// Standard errors on each side of a mean that hold the truth 95 times in 100.
 const NORMAL_95: f64 = 1.96;
 
@@ -49,7 +49,7 @@ pub struct Agreement {
 
 /// Leave to ask once.
 #[derive(Debug)]
-pub struct Leave(#[expect(dead_code, reason = "held, and given back when it is dropped")] OwnedSemaphorePermit);
+pub struct ShadowPermit(#[expect(dead_code, reason = "held, and given back when it is dropped")] OwnedSemaphorePermit);
 
 /// What a shadow has found out since the start.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -136,15 +136,15 @@ impl Shadow {
     ///
     /// # Errors
     /// The word that the metrics have for it: too much is under way, or the day's money is spent.
-    pub fn enter(&self, now: Instant) -> Result<Leave, &'static str> {
+    pub fn enter(&self, now: Instant) -> Result<ShadowPermit, &'static str> {
         let mut tally = self.tally.lock();
-        let leave = match self.room.clone().try_acquire_owned() {
+        let permit = match self.room.clone().try_acquire_owned() {
             Ok(_) if tally.spent(now) >= self.settings.max_usd_per_day => Err("skipped_over_budget"),
-            Ok(permit) => Ok(Leave(permit)),
+            Ok(permit) => Ok(ShadowPermit(permit)),
             Err(_) => Err("skipped_no_room"),
         };
-        tally.skipped += u32::from(leave.is_err());
-        leave
+        tally.skipped += u32::from(permit.is_err());
+        permit
     }
 
     /// Takes in what an answer of the shadow's was like, and what it cost.
@@ -208,7 +208,7 @@ impl Sums {
             let variance = (self.of_squares - count * mean * mean).max(0.0) / (count - 1.0);
             NORMAL_95 * (variance / count).sqrt()
         };
-        (self.count > 0).then(|| Mean { mean, margin: (self.count >= LEAST_FOR_MARGIN).then(margin) })
+        (self.count > 0).then(|| Mean { mean, margin: (self.count >= MIN_FOR_MARGIN).then(margin) })
     }
 }
 
