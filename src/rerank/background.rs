@@ -1,5 +1,5 @@
-//! Work that goes on when nobody waits for it: scores computed afresh before they are too old, and the rest of an answer that was cut short by
-//! its deadline. It is bounded in number and in time, and it holds a place in a flight like any request.
+//! Background work: scores refreshed before they expire, and the rest of an answer that was cut short by its deadline.
+//! It is bounded in number and in time, and it waits for a flight like any request.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::coalesce::Ticket;
 
-/// Most pieces of such work at once.
+/// Most background tasks at once, over all requests.
 const MAX_BACKGROUND_TASKS: usize = 64;
 
-/// Room for work in the background. Clones share it.
+/// The limit on background tasks. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Background(Arc<Semaphore>);
 
-/// Leave to do one piece of work.
+/// A permit for one background task.
 #[derive(Debug)]
 pub(super) struct BackgroundPermit(OwnedSemaphorePermit);
 
@@ -27,18 +27,19 @@ impl Default for Background {
 }
 
 impl Background {
-    /// Asks for leave; `None` if too much is going on already.
+    /// Takes a permit; `None` if all are taken.
     pub(super) fn enter(&self) -> Option<BackgroundPermit> {
-        self.0.clone().try_acquire_owned().ok().map(BackgroundPermit)
+        let permit = self.0.clone().try_acquire_owned().ok()?;
+        Some(BackgroundPermit(permit))
     }
 
-    /// Pieces of work under way.
+    /// Number of tasks under way.
     #[must_use]
     pub fn len(&self) -> usize {
         MAX_BACKGROUND_TASKS - self.0.available_permits()
     }
 
-    /// Whether nothing is under way.
+    /// Returns true if no task is under way.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -46,15 +47,18 @@ impl Background {
 }
 
 impl BackgroundPermit {
-    /// Keeps `tickets` until everything has landed, something failed, or `deadline` is there.
+    /// Holds each of `tickets` until its pairs have landed, its flight failed, or `deadline` is reached.
     pub(super) fn finish(self, tickets: Vec<Ticket>, deadline: Instant) {
         for ticket in &tickets {
             ticket.extend(deadline);
         }
-        let wait = async |mut ticket: Ticket| while ticket.next().await.is_ok_and(|news| !news.is_empty()) {};
         tokio::spawn(async move {
             let Self(_permit) = self;
-            drop(timeout_at(deadline, join_all(tickets.into_iter().map(wait))).await);
+            drop(timeout_at(deadline, join_all(tickets.into_iter().map(wait_for_all))).await);
         });
     }
+}
+
+async fn wait_for_all(mut ticket: Ticket) {
+    while ticket.next().await.is_ok_and(|news| !news.is_empty()) {}
 }

@@ -1,10 +1,10 @@
-//! Unknown passages, cut into calls that the provider accepts.
+//! Cutting unknown passages into calls that the provider accepts.
 
 use std::ops::Range;
 
 use crate::upstream::size::{CallSize, estimate_tokens};
 
-/// What one call may hold.
+/// Limits of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallLimits {
     /// Most passages.
@@ -16,7 +16,7 @@ pub struct CallLimits {
 }
 
 impl CallLimits {
-    /// Whether a call of this size may be sent.
+    /// Returns true if a call of this size may be sent.
     #[must_use]
     pub fn admits(&self, call: &CallSize) -> bool {
         call.passages() <= self.passages
@@ -25,21 +25,28 @@ impl CallLimits {
     }
 }
 
-/// Cuts `passages` into runs that respect `limits`, greedily and in order: full calls first, because some providers bill by
-/// hundreds. A passage that is over a limit by itself gets a call of its own; whether that is too much is for the provider to say.
+/// Cuts `passages` into runs that respect `limits`, greedily and in order: full calls first, because some providers
+/// bill by hundreds. A passage that is over a limit by itself gets a call of its own: the provider decides whether that
+/// is too much.
 #[must_use]
 pub fn cut<'a>(query: &str, passages: impl Iterator<Item = &'a str>, limits: CallLimits) -> Vec<Range<usize>> {
-    let query_tokens = limits.tokens.map_or(0, |_| estimate_tokens(query));
+    // Estimating tokens reads every text, so it is done only for a limit on tokens.
+    let query_tokens = if limits.tokens.is_some() { estimate_tokens(query) } else { 0 };
     let mut calls = Vec::new();
-    let (mut start, mut end, mut tokens, mut bytes) = (0, 0, 0, 0);
+    let mut start = 0;
+    let mut end = 0;
+    let mut tokens = 0;
+    let mut bytes = 0;
     for passage in passages {
-        let more_tokens = limits.tokens.map_or(0, |_| query_tokens + estimate_tokens(passage));
-        let full = end - start >= limits.passages
+        let more_tokens = if limits.tokens.is_some() { query_tokens + estimate_tokens(passage) } else { 0 };
+        let is_full = end - start >= limits.passages
             || limits.tokens.is_some_and(|limit| tokens + more_tokens > limit)
             || limits.bytes.is_some_and(|limit| bytes + passage.len() > limit);
-        if full && end > start {
+        if is_full && end > start {
             calls.push(start..end);
-            (start, tokens, bytes) = (end, 0, 0);
+            start = end;
+            tokens = 0;
+            bytes = 0;
         }
         end += 1;
         tokens += more_tokens;

@@ -1,7 +1,7 @@
-//! Lists that the embedded scorer ranks: by its lexical model, or by that and the cross-encoder in turn.
+//! The embedded scorer: ranks lists by its lexical model, or by that model and then the cross-encoder.
 //!
 //! ```text
-//!  list ─▶ lexical scores of all ─▶ head ─▶ cross-encoder, pair by pair (cache, flights, stack as for any upstream) ─▶ mix
+//!  list ─▶ lexical scores of all ─▶ head ─▶ cross-encoder, pair by pair (cached, followed, led as usual) ─▶ mix
 //! ```
 
 use std::panic::resume_unwind;
@@ -20,27 +20,31 @@ use crate::local::{hybrid::logits, lexical};
 use crate::route::{Parts, Target};
 use crate::upstream::Backend;
 
-/// The lexical score of every passage. Of long lists there are as many under way as there are processors; one whose request is over ends at its next
-/// passage.
+/// The lexical score of every passage. Long lists run on workers, as many at once as there are processors; one whose
+/// request is dropped ends at its next passage.
 async fn lexical_scores(target: &Target, request: Arc<RerankRequest>) -> Vec<f64> {
-    let score = |request: &RerankRequest, is_wanted: &dyn Fn() -> bool| {
-        let passages: Vec<&str> = request.passages.iter().map(|passage| &*passage.text).collect();
-        lexical::score_while(&request.query, &passages, is_wanted).unwrap_or_default()
-    };
     match &target.upstream.backend {
         Backend::Local(embedded) if request.text_bytes() > OFFLOAD_LOCAL_BYTES => {
-            let scores = embedded.workers.run(move |is_wanted| score(&request, is_wanted)).await;
-            scores.unwrap_or_else(|error| resume_unwind(error.into_panic()))
+            match embedded.workers.run(move |is_wanted| lexical_scores_while(&request, is_wanted)).await {
+                Ok(scores) => scores,
+                Err(error) => resume_unwind(error.into_panic()),
+            }
         }
-        _ => score(&request, &|| true),
+        _ => lexical_scores_while(&request, &|| true),
     }
+}
+
+/// The lexical scores; empty if `is_wanted` returned false, when nobody reads them.
+fn lexical_scores_while(request: &RerankRequest, is_wanted: &dyn Fn() -> bool) -> Vec<f64> {
+    let passages: Vec<&str> = request.passages.iter().map(|passage| &*passage.text).collect();
+    lexical::score_while(&request.query, &passages, is_wanted).unwrap_or_default()
 }
 
 impl Reranker {
     /// Scores a list inside this process.
     ///
     /// # Errors
-    /// The cross-encoder's.
+    /// A failure of the cross-encoder. The lexical model has none.
     pub(super) async fn score_locally(
         &self,
         attempt: TargetAttempt<'_>,
@@ -64,8 +68,8 @@ impl Reranker {
         Ok(())
     }
 
-    /// Has the cross-encoder read the lexical best, and mixes what both say. The head is a request of its own, so its pairs are known, followed and
-    /// led like those of any pointwise model.
+    /// Scores the lexically best passages by the cross-encoder, and mixes both scores. The head is a request of its
+    /// own, so its pairs are cached, followed and led like those of any pointwise model.
     async fn read_head(
         &self,
         attempt: TargetAttempt<'_>,
@@ -76,16 +80,25 @@ impl Reranker {
     ) -> Result<Vec<f64>, Error> {
         let mix = parts.settings.mix;
         let head = mix.head(lexical);
-        let passages = head.iter().map(|&position| attempt.request.passages[position].clone()).collect();
-        let request =
-            Arc::new(RerankRequest { query: attempt.request.query.clone(), passages, ..RerankRequest::default() });
-        let attempt = TargetAttempt { target: &parts.cross_encoder, request: &request, ..attempt };
-        let mut plan = self.plan(attempt.target, &request, attempt.context).await;
-        if let Backend::Remote(remote) = &attempt.target.upstream.backend {
-            self.score_remotely(attempt, remote, &mut plan, tickets, trace).await?;
+        let mut passages = Vec::with_capacity(head.len());
+        for position in &head {
+            passages.push(attempt.request.passages[*position].clone());
         }
-        let scores: Option<Vec<f64>> = plan.passages().iter().map(|passage| passage.score).collect();
-        let scores = scores.ok_or_else(|| Error::new(ErrorKind::Internal, "the cross-encoder left a passage out"))?;
+        // Without the client's options: the cross-encoder takes none, and they would be part of its cache keys.
+        let head_request =
+            Arc::new(RerankRequest { query: attempt.request.query.clone(), passages, ..RerankRequest::default() });
+        let head_attempt = TargetAttempt { target: &parts.cross_encoder, request: &head_request, ..attempt };
+        let mut plan = self.plan(&parts.cross_encoder, &head_request, attempt.context).await;
+        if let Backend::Remote(remote) = &parts.cross_encoder.upstream.backend {
+            self.score_remotely(head_attempt, remote, &mut plan, tickets, trace).await?;
+        }
+        let mut scores = Vec::with_capacity(head.len());
+        for passage in plan.passages() {
+            let Some(score) = passage.score else {
+                return Err(Error::new(ErrorKind::Internal, "the cross-encoder left a passage out"));
+            };
+            scores.push(score);
+        }
         Ok(mix.scores(lexical, &head, &logits(&scores)))
     }
 }

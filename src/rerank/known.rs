@@ -1,4 +1,4 @@
-//! What is known of a request's pairs, to be kept by those who outlive the process (`rerankd eval`), and brought back.
+//! The known scores of a request, exported for another process (`rerankd eval` keeps them on disk) and imported again.
 
 use std::collections::HashMap;
 
@@ -12,16 +12,22 @@ use crate::provider::Scoring;
 use crate::route::Target;
 
 impl Reranker {
-    /// The scores that `target` is known to give the passages of `request`, by position.
+    /// The cached scores of `target` for the passages of `request`, by position. Expired scores do not count.
     #[must_use]
     pub fn known(&self, target: &Target, request: &RerankRequest, scope: CacheScope) -> Vec<Option<f64>> {
-        let passages = self.plan_of_known(target, request, scope).passages().into_iter();
-        passages.map(|passage| passage.score.filter(|_| passage.source == ScoreSource::Cache)).collect()
+        let mut known = vec![None; request.passages.len()];
+        for passage in self.plan_of_known(target, request, scope).passages() {
+            // Blank passages have a score too, but it is not the model's.
+            if passage.source == ScoreSource::Cache {
+                known[passage.position] = passage.score;
+            }
+        }
+        known
     }
 
-    /// Takes scores of `target` as known that were computed in another process, by position. Scores of a part of a list mean nothing to a
-    /// listwise model, and are dropped. Of a passage that is cut into pieces only its own score is known, so this is for processes that ask for the
-    /// same passages again.
+    /// Puts scores of `target` that another process computed into the cache, by position. Scores of a part of a list
+    /// mean nothing to a listwise model, and are dropped. Of a passage that is cut into pieces only its own score is
+    /// known, so this is for processes that ask for the same passages again.
     pub fn remember(&self, target: &Target, request: &RerankRequest, scope: CacheScope, scores: &[Option<f64>]) {
         if target.facts.scoring == Scoring::Listwise && scores.iter().any(Option::is_none) {
             return;
@@ -30,9 +36,11 @@ impl Reranker {
         let mut known = HashMap::new();
         for (keys, score) in plan.keys_of_passages().into_iter().zip(scores) {
             let Some(own) = *score else { continue };
-            // The best piece speaks for a passage, so all of its pieces may have the passage's score; a piece of several passages the lowest of theirs.
             for key in keys {
-                known.entry(key).and_modify(|known: &mut f64| *known = known.min(own)).or_insert(own);
+                // A passage has the score of its best piece, so all of its pieces may have the passage's score. A piece
+                // of several passages has the lowest of theirs: with a higher one it would become the best piece
+                // elsewhere.
+                known.entry(key).and_modify(|lowest: &mut f64| *lowest = lowest.min(own)).or_insert(own);
             }
         }
         self.cache.put_many(plan.query(), &known.into_iter().collect::<Vec<_>>());

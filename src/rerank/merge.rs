@@ -1,4 +1,4 @@
-//! An upstream's word against what was asked: every position exactly once, every score finite and on its scale.
+//! The check of an upstream's reply: every position exactly once, every score finite and on its scale.
 //!
 //! Replies are hostile until they pass here. Nothing is repaired: a made-up score is worse than an error.
 
@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::provider::ScoreScale;
 
-/// Why a reply is not a set of scores.
+/// A fault that makes a reply unusable.
 #[derive(Clone, Debug, PartialEq)]
 pub enum MergeError {
     /// More or fewer scores than passages.
@@ -18,15 +18,15 @@ pub enum MergeError {
     },
     /// A position that was not sent.
     OutOfRange(i64),
-    /// A position told twice.
+    /// A position that came back twice.
     Duplicate(i64),
     /// A score that is not a number.
     NotFinite(i64),
-    /// A score that the model's scale does not have.
+    /// A score outside the model's scale.
     OffScale {
-        /// The position that it is told for.
+        /// The position, as it was sent.
         index: i64,
-        /// The scale that is declared for the model.
+        /// The scale declared for the model.
         scale: ScoreScale,
     },
 }
@@ -48,7 +48,7 @@ impl fmt::Display for MergeError {
 /// The scores in the order in which the passages were sent.
 ///
 /// # Errors
-/// The first thing that is wrong with the reply.
+/// The first fault of the reply.
 pub fn merge(scores: &[(i64, f64)], sent: usize, scale: ScoreScale) -> Result<Vec<f64>, MergeError> {
     if scores.len() != sent {
         return Err(MergeError::WrongCount { sent, received: scores.len() });
@@ -56,8 +56,9 @@ pub fn merge(scores: &[(i64, f64)], sent: usize, scale: ScoreScale) -> Result<Ve
     let limits = scale.limits();
     let mut ordered = vec![f64::NAN; sent];
     for &(index, score) in scores {
-        let slot = usize::try_from(index).ok().and_then(|position| ordered.get_mut(position));
-        let slot = slot.ok_or(MergeError::OutOfRange(index))?;
+        let Ok(position) = usize::try_from(index) else { return Err(MergeError::OutOfRange(index)) };
+        let Some(slot) = ordered.get_mut(position) else { return Err(MergeError::OutOfRange(index)) };
+        // No score that gets this far is NaN, so NaN marks the positions without one.
         if !slot.is_nan() {
             return Err(MergeError::Duplicate(index));
         }
@@ -67,7 +68,8 @@ pub fn merge(scores: &[(i64, f64)], sent: usize, scale: ScoreScale) -> Result<Ve
         if !limits.contains(&score) {
             return Err(MergeError::OffScale { index, scale });
         }
-        *slot = score + 0.0; // makes -0.0 the 0.0 that it equals, so that the two tie
+        // Makes -0.0 the 0.0 that it equals, so that the two tie.
+        *slot = score + 0.0;
     }
     Ok(ordered)
 }

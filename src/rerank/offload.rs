@@ -1,7 +1,7 @@
-//! Where work runs that burns a processor.
+//! CPU-bound work: on the reactor thread while it is small, on a blocking thread when it is large.
 //!
-//! Small work runs where it is: handing it over costs more than doing it. Large work would hold up every other request on the
-//! same reactor thread, so it goes to a blocking thread.
+//! Handing small work over costs more than doing it. Large work would hold up every other request on the same reactor
+//! thread.
 
 use std::future::pending;
 use std::panic::resume_unwind;
@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
-/// Bytes of JSON above which parsing leaves the reactor: about a millisecond's work. Encoding and hashing cost about the same.
+/// Bytes of JSON above which parsing leaves the reactor: about a millisecond's work. Encoding and hashing cost about as
+/// much.
 pub const OFFLOAD_WIRE_BYTES: usize = 1 << 20;
 /// Bytes of text above which the search for quotations leaves the reactor: about a millisecond's work.
 pub const OFFLOAD_SEARCH_BYTES: usize = 1 << 17;
@@ -28,10 +29,10 @@ pub async fn offload<T: Send + 'static>(
     result_of(spawn_blocking(work)).await
 }
 
-/// Runs `work` on a blocking thread. It can ask whether anybody still waits, and had better end if not: a deadline or a
-/// hang-up drops this future, and nothing else would end the work.
+/// Runs `work` on a blocking thread. Its argument returns false once nobody waits any more, and `work` should end then:
+/// a deadline or a hang-up drops this future, but cannot stop the thread.
 pub async fn offload_while_wanted<T: Send + 'static>(work: impl FnOnce(&dyn Fn() -> bool) -> T + Send + 'static) -> T {
-    // Dropped with this future.
+    // A guard that is dropped with this future: `work` sees that through the weak pointer.
     let caller = Arc::new(());
     let waiting = Arc::downgrade(&caller);
     let result = result_of(spawn_blocking(move || work(&|| waiting.strong_count() > 0))).await;
@@ -39,7 +40,7 @@ pub async fn offload_while_wanted<T: Send + 'static>(work: impl FnOnce(&dyn Fn()
     result
 }
 
-/// What became of work on a blocking thread. Its panic goes on here, where the HTTP edge turns it into an error.
+/// The result of work on a blocking thread. A panic goes on here, where the HTTP edge turns it into an error.
 async fn result_of<T>(work: JoinHandle<T>) -> T {
     match work.await.map_err(JoinError::try_into_panic) {
         Ok(result) => result,

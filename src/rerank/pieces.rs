@@ -1,4 +1,4 @@
-//! The texts that stand for the passages of a request: the passages themselves, or what long ones are cut into.
+//! The texts that are scored for the passages of a request: the passages themselves, or the pieces of long ones.
 //!
 //! ```text
 //!  positions   0         1              2
@@ -21,42 +21,42 @@ use crate::text::from_first_visible;
 pub enum Pieces {
     /// Every passage is one piece.
     Whole,
-    /// Some are not.
+    /// Some passages are cut, into several pieces or to the first.
     Cut {
         /// All pieces, in the order of their passages.
         texts: Vec<ByteString>,
-        /// Where the pieces of each passage end.
+        /// Index after the last piece of each passage.
         ends: Vec<u32>,
     },
 }
 
 impl Pieces {
-    /// Cuts what is too long.
+    /// Cuts passages that are too long, by `rule`.
     #[must_use]
     pub fn new(passages: &[Passage], rule: LongPassages) -> Self {
-        let (most, all) = match rule {
+        let (max_tokens, keeps_all) = match rule {
             LongPassages::Provider => return Self::Whole,
-            LongPassages::Truncate(most) => (most, false),
-            LongPassages::ChunkMax(most) => (most, true),
+            LongPassages::Truncate(max_tokens) => (max_tokens, false),
+            LongPassages::ChunkMax(max_tokens) => (max_tokens, true),
         };
         // A token is three ASCII bytes or more, so most passages need not be looked at letter by letter.
-        if passages.iter().all(|passage| passage.text.len() <= most) {
+        if passages.iter().all(|passage| passage.text.len() <= max_tokens) {
             return Self::Whole;
         }
         let mut texts = Vec::with_capacity(passages.len());
         let mut ends = Vec::with_capacity(passages.len());
         for passage in passages {
-            if all {
-                texts.extend(filled_pieces(&passage.text, most));
+            if keeps_all {
+                texts.extend(filled_pieces(&passage.text, max_tokens));
             } else {
-                texts.push(first_filled_piece(&passage.text, most));
+                texts.push(first_filled_piece(&passage.text, max_tokens));
             }
             ends.push(u32::try_from(texts.len()).unwrap_or(u32::MAX));
         }
         Self::Cut { texts, ends }
     }
 
-    /// How many there are.
+    /// The number of pieces.
     #[must_use]
     pub fn count(&self, passages: &[Passage]) -> usize {
         match self {
@@ -65,7 +65,7 @@ impl Pieces {
         }
     }
 
-    /// The text of one.
+    /// The text of one piece.
     #[must_use]
     pub fn text<'a>(&'a self, passages: &'a [Passage], piece: usize) -> &'a ByteString {
         match self {
@@ -74,13 +74,13 @@ impl Pieces {
         }
     }
 
-    /// Those of one passage; at least one.
+    /// The pieces of one passage; at least one.
     #[must_use]
     pub fn of(&self, position: usize) -> Range<usize> {
         match self {
             Self::Whole => position..position + 1,
             Self::Cut { ends, .. } => {
-                let start = position.checked_sub(1).map_or(0, |before| ends[before]);
+                let start = if position == 0 { 0 } else { ends[position - 1] };
                 start as usize..ends[position] as usize
             }
         }
@@ -89,28 +89,35 @@ impl Pieces {
 
 /// All pieces of a text that hold something; of a blank text the first. A piece that holds nothing cannot be the best
 /// one, and not every provider takes it.
-fn filled_pieces(text: &ByteString, most: usize) -> Vec<ByteString> {
-    let pieces = Cuts { rest: text, most };
-    let filled = pieces.filter(|piece| !from_first_visible(piece).is_empty()).map(|piece| text.slice_ref(piece));
-    let filled: Vec<_> = filled.collect();
-    if filled.is_empty() { vec![text.slice_ref(&text[..cut(text, most)])] } else { filled }
+fn filled_pieces(text: &ByteString, max_tokens: usize) -> Vec<ByteString> {
+    let mut filled = Vec::new();
+    for piece in (Cuts { rest: text, max_tokens }) {
+        if !from_first_visible(piece).is_empty() {
+            filled.push(text.slice_ref(piece));
+        }
+    }
+    if filled.is_empty() {
+        filled.push(text.slice_ref(&text[..cut(text, max_tokens)]));
+    }
+    filled
 }
 
 /// The first piece of a text. If that holds nothing, the one that begins with the first text there is: blanks in front,
 /// however many, must not hide it.
-fn first_filled_piece(text: &ByteString, most: usize) -> ByteString {
-    let first = &text[..cut(text, most)];
+fn first_filled_piece(text: &ByteString, max_tokens: usize) -> ByteString {
+    let first = &text[..cut(text, max_tokens)];
     if !from_first_visible(first).is_empty() {
         return text.slice_ref(first);
     }
     let filled = from_first_visible(text);
-    if filled.is_empty() { text.slice_ref(first) } else { text.slice_ref(&filled[..cut(filled, most)]) }
+    if filled.is_empty() { text.slice_ref(first) } else { text.slice_ref(&filled[..cut(filled, max_tokens)]) }
 }
 
-/// Runs of a text of at most so many tokens each, cut between words where that costs little.
+/// The runs of a text of at most `max_tokens` each, cut between words where that costs little.
 struct Cuts<'a> {
     rest: &'a str,
-    most: usize,
+    /// 0 after the last run.
+    max_tokens: usize,
 }
 
 impl<'a> Iterator for Cuts<'a> {
@@ -118,34 +125,40 @@ impl<'a> Iterator for Cuts<'a> {
 
     fn next(&mut self) -> Option<&'a str> {
         // An empty text is one empty piece; a text that is used up is none.
-        if self.most == 0 {
+        if self.max_tokens == 0 {
             return None;
         }
-        let end = cut(self.rest, self.most);
+        let end = cut(self.rest, self.max_tokens);
         let (piece, rest) = self.rest.split_at(end);
         self.rest = rest;
         if rest.is_empty() {
-            self.most = 0;
+            self.max_tokens = 0;
         }
         Some(piece)
     }
 }
 
-/// Where the first piece of `text` ends. Counts as [`crate::upstream::size::estimate_tokens`] does: three ASCII bytes a token, or two of others.
-fn cut(text: &str, most: usize) -> usize {
+/// Byte offset at which the first piece of `text` ends. Counts as [`crate::upstream::size::estimate_tokens`] does:
+/// three ASCII bytes a token, or two of others.
+fn cut(text: &str, max_tokens: usize) -> usize {
+    // In sixths of a token a byte of either kind is a whole number.
     const SIXTHS_OF_ASCII: usize = 2;
     const SIXTHS_OF_OTHERS: usize = 3;
-    let (mut sixths, mut blank) = (0, None);
+    let mut sixths = 0;
+    let mut last_blank_end = None;
     // Two roundings of the estimate can each add a part of a token.
-    let limit = 6 * most.saturating_sub(1).max(1);
+    let limit = 6 * max_tokens.saturating_sub(1).max(1);
     for (at, letter) in text.char_indices() {
         sixths += if letter.is_ascii() { SIXTHS_OF_ASCII } else { SIXTHS_OF_OTHERS * letter.len_utf8() };
         if sixths > limit && at > 0 {
-            // Not so far back that the piece would be much shorter.
-            return blank.filter(|blank| *blank > at / 5 * 4).unwrap_or(at);
+            return match last_blank_end {
+                // Not so far back that the piece would be much shorter.
+                Some(end) if end > at / 5 * 4 => end,
+                _ => at,
+            };
         }
         if letter.is_whitespace() {
-            blank = Some(at + letter.len_utf8());
+            last_blank_end = Some(at + letter.len_utf8());
         }
     }
     text.len()

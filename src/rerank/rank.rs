@@ -1,4 +1,6 @@
-//! Best first: a stable, total order, then the cut.
+//! The ranking: best first in a stable, total order, then the cut.
+
+use std::cmp::Ordering;
 
 use super::response::{RankedPassage, ScoreSource};
 
@@ -7,23 +9,29 @@ use super::response::{RankedPassage, ScoreSource};
 /// Scores must be finite (the merge step refuses others); unscored passages go last, in input order.
 #[must_use]
 pub fn rank(mut passages: Vec<RankedPassage>, top_n: Option<usize>) -> Vec<RankedPassage> {
-    let best_first = |left: &RankedPassage, right: &RankedPassage| {
-        let by_score = match (left.score, right.score) {
-            (Some(left), Some(right)) => right.total_cmp(&left),
-            (left, right) => right.is_some().cmp(&left.is_some()),
-        };
-        let blank = |passage: &RankedPassage| passage.source == ScoreSource::Blank;
-        by_score.then(blank(left).cmp(&blank(right))).then(left.position.cmp(&right.position))
-    };
     let keep = top_n.unwrap_or(passages.len()).min(passages.len());
     if keep < passages.len() {
+        // Selecting first makes it linear in the passages that are cut off.
         if keep > 0 {
             passages.select_nth_unstable_by(keep - 1, best_first);
         }
         passages.truncate(keep);
     }
+    // Unstable is enough: no two passages have the same position.
     passages.sort_unstable_by(best_first);
     passages
+}
+
+fn best_first(left: &RankedPassage, right: &RankedPassage) -> Ordering {
+    let by_score = match (left.score, right.score) {
+        (Some(left), Some(right)) => right.total_cmp(&left),
+        (left, right) => right.is_some().cmp(&left.is_some()),
+    };
+    by_score.then(is_blank(left).cmp(&is_blank(right))).then(left.position.cmp(&right.position))
+}
+
+fn is_blank(passage: &RankedPassage) -> bool {
+    passage.source == ScoreSource::Blank
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
-//! What a client asks for, whatever dialect it spoke.
+//! A client's request, in whatever dialect it came.
 //!
-//! Texts are [`ByteString`]s: reference-counted slices of the received body wherever the JSON held no escapes, so a request of
-//! half a megabyte is decoded without copying its passages, and the parts can move to other tasks without lifetimes.
+//! Texts are [`ByteString`]s: reference-counted slices of the received body wherever the JSON held no escapes. So a
+//! request of half a megabyte is decoded without copying its passages, and its parts can move to other tasks without
+//! lifetimes.
 
 use std::time::Duration;
 
@@ -16,19 +17,19 @@ pub struct RerankRequest {
     pub query: ByteString,
     /// The texts to be scored, in the client's order; a passage is known by its position here.
     pub passages: Vec<Passage>,
-    /// How many results the client wants; `None` means all.
+    /// Most results that the client wants; `None` means all.
     pub top_n: Option<usize>,
-    /// What else takes part in a score.
+    /// Options that change scores.
     pub options: ScoringOptions,
-    /// Whether results carry their document.
+    /// True if results carry their document.
     pub return_documents: bool,
-    /// Whether the client wants scores before any sigmoid.
+    /// True if the client wants scores before any sigmoid.
     pub raw_scores: bool,
-    /// Whether results carry where their score came from, and the answer the trail of targets tried.
+    /// True if results carry the source of their score, and the answer the trail of targets tried.
     pub explain: bool,
     /// The client's own limit, if below the server's.
     pub timeout: Option<Duration>,
-    /// What could not be read as it was sent, in a sentence each.
+    /// Parts of the request that could not be read as they were sent, in a sentence each.
     pub warnings: Vec<String>,
 }
 
@@ -36,13 +37,17 @@ impl RerankRequest {
     /// Bytes of the documents and ids that results carry, a measure of how much work the answer is.
     #[must_use]
     pub fn echoed_bytes(&self) -> usize {
-        let echoed = |passage: &Passage| match passage.object.as_deref() {
-            Some(object) if self.return_documents => object.source.len(),
-            Some(object) => object.id.as_ref().map_or(0, |id| id.len()),
-            None if self.return_documents => passage.text.len(),
-            None => 0,
-        };
-        self.passages.iter().map(echoed).sum()
+        let mut bytes = 0;
+        for passage in &self.passages {
+            bytes += match passage.object.as_deref() {
+                Some(object) if self.return_documents => object.source.len(),
+                // Ids are echoed even where documents are not.
+                Some(PassageObject { id: Some(id), .. }) => id.len(),
+                None if self.return_documents => passage.text.len(),
+                Some(_) | None => 0,
+            };
+        }
+        bytes
     }
 
     /// Bytes of text, a measure of how much work the request is.
@@ -57,7 +62,7 @@ impl RerankRequest {
 pub struct Passage {
     /// The text as it is sent upstream.
     pub text: ByteString,
-    /// What came with the text if the document was an object; boxed because most are plain strings.
+    /// The object, if the document was not a plain string. Boxed because most are.
     pub object: Option<Box<PassageObject>>,
 }
 
@@ -68,7 +73,7 @@ pub struct PassageObject {
     pub id: Option<ByteString>,
     /// The whole object as raw JSON, echoed when documents are asked for.
     pub source: ByteString,
-    /// Whether the object has the text that is scored under that name.
+    /// True if the object holds the scored text under the name `text`.
     pub has_text: bool,
 }
 
@@ -78,10 +83,10 @@ impl From<&str> for Passage {
     }
 }
 
-/// What else than query, passage and model takes part in a score. Part of every cache key.
+/// Options that change scores, beside query, passage and model. Part of every cache key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ScoringOptions {
-    /// What "relevant" means for this request, for models that follow instructions.
+    /// The meaning of "relevant" for this request, for models that follow instructions.
     pub instruction: Option<ByteString>,
     /// Passages longer than this many tokens are cut by the provider.
     pub max_tokens_per_doc: Option<u32>,

@@ -1,4 +1,4 @@
-//! Answers held against those of a second model: after the client has its own, at nobody's expense but the operator's.
+//! Comparison of answers with those of a second model, after the client has its answer and at the operator's expense.
 
 use std::sync::Arc;
 
@@ -12,15 +12,16 @@ use crate::eval::agreement::{PERSISTENCE, kendall_tau, rank_biased_overlap, top_
 use crate::route::Route;
 use crate::route::shadow::{Agreement, Shadow, ShadowPermit};
 
-/// How many of the best are compared as a set.
+/// Number of the best passages that are compared as a set.
 const TOP: usize = 10;
-/// The outcome where another target than the shadow's answered.
+/// The outcome in metrics if another target than the shadow's answered.
 const FALLBACK: &str = "fallback";
 
 impl Reranker {
-    /// Has the shadow of `route`, if it has one, rank the same request, and compares. Returns at once; nothing of it reaches the client.
+    /// Has the shadow of `route`, if there is one, rank the same request in the background, and compares the rankings.
     ///
-    /// Answers of a fallback and degraded ones are not compared: they are not the model's. Nor is anything that must not be stored.
+    /// Answers of a fallback and degraded ones are not compared: they are not the model's. Nor are requests that must
+    /// not be stored.
     pub fn cast_shadow(
         self: &Arc<Self>,
         route: &Route,
@@ -28,7 +29,10 @@ impl Reranker {
         context: &RequestContext,
         response: &RerankResponse,
     ) {
-        let Some(shadow) = route.shadow.as_ref().filter(|shadow| shadow.takes(&request.query)) else { return };
+        let Some(shadow) = &route.shadow else { return };
+        if !shadow.takes(&request.query) {
+            return;
+        }
         let is_whole = is_its_own(response) && response.provenance.degraded.is_empty();
         if !is_whole || !context.control.store || context.control.only_if_cached || request.passages.len() < 2 {
             return;
@@ -36,7 +40,7 @@ impl Reranker {
         let label = (route.label.as_str(), shadow.name.as_str());
         let permit = match shadow.enter(Instant::now()) {
             Ok(permit) => permit,
-            Err(why) => return self.metrics.shadow.request(label, why),
+            Err(outcome) => return self.metrics.shadow.request(label, outcome),
         };
         let comparison = Comparison {
             model: route.label.clone(),
@@ -52,11 +56,12 @@ impl Reranker {
     async fn compare(self: Arc<Self>, comparison: Comparison) {
         let Comparison { model, shadow, request, ranking, context, permit } = comparison;
         let label = (model.as_str(), shadow.name.as_str());
-        let request = Arc::new(RerankRequest { top_n: None, ..RerankRequest::clone(&request) });
+        // Uncut, so that every passage of the client's answer has its counterpart.
+        let shadow_request = Arc::new(RerankRequest { top_n: None, ..RerankRequest::clone(&request) });
         let started = Instant::now();
         let deadline = started + self.request_timeout;
-        let context = RequestContext { started, deadline, control: CacheControl::default(), ..context };
-        match self.rerank(&shadow.route, &request, &context).await {
+        let shadow_context = RequestContext { started, deadline, control: CacheControl::default(), ..context };
+        match self.rerank(&shadow.route, &shadow_request, &shadow_context).await {
             Ok(response) if is_its_own(&response) => {
                 let agreement = agreement(&ranking, &response.ranking);
                 self.metrics.shadow.request(label, "compared");
@@ -64,8 +69,8 @@ impl Reranker {
                 shadow.compared(agreement, response.usage.cost_usd);
             }
             Ok(response) => {
-                let why = response.provenance.degraded.first();
-                self.metrics.shadow.request(label, why.copied().unwrap_or(FALLBACK));
+                let outcome = response.provenance.degraded.first().copied().unwrap_or(FALLBACK);
+                self.metrics.shadow.request(label, outcome);
                 if shadow.failed(response.usage.cost_usd) {
                     let reason = response.provenance.warnings.join("; ");
                     tracing::warn!(model, shadow = shadow.name, "comparisons fail: {reason}");
@@ -82,12 +87,12 @@ impl Reranker {
     }
 }
 
-/// Whether the first target gave it.
+/// Returns true if the first target gave the answer.
 fn is_its_own(response: &RerankResponse) -> bool {
     response.provenance.reranked && response.provenance.fallbacks == 0
 }
 
-/// One answer, and whom to hold it against.
+/// An answer, and the shadow to compare it with.
 struct Comparison {
     model: String,
     shadow: Arc<Shadow>,
@@ -97,21 +102,34 @@ struct Comparison {
     permit: ShadowPermit,
 }
 
-/// How alike `other`, which ranks every passage, is to `own`, which may be cut: over what `own` holds.
+/// Agreement of `other`, which ranks every passage, with `own`, which may be cut: over the passages of `own`.
 fn agreement(own: &[RankedPassage], other: &[RankedPassage]) -> Agreement {
-    let positions = |ranking: &[RankedPassage]| ranking.iter().map(|passage| passage.position).collect::<Vec<_>>();
-    let (own_order, other_order) = (positions(own), positions(other));
-    let mut of_other = vec![None; other.len()];
+    let own_order = positions(own);
+    let other_order = positions(other);
+    let mut scores_of_other = vec![None; other.len()];
     for passage in other {
-        of_other[passage.position] = passage.score;
+        scores_of_other[passage.position] = passage.score;
     }
-    let scores = own.iter().filter_map(|passage| Some((passage.score?, (*of_other.get(passage.position)?)?)));
-    let (own_scores, other_scores): (Vec<f64>, Vec<f64>) = scores.unzip();
+    let mut own_scores = Vec::with_capacity(own.len());
+    let mut other_scores = Vec::with_capacity(own.len());
+    for passage in own {
+        // Passages without a score in either ranking say nothing about the agreement of scores.
+        if let Some(own_score) = passage.score
+            && let Some(Some(other_score)) = scores_of_other.get(passage.position)
+        {
+            own_scores.push(own_score);
+            other_scores.push(*other_score);
+        }
+    }
     Agreement {
         rank_biased_overlap: rank_biased_overlap(&own_order, &other_order, PERSISTENCE),
         kendall_tau: kendall_tau(&own_scores, &other_scores),
         top_overlap: top_overlap(&own_order, &other_order, TOP),
     }
+}
+
+fn positions(ranking: &[RankedPassage]) -> Vec<usize> {
+    ranking.iter().map(|passage| passage.position).collect()
 }
 
 #[cfg(test)]

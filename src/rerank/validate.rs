@@ -1,7 +1,7 @@
-//! Is the request one that can be answered at all?
+//! Checks that a request can be answered at all.
 //!
-//! Only what every upstream would refuse is refused here. An empty list (then whatever the query is), blank passages and a
-//! `top_n` beyond the list are not errors: clients send them.
+//! Only requests that every upstream would refuse are refused here. An empty list (with any query), blank passages and
+//! a `top_n` beyond the list are not errors: clients send them.
 
 use super::request::RerankRequest;
 use crate::error::{Error, ErrorKind};

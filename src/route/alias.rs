@@ -1,14 +1,15 @@
-//! Other names of a model. Many clients have a provider's model name built in, and a sidecar serves it by whatever is configured.
+//! Other names of a model. Many clients have a provider's model name built in, and a sidecar answers it with the model
+//! that is configured.
 
 /// A name, or a pattern: a name whose end is open (`nvidia/*`). `*` alone is every name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alias(String);
 
 impl Alias {
-    /// The alias that `text` says.
+    /// The alias written as `text`.
     ///
     /// # Errors
-    /// A sentence: it is empty, or has a `*` that is not its end.
+    /// A sentence, if it is empty or has a `*` that is not its end.
     pub fn new(text: &str) -> Result<Self, String> {
         if text.is_empty() {
             return Err("a name must not be empty".into());
@@ -19,28 +20,29 @@ impl Alias {
         Ok(Self(text.to_owned()))
     }
 
-    /// As it was written.
+    /// The name or pattern as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether it stands for more than one name.
+    /// Returns true if it may stand for more than one name.
     #[must_use]
     pub fn is_pattern(&self) -> bool {
         self.0.ends_with('*')
     }
 
-    /// Whether it is exactly `name`.
+    /// Returns true if it is exactly `name`, and no pattern.
     #[must_use]
     pub fn is(&self, name: &str) -> bool {
         !self.is_pattern() && self.0 == name
     }
 
-    /// How much of `name` a pattern names itself; `None` if it does not fit or is no pattern.
+    /// Bytes of `name` that a pattern spells out; `None` if it does not fit or is no pattern.
     #[must_use]
     pub fn fit(&self, name: &str) -> Option<usize> {
-        self.0.strip_suffix('*').filter(|stem| name.starts_with(stem)).map(str::len)
+        let stem = self.0.strip_suffix('*')?;
+        if name.starts_with(stem) { Some(stem.len()) } else { None }
     }
 }
 

@@ -1,8 +1,9 @@
-//! Which of several targets of the same scores is asked.
+//! The choice between targets of the same scores.
 //!
-//! One is drawn by weight, another at random, and the first is asked unless it is much more loaded than the second (the power of two choices;
-//! Mitzenmacher, 2001). Load is what a call usually costs there, failures counted as long waits, times the calls under way. So weights hold among
-//! upstreams that do well, and an upstream that fails fast attracts nothing.
+//! One is drawn by weight, another at random, and the first is asked unless it is much more loaded than the second (the
+//! power of two choices; Mitzenmacher, 2001). Load is the usual latency of a call there, failures counted as long
+//! waits, times the calls under way. So weights hold among healthy upstreams, and an upstream that fails fast attracts
+//! nothing.
 
 use std::sync::Arc;
 
@@ -11,11 +12,11 @@ use tokio::time::Instant;
 use super::Target;
 use crate::cache::key::CacheScope;
 
-/// How many times the load of another target is too much.
+/// Ratio of two targets' loads above which the less loaded one is asked.
 const OVERLOAD_RATIO: f64 = 2.0;
 
-/// The targets of one score space, in the order in which to ask them for `caller`: the chosen one, then those that stand ready, then those that are left
-/// alone.
+/// The targets of one score space, in the order in which to ask them for `caller`: the chosen one, then the others
+/// whose circuit lets calls through, then the rest. `random` gives numbers from 0 to 1.
 #[must_use]
 pub fn in_order(
     targets: &[Arc<Target>],
@@ -26,38 +27,59 @@ pub fn in_order(
     if let [target] = targets {
         return vec![target.clone()];
     }
-    let (ready, resting): (Vec<_>, Vec<_>) =
-        targets.iter().cloned().partition(|target| target.upstream.is_open_for_calls(caller, now));
-    // Loads change while they are compared, so each is looked at once.
-    let mut ready: Vec<_> = ready.into_iter().map(|target| (target.upstream.load(caller, now), target)).collect();
+    let mut ready = Vec::with_capacity(targets.len());
+    let mut resting = Vec::new();
+    for target in targets {
+        if target.upstream.is_open_for_calls(caller, now) {
+            // Loads change while they are compared, so each is looked at once.
+            ready.push((target.upstream.load(caller, now), target.clone()));
+        } else {
+            resting.push(target.clone());
+        }
+    }
+    // Targets without a weight stand by, behind all others.
     ready.sort_by(|(left_load, left), (right_load, right)| {
         (left.weight == 0).cmp(&(right.weight == 0)).then(left_load.total_cmp(right_load))
     });
     let weights: Vec<_> = ready.iter().map(|(_, target)| target.weight).collect();
-    if let Some(chosen) = choose(&weights, |index| ready[index].0, random) {
-        let chosen = ready.remove(chosen);
+    if let Some(index) = choose(&weights, |index| ready[index].0, random) {
+        let chosen = ready.remove(index);
         ready.insert(0, chosen);
     }
-    ready.into_iter().map(|(_, target)| target).chain(resting).collect()
+    let mut in_order = Vec::with_capacity(targets.len());
+    for (_, target) in ready {
+        in_order.push(target);
+    }
+    in_order.extend(resting);
+    in_order
 }
 
-/// One of those with a weight; `None` if there is nothing to choose.
+/// The index of one of those with a weight; `None` if there is nothing to choose.
 fn choose(weights: &[u32], load: impl Fn(usize) -> f64, random: &mut impl FnMut() -> f64) -> Option<usize> {
     let first = draw(weights, random)?;
-    let others: Vec<_> = weights.iter().enumerate().map(|(at, weight)| u32::from(at != first && *weight > 0)).collect();
-    let second = draw(&others, random);
-    Some(second.filter(|second| load(first) > OVERLOAD_RATIO * load(*second)).unwrap_or(first))
+    // The second is drawn without regard to weights: it is only there for comparison.
+    let mut others = vec![0; weights.len()];
+    for (index, weight) in weights.iter().enumerate() {
+        others[index] = u32::from(index != first && *weight > 0);
+    }
+    match draw(&others, random) {
+        Some(second) if load(first) > OVERLOAD_RATIO * load(second) => Some(second),
+        _ => Some(first),
+    }
 }
 
-/// An index, each as likely as its weight says.
+/// An index, each as likely as its weight says; `None` if all weights are 0.
 fn draw(weights: &[u32], random: &mut impl FnMut() -> f64) -> Option<usize> {
     let total: u32 = weights.iter().sum();
     let mut left = random() * f64::from(total);
-    let drawn = weights.iter().position(|weight| {
+    for (index, weight) in weights.iter().enumerate() {
         left -= f64::from(*weight);
-        left < 0.0
-    });
-    drawn.or_else(|| weights.iter().rposition(|weight| *weight > 0))
+        if left < 0.0 {
+            return Some(index);
+        }
+    }
+    // Rounding can leave a rest that no weight takes below 0.
+    weights.iter().rposition(|weight| *weight > 0)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What hedging may cost: second calls are a bounded share of all calls, in number and in price.
+//! The budget of hedging: second calls are a bounded share of all calls, in number and in price.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,15 +10,17 @@ use crate::config::settings::HedgeSettings;
 use crate::provider::Billing;
 use crate::upstream::allowance::{Allowance, AllowanceSettings};
 
-/// Second calls that can be saved up for.
+/// Most second calls that the budget saves up for.
 const MAX_SAVED: f64 = 10.0;
 
-/// The hedging of one model. Clones share what may be spent.
+/// The hedging of one model. Clones share the budget.
 #[derive(Clone, Debug)]
 pub struct Hedge {
-    /// A call is slow when this share of the calls of its size are faster.
+    /// Share of the calls of its size, 0 to 1, that must be faster than a call before it counts as slow.
     pub after_quantile: f64,
+    /// Budget in calls.
     calls: Arc<Allowance>,
+    /// Budget in the unit of [`cost`].
     spend: Arc<Allowance>,
 }
 
@@ -26,39 +28,43 @@ impl Hedge {
     /// Hedging within `settings`.
     #[must_use]
     pub fn new(settings: HedgeSettings) -> Self {
-        let allowance = |share, most_saved| {
-            let window = Duration::from_secs(1);
-            Arc::new(Allowance::new(AllowanceSettings { share, per_second: 0.0, window, most_saved }))
-        };
         Self {
             after_quantile: settings.after_quantile,
             calls: allowance(settings.max_calls, MAX_SAVED),
+            // The number of calls bounds the savings already.
             spend: allowance(settings.max_spend, f64::MAX),
         }
     }
 
-    /// A call of so many bytes is made at `target`.
+    /// Deposits for a first call of `bytes` at `target`.
     pub fn count(&self, target: &Target, bytes: usize) {
         self.calls.pay_in(1.0);
         self.spend.pay_in(cost(target, bytes));
     }
 
-    /// Pays for a second call, at `twin`, if there is enough.
+    /// Pays for a second call of `bytes` at `target`. Returns false, and takes nothing, if the budget is too small.
     #[must_use]
-    pub fn afford(&self, twin: &Target, bytes: usize, now: Instant) -> bool {
-        let cost = cost(twin, bytes);
+    pub fn afford(&self, target: &Target, bytes: usize, now: Instant) -> bool {
+        let cost = cost(target, bytes);
         if !self.spend.take_out(cost, now) {
             return false;
         }
         let is_paid = self.calls.take_out(1.0, now);
         if !is_paid {
+            // Nothing was bought, so later calls must find the money.
             self.spend.give_back(cost);
         }
         is_paid
     }
 }
 
-/// What a call of so many bytes costs, for comparison: weighed by its price where that goes by tokens.
+fn allowance(share: f64, most_saved: f64) -> Arc<Allowance> {
+    let window = Duration::from_secs(1);
+    Arc::new(Allowance::new(AllowanceSettings { share, per_second: 0.0, window, most_saved }))
+}
+
+/// The cost of a call, only comparable with that of other calls: its bytes, times the price per million tokens where
+/// tokens are billed.
 fn cost(target: &Target, bytes: usize) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^52")]
     let bytes = bytes as f64;

@@ -1,7 +1,8 @@
-//! Model name to ordered targets.
+//! Model names and the targets that they stand for, in the order in which to ask them.
 //!
-//! A name is, in this order: a model of the configuration; `UPSTREAM/MODEL`; an alias; a model that exactly one configured
-//! upstream is known to have; `local`; what fits the pattern of an alias. No name at all means `default`.
+//! A name is, in this order: a model of the configuration; `UPSTREAM/MODEL`; an alias; a model that exactly one
+//! configured upstream is known to have; `local`; a name that fits the pattern of an alias. No name at all means
+//! `default`.
 
 pub mod alias;
 pub mod balance;
@@ -17,8 +18,7 @@ use tokio::time::Instant;
 use self::alias::Alias;
 use self::hedge::Hedge;
 use self::shadow::Shadow;
-use crate::cache::key::CacheScope;
-use crate::cache::key::ScoreSpace;
+use crate::cache::key::{CacheScope, ScoreSpace};
 use crate::coalesce::Flights;
 use crate::config::settings::{AbsentUpstream, LocalSettings, OnDeadline, OnFailure, TargetSettings};
 use crate::error::Error;
@@ -29,33 +29,33 @@ use crate::upstream::{Backend, Embedded, Upstream};
 /// The model used when a request names none.
 pub const DEFAULT_MODEL: &str = "default";
 
-/// One (upstream, upstream model) that may answer.
+/// A model at an upstream.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// Where to ask.
+    /// The upstream that is asked.
     pub upstream: Arc<Upstream>,
-    /// What to ask for.
+    /// The upstream's name for the model.
     pub model: String,
-    /// What is known about the model.
+    /// Properties of the model, by the registry and the configuration.
     pub facts: ModelFacts,
-    /// Whether the registry lists the model; if not, it counts as listwise unless the provider says otherwise.
+    /// True if the registry lists the model. If not, it counts as listwise unless the provider says otherwise.
     pub listed: bool,
-    /// The identity of its scores.
+    /// Identity of the target's scores: targets with the same space give the same scores.
     pub space: ScoreSpace,
-    /// Share of the requests among targets of the same scores.
+    /// Share of the requests among targets of one score space; 0 stands by.
     pub weight: u32,
-    /// What the embedded scorer's hybrid is made of; `None` for every other target.
+    /// The parts of the embedded scorer's hybrid; `None` for every other target.
     pub parts: Option<Parts>,
 }
 
 /// The two models of the embedded scorer that its hybrid asks.
 #[derive(Clone, Debug)]
 pub struct Parts {
-    /// Picks the head of the list, and ranks what the other cannot read.
+    /// The lexical scorer. Picks the head of the list, and ranks queries that the cross-encoder cannot read.
     pub lexical: Arc<Target>,
-    /// Reads the head.
+    /// The cross-encoder. Scores the head of the list.
     pub cross_encoder: Arc<Target>,
-    /// How their scores are put together, and for which queries.
+    /// The mix of their scores, and the scripts that the cross-encoder reads.
     pub settings: LocalSettings,
 }
 
@@ -68,17 +68,17 @@ pub struct Route {
     pub label: String,
     /// Other names of the model.
     pub aliases: Vec<Alias>,
-    /// Where to ask, best first; never empty. Those of one score space stand together.
+    /// Targets, best first; never empty. Those of one score space stand together.
     pub targets: Vec<Arc<Target>>,
-    /// What happens when every target failed.
+    /// Policy for requests that every target failed.
     pub on_failure: OnFailure,
-    /// What happens when the deadline passes and some scores are there.
+    /// Policy for requests of which only some scores arrive by the deadline.
     pub on_deadline: OnDeadline,
-    /// Sends slow calls twice, if that is wanted.
+    /// Budget for second calls; `None` if the model is not hedged.
     pub hedge: Option<Hedge>,
-    /// Who is asked the same behind the client's back.
+    /// A target that is compared with the answers in the background.
     pub shadow: Option<Arc<Shadow>>,
-    /// Where its pairs are in flight, if they must not meet those of the traffic.
+    /// The route's own pairs in flight, if they must not be shared with the traffic.
     pub flights: Option<Flights>,
 }
 
@@ -87,12 +87,12 @@ pub struct Route {
 pub struct RouteTable {
     routes: BTreeMap<String, Arc<Route>>,
     upstreams: Vec<Arc<Upstream>>,
-    /// What would make an upstream of a provider that has none of its name, by that name.
+    /// Providers without an upstream of their name, by that name, with the way to configure one.
     absent_upstreams: BTreeMap<&'static str, AbsentUpstream>,
 }
 
 impl Target {
-    /// What `settings` say of `upstream`; `None` if the upstream is the embedded scorer and has no such model.
+    /// The target of `settings` at `upstream`; `None` if that is the embedded scorer and has no such model.
     #[must_use]
     pub fn new(upstream: Arc<Upstream>, settings: &TargetSettings) -> Option<Self> {
         let TargetSettings { model, revision, scores, weight, .. } = settings;
@@ -102,28 +102,36 @@ impl Target {
                 (facts, listed, None)
             }
             Backend::Local(embedded) => match local::models(embedded).find(|known| known.name() == model)? {
+                // The cross-encoder is an upstream of its own, with a stack like any other.
                 LocalModel::CrossEncoder => return Self::new(embedded.cross_encoder.clone()?, settings),
                 LocalModel::Hybrid => (LocalModel::Hybrid.facts(), true, Some(Parts::new(&upstream, embedded)?)),
                 LocalModel::Lexical => (LocalModel::Lexical.facts(), true, None),
             },
         };
         // No upstream has an empty name, so shared scores are never taken for those of an upstream.
-        let (owner, name) =
-            scores.as_ref().map_or_else(|| (upstream.name.clone(), model), |scores| (String::new(), scores));
-        let (revision, scale) = (revision.clone(), facts.scale);
-        let space = ScoreSpace { upstream: owner, model: name.clone(), revision, scale };
+        let (owner, name) = match scores {
+            Some(shared) => (String::new(), shared),
+            None => (upstream.name.clone(), model),
+        };
+        let space = ScoreSpace { upstream: owner, model: name.clone(), revision: revision.clone(), scale: facts.scale };
         Some(Self { upstream, model: model.clone(), facts, listed, space, weight: *weight, parts })
     }
 
-    /// `model` at `upstream`, as it is addressed directly.
+    /// `model` at `upstream`, as clients address it directly.
     #[must_use]
     pub fn direct(upstream: &Arc<Upstream>, model: &str) -> Option<Self> {
-        let (name, model) = (upstream.name.clone(), model.to_owned());
-        let settings = TargetSettings { upstream: name, model, revision: String::new(), scores: None, weight: 1 };
+        let settings = TargetSettings {
+            upstream: upstream.name.clone(),
+            model: model.to_owned(),
+            revision: String::new(),
+            scores: None,
+            weight: 1,
+        };
         Self::new(upstream.clone(), &settings)
     }
 
-    /// Who is asked for `query`: the target itself, but for the embedded scorer's hybrid and queries that its cross-encoder cannot read.
+    /// The target to ask for `query`: the lexical scorer if this is the embedded hybrid and its cross-encoder cannot
+    /// read the query's script, else the target itself.
     #[must_use]
     pub fn suited_to(self: Arc<Self>, query: &str) -> Arc<Self> {
         match &self.parts {
@@ -132,7 +140,7 @@ impl Target {
         }
     }
 
-    /// Whether an answer takes hardly any time: the lexical scorer's.
+    /// Returns true for the lexical scorer, whose answers take hardly any time.
     #[must_use]
     pub fn answers_at_once(&self) -> bool {
         matches!(self.upstream.backend, Backend::Local(_)) && self.parts.is_none()
@@ -144,7 +152,7 @@ impl Target {
         format!("{}/{}", self.upstream.name, self.model)
     }
 
-    /// Whether the model is treated as listwise only because nobody said otherwise.
+    /// Returns true if the model counts as listwise only because it is not in the registry.
     #[must_use]
     pub fn is_guessed_listwise(&self) -> bool {
         !self.listed && self.facts.scoring == Scoring::Listwise
@@ -153,9 +161,10 @@ impl Target {
 
 impl Parts {
     fn new(upstream: &Arc<Upstream>, embedded: &Embedded) -> Option<Self> {
-        let part = |model: LocalModel| Target::direct(upstream, model.name()).map(Arc::new);
-        let (lexical, cross_encoder) = (part(LocalModel::Lexical)?, part(LocalModel::CrossEncoder)?);
-        Some(Self { lexical, cross_encoder, settings: embedded.settings.clone() })
+        let lexical = Target::direct(upstream, LocalModel::Lexical.name())?;
+        let cross_encoder = Target::direct(upstream, LocalModel::CrossEncoder.name())?;
+        let settings = embedded.settings.clone();
+        Some(Self { lexical: Arc::new(lexical), cross_encoder: Arc::new(cross_encoder), settings })
     }
 }
 
@@ -167,6 +176,7 @@ impl Route {
 
     /// The route of a `name` that leads to `target` and nowhere else.
     pub(crate) fn to(name: &str, target: Target) -> Self {
+        // Clients invent names of models that nobody lists. Each would be a new series of every metric.
         let label = if target.listed { name.to_owned() } else { format!("{}/other", target.upstream.name) };
         Self {
             model: name.to_owned(),
@@ -181,16 +191,20 @@ impl Route {
         }
     }
 
-    /// The targets in the order in which to ask them for `caller` now: score spaces as configured, within each the one that is likely to answer first.
+    /// The targets in the order in which to ask them for `caller` now: score spaces as configured, within each the
+    /// target that is likely to answer first.
     #[must_use]
     pub fn order(&self, caller: CacheScope, now: Instant) -> Vec<Arc<Target>> {
-        let spaces = self.targets.chunk_by(|left, right| left.space == right.space);
-        spaces.flat_map(|targets| balance::in_order(targets, caller, now, &mut fastrand::f64)).collect()
+        let mut targets = Vec::with_capacity(self.targets.len());
+        for equivalent in self.targets.chunk_by(|left, right| left.space == right.space) {
+            targets.extend(balance::in_order(equivalent, caller, now, &mut fastrand::f64));
+        }
+        targets
     }
 
-    /// The other targets of the same scores as `target`'s.
+    /// The other targets of the score space of `target`.
     pub fn equivalent_targets<'a>(&'a self, target: &'a Arc<Target>) -> impl Iterator<Item = &'a Arc<Target>> {
-        self.targets.iter().filter(move |twin| twin.space == target.space && !Arc::ptr_eq(twin, target))
+        self.targets.iter().filter(move |other| other.space == target.space && !Arc::ptr_eq(other, target))
     }
 }
 
@@ -202,14 +216,18 @@ impl RouteTable {
         upstreams: Vec<Arc<Upstream>>,
         absent_upstreams: BTreeMap<&'static str, AbsentUpstream>,
     ) -> Self {
-        let routes = routes.into_iter().map(|route| (route.model.clone(), Arc::new(route))).collect();
-        Self { routes, upstreams, absent_upstreams }
+        let mut by_name = BTreeMap::new();
+        for route in routes {
+            by_name.insert(route.model.clone(), Arc::new(route));
+        }
+        Self { routes: by_name, upstreams, absent_upstreams }
     }
 
     /// The route of a model name; `None` means the default model.
     ///
     /// # Errors
-    /// `unknown_model`, with the names that are known or what the model lacks; `invalid_request` if several upstreams have a model of this name.
+    /// `unknown_model`, with the known names or the setting that the model lacks; `invalid_request` if several
+    /// upstreams have a model of this name.
     pub fn resolve(&self, model: Option<&str>) -> Result<Arc<Route>, Error> {
         let model = model.unwrap_or(DEFAULT_MODEL);
         if let Some(route) = self.routes.get(model) {
@@ -225,16 +243,31 @@ impl RouteTable {
         match owners[..] {
             [upstream] => Route::direct(model, upstream, model).ok_or_else(|| self.unknown(model)),
             [] if model == local::NAME => self.local().ok_or_else(|| self.unknown(model)),
-            _ => self.by_pattern(model).map_or_else(|| Err(self.not_one(model, &owners)), |route| Ok(route.clone())),
+            // A pattern also decides between several upstreams.
+            _ => match self.by_pattern(model) {
+                Some(route) => Ok(route.clone()),
+                None => Err(self.not_one(model, &owners)),
+            },
         }
     }
 
-    /// The route with the pattern that fits best.
+    /// The route with the longest pattern that fits.
     fn by_pattern(&self, model: &str) -> Option<&Arc<Route>> {
-        let fit = |route: &&Arc<Route>| route.aliases.iter().filter_map(|alias| alias.fit(model)).max();
-        self.routes.values().filter(|route| fit(route).is_some()).max_by_key(fit)
+        let mut best: Option<(usize, &Arc<Route>)> = None;
+        for route in self.routes.values() {
+            for alias in &route.aliases {
+                if let Some(length) = alias.fit(model)
+                    && best.is_none_or(|(longest, _)| length >= longest)
+                {
+                    best = Some((length, route));
+                }
+            }
+        }
+        let (_, route) = best?;
+        Some(route)
     }
 
+    /// The error for a model that no upstream has, or several.
     fn not_one(&self, model: &str, owners: &[&Arc<Upstream>]) -> Error {
         if owners.is_empty() {
             return self.unknown(model);
@@ -244,19 +277,24 @@ impl RouteTable {
         Error::invalid_field("/model", message)
     }
 
+    /// The route of the embedded scorer's default model.
     fn local(&self) -> Option<Arc<Route>> {
-        let usual = |upstream: &Arc<Upstream>| match &upstream.backend {
-            Backend::Local(embedded) => Route::direct(&upstream.name, upstream, local::models(embedded).next()?.name()),
-            Backend::Remote(_) => None,
-        };
-        self.upstreams.iter().find_map(usual)
+        for upstream in &self.upstreams {
+            let Backend::Local(embedded) = &upstream.backend else { continue };
+            let Some(model) = local::models(embedded).next() else { continue };
+            let route = Route::direct(&upstream.name, upstream, model.name());
+            if route.is_some() {
+                return route;
+            }
+        }
+        None
     }
 
     /// `UPSTREAM/MODEL` taken apart, if the first part is an upstream.
     fn addressed<'a>(&self, model: &'a str) -> Option<(&Arc<Upstream>, &'a str)> {
         let (name, upstream_model) = model.split_once('/')?;
         let upstream = self.upstreams.iter().find(|upstream| upstream.name == name)?;
-        (!upstream_model.is_empty()).then_some((upstream, upstream_model))
+        if upstream_model.is_empty() { None } else { Some((upstream, upstream_model)) }
     }
 
     /// The configured routes, in the order of their names.
@@ -273,12 +311,21 @@ impl RouteTable {
     /// Every name that is known: the configured models and their aliases, then what each upstream is known to have.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        let aliases =
-            |route: &Arc<Route>| route.aliases.iter().map(|alias| alias.as_str().to_owned()).collect::<Vec<_>>();
-        let configured = self.routes.keys().cloned().chain(self.routes.values().flat_map(aliases));
-        let local =
-            self.local().filter(|local| !self.routes.contains_key(&local.model)).map(|local| local.model.clone());
-        configured.chain(local).chain(self.upstreams.iter().flat_map(|upstream| upstream.addresses())).collect()
+        let mut names: Vec<String> = self.routes.keys().cloned().collect();
+        for route in self.routes.values() {
+            for alias in &route.aliases {
+                names.push(alias.as_str().to_owned());
+            }
+        }
+        if let Some(local) = self.local()
+            && !self.routes.contains_key(&local.model)
+        {
+            names.push(local.model.clone());
+        }
+        for upstream in &self.upstreams {
+            names.extend(upstream.addresses());
+        }
+        names
     }
 }
 
@@ -292,6 +339,7 @@ impl Upstream {
         }
     }
 
+    /// Returns true if the model may be asked for by its bare name. Names of local models always need their prefix.
     fn lists(&self, model: &str) -> bool {
         matches!(self.backend, Backend::Remote(_)) && self.models().contains(&model)
     }

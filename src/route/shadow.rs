@@ -1,8 +1,8 @@
-//! A second model that is asked the same as the first, behind the client's back, to see how alike they rank.
+//! A second model that is asked the same as the first in the background, to see how alike they rank.
 //!
-//! Which queries it is asked about is decided by a hash of the query: a query that is asked again is compared again, mostly from the cache, and
-//! what is compared over a day is not the same few popular queries in one hour and others in the next. What was compared is kept as sums, never as
-//! texts.
+//! A hash of the query decides whether it is in the sample. So a query that is asked again is compared again, mostly
+//! from the cache, and a day's sample is not a few popular queries in one hour and others in the next. Results are kept
+//! as sums, never as texts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,26 +17,26 @@ use super::{Route, Target};
 use crate::coalesce::Flights;
 use crate::config::settings::{OnFailure, ShadowSettings};
 
-/// What a day's budget is for.
+/// The period of `max_usd_per_day`.
 const DAY: Duration = Duration::from_hours(24);
-/// Below so many comparisons a margin would promise more than it holds.
+/// Fewest comparisons for a margin: below it the normal distribution is a poor approximation.
 const MIN_FOR_MARGIN: u32 = 30;
-/// Standard errors on each side of a mean that hold the truth 95 times in 100.
+/// Standard errors on each side of a mean that hold the true one 95 times in 100.
 const NORMAL_95: f64 = 1.96;
 
 /// The shadow of one model.
 #[derive(Debug)]
 pub struct Shadow {
-    /// The one target that is asked.
+    /// A route to the one target that is asked.
     pub route: Arc<Route>,
-    /// The name under which it can be addressed.
+    /// The address of the target, `UPSTREAM/MODEL`.
     pub name: String,
     settings: ShadowSettings,
-    room: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     tally: Mutex<Tally>,
 }
 
-/// How alike two rankings of one request are.
+/// Agreement of two rankings of one request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Agreement {
     /// Rank-biased overlap, 0 to 1.
@@ -47,7 +47,7 @@ pub struct Agreement {
     pub top_overlap: f64,
 }
 
-/// Leave to ask once.
+/// A permit for one comparison.
 #[derive(Debug)]
 pub struct ShadowPermit(#[expect(dead_code, reason = "held, and given back when it is dropped")] OwnedSemaphorePermit);
 
@@ -82,6 +82,7 @@ pub struct Mean {
     pub margin: Option<f64>,
 }
 
+/// Counts and sums since the start of the process.
 #[derive(Debug, Default)]
 struct Tally {
     compared: u32,
@@ -91,7 +92,9 @@ struct Tally {
     rank_biased_overlap: Sums,
     kendall_tau: Sums,
     top_overlap: Sums,
+    /// Beginning of the current day.
     day: Option<Instant>,
+    /// US dollars spent in the current day.
     spent_usd: f64,
 }
 
@@ -118,27 +121,27 @@ impl Shadow {
     }
 
     fn new(route: Route, name: String, settings: ShadowSettings) -> Self {
-        let room = Arc::new(Semaphore::new(settings.max_concurrency));
-        Self { route: Arc::new(route), name, settings, room, tally: Mutex::default() }
+        let permits = Arc::new(Semaphore::new(settings.max_concurrency));
+        Self { route: Arc::new(route), name, settings, permits, tally: Mutex::default() }
     }
 
-    /// Whether `query` is one of those that are compared.
+    /// Returns true if `query` is in the sample.
     #[must_use]
     pub fn takes(&self, query: &str) -> bool {
         let mut first = [0; 8];
         first.copy_from_slice(&blake3::hash(query.as_bytes()).as_bytes()[..8]);
         #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 53 bits")]
-        let place = u64::from_le_bytes(first) as f64 / u64::MAX as f64;
-        place < self.settings.sample
+        let share = u64::from_le_bytes(first) as f64 / u64::MAX as f64;
+        share < self.settings.sample
     }
 
-    /// Leave to ask now.
+    /// Asks for a permit at `now`.
     ///
     /// # Errors
-    /// The word that the metrics have for it: too much is under way, or the day's money is spent.
+    /// The outcome as metrics name it, if too many comparisons are under way or the day's budget is spent.
     pub fn enter(&self, now: Instant) -> Result<ShadowPermit, &'static str> {
         let mut tally = self.tally.lock();
-        let permit = match self.room.clone().try_acquire_owned() {
+        let permit = match self.permits.clone().try_acquire_owned() {
             Ok(_) if tally.spent(now) >= self.settings.max_usd_per_day => Err("skipped_over_budget"),
             Ok(permit) => Ok(ShadowPermit(permit)),
             Err(_) => Err("skipped_no_room"),
@@ -147,7 +150,7 @@ impl Shadow {
         permit
     }
 
-    /// Takes in what an answer of the shadow's was like, and what it cost.
+    /// Records a comparison, and the cost of the shadow's answer.
     pub fn compared(&self, agreement: Agreement, cost_usd: Option<f64>) {
         let mut tally = self.tally.lock();
         tally.compared += 1;
@@ -155,18 +158,23 @@ impl Shadow {
         tally.spent_usd += cost_usd.unwrap_or(0.0);
         tally.rank_biased_overlap.add(agreement.rank_biased_overlap);
         tally.top_overlap.add(agreement.top_overlap);
-        agreement.kendall_tau.into_iter().for_each(|tau| tally.kendall_tau.add(tau));
+        if let Some(tau) = agreement.kendall_tau {
+            tally.kendall_tau.add(tau);
+        }
     }
 
-    /// The shadow gave no answer, and what that cost all the same. Whether that is news: the comparison before did not fail.
+    /// Records that the shadow gave no answer, and the cost of that. Returns true if the comparison before did not
+    /// fail.
     pub fn failed(&self, cost_usd: Option<f64>) -> bool {
         let mut tally = self.tally.lock();
         tally.failed += 1;
         tally.spent_usd += cost_usd.unwrap_or(0.0);
-        !std::mem::replace(&mut tally.is_failing, true)
+        let is_first_in_a_row = !tally.is_failing;
+        tally.is_failing = true;
+        is_first_in_a_row
     }
 
-    /// What has been found out so far.
+    /// The results since the start of the process.
     #[must_use]
     pub fn report(&self) -> ShadowReport {
         let tally = self.tally.lock();
@@ -184,7 +192,7 @@ impl Shadow {
 }
 
 impl Tally {
-    /// US dollars of the day that is under way.
+    /// US dollars spent since the current day began. A day begins with the first request after the last one's end.
     fn spent(&mut self, now: Instant) -> f64 {
         if self.day.is_none_or(|day| now.saturating_duration_since(day) >= DAY) {
             self.day = Some(now);
@@ -202,13 +210,17 @@ impl Sums {
     }
 
     fn mean(self) -> Option<Mean> {
+        if self.count == 0 {
+            return None;
+        }
         let count = f64::from(self.count);
         let mean = self.sum / count;
-        let margin = || {
-            let variance = (self.of_squares - count * mean * mean).max(0.0) / (count - 1.0);
-            NORMAL_95 * (variance / count).sqrt()
-        };
-        (self.count > 0).then(|| Mean { mean, margin: (self.count >= MIN_FOR_MARGIN).then(margin) })
+        if self.count < MIN_FOR_MARGIN {
+            return Some(Mean { mean, margin: None });
+        }
+        // Rounding can make the sum of squared deviations slightly negative when all values are the same.
+        let variance = (self.of_squares - count * mean * mean).max(0.0) / (count - 1.0);
+        Some(Mean { mean, margin: Some(NORMAL_95 * (variance / count).sqrt()) })
     }
 }
 
