@@ -90,11 +90,15 @@ mod tests {
     proptest! {
         #[test]
         fn calls_cover_every_passage_once_and_respect_the_limits(
-            passages in proptest::collection::vec("[a가]{0,9}", 0..40), most in 1usize..9, tokens in 1usize..40, bytes in 1usize..60,
+            passages in proptest::collection::vec("[a가]{0,9}", 0..40),
+            most in 1usize..9,
+            tokens in 1usize..40,
+            bytes in 1usize..60,
         ) {
             let limits = CallLimits { passages: most, tokens: Some(tokens), bytes: Some(bytes) };
             let calls = cut("qq", passages.iter().map(String::as_str), limits);
-            prop_assert_eq!(calls.iter().cloned().flatten().collect::<Vec<_>>(), (0..passages.len()).collect::<Vec<_>>());
+            let covered: Vec<_> = calls.iter().cloned().flatten().collect();
+            prop_assert_eq!(covered, (0..passages.len()).collect::<Vec<_>>());
             for call in calls.into_iter().filter(|call| call.len() > 1) {
                 let texts = &passages[call.clone()];
                 prop_assert!(call.len() <= most);

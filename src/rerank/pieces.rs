@@ -174,8 +174,12 @@ mod tests {
     fn pieces(texts: &[&str], rule: LongPassages) -> Vec<Vec<String>> {
         let passages: Vec<_> = texts.iter().copied().map(Passage::from).collect();
         let pieces = Pieces::new(&passages, rule);
-        let of = |position| pieces.of(position).map(|piece| pieces.text(&passages, piece).to_string()).collect();
-        (0..passages.len()).map(of).collect()
+        let mut texts_of_passages = Vec::new();
+        for position in 0..passages.len() {
+            let range = pieces.of(position);
+            texts_of_passages.push(range.map(|piece| pieces.text(&passages, piece).to_string()).collect());
+        }
+        texts_of_passages
     }
 
     #[test]
@@ -217,7 +221,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_is_lost_and_nothing_is_too_long(texts in proptest::collection::vec("[a é가]{0,60}", 0..6), most in 2usize..20) {
+        fn nothing_is_lost_and_nothing_is_too_long(
+            texts in proptest::collection::vec("[a é가]{0,60}", 0..6), most in 2usize..20,
+        ) {
             let refs: Vec<&str> = texts.iter().map(String::as_str).collect();
             for (text, cut) in texts.iter().zip(pieces(&refs, LongPassages::ChunkMax(most))) {
                 let filled = |text: &str| text.split_whitespace().collect::<String>();

@@ -406,7 +406,8 @@ mod tests {
 
     #[tokio::test]
     async fn only_unknown_distinct_passages_are_sent() {
-        let (cache, context) = (cache(), context(Scoring::Pointwise));
+        let cache = cache();
+        let context = context(Scoring::Pointwise);
         let first = request("q", &["a", "b", "a"]);
         let (plan, sent) = run(&first, &context, &cache);
         assert_eq!(sent, ["a", "b"]);
@@ -422,7 +423,8 @@ mod tests {
     /// Law 3: a listwise model's scores hold for the whole ordered list and for nothing else.
     #[tokio::test]
     async fn law_3_listwise_lists_are_all_or_nothing() {
-        let (cache, context) = (cache(), context(Scoring::Listwise));
+        let cache = cache();
+        let context = context(Scoring::Listwise);
         let list = request("q", &["a", "b", "a"]);
         assert_eq!(run(&list, &context, &cache).1, ["a", "b", "a"], "duplicates are part of the list");
         assert!(run(&list, &context, &cache).1.is_empty(), "the same list is known");
@@ -434,7 +436,8 @@ mod tests {
     /// Law 3: half of a list may be known, since the cache drops what it has no room for; it is not used.
     #[tokio::test]
     async fn law_3_half_a_known_list_is_not_used() {
-        let (cache, context) = (cache(), context(Scoring::Listwise));
+        let cache = cache();
+        let context = context(Scoring::Listwise);
         let list = request("q", &["a", "b", "c"]);
         let plan = Plan::new(&list, &context, &cache);
         let half: Vec<_> = plan.keys([0, 2]).into_iter().map(|key| (key, 0.5)).collect();
@@ -507,13 +510,15 @@ mod tests {
         /// Law 7: cold, warm and mixed caches give the same scores and the same ranking.
         #[test]
         fn law_7_cold_warm_and_mixed_agree(
-            warm in proptest::collection::vec("[abc]{0,2}", 0..12), list in proptest::collection::vec("[abc]{0,2}", 0..12),
-            listwise in any::<bool>(), blanks in any::<bool>(),
+            warm in proptest::collection::vec("[abc]{0,2}", 0..12),
+            list in proptest::collection::vec("[abc]{0,2}", 0..12),
+            listwise in any::<bool>(),
+            blanks in any::<bool>(),
         ) {
             let scoring = if listwise { Scoring::Listwise } else { Scoring::Pointwise };
             let context = PlanContext { rejects_blanks: blanks, ..context(scoring) };
-            let texts = |list: &[String]| request("q", &list.iter().map(String::as_str).collect::<Vec<_>>());
-            let (list, warm) = (texts(&list), texts(&warm));
+            let list = request("q", &list.iter().map(String::as_str).collect::<Vec<_>>());
+            let warm = request("q", &warm.iter().map(String::as_str).collect::<Vec<_>>());
             let cold = run(&list, &context, &ScoreCache::off()).0;
             let cache = cache();
             run(&warm, &context, &cache);

@@ -41,8 +41,11 @@ mod tests {
     use super::*;
 
     fn passages(scores: &[Option<f64>]) -> Vec<RankedPassage> {
-        let ranked = |(position, &score)| RankedPassage { position, score, source: ScoreSource::Scored };
-        scores.iter().enumerate().map(ranked).collect()
+        let mut passages = Vec::new();
+        for (position, score) in scores.iter().enumerate() {
+            passages.push(RankedPassage { position, score: *score, source: ScoreSource::Scored });
+        }
+        passages
     }
 
     fn positions(ranking: &[RankedPassage]) -> Vec<usize> {

@@ -138,8 +138,11 @@ mod tests {
     use crate::rerank::response::ScoreSource;
 
     fn ranking(scores: &[(usize, f64)]) -> Vec<RankedPassage> {
-        let passage = |&(position, score)| RankedPassage { position, score: Some(score), source: ScoreSource::Scored };
-        scores.iter().map(passage).collect()
+        let mut ranking = Vec::new();
+        for (position, score) in scores {
+            ranking.push(RankedPassage { position: *position, score: Some(*score), source: ScoreSource::Scored });
+        }
+        ranking
     }
 
     #[test]

@@ -86,7 +86,7 @@ fn draw(weights: &[u32], random: &mut impl FnMut() -> f64) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// How often each is chosen in 10,000 draws.
+    /// Times that each is chosen in 10,000 draws.
     fn shares(weights: &[u32], loads: &[f64]) -> Vec<usize> {
         let mut random = fastrand::Rng::with_seed(7);
         let mut counts = vec![0; weights.len()];

@@ -12,11 +12,11 @@ fn named(about: MeasureSet) -> SizeRefusal {
 const UNEXPLAINED: SizeRefusal = SizeRefusal { about: MeasureSet::ALL, stated_passages: None, is_named: false };
 
 fn sizes(lengths: &[usize]) -> FlightSizes {
-    let size = |length: &usize| TextSize::of(&"x".repeat(*length));
-    FlightSizes { query: TextSize::of("query"), passages: lengths.iter().map(size).collect() }
+    let passages = lengths.iter().map(|length| TextSize::of(&"x".repeat(*length))).collect();
+    FlightSizes { query: TextSize::of("query"), passages }
 }
 
-/// What became of the places of one flight.
+/// The fate of the places of one flight, and the sizes of its calls in passages.
 #[derive(Debug, Default)]
 struct Outcome {
     calls: Vec<usize>,
@@ -25,7 +25,7 @@ struct Outcome {
     failed: Vec<u32>,
 }
 
-/// Lets a planner work through passages of such lengths; `refusal` says what becomes of a call.
+/// Lets a planner work through passages of `lengths`. `refusal` decides about each call; `None` accepts it.
 fn run(lengths: &[usize], mut refusal: impl FnMut(&[u32]) -> Option<SizeRefusal>) -> Outcome {
     let places: Vec<u32> = (0..).take(lengths.len()).collect();
     let mut planner = BatchPlanner::of_calls(vec![places], NO_LIMITS);

@@ -1,25 +1,29 @@
-//! What holds for every answer and for every day, whatever the weather.
+//! Promises that hold for every answer and every day, whatever the faults.
 
 use std::sync::atomic::Ordering;
 
 use super::super::response::{RerankResponse, ScoreSource};
-use super::Wish;
+use super::SimulatedRequest;
 use super::weather::score_of;
-use super::world::World;
+use super::world::Harness;
 use crate::provider::ScoreScale;
 
-/// The promises that hold for every answer, whatever the weather.
-pub(super) fn check(wish: &Wish, response: &RerankResponse) {
-    let count = wish.passages.len();
+/// Checks the promises that hold for every answer.
+pub(super) fn check(simulated: &SimulatedRequest, response: &RerankResponse) {
+    let count = simulated.passages.len();
     let provenance = &response.provenance;
-    let mut seen: Vec<_> = response.ranking.iter().map(|ranked| ranked.position).collect();
-    let listed = seen.len();
-    seen.sort_unstable();
-    seen.dedup();
-    assert!(seen.len() == listed && seen.iter().all(|position| *position < count), "a permutation, or a part of one");
+    let mut positions: Vec<_> = response.ranking.iter().map(|ranked| ranked.position).collect();
+    let listed = positions.len();
+    positions.sort_unstable();
+    positions.dedup();
+    let are_distinct = positions.len() == listed;
+    assert!(are_distinct && positions.iter().all(|position| *position < count), "a permutation, or a part of one");
     let is_cut = listed < count;
     let is_partial = provenance.degraded.contains(&"deadline_exceeded") || !provenance.reranked;
-    assert!(!is_cut || (wish.top_n == Some(listed) && !is_partial), "only top_n cuts, and nothing that is degraded");
+    assert!(
+        !is_cut || (simulated.top_n == Some(listed) && !is_partial),
+        "only top_n cuts, and nothing that is degraded"
+    );
     // Law 1 and 2: every score is that of the model that is named.
     let salt = match provenance.upstream.as_deref() {
         Some("one" | "two") => "main",
@@ -28,7 +32,7 @@ pub(super) fn check(wish: &Wish, response: &RerankResponse) {
     };
     for ranked in &response.ranking {
         if let Some(score) = ranked.score {
-            let right = score_of(salt, &wish.query, &wish.passages[ranked.position]);
+            let right = score_of(salt, &simulated.query, &simulated.passages[ranked.position]);
             assert!(score.total_cmp(&right).is_eq(), "a wrong score");
         } else {
             assert!(matches!(ranked.source, ScoreSource::Unscored | ScoreSource::Refused), "no score, and no reason");
@@ -54,18 +58,26 @@ pub(super) fn check(wish: &Wish, response: &RerankResponse) {
     let pairs = provenance.pairs;
     let sum = pairs.hit + pairs.coalesced + pairs.scored + pairs.stale + pairs.unscored;
     assert_eq!(pairs.total, sum, "every pair is counted once");
-    if wish.control.only_if_cached {
+    if simulated.control.only_if_cached {
         assert_eq!(provenance.attempts, 0);
     }
 }
 
-/// The metrics say what the upstreams billed, to the unit.
-pub(super) fn ledger(world: &World) {
-    let exposition = world.reranker.metrics.exposition(world.reranker.cache.size());
-    for (name, sky) in &world.skies {
-        let line = format!("rerank_billed_units_total{{upstream=\"{name}\",unit=\"search_units\"}} ");
-        let told = exposition.lines().find_map(|found| found.strip_prefix(&line)?.parse::<usize>().ok()).unwrap_or(0);
-        assert_eq!(told, sky.billed.load(Ordering::Relaxed), "{name}");
+/// Checks that the metrics count what the upstreams billed, to the unit, and records the events that only metrics show.
+pub(super) fn check_billing(harness: &Harness) {
+    let exposition = harness.reranker.metrics.exposition(harness.reranker.cache.size());
+    for (name, upstream) in &harness.upstreams {
+        let prefix = format!("rerank_billed_units_total{{upstream=\"{name}\",unit=\"search_units\"}} ");
+        let mut counted = 0;
+        for found in exposition.lines() {
+            if let Some(value) = found.strip_prefix(&prefix)
+                && let Ok(units) = value.parse()
+            {
+                counted = units;
+                break;
+            }
+        }
+        assert_eq!(counted, upstream.billed.load(Ordering::Relaxed), "{name}");
     }
     for (what, metric) in [
         ("hedged", "rerank_upstream_hedges_total{upstream=\"two\"} "),
@@ -74,7 +86,7 @@ pub(super) fn ledger(world: &World) {
         ("shed: queue_full", "rerank_upstream_shed_total{upstream=\"one\",reason=\"queue_full\"} "),
     ] {
         if exposition.lines().any(|line| line.strip_prefix(metric).is_some_and(|count| count != "0")) {
-            world.seen(what);
+            harness.record(what);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Upstreams that do what their weather says.
+//! Simulated upstreams, whose faults follow a schedule.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,12 +15,12 @@ use crate::upstream::call::{Call, Scores};
 use crate::upstream::size::MeasureSet;
 use crate::upstream::size_refusal::SizeRefusal;
 
-/// The passage that some upstreams do not take.
+/// The passage that [`Behaviour::Picky`] upstreams refuse.
 const POISON: &str = "\"passage 3\"";
 
-/// What an upstream does with a call.
+/// The behaviour of an upstream for some time.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Weather {
+pub(super) enum Behaviour {
     Fine { milliseconds: u64 },
     Tail { share: f64, milliseconds: u64 },
     Refusing,
@@ -33,47 +33,61 @@ pub(super) enum Weather {
     Unauthorized,
 }
 
-/// One upstream of the simulated world.
+/// One simulated upstream.
 #[derive(Debug)]
-pub(super) struct Sky {
-    /// What its scores are made with.
+pub(super) struct SimulatedUpstream {
+    /// Part of the hash that its scores are made of: upstreams with the same salt give the same scores.
     pub(super) salt: &'static str,
-    pub(super) most_at_once: usize,
-    /// Weather from each moment on.
-    pub(super) forecast: Vec<(Duration, Weather)>,
+    pub(super) max_in_flight: usize,
+    /// Behaviour from each moment on, ascending, since `began`.
+    pub(super) schedule: Vec<(Duration, Behaviour)>,
     pub(super) began: Instant,
     pub(super) random: Mutex<fastrand::Rng>,
     pub(super) calls: AtomicUsize,
     pub(super) sent: AtomicUsize,
-    pub(super) at_once: AtomicUsize,
+    pub(super) in_flight: AtomicUsize,
     pub(super) billed: AtomicUsize,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Simulated(pub(super) Arc<Sky>);
+pub(super) struct SimulatedTransport(pub(super) Arc<SimulatedUpstream>);
 
 pub(super) fn score_of(salt: &str, query: &str, passage: &str) -> f64 {
     let hash = blake3::hash(format!("{salt}|{query}|{passage}").as_bytes());
     f64::from(hash.as_bytes()[0]) / 256.0
 }
 
-impl Sky {
-    pub(super) fn new(salt: &'static str, most_at_once: usize, seed: u64) -> Self {
+impl SimulatedUpstream {
+    pub(super) fn new(salt: &'static str, max_in_flight: usize, seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut at = Duration::ZERO;
-        let mut forecast = vec![(at, Weather::Fine { milliseconds: random.u64(5..80) })];
+        let mut schedule = vec![(at, Behaviour::Fine { milliseconds: random.u64(5..80) })];
         for _ in 0..8 {
             at += Duration::from_millis(random.u64(500..12_000));
-            forecast.push((at, weather(&mut random)));
+            schedule.push((at, random_behaviour(&mut random)));
         }
         let random = Mutex::new(random);
-        let (calls, sent, at_once, billed) = Default::default();
-        Self { salt, most_at_once, forecast, began: Instant::now(), random, calls, sent, at_once, billed }
+        Self {
+            salt,
+            max_in_flight,
+            schedule,
+            began: Instant::now(),
+            random,
+            calls: AtomicUsize::new(0),
+            sent: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
+            billed: AtomicUsize::new(0),
+        }
     }
 
-    pub(super) fn weather(&self) -> Weather {
+    pub(super) fn behaviour(&self) -> Behaviour {
         let now = self.began.elapsed();
-        self.forecast.iter().rev().find(|(at, _)| *at <= now).map_or(Weather::BlackHole, |(_, weather)| *weather)
+        for (begin, behaviour) in self.schedule.iter().rev() {
+            if *begin <= now {
+                return *behaviour;
+            }
+        }
+        Behaviour::BlackHole
     }
 
     pub(super) fn draw(&self) -> f64 {
@@ -83,37 +97,37 @@ impl Sky {
     pub(super) async fn answer(&self, call: &Call) -> Result<Scores, UpstreamError> {
         let usual = Duration::from_millis(5) + Duration::from_millis(30).mul_f64(self.draw());
         let failure = |kind| Err(UpstreamError::passing(kind, "failed as it was told"));
-        match self.weather() {
-            Weather::Fine { milliseconds } => sleep(Duration::from_millis(milliseconds)).await,
-            Weather::Tail { share, milliseconds } if self.draw() < share => {
+        match self.behaviour() {
+            Behaviour::Fine { milliseconds } => sleep(Duration::from_millis(milliseconds)).await,
+            Behaviour::Tail { share, milliseconds } if self.draw() < share => {
                 sleep(Duration::from_millis(milliseconds)).await;
             }
-            Weather::Refusing => return failure(ErrorKind::UpstreamUnavailable),
-            Weather::Failing { share } => {
+            Behaviour::Refusing => return failure(ErrorKind::UpstreamUnavailable),
+            Behaviour::Failing { share } => {
                 sleep(usual).await;
                 if self.draw() < share {
                     return failure(ErrorKind::UpstreamUnavailable);
                 }
             }
-            Weather::BlackHole => std::future::pending().await,
-            Weather::Limited { seconds } => {
+            Behaviour::BlackHole => std::future::pending().await,
+            Behaviour::Limited { seconds } => {
                 let limited = UpstreamError::passing(ErrorKind::UpstreamRateLimited, "failed as it was told");
                 return Err(UpstreamError { retry_after: seconds.map(Duration::from_secs), ..limited });
             }
-            Weather::Nonsense => {
+            Behaviour::Nonsense => {
                 sleep(usual).await;
                 return failure(ErrorKind::UpstreamInvalidReply);
             }
-            Weather::Small { passages } if call.passages > passages => {
+            Behaviour::Small { passages } if call.passages > passages => {
                 let refusal = UpstreamError::lasting(ErrorKind::UpstreamRejected, "answered with status 413");
                 return Err(UpstreamError { size_refusal: Some(named(MeasureSet::PASSAGES)), ..refusal });
             }
-            Weather::Picky if call.body.windows(POISON.len()).any(|window| window == POISON.as_bytes()) => {
+            Behaviour::Picky if call.body.windows(POISON.len()).any(|window| window == POISON.as_bytes()) => {
                 let refusal = UpstreamError::lasting(ErrorKind::UpstreamRejected, "answered with status 413");
                 return Err(UpstreamError { size_refusal: Some(named(MeasureSet::TEXT)), ..refusal });
             }
-            Weather::Tail { .. } | Weather::Small { .. } | Weather::Picky => sleep(usual).await,
-            Weather::Unauthorized => {
+            Behaviour::Tail { .. } | Behaviour::Small { .. } | Behaviour::Picky => sleep(usual).await,
+            Behaviour::Unauthorized => {
                 return Err(UpstreamError::lasting(ErrorKind::UpstreamUnauthorized, "answered with status 401"));
             }
         }
@@ -130,23 +144,23 @@ fn named(about: MeasureSet) -> SizeRefusal {
     SizeRefusal { about, stated_passages: None, is_named: true }
 }
 
-pub(super) fn weather(random: &mut fastrand::Rng) -> Weather {
+pub(super) fn random_behaviour(random: &mut fastrand::Rng) -> Behaviour {
     match random.usize(0..13) {
-        0..=2 => Weather::Fine { milliseconds: random.u64(1..200) },
-        3 => Weather::Tail { share: 0.1, milliseconds: 2_000 },
-        4 => Weather::Refusing,
-        5 => Weather::Failing { share: random.f64() },
-        6 => Weather::BlackHole,
-        7 => Weather::Limited { seconds: Some(random.u64(0..90)) },
-        8 => Weather::Limited { seconds: None },
-        9 => Weather::Nonsense,
-        10 => Weather::Small { passages: random.usize(1..5) },
-        11 => Weather::Picky,
-        _ => Weather::Unauthorized,
+        0..=2 => Behaviour::Fine { milliseconds: random.u64(1..200) },
+        3 => Behaviour::Tail { share: 0.1, milliseconds: 2_000 },
+        4 => Behaviour::Refusing,
+        5 => Behaviour::Failing { share: random.f64() },
+        6 => Behaviour::BlackHole,
+        7 => Behaviour::Limited { seconds: Some(random.u64(0..90)) },
+        8 => Behaviour::Limited { seconds: None },
+        9 => Behaviour::Nonsense,
+        10 => Behaviour::Small { passages: random.usize(1..5) },
+        11 => Behaviour::Picky,
+        _ => Behaviour::Unauthorized,
     }
 }
 
-impl Service<Call> for Simulated {
+impl Service<Call> for SimulatedTransport {
     type Response = Scores;
     type Error = UpstreamError;
     type Future = BoxFuture<'static, Result<Scores, UpstreamError>>;
@@ -156,20 +170,20 @@ impl Service<Call> for Simulated {
     }
 
     fn call(&mut self, call: Call) -> Self::Future {
-        struct Present(Arc<Sky>);
+        struct Present(Arc<SimulatedUpstream>);
         impl Drop for Present {
             fn drop(&mut self) {
-                self.0.at_once.fetch_sub(1, Ordering::Relaxed);
+                self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
             }
         }
-        let sky = self.0.clone();
+        let upstream = self.0.clone();
         Box::pin(async move {
-            sky.calls.fetch_add(1, Ordering::Relaxed);
-            sky.sent.fetch_add(call.passages, Ordering::Relaxed);
-            let crowd = sky.at_once.fetch_add(1, Ordering::Relaxed) + 1;
-            let _present = Present(sky.clone());
-            assert!(crowd <= sky.most_at_once, "{crowd} calls at once at {}", sky.salt);
-            sky.answer(&call).await
+            upstream.calls.fetch_add(1, Ordering::Relaxed);
+            upstream.sent.fetch_add(call.passages, Ordering::Relaxed);
+            let crowd = upstream.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
+            let _present = Present(upstream.clone());
+            assert!(crowd <= upstream.max_in_flight, "{crowd} calls at once at {}", upstream.salt);
+            upstream.answer(&call).await
         })
     }
 }

@@ -1,4 +1,4 @@
-//! One day's world: a pipeline before simulated upstreams.
+//! The harness of one day: a pipeline before simulated upstreams.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
@@ -8,10 +8,11 @@ use std::time::Duration;
 use super::super::Reranker;
 use super::super::assemble::assemble_with;
 use super::super::response::RerankResponse;
-use super::weather::{Simulated, Sky, Weather};
-use crate::config::settings::{Settings, UpstreamSettings};
+use super::weather::{Behaviour, SimulatedTransport, SimulatedUpstream};
+use crate::config::settings::Settings;
 use crate::config::{Environment, Sources, load};
 use crate::upstream::Upstream;
+use crate::upstream::keys::KeyRing;
 
 pub(super) const CONFIG: &str = r"
 [cache]
@@ -47,7 +48,10 @@ max_spend = 0.1
 targets = [{ upstream = 'one', model = 'rerank-v3.5', scores = 'main' }]
 on_deadline = 'partial'
 [models.open]
-targets = [{ upstream = 'one', model = 'rerank-v3.5', scores = 'main' }, { upstream = 'two', model = 'rerank-v3.5', scores = 'main' }]
+targets = [
+  { upstream = 'one', model = 'rerank-v3.5', scores = 'main' },
+  { upstream = 'two', model = 'rerank-v3.5', scores = 'main' },
+]
 on_failure = 'original_order'
 ";
 
@@ -58,56 +62,61 @@ pub(super) fn settings() -> Settings {
     load(&sources).unwrap().settings
 }
 
-/// One day's world.
-pub(super) struct World {
+/// A pipeline, its upstreams, and the events of the day.
+pub(super) struct Harness {
     pub(super) reranker: Reranker,
-    pub(super) skies: BTreeMap<&'static str, Arc<Sky>>,
-    /// What happened, so that it can be told whether the days have been bad enough.
+    pub(super) upstreams: BTreeMap<&'static str, Arc<SimulatedUpstream>>,
+    /// Events that happened, to tell whether the days have been bad enough.
     pub(super) seen: Mutex<BTreeSet<&'static str>>,
 }
 
-impl World {
+impl Harness {
     pub(super) fn new(seed: u64) -> Self {
-        let skies = [("one", "main", 6), ("two", "main", 6), ("other", "other", 64)];
-        let skies: BTreeMap<_, _> = skies
-            .into_iter()
-            .zip(1..)
-            .map(|((name, salt, most), index)| (name, Arc::new(Sky::new(salt, most, seed * 31 + index))))
-            .collect();
-        Self::under(skies, &settings())
+        let mut upstreams = BTreeMap::new();
+        // The limits in `CONFIG`, or the default: an upstream panics if more calls are in flight.
+        for ((name, salt, max_in_flight), index) in
+            [("one", "main", 6), ("two", "main", 6), ("other", "other", 64)].into_iter().zip(1..)
+        {
+            let upstream = SimulatedUpstream::new(salt, max_in_flight, seed * 31 + index);
+            upstreams.insert(name, Arc::new(upstream));
+        }
+        Self::under(upstreams, &settings())
     }
 
-    /// A world without bad days, in which a call takes at most so many passages.
-    pub(super) fn in_fine_weather(max_passages: usize) -> Self {
+    /// A harness without faults, in which a call takes at most `max_passages`.
+    pub(super) fn without_faults(max_passages: usize) -> Self {
         let mut settings = settings();
-        let mut skies = BTreeMap::new();
+        let mut upstreams = BTreeMap::new();
         for (upstream, (name, salt)) in
             settings.upstreams.iter_mut().zip([("one", "main"), ("two", "main"), ("other", "other")])
         {
             upstream.facts.max_passages = max_passages;
-            let forecast = vec![(Duration::ZERO, Weather::Fine { milliseconds: 20 })];
-            skies.insert(name, Arc::new(Sky { forecast, ..Sky::new(salt, 6, 1) }));
+            let schedule = vec![(Duration::ZERO, Behaviour::Fine { milliseconds: 20 })];
+            upstreams.insert(name, Arc::new(SimulatedUpstream { schedule, ..SimulatedUpstream::new(salt, 6, 1) }));
         }
-        Self::under(skies, &settings)
+        Self::under(upstreams, &settings)
     }
 
-    pub(super) fn under(skies: BTreeMap<&'static str, Arc<Sky>>, settings: &Settings) -> Self {
-        let remote = |settings: &UpstreamSettings, metrics: &_| {
-            let keys = Arc::new(crate::upstream::keys::KeyRing::new(&settings.api_keys)?);
-            let sky = skies[settings.name.as_str()].clone();
-            Ok(Upstream::behind(Simulated(sky), settings, metrics, keys))
-        };
-        let reranker = assemble_with(settings, remote).unwrap();
-        Self { reranker, skies, seen: Mutex::default() }
+    pub(super) fn under(upstreams: BTreeMap<&'static str, Arc<SimulatedUpstream>>, settings: &Settings) -> Self {
+        let reranker = assemble_with(settings, |upstream, metrics| {
+            let keys = Arc::new(KeyRing::new(&upstream.api_keys)?);
+            let simulated = upstreams[upstream.name.as_str()].clone();
+            Ok(Upstream::behind(SimulatedTransport(simulated), upstream, metrics, keys))
+        })
+        .unwrap();
+        Self { reranker, upstreams, seen: Mutex::default() }
     }
 
-    pub(super) fn seen(&self, what: &'static str) {
+    pub(super) fn record(&self, what: &'static str) {
         self.seen.lock().unwrap().insert(what);
     }
 
+    /// Records the events that an answer shows.
     pub(super) fn note(&self, response: &RerankResponse) {
         let provenance = &response.provenance;
-        provenance.degraded.iter().for_each(|reason| self.seen(reason));
+        for reason in &provenance.degraded {
+            self.record(reason);
+        }
         for (what, happened) in [
             ("hit", provenance.pairs.hit > 0),
             ("coalesced", provenance.pairs.coalesced > 0),
@@ -118,12 +127,12 @@ impl World {
             ("retried", provenance.attempts > 3),
         ] {
             if happened {
-                self.seen(what);
+                self.record(what);
             }
         }
     }
 
     pub(super) fn calls(&self) -> usize {
-        self.skies.values().map(|sky| sky.calls.load(Ordering::Relaxed)).sum()
+        self.upstreams.values().map(|upstream| upstream.calls.load(Ordering::Relaxed)).sum()
     }
 }

@@ -1,5 +1,5 @@
-//! Providers with any limit on the size of a call, told in any words: what every list costs, and that every passage which the provider would score
-//! is scored.
+//! Providers with any limit on the size of a call, and any wording of a refusal. Checks the cost of every list, and
+//! that every passage which the provider would score is scored.
 //!
 //! `RERANKD_SEEDS=1000..9000 cargo test --lib size_limits` runs other providers.
 
@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::time::{Instant, advance, sleep};
 
 use self::provider::{
-    ANY_WORDINGS, COUNT_WORDINGS, Limit, Limited, Query, Simulated, TEXT_WORDINGS, Unit, Wording, length,
+    ANY_WORDINGS, COUNT_WORDINGS, Limit, LimitedProvider, LimitedTransport, Query, TEXT_WORDINGS, Unit, Wording, length,
 };
 use super::super::assemble::assemble_with;
 use super::super::request::{Passage, RerankRequest};
@@ -23,10 +23,11 @@ use super::seeds_or;
 use super::weather::score_of;
 use crate::cache::control::CacheControl;
 use crate::cache::key::CacheScope;
-use crate::config::settings::{Settings, UpstreamSettings};
+use crate::config::settings::Settings;
 use crate::config::{Environment, Sources, load};
 use crate::error::Error;
 use crate::upstream::Upstream;
+use crate::upstream::keys::KeyRing;
 
 const CONFIG: &str = r"
 [cache]
@@ -38,32 +39,36 @@ max_passages = 10000
 [models.default]
 targets = [{ upstream = 'limited', model = 'rerank-v3.5' }]
 ";
-/// Lists of which calls were refused, after which the limit is known as well as it will be.
+/// Lists with a refused call after which the limit is known as well as it will be.
 const WARM_UP: usize = 3;
-/// Lists over which the price of a known limit is measured.
+/// Lists over which the cost of a known limit is measured.
 const MEASURED: usize = 25;
-/// Lists after which a provider is left alone that has hardly refused any.
+/// Most lists for one provider, in case it hardly refuses any.
 const MAX_LISTS: usize = 60;
 /// Time between two lists: long enough for the split budget, short enough for no refusal to be forgotten.
 const PAUSE: Duration = Duration::from_secs(3);
 
 /// A pipeline before one limited provider.
-struct Rig {
-    provider: Arc<Limited>,
+struct LimitedHarness {
+    provider: Arc<LimitedProvider>,
     reranker: Reranker,
 }
 
-impl Rig {
+impl LimitedHarness {
     fn new(limit: Limit, wording: Wording) -> Self {
         let words = crate::config::refusal_words();
-        let calls = AtomicUsize::new(0);
-        let refusals = AtomicUsize::new(0);
-        let provider = Arc::new(Limited { limit: Mutex::new(Some(limit)), wording, words, calls, refusals });
-        let remote = |settings: &UpstreamSettings, metrics: &_| {
-            let keys = Arc::new(crate::upstream::keys::KeyRing::new(&[])?);
-            Ok(Upstream::behind(Simulated(provider.clone()), settings, metrics, keys))
-        };
-        let reranker = assemble_with(&settings(), remote).unwrap();
+        let provider = Arc::new(LimitedProvider {
+            limit: Mutex::new(Some(limit)),
+            wording,
+            words,
+            calls: AtomicUsize::new(0),
+            refusals: AtomicUsize::new(0),
+        });
+        let reranker = assemble_with(&settings(), |upstream, metrics| {
+            let keys = Arc::new(KeyRing::new(&[])?);
+            Ok(Upstream::behind(LimitedTransport(provider.clone()), upstream, metrics, keys))
+        })
+        .unwrap();
         Self { provider, reranker }
     }
 
@@ -128,8 +133,10 @@ impl Texts {
         let number = random.u32(..);
         let count = (self.usual / 2 + random.usize(0..self.usual)) * factor;
         // A number in front, so that equal passages are rare; in the same script, so that units are in proportion.
-        let digits: String =
-            number.to_string().chars().map(|digit| if self.letter == 'x' { digit } else { self.letter }).collect();
+        let mut digits = number.to_string();
+        if self.letter != 'x' {
+            digits = self.letter.to_string().repeat(digits.len());
+        }
         format!("{digits}{}", self.letter.to_string().repeat(count))
     }
 
@@ -175,7 +182,7 @@ async fn provider_of(seed: u64) -> Figures {
     let texts = Texts::drawn(&mut random);
     let limit = drawn_limit(&mut random, &texts);
     let wording = drawn_wording(&mut random, limit);
-    let rig = Rig::new(limit, wording);
+    let harness = LimitedHarness::new(limit, wording);
     let mut figures = Figures::default();
     let mut searches = 0;
     let mut measured = 0;
@@ -185,9 +192,9 @@ async fn provider_of(seed: u64) -> Figures {
         }
         let list = texts.list(&mut random);
         let query = texts.query(&mut random);
-        let ideal = rig.provider.ideal_calls(&query, &list);
-        let refused = list.iter().filter(|passage| !rig.provider.admits(&query, &[passage.as_str()])).count();
-        let cost = rig.cost(&query, &list).await;
+        let ideal = harness.provider.ideal_calls(&query, &list);
+        let refused = list.iter().filter(|passage| !harness.provider.admits(&query, &[passage.as_str()])).count();
+        let cost = harness.cost(&query, &list).await;
         let search = list.len().next_power_of_two().ilog2() as usize;
         assert!(
             cost <= ideal + 2 + search + 2 * refused,
@@ -202,16 +209,16 @@ async fn provider_of(seed: u64) -> Figures {
             figures.later += cost;
             figures.later_ideal += ideal;
         }
-        searches += usize::from(rig.provider.refusals.swap(0, Ordering::Relaxed) > 0);
+        searches += usize::from(harness.provider.refusals.swap(0, Ordering::Relaxed) > 0);
         sleep(PAUSE).await;
     }
     // Over all providers a tenth more; of one alone, whose limit is met seldom, a third.
     let is_near_ideal = figures.later * 3 <= figures.later_ideal * 4 + 6;
     assert!(is_near_ideal, "{figures:?}; {limit:?} {wording:?}");
     // The provider grows: within ten minutes nothing is left of the limit.
-    *rig.provider.limit.lock().unwrap() = None;
+    *harness.provider.limit.lock().unwrap() = None;
     advance(Duration::from_mins(10)).await;
-    assert_eq!(rig.cost("q", &(0..400).map(|_| texts.passage(&mut random)).collect::<Vec<_>>()).await, 1);
+    assert_eq!(harness.cost("q", &(0..400).map(|_| texts.passage(&mut random)).collect::<Vec<_>>()).await, 1);
     figures
 }
 

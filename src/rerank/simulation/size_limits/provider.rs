@@ -24,7 +24,7 @@ pub(super) enum Unit {
     Tokens,
 }
 
-/// How the query counts.
+/// The part of the query in a limit.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Query {
     WithEachPassage,
@@ -39,7 +39,7 @@ pub(super) enum Limit {
     Passage(usize, Unit, Query),
 }
 
-/// What a provider says when a call is too large.
+/// The words of a provider that refuses a call as too large. `#` stands for the passages sent, `@` for the limit.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wording {
     status: u16,
@@ -73,7 +73,7 @@ pub(super) const ANY_WORDINGS: [Wording; 6] = [
 
 /// One provider.
 #[derive(Debug)]
-pub(super) struct Limited {
+pub(super) struct LimitedProvider {
     pub(super) limit: Mutex<Option<Limit>>,
     pub(super) wording: Wording,
     pub(super) words: RefusalWords,
@@ -96,28 +96,32 @@ impl Limit {
         match self {
             Self::Passages(most) => passages.len() <= most,
             Self::Call(most, unit, counted) => {
-                let query = length(query, unit)
-                    * match counted {
-                        Query::WithEachPassage => passages.len(),
-                        Query::Once => 1,
-                        Query::Never => 0,
-                    };
-                query + passages.iter().map(|passage| length(passage, unit)).sum::<usize>() <= most
+                let times = match counted {
+                    Query::WithEachPassage => passages.len(),
+                    Query::Once => 1,
+                    Query::Never => 0,
+                };
+                let mut total = times * length(query, unit);
+                for passage in passages {
+                    total += length(passage, unit);
+                }
+                total <= most
             }
             Self::Passage(most, unit, counted) => {
-                let query = if matches!(counted, Query::Never) { 0 } else { length(query, unit) };
-                passages.iter().all(|passage| query + length(passage, unit) <= most)
+                let query_length = if matches!(counted, Query::Never) { 0 } else { length(query, unit) };
+                passages.iter().all(|passage| query_length + length(passage, unit) <= most)
             }
         }
     }
 }
 
-impl Limited {
+impl LimitedProvider {
     pub(super) fn admits(&self, query: &str, passages: &[&str]) -> bool {
         self.limit.lock().unwrap().is_none_or(|limit| limit.admits(query, passages))
     }
 
-    /// Calls of somebody who knows the limit and asks for every passage: full ones in input order, and one for each passage that is refused.
+    /// Calls of a client that knows the limit and asks for every passage: full ones in input order, and one for each
+    /// passage that is refused.
     pub(super) fn ideal_calls(&self, query: &str, passages: &[String]) -> usize {
         let mut calls = 0;
         let mut current: Vec<&str> = Vec::new();
@@ -154,8 +158,10 @@ impl Limited {
         sleep(Duration::from_millis(10)).await;
         let body: Value = serde_json::from_slice(&call.body).unwrap();
         let query = body["query"].as_str().unwrap();
-        let documents: Vec<_> =
-            body["documents"].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();
+        let mut documents = Vec::new();
+        for text in body["documents"].as_array().unwrap() {
+            documents.push(text.as_str().unwrap());
+        }
         if !self.admits(query, &documents) {
             self.refusals.fetch_add(1, Ordering::Relaxed);
             return Err(self.refusal(documents.len()));
@@ -166,9 +172,9 @@ impl Limited {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Simulated(pub(super) Arc<Limited>);
+pub(super) struct LimitedTransport(pub(super) Arc<LimitedProvider>);
 
-impl Service<Call> for Simulated {
+impl Service<Call> for LimitedTransport {
     type Response = Scores;
     type Error = UpstreamError;
     type Future = BoxFuture<'static, Result<Scores, UpstreamError>>;
