@@ -135,7 +135,7 @@ impl RequestTrace {
         for position in 0..count {
             ranking.push(RankedPassage { position, score: None, source: ScoreSource::Unscored });
         }
-        // No pair was made of the documents, so each counts as one.
+        // Counted by document, since no target's plan is left.
         let pairs = PairCounts { total: count, unscored: count, ..PairCounts::default() };
         self.finish(request, context, route, (ranking, pairs))
     }

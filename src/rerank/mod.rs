@@ -1,7 +1,7 @@
 //! The core: one request from decoded to ranked. No HTTP, no wire shapes.
 //!
 //! ```text
-//!  validate ─▶ route ─▶ for the first target that answers:
+//!  route (resolved by the caller) ─▶ validate ─▶ for the first target that answers:
 //!                plan   (fold equal passages, look up known scores)
 //!                score  (lead the pairs that nobody is scoring, follow the others, wait for both)
 //!                fill   (led pairs, in calls that the provider accepts; a task of its own)
@@ -125,10 +125,10 @@ impl Reranker {
         let mut failures = Vec::new();
         let mut stale = None;
         let mut partial = None;
-        let targets = targets(route, request, context);
+        let targets = targets_in_order(route, request, context);
         for (index, target) in targets.iter().enumerate() {
             let next = targets.get(index + 1);
-            let waiter = waiter(next, route, context);
+            let waiter = waiter_before(next, route, context);
             let attempt = TargetAttempt { route, target, request, context, waiter, insists: false };
             let TargetFailure { error, salvage } = match self.try_target(attempt, &mut trace).await {
                 Ok(plan) => {
@@ -242,8 +242,8 @@ fn outcome(plan: &Plan, top_n: Option<usize>) -> (Vec<RankedPassage>, PairCounts
 
 /// The targets to ask, in order. Queries in scripts that the embedded cross-encoder cannot read go to the lexical
 /// scorer. That scorer also follows an embedded hybrid that stands last, in case the cross-encoder is too slow,
-/// overloaded or not readable: the last target when every provider is down must not be another that fails.
-fn targets(route: &Route, request: &RerankRequest, context: &RequestContext) -> Vec<Arc<Target>> {
+/// overloaded or cannot be loaded: the last target when every provider is down must not be another that fails.
+fn targets_in_order(route: &Route, request: &RerankRequest, context: &RequestContext) -> Vec<Arc<Target>> {
     let in_order = route.order(context.scope, context.started);
     let mut targets: Vec<_> = in_order.into_iter().map(|target| target.suited_to(&request.query)).collect();
     if !context.control.only_if_cached
@@ -256,7 +256,7 @@ fn targets(route: &Route, request: &RerankRequest, context: &RequestContext) -> 
 }
 
 /// The time and patience of the request at one target. `next` is the target to be asked after it.
-fn waiter(next: Option<&Arc<Target>>, route: &Route, context: &RequestContext) -> Waiter {
+fn waiter_before(next: Option<&Arc<Target>>, route: &Route, context: &RequestContext) -> Waiter {
     let most_kept = match (next, route.on_failure, route.on_deadline) {
         (Some(next), ..) if next.answers_at_once() => KEPT_FOR_THE_LEXICAL_SCORER,
         (Some(_), ..) => Duration::MAX,

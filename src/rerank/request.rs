@@ -19,7 +19,7 @@ pub struct RerankRequest {
     pub passages: Vec<Passage>,
     /// Most results that the client wants; `None` means all.
     pub top_n: Option<usize>,
-    /// Options that change scores.
+    /// Instruction and truncation, which change scores.
     pub options: ScoringOptions,
     /// True if results carry their document.
     pub return_documents: bool,

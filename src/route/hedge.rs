@@ -11,7 +11,7 @@ use crate::provider::Billing;
 use crate::upstream::allowance::{Allowance, AllowanceSettings};
 
 /// Most second calls that the budget saves up for.
-const MAX_SAVED: f64 = 10.0;
+const MAX_SAVED_CALLS: f64 = 10.0;
 
 /// The hedging of one model. Clones share the budget.
 #[derive(Clone, Debug)]
@@ -30,8 +30,8 @@ impl Hedge {
     pub fn new(settings: HedgeSettings) -> Self {
         Self {
             after_quantile: settings.after_quantile,
-            calls: allowance(settings.max_calls, MAX_SAVED),
-            // The number of calls bounds the savings already.
+            calls: allowance(settings.max_calls, MAX_SAVED_CALLS),
+            // Unbounded here: the budget in calls bounds second calls already.
             spend: allowance(settings.max_spend, f64::MAX),
         }
     }
@@ -51,7 +51,7 @@ impl Hedge {
         }
         let is_paid = self.calls.take_out(1.0, now);
         if !is_paid {
-            // Nothing was bought, so later calls must find the money.
+            // The call is not made, so its cost must stay in the budget.
             self.spend.give_back(cost);
         }
         is_paid

@@ -263,8 +263,7 @@ impl RouteTable {
                 }
             }
         }
-        let (_, route) = best?;
-        Some(route)
+        best.map(|(_, route)| route)
     }
 
     /// The error for a model that no upstream has, or several.
