@@ -10,7 +10,7 @@ use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, 
 use rerankd::cache::ScoreCache;
 use rerankd::cache::control::CacheControl;
 use rerankd::cache::key::{CacheScope, ScoreSpace};
-use rerankd::coalesce::{Claim, Flights, Wish};
+use rerankd::coalesce::{Claim, ClaimRequest, Flights};
 use rerankd::config::settings::LongPassages;
 use rerankd::dialect::Dialect;
 use rerankd::dialect::fields::Fields;
@@ -22,7 +22,7 @@ use rerankd::rerank::plan::{Plan, PlanContext};
 use rerankd::rerank::rank::rank;
 use rerankd::rerank::request::RerankRequest;
 use rerankd::rerank::response::ScoreSource;
-use rerankd::upstream::call::{Patience, Waiter};
+use rerankd::upstream::call::{RetryMode, Waiter};
 use serde_json::json;
 
 fn passages(count: usize) -> Vec<String> {
@@ -111,7 +111,7 @@ fn coalesce(criterion: &mut Criterion) {
     let _guard = runtime.enter();
     let flights = Flights::default();
     let deadline = tokio::time::Instant::now() + Duration::from_hours(1);
-    let waiter = Waiter { deadline, patience: Patience::Wait, store: true, scope: CacheScope::SHARED };
+    let waiter = Waiter { deadline, retry_mode: RetryMode::Wait, store: true, scope: CacheScope::SHARED };
     for count in [10, 100, 1_000] {
         let request = decode(&body(count));
         let plan = Plan::new(&request, &context(), &ScoreCache::off());
@@ -121,15 +121,15 @@ fn coalesce(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(count as u64));
         group.bench_function(BenchmarkId::new("alone", count), |bencher| {
             bencher.iter(|| {
-                let Claim { lead, mut tickets } = flights.claim(&Wish {
+                let Claim { lead, mut subscriptions } = flights.claim(&ClaimRequest {
                     query: plan.query(),
                     pairs: black_box(&pairs),
                     upstream: "up",
-                    insists: false,
+                    bypasses_others: false,
                     waiter,
                 });
                 lead.unwrap().land(&places, &scores);
-                tickets[0].landed().unwrap().len()
+                subscriptions[0].landed().unwrap().len()
             });
         });
         group.finish();

@@ -71,7 +71,7 @@ impl Server {
         let app = App {
             reranker: Arc::new(reranker),
             callers,
-            room: Semaphore::new(server.max_requests),
+            in_flight_limit: Semaphore::new(server.max_requests),
             memory: Arc::new(MemoryBudget::new(max_memory_bytes)),
             origins: OriginPolicy::new(&server),
             refusals: RefusalLog::new(),

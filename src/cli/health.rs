@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{ConfigArgs, Failure, banner, print};
+use super::{CommandFailure, ConfigArgs, banner, print};
 
 /// Longest wait for the connection, and for the status line.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -20,17 +20,18 @@ pub(super) struct HealthArgs {
     address: Option<SocketAddr>,
 }
 
-pub(super) fn run(args: &HealthArgs) -> Result<(), Failure> {
+pub(super) fn run(args: &HealthArgs) -> Result<(), CommandFailure> {
     let listen = match args.address {
         Some(address) => address,
         None => args.config.load(None)?.settings.server.listen,
     };
     let address = banner::callable(listen);
-    let status = status_line(address).map_err(|error| Failure::new(format!("{address} does not answer: {error}")))?;
+    let status =
+        status_line(address).map_err(|error| CommandFailure::new(format!("{address} does not answer: {error}")))?;
     if status.split(' ').nth(1) == Some("200") {
         print("ready\n")
     } else {
-        Err(Failure::new(format!("{address} is not ready: {}", status.trim_end())))
+        Err(CommandFailure::new(format!("{address} is not ready: {}", status.trim_end())))
     }
 }
 

@@ -65,7 +65,7 @@ struct ConfigArgs {
 }
 
 impl ConfigArgs {
-    fn load(&self, listen: Option<&str>) -> Result<Loaded, Failure> {
+    fn load(&self, listen: Option<&str>) -> Result<Loaded, CommandFailure> {
         let mut environment = Environment::new();
         for (name, value) in std::env::vars_os() {
             environment.insert(lossy(&name), lossy(&value));
@@ -75,7 +75,7 @@ impl ConfigArgs {
             _ => None,
         };
         let sources = Sources { file, environment, listen: listen.map(str::to_owned) };
-        load(&sources).map_err(Failure::new)
+        load(&sources).map_err(CommandFailure::new)
     }
 }
 
@@ -87,15 +87,15 @@ fn lossy(value: &OsStr) -> String {
 
 /// The reason for which a command failed, in a sentence for the person who typed it.
 #[derive(Debug)]
-struct Failure(String);
+struct CommandFailure(String);
 
-impl Failure {
+impl CommandFailure {
     fn new(reason: impl Display) -> Self {
         Self(reason.to_string())
     }
 }
 
-impl From<io::Error> for Failure {
+impl From<io::Error> for CommandFailure {
     fn from(error: io::Error) -> Self {
         Self(error.to_string())
     }
@@ -122,10 +122,10 @@ pub fn run() -> ExitCode {
 }
 
 /// The exit code of a command, after its failure was printed.
-fn finish(result: Result<(), Failure>) -> ExitCode {
+fn finish(result: Result<(), CommandFailure>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure(reason)) => {
+        Err(CommandFailure(reason)) => {
             print_failure(reason);
             ExitCode::FAILURE
         }
@@ -172,22 +172,22 @@ fn on_panic(report: impl Fn(String) + Send + Sync + 'static) {
 }
 
 /// Writes to standard output. A reader that has gone (`rerankd models | head`) is no failure.
-fn print(text: &str) -> Result<(), Failure> {
+fn print(text: &str) -> Result<(), CommandFailure> {
     let mut out = io::stdout().lock();
     unless_unread(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
 }
 
 /// The result of a write to standard output, in which a reader that has gone counts as success.
-fn unless_unread(printed: io::Result<()>) -> Result<(), Failure> {
+fn unless_unread(printed: io::Result<()>) -> Result<(), CommandFailure> {
     match printed {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(format!("standard output cannot be written: {error}")))
+            Err(CommandFailure::new(format!("standard output cannot be written: {error}")))
         }
         _ => Ok(()),
     }
 }
 
 /// A new runtime for the asynchronous part of a command.
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+fn runtime() -> Result<tokio::runtime::Runtime, CommandFailure> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }

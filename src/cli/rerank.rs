@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::passages::{self, PassageFile};
-use super::{ConfigArgs, Failure, print, runtime};
+use super::{CommandFailure, ConfigArgs, print, runtime};
 use crate::cache::control::CacheControl;
 use crate::cache::key::CacheScope;
 use crate::dialect::Dialect;
@@ -50,13 +50,13 @@ pub(super) struct RerankArgs {
     config: ConfigArgs,
 }
 
-pub(super) fn run(args: &RerankArgs) -> Result<(), Failure> {
+pub(super) fn run(args: &RerankArgs) -> Result<(), CommandFailure> {
     let loaded = args.config.load(None)?;
     let name = if args.file.as_os_str() == "-" { "standard input".into() } else { args.file.display().to_string() };
-    let bytes = read(&args.file).map_err(|error| Failure::new(format!("{name} cannot be read: {error}")))?;
-    let text = of_file(bytes).map_err(|reason| Failure::new(format!("{name} {reason}")))?;
+    let bytes = read(&args.file).map_err(|error| CommandFailure::new(format!("{name} cannot be read: {error}")))?;
+    let text = of_file(bytes).map_err(|reason| CommandFailure::new(format!("{name} {reason}")))?;
     let PassageFile { passages, lines, warnings } =
-        passages::parse(&text).map_err(|reason| Failure::new(format!("{name}: {reason}")))?;
+        passages::parse(&text).map_err(|reason| CommandFailure::new(format!("{name}: {reason}")))?;
     let request = Arc::new(RerankRequest {
         model: args.model.as_deref().map(Into::into),
         query: args.query.as_str().into(),
@@ -66,8 +66,8 @@ pub(super) fn run(args: &RerankArgs) -> Result<(), Failure> {
         warnings,
         ..RerankRequest::default()
     });
-    let reranker = assemble(&loaded.settings).map_err(Failure::new)?;
-    let route = reranker.routes.resolve(args.model.as_deref()).map_err(|error| Failure::new(error.message))?;
+    let reranker = assemble(&loaded.settings).map_err(CommandFailure::new)?;
+    let route = reranker.routes.resolve(args.model.as_deref()).map_err(|error| CommandFailure::new(error.message))?;
     let started = Instant::now();
     let context = RequestContext {
         started,
@@ -77,7 +77,7 @@ pub(super) fn run(args: &RerankArgs) -> Result<(), Failure> {
     };
     let response = runtime()?
         .block_on(reranker.rerank(&route, &request, &context))
-        .map_err(|error| Failure::new(error.message))?;
+        .map_err(|error| CommandFailure::new(error.message))?;
     if args.json {
         let id = Uuid::now_v7().to_string();
         let body = native::BARE.encode(&id, &request, &response);

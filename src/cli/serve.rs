@@ -6,7 +6,7 @@ use std::thread;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{ConfigArgs, Failure, banner, on_panic, print, runtime};
+use super::{CommandFailure, ConfigArgs, banner, on_panic, print, runtime};
 use crate::server::Server;
 use crate::telemetry::logging;
 
@@ -22,10 +22,11 @@ pub(super) struct ServeArgs {
     listen: Option<String>,
 }
 
-pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
+pub(super) fn run(args: &ServeArgs) -> Result<(), CommandFailure> {
     let settings = args.config.load(args.listen.as_deref())?.settings;
     // Held to the end of the function: dropping it flushes the log.
-    let _log = logging::start(settings.telemetry.log_format, &settings.telemetry.log_filter).map_err(Failure::new)?;
+    let _log =
+        logging::start(settings.telemetry.log_format, &settings.telemetry.log_filter).map_err(CommandFailure::new)?;
     on_panic(|place| tracing::error!(place, "a defect in rerankd; please report it"));
     runtime()?.block_on(async {
         // A handler, even one that is dropped, keeps the signal from ending the process: a log file that may not grow
@@ -40,7 +41,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
                 tracing::info!("SIGHUP changes nothing; to read the configuration again, start rerankd again");
             }
         });
-        let server = Server::bind(&settings).await.map_err(Failure::new)?;
+        let server = Server::bind(&settings).await.map_err(CommandFailure::new)?;
         let address = server.address()?;
         let greeting = banner::text(address, &server.app().reranker.routes, !settings.server.api_keys.is_empty());
         greet(address, greeting);
@@ -57,7 +58,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
 /// Prints the banner from a thread of its own: a pipe that nobody reads must not keep requests waiting.
 fn greet(address: SocketAddr, greeting: String) {
     let printing = thread::Builder::new().name("banner".to_owned()).spawn(move || {
-        if let Err(Failure(reason)) = print(&greeting) {
+        if let Err(CommandFailure(reason)) = print(&greeting) {
             tracing::warn!(%address, "{reason}; the server answers all the same");
         }
     });
@@ -67,7 +68,7 @@ fn greet(address: SocketAddr, greeting: String) {
 }
 
 /// Runs the server until the first signal, then drains it. A second signal ends it at once, which is a failure.
-async fn drain(server: Server, mut any_signal: impl AsyncFnMut()) -> Result<(), Failure> {
+async fn drain(server: Server, mut any_signal: impl AsyncFnMut()) -> Result<(), CommandFailure> {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = server.run(async {
         // It cannot fail: the sender is dropped only after it was used.
@@ -85,6 +86,6 @@ async fn drain(server: Server, mut any_signal: impl AsyncFnMut()) -> Result<(), 
             tracing::info!("shut down");
             Ok(())
         }
-        () = signals => Err(Failure::new("ended by a second signal before all requests were finished")),
+        () = signals => Err(CommandFailure::new("ended by a second signal before all requests were finished")),
     }
 }

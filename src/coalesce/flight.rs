@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::sync::{Mutex, MutexGuard, lock};
 use crate::error::Error;
 use crate::rerank::response::Usage;
-use crate::upstream::call::{Interest, Waiter};
+use crate::upstream::call::{Waiter, Waiters};
 
 /// One flight. A pair's place is its index in the flight, in the order of the claim.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub(super) struct Flight {
     /// Configured name of the upstream that scores the pairs.
     pub(super) upstream: String,
     /// The requests that wait for any pair of the flight. It notifies them of every change.
-    pub(super) interest: Arc<Interest>,
+    pub(super) waiters: Arc<Waiters>,
 }
 
 #[derive(Debug, Default)]
@@ -27,16 +27,16 @@ struct FlightState {
 
 #[derive(Clone, Debug)]
 struct PairState {
-    /// Number of tickets that hold this pair.
+    /// Number of subscriptions that hold this pair.
     waiting: u32,
-    /// Number of those tickets whose requests allow the score to be stored.
+    /// Number of those subscriptions whose requests allow the score to be stored.
     storing: u32,
-    outcome: Outcome,
+    outcome: PairResult,
 }
 
 /// The result of a pair, as every waiting request receives it.
 #[derive(Clone, Debug)]
-pub enum Landing {
+pub enum PairOutcome {
     /// The score that the upstream gave.
     Scored(f64),
     /// The score that the cache already held when the flight began.
@@ -45,7 +45,7 @@ pub enum Landing {
     Refused(Arc<Error>),
 }
 
-/// A pair that a ticket waits for.
+/// A pair that a subscription waits for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AwaitedPair {
     /// The request's own number for the pair.
@@ -56,13 +56,13 @@ pub(super) struct AwaitedPair {
 
 /// The progress of a pair.
 #[derive(Clone, Debug)]
-pub(super) enum Outcome {
+pub(super) enum PairResult {
     /// Not scored yet.
     Pending,
     /// Abandoned with its whole call, because no request waited for any pair of that call.
     GivenUp,
     /// Answered: the pair was scored or refused.
-    Landed(Landing),
+    Landed(PairOutcome),
     /// Failed for good, with its call.
     Failed(Arc<Error>),
 }
@@ -70,12 +70,12 @@ pub(super) enum Outcome {
 impl Flight {
     /// An empty flight to `upstream`, with one waiting request.
     pub(super) fn new(upstream: &str, waiter: Waiter) -> Self {
-        Self { state: Mutex::default(), upstream: upstream.to_owned(), interest: Arc::new(Interest::of(waiter)) }
+        Self { state: Mutex::default(), upstream: upstream.to_owned(), waiters: Arc::new(Waiters::of(waiter)) }
     }
 
     /// Adds the flight's `count` pairs, each with the leader waiting for it.
     pub(super) fn open(&self, count: usize, leader: Waiter) {
-        let pair = PairState { waiting: 1, storing: u32::from(leader.store), outcome: Outcome::Pending };
+        let pair = PairState { waiting: 1, storing: u32::from(leader.store), outcome: PairResult::Pending };
         self.state().pairs = vec![pair; count];
     }
 
@@ -83,7 +83,7 @@ impl Flight {
     pub(super) fn join(&self, place: u32, waiter: Waiter) -> bool {
         let mut state = self.state();
         let Some(pair) = state.pairs.get_mut(place as usize) else { return false };
-        let alive = !matches!(pair.outcome, Outcome::GivenUp | Outcome::Failed(_));
+        let alive = !matches!(pair.outcome, PairResult::GivenUp | PairResult::Failed(_));
         pair.waiting += u32::from(alive);
         pair.storing += u32::from(alive && waiter.store);
         alive
@@ -102,16 +102,16 @@ impl Flight {
         // Unlocked first, so that the task that this wakes does not run into the lock.
         drop(state);
         if abandoned {
-            self.interest.ring();
+            self.waiters.notify();
         }
     }
 
     /// Records the outcomes of pairs. A pair that has an outcome keeps it.
-    pub(super) fn settle(&self, outcomes: impl Iterator<Item = (u32, Outcome)>) {
+    pub(super) fn settle(&self, outcomes: impl Iterator<Item = (u32, PairResult)>) {
         let mut state = self.state();
         for (place, outcome) in outcomes {
             let pair = &mut state.pairs[place as usize];
-            if matches!(pair.outcome, Outcome::Pending) {
+            if matches!(pair.outcome, PairResult::Pending) {
                 pair.outcome = outcome;
             }
         }
@@ -121,17 +121,17 @@ impl Flight {
     ///
     /// # Errors
     /// The error of a pair that failed, if no pair was answered.
-    pub(super) fn landed(&self, awaited: &mut Vec<AwaitedPair>) -> Result<Vec<(u32, Landing)>, Arc<Error>> {
+    pub(super) fn landed(&self, awaited: &mut Vec<AwaitedPair>) -> Result<Vec<(u32, PairOutcome)>, Arc<Error>> {
         let state = self.state();
         let mut landed = Vec::new();
         let mut failure = None;
         awaited.retain(|pair| match &state.pairs[pair.place as usize].outcome {
-            Outcome::Pending | Outcome::GivenUp => true,
-            Outcome::Failed(error) => {
+            PairResult::Pending | PairResult::GivenUp => true,
+            PairResult::Failed(error) => {
                 failure = Some(error.clone());
                 true
             }
-            Outcome::Landed(landing) => {
+            PairResult::Landed(landing) => {
                 landed.push((pair.label, landing.clone()));
                 false
             }
@@ -151,7 +151,7 @@ impl Flight {
         let abandoned = places.iter().all(|place| state.pairs[*place as usize].waiting == 0);
         if abandoned {
             for place in places {
-                state.pairs[*place as usize].outcome = Outcome::GivenUp;
+                state.pairs[*place as usize].outcome = PairResult::GivenUp;
             }
         }
         abandoned
@@ -168,7 +168,7 @@ impl Flight {
         let state = self.state();
         let mut pending = Vec::new();
         for (place, pair) in (0u32..).zip(&state.pairs) {
-            if matches!(pair.outcome, Outcome::Pending) {
+            if matches!(pair.outcome, PairResult::Pending) {
                 pending.push(place);
             }
         }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::Flights;
-use super::flight::{Flight, Landing, Outcome};
+use super::flight::{Flight, PairOutcome, PairResult};
 use crate::cache::key::{PairKey, QueryKey};
 use crate::error::{Error, ErrorKind};
 use crate::rerank::response::Usage;
-use crate::upstream::call::Interest;
+use crate::upstream::call::Waiters;
 
 /// The duty to give every pair of a flight an outcome. Dropping it fails the pairs that have none, so that no request
 /// waits for ever.
@@ -58,8 +58,8 @@ impl Lead {
 
     /// The requests that wait for the flight.
     #[must_use]
-    pub fn interest(&self) -> &Arc<Interest> {
-        &self.flight.interest
+    pub fn waiters(&self) -> &Arc<Waiters> {
+        &self.flight.waiters
     }
 
     /// Places without an outcome, in ascending order.
@@ -91,32 +91,32 @@ impl Lead {
     /// flight to join.
     pub fn land(&self, places: &[u32], scores: &[f64]) {
         debug_assert_eq!(places.len(), scores.len());
-        self.settle(places, |at| Outcome::Landed(Landing::Scored(scores[at])));
+        self.settle(places, |at| PairResult::Landed(PairOutcome::Scored(scores[at])));
     }
 
     /// Delivers scores that were in the cache already, by place.
     pub fn land_known(&self, known: &[(u32, f64)]) {
         let places: Vec<_> = known.iter().map(|(place, _)| *place).collect();
-        self.settle(&places, |at| Outcome::Landed(Landing::Known(known[at].1)));
+        self.settle(&places, |at| PairResult::Landed(PairOutcome::Known(known[at].1)));
     }
 
     /// Delivers the error of passages that the upstream refuses, though it scores others.
     pub fn refuse(&self, places: &[u32], error: Error) {
         let error = Arc::new(error);
-        self.settle(places, |_| Outcome::Landed(Landing::Refused(error.clone())));
+        self.settle(places, |_| PairResult::Landed(PairOutcome::Refused(error.clone())));
     }
 
     /// Fails `places`: their call has failed for good.
     pub fn fail(&self, places: &[u32], error: Error) {
         let error = Arc::new(error);
-        self.settle(places, |_| Outcome::Failed(error.clone()));
+        self.settle(places, |_| PairResult::Failed(error.clone()));
     }
 
     /// Waits until no request waits for any of `places`. No request can join them afterwards, so their call can be
     /// dropped.
-    pub async fn forsaken(&self, places: &[u32]) {
+    pub async fn abandoned(&self, places: &[u32]) {
         // Subscribed before the first look: a request that leaves between the look and the wait is noticed.
-        let mut changes = self.flight.interest.listen();
+        let mut changes = self.flight.waiters.changes();
         while !self.flight.give_up(places) {
             if changes.changed().await.is_err() {
                 return;
@@ -126,11 +126,11 @@ impl Lead {
     }
 
     /// Records one outcome per place, given the index into `places`, and notifies the waiting requests.
-    fn settle(&self, places: &[u32], outcome: impl Fn(usize) -> Outcome) {
+    fn settle(&self, places: &[u32], outcome: impl Fn(usize) -> PairResult) {
         self.close(places, || {
             self.flight.settle(places.iter().enumerate().map(|(at, place)| (*place, outcome(at))));
         });
-        self.flight.interest.ring();
+        self.flight.waiters.notify();
     }
 
     /// Calls `settle` and removes `places` from the registry, in one critical section.

@@ -1,18 +1,18 @@
 //! The registry of pairs in flight, which keeps a pair from being sent twice at the same time.
 //!
 //! A request claims the pairs whose scores it does not know. It *leads* those that no other request is having scored:
-//! they form a new flight, filled by a task of its own. It *follows* the others. Either way it holds a [`Ticket`] for
-//! each flight and waits on it.
+//! they form a new flight, filled by a task of its own. It *follows* the others. Either way it holds a [`Subscription`]
+//! for each flight and waits on it.
 //!
 //! ```text
-//!  request 1 wants  a b c      claims ─▶  leads   flight 1 {a b c}        tickets: 1
+//!  request 1 wants  a b c      claims ─▶  leads   flight 1 {a b c}  1 subscription
 //!  request 2 wants  b c d      claims ─▶  follows flight 1 {b c}, leads flight 2 {d}
 //!  request 1 hangs up: nobody waits for a any more; b and c go on, since request 2 does
 //! ```
 //!
-//! - A flight serves every request that holds a ticket, not just the one that started it. A leader that disconnects
-//!   affects no one else, and each request keeps its own deadline. A call is cancelled once no request waits for any
-//!   of its pairs.
+//! - A flight serves every request that holds a subscription, not just the one that started it. A leader that
+//!   disconnects affects no one else, and each request keeps its own deadline. A call is cancelled once no request
+//!   waits for any of its pairs.
 //! - A failure reaches all requests that wait at that moment and is then forgotten: the next request starts afresh.
 //! - Storing is decided pair by pair. A request with `no-store` stores nothing by itself. A score is stored if, when it
 //!   arrives, any request that waits for its pair allows it.
@@ -20,19 +20,19 @@
 
 mod flight;
 mod lead;
+mod subscription;
 mod sync;
-mod ticket;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-pub use self::flight::Landing;
+pub use self::flight::PairOutcome;
 use self::flight::{AwaitedPair, Flight};
 pub use self::lead::Lead;
+pub use self::subscription::Subscription;
 use self::sync::{Mutex, MutexGuard};
-pub use self::ticket::Ticket;
 use crate::cache::key::{PairKey, PairMap, QueryKey};
 use crate::upstream::call::Waiter;
 
@@ -68,7 +68,7 @@ struct Location {
 
 /// A request's wish to have pairs scored.
 #[derive(Clone, Copy, Debug)]
-pub struct Wish<'a> {
+pub struct ClaimRequest<'a> {
     /// The query that all the pairs share.
     pub query: &'a QueryKey,
     /// The pairs, each with the request's own number for it. They must be distinct.
@@ -76,7 +76,7 @@ pub struct Wish<'a> {
     /// Configured name of the upstream that will score the pairs which are not in flight.
     pub upstream: &'a str,
     /// True to bypass the flights of other upstreams, because they take too long.
-    pub insists: bool,
+    pub bypasses_others: bool,
     /// The request's deadline, patience and permission to store.
     pub waiter: Waiter,
 }
@@ -94,9 +94,9 @@ impl Location {
 
 impl Locations {
     /// Joins a live flight of the wished upstream or, unless the wish insists on that one, of any upstream.
-    fn join(&self, wish: &Wish<'_>) -> Option<&Location> {
+    fn join(&self, wish: &ClaimRequest<'_>) -> Option<&Location> {
         // With one flight and no insistence, the usual case, no names need to be compared.
-        if self.others.is_empty() && !wish.insists {
+        if self.others.is_empty() && !wish.bypasses_others {
             return self.first.join(wish.waiter).then_some(&self.first);
         }
         for location in self.all() {
@@ -104,7 +104,7 @@ impl Locations {
                 return Some(location);
             }
         }
-        if wish.insists {
+        if wish.bypasses_others {
             return None;
         }
         self.all().find(|location| location.join(wish.waiter))
@@ -135,8 +135,8 @@ impl Locations {
 pub struct Claim {
     /// The pairs that were not in flight, if there are any. The holder must have them scored.
     pub lead: Option<Lead>,
-    /// One ticket for each flight that scores some of the pairs; that of the led flight comes first.
-    pub tickets: Vec<Ticket>,
+    /// One subscription for each flight that scores some of the pairs; that of the led flight comes first.
+    pub subscriptions: Vec<Subscription>,
 }
 
 impl Default for Flights {
@@ -149,14 +149,14 @@ impl Default for Flights {
 impl Flights {
     /// Joins the flights of the pairs that are in flight, and opens a flight for the rest.
     #[must_use]
-    pub fn claim(&self, wish: &Wish<'_>) -> Claim {
+    pub fn claim(&self, wish: &ClaimRequest<'_>) -> Claim {
         if wish.pairs.is_empty() {
-            return Claim { lead: None, tickets: Vec::new() };
+            return Claim { lead: None, subscriptions: Vec::new() };
         }
-        let Wish { query, pairs, upstream, waiter, .. } = *wish;
+        let ClaimRequest { query, pairs, upstream, waiter, .. } = *wish;
         let flight = Arc::new(Flight::new(upstream, waiter));
         let mut led = Vec::new();
-        let mut tickets: Vec<Ticket> = Vec::new();
+        let mut subscriptions: Vec<Subscription> = Vec::new();
         let mut shard = self.shard(query);
         let in_flight = shard.entry(*query).or_default();
         for (label, pair) in pairs {
@@ -175,20 +175,21 @@ impl Flights {
                 continue;
             };
             let awaited = AwaitedPair { label: *label, place: joined.place };
-            // Neighbours in a request mostly share a flight, so the newest ticket is the likeliest to be the right one.
-            match tickets.iter_mut().rev().find(|ticket| ticket.is_for(&joined.flight)) {
-                Some(ticket) => ticket.add(awaited),
-                None => tickets.push(Ticket::of_follower(&joined.flight, waiter, awaited)),
+            // Neighbours in a request mostly share a flight, so the newest subscription is the likeliest to be the
+            // right one.
+            match subscriptions.iter_mut().rev().find(|subscription| subscription.is_for(&joined.flight)) {
+                Some(subscription) => subscription.add(awaited),
+                None => subscriptions.push(Subscription::of_follower(&joined.flight, waiter, awaited)),
             }
         }
         // Still under the shard's lock: a follower that finds the flight must find its pairs in it.
         flight.open(led.len(), waiter);
         drop(shard);
         if led.is_empty() {
-            return Claim { lead: None, tickets };
+            return Claim { lead: None, subscriptions };
         }
-        tickets.insert(0, Ticket::of_leader(&flight, waiter, &led));
-        Claim { lead: Some(Lead::new(self.clone(), *query, led, flight)), tickets }
+        subscriptions.insert(0, Subscription::of_leader(&flight, waiter, &led));
+        Claim { lead: Some(Lead::new(self.clone(), *query, led, flight)), subscriptions }
     }
 
     /// Number of distinct pairs in flight.

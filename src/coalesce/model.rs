@@ -15,7 +15,7 @@ use crate::cache::key::{CacheScope, ScoreSpace};
 use crate::error::{Error, ErrorKind};
 use crate::provider::ScoreScale;
 use crate::rerank::request::ScoringOptions;
-use crate::upstream::call::Patience;
+use crate::upstream::call::RetryMode;
 
 const SCHEDULES: usize = 20_000;
 const PAIRS: [&str; 3] = ["a", "b", "c"];
@@ -61,7 +61,7 @@ async fn fill(lead: Lead, wanted: &'static [usize], fails: bool, seen: Arc<Seen>
     };
     tokio::select! {
         biased;
-        () = lead.forsaken(&places) => {}
+        () = lead.abandoned(&places) => {}
         () = answer => {
             if fails {
                 lead.fail(&places, Error::new(ErrorKind::UpstreamUnavailable, "told to fail"));
@@ -97,22 +97,27 @@ async fn request(flights: Flights, wanted: &'static [usize], behaviour: Behaviou
     }
     let waiter = Waiter {
         deadline: Instant::now() + Duration::from_secs(60),
-        patience: Patience::Wait,
+        retry_mode: RetryMode::Wait,
         store,
         scope: CacheScope::SHARED,
     };
-    let Claim { lead, tickets } =
-        flights.claim(&Wish { query: &query(), pairs: &pairs, upstream: "one", insists: false, waiter });
+    let Claim { lead, subscriptions } = flights.claim(&ClaimRequest {
+        query: &query(),
+        pairs: &pairs,
+        upstream: "one",
+        bypasses_others: false,
+        waiter,
+    });
     if let Some(lead) = lead {
         seen.lead(&lead, wanted);
         drop(spawn(fill(lead, wanted, fails, seen.clone())));
     }
     if leaves {
         yield_now().await;
-        drop(tickets);
+        drop(subscriptions);
     } else {
-        for mut ticket in tickets {
-            while let Ok(news) = ticket.next().await {
+        for mut subscription in subscriptions {
+            while let Ok(news) = subscription.next().await {
                 if news.is_empty() {
                     break;
                 }
@@ -120,7 +125,7 @@ async fn request(flights: Flights, wanted: &'static [usize], behaviour: Behaviou
                     #[expect(clippy::cast_precision_loss, reason = "three pairs")]
                     let right = wanted[label as usize] as f64;
                     assert!(
-                        matches!(landing, Landing::Scored(score) if score.total_cmp(&right).is_eq()),
+                        matches!(landing, PairOutcome::Scored(score) if score.total_cmp(&right).is_eq()),
                         "a wrong score"
                     );
                 }

@@ -21,14 +21,14 @@ const PINECONE_HEADER: HeaderName = HeaderName::from_static("x-pinecone-api-vers
 
 /// The hints at a request's dialect that its path gives.
 #[derive(Clone, Copy, Debug)]
-pub struct Signs {
+pub struct DialectHints {
     /// The dialect that the path's prefix names.
     pub prefix: Option<&'static dyn Dialect>,
     /// The dialect that is usual at the path.
     pub usual: &'static dyn Dialect,
 }
 
-impl Signs {
+impl DialectHints {
     /// The dialect that applies whatever the body holds: the one that the request names, or the one `bound` to its key.
     ///
     /// # Errors
@@ -141,8 +141,8 @@ mod tests {
 
     #[test]
     fn the_fields_of_a_body_give_its_dialect_away() {
-        let bare = Signs { prefix: None, usual: &native::BARE };
-        let told = |signs: &Signs, body: &str| {
+        let bare = DialectHints { prefix: None, usual: &native::BARE };
+        let told = |signs: &DialectHints, body: &str| {
             let body = ByteString::from(body.to_owned());
             signs.of_body(&Fields::read(&body).unwrap()).name()
         };
@@ -163,7 +163,7 @@ mod tests {
         ] {
             assert_eq!(told(&bare, body), expected, "{body}");
         }
-        let reranking = Signs { prefix: None, usual: &mixedbread::Mixedbread };
+        let reranking = DialectHints { prefix: None, usual: &mixedbread::Mixedbread };
         assert_eq!(told(&reranking, r#"{"query":"q","documents":[]}"#), "jina");
         assert_eq!(told(&reranking, r#"{"query":"q"}"#), "mixedbread");
     }
@@ -177,10 +177,11 @@ mod tests {
             }
             headers
         };
-        let bare = Signs { prefix: None, usual: &native::BARE };
-        let below = Signs { prefix: Some(&tei::Tei), ..bare };
+        let bare = DialectHints { prefix: None, usual: &native::BARE };
+        let below = DialectHints { prefix: Some(&tei::Tei), ..bare };
         let named = headers(&[("x-rerank-dialect", "VLLM"), ("x-pinecone-api-version", "2026-04")]);
-        let fixed = |signs: &Signs, headers: &HeaderMap, bound| signs.fixed(headers, bound).unwrap().map(Dialect::name);
+        let fixed =
+            |signs: &DialectHints, headers: &HeaderMap, bound| signs.fixed(headers, bound).unwrap().map(Dialect::name);
         assert_eq!(fixed(&below, &named, Some(&voyage::VOYAGE)), Some("tei"));
         assert_eq!(fixed(&bare, &named, Some(&voyage::VOYAGE)), Some("vllm"));
         assert_eq!(fixed(&bare, &headers(&[("x-pinecone-api-version", "2026-04")]), None), Some("pinecone"));

@@ -1,8 +1,8 @@
 //! Cohere (`POST /v1/rerank` and `/v2/rerank`, docs.cohere.com/reference/rerank, late 2026) and the servers that copy
 //! it: LiteLLM's proxy, Azure, Weaviate's `reranker-cohere`.
 
+use super::cohere_family::{CohereFamily, TopNField};
 use super::echo::DocumentForm;
-use super::superset::{CohereFamily, TopNField};
 
 /// Version 2, which current clients use.
 pub static V2: CohereFamily = CohereFamily {

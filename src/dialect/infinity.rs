@@ -1,8 +1,8 @@
 //! Infinity (`POST /rerank`, its API document 0.0.77). A document is a text, and `object` is `rerank`, because its
 //! client refuses any other value.
 
+use super::cohere_family::{CohereFamily, TopNField};
 use super::echo::DocumentForm;
-use super::superset::{CohereFamily, TopNField};
 
 /// Infinity, whose documents are texts.
 pub static INFINITY: CohereFamily = CohereFamily {

@@ -4,8 +4,8 @@
 //! Jina itself sends documents back unless told not to. No client of its shape is known to need them unasked, and they
 //! make an answer as large as its request, so they are sent back only on request.
 
+use super::cohere_family::{CohereFamily, TopNField};
 use super::echo::DocumentForm;
-use super::superset::{CohereFamily, TopNField};
 
 /// Jina, whose shape most self-hosted servers use.
 pub static JINA: CohereFamily = CohereFamily {

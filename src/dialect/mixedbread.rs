@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::cohere_family::Tokens;
 use super::echo::{Document, DocumentForm};
 use super::fields::Fields;
 use super::passage::PassageList;
 use super::problem::{ErrorAnswer, plain};
 use super::scale::Form;
-use super::superset::Tokens;
 use super::{Dialect, json};
 use crate::error::Error;
 use crate::rerank::request::{Passage, RerankRequest};

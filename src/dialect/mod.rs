@@ -6,6 +6,7 @@
 
 pub mod choose;
 pub mod cohere;
+pub mod cohere_family;
 pub mod dashscope;
 pub mod deepinfra;
 mod document;
@@ -27,7 +28,6 @@ mod rank_fields;
 mod raw;
 pub mod read;
 mod scale;
-pub mod superset;
 pub mod tei;
 pub mod vllm;
 pub mod voyage;

@@ -1,7 +1,7 @@
 //! rerankd's own shape, a superset of Cohere's. The plain paths speak it unless the body gives another dialect away.
 
+use super::cohere_family::{CohereFamily, TopNField};
 use super::echo::DocumentForm;
-use super::superset::{CohereFamily, TopNField};
 
 /// The form at `POST /rerank`. Clients of Infinity accept nothing but `rerank` as `object` here.
 pub static BARE: CohereFamily = CohereFamily {

@@ -5,10 +5,10 @@
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::cohere_family::Tokens;
 use super::fields::Fields;
 use super::problem::{ErrorAnswer, plain};
 use super::scale::Form;
-use super::superset::Tokens;
 use super::{Dialect, json};
 use crate::error::Error;
 use crate::rerank::request::RerankRequest;

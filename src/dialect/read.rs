@@ -9,7 +9,7 @@ use bytestring::ByteString;
 use tokio::time::Instant;
 
 use super::Dialect;
-use super::choose::Signs;
+use super::choose::DialectHints;
 use super::fields::Fields;
 use crate::error::{Error, ErrorKind};
 use crate::rerank::request::RerankRequest;
@@ -25,7 +25,7 @@ pub struct ReceivedBody {
     /// The dialect named by the request or bound to its key. It applies whatever the body holds.
     pub fixed: Option<&'static dyn Dialect>,
     /// The hints that tell the dialect if none is fixed.
-    pub signs: Signs,
+    pub signs: DialectHints,
     /// Arrival of the request. `timeout_ms` counts from here.
     pub started: Instant,
 }
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     fn received(text: String) -> ReceivedBody {
-        let signs = Signs { prefix: None, usual: &native::BARE };
+        let signs = DialectHints { prefix: None, usual: &native::BARE };
         ReceivedBody { text: text.into(), halves: 0, fixed: None, signs, started: Instant::now() }
     }
 

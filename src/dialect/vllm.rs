@@ -3,8 +3,8 @@
 //! vLLM has no `return_documents` and always sends documents back, as objects; clients such as MaxKB read them unasked.
 //! Its `top_n` is 0 unless set, which means all.
 
+use super::cohere_family::{CohereFamily, TopNField};
 use super::echo::DocumentForm;
-use super::superset::{CohereFamily, TopNField};
 
 /// vLLM, which always sends documents back.
 pub static VLLM: CohereFamily = CohereFamily {

@@ -3,8 +3,8 @@
 //!
 //! An answer also has `results`, because a body with `top_k` alone may come from a client of any dialect.
 
+use super::cohere_family::{CohereFamily, TopNField};
 use super::echo::DocumentForm;
-use super::superset::{CohereFamily, TopNField};
 
 /// Voyage, whose clients read `data`.
 pub static VOYAGE: CohereFamily = CohereFamily {

@@ -26,7 +26,7 @@ pub enum Strategy {
 
 /// A contestant's values to choose by.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Contestant {
+pub struct SelectionInput {
     /// The mean of each metric over the queries, finite; the same metrics in the same order for all contestants.
     pub metrics: Vec<f64>,
     /// Mean seconds per query; infinity if unknown.
@@ -35,7 +35,7 @@ pub struct Contestant {
 
 /// The chosen contestant, and the values that decided.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Choice {
+pub struct Selection {
     /// The index of the chosen contestant.
     pub best: usize,
     /// The value of each contestant; `None` if it was left out as too slow.
@@ -47,7 +47,7 @@ pub struct Choice {
 /// Those that are slower than `slowest`, in mean seconds per query, are left out before anything is ranked or
 /// normalised.
 #[must_use]
-pub fn choose(contestants: &[Contestant], strategy: Strategy, slowest: Option<f64>) -> Option<Choice> {
+pub fn choose(contestants: &[SelectionInput], strategy: Strategy, slowest: Option<f64>) -> Option<Selection> {
     let mut indices = Vec::with_capacity(contestants.len());
     let mut rivals = Vec::with_capacity(contestants.len());
     for (index, contestant) in contestants.iter().enumerate() {
@@ -64,11 +64,11 @@ pub fn choose(contestants: &[Contestant], strategy: Strategy, slowest: Option<f6
     for (&index, value) in indices.iter().zip(chosen_by) {
         values[index] = Some(value);
     }
-    Some(Choice { best: indices[best], values })
+    Some(Selection { best: indices[best], values })
 }
 
 /// The value of a contestant among `rivals`, which include itself.
-fn value(contestant: &Contestant, rivals: &[&Contestant], strategy: Strategy) -> f64 {
+fn value(contestant: &SelectionInput, rivals: &[&SelectionInput], strategy: Strategy) -> f64 {
     match strategy {
         Strategy::Mean => mean(&contestant.metrics),
         Strategy::Rank => {
@@ -88,7 +88,7 @@ fn value(contestant: &Contestant, rivals: &[&Contestant], strategy: Strategy) ->
     }
 }
 
-fn values_of(metric: usize, rivals: &[&Contestant]) -> impl Iterator<Item = f64> {
+fn values_of(metric: usize, rivals: &[&SelectionInput]) -> impl Iterator<Item = f64> {
     rivals.iter().filter_map(move |rival| rival.metrics.get(metric).copied())
 }
 
@@ -140,17 +140,17 @@ impl fmt::Display for Strategy {
 mod tests {
     use proptest::{prelude::*, strategy::Strategy as Values};
 
-    use super::{Choice, Contestant, Strategy, choose};
+    use super::{Selection, SelectionInput, Strategy, choose};
 
-    fn contestants(metrics: &[&[f64]]) -> Vec<Contestant> {
-        metrics.iter().map(|metrics| Contestant { metrics: metrics.to_vec(), seconds: 1.0 }).collect()
+    fn contestants(metrics: &[&[f64]]) -> Vec<SelectionInput> {
+        metrics.iter().map(|metrics| SelectionInput { metrics: metrics.to_vec(), seconds: 1.0 }).collect()
     }
 
-    fn best(contestants: &[Contestant], strategy: Strategy) -> usize {
+    fn best(contestants: &[SelectionInput], strategy: Strategy) -> usize {
         choose(contestants, strategy, None).unwrap().best
     }
 
-    fn assert_values(choice: &Choice, expected: &[Option<f64>]) {
+    fn assert_values(choice: &Selection, expected: &[Option<f64>]) {
         assert_eq!(choice.values.len(), expected.len());
         for (value, expected) in choice.values.iter().zip(expected) {
             let close = match (value, expected) {
@@ -179,7 +179,7 @@ mod tests {
     /// in which two contestants tie by rank and AutoRAG takes the later one, whose sum came out higher by a last digit.
     #[test]
     fn as_autorag_chooses() {
-        let chosen = |table: &[Contestant]| Strategy::ALL.map(|strategy| best(table, strategy));
+        let chosen = |table: &[SelectionInput]| Strategy::ALL.map(|strategy| best(table, strategy));
         let first: [&[f64]; 5] = [
             &[0.7, 0.63, 0.7, 0.465, 0.576],
             &[0.4, 0.217, 0.89, 0.442, 0.297],
@@ -236,10 +236,10 @@ mod tests {
         }
     }
 
-    fn table() -> impl Values<Value = Vec<Contestant>> {
+    fn table() -> impl Values<Value = Vec<SelectionInput>> {
         (1usize..6, 1usize..5).prop_flat_map(|(contestants, metrics)| {
             let contestant =
-                (proptest::collection::vec(0u8..6, metrics), 0u8..4).prop_map(|(tenths, seconds)| Contestant {
+                (proptest::collection::vec(0u8..6, metrics), 0u8..4).prop_map(|(tenths, seconds)| SelectionInput {
                     metrics: tenths.into_iter().map(|tenth| f64::from(tenth) / 10.0).collect(),
                     seconds: f64::from(seconds),
                 });

@@ -1,17 +1,18 @@
 //! `rerankd eval`: a comparison of rerankers on a judged collection.
 //!
 //! ```text
-//!  collection (queries, candidates, judgments) ─▶ contest (asks every contestant, through the real pipeline) ─▶ ledger
-//!                                                                                                                 │
-//!     report (table, HTML), runs (TREC), results.json ◀── results ◀── judge (metrics, statistics, choice) ◀──────┘
+//!  collection (queries, candidates, judgments)
+//!    ─▶ answers (asks every contestant through the real pipeline) ─▶ answer log
+//!    ─▶ judge (metrics, statistics, choice) ─▶ results
+//!    ─▶ report (table, HTML), runs (TREC), results.json
 //! ```
 
 pub mod agreement;
+pub mod answers;
 pub mod autorag;
 pub mod bm25;
 pub mod choice;
 pub mod collection;
-pub mod contest;
 pub mod judge;
 pub mod metrics;
 pub mod report;

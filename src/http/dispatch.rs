@@ -43,7 +43,7 @@ pub(super) async fn dispatch(State(app): State<Arc<App>>, request: Request) -> R
         Ok(Endpoint::Rerank { model, .. }) => {
             // A refusal must cost next to nothing, so it comes before anything of the body is read. The permit itself
             // is taken once the body has arrived: a client that withholds its body keeps nobody out.
-            if app.room.available_permits() == 0 {
+            if app.in_flight_limit.available_permits() == 0 {
                 app.reranker.metrics.refused(dialect.name(), ErrorKind::Overloaded);
                 return unwritten(overloaded(&app), dialect);
             }

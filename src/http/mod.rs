@@ -43,7 +43,7 @@ pub struct App {
     /// The callers that `server.api_keys` admits.
     pub callers: Callers,
     /// Permits for rerank requests in flight, `server.max_requests` in all. A request takes one when its body is here.
-    pub room: Semaphore,
+    pub in_flight_limit: Semaphore,
     /// Memory budget of the bodies of requests and answers.
     pub memory: Arc<MemoryBudget>,
     /// Check against requests from web pages of other sites.

@@ -8,7 +8,7 @@
 use axum::http::Method;
 use percent_encoding::percent_decode_str;
 
-use crate::dialect::choose::Signs;
+use crate::dialect::choose::DialectHints;
 use crate::dialect::{Dialect, by_name, cohere, dashscope, deepinfra, mixedbread, native, nvidia};
 use crate::error::{Error, ErrorKind};
 
@@ -49,7 +49,7 @@ pub(super) const DOCUMENTATION: &str = "/docs/";
 #[derive(Debug)]
 pub(super) enum Endpoint {
     /// Reranking. The paths of some dialects name the model.
-    Rerank { signs: Signs, model: Option<String> },
+    Rerank { signs: DialectHints, model: Option<String> },
     /// Anything that a set-up screen asks for.
     SetUp(SetUp),
 }
@@ -97,11 +97,11 @@ pub(super) fn endpoint(method: &Method, path: &str) -> Result<Endpoint, Error> {
 }
 
 /// The hints at a dialect in a path, also in one that is no endpoint: its error is written in that dialect.
-pub(super) fn signs(path: &str) -> Signs {
+pub(super) fn signs(path: &str) -> DialectHints {
     let segments = segments(path);
     match rerank(&segments) {
         Some((signs, _)) => signs,
-        None => Signs { prefix: prefix(&segments), usual: &native::BARE },
+        None => DialectHints { prefix: prefix(&segments), usual: &native::BARE },
     }
 }
 
@@ -133,7 +133,7 @@ pub(super) fn wrong_method(method: &Method, right: &'static str) -> Error {
 
 /// The dialect hints and the model of a path that reranks; `None` if the path does not. The more specific arms of the
 /// match stand before the more general ones.
-fn rerank(segments: &[&str]) -> Option<(Signs, Option<String>)> {
+fn rerank(segments: &[&str]) -> Option<(DialectHints, Option<String>)> {
     let (before, usual): (&[&str], &'static dyn Dialect) = match segments {
         [before @ .., "services", "rerank", "text-rerank", "text-rerank"] => (before, &dashscope::DashScope),
         [before @ .., "v1", "rerank" | "reranks"] => (before, &native::VERSIONED),
@@ -151,11 +151,11 @@ fn rerank(segments: &[&str]) -> Option<(Signs, Option<String>)> {
     {
         named = Some(&cohere::V1);
     }
-    Some((Signs { prefix: named, usual }, None))
+    Some((DialectHints { prefix: named, usual }, None))
 }
 
 /// The hints and the model of DeepInfra's paths, `/inference/OWNER/MODEL`.
-fn inference(segments: &[&str]) -> Option<(Signs, Option<String>)> {
+fn inference(segments: &[&str]) -> Option<(DialectHints, Option<String>)> {
     let at = segments.iter().position(|segment| *segment == "inference")?;
     let before = &segments[..at];
     let name = &segments[at + 1..];
@@ -164,7 +164,7 @@ fn inference(segments: &[&str]) -> Option<(Signs, Option<String>)> {
         return None;
     }
     let model = decoded(name)?;
-    Some((Signs { prefix: prefix(before), usual: &deepinfra::DeepInfra }, Some(model)))
+    Some((DialectHints { prefix: prefix(before), usual: &deepinfra::DeepInfra }, Some(model)))
 }
 
 /// The set-up endpoint of a path; `None` if there is none. `models/ID` comes first, whatever the id. A name with

@@ -18,7 +18,7 @@ use super::schema::{RerankAnswer, RerankBody};
 use super::{App, body, json};
 use crate::cache::control::CacheControl;
 use crate::dialect::Dialect;
-use crate::dialect::choose::{DIALECT_HEADER, Signs};
+use crate::dialect::choose::{DIALECT_HEADER, DialectHints};
 use crate::dialect::problem::Problem;
 use crate::dialect::read::{Decoded, ReceivedBody, out_of_time};
 use crate::error::{Error, ErrorKind};
@@ -97,7 +97,7 @@ const DEGRADED_HEADER: HeaderName = HeaderName::from_static("x-rerankd-degraded"
 pub(super) async fn rerank(
     app: &App,
     caller: Caller,
-    (signs, model): (Signs, Option<String>),
+    (signs, model): (DialectHints, Option<String>),
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
@@ -158,7 +158,7 @@ async fn decode_and_rank<'a>(
     caller: Caller,
     headers: &HeaderMap,
     body: Body,
-    (signs, model): (Signs, Option<String>),
+    (signs, model): (DialectHints, Option<String>),
     guard: &mut RequestMetricsGuard<'_>,
 ) -> Result<(SemaphorePermit<'a>, Arc<RerankRequest>, RerankResponse), Error> {
     let fixed = signs.fixed(headers, caller.dialect)?;
@@ -169,7 +169,7 @@ async fn decode_and_rank<'a>(
     let max_body_bytes = app.server.max_body_bytes;
     let received = body::receive(headers, body, max_body_bytes, &app.memory, deadline).await?;
     // Only now: a client that sends its body slowly must not occupy a permit meanwhile.
-    let permit = app.room.try_acquire().map_err(|_| overloaded(app))?;
+    let permit = app.in_flight_limit.try_acquire().map_err(|_| overloaded(app))?;
     let body::TextBody { text, halves } = received.text(max_body_bytes, &app.memory, deadline).await?;
     let decoded = decode(ReceivedBody { text, halves, fixed, signs, started: guard.started }, deadline).await;
     // Before the error is returned, so that it is written in the dialect that the body gave away.

@@ -16,7 +16,7 @@ use crate::config::settings::LocalSettings;
 use crate::provider::{Billing, InstructionSupport, ModelFacts, ScoreScale, Scoring};
 use crate::route::Target;
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::{Backend, Embedded, Upstream};
+use crate::upstream::{Backend, LocalScorer, Upstream};
 
 /// The upstream's name. `local/MODEL` is the address of one of its models.
 pub const NAME: &str = "local";
@@ -94,7 +94,7 @@ pub fn upstream(settings: &LocalSettings, metrics: &Metrics) -> Result<Upstream,
         Some(settings) => Some(Arc::new(cross_encoder::upstream(settings, metrics)?)),
         None => None,
     };
-    let embedded = Embedded { settings: settings.clone(), cross_encoder, workers: Workers::new(processors()) };
+    let embedded = LocalScorer { settings: settings.clone(), cross_encoder, workers: Workers::new(processors()) };
     Ok(Upstream { name: NAME.to_owned(), backend: Backend::Local(Box::new(embedded)) })
 }
 
@@ -121,6 +121,6 @@ pub fn lacking(target: &Target) -> Option<&'static str> {
 }
 
 /// The available models of the embedded scorer, the default first.
-pub fn models(embedded: &Embedded) -> impl Iterator<Item = LocalModel> {
+pub fn models(embedded: &LocalScorer) -> impl Iterator<Item = LocalModel> {
     LocalModel::at_hand(embedded.cross_encoder.is_some())
 }

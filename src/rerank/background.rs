@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-use crate::coalesce::Ticket;
+use crate::coalesce::Subscription;
 
 /// Most background tasks at once, over all requests.
 const MAX_BACKGROUND_TASKS: usize = 64;
@@ -47,18 +47,18 @@ impl Background {
 }
 
 impl BackgroundPermit {
-    /// Holds each of `tickets` until its pairs have landed, its flight failed, or `deadline` is reached.
-    pub(super) fn finish(self, tickets: Vec<Ticket>, deadline: Instant) {
-        for ticket in &tickets {
-            ticket.extend(deadline);
+    /// Holds each of `subscriptions` until its pairs have landed, its flight failed, or `deadline` is reached.
+    pub(super) fn finish(self, subscriptions: Vec<Subscription>, deadline: Instant) {
+        for subscription in &subscriptions {
+            subscription.extend(deadline);
         }
         tokio::spawn(async move {
             let Self(_permit) = self;
-            drop(timeout_at(deadline, join_all(tickets.into_iter().map(wait_for_all))).await);
+            drop(timeout_at(deadline, join_all(subscriptions.into_iter().map(wait_for_all))).await);
         });
     }
 }
 
-async fn wait_for_all(mut ticket: Ticket) {
-    while ticket.next().await.is_ok_and(|news| !news.is_empty()) {}
+async fn wait_for_all(mut subscription: Subscription) {
+    while subscription.next().await.is_ok_and(|news| !news.is_empty()) {}
 }

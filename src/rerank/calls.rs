@@ -15,7 +15,7 @@ use crate::cache::key::CacheScope;
 use crate::error::{Error, ErrorKind};
 use crate::provider::{InstructionSupport, ScoreBatch, Scoring};
 use crate::route::Target;
-use crate::upstream::call::{AttemptCounter, Call, Interest, Scores};
+use crate::upstream::call::{AttemptCounter, Call, Scores, Waiters};
 use crate::upstream::size::{TextSize, estimate_tokens};
 use crate::upstream::size_evidence::Expectation;
 use crate::upstream::{Backend, Remote, Upstream, UpstreamError};
@@ -50,7 +50,7 @@ impl Calls {
         &self,
         target: &Target,
         batch: &Batch,
-        interest: &Arc<Interest>,
+        waiters: &Arc<Waiters>,
     ) -> Result<Scores, UpstreamError> {
         let Backend::Remote(remote) = &target.upstream.backend else {
             return Err(UpstreamError::lasting(ErrorKind::Internal, "is not asked over HTTP"));
@@ -60,7 +60,7 @@ impl Calls {
             passages: batch.places.len(),
             scale: target.facts.scale,
             tokens: batch.tokens,
-            interest: interest.clone(),
+            waiters: waiters.clone(),
             attempt: 1,
             failure: None,
             attempts: self.attempts.clone(),

@@ -14,7 +14,7 @@ use crate::cache::key::CacheScope;
 use crate::route::Target;
 use crate::route::hedge::Hedge;
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::call::{Interest, Scores};
+use crate::upstream::call::{Scores, Waiters};
 use crate::upstream::{Backend, UpstreamError};
 
 /// Targets for second calls, and the budget that these draw on.
@@ -33,11 +33,11 @@ pub(super) async fn send_hedged(
     calls: &Calls,
     target: &Arc<Target>,
     batch: &Batch,
-    interest: &Arc<Interest>,
+    waiters: &Arc<Waiters>,
 ) -> (Arc<Target>, Result<Scores, UpstreamError>) {
     let bytes = batch.body.len();
     hedging.hedge.count(target, bytes);
-    let mut first = std::pin::pin!(calls.send(target, batch, interest));
+    let mut first = std::pin::pin!(calls.send(target, batch, waiters));
     let Some(late) = hedging.late(target, bytes) else { return (target.clone(), first.await) };
     tokio::select! {
         // An answer that is there when the timer fires must not cost a second call.
@@ -45,8 +45,8 @@ pub(super) async fn send_hedged(
         answer = &mut first => return (target.clone(), answer),
         () = sleep_until(late) => {}
     }
-    let Some(other) = hedging.healthy_target(interest.scope()) else { return (target.clone(), first.await) };
-    let Some(second_batch) = calls.encode_whole(other, &batch.places, interest.scope()).await else {
+    let Some(other) = hedging.healthy_target(waiters.scope()) else { return (target.clone(), first.await) };
+    let Some(second_batch) = calls.encode_whole(other, &batch.places, waiters.scope()).await else {
         return (target.clone(), first.await);
     };
     // Paid last: a second call that cannot be made must not use up the budget.
@@ -54,7 +54,7 @@ pub(super) async fn send_hedged(
         return (target.clone(), first.await);
     }
     hedging.metrics.hedged(&other.upstream.name);
-    let mut second = std::pin::pin!(calls.send(other, &second_batch, interest));
+    let mut second = std::pin::pin!(calls.send(other, &second_batch, waiters));
     // Whichever fails first leaves it to the other.
     tokio::select! {
         answer = &mut first => match answer {
@@ -72,7 +72,7 @@ impl Hedging {
     /// The time at which a call counts as late; `None` until there are enough latencies to tell.
     fn late(&self, target: &Target, bytes: usize) -> Option<Instant> {
         let Backend::Remote(remote) = &target.upstream.backend else { return None };
-        let usual = remote.vitals.quantile(bytes, self.hedge.after_quantile)?;
+        let usual = remote.load_stats.quantile(bytes, self.hedge.after_quantile)?;
         Some(Instant::now() + usual)
     }
 

@@ -8,16 +8,16 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use super::Reranker;
-use super::journey::RequestTrace;
 use super::offload::OFFLOAD_LOCAL_BYTES;
 use super::plan::Plan;
 use super::request::RerankRequest;
 use super::response::ScoreSource;
 use super::score::TargetAttempt;
-use crate::coalesce::Ticket;
+use super::trace::RequestTrace;
+use crate::coalesce::Subscription;
 use crate::error::{Error, ErrorKind};
 use crate::local::{hybrid::logits, lexical};
-use crate::route::{Parts, Target};
+use crate::route::{HybridParts, Target};
 use crate::upstream::Backend;
 
 /// The lexical score of every passage. Long lists run on workers, as many at once as there are processors; one whose
@@ -49,12 +49,12 @@ impl Reranker {
         &self,
         attempt: TargetAttempt<'_>,
         plan: &mut Plan,
-        tickets: &mut Vec<Ticket>,
+        subscriptions: &mut Vec<Subscription>,
         trace: &mut RequestTrace,
     ) -> Result<(), Error> {
         let lexical = lexical_scores(attempt.target, attempt.request.clone()).await;
         let scores = match &attempt.target.parts {
-            Some(parts) => self.read_head(attempt, parts, &lexical, tickets, trace).await?,
+            Some(parts) => self.read_head(attempt, parts, &lexical, subscriptions, trace).await?,
             None => lexical,
         };
         let slots = plan.unknown().to_vec();
@@ -73,9 +73,9 @@ impl Reranker {
     async fn read_head(
         &self,
         attempt: TargetAttempt<'_>,
-        parts: &Parts,
+        parts: &HybridParts,
         lexical: &[f64],
-        tickets: &mut Vec<Ticket>,
+        subscriptions: &mut Vec<Subscription>,
         trace: &mut RequestTrace,
     ) -> Result<Vec<f64>, Error> {
         let mix = parts.settings.mix;
@@ -90,7 +90,7 @@ impl Reranker {
         let head_attempt = TargetAttempt { target: &parts.cross_encoder, request: &head_request, ..attempt };
         let mut plan = self.plan(&parts.cross_encoder, &head_request, attempt.context).await;
         if let Backend::Remote(remote) = &parts.cross_encoder.upstream.backend {
-            self.score_remotely(head_attempt, remote, &mut plan, tickets, trace).await?;
+            self.score_remotely(head_attempt, remote, &mut plan, subscriptions, trace).await?;
         }
         let mut scores = Vec::with_capacity(head.len());
         for passage in plan.passages() {

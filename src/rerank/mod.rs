@@ -14,10 +14,9 @@ pub mod background;
 pub mod batch;
 mod batch_planner;
 mod calls;
-mod fill;
+mod flight_task;
 mod hedge;
 mod hybrid;
-mod journey;
 mod known;
 pub mod merge;
 pub mod offload;
@@ -30,6 +29,7 @@ mod score;
 mod shadow;
 #[cfg(test)]
 mod simulation;
+mod trace;
 pub mod validate;
 
 use std::sync::Arc;
@@ -38,13 +38,13 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use self::background::Background;
-use self::journey::RequestTrace;
 use self::offload::{OFFLOAD_WIRE_BYTES, offload};
 use self::plan::{Plan, PlanContext};
 use self::rank::rank;
 use self::request::RerankRequest;
 use self::response::{PairCounts, RankedPassage, RerankResponse};
 use self::score::TargetAttempt;
+use self::trace::RequestTrace;
 use self::validate::{Limits, validate};
 use crate::cache::ScoreCache;
 use crate::cache::control::CacheControl;
@@ -54,7 +54,7 @@ use crate::config::settings::{OnDeadline, OnFailure};
 use crate::error::{Error, ErrorKind};
 use crate::route::{Route, RouteTable, Target};
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::call::{Patience, Waiter};
+use crate::upstream::call::{RetryMode, Waiter};
 
 /// Share of the time left that a target may not use, 0 to 1: it is kept for the next target, or for a degraded answer.
 const KEPT_SHARE: f64 = 0.2;
@@ -129,7 +129,7 @@ impl Reranker {
         for (index, target) in targets.iter().enumerate() {
             let next = targets.get(index + 1);
             let waiter = waiter_before(next, route, context);
-            let attempt = TargetAttempt { route, target, request, context, waiter, insists: false };
+            let attempt = TargetAttempt { route, target, request, context, waiter, bypasses_others: false };
             let TargetFailure { error, salvage } = match self.try_target(attempt, &mut trace).await {
                 Ok(plan) => {
                     trace.answered_by(target);
@@ -196,8 +196,9 @@ impl Reranker {
             attempt.waiter.deadline = attempt.waiter.deadline.min(before(context.deadline, KEPT_FOR_AN_ANSWER));
         }
         let scoring = Instant::now();
-        let mut tickets = Vec::new();
-        let scored = timeout_at(attempt.waiter.deadline, self.score(attempt, &mut plan, &mut tickets, trace)).await;
+        let mut subscriptions = Vec::new();
+        let scored =
+            timeout_at(attempt.waiter.deadline, self.score(attempt, &mut plan, &mut subscriptions, trace)).await;
         trace.timings.upstream += milliseconds_since(scoring);
         let in_time = scored.is_ok();
         let error = match scored {
@@ -215,7 +216,7 @@ impl Reranker {
         if context.control.store
             && let Some(permit) = self.background.enter()
         {
-            permit.finish(tickets, Instant::now() + self.request_timeout);
+            permit.finish(subscriptions, Instant::now() + self.request_timeout);
         }
         Err(TargetFailure { error, salvage: Some(Salvage::Partial(plan, trace.refusal().cloned())) })
     }
@@ -231,7 +232,7 @@ impl Reranker {
     fn in_background<'a>(&self, attempt: TargetAttempt<'a>) -> TargetAttempt<'a> {
         let deadline = Instant::now() + self.request_timeout;
         let scope = attempt.context.scope;
-        TargetAttempt { waiter: Waiter { deadline, patience: Patience::Hurry, store: true, scope }, ..attempt }
+        TargetAttempt { waiter: Waiter { deadline, retry_mode: RetryMode::FailFast, store: true, scope }, ..attempt }
     }
 }
 
@@ -266,7 +267,7 @@ fn waiter_before(next: Option<&Arc<Target>>, route: &Route, context: &RequestCon
     };
     Waiter {
         deadline: before(context.deadline, most_kept),
-        patience: if next.is_none() { Patience::Wait } else { Patience::Hurry },
+        retry_mode: if next.is_none() { RetryMode::Wait } else { RetryMode::FailFast },
         store: context.control.store,
         scope: context.scope,
     }
@@ -301,12 +302,12 @@ fn first_failure(failures: Vec<Error>) -> Error {
 fn out_of_time(attempt: &TargetAttempt<'_>, since: Instant) -> Error {
     let waited = since.elapsed().as_millis();
     let upstream = &attempt.target.upstream.name;
-    match attempt.waiter.patience {
-        Patience::Wait => {
+    match attempt.waiter.retry_mode {
+        RetryMode::Wait => {
             let message = format!("the deadline passed after {waited} ms of waiting for {upstream}");
             Error::new(ErrorKind::DeadlineExceeded, message)
         }
-        Patience::Hurry => {
+        RetryMode::FailFast => {
             let message = format!("{upstream} used up its share of the time, {waited} ms");
             Error::new(ErrorKind::UpstreamTimeout, message)
         }

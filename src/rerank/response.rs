@@ -130,7 +130,8 @@ pub struct PairCounts {
     pub scored: usize,
     /// Known from the cache, but too old to be used but for want of anything better.
     pub stale: usize,
-    /// Not scored by a model (blank passages, passages that the provider refuses, or an answer that is less than what was asked for).
+    /// Not scored by a model (blank passages, passages that the provider refuses, or an answer that is less than what
+    /// was asked for).
     pub unscored: usize,
 }
 

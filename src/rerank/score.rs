@@ -1,7 +1,7 @@
 //! The unknown pairs of a plan, scored by one target: the part of the request that waits.
 //!
 //! It waits for a flight of its own, for flights of others, or for both (see [`crate::coalesce`]). The part that asks
-//! the upstream is [`super::fill`].
+//! the upstream is [`super::flight_task`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,15 +11,15 @@ use futures_util::future::select_all;
 use tokio::time::{Instant, timeout};
 
 use super::calls::Calls;
-use super::fill::FlightTask;
+use super::flight_task::FlightTask;
 use super::hedge::Hedging;
-use super::journey::RequestTrace;
 use super::plan::Plan;
 use super::request::RerankRequest;
 use super::response::ScoreSource;
+use super::trace::RequestTrace;
 use super::{RequestContext, Reranker};
 use crate::cache::control::CacheControl;
-use crate::coalesce::{Claim, Landing, Ticket, Wish};
+use crate::coalesce::{Claim, ClaimRequest, PairOutcome, Subscription};
 use crate::error::{Error, ErrorKind};
 use crate::provider::Scoring;
 use crate::route::{Route, Target};
@@ -35,12 +35,12 @@ pub(super) struct TargetAttempt<'a> {
     pub(super) context: &'a RequestContext,
     pub(super) waiter: Waiter,
     /// True if the target is asked even for pairs that another target of the same scores is already scoring.
-    pub(super) insists: bool,
+    pub(super) bypasses_others: bool,
 }
 
 impl Reranker {
-    /// Scores what `plan` does not know. If this future is dropped, `plan` keeps the scores that arrived, and `tickets`
-    /// the flights that are still under way.
+    /// Scores what `plan` does not know. If this future is dropped, `plan` keeps the scores that arrived, and
+    /// `subscriptions` the flights that are still under way.
     ///
     /// # Errors
     /// The first call that failed for good.
@@ -48,14 +48,14 @@ impl Reranker {
         &self,
         attempt: TargetAttempt<'_>,
         plan: &mut Plan,
-        tickets: &mut Vec<Ticket>,
+        subscriptions: &mut Vec<Subscription>,
         trace: &mut RequestTrace,
     ) -> Result<(), Error> {
         match &attempt.target.upstream.backend {
-            Backend::Local(_) => self.score_locally(attempt, plan, tickets, trace).await,
+            Backend::Local(_) => self.score_locally(attempt, plan, subscriptions, trace).await,
             Backend::Remote(remote) => {
                 check_listwise_size(attempt.target, remote, plan.unknown().len())?;
-                self.score_remotely(attempt, remote, plan, tickets, trace).await?;
+                self.score_remotely(attempt, remote, plan, subscriptions, trace).await?;
                 check_not_refused_wholly(plan, trace)
             }
         }
@@ -68,48 +68,48 @@ impl Reranker {
         attempt: TargetAttempt<'_>,
         remote: &Remote,
         plan: &mut Plan,
-        tickets: &mut Vec<Ticket>,
+        subscriptions: &mut Vec<Subscription>,
         trace: &mut RequestTrace,
     ) -> Result<(), Error> {
         let own = attempt.target.upstream.name.as_str();
-        let is_foreign = |ticket: &Ticket| ticket.upstream() != own;
-        *tickets = self.claim(attempt, plan, plan.unknown(), trace);
-        while tickets.iter().any(is_foreign) {
-            let heard = timeout(longest_silence(attempt, remote), next_news(tickets)).await;
-            let given_up: Vec<Ticket> = match heard {
+        let is_foreign = |subscription: &Subscription| subscription.upstream() != own;
+        *subscriptions = self.claim(attempt, plan, plan.unknown(), trace);
+        while subscriptions.iter().any(is_foreign) {
+            let heard = timeout(longest_silence(attempt, remote), next_news(subscriptions)).await;
+            let given_up: Vec<Subscription> = match heard {
                 Ok(news) => {
-                    let Err(failure) = take_in(news, tickets, plan, trace) else { continue };
-                    if !is_foreign(&tickets[failure.at]) {
+                    let Err(failure) = take_in(news, subscriptions, plan, trace) else { continue };
+                    if !is_foreign(&subscriptions[failure.at]) {
                         return Err(failure.error);
                     }
-                    vec![tickets.swap_remove(failure.at)]
+                    vec![subscriptions.swap_remove(failure.at)]
                 }
-                Err(_silence) => tickets.extract_if(.., |ticket| is_foreign(ticket)).collect(),
+                Err(_silence) => subscriptions.extract_if(.., |subscription| is_foreign(subscription)).collect(),
             };
             let mut missing = Vec::new();
-            for ticket in &given_up {
-                missing.extend(ticket.waiting());
+            for subscription in &given_up {
+                missing.extend(subscription.waiting());
             }
-            tickets.extend(self.claim(TargetAttempt { insists: true, ..attempt }, plan, &missing, trace));
+            subscriptions.extend(self.claim(TargetAttempt { bypasses_others: true, ..attempt }, plan, &missing, trace));
         }
-        while !tickets.is_empty() {
-            let news = next_news(tickets).await;
-            if let Err(failure) = take_in(news, tickets, plan, trace) {
+        while !subscriptions.is_empty() {
+            let news = next_news(subscriptions).await;
+            if let Err(failure) = take_in(news, subscriptions, plan, trace) {
                 return Err(failure.error);
             }
         }
         Ok(())
     }
 
-    /// Takes part in the scoring of `slots`. Starts a flight for pairs that nobody is scoring, or, with `insists`, for
-    /// those that this target is not scoring.
-    fn claim(&self, attempt: TargetAttempt<'_>, plan: &Plan, slots: &[u32], trace: &RequestTrace) -> Vec<Ticket> {
+    /// Takes part in the scoring of `slots`. Starts a flight for pairs that nobody is scoring, or, with
+    /// `bypasses_others`, for those that this target is not scoring.
+    fn claim(&self, attempt: TargetAttempt<'_>, plan: &Plan, slots: &[u32], trace: &RequestTrace) -> Vec<Subscription> {
         let flights = attempt.route.flights.as_ref().unwrap_or(&self.flights);
-        let Claim { lead, tickets } = flights.claim(&Wish {
+        let Claim { lead, subscriptions } = flights.claim(&ClaimRequest {
             query: plan.query(),
             pairs: &plan.pairs(slots),
             upstream: &attempt.target.upstream.name,
-            insists: attempt.insists,
+            bypasses_others: attempt.bypasses_others,
             waiter: attempt.waiter,
         });
         if let Some(lead) = lead {
@@ -127,7 +127,7 @@ impl Reranker {
             // A task of its own: the flight outlives this request as long as somebody else waits for it.
             tokio::spawn(task.run(lead, trace.reads_cache));
         }
-        tickets
+        subscriptions
     }
 
     /// Targets for second calls, if the route hedges and has another target of the same scores.
@@ -155,22 +155,22 @@ impl Reranker {
             return;
         }
         if let Some(permit) = self.background.enter() {
-            let tickets = self.claim(attempt, plan, plan.due(), &RequestTrace::of_background());
-            permit.finish(tickets, attempt.waiter.deadline);
+            let subscriptions = self.claim(attempt, plan, plan.due(), &RequestTrace::of_background());
+            permit.finish(subscriptions, attempt.waiter.deadline);
             self.metrics.refreshed(plan.due().len());
         }
     }
 }
 
-/// The failure of one ticket's flight.
-struct Failure {
-    /// Index of the ticket.
+/// The failure of one subscription's flight.
+struct FlightFailure {
+    /// Index of the subscription.
     at: usize,
     error: Error,
 }
 
-/// The index of a ticket, and the pairs that landed or the failure of its flight.
-type News = (usize, Result<Vec<(u32, Landing)>, Arc<Error>>);
+/// The index of a subscription, and the pairs that landed or the failure of its flight.
+type News = (usize, Result<Vec<(u32, PairOutcome)>, Arc<Error>>);
 
 /// The longest silence to bear from other targets of the same scores: three times the usual latency of a call here, and
 /// at most half of the time left.
@@ -184,37 +184,37 @@ fn longest_silence(attempt: TargetAttempt<'_>, remote: &Remote) -> Duration {
     }
 }
 
-/// Waits for news of any of the tickets. There must be at least one.
-async fn next_news(tickets: &mut [Ticket]) -> News {
-    let (news, at, _) = select_all(tickets.iter_mut().map(|ticket| ticket.next().boxed())).await;
+/// Waits for news of any of the subscriptions. There must be at least one.
+async fn next_news(subscriptions: &mut [Subscription]) -> News {
+    let (news, at, _) = select_all(subscriptions.iter_mut().map(|subscription| subscription.next().boxed())).await;
     (at, news)
 }
 
-/// Writes news into the plan. Empty news is a flight's last: its ticket is removed.
+/// Writes news into the plan. Empty news is a flight's last: its subscription is removed.
 fn take_in(
     (at, news): News,
-    tickets: &mut Vec<Ticket>,
+    subscriptions: &mut Vec<Subscription>,
     plan: &mut Plan,
     trace: &mut RequestTrace,
-) -> Result<(), Failure> {
-    let ticket = &tickets[at];
+) -> Result<(), FlightFailure> {
+    let subscription = &subscriptions[at];
     // A flight that fails may have been charged, too.
-    if let Some(charge) = ticket.take_charge() {
+    if let Some(charge) = subscription.take_charge() {
         trace.usage = trace.usage.plus(charge);
     }
-    let source = if ticket.is_leaders() { ScoreSource::Scored } else { ScoreSource::Coalesced };
+    let source = if subscription.is_leaders() { ScoreSource::Scored } else { ScoreSource::Coalesced };
     let landings = match news {
         Ok(landings) => landings,
-        Err(error) => return Err(Failure { at, error: Arc::unwrap_or_clone(error) }),
+        Err(error) => return Err(FlightFailure { at, error: Arc::unwrap_or_clone(error) }),
     };
     if landings.is_empty() {
-        tickets.swap_remove(at);
+        subscriptions.swap_remove(at);
     }
     for (slot, landing) in landings {
         match landing {
-            Landing::Scored(score) => plan.learn(slot, Some(score), source),
-            Landing::Known(score) => plan.learn(slot, Some(score), ScoreSource::Cache),
-            Landing::Refused(error) => {
+            PairOutcome::Scored(score) => plan.learn(slot, Some(score), source),
+            PairOutcome::Known(score) => plan.learn(slot, Some(score), ScoreSource::Cache),
+            PairOutcome::Refused(error) => {
                 plan.learn(slot, None, ScoreSource::Refused);
                 trace.refused(&error);
             }

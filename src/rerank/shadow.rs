@@ -42,7 +42,7 @@ impl Reranker {
             Ok(permit) => permit,
             Err(outcome) => return self.metrics.shadow.request(label, outcome),
         };
-        let comparison = Comparison {
+        let comparison = ShadowComparison {
             model: route.label.clone(),
             shadow: shadow.clone(),
             request: request.clone(),
@@ -53,8 +53,8 @@ impl Reranker {
         tokio::spawn(self.clone().compare(comparison));
     }
 
-    async fn compare(self: Arc<Self>, comparison: Comparison) {
-        let Comparison { model, shadow, request, ranking, context, permit } = comparison;
+    async fn compare(self: Arc<Self>, comparison: ShadowComparison) {
+        let ShadowComparison { model, shadow, request, ranking, context, permit } = comparison;
         let label = (model.as_str(), shadow.name.as_str());
         // Uncut, so that every passage of the client's answer has its counterpart.
         let shadow_request = Arc::new(RerankRequest { top_n: None, ..RerankRequest::clone(&request) });
@@ -93,7 +93,7 @@ fn is_its_own(response: &RerankResponse) -> bool {
 }
 
 /// An answer, and the shadow to compare it with.
-struct Comparison {
+struct ShadowComparison {
     model: String,
     shadow: Arc<Shadow>,
     request: Arc<RerankRequest>,

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::Target;
 use crate::config::settings::HedgeSettings;
 use crate::provider::Billing;
-use crate::upstream::allowance::{Allowance, AllowanceSettings};
+use crate::upstream::budget::{Budget, BudgetSettings};
 
 /// Most second calls that the budget saves up for.
 const MAX_SAVED_CALLS: f64 = 10.0;
@@ -19,9 +19,9 @@ pub struct Hedge {
     /// Share of the calls of its size, 0 to 1, that must be faster than a call before it counts as slow.
     pub after_quantile: f64,
     /// Budget in calls.
-    calls: Arc<Allowance>,
+    calls: Arc<Budget>,
     /// Budget in the unit of [`cost`].
-    spend: Arc<Allowance>,
+    spend: Arc<Budget>,
 }
 
 impl Hedge {
@@ -30,37 +30,37 @@ impl Hedge {
     pub fn new(settings: HedgeSettings) -> Self {
         Self {
             after_quantile: settings.after_quantile,
-            calls: allowance(settings.max_calls, MAX_SAVED_CALLS),
+            calls: budget(settings.max_calls, MAX_SAVED_CALLS),
             // Unbounded here: the budget in calls bounds second calls already.
-            spend: allowance(settings.max_spend, f64::MAX),
+            spend: budget(settings.max_spend, f64::MAX),
         }
     }
 
     /// Deposits for a first call of `bytes` at `target`.
     pub fn count(&self, target: &Target, bytes: usize) {
-        self.calls.pay_in(1.0);
-        self.spend.pay_in(cost(target, bytes));
+        self.calls.deposit(1.0);
+        self.spend.deposit(cost(target, bytes));
     }
 
     /// Pays for a second call of `bytes` at `target`. Returns false, and takes nothing, if the budget is too small.
     #[must_use]
     pub fn afford(&self, target: &Target, bytes: usize, now: Instant) -> bool {
         let cost = cost(target, bytes);
-        if !self.spend.take_out(cost, now) {
+        if !self.spend.withdraw(cost, now) {
             return false;
         }
-        let is_paid = self.calls.take_out(1.0, now);
+        let is_paid = self.calls.withdraw(1.0, now);
         if !is_paid {
             // The call is not made, so its cost must stay in the budget.
-            self.spend.give_back(cost);
+            self.spend.refund(cost);
         }
         is_paid
     }
 }
 
-fn allowance(share: f64, most_saved: f64) -> Arc<Allowance> {
+fn budget(share: f64, max_saved: f64) -> Arc<Budget> {
     let window = Duration::from_secs(1);
-    Arc::new(Allowance::new(AllowanceSettings { share, per_second: 0.0, window, most_saved }))
+    Arc::new(Budget::new(BudgetSettings { share, per_second: 0.0, window, max_saved }))
 }
 
 /// The cost of a call, only comparable with that of other calls: its bytes, times the price per million tokens where

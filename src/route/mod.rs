@@ -24,7 +24,7 @@ use crate::config::settings::{AbsentUpstream, LocalSettings, OnDeadline, OnFailu
 use crate::error::Error;
 use crate::local::{self, LocalModel};
 use crate::provider::{ModelFacts, Scoring};
-use crate::upstream::{Backend, Embedded, Upstream};
+use crate::upstream::{Backend, LocalScorer, Upstream};
 
 /// The model used when a request names none.
 pub const DEFAULT_MODEL: &str = "default";
@@ -45,12 +45,12 @@ pub struct Target {
     /// Share of the requests among targets of one score space; 0 stands by.
     pub weight: u32,
     /// The parts of the embedded scorer's hybrid; `None` for every other target.
-    pub parts: Option<Parts>,
+    pub parts: Option<HybridParts>,
 }
 
 /// The two models of the embedded scorer that its hybrid asks.
 #[derive(Clone, Debug)]
-pub struct Parts {
+pub struct HybridParts {
     /// The lexical scorer. Picks the head of the list, and ranks queries that the cross-encoder cannot read.
     pub lexical: Arc<Target>,
     /// The cross-encoder. Scores the head of the list.
@@ -104,7 +104,7 @@ impl Target {
             Backend::Local(embedded) => match local::models(embedded).find(|known| known.name() == model)? {
                 // The cross-encoder is an upstream of its own, with a stack like any other.
                 LocalModel::CrossEncoder => return Self::new(embedded.cross_encoder.clone()?, settings),
-                LocalModel::Hybrid => (LocalModel::Hybrid.facts(), true, Some(Parts::new(&upstream, embedded)?)),
+                LocalModel::Hybrid => (LocalModel::Hybrid.facts(), true, Some(HybridParts::new(&upstream, embedded)?)),
                 LocalModel::Lexical => (LocalModel::Lexical.facts(), true, None),
             },
         };
@@ -159,8 +159,8 @@ impl Target {
     }
 }
 
-impl Parts {
-    fn new(upstream: &Arc<Upstream>, embedded: &Embedded) -> Option<Self> {
+impl HybridParts {
+    fn new(upstream: &Arc<Upstream>, embedded: &LocalScorer) -> Option<Self> {
         let lexical = Target::direct(upstream, LocalModel::Lexical.name())?;
         let cross_encoder = Target::direct(upstream, LocalModel::CrossEncoder.name())?;
         let settings = embedded.settings.clone();

@@ -30,13 +30,13 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 /// A bounded buffer of log lines.
 #[derive(Debug)]
 pub(super) struct LogQueue {
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
     changed: Condvar,
     dropped: Counter,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct QueueState {
     /// Whole lines, each with its line break.
     waiting: Vec<u8>,
     /// True while the thread holds lines that are not written yet.

@@ -30,20 +30,20 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 /// The model label of a request that never got as far as a model.
 pub const NO_MODEL: &str = "none";
 
-type Latency<L> = Family<L, Histogram, fn() -> Histogram>;
+type LatencyFamily<L> = Family<L, Histogram, fn() -> Histogram>;
 type DollarCounter = Counter<f64, std::sync::atomic::AtomicU64>;
 
 /// The metrics of one server.
 pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
-    request_duration: Latency<ModelLabels>,
+    request_duration: LatencyFamily<ModelLabels>,
     in_flight: Gauge,
     pairs: Family<OutcomeLabels, Counter>,
     degraded: Family<DegradedLabels, Counter>,
     fallbacks: Family<AttemptLabels, Counter>,
     attempts: Family<AttemptLabels, Counter>,
-    attempt_duration: Latency<AttemptLabels>,
+    attempt_duration: LatencyFamily<AttemptLabels>,
     retries: Family<UpstreamLabels, Counter>,
     retries_denied: Family<UpstreamLabels, Counter>,
     shed: Family<ShedLabels, Counter>,
@@ -64,7 +64,7 @@ pub struct Metrics {
 pub struct UpstreamMetrics {
     upstream: String,
     attempts: Family<AttemptLabels, Counter>,
-    attempt_duration: Latency<AttemptLabels>,
+    attempt_duration: LatencyFamily<AttemptLabels>,
     retries: Counter,
     retries_denied: Counter,
     shed: Family<ShedLabels, Counter>,

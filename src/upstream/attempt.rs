@@ -15,10 +15,10 @@ use futures_util::future::BoxFuture;
 use tokio::time::{Instant, timeout};
 use tower::{Layer, Service};
 
-use super::call::{Call, Patience, Scores};
+use super::call::{Call, RetryMode, Scores};
 use super::error::UpstreamError;
 use super::guard::UNUSUAL_FACTOR;
-use super::vitals::Vitals;
+use super::load::LoadStats;
 use crate::error::ErrorKind;
 use crate::telemetry::metrics::UpstreamMetrics;
 
@@ -31,7 +31,7 @@ pub(super) const FAIL_FAST_TIMEOUT_MIN: Duration = Duration::from_millis(300);
 #[derive(Clone, Debug)]
 pub(super) struct AttemptLayer {
     pub(super) timeout: Duration,
-    pub(super) vitals: Arc<Vitals>,
+    pub(super) load_stats: Arc<LoadStats>,
     pub(super) metrics: Arc<UpstreamMetrics>,
 }
 
@@ -64,17 +64,17 @@ where
     }
 
     fn call(&mut self, call: Call) -> Self::Future {
-        let AttemptLayer { vitals, metrics, .. } = self.layer.clone();
+        let AttemptLayer { load_stats, metrics, .. } = self.layer.clone();
         let limit = self.layer.limit(&call);
         let bytes = call.body.len();
-        let interest = call.interest.clone();
+        let waiters = call.waiters.clone();
         call.attempts.increment();
         let attempt = self.inner.call(call);
         let started = Instant::now();
         Box::pin(async move {
             // Stays "cancelled" if this future is dropped before its end.
             let mut attempt_metrics = AttemptMetricsGuard { metrics, started, outcome: CANCELLED };
-            let in_flight = vitals.enter();
+            let in_flight = load_stats.enter();
             let result = if let Ok(result) = timeout(limit, attempt).await {
                 result
             } else {
@@ -84,8 +84,8 @@ where
             drop(in_flight);
             match &result {
                 Ok(_) => {
-                    let allowed = interest.deadline().saturating_duration_since(started);
-                    vitals.succeeded(bytes, started.elapsed(), allowed, Instant::now());
+                    let allowed = waiters.deadline().saturating_duration_since(started);
+                    load_stats.succeeded(bytes, started.elapsed(), allowed, Instant::now());
                 }
                 // About the request or the key: neither a success nor a failure of the upstream.
                 Err(error)
@@ -94,8 +94,8 @@ where
                         || error.is_rotated => {}
                 Err(error) => {
                     // Overload counts for all callers; other failures may be about this one's texts.
-                    let caller = if error.is_overload() { None } else { Some(interest.scope()) };
-                    vitals.failed(error.retry_after, caller, Instant::now());
+                    let caller = if error.is_overload() { None } else { Some(waiters.scope()) };
+                    load_stats.failed(error.retry_after, caller, Instant::now());
                 }
             }
             attempt_metrics.outcome = match &result {
@@ -110,10 +110,10 @@ where
 impl AttemptLayer {
     /// Time limit of an attempt of `call`.
     fn limit(&self, call: &Call) -> Duration {
-        if call.interest.patience() == Patience::Wait {
+        if call.waiters.retry_mode() == RetryMode::Wait {
             return self.timeout;
         }
-        match self.vitals.usual(call.body.len()) {
+        match self.load_stats.usual(call.body.len()) {
             Some(usual) => (usual * UNUSUAL_FACTOR).max(FAIL_FAST_TIMEOUT_MIN).min(self.timeout),
             None => self.timeout,
         }

@@ -26,7 +26,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::interest::Patience;
+use super::waiters::RetryMode;
 
 /// Parts of the window that expire one by one.
 const BUCKETS: u32 = 10;
@@ -149,7 +149,7 @@ pub struct BreakerAdmission {
     breaker: Arc<Breaker>,
     generation: u64,
     /// The kind of probe; `None` for an ordinary call.
-    probe: Option<Patience>,
+    probe: Option<RetryMode>,
     is_told: bool,
 }
 
@@ -165,18 +165,18 @@ impl Breaker {
     ///
     /// # Errors
     /// The time for which the breaker stays open.
-    pub fn admit(self: &Arc<Self>, patience: Patience, now: Instant) -> Result<BreakerAdmission, Duration> {
+    pub fn admit(self: &Arc<Self>, retry_mode: RetryMode, now: Instant) -> Result<BreakerAdmission, Duration> {
         let mut state = self.inner.lock();
         let probe = match &mut state.phase {
             Phase::Closed(_) => None,
             Phase::Open { until } if now < *until => return Err(*until - now),
             Phase::Open { .. } => {
-                state.enter(Phase::HalfOpen(ProbesInFlight::of(patience)));
-                Some(patience)
+                state.enter(Phase::HalfOpen(ProbesInFlight::of(retry_mode)));
+                Some(retry_mode)
             }
-            Phase::HalfOpen(probes) if probes.allow(patience) => {
-                probes.set(patience, true);
-                Some(patience)
+            Phase::HalfOpen(probes) if probes.allow(retry_mode) => {
+                probes.set(retry_mode, true);
+                Some(retry_mode)
             }
             Phase::HalfOpen(_) => return Err(self.settings.ejection),
         };
@@ -221,7 +221,7 @@ impl Breaker {
         }
     }
 
-    fn tell(&self, generation: u64, probe: Option<Patience>, outcome: CallOutcome, now: Instant) {
+    fn tell(&self, generation: u64, probe: Option<RetryMode>, outcome: CallOutcome, now: Instant) {
         if self.settings.consecutive_failures == 0 {
             return;
         }
@@ -247,8 +247,8 @@ impl Breaker {
             (Phase::HalfOpen(_), CallOutcome::Failure) => self.eject(state, now),
             (Phase::HalfOpen(probes), CallOutcome::Neutral) => {
                 // The next call may probe instead.
-                if let Some(patience) = probe {
-                    probes.set(patience, false);
+                if let Some(retry_mode) = probe {
+                    probes.set(retry_mode, false);
                 }
             }
             (Phase::Closed(_), CallOutcome::Neutral) | (Phase::Open { .. }, _) => {}
@@ -270,24 +270,24 @@ impl BreakerState {
 }
 
 impl ProbesInFlight {
-    fn of(patience: Patience) -> Self {
+    fn of(retry_mode: RetryMode) -> Self {
         let mut probes = Self::default();
-        probes.set(patience, true);
+        probes.set(retry_mode, true);
         probes
     }
 
     /// Returns true if one more probe may start. A hurried probe does not keep a patient one away.
-    const fn allow(self, patience: Patience) -> bool {
-        match patience {
-            Patience::Wait => !self.patient,
-            Patience::Hurry => !self.patient && !self.hurried,
+    const fn allow(self, retry_mode: RetryMode) -> bool {
+        match retry_mode {
+            RetryMode::Wait => !self.patient,
+            RetryMode::FailFast => !self.patient && !self.hurried,
         }
     }
 
-    const fn set(&mut self, patience: Patience, is_in_flight: bool) {
-        match patience {
-            Patience::Wait => self.patient = is_in_flight,
-            Patience::Hurry => self.hurried = is_in_flight,
+    const fn set(&mut self, retry_mode: RetryMode, is_in_flight: bool) {
+        match retry_mode {
+            RetryMode::Wait => self.patient = is_in_flight,
+            RetryMode::FailFast => self.hurried = is_in_flight,
         }
     }
 }
@@ -362,7 +362,7 @@ mod tests {
     };
 
     fn call(breaker: &Arc<Breaker>, outcome: CallOutcome) -> bool {
-        let admission = breaker.admit(Patience::Wait, Instant::now());
+        let admission = breaker.admit(RetryMode::Wait, Instant::now());
         admission.map(|admission| admission.tell(outcome, Instant::now())).is_ok()
     }
 
@@ -385,8 +385,8 @@ mod tests {
         assert_eq!(breaker.state(Instant::now()), CircuitState::Open);
         assert!((0..1_000).all(|_| !call(&breaker, CallOutcome::Success)), "nothing passes");
         pass(SETTINGS.ejection).await;
-        let probe = breaker.admit(Patience::Wait, Instant::now()).unwrap();
-        assert!((0..1_000).all(|_| breaker.admit(Patience::Wait, Instant::now()).is_err()), "exactly one probe");
+        let probe = breaker.admit(RetryMode::Wait, Instant::now()).unwrap();
+        assert!((0..1_000).all(|_| breaker.admit(RetryMode::Wait, Instant::now()).is_err()), "exactly one probe");
         probe.tell(CallOutcome::Success, Instant::now());
         assert!((0..4).all(|_| call(&breaker, CallOutcome::Failure)), "a fresh start");
         assert_eq!(breaker.state(Instant::now()), CircuitState::Closed);
@@ -435,7 +435,7 @@ mod tests {
         let breaker = Arc::new(Breaker::new(SETTINGS));
         trip(&breaker);
         pass(SETTINGS.ejection).await;
-        drop(breaker.admit(Patience::Wait, Instant::now()).unwrap());
+        drop(breaker.admit(RetryMode::Wait, Instant::now()).unwrap());
         assert!(call(&breaker, CallOutcome::Success));
         assert_eq!(breaker.state(Instant::now()), CircuitState::Closed);
     }
@@ -444,34 +444,34 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_patient_call_probes_beside_a_hurried_one_and_no_other_does() {
         let breaker = Arc::new(Breaker::new(SETTINGS));
-        let admit = |patience| breaker.admit(patience, Instant::now());
+        let admit = |retry_mode| breaker.admit(retry_mode, Instant::now());
         trip(&breaker);
         pass(SETTINGS.ejection).await;
-        let hurried = admit(Patience::Hurry).unwrap();
-        assert!(hurried.is_probe() && admit(Patience::Hurry).is_err(), "one in a hurry");
-        let patient = admit(Patience::Wait).unwrap();
-        assert!(patient.is_probe() && admit(Patience::Wait).is_err(), "and one that waits");
+        let hurried = admit(RetryMode::FailFast).unwrap();
+        assert!(hurried.is_probe() && admit(RetryMode::FailFast).is_err(), "one in a hurry");
+        let patient = admit(RetryMode::Wait).unwrap();
+        assert!(patient.is_probe() && admit(RetryMode::Wait).is_err(), "and one that waits");
         drop(hurried);
-        assert!(admit(Patience::Hurry).is_err(), "one that waits is enough");
+        assert!(admit(RetryMode::FailFast).is_err(), "one that waits is enough");
         drop(patient);
-        let hurried = admit(Patience::Hurry).expect("nobody probes any more");
-        let patient = admit(Patience::Wait).unwrap();
+        let hurried = admit(RetryMode::FailFast).expect("nobody probes any more");
+        let patient = admit(RetryMode::Wait).unwrap();
         patient.tell(CallOutcome::Success, Instant::now());
         hurried.tell(CallOutcome::Failure, Instant::now());
         assert_eq!(breaker.state(Instant::now()), CircuitState::Closed, "the first to tell decides");
         trip(&breaker);
         pass(SETTINGS.ejection).await;
-        admit(Patience::Hurry).unwrap().tell(CallOutcome::Success, Instant::now());
-        assert!(!admit(Patience::Wait).unwrap().is_probe(), "a hurried answer is an answer");
+        admit(RetryMode::FailFast).unwrap().tell(CallOutcome::Success, Instant::now());
+        assert!(!admit(RetryMode::Wait).unwrap().is_probe(), "a hurried answer is an answer");
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_was_admitted_before_it_opened_says_nothing_after() {
         let breaker = Arc::new(Breaker::new(SETTINGS));
-        let late: Vec<_> = (0..9).map(|_| breaker.admit(Patience::Wait, Instant::now()).unwrap()).collect();
+        let late: Vec<_> = (0..9).map(|_| breaker.admit(RetryMode::Wait, Instant::now()).unwrap()).collect();
         trip(&breaker);
         pass(SETTINGS.ejection).await;
-        let probe = breaker.admit(Patience::Wait, Instant::now()).unwrap();
+        let probe = breaker.admit(RetryMode::Wait, Instant::now()).unwrap();
         for admission in late {
             admission.tell(CallOutcome::Failure, Instant::now());
         }

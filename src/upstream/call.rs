@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::error::UpstreamError;
 use crate::provider::ScoreScale;
 
-pub use super::interest::{Interest, Patience, Waiter};
+pub use super::waiters::{RetryMode, Waiter, Waiters};
 
 /// One encoded batch to be scored. Cheap to clone: a retry sends the same bytes.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ pub struct Call {
     /// Tokens in the body, estimated high.
     pub tokens: usize,
     /// The waiters of the call.
-    pub interest: Arc<Interest>,
+    pub waiters: Arc<Waiters>,
     /// Number of the attempt, from 1.
     pub attempt: u32,
     /// Failure of the attempt before this one.

@@ -31,7 +31,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::breaker::{Breaker, BreakerAdmission, BreakerSettings, CallOutcome, CircuitState};
-use super::interest::Patience;
+use super::waiters::RetryMode;
 use crate::cache::key::CacheScope;
 
 /// Callers with open breakers that open the common one.
@@ -75,13 +75,13 @@ struct Opened {
 /// Permission to make one call. Its outcome must be reported with [`Circuits::tell`]; dropped instead, it reports
 /// [`CallOutcome::Neutral`].
 #[derive(Debug)]
-pub struct Admission {
+pub struct CallPermit {
     own: BreakerAdmission,
     /// Admission of the common breaker; `None` for a caller that has waited for it too long.
     common: Option<BreakerAdmission>,
 }
 
-impl Admission {
+impl CallPermit {
     /// Returns true if no breaker has changed its phase since. If one has, the call must be admitted again.
     #[must_use]
     pub fn is_current(&self) -> bool {
@@ -116,7 +116,7 @@ impl Circuits {
     ///
     /// # Errors
     /// The time for which the breaker stays open.
-    pub fn admit(&self, caller: CacheScope, patience: Patience, now: Instant) -> Result<Admission, Duration> {
+    pub fn admit(&self, caller: CacheScope, retry_mode: RetryMode, now: Instant) -> Result<CallPermit, Duration> {
         let mut table = self.table.lock();
         let circuit = table
             .circuits
@@ -125,22 +125,22 @@ impl Circuits {
         let breaker = circuit.breaker.clone();
         let opened = circuit.opened;
         drop(table);
-        let own = breaker.admit(patience, now)?;
+        let own = breaker.admit(retry_mode, now)?;
         if !own.is_probe() {
-            return Ok(Admission { own, common: Some(self.common.admit(patience, now)?) });
+            return Ok(CallPermit { own, common: Some(self.common.admit(retry_mode, now)?) });
         }
-        match self.common_of_open.admit(patience, now) {
-            Ok(common) => Ok(Admission { own, common: Some(common) }),
+        match self.common_of_open.admit(retry_mode, now) {
+            Ok(common) => Ok(CallPermit { own, common: Some(common) }),
             // Other callers got every probe so far: after this long the caller probes without the common breaker.
             Err(_) if opened.is_some_and(|opened| now >= opened.until + self.settings.max_ejection) => {
-                Ok(Admission { own, common: None })
+                Ok(CallPermit { own, common: None })
             }
             Err(retry_after) => Err(retry_after),
         }
     }
 
     /// Reports the outcome of a call for `caller`.
-    pub fn tell(&self, caller: CacheScope, admission: Admission, outcome: CallOutcome, now: Instant) {
+    pub fn tell(&self, caller: CacheScope, admission: CallPermit, outcome: CallOutcome, now: Instant) {
         if self.settings.consecutive_failures == 0 {
             return;
         }
@@ -263,7 +263,7 @@ mod tests {
 
     fn call(circuits: &Circuits, name: &str, outcome: CallOutcome) -> bool {
         let now = Instant::now();
-        let Ok(admission) = circuits.admit(caller(name), Patience::Wait, now) else { return false };
+        let Ok(admission) = circuits.admit(caller(name), RetryMode::Wait, now) else { return false };
         circuits.tell(caller(name), admission, outcome, now);
         true
     }
@@ -337,7 +337,7 @@ mod tests {
         let admissions: Vec<_> = (0..15)
             .map(|index| {
                 let name = names[index % 3];
-                (name, circuits.admit(caller(name), Patience::Wait, now).unwrap())
+                (name, circuits.admit(caller(name), RetryMode::Wait, now).unwrap())
             })
             .collect();
         for (name, admission) in admissions {
@@ -360,7 +360,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn anybody_makes_the_common_probe_and_one_at_a_time() {
         let circuits = Circuits::new(SETTINGS);
-        let admit = |name| circuits.admit(caller(name), Patience::Wait, Instant::now());
+        let admit = |name| circuits.admit(caller(name), RetryMode::Wait, Instant::now());
         trip(&circuits, "one");
         trip(&circuits, "two");
         tokio::time::advance(SETTINGS.ejection).await;
@@ -382,7 +382,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn permission_from_before_an_outage_is_not_current() {
         let circuits = Circuits::new(SETTINGS);
-        let early = circuits.admit(caller("early"), Patience::Wait, Instant::now()).unwrap();
+        let early = circuits.admit(caller("early"), RetryMode::Wait, Instant::now()).unwrap();
         assert!(early.is_current());
         trip(&circuits, "one");
         trip(&circuits, "two");
@@ -427,7 +427,7 @@ mod tests {
             let mut under_way = Vec::new();
             for name in &names {
                 for _ in 0..if round == 0 { at_once } else { 1 } {
-                    let admission = circuits.admit(caller(name), Patience::Wait, Instant::now());
+                    let admission = circuits.admit(caller(name), RetryMode::Wait, Instant::now());
                     under_way.extend(admission.map(|admission| (name, admission)));
                 }
             }

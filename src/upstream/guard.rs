@@ -4,8 +4,8 @@
 //! is cancelled because its client disconnected says nothing. An attempt that is cut off at the last deadline of its
 //! waiters is a failure only if the upstream had enough time: three times the 99th percentile of calls of that size, or
 //! `attempt_timeout` where that is unknown. With less time the attempt does not count against the breaker, the
-//! concurrency limit or the load estimate, its latency is not recorded, and a probe does not fail. Only [`Unanswered`]
-//! remembers it, and uses it only for calls with as little time.
+//! concurrency limit or the load estimate, its latency is not recorded, and a probe does not fail. Only
+//! [`UnansweredCalls`] remembers it, and uses it only for calls with as little time.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,14 +18,14 @@ use tokio::time::Instant;
 use tower::{Layer, Service};
 
 use super::breaker::{CallOutcome, CircuitState};
-use super::call::{Call, Interest, Patience, Scores};
-use super::circuits::{Admission, Circuits};
+use super::call::{Call, RetryMode, Scores, Waiters};
+use super::circuits::{CallPermit, Circuits};
+use super::concurrency::{ConcurrencyLimit, LoadSignal, Permit};
 use super::error::UpstreamError;
-use super::places::{ConcurrencyLimit, LoadSignal, Permit};
+use super::load::LoadStats;
 use super::rate::Rate;
 use super::retry::MAX_WAITED_HINT;
-use super::unanswered::Unanswered;
-use super::vitals::Vitals;
+use super::unanswered::UnansweredCalls;
 use crate::cache::key::CacheScope;
 use crate::error::ErrorKind;
 use crate::telemetry::metrics::UpstreamMetrics;
@@ -41,13 +41,13 @@ pub struct Guard {
     /// Circuit breakers, one for each caller and one for all.
     pub circuits: Circuits,
     /// Memory of calls that were cut off. Refuses calls that have no more time than those had.
-    pub unanswered: Unanswered,
+    pub unanswered: UnansweredCalls,
     /// Requests and tokens per minute, as the operator configured them.
     pub rate: Rate,
     /// Limit on attempts in flight. It adapts to signs of overload.
     pub concurrency: ConcurrencyLimit,
     /// Latencies and failures seen so far.
-    pub vitals: Arc<Vitals>,
+    pub load_stats: Arc<LoadStats>,
     /// Longest time that one attempt may take.
     attempt_timeout: Duration,
     last_failures: Mutex<LastFailures>,
@@ -113,11 +113,11 @@ where
                 drop(admission);
                 admission = guard.admit(&call, &metrics)?;
             }
-            guard.check_unanswered(&call, &metrics, Unanswered::check)?;
+            guard.check_unanswered(&call, &metrics, UnansweredCalls::check)?;
             // After the permit, so that calls refused by a full queue do not use up the minute's rate.
             guard.check_rate(&call, &metrics)?;
             // Last, because this may use up the one trial that is allowed in a while.
-            guard.check_unanswered(&call, &metrics, Unanswered::admit)?;
+            guard.check_unanswered(&call, &metrics, UnansweredCalls::admit)?;
             let mut watched = Watched::new(&guard, admission, permit, &call);
             let result = inner.call(call).await;
             if is_answer(&result) {
@@ -133,22 +133,22 @@ where
 /// An attempt in flight. Dropped before its end, it decides if the upstream is to blame.
 struct Watched<'a> {
     guard: &'a Guard,
-    held: Option<(Admission, Permit)>,
-    interest: Arc<Interest>,
+    held: Option<(CallPermit, Permit)>,
+    waiters: Arc<Waiters>,
     bytes: usize,
     started: Instant,
 }
 
 impl<'a> Watched<'a> {
-    fn new(guard: &'a Guard, admission: Admission, permit: Permit, call: &Call) -> Self {
-        let interest = call.interest.clone();
-        Self { guard, held: Some((admission, permit)), interest, bytes: call.body.len(), started: Instant::now() }
+    fn new(guard: &'a Guard, admission: CallPermit, permit: Permit, call: &Call) -> Self {
+        let waiters = call.waiters.clone();
+        Self { guard, held: Some((admission, permit)), waiters, bytes: call.body.len(), started: Instant::now() }
     }
 
     /// Reports the outcome and releases the admission and the permit.
     fn end(&mut self, outcome: CallOutcome, signal: Option<LoadSignal>, failure: Option<Failure>) {
         let Some((admission, permit)) = self.held.take() else { return };
-        let caller = self.interest.scope();
+        let caller = self.waiters.scope();
         if matches!(outcome, CallOutcome::Failure | CallOutcome::Unavailable(_)) {
             let mut last_failures = self.guard.last_failures.lock();
             if let Some(failure) = &failure {
@@ -165,18 +165,18 @@ impl<'a> Watched<'a> {
     fn cancel(&mut self, now: Instant) {
         // Empty after `end`: every attempt is dropped, also one that has ended.
         let Some((admission, _)) = &self.held else { return };
-        let deadline = self.interest.deadline();
+        let deadline = self.waiters.deadline();
         if now < deadline {
             return self.end(CallOutcome::Neutral, None, None);
         }
         let allowed = deadline.saturating_duration_since(self.started);
         let fair = self.guard.fair_time(self.bytes, admission.is_probe());
-        self.guard.unanswered.cut_off(self.interest.scope(), self.bytes, allowed);
-        self.guard.vitals.cut_off(self.bytes, allowed, now);
+        self.guard.unanswered.cut_off(self.waiters.scope(), self.bytes, allowed);
+        self.guard.load_stats.cut_off(self.bytes, allowed, now);
         if allowed < fair {
             return self.end(CallOutcome::Neutral, None, None);
         }
-        self.guard.vitals.failed(None, None, now);
+        self.guard.load_stats.failed(None, None, now);
         let what = "did not answer before the deadline of anybody who waited".to_owned();
         self.end(CallOutcome::Failure, Some(LoadSignal::Overload), Some((ErrorKind::UpstreamTimeout, what)));
     }
@@ -228,18 +228,18 @@ impl Guard {
     #[must_use]
     pub fn new(
         circuits: Circuits,
-        unanswered: Unanswered,
+        unanswered: UnansweredCalls,
         rate: Rate,
         concurrency: ConcurrencyLimit,
-        vitals: Arc<Vitals>,
+        load_stats: Arc<LoadStats>,
         attempt_timeout: Duration,
     ) -> Self {
-        Self { circuits, unanswered, rate, concurrency, vitals, attempt_timeout, last_failures: Mutex::default() }
+        Self { circuits, unanswered, rate, concurrency, load_stats, attempt_timeout, last_failures: Mutex::default() }
     }
 
     /// The time after which a call with a body of `bytes` is late; `None` if too few calls of its size are known.
     pub(super) fn unusual(&self, bytes: usize) -> Option<Duration> {
-        Some(self.vitals.usual(bytes)? * UNUSUAL_FACTOR)
+        Some(self.load_stats.usual(bytes)? * UNUSUAL_FACTOR)
     }
 
     /// The time that an upstream must have had before a missing answer counts as its failure.
@@ -255,12 +255,12 @@ impl Guard {
     }
 
     /// Asks the circuit breakers for admission.
-    fn admit(&self, call: &Call, metrics: &UpstreamMetrics) -> Result<Admission, UpstreamError> {
-        let caller = call.interest.scope();
+    fn admit(&self, call: &Call, metrics: &UpstreamMetrics) -> Result<CallPermit, UpstreamError> {
+        let caller = call.waiters.scope();
         let now = Instant::now();
-        let time_left = call.interest.deadline().saturating_duration_since(now);
-        let patience = if time_left < self.attempt_timeout { Patience::Hurry } else { Patience::Wait };
-        let admission = match self.circuits.admit(caller, patience, now) {
+        let time_left = call.waiters.deadline().saturating_duration_since(now);
+        let retry_mode = if time_left < self.attempt_timeout { RetryMode::FailFast } else { RetryMode::Wait };
+        let admission = match self.circuits.admit(caller, retry_mode, now) {
             Ok(admission) => admission,
             Err(retry_after) => {
                 metrics.shed("circuit_open");
@@ -271,13 +271,13 @@ impl Guard {
             }
         };
         // Checked before the queue, so that a call that would be refused after it does not wait.
-        self.check_unanswered(call, metrics, Unanswered::check)?;
+        self.check_unanswered(call, metrics, UnansweredCalls::check)?;
         Ok(admission)
     }
 
     /// Waits for a permit of the concurrency limit.
     async fn acquire_permit(&self, call: &Call, metrics: &UpstreamMetrics) -> Result<Permit, UpstreamError> {
-        match self.concurrency.acquire(&call.interest).await {
+        match self.concurrency.acquire(&call.waiters).await {
             Ok(permit) => Ok(permit),
             Err(queue_full) => {
                 metrics.shed("queue_full");
@@ -300,11 +300,11 @@ impl Guard {
         &self,
         call: &Call,
         metrics: &UpstreamMetrics,
-        check: fn(&Unanswered, CacheScope, usize, Duration, Instant) -> Result<(), Duration>,
+        check: fn(&UnansweredCalls, CacheScope, usize, Duration, Instant) -> Result<(), Duration>,
     ) -> Result<(), UpstreamError> {
         let now = Instant::now();
-        let time_left = call.interest.deadline().saturating_duration_since(now);
-        let checked = check(&self.unanswered, call.interest.scope(), call.body.len(), time_left, now);
+        let time_left = call.waiters.deadline().saturating_duration_since(now);
+        let checked = check(&self.unanswered, call.waiters.scope(), call.body.len(), time_left, now);
         let Err(retry_after) = checked else { return Ok(()) };
         metrics.shed("circuit_open");
         Err(UpstreamError::too_little_time(time_left, retry_after))
@@ -399,15 +399,15 @@ mod tests {
         }
 
         fn with_queue(milliseconds: u64, permits: usize, queue: usize) -> Self {
-            let vitals = Arc::new(Vitals::default());
+            let load_stats = Arc::new(LoadStats::default());
             let rate = Rate::new(RateSettings { requests_per_minute: None, tokens_per_minute: None });
-            let unanswered = Unanswered::new(BREAKER);
+            let unanswered = UnansweredCalls::new(BREAKER);
             let guard = Guard::new(
                 Circuits::new(BREAKER),
                 unanswered,
                 rate,
                 ConcurrencyLimit::new(permits, queue),
-                vitals,
+                load_stats,
                 ATTEMPT_TIMEOUT,
             );
             Self {
@@ -437,15 +437,15 @@ mod tests {
         }
 
         async fn ask_as(&self, scope: CacheScope, milliseconds: u64) -> Answer {
-            let patience = Duration::from_millis(milliseconds);
-            let deadline = Instant::now() + patience;
-            let waiter = Waiter { deadline, patience: Patience::Wait, store: true, scope };
+            let retry_mode = Duration::from_millis(milliseconds);
+            let deadline = Instant::now() + retry_mode;
+            let waiter = Waiter { deadline, retry_mode: RetryMode::Wait, store: true, scope };
             let call = Call {
                 body: Bytes::from_static(b"{}"),
                 passages: 0,
                 tokens: 0,
                 scale: crate::provider::ScoreScale::Probability,
-                interest: Arc::new(Interest::of(waiter)),
+                waiters: Arc::new(Waiters::of(waiter)),
                 attempt: 1,
                 failure: None,
                 attempts: AttemptCounter::default(),
@@ -462,13 +462,13 @@ mod tests {
                     answer
                 }
             });
-            let vitals = self.guard.vitals.clone();
+            let load_stats = self.guard.load_stats.clone();
             let metrics = self.metrics.clone();
             let stack = ServiceBuilder::new()
                 .layer(GuardLayer { guard: self.guard.clone(), metrics: metrics.clone() })
-                .layer(AttemptLayer { timeout: ATTEMPT_TIMEOUT, vitals, metrics })
+                .layer(AttemptLayer { timeout: ATTEMPT_TIMEOUT, load_stats, metrics })
                 .service(upstream);
-            match timeout(patience, stack.oneshot(call)).await {
+            match timeout(retry_mode, stack.oneshot(call)).await {
                 Ok(Ok(_)) => Answer::Scores,
                 Ok(Err(error)) => Answer::Refused(error.kind),
                 Err(_) => Answer::Nothing,
@@ -500,7 +500,7 @@ mod tests {
             }
             let now = Instant::now();
             assert_eq!((rig.position(), rig.guard.concurrency.limit()), (CircuitState::Closed, 64), "round {round}");
-            assert!(rig.guard.vitals.load(CacheScope::SHARED, now) < 2.0, "no penalty");
+            assert!(rig.guard.load_stats.load(CacheScope::SHARED, now) < 2.0, "no penalty");
             assert!(is_answered(&rig.ask(PATIENT).await), "round {round}");
             assert!(is_answered(&rig.ask(2_000).await), "a little more time is enough");
         }
@@ -588,7 +588,7 @@ mod tests {
             rig.takes(10);
             assert!(is_answered(&rig.ask(60).await));
         }
-        assert_eq!(rig.guard.vitals.usual(2), None);
+        assert_eq!(rig.guard.load_stats.usual(2), None);
     }
 
     /// A refusal of what was sent is an answer; "too many requests" is a failure and a sign of overload.

@@ -29,14 +29,14 @@ const MAX_WITNESSES: usize = 4;
 /// Learned limits of one upstream.
 #[derive(Debug, Default)]
 pub struct LearnedLimits {
-    callers: Mutex<Callers>,
+    callers: Mutex<LimitsByCaller>,
     /// Entries in `callers`. While it is 0, no call needs to be measured.
     limited: AtomicUsize,
 }
 
 /// Limits by caller and model. There is a caller for each configured key that has been used.
 #[derive(Debug, Default)]
-struct Callers(HashMap<CacheScope, HashMap<String, ModelLimits>>);
+struct LimitsByCaller(HashMap<CacheScope, HashMap<String, ModelLimits>>);
 
 #[derive(Debug, Default)]
 struct ModelLimits {
@@ -121,7 +121,7 @@ impl LearnedLimits {
     }
 }
 
-impl Callers {
+impl LimitsByCaller {
     fn count(&self) -> usize {
         self.0.values().map(HashMap::len).sum()
     }

@@ -1,17 +1,17 @@
 //! Upstreams: configured providers, each behind its stack of policies, and the embedded scorer.
 
-pub mod allowance;
 mod attempt;
 pub mod breaker;
+pub mod budget;
 pub mod call;
 pub mod circuits;
+pub mod concurrency;
 pub mod endpoint;
 mod error;
 mod guard;
-pub mod interest;
 pub(crate) mod keys;
 pub mod learned_limits;
-pub mod places;
+pub mod load;
 pub mod rate;
 pub mod redact;
 mod reply;
@@ -23,7 +23,7 @@ pub mod size_refusal;
 mod stack;
 mod transport;
 pub mod unanswered;
-pub mod vitals;
+pub mod waiters;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,21 +32,21 @@ use tokio::time::Instant;
 use tower::{Service, ServiceExt};
 use url::Url;
 
-use self::allowance::{AllowanceSettings, SharedAllowance};
 use self::breaker::CircuitState;
+use self::budget::{BudgetSettings, SharedBudget};
 use self::call::{Call, Scores};
 use self::circuits::Circuits;
+use self::concurrency::ConcurrencyLimit;
 pub use self::error::UpstreamError;
 use self::guard::Guard;
 use self::keys::KeyRing;
 use self::learned_limits::LearnedLimits;
-use self::places::ConcurrencyLimit;
+use self::load::LoadStats;
 use self::rate::Rate;
 pub(crate) use self::reply::read_scores;
 use self::stack::{Stack, StackParts, stack};
 use self::transport::{Transport, TransportConfig};
-use self::unanswered::Unanswered;
-use self::vitals::Vitals;
+use self::unanswered::UnansweredCalls;
 use crate::cache::key::CacheScope;
 use crate::config::settings::{LocalSettings, LongPassages, UpstreamSettings};
 use crate::error::ErrorKind;
@@ -56,8 +56,8 @@ use crate::telemetry::metrics::{Metrics, UpstreamMetrics};
 
 /// Budget of the calls that search for the passages to blame for a refusal: as many as the calls that succeed, and
 /// three a second besides, over a window of ten seconds. To find one passage among a thousand takes about ten.
-const SPLIT_BUDGET: AllowanceSettings =
-    AllowanceSettings { share: 1.0, per_second: 3.0, window: Duration::from_secs(10), most_saved: 100.0 };
+const SPLIT_BUDGET: BudgetSettings =
+    BudgetSettings { share: 1.0, per_second: 3.0, window: Duration::from_secs(10), max_saved: 100.0 };
 
 /// A configured source of scores.
 #[derive(Debug)]
@@ -74,12 +74,12 @@ pub enum Backend {
     /// A provider over HTTP.
     Remote(Box<Remote>),
     /// The scorer inside this process.
-    Local(Box<Embedded>),
+    Local(Box<LocalScorer>),
 }
 
 /// The scorer inside this process.
 #[derive(Debug)]
-pub struct Embedded {
+pub struct LocalScorer {
     /// Combination of its two models, and the queries that it takes.
     pub settings: LocalSettings,
     /// Its cross-encoder behind a stack of its own; `None` without weights.
@@ -101,11 +101,11 @@ pub struct Remote {
     /// Limits on the size of calls, learnt from refusals.
     pub learned_limits: LearnedLimits,
     /// Budget of calls that search for the passages to blame for a refusal.
-    pub split_budget: SharedAllowance,
+    pub split_budget: SharedBudget,
     /// True if tokens per minute are limited, so that calls must estimate theirs.
     pub counts_tokens: bool,
     /// Latencies and failures so far.
-    pub vitals: Arc<Vitals>,
+    pub load_stats: Arc<LoadStats>,
     guard: Arc<Guard>,
     metrics: Arc<UpstreamMetrics>,
     keys: Arc<KeyRing>,
@@ -150,20 +150,20 @@ impl Upstream {
         T::Future: Send + 'static,
     {
         let metrics = Arc::new(metrics.upstream(&settings.label));
-        let vitals = Arc::new(Vitals::default());
+        let load_stats = Arc::new(LoadStats::default());
         let guard = Arc::new(Guard::new(
             Circuits::new(settings.breaker),
-            Unanswered::new(settings.breaker),
+            UnansweredCalls::new(settings.breaker),
             Rate::new(settings.rate),
             ConcurrencyLimit::new(settings.max_concurrency, settings.max_queue),
-            vitals.clone(),
+            load_stats.clone(),
             settings.attempt_timeout,
         ));
         let parts = StackParts {
             max_attempts: settings.max_attempts,
             attempt_timeout: settings.attempt_timeout,
             guard: guard.clone(),
-            vitals: vitals.clone(),
+            load_stats: load_stats.clone(),
             metrics: metrics.clone(),
         };
         let remote = Remote {
@@ -172,9 +172,9 @@ impl Upstream {
             address: settings.url.clone(),
             long_passages: settings.long_passages,
             learned_limits: LearnedLimits::default(),
-            split_budget: SharedAllowance::new(SPLIT_BUDGET),
+            split_budget: SharedBudget::new(SPLIT_BUDGET),
             counts_tokens: settings.rate.tokens_per_minute.is_some(),
-            vitals,
+            load_stats,
             guard,
             metrics,
             keys,
@@ -248,7 +248,7 @@ impl Upstream {
     #[must_use]
     pub fn load(&self, caller: CacheScope, now: Instant) -> f64 {
         match &self.backend {
-            Backend::Remote(remote) => remote.vitals.load(caller, now),
+            Backend::Remote(remote) => remote.load_stats.load(caller, now),
             Backend::Local(_) => 0.0,
         }
     }
@@ -257,7 +257,7 @@ impl Upstream {
 impl Remote {
     /// Limit on attempts in flight at the moment, from 1 to `max_concurrency`.
     #[must_use]
-    pub fn places(&self) -> usize {
+    pub fn concurrency_limit(&self) -> usize {
         self.guard.concurrency.limit()
     }
 

@@ -29,11 +29,11 @@ pub struct RateSettings {
 /// The rate limit of one upstream.
 #[derive(Debug)]
 pub struct Rate {
-    requests: Option<Bucket>,
-    tokens: Option<Bucket>,
+    requests: Option<TokenBucket>,
+    tokens: Option<TokenBucket>,
 }
 
-type Bucket = RateLimiter<NotKeyed, InMemoryState, RuntimeClock, NoOpMiddleware<Duration>>;
+type TokenBucket = RateLimiter<NotKeyed, InMemoryState, RuntimeClock, NoOpMiddleware<Duration>>;
 
 /// The runtime's clock, which tests can pause.
 #[derive(Clone, Debug)]
@@ -75,8 +75,8 @@ impl Rate {
     }
 }
 
-fn bucket(quota: Quota) -> Bucket {
-    Bucket::direct_with_clock(quota, RuntimeClock(Instant::now()))
+fn bucket(quota: Quota) -> TokenBucket {
+    TokenBucket::direct_with_clock(quota, RuntimeClock(Instant::now()))
 }
 
 /// Size of the bucket of requests. A bucket fills while it is emptied, so one for a whole minute would let twice the
@@ -86,7 +86,7 @@ fn request_burst(per_minute: NonZeroU32) -> NonZeroU32 {
     burst.max(MIN_BURST).min(per_minute)
 }
 
-fn take(bucket: Option<&Bucket>, wanted: u32) -> Result<(), Duration> {
+fn take(bucket: Option<&TokenBucket>, wanted: u32) -> Result<(), Duration> {
     let Some(bucket) = bucket else { return Ok(()) };
     let Some(wanted) = NonZeroU32::new(wanted) else { return Ok(()) };
     let mut taken = bucket.check_n(wanted);

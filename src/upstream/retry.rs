@@ -13,10 +13,10 @@ use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep};
 use tower::retry::Policy;
 
-use super::allowance::{AllowanceSettings, SharedAllowance};
-use super::call::{Call, Patience, Scores};
+use super::budget::{BudgetSettings, SharedBudget};
+use super::call::{Call, RetryMode, Scores};
 use super::error::UpstreamError;
-use super::vitals::Vitals;
+use super::load::LoadStats;
 use crate::error::ErrorKind;
 use crate::telemetry::metrics::UpstreamMetrics;
 
@@ -29,21 +29,21 @@ const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// Longest `Retry-After` that a call waits for. A longer one opens the circuit breaker for its time instead.
 pub(super) const MAX_WAITED_HINT: Duration = Duration::from_mins(1);
 /// Retries may be a fifth of the calls that succeed, and three a second besides, over a window of ten seconds.
-const RETRY_BUDGET: AllowanceSettings =
-    AllowanceSettings { share: 0.2, per_second: 3.0, window: Duration::from_secs(10), most_saved: 100.0 };
+const RETRY_BUDGET: BudgetSettings =
+    BudgetSettings { share: 0.2, per_second: 3.0, window: Duration::from_secs(10), max_saved: 100.0 };
 
 /// The retry policy of one upstream. Clones share the budget.
 #[derive(Clone, Debug)]
 pub(super) struct RetryPolicy {
     max_attempts: u32,
-    budget: Arc<SharedAllowance>,
-    vitals: Arc<Vitals>,
+    budget: Arc<SharedBudget>,
+    load_stats: Arc<LoadStats>,
     metrics: Arc<UpstreamMetrics>,
 }
 
 impl RetryPolicy {
-    pub(super) fn new(max_attempts: u32, vitals: Arc<Vitals>, metrics: Arc<UpstreamMetrics>) -> Self {
-        Self { max_attempts, budget: Arc::new(SharedAllowance::new(RETRY_BUDGET)), vitals, metrics }
+    pub(super) fn new(max_attempts: u32, load_stats: Arc<LoadStats>, metrics: Arc<UpstreamMetrics>) -> Self {
+        Self { max_attempts, budget: Arc::new(SharedBudget::new(RETRY_BUDGET)), load_stats, metrics }
     }
 
     /// The wait before the next attempt; `None` if there must be none.
@@ -56,17 +56,19 @@ impl RetryPolicy {
             return Some(Duration::ZERO);
         }
         let hint = error.retry_after.unwrap_or_default();
-        let wait = match call.interest.patience() {
+        let wait = match call.waiters.retry_mode() {
             // Jitter is added to the hint too: without it, all callers would come back at the same moment.
-            Patience::Wait if hint <= MAX_WAITED_HINT => hint + jittered(call.attempt, error.kind),
+            RetryMode::Wait if hint <= MAX_WAITED_HINT => hint + jittered(call.attempt, error.kind),
             // Another target is ready: a broken connection is worth one immediate retry, but no wait.
-            Patience::Hurry if call.attempt == 1 && hint.is_zero() && may_pass_at_once(error.kind) => Duration::ZERO,
-            Patience::Wait | Patience::Hurry => return None,
+            RetryMode::FailFast if call.attempt == 1 && hint.is_zero() && may_pass_at_once(error.kind) => {
+                Duration::ZERO
+            }
+            RetryMode::Wait | RetryMode::FailFast => return None,
         };
         let now = Instant::now();
         // The median latency must fit before the deadline, or the retry would more likely fail than not.
-        let usual = self.vitals.quantile(call.body.len(), 0.5).unwrap_or_default();
-        (now + wait + usual < call.interest.deadline()).then_some(wait)
+        let usual = self.load_stats.quantile(call.body.len(), 0.5).unwrap_or_default();
+        (now + wait + usual < call.waiters.deadline()).then_some(wait)
     }
 }
 
@@ -75,7 +77,7 @@ impl Policy<Call, Scores, UpstreamError> for RetryPolicy {
 
     fn retry(&mut self, call: &mut Call, result: &mut Result<Scores, UpstreamError>) -> Option<BoxFuture<'static, ()>> {
         let Err(error) = result else {
-            self.budget.pay_in(call.interest.scope(), 1.0, Instant::now());
+            self.budget.deposit(call.waiters.scope(), 1.0, Instant::now());
             return None;
         };
         // A retry that the guard refused was never sent: the caller gets the failure before it.
@@ -86,19 +88,19 @@ impl Policy<Call, Scores, UpstreamError> for RetryPolicy {
             return None;
         }
         let wait = self.wait(call, error)?;
-        if !self.budget.take_out(call.interest.scope(), cost(error.kind), Instant::now()) {
+        if !self.budget.withdraw(call.waiters.scope(), cost(error.kind), Instant::now()) {
             self.metrics.retry_denied();
             return None;
         }
         call.attempt += 1;
         call.failure = Some(error.clone());
         self.metrics.retry();
-        let setback =
-            if wait.is_zero() { None } else { Some(call.interest.set_back(error.of_upstream(self.metrics.name()))) };
+        let retry_notice =
+            if wait.is_zero() { None } else { Some(call.waiters.notify_retry(error.of_upstream(self.metrics.name()))) };
         Some(Box::pin(async move {
             sleep(wait).await;
             // Held over the wait, in which waiters in a hurry can go elsewhere.
-            drop(setback);
+            drop(retry_notice);
         }))
     }
 
@@ -138,7 +140,7 @@ mod tests {
 
     use super::*;
     use crate::cache::key::CacheScope;
-    use crate::upstream::call::{AttemptCounter, Interest, Waiter};
+    use crate::upstream::call::{AttemptCounter, Waiter, Waiters};
 
     fn metrics() -> Arc<UpstreamMetrics> {
         Arc::new(crate::telemetry::metrics::Metrics::new().upstream("test"))
@@ -148,15 +150,15 @@ mod tests {
         RetryPolicy::new(max_attempts, Arc::default(), metrics())
     }
 
-    fn call(deadline: Duration, patience: Patience) -> Call {
+    fn call(deadline: Duration, retry_mode: RetryMode) -> Call {
         Call {
             body: Bytes::new(),
             passages: 0,
             scale: crate::provider::ScoreScale::Probability,
             tokens: 0,
-            interest: Arc::new(Interest::of(Waiter {
+            waiters: Arc::new(Waiters::of(Waiter {
                 deadline: Instant::now() + deadline,
-                patience,
+                retry_mode,
                 store: true,
                 scope: CacheScope::SHARED,
             })),
@@ -194,11 +196,11 @@ mod tests {
         let unavailable = || failure(ErrorKind::UpstreamUnavailable, None);
         let policy = policy(3);
         let (result, times) =
-            attempts(&policy, call(BACKOFF_MAX, Patience::Wait), vec![unavailable(), unavailable()]).await;
+            attempts(&policy, call(BACKOFF_MAX, RetryMode::Wait), vec![unavailable(), unavailable()]).await;
         assert!(result.is_ok());
         assert_eq!(times.len(), 3);
         assert!(times[2] <= BACKOFF_BASE * 3, "{times:?}");
-        let (result, times) = attempts(&policy, call(BACKOFF_MAX, Patience::Wait), vec![unavailable(); 3]).await;
+        let (result, times) = attempts(&policy, call(BACKOFF_MAX, RetryMode::Wait), vec![unavailable(); 3]).await;
         assert!(result.is_err(), "three attempts at most");
         assert_eq!(times.len(), 3);
     }
@@ -207,11 +209,11 @@ mod tests {
     async fn law_10_retry_after_is_a_floor_and_the_deadline_a_ceiling() {
         let hint = |seconds| vec![failure(ErrorKind::UpstreamRateLimited, Some(Duration::from_secs(seconds)))];
         let policy = policy(3);
-        let (result, times) = attempts(&policy, call(Duration::from_secs(30), Patience::Wait), hint(7)).await;
+        let (result, times) = attempts(&policy, call(Duration::from_secs(30), RetryMode::Wait), hint(7)).await;
         assert!(result.is_ok() && times[1] >= Duration::from_secs(7), "{times:?}");
-        let (result, times) = attempts(&policy, call(Duration::from_secs(5), Patience::Wait), hint(7)).await;
+        let (result, times) = attempts(&policy, call(Duration::from_secs(5), RetryMode::Wait), hint(7)).await;
         assert!(result.is_err() && times.len() == 1, "no attempt that the deadline cannot afford");
-        let (result, times) = attempts(&policy, call(Duration::from_mins(10), Patience::Wait), hint(90)).await;
+        let (result, times) = attempts(&policy, call(Duration::from_mins(10), RetryMode::Wait), hint(90)).await;
         assert!(result.is_err() && times.len() == 1, "over a minute is not waited for");
     }
 
@@ -225,7 +227,8 @@ mod tests {
             (ErrorKind::UpstreamTimeout, None, 1),
         ] {
             let start = Instant::now();
-            let (_, times) = attempts(&policy, call(BACKOFF_MAX, Patience::Hurry), vec![failure(kind, hint); 9]).await;
+            let (_, times) =
+                attempts(&policy, call(BACKOFF_MAX, RetryMode::FailFast), vec![failure(kind, hint); 9]).await;
             assert_eq!(times.len(), tries, "{kind:?}");
             assert!(start.elapsed() <= Duration::from_millis(1), "no time passes: {:?}", start.elapsed());
         }
@@ -235,7 +238,7 @@ mod tests {
     async fn what_cannot_mend_is_not_retried() {
         let policy = policy(3);
         let refused = UpstreamError { retryable: false, ..failure(ErrorKind::UpstreamRejected, None) };
-        let (result, times) = attempts(&policy, call(BACKOFF_MAX, Patience::Wait), vec![refused.clone()]).await;
+        let (result, times) = attempts(&policy, call(BACKOFF_MAX, RetryMode::Wait), vec![refused.clone()]).await;
         assert_eq!((result, times.len()), (Err(refused), 1));
     }
 
@@ -245,7 +248,7 @@ mod tests {
         let mut tried = 0;
         for _ in 0..1_000 {
             let unavailable = vec![failure(ErrorKind::UpstreamUnavailable, None); 9];
-            tried += attempts(&policy, call(Duration::from_secs(1), Patience::Hurry), unavailable).await.1.len();
+            tried += attempts(&policy, call(Duration::from_secs(1), RetryMode::FailFast), unavailable).await.1.len();
         }
         let reserve = 30; // the income of RETRY_BUDGET over its window
         assert!((1_000..=1_000 + reserve).contains(&tried), "{tried} attempts for 1,000 calls");

@@ -10,8 +10,8 @@ use super::attempt::AttemptLayer;
 use super::call::{Call, Scores};
 use super::error::UpstreamError;
 use super::guard::{Guard, GuardLayer};
+use super::load::LoadStats;
 use super::retry::RetryPolicy;
-use super::vitals::Vitals;
 use crate::telemetry::metrics::UpstreamMetrics;
 
 /// A service that answers calls with checked scores.
@@ -23,7 +23,7 @@ pub(super) struct StackParts {
     pub(super) max_attempts: u32,
     pub(super) attempt_timeout: Duration,
     pub(super) guard: Arc<Guard>,
-    pub(super) vitals: Arc<Vitals>,
+    pub(super) load_stats: Arc<LoadStats>,
     pub(super) metrics: Arc<UpstreamMetrics>,
 }
 
@@ -33,14 +33,14 @@ where
     T: Service<Call, Response = Scores, Error = UpstreamError> + Clone + Send + Sync + 'static,
     T::Future: Send + 'static,
 {
-    let StackParts { max_attempts, attempt_timeout, guard, vitals, metrics } = parts;
+    let StackParts { max_attempts, attempt_timeout, guard, load_stats, metrics } = parts;
     let stack = ServiceBuilder::new()
         // Outermost: the wait between attempts must hold no permit, and the guard must admit each attempt anew.
-        .retry(RetryPolicy::new(max_attempts, vitals.clone(), metrics.clone()))
+        .retry(RetryPolicy::new(max_attempts, load_stats.clone(), metrics.clone()))
         // Next, so that only attempts in flight take a permit: breaker, concurrency limit, rate limit.
         .layer(GuardLayer { guard, metrics: metrics.clone() })
         // Innermost: time in the queue must not count as the upstream's latency.
-        .layer(AttemptLayer { timeout: attempt_timeout, vitals, metrics })
+        .layer(AttemptLayer { timeout: attempt_timeout, load_stats, metrics })
         .service(transport);
     BoxCloneSyncService::new(stack)
 }

@@ -317,7 +317,7 @@ mod tests {
 
     use crate::provider::ScoreScale;
 
-    use super::super::call::{AttemptCounter, Interest, Patience, Waiter};
+    use super::super::call::{AttemptCounter, RetryMode, Waiter, Waiters};
     use super::*;
     use crate::cache::key::CacheScope;
 
@@ -368,13 +368,13 @@ mod tests {
 
     fn call() -> Call {
         let waiter =
-            Waiter { deadline: Instant::now(), patience: Patience::Wait, store: true, scope: CacheScope::SHARED };
+            Waiter { deadline: Instant::now(), retry_mode: RetryMode::Wait, store: true, scope: CacheScope::SHARED };
         Call {
             body: Bytes::from_static(b"{}"),
             passages: 1,
             scale: ScoreScale::Probability,
             tokens: 0,
-            interest: Arc::new(Interest::of(waiter)),
+            waiters: Arc::new(Waiters::of(waiter)),
             attempt: 1,
             failure: None,
             attempts: AttemptCounter::default(),

@@ -34,7 +34,7 @@ const TOLERANCE: f64 = 1.1;
 
 /// The calls that an upstream left unanswered since its last reply.
 #[derive(Debug)]
-pub struct Unanswered {
+pub struct UnansweredCalls {
     settings: BreakerSettings,
     state: Mutex<CutOffCalls>,
 }
@@ -63,7 +63,7 @@ struct CutOff {
     allowed: Duration,
 }
 
-impl Unanswered {
+impl UnansweredCalls {
     /// An empty memory. The breaker's settings say how many calls are a sign, and how long trials are apart.
     #[must_use]
     pub fn new(settings: BreakerSettings) -> Self {
@@ -166,13 +166,13 @@ mod tests {
     };
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn after(count: usize) -> Unanswered {
-        let unanswered = Unanswered::new(SETTINGS);
+    fn after(count: usize) -> UnansweredCalls {
+        let unanswered = UnansweredCalls::new(SETTINGS);
         (0..count).for_each(|_| unanswered.cut_off(CacheScope::SHARED, 1_000, SECOND));
         unanswered
     }
 
-    fn passes(unanswered: &Unanswered, bytes: usize, left: Duration) -> bool {
+    fn passes(unanswered: &UnansweredCalls, bytes: usize, left: Duration) -> bool {
         unanswered.admit(CacheScope::SHARED, bytes, left, Instant::now()).is_ok()
     }
 
@@ -226,7 +226,7 @@ mod tests {
     /// One caller can have texts that are never answered, and small ones at that.
     #[tokio::test(start_paused = true)]
     async fn what_one_caller_was_left_without_keeps_nobody_else_away() {
-        let unanswered = Unanswered::new(SETTINGS);
+        let unanswered = UnansweredCalls::new(SETTINGS);
         let caller = CacheScope::of_caller;
         let passes = |name| unanswered.admit(caller(name), 1_000, SECOND, Instant::now()).is_ok();
         (0..MAX_REMEMBERED - 1).for_each(|_| unanswered.cut_off(caller("hostile"), 10, SECOND));
@@ -244,7 +244,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_is_turned_off_with_the_breaker() {
-        let unanswered = Unanswered::new(BreakerSettings::OFF);
+        let unanswered = UnansweredCalls::new(BreakerSettings::OFF);
         (0..100).for_each(|_| unanswered.cut_off(CacheScope::SHARED, 0, SECOND));
         assert!((0..100).all(|_| passes(&unanswered, 0, SECOND)));
     }

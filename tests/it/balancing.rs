@@ -187,8 +187,8 @@ async fn follower_of_slow_or_failing_leader_calls_its_own_upstream() {
         let follower = tokio::spawn(gateway.post("/rerank").body(following.to_string()).send());
         if fails {
             // It is under way when the call that it follows fails.
-            let room = gateway.app.server.max_requests;
-            while room - gateway.app.room.available_permits() < 2 {
+            let in_flight_limit = gateway.app.server.max_requests;
+            while in_flight_limit - gateway.app.in_flight_limit.available_permits() < 2 {
                 tokio::task::yield_now().await;
             }
             left.release();

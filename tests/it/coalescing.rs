@@ -38,8 +38,9 @@ async fn wait_for_pairs_in_flight(gateway: &Gateway, count: usize) {
 }
 
 async fn wait_for_requests(gateway: &Gateway, count: usize) {
-    let room = gateway.app.server.max_requests;
-    wait_until(|| room - gateway.app.room.available_permits() == count, "requests under way").await;
+    let in_flight_limit = gateway.app.server.max_requests;
+    wait_until(|| in_flight_limit - gateway.app.in_flight_limit.available_permits() == count, "requests under way")
+        .await;
     // A request takes its place before it claims its pairs, and claims them before it waits for anything else than its
     // body.
     for _ in 0..100 {

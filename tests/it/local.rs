@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use rerankd::eval::answers::{AnswerLog, EvalRun, QueryFingerprints, RunOutcome};
 use rerankd::eval::collection::{Candidates, Collection, Source, load};
-use rerankd::eval::contest::{Contest, Ending, Ledger, Questions};
-use rerankd::eval::judge::{Entry, Terms, judge};
+use rerankd::eval::judge::{Criteria, Entry, judge};
 use rerankd::rerank::assemble::assemble;
 use serde_json::json;
 
@@ -58,13 +58,14 @@ async fn ndcg_at_10(folder: &Path, model: &str, config: &str) -> f64 {
     let reranker = assemble(&settings).unwrap();
     let route = reranker.routes.resolve(Some(model)).unwrap();
     let run_folder = tempfile::tempdir().unwrap();
-    let mut ledger = Ledger::open(run_folder.path(), model, &route, &Questions::of(&collection)).unwrap();
+    let mut answer_log =
+        AnswerLog::open(run_folder.path(), model, &route, &QueryFingerprints::of(&collection)).unwrap();
     let (_stop, stopped) = tokio::sync::watch::channel(false);
     let timeout = settings.server.request_timeout;
-    let contest = Contest { collection: &collection, reranker: &reranker, concurrency: 2, timeout, stopped };
-    assert_eq!(contest.ask_all(&route, &mut ledger, |_| {}).await.unwrap(), Ending::Finished);
-    let entries = [Entry::of_ledger(model, &ledger, &route, &collection)];
-    let results = judge(&collection, &entries, &Terms { k: 10, speed_threshold: None, autorag: false });
+    let eval_run = EvalRun { collection: &collection, reranker: &reranker, concurrency: 2, timeout, stopped };
+    assert_eq!(eval_run.ask_all(&route, &mut answer_log, |_| {}).await.unwrap(), RunOutcome::Finished);
+    let entries = [Entry::of_answer_log(model, &answer_log, &route, &collection)];
+    let results = judge(&collection, &entries, &Criteria { k: 10, speed_threshold: None, autorag: false });
     let contestant = results.contestants.iter().find(|contestant| contestant.name == model).unwrap();
     assert!(contestant.failures.is_empty(), "{:?}", contestant.failures);
     contestant.metrics["ndcg@10"].mean

@@ -10,8 +10,8 @@ use tokio::signal::ctrl_c;
 use tokio::sync::watch;
 
 use super::notices::{kept_for_others, say, waits};
-use crate::cli::Failure;
-use crate::eval::contest::{Contest, Ending, Ledger, Progress, Questions};
+use crate::cli::CommandFailure;
+use crate::eval::answers::{AnswerLog, EvalRun, Progress, QueryFingerprints, RunOutcome};
 use crate::eval::judge::Entry;
 use crate::eval::results::Unanswered;
 use crate::route::Route;
@@ -28,37 +28,37 @@ pub(super) struct Asked {
 
 /// Asks one contestant after the other, so that none is measured in the shadow of another.
 pub(super) async fn ask(
-    contest: &Contest<'_>,
+    eval_run: &EvalRun<'_>,
     contestants: &[(String, Arc<Route>)],
     answers: &Path,
     bars: &MultiProgress,
-) -> Result<Asked, Failure> {
+) -> Result<Asked, CommandFailure> {
     let width = contestants.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    let queries = contest.collection.queries.len();
-    let mut ledgers = open(contest, contestants, answers)?;
-    let kept = answered(&ledgers);
+    let queries = eval_run.collection.queries.len();
+    let mut answer_logs = open(eval_run, contestants, answers)?;
+    let kept = answered(&answer_logs);
     for (at, (name, route)) in contestants.iter().enumerate() {
         let bar = bars.add(bar(queries, name, width));
         let has_waited = Cell::new(false);
-        let asking = contest.ask_all(route, &mut ledgers[at], |progress| match progress {
+        let asking = eval_run.ask_all(route, &mut answer_logs[at], |progress| match progress {
             Progress::Done => bar.inc(1),
             // One notice a model: a provider that limits the rate does it again and again.
             Progress::Waits(..) if has_waited.replace(true) => {}
             Progress::Waits(why, wait) => bars.suspend(|| say(&waits(name, why, wait))),
         });
-        match asking.await.map_err(Failure::new)? {
-            Ending::Finished => bar.finish(),
-            Ending::GivenUp(why) => {
+        match asking.await.map_err(CommandFailure::new)? {
+            RunOutcome::Finished => bar.finish(),
+            RunOutcome::GivenUp(why) => {
                 bar.abandon();
                 if contestants.len() > 1 {
                     bars.suspend(|| say(&format!("{name} is given up, the others go on: {why}")));
                 }
             }
-            Ending::Stopped => {
+            RunOutcome::Stopped => {
                 bar.abandon();
-                let done = answered(&ledgers);
+                let done = answered(&answer_logs);
                 let all = queries * contestants.len();
-                return Err(Failure::new(format!(
+                return Err(CommandFailure::new(format!(
                     "stopped; {done} of {all} answers are kept in {}, and the same command goes on from there",
                     answers.display()
                 )));
@@ -67,45 +67,49 @@ pub(super) async fn ask(
     }
     let mut entries = Vec::new();
     let mut unanswered = Vec::new();
-    for ((name, route), ledger) in contestants.iter().zip(&ledgers) {
-        let entry = Entry::of_ledger(name, ledger, route, contest.collection);
+    for ((name, route), answer_log) in contestants.iter().zip(&answer_logs) {
+        let entry = Entry::of_answer_log(name, answer_log, route, eval_run.collection);
         unanswered.extend(entry.unanswered());
         entries.push(entry);
     }
     if unanswered.len() == entries.len() {
         return Err(nobody_answered(&unanswered));
     }
-    Ok(Asked { entries, kept, new: answered(&ledgers) - kept })
+    Ok(Asked { entries, kept, new: answered(&answer_logs) - kept })
 }
 
-/// The number of answers in all ledgers.
-fn answered(ledgers: &[Ledger]) -> usize {
-    ledgers.iter().map(Ledger::answered).sum()
+/// The number of answers in all answer logs.
+fn answered(answer_logs: &[AnswerLog]) -> usize {
+    answer_logs.iter().map(AnswerLog::answered).sum()
 }
 
-/// The ledger of each contestant. All are opened and recalled before anything is asked: nothing is paid for a run that
-/// one of them refuses in the end, or for answers that another holds.
-fn open(contest: &Contest<'_>, contestants: &[(String, Arc<Route>)], answers: &Path) -> Result<Vec<Ledger>, Failure> {
-    let questions = Questions::of(contest.collection);
-    let mut ledgers = Vec::with_capacity(contestants.len());
+/// The answer log of each contestant. All are opened and recalled before anything is asked: nothing is paid for a run
+/// that one of them refuses in the end, or for answers that another holds.
+fn open(
+    eval_run: &EvalRun<'_>,
+    contestants: &[(String, Arc<Route>)],
+    answers: &Path,
+) -> Result<Vec<AnswerLog>, CommandFailure> {
+    let questions = QueryFingerprints::of(eval_run.collection);
+    let mut answer_logs = Vec::with_capacity(contestants.len());
     for (name, route) in contestants {
-        let ledger = Ledger::open(answers, name, route, &questions).map_err(Failure::new)?;
-        for sentence in kept_for_others(name, ledger.others()) {
+        let answer_log = AnswerLog::open(answers, name, route, &questions).map_err(CommandFailure::new)?;
+        for sentence in kept_for_others(name, answer_log.others()) {
             say(&sentence);
         }
-        contest.recall(route, &ledger);
-        ledgers.push(ledger);
+        eval_run.recall(route, &answer_log);
+        answer_logs.push(answer_log);
     }
-    Ok(ledgers)
+    Ok(answer_logs)
 }
 
 /// The failure of a comparison in which every model failed: its figures would say nothing.
-fn nobody_answered(unanswered: &[Unanswered]) -> Failure {
+fn nobody_answered(unanswered: &[Unanswered]) -> CommandFailure {
     let mut reason = "no model answered any query".to_owned();
     for Unanswered { name, message, .. } in unanswered {
         reason.push_str(&format!("; {name}: {message}"));
     }
-    Failure::new(reason)
+    CommandFailure::new(reason)
 }
 
 /// The progress bar of a contestant. Hidden where standard error is no terminal.

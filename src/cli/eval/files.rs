@@ -5,50 +5,50 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{EvalArgs, source};
-use crate::cli::{Failure, print};
+use crate::cli::{CommandFailure, print};
 use crate::eval::collection::{Candidates, Collection, DEFAULT_DEPTH, OWN_FILES, folder_of, prepare};
 use crate::eval::results::Results;
 use crate::eval::{report, runs};
 
-/// The name of the folder in the run folder that holds the ledgers.
+/// The name of the folder in the run folder that holds the answer logs.
 pub(super) const ANSWERS: &str = "answers";
 
 /// Makes a folder if it is not there, and returns its path.
-pub(super) fn made(path: PathBuf) -> Result<PathBuf, Failure> {
+pub(super) fn made(path: PathBuf) -> Result<PathBuf, CommandFailure> {
     fs::create_dir_all(&path).map_err(|error| unwritable(&path, &error))?;
     Ok(path)
 }
 
-fn unwritable(path: &Path, error: &io::Error) -> Failure {
-    Failure::new(format!("{} cannot be written: {error}; --out takes the run folder elsewhere", path.display()))
+fn unwritable(path: &Path, error: &io::Error) -> CommandFailure {
+    CommandFailure::new(format!("{} cannot be written: {error}; --out takes the run folder elsewhere", path.display()))
 }
 
 /// Writes candidates for later runs.
-pub(super) fn write_candidates(args: &EvalArgs) -> Result<(), Failure> {
+pub(super) fn write_candidates(args: &EvalArgs) -> Result<(), CommandFailure> {
     let depth = match &args.candidates {
         None => DEFAULT_DEPTH,
         Some(Candidates::Bm25(depth)) => *depth,
-        Some(other) => return Err(Failure::new(format!("--prepare writes bm25:N, not {other}"))),
+        Some(other) => return Err(CommandFailure::new(format!("--prepare writes bm25:N, not {other}"))),
     };
     let folder = folder_of(&args.data);
     for name in OWN_FILES {
         let path = folder.join(name);
         if path.exists() {
-            return Err(Failure::new(format!(
+            return Err(CommandFailure::new(format!(
                 "{} is there already; remove it to prepare candidates afresh",
                 path.display()
             )));
         }
     }
-    let run = prepare(&source(args), depth).map_err(Failure::new)?;
+    let run = prepare(&source(args), depth).map_err(CommandFailure::new)?;
     let path = folder.join(OWN_FILES[0]);
-    put(&path, &run).map_err(|error| Failure::new(format!("{} cannot be written: {error}", path.display())))?;
+    put(&path, &run).map_err(|error| CommandFailure::new(format!("{} cannot be written: {error}", path.display())))?;
     print(&format!("{}: {} candidates\n", path.display(), run.lines().count()))
 }
 
 /// Writes the report, the results and the runs. Removes the runs of contestants that no longer take part.
-pub(super) fn write(out: &Path, collection: &Collection, results: &Results) -> Result<(), Failure> {
-    let json = serde_json::to_string_pretty(results).map_err(Failure::new)?;
+pub(super) fn write(out: &Path, collection: &Collection, results: &Results) -> Result<(), CommandFailure> {
+    let json = serde_json::to_string_pretty(results).map_err(CommandFailure::new)?;
     let mut files = vec![(out.join("results.json"), json), (out.join("report.html"), report::html::html(results))];
     let folder = made(out.join("runs"))?;
     files.push((out.join("judgments.qrels"), runs::qrels(collection)));
@@ -62,12 +62,12 @@ pub(super) fn write(out: &Path, collection: &Collection, results: &Results) -> R
     Ok(())
 }
 
-/// Removes the run of every contestant that has a ledger. Other files in the folder of runs are not ours.
-fn remove_runs(ledgers: &Path, runs: &Path) -> Result<(), Failure> {
+/// Removes the run of every contestant that has an answer log. Other files in the folder of runs are not ours.
+fn remove_runs(answer_logs: &Path, runs: &Path) -> Result<(), CommandFailure> {
     // A folder or an entry that cannot be read leaves an old run behind, which is no failure.
-    for entry in fs::read_dir(ledgers).into_iter().flatten().flatten() {
-        let ledger = entry.path();
-        let Some(name) = ledger.file_stem() else { continue };
+    for entry in fs::read_dir(answer_logs).into_iter().flatten().flatten() {
+        let answer_log = entry.path();
+        let Some(name) = answer_log.file_stem() else { continue };
         let run = runs.join(name).with_added_extension("run");
         if run.is_file() {
             fs::remove_file(&run).map_err(|error| unwritable(&run, &error))?;

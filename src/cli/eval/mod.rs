@@ -14,11 +14,11 @@ use tokio::sync::watch;
 
 use self::asking::{Asked, ask, signals};
 use self::notices::{say, stand_ins};
-use super::{ConfigArgs, Failure, print, runtime};
+use super::{CommandFailure, ConfigArgs, print, runtime};
 use crate::config::settings::{OnDeadline, OnFailure, Settings};
+use crate::eval::answers::EvalRun;
 use crate::eval::collection::{Candidates, Collection, Source, load};
-use crate::eval::contest::Contest;
-use crate::eval::judge::{Terms, judge};
+use crate::eval::judge::{Criteria, judge};
 use crate::eval::report;
 use crate::rerank::Reranker;
 use crate::rerank::assemble::assemble;
@@ -72,7 +72,7 @@ pub(super) struct EvalArgs {
     config: ConfigArgs,
 }
 
-pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
+pub(super) fn run(args: &EvalArgs) -> Result<(), CommandFailure> {
     if args.prepare {
         return files::write_candidates(args);
     }
@@ -80,11 +80,11 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
     keep_all_scores(&mut settings);
     disable_fallbacks(&mut settings);
     let source = source(args);
-    let collection = load(&source).map_err(Failure::new)?;
+    let collection = load(&source).map_err(CommandFailure::new)?;
     if collection.queries.is_empty() {
         return Err(nothing_to_evaluate(&collection, &args.data));
     }
-    let reranker = assemble(&settings).map_err(Failure::new)?;
+    let reranker = assemble(&settings).map_err(CommandFailure::new)?;
     let contestants = contestants(args, &reranker)?;
     for sentence in stand_ins(&contestants) {
         say(&sentence);
@@ -92,7 +92,7 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
     let out = args.out.clone().unwrap_or_else(|| Path::new(DEFAULT_OUT).join(&collection.name));
     let answers = files::made(out.join(files::ANSWERS))?;
     let (stop, stopped) = watch::channel(false);
-    let contest = Contest {
+    let eval_run = EvalRun {
         collection: &collection,
         reranker: &reranker,
         concurrency: usize::from(args.concurrency),
@@ -104,11 +104,11 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
         tokio::select! {
             // In this order, because no model may be asked before signals are listened to.
             biased;
-            () = signals(&stop, &bars) => Err(Failure::new("ended; what was answered before is kept")),
-            entries = ask(&contest, &contestants, &answers, &bars) => entries,
+            () = signals(&stop, &bars) => Err(CommandFailure::new("ended; what was answered before is kept")),
+            entries = ask(&eval_run, &contestants, &answers, &bars) => entries,
         }
     })?;
-    let terms = Terms { k: usize::from(args.k), speed_threshold: args.speed_threshold, autorag: args.autorag };
+    let terms = Criteria { k: usize::from(args.k), speed_threshold: args.speed_threshold, autorag: args.autorag };
     let results = judge(&collection, &entries, &terms);
     files::write(&out, &collection, &results)?;
     let width = match terminal_size::terminal_size() {
@@ -121,12 +121,12 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
 }
 
 /// The failure of a collection in which no query has both judgments and candidates.
-fn nothing_to_evaluate(collection: &Collection, data: &Path) -> Failure {
+fn nothing_to_evaluate(collection: &Collection, data: &Path) -> CommandFailure {
     let judgments = match &collection.judgments {
         Some(file) => format!(", judged by {file} (--qrels takes others)"),
         None => String::new(),
     };
-    Failure::new(format!(
+    CommandFailure::new(format!(
         "{} holds nothing to evaluate{judgments}; queries without a judgment: {}; with judgments, but without a \
          candidate: {}; candidates: {} (--candidates takes others)",
         data.display(),
@@ -137,7 +137,7 @@ fn nothing_to_evaluate(collection: &Collection, data: &Path) -> Failure {
 }
 
 /// The name of each contestant with its route.
-fn contestants(args: &EvalArgs, reranker: &Reranker) -> Result<Vec<(String, Arc<Route>)>, Failure> {
+fn contestants(args: &EvalArgs, reranker: &Reranker) -> Result<Vec<(String, Arc<Route>)>, CommandFailure> {
     let mut names: Vec<String> = Vec::new();
     if args.models.is_empty() {
         names.extend(reranker.routes.routes().map(|route| route.model.clone()));
@@ -149,22 +149,22 @@ fn contestants(args: &EvalArgs, reranker: &Reranker) -> Result<Vec<(String, Arc<
         }
     }
     if names.is_empty() {
-        return Err(Failure::new("--models names nobody"));
+        return Err(CommandFailure::new("--models names nobody"));
     }
     for (at, name) in names.iter().enumerate() {
         if names[..at].contains(name) {
-            return Err(Failure::new(format!("--models names {name} again as number {}", at + 1)));
+            return Err(CommandFailure::new(format!("--models names {name} again as number {}", at + 1)));
         }
     }
     if names.iter().any(|name| name == crate::eval::NONE) {
-        return Err(Failure::new(
+        return Err(CommandFailure::new(
             "none is the order of the first stage, which always takes part; a model of that name needs an alias \
              (models.none.aliases)",
         ));
     }
     let mut contestants = Vec::with_capacity(names.len());
     for name in names {
-        let route = reranker.routes.resolve(Some(&name)).map_err(|error| Failure::new(error.message))?;
+        let route = reranker.routes.resolve(Some(&name)).map_err(|error| CommandFailure::new(error.message))?;
         contestants.push((name, route));
     }
     Ok(contestants)

@@ -4,7 +4,7 @@ use std::io::{Write, stderr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::eval::contest::Others;
+use crate::eval::answers::Others;
 use crate::eval::report::text::{counted, listed};
 use crate::local::lacking;
 use crate::route::Route;

@@ -7,7 +7,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 
-use super::super::{Failure, banner, print, runtime};
+use super::super::{CommandFailure, banner, print, runtime};
 use crate::config::settings::ApiKey;
 use crate::route::shadow::{Mean, ShadowReport};
 
@@ -18,24 +18,25 @@ const NOTHING: &str = "-";
 
 /// The parts of `GET /v1/models` that are shown.
 #[derive(Deserialize)]
-struct ModelList {
-    data: Vec<Model>,
+struct ServedModels {
+    data: Vec<ServedModel>,
 }
 
 #[derive(Deserialize)]
-struct Model {
+struct ServedModel {
     id: String,
     targets: Vec<String>,
     shadow: Option<ShadowReport>,
 }
 
-pub(super) fn run(listen: SocketAddr, api_keys: &[ApiKey]) -> Result<(), Failure> {
+pub(super) fn run(listen: SocketAddr, api_keys: &[ApiKey]) -> Result<(), CommandFailure> {
     let address = banner::callable(listen);
     let answer = runtime()?
         .block_on(ask(address, api_keys))
-        .map_err(|error| Failure::new(format!("{address} does not answer: {}", root_cause(&error))))?;
-    let models: ModelList = serde_json::from_str(&answer)
-        .map_err(|_| Failure::new(format!("{address} does not answer as rerankd does; does it want another key?")))?;
+        .map_err(|error| CommandFailure::new(format!("{address} does not answer: {}", root_cause(&error))))?;
+    let models: ServedModels = serde_json::from_str(&answer).map_err(|_| {
+        CommandFailure::new(format!("{address} does not answer as rerankd does; does it want another key?"))
+    })?;
     print(&format!("{}\n", table(&models).trim_fmt()))
 }
 
@@ -59,7 +60,7 @@ async fn ask(address: SocketAddr, api_keys: &[ApiKey]) -> reqwest::Result<String
     request.send().await?.text().await
 }
 
-fn table(models: &ModelList) -> Table {
+fn table(models: &ServedModels) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(["MODEL", "TARGETS", "SHADOW", "COMPARED", "OVERLAP", "TAU", "TOP 10"]);

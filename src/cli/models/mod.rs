@@ -8,7 +8,7 @@ use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
 
 use super::banner::also;
-use super::{ConfigArgs, Failure, print};
+use super::{CommandFailure, ConfigArgs, print};
 use crate::provider::{Billing, Scoring};
 use crate::rerank::assemble::assemble;
 use crate::route::{Route, Target};
@@ -25,13 +25,13 @@ pub(super) struct ModelsArgs {
     address: Option<SocketAddr>,
 }
 
-pub(super) fn run(args: &ModelsArgs) -> Result<(), Failure> {
+pub(super) fn run(args: &ModelsArgs) -> Result<(), CommandFailure> {
     let loaded = args.config.load(None)?;
     if args.live {
         let server = &loaded.settings.server;
         return live::run(args.address.unwrap_or(server.listen), &server.api_keys);
     }
-    let routes = assemble(&loaded.settings).map_err(Failure::new)?.routes;
+    let routes = assemble(&loaded.settings).map_err(CommandFailure::new)?.routes;
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(["MODEL", "TARGETS", "SCORING", "SCALE", "PRICE"]);

@@ -9,7 +9,7 @@ use crate::cache::key::{CacheScope, ScoreSpace};
 use crate::error::{Error, ErrorKind};
 use crate::provider::ScoreScale;
 use crate::rerank::request::ScoringOptions;
-use crate::upstream::call::Patience;
+use crate::upstream::call::RetryMode;
 
 fn query() -> QueryKey {
     let space =
@@ -24,7 +24,7 @@ fn pairs(names: &str) -> Vec<(u32, PairKey)> {
 fn waiter() -> Waiter {
     Waiter {
         deadline: Instant::now() + Duration::from_mins(1),
-        patience: Patience::Wait,
+        retry_mode: RetryMode::Wait,
         store: true,
         scope: CacheScope::SHARED,
     }
@@ -34,8 +34,8 @@ fn claim(flights: &Flights, names: &str) -> Claim {
     claim_with(flights, names, "one", false, waiter())
 }
 
-fn claim_with(flights: &Flights, names: &str, upstream: &str, insists: bool, waiter: Waiter) -> Claim {
-    flights.claim(&Wish { query: &query(), pairs: &pairs(names), upstream, insists, waiter })
+fn claim_with(flights: &Flights, names: &str, upstream: &str, bypasses_others: bool, waiter: Waiter) -> Claim {
+    flights.claim(&ClaimRequest { query: &query(), pairs: &pairs(names), upstream, bypasses_others, waiter })
 }
 
 /// Delivers scores for `places`: each pair's letter as a number.
@@ -50,18 +50,18 @@ fn land(lead: &Lead, names: &str, places: &[u32]) {
 }
 
 /// Waits for all pairs and returns their scores, sorted by label.
-async fn outcome(tickets: Vec<Ticket>) -> Result<Vec<(u32, f64)>, Error> {
+async fn outcome(subscriptions: Vec<Subscription>) -> Result<Vec<(u32, f64)>, Error> {
     let mut scores = Vec::new();
-    for mut ticket in tickets {
+    for mut subscription in subscriptions {
         loop {
-            let news = ticket.next().await.map_err(Arc::unwrap_or_clone)?;
+            let news = subscription.next().await.map_err(Arc::unwrap_or_clone)?;
             if news.is_empty() {
                 break;
             }
             for (label, landing) in news {
                 match landing {
-                    Landing::Scored(score) | Landing::Known(score) => scores.push((label, score)),
-                    Landing::Refused(error) => return Err(Arc::unwrap_or_clone(error)),
+                    PairOutcome::Scored(score) | PairOutcome::Known(score) => scores.push((label, score)),
+                    PairOutcome::Refused(error) => return Err(Arc::unwrap_or_clone(error)),
                 }
             }
         }
@@ -92,9 +92,9 @@ async fn a_pair_in_flight_is_followed_and_not_led_again() {
     land(&lead_two, "bcd", &[0]);
     land(&lead_one, "abc", &[2]);
     land(&lead_one, "abc", &[0, 1]);
-    assert_eq!(outcome(third.tickets).await.unwrap(), letters("abcd"));
-    assert_eq!(outcome(second.tickets).await.unwrap(), letters("bcd"));
-    assert_eq!(outcome(first.tickets).await.unwrap(), letters("abc"));
+    assert_eq!(outcome(third.subscriptions).await.unwrap(), letters("abcd"));
+    assert_eq!(outcome(second.subscriptions).await.unwrap(), letters("bcd"));
+    assert_eq!(outcome(first.subscriptions).await.unwrap(), letters("abc"));
     assert!(flights.is_empty());
     assert!(claim(&flights, "a").lead.is_some(), "what has landed is not in flight");
 }
@@ -104,12 +104,12 @@ async fn a_leader_that_leaves_harms_nobody() {
     let flights = Flights::default();
     let first = claim(&flights, "ab");
     let second = claim(&flights, "b");
-    drop(first.tickets);
+    drop(first.subscriptions);
     let lead = first.lead.unwrap();
-    let forsaken = tokio::time::timeout(Duration::from_millis(1), lead.forsaken(&[0, 1])).await;
-    assert!(forsaken.is_err(), "somebody waits for b");
+    let abandoned = tokio::time::timeout(Duration::from_millis(1), lead.abandoned(&[0, 1])).await;
+    assert!(abandoned.is_err(), "somebody waits for b");
     land(&lead, "ab", &[0, 1]);
-    assert_eq!(outcome(second.tickets).await.unwrap(), letters("b"));
+    assert_eq!(outcome(second.subscriptions).await.unwrap(), letters("b"));
 }
 
 #[tokio::test]
@@ -118,8 +118,8 @@ async fn what_nobody_waits_for_is_given_up_call_by_call() {
     let first = claim(&flights, "abcd");
     let second = claim(&flights, "c");
     let lead = first.lead.unwrap();
-    drop(first.tickets);
-    lead.forsaken(&[0, 1]).await;
+    drop(first.subscriptions);
+    lead.abandoned(&[0, 1]).await;
     let again = claim(&flights, "ad");
     assert_eq!(
         again.lead.as_ref().unwrap().labels(),
@@ -128,8 +128,8 @@ async fn what_nobody_waits_for_is_given_up_call_by_call() {
     );
     land(&lead, "abcd", &[2, 3]);
     land(again.lead.as_ref().unwrap(), "ad", &[0]);
-    assert_eq!(outcome(again.tickets).await.unwrap(), letters("ad"));
-    assert_eq!(outcome(second.tickets).await.unwrap(), letters("c"));
+    assert_eq!(outcome(again.subscriptions).await.unwrap(), letters("ad"));
+    assert_eq!(outcome(second.subscriptions).await.unwrap(), letters("c"));
     drop((lead, again.lead));
     assert!(flights.is_empty());
 }
@@ -143,20 +143,20 @@ async fn a_failure_is_told_once_to_all_who_wait_and_then_forgotten() {
     lead.fail(&[0, 1], failure());
     let again = claim(&flights, "ab");
     assert!(again.lead.is_some(), "whoever comes now starts anew");
-    for tickets in others.into_iter().map(|claim| claim.tickets).chain([first.tickets]) {
-        assert_eq!(outcome(tickets).await, Err(failure()));
+    for subscriptions in others.into_iter().map(|claim| claim.subscriptions).chain([first.subscriptions]) {
+        assert_eq!(outcome(subscriptions).await, Err(failure()));
     }
 }
 
 #[tokio::test]
 async fn what_landed_before_a_failure_is_told_first() {
     let flights = Flights::default();
-    let Claim { lead, mut tickets } = claim(&flights, "ab");
+    let Claim { lead, mut subscriptions } = claim(&flights, "ab");
     let lead = lead.unwrap();
     land(&lead, "ab", &[1]);
     lead.fail(&[0], failure());
-    assert_eq!(tickets[0].next().await.unwrap().len(), 1);
-    assert_eq!(*tickets[0].next().await.unwrap_err(), failure());
+    assert_eq!(subscriptions[0].next().await.unwrap().len(), 1);
+    assert_eq!(*subscriptions[0].next().await.unwrap_err(), failure());
 }
 
 #[tokio::test]
@@ -164,7 +164,7 @@ async fn a_lead_that_dies_fails_its_pairs() {
     let flights = Flights::default();
     let first = claim(&flights, "a");
     drop(first.lead);
-    assert_eq!(outcome(first.tickets).await.unwrap_err().kind, ErrorKind::Internal);
+    assert_eq!(outcome(first.subscriptions).await.unwrap_err().kind, ErrorKind::Internal);
     assert!(flights.is_empty());
 }
 
@@ -172,15 +172,15 @@ async fn a_lead_that_dies_fails_its_pairs() {
 async fn who_is_in_a_hurry_does_not_wait_for_another_attempt() {
     let flights = Flights::default();
     let patient = claim(&flights, "a");
-    let hurried = claim_with(&flights, "a", "one", false, Waiter { patience: Patience::Hurry, ..waiter() });
+    let hurried = claim_with(&flights, "a", "one", false, Waiter { retry_mode: RetryMode::FailFast, ..waiter() });
     let lead = patient.lead.unwrap();
-    assert_eq!(lead.interest().patience(), Patience::Wait, "somebody can wait");
-    let setback = lead.interest().set_back(failure());
-    assert_eq!(outcome(hurried.tickets).await, Err(failure()));
-    drop(setback);
-    assert_eq!(lead.interest().setback(), None, "that is over");
+    assert_eq!(lead.waiters().retry_mode(), RetryMode::Wait, "somebody can wait");
+    let retry_notice = lead.waiters().notify_retry(failure());
+    assert_eq!(outcome(hurried.subscriptions).await, Err(failure()));
+    drop(retry_notice);
+    assert_eq!(lead.waiters().retry_notice(), None, "that is over");
     land(&lead, "a", &[0]);
-    assert_eq!(outcome(patient.tickets).await.unwrap(), letters("a"));
+    assert_eq!(outcome(patient.subscriptions).await.unwrap(), letters("a"));
 }
 
 #[tokio::test]
@@ -191,16 +191,16 @@ async fn who_insists_asks_its_own_upstream_and_leaves_the_other_call_alone() {
     assert!(same.lead.is_none(), "its own upstream is being asked already");
     let insisting = claim_with(&flights, "ab", "two", true, waiter());
     let lead = insisting.lead.unwrap();
-    assert_eq!((lead.labels(), insisting.tickets[0].upstream()), (&[0, 1][..], "two"));
+    assert_eq!((lead.labels(), insisting.subscriptions[0].upstream()), (&[0, 1][..], "two"));
     let later = [claim_with(&flights, "a", "two", true, waiter()), claim(&flights, "a")];
     assert!(later.iter().all(|claim| claim.lead.is_none()), "both are asked already");
-    assert_eq!(later.map(|claim| claim.tickets[0].upstream().to_owned()), ["two", "one"], "each follows its own");
+    assert_eq!(later.map(|claim| claim.subscriptions[0].upstream().to_owned()), ["two", "one"], "each follows its own");
     land(&lead, "ab", &[0, 1]);
-    assert_eq!(outcome(insisting.tickets).await.unwrap(), letters("ab"));
+    assert_eq!(outcome(insisting.subscriptions).await.unwrap(), letters("ab"));
     assert!(claim(&flights, "a").lead.is_none(), "the other call is still under way");
     let slow_lead = slow.lead.unwrap();
     land(&slow_lead, "ab", &[0, 1]);
-    assert_eq!(outcome(slow.tickets).await.unwrap(), letters("ab"));
+    assert_eq!(outcome(slow.subscriptions).await.unwrap(), letters("ab"));
     assert!(flights.is_empty());
 }
 
@@ -209,10 +209,10 @@ async fn a_flight_goes_on_for_the_last_deadline() {
     let flights = Flights::default();
     let early = Waiter { deadline: Instant::now(), ..waiter() };
     let first = claim_with(&flights, "a", "one", false, early);
-    let interest = first.lead.as_ref().unwrap().interest().clone();
-    assert_eq!(interest.deadline(), early.deadline);
+    let waiters = first.lead.as_ref().unwrap().waiters().clone();
+    assert_eq!(waiters.deadline(), early.deadline);
     let _second = claim(&flights, "a");
-    assert!(interest.deadline() > early.deadline);
+    assert!(waiters.deadline() > early.deadline);
 }
 
 /// The letters of the pairs at `places` whose scores may be stored. Asserts that each pair comes with its own score.
@@ -241,11 +241,11 @@ async fn a_score_may_be_kept_if_somebody_who_waits_for_its_pair_allows_it() {
     let third = claim(&flights, "bc");
     assert_eq!(storable(&lead, "abc", &all), "bc");
     assert_eq!(storable(&lead, "abc", &[0, 1]), "b", "of the call's own pairs");
-    drop(third.tickets);
+    drop(third.subscriptions);
     assert_eq!(storable(&lead, "abc", &all), "b", "nobody who allows it waits for c any more");
-    drop(second.tickets);
+    drop(second.subscriptions);
     assert_eq!(storable(&lead, "abc", &all), "");
-    drop(first.tickets);
+    drop(first.subscriptions);
     let other = claim(&flights, "xy");
     let _follower = claim_with(&flights, "xyz", "one", false, discreet);
     assert_eq!(storable(other.lead.as_ref().unwrap(), "xy", &[0, 1]), "xy", "who leads allows it");
@@ -259,20 +259,20 @@ async fn ten_thousand_requests_dropped_in_flight_leave_nothing_behind() {
     let mut leads = Vec::new();
     for round in 0..10_000 {
         let names: String = ('a'..='h').filter(|_| random.bool()).collect();
-        let Claim { lead, mut tickets } = claim(&flights, &names);
+        let Claim { lead, mut subscriptions } = claim(&flights, &names);
         if let Some(lead) = lead {
             leads.push(tokio::spawn(async move {
                 let places: Vec<u32> = (0..).take(lead.keys().len()).collect();
-                lead.forsaken(&places).await;
+                lead.abandoned(&places).await;
             }));
             tokio::task::yield_now().await;
         }
         if round % 2 == 0 {
-            for ticket in &mut tickets {
-                drop(futures_util::FutureExt::now_or_never(ticket.next()));
+            for subscription in &mut subscriptions {
+                drop(futures_util::FutureExt::now_or_never(subscription.next()));
             }
         }
-        drop(tickets);
+        drop(subscriptions);
     }
     for lead in leads {
         lead.await.unwrap();

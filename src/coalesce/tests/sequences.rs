@@ -9,7 +9,7 @@ use super::*;
 /// An event: an action of a request, or a change of a flight.
 #[derive(Clone, Debug)]
 enum Step {
-    Claim { names: String, other: bool, insists: bool, store: bool },
+    Claim { names: String, other: bool, bypasses_others: bool, store: bool },
     Leave(usize),
     Land(usize),
     Fail(usize),
@@ -18,9 +18,9 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        3 => ("[abcdef]{1,4}", any::<[bool; 3]>()).prop_map(|(names, [other, insists, store])| {
+        3 => ("[abcdef]{1,4}", any::<[bool; 3]>()).prop_map(|(names, [other, bypasses_others, store])| {
             let distinct: std::collections::BTreeSet<_> = names.chars().collect();
-            Step::Claim { names: distinct.into_iter().collect(), other, insists, store }
+            Step::Claim { names: distinct.into_iter().collect(), other, bypasses_others, store }
         }),
         2 => any::<usize>().prop_map(Step::Leave),
         2 => any::<usize>().prop_map(Step::Land),
@@ -31,7 +31,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 /// The letters of the pending pairs of `lead`, which leads `names`, whose scores may be stored.
-fn allowed(lead: &Lead, names: &str, requests: &[(String, bool, Vec<Ticket>)]) -> String {
+fn allowed(lead: &Lead, names: &str, requests: &[(String, bool, Vec<Subscription>)]) -> String {
     let mut allowed = String::new();
     for place in lead.pending() {
         let label = lead.labels()[place as usize];
@@ -44,11 +44,11 @@ fn allowed(lead: &Lead, names: &str, requests: &[(String, bool, Vec<Ticket>)]) -
 }
 
 /// Returns true if a request that waits for `name` in the flight of `lead` allows its score to be stored.
-fn is_allowed(lead: &Lead, name: char, requests: &[(String, bool, Vec<Ticket>)]) -> bool {
-    for (wanted, store, tickets) in requests {
-        for ticket in tickets {
-            let waits = ticket.waiting().any(|label| wanted.chars().nth(label as usize) == Some(name));
-            if *store && waits && ticket.is_for(lead.flight()) {
+fn is_allowed(lead: &Lead, name: char, requests: &[(String, bool, Vec<Subscription>)]) -> bool {
+    for (wanted, store, subscriptions) in requests {
+        for subscription in subscriptions {
+            let waits = subscription.waiting().any(|label| wanted.chars().nth(label as usize) == Some(name));
+            if *store && waits && subscription.is_for(lead.flight()) {
                 return true;
             }
         }
@@ -65,21 +65,21 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             let flights = Flights::default();
-            let mut requests: Vec<(String, bool, Vec<Ticket>)> = Vec::new();
+            let mut requests: Vec<(String, bool, Vec<Subscription>)> = Vec::new();
             // Each flight is one call here, by the names that its request wanted.
             let mut calls: Vec<(String, Lead)> = Vec::new();
             let pick = |index: usize, count: usize| (count > 0).then(|| index % count.max(1));
             for step in steps {
                 match step {
-                    Step::Claim { names, other, insists, store } => {
+                    Step::Claim { names, other, bypasses_others, store } => {
                         let upstream = if other { "other" } else { "one" };
                         let waiter = Waiter { store, ..waiter() };
-                        let Claim { lead, tickets } = claim_with(&flights, &names, upstream, insists, waiter);
-                        if insists {
-                            assert!(tickets.iter().all(|ticket| ticket.upstream() == upstream));
+                        let Claim { lead, subscriptions } = claim_with(&flights, &names, upstream, bypasses_others, waiter);
+                        if bypasses_others {
+                            assert!(subscriptions.iter().all(|subscription| subscription.upstream() == upstream));
                         }
                         calls.extend(lead.map(|lead| (names.clone(), lead)));
-                        requests.push((names, store, tickets));
+                        requests.push((names, store, subscriptions));
                     }
                     Step::Leave(index) => {
                         if let Some(index) = pick(index, requests.len()) {
@@ -100,8 +100,8 @@ proptest! {
                     Step::GiveUp(index) => {
                         let Some(index) = pick(index, calls.len()) else { continue };
                         let places = calls[index].1.pending();
-                        let forsaken = tokio::time::timeout(Duration::ZERO, calls[index].1.forsaken(&places)).await;
-                        if forsaken.is_ok() {
+                        let abandoned = tokio::time::timeout(Duration::ZERO, calls[index].1.abandoned(&places)).await;
+                        if abandoned.is_ok() {
                             calls.swap_remove(index);
                         }
                     }
@@ -118,8 +118,8 @@ proptest! {
             for (names, lead) in calls {
                 land(&lead, &names, &lead.pending());
             }
-            for (names, _, tickets) in requests {
-                let outcome = tokio::time::timeout(Duration::from_secs(5), outcome(tickets)).await;
+            for (names, _, subscriptions) in requests {
+                let outcome = tokio::time::timeout(Duration::from_secs(5), outcome(subscriptions)).await;
                 let outcome = outcome.expect("nobody waits for ever");
                 prop_assert!(outcome == Ok(letters(&names)) || outcome == Err(failure()), "{outcome:?}");
             }

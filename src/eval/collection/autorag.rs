@@ -19,7 +19,7 @@ use parquet::schema::types::Type;
 
 use super::JudgedQuery;
 use super::draft::{Draft, titled};
-use super::error::{CollectionError, Place};
+use super::error::{CollectionError, FilePosition};
 use super::json::is_label;
 use super::lines::unreadable;
 
@@ -105,8 +105,9 @@ fn read_rows(
     let schema = Type::group_type_builder("schema").with_fields(wanted).build().map_err(|_| broken(path))?;
     let rows = RowIter::from_file(Some(schema), &reader).map_err(|_| broken(path))?;
     for (number, row) in (1..).zip(rows) {
-        let row = row.map_err(|_| CollectionError::new(path, Place::Row(number), BROKEN))?;
-        each(Cells(row.into_columns())).map_err(|reason| CollectionError::new(path, Place::Row(number), reason))?;
+        let row = row.map_err(|_| CollectionError::new(path, FilePosition::Row(number), BROKEN))?;
+        each(Cells(row.into_columns()))
+            .map_err(|reason| CollectionError::new(path, FilePosition::Row(number), reason))?;
     }
     Ok(())
 }

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CollectionError {
     file: PathBuf,
-    place: Place,
+    place: FilePosition,
     reason: String,
 }
 
 /// The place of an error in its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum FilePosition {
     /// The file as a whole.
     Whole,
     /// A line of text, counted from 1.
@@ -23,12 +23,12 @@ pub(super) enum Place {
 }
 
 impl CollectionError {
-    pub(super) fn new(file: &Path, place: Place, reason: impl Display) -> Self {
+    pub(super) fn new(file: &Path, place: FilePosition, reason: impl Display) -> Self {
         Self { file: file.to_owned(), place, reason: reason.to_string() }
     }
 
     pub(super) fn whole(file: &Path, reason: impl Display) -> Self {
-        Self::new(file, Place::Whole, reason)
+        Self::new(file, FilePosition::Whole, reason)
     }
 }
 
@@ -36,9 +36,9 @@ impl Display for CollectionError {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         write!(out, "{}", self.file.display())?;
         match self.place {
-            Place::Whole => write!(out, ": {}", self.reason),
-            Place::Line(line) => write!(out, ", line {line}: {}", self.reason),
-            Place::Row(row) => write!(out, ", row {row}: {}", self.reason),
+            FilePosition::Whole => write!(out, ": {}", self.reason),
+            FilePosition::Line(line) => write!(out, ", line {line}: {}", self.reason),
+            FilePosition::Row(row) => write!(out, ", row {row}: {}", self.reason),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::Path;
 
-use super::error::{CollectionError, Place};
+use super::error::{CollectionError, FilePosition};
 use crate::text::{is_utf_16, without_mark};
 
 /// Bytes per read of a file.
@@ -21,7 +21,7 @@ pub(super) fn each_line(
 ) -> Result<(), CollectionError> {
     let file = File::open(path).map_err(|error| CollectionError::whole(path, unreadable(&error)))?;
     each_line_of(BufReader::with_capacity(BUFFER, file), each)
-        .map_err(|(line, reason)| CollectionError::new(path, Place::Line(line), reason))
+        .map_err(|(line, reason)| CollectionError::new(path, FilePosition::Line(line), reason))
 }
 
 fn each_line_of(

@@ -83,11 +83,11 @@ pub struct LeftOut {
     pub queries_without_candidates: usize,
     /// Judgments of passages that the corpus does not hold. The metrics count them all the same, see
     /// [`JudgedQuery::judgments`].
-    pub judgments_of_unknown_passages: Strangers,
+    pub judgments_of_unknown_passages: UnknownIds,
     /// Judgments for queries that the input does not hold.
-    pub judgments_of_unknown_queries: Strangers,
+    pub judgments_of_unknown_queries: UnknownIds,
     /// Lines of a run for queries that the input does not hold.
-    pub run_lines_of_unknown_queries: Strangers,
+    pub run_lines_of_unknown_queries: UnknownIds,
     /// Lines in which half of a surrogate pair, which is no character, was read as U+FFFD. They are evaluated all the
     /// same.
     pub lines_with_half_pairs: usize,
@@ -95,14 +95,14 @@ pub struct LeftOut {
 
 /// Ids that are named in the input and belong to nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Strangers {
+pub struct UnknownIds {
     /// Number of times that such an id is named.
     pub count: usize,
     /// The first of these ids.
     pub first: Option<String>,
 }
 
-impl Strangers {
+impl UnknownIds {
     fn note(&mut self, id: &str) {
         self.count += 1;
         self.first.get_or_insert_with(|| id.to_owned());

@@ -7,14 +7,14 @@ use std::cmp::Ordering;
 use std::path::Path;
 
 use super::draft::Draft;
-use super::error::{CollectionError, Place};
+use super::error::{CollectionError, FilePosition};
 use super::lines::{columns, each_line};
 
 const COLUMNS: &str = "must have 6 columns (query, Q0, passage, rank, score, tag), 4 (query, passage, rank, score) \
                        or 3 (query, passage, score)";
 
 /// A line of a run.
-struct Found {
+struct RunLine {
     /// Index of the passage in the corpus.
     place: usize,
     /// 0 if the run has no ranks.
@@ -36,7 +36,7 @@ struct Columns<'line> {
 /// Reads a run into the candidates of the draft's queries: by score, best first, then by rank, then in the order of the
 /// lines. Lines for queries that the draft does not hold are counted.
 pub(super) fn read(path: &Path, draft: &mut Draft) -> Result<(), CollectionError> {
-    let mut by_query: Vec<Vec<Found>> = Vec::new();
+    let mut by_query: Vec<Vec<RunLine>> = Vec::new();
     by_query.resize_with(draft.queries.len(), Vec::new);
     let mut first = true;
     each_line(path, |line, text| {
@@ -55,13 +55,13 @@ pub(super) fn read(path: &Path, draft: &mut Draft) -> Result<(), CollectionError
             return Ok(());
         };
         let place = draft.passages.place(columns.passage).ok_or("names a passage that the collection does not hold")?;
-        by_query[query].push(Found { place, rank, score, line });
+        by_query[query].push(RunLine { place, rank, score, line });
         Ok(())
     })?;
     for (query, found) in draft.queries.iter_mut().zip(&mut by_query) {
         if let Some(line) = first_repetition(found) {
             let reason = "an earlier line names the same passage for this query";
-            return Err(CollectionError::new(path, Place::Line(line), reason));
+            return Err(CollectionError::new(path, FilePosition::Line(line), reason));
         }
         found.sort_by(best_first);
         query.candidates = found.iter().map(|found| found.place).collect();
@@ -84,14 +84,14 @@ fn number(text: &str) -> Option<f64> {
     number.is_finite().then_some(number)
 }
 
-fn best_first(left: &Found, right: &Found) -> Ordering {
+fn best_first(left: &RunLine, right: &RunLine) -> Ordering {
     // Not `total_cmp`, which puts -0 below 0. Scores are finite, so there is always an order.
     let by_score = right.score.partial_cmp(&left.score).unwrap_or(Ordering::Equal);
     by_score.then(left.rank.cmp(&right.rank)).then(left.line.cmp(&right.line))
 }
 
 /// The first line that names a passage again. Leaves `found` in the order of the passages.
-fn first_repetition(found: &mut [Found]) -> Option<usize> {
+fn first_repetition(found: &mut [RunLine]) -> Option<usize> {
     found.sort_unstable_by_key(|found| (found.place, found.line));
     found.windows(2).filter(|pair| pair[0].place == pair[1].place).map(|pair| pair[1].line).min()
 }
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn scores_order_then_ranks_then_lines() {
-        let found = |score, rank, line| Found { place: line, rank, score, line };
+        let found = |score, rank, line| RunLine { place: line, rank, score, line };
         let mut run = [found(0.0, 2, 1), found(-0.0, 1, 2), found(-0.0, 1, 3), found(1.0, 9, 4)];
         run.sort_by(best_first);
         assert_eq!(run.map(|found| found.line), [4, 2, 3, 1]);

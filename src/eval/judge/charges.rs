@@ -1,6 +1,6 @@
 //! Times and costs of answers.
 
-use crate::eval::contest::Ranked;
+use crate::eval::answers::Ranked;
 use crate::eval::exact;
 use crate::eval::results::{Cost, Latency, Times};
 use crate::eval::statistics::{mean, quantile};

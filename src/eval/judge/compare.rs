@@ -1,6 +1,6 @@
 //! Confidence intervals of means, and significance tests of their differences.
 
-use crate::eval::results::{Comparison, Estimate};
+use crate::eval::results::{Comparison, Contestant, Estimate};
 use crate::eval::statistics::{confidence_interval, differences, holm, mean, randomization_test};
 
 /// Seed of all resampling. It is fixed, so the same answers give the same report.
@@ -14,8 +14,22 @@ pub(super) fn estimate(values: &[f64]) -> Estimate {
     Estimate { mean: mean(values), low: interval.low, high: interval.high }
 }
 
+/// Compares every contestant with the best one and with the first stage, which is the first of them. `all` has the values
+/// of each contestant, query by query.
+pub(super) fn compare_all(contestants: &mut [Contestant], all: &[Vec<f64>]) {
+    // `max_by` returns the last of equals; reversed, that is the first.
+    let best = (0..all.len()).rev().max_by(|&left, &right| mean(&all[left]).total_cmp(&mean(&all[right])));
+    let Some(best) = best else { return };
+    let against_best = against(all, best);
+    let against_none = against(all, 0);
+    for ((contestant, to_best), to_none) in contestants.iter_mut().zip(against_best).zip(against_none) {
+        contestant.against_best = to_best;
+        contestant.against_none = to_none;
+    }
+}
+
 /// Compares every contestant's values with those of the one at `reference`, which gets `None` itself.
-pub(super) fn against(all: &[Vec<f64>], reference: usize) -> Vec<Option<Comparison>> {
+fn against(all: &[Vec<f64>], reference: usize) -> Vec<Option<Comparison>> {
     let mut others = Vec::with_capacity(all.len());
     let mut gaps = Vec::with_capacity(all.len());
     let mut probabilities = Vec::with_capacity(all.len());

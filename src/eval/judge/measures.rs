@@ -1,6 +1,6 @@
 //! The metrics of an evaluation, `trec_eval`'s and AutoRAG's under one type.
 
-use super::Terms;
+use super::Criteria;
 use crate::eval::autorag::AutoragMetric;
 use crate::eval::collection::{Collection, JudgedQuery, PassageRecord};
 use crate::eval::metrics::Metric;
@@ -16,7 +16,7 @@ pub(super) enum Measure {
 
 impl Measure {
     /// All metrics of a report, the decisive one first.
-    pub(super) fn all(terms: &Terms) -> Vec<Self> {
+    pub(super) fn all(terms: &Criteria) -> Vec<Self> {
         let k = terms.k;
         let mut measures = vec![
             Self::Trec(Metric::Ndcg(k)),

@@ -9,13 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use self::charges::{cost, latency};
-use self::compare::{against, estimate};
+use self::compare::{compare_all, estimate};
 use self::measures::Measure;
 use self::pareto::front;
 use super::NONE;
+use super::answers::{Answer, AnswerLog, NOT_ASKED, Ranked};
 use super::choice::{self, Strategy};
 use super::collection::{Collection, JudgedQuery};
-use super::contest::{Answer, Ledger, NOT_ASKED, Ranked};
 use super::exact;
 use super::metrics::recall_ceiling;
 use super::results::{Candidate, Choice, CollectionSummary, Contestant, Kind, Query, Results, Unanswered};
@@ -28,7 +28,7 @@ const BEGINNING_CHARS: usize = 200;
 
 /// The options of a judgement.
 #[derive(Clone, Copy, Debug)]
-pub struct Terms {
+pub struct Criteria {
     /// Depth of the metrics that are cut.
     pub k: usize,
     /// Highest mean time per query with which a contestant may be chosen.
@@ -49,10 +49,10 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The answers of the contestant `name`, which is `route`, from its ledger.
+    /// The answers of the contestant `name`, which is `route`, from its answer log.
     #[must_use]
-    pub fn of_ledger(name: &str, ledger: &Ledger, route: &Route, collection: &Collection) -> Self {
-        let answers = collection.queries.iter().map(|query| ledger.answer(&query.id).cloned()).collect();
+    pub fn of_answer_log(name: &str, answer_log: &AnswerLog, route: &Route, collection: &Collection) -> Self {
+        let answers = collection.queries.iter().map(|query| answer_log.answer(&query.id).cloned()).collect();
         // Fallbacks may be billed in another unit; the report names that of the first target.
         let billing = match route.targets.first() {
             Some(target) => target.facts.billing,
@@ -96,7 +96,7 @@ impl Entry {
 
 /// Judges all contestants over one collection; the order of the first stage is one of them.
 #[must_use]
-pub fn judge(collection: &Collection, entries: &[Entry], terms: &Terms) -> Results {
+pub fn judge(collection: &Collection, entries: &[Entry], terms: &Criteria) -> Results {
     let measures = Measure::all(terms);
     let mut contestants = vec![first_stage(collection, &measures)];
     let mut unanswered = Vec::new();
@@ -107,7 +107,8 @@ pub fn judge(collection: &Collection, entries: &[Entry], terms: &Terms) -> Resul
         }
     }
     let decisive = measures[0].name();
-    compare_all(&mut contestants, &decisive);
+    let all: Vec<Vec<f64>> = contestants.iter().map(|contestant| values(&contestant.by_query, &decisive)).collect();
+    compare_all(&mut contestants, &all);
     let on_front = front(&contestants, &decisive);
     for (contestant, is_on_front) in contestants.iter_mut().zip(on_front) {
         contestant.on_pareto_front = is_on_front;
@@ -253,7 +254,7 @@ fn ranking(query: &JudgedQuery, ranked: &Ranked) -> Ranking {
     let mut places = Vec::with_capacity(ranked.ranking.len());
     let mut scores = Vec::with_capacity(ranked.ranking.len());
     for &(place, score) in &ranked.ranking {
-        // A ledger is a file that can be edited: a place beyond the candidates must not index them.
+        // An answer log is a file that can be edited: a place beyond the candidates must not index them.
         if place < query.candidates.len() {
             places.push(place);
             scores.push(score);
@@ -262,21 +263,7 @@ fn ranking(query: &JudgedQuery, ranked: &Ranked) -> Ranking {
     Ranking { places, scores }
 }
 
-/// Compares every contestant with the best one and with the first stage, which is the first of them.
-fn compare_all(contestants: &mut [Contestant], decisive: &str) {
-    let all: Vec<Vec<f64>> = contestants.iter().map(|contestant| values(&contestant.by_query, decisive)).collect();
-    // `max_by` returns the last of equals; reversed, that is the first.
-    let best = (0..all.len()).rev().max_by(|&left, &right| mean(&all[left]).total_cmp(&mean(&all[right])));
-    let Some(best) = best else { return };
-    let against_best = against(&all, best);
-    let against_none = against(&all, 0);
-    for ((contestant, to_best), to_none) in contestants.iter_mut().zip(against_best).zip(against_none) {
-        contestant.against_best = to_best;
-        contestant.against_none = to_none;
-    }
-}
-
-fn choose(contestants: &[Contestant], measures: &[Measure], terms: &Terms) -> Choice {
+fn choose(contestants: &[Contestant], measures: &[Measure], terms: &Criteria) -> Choice {
     let mut metrics = Vec::new();
     for measure in measures {
         let name = measure.name();
@@ -297,7 +284,7 @@ fn choose(contestants: &[Contestant], measures: &[Measure], terms: &Terms) -> Ch
             (None, Some(_)) => not_timed.push(contestant.name.clone()),
             (Some(_), Some(_)) | (_, None) => {}
         }
-        rivals.push(choice::Contestant {
+        rivals.push(choice::SelectionInput {
             metrics: metrics.iter().map(|name| contestant.metrics[name].mean).collect(),
             seconds: seconds.unwrap_or(f64::INFINITY),
         });

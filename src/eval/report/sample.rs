@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use fastrand::Rng;
 
-use super::super::collection::{LeftOut, Strangers};
+use super::super::collection::{LeftOut, UnknownIds};
 use super::super::results::{
     Candidate, Choice, CollectionSummary, Comparison, Contestant, Cost, Estimate, Kind, Latency, Query, Results, Times,
     Unanswered,
@@ -136,7 +136,7 @@ fn collection(queries: usize) -> CollectionSummary {
         left_out: LeftOut {
             unjudged_queries: 4,
             queries_without_candidates: 2,
-            judgments_of_unknown_passages: Strangers { count: 3, first: Some("d98".to_owned()) },
+            judgments_of_unknown_passages: UnknownIds { count: 3, first: Some("d98".to_owned()) },
             ..LeftOut::default()
         },
         passages: 12_408,

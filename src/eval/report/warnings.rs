@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::collection::{LeftOut, Strangers};
+use super::super::collection::{LeftOut, UnknownIds};
 use super::super::results::{Contestant, Kind, Results, Unanswered};
 use super::text::{counted, listed, printable};
 
@@ -114,7 +114,7 @@ fn push_left_out(sentences: &mut Vec<String>, left_out: &LeftOut) {
 }
 
 /// The warning about ids that the collection does not hold; `None` if there are none.
-fn unknown_ids(unknown: &Strangers, one: &str, many: &str, consequence: &str) -> Option<String> {
+fn unknown_ids(unknown: &UnknownIds, one: &str, many: &str, consequence: &str) -> Option<String> {
     let first = printable(unknown.first.as_deref()?);
     let subject = counted(unknown.count, one, many);
     Some(format!("{subject} that the collection does not hold, such as {first}; {consequence}."))

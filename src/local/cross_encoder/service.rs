@@ -186,7 +186,7 @@ mod tests {
     use crate::cache::key::CacheScope;
     use crate::provider::{Provider, ScoreBatch};
     use crate::rerank::request::ScoringOptions;
-    use crate::upstream::call::{AttemptCounter, Interest, Patience, Waiter};
+    use crate::upstream::call::{AttemptCounter, RetryMode, Waiter, Waiters};
 
     /// A model of ten words: see `tests/golden/local/make-tiny.py`.
     fn shared() -> Shared {
@@ -198,13 +198,13 @@ mod tests {
         let options = ScoringOptions::default();
         let batch = ScoreBatch { model: "", query: "q", passages: passages.to_vec(), options: &options };
         let waiter =
-            Waiter { deadline: Instant::now(), patience: Patience::Wait, store: true, scope: CacheScope::SHARED };
+            Waiter { deadline: Instant::now(), retry_mode: RetryMode::Wait, store: true, scope: CacheScope::SHARED };
         Call {
             body: LocalWire.encode(&batch).into(),
             passages: passages.len(),
             scale: ScoreScale::Probability,
             tokens: 0,
-            interest: Arc::new(Interest::of(waiter)),
+            waiters: Arc::new(Waiters::of(waiter)),
             attempt: 1,
             failure: None,
             attempts: AttemptCounter::default(),

@@ -4,10 +4,10 @@
 //!
 //! `RERANKD_SEEDS=1000..2000 cargo test --lib rerank::simulation` runs other days.
 
+mod faults;
+mod harness;
 mod promises;
 mod size_limits;
-mod weather;
-mod world;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -19,8 +19,8 @@ use bytestring::ByteString;
 use proptest::prelude::*;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use self::harness::Harness;
 use self::promises::{check, check_billing};
-use self::world::Harness;
 use super::RequestContext;
 use super::request::{Passage, RerankRequest};
 use super::response::RerankResponse;

@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 
 use super::super::response::{RerankResponse, ScoreSource};
 use super::SimulatedRequest;
-use super::weather::score_of;
-use super::world::Harness;
+use super::faults::score_of;
+use super::harness::Harness;
 use crate::provider::ScoreScale;
 
 /// Checks the promises that hold for every answer.

@@ -1,7 +1,7 @@
 //! The provider's messages, withheld if they quote the request or a key.
 //!
 //! Providers like to repeat what they refuse ("document at index 3: '…' is too long", "incorrect key sk-…"). Error
-//! messages end up in logs and tickets, so a message that holds a part of the query, of a passage or of a key is
+//! messages end up in logs and subscriptions, so a message that holds a part of the query, of a passage or of a key is
 //! withheld as a whole. It is better to withhold a harmless message than to show a private one.
 //!
 //! ```text

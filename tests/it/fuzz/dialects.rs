@@ -3,7 +3,7 @@
 use std::fs;
 
 use bytestring::ByteString;
-use rerankd::dialect::choose::Signs;
+use rerankd::dialect::choose::DialectHints;
 use rerankd::dialect::fields::Fields;
 use rerankd::dialect::{self, DIALECTS, Dialect};
 use rerankd::error::Error;
@@ -75,7 +75,7 @@ fn check_decoding(case: &Case) {
         Ok(request) => is_answered_in_json(dialect, &request),
         Err(error) => quotes_nothing(dialect, &error),
     }
-    let guessed = Signs { prefix: None, usual: dialect }.of_body(&fields);
+    let guessed = DialectHints { prefix: None, usual: dialect }.of_body(&fields);
     if let Err(error) = guessed.decode(&fields) {
         quotes_nothing(guessed, &error);
     }

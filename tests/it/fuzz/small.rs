@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use rerankd::cache::control::CacheControl;
-use rerankd::dialect::choose::{DIALECT_HEADER, Signs};
+use rerankd::dialect::choose::{DIALECT_HEADER, DialectHints};
 use rerankd::dialect::native;
 use rerankd::route::alias::Alias;
 use rerankd::upstream::endpoint::endpoint;
@@ -35,7 +35,7 @@ fn fuzzed_headers_parse_or_fail_without_quoting() {
             let headers = HeaderMap::from_iter([(name.clone(), value.clone()), (header::ACCEPT, value)]);
             let control = CacheControl::from_headers(&headers);
             assert!(name == header::CACHE_CONTROL || control == CacheControl::default());
-            let signs = Signs { prefix: None, usual: &native::BARE };
+            let signs = DialectHints { prefix: None, usual: &native::BARE };
             match signs.fixed(&headers, None) {
                 Ok(dialect) => assert_eq!(dialect.is_some(), name == DIALECT_HEADER && !is_blank),
                 Err(error) => assert!(!error.message.contains(FEATHER), "{error}"),

@@ -72,8 +72,8 @@ fn a_beir_folder_becomes_a_collection() {
     assert_eq!(collection.queries[1].groups, [["2"], ["gone"]]);
     let left_out = LeftOut {
         unjudged_queries: 1,
-        judgments_of_unknown_passages: Strangers { count: 1, first: Some("gone".to_owned()) },
-        judgments_of_unknown_queries: Strangers { count: 1, first: Some("q9".to_owned()) },
+        judgments_of_unknown_passages: UnknownIds { count: 1, first: Some("gone".to_owned()) },
+        judgments_of_unknown_queries: UnknownIds { count: 1, first: Some("q9".to_owned()) },
         ..LeftOut::default()
     };
     assert_eq!(collection.left_out, left_out);

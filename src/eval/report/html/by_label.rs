@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::super::results::{Contestant, Kind, Results};
 use super::super::facts::FEW_QUERIES;
 use super::super::figures::{NOTHING, score, signed};
-use super::markup::{Section, each, escape, scrollable};
+use super::markup::{HtmlSection, each, escape, scrollable};
 use crate::eval::exact;
 
 /// Numbers of values that a label may have. One value divides nothing; more than 12 are rather names than groups.
@@ -14,7 +14,7 @@ const VALUES: std::ops::RangeInclusive<usize> = 2..=12;
 const TINTS: [f64; 3] = [0.02, 0.08, 0.2];
 
 /// The section with a table for each label that divides the queries; `None` if no label does.
-pub(super) fn section(results: &Results) -> Option<Section> {
+pub(super) fn section(results: &Results) -> Option<HtmlSection> {
     let mut names: BTreeSet<&str> = BTreeSet::new();
     for query in &results.queries {
         names.extend(query.labels.keys().map(String::as_str));
@@ -38,7 +38,7 @@ pub(super) fn section(results: &Results) -> Option<Section> {
          In groups of fewer than {FEW_QUERIES} queries small differences mean nothing.</p>{tables}",
         escape(results.decisive())
     );
-    Some(Section { id: "labels", title: "By label", body })
+    Some(HtmlSection { id: "labels", title: "By label", body })
 }
 
 /// Indexes of the queries with each value of the label `name`.

@@ -4,7 +4,7 @@ use super::super::super::results::{Contestant, Results};
 use super::super::facts::Change;
 use super::super::figures::{fixed, signed};
 use super::axis::coordinate;
-use super::markup::{Section, escape};
+use super::markup::{HtmlSection, escape};
 use crate::eval::exact;
 
 /// Width of a chart, in pixels.
@@ -15,7 +15,7 @@ const HEIGHT: f64 = 110.0;
 const MAX_BARS: usize = 320;
 
 /// The section with a chart for each reranker; `None` if no query has a value before and after.
-pub(super) fn section(results: &Results) -> Option<Section> {
+pub(super) fn section(results: &Results) -> Option<HtmlSection> {
     let mut changed = Vec::new();
     let mut largest: f64 = 0.0;
     for contestant in results.rerankers() {
@@ -41,7 +41,11 @@ pub(super) fn section(results: &Results) -> Option<Section> {
         escape(results.decisive()),
         fixed(largest, 2)
     );
-    Some(Section { id: "changes", title: "Query by query", body: format!("{key}<div class=\"grid\">{charts}</div>") })
+    Some(HtmlSection {
+        id: "changes",
+        title: "Query by query",
+        body: format!("{key}<div class=\"grid\">{charts}</div>"),
+    })
 }
 
 /// Differences from the first stage by query, the largest gain first.

@@ -1,7 +1,7 @@
 //! Definitions of the metrics and of the other terms in the report.
 
 use super::super::super::results::Results;
-use super::markup::{Section, each, escape};
+use super::markup::{HtmlSection, each, escape};
 
 /// Terms that are not metrics, with their definitions as HTML.
 const TERMS: [(&str, &str); 7] = [
@@ -34,7 +34,7 @@ const TERMS: [(&str, &str); 7] = [
     ),
 ];
 
-pub(super) fn section(results: &Results) -> Section {
+pub(super) fn section(results: &Results) -> HtmlSection {
     let mut metrics = String::new();
     for metric in &results.metrics {
         if let Some(definition) = results.definitions.get(metric) {
@@ -43,5 +43,5 @@ pub(super) fn section(results: &Results) -> Section {
     }
     let terms = each(TERMS, |(term, definition)| format!("<dt>{term}</dt><dd>{definition}</dd>"));
     let body = format!("<dl>{metrics}{terms}</dl>");
-    Section { id: "definitions", title: "How the figures are defined", body }
+    HtmlSection { id: "definitions", title: "How the figures are defined", body }
 }

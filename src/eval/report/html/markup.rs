@@ -40,7 +40,7 @@ pub(super) fn scrollable(label: &str, body: &str) -> String {
 
 /// A part of the page with a heading of its own.
 #[derive(Debug)]
-pub(super) struct Section {
+pub(super) struct HtmlSection {
     /// Target of links in the page, unique there.
     pub id: &'static str,
     /// HTML of the heading.
@@ -49,7 +49,7 @@ pub(super) struct Section {
     pub body: String,
 }
 
-impl Section {
+impl HtmlSection {
     pub(super) fn html(&self) -> String {
         let Self { id, title, body } = self;
         format!(

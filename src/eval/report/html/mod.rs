@@ -15,7 +15,7 @@ use super::super::results::Results;
 use super::summary::{choice, collection, finding, headline, reading};
 use super::text::printable;
 use super::warnings::warnings;
-use markup::{Section, each, escape, paragraphs};
+use markup::{HtmlSection, each, escape, paragraphs};
 
 /// Content security policy of the page. It allows the inline style sheet and the empty icon and nothing else, so that
 /// markup in a hostile text would still not act.
@@ -33,7 +33,7 @@ pub fn html(results: &Results) -> String {
     sections.extend(queries::section(results));
     sections.push(footer::section(results));
     let links = each(&sections, |section| format!("<li><a href=\"#{}\">{}</a></li>", section.id, section.title));
-    let main = each(&sections, Section::html);
+    let main = each(&sections, HtmlSection::html);
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\" />\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\" />\n\

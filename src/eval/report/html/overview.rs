@@ -4,14 +4,14 @@ use super::super::super::results::{Contestant, Estimate, Results};
 use super::super::facts::{NO_ANSWERS, Standing};
 use super::super::figures::{NOTHING, interval, mean_score, milliseconds, price, score};
 use super::axis::{Axis, coordinate};
-use super::markup::{Section, each, escape, scrollable};
+use super::markup::{HtmlSection, each, escape, scrollable};
 
 /// Cells between the verdict and the other metrics: two for the decisive metric, three for times, one for cost.
 const FIGURE_COLUMNS: usize = 6;
 /// Width of a drawn interval, in pixels; its height is 14.
 const WHISKER: f64 = 120.0;
 
-pub(super) fn section(results: &Results) -> Section {
+pub(super) fn section(results: &Results) -> HtmlSection {
     let decisive = results.decisive();
     let others = results.metrics.get(1..).unwrap_or_default();
     let axis = shared_axis(results);
@@ -37,7 +37,7 @@ pub(super) fn section(results: &Results) -> Section {
                ◆ on the Pareto front: nobody is at least as good, as fast and as cheap, \
                and better in one of these.</p>";
     let body = format!("{}{key}", scrollable("Table of all contestants", &table));
-    Section { id: "contestants", title: "Contestants", body }
+    HtmlSection { id: "contestants", title: "Contestants", body }
 }
 
 /// The heading of a column of figures. Both texts are plain text; `detail` is not escaped.

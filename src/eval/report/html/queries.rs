@@ -4,7 +4,7 @@ use super::super::super::results::{Contestant, Results};
 use super::super::facts::Change;
 use super::super::figures::{score, signed};
 use super::super::text::{counted, shortened};
-use super::markup::{Section, each, escape};
+use super::markup::{HtmlSection, each, escape};
 use super::movement::movement;
 
 /// Losses shown for each reranker.
@@ -17,7 +17,7 @@ const MAX_QUERY_LENGTH: usize = 400;
 const MAX_LABEL_LENGTH: usize = 40;
 
 /// The section with a part for each reranker that changed something; `None` if none did.
-pub(super) fn section(results: &Results) -> Option<Section> {
+pub(super) fn section(results: &Results) -> Option<HtmlSection> {
     let mut parts = String::new();
     for contestant in results.rerankers() {
         let Some(part) = part(results, contestant) else { continue };
@@ -36,7 +36,7 @@ pub(super) fn section(results: &Results) -> Option<Section> {
          Open one to see what moved: the first ten passages of both orders.</p>",
         escape(results.decisive())
     );
-    Some(Section { id: "queries", title: "Worst and best queries", body: format!("{key}{parts}") })
+    Some(HtmlSection { id: "queries", title: "Worst and best queries", body: format!("{key}{parts}") })
 }
 
 /// The largest losses and gains of one reranker; `None` if it changed no query.

@@ -5,7 +5,7 @@ use super::super::figures::{NOTHING, milliseconds, price};
 use super::super::text::listed;
 use super::axis::{tick_dollars, tick_milliseconds};
 use super::chart::{Across, Chart, Point};
-use super::markup::{Section, escape};
+use super::markup::{HtmlSection, escape};
 
 const KEY: &str = "Vertical strokes are 95 % intervals. \
                    The stepped line is the best mean to be had up to there. \
@@ -13,14 +13,14 @@ const KEY: &str = "Vertical strokes are 95 % intervals. \
                    nobody is at least as good, as fast and as cheap, and better in one of these.";
 
 /// The chart of quality against latency, if any reranker was timed.
-pub(super) fn latency(results: &Results) -> Option<Section> {
+pub(super) fn latency(results: &Results) -> Option<HtmlSection> {
     let across = Across { title: "mean cold latency, ms (log scale)", logarithmic: true, tick: tick_milliseconds };
     let body = figure(results, "latency-chart", "latency", across, Contestant::cold_mean)?;
-    Some(Section { id: "latency", title: "Quality and latency", body })
+    Some(HtmlSection { id: "latency", title: "Quality and latency", body })
 }
 
 /// The chart of quality against cost, if the known costs differ.
-pub(super) fn cost(results: &Results) -> Option<Section> {
+pub(super) fn cost(results: &Results) -> Option<HtmlSection> {
     let known: Vec<_> = results.rerankers().filter_map(Contestant::usd).collect();
     let first = known.first()?;
     // With equal costs the chart would be one vertical line of points.
@@ -29,7 +29,7 @@ pub(super) fn cost(results: &Results) -> Option<Section> {
     }
     let across = Across { title: "US dollars for 1,000 queries", logarithmic: false, tick: tick_dollars };
     let body = figure(results, "cost-chart", "cost", across, Contestant::usd)?;
-    Some(Section { id: "cost", title: "Quality and cost", body })
+    Some(HtmlSection { id: "cost", title: "Quality and cost", body })
 }
 
 /// A chart of the decisive metric against the quantity that `value_of` reads, with its caption. `None` without points.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::time::sleep;
 use tower::Service;
 
-use super::super::weather::score_of;
+use super::super::faults::score_of;
 use crate::error::ErrorKind;
 use crate::provider::Explanation;
 use crate::upstream::UpstreamError;

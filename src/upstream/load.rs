@@ -45,7 +45,7 @@ const MAX_PENALTY: Duration = Duration::from_mins(5);
 
 /// Statistics of one upstream's attempts.
 #[derive(Debug, Default)]
-pub struct Vitals {
+pub struct LoadStats {
     classes: [Mutex<SizeClass>; SIZE_CLASSES.len() + 1],
     load: Mutex<LoadEstimate>,
     in_flight: AtomicUsize,
@@ -97,9 +97,9 @@ struct Penalty {
 
 /// Counts an attempt as in flight until it is dropped.
 #[derive(Debug)]
-pub(super) struct AttemptInFlight<'a>(&'a Vitals);
+pub(super) struct AttemptInFlight<'a>(&'a LoadStats);
 
-impl Vitals {
+impl LoadStats {
     /// Records an attempt with a body of `bytes` that got its scores after `latency`. Its deadline would have `allowed`
     /// it more time.
     pub fn succeeded(&self, bytes: usize, latency: Duration, allowed: Duration, now: Instant) {
@@ -300,32 +300,32 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn quantiles_are_of_the_size_class_and_of_lately() {
-        let vitals = Vitals::default();
+        let load_stats = LoadStats::default();
         for index in 1..=100u32 {
-            vitals.succeeded(SMALL, Duration::from_millis(index.into()), LONG, Instant::now());
-            vitals.succeeded(200_000, Duration::from_millis(10 * u64::from(index)), LONG, Instant::now());
+            load_stats.succeeded(SMALL, Duration::from_millis(index.into()), LONG, Instant::now());
+            load_stats.succeeded(200_000, Duration::from_millis(10 * u64::from(index)), LONG, Instant::now());
         }
         let near = |bytes, quantile, milliseconds: f64| {
-            let found = vitals.quantile(bytes, quantile).unwrap().as_secs_f64() * 1e3;
+            let found = load_stats.quantile(bytes, quantile).unwrap().as_secs_f64() * 1e3;
             assert!((found / milliseconds - 1.0).abs() < 0.1, "{found} is not about {milliseconds}");
         };
         near(SMALL, 0.5, 50.0);
         near(SMALL, 0.95, 95.0);
         near(200_000, 0.95, 950.0);
-        assert_eq!(vitals.quantile(20_000, 0.5), None, "nothing of that size was asked");
+        assert_eq!(load_stats.quantile(20_000, 0.5), None, "nothing of that size was asked");
         tokio::time::advance(GENERATION + Duration::from_secs(1)).await;
         near(SMALL, 0.95, 95.0);
         tokio::time::advance(3 * GENERATION).await;
         near(SMALL, 0.95, 95.0); // a black hole does not make what was usual unknown
-        vitals.succeeded(SMALL, Duration::from_millis(5), LONG, Instant::now());
-        assert_eq!(vitals.quantile(SMALL, 0.5), None, "that was too long ago, and one call is too few");
+        load_stats.succeeded(SMALL, Duration::from_millis(5), LONG, Instant::now());
+        assert_eq!(load_stats.quantile(SMALL, 0.5), None, "that was too long ago, and one call is too few");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_quick_failure_weighs_more_than_a_slow_answer_and_is_forgotten() {
-        let failing = Vitals::default();
-        let slow = Vitals::default();
-        let load = |vitals: &Vitals| vitals.load(CacheScope::SHARED, Instant::now());
+        let failing = LoadStats::default();
+        let slow = LoadStats::default();
+        let load = |load_stats: &LoadStats| load_stats.load(CacheScope::SHARED, Instant::now());
         slow.succeeded(SMALL, Duration::from_millis(50), LONG, Instant::now());
         failing.failed(None, None, Instant::now());
         assert!(load(&failing) > 10.0 * load(&slow));
@@ -341,81 +341,81 @@ mod tests {
     /// Texts of one caller at which the upstream fails sent the others elsewhere.
     #[tokio::test(start_paused = true)]
     async fn a_failure_that_may_be_the_callers_weighs_for_that_caller() {
-        let vitals = Vitals::default();
+        let load_stats = LoadStats::default();
         let hostile = CacheScope::of_caller("hostile");
-        vitals.failed(None, Some(hostile), Instant::now());
-        assert!(vitals.load(hostile, Instant::now()) > 4.0);
-        assert!(vitals.load(CacheScope::SHARED, Instant::now()) < 0.001);
-        vitals.failed(None, None, Instant::now());
-        assert!(vitals.load(CacheScope::SHARED, Instant::now()) > 4.0);
+        load_stats.failed(None, Some(hostile), Instant::now());
+        assert!(load_stats.load(hostile, Instant::now()) > 4.0);
+        assert!(load_stats.load(CacheScope::SHARED, Instant::now()) < 0.001);
+        load_stats.failed(None, None, Instant::now());
+        assert!(load_stats.load(CacheScope::SHARED, Instant::now()) > 4.0);
     }
 
     #[tokio::test(start_paused = true)]
     async fn calls_under_way_weigh_too() {
-        let vitals = Vitals::default();
-        vitals.succeeded(SMALL, Duration::from_millis(50), LONG, Instant::now());
-        let idle = vitals.load(CacheScope::SHARED, Instant::now());
-        let busy = [vitals.enter(), vitals.enter()];
-        assert!((vitals.load(CacheScope::SHARED, Instant::now()) / idle - 3.0).abs() < 1e-9);
+        let load_stats = LoadStats::default();
+        load_stats.succeeded(SMALL, Duration::from_millis(50), LONG, Instant::now());
+        let idle = load_stats.load(CacheScope::SHARED, Instant::now());
+        let busy = [load_stats.enter(), load_stats.enter()];
+        assert!((load_stats.load(CacheScope::SHARED, Instant::now()) / idle - 3.0).abs() < 1e-9);
         drop(busy);
-        assert!((vitals.load(CacheScope::SHARED, Instant::now()) / idle - 1.0).abs() < 1e-9);
+        assert!((load_stats.load(CacheScope::SHARED, Instant::now()) / idle - 1.0).abs() < 1e-9);
     }
 
     /// A caller who waits for a tenth of what is usual makes the upstream no quicker than it is.
     #[tokio::test(start_paused = true)]
     async fn what_short_deadlines_let_through_does_not_say_what_is_usual() {
-        let vitals = Vitals::default();
+        let load_stats = LoadStats::default();
         let short = Duration::from_millis(60);
         for index in 0..2_000u32 {
             if index % 10 == 9 {
-                vitals.succeeded(SMALL, Duration::from_millis(50), short, Instant::now());
+                load_stats.succeeded(SMALL, Duration::from_millis(50), short, Instant::now());
             } else {
-                vitals.cut_off(SMALL, short, Instant::now());
+                load_stats.cut_off(SMALL, short, Instant::now());
             }
         }
-        assert_eq!(vitals.usual(SMALL), None, "nothing is known");
-        assert!(vitals.load(CacheScope::SHARED, Instant::now()) < 0.001);
-        (0..20).for_each(|_| vitals.succeeded(SMALL, Duration::from_millis(500), LONG, Instant::now()));
-        assert!(vitals.usual(SMALL).unwrap() > Duration::from_millis(450));
-        assert!(vitals.load(CacheScope::SHARED, Instant::now()) > 0.45);
+        assert_eq!(load_stats.usual(SMALL), None, "nothing is known");
+        assert!(load_stats.load(CacheScope::SHARED, Instant::now()) < 0.001);
+        (0..20).for_each(|_| load_stats.succeeded(SMALL, Duration::from_millis(500), LONG, Instant::now()));
+        assert!(load_stats.usual(SMALL).unwrap() > Duration::from_millis(450));
+        assert!(load_stats.load(CacheScope::SHARED, Instant::now()) > 0.45);
     }
 
     /// The usual latency is known although one reply in twenty is late, and again after a black hole.
     #[tokio::test(start_paused = true)]
     async fn short_deadlines_that_are_mostly_kept_say_what_is_usual() {
-        let vitals = Vitals::default();
+        let load_stats = LoadStats::default();
         let short = Duration::from_millis(300);
         let day = || {
             for index in 0..200u32 {
                 if index.is_multiple_of(20) {
-                    vitals.cut_off(SMALL, short, Instant::now());
+                    load_stats.cut_off(SMALL, short, Instant::now());
                 } else {
-                    vitals.succeeded(SMALL, Duration::from_millis(50), short, Instant::now());
+                    load_stats.succeeded(SMALL, Duration::from_millis(50), short, Instant::now());
                 }
             }
-            vitals.usual(SMALL)
+            load_stats.usual(SMALL)
         };
         assert!(day().is_some_and(|usual| usual < Duration::from_millis(60)));
-        let vitals = Vitals::default();
-        (0..100).for_each(|_| vitals.cut_off(SMALL, short, Instant::now()));
+        let load_stats = LoadStats::default();
+        (0..100).for_each(|_| load_stats.cut_off(SMALL, short, Instant::now()));
         for _ in 0..4 {
             tokio::time::advance(GENERATION + Duration::from_secs(1)).await;
-            vitals.cut_off(SMALL, LONG, Instant::now());
+            load_stats.cut_off(SMALL, LONG, Instant::now());
         }
-        (0..50).for_each(|_| vitals.succeeded(SMALL, Duration::from_millis(50), short, Instant::now()));
-        assert!(vitals.usual(SMALL).is_some(), "what was cut off long ago is forgotten");
+        (0..50).for_each(|_| load_stats.succeeded(SMALL, Duration::from_millis(50), short, Instant::now()));
+        assert!(load_stats.usual(SMALL).is_some(), "what was cut off long ago is forgotten");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_large_body_among_small_ones_may_take_longer() {
-        let vitals = Vitals::default();
-        (0..100).for_each(|_| vitals.succeeded(100, Duration::from_millis(20), LONG, Instant::now()));
-        let usual = |bytes| vitals.usual(bytes).unwrap().as_millis();
+        let load_stats = LoadStats::default();
+        (0..100).for_each(|_| load_stats.succeeded(100, Duration::from_millis(20), LONG, Instant::now()));
+        let usual = |bytes| load_stats.usual(bytes).unwrap().as_millis();
         assert!((18..=22).contains(&usual(100)) && (18..=22).contains(&usual(10)), "{} {}", usual(100), usual(10));
         assert!((1_800..=2_200).contains(&usual(10_000)), "{}", usual(10_000));
-        vitals.succeeded(10_000, Duration::from_millis(20), LONG, Instant::now());
+        load_stats.succeeded(10_000, Duration::from_millis(20), LONG, Instant::now());
         assert!(usual(10_000) > 200, "one does not make them usual: {}", usual(10_000));
-        (0..100).for_each(|_| vitals.succeeded(10_000, Duration::from_millis(20), LONG, Instant::now()));
+        (0..100).for_each(|_| load_stats.succeeded(10_000, Duration::from_millis(20), LONG, Instant::now()));
         assert!(usual(10_000) < 30, "many do: {}", usual(10_000));
     }
 }

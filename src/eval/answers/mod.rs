@@ -1,15 +1,15 @@
 //! The requests of an evaluation: every query goes to every contestant once.
 //!
 //! ```text
-//!  query ─▶ in the ledger? ─ yes ─▶ nothing is asked
-//!             │ no: what the ledgers hold of its scores, of failures too, is in the cache (recall)
+//!  query ─▶ in the answer log? ─ yes ─▶ nothing is asked
+//!             │ no: what the answer logs hold of its scores, of failures too, is in the cache (recall)
 //!             ▼
-//!           cold request ─▶ warm request (the same again) ─▶ a line in the ledger
+//!           cold request ─▶ warm request (the same again) ─▶ a line in the answer log
 //! ```
 
 mod answer;
+mod answer_log;
 mod identity;
-mod ledger;
 
 use std::future;
 use std::sync::Arc;
@@ -22,8 +22,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 pub use self::answer::{Answer, Failed, Ranked};
-pub use self::identity::Questions;
-pub use self::ledger::{Ledger, LedgerError, Others};
+pub use self::answer_log::{AnswerLog, LedgerError, Others};
+pub use self::identity::QueryFingerprints;
 use super::collection::{Collection, JudgedQuery};
 use crate::cache::control::CacheControl;
 use crate::cache::key::CacheScope;
@@ -50,7 +50,7 @@ const MAX_WAITS: u32 = 10;
 
 /// The settings that all contestants share.
 #[derive(Debug)]
-pub struct Contest<'a> {
+pub struct EvalRun<'a> {
     /// Queries and candidates to be sent.
     pub collection: &'a Collection,
     /// The pipeline that also serves requests.
@@ -74,22 +74,22 @@ pub enum Progress<'a> {
 
 /// The end of one contestant's run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum RunOutcome {
     /// Every query has an answer or a failure.
     Finished,
     /// It only failed, so the other queries were not sent. Holds the message of the last failure.
     GivenUp(String),
-    /// [`Contest::stopped`] became true.
+    /// [`EvalRun::stopped`] became true.
     Stopped,
 }
 
-impl Contest<'_> {
-    /// Puts the scores that `ledger` holds into the cache. Another contestant of this run that leads to the same model
-    /// does not pay for them again.
-    pub fn recall(&self, route: &Route, ledger: &Ledger) {
+impl EvalRun<'_> {
+    /// Puts the scores that `answer_log` holds into the cache. Another contestant of this run that leads to the same
+    /// model does not pay for them again.
+    pub fn recall(&self, route: &Route, answer_log: &AnswerLog) {
         let scope = cache_scope(route);
         for query in &self.collection.queries {
-            let Some(answer) = ledger.answer(&query.id) else { continue };
+            let Some(answer) = answer_log.answer(&query.id) else { continue };
             let request = self.request(query);
             for target in &route.targets {
                 let scores = answer.scores_of(&target.address(), query.candidates.len());
@@ -100,19 +100,19 @@ impl Contest<'_> {
         }
     }
 
-    /// Sends `route` every query that `ledger` holds no answer to, and calls `on_progress` as it goes.
+    /// Sends `route` every query that `answer_log` holds no answer to, and calls `on_progress` as it goes.
     ///
     /// # Errors
-    /// The ledger cannot be written.
+    /// The answer log cannot be written.
     pub async fn ask_all(
         &self,
         route: &Route,
-        ledger: &mut Ledger,
+        answer_log: &mut AnswerLog,
         on_progress: impl Fn(Progress<'_>),
-    ) -> Result<Ending, LedgerError> {
+    ) -> Result<RunOutcome, LedgerError> {
         let mut open = Vec::new();
         for query in &self.collection.queries {
-            if ledger.has_answer(&query.id) {
+            if answer_log.has_answer(&query.id) {
                 on_progress(Progress::Done);
             } else {
                 open.push(query);
@@ -125,7 +125,7 @@ impl Contest<'_> {
             .map(|query| self.ask(route, scope, query, &on_progress))
             .buffer_unordered(self.concurrency.max(1));
         let mut answers = std::pin::pin!(answers);
-        let mut has_answered = ledger.answered() > 0;
+        let mut has_answered = answer_log.answered() > 0;
         let mut failures = 0;
         let mut last_failure = String::new();
         let mut done = 0;
@@ -144,7 +144,7 @@ impl Contest<'_> {
                 }
             }
             // The loop goes on after a failed write: queries in flight are paid for, and the disk may have room again.
-            if let Err(error) = ledger.write(answer) {
+            if let Err(error) = answer_log.write(answer) {
                 given_up.store(true, Ordering::Relaxed);
                 write_error.get_or_insert(error);
             }
@@ -155,9 +155,9 @@ impl Contest<'_> {
             return Err(error);
         }
         if done == open.len() {
-            return Ok(Ending::Finished);
+            return Ok(RunOutcome::Finished);
         }
-        Ok(if self.is_stopped() { Ending::Stopped } else { Ending::GivenUp(last_failure) })
+        Ok(if self.is_stopped() { RunOutcome::Stopped } else { RunOutcome::GivenUp(last_failure) })
     }
 
     /// Sends one query twice: for the answer, and for the time that it takes from the cache.

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::interest::Interest;
+use super::waiters::Waiters;
 
 /// Factor by which a sign of overload shrinks the limit.
 const DECREASE_FACTOR: f64 = 0.7;
@@ -53,7 +53,7 @@ struct Waiting {
     /// Delivers the permit. Dropped unsent, it tells the call that there will be none in time.
     sender: oneshot::Sender<Permit>,
     /// The call's waiters. Others can join while it is queued, with later deadlines.
-    interest: Arc<Interest>,
+    waiters: Arc<Waiters>,
 }
 
 /// Permission for one attempt, released when dropped.
@@ -102,8 +102,8 @@ impl ConcurrencyLimit {
     /// Takes a permit, or waits in the queue for one.
     ///
     /// # Errors
-    /// [`QueueFull`] if no permit will be free in time for the deadline of `interest`.
-    pub async fn acquire(&self, interest: &Arc<Interest>) -> Result<Permit, QueueFull> {
+    /// [`QueueFull`] if no permit will be free in time for the deadline of `waiters`.
+    pub async fn acquire(&self, waiters: &Arc<Waiters>) -> Result<Permit, QueueFull> {
         let receiver = {
             let mut state = self.0.lock();
             if state.in_flight < state.whole_limit() {
@@ -114,11 +114,11 @@ impl ConcurrencyLimit {
             }
             state.queue.retain(|waiting| !waiting.sender.is_closed());
             let wait = state.expected_wait();
-            if state.queue.len() >= state.max_waiting || Instant::now() + wait > interest.deadline() {
+            if state.queue.len() >= state.max_waiting || Instant::now() + wait > waiters.deadline() {
                 return Err(QueueFull { retry_after: wait.clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER) });
             }
             let (sender, receiver) = oneshot::channel();
-            state.queue.push_back(Waiting { sender, interest: interest.clone() });
+            state.queue.push_back(Waiting { sender, waiters: waiters.clone() });
             receiver
         };
         // A cancelled call drops its receiver here, and its entry in the queue counts no more.
@@ -179,7 +179,7 @@ impl LimitState {
     fn next_in_queue(&mut self, now: Instant) -> Option<oneshot::Sender<Permit>> {
         let mean_hold = Duration::try_from_secs_f64(self.mean_hold).unwrap_or(MAX_RETRY_AFTER);
         while let Some(waiting) = self.queue.pop_front() {
-            if !waiting.sender.is_closed() && now + mean_hold <= waiting.interest.deadline() {
+            if !waiting.sender.is_closed() && now + mean_hold <= waiting.waiters.deadline() {
                 return Some(waiting.sender);
             }
         }
@@ -221,21 +221,21 @@ impl Drop for Permit {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use super::super::interest::{Patience, Waiter};
+    use super::super::waiters::{RetryMode, Waiter};
     use super::*;
     use crate::cache::key::CacheScope;
 
     fn waiter(seconds: u64) -> Waiter {
         Waiter {
             deadline: Instant::now() + Duration::from_secs(seconds),
-            patience: Patience::Wait,
+            retry_mode: RetryMode::Wait,
             store: true,
             scope: CacheScope::SHARED,
         }
     }
 
-    fn later(seconds: u64) -> Arc<Interest> {
-        Arc::new(Interest::of(waiter(seconds)))
+    fn later(seconds: u64) -> Arc<Waiters> {
+        Arc::new(Waiters::of(waiter(seconds)))
     }
 
     #[tokio::test(start_paused = true)]
@@ -319,14 +319,14 @@ mod tests {
     async fn who_joins_in_the_queue_brings_a_later_deadline() {
         let permits = ConcurrencyLimit::new(1, 4);
         let held = permits.acquire(&later(60)).await.unwrap();
-        let interest = later(3);
+        let waiters = later(3);
         let waiting = tokio::spawn({
             let permits = permits.clone();
-            let interest = interest.clone();
-            async move { permits.acquire(&interest).await }
+            let waiters = waiters.clone();
+            async move { permits.acquire(&waiters).await }
         });
         tokio::task::yield_now().await;
-        interest.join(waiter(60));
+        waiters.join(waiter(60));
         tokio::time::advance(Duration::from_secs(2)).await;
         held.release(Some(LoadSignal::Answered));
         assert!(waiting.await.unwrap().is_ok());
@@ -381,14 +381,14 @@ mod tests {
                 .map(|_| {
                     let permits = permits.clone();
                     let hold = random.u64(1..50);
-                    let patience = random.u64(1..80);
+                    let retry_mode = random.u64(1..80);
                     tokio::spawn(async move {
                         let work = async {
                             if let Ok(_permit) = permits.acquire(&later(9)).await {
                                 tokio::time::sleep(Duration::from_millis(hold)).await;
                             }
                         };
-                        drop(tokio::time::timeout(Duration::from_millis(patience), work).await);
+                        drop(tokio::time::timeout(Duration::from_millis(retry_mode), work).await);
                     })
                 })
                 .collect();

@@ -21,7 +21,7 @@ use crate::cache::key::CacheScope;
 
 /// Sources of a budget, and bounds on its balance.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct AllowanceSettings {
+pub struct BudgetSettings {
     /// Part of each deposit that is credited, 0 to 1.
     pub share: f64,
     /// Income per second, besides deposits.
@@ -29,13 +29,13 @@ pub struct AllowanceSettings {
     /// Time after which unused income no longer grows.
     pub window: Duration,
     /// Largest balance from deposits.
-    pub most_saved: f64,
+    pub max_saved: f64,
 }
 
 /// A budget for extra calls. Amounts are in calls.
 #[derive(Debug)]
-pub struct Allowance {
-    settings: AllowanceSettings,
+pub struct Budget {
+    settings: BudgetSettings,
     balance: Mutex<Balance>,
 }
 
@@ -51,8 +51,8 @@ struct Balance {
 
 /// A budget for extra calls that several callers share.
 #[derive(Debug)]
-pub struct SharedAllowance {
-    total: Allowance,
+pub struct SharedBudget {
+    total: Budget,
     callers: Mutex<HashMap<CacheScope, Overdraft>>,
 }
 
@@ -69,25 +69,25 @@ const SHARE_OF_INCOME: f64 = 0.5;
 /// Time that a caller is remembered after its last call. Long, so that a caller with few calls still has its share.
 const CALLER_TIME: Duration = Duration::from_mins(10);
 
-impl SharedAllowance {
+impl SharedBudget {
     /// A budget without callers that holds the income of one window.
     #[must_use]
-    pub fn new(settings: AllowanceSettings) -> Self {
-        Self { total: Allowance::new(settings), callers: Mutex::default() }
+    pub fn new(settings: BudgetSettings) -> Self {
+        Self { total: Budget::new(settings), callers: Mutex::default() }
     }
 
     /// Deposits the share of `amount` regular calls for `caller`.
-    pub fn pay_in(&self, caller: CacheScope, amount: f64, now: Instant) {
-        self.total.pay_in(amount);
-        let AllowanceSettings { share, most_saved, .. } = self.total.settings;
+    pub fn deposit(&self, caller: CacheScope, amount: f64, now: Instant) {
+        self.total.deposit(amount);
+        let BudgetSettings { share, max_saved, .. } = self.total.settings;
         let mut callers = self.callers.lock();
         let overdraft = self.overdraft(&mut callers, caller, now);
-        overdraft.amount = (overdraft.amount - amount * share).max(-most_saved);
+        overdraft.amount = (overdraft.amount - amount * share).max(-max_saved);
     }
 
     /// Withdraws `cost` for `caller`. Returns true if the balance covers it and enough is left for the other callers.
-    pub fn take_out(&self, caller: CacheScope, cost: f64, now: Instant) -> bool {
-        let AllowanceSettings { per_second, window, .. } = self.total.settings;
+    pub fn withdraw(&self, caller: CacheScope, cost: f64, now: Instant) -> bool {
+        let BudgetSettings { per_second, window, .. } = self.total.settings;
         let max_overdraft = SHARE_OF_INCOME * per_second * window.as_secs_f64();
         let mut callers = self.callers.lock();
         callers.retain(|_, overdraft| now.saturating_duration_since(overdraft.at) < CALLER_TIME.max(window));
@@ -96,7 +96,7 @@ impl SharedAllowance {
         if callers.len() > 1 && overdrawn + cost > max_overdraft {
             return false;
         }
-        let is_covered = self.total.take_out(cost, now);
+        let is_covered = self.total.withdraw(cost, now);
         if is_covered {
             self.overdraft(&mut callers, caller, now).amount += cost;
         }
@@ -125,23 +125,23 @@ impl SharedAllowance {
     }
 }
 
-impl Allowance {
+impl Budget {
     /// A budget that holds the income of one window.
     #[must_use]
-    pub fn new(settings: AllowanceSettings) -> Self {
+    pub fn new(settings: BudgetSettings) -> Self {
         let income = settings.per_second * settings.window.as_secs_f64();
         Self { settings, balance: Mutex::new(Balance { income, saved: 0.0, at: Instant::now() }) }
     }
 
     /// Deposits the share of `amount` regular calls.
-    pub fn pay_in(&self, amount: f64) {
+    pub fn deposit(&self, amount: f64) {
         let mut balance = self.balance.lock();
-        balance.saved = (balance.saved + amount * self.settings.share).min(self.settings.most_saved);
+        balance.saved = (balance.saved + amount * self.settings.share).min(self.settings.max_saved);
     }
 
     /// Withdraws `cost`. Returns false, and withdraws nothing, if the balance does not cover it.
-    pub fn take_out(&self, cost: f64, now: Instant) -> bool {
-        let AllowanceSettings { per_second, window, .. } = self.settings;
+    pub fn withdraw(&self, cost: f64, now: Instant) -> bool {
+        let BudgetSettings { per_second, window, .. } = self.settings;
         let mut balance = self.balance.lock();
         let elapsed = now.saturating_duration_since(balance.at).as_secs_f64();
         balance.income = (balance.income + elapsed * per_second).min(per_second * window.as_secs_f64());
@@ -164,9 +164,9 @@ impl Allowance {
     }
 
     /// Refunds a withdrawal that was not used.
-    pub fn give_back(&self, cost: f64) {
+    pub fn refund(&self, cost: f64) {
         let mut balance = self.balance.lock();
-        balance.saved = (balance.saved + cost).min(self.settings.most_saved);
+        balance.saved = (balance.saved + cost).min(self.settings.max_saved);
     }
 }
 
@@ -176,8 +176,8 @@ mod tests {
 
     use super::*;
 
-    const SETTINGS: AllowanceSettings =
-        AllowanceSettings { share: 0.2, per_second: 1.0, window: Duration::from_secs(10), most_saved: 100.0 };
+    const SETTINGS: BudgetSettings =
+        BudgetSettings { share: 0.2, per_second: 1.0, window: Duration::from_secs(10), max_saved: 100.0 };
 
     fn run<T>(work: impl Future<Output = T>) -> T {
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(work)
@@ -185,25 +185,25 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn income_and_a_share_of_the_work_can_be_spent_and_no_more() {
-        let allowance = Allowance::new(SETTINGS);
-        let spent = |cost| (0..1_000).take_while(|_| allowance.take_out(cost, Instant::now())).count();
+        let budget = Budget::new(SETTINGS);
+        let spent = |cost| (0..1_000).take_while(|_| budget.withdraw(cost, Instant::now())).count();
         assert_eq!(spent(1.0), 10, "the income of one window");
-        (0..50).for_each(|_| allowance.pay_in(1.25));
+        (0..50).for_each(|_| budget.deposit(1.25));
         assert_eq!(spent(2.0), 6, "a fifth of the work, 12.5");
         tokio::time::advance(Duration::from_secs(3)).await;
         assert_eq!(spent(1.0), 3);
         tokio::time::advance(Duration::from_hours(1)).await;
-        (0..10_000).for_each(|_| allowance.pay_in(1.0));
+        (0..10_000).for_each(|_| budget.deposit(1.0));
         assert_eq!(spent(1.0), 110, "neither income nor savings grow without end");
     }
 
     #[tokio::test(start_paused = true)]
     async fn no_caller_empties_the_account_for_another() {
-        let allowance = SharedAllowance::new(SETTINGS);
+        let budget = SharedBudget::new(SETTINGS);
         let hostile = CacheScope::of_caller("hostile");
         let ordinary = CacheScope::of_caller("ordinary");
-        let spent = |caller| (0..1_000).take_while(|_| allowance.take_out(caller, 1.0, Instant::now())).count();
-        allowance.pay_in(ordinary, 1.0, Instant::now());
+        let spent = |caller| (0..1_000).take_while(|_| budget.withdraw(caller, 1.0, Instant::now())).count();
+        budget.deposit(ordinary, 1.0, Instant::now());
         for _ in 0..3 {
             assert_eq!(spent(hostile), 5, "half of the income of a window");
             assert!(spent(ordinary) >= 5, "the other half and what it paid in");
@@ -214,7 +214,7 @@ mod tests {
             tokio::time::advance(Duration::from_secs(1)).await;
         }
         assert!(spent(ordinary) >= 5, "however long that goes on");
-        (0..100).for_each(|_| allowance.pay_in(ordinary, 1.0, Instant::now()));
+        (0..100).for_each(|_| budget.deposit(ordinary, 1.0, Instant::now()));
         spent(hostile);
         assert!(spent(ordinary) >= 19, "what a caller pays in is its own");
     }
@@ -222,10 +222,10 @@ mod tests {
     /// The first caller was alone, and used up the whole budget.
     #[tokio::test(start_paused = true)]
     async fn who_comes_later_finds_its_share() {
-        let allowance = SharedAllowance::new(SETTINGS);
+        let budget = SharedBudget::new(SETTINGS);
         let spent = |name| {
             let caller = CacheScope::of_caller(name);
-            (0..1_000).take_while(|_| allowance.take_out(caller, 1.0, Instant::now())).count()
+            (0..1_000).take_while(|_| budget.withdraw(caller, 1.0, Instant::now())).count()
         };
         assert_eq!(spent("hostile"), 10);
         assert_eq!(spent("ordinary"), 5);
@@ -234,20 +234,20 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_is_alone_has_the_whole_account() {
-        let allowance = SharedAllowance::new(SETTINGS);
-        let spent = || (0..1_000).take_while(|_| allowance.take_out(CacheScope::SHARED, 1.0, Instant::now())).count();
+        let budget = SharedBudget::new(SETTINGS);
+        let spent = || (0..1_000).take_while(|_| budget.withdraw(CacheScope::SHARED, 1.0, Instant::now())).count();
         assert_eq!(spent(), 10);
-        (0..51).for_each(|_| allowance.pay_in(CacheScope::SHARED, 1.0, Instant::now()));
+        (0..51).for_each(|_| budget.deposit(CacheScope::SHARED, 1.0, Instant::now()));
         assert_eq!(spent(), 10);
     }
 
     /// One call of another caller, long ago, halved the budget for ever.
     #[tokio::test(start_paused = true)]
     async fn a_caller_who_is_gone_leaves_the_whole_account() {
-        let allowance = SharedAllowance::new(SETTINGS);
+        let budget = SharedBudget::new(SETTINGS);
         let caller = CacheScope::of_caller("caller");
-        let spent = || (0..1_000).take_while(|_| allowance.take_out(caller, 1.0, Instant::now())).count();
-        allowance.pay_in(CacheScope::of_caller("gone"), 1.0, Instant::now());
+        let spent = || (0..1_000).take_while(|_| budget.withdraw(caller, 1.0, Instant::now())).count();
+        budget.deposit(CacheScope::of_caller("gone"), 1.0, Instant::now());
         assert_eq!(spent(), 5);
         tokio::time::advance(CALLER_TIME).await;
         assert_eq!(spent(), 10);
@@ -258,16 +258,16 @@ mod tests {
         #[test]
         fn extra_work_is_bounded(steps in proptest::collection::vec((any::<bool>(), 0u64..500, 0.5f64..3.0), 0..300)) {
             run(async {
-                let allowance = Allowance::new(SETTINGS);
+                let budget = Budget::new(SETTINGS);
                 let start = Instant::now();
                 let mut paid = 0.0;
                 let mut taken = 0.0;
                 for (is_payment, wait, amount) in steps {
                     tokio::time::advance(Duration::from_millis(wait)).await;
                     if is_payment {
-                        allowance.pay_in(amount);
+                        budget.deposit(amount);
                         paid += amount;
-                    } else if allowance.take_out(amount, Instant::now()) {
+                    } else if budget.withdraw(amount, Instant::now()) {
                         taken += amount;
                     }
                     let income = 10.0 + start.elapsed().as_secs_f64();

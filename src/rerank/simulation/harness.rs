@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::super::Reranker;
 use super::super::assemble::assemble_with;
 use super::super::response::RerankResponse;
-use super::weather::{Behaviour, SimulatedTransport, SimulatedUpstream};
+use super::faults::{Behaviour, SimulatedTransport, SimulatedUpstream};
 use crate::config::settings::Settings;
 use crate::config::{Environment, Sources, load};
 use crate::upstream::Upstream;

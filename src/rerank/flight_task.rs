@@ -47,7 +47,7 @@ pub(super) struct FlightTask {
 }
 
 /// The answer to a batch and the target that gave it; `None` if nobody waits for the batch any more.
-type Outcome = Option<(Arc<Target>, Result<Scores, UpstreamError>)>;
+type CallResult = Option<(Arc<Target>, Result<Scores, UpstreamError>)>;
 
 impl FlightTask {
     /// Scores the pairs of `lead`, and hands out each call's scores as they come.
@@ -56,14 +56,14 @@ impl FlightTask {
             self.land_known(&lead);
         }
         let Backend::Remote(remote) = &self.target.upstream.backend else { return };
-        let caller = lead.interest().scope();
+        let caller = lead.waiters().scope();
         let mut planner = self.planner(lead.pending(), remote, caller).await;
         let mut flight = FlightInProgress { task: &self, lead: &lead, remote, caller, refusal: None, confirmations: 0 };
         let mut calls = FuturesUnordered::new();
         loop {
             // One large request must not fill the upstream's queue, and be turned away by it: it takes its turn, permit
             // by permit.
-            while calls.len() < remote.places().max(1) {
+            while calls.len() < remote.concurrency_limit().max(1) {
                 let next;
                 (planner, next) = next_batch(planner).await;
                 let Some(batch) = next else { break };
@@ -119,19 +119,19 @@ impl FlightTask {
     }
 
     /// Makes one call. It is dropped as soon as nobody waits for it.
-    async fn call(&self, lead: &Lead, batch: PlannedBatch) -> (PlannedBatch, Outcome) {
-        let interest = lead.interest();
+    async fn call(&self, lead: &Lead, batch: PlannedBatch) -> (PlannedBatch, CallResult) {
+        let waiters = lead.waiters();
         let scored = async {
             let encoded = self.calls.encode(&self.target, batch.places.clone()).await?;
             Some(match &self.hedging {
-                Some(hedging) => send_hedged(hedging, &self.calls, &self.target, &encoded, interest).await,
-                None => (self.target.clone(), self.calls.send(&self.target, &encoded, interest).await),
+                Some(hedging) => send_hedged(hedging, &self.calls, &self.target, &encoded, waiters).await,
+                None => (self.target.clone(), self.calls.send(&self.target, &encoded, waiters).await),
             })
         };
         let outcome = tokio::select! {
             // The order matters: a call that nobody waits for must not even be encoded.
             biased;
-            () = lead.forsaken(&batch.places) => None,
+            () = lead.abandoned(&batch.places) => None,
             scored = scored => scored,
         };
         (batch, outcome)
@@ -173,13 +173,13 @@ impl FlightInProgress<'_> {
                 self.confirmations += 1;
                 self.confirmations <= MAX_CONFIRMATIONS
             }
-            Purpose::Probe => self.remote.split_budget.take_out(self.caller, 1.0, Instant::now()),
+            Purpose::Probe => self.remote.split_budget.withdraw(self.caller, 1.0, Instant::now()),
         }
     }
 
     /// Takes in the scores of a call.
     fn accepted(&mut self, planner: &mut BatchPlanner, batch: &PlannedBatch, target: &Target, scores: &Scores) {
-        self.remote.split_budget.pay_in(self.caller, 1.0, Instant::now());
+        self.remote.split_budget.deposit(self.caller, 1.0, Instant::now());
         if batch.purpose == Purpose::Confirmation {
             self.confirmations = 0;
         }
@@ -214,7 +214,7 @@ impl FlightInProgress<'_> {
         let settled = planner.refused(batch, size_refusal, Instant::now());
         if is_probe && planner.has_accepted() && !settled.refused.is_empty() {
             // A search that makes progress must not use up the budget of other requests.
-            self.remote.split_budget.pay_in(self.caller, 1.0, Instant::now());
+            self.remote.split_budget.deposit(self.caller, 1.0, Instant::now());
         }
         if planner.is_done() {
             learn_refused(target, self.caller, planner);

@@ -10,7 +10,7 @@ use crate::config::settings::{LocalSettings, LongPassages};
 use crate::eval::collection::{Collection, JudgedQuery};
 use crate::local::cross_encoder::ModelDirectory;
 use crate::provider::Scoring;
-use crate::route::{Parts, Route, Target};
+use crate::route::{HybridParts, Route, Target};
 use crate::upstream::Backend;
 
 /// Hash of the models behind a name, and of the settings that change their scores.
@@ -26,9 +26,9 @@ pub(super) fn asked_of(route: &Route) -> String {
 ///
 /// Clones share one map.
 #[derive(Clone, Debug, Default)]
-pub struct Questions(Arc<HashMap<String, String>>);
+pub struct QueryFingerprints(Arc<HashMap<String, String>>);
 
-impl Questions {
+impl QueryFingerprints {
     /// The fingerprints of all queries of `collection`.
     #[must_use]
     pub fn of(collection: &Collection) -> Self {
@@ -92,7 +92,7 @@ impl Hash {
             // The embedded scorer has no file of its own; it changes with the version.
             Backend::Local(_) => self.field(env!("CARGO_PKG_VERSION").as_bytes()),
         }
-        if let Some(Parts { settings: LocalSettings { mix, scripts, .. }, cross_encoder, .. }) = &target.parts {
+        if let Some(HybridParts { settings: LocalSettings { mix, scripts, .. }, cross_encoder, .. }) = &target.parts {
             self.field(format!("{} {} {}", mix.head, mix.lexical_share, scripts.name()).as_bytes());
             self.target(cross_encoder);
         }

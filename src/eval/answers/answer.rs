@@ -1,4 +1,4 @@
-//! The answer to one query, as a line of the ledger holds it.
+//! The answer to one query, as a line of the answer log holds it.
 
 use std::collections::BTreeMap;
 
@@ -96,7 +96,7 @@ impl Answer {
         match self {
             Self::Ranked(ranked) if ranked.answered_by.as_deref() == Some(target) => {
                 for &(place, score) in &ranked.ranking {
-                    // The ledger is a file that can be edited, so a place may be anything.
+                    // The answer log is a file that can be edited, so a place may be anything.
                     if let (Some(slot), Some(_)) = (scores.get_mut(place), score) {
                         *slot = score;
                     }

@@ -19,7 +19,7 @@ pub struct Waiter {
     /// Time after which the reply is useless to the request.
     pub deadline: Instant,
     /// Choice between backoff and failing fast.
-    pub patience: Patience,
+    pub retry_mode: RetryMode,
     /// Permission to store the scores.
     pub store: bool,
     /// Owner of the request. Waiters of one call share a scope.
@@ -28,40 +28,40 @@ pub struct Waiter {
 
 /// The reaction to a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patience {
+pub enum RetryMode {
     /// Back off and try again: no other target can answer.
     Wait,
     /// Fail fast, after at most one immediate retry: another target is ready.
-    Hurry,
+    FailFast,
 }
 
 /// All waiters of a call, and the failures that it is retrying.
 #[derive(Debug)]
-pub struct Interest {
+pub struct Waiters {
     scope: CacheScope,
-    terms: Mutex<Terms>,
+    terms: Mutex<WaiterState>,
     changed: watch::Sender<()>,
 }
 
 #[derive(Debug)]
-struct Terms {
+struct WaiterState {
     /// Latest deadline of all waiters, past and present.
     deadline: Instant,
-    /// Waiters with [`Patience::Wait`].
+    /// Waiters with [`RetryMode::Wait`].
     patient: usize,
-    /// Failures that are being retried, each with the number of its [`Setback`]; the oldest first.
+    /// Failures that are being retried, each with the number of its [`RetryNotice`]; the oldest first.
     setbacks: Vec<(u64, Error)>,
     next_setback: u64,
 }
 
-impl Interest {
+impl Waiters {
     /// The interest of one waiter.
     #[must_use]
     pub fn of(waiter: Waiter) -> Self {
-        let terms = Terms { deadline: waiter.deadline, patient: 0, setbacks: Vec::new(), next_setback: 0 };
-        let interest = Self { scope: waiter.scope, terms: Mutex::new(terms), changed: watch::Sender::new(()) };
-        interest.join(waiter);
-        interest
+        let terms = WaiterState { deadline: waiter.deadline, patient: 0, setbacks: Vec::new(), next_setback: 0 };
+        let waiters = Self { scope: waiter.scope, terms: Mutex::new(terms), changed: watch::Sender::new(()) };
+        waiters.join(waiter);
+        waiters
     }
 
     /// The scope that all waiters share.
@@ -74,7 +74,7 @@ impl Interest {
     pub fn join(&self, waiter: Waiter) {
         let mut terms = self.terms.lock();
         terms.deadline = terms.deadline.max(waiter.deadline);
-        terms.patient += usize::from(waiter.patience == Patience::Wait);
+        terms.patient += usize::from(waiter.retry_mode == RetryMode::Wait);
     }
 
     /// Moves the deadline to `deadline`, if that is later.
@@ -86,7 +86,7 @@ impl Interest {
     /// Removes a waiter. Its deadline stays: a call without waiters is cancelled anyway.
     pub fn leave(&self, waiter: Waiter) {
         let mut terms = self.terms.lock();
-        terms.patient -= usize::from(waiter.patience == Patience::Wait);
+        terms.patient -= usize::from(waiter.retry_mode == RetryMode::Wait);
     }
 
     /// Latest deadline of the waiters.
@@ -95,16 +95,16 @@ impl Interest {
         self.terms.lock().deadline
     }
 
-    /// [`Patience::Wait`] if at least one waiter has it.
+    /// [`RetryMode::Wait`] if at least one waiter has it.
     #[must_use]
-    pub fn patience(&self) -> Patience {
-        if self.terms.lock().patient > 0 { Patience::Wait } else { Patience::Hurry }
+    pub fn retry_mode(&self) -> RetryMode {
+        if self.terms.lock().patient > 0 { RetryMode::Wait } else { RetryMode::FailFast }
     }
 
     /// Announces that an attempt failed and that the next one starts later, so that waiters in a hurry can go
-    /// elsewhere. The announcement holds until the setback is dropped.
+    /// elsewhere. The announcement holds until the retry notice is dropped.
     #[must_use]
-    pub fn set_back(self: &Arc<Self>, error: Error) -> Setback {
+    pub fn notify_retry(self: &Arc<Self>, error: Error) -> RetryNotice {
         let number = {
             let mut terms = self.terms.lock();
             let number = terms.next_setback;
@@ -113,37 +113,37 @@ impl Interest {
             number
         };
         // After the lock is released: a woken waiter reads the terms.
-        self.ring();
-        Setback { interest: self.clone(), number }
+        self.notify();
+        RetryNotice { waiters: self.clone(), number }
     }
 
     /// The oldest failure that is being retried.
     #[must_use]
-    pub fn setback(&self) -> Option<Error> {
+    pub fn retry_notice(&self) -> Option<Error> {
         self.terms.lock().setbacks.first().map(|(_, error)| error.clone())
     }
 
-    /// Notifies all receivers of [`Interest::listen`] of a change.
-    pub fn ring(&self) {
+    /// Notifies all receivers of [`Waiters::changes`] of a change.
+    pub fn notify(&self) {
         self.changed.send_replace(());
     }
 
     /// A receiver of every change from now on.
     #[must_use]
-    pub fn listen(&self) -> watch::Receiver<()> {
+    pub fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
 }
 
 /// A failure that is being retried; the retry has started when this is dropped.
 #[derive(Debug)]
-pub struct Setback {
-    interest: Arc<Interest>,
+pub struct RetryNotice {
+    waiters: Arc<Waiters>,
     number: u64,
 }
 
-impl Drop for Setback {
+impl Drop for RetryNotice {
     fn drop(&mut self) {
-        self.interest.terms.lock().setbacks.retain(|(number, _)| *number != self.number);
+        self.waiters.terms.lock().setbacks.retain(|(number, _)| *number != self.number);
     }
 }

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::flight::{AwaitedPair, Flight, Landing};
+use super::flight::{AwaitedPair, Flight, PairOutcome};
 use crate::cache::key::PairKey;
 use crate::error::Error;
 use crate::rerank::response::Usage;
-use crate::upstream::call::{Patience, Waiter};
+use crate::upstream::call::{RetryMode, Waiter};
 
 /// A subscription to some pairs of one flight. Dropping it stops waiting for those that have not landed.
 #[derive(Debug)]
-pub struct Ticket {
+pub struct Subscription {
     flight: Arc<Flight>,
     /// The pairs that have not landed.
     awaited: Vec<AwaitedPair>,
@@ -22,18 +22,18 @@ pub struct Ticket {
     is_leaders: bool,
 }
 
-impl Ticket {
-    /// The ticket of the request that opened the flight, for the pairs that it leads in the order of their places.
-    /// [`Flight::new`] and [`Flight::open`] have counted this request already.
+impl Subscription {
+    /// The subscription of the request that opened the flight, for the pairs that it leads in the order of their
+    /// places. [`Flight::new`] and [`Flight::open`] have counted this request already.
     pub(super) fn of_leader(flight: &Arc<Flight>, waiter: Waiter, led: &[(u32, PairKey)]) -> Self {
         let awaited = (0..).zip(led).map(|(place, (label, _))| AwaitedPair { label: *label, place }).collect();
-        Self { flight: flight.clone(), awaited, waiter, changes: flight.interest.listen(), is_leaders: true }
+        Self { flight: flight.clone(), awaited, waiter, changes: flight.waiters.changes(), is_leaders: true }
     }
 
-    /// The ticket of a request that has joined `pair` of another request's flight.
+    /// The subscription of a request that has joined `pair` of another request's flight.
     pub(super) fn of_follower(flight: &Arc<Flight>, waiter: Waiter, pair: AwaitedPair) -> Self {
-        flight.interest.join(waiter);
-        let changes = flight.interest.listen();
+        flight.waiters.join(waiter);
+        let changes = flight.waiters.changes();
         Self { flight: flight.clone(), awaited: vec![pair], waiter, changes, is_leaders: false }
     }
 
@@ -60,7 +60,7 @@ impl Ticket {
 
     /// Postpones the flight's deadline to `deadline`, if that is later.
     pub fn extend(&self, deadline: Instant) {
-        self.flight.interest.extend(deadline);
+        self.flight.waiters.extend(deadline);
     }
 
     /// Labels of the pairs that have not landed.
@@ -78,38 +78,38 @@ impl Ticket {
     ///
     /// # Errors
     /// The error of a pair that failed for good, once no scores are left to deliver.
-    pub fn landed(&mut self) -> Result<Vec<(u32, Landing)>, Arc<Error>> {
+    pub fn landed(&mut self) -> Result<Vec<(u32, PairOutcome)>, Arc<Error>> {
         self.flight.landed(&mut self.awaited)
     }
 
     /// Waits until more pairs have landed. Empty if all have.
     ///
     /// # Errors
-    /// The error of a pair that failed for good. A request with another target to ask ([`Patience::Hurry`]) also gets
-    /// the error of an attempt that is to be repeated.
-    pub async fn next(&mut self) -> Result<Vec<(u32, Landing)>, Arc<Error>> {
+    /// The error of a pair that failed for good. A request with another target to ask ([`RetryMode::FailFast`]) also
+    /// gets the error of an attempt that is to be repeated.
+    pub async fn next(&mut self) -> Result<Vec<(u32, PairOutcome)>, Arc<Error>> {
         loop {
             let landed = self.landed()?;
             if !landed.is_empty() || self.awaited.is_empty() {
                 return Ok(landed);
             }
-            if self.waiter.patience == Patience::Hurry
-                && let Some(setback) = self.flight.interest.setback()
+            if self.waiter.retry_mode == RetryMode::FailFast
+                && let Some(retry_notice) = self.flight.waiters.retry_notice()
             {
-                return Err(Arc::new(setback));
+                return Err(Arc::new(retry_notice));
             }
             if self.changes.changed().await.is_err() {
-                // Unreachable: this ticket keeps the flight alive, and the flight owns the sender.
+                // Unreachable: this subscription keeps the flight alive, and the flight owns the sender.
                 std::future::pending::<()>().await;
             }
         }
     }
 }
 
-impl Drop for Ticket {
+impl Drop for Subscription {
     fn drop(&mut self) {
         // The interest first: leaving the flight may wake its task, which must not count this request any more.
-        self.flight.interest.leave(self.waiter);
+        self.flight.waiters.leave(self.waiter);
         self.flight.leave(self.awaited.iter().map(|pair| pair.place), self.waiter);
     }
 }

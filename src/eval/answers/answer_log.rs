@@ -1,5 +1,5 @@
-//! The ledger: the answer to every query, in a file of the run folder. An interrupted evaluation goes on where it was,
-//! and nothing is paid for twice.
+//! The answer log: the answer to every query, in a file of the run folder. An interrupted evaluation goes on where it
+//! was, and nothing is paid for twice.
 //!
 //! A line is one JSON object: an answer, a hash of the texts that it answers, and a hash of the models that gave it.
 //! Answers to other texts (a changed query, another candidate) or from other models (another one behind the name,
@@ -17,20 +17,20 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::answer::{Answer, Ranked};
-use super::identity::{Questions, asked_of};
+use super::identity::{QueryFingerprints, asked_of};
 use crate::eval::file_name;
 use crate::route::Route;
 
 /// The answers of one contestant.
 #[derive(Debug)]
-pub struct Ledger {
+pub struct AnswerLog {
     path: PathBuf,
     file: File,
     /// Length of all complete lines, in bytes.
     end: u64,
     /// Hash of the contestant's models and their settings.
     asked_of: String,
-    questions: Questions,
+    questions: QueryFingerprints,
     /// By fingerprint of the query; the last line counts.
     answers: HashMap<String, Answer>,
     others: Others,
@@ -56,7 +56,7 @@ struct Line {
     answer: Answer,
 }
 
-/// A ledger that cannot be used.
+/// an answer log that cannot be used.
 #[derive(Debug)]
 pub enum LedgerError {
     /// The file cannot be read or written.
@@ -67,13 +67,18 @@ pub enum LedgerError {
     Busy(PathBuf),
 }
 
-impl Ledger {
-    /// Opens the ledger of `contestant` in `folder`, or creates it. `route` is the contestant's, `questions` are the
-    /// queries of the collection.
+impl AnswerLog {
+    /// Opens the answer log of `contestant` in `folder`, or creates it. `route` is the contestant's, `questions` are
+    /// the queries of the collection.
     ///
     /// # Errors
     /// The file cannot be read or written, holds something else, or is being written by another process.
-    pub fn open(folder: &Path, contestant: &str, route: &Route, questions: &Questions) -> Result<Self, LedgerError> {
+    pub fn open(
+        folder: &Path,
+        contestant: &str,
+        route: &Route,
+        questions: &QueryFingerprints,
+    ) -> Result<Self, LedgerError> {
         let path = folder.join(format!("{}.jsonl", file_name(contestant)));
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
@@ -82,7 +87,7 @@ impl Ledger {
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
             return Err(LedgerError::Busy(path));
         }
-        let mut ledger = Self {
+        let mut answer_log = Self {
             asked_of: asked_of(route),
             questions: questions.clone(),
             answers: HashMap::new(),
@@ -91,8 +96,8 @@ impl Ledger {
             file,
             end: 0,
         };
-        match ledger.read() {
-            Ok(None) => Ok(ledger),
+        match answer_log.read() {
+            Ok(None) => Ok(answer_log),
             Ok(Some(line)) => Err(LedgerError::Foreign(path, line)),
             Err(error) => Err(LedgerError::Io(path, error)),
         }
@@ -248,7 +253,7 @@ impl std::error::Error for LedgerError {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::eval::contest::Failed;
+    use crate::eval::answers::Failed;
 
     /// The disk was full in the middle of a line, and has room again.
     #[test]
@@ -257,18 +262,21 @@ mod tests {
         let path = folder.path().join("m.jsonl");
         let file = File::create(&path).unwrap();
         let failed = |query: &str| Answer::Failed(Failed::new(query, "code", "message"));
-        let mut ledger = Ledger {
+        let mut answer_log = AnswerLog {
             path: path.clone(),
             file,
             end: 0,
             asked_of: "somebody".to_owned(),
-            questions: Questions::default(),
+            questions: QueryFingerprints::default(),
             answers: HashMap::new(),
             others: Others::default(),
         };
-        ledger.write(failed("a")).unwrap();
-        ledger.file.write_all(b"{\"asked_of\": \"a much longer line than the next one, which is torn in two").unwrap();
-        ledger.write(failed("b")).unwrap();
+        answer_log.write(failed("a")).unwrap();
+        answer_log
+            .file
+            .write_all(b"{\"asked_of\": \"a much longer line than the next one, which is torn in two")
+            .unwrap();
+        answer_log.write(failed("b")).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         let queries = text.lines().map(|line| serde_json::from_str::<Line>(line).unwrap().answer.query().to_owned());
         assert_eq!(queries.collect::<Vec<_>>(), ["a", "b"]);
