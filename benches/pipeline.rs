@@ -11,18 +11,18 @@ use rerankd::cache::ScoreCache;
 use rerankd::cache::control::CacheControl;
 use rerankd::cache::key::{CacheScope, ScoreSpace};
 use rerankd::coalesce::{Claim, ClaimRequest, Flights};
-use rerankd::config::settings::LongPassages;
 use rerankd::dialect::Dialect;
 use rerankd::dialect::fields::Fields;
 use rerankd::dialect::native;
 use rerankd::local::lexical;
+use rerankd::provider::check::merge;
 use rerankd::provider::{ScoreScale, Scoring};
-use rerankd::rerank::merge::merge;
 use rerankd::rerank::plan::{Plan, PlanContext};
 use rerankd::rerank::rank::rank;
-use rerankd::rerank::request::RerankRequest;
-use rerankd::rerank::response::ScoreSource;
+use rerankd::types::request::RerankRequest;
+use rerankd::types::response::ScoreSource;
 use rerankd::upstream::call::{RetryMode, Waiter};
+use rerankd::upstream::settings::LongPassages;
 use serde_json::json;
 
 fn passages(count: usize) -> Vec<String> {

@@ -22,9 +22,9 @@ use tokio::time::{sleep, timeout};
 use self::connections::Connections;
 use self::exchange::ExchangeService;
 use self::limits::ConnectionLimits;
+use crate::assemble::assemble;
 use crate::config::settings::Settings;
 use crate::http::{App, Callers, MemoryBudget, OriginPolicy, router};
-use crate::rerank::assemble::assemble;
 use crate::telemetry::refusals::RefusalLog;
 
 /// Pause after `accept` failed for a reason that lasts, for instance a lack of descriptors.

@@ -9,7 +9,7 @@
 use std::sync::LazyLock;
 
 use super::lanes::{CHUNK, keyed_hashes};
-use crate::rerank::request::{Passage, ScoringOptions};
+use crate::types::request::{Passage, ScoringOptions};
 
 /// A set of scores that may be compared, cached and ranked together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -16,6 +16,7 @@ pub mod control;
 pub mod key;
 mod lanes;
 mod query_scores;
+pub mod settings;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -141,7 +142,7 @@ mod tests {
     use super::key::{CacheScope, ScoreSpace};
     use super::*;
     use crate::provider::ScoreScale;
-    use crate::rerank::request::ScoringOptions;
+    use crate::types::request::ScoringOptions;
 
     const HOUR: Duration = Duration::from_hours(1);
 

@@ -76,7 +76,7 @@ mod tests {
     use super::*;
     use crate::cache::key::{CacheScope, QueryKey, ScoreSpace};
     use crate::provider::ScoreScale;
-    use crate::rerank::request::ScoringOptions;
+    use crate::types::request::ScoringOptions;
 
     fn scores(names: &str) -> Vec<(PairKey, f64)> {
         let space =

@@ -2,8 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::local::{self, lacking};
+use crate::local;
 use crate::route::alias::Alias;
+use crate::route::lacking;
 use crate::route::{Route, RouteTable};
 
 /// The server's address, the models that it serves, and a call that works as printed.

@@ -6,7 +6,7 @@ use crate::local::cross_encoder;
 pub(super) fn run(args: &ConfigArgs) -> Result<(), CommandFailure> {
     let loaded = args.load(None)?;
     // Everything must also be buildable. The weights must be readable, which the start of a server does not show.
-    crate::rerank::assemble::assemble(&loaded.settings).map_err(CommandFailure::new)?;
+    crate::assemble::assemble(&loaded.settings).map_err(CommandFailure::new)?;
     if let Some(settings) = &loaded.settings.local.cross_encoder {
         cross_encoder::check(settings).map_err(|reason| CommandFailure::new(format!("local.model_dir: {reason}")))?;
     }

@@ -4,8 +4,8 @@ use bytestring::ByteString;
 
 use crate::dialect::passage::{self, LoneDocument};
 use crate::dialect::picture_warning::PictureWarning;
-use crate::rerank::request::Passage;
 use crate::text::{with_halves_replaced, without_mark};
+use crate::types::request::Passage;
 
 /// The passages of a file.
 #[derive(Debug, Default)]

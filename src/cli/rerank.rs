@@ -11,15 +11,15 @@ use uuid::Uuid;
 
 use super::passages::{self, PassageFile};
 use super::{CommandFailure, ConfigArgs, print, runtime};
+use crate::assemble::assemble;
 use crate::cache::control::CacheControl;
 use crate::cache::key::CacheScope;
 use crate::dialect::Dialect;
 use crate::dialect::native;
 use crate::rerank::RequestContext;
-use crate::rerank::assemble::assemble;
-use crate::rerank::request::RerankRequest;
-use crate::rerank::response::RerankResponse;
 use crate::text::of_file;
+use crate::types::request::RerankRequest;
+use crate::types::response::RerankResponse;
 
 /// Columns of the table where no terminal tells its width.
 const DEFAULT_WIDTH: u16 = 100;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::sync::{Mutex, MutexGuard, lock};
 use crate::error::Error;
-use crate::rerank::response::Usage;
+use crate::types::response::Usage;
 use crate::upstream::call::{Waiter, Waiters};
 
 /// One flight. A pair's place is its index in the flight, in the order of the claim.

@@ -6,7 +6,7 @@ use super::Flights;
 use super::flight::{Flight, PairOutcome, PairResult};
 use crate::cache::key::{PairKey, QueryKey};
 use crate::error::{Error, ErrorKind};
-use crate::rerank::response::Usage;
+use crate::types::response::Usage;
 use crate::upstream::call::Waiters;
 
 /// The duty to give every pair of a flight an outcome. Dropping it fails the pairs that have none, so that no request

@@ -14,7 +14,7 @@ use super::*;
 use crate::cache::key::{CacheScope, ScoreSpace};
 use crate::error::{Error, ErrorKind};
 use crate::provider::ScoreScale;
-use crate::rerank::request::ScoringOptions;
+use crate::types::request::ScoringOptions;
 use crate::upstream::call::RetryMode;
 
 const SCHEDULES: usize = 20_000;

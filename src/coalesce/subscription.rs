@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::flight::{AwaitedPair, Flight, PairOutcome};
 use crate::cache::key::PairKey;
 use crate::error::Error;
-use crate::rerank::response::Usage;
+use crate::types::response::Usage;
 use crate::upstream::call::{RetryMode, Waiter};
 
 /// A subscription to some pairs of one flight. Dropping it stops waiting for those that have not landed.

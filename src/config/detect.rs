@@ -6,8 +6,9 @@ use toml::{Table, Value};
 
 use super::Environment;
 use super::facts::Facts;
-use super::settings::{AbsentUpstream, UpstreamSettings};
 use crate::provider::PROVIDERS;
+use crate::route::settings::AbsentUpstream;
+use crate::upstream::settings::UpstreamSettings;
 
 /// Adds an upstream for each provider with a key in the environment. The key itself is read with the upstream, which
 /// may yet get another host, to which the key must not go.

@@ -4,9 +4,9 @@ use secrecy::{ExposeSecret, SecretString};
 use toml::Value;
 
 use super::reader::{Item, Section, known_names, text};
-use super::settings::ApiKey;
 use super::{Environment, secret};
 use crate::dialect::{self, Dialect};
+use crate::http::settings::ApiKey;
 
 /// The keys that callers may show; `None` if one of them is wrong or stands there twice.
 pub(super) fn api_keys(section: &Section<'_>, environment: &Environment) -> Option<Vec<ApiKey>> {

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use super::Environment;
 use super::reader::{Section, count, one_of, share, text};
-use super::settings::{CrossEncoderSettings, LocalSettings};
 use crate::local::cross_encoder::ModelDirectory;
 use crate::local::hybrid::{Mix, Scripts};
+use crate::local::settings::{CrossEncoderSettings, LocalSettings};
 
 /// The value of `model_dir` that declines a cross-encoder even if there is one.
 const NO_MODEL: &str = "none";

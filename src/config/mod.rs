@@ -13,7 +13,7 @@ mod keys;
 mod layers;
 mod local;
 mod models;
-pub mod proxy;
+mod proxy;
 mod reader;
 mod refusals;
 mod resolve;
@@ -29,7 +29,7 @@ use toml::{Table, Value};
 
 pub use self::reader::Fault;
 use self::reader::Faults;
-use self::settings::Settings;
+use crate::config::settings::Settings;
 
 /// The reference of every key; also the lowest layer.
 pub const DEFAULT_TOML: &str = include_str!("../../config/default.toml");

@@ -7,15 +7,15 @@ use std::collections::BTreeMap;
 use toml::{Table, Value};
 
 use super::reader::{Section, boolean, count, known_names, one_of, price, share, text, texts};
-use super::settings::{
-    AbsentUpstream, HedgeSettings, LongPassages, ModelSettings, OnDeadline, OnFailure, ShadowSettings, TargetSettings,
-    UpstreamSettings,
-};
 use crate::local::{self, LocalModel};
 use crate::provider::{InstructionSupport, ScoreScale, Scoring};
 use crate::route::DEFAULT_MODEL;
 use crate::route::alias::Alias;
+use crate::route::settings::{
+    AbsentUpstream, HedgeSettings, ModelSettings, OnDeadline, OnFailure, ShadowSettings, TargetSettings,
+};
 use crate::suggestion::suggestion;
+use crate::upstream::settings::{LongPassages, UpstreamSettings};
 
 /// Default of `shadow.max_concurrency`, in comparisons under way at once.
 const SHADOW_MAX_CONCURRENCY: usize = 4;

@@ -3,7 +3,6 @@
 //! They are `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, each in lower case too, as curl reads them. A
 //! service on this machine is never asked through a proxy: the proxy would take `localhost` for its own machine.
 
-use std::fmt;
 use std::net::IpAddr;
 
 use percent_encoding::percent_decode_str;
@@ -11,21 +10,7 @@ use secrecy::SecretString;
 use url::{Host, Url};
 
 use super::Environment;
-
-/// The address of a proxy, and the credentials for it.
-#[derive(Clone, Debug)]
-pub struct ProxySettings {
-    /// Scheme, host and port; without credentials.
-    pub url: Url,
-    /// User name and password, if it wants them.
-    pub credentials: Option<(String, SecretString)>,
-}
-
-impl fmt::Display for ProxySettings {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.url.as_str().trim_end_matches('/'))
-    }
-}
+use crate::upstream::settings::ProxySettings;
 
 /// The proxy that calls to `url` go through; `None` if they go to `url` directly.
 ///

@@ -9,11 +9,14 @@ use std::time::Duration;
 use toml::{Table, Value};
 
 use super::reader::{Faults, HOUR, MEBIBYTE, MILLISECOND, Section, boolean, count, duration, one_of, text, texts};
-use super::settings::{CacheSettings, ServerSettings, Settings, TelemetrySettings};
 use super::upstreams::{UpstreamDefaults, Upstreams};
 use super::{Environment, detect, facts, keys, local, models, refusals};
+use crate::cache::settings::CacheSettings;
+use crate::config::settings::Settings;
 use crate::http::origin;
+use crate::http::settings::ServerSettings;
 use crate::telemetry::logging::{LogFormat, parse_filter};
+use crate::telemetry::settings::TelemetrySettings;
 
 const ZERO: Duration = Duration::ZERO;
 /// A year of 365.25 days, which is printed as "1year".

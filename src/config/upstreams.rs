@@ -14,13 +14,13 @@ use url::Url;
 use super::facts::{Facts, provider_names};
 use super::proxy::proxy_for;
 use super::reader::{HOUR, MEBIBYTE, MILLISECOND, Section, count, duration, one_of, share, text, texts};
-use super::settings::{LongPassages, UpstreamSettings};
 use super::{Environment, detect, secret};
 use crate::local;
 use crate::provider::{self, Provider, ProviderFacts};
 use crate::upstream::breaker::BreakerSettings;
 use crate::upstream::endpoint::{EndpointPart, endpoint, endpoint_at};
 use crate::upstream::rate::RateSettings;
+use crate::upstream::settings::{LongPassages, UpstreamSettings};
 use crate::upstream::size_refusal::RefusalWords;
 
 /// The keys of an upstream that `[upstream_defaults]` holds too. A field is `None` if its key is wrong.

@@ -17,8 +17,8 @@ use super::problem::{ErrorAnswer, problem_details};
 use super::scale::Form;
 use super::{Dialect, json, raw_json};
 use crate::error::Error;
-use crate::rerank::request::{PassageObject, RerankRequest};
-use crate::rerank::response::{Provenance, RerankResponse, ScoreSource};
+use crate::types::request::{PassageObject, RerankRequest};
+use crate::types::response::{Provenance, RerankResponse, ScoreSource};
 
 /// One member of the family.
 #[derive(Debug)]

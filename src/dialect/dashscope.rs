@@ -10,8 +10,8 @@ use super::problem::{ErrorAnswer, plain};
 use super::scale::Form;
 use super::{Dialect, json};
 use crate::error::Error;
-use crate::rerank::request::{RerankRequest, ScoringOptions};
-use crate::rerank::response::RerankResponse;
+use crate::types::request::{RerankRequest, ScoringOptions};
+use crate::types::response::RerankResponse;
 
 /// The DashScope dialect. Its errors are `{code, message, request_id}`, all of which every error of rerankd has.
 #[derive(Debug)]

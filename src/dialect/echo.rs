@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::document::Entries;
 use super::raw_json;
-use crate::rerank::request::Passage;
+use crate::types::request::Passage;
 
 /// The form in which a document is sent back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use super::passage::{self, PassageList, PassageRules, Words};
 use super::rank_fields::RankFields;
 use super::raw::{self, Raw, name_of};
 use crate::error::Error;
-use crate::rerank::request::{RerankRequest, ScoringOptions};
+use crate::types::request::{RerankRequest, ScoringOptions};
 
 /// The names of a list of passages. A body may hold only one of them.
 const PASSAGE_LISTS: [&str; 4] = ["documents", "texts", "passages", "input"];

@@ -46,8 +46,8 @@ use serde_json::value::RawValue;
 use self::fields::Fields;
 use self::problem::ErrorAnswer;
 use crate::error::Error;
-use crate::rerank::request::RerankRequest;
-use crate::rerank::response::{RankedPassage, RerankResponse};
+use crate::types::request::RerankRequest;
+use crate::types::response::{RankedPassage, RerankResponse};
 
 /// One inbound wire shape.
 pub trait Dialect: Debug + Send + Sync {

@@ -11,8 +11,8 @@ use super::problem::{ErrorAnswer, plain};
 use super::scale::Form;
 use super::{Dialect, json};
 use crate::error::Error;
-use crate::rerank::request::RerankRequest;
-use crate::rerank::response::RerankResponse;
+use crate::types::request::RerankRequest;
+use crate::types::response::RerankResponse;
 
 /// The NVIDIA dialect.
 #[derive(Debug)]

@@ -23,8 +23,8 @@ use super::rank_fields::RankFields;
 use super::raw::{self, Raw, is_null, kind, name_of, wrong};
 use super::read::out_of_time;
 use crate::error::Error;
-use crate::rerank::request::{Passage, PassageObject, RerankRequest};
 use crate::text::{ForeignWord, foreign_word, has_half};
+use crate::types::request::{Passage, PassageObject, RerankRequest};
 
 /// Rules by which the documents of one body are read.
 pub(super) struct PassageRules<'a> {

@@ -12,8 +12,8 @@ use super::Dialect;
 use super::choose::DialectHints;
 use super::fields::Fields;
 use crate::error::{Error, ErrorKind};
-use crate::rerank::request::RerankRequest;
 use crate::text::{with_halves_replaced, without_mark};
+use crate::types::request::RerankRequest;
 
 /// A body as it came in, with the facts that decide how it is read.
 #[derive(Debug)]

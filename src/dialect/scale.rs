@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use crate::provider::ScoreScale;
-use crate::rerank::response::{Provenance, RankedPassage, RerankResponse};
+use crate::types::response::{Provenance, RankedPassage, RerankResponse};
 
 /// The form of a score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

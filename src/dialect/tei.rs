@@ -10,8 +10,8 @@ use super::problem::{self, ErrorAnswer};
 use super::scale::Form;
 use super::{Dialect, json};
 use crate::error::Error;
-use crate::rerank::request::RerankRequest;
-use crate::rerank::response::RerankResponse;
+use crate::types::request::RerankRequest;
+use crate::types::response::RerankResponse;
 
 /// The TEI dialect.
 #[derive(Debug)]

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use super::fields::Fields;
 use super::{DIALECTS, Dialect, cohere, deepinfra, infinity, jina, mixedbread, native, pinecone, vllm, voyage};
 use crate::error::Error;
-use crate::rerank::request::RerankRequest;
-use crate::rerank::response::{PairCounts, Provenance, RankedPassage, RerankResponse, ScoreSource, Timings, Usage};
+use crate::types::request::RerankRequest;
+use crate::types::response::{PairCounts, Provenance, RankedPassage, RerankResponse, ScoreSource, Timings, Usage};
 
 fn decode(body: &str) -> Result<RerankRequest, Error> {
     read(&ByteString::from(body.to_owned()))

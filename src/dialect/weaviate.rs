@@ -9,8 +9,8 @@ use super::problem::{ErrorAnswer, error_text};
 use super::scale::Form;
 use super::{Dialect, in_input_order, json};
 use crate::error::Error;
-use crate::rerank::request::RerankRequest;
-use crate::rerank::response::RerankResponse;
+use crate::types::request::RerankRequest;
+use crate::types::response::RerankResponse;
 
 /// The Weaviate dialect.
 #[derive(Debug)]

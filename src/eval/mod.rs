@@ -7,7 +7,6 @@
 //!    ─▶ report (table, HTML), runs (TREC), results.json
 //! ```
 
-pub mod agreement;
 pub mod answers;
 pub mod autorag;
 pub mod bm25;
@@ -20,6 +19,8 @@ pub mod results;
 pub mod runs;
 pub mod statistics;
 pub mod trec;
+
+use crate::agreement::exact;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -40,12 +41,6 @@ fn file_name(contestant: &str) -> String {
     // Names that differ beyond the cut stay different by their hash.
     let hash = blake3::hash(contestant.as_bytes()).to_hex();
     format!("{}-{}", &encoded[..MAX_FILE_NAME_BYTES - 17], &hash[..16])
-}
-
-/// The count as a floating-point number.
-#[expect(clippy::cast_precision_loss, reason = "counts of queries, passages and ranks are far below 2^52")]
-fn exact(count: usize) -> f64 {
-    count as f64
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::encoding::{Compression, compression, decompress};
 use super::memory::{MemoryBudget, Reservation};
+use crate::blocking::offload::{OFFLOAD_WIRE_BYTES, offload, offload_while_wanted};
 use crate::error::{Error, ErrorKind};
-use crate::rerank::offload::{OFFLOAD_WIRE_BYTES, offload, offload_while_wanted};
 use crate::text::{is_utf_16, with_surrogates_read};
 
 /// Bytes of buffer that are allocated on the word of `Content-Length`, at most. Beyond them it grows with the data.

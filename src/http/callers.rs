@@ -5,9 +5,9 @@ use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
 use crate::cache::key::CacheScope;
-use crate::config::settings::ApiKey;
 use crate::dialect::Dialect;
 use crate::error::{Error, ErrorKind};
+use crate::http::settings::ApiKey;
 
 /// Headers that carry a key, beside `Authorization`.
 const API_KEY_HEADERS: [HeaderName; 2] = [HeaderName::from_static("x-api-key"), HeaderName::from_static("api-key")];

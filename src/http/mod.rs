@@ -13,6 +13,7 @@ pub(crate) mod origin;
 mod paths;
 mod rerank;
 pub mod schema;
+pub mod settings;
 mod setup;
 
 use std::sync::Arc;
@@ -29,7 +30,7 @@ use tokio::sync::Semaphore;
 pub use self::callers::Callers;
 pub use self::memory::MemoryBudget;
 pub use self::origin::OriginPolicy;
-use crate::config::settings::ServerSettings;
+use crate::http::settings::ServerSettings;
 use crate::rerank::Reranker;
 use crate::telemetry::refusals::RefusalLog;
 

@@ -10,8 +10,8 @@ use std::net::IpAddr;
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 
-use crate::config::settings::ServerSettings;
 use crate::error::{Error, ErrorKind};
+use crate::http::settings::ServerSettings;
 
 /// Header in which browsers say how the requesting page relates to the server (Fetch Metadata).
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");

@@ -16,6 +16,7 @@ use super::dispatch::overloaded;
 use super::layers::{request_id, write_error};
 use super::schema::{RerankAnswer, RerankBody};
 use super::{App, body, json};
+use crate::blocking::offload::{OFFLOAD_WIRE_BYTES, offload, offload_while_wanted};
 use crate::cache::control::CacheControl;
 use crate::dialect::Dialect;
 use crate::dialect::choose::{DIALECT_HEADER, DialectHints};
@@ -23,10 +24,9 @@ use crate::dialect::problem::Problem;
 use crate::dialect::read::{Decoded, ReceivedBody, out_of_time};
 use crate::error::{Error, ErrorKind};
 use crate::rerank::RequestContext;
-use crate::rerank::offload::{OFFLOAD_WIRE_BYTES, offload, offload_while_wanted};
-use crate::rerank::request::RerankRequest;
-use crate::rerank::response::{Provenance, RerankResponse};
 use crate::telemetry::metrics::{InFlight, Metrics, NO_MODEL, RequestOutcome};
+use crate::types::request::RerankRequest;
+use crate::types::response::{Provenance, RerankResponse};
 
 /// Header with the client's own timeout, in milliseconds from now; the same as `timeout_ms` in the body.
 const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-request-timeout-ms");

@@ -7,16 +7,9 @@
 pub mod cross_encoder;
 pub mod hybrid;
 pub mod lexical;
-pub mod workers;
+pub mod settings;
 
-use std::sync::Arc;
-
-use self::workers::Workers;
-use crate::config::settings::LocalSettings;
 use crate::provider::{Billing, InstructionSupport, ModelFacts, ScoreScale, Scoring};
-use crate::route::Target;
-use crate::telemetry::metrics::Metrics;
-use crate::upstream::{Backend, LocalScorer, Upstream};
 
 /// The upstream's name. `local/MODEL` is the address of one of its models.
 pub const NAME: &str = "local";
@@ -83,44 +76,4 @@ impl LocalModel {
             max_call_tokens: None,
         }
     }
-}
-
-/// The embedded scorer as an upstream. Loads nothing before it is used.
-///
-/// # Errors
-/// A sentence: the path of the model's directory cannot be written as a URL.
-pub fn upstream(settings: &LocalSettings, metrics: &Metrics) -> Result<Upstream, String> {
-    let cross_encoder = match &settings.cross_encoder {
-        Some(settings) => Some(Arc::new(cross_encoder::upstream(settings, metrics)?)),
-        None => None,
-    };
-    let embedded = LocalScorer { settings: settings.clone(), cross_encoder, workers: Workers::new(processors()) };
-    Ok(Upstream { name: NAME.to_owned(), backend: Backend::Local(Box::new(embedded)) })
-}
-
-/// Number of processors that this process may use; 1 if the system does not say.
-fn processors() -> usize {
-    match std::thread::available_parallelism() {
-        Ok(processors) => processors.get(),
-        Err(_) => 1,
-    }
-}
-
-/// A hint at the cross-encoder for users of `target`, if `target` is the lexical scorer only because there are no
-/// weights; `None` if they have declined them.
-#[must_use]
-pub fn lacking(target: &Target) -> Option<&'static str> {
-    let Backend::Local(embedded) = &target.upstream.backend else { return None };
-    if embedded.cross_encoder.is_some() || embedded.settings.is_declined {
-        return None;
-    }
-    if target.model != LocalModel::Lexical.name() {
-        return None;
-    }
-    Some("no cross-encoder was found, so local is local/lexical; scripts/fetch-model gets one (34 MB)")
-}
-
-/// The available models of the embedded scorer, the default first.
-pub fn models(embedded: &LocalScorer) -> impl Iterator<Item = LocalModel> {
-    LocalModel::at_hand(embedded.cross_encoder.is_some())
 }

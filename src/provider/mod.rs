@@ -2,13 +2,13 @@
 //!
 //! A provider is two pure functions: [`Provider::encode`] writes the body of one scoring call, [`Provider::decode`]
 //! reads the scores out of a successful reply. No I/O, no clock, no configuration. Address, credential, time-outs,
-//! retries and the meaning of statuses belong to `upstream/`. [`crate::rerank::merge`] decides if a reply is
+//! retries and the meaning of statuses belong to `upstream/`. [`crate::provider::check`] decides if a reply is
 //! complete. Limits, prices and models are data, in `config/providers.toml`.
 
+pub mod check;
 mod cohere;
 mod counts;
 mod explain;
-pub mod facts;
 mod head;
 mod jina;
 mod loose;
@@ -22,8 +22,8 @@ use http::HeaderMap;
 use serde::Serialize;
 
 pub use self::explain::{EXPLAINED_BYTES, Explanation, explain};
-pub use self::facts::{Billing, InstructionSupport, ModelFacts, ProviderFacts, ScoreScale, Scoring};
-use crate::rerank::request::ScoringOptions;
+pub use crate::types::facts::{Billing, InstructionSupport, ModelFacts, ProviderFacts, ScoreScale, Scoring};
+use crate::types::request::ScoringOptions;
 
 /// The providers. A new one needs its file, a line here, a table in `config/providers.toml`, fixtures in
 /// `tests/golden/` and a row in `docs/providers.md`.

@@ -9,12 +9,12 @@ use tokio::time::Instant;
 
 use super::batch::{CallLimits, cut};
 use super::batch_planner::FlightSizes;
-use super::offload::{OFFLOAD_SEARCH_BYTES, OFFLOAD_WIRE_BYTES, offload};
-use super::request::RerankRequest;
+use crate::blocking::offload::{OFFLOAD_SEARCH_BYTES, OFFLOAD_WIRE_BYTES, offload};
 use crate::cache::key::CacheScope;
 use crate::error::{Error, ErrorKind};
 use crate::provider::{InstructionSupport, ScoreBatch, Scoring};
 use crate::route::Target;
+use crate::types::request::RerankRequest;
 use crate::upstream::call::{AttemptCounter, Call, Scores, Waiters};
 use crate::upstream::size::{TextSize, estimate_tokens};
 use crate::upstream::size_evidence::Expectation;

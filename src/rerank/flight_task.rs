@@ -16,8 +16,7 @@ use tokio::time::Instant;
 use super::batch_planner::{BatchPlanner, PlannedBatch, Purpose, Settled};
 use super::calls::{Calls, declared_limits};
 use super::hedge::{Hedging, send_hedged};
-use super::offload::offload;
-use super::response::Usage;
+use crate::blocking::offload::offload;
 use crate::cache::ScoreCache;
 use crate::cache::age::{Age, Found};
 use crate::cache::key::CacheScope;
@@ -26,6 +25,7 @@ use crate::error::{Error, ErrorKind};
 use crate::provider::Scoring;
 use crate::route::Target;
 use crate::telemetry::metrics::Metrics;
+use crate::types::response::Usage;
 use crate::upstream::call::Scores;
 use crate::upstream::{Backend, Remote, UpstreamError};
 

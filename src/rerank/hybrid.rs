@@ -8,16 +8,16 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use super::Reranker;
-use super::offload::OFFLOAD_LOCAL_BYTES;
 use super::plan::Plan;
-use super::request::RerankRequest;
-use super::response::ScoreSource;
 use super::score::TargetAttempt;
 use super::trace::RequestTrace;
+use crate::blocking::offload::OFFLOAD_LOCAL_BYTES;
 use crate::coalesce::Subscription;
 use crate::error::{Error, ErrorKind};
 use crate::local::{hybrid::logits, lexical};
 use crate::route::{HybridParts, Target};
+use crate::types::request::RerankRequest;
+use crate::types::response::ScoreSource;
 use crate::upstream::Backend;
 
 /// The lexical score of every passage. Long lists run on workers, as many at once as there are processors; one whose

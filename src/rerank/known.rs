@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use super::Reranker;
 use super::plan::{Plan, PlanContext};
-use super::request::RerankRequest;
-use super::response::ScoreSource;
 use crate::cache::control::CacheControl;
 use crate::cache::key::CacheScope;
 use crate::provider::Scoring;
 use crate::route::Target;
+use crate::types::request::RerankRequest;
+use crate::types::response::ScoreSource;
 
 impl Reranker {
     /// The cached scores of `target` for the passages of `request`, by position. Expired scores do not count.

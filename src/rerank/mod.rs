@@ -9,7 +9,6 @@
 //!                rank   (best first, ties in input order, cut to top_n)
 //! ```
 
-pub mod assemble;
 pub mod background;
 pub mod batch;
 mod batch_planner;
@@ -18,13 +17,9 @@ mod flight_task;
 mod hedge;
 mod hybrid;
 mod known;
-pub mod merge;
-pub mod offload;
 pub mod pieces;
 pub mod plan;
 pub mod rank;
-pub mod request;
-pub mod response;
 mod score;
 mod shadow;
 #[cfg(test)]
@@ -38,22 +33,22 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use self::background::Background;
-use self::offload::{OFFLOAD_WIRE_BYTES, offload};
 use self::plan::{Plan, PlanContext};
 use self::rank::rank;
-use self::request::RerankRequest;
-use self::response::{PairCounts, RankedPassage, RerankResponse};
 use self::score::TargetAttempt;
 use self::trace::RequestTrace;
 use self::validate::{Limits, validate};
+use crate::blocking::offload::{OFFLOAD_WIRE_BYTES, offload};
 use crate::cache::ScoreCache;
 use crate::cache::control::CacheControl;
 use crate::cache::key::CacheScope;
 use crate::coalesce::Flights;
-use crate::config::settings::{OnDeadline, OnFailure};
 use crate::error::{Error, ErrorKind};
+use crate::route::settings::{OnDeadline, OnFailure};
 use crate::route::{Route, RouteTable, Target};
 use crate::telemetry::metrics::Metrics;
+use crate::types::request::RerankRequest;
+use crate::types::response::{PairCounts, RankedPassage, RerankResponse};
 use crate::upstream::call::{RetryMode, Waiter};
 
 /// Share of the time left that a target may not use, 0 to 1: it is kept for the next target, or for a degraded answer.

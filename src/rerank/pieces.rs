@@ -12,9 +12,9 @@ use std::ops::Range;
 
 use bytestring::ByteString;
 
-use super::request::Passage;
-use crate::config::settings::LongPassages;
 use crate::text::from_first_visible;
+use crate::types::request::Passage;
+use crate::upstream::settings::LongPassages;
 
 /// The pieces of the passages of one request.
 #[derive(Debug)]

@@ -18,11 +18,11 @@ use crate::cache::ScoreCache;
 use crate::cache::age::{Age, Found};
 use crate::cache::control::CacheControl;
 use crate::cache::key::{CacheScope, PairKey, PairMap, QueryKey, ScoreSpace};
-use crate::config::settings::LongPassages;
 use crate::provider::Scoring;
-use crate::rerank::request::{Passage, RerankRequest};
-use crate::rerank::response::{PairCounts, RankedPassage, ScoreSource};
 use crate::route::Target;
+use crate::types::request::{Passage, RerankRequest};
+use crate::types::response::{PairCounts, RankedPassage, ScoreSource};
+use crate::upstream::settings::LongPassages;
 
 /// The properties of a target and a client that a plan depends on, beside the request.
 #[derive(Clone, Debug)]

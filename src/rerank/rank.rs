@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::response::{RankedPassage, ScoreSource};
+use crate::types::response::{RankedPassage, ScoreSource};
 
 /// Sorts by score, highest first, ties in input order (blank passages last among them), and keeps the first `top_n`.
 ///

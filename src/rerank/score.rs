@@ -14,8 +14,6 @@ use super::calls::Calls;
 use super::flight_task::FlightTask;
 use super::hedge::Hedging;
 use super::plan::Plan;
-use super::request::RerankRequest;
-use super::response::ScoreSource;
 use super::trace::RequestTrace;
 use super::{RequestContext, Reranker};
 use crate::cache::control::CacheControl;
@@ -23,6 +21,8 @@ use crate::coalesce::{Claim, ClaimRequest, PairOutcome, Subscription};
 use crate::error::{Error, ErrorKind};
 use crate::provider::Scoring;
 use crate::route::{Route, Target};
+use crate::types::request::RerankRequest;
+use crate::types::response::ScoreSource;
 use crate::upstream::call::Waiter;
 use crate::upstream::{Backend, Remote};
 

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::request::RerankRequest;
-use super::response::{RankedPassage, RerankResponse};
 use super::{RequestContext, Reranker};
+use crate::agreement::{Agreement, PERSISTENCE, kendall_tau, rank_biased_overlap, top_overlap};
 use crate::cache::control::CacheControl;
-use crate::eval::agreement::{PERSISTENCE, kendall_tau, rank_biased_overlap, top_overlap};
 use crate::route::Route;
-use crate::route::shadow::{Agreement, Shadow, ShadowPermit};
+use crate::route::shadow::{Shadow, ShadowPermit};
+use crate::types::request::RerankRequest;
+use crate::types::response::{RankedPassage, RerankResponse};
 
 /// Number of the best passages that are compared as a set.
 const TOP: usize = 10;
@@ -135,7 +135,7 @@ fn positions(ranking: &[RankedPassage]) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rerank::response::ScoreSource;
+    use crate::types::response::ScoreSource;
 
     fn ranking(scores: &[(usize, f64)]) -> Vec<RankedPassage> {
         let mut ranking = Vec::new();

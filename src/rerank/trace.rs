@@ -1,16 +1,16 @@
 //! The trace of one request over all its targets, and the answer that is made of it.
 
-use super::request::RerankRequest;
-use super::response::{Leg, PairCounts, Provenance, RankedPassage, RerankResponse, ScoreSource, Timings, Usage};
 use super::{RequestContext, milliseconds_since};
 use crate::cache::control::CacheControl;
-use crate::config::settings::LongPassages;
 use crate::error::{Error, ErrorKind};
 use crate::local::lexical::MAX_TEXT_BYTES;
 use crate::provider::{InstructionSupport, Scoring};
 use crate::route::{Route, Target};
+use crate::types::request::RerankRequest;
+use crate::types::response::{Leg, PairCounts, Provenance, RankedPassage, RerankResponse, ScoreSource, Timings, Usage};
 use crate::upstream::Backend;
 use crate::upstream::call::AttemptCounter;
+use crate::upstream::settings::LongPassages;
 
 /// The reason in `degraded` for an answer made of expired scores.
 const STALE_SCORES: &str = "stale_scores";

@@ -3,8 +3,8 @@
 //! Only requests that every upstream would refuse are refused here. An empty list (with any query), blank passages and
 //! a `top_n` beyond the list are not errors: clients send them.
 
-use super::request::RerankRequest;
 use crate::error::{Error, ErrorKind};
+use crate::types::request::RerankRequest;
 
 /// Limits of one request.
 #[derive(Clone, Copy, Debug)]

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Target;
-use crate::config::settings::HedgeSettings;
 use crate::provider::Billing;
+use crate::route::settings::HedgeSettings;
 use crate::upstream::budget::{Budget, BudgetSettings};
 
 /// Most second calls that the budget saves up for.

@@ -7,6 +7,7 @@
 pub mod alias;
 pub mod balance;
 pub mod hedge;
+pub mod settings;
 pub mod shadow;
 mod unknown;
 
@@ -20,10 +21,11 @@ use self::hedge::Hedge;
 use self::shadow::Shadow;
 use crate::cache::key::{CacheScope, ScoreSpace};
 use crate::coalesce::Flights;
-use crate::config::settings::{AbsentUpstream, LocalSettings, OnDeadline, OnFailure, TargetSettings};
 use crate::error::Error;
+use crate::local::settings::LocalSettings;
 use crate::local::{self, LocalModel};
 use crate::provider::{ModelFacts, Scoring};
+use crate::route::settings::{AbsentUpstream, OnDeadline, OnFailure, TargetSettings};
 use crate::upstream::{Backend, LocalScorer, Upstream};
 
 /// The model used when a request names none.
@@ -101,7 +103,7 @@ impl Target {
                 let (facts, listed) = remote.facts.model(model);
                 (facts, listed, None)
             }
-            Backend::Local(embedded) => match local::models(embedded).find(|known| known.name() == model)? {
+            Backend::Local(embedded) => match embedded.models().find(|known| known.name() == model)? {
                 // The cross-encoder is an upstream of its own, with a stack like any other.
                 LocalModel::CrossEncoder => return Self::new(embedded.cross_encoder.clone()?, settings),
                 LocalModel::Hybrid => (LocalModel::Hybrid.facts(), true, Some(HybridParts::new(&upstream, embedded)?)),
@@ -280,7 +282,7 @@ impl RouteTable {
     fn local(&self) -> Option<Arc<Route>> {
         for upstream in &self.upstreams {
             let Backend::Local(embedded) = &upstream.backend else { continue };
-            let Some(model) = local::models(embedded).next() else { continue };
+            let Some(model) = embedded.models().next() else { continue };
             let route = Route::direct(&upstream.name, upstream, model.name());
             if route.is_some() {
                 return route;
@@ -334,7 +336,7 @@ impl Upstream {
     pub fn models(&self) -> Vec<&str> {
         match &self.backend {
             Backend::Remote(remote) => remote.facts.models.keys().map(String::as_str).collect(),
-            Backend::Local(embedded) => local::models(embedded).map(LocalModel::name).collect(),
+            Backend::Local(embedded) => embedded.models().map(LocalModel::name).collect(),
         }
     }
 
@@ -346,4 +348,18 @@ impl Upstream {
     fn addresses(&self) -> Vec<String> {
         self.models().into_iter().map(|model| format!("{}/{model}", self.name)).collect()
     }
+}
+
+/// A hint at the cross-encoder for users of `target`, if `target` is the lexical scorer only because there are no
+/// weights; `None` if they have declined them.
+#[must_use]
+pub fn lacking(target: &Target) -> Option<&'static str> {
+    let Backend::Local(embedded) = &target.upstream.backend else { return None };
+    if embedded.cross_encoder.is_some() || embedded.settings.is_declined {
+        return None;
+    }
+    if target.model != LocalModel::Lexical.name() {
+        return None;
+    }
+    Some("no cross-encoder was found, so local is local/lexical; scripts/fetch-model gets one (34 MB)")
 }

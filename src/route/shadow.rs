@@ -14,8 +14,9 @@ use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use super::{Route, Target};
+use crate::agreement::Agreement;
 use crate::coalesce::Flights;
-use crate::config::settings::{OnFailure, ShadowSettings};
+use crate::route::settings::{OnFailure, ShadowSettings};
 
 /// The period of `max_usd_per_day`.
 const DAY: Duration = Duration::from_hours(24);
@@ -34,17 +35,6 @@ pub struct Shadow {
     settings: ShadowSettings,
     permits: Arc<Semaphore>,
     tally: Mutex<Tally>,
-}
-
-/// Agreement of two rankings of one request.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Agreement {
-    /// Rank-biased overlap, 0 to 1.
-    pub rank_biased_overlap: f64,
-    /// Kendall's tau-b, -1 to 1; `None` where it is not defined.
-    pub kendall_tau: Option<f64>,
-    /// Share of the first ten that both have there, 0 to 1.
-    pub top_overlap: f64,
 }
 
 /// A permit for one comparison.
@@ -227,7 +217,7 @@ impl Sums {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::settings::OnDeadline;
+    use crate::route::settings::OnDeadline;
 
     fn shadow(sample: f64, max_concurrency: usize, max_usd_per_day: f64) -> Shadow {
         let route = Route {

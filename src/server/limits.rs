@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::config::settings::ServerSettings;
+use crate::http::settings::ServerSettings;
 
 /// Limit of connections if neither the configuration nor the descriptors of the process set a lower one.
 const DEFAULT_MAX_CONNECTIONS: usize = 4_096;

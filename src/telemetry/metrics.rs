@@ -22,7 +22,7 @@ use super::logging;
 use super::shadow::ShadowMetrics;
 use crate::cache::CacheSize;
 use crate::error::ErrorKind;
-use crate::rerank::response::{PairCounts, Usage};
+use crate::types::response::{PairCounts, Usage};
 
 /// The content type of the exposition.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

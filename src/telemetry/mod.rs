@@ -6,4 +6,5 @@ mod log_queue;
 pub mod logging;
 pub mod metrics;
 pub mod refusals;
+pub mod settings;
 pub mod shadow;

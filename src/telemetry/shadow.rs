@@ -9,7 +9,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::buckets;
 use super::labels::{ShadowLabels, ShadowOutcomeLabels};
-use crate::route::shadow::Agreement;
+use crate::agreement::Agreement;
 
 type Distribution = Family<ShadowLabels, Histogram, fn() -> Histogram>;
 

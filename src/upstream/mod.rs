@@ -9,6 +9,7 @@ pub mod concurrency;
 pub mod endpoint;
 mod error;
 mod guard;
+pub mod in_process;
 pub(crate) mod keys;
 pub mod learned_limits;
 pub mod load;
@@ -17,6 +18,7 @@ pub mod redact;
 mod reply;
 mod retry;
 mod retry_after;
+pub mod settings;
 pub mod size;
 pub mod size_evidence;
 pub mod size_refusal;
@@ -47,12 +49,14 @@ pub(crate) use self::reply::read_scores;
 use self::stack::{Stack, StackParts, stack};
 use self::transport::{Transport, TransportConfig};
 use self::unanswered::UnansweredCalls;
+use crate::blocking::workers::Workers;
 use crate::cache::key::CacheScope;
-use crate::config::settings::{LocalSettings, LongPassages, UpstreamSettings};
 use crate::error::ErrorKind;
-use crate::local::workers::Workers;
+use crate::local::LocalModel;
+use crate::local::settings::LocalSettings;
 use crate::provider::{Provider, ProviderFacts};
 use crate::telemetry::metrics::{Metrics, UpstreamMetrics};
+use crate::upstream::settings::{LongPassages, UpstreamSettings};
 
 /// Budget of the calls that search for the passages to blame for a refusal: as many as the calls that succeed, and
 /// three a second besides, over a window of ten seconds. To find one passage among a thousand takes about ten.
@@ -86,6 +90,13 @@ pub struct LocalScorer {
     pub cross_encoder: Option<Arc<Upstream>>,
     /// Threads that score long lists lexically, one for each processor.
     pub workers: Workers,
+}
+
+impl LocalScorer {
+    /// The available models of the embedded scorer, the default first.
+    pub fn models(&self) -> impl Iterator<Item = LocalModel> + use<> {
+        LocalModel::at_hand(self.cross_encoder.is_some())
+    }
 }
 
 /// A provider behind its stack.

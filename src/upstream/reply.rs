@@ -3,8 +3,8 @@
 use super::call::Scores;
 use super::error::UpstreamError;
 use crate::error::ErrorKind;
+use crate::provider::check::{MergeError, merge};
 use crate::provider::{EXPLAINED_BYTES, Provider, ScoreScale, WireReply, explain};
-use crate::rerank::merge::{MergeError, merge};
 
 /// Decodes a successful reply to a call of `sent` passages and checks its scores against the call.
 ///

@@ -19,10 +19,10 @@ use super::keys::{KeyRejection, KeyRing, RefusedKey};
 use super::reply::read_scores;
 use super::retry_after::retry_after;
 use super::size_refusal::RefusalWords;
-use crate::config::proxy::ProxySettings;
+use crate::blocking::offload::{OFFLOAD_WIRE_BYTES, offload};
 use crate::error::ErrorKind;
 use crate::provider::{EXPLAINED_BYTES, Explanation, Provider, WireReply, explain};
-use crate::rerank::offload::{OFFLOAD_WIRE_BYTES, offload};
+use crate::upstream::settings::ProxySettings;
 
 /// Time after which idle connections are closed. Load balancers of providers close them later.
 const IDLE_CONNECTION: Duration = Duration::from_secs(50);

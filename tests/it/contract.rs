@@ -5,13 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rerankd::agreement::Agreement;
 use rerankd::dialect::{DIALECTS, Dialect};
 use rerankd::error::ErrorKind;
 use rerankd::http::openapi;
 use rerankd::provider::{PROVIDERS, Provider};
-use rerankd::rerank::response::Usage;
-use rerankd::route::shadow::Agreement;
 use rerankd::telemetry::metrics::RequestOutcome;
+use rerankd::types::response::Usage;
 use serde_json::{Value, json};
 
 use crate::support::Gateway;

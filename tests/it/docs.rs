@@ -1,5 +1,8 @@
 //! Examples, links and tables of the documentation agree with the code.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
 use serde_json::Value;
 
 use crate::contract::{read, repository};
@@ -76,7 +79,10 @@ async fn every_json_request_example_works() {
 fn every_bound_has_its_key_and_its_test() {
     let page = read("docs/guarantees.md");
     let table = page.split("## Bounds").nth(1).unwrap();
-    let sources = ["src", "tests"].map(|folder| sources(&repository(folder))).concat();
+    let mut sources = String::new();
+    for folder in ["src", "tests"] {
+        sources.extend(source_files(&repository(folder)).into_values());
+    }
     let rows: Vec<_> = table.lines().filter(|line| line.starts_with("| ")).skip(2).collect();
     assert!(rows.len() > 20, "{}", rows.len());
     for row in rows {
@@ -91,35 +97,69 @@ fn every_bound_has_its_key_and_its_test() {
     }
 }
 
-/// The text of every source file below `folder`.
-fn sources(folder: &std::path::Path) -> String {
-    let mut text = String::new();
+/// The text of every source file below `folder`, by its path.
+fn source_files(folder: &Path) -> BTreeMap<String, String> {
+    let mut files = BTreeMap::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            text.push_str(&sources(&path));
+            files.extend(source_files(&path));
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            text.push_str(&std::fs::read_to_string(&path).unwrap());
+            files.insert(path.display().to_string(), std::fs::read_to_string(&path).unwrap());
         }
     }
-    text
+    files
+}
+
+/// A source text up to its inline tests.
+fn without_tests(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod tests {").next().unwrap()
 }
 
 #[test]
 fn source_files_stay_within_350_lines() {
-    let mut folders = vec![repository("src")];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let text = std::fs::read_to_string(&path).unwrap();
-                let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-                assert!(code.lines().count() <= 350, "{} has {} lines", path.display(), code.lines().count());
+    for (path, text) in source_files(&repository("src")) {
+        let lines = without_tests(&text).lines().count();
+        assert!(lines <= 350, "{path} has {lines} lines");
+    }
+}
+
+/// The modules that each top module of `src` imports, tests not counted.
+fn imports_by_module() -> BTreeMap<String, BTreeSet<String>> {
+    let root = repository("src");
+    let mut imports: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (path, text) in source_files(&root) {
+        let inside = Path::new(&path).strip_prefix(&root).unwrap().with_extension("");
+        let parts: Vec<_> = inside.iter().map(|part| part.to_str().unwrap()).collect();
+        if parts.iter().any(|part| matches!(*part, "lib" | "main" | "tests" | "simulation")) {
+            continue;
+        }
+        let imported = imports.entry(parts[0].to_owned()).or_default();
+        for line in without_tests(&text).lines() {
+            let code = line.split("//").next().unwrap();
+            for rest in code.split("crate::").skip(1) {
+                let module = rest.split(|letter: char| !letter.is_alphanumeric() && letter != '_').next().unwrap();
+                imported.insert(module.to_owned());
             }
         }
+        imported.remove(parts[0]);
     }
+    imports
+}
+
+#[test]
+fn modules_import_downwards_only() {
+    let mut left = imports_by_module();
+    assert!(left.len() > 15, "{left:?}");
+    // Takes away the modules that import nothing that is left, floor by floor.
+    loop {
+        let is_left: BTreeSet<String> = left.keys().cloned().collect();
+        left.retain(|_, imported| imported.iter().any(|module| is_left.contains(module)));
+        if left.len() == is_left.len() {
+            break;
+        }
+    }
+    assert!(left.is_empty(), "an import cycle runs through some of these: {left:#?}");
 }
 
 /// The contents of every fenced block of `language`.

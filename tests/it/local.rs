@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use rerankd::assemble::assemble;
 use rerankd::eval::answers::{AnswerLog, EvalRun, QueryFingerprints, RunOutcome};
 use rerankd::eval::collection::{Candidates, Collection, Source, load};
 use rerankd::eval::judge::{Criteria, Entry, judge};
-use rerankd::rerank::assemble::assemble;
 use serde_json::json;
 
 use crate::support::gateway::settings;

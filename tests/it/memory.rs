@@ -6,7 +6,7 @@ use std::time::Duration;
 use rerankd::cache::ScoreCache;
 use rerankd::cache::key::{CacheScope, QueryKey, ScoreSpace};
 use rerankd::provider::ScoreScale;
-use rerankd::rerank::request::ScoringOptions;
+use rerankd::types::request::ScoringOptions;
 
 const BOUND: usize = 64 << 20;
 

@@ -15,14 +15,15 @@ use tokio::sync::watch;
 use self::asking::{Asked, ask, signals};
 use self::notices::{say, stand_ins};
 use super::{CommandFailure, ConfigArgs, print, runtime};
-use crate::config::settings::{OnDeadline, OnFailure, Settings};
+use crate::assemble::assemble;
+use crate::config::settings::Settings;
 use crate::eval::answers::EvalRun;
 use crate::eval::collection::{Candidates, Collection, Source, load};
 use crate::eval::judge::{Criteria, judge};
 use crate::eval::report;
 use crate::rerank::Reranker;
-use crate::rerank::assemble::assemble;
 use crate::route::Route;
+use crate::route::settings::{OnDeadline, OnFailure};
 
 /// Columns where no terminal tells its width: a log has space for every metric, and its sentences stay whole.
 const UNLIMITED_WIDTH: u16 = u16::MAX;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::eval::answers::Others;
 use crate::eval::report::text::{counted, listed};
-use crate::local::lacking;
 use crate::route::Route;
+use crate::route::lacking;
 
 /// Prints a sentence on standard error: standard output is for results alone.
 pub(super) fn say(sentence: &str) {

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 
 use super::super::{CommandFailure, banner, print, runtime};
-use crate::config::settings::ApiKey;
+use crate::http::settings::ApiKey;
 use crate::route::shadow::{Mean, ShadowReport};
 
 /// Longest wait for the whole answer.

@@ -9,8 +9,8 @@ use comfy_table::{ContentArrangement, Table, presets};
 
 use super::banner::also;
 use super::{CommandFailure, ConfigArgs, print};
+use crate::assemble::assemble;
 use crate::provider::{Billing, Scoring};
-use crate::rerank::assemble::assemble;
 use crate::route::{Route, Target};
 
 #[derive(Debug, Args)]

@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use super::{faults_with, load_text};
-use crate::config::settings::{LongPassages, OnDeadline};
+use crate::route::settings::OnDeadline;
+use crate::upstream::settings::LongPassages;
 
 #[test]
 fn the_settings_of_bad_days_are_inherited_and_overridden_key_by_key() {

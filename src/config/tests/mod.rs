@@ -7,8 +7,8 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 
 use super::*;
-use crate::config::settings::OnFailure;
 use crate::dialect::Dialect;
+use crate::route::settings::OnFailure;
 
 fn load_text(text: &str, environment: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
     let file = tempfile::NamedTempFile::new().unwrap();

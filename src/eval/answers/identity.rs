@@ -6,12 +6,13 @@ use std::sync::Arc;
 use url::Url;
 
 use crate::cache::key::ScoreSpace;
-use crate::config::settings::{LocalSettings, LongPassages};
 use crate::eval::collection::{Collection, JudgedQuery};
 use crate::local::cross_encoder::ModelDirectory;
+use crate::local::settings::LocalSettings;
 use crate::provider::Scoring;
 use crate::route::{HybridParts, Route, Target};
 use crate::upstream::Backend;
+use crate::upstream::settings::LongPassages;
 
 /// Hash of the models behind a name, and of the settings that change their scores.
 pub(super) fn asked_of(route: &Route) -> String {

@@ -29,10 +29,10 @@ use crate::cache::control::CacheControl;
 use crate::cache::key::CacheScope;
 use crate::error::{Error, ErrorKind};
 use crate::provider::Billing;
-use crate::rerank::request::{Passage, RerankRequest};
-use crate::rerank::response::{RerankResponse, Usage};
 use crate::rerank::{RequestContext, Reranker};
 use crate::route::Route;
+use crate::types::request::{Passage, RerankRequest};
+use crate::types::response::{RerankResponse, Usage};
 
 /// The code of a query that was not asked, because its contestant was given up.
 pub const NOT_ASKED: &str = "not_asked";

@@ -1,7 +1,7 @@
 //! Times and costs of answers.
 
+use crate::agreement::exact;
 use crate::eval::answers::Ranked;
-use crate::eval::exact;
 use crate::eval::results::{Cost, Latency, Times};
 use crate::eval::statistics::{mean, quantile};
 

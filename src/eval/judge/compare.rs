@@ -14,8 +14,8 @@ pub(super) fn estimate(values: &[f64]) -> Estimate {
     Estimate { mean: mean(values), low: interval.low, high: interval.high }
 }
 
-/// Compares every contestant with the best one and with the first stage, which is the first of them. `all` has the values
-/// of each contestant, query by query.
+/// Compares every contestant with the best one and with the first stage, which is the first of them. `all` has the
+/// values of each contestant, query by query.
 pub(super) fn compare_all(contestants: &mut [Contestant], all: &[Vec<f64>]) {
     // `max_by` returns the last of equals; reversed, that is the first.
     let best = (0..all.len()).rev().max_by(|&left, &right| mean(&all[left]).total_cmp(&mean(&all[right])));

@@ -9,7 +9,7 @@ use super::super::results::{
     Candidate, Choice, CollectionSummary, Comparison, Contestant, Cost, Estimate, Kind, Latency, Query, Results, Times,
     Unanswered,
 };
-use crate::eval::exact;
+use crate::agreement::exact;
 
 /// Candidates of each query.
 const CANDIDATES: usize = 50;

@@ -8,7 +8,7 @@ pub mod dialects;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::rerank::response::{Provenance, ScoreSource};
+use crate::types::response::{Provenance, ScoreSource};
 
 /// A query and its passages. Unknown fields are ignored, and null means the same as an absent field.
 #[derive(Debug, Serialize, ToSchema)]

@@ -11,14 +11,11 @@
 //! `scripts/fetch-model` downloads them.
 
 pub mod directory;
-mod model;
+pub(crate) mod model;
 mod operators;
-mod service;
-mod wire;
 
 pub use self::directory::ModelDirectory;
-pub(super) use self::service::upstream;
-use crate::config::settings::CrossEncoderSettings;
+use crate::local::settings::CrossEncoderSettings;
 
 /// Loads the model that `settings` name and scores a pair, for `rerankd check`. The server loads it on first use.
 ///
@@ -30,7 +27,7 @@ pub fn check(settings: &CrossEncoderSettings) -> Result<(), String> {
 }
 
 /// The logistic function: the relevance, 0 to 1, of a raw score.
-pub(super) fn probability(logit: f64) -> f64 {
+pub(crate) fn probability(logit: f64) -> f64 {
     1.0 / (1.0 + (-logit).exp())
 }
 

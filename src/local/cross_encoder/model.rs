@@ -18,7 +18,7 @@ use super::directory::ModelDirectory;
 use super::operators::operators;
 
 /// A loaded model with its tokenizer.
-pub(super) struct CrossEncoder {
+pub(crate) struct CrossEncoder {
     tokenizer: Tokenizer,
     model: Model,
     inputs: Vec<(NodeId, ModelInput)>,
@@ -64,7 +64,7 @@ impl CrossEncoder {
     ///
     /// # Errors
     /// A sentence: a file cannot be read, or is not of a cross-encoder of the BERT kind.
-    pub(super) fn load(directory: &ModelDirectory, max_tokens: usize) -> Result<Self, String> {
+    pub(crate) fn load(directory: &ModelDirectory, max_tokens: usize) -> Result<Self, String> {
         let tokenizer_file = directory.tokenizer();
         let mut tokenizer = Tokenizer::from_file(&tokenizer_file).map_err(|error| unusable(&tokenizer_file, &error))?;
         // Many tokenizer files pad to a fixed length, and every pair would take as long as the longest.
@@ -83,7 +83,7 @@ impl CrossEncoder {
     ///
     /// # Errors
     /// A sentence that quotes neither text.
-    pub(super) fn logit(&self, query: &str, passage: &str, threads: &Arc<ThreadPool>) -> Result<f64, String> {
+    pub(crate) fn logit(&self, query: &str, passage: &str, threads: &Arc<ThreadPool>) -> Result<f64, String> {
         // The tokenizer would split a passage of megabytes, only to keep the first 256 tokens of it.
         let query = beginning(query, self.max_tokens);
         let passage = beginning(passage, self.max_tokens);

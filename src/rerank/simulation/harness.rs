@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::super::Reranker;
-use super::super::assemble::assemble_with;
-use super::super::response::RerankResponse;
 use super::faults::{Behaviour, SimulatedTransport, SimulatedUpstream};
+use crate::assemble::assemble_with;
 use crate::config::settings::Settings;
 use crate::config::{Environment, Sources, load};
+use crate::types::response::RerankResponse;
 use crate::upstream::Upstream;
 use crate::upstream::keys::KeyRing;
 

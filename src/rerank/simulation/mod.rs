@@ -22,11 +22,11 @@ use tokio::time::{Instant, sleep, timeout_at};
 use self::harness::Harness;
 use self::promises::{check, check_billing};
 use super::RequestContext;
-use super::request::{Passage, RerankRequest};
-use super::response::RerankResponse;
 use crate::cache::control::CacheControl;
 use crate::cache::key::CacheScope;
 use crate::error::{Error, ErrorKind};
+use crate::types::request::{Passage, RerankRequest};
+use crate::types::response::RerankResponse;
 
 /// Days in an ordinary run.
 const SEEDS: Range<u64> = 0..150;

@@ -2,11 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
-use super::super::response::{RerankResponse, ScoreSource};
 use super::SimulatedRequest;
 use super::faults::score_of;
 use super::harness::Harness;
 use crate::provider::ScoreScale;
+use crate::types::response::{RerankResponse, ScoreSource};
 
 /// Checks the promises that hold for every answer.
 pub(super) fn check(simulated: &SimulatedRequest, response: &RerankResponse) {

@@ -4,8 +4,8 @@ use std::fs;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
+use rerankd::provider::check::merge;
 use rerankd::provider::{self, Explanation, PROVIDERS, Provider, ScoreScale, WireReply, explain};
-use rerankd::rerank::merge::merge;
 use rerankd::upstream::redact::shortened;
 use serde_json::Value;
 

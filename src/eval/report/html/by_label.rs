@@ -6,7 +6,7 @@ use super::super::super::results::{Contestant, Kind, Results};
 use super::super::facts::FEW_QUERIES;
 use super::super::figures::{NOTHING, score, signed};
 use super::markup::{HtmlSection, each, escape, scrollable};
-use crate::eval::exact;
+use crate::agreement::exact;
 
 /// Numbers of values that a label may have. One value divides nothing; more than 12 are rather names than groups.
 const VALUES: std::ops::RangeInclusive<usize> = 2..=12;

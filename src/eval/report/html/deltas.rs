@@ -5,7 +5,7 @@ use super::super::facts::Change;
 use super::super::figures::{fixed, signed};
 use super::axis::coordinate;
 use super::markup::{HtmlSection, escape};
-use crate::eval::exact;
+use crate::agreement::exact;
 
 /// Width of a chart, in pixels.
 const WIDTH: f64 = 320.0;

@@ -5,7 +5,7 @@ use super::super::figures::NOTHING;
 use super::super::text::shortened;
 use super::axis::coordinate;
 use super::markup::{each, escape};
-use crate::eval::exact;
+use crate::agreement::exact;
 
 /// Ranks of either order that are shown.
 const RANKS_SHOWN: usize = 10;

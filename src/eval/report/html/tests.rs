@@ -206,7 +206,7 @@ fn write_samples() {
         for (place, mut contestant) in more.into_iter().enumerate() {
             contestant.name = format!("self-hosted/{}-{copy}", contestant.name.replace('/', "-"));
             if let Some(latency) = &mut contestant.latency {
-                latency.cold.mean *= 0.8 + 0.1 * crate::eval::exact(place);
+                latency.cold.mean *= 0.8 + 0.1 * crate::agreement::exact(place);
             }
             crowded.contestants.push(contestant);
         }

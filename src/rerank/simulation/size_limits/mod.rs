@@ -15,17 +15,17 @@ use tokio::time::{Instant, advance, sleep};
 use self::provider::{
     ANY_WORDINGS, COUNT_WORDINGS, Limit, LimitedProvider, LimitedTransport, Query, TEXT_WORDINGS, Unit, Wording, length,
 };
-use super::super::assemble::assemble_with;
-use super::super::request::{Passage, RerankRequest};
-use super::super::response::RerankResponse;
 use super::super::{RequestContext, Reranker};
 use super::faults::score_of;
 use super::seeds_or;
+use crate::assemble::assemble_with;
 use crate::cache::control::CacheControl;
 use crate::cache::key::CacheScope;
 use crate::config::settings::Settings;
 use crate::config::{Environment, Sources, load};
 use crate::error::Error;
+use crate::types::request::{Passage, RerankRequest};
+use crate::types::response::RerankResponse;
 use crate::upstream::Upstream;
 use crate::upstream::keys::KeyRing;
 

@@ -5,6 +5,8 @@
 //! there are threads for them, a bounded queue holds the others, and a call that nobody waits for stops before its next
 //! pair.
 
+mod wire;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -16,20 +18,20 @@ use rten::ThreadPool;
 use tower::Service;
 use url::Url;
 
-use super::directory::ModelDirectory;
-use super::model::CrossEncoder;
-use super::probability;
-use super::wire::{LocalWire, Pairs, Reply};
-use crate::config::settings::{CrossEncoderSettings, LongPassages, UpstreamSettings};
+use self::wire::{LocalWire, Pairs, Reply};
+use crate::blocking::workers::Workers;
 use crate::error::ErrorKind;
-use crate::local::workers::Workers;
-use crate::local::{LocalModel, NAME, processors};
+use crate::local::cross_encoder::model::CrossEncoder;
+use crate::local::cross_encoder::{ModelDirectory, probability};
+use crate::local::settings::{CrossEncoderSettings, LocalSettings};
+use crate::local::{LocalModel, NAME};
 use crate::provider::{ProviderFacts, ScoreScale, WireReply};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::breaker::BreakerSettings;
 use crate::upstream::call::{Call, Scores};
 use crate::upstream::rate::RateSettings;
-use crate::upstream::{Upstream, UpstreamError, keys::KeyRing, read_scores};
+use crate::upstream::settings::{LongPassages, UpstreamSettings};
+use crate::upstream::{Backend, LocalScorer, Upstream, UpstreamError, keys::KeyRing, read_scores};
 
 /// Pairs in one call. A pair takes tens of milliseconds, so the overhead of small calls is nothing, they spread evenly
 /// over the threads, and their scores come early.
@@ -52,11 +54,32 @@ struct Shared {
     workers: Workers,
 }
 
+/// The embedded scorer as an upstream. Loads nothing before it is used.
+///
+/// # Errors
+/// A sentence: the path of the model's directory cannot be written as a URL.
+pub fn upstream(settings: &LocalSettings, metrics: &Metrics) -> Result<Upstream, String> {
+    let cross_encoder = match &settings.cross_encoder {
+        Some(settings) => Some(Arc::new(cross_encoder(settings, metrics)?)),
+        None => None,
+    };
+    let embedded = LocalScorer { settings: settings.clone(), cross_encoder, workers: Workers::new(processors()) };
+    Ok(Upstream { name: NAME.to_owned(), backend: Backend::Local(Box::new(embedded)) })
+}
+
+/// Number of processors that this process may use; 1 if the system does not say.
+fn processors() -> usize {
+    match std::thread::available_parallelism() {
+        Ok(processors) => processors.get(),
+        Err(_) => 1,
+    }
+}
+
 /// The model as an upstream of its own, under the embedded scorer's name. Loads nothing yet.
 ///
 /// # Errors
 /// A sentence: the path of the directory cannot be written as a URL.
-pub(in crate::local) fn upstream(settings: &CrossEncoderSettings, metrics: &Metrics) -> Result<Upstream, String> {
+fn cross_encoder(settings: &CrossEncoderSettings, metrics: &Metrics) -> Result<Upstream, String> {
     let directory = &settings.directory;
     let mut url = Url::from_directory_path(directory.path())
         .map_err(|()| format!("{} is not an absolute path", directory.path().display()))?;
@@ -185,7 +208,7 @@ mod tests {
     use super::*;
     use crate::cache::key::CacheScope;
     use crate::provider::{Provider, ScoreBatch};
-    use crate::rerank::request::ScoringOptions;
+    use crate::types::request::ScoringOptions;
     use crate::upstream::call::{AttemptCounter, RetryMode, Waiter, Waiters};
 
     /// A model of ten words: see `tests/golden/local/make-tiny.py`.

@@ -49,7 +49,7 @@ impl Provider for LocalWire {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rerank::request::ScoringOptions;
+    use crate::types::request::ScoringOptions;
 
     #[test]
     fn what_goes_in_comes_out() {

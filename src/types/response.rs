@@ -5,7 +5,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::provider::ScoreScale;
+use super::facts::ScoreScale;
 
 /// A finished rerank.
 #[derive(Clone, Debug)]

@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 
-use super::Reranker;
-use super::background::Background;
-use super::validate::Limits;
 use crate::cache::ScoreCache;
 use crate::cache::age::Lifetimes;
+use crate::cache::settings::CacheSettings;
 use crate::coalesce::Flights;
-use crate::config::settings::{CacheSettings, ModelSettings, Settings, UpstreamSettings};
-use crate::local;
+use crate::config::settings::Settings;
+use crate::rerank::Reranker;
+use crate::rerank::background::Background;
+use crate::rerank::validate::Limits;
 use crate::route::hedge::Hedge;
+use crate::route::settings::ModelSettings;
 use crate::route::shadow::Shadow;
 use crate::route::{Route, RouteTable, Target};
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::Upstream;
+use crate::upstream::settings::UpstreamSettings;
+use crate::upstream::{Upstream, in_process};
 
 /// Builds everything that outlives a request.
 ///
@@ -38,7 +40,7 @@ pub(crate) fn assemble_with(
     for upstream in &settings.upstreams {
         upstreams.push(build(upstream)?);
     }
-    upstreams.push(Arc::new(local::upstream(&settings.local, &metrics)?));
+    upstreams.push(Arc::new(in_process::upstream(&settings.local, &metrics)?));
     let mut routes = Vec::with_capacity(settings.models.len());
     for model in &settings.models {
         let mut route = route(model, &upstreams)?;

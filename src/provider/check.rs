@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::provider::ScoreScale;
+use super::ScoreScale;
 
 /// A fault that makes a reply unusable.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,8 +5,6 @@
 
 use std::{cmp::Ordering, collections::HashMap, hash::Hash};
 
-use super::exact;
-
 /// The usual persistence for [`rank_biased_overlap`]: the first ten ranks have 86 % of the weight.
 pub const PERSISTENCE: f64 = 0.9;
 
@@ -136,6 +134,23 @@ fn sort_counting_exchanges(values: &mut Vec<f64>) -> usize {
 /// The score, with -0 as 0, because `total_cmp` tells them apart.
 fn comparable(score: f64) -> f64 {
     score + 0.0
+}
+
+/// Agreement of two rankings of one request.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Agreement {
+    /// Rank-biased overlap, 0 to 1.
+    pub rank_biased_overlap: f64,
+    /// Kendall's tau-b, -1 to 1; `None` where it is not defined.
+    pub kendall_tau: Option<f64>,
+    /// Share of the first ten that both have there, 0 to 1.
+    pub top_overlap: f64,
+}
+
+/// The count as a floating-point number.
+#[expect(clippy::cast_precision_loss, reason = "counts of queries, passages and ranks are far below 2^52")]
+pub(crate) fn exact(count: usize) -> f64 {
+    count as f64
 }
 
 #[cfg(test)]

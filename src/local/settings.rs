@@ -1,0 +1,32 @@
+//! Settings of the embedded scorer: `[local]`.
+
+use std::num::NonZeroUsize;
+
+use super::cross_encoder::ModelDirectory;
+use super::hybrid::{Mix, Scripts};
+
+/// `[local]`
+#[derive(Clone, Debug)]
+pub struct LocalSettings {
+    /// The cross-encoder, if its weights are at hand.
+    pub cross_encoder: Option<CrossEncoderSettings>,
+    /// True if none is wanted, even if there are weights.
+    pub is_declined: bool,
+    /// The mix of its scores with those of the lexical scorer.
+    pub mix: Mix,
+    /// The scripts of the queries that it is asked about.
+    pub scripts: Scripts,
+}
+
+/// The keys of `[local]` that matter to the cross-encoder alone.
+#[derive(Clone, Debug)]
+pub struct CrossEncoderSettings {
+    /// The directory of the weights.
+    pub directory: ModelDirectory,
+    /// Pairs that are read at once, each by one thread; `None` for as many as there are processors.
+    pub threads: Option<NonZeroUsize>,
+    /// Most calls, of two pairs each, that may wait for a thread.
+    pub max_queue: usize,
+    /// Longest pair in tokens of the model; the longer text of the two is cut first.
+    pub max_tokens: usize,
+}

@@ -1,0 +1,118 @@
+//! Settings of a model: `[models.NAME]`.
+
+use super::alias::Alias;
+
+/// `[models.NAME]`
+#[derive(Clone, Debug)]
+pub struct ModelSettings {
+    /// The table's name.
+    pub name: String,
+    /// Other names of the model.
+    pub aliases: Vec<Alias>,
+    /// The targets in the order in which they are asked.
+    pub targets: Vec<TargetSettings>,
+    /// The answer when every target failed.
+    pub on_failure: OnFailure,
+    /// The answer when the deadline passes and some scores are there.
+    pub on_deadline: OnDeadline,
+    /// The conditions under which slow calls are sent twice.
+    pub hedge: HedgeSettings,
+    /// The target that is asked the same in the background, to be compared.
+    pub shadow: Option<(TargetSettings, ShadowSettings)>,
+}
+
+/// `shadow` of a model, beside its target: how often and how dearly it may be asked.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ShadowSettings {
+    /// Share of the queries that are compared, 0 to 1.
+    pub sample: f64,
+    /// Most comparisons under way at once.
+    pub max_concurrency: usize,
+    /// Most that a day's comparisons may cost, in US dollars at list price, as far as that is known.
+    pub max_usd_per_day: f64,
+}
+
+/// `hedge` of a model: when a slow call is sent to another target of the same scores too.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HedgeSettings {
+    /// False if no call is sent twice.
+    pub enabled: bool,
+    /// A call is slow when this share of the calls of its size are faster, 0 to 1.
+    pub after_quantile: f64,
+    /// Most second calls, as a share of all calls, 0 to 1.
+    pub max_calls: f64,
+    /// Most that second calls may cost, as a share of what all calls cost, 0 to 1.
+    pub max_spend: f64,
+}
+
+/// One entry of a model's `targets`.
+#[derive(Clone, Debug)]
+pub struct TargetSettings {
+    /// Name of the upstream.
+    pub upstream: String,
+    /// The upstream's name for the model.
+    pub model: String,
+    /// The operator's mark for a model that changed behind its name.
+    pub revision: String,
+    /// The name of the scores, if other targets give the same.
+    pub scores: Option<String>,
+    /// Share of the requests among targets of the same scores.
+    pub weight: u32,
+}
+
+/// The answer when the deadline passes and some scores are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDeadline {
+    /// The same as on any failure, by [`OnFailure`].
+    Error,
+    /// The client gets the scored documents, best first, and the others after them.
+    Partial,
+}
+
+impl OnDeadline {
+    /// The names in the configuration.
+    pub const NAMES: [&'static str; 2] = ["error", "partial"];
+
+    /// The policy of this name.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        match name {
+            "error" => Some(Self::Error),
+            "partial" => Some(Self::Partial),
+            _ => None,
+        }
+    }
+}
+
+/// The answer when every target failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// The client gets the error.
+    Error,
+    /// The client gets its documents back in input order, marked as not reranked.
+    OriginalOrder,
+}
+
+impl OnFailure {
+    /// The names in the configuration.
+    pub const NAMES: [&'static str; 2] = ["error", "original_order"];
+
+    /// The policy of this name.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        match name {
+            "error" => Some(Self::Error),
+            "original_order" => Some(Self::OriginalOrder),
+            _ => None,
+        }
+    }
+}
+
+/// A provider that has no upstream of its name.
+#[derive(Clone, Debug)]
+pub struct AbsentUpstream {
+    /// The way to get one, in words.
+    pub way_out: String,
+    /// The models that it would have.
+    pub models: Vec<String>,
+}

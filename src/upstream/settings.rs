@@ -1,0 +1,78 @@
+//! Settings of an upstream: `[upstreams.NAME]`.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+
+use super::breaker::BreakerSettings;
+use super::rate::RateSettings;
+use super::size_refusal::RefusalWords;
+use crate::provider::{Provider, ProviderFacts};
+
+/// `[upstreams.NAME]`
+#[derive(Clone, Debug)]
+pub struct UpstreamSettings {
+    /// The table's name.
+    pub name: String,
+    /// The name in metrics: a shadow's calls are not counted as the traffic's.
+    pub label: String,
+    /// The wire shape.
+    pub provider: &'static dyn Provider,
+    /// Address of the call.
+    pub url: Url,
+    /// The proxy that calls go through.
+    pub proxy: Option<ProxySettings>,
+    /// Bearer tokens: the first is sent, and if it is refused the next.
+    pub api_keys: Vec<SecretString>,
+    /// Longest wait for a connection.
+    pub connect_timeout: Duration,
+    /// Longest attempt.
+    pub attempt_timeout: Duration,
+    /// Attempts of one call, the first included.
+    pub max_attempts: u32,
+    /// Most attempts under way at once.
+    pub max_concurrency: usize,
+    /// Most attempts that may wait for a permit.
+    pub max_queue: usize,
+    /// Most requests and tokens a minute.
+    pub rate: RateSettings,
+    /// The thresholds and times of the circuit breaker.
+    pub breaker: BreakerSettings,
+    /// The treatment of long passages.
+    pub long_passages: LongPassages,
+    /// Longest reply.
+    pub max_response_bytes: usize,
+    /// Words by which refusals for size are recognised.
+    pub refusal_words: Arc<RefusalWords>,
+    /// The facts about the provider, with this upstream's overrides.
+    pub facts: ProviderFacts,
+}
+
+/// The treatment of a passage that is longer than a limit, in tokens as rerankd estimates them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LongPassages {
+    /// It is sent as it is; the provider decides.
+    Provider,
+    /// Its beginning is sent.
+    Truncate(usize),
+    /// It is cut into chunks that are scored one by one; its score is that of the best chunk.
+    ChunkMax(usize),
+}
+
+/// The address of a proxy, and the credentials for it.
+#[derive(Clone, Debug)]
+pub struct ProxySettings {
+    /// Scheme, host and port; without credentials.
+    pub url: Url,
+    /// User name and password, if it wants them.
+    pub credentials: Option<(String, SecretString)>,
+}
+
+impl fmt::Display for ProxySettings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.url.as_str().trim_end_matches('/'))
+    }
+}
