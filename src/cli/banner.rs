@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::local;
 use crate::route::alias::Alias;
-use crate::route::lacking;
+use crate::route::cross_encoder_hint;
 use crate::route::{Route, RouteTable};
 
 /// The server's address, the models that it serves, and a call that works as printed.
@@ -42,7 +42,7 @@ pub(super) fn text(address: SocketAddr, routes: &RouteTable, needs_key: bool) ->
 fn first_hint(routes: &RouteTable) -> Option<&'static str> {
     for route in routes.routes() {
         for target in &route.targets {
-            if let Some(hint) = lacking(target) {
+            if let Some(hint) = cross_encoder_hint(target) {
                 return Some(hint);
             }
         }

@@ -7,6 +7,7 @@
 pub mod alias;
 pub mod balance;
 pub mod hedge;
+mod hint;
 pub mod settings;
 pub mod shadow;
 mod unknown;
@@ -18,6 +19,7 @@ use tokio::time::Instant;
 
 use self::alias::Alias;
 use self::hedge::Hedge;
+pub use self::hint::cross_encoder_hint;
 use self::shadow::Shadow;
 use crate::cache::key::{CacheScope, ScoreSpace};
 use crate::coalesce::Flights;
@@ -328,38 +330,4 @@ impl RouteTable {
         }
         names
     }
-}
-
-impl Upstream {
-    /// The names of the models that this upstream is known to have.
-    #[must_use]
-    pub fn models(&self) -> Vec<&str> {
-        match &self.backend {
-            Backend::Remote(remote) => remote.facts.models.keys().map(String::as_str).collect(),
-            Backend::Local(embedded) => embedded.models().map(LocalModel::name).collect(),
-        }
-    }
-
-    /// Returns true if the model may be asked for by its bare name. Names of local models always need their prefix.
-    fn lists(&self, model: &str) -> bool {
-        matches!(self.backend, Backend::Remote(_)) && self.models().contains(&model)
-    }
-
-    fn addresses(&self) -> Vec<String> {
-        self.models().into_iter().map(|model| format!("{}/{model}", self.name)).collect()
-    }
-}
-
-/// A hint at the cross-encoder for users of `target`, if `target` is the lexical scorer only because there are no
-/// weights; `None` if they have declined them.
-#[must_use]
-pub fn lacking(target: &Target) -> Option<&'static str> {
-    let Backend::Local(embedded) = &target.upstream.backend else { return None };
-    if embedded.cross_encoder.is_some() || embedded.settings.is_declined {
-        return None;
-    }
-    if target.model != LocalModel::Lexical.name() {
-        return None;
-    }
-    Some("no cross-encoder was found, so local is local/lexical; scripts/fetch-model gets one (34 MB)")
 }

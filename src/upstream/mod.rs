@@ -92,6 +92,27 @@ pub struct LocalScorer {
     pub workers: Workers,
 }
 
+impl Upstream {
+    /// The names of the models that this upstream is known to have.
+    #[must_use]
+    pub fn models(&self) -> Vec<&str> {
+        match &self.backend {
+            Backend::Remote(remote) => remote.facts.models.keys().map(String::as_str).collect(),
+            Backend::Local(embedded) => embedded.models().map(LocalModel::name).collect(),
+        }
+    }
+
+    /// Returns true if the model may be asked for by its bare name. Names of local models always need their prefix.
+    pub(crate) fn lists(&self, model: &str) -> bool {
+        matches!(self.backend, Backend::Remote(_)) && self.models().contains(&model)
+    }
+
+    /// The addresses of those models, `UPSTREAM/MODEL`.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        self.models().into_iter().map(|model| format!("{}/{model}", self.name)).collect()
+    }
+}
+
 impl LocalScorer {
     /// The available models of the embedded scorer, the default first.
     pub fn models(&self) -> impl Iterator<Item = LocalModel> + use<> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::eval::answers::Others;
 use crate::eval::report::text::{counted, listed};
 use crate::route::Route;
-use crate::route::lacking;
+use crate::route::cross_encoder_hint;
 
 /// Prints a sentence on standard error: standard output is for results alone.
 pub(super) fn say(sentence: &str) {
@@ -21,7 +21,7 @@ pub(super) fn stand_ins(contestants: &[(String, Arc<Route>)]) -> Vec<String> {
         // A caller that asks for a target by its own address knows what it gets.
         let target = route.targets.iter().find(|target| target.address() != *name);
         if let Some(target) = target
-            && let Some(hint) = lacking(target)
+            && let Some(hint) = cross_encoder_hint(target)
         {
             sentences.push(format!("{name}: {hint}"));
         }
