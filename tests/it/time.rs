@@ -48,7 +48,7 @@ async fn law_9_shortest_deadline_returns_504_and_cancels_the_upstream_call() {
 async fn law_9_deadline_before_the_first_call_returns_504_without_a_call() {
     let fake = FakeUpstream::start("cohere").await;
     let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
-    let large: Vec<_> = (0..900).map(|index| format!("{index} {}", "words and more ".repeat(300))).collect();
+    let large: Vec<_> = (0..900).map(|index| format!("{index} {}", "words and more ".repeat(1_500))).collect();
     let answer = gateway.try_rerank(json!({"query": "q", "documents": large, "timeout_ms": 1})).await;
     assert_eq!((answer.status.as_u16(), answer.body["code"].as_str().unwrap()), (504, "deadline_exceeded"));
     assert!(!answer.body["detail"].as_str().unwrap().contains("waiting for up"), "{}", answer.body);
@@ -164,7 +164,7 @@ async fn upstream_error_with_stalled_body_is_reported() {
 async fn a_list_of_four_megabytes_is_reranked() {
     let fake = FakeUpstream::start("cohere").await;
     let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
-    let large: Vec<_> = (0..900).map(|index| format!("{index} {}", "words and more ".repeat(300))).collect();
+    let large: Vec<_> = (0..900).map(|index| format!("{index} {}", "words and more ".repeat(1_500))).collect();
     let answer = gateway.rerank_with(json!({"query": "q", "documents": large, "return_documents": true})).await;
     assert_eq!(provenance(&answer)["pairs"]["scored"], 900);
     assert_eq!(answer["results"].as_array().unwrap().len(), 900);
