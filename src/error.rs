@@ -106,51 +106,43 @@ impl ErrorKind {
     #[must_use]
     pub const fn facts(self) -> ErrorFacts {
         let (code, status, title) = match self {
-            Self::InvalidJson => ("invalid_json", StatusCode::BAD_REQUEST, "The body is not valid JSON"),
-            Self::InvalidRequest => ("invalid_request", StatusCode::BAD_REQUEST, "The request is not valid"),
-            Self::Unauthorized => ("unauthorized", StatusCode::UNAUTHORIZED, "No valid key"),
+            Self::InvalidJson => ("invalid_json", StatusCode::BAD_REQUEST, "Invalid JSON"),
+            Self::InvalidRequest => ("invalid_request", StatusCode::BAD_REQUEST, "Invalid request"),
+            Self::Unauthorized => ("unauthorized", StatusCode::UNAUTHORIZED, "Missing or invalid API key"),
             Self::Forbidden => ("forbidden", StatusCode::FORBIDDEN, "Origin or host not allowed"),
-            Self::UnknownModel => ("unknown_model", StatusCode::NOT_FOUND, "No such model"),
-            Self::NotFound => ("not_found", StatusCode::NOT_FOUND, "No such path"),
+            Self::UnknownModel => ("unknown_model", StatusCode::NOT_FOUND, "Unknown model"),
+            Self::NotFound => ("not_found", StatusCode::NOT_FOUND, "Not found"),
             Self::MethodNotAllowed => ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
-            Self::BodyTimeout => ("body_timeout", StatusCode::REQUEST_TIMEOUT, "The body came too slowly"),
-            Self::BodyTooLarge => ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
+            Self::BodyTimeout => ("body_timeout", StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time"),
+            Self::BodyTooLarge => ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE, "Body too large"),
             Self::TooManyDocuments => ("too_many_documents", StatusCode::BAD_REQUEST, "Too many documents"),
             Self::UnsupportedEncoding => {
-                ("unsupported_encoding", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body's encoding is not read")
+                ("unsupported_encoding", StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported content encoding")
             }
-            Self::UpstreamRejected => {
-                ("upstream_rejected", StatusCode::BAD_REQUEST, "The provider refused the request")
-            }
+            Self::UpstreamRejected => ("upstream_rejected", StatusCode::BAD_REQUEST, "Upstream rejected the request"),
             Self::UpstreamRateLimited => {
-                ("upstream_rate_limited", StatusCode::TOO_MANY_REQUESTS, "The provider limits the rate")
+                ("upstream_rate_limited", StatusCode::TOO_MANY_REQUESTS, "Provider rate limit reached")
             }
             Self::UpstreamUnauthorized => {
-                ("upstream_unauthorized", StatusCode::BAD_GATEWAY, "The provider refused the configured key")
+                ("upstream_unauthorized", StatusCode::BAD_GATEWAY, "Upstream rejected the API key")
             }
             Self::UpstreamQuotaExhausted => {
-                ("upstream_quota_exhausted", StatusCode::BAD_GATEWAY, "The provider's account is used up")
+                ("upstream_quota_exhausted", StatusCode::BAD_GATEWAY, "Provider quota exhausted")
             }
             Self::UpstreamMisconfigured => {
-                ("upstream_misconfigured", StatusCode::BAD_GATEWAY, "The provider's address is wrong")
+                ("upstream_misconfigured", StatusCode::BAD_GATEWAY, "Upstream address misconfigured")
             }
-            Self::UpstreamUnavailable => {
-                ("upstream_unavailable", StatusCode::BAD_GATEWAY, "The provider is not available")
-            }
+            Self::UpstreamUnavailable => ("upstream_unavailable", StatusCode::BAD_GATEWAY, "Upstream unavailable"),
             Self::UpstreamCircuitOpen => {
-                ("upstream_circuit_open", StatusCode::SERVICE_UNAVAILABLE, "The provider is left alone for now")
+                ("upstream_circuit_open", StatusCode::SERVICE_UNAVAILABLE, "Circuit breaker open")
             }
             Self::UpstreamInvalidReply => {
-                ("upstream_invalid_reply", StatusCode::BAD_GATEWAY, "The provider's answer makes no sense")
+                ("upstream_invalid_reply", StatusCode::BAD_GATEWAY, "Invalid upstream response")
             }
-            Self::UpstreamTimeout => {
-                ("upstream_timeout", StatusCode::GATEWAY_TIMEOUT, "The provider did not answer in time")
-            }
-            Self::DeadlineExceeded => {
-                ("deadline_exceeded", StatusCode::GATEWAY_TIMEOUT, "The request's deadline passed")
-            }
-            Self::Overloaded => ("overloaded", StatusCode::TOO_MANY_REQUESTS, "Too much at once"),
-            Self::NotCached => ("not_cached", StatusCode::GATEWAY_TIMEOUT, "Not every score is cached"),
+            Self::UpstreamTimeout => ("upstream_timeout", StatusCode::GATEWAY_TIMEOUT, "Upstream timed out"),
+            Self::DeadlineExceeded => ("deadline_exceeded", StatusCode::GATEWAY_TIMEOUT, "Deadline exceeded"),
+            Self::Overloaded => ("overloaded", StatusCode::TOO_MANY_REQUESTS, "Server overloaded"),
+            Self::NotCached => ("not_cached", StatusCode::GATEWAY_TIMEOUT, "Score not cached"),
             Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "Internal error"),
         };
         ErrorFacts { code, status, title }

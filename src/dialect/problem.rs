@@ -36,7 +36,7 @@ pub struct Problem<'a> {
     #[schema(example = "urn:rerankd:error:invalid_request")]
     problem_type: String,
     /// The kind of problem, for people.
-    #[schema(example = "The request is not valid")]
+    #[schema(example = "Invalid request")]
     title: &'static str,
     /// The HTTP status.
     #[schema(example = 400)]

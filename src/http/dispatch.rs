@@ -70,7 +70,7 @@ pub(super) fn refuse(app: &App, request: &Request, error: Error) -> Response {
 /// The error of a request beyond `server.max_requests`.
 pub(super) fn overloaded(app: &App) -> Error {
     let message = format!(
-        "{} requests are under way, which is the limit (server.max_requests); come back a little later",
+        "{} requests are under way, which is the limit (server.max_requests); retry shortly",
         app.server.max_requests
     );
     Error { retry_after: Some(OVERLOAD_RETRY_AFTER), ..Error::new(ErrorKind::Overloaded, message) }

@@ -60,7 +60,7 @@ impl MemoryBudget {
     fn refusal(&self) -> Error {
         let message = format!(
             "requests and answers of {} bytes are in memory, which is the limit (server.max_body_bytes_in_flight); \
-             come back a little later",
+             retry shortly",
             self.max_bytes
         );
         Error { retry_after: Some(RETRY_AFTER), ..Error::new(ErrorKind::Overloaded, message) }

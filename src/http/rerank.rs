@@ -78,7 +78,7 @@ const DEGRADED_HEADER: HeaderName = HeaderName::from_static("x-rerankd-degraded"
         (status = 415, description = "`unsupported_encoding`",
             body = Problem<'static>, content_type = "application/problem+json"),
         (status = 429,
-            description = "`upstream_rate_limited` or `overloaded`; `Retry-After` says when to come back",
+            description = "`upstream_rate_limited` or `overloaded`; `Retry-After` says when to retry",
             body = Problem<'static>, content_type = "application/problem+json",
             headers(("retry-after" = u32, description = "Whole seconds, at least 1."))),
         (status = 500, description = "`internal`",
@@ -87,7 +87,7 @@ const DEGRADED_HEADER: HeaderName = HeaderName::from_static("x-rerankd-degraded"
             description = "`upstream_unauthorized`, `upstream_quota_exhausted`, `upstream_misconfigured`, \
                 `upstream_unavailable` or `upstream_invalid_reply`",
             body = Problem<'static>, content_type = "application/problem+json"),
-        (status = 503, description = "`upstream_circuit_open`; `Retry-After` says when to come back",
+        (status = 503, description = "`upstream_circuit_open`; `Retry-After` says when to retry",
             body = Problem<'static>, content_type = "application/problem+json",
             headers(("retry-after" = u32, description = "Whole seconds, at least 1."))),
         (status = 504, description = "`upstream_timeout`, `deadline_exceeded` or `not_cached`",

@@ -128,7 +128,7 @@ impl Metrics {
         let help = "Attempts that a guard of the upstream forbade, by guard";
         registry.register("upstream_shed", help, self.shed.clone());
         registry.register("upstream_hedges", "Slow calls that were sent to this upstream too", self.hedges.clone());
-        let help = "Whether the upstream is left alone: 1 while its circuit breaker is open";
+        let help = "Circuit breaker of the upstream: 1 while it is open, else 0";
         registry.register("upstream_circuit_open", help, self.circuit_open.clone());
         let help = "Attempts that may be under way at once, as adapted to what the upstream bears";
         registry.register("upstream_concurrency_limit", help, self.concurrency_limit.clone());

@@ -177,7 +177,7 @@ impl<'a> Watched<'a> {
             return self.end(CallOutcome::Neutral, None, None);
         }
         self.guard.load_stats.failed(None, None, now);
-        let what = "did not answer before the deadline of anybody who waited".to_owned();
+        let what = "did not answer before the deadline of any waiting request".to_owned();
         self.end(CallOutcome::Failure, Some(LoadSignal::Overload), Some((ErrorKind::UpstreamTimeout, what)));
     }
 }
@@ -281,7 +281,7 @@ impl Guard {
             Ok(permit) => Ok(permit),
             Err(queue_full) => {
                 metrics.shed("queue_full");
-                let what = "has as many calls waiting as it can answer in time (max_concurrency, max_queue)";
+                let what = "has a full queue (max_concurrency, max_queue)";
                 Err(UpstreamError::shed(what, queue_full.retry_after))
             }
         }
@@ -291,7 +291,7 @@ impl Guard {
     fn check_rate(&self, call: &Call, metrics: &UpstreamMetrics) -> Result<(), UpstreamError> {
         let Err(retry_after) = self.rate.take(call.tokens) else { return Ok(()) };
         metrics.shed("rate_limit");
-        let what = "has had its share of this minute (requests_per_minute, tokens_per_minute)";
+        let what = "has reached its per-minute rate limit (requests_per_minute, tokens_per_minute)";
         Err(UpstreamError::shed(what, retry_after))
     }
 
@@ -326,15 +326,15 @@ impl UpstreamError {
             Some((_, what)) => (ErrorKind::UpstreamCircuitOpen, what.as_str()),
             None => (ErrorKind::UpstreamCircuitOpen, "failed"),
         };
-        let what = format!("failed so often that it is left alone for now (circuit breaker); last, it {last}");
+        let what = format!("failed repeatedly, so its circuit breaker is open; last failure: it {last}");
         Self { retry_after: Some(retry_after), ..Self::lasting(kind, what) }
     }
 
     /// Our own refusal of a call whose `time_left` was too little for recent calls.
     fn too_little_time(time_left: Duration, retry_after: Duration) -> Self {
         let what = format!(
-            "left the last calls unanswered that had no more time than this one, {} ms, so such calls are kept away \
-             for now (circuit breaker); allow more time, or ask later",
+            "did not answer the last calls that had no more time than this one, {} ms, so its circuit breaker is open for such calls; \
+             allow more time, or retry later",
             time_left.as_millis()
         );
         Self { retry_after: Some(retry_after), ..Self::lasting(ErrorKind::UpstreamCircuitOpen, what) }

@@ -115,6 +115,6 @@ async fn open_circuit_reports_the_status_that_opened_it() {
         assert_eq!((answer.body["code"].as_str().unwrap(), fake.calls().len()), (code, calls));
         assert!(answer.headers.contains_key("retry-after"));
         let detail = answer.body["detail"].as_str().unwrap();
-        assert!(detail.ends_with(&format!("last, it answered with status {status}")), "{detail}");
+        assert!(detail.ends_with(&format!("last failure: it answered with status {status}")), "{detail}");
     }
 }
