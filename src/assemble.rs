@@ -8,7 +8,7 @@ use crate::cache::settings::CacheSettings;
 use crate::coalesce::Flights;
 use crate::config::settings::Settings;
 use crate::rerank::Reranker;
-use crate::rerank::background::Background;
+use crate::rerank::background_tasks::Background;
 use crate::rerank::validate::Limits;
 use crate::route::hedge::Hedge;
 use crate::route::settings::ModelSettings;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use toml::{Table, Value};
 
 use super::Environment;
-use super::facts::Facts;
+use super::provider_facts::Facts;
 use crate::provider::PROVIDERS;
 use crate::route::settings::AbsentUpstream;
 use crate::upstream::settings::UpstreamSettings;

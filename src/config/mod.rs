@@ -7,15 +7,15 @@
 //!     Settings                                       resolve: checked and typed
 //! ```
 
+mod api_keys;
 mod detect;
-mod facts;
-mod keys;
 mod layers;
 mod local;
 mod models;
+mod provider_facts;
 mod proxy;
 mod reader;
-mod refusals;
+mod refusal_words;
 mod resolve;
 mod secret;
 pub mod settings;
@@ -181,7 +181,7 @@ fn parse_compiled_in(text: &str) -> Table {
 #[cfg(test)]
 pub(crate) fn refusal_words() -> crate::upstream::size_refusal::RefusalWords {
     let faults = Faults::default();
-    refusals::words(reader::Section::root(&compiled_in(), &faults).section("refusals"))
+    refusal_words::words(reader::Section::root(&compiled_in(), &faults).section("refusals"))
 }
 
 #[cfg(test)]

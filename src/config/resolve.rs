@@ -10,7 +10,7 @@ use toml::{Table, Value};
 
 use super::reader::{Faults, HOUR, MEBIBYTE, MILLISECOND, Section, boolean, count, duration, one_of, text, texts};
 use super::upstreams::{UpstreamDefaults, Upstreams};
-use super::{Environment, detect, facts, keys, local, models, refusals};
+use super::{Environment, api_keys, detect, local, models, provider_facts, refusal_words};
 use crate::cache::settings::CacheSettings;
 use crate::config::settings::Settings;
 use crate::http::origin;
@@ -32,8 +32,8 @@ pub(super) fn settings(table: &Table, environment: &Environment, detects: bool, 
     let cache = cache(root.section("cache"));
     let telemetry = telemetry(root.section("telemetry"));
     let local = local::local(root.section("local"), environment);
-    let facts = facts::providers(&root.section("providers"));
-    let refusal_words = Arc::new(refusals::words(root.section("refusals")));
+    let facts = provider_facts::providers(&root.section("providers"));
+    let refusal_words = Arc::new(refusal_words::words(root.section("refusals")));
     let upstreams = Upstreams { table, environment, facts: &facts, refusal_words }.read(&root.section("upstreams"));
     let with_cross_encoder = local.as_ref().is_some_and(|local| local.cross_encoder.is_some());
     let absent_upstreams = detect::absent_upstreams(&upstreams, &facts, detects);
@@ -75,7 +75,7 @@ fn server(section: Section<'_>, environment: &Environment) -> Option<ServerSetti
     let write_timeout = section.require("write_timeout", duration(MILLISECOND..=HOUR));
     let allowed_hosts = section.require("allowed_hosts", names(origin::host_fault));
     let allowed_origins = section.require("allowed_origins", names(origin::origin_fault));
-    let api_keys = keys::api_keys(&section, environment);
+    let api_keys = api_keys::api_keys(&section, environment);
     let always_return_documents = section.require("always_return_documents", boolean);
     let drain_delay = section.require("drain_delay", duration(ZERO..=HOUR));
     let shutdown_timeout = section.require("shutdown_timeout", duration(ZERO..=HOUR));

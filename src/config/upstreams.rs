@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use toml::Table;
 use url::Url;
 
-use super::facts::{Facts, provider_names};
+use super::provider_facts::{Facts, provider_names};
 use super::proxy::proxy_for;
 use super::reader::{HOUR, MEBIBYTE, MILLISECOND, Section, count, duration, one_of, share, text, texts};
 use super::{Environment, detect, secret};

@@ -8,12 +8,12 @@
 //! ```
 
 pub mod answers;
-pub mod autorag;
+pub mod autorag_metrics;
 pub mod bm25;
 pub mod choice;
 pub mod collection;
 pub mod judge;
-pub mod metrics;
+pub mod ranking_metrics;
 pub mod report;
 pub mod results;
 pub mod runs;

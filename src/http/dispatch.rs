@@ -7,7 +7,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 
 use super::callers::Caller;
-use super::layers::unwritten;
+use super::middleware::unwritten;
 use super::paths::{self, Endpoint};
 use super::{App, rerank, setup};
 use crate::error::{Error, ErrorKind};

@@ -5,8 +5,8 @@ mod callers;
 mod dispatch;
 mod encoding;
 mod health;
-mod layers;
 mod memory;
+mod middleware;
 mod models;
 pub mod openapi;
 pub(crate) mod origin;
@@ -32,7 +32,7 @@ pub use self::memory::MemoryBudget;
 pub use self::origin::OriginPolicy;
 use crate::http::settings::ServerSettings;
 use crate::rerank::Reranker;
-use crate::telemetry::refusals::RefusalLog;
+use crate::telemetry::refusal_log::RefusalLog;
 
 /// The state that handlers share.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(openapi::docs())
         // Everything else: what clients ask for, below any prefix. Here a key may be needed.
         .fallback(dispatch::dispatch);
-    layers::wrap(router, app.clone()).with_state(app)
+    middleware::wrap(router, app.clone()).with_state(app)
 }
 
 /// A 200 answer with a body in JSON.

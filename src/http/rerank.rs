@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::callers::Caller;
 use super::dispatch::overloaded;
-use super::layers::{request_id, write_error};
+use super::middleware::{request_id, write_error};
 use super::schema::{RerankAnswer, RerankBody};
 use super::{App, body, json};
 use crate::blocking::offload::{OFFLOAD_WIRE_BYTES, offload, offload_while_wanted};

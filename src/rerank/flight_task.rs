@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::batch_planner::{BatchPlanner, PlannedBatch, Purpose, Settled};
 use super::calls::{Calls, declared_limits};
-use super::hedge::{Hedging, send_hedged};
+use super::hedged_call::{Hedging, send_hedged};
 use crate::blocking::offload::offload;
 use crate::cache::ScoreCache;
 use crate::cache::age::{Age, Found};

@@ -9,19 +9,19 @@
 //!                rank   (best first, ties in input order, cut to top_n)
 //! ```
 
-pub mod background;
+pub mod background_tasks;
 pub mod batch;
 mod batch_planner;
 mod calls;
 mod flight_task;
-mod hedge;
-mod hybrid;
+mod hedged_call;
+mod hybrid_scoring;
 mod known;
 pub mod pieces;
 pub mod plan;
 pub mod rank;
 mod score;
-mod shadow;
+mod shadow_run;
 #[cfg(test)]
 mod simulation;
 mod trace;
@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use self::background::Background;
+use self::background_tasks::Background;
 use self::plan::{Plan, PlanContext};
 use self::rank::rank;
 use self::score::TargetAttempt;

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use super::calls::Calls;
 use super::flight_task::FlightTask;
-use super::hedge::Hedging;
+use super::hedged_call::Hedging;
 use super::plan::Plan;
 use super::trace::RequestTrace;
 use super::{RequestContext, Reranker};

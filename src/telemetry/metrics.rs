@@ -19,7 +19,7 @@ use super::labels::{
     UpstreamLabels,
 };
 use super::logging;
-use super::shadow::ShadowMetrics;
+use super::shadow_metrics::ShadowMetrics;
 use crate::cache::CacheSize;
 use crate::error::ErrorKind;
 use crate::types::response::{PairCounts, Usage};

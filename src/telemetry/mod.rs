@@ -5,6 +5,6 @@ mod labels;
 mod log_queue;
 pub mod logging;
 pub mod metrics;
-pub mod refusals;
+pub mod refusal_log;
 pub mod settings;
-pub mod shadow;
+pub mod shadow_metrics;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::keys::RefusedKey;
+use super::key_ring::RefusedKey;
 use super::size_refusal::SizeRefusal;
 use crate::error::{Error, ErrorKind};
 use crate::provider::Explanation;

@@ -15,7 +15,7 @@ use url::Url;
 
 use super::call::{Call, Scores};
 use super::error::{UpstreamError, kind_of_status};
-use super::keys::{KeyRejection, KeyRing, RefusedKey};
+use super::key_ring::{KeyRejection, KeyRing, RefusedKey};
 use super::reply::read_scores;
 use super::retry_after::retry_after;
 use super::size_refusal::RefusalWords;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::eval::answers::Others;
-use crate::eval::report::text::{counted, listed};
+use crate::eval::report::plain_text::{counted, listed};
 use crate::route::Route;
 use crate::route::cross_encoder_hint;
 

@@ -19,7 +19,7 @@ use parquet::schema::types::Type;
 
 use super::JudgedQuery;
 use super::draft::{Draft, titled};
-use super::error::{CollectionError, FilePosition};
+use super::input_error::{CollectionError, FilePosition};
 use super::json::is_label;
 use super::lines::unreadable;
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::draft::{Draft, titled};
-use super::error::CollectionError;
+use super::input_error::CollectionError;
 use super::json::each_object;
 use super::{JudgedQuery, input, qrels};
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::draft::Draft;
-use super::error::CollectionError;
+use super::input_error::CollectionError;
 use super::{JudgedQuery, Source, input, run};
 use crate::eval::bm25::{self, Hit};
 

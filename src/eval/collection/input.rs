@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::draft::Draft;
-use super::error::CollectionError;
+use super::input_error::CollectionError;
 use super::lines::unreadable;
 use super::{Source, autorag, beir, jsonl};
 

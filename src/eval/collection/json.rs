@@ -10,7 +10,7 @@ use std::path::Path;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::error::CollectionError;
+use super::input_error::CollectionError;
 use super::lines::each_line;
 use crate::text::{ForeignWord, foreign_word, with_halves_replaced};
 

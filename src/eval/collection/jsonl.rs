@@ -15,7 +15,7 @@ use std::path::Path;
 
 use super::JudgedQuery;
 use super::draft::{Draft, titled};
-use super::error::CollectionError;
+use super::input_error::CollectionError;
 use super::json::{Json, Object, each_object};
 
 /// A passage of the line.

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::Path;
 
-use super::error::{CollectionError, FilePosition};
+use super::input_error::{CollectionError, FilePosition};
 use crate::text::{is_utf_16, without_mark};
 
 /// Bytes per read of a file.

@@ -8,8 +8,8 @@ mod autorag;
 mod beir;
 mod candidates;
 mod draft;
-mod error;
 mod input;
+mod input_error;
 mod json;
 mod jsonl;
 mod lines;
@@ -25,8 +25,8 @@ use serde::Serialize;
 
 pub use self::autorag::READER;
 pub use self::candidates::{Candidates, DEFAULT_DEPTH, OWN_FILES};
-pub use self::error::CollectionError;
 pub use self::input::folder_of;
+pub use self::input_error::CollectionError;
 pub use self::prepare::prepare;
 
 /// A judged collection, complete and checked.

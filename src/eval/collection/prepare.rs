@@ -1,6 +1,6 @@
 //! A run of candidates to be kept as a file, so that every later evaluation starts from the same ones.
 
-use super::error::CollectionError;
+use super::input_error::CollectionError;
 use super::{Source, input};
 use crate::eval::bm25;
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::draft::Draft;
-use super::error::CollectionError;
+use super::input_error::CollectionError;
 use super::lines::{columns, each_line};
 
 const COLUMNS: &str = "must have 3 columns (query-id, corpus-id, score) or 4 (query, iteration, passage, relevance)";

@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use std::path::Path;
 
 use super::draft::Draft;
-use super::error::{CollectionError, FilePosition};
+use super::input_error::{CollectionError, FilePosition};
 use super::lines::{columns, each_line};
 
 const COLUMNS: &str = "must have 6 columns (query, Q0, passage, rank, score, tag), 4 (query, passage, rank, score) \

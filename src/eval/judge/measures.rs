@@ -1,9 +1,9 @@
 //! The metrics of an evaluation, `trec_eval`'s and AutoRAG's under one type.
 
 use super::Criteria;
-use crate::eval::autorag::AutoragMetric;
+use crate::eval::autorag_metrics::AutoragMetric;
 use crate::eval::collection::{Collection, JudgedQuery, PassageRecord};
-use crate::eval::metrics::Metric;
+use crate::eval::ranking_metrics::Metric;
 
 /// A metric of either kind.
 #[derive(Clone, Copy, Debug)]

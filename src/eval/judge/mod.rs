@@ -17,7 +17,7 @@ use super::answers::{Answer, AnswerLog, NOT_ASKED, Ranked};
 use super::choice::{self, Strategy};
 use super::collection::{Collection, JudgedQuery};
 use super::exact;
-use super::metrics::recall_ceiling;
+use super::ranking_metrics::recall_ceiling;
 use super::results::{Candidate, Choice, CollectionSummary, Contestant, Kind, Query, Results, Unanswered};
 use super::statistics::mean;
 use crate::provider::Billing;

@@ -3,12 +3,12 @@
 //! Both state the same facts. `facts` draws the conclusions, `summary` and `warnings` put them into words, `figures`
 //! formats numbers, and `text` makes texts from outside safe to show.
 
-mod facts;
 mod figures;
 pub mod html;
+pub(crate) mod plain_text;
 #[cfg(test)]
 mod sample;
+mod standings;
 mod summary;
 pub mod table;
-pub(crate) mod text;
 mod warnings;

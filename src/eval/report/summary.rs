@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::super::results::{Comparison, Contestant, Estimate, Kind, Results};
-use super::facts::{FEW_QUERIES, Standing};
 use super::figures::{dollars, fixed, grouped, milliseconds, percent, probability, score, signed};
-use super::text::{counted, listed, printable};
+use super::plain_text::{counted, listed, printable};
+use super::standings::{FEW_QUERIES, Standing};
 
 /// Factor by which other amounts must exceed the least for it to be called the cheapest or fastest.
 const CLEAR_LEAD: f64 = 1.25;

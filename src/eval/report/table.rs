@@ -3,10 +3,10 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::super::results::{Contestant, Results};
-use super::facts::NO_ANSWERS;
 use super::figures::{NOTHING, interval, mean_score, milliseconds, price, score};
+use super::plain_text::printable;
+use super::standings::NO_ANSWERS;
 use super::summary::{choice, collection, finding, headline, reading};
-use super::text::printable;
 use super::warnings::warnings;
 
 /// Smallest width to which sentences are wrapped, in columns; narrower ones are hard to read.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::collection::{LeftOut, UnknownIds};
 use super::super::results::{Contestant, Kind, Results, Unanswered};
-use super::text::{counted, listed, printable};
+use super::plain_text::{counted, listed, printable};
 
 /// One sentence for each thing that went wrong.
 pub(super) fn warnings(results: &Results) -> Vec<String> {

@@ -10,7 +10,7 @@
 //! The IDF's second half and the average length depend on the list, so scores of different lists are not comparable and
 //! the model counts as listwise. The same list always gives the same scores.
 
-mod background;
+mod background_idf;
 mod stop_words;
 pub(crate) mod tokens;
 
@@ -71,7 +71,7 @@ pub fn score_while(query: &str, passages: &[&str], is_wanted: impl Fn() -> bool)
         }
     }
     for (term, &slot) in &slots {
-        let background = background::inverse_document_frequency(term);
+        let background = background_idf::inverse_document_frequency(term);
         let own = inverse_document_frequency(frequencies[slot], passages.len());
         terms[slot].idf = BACKGROUND_SHARE * background + (1.0 - BACKGROUND_SHARE) * own;
     }

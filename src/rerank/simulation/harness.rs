@@ -12,7 +12,7 @@ use crate::config::settings::Settings;
 use crate::config::{Environment, Sources, load};
 use crate::types::response::RerankResponse;
 use crate::upstream::Upstream;
-use crate::upstream::keys::KeyRing;
+use crate::upstream::key_ring::KeyRing;
 
 pub(super) const CONFIG: &str = r"
 [cache]

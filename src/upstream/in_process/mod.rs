@@ -31,7 +31,7 @@ use crate::upstream::breaker::BreakerSettings;
 use crate::upstream::call::{Call, Scores};
 use crate::upstream::rate::RateSettings;
 use crate::upstream::settings::{LongPassages, UpstreamSettings};
-use crate::upstream::{Backend, LocalScorer, Upstream, UpstreamError, keys::KeyRing, read_scores};
+use crate::upstream::{Backend, LocalScorer, Upstream, UpstreamError, key_ring::KeyRing, read_scores};
 
 /// Pairs in one call. A pair takes tens of milliseconds, so the overhead of small calls is nothing, they spread evenly
 /// over the threads, and their scores come early.

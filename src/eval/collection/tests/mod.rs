@@ -1,7 +1,7 @@
 //! Small collections of every kind, and what is wrong with them.
 
 mod any_bytes;
-mod autorag;
+mod autorag_folder;
 
 use std::fs;
 use std::path::Path;

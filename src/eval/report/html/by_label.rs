@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::super::results::{Contestant, Kind, Results};
-use super::super::facts::FEW_QUERIES;
 use super::super::figures::{NOTHING, score, signed};
+use super::super::standings::FEW_QUERIES;
 use super::markup::{HtmlSection, each, escape, scrollable};
 use crate::agreement::exact;
 

@@ -1,8 +1,8 @@
 //! Bar charts of the change that each reranker made to each query, against the first stage.
 
 use super::super::super::results::{Contestant, Results};
-use super::super::facts::Change;
 use super::super::figures::{fixed, signed};
+use super::super::standings::Change;
 use super::axis::coordinate;
 use super::markup::{HtmlSection, escape};
 use crate::agreement::exact;

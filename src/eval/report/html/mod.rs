@@ -12,8 +12,8 @@ mod queries;
 mod tradeoff;
 
 use super::super::results::Results;
+use super::plain_text::printable;
 use super::summary::{choice, collection, finding, headline, reading};
-use super::text::printable;
 use super::warnings::warnings;
 use markup::{HtmlSection, each, escape, paragraphs};
 

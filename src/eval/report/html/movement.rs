@@ -2,7 +2,7 @@
 
 use super::super::super::results::{Candidate, Query};
 use super::super::figures::NOTHING;
-use super::super::text::shortened;
+use super::super::plain_text::shortened;
 use super::axis::coordinate;
 use super::markup::{each, escape};
 use crate::agreement::exact;

@@ -1,8 +1,8 @@
 //! The table of all contestants: the columns of the terminal's table, with the intervals drawn.
 
 use super::super::super::results::{Contestant, Estimate, Results};
-use super::super::facts::{NO_ANSWERS, Standing};
 use super::super::figures::{NOTHING, interval, mean_score, milliseconds, price, score};
+use super::super::standings::{NO_ANSWERS, Standing};
 use super::axis::{Axis, coordinate};
 use super::markup::{HtmlSection, each, escape, scrollable};
 

@@ -2,7 +2,7 @@
 
 use super::super::super::results::{Contestant, Results};
 use super::super::figures::{NOTHING, milliseconds, price};
-use super::super::text::listed;
+use super::super::plain_text::listed;
 use super::axis::{tick_dollars, tick_milliseconds};
 use super::chart::{Across, Chart, Point};
 use super::markup::{HtmlSection, escape};

@@ -27,7 +27,7 @@ use crate::error::Error;
 use crate::types::request::{Passage, RerankRequest};
 use crate::types::response::RerankResponse;
 use crate::upstream::Upstream;
-use crate::upstream::keys::KeyRing;
+use crate::upstream::key_ring::KeyRing;
 
 const CONFIG: &str = r"
 [cache]

@@ -6,7 +6,7 @@
 
 use std::{collections::HashSet, fmt, hash::Hash};
 
-use super::{exact, metrics::harmonic_mean};
+use super::{exact, ranking_metrics::harmonic_mean};
 
 /// A metric under AutoRAG's own name (`retrieval_f1`), from 0 to 1, higher is better. Only [`Ndcg`](Self::Ndcg) can
 /// pass 1, if an id is returned twice.
