@@ -333,8 +333,8 @@ impl UpstreamError {
     /// Our own refusal of a call whose `time_left` was too little for recent calls.
     fn too_little_time(time_left: Duration, retry_after: Duration) -> Self {
         let what = format!(
-            "did not answer the last calls that had no more time than this one, {} ms, so its circuit breaker is open for \
-             such calls; allow more time, or retry later",
+            "did not answer the last calls that had no more time than this one, {} ms, so its circuit breaker is open \
+             for such calls; allow more time, or retry later",
             time_left.as_millis()
         );
         Self { retry_after: Some(retry_after), ..Self::lasting(ErrorKind::UpstreamCircuitOpen, what) }
