@@ -111,9 +111,12 @@ impl<'a> Fields<'a> {
     }
 
     fn request_about_words(&self, query: Words, pointer: &str) -> Result<RerankRequest, Error> {
-        // Both names are read even where the first has a value: a wrong value is an error under either.
-        let max_tokens_per_doc = self.count("max_tokens_per_doc")?.or(self.count("max_doc_length")?);
-        let instruction = self.text("instruction")?.or(self.text("instruct")?);
+        // Both names are read even where the first has a value: a wrong value is an error under either. A blank or 0
+        // under one name must not hide the value under the other; 0 is how vLLM's clients say "no limit".
+        let named_limit = self.count("max_tokens_per_doc")?.filter(|tokens| *tokens > 0);
+        let other_limit = self.count("max_doc_length")?.filter(|tokens| *tokens > 0);
+        let named_instruction = unless_blank(self.text("instruction")?);
+        let other_instruction = unless_blank(self.text("instruct")?);
         let mut warnings = Vec::new();
         if query.has_picture {
             warnings.push(format!("{} holds a picture, which is not searched for", name_of(pointer)));
@@ -122,9 +125,8 @@ impl<'a> Fields<'a> {
             model: unless_blank(self.text("model")?),
             query: query.text,
             options: ScoringOptions {
-                instruction: unless_blank(instruction),
-                // 0 is how vLLM's clients say "no limit".
-                max_tokens_per_doc: max_tokens_per_doc.filter(|tokens| *tokens > 0),
+                instruction: named_instruction.or(other_instruction),
+                max_tokens_per_doc: named_limit.or(other_limit),
             },
             raw_scores: self.flag("raw_scores")?.unwrap_or(false),
             explain: self.flag("explain")?.unwrap_or(false),
@@ -224,7 +226,8 @@ impl<'a> Fields<'a> {
     #[must_use]
     pub fn is_negative(&self, path: &str) -> bool {
         let Some(Value::Plain(raw)) = self.value(path) else { return false };
-        raw.get().trim_matches('"').trim_start().starts_with('-')
+        let number: Result<f64, _> = raw.get().trim_matches('"').trim().parse();
+        number.is_ok_and(|number| number < 0.0)
     }
 
     /// The value at `path`; `None` if it is absent, `null`, or a blank string where a list or an object was expected.

@@ -167,6 +167,14 @@ fn a_dialects_own_name_for_the_cut_wins() {
 }
 
 #[test]
+fn a_blank_under_one_name_hides_no_value_under_the_other() {
+    let body =
+        r#"{"query":"q","documents":[],"instruction":" ","instruct":"i","max_tokens_per_doc":0,"max_doc_length":7}"#;
+    let options = decode(body).unwrap().options;
+    assert_eq!((options.instruction.as_deref(), options.max_tokens_per_doc), (Some("i"), Some(7)));
+}
+
+#[test]
 fn zero_and_minus_one_mean_all_where_the_dialect_says_so() {
     let top_n = |dialect: &dyn Dialect, body: &'static str| {
         let body = ByteString::from_static(body);
@@ -179,6 +187,9 @@ fn zero_and_minus_one_mean_all_where_the_dialect_says_so() {
     let huge = r#"{"query":"q","documents":[],"top_n":9223372036854775807,"max_tokens_per_doc":99999999999999999999}"#;
     assert_eq!(top_n(&native::BARE, huge), Some(u32::MAX as usize));
     assert_eq!(top_n(&mixedbread::Mixedbread, r#"{"query":"q","input":[],"top_k":-1}"#), None);
+    let no_number = ByteString::from_static(r#"{"query":"q","input":[],"top_k":"-all"}"#);
+    let error = mixedbread::Mixedbread.decode(&Fields::read(&no_number).unwrap()).unwrap_err();
+    assert_eq!(error.pointer.as_deref(), Some("/top_k"));
 }
 
 #[test]
