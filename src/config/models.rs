@@ -286,7 +286,11 @@ fn read_target(section: Section<'_>, upstreams: &KnownUpstreams<'_>) -> Option<T
     if section.has("weight") && !section.has("scores") {
         section.fault("weight", "means nothing without scores: it shares requests among targets of the same scores");
     }
-    let upstream = required_upstream?;
+    let Some(upstream) = required_upstream else {
+        // A wrong upstream hides no other fault of the target.
+        section.finish();
+        return None;
+    };
     let default_model = if upstream == local::NAME {
         let models = upstreams.local_models();
         if let Some(model) = &given_model
@@ -302,6 +306,7 @@ fn read_target(section: Section<'_>, upstreams: &KnownUpstreams<'_>) -> Option<T
         if !upstreams.is_declared(&upstream) {
             section.fault("upstream", unknown_upstream_fault(&upstream, upstreams));
         }
+        section.finish();
         return None;
     };
     let model = given_model.or(default_model);

@@ -49,6 +49,15 @@ fn without_anything_the_embedded_scorer_is_the_default() {
 }
 
 #[test]
+fn a_target_with_a_wrong_upstream_has_its_other_faults_reported_too() {
+    for upstream in ["upstream = 'jna', ", ""] {
+        let faults = faults(&format!("[models.default]\ntargets = [{{ {upstream}modle = 'x' }}]"));
+        assert!(faults.iter().any(|fault| fault.contains("upstream")), "{faults:?}");
+        assert!(faults.iter().any(|fault| fault.contains("modle")), "{faults:?}");
+    }
+}
+
+#[test]
 fn customary_key_variables_make_upstreams() {
     for (variable, upstream, model, host) in [
         ("COHERE_API_KEY", "cohere", "rerank-v4.0-fast", "api.cohere.com"),
