@@ -1,6 +1,6 @@
 //! The registry of pairs in flight, which keeps a pair from being sent twice at the same time.
 //!
-//! A request claims the pairs whose scores it does not know. It *leads* those that no other request is having scored:
+//! A request claims the pairs whose scores it does not know. It *leads* those that no other request has in flight:
 //! they form a new flight, filled by a task of its own. It *follows* the others. Either way it holds a [`Subscription`]
 //! for each flight and waits on it.
 //!
@@ -51,7 +51,8 @@ struct Registry {
 
 type Shard = HashMap<QueryKey, PairMap<Locations>>;
 
-/// The flights that score one pair. There is more than one only if a request insisted on another upstream.
+/// The flights that score one pair. There is more than one only if a request bypassed the
+/// others.
 #[derive(Debug)]
 struct Locations {
     /// Held apart from the others, so that the usual pair needs no allocation.
@@ -66,7 +67,7 @@ struct Location {
     place: u32,
 }
 
-/// A request's wish to have pairs scored.
+/// A request to have pairs scored.
 #[derive(Clone, Copy, Debug)]
 pub struct ClaimRequest<'a> {
     /// The query that all the pairs share.
@@ -93,21 +94,21 @@ impl Location {
 }
 
 impl Locations {
-    /// Joins a live flight of the wished upstream or, unless the wish insists on that one, of any upstream.
-    fn join(&self, wish: &ClaimRequest<'_>) -> Option<&Location> {
-        // With one flight and no insistence, the usual case, no names need to be compared.
-        if self.others.is_empty() && !wish.bypasses_others {
-            return self.first.join(wish.waiter).then_some(&self.first);
+    /// Joins a live flight of the request's upstream or, unless the request bypasses others, of any upstream.
+    fn join(&self, request: &ClaimRequest<'_>) -> Option<&Location> {
+        // With one flight and no bypass, the usual case, no names need to be compared.
+        if self.others.is_empty() && !request.bypasses_others {
+            return self.first.join(request.waiter).then_some(&self.first);
         }
         for location in self.all() {
-            if location.flight.upstream == wish.upstream && location.join(wish.waiter) {
+            if location.flight.upstream == request.upstream && location.join(request.waiter) {
                 return Some(location);
             }
         }
-        if wish.bypasses_others {
+        if request.bypasses_others {
             return None;
         }
-        self.all().find(|location| location.join(wish.waiter))
+        self.all().find(|location| location.join(request.waiter))
     }
 
     /// Removes one location. Returns true if it was the last.
@@ -149,11 +150,11 @@ impl Default for Flights {
 impl Flights {
     /// Joins the flights of the pairs that are in flight, and opens a flight for the rest.
     #[must_use]
-    pub fn claim(&self, wish: &ClaimRequest<'_>) -> Claim {
-        if wish.pairs.is_empty() {
+    pub fn claim(&self, request: &ClaimRequest<'_>) -> Claim {
+        if request.pairs.is_empty() {
             return Claim { lead: None, subscriptions: Vec::new() };
         }
-        let ClaimRequest { query, pairs, upstream, waiter, .. } = *wish;
+        let ClaimRequest { query, pairs, upstream, waiter, .. } = *request;
         let flight = Arc::new(Flight::new(upstream, waiter));
         let mut led = Vec::new();
         let mut subscriptions: Vec<Subscription> = Vec::new();
@@ -169,7 +170,7 @@ impl Flights {
                     continue;
                 }
             };
-            let Some(joined) = locations.join(wish) else {
+            let Some(joined) = locations.join(request) else {
                 locations.others.push(Location { flight: flight.clone(), place });
                 led.push((*label, *pair));
                 continue;

@@ -237,9 +237,11 @@ impl FlightInProgress<'_> {
             unsent.failed.extend(batch.places);
         }
         // Without a refusal of its own the flight goes by what refusals of earlier ones taught.
-        let refusal = match &self.refusal {
-            Some(refusal) => refusal.clone(),
-            None => Error::new(ErrorKind::UpstreamRejected, "refused such calls before"),
+        let refusal = if let Some(refusal) = &self.refusal {
+            refusal.clone()
+        } else {
+            let message = format!("{} refused such calls before", self.task.target.upstream.name);
+            Error::new(ErrorKind::UpstreamRejected, message)
         };
         let message = format!("{}; passages like those refused were not all tried alone", refusal.message);
         tell_settled(self.lead, &unsent, &Error { message, ..refusal });

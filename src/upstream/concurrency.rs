@@ -381,14 +381,14 @@ mod tests {
                 .map(|_| {
                     let permits = permits.clone();
                     let hold = random.u64(1..50);
-                    let retry_mode = random.u64(1..80);
+                    let give_up_after = random.u64(1..80);
                     tokio::spawn(async move {
                         let work = async {
                             if let Ok(_permit) = permits.acquire(&later(9)).await {
                                 tokio::time::sleep(Duration::from_millis(hold)).await;
                             }
                         };
-                        drop(tokio::time::timeout(Duration::from_millis(retry_mode), work).await);
+                        drop(tokio::time::timeout(Duration::from_millis(give_up_after), work).await);
                     })
                 })
                 .collect();

@@ -320,13 +320,14 @@ impl Guard {
 impl UpstreamError {
     /// Our own refusal while the circuit breaker is open. `last_failure` is quoted as the reason.
     fn circuit_open(retry_after: Duration, last_failure: Option<&Failure>) -> Self {
-        // "Too many requests" keeps its kind: clients know how to react to it.
-        let (kind, last) = match last_failure {
-            Some((ErrorKind::UpstreamRateLimited, what)) => (ErrorKind::UpstreamRateLimited, what.as_str()),
-            Some((_, what)) => (ErrorKind::UpstreamCircuitOpen, what.as_str()),
-            None => (ErrorKind::UpstreamCircuitOpen, "failed"),
+        let Some((last_kind, last)) = last_failure else {
+            let open = Self::lasting(ErrorKind::UpstreamCircuitOpen, "has an open circuit breaker");
+            return Self { retry_after: Some(retry_after), ..open };
         };
-        let what = format!("failed repeatedly, so its circuit breaker is open; last failure: it {last}");
+        // "Too many requests" keeps its kind: clients know how to react to it.
+        let is_rate_limited = *last_kind == ErrorKind::UpstreamRateLimited;
+        let kind = if is_rate_limited { *last_kind } else { ErrorKind::UpstreamCircuitOpen };
+        let what = format!("has an open circuit breaker; last failure: it {last}");
         Self { retry_after: Some(retry_after), ..Self::lasting(kind, what) }
     }
 
@@ -437,8 +438,8 @@ mod tests {
         }
 
         async fn ask_as(&self, scope: CacheScope, milliseconds: u64) -> Answer {
-            let retry_mode = Duration::from_millis(milliseconds);
-            let deadline = Instant::now() + retry_mode;
+            let time_allowed = Duration::from_millis(milliseconds);
+            let deadline = Instant::now() + time_allowed;
             let waiter = Waiter { deadline, retry_mode: RetryMode::Wait, store: true, scope };
             let call = Call {
                 body: Bytes::from_static(b"{}"),
@@ -468,7 +469,7 @@ mod tests {
                 .layer(GuardLayer { guard: self.guard.clone(), metrics: metrics.clone() })
                 .layer(AttemptLayer { timeout: ATTEMPT_TIMEOUT, load_stats, metrics })
                 .service(upstream);
-            match timeout(retry_mode, stack.oneshot(call)).await {
+            match timeout(time_allowed, stack.oneshot(call)).await {
                 Ok(Ok(_)) => Answer::Scores,
                 Ok(Err(error)) => Answer::Refused(error.kind),
                 Err(_) => Answer::Nothing,
