@@ -187,7 +187,7 @@ impl FlightInProgress<'_> {
         learn_accepted(target, self.caller, planner, batch);
         if planner.is_done() {
             // Before the request gets the last of its scores, since its next request must know the limit.
-            learn_refused(target, self.caller, planner);
+            learn_refused(&self.task.target, self.caller, planner);
         }
         self.task.land(self.lead, target, &batch.places, scores);
         self.settle(&Settled { refused, failed: Vec::new() });
@@ -212,12 +212,15 @@ impl FlightInProgress<'_> {
         }
         let is_probe = batch.purpose == Purpose::Probe;
         let settled = planner.refused(batch, size_refusal, Instant::now());
+        if !std::ptr::eq(target, Arc::as_ptr(&self.task.target)) {
+            planner.drop_last_lesson();
+        }
         if is_probe && planner.has_accepted() && !settled.refused.is_empty() {
             // A search that makes progress must not use up the budget of other requests.
             self.remote.split_budget.deposit(self.caller, 1.0, Instant::now());
         }
         if planner.is_done() {
-            learn_refused(target, self.caller, planner);
+            learn_refused(&self.task.target, self.caller, planner);
         }
         self.settle(&settled);
     }

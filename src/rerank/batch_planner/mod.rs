@@ -240,6 +240,13 @@ impl BatchPlanner {
         Settled::default()
     }
 
+    /// Keeps the last refusal out of the lessons: another upstream gave it, whose limits may differ.
+    pub(super) fn drop_last_lesson(&mut self) {
+        if let Some(search) = &mut self.search {
+            search.refused_calls.pop();
+        }
+    }
+
     fn refused_alone(&mut self, place: u32, is_named: bool, is_explained: bool) -> Settled {
         let Some(search) = &mut self.search else { return Settled::default() };
         if !is_explained {

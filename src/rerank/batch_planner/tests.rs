@@ -153,6 +153,16 @@ fn an_unexplained_refusal_teaches_only_if_something_is_accepted() {
 }
 
 #[test]
+fn a_refusal_of_another_upstream_is_no_lesson_about_this_one() {
+    let mut planner = measured_planner(vec![(0..8).collect()], &[100; 8]);
+    refuse_next(&mut planner, named(MeasureSet::ALL));
+    refuse_next(&mut planner, named(MeasureSet::ALL));
+    planner.drop_last_lesson();
+    let lessons = planner.take_lessons();
+    assert_eq!(lessons.iter().map(|lesson| lesson.size.passages()).collect::<Vec<_>>(), [8]);
+}
+
+#[test]
 fn what_an_abandoned_probe_left_is_still_sent() {
     let mut planner = measured_planner(vec![(0..8).collect()], &[100; 8]);
     refuse_next(&mut planner, named(MeasureSet::ALL));
