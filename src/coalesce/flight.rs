@@ -73,7 +73,7 @@ impl Flight {
         Self { state: Mutex::default(), upstream: upstream.to_owned(), waiters: Arc::new(Waiters::of(waiter)) }
     }
 
-    /// Adds the flight's `count` pairs, each with the leader waiting for it.
+    /// Sets the flight's `count` pairs, each with the leader waiting for it. Called once.
     pub(super) fn open(&self, count: usize, leader: Waiter) {
         let pair = PairState { waiting: 1, storing: u32::from(leader.store), outcome: PairResult::Pending };
         self.state().pairs = vec![pair; count];

@@ -311,7 +311,7 @@ fn read_target(section: Section<'_>, upstreams: &KnownUpstreams<'_>) -> Option<T
     };
     let model = given_model.or(default_model);
     if model.is_none() {
-        section.fault("model", "is missing: the provider has no usual model");
+        section.fault("model", "is missing: the provider has no default model");
     }
     section.finish();
     let weight = u32::try_from(weight).unwrap_or(u32::MAX);

@@ -162,7 +162,7 @@ impl BatchPlanner {
             return Some(PlannedBatch { places: vec![place], purpose: Purpose::Confirmation });
         }
         // The outcome of a probe decides how the next one is cut.
-        if search.probed.is_some() {
+        if search.unprobed_rest.is_some() {
             return None;
         }
         if let Some(group) = search.groups.pop() {
@@ -225,7 +225,7 @@ impl BatchPlanner {
         search.blame(&batch.places, refusal);
         if batch.purpose.is_exclusive() {
             // The passages to blame are in the part that was probed; of the others nothing is known.
-            if let Some(rest) = search.probed.take() {
+            if let Some(rest) = search.unprobed_rest.take() {
                 search.put_back(rest.places);
             }
         }
@@ -289,7 +289,7 @@ impl BatchPlanner {
             for group in search.groups.drain(..) {
                 places.extend(group.places);
             }
-            if let Some(rest) = search.probed.take() {
+            if let Some(rest) = search.unprobed_rest.take() {
                 places.extend(rest.places);
             }
             is_unexplained = search.is_in_doubt && !self.has_accepted;

@@ -29,7 +29,7 @@ pub(super) struct Search {
     /// Refused calls that are to be probed, the last one first.
     pub(super) groups: Vec<Group>,
     /// The rest of the group whose beginning is being probed; without places if that is the beginning of the pool.
-    pub(super) probed: Option<Group>,
+    pub(super) unprobed_rest: Option<Group>,
     /// True if limits on the size of calls were known before the flight.
     pub(super) is_informed: bool,
     /// Number of refusals of this flight's calls.
@@ -57,7 +57,7 @@ impl Search {
             pool: Vec::new(),
             alone: VecDeque::new(),
             groups: Vec::new(),
-            probed: None,
+            unprobed_rest: None,
             refusals: 0,
             is_in_doubt: false,
             refused_alone: 0,
@@ -70,7 +70,7 @@ impl Search {
 
     /// Returns true if no place waits to be sent.
     pub(super) fn is_done(&self) -> bool {
-        self.pool.is_empty() && self.alone.is_empty() && self.groups.is_empty() && self.probed.is_none()
+        self.pool.is_empty() && self.alone.is_empty() && self.groups.is_empty() && self.unprobed_rest.is_none()
     }
 
     fn empty_call(&self) -> CallSize {
@@ -123,7 +123,7 @@ impl Search {
 
     /// Ends a probe that was accepted, or that came to nothing.
     pub(super) fn end_probe(&mut self) {
-        let Some(group) = self.probed.take() else { return };
+        let Some(group) = self.unprobed_rest.take() else { return };
         if self.is_blamed_on_passages(&group) {
             self.groups.push(group);
         } else {
@@ -163,7 +163,7 @@ impl Search {
     }
 
     fn probe_beginning(&mut self, count: usize) -> PlannedBatch {
-        self.probed = Some(Group { places: Vec::new(), size: Measures::default() });
+        self.unprobed_rest = Some(Group { places: Vec::new(), size: Measures::default() });
         let purpose = if self.refusals == 0 { Purpose::FirstOfItsSize } else { Purpose::Probe };
         PlannedBatch { places: self.pool.drain(..count).collect(), purpose }
     }
@@ -175,7 +175,7 @@ impl Search {
             _ => self.beginning_to_probe(&group, limits, has_accepted),
         };
         let rest = group.places.split_off(count);
-        self.probed = Some(Group { places: rest, size: group.size });
+        self.unprobed_rest = Some(Group { places: rest, size: group.size });
         PlannedBatch { places: group.places, purpose: Purpose::Probe }
     }
 

@@ -35,13 +35,13 @@ use crate::upstream::{Backend, LocalScorer, Upstream, UpstreamError, key_ring::K
 
 /// Pairs in one call. A pair takes tens of milliseconds, so the overhead of small calls is nothing, they spread evenly
 /// over the threads, and their scores come early.
-const PAIRS_A_CALL: usize = 2;
+const MAX_PAIRS_PER_CALL: usize = 2;
 /// Timeout that no call reaches: a call ends with its last pair, or earlier because nobody waits for it.
 const NEVER: Duration = Duration::from_hours(1);
 
 /// The innermost service of the stack: scores the pairs of a call. Clones share the model.
 #[derive(Clone)]
-struct Reader(Arc<Shared>);
+struct ScoringService(Arc<Shared>);
 
 struct Shared {
     directory: ModelDirectory,
@@ -113,7 +113,7 @@ fn cross_encoder(settings: &CrossEncoderSettings, metrics: &Metrics) -> Result<U
             key_hosts: Vec::new(),
             key_variables: Vec::new(),
             default_model: None,
-            max_passages: PAIRS_A_CALL,
+            max_passages: MAX_PAIRS_PER_CALL,
             max_call_bytes: None,
             retry_statuses: Vec::new(),
             rejects_blank_passages: false,
@@ -121,10 +121,10 @@ fn cross_encoder(settings: &CrossEncoderSettings, metrics: &Metrics) -> Result<U
             models: BTreeMap::from([(LocalModel::CrossEncoder.name().to_owned(), facts)]),
         },
     };
-    Ok(Upstream::behind(Reader(Arc::new(shared)), &settings, metrics, Arc::new(KeyRing::new(&[])?)))
+    Ok(Upstream::behind(ScoringService(Arc::new(shared)), &settings, metrics, Arc::new(KeyRing::new(&[])?)))
 }
 
-impl Service<Call> for Reader {
+impl Service<Call> for ScoringService {
     type Response = Scores;
     type Error = UpstreamError;
     type Future = BoxFuture<'static, Result<Scores, UpstreamError>>;
@@ -247,7 +247,7 @@ mod tests {
     /// A caller that disconnects gives up its place in the queue, but not the thread that still scores its pair.
     #[tokio::test]
     async fn no_more_calls_run_than_there_are_threads_whoever_has_left() {
-        let reader = Reader(Arc::new(shared()));
+        let reader = ScoringService(Arc::new(shared()));
         let (release, released) = std::sync::mpsc::channel::<()>();
         let (locked, is_locked) = std::sync::mpsc::channel();
         let shared = reader.0.clone();
