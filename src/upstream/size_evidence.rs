@@ -55,6 +55,11 @@ impl Refusal {
     fn covers(&self, call: &Measures) -> bool {
         self.reasons.and(self.size.above(call)).is_empty()
     }
+
+    /// Returns true if `other` is as large or larger, and has no reason that this one lacks.
+    fn replaces(&self, other: &Self) -> bool {
+        other.reasons.without(self.reasons).is_empty() && self.covers(&other.size)
+    }
 }
 
 impl SizeEvidence {
@@ -100,7 +105,7 @@ impl SizeEvidence {
         }
         let refusal = Refusal { size: call, reasons, confirmed: now };
         // A larger refusal that the new one implies says nothing more.
-        self.refusals.retain(|known| !(known.reasons.without(reasons).is_empty() && refusal.covers(&known.size)));
+        self.refusals.retain(|known| !refusal.replaces(known));
         if self.refusals.len() >= MAX_REFUSALS {
             let oldest = (0..self.refusals.len()).min_by_key(|index| self.refusals[*index].confirmed);
             if let Some(index) = oldest {
@@ -163,7 +168,7 @@ impl SizeEvidence {
     /// Returns true if one of `measures` may be the reason of a refusal.
     #[must_use]
     pub fn may_blame(&self, measures: MeasureSet) -> bool {
-        self.refusals.iter().any(|refusal| !refusal.reasons.and(measures).is_empty())
+        !self.all_reasons().and(measures).is_empty()
     }
 
     /// The largest accepted value of each measure.
@@ -187,11 +192,13 @@ impl SizeEvidence {
 
     fn expect_in(&self, call: &CallSize, compared: MeasureSet) -> Expectation {
         let measures = call.measures();
-        if self.is_refused(&measures) {
+        let common = self.common_reasons();
+        if self.is_refused(&measures, common) {
             return Expectation::Refused;
         }
+        let limited = if common.is_empty() { self.all_reasons() } else { common };
         let above = self.above_accepted(&measures).and(compared);
-        if above.and(self.limited_measures()).is_empty() { Expectation::Accepted } else { Expectation::Unknown }
+        if above.and(limited).is_empty() { Expectation::Accepted } else { Expectation::Unknown }
     }
 
     /// Measures each of which explains every refusal. Few providers limit more than one.
@@ -206,29 +213,22 @@ impl SizeEvidence {
         common
     }
 
-    /// Measures that may be limited: those that explain every refusal, or if none does, those that explain any.
-    fn limited_measures(&self) -> MeasureSet {
-        let common = self.common_reasons();
-        if !common.is_empty() {
-            return common;
-        }
-        let mut any = MeasureSet::NONE;
+    /// Measures that explain any refusal.
+    fn all_reasons(&self) -> MeasureSet {
+        let mut all = MeasureSet::NONE;
         for refusal in &self.refusals {
-            any = any.or(refusal.reasons);
+            all = all.or(refusal.reasons);
         }
-        any
+        all
     }
 
-    fn is_refused(&self, call: &Measures) -> bool {
-        if self.refusals.iter().any(|refusal| refusal.covers(call)) {
-            return true;
+    fn is_refused(&self, call: &Measures, common: MeasureSet) -> bool {
+        if common.is_empty() {
+            return self.refusals.iter().any(|refusal| refusal.covers(call));
         }
         // The limit is in one of the common reasons. If some refused call was no larger in each of them, this call is
         // over the limit, whichever it is.
-        let mut unreached = self.common_reasons();
-        if unreached.is_empty() {
-            return false;
-        }
+        let mut unreached = common;
         for refusal in &self.refusals {
             unreached = unreached.and(refusal.size.above(call));
         }
