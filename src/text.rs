@@ -21,6 +21,12 @@ pub fn without_mark(text: &str) -> &str {
     text
 }
 
+/// The bytes of a UTF-8 text after its byte order mark.
+#[must_use]
+pub fn bytes_without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
 /// The text from its first visible character on.
 #[must_use]
 pub fn from_first_visible(text: &str) -> &str {

@@ -23,9 +23,8 @@
 use std::borrow::Cow;
 
 use super::head::Head;
+use crate::text::bytes_without_mark;
 
-/// The byte order mark in UTF-8.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Bytes of a body that are read, from its start.
 pub const EXPLAINED_BYTES: usize = 16 << 10;
 /// Bytes of the message that are kept, far more than are ever shown.
@@ -83,7 +82,7 @@ pub struct Explanation {
 /// The explanation in the first [`EXPLAINED_BYTES`] of `body`, or `None` if there is none.
 #[must_use]
 pub fn explain(body: &[u8]) -> Option<Explanation> {
-    let text = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    let text = bytes_without_mark(body);
     let start = &text[..text.len().min(EXPLAINED_BYTES)];
     let mut reader = Reader { head: Head::new(start), explanation: Explanation::default() };
     let message = match reader.head.peek()? {

@@ -12,9 +12,7 @@ use serde_json::value::RawValue;
 use super::counts::{Counts, Group};
 use super::loose::{Loose, Name};
 use super::{Decoded, WireReply};
-
-/// The byte order mark in UTF-8.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+use crate::text::bytes_without_mark;
 
 /// A provider's name for the score of a passage.
 #[derive(Clone, Copy)]
@@ -50,7 +48,7 @@ fn read<S: Copy + for<'de> DeserializeSeed<'de, Value = T>, T>(
     reply: &WireReply,
     seed: S,
 ) -> Result<T, serde_json::Error> {
-    let body = reply.body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&reply.body);
+    let body = bytes_without_mark(&reply.body);
     let error = match parse(body, seed) {
         Ok(value) => return Ok(value),
         Err(error) => error,

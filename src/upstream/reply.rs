@@ -5,6 +5,7 @@ use super::error::UpstreamError;
 use crate::error::ErrorKind;
 use crate::provider::check::{MergeError, merge};
 use crate::provider::{EXPLAINED_BYTES, Provider, ScoreScale, WireReply, explain};
+use crate::text::bytes_without_mark;
 
 /// Decodes a successful reply to a call of `sent` passages and checks its scores against the call.
 ///
@@ -64,7 +65,7 @@ fn way_out(provider: &dyn Provider, scale: ScoreScale) -> String {
 /// The kind of a body without scores, judged by its beginning. The address may be that of another service.
 fn kind_of_body(body: &[u8]) -> &'static str {
     let head = &body[..body.len().min(EXPLAINED_BYTES)];
-    let first = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).iter().find(|byte| !byte.is_ascii_whitespace());
+    let first = bytes_without_mark(head).iter().find(|byte| !byte.is_ascii_whitespace());
     match first {
         None => "an empty body",
         Some(b'<') => "a page of HTML or XML",
