@@ -7,6 +7,7 @@ use crate::cache::age::Lifetimes;
 use crate::cache::settings::CacheSettings;
 use crate::coalesce::Flights;
 use crate::config::settings::Settings;
+use crate::local;
 use crate::rerank::Reranker;
 use crate::rerank::background_tasks::Background;
 use crate::rerank::validate::Limits;
@@ -40,7 +41,7 @@ pub(crate) fn assemble_with(
     for upstream in &settings.upstreams {
         upstreams.push(build(upstream)?);
     }
-    upstreams.push(Arc::new(in_process::upstream(&settings.local, &metrics)?));
+    upstreams.push(Arc::new(in_process::upstream(local::scorers(&settings.local), &metrics)?));
     let mut routes = Vec::with_capacity(settings.models.len());
     for model in &settings.models {
         let mut route = route(model, &upstreams)?;

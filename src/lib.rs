@@ -32,6 +32,7 @@ pub mod route;
 pub mod upstream;
 
 pub mod cache;
+pub mod embedded;
 pub mod local;
 pub mod provider;
 pub mod telemetry;

@@ -5,9 +5,9 @@
 
 use std::future::pending;
 use std::panic::resume_unwind;
-use std::sync::Arc;
 
-use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+use tokio::task::{JoinError, spawn_blocking};
+use tokio_util::sync::CancellationToken;
 
 /// Bytes of JSON above which parsing leaves the reactor: about a millisecond's work. Encoding and hashing cost about as
 /// much.
@@ -32,16 +32,14 @@ pub async fn offload<T: Send + 'static>(
 /// Runs `work` on a blocking thread. Its argument returns false once nobody waits any more, and `work` should end then:
 /// a deadline or a hang-up drops this future, but cannot stop the thread.
 pub async fn offload_while_wanted<T: Send + 'static>(work: impl FnOnce(&dyn Fn() -> bool) -> T + Send + 'static) -> T {
-    // A guard that is dropped with this future: `work` sees that through the weak pointer.
-    let caller = Arc::new(());
-    let waiting = Arc::downgrade(&caller);
-    let result = result_of(spawn_blocking(move || work(&|| waiting.strong_count() > 0))).await;
-    drop(caller);
-    result
+    let caller = CancellationToken::new();
+    let token = caller.clone();
+    let _cancels_when_dropped = caller.drop_guard();
+    result_of(spawn_blocking(move || work(&|| !token.is_cancelled()))).await
 }
 
 /// The result of work on a blocking thread. A panic goes on here, where the HTTP edge turns it into an error.
-async fn result_of<T>(work: JoinHandle<T>) -> T {
+pub async fn result_of<T>(work: impl Future<Output = Result<T, JoinError>>) -> T {
     match work.await.map_err(JoinError::try_into_panic) {
         Ok(result) => result,
         Err(Ok(panic)) => resume_unwind(panic),

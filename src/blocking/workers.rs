@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, spawn_blocking};
+use tokio_util::sync::CancellationToken;
 
 /// A limit on jobs that run at once. A job holds its permit until it has ended, even after its caller was dropped.
 /// Clones share the permits.
@@ -17,28 +18,27 @@ impl Workers {
         Self(Arc::new(Semaphore::new(count)))
     }
 
-    /// Runs `work` on a blocking thread, once a permit is free. Its argument returns true while the caller still waits;
-    /// long work should call it from time to time and stop if it does not.
+    /// Runs `work` on a blocking thread, once a permit is free. The token is cancelled as soon as the caller does not
+    /// wait any more; long work should look at it from time to time.
     ///
     /// # Errors
     /// The panic of `work`.
     pub async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&dyn Fn() -> bool) -> T + Send + 'static,
+        work: impl FnOnce(&CancellationToken) -> T + Send + 'static,
     ) -> Result<T, JoinError> {
-        let permit = self.0.clone().acquire_owned().await;
-        // A cancellation token: this future holds the only strong reference, and drops it when it is cancelled.
-        let caller = Arc::new(());
-        let token = Arc::downgrade(&caller);
-        let job = spawn_blocking(move || {
-            let result = work(&|| token.strong_count() > 0);
+        // Fails only for a semaphore that was closed, and this one never is.
+        let permit = self.0.clone().acquire_owned().await.ok();
+        let caller = CancellationToken::new();
+        let token = caller.clone();
+        let _cancels_when_dropped = caller.drop_guard();
+        spawn_blocking(move || {
+            let result = work(&token);
             // In the thread, not in the future: the processor is busy until here, whoever waits.
             drop(permit);
             result
-        });
-        let result = job.await;
-        drop(caller);
-        result
+        })
+        .await
     }
 
     /// Permits that are free.

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::local;
+use crate::embedded;
 use crate::route::alias::Alias;
 use crate::route::cross_encoder_hint;
 use crate::route::{Route, RouteTable};
@@ -17,7 +17,7 @@ pub(super) fn text(address: SocketAddr, routes: &RouteTable, needs_key: bool) ->
     }
     let mut upstreams = Vec::new();
     for upstream in routes.upstreams() {
-        if upstream.name != local::NAME {
+        if upstream.name != embedded::NAME {
             upstreams.push(format!("{}/…", upstream.name));
         }
     }

@@ -1,14 +1,13 @@
 //! `rerankd check`
 
 use super::{CommandFailure, ConfigArgs, print};
-use crate::local::cross_encoder;
 
 pub(super) fn run(args: &ConfigArgs) -> Result<(), CommandFailure> {
     let loaded = args.load(None)?;
     // Everything must also be buildable. The weights must be readable, which the start of a server does not show.
     crate::assemble::assemble(&loaded.settings).map_err(CommandFailure::new)?;
     if let Some(settings) = &loaded.settings.local.cross_encoder {
-        cross_encoder::check(settings).map_err(|reason| CommandFailure::new(format!("local.model_dir: {reason}")))?;
+        settings.files.check().map_err(|reason| CommandFailure::new(format!("local.model_dir: {reason}")))?;
     }
     let effective = toml::to_string_pretty(&loaded.effective).map_err(CommandFailure::new)?;
     print(&format!("# The configuration is valid. In effect:\n\n{effective}"))

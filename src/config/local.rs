@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::Environment;
 use super::reader::{Section, count, one_of, share, text};
-use crate::local::cross_encoder::ModelDirectory;
-use crate::local::hybrid::{Mix, Scripts};
+use crate::embedded::hybrid::{Mix, Scripts};
+use crate::local::cross_encoder::{CrossEncoderFiles, ModelDirectory};
 use crate::local::settings::{CrossEncoderSettings, LocalSettings};
 
 /// The value of `model_dir` that declines a cross-encoder even if there is one.
@@ -34,7 +34,10 @@ pub(super) fn local(section: Section<'_>, environment: &Environment) -> Option<L
     let threads = NonZeroUsize::new(threads?);
     let max_queue = max_queue?;
     let max_tokens = max_tokens?;
-    let cross_encoder = directory.map(|directory| CrossEncoderSettings { directory, threads, max_queue, max_tokens });
+    let cross_encoder = directory.map(|directory| {
+        let files = CrossEncoderFiles { directory, max_tokens };
+        CrossEncoderSettings { files, threads, max_queue }
+    });
     let mix = Mix { head: head?, lexical_share: lexical_share? };
     Some(LocalSettings { cross_encoder, is_declined, mix, scripts: scripts? })
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use toml::{Table, Value};
 
 use super::reader::{Section, boolean, count, known_names, one_of, price, share, text, texts};
-use crate::local::{self, LocalModel};
+use crate::embedded::{self, LocalModel};
 use crate::provider::{InstructionSupport, ScoreScale, Scoring};
 use crate::route::DEFAULT_MODEL;
 use crate::route::alias::Alias;
@@ -115,7 +115,7 @@ fn usual_target(upstreams: &KnownUpstreams<'_>) -> TargetSettings {
             return plain_target(&upstream.name, model);
         }
     }
-    plain_target(local::NAME, upstreams.local_models()[0])
+    plain_target(embedded::NAME, upstreams.local_models()[0])
 }
 
 /// A target whose optional keys are left out.
@@ -214,7 +214,7 @@ fn check_shared_scores(section: &Section<'_>, models: &[ModelSettings], upstream
             let first = claimants.iter().find(|earlier| earlier.scores == target.scores).copied();
             claimants.push(target);
             let address = format!("{}/{}", target.upstream, target.model);
-            if target.upstream == local::NAME {
+            if target.upstream == embedded::NAME {
                 let message = format!("{address}: nothing gives the same scores as the embedded scorer");
                 section.fault(&model.name, message);
                 continue;
@@ -291,7 +291,7 @@ fn read_target(section: Section<'_>, upstreams: &KnownUpstreams<'_>) -> Option<T
         section.finish();
         return None;
     };
-    let default_model = if upstream == local::NAME {
+    let default_model = if upstream == embedded::NAME {
         let models = upstreams.local_models();
         if let Some(model) = &given_model
             && !models.contains(&model.as_str())
@@ -321,7 +321,7 @@ fn read_target(section: Section<'_>, upstreams: &KnownUpstreams<'_>) -> Option<T
 /// The message for a model that the embedded scorer does not have, or not without weights.
 fn local_model_fault(model: &str, models: &[&str]) -> String {
     match LocalModel::by_name(model) {
-        Some(_) => local::NEEDS_WEIGHTS.to_owned(),
+        Some(_) => embedded::NEEDS_WEIGHTS.to_owned(),
         None => format!("the embedded scorer has no such model; {}", known_names(model, models)),
     }
 }
@@ -331,7 +331,7 @@ fn unknown_upstream_fault(name: &str, upstreams: &KnownUpstreams<'_>) -> String 
     if let Some(absent) = upstreams.absent.get(name) {
         return format!("no upstream is called {name}; {}", absent.way_out);
     }
-    let mut known = vec![local::NAME];
+    let mut known = vec![embedded::NAME];
     if let Some(declared) = upstreams.declared() {
         known.extend(declared.keys().map(String::as_str));
     }

@@ -15,7 +15,7 @@ use super::provider_facts::{Facts, provider_names};
 use super::proxy::proxy_for;
 use super::reader::{HOUR, MEBIBYTE, MILLISECOND, Section, count, duration, one_of, share, text, texts};
 use super::{Environment, detect, secret};
-use crate::local;
+use crate::embedded;
 use crate::provider::{self, Provider, ProviderFacts};
 use crate::upstream::breaker::BreakerSettings;
 use crate::upstream::endpoint::{EndpointPart, endpoint, endpoint_at};
@@ -146,7 +146,7 @@ impl Upstreams<'_> {
     pub(super) fn read(&self, section: &Section<'_>) -> Vec<UpstreamSettings> {
         let mut upstreams = Vec::new();
         for (name, entry) in section.entries() {
-            if name == local::NAME {
+            if name == embedded::NAME {
                 section.fault(name, "is the embedded scorer, which is always there; choose another name");
             } else if name.is_empty() || name.contains('/') {
                 section.fault(name, "a name must not be empty or hold a slash");

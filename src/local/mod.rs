@@ -1,79 +1,31 @@
-//! The embedded scorer: the first target of a newcomer without a key, and the last one when every provider is down.
+//! The embedded scorers: pure computation, without a network and, but for the weights, without files.
 //!
-//! It needs no key and no network. `lexical` needs no files either and ranks every language. With the weights of a
-//! cross-encoder, `hybrid` has that model read the passages that `lexical` finds best, and `cross-encoder` is the model
-//! by itself.
+//! `lexical` is BM25 over a word list and ranks every language. `cross_encoder` reads a query and a passage together.
+//! The pipeline knows them by the traits of [`crate::embedded`].
 
 pub mod cross_encoder;
-pub mod hybrid;
 pub mod lexical;
 pub mod settings;
 
-use crate::provider::{Billing, InstructionSupport, ModelFacts, ScoreScale, Scoring};
+use std::sync::Arc;
 
-/// The upstream's name. `local/MODEL` is the address of one of its models.
-pub const NAME: &str = "local";
+use self::lexical::Lexical;
+use self::settings::LocalSettings;
+use crate::embedded::hybrid::HybridSettings;
+use crate::embedded::{CrossEncoderParts, EmbeddedScorers};
 
-/// The end of an error about a model whose weights are missing, with the way out.
-pub(crate) const NEEDS_WEIGHTS: &str =
-    "needs a cross-encoder, and there is none; scripts/fetch-model gets one, local.model_dir says where it is";
-
-/// A model of the embedded scorer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LocalModel {
-    /// The cross-encoder over the lexical best, for queries in a script that it knows; else the lexical scorer.
-    Hybrid,
-    /// BM25 with a background IDF; every language.
-    Lexical,
-    /// The cross-encoder over every passage.
-    CrossEncoder,
-}
-
-impl LocalModel {
-    /// All models. The first that is available is the default.
-    pub const ALL: [Self; 3] = [Self::Hybrid, Self::Lexical, Self::CrossEncoder];
-
-    /// The models that are available with or without a cross-encoder, the default first.
-    pub fn at_hand(with_cross_encoder: bool) -> impl Iterator<Item = Self> {
-        Self::ALL.into_iter().filter(move |model| with_cross_encoder || !model.needs_cross_encoder())
-    }
-
-    /// Returns true if the model needs the weights of a cross-encoder.
-    #[must_use]
-    pub const fn needs_cross_encoder(self) -> bool {
-        !matches!(self, Self::Lexical)
-    }
-
-    /// The model's name, which follows `local/`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Hybrid => "hybrid",
-            Self::Lexical => "lexical",
-            Self::CrossEncoder => "cross-encoder",
-        }
-    }
-
-    /// The model of this name.
-    #[must_use]
-    pub fn by_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|model| model.name() == name)
-    }
-
-    /// The properties of the model that the pipeline depends on.
-    #[must_use]
-    pub const fn facts(self) -> ModelFacts {
-        let (scoring, scale) = match self {
-            Self::Hybrid => (Scoring::Listwise, ScoreScale::Probability),
-            Self::Lexical => (Scoring::Listwise, ScoreScale::Lexical),
-            Self::CrossEncoder => (Scoring::Pointwise, ScoreScale::Probability),
-        };
-        ModelFacts {
-            scoring,
-            scale,
-            instruction: InstructionSupport::None,
-            billing: Billing::Free,
-            max_call_tokens: None,
-        }
+/// The scorers that `settings` ask for. Loads nothing yet.
+#[must_use]
+pub fn scorers(settings: &LocalSettings) -> EmbeddedScorers {
+    let cross_encoder = settings.cross_encoder.as_ref().map(|cross_encoder| CrossEncoderParts {
+        model: Arc::new(cross_encoder.files.clone()),
+        threads: cross_encoder.threads,
+        max_queue: cross_encoder.max_queue,
+    });
+    EmbeddedScorers {
+        lexical: Arc::new(Lexical),
+        cross_encoder,
+        is_declined: settings.is_declined,
+        hybrid: HybridSettings { mix: settings.mix, scripts: settings.scripts },
     }
 }

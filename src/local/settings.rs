@@ -2,8 +2,8 @@
 
 use std::num::NonZeroUsize;
 
-use super::cross_encoder::ModelDirectory;
-use super::hybrid::{Mix, Scripts};
+use super::cross_encoder::CrossEncoderFiles;
+use crate::embedded::hybrid::{Mix, Scripts};
 
 /// `[local]`
 #[derive(Clone, Debug)]
@@ -21,12 +21,10 @@ pub struct LocalSettings {
 /// The keys of `[local]` that matter to the cross-encoder alone.
 #[derive(Clone, Debug)]
 pub struct CrossEncoderSettings {
-    /// The directory of the weights.
-    pub directory: ModelDirectory,
+    /// The weights, and the length at which pairs are cut.
+    pub files: CrossEncoderFiles,
     /// Pairs that are read at once, each by one thread; `None` for as many as there are processors.
     pub threads: Option<NonZeroUsize>,
     /// Most calls, of two pairs each, that may wait for a thread.
     pub max_queue: usize,
-    /// Longest pair in tokens of the model; the longer text of the two is cut first.
-    pub max_tokens: usize,
 }

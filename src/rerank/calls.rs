@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use bytestring::ByteString;
 use tokio::time::Instant;
 
@@ -15,7 +14,7 @@ use crate::error::{Error, ErrorKind};
 use crate::provider::{InstructionSupport, ScoreBatch, Scoring};
 use crate::route::Target;
 use crate::types::request::RerankRequest;
-use crate::upstream::call::{AttemptCounter, Call, Scores, Waiters};
+use crate::upstream::call::{AttemptCounter, Call, Payload, Scores, Waiters};
 use crate::upstream::size::{TextSize, estimate_tokens};
 use crate::upstream::size_evidence::Expectation;
 use crate::upstream::{Backend, Remote, Upstream, UpstreamError};
@@ -34,7 +33,7 @@ pub(super) struct Calls {
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) places: Vec<u32>,
-    pub(super) body: Bytes,
+    pub(super) payload: Payload,
     /// Estimated tokens of all pairs; 0 unless the upstream counts tokens.
     pub(super) tokens: usize,
 }
@@ -56,7 +55,7 @@ impl Calls {
             return Err(UpstreamError::lasting(ErrorKind::Internal, "is not asked over HTTP"));
         };
         let call = Call {
-            body: batch.body.clone(),
+            payload: batch.payload.clone(),
             passages: batch.places.len(),
             scale: target.facts.scale,
             tokens: batch.tokens,
@@ -119,7 +118,7 @@ impl Calls {
     /// The call that asks `target` for `places`; `None` if the target is not remote.
     pub(super) async fn encode(&self, target: &Arc<Target>, places: Vec<u32>) -> Option<Batch> {
         let Backend::Remote(remote) = &target.upstream.backend else { return None };
-        let provider = remote.provider;
+        let format = remote.format;
         let counts_tokens = remote.counts_tokens;
         let bytes = self.text_bytes(&places);
         let calls = self.clone();
@@ -129,8 +128,8 @@ impl Calls {
             let passages: Vec<_> = places.iter().map(|place| &*calls.texts[*place as usize]).collect();
             let tokens = if counts_tokens { count_tokens(&query, &passages) } else { 0 };
             let options = &calls.request.options;
-            let body = provider.encode(&ScoreBatch { model: &target.model, query: &query, passages, options });
-            Batch { places, body: body.into(), tokens }
+            let payload = format.encode(&ScoreBatch { model: &target.model, query: &query, passages, options });
+            Batch { places, payload, tokens }
         })
         .await;
         Some(batch)

@@ -35,7 +35,7 @@ pub(super) async fn send_hedged(
     batch: &Batch,
     waiters: &Arc<Waiters>,
 ) -> (Arc<Target>, Result<Scores, UpstreamError>) {
-    let bytes = batch.body.len();
+    let bytes = batch.payload.bytes();
     hedging.hedge.count(target, bytes);
     let mut first = std::pin::pin!(calls.send(target, batch, waiters));
     let Some(late) = hedging.late(target, bytes) else { return (target.clone(), first.await) };

@@ -4,40 +4,37 @@
 //!  list ─▶ lexical scores of all ─▶ head ─▶ cross-encoder, pair by pair (cached, followed, led as usual) ─▶ mix
 //! ```
 
-use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use super::Reranker;
 use super::plan::Plan;
 use super::score::TargetAttempt;
 use super::trace::RequestTrace;
-use crate::blocking::offload::OFFLOAD_LOCAL_BYTES;
+use crate::blocking::offload::{OFFLOAD_LOCAL_BYTES, result_of};
 use crate::coalesce::Subscription;
+use crate::embedded::ListScorer;
+use crate::embedded::hybrid::logits;
 use crate::error::{Error, ErrorKind};
-use crate::local::{hybrid::logits, lexical};
-use crate::route::{HybridParts, Target};
+use crate::route::HybridParts;
 use crate::types::request::RerankRequest;
 use crate::types::response::ScoreSource;
-use crate::upstream::Backend;
+use crate::upstream::{Backend, LocalScorer};
 
 /// The lexical score of every passage. Long lists run on workers, as many at once as there are processors; one whose
 /// request is dropped ends at its next passage.
-async fn lexical_scores(target: &Target, request: Arc<RerankRequest>) -> Vec<f64> {
-    match &target.upstream.backend {
-        Backend::Local(embedded) if request.text_bytes() > OFFLOAD_LOCAL_BYTES => {
-            match embedded.workers.run(move |is_wanted| lexical_scores_while(&request, is_wanted)).await {
-                Ok(scores) => scores,
-                Err(error) => resume_unwind(error.into_panic()),
-            }
-        }
-        _ => lexical_scores_while(&request, &|| true),
+async fn lexical_scores(scorer: &LocalScorer, request: Arc<RerankRequest>) -> Vec<f64> {
+    let lexical = scorer.lexical.clone();
+    if request.text_bytes() <= OFFLOAD_LOCAL_BYTES {
+        return lexical_scores_while(&*lexical, &request, &|| true);
     }
+    let job = scorer.workers.run(move |caller| lexical_scores_while(&*lexical, &request, &|| !caller.is_cancelled()));
+    result_of(job).await
 }
 
 /// The lexical scores; empty if `is_wanted` returned false, when nobody reads them.
-fn lexical_scores_while(request: &RerankRequest, is_wanted: &dyn Fn() -> bool) -> Vec<f64> {
+fn lexical_scores_while(scorer: &dyn ListScorer, request: &RerankRequest, is_wanted: &dyn Fn() -> bool) -> Vec<f64> {
     let passages: Vec<&str> = request.passages.iter().map(|passage| &*passage.text).collect();
-    lexical::score_while(&request.query, &passages, is_wanted).unwrap_or_default()
+    scorer.score_while(&request.query, &passages, is_wanted).unwrap_or_default()
 }
 
 impl Reranker {
@@ -48,11 +45,12 @@ impl Reranker {
     pub(super) async fn score_locally(
         &self,
         attempt: TargetAttempt<'_>,
+        embedded: &LocalScorer,
         plan: &mut Plan,
         subscriptions: &mut Vec<Subscription>,
         trace: &mut RequestTrace,
     ) -> Result<(), Error> {
-        let lexical = lexical_scores(attempt.target, attempt.request.clone()).await;
+        let lexical = lexical_scores(embedded, attempt.request.clone()).await;
         let scores = match &attempt.target.parts {
             Some(parts) => self.read_head(attempt, parts, &lexical, subscriptions, trace).await?,
             None => lexical,

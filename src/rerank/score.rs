@@ -52,7 +52,7 @@ impl Reranker {
         trace: &mut RequestTrace,
     ) -> Result<(), Error> {
         match &attempt.target.upstream.backend {
-            Backend::Local(_) => self.score_locally(attempt, plan, subscriptions, trace).await,
+            Backend::Local(scorer) => self.score_locally(attempt, scorer, plan, subscriptions, trace).await,
             Backend::Remote(remote) => {
                 check_listwise_size(attempt.target, remote, plan.unknown().len())?;
                 self.score_remotely(attempt, remote, plan, subscriptions, trace).await?;
@@ -242,7 +242,7 @@ fn check_listwise_size(target: &Target, remote: &Remote, passages: usize) -> Res
          or if the model scores each document by itself declare it as pointwise under [providers.{}.models]",
         target.address(),
         remote.facts.max_passages,
-        remote.provider.name(),
+        remote.format.name(),
     );
     Err(Error::new(ErrorKind::TooManyDocuments, message))
 }

@@ -3,7 +3,6 @@
 use super::{RequestContext, milliseconds_since};
 use crate::cache::control::CacheControl;
 use crate::error::{Error, ErrorKind};
-use crate::local::lexical::MAX_TEXT_BYTES;
 use crate::provider::{InstructionSupport, Scoring};
 use crate::route::{Route, Target};
 use crate::types::request::RerankRequest;
@@ -183,7 +182,7 @@ impl Target {
     }
 
     fn limits_passage_tokens(&self) -> bool {
-        matches!(&self.upstream.backend, Backend::Remote(remote) if remote.provider.limits_passage_tokens())
+        matches!(&self.upstream.backend, Backend::Remote(remote) if remote.format.limits_passage_tokens())
     }
 }
 
@@ -206,12 +205,12 @@ fn unsupported_options(target: &Target, request: &RerankRequest) -> Vec<String> 
             warnings.push(format!("{} refuses blank documents; {blanks} got {score} unasked", target.address()));
         }
     }
-    if matches!(target.upstream.backend, Backend::Local(_)) {
-        let longer = request.passages.iter().filter(|passage| passage.text.len() > MAX_TEXT_BYTES).count();
+    if let Backend::Local(embedded) = &target.upstream.backend {
+        let max_bytes = embedded.lexical.max_text_bytes();
+        let longer = request.passages.iter().filter(|passage| passage.text.len() > max_bytes).count();
         if longer > 0 {
             let address = target.address();
-            warnings
-                .push(format!("{address} reads the first {MAX_TEXT_BYTES} bytes of a document; {longer} are longer"));
+            warnings.push(format!("{address} reads the first {max_bytes} bytes of a document; {longer} are longer"));
         }
     }
     if target.is_guessed_listwise() {

@@ -1,7 +1,7 @@
 //! Hints for operators who may not know that a better model is at hand.
 
 use super::Target;
-use crate::local::LocalModel;
+use crate::embedded::LocalModel;
 use crate::upstream::Backend;
 
 /// A hint at the cross-encoder for users of `target`, if `target` is the lexical scorer only because there are no
@@ -9,7 +9,7 @@ use crate::upstream::Backend;
 #[must_use]
 pub fn cross_encoder_hint(target: &Target) -> Option<&'static str> {
     let Backend::Local(embedded) = &target.upstream.backend else { return None };
-    if embedded.cross_encoder.is_some() || embedded.settings.is_declined {
+    if embedded.cross_encoder.is_some() || embedded.is_declined {
         return None;
     }
     if target.model != LocalModel::Lexical.name() {

@@ -23,9 +23,9 @@ pub use self::hint::cross_encoder_hint;
 use self::shadow::Shadow;
 use crate::cache::key::{CacheScope, ScoreSpace};
 use crate::coalesce::Flights;
+use crate::embedded::hybrid::HybridSettings;
+use crate::embedded::{self, LocalModel};
 use crate::error::Error;
-use crate::local::settings::LocalSettings;
-use crate::local::{self, LocalModel};
 use crate::provider::{ModelFacts, Scoring};
 use crate::route::settings::{AbsentUpstream, OnDeadline, OnFailure, TargetSettings};
 use crate::upstream::{Backend, LocalScorer, Upstream};
@@ -60,7 +60,7 @@ pub struct HybridParts {
     /// The cross-encoder. Scores the head of the list.
     pub cross_encoder: Arc<Target>,
     /// The mix of their scores, and the scripts that the cross-encoder reads.
-    pub settings: LocalSettings,
+    pub settings: HybridSettings,
 }
 
 /// A public model and its ordered targets.
@@ -167,8 +167,7 @@ impl HybridParts {
     fn new(upstream: &Arc<Upstream>, embedded: &LocalScorer) -> Option<Self> {
         let lexical = Target::direct(upstream, LocalModel::Lexical.name())?;
         let cross_encoder = Target::direct(upstream, LocalModel::CrossEncoder.name())?;
-        let settings = embedded.settings.clone();
-        Some(Self { lexical: Arc::new(lexical), cross_encoder: Arc::new(cross_encoder), settings })
+        Some(Self { lexical: Arc::new(lexical), cross_encoder: Arc::new(cross_encoder), settings: embedded.hybrid })
     }
 }
 
@@ -246,7 +245,7 @@ impl RouteTable {
         let owners: Vec<_> = self.upstreams.iter().filter(|upstream| upstream.lists(model)).collect();
         match owners[..] {
             [upstream] => Route::direct(model, upstream, model).ok_or_else(|| self.unknown(model)),
-            [] if model == local::NAME => self.local().ok_or_else(|| self.unknown(model)),
+            [] if model == embedded::NAME => self.local().ok_or_else(|| self.unknown(model)),
             // A pattern also decides between several upstreams.
             _ => match self.by_pattern(model) {
                 Some(route) => Ok(route.clone()),

@@ -1,16 +1,16 @@
 //! The error for models that cannot be asked for: they lack a setting, or there is none of this name.
 
 use super::RouteTable;
+use crate::embedded::{self, LocalModel};
 use crate::error::{Error, ErrorKind};
-use crate::local::{self, LocalModel};
 use crate::suggestion::{MAX_COMPARED_BYTES, suggestion};
 
 impl RouteTable {
     /// The error for a model that no route leads to.
     pub(super) fn unknown(&self, model: &str) -> Error {
         let message = match (model.split_once('/'), self.absent(model)) {
-            (Some((local::NAME, name)), _) if LocalModel::by_name(name).is_some() => {
-                format!("{model} {}", local::NEEDS_WEIGHTS)
+            (Some((embedded::NAME, name)), _) if LocalModel::by_name(name).is_some() => {
+                format!("{model} {}", embedded::NEEDS_WEIGHTS)
             }
             (_, Some((provider, way_out))) => {
                 let model = quotable(model).unwrap_or("the model");

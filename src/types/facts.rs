@@ -181,6 +181,23 @@ pub struct ProviderFacts {
 }
 
 impl ProviderFacts {
+    /// A provider of which nothing is known but the facts of its models: no address, no key, no limit.
+    #[must_use]
+    pub fn unlimited(other_models: ModelFacts) -> Self {
+        Self {
+            base_url: None,
+            key_hosts: Vec::new(),
+            key_variables: Vec::new(),
+            default_model: None,
+            max_passages: usize::MAX,
+            max_call_bytes: None,
+            retry_statuses: Vec::new(),
+            rejects_blank_passages: false,
+            other_models,
+            models: BTreeMap::new(),
+        }
+    }
+
     /// The facts about a model, and true if it is listed, false if they are assumed.
     #[must_use]
     pub fn model(&self, name: &str) -> (ModelFacts, bool) {

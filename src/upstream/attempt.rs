@@ -66,7 +66,7 @@ where
     fn call(&mut self, call: Call) -> Self::Future {
         let AttemptLayer { load_stats, metrics, .. } = self.layer.clone();
         let limit = self.layer.limit(&call);
-        let bytes = call.body.len();
+        let bytes = call.payload.bytes();
         let waiters = call.waiters.clone();
         call.attempts.increment();
         let attempt = self.inner.call(call);
@@ -113,7 +113,7 @@ impl AttemptLayer {
         if call.waiters.retry_mode() == RetryMode::Wait {
             return self.timeout;
         }
-        match self.load_stats.usual(call.body.len()) {
+        match self.load_stats.usual(call.payload.bytes()) {
             Some(usual) => (usual * UNUSUAL_FACTOR).max(FAIL_FAST_TIMEOUT_MIN).min(self.timeout),
             None => self.timeout,
         }

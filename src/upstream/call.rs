@@ -4,22 +4,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
+use bytestring::ByteString;
 
 use super::error::UpstreamError;
-use crate::provider::ScoreScale;
+use crate::provider::{Provider, ScoreBatch, ScoreScale};
 
 pub use super::waiters::{RetryMode, Waiter, Waiters};
 
 /// One encoded batch to be scored. Cheap to clone: a retry sends the same bytes.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// The provider's request body.
-    pub body: Bytes,
-    /// Passages in the body.
+    /// The query and the passages, in the upstream's format.
+    pub payload: Payload,
+    /// Number of passages.
     pub passages: usize,
     /// Scale that the scores must be on.
     pub scale: ScoreScale,
-    /// Tokens in the body, estimated high.
+    /// Tokens of all pairs, estimated high.
     pub tokens: usize,
     /// The waiters of the call.
     pub waiters: Arc<Waiters>,
@@ -29,6 +30,76 @@ pub struct Call {
     pub failure: Option<UpstreamError>,
     /// Attempts made for the whole request, over all its calls.
     pub attempts: AttemptCounter,
+}
+
+/// The format in which an upstream takes its calls.
+#[derive(Clone, Copy, Debug)]
+pub enum CallFormat {
+    /// The request body of a provider.
+    Body(&'static dyn Provider),
+    /// Plain texts, for a scorer in this process.
+    Pairs,
+}
+
+/// The query and the passages of a call. Cheap to clone.
+#[derive(Clone, Debug)]
+pub enum Payload {
+    /// The request body of a provider.
+    Body(Bytes),
+    /// Plain texts, for a scorer in this process.
+    Pairs(Arc<Pairs>),
+}
+
+/// The texts of a call to a scorer in this process.
+#[derive(Debug)]
+pub struct Pairs {
+    /// The search text.
+    pub query: String,
+    /// The passages, in the order in which their scores are expected.
+    pub passages: Vec<ByteString>,
+}
+
+impl CallFormat {
+    /// `batch` in this format.
+    #[must_use]
+    pub fn encode(self, batch: &ScoreBatch<'_>) -> Payload {
+        match self {
+            Self::Body(provider) => Payload::Body(provider.encode(batch).into()),
+            Self::Pairs => {
+                let passages = batch.passages.iter().map(|&passage| passage.into()).collect();
+                Payload::Pairs(Arc::new(Pairs { query: batch.query.to_owned(), passages }))
+            }
+        }
+    }
+
+    /// The provider's name; `local` for a scorer in this process.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Body(provider) => provider.name(),
+            Self::Pairs => crate::embedded::NAME,
+        }
+    }
+
+    /// Returns true if the upstream can limit the tokens of a passage.
+    #[must_use]
+    pub fn limits_passage_tokens(self) -> bool {
+        match self {
+            Self::Body(provider) => provider.limits_passage_tokens(),
+            Self::Pairs => false,
+        }
+    }
+}
+
+impl Payload {
+    /// Size in bytes. Latencies are compared among calls of about the same size.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Body(body) => body.len(),
+            Self::Pairs(pairs) => pairs.query.len() + pairs.passages.iter().map(|text| text.len()).sum::<usize>(),
+        }
+    }
 }
 
 /// Count of attempts over all calls of one request. Clones share it.

@@ -142,7 +142,7 @@ struct Watched<'a> {
 impl<'a> Watched<'a> {
     fn new(guard: &'a Guard, admission: CallPermit, permit: Permit, call: &Call) -> Self {
         let waiters = call.waiters.clone();
-        Self { guard, held: Some((admission, permit)), waiters, bytes: call.body.len(), started: Instant::now() }
+        Self { guard, held: Some((admission, permit)), waiters, bytes: call.payload.bytes(), started: Instant::now() }
     }
 
     /// Reports the outcome and releases the admission and the permit.
@@ -304,7 +304,7 @@ impl Guard {
     ) -> Result<(), UpstreamError> {
         let now = Instant::now();
         let time_left = call.waiters.deadline().saturating_duration_since(now);
-        let checked = check(&self.unanswered, call.waiters.scope(), call.body.len(), time_left, now);
+        let checked = check(&self.unanswered, call.waiters.scope(), call.payload.bytes(), time_left, now);
         let Err(retry_after) = checked else { return Ok(()) };
         metrics.shed("circuit_open");
         Err(UpstreamError::too_little_time(time_left, retry_after))
@@ -357,7 +357,7 @@ mod tests {
 
     use super::super::attempt::AttemptLayer;
     use super::super::breaker::BreakerSettings;
-    use super::super::call::{AttemptCounter, Waiter};
+    use super::super::call::{AttemptCounter, Payload, Waiter};
     use super::super::rate::RateSettings;
     use super::*;
 
@@ -442,7 +442,7 @@ mod tests {
             let deadline = Instant::now() + time_allowed;
             let waiter = Waiter { deadline, retry_mode: RetryMode::Wait, store: true, scope };
             let call = Call {
-                body: Bytes::from_static(b"{}"),
+                payload: Payload::Body(Bytes::from_static(b"{}")),
                 passages: 0,
                 tokens: 0,
                 scale: crate::provider::ScoreScale::Probability,

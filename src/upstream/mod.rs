@@ -36,7 +36,7 @@ use url::Url;
 
 use self::breaker::CircuitState;
 use self::budget::{BudgetSettings, SharedBudget};
-use self::call::{Call, Scores};
+use self::call::{Call, CallFormat, Scores};
 use self::circuits::Circuits;
 use self::concurrency::ConcurrencyLimit;
 pub use self::error::UpstreamError;
@@ -45,18 +45,17 @@ use self::key_ring::KeyRing;
 use self::learned_limits::LearnedLimits;
 use self::load::LoadStats;
 use self::rate::Rate;
-pub(crate) use self::reply::read_scores;
 use self::stack::{Stack, StackParts, stack};
 use self::transport::{Transport, TransportConfig};
 use self::unanswered::UnansweredCalls;
 use crate::blocking::workers::Workers;
 use crate::cache::key::CacheScope;
+use crate::embedded::hybrid::HybridSettings;
+use crate::embedded::{ListScorer, LocalModel, PairModel};
 use crate::error::ErrorKind;
-use crate::local::LocalModel;
-use crate::local::settings::LocalSettings;
-use crate::provider::{Provider, ProviderFacts};
+use crate::provider::ProviderFacts;
 use crate::telemetry::metrics::{Metrics, UpstreamMetrics};
-use crate::upstream::settings::{LongPassages, UpstreamSettings};
+use crate::upstream::settings::{LongPassages, StackSettings, UpstreamSettings};
 
 /// Budget of the calls that search for the passages to blame for a refusal: as many as the calls that succeed, and
 /// three a second besides, over a window of ten seconds. To find one passage among a thousand takes about ten.
@@ -84,10 +83,14 @@ pub enum Backend {
 /// The scorer inside this process.
 #[derive(Debug)]
 pub struct LocalScorer {
-    /// Combination of its two models, and the queries that it takes.
-    pub settings: LocalSettings,
+    /// Its scorer of lists.
+    pub lexical: Arc<dyn ListScorer>,
     /// Its cross-encoder behind a stack of its own; `None` without weights.
     pub cross_encoder: Option<Arc<Upstream>>,
+    /// True if the operator wants no cross-encoder.
+    pub is_declined: bool,
+    /// The way in which the two are put together.
+    pub hybrid: HybridSettings,
     /// Threads that score long lists lexically, one for each processor.
     pub workers: Workers,
 }
@@ -120,14 +123,23 @@ impl LocalScorer {
     }
 }
 
-/// A provider behind its stack.
+/// The scorer behind an upstream's stack, for those who compare answers of different days.
+#[derive(Clone, Debug)]
+pub enum ScorerIdentity {
+    /// The address of a provider's calls.
+    Address(Url),
+    /// A model in this process.
+    Model(Arc<dyn PairModel>),
+}
+
+/// A scorer of pairs behind its stack: a provider over HTTP, or the embedded cross-encoder.
 pub struct Remote {
-    /// Wire format.
-    pub provider: &'static dyn Provider,
+    /// Format of its calls.
+    pub format: CallFormat,
     /// Facts about the provider, with the upstream's own overrides.
     pub facts: ProviderFacts,
-    /// Address of its calls. For the embedded cross-encoder: its parts, as a `file` URL.
-    pub address: Url,
+    /// The scorer itself.
+    pub identity: ScorerIdentity,
     /// Treatment of passages that are too long for the model.
     pub long_passages: LongPassages,
     /// Limits on the size of calls, learnt from refusals.
@@ -172,11 +184,11 @@ impl Upstream {
             retry_statuses: settings.facts.retry_statuses.clone(),
             refusal_words: settings.refusal_words.clone(),
         })?;
-        Ok(Self::behind(transport, settings, metrics, keys))
+        Ok(Self::behind(transport, settings.stack(), metrics, keys))
     }
 
     /// An upstream whose calls go through its stack to `transport`.
-    pub(crate) fn behind<T>(transport: T, settings: &UpstreamSettings, metrics: &Metrics, keys: Arc<KeyRing>) -> Self
+    pub(crate) fn behind<T>(transport: T, settings: StackSettings, metrics: &Metrics, keys: Arc<KeyRing>) -> Self
     where
         T: Service<Call, Response = Scores, Error = UpstreamError> + Clone + Send + Sync + 'static,
         T::Future: Send + 'static,
@@ -199,9 +211,9 @@ impl Upstream {
             metrics: metrics.clone(),
         };
         let remote = Remote {
-            provider: settings.provider,
-            facts: settings.facts.clone(),
-            address: settings.url.clone(),
+            format: settings.format,
+            facts: settings.facts,
+            identity: settings.identity,
             long_passages: settings.long_passages,
             learned_limits: LearnedLimits::default(),
             split_budget: SharedBudget::new(SPLIT_BUDGET),
@@ -212,7 +224,7 @@ impl Upstream {
             keys,
             stack: stack(transport, parts),
         };
-        Self { name: settings.name.clone(), backend: Backend::Remote(Box::new(remote)) }
+        Self { name: settings.name, backend: Backend::Remote(Box::new(remote)) }
     }
 }
 
@@ -311,6 +323,6 @@ impl Remote {
 
 impl std::fmt::Debug for Remote {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Remote").field("provider", &self.provider.name()).finish_non_exhaustive()
+        formatter.debug_struct("Remote").field("provider", &self.format.name()).finish_non_exhaustive()
     }
 }

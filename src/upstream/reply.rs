@@ -11,7 +11,7 @@ use crate::text::bytes_without_mark;
 ///
 /// # Errors
 /// [`ErrorKind::UpstreamInvalidReply`]. Its message quotes nothing of the reply.
-pub(crate) fn read_scores(
+pub(super) fn read_scores(
     provider: &dyn Provider,
     reply: &WireReply,
     sent: usize,

@@ -67,7 +67,7 @@ impl RetryPolicy {
         };
         let now = Instant::now();
         // The median latency must fit before the deadline, or the retry would more likely fail than not.
-        let usual = self.load_stats.quantile(call.body.len(), 0.5).unwrap_or_default();
+        let usual = self.load_stats.quantile(call.payload.bytes(), 0.5).unwrap_or_default();
         (now + wait + usual < call.waiters.deadline()).then_some(wait)
     }
 }
@@ -140,7 +140,7 @@ mod tests {
 
     use super::*;
     use crate::cache::key::CacheScope;
-    use crate::upstream::call::{AttemptCounter, Waiter, Waiters};
+    use crate::upstream::call::{AttemptCounter, Payload, Waiter, Waiters};
 
     fn metrics() -> Arc<UpstreamMetrics> {
         Arc::new(crate::telemetry::metrics::Metrics::new().upstream("test"))
@@ -152,7 +152,7 @@ mod tests {
 
     fn call(deadline: Duration, retry_mode: RetryMode) -> Call {
         Call {
-            body: Bytes::new(),
+            payload: Payload::Body(Bytes::new()),
             passages: 0,
             scale: crate::provider::ScoreScale::Probability,
             tokens: 0,

@@ -7,7 +7,9 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
+use super::ScorerIdentity;
 use super::breaker::BreakerSettings;
+use super::call::CallFormat;
 use super::rate::RateSettings;
 use super::size_refusal::RefusalWords;
 use crate::provider::{Provider, ProviderFacts};
@@ -49,6 +51,56 @@ pub struct UpstreamSettings {
     pub refusal_words: Arc<RefusalWords>,
     /// The facts about the provider, with this upstream's overrides.
     pub facts: ProviderFacts,
+}
+
+/// The settings of an upstream's stack, whatever carries its calls: HTTP or a function call.
+#[derive(Clone, Debug)]
+pub struct StackSettings {
+    /// The upstream's name.
+    pub name: String,
+    /// The name in metrics.
+    pub label: String,
+    /// Longest attempt.
+    pub attempt_timeout: Duration,
+    /// Attempts of one call, the first included.
+    pub max_attempts: u32,
+    /// Most attempts under way at once.
+    pub max_concurrency: usize,
+    /// Most attempts that may wait for a permit.
+    pub max_queue: usize,
+    /// Most requests and tokens a minute.
+    pub rate: RateSettings,
+    /// The thresholds and times of the circuit breaker.
+    pub breaker: BreakerSettings,
+    /// The treatment of long passages.
+    pub long_passages: LongPassages,
+    /// The facts about the scorer.
+    pub facts: ProviderFacts,
+    /// The format of its calls.
+    pub format: CallFormat,
+    /// The scorer itself, for those who compare answers of different days.
+    pub identity: ScorerIdentity,
+}
+
+impl UpstreamSettings {
+    /// The part that concerns the stack.
+    #[must_use]
+    pub fn stack(&self) -> StackSettings {
+        StackSettings {
+            name: self.name.clone(),
+            label: self.label.clone(),
+            attempt_timeout: self.attempt_timeout,
+            max_attempts: self.max_attempts,
+            max_concurrency: self.max_concurrency,
+            max_queue: self.max_queue,
+            rate: self.rate,
+            breaker: self.breaker,
+            long_passages: self.long_passages,
+            facts: self.facts.clone(),
+            format: CallFormat::Body(self.provider),
+            identity: ScorerIdentity::Address(self.url.clone()),
+        }
+    }
 }
 
 /// The treatment of a passage that is longer than a limit, in tokens as rerankd estimates them.

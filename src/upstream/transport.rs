@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 use tower::Service;
 use url::Url;
 
-use super::call::{Call, Scores};
+use super::call::{Call, Payload, Scores};
 use super::error::{UpstreamError, kind_of_status};
 use super::key_ring::{KeyRejection, KeyRing, RefusedKey};
 use super::reply::read_scores;
@@ -83,7 +83,10 @@ impl Transport {
     }
 
     async fn send(self, call: Call) -> Result<Scores, UpstreamError> {
-        let mut request = self.client.post(self.config.url.clone()).body(call.body);
+        let Payload::Body(body) = call.payload else {
+            return Err(UpstreamError::lasting(ErrorKind::Internal, "is asked in a format that is not its own"));
+        };
+        let mut request = self.client.post(self.config.url.clone()).body(body);
         request = request.header(header::CONTENT_TYPE, "application/json").header(header::ACCEPT, "application/json");
         let refused_keys = call.failure.map(|failure| failure.refused_keys).unwrap_or_default();
         let mut key_number = None;
@@ -370,7 +373,7 @@ mod tests {
         let waiter =
             Waiter { deadline: Instant::now(), retry_mode: RetryMode::Wait, store: true, scope: CacheScope::SHARED };
         Call {
-            body: Bytes::from_static(b"{}"),
+            payload: Payload::Body(Bytes::from_static(b"{}")),
             passages: 1,
             scale: ScoreScale::Probability,
             tokens: 0,

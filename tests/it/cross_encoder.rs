@@ -257,7 +257,7 @@ fn model_in_default_directory_is_found_unless_model_dir_is_none() {
     }
     let environment: Environment = BTreeMap::from([("HOME".to_owned(), home.path().display().to_string())]);
     let settings = load(&Sources { environment: environment.clone(), ..Sources::default() }).unwrap().settings;
-    assert_eq!(settings.local.cross_encoder.unwrap().directory.path(), place);
+    assert_eq!(settings.local.cross_encoder.unwrap().files.directory.path(), place);
     assert_eq!(settings.models[0].targets[0].model, "hybrid");
     let mut environment = environment;
     environment.insert("RERANKD__LOCAL__MODEL_DIR".to_owned(), "none".to_owned());

@@ -3,16 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use url::Url;
-
 use crate::cache::key::ScoreSpace;
+use crate::embedded::hybrid::HybridSettings;
 use crate::eval::collection::{Collection, JudgedQuery};
-use crate::local::cross_encoder::ModelDirectory;
-use crate::local::settings::LocalSettings;
 use crate::provider::Scoring;
 use crate::route::{HybridParts, Route, Target};
-use crate::upstream::Backend;
 use crate::upstream::settings::LongPassages;
+use crate::upstream::{Backend, ScorerIdentity};
 
 /// Hash of the models behind a name, and of the settings that change their scores.
 pub(super) fn asked_of(route: &Route) -> String {
@@ -86,14 +83,22 @@ impl Hash {
             self.field(word.as_bytes());
         }
         match &target.upstream.backend {
-            Backend::Remote(remote) => {
-                self.field(remote.address.as_str().as_bytes());
-                self.field(model_digest(&remote.address).unwrap_or_default().as_bytes());
-            }
+            Backend::Remote(remote) => match &remote.identity {
+                ScorerIdentity::Address(url) => {
+                    self.field(url.as_str().as_bytes());
+                    self.field(b"");
+                }
+                ScorerIdentity::Model(model) => {
+                    self.field(model.address().as_bytes());
+                    // The address alone is not enough, because the directory may hold another model tomorrow. A model
+                    // that cannot be read has no digest, and no answers either.
+                    self.field(model.digest().unwrap_or_default().as_bytes());
+                }
+            },
             // The embedded scorer has no file of its own; it changes with the version.
             Backend::Local(_) => self.field(env!("CARGO_PKG_VERSION").as_bytes()),
         }
-        if let Some(HybridParts { settings: LocalSettings { mix, scripts, .. }, cross_encoder, .. }) = &target.parts {
+        if let Some(HybridParts { settings: HybridSettings { mix, scripts }, cross_encoder, .. }) = &target.parts {
             self.field(format!("{} {} {}", mix.head, mix.lexical_share, scripts.name()).as_bytes());
             self.target(cross_encoder);
         }
@@ -102,12 +107,4 @@ impl Hash {
     fn hex(self) -> String {
         self.0.finalize().to_hex().to_string()
     }
-}
-
-/// Digest of the embedded cross-encoder's files; `None` if the address is not that of one. The address alone is not
-/// enough, because the directory may hold another model tomorrow.
-fn model_digest(address: &Url) -> Option<String> {
-    let path = address.to_file_path().ok()?;
-    let directory = ModelDirectory::at(&path).ok()?;
-    directory.digest().ok()
 }

@@ -9,6 +9,7 @@ use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rten::{Model, ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueOrView};
 use rten_tensor::NdTensor;
 use rten_tensor::prelude::*;
@@ -16,14 +17,19 @@ use tokenizers::{Encoding, Tokenizer, TruncationParams};
 
 use super::directory::ModelDirectory;
 use super::operators::operators;
+use crate::embedded::PairScorer;
+use crate::embedded::hybrid::probability;
 
 /// A loaded model with its tokenizer.
-pub(crate) struct CrossEncoder {
+pub(super) struct CrossEncoder {
     tokenizer: Tokenizer,
     model: Model,
     inputs: Vec<(NodeId, ModelInput)>,
     output: NodeId,
     max_tokens: usize,
+    /// Idle pools of one thread each: one for every pair that was ever scored at once. Several threads would speed up
+    /// one pair by little.
+    idle: Mutex<Vec<Arc<ThreadPool>>>,
 }
 
 /// Bytes of a text that are read for each word, on average. Longer words cut the text short.
@@ -64,7 +70,7 @@ impl CrossEncoder {
     ///
     /// # Errors
     /// A sentence: a file cannot be read, or is not of a cross-encoder of the BERT kind.
-    pub(crate) fn load(directory: &ModelDirectory, max_tokens: usize) -> Result<Self, String> {
+    pub(super) fn load(directory: &ModelDirectory, max_tokens: usize) -> Result<Self, String> {
         let tokenizer_file = directory.tokenizer();
         let mut tokenizer = Tokenizer::from_file(&tokenizer_file).map_err(|error| unusable(&tokenizer_file, &error))?;
         // Many tokenizer files pad to a fixed length, and every pair would take as long as the longest.
@@ -75,7 +81,7 @@ impl CrossEncoder {
         let options = ModelOptions::with_ops(operators());
         let model = options.load_file(&graph_file).map_err(|error| unusable(&graph_file, &error))?;
         let (inputs, output) = interface(&model).map_err(|error| unusable(&graph_file, &error))?;
-        Ok(Self { tokenizer, model, inputs, output, max_tokens })
+        Ok(Self { tokenizer, model, inputs, output, max_tokens, idle: Mutex::default() })
     }
 
     /// The raw score of one pair, in the model's own scale; higher is more relevant. A pair that is too long is cut,
@@ -83,7 +89,7 @@ impl CrossEncoder {
     ///
     /// # Errors
     /// A sentence that quotes neither text.
-    pub(crate) fn logit(&self, query: &str, passage: &str, threads: &Arc<ThreadPool>) -> Result<f64, String> {
+    fn logit(&self, query: &str, passage: &str, threads: &Arc<ThreadPool>) -> Result<f64, String> {
         // The tokenizer would split a passage of megabytes, only to keep the first 256 tokens of it.
         let query = beginning(query, self.max_tokens);
         let passage = beginning(passage, self.max_tokens);
@@ -109,6 +115,24 @@ impl CrossEncoder {
             return Ok(f64::from(score));
         }
         Err("the graph gave something else than one finite score for a pair".to_owned())
+    }
+}
+
+impl PairScorer for CrossEncoder {
+    fn score(&self, query: &str, passage: &str) -> Result<f64, String> {
+        let idle = self.idle.lock().pop();
+        let threads = idle.unwrap_or_else(|| Arc::new(ThreadPool::with_num_threads(1)));
+        let logit = self.logit(query, passage, &threads);
+        self.idle.lock().push(threads);
+        Ok(probability(logit?))
+    }
+}
+
+#[cfg(test)]
+impl CrossEncoder {
+    /// Number of pools that score nothing at the moment.
+    pub(super) fn idle_threads(&self) -> usize {
+        self.idle.lock().len()
     }
 }
 
@@ -140,8 +164,7 @@ fn beginning(text: &str, words: usize) -> &str {
 /// A sentence that names the broken file.
 pub(super) fn check(directory: &ModelDirectory, max_tokens: usize) -> Result<(), String> {
     let model = CrossEncoder::load(directory, max_tokens)?;
-    let threads = Arc::new(ThreadPool::with_num_threads(1));
-    model.logit("query", "passage", &threads).map_err(|error| unusable(&directory.graph(), &error))?;
+    model.score("query", "passage").map_err(|error| unusable(&directory.graph(), &error))?;
     Ok(())
 }
 

@@ -17,6 +17,7 @@ pub(crate) mod tokens;
 use std::collections::HashMap;
 
 use self::tokens::{Detail, Tokenizer};
+use crate::embedded::ListScorer;
 use crate::text::from_first_visible;
 
 /// Bytes of a query or of a passage that are read: some 40,000 words, more than any provider's model reads. They take
@@ -43,6 +44,20 @@ struct Counts {
     terms: Vec<(usize, u32)>,
     /// Number of all terms of the passage.
     length: u32,
+}
+
+/// The lexical scorer.
+#[derive(Clone, Copy, Debug)]
+pub struct Lexical;
+
+impl ListScorer for Lexical {
+    fn max_text_bytes(&self) -> usize {
+        MAX_TEXT_BYTES
+    }
+
+    fn score_while(&self, query: &str, passages: &[&str], is_wanted: &dyn Fn() -> bool) -> Option<Vec<f64>> {
+        score_while(query, passages, is_wanted)
+    }
 }
 
 /// The lexical score of each passage for `query`, from 0 (no word in common) to 1.

@@ -11,7 +11,7 @@ use tower::Service;
 
 use crate::error::ErrorKind;
 use crate::upstream::UpstreamError;
-use crate::upstream::call::{Call, Scores};
+use crate::upstream::call::{Call, Payload, Scores};
 use crate::upstream::size::MeasureSet;
 use crate::upstream::size_refusal::SizeRefusal;
 
@@ -97,6 +97,7 @@ impl SimulatedUpstream {
     pub(super) async fn answer(&self, call: &Call) -> Result<Scores, UpstreamError> {
         let usual = Duration::from_millis(5) + Duration::from_millis(30).mul_f64(self.draw());
         let failure = |kind| Err(UpstreamError::passing(kind, "failed as it was told"));
+        let Payload::Body(sent) = &call.payload else { unreachable!("the upstream is a provider") };
         match self.behaviour() {
             Behaviour::Fine { milliseconds } => sleep(Duration::from_millis(milliseconds)).await,
             Behaviour::Tail { share, milliseconds } if self.draw() < share => {
@@ -122,7 +123,7 @@ impl SimulatedUpstream {
                 let refusal = UpstreamError::lasting(ErrorKind::UpstreamRejected, "answered with status 413");
                 return Err(UpstreamError { size_refusal: Some(named(MeasureSet::PASSAGES)), ..refusal });
             }
-            Behaviour::Picky if call.body.windows(POISON.len()).any(|window| window == POISON.as_bytes()) => {
+            Behaviour::Picky if sent.windows(POISON.len()).any(|window| window == POISON.as_bytes()) => {
                 let refusal = UpstreamError::lasting(ErrorKind::UpstreamRejected, "answered with status 413");
                 return Err(UpstreamError { size_refusal: Some(named(MeasureSet::TEXT)), ..refusal });
             }
@@ -131,7 +132,7 @@ impl SimulatedUpstream {
                 return Err(UpstreamError::lasting(ErrorKind::UpstreamUnauthorized, "answered with status 401"));
             }
         }
-        let body: Value = serde_json::from_slice(&call.body).unwrap();
+        let body: Value = serde_json::from_slice(sent).unwrap();
         let query = body["query"].as_str().unwrap();
         let documents = body["documents"].as_array().unwrap();
         let scores = documents.iter().map(|text| score_of(self.salt, query, text.as_str().unwrap())).collect();

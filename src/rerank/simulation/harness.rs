@@ -101,7 +101,7 @@ impl Harness {
         let reranker = assemble_with(settings, |upstream, metrics| {
             let keys = Arc::new(KeyRing::new(&upstream.api_keys)?);
             let simulated = upstreams[upstream.name.as_str()].clone();
-            Ok(Upstream::behind(SimulatedTransport(simulated), upstream, metrics, keys))
+            Ok(Upstream::behind(SimulatedTransport(simulated), upstream.stack(), metrics, keys))
         })
         .unwrap();
         Self { reranker, upstreams, seen: Mutex::default() }

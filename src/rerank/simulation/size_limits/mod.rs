@@ -66,7 +66,7 @@ impl LimitedHarness {
         });
         let reranker = assemble_with(&settings(), |upstream, metrics| {
             let keys = Arc::new(KeyRing::new(&[])?);
-            Ok(Upstream::behind(LimitedTransport(provider.clone()), upstream, metrics, keys))
+            Ok(Upstream::behind(LimitedTransport(provider.clone()), upstream.stack(), metrics, keys))
         })
         .unwrap();
         Self { provider, reranker }

@@ -14,7 +14,7 @@ use super::super::faults::score_of;
 use crate::error::ErrorKind;
 use crate::provider::Explanation;
 use crate::upstream::UpstreamError;
-use crate::upstream::call::{Call, Scores};
+use crate::upstream::call::{Call, Payload, Scores};
 use crate::upstream::size_refusal::RefusalWords;
 
 #[derive(Clone, Copy, Debug)]
@@ -156,7 +156,8 @@ impl LimitedProvider {
     async fn answer(&self, call: &Call) -> Result<Scores, UpstreamError> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         sleep(Duration::from_millis(10)).await;
-        let body: Value = serde_json::from_slice(&call.body).unwrap();
+        let Payload::Body(body) = &call.payload else { unreachable!("the upstream is a provider") };
+        let body: Value = serde_json::from_slice(body).unwrap();
         let query = body["query"].as_str().unwrap();
         let mut documents = Vec::new();
         for text in body["documents"].as_array().unwrap() {

@@ -19,6 +19,15 @@ pub struct Mix {
     pub lexical_share: f64,
 }
 
+/// The way in which the two scorers are put together: the keys of `[local]` that concern the hybrid.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HybridSettings {
+    /// The mix of their scores.
+    pub mix: Mix,
+    /// The scripts of the queries that the cross-encoder is asked about.
+    pub scripts: Scripts,
+}
+
 /// Highest score of a passage outside the head, as a share of the lowest score in it.
 const TAIL_SHARE: f64 = 0.5;
 
@@ -51,7 +60,7 @@ impl Mix {
         let mut head_scores = Vec::with_capacity(head.len());
         let mut lowest_score = 1.0_f64;
         for (logit, lexical_score) in logits.iter().zip(&head_lexical) {
-            let score = super::cross_encoder::probability(logit + pull * (lexical_score - mean));
+            let score = probability(logit + pull * (lexical_score - mean));
             lowest_score = lowest_score.min(score);
             head_scores.push(score);
         }
@@ -72,10 +81,22 @@ impl Mix {
     }
 }
 
+/// The logistic function: the relevance, 0 to 1, of a raw score.
+#[must_use]
+pub fn probability(logit: f64) -> f64 {
+    1.0 / (1.0 + (-logit).exp())
+}
+
+/// The inverse of [`probability`]: the raw score of a relevance. Finite even for 0 and 1, which rounding can produce.
+fn logit(probability: f64) -> f64 {
+    let probability = probability.clamp(f64::MIN_POSITIVE, 1.0 - f64::EPSILON);
+    (probability / (1.0 - probability)).ln()
+}
+
 /// The raw scores behind a cross-encoder's relevances.
 #[must_use]
 pub fn logits(probabilities: &[f64]) -> Vec<f64> {
-    probabilities.iter().map(|&probability| super::cross_encoder::logit(probability)).collect()
+    probabilities.iter().map(|&probability| logit(probability)).collect()
 }
 
 /// Mean and population standard deviation; both 0 for no values.
@@ -197,6 +218,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn raw_scores_survive_the_way_to_probabilities_and_back() {
+        for raw in [-12.0, -3.25, 0.0, 1.5, 12.0] {
+            assert!((logit(probability(raw)) - raw).abs() < 1e-9, "{raw}");
+        }
+        for raw in [-1e6, -800.0, -40.0, 37.0, 800.0, 1e6] {
+            assert!(logit(probability(raw)).is_finite(), "{raw}");
+        }
+    }
+
     proptest! {
         #[test]
         fn every_score_is_between_0_and_1_and_the_head_is_on_top(
@@ -204,7 +235,7 @@ mod tests {
             raw in proptest::collection::vec(prop_oneof![-12.0..12.0f64, -1e3..1e3f64], 12),
         ) {
             let head = MIX.head(&lexical);
-            let raw = logits(&raw.into_iter().map(crate::local::cross_encoder::probability).collect::<Vec<_>>());
+            let raw = logits(&raw.into_iter().map(probability).collect::<Vec<_>>());
             let scores = MIX.scores(&lexical, &head, &raw[..head.len()]);
             prop_assert_eq!(scores.len(), lexical.len());
             prop_assert!(scores.iter().all(|score| (0.0..=1.0).contains(score)));
