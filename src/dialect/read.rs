@@ -9,7 +9,7 @@ use bytestring::ByteString;
 use tokio::time::Instant;
 
 use super::Dialect;
-use super::choose::DialectHints;
+use super::choose::DialectChoice;
 use super::fields::Fields;
 use crate::error::{Error, ErrorKind};
 use crate::text::{with_halves_replaced, without_mark};
@@ -22,10 +22,8 @@ pub struct ReceivedBody {
     pub text: ByteString,
     /// Number of halves of surrogate pairs that stood in the body as bytes and were already replaced by U+FFFD.
     pub halves: usize,
-    /// The dialect named by the request or bound to its key. It applies whatever the body holds.
-    pub fixed: Option<&'static dyn Dialect>,
-    /// The hints that tell the dialect if none is fixed.
-    pub signs: DialectHints,
+    /// The choice of the dialect, which the fields of the body complete.
+    pub dialect: DialectChoice,
     /// Arrival of the request. `timeout_ms` counts from here.
     pub started: Instant,
 }
@@ -98,7 +96,7 @@ impl ReceivedBody {
         if fields.work_bytes() > max_work {
             return None;
         }
-        let dialect = self.fixed.unwrap_or_else(|| self.signs.of_body(&fields));
+        let dialect = self.dialect.after_body(&fields);
         // A malformed `timeout_ms` is ignored here; the dialect reports it. 0 sets no deadline.
         let deadline = match fields.count("timeout_ms") {
             Ok(Some(milliseconds)) if milliseconds > 0 => {
@@ -122,14 +120,17 @@ pub fn out_of_time() -> Error {
 mod tests {
     use std::cell::Cell;
 
+    use http::HeaderMap;
     use proptest::prelude::*;
 
+    use super::super::choose::PathDialects;
     use super::super::native;
     use super::*;
 
     fn received(text: String) -> ReceivedBody {
-        let signs = DialectHints { prefix: None, usual: &native::BARE };
-        ReceivedBody { text: text.into(), halves: 0, fixed: None, signs, started: Instant::now() }
+        let path = PathDialects { prefix: None, default: &native::BARE };
+        let dialect = DialectChoice::before_body(path, &HeaderMap::new(), None);
+        ReceivedBody { text: text.into(), halves: 0, dialect, started: Instant::now() }
     }
 
     fn objects(count: usize, more: &str) -> ReceivedBody {

@@ -8,7 +8,7 @@
 use axum::http::Method;
 use percent_encoding::percent_decode_str;
 
-use crate::dialect::choose::DialectHints;
+use crate::dialect::choose::PathDialects;
 use crate::dialect::{Dialect, by_name, cohere, dashscope, deepinfra, mixedbread, native, nvidia};
 use crate::error::{Error, ErrorKind};
 
@@ -45,11 +45,19 @@ const OTHER_PATHS: [&str; 13] = [
 /// The prefix of the documentation. Paths below it never rerank, whatever they end in.
 pub(super) const DOCUMENTATION: &str = "/docs/";
 
+/// Everything that a path tells.
+pub(super) struct ReadPath {
+    /// The endpoint. Errors: `not_found` with the known paths, or `method_not_allowed` with the right method.
+    pub(super) endpoint: Result<Endpoint, Error>,
+    /// The dialects of the path, also of one that is no endpoint: its error is written in that dialect.
+    pub(super) dialects: PathDialects,
+}
+
 /// The endpoint of a request.
 #[derive(Debug)]
 pub(super) enum Endpoint {
     /// Reranking. The paths of some dialects name the model.
-    Rerank { signs: DialectHints, model: Option<String> },
+    Rerank { model: Option<String> },
     /// Anything that a set-up screen asks for.
     SetUp(SetUp),
 }
@@ -80,29 +88,23 @@ impl SetUp {
     }
 }
 
-/// The endpoint of a request.
-///
-/// # Errors
-/// `not_found` with the known paths, or `method_not_allowed` with the right method.
-pub(super) fn endpoint(method: &Method, path: &str) -> Result<Endpoint, Error> {
+/// Reads a path.
+pub(super) fn read(method: &Method, path: &str) -> ReadPath {
     let segments = segments(path);
+    let rerank_path = rerank(&segments);
+    let dialects = match &rerank_path {
+        Some((dialects, _)) => *dialects,
+        None => PathDialects { prefix: prefix(&segments), default: &native::BARE },
+    };
     // A path can be both: `/v1/models/up/rerank` reranks by POST and describes a model by GET.
-    match (method, rerank(&segments), set_up(&segments)) {
-        (&Method::POST, Some((signs, model)), _) => Ok(Endpoint::Rerank { signs, model }),
+    let endpoint = match (method, rerank_path, set_up(&segments)) {
+        (&Method::POST, Some((_, model)), _) => Ok(Endpoint::Rerank { model }),
         (&Method::GET | &Method::HEAD, _, Some(set_up)) => Ok(Endpoint::SetUp(set_up)),
         (_, Some(_), _) => Err(wrong_method(method, "POST")),
         (_, None, Some(_)) => Err(wrong_method(method, "GET")),
         (_, None, None) => Err(not_found(path)),
-    }
-}
-
-/// The hints at a dialect in a path, also in one that is no endpoint: its error is written in that dialect.
-pub(super) fn signs(path: &str) -> DialectHints {
-    let segments = segments(path);
-    match rerank(&segments) {
-        Some((signs, _)) => signs,
-        None => DialectHints { prefix: prefix(&segments), usual: &native::BARE },
-    }
+    };
+    ReadPath { endpoint, dialects }
 }
 
 /// The segments of a path, without the empty ones of double and trailing slashes.
@@ -112,7 +114,7 @@ fn segments(path: &str) -> Vec<&str> {
 
 /// The value of `Allow` for a path that exists.
 pub(super) fn allowed(path: &str) -> &'static str {
-    let reranks = !path.starts_with(DOCUMENTATION) && endpoint(&Method::POST, path).is_ok();
+    let reranks = !path.starts_with(DOCUMENTATION) && rerank(&segments(path)).is_some();
     if reranks { "POST" } else { "GET, HEAD" }
 }
 
@@ -131,10 +133,10 @@ pub(super) fn wrong_method(method: &Method, right: &'static str) -> Error {
     Error::new(ErrorKind::MethodNotAllowed, format!("{method} does not work here; use {right}"))
 }
 
-/// The dialect hints and the model of a path that reranks; `None` if the path does not. The more specific arms of the
-/// match stand before the more general ones.
-fn rerank(segments: &[&str]) -> Option<(DialectHints, Option<String>)> {
-    let (before, usual): (&[&str], &'static dyn Dialect) = match segments {
+/// The dialects and the model of a path that reranks; `None` if the path does not. The more specific arms of the match
+/// stand before the more general ones.
+fn rerank(segments: &[&str]) -> Option<(PathDialects, Option<String>)> {
+    let (before, default): (&[&str], &'static dyn Dialect) = match segments {
         [before @ .., "services", "rerank", "text-rerank", "text-rerank"] => (before, &dashscope::DashScope),
         [before @ .., "v1", "rerank" | "reranks"] => (before, &native::VERSIONED),
         [before @ .., "v2", "rerank"] => (before, &cohere::V2),
@@ -151,11 +153,11 @@ fn rerank(segments: &[&str]) -> Option<(DialectHints, Option<String>)> {
     {
         named = Some(&cohere::V1);
     }
-    Some((DialectHints { prefix: named, usual }, None))
+    Some((PathDialects { prefix: named, default }, None))
 }
 
-/// The hints and the model of DeepInfra's paths, `/inference/OWNER/MODEL`.
-fn inference(segments: &[&str]) -> Option<(DialectHints, Option<String>)> {
+/// The dialects and the model of DeepInfra's paths, `/inference/OWNER/MODEL`.
+fn inference(segments: &[&str]) -> Option<(PathDialects, Option<String>)> {
     let at = segments.iter().position(|segment| *segment == "inference")?;
     let before = &segments[..at];
     let name = &segments[at + 1..];
@@ -164,7 +166,7 @@ fn inference(segments: &[&str]) -> Option<(DialectHints, Option<String>)> {
         return None;
     }
     let model = decoded(name)?;
-    Some((DialectHints { prefix: prefix(before), usual: &deepinfra::DeepInfra }, Some(model)))
+    Some((PathDialects { prefix: prefix(before), default: &deepinfra::DeepInfra }, Some(model)))
 }
 
 /// The set-up endpoint of a path; `None` if there is none. `models/ID` comes first, whatever the id. A name with
@@ -199,23 +201,22 @@ fn decoded(segments: &[&str]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderMap;
-
     use super::*;
 
     fn post(path: &str) -> String {
-        match endpoint(&Method::POST, path) {
-            Ok(Endpoint::Rerank { signs, model }) => {
-                let prefix = signs.prefix.map_or("-", |dialect| dialect.name());
+        let ReadPath { endpoint, dialects } = read(&Method::POST, path);
+        match endpoint {
+            Ok(Endpoint::Rerank { model }) => {
+                let prefix = dialects.prefix.map_or("-", |dialect| dialect.name());
                 let model = model.map_or(String::new(), |model| format!(" {model}"));
-                format!("{prefix} {}{model}", signs.usual.name())
+                format!("{prefix} {}{model}", dialects.default.name())
             }
             other => panic!("{path}: {other:?}"),
         }
     }
 
     fn get(path: &str) -> Option<SetUp> {
-        match endpoint(&Method::GET, path) {
+        match read(&Method::GET, path).endpoint {
             Ok(Endpoint::SetUp(set_up)) => Some(set_up),
             _ => None,
         }
@@ -253,8 +254,8 @@ mod tests {
         ] {
             assert_eq!(post(path), expected, "{path}");
         }
-        let signs = signs("/voyage/v1/rerank");
-        assert_eq!(signs.best_guess(&HeaderMap::new(), None).name(), "voyage");
+        let nowhere = read(&Method::POST, "/voyage/nowhere").dialects;
+        assert_eq!(nowhere.prefix.map(Dialect::name), Some("voyage"));
     }
 
     #[test]
@@ -286,17 +287,17 @@ mod tests {
     fn every_path_that_is_told_leads_somewhere() {
         let filled = |path: &str| path.replace("{model}", "m").replace("{id}", "m").replace("{dialect}", "tei");
         for path in RERANK_PATHS {
-            assert!(endpoint(&Method::POST, &filled(path)).is_ok(), "{path}");
+            assert!(read(&Method::POST, &filled(path)).endpoint.is_ok(), "{path}");
         }
         let exact = ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"];
         for path in OTHER_PATHS.iter().filter(|path| !exact.contains(path)) {
-            assert!(endpoint(&Method::GET, &filled(path)).is_ok(), "{path}");
+            assert!(read(&Method::GET, &filled(path)).endpoint.is_ok(), "{path}");
         }
     }
 
     #[test]
     fn wrong_paths_and_methods_are_told_apart() {
-        let kind = |method, path| endpoint(&method, path).unwrap_err().kind;
+        let kind = |method, path| read(&method, path).endpoint.unwrap_err().kind;
         for path in ["/", "", "/reranker", "/rerank/x", "/inference", "/inference/%ff", "/inference/v1/rerrank", "/v3"]
         {
             assert_eq!(kind(Method::POST, path), ErrorKind::NotFound, "{path}");

@@ -19,7 +19,7 @@ use super::{App, body, json};
 use crate::blocking::offload::{OFFLOAD_WIRE_BYTES, offload, offload_while_wanted};
 use crate::cache::control::CacheControl;
 use crate::dialect::Dialect;
-use crate::dialect::choose::{DIALECT_HEADER, DialectHints};
+use crate::dialect::choose::{DIALECT_HEADER, DialectChoice};
 use crate::dialect::problem::Problem;
 use crate::dialect::read::{Decoded, ReceivedBody, out_of_time};
 use crate::error::{Error, ErrorKind};
@@ -32,6 +32,22 @@ use crate::types::response::{Provenance, RerankResponse};
 const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-request-timeout-ms");
 /// Header with the reason of a degraded answer: the bodies of many dialects have no field for it.
 const DEGRADED_HEADER: HeaderName = HeaderName::from_static("x-rerankd-degraded");
+
+/// A request to rerank, as far as its head tells.
+pub(super) struct RerankCall {
+    pub(super) caller: Caller,
+    pub(super) dialect: DialectChoice,
+    /// The model that the path names, if it does. A model in the body takes precedence.
+    pub(super) model: Option<String>,
+}
+
+/// A ranking with the request that it answers.
+struct RankedRequest<'a> {
+    request: Arc<RerankRequest>,
+    response: RerankResponse,
+    /// Held until the answer is encoded.
+    permit: SemaphorePermit<'a>,
+}
 
 /// Score each document for the query and return them best first.
 #[utoipa::path(
@@ -94,22 +110,17 @@ const DEGRADED_HEADER: HeaderName = HeaderName::from_static("x-rerankd-degraded"
             body = Problem<'static>, content_type = "application/problem+json"),
     ),
 )]
-pub(super) async fn rerank(
-    app: &App,
-    caller: Caller,
-    (signs, model): (DialectHints, Option<String>),
-    request: Request,
-) -> Response {
+pub(super) async fn rerank(app: &App, call: RerankCall, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let id = request_id(&parts.headers);
-    let dialect = signs.best_guess(&parts.headers, caller.dialect);
-    let mut guard = RequestMetricsGuard::new(&app.reranker.metrics, dialect);
-    let mut answer = match decode_and_rank(app, caller, &parts.headers, body, (signs, model), &mut guard).await {
-        Ok((_permit, request, response)) => {
+    let mut guard = RequestMetricsGuard::new(&app.reranker.metrics, call.dialect.provisional());
+    let mut answer = match decode_and_rank(app, call, &parts.headers, body, &mut guard).await {
+        Ok(RankedRequest { request, response, permit }) => {
             guard.record_response(&response);
             log_degraded(id, &guard, &response);
             let degraded = response.provenance.degraded.clone();
             let encoded = encode(guard.dialect, id, request, response).await;
+            drop(permit);
             let mut answer = json(app.memory.reservation().hold_answer(encoded));
             for reason in degraded {
                 answer.headers_mut().append(DEGRADED_HEADER, HeaderValue::from_static(reason));
@@ -152,16 +163,15 @@ fn log_error(request_id: &str, guard: &RequestMetricsGuard<'_>, error: &Error) {
     }
 }
 
-/// Reads, decodes, routes and ranks one request. The permit must live until the answer is encoded.
+/// Reads, decodes, routes and ranks one request.
 async fn decode_and_rank<'a>(
     app: &'a App,
-    caller: Caller,
+    call: RerankCall,
     headers: &HeaderMap,
     body: Body,
-    (signs, model): (DialectHints, Option<String>),
     guard: &mut RequestMetricsGuard<'_>,
-) -> Result<(SemaphorePermit<'a>, Arc<RerankRequest>, RerankResponse), Error> {
-    let fixed = signs.fixed(headers, caller.dialect)?;
+) -> Result<RankedRequest<'a>, Error> {
+    call.dialect.check()?;
     let mut deadline = guard.started + app.server.request_timeout;
     if let Some(timeout) = header_timeout(headers)? {
         deadline = deadline.min(guard.started + timeout);
@@ -171,14 +181,15 @@ async fn decode_and_rank<'a>(
     // Only now: a client that sends its body slowly must not occupy a permit meanwhile.
     let permit = app.in_flight_limit.try_acquire().map_err(|_| overloaded(app))?;
     let body::TextBody { text, halves } = received.text(max_body_bytes, &app.memory, deadline).await?;
-    let decoded = decode(ReceivedBody { text, halves, fixed, signs, started: guard.started }, deadline).await;
-    // Before the error is returned, so that it is written in the dialect that the body gave away.
+    let undecoded = ReceivedBody { text, halves, dialect: call.dialect, started: guard.started };
+    let decoded = decode(undecoded, deadline).await;
+    // Before the error is returned, so that it is written in the dialect of the body.
     if let Some(dialect) = decoded.dialect {
         guard.dialect = dialect;
     }
     let mut request = decoded.request?;
     if request.model.is_none() {
-        request.model = model.map(Into::into);
+        request.model = call.model.map(Into::into);
     }
     request.return_documents |= app.server.always_return_documents;
     if let Some(timeout) = request.timeout {
@@ -190,7 +201,7 @@ async fn decode_and_rank<'a>(
         started: guard.started,
         deadline,
         control: CacheControl::from_headers(headers),
-        scope: caller.scope,
+        scope: call.caller.scope,
     };
     let request = Arc::new(request);
     let Ok(reranked) = timeout_at(deadline, app.reranker.rerank(&route, &request, &context)).await else {
@@ -198,7 +209,7 @@ async fn decode_and_rank<'a>(
     };
     let response = reranked?;
     app.reranker.cast_shadow(&route, &request, &context, &response);
-    Ok((permit, request, response))
+    Ok(RankedRequest { request, response, permit })
 }
 
 /// Decodes the body: a small one on this thread, a large one on another, until the deadline.

@@ -3,7 +3,8 @@
 use std::fs;
 
 use bytestring::ByteString;
-use rerankd::dialect::choose::DialectHints;
+use http::HeaderMap;
+use rerankd::dialect::choose::{DialectChoice, PathDialects};
 use rerankd::dialect::fields::Fields;
 use rerankd::dialect::{self, DIALECTS, Dialect};
 use rerankd::error::Error;
@@ -75,7 +76,8 @@ fn check_decoding(case: &Case) {
         Ok(request) => is_answered_in_json(dialect, &request),
         Err(error) => quotes_nothing(dialect, &error),
     }
-    let guessed = DialectHints { prefix: None, usual: dialect }.of_body(&fields);
+    let path = PathDialects { prefix: None, default: dialect };
+    let guessed = DialectChoice::before_body(path, &HeaderMap::new(), None).after_body(&fields);
     if let Err(error) = guessed.decode(&fields) {
         quotes_nothing(guessed, &error);
     }

@@ -1,8 +1,10 @@
 //! Parsers of inputs other than bodies: headers, base URLs, names; and the filter of provider messages.
 
+use bytestring::ByteString;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use rerankd::cache::control::CacheControl;
-use rerankd::dialect::choose::{DIALECT_HEADER, DialectHints};
+use rerankd::dialect::choose::{DIALECT_HEADER, DialectChoice, PathDialects};
+use rerankd::dialect::fields::Fields;
 use rerankd::dialect::native;
 use rerankd::route::alias::Alias;
 use rerankd::upstream::endpoint::endpoint;
@@ -25,6 +27,7 @@ fn cases(readers: &[&'static str], seeds: &[&str]) -> Cases {
 #[test]
 fn fuzzed_headers_parse_or_fail_without_quoting() {
     let seeds = ["no-cache, no-store", "only-if-cached,max-age=0", "voyage", "VLLM", "canary", "2026-04"];
+    let bodies = [r#"{"texts":[]}"#, r#"{"passages":[]}"#].map(ByteString::from_static);
     bolero::check!()
         .with_generator(cases(&["cache-control", "x-rerank-dialect"], &seeds))
         .with_iterations(5_000)
@@ -35,9 +38,14 @@ fn fuzzed_headers_parse_or_fail_without_quoting() {
             let headers = HeaderMap::from_iter([(name.clone(), value.clone()), (header::ACCEPT, value)]);
             let control = CacheControl::from_headers(&headers);
             assert!(name == header::CACHE_CONTROL || control == CacheControl::default());
-            let signs = DialectHints { prefix: None, usual: &native::BARE };
-            match signs.fixed(&headers, None) {
-                Ok(dialect) => assert_eq!(dialect.is_some(), name == DIALECT_HEADER && !is_blank),
+            let path = PathDialects { prefix: None, default: &native::BARE };
+            let choice = DialectChoice::before_body(path, &headers, None);
+            match choice.check() {
+                Ok(()) => {
+                    // A dialect that the header names is the same for bodies of different dialects.
+                    let [one, other] = bodies.each_ref().map(|body| choice.after_body(&Fields::read(body).unwrap()));
+                    assert_eq!(one.name() == other.name(), name == DIALECT_HEADER && !is_blank);
+                }
                 Err(error) => assert!(!error.message.contains(FEATHER), "{error}"),
             }
         });
