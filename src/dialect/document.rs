@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::pictures;
 use super::rank_fields::{FoundFields, RankFields};
-use super::raw::{Raw, is_null};
+use super::raw::{self, JsonIn, JsonKind, Raw, RepeatedField, is_null};
+use crate::error::Error;
 
 /// The fields of an object that decide its text and its id. Values are raw slices of the body.
 #[derive(Default)]
@@ -25,8 +26,23 @@ pub(super) struct Document<'a> {
     pub(super) is_picture: bool,
 }
 
-/// A seed that reads a [`Document`], with the fields to look for.
-pub(super) struct ReadDocument<'f>(pub(super) &'f RankFields);
+impl<'a> Document<'a> {
+    /// Reads an object, in which `rank_fields` are looked for.
+    ///
+    /// # Errors
+    /// `invalid_json` with line and column; `invalid_request` if a field of [`Document`] appears twice or the value is
+    /// not an object.
+    pub(super) fn read(rank_fields: &RankFields, at: JsonIn<'a>) -> Result<Self, Error> {
+        let repeated = RepeatedField::default();
+        raw::object(ReadDocument { rank_fields, repeated: &repeated }, &repeated, at)
+    }
+}
+
+/// A seed that reads a [`Document`].
+struct ReadDocument<'f> {
+    rank_fields: &'f RankFields,
+    repeated: &'f RepeatedField,
+}
 
 impl<'de> DeserializeSeed<'de> for ReadDocument<'_> {
     type Value = Document<'de>;
@@ -44,7 +60,7 @@ impl<'de> Visitor<'de> for ReadDocument<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut document = Document { ranked: self.0.nothing_found(), ..Document::default() };
+        let mut document = Document { ranked: self.rank_fields.nothing_found(), ..Document::default() };
         let mut has_media = false;
         let mut has_words = false;
         while let Some(Name(name)) = map.next_key::<Name<'de>>()? {
@@ -59,13 +75,13 @@ impl<'de> Visitor<'de> for ReadDocument<'_> {
             if let Some((field, slot)) = known
                 && slot.replace(value).is_some()
             {
-                return Err(A::Error::duplicate_field(field));
+                return Err(self.repeated.found(field));
             }
-            self.0.take(&name, value, &mut document.ranked);
+            self.rank_fields.take(&name, value, &mut document.ranked);
             let is_file = pictures::is_file_in(&name, value.get());
             let is_media = is_file || pictures::is_media(&name) && !is_null(value);
             // The address of a picture is a text that can be scored; an object or a list around it is not.
-            document.has_picture |= is_file || is_media && value.get().starts_with(['{', '[']);
+            document.has_picture |= is_file || is_media && JsonKind::of(value.get()).is_container();
             has_media |= is_media;
             has_words |= !is_media && !is_null(value) && !pictures::is_description(&name);
         }

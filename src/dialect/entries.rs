@@ -1,9 +1,10 @@
 //! One pass over a body that keeps the fields which some dialect reads and skips all others.
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::raw::Raw;
+use super::raw::{self, JsonIn, JsonKind, Raw, RepeatedField};
+use crate::error::Error;
 
 /// Fields whose values are kept as slices of the body.
 const PLAIN: [&str; 16] = [
@@ -39,27 +40,37 @@ pub(super) enum Value<'a> {
     List(Vec<Raw<'a>>),
     /// The known fields of an object.
     Object(Entries<'a>),
-    /// The kind of a value, with its article, where a list or an object was expected.
-    Not(&'static str),
-    /// A blank string where a list or an object was expected.
+    /// The kind of a value that stands where a list or an object was expected.
+    Other(JsonKind),
+    /// A blank string that stands where a list or an object was expected. It counts as absent.
     Blank,
 }
 
-/// The known fields of a body.
-pub(super) struct Object<'a>(pub(super) Entries<'a>);
+/// Reads the known fields of a body.
+///
+/// # Errors
+/// `invalid_json` with line and column; `invalid_request` if a field appears twice or the body is not an object.
+pub(super) fn of_body(body: &str) -> Result<Entries<'_>, Error> {
+    let repeated = RepeatedField::default();
+    let seed = ObjectVisitor { repeated: Some(&repeated) };
+    raw::object(seed, &repeated, JsonIn { body, json: body, pointer: "" })
+}
 
-impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let entries = deserializer.deserialize_map(ObjectVisitor { is_body: true })?;
-        Ok(Self(entries))
+/// A seed that keeps the known fields of an object.
+struct ObjectVisitor<'r> {
+    /// For the body itself, in which no field may appear twice; `None` for an object in it.
+    repeated: Option<&'r RepeatedField>,
+}
+
+impl<'de> DeserializeSeed<'de> for ObjectVisitor<'_> {
+    type Value = Entries<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
     }
 }
 
-struct ObjectVisitor {
-    is_body: bool,
-}
-
-impl<'de> Visitor<'de> for ObjectVisitor {
+impl<'de> Visitor<'de> for ObjectVisitor<'_> {
     type Value = Entries<'de>;
 
     fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -74,8 +85,8 @@ impl<'de> Visitor<'de> for ObjectVisitor {
                 continue;
             };
             if entries.iter().any(|(known, _)| *known == name) {
-                if self.is_body {
-                    return Err(A::Error::duplicate_field(name));
+                if let Some(repeated) = self.repeated {
+                    return Err(repeated.found(name));
                 }
                 // Most fields of an inner object are not meant for us, so a repeated one is no error.
                 map.next_value::<IgnoredAny>()?;
@@ -83,7 +94,7 @@ impl<'de> Visitor<'de> for ObjectVisitor {
             }
             let opened = OPENED.contains(&name);
             let value = if opened {
-                map.next_value_seed(Opened { in_body: self.is_body })?
+                map.next_value_seed(Opened { in_body: self.repeated.is_some() })?
             } else {
                 Value::Plain(map.next_value()?)
             };
@@ -146,35 +157,35 @@ impl<'de> Visitor<'de> for Opened {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         if self.in_body {
-            let entries = ObjectVisitor { is_body: false }.visit_map(map)?;
+            let entries = ObjectVisitor { repeated: None }.visit_map(map)?;
             return Ok(Value::Object(entries));
         }
         // A visitor must read its map to the end.
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Value::Not("an object"))
+        Ok(Value::Other(JsonKind::Object))
     }
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Value::Not("null"))
+        Ok(Value::Other(JsonKind::Null))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(if text.trim().is_empty() { Value::Blank } else { Value::Not("a string") })
+        Ok(if text.trim().is_empty() { Value::Blank } else { Value::Other(JsonKind::String) })
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Value::Not("a boolean"))
+        Ok(Value::Other(JsonKind::Boolean))
     }
 
     fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Value::Not("a number"))
+        Ok(Value::Other(JsonKind::Number))
     }
 
     fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Value::Not("a number"))
+        Ok(Value::Other(JsonKind::Number))
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Value::Not("a number"))
+        Ok(Value::Other(JsonKind::Number))
     }
 }

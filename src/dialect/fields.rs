@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use bytestring::ByteString;
 
-use super::entries::{Entries, Object, Value};
+use super::entries::{self, Entries, Value};
 use super::passage::{self, PassageList, PassageRules, Words};
 use super::rank_fields::RankFields;
-use super::raw::{self, Raw, name_of};
+use super::raw::{self, JsonKind, Raw, name_of};
 use crate::error::Error;
 use crate::types::request::{RerankRequest, ScoringOptions};
 
@@ -43,8 +43,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// `invalid_json` with line and column; `invalid_request` if a field appears twice or the body is not an object.
     pub fn read(body: &'a ByteString) -> Result<Self, Error> {
-        let Object(entries) = raw::object(body, body, "")?;
-        Ok(Self { body, entries, is_wanted: &|| true })
+        Ok(Self { body, entries: entries::of_body(body)?, is_wanted: &|| true })
     }
 
     /// The same fields, read only as long as `is_wanted` returns true. It is called before each document that is not a
@@ -62,10 +61,7 @@ impl<'a> Fields<'a> {
         for name in PASSAGE_LISTS {
             for item in self.items(name) {
                 let json = item.get();
-                bytes += match json.as_bytes().first() {
-                    Some(b'{' | b'[') => factor * json.len(),
-                    _ => json.len(),
-                };
+                bytes += if JsonKind::of(json).is_container() { factor * json.len() } else { json.len() };
             }
         }
         bytes
@@ -145,7 +141,7 @@ impl<'a> Fields<'a> {
         let Some(items) = self.list(path)? else {
             // A blank string counts as absent, but "missing" would mislead a client that did send it.
             if let Some(Value::Blank) = self.entry(path) {
-                return Err(not_a_list(path, "a string"));
+                return Err(not_a_list(path, JsonKind::String));
             }
             return Err(missing(path));
         };
@@ -234,7 +230,7 @@ impl<'a> Fields<'a> {
     fn value(&self, path: &str) -> Option<&Value<'a>> {
         match self.entry(path)? {
             Value::Plain(raw) if raw::is_null(raw) => None,
-            Value::Not("null") | Value::Blank => None,
+            Value::Other(JsonKind::Null) | Value::Blank => None,
             value => Some(value),
         }
     }
@@ -284,10 +280,10 @@ impl<'a> Fields<'a> {
         let kind = match self.value(path) {
             None => return Ok(None),
             Some(Value::List(items)) => return Ok(Some(items)),
-            Some(Value::Plain(raw)) => raw::kind(raw),
-            Some(Value::Object(_)) => "an object",
-            Some(Value::Not(kind)) => kind,
-            Some(Value::Blank) => "a string",
+            Some(Value::Plain(raw)) => JsonKind::of(raw.get()),
+            Some(Value::Object(_)) => JsonKind::Object,
+            Some(Value::Other(kind)) => *kind,
+            Some(Value::Blank) => JsonKind::String,
         };
         Err(not_a_list(path, kind))
     }
@@ -313,7 +309,7 @@ fn name(path: &str) -> String {
     name_of(&pointer_to(path))
 }
 
-fn not_a_list(path: &str, kind: &str) -> Error {
+fn not_a_list(path: &str, kind: JsonKind) -> Error {
     Error::invalid_field(pointer_to(path), format!("{} is {kind}; it must be a list", name(path)))
 }
 

@@ -18,6 +18,7 @@ use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::pictures;
+use super::raw::JsonKind;
 
 /// Depth in levels below which values stay JSON on one line.
 const MAX_DEPTH: usize = 6;
@@ -72,24 +73,24 @@ impl YamlWriter {
             self.scalar(&text, depth);
             return Ok(());
         }
-        match json.as_bytes().first() {
-            Some(b'{') if pictures::is_buffer(json) => {
+        match JsonKind::of(json) {
+            JsonKind::Object if pictures::is_buffer(json) => {
                 self.pictures += 1;
                 Ok(())
             }
-            Some(b'{' | b'[') => {
+            JsonKind::Object | JsonKind::List => {
                 serde_json::Deserializer::from_str(json).deserialize_any(Block { writer: self, depth })
             }
-            Some(b'"') => {
+            JsonKind::String => {
                 let text: String = serde_json::from_str(json)?;
                 let words = pictures::words_beside(&text);
                 self.pictures += usize::from(words.is_some());
                 self.scalar(words.as_deref().unwrap_or(&text), depth);
                 Ok(())
             }
-            Some(b'n') => Ok(()),
+            JsonKind::Null => Ok(()),
             // Numbers keep their form, because another one could be far longer.
-            _ => {
+            JsonKind::Number | JsonKind::Boolean => {
                 self.scalar(json, depth);
                 Ok(())
             }

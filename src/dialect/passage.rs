@@ -15,12 +15,12 @@ use std::borrow::Cow;
 use bytestring::ByteString;
 use serde::Deserialize;
 
-use super::document::{Document, ReadDocument};
+use super::document::Document;
 use super::layout::{Layout, to_yaml_text};
 use super::picture_warning::PictureWarning;
 use super::pictures;
 use super::rank_fields::RankFields;
-use super::raw::{self, Raw, is_null, kind, name_of, wrong};
+use super::raw::{self, JsonIn, JsonKind, Raw, is_null, name_of, wrong};
 use super::read::out_of_time;
 use crate::error::Error;
 use crate::text::{ForeignWord, foreign_word, has_half};
@@ -114,8 +114,8 @@ impl PassageRules<'_> {
 
     fn passage(&self, body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<ReadPassage, Error> {
         let literal = raw.get();
-        let kind = kind(raw);
-        if matches!(kind, "an object" | "a list") {
+        let kind = JsonKind::of(literal);
+        if kind.is_container() {
             raw::check_nesting(literal, pointer)?;
             if has_half(literal) {
                 // Refused even where the object is only sent back, because some JSON readers reject it.
@@ -123,23 +123,25 @@ impl PassageRules<'_> {
             }
         }
         match kind {
-            "an object" => self.object(body, literal, pointer),
-            "a list" if self.allows_lists => {
+            JsonKind::Object => self.object(body, literal, pointer),
+            JsonKind::List if self.allows_lists => {
                 let Words { text, has_picture } = list_words(body, raw, pointer)?;
                 let object = PassageObject { id: None, source: body.slice_ref(literal), has_text: true };
                 let passage = Passage { text, object: Some(Box::new(object)) };
                 Ok(ReadPassage { passage, has_fields: true, has_picture })
             }
-            "a list" => match words_of_parts(body, raw, pointer)? {
+            JsonKind::List => match words_of_parts(body, raw, pointer)? {
                 Some(words) => Ok(without_object(words)),
                 None => Err(wrong(pointer, raw, "a string or an object")),
             },
-            _ => Ok(without_object(single_words(body, raw, pointer)?)),
+            JsonKind::Null | JsonKind::Boolean | JsonKind::Number | JsonKind::String => {
+                Ok(without_object(single_words(body, raw, pointer)?))
+            }
         }
     }
 
     fn object(&self, body: &ByteString, literal: &str, pointer: &str) -> Result<ReadPassage, Error> {
-        let document: Document<'_> = raw::object_by(ReadDocument(&self.rank_fields), body, literal, pointer)?;
+        let document = Document::read(&self.rank_fields, JsonIn { body, json: literal, pointer })?;
         let words = if self.rank_fields.is_empty() {
             match text_of(body, &document, pointer)? {
                 Some(words) => Some(words),
@@ -153,7 +155,7 @@ impl PassageRules<'_> {
             Some(id) if !is_null(id) => Some(body.slice_ref(id.get())),
             _ => None,
         };
-        let has_text = document.text.is_some_and(|text| kind(text) == "a string");
+        let has_text = document.text.is_some_and(is_string);
         let object = PassageObject { id, source: body.slice_ref(literal), has_text };
         let has_fields = words.is_some();
         let Words { text, has_picture } = words.unwrap_or_default();
@@ -207,7 +209,7 @@ pub(crate) fn plain_document(text: ByteString) -> LoneDocument {
 /// A sentence that says what is wrong with it.
 pub(crate) fn document(json: &ByteString, name: &str) -> Result<LoneDocument, String> {
     let raw = match serde_json::from_str::<Raw<'_>>(json) {
-        Ok(raw) if kind(raw) == "an object" => raw,
+        Ok(raw) if JsonKind::of(raw.get()) == JsonKind::Object => raw,
         Ok(_) => return Err(format!("{name} must be a JSON object")),
         Err(error) => {
             let Some(ForeignWord { word, column, instead }) = foreign_word(json.as_bytes(), error.column()) else {
@@ -226,18 +228,19 @@ pub(crate) fn document(json: &ByteString, name: &str) -> Result<LoneDocument, St
 /// # Errors
 /// `invalid_request` for any other value, and for a picture without text.
 pub(super) fn query_words(body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<Words, Error> {
-    match kind(raw) {
-        "an object" => {
-            let document: Document<'_> =
-                raw::object_by(ReadDocument(&RankFields::default()), body, raw.get(), pointer)?;
+    match JsonKind::of(raw.get()) {
+        JsonKind::Object => {
+            let document = Document::read(&RankFields::default(), JsonIn { body, json: raw.get(), pointer })?;
             match text_of(body, &document, pointer)? {
                 Some(words) => about_text(words, pointer),
                 None if document.has_picture || document.is_picture => Err(picture_query(pointer)),
                 None => Err(Error::invalid_field(pointer, format!("{} has no text", name_of(pointer)))),
             }
         }
-        "a list" | "null" => Err(wrong(pointer, raw, "a string")),
-        _ => plain_query_words(raw::single(body, raw, pointer)?, pointer),
+        JsonKind::List | JsonKind::Null => Err(wrong(pointer, raw, "a string")),
+        JsonKind::Boolean | JsonKind::Number | JsonKind::String => {
+            plain_query_words(raw::single(body, raw, pointer)?, pointer)
+        }
     }
 }
 
@@ -263,6 +266,10 @@ fn plain(literal: &str) -> Option<&str> {
     (memchr::memchr(b'\\', text.as_bytes()).is_none() && !pictures::is_file(text)).then_some(text)
 }
 
+fn is_string(raw: Raw<'_>) -> bool {
+    JsonKind::of(raw.get()) == JsonKind::String
+}
+
 /// The text of a string, a number or a boolean. Empty for `null`.
 fn single_words(body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<Words, Error> {
     if is_null(raw) {
@@ -284,7 +291,7 @@ fn without_file(text: ByteString) -> Words {
 /// The `text` of an object, or its `page_content`, or the text parts of its `content`. `None` if it has none of them.
 fn text_of(body: &ByteString, document: &Document<'_>, pointer: &str) -> Result<Option<Words>, Error> {
     let text = document.text.filter(|text| !is_null(text));
-    let page_content = document.page_content.filter(|text| kind(text) == "a string");
+    let page_content = document.page_content.filter(|text| is_string(text));
     let found = match (text, page_content, document.content) {
         (Some(text), _, _) => Some(single_words(body, text, &format!("{pointer}/text"))?),
         (None, Some(text), _) => Some(single_words(body, text, &format!("{pointer}/page_content"))?),
@@ -319,7 +326,7 @@ fn words_of_parts(body: &ByteString, list: Raw<'_>, pointer: &str) -> Result<Opt
             has_picture |= !part.kind.ends_with("text");
             continue;
         };
-        if matches!(kind(text), "an object" | "a list") {
+        if JsonKind::of(text.get()).is_container() {
             return Ok(None);
         }
         let words = single_words(body, text, pointer)?;

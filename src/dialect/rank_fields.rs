@@ -11,7 +11,7 @@ use bytestring::ByteString;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 
 use super::document::Name;
-use super::raw::{Raw, is_null};
+use super::raw::{JsonKind, Raw, is_null};
 use crate::error::Error;
 
 /// Highest number of names in one request.
@@ -122,7 +122,7 @@ impl Level {
                 *nearest = Some((steps, value));
             }
         }
-        if !wanted.inside.0.is_empty() && value.get().starts_with('{') {
+        if !wanted.inside.0.is_empty() && JsonKind::of(value.get()) == JsonKind::Object {
             let inner = Inner { level: &wanted.inside, steps: steps + 1, found };
             // This cannot fail, because the object is part of JSON that has been parsed already.
             drop(inner.deserialize(&mut serde_json::Deserializer::from_str(value.get())));

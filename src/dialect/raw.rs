@@ -4,10 +4,10 @@
 //! message. So fields are first taken as raw slices of the body, at no cost, and then read here.
 
 use std::borrow::Cow;
-use std::marker::PhantomData;
+use std::cell::Cell;
+use std::fmt;
 
 use bytestring::ByteString;
-use serde::Deserialize;
 use serde::de::DeserializeSeed;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
@@ -24,46 +24,101 @@ pub(super) const MAX_NESTING: usize = 128;
 /// Longest string that may be a word for nothing, in bytes of JSON.
 const MAX_WORD_BYTES: usize = 128;
 
-/// Reads a body, or an object in it, into a type whose fields are [`Raw`].
-///
-/// # Errors
-/// The same as [`object_by`].
-pub(super) fn object<'a, T: Deserialize<'a>>(body: &str, json: &'a str, pointer: &str) -> Result<T, Error> {
-    object_by(PhantomData, body, json, pointer)
+/// The kind of a JSON value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum JsonKind {
+    Null,
+    Boolean,
+    Number,
+    String,
+    List,
+    Object,
 }
 
-/// Reads a body, or an object in it, with `seed`. `json` must be a slice of `body`, so that errors can give lines and
-/// columns of the body.
+impl JsonKind {
+    /// The kind of a valid JSON value without blanks around it, by its first byte.
+    pub(super) fn of(json: &str) -> Self {
+        match json.as_bytes().first() {
+            Some(b'"') => Self::String,
+            Some(b'{') => Self::Object,
+            Some(b'[') => Self::List,
+            Some(b't' | b'f') => Self::Boolean,
+            Some(b'n') => Self::Null,
+            _ => Self::Number,
+        }
+    }
+
+    /// Returns true for a list or an object, which hold other values.
+    pub(super) fn is_container(self) -> bool {
+        matches!(self, Self::List | Self::Object)
+    }
+}
+
+/// The words for a kind in messages, with the article.
+impl fmt::Display for JsonKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Null => "null",
+            Self::Boolean => "a boolean",
+            Self::Number => "a number",
+            Self::String => "a string",
+            Self::List => "a list",
+            Self::Object => "an object",
+        })
+    }
+}
+
+/// The field that an object has twice, if it has one. The seed that finds it tells [`object`] here, because an error
+/// of serde's carries nothing but a message.
+#[derive(Default)]
+pub(super) struct RepeatedField(Cell<Option<&'static str>>);
+
+impl RepeatedField {
+    /// Keeps the name of the field and returns the error that ends the reading.
+    pub(super) fn found<E: serde::de::Error>(&self, field: &'static str) -> E {
+        self.0.set(Some(field));
+        E::duplicate_field(field)
+    }
+}
+
+/// The place of some JSON in a body.
+#[derive(Clone, Copy)]
+pub(super) struct JsonIn<'a> {
+    /// The whole body. Errors give lines and columns of it.
+    pub(super) body: &'a str,
+    /// The JSON, which must be a slice of `body`.
+    pub(super) json: &'a str,
+    /// The JSON pointer to it; empty for the body itself.
+    pub(super) pointer: &'a str,
+}
+
+/// Reads a body, or an object in it, with `seed`, which tells `repeated` of a field that appears twice.
 ///
 /// # Errors
-/// `invalid_json` with line and column; `invalid_request` if a key appears twice or the value is not an object.
-pub(super) fn object_by<'a, S: DeserializeSeed<'a>>(
+/// `invalid_json` with line and column; `invalid_request` if a field appears twice or the value is not an object.
+pub(super) fn object<'a, S: DeserializeSeed<'a>>(
     seed: S,
-    body: &str,
-    json: &'a str,
-    pointer: &str,
+    repeated: &RepeatedField,
+    at: JsonIn<'a>,
 ) -> Result<S::Value, Error> {
-    let mut reader = serde_json::Deserializer::from_str(json);
-    let value = seed.deserialize(&mut reader).map_err(|error| not_an_object(body, json, pointer, &error))?;
-    reader.end().map_err(|error| not_an_object(body, json, pointer, &error))?;
+    let mut reader = serde_json::Deserializer::from_str(at.json);
+    let value = seed.deserialize(&mut reader).map_err(|error| not_an_object(at, repeated, &error))?;
+    reader.end().map_err(|error| not_an_object(at, repeated, &error))?;
     Ok(value)
 }
 
 /// The error for JSON that is not valid or not the object that was expected.
-fn not_an_object(body: &str, json: &str, pointer: &str, error: &serde_json::Error) -> Error {
+fn not_an_object(at: JsonIn<'_>, repeated: &RepeatedField, error: &serde_json::Error) -> Error {
+    let JsonIn { body, json, pointer } = at;
     if error.classify() != Category::Data {
         let message = format!("the body is not valid JSON: {}", fault(body, json, error));
         return Error::new(ErrorKind::InvalidJson, message);
     }
     let subject = if pointer.is_empty() { "the body".to_owned() } else { name_of(pointer) };
-    // This is the one message of serde's that may be read: it holds nothing but the name of a field of ours.
-    let message = error.to_string();
-    if let Some(quoted) = message.strip_prefix("duplicate field `")
-        && let Some(field) = quoted.split('`').next()
-    {
-        return Error::invalid_field(format!("{pointer}/{field}"), format!("{subject} has {field} twice"));
+    match repeated.0.get() {
+        Some(field) => Error::invalid_field(format!("{pointer}/{field}"), format!("{subject} has {field} twice")),
+        None => Error::invalid_field(pointer, format!("{subject} must be a JSON object")),
     }
-    Error::invalid_field(pointer, format!("{subject} must be a JSON object"))
 }
 
 /// The reason why JSON is not valid, with its line and column in the body.
@@ -120,27 +175,15 @@ pub(super) fn check_nesting(json: &str, pointer: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// The kind of a JSON value, with its article.
-pub(super) fn kind(raw: Raw<'_>) -> &'static str {
-    match raw.get().as_bytes().first() {
-        Some(b'"') => "a string",
-        Some(b'{') => "an object",
-        Some(b'[') => "a list",
-        Some(b't' | b'f') => "a boolean",
-        Some(b'n') => "null",
-        _ => "a number",
-    }
-}
-
 /// Returns true for `null`, which counts as absent in an optional field.
 pub(super) fn is_null(raw: Raw<'_>) -> bool {
-    raw.get() == "null"
+    JsonKind::of(raw.get()) == JsonKind::Null
 }
 
 /// Returns true for a blank string or a word for nothing. Form builders and templates send these for a field that was
 /// not filled in.
 pub(super) fn says_nothing(raw: Raw<'_>) -> bool {
-    if kind(raw) != "a string" || raw.get().len() > MAX_WORD_BYTES {
+    if JsonKind::of(raw.get()) != JsonKind::String || raw.get().len() > MAX_WORD_BYTES {
         return false;
     }
     let Ok(text) = serde_json::from_str::<Cow<'_, str>>(raw.get()) else { return false };
@@ -173,8 +216,8 @@ pub(super) fn half_surrogate(pointer: &str) -> Error {
 
 /// The text of a string, or of a number or a boolean as it is written.
 pub(super) fn single(body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<ByteString, Error> {
-    match kind(raw) {
-        "a number" | "a boolean" => Ok(body.slice_ref(raw.get())),
+    match JsonKind::of(raw.get()) {
+        JsonKind::Number | JsonKind::Boolean => Ok(body.slice_ref(raw.get())),
         _ => text(body, raw, pointer),
     }
 }
@@ -190,9 +233,9 @@ pub(super) fn count(raw: Raw<'_>, pointer: &str, max: u32) -> Result<u32, Error>
         Ok(number) if is_number && number >= 0.0 && (number.fract() == 0.0 || number.is_infinite()) => {
             return Ok(clamped(number, max));
         }
-        Ok(number) if is_number && number.is_finite() && number.fract() != 0.0 => "a fraction",
-        Ok(_) if is_number => "out of range",
-        _ => kind(raw),
+        Ok(number) if is_number && number.is_finite() && number.fract() != 0.0 => "a fraction".to_owned(),
+        Ok(_) if is_number => "out of range".to_owned(),
+        _ => JsonKind::of(raw.get()).to_string(),
     };
     let message = format!("{} is {found}; it must be a whole number from 0 to {max}", name_of(pointer));
     Err(Error::invalid_field(pointer, message))
@@ -221,7 +264,8 @@ fn is_one_of(word: &str, known: &[&str]) -> bool {
 
 /// The error for a value of the wrong kind.
 pub(super) fn wrong(pointer: &str, raw: Raw<'_>, expected: &str) -> Error {
-    Error::invalid_field(pointer, format!("{} is {}; it must be {expected}", name_of(pointer), kind(raw)))
+    let kind = JsonKind::of(raw.get());
+    Error::invalid_field(pointer, format!("{} is {kind}; it must be {expected}", name_of(pointer)))
 }
 
 /// The name of a JSON pointer in messages: `documents[3].text` for `/documents/3/text`.
