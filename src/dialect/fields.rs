@@ -149,7 +149,7 @@ impl<'a> Fields<'a> {
         let own_name = path.split('/').next();
         for other in PASSAGE_LISTS {
             if Some(other) != own_name && self.has_value(other) {
-                let message = format!("the body has {path} and {other}; send one of them");
+                let message = format!("the body has {} and {other}; send one of them", name(path));
                 return Err(Error::invalid_field(pointer_to(path), message));
             }
         }
@@ -157,9 +157,7 @@ impl<'a> Fields<'a> {
         if let Some(names) = self.list("rank_fields")? {
             RankFields::check_count(names.len())?;
         }
-        let mut names = self.texts("rank_fields")?.unwrap_or_default();
-        names.retain(|name| !name.trim().is_empty());
-        let rank_fields = RankFields::new(names)?;
+        let rank_fields = RankFields::new(self.texts("rank_fields")?.unwrap_or_default())?;
         let rules = PassageRules { rank_fields, allows_lists, is_wanted: self.is_wanted };
         rules.read(self.body, items, &pointer_to(path))
     }

@@ -55,7 +55,7 @@ impl RankFields {
         Ok(())
     }
 
-    /// The tree of these names.
+    /// The tree of these names. Blank ones, which templates leave for variables that are not set, are skipped.
     ///
     /// # Errors
     /// `invalid_request` if there are more than [`MAX_NAMES`], or one has more than [`MAX_STEPS`] dots.
@@ -67,8 +67,9 @@ impl RankFields {
                 let message = format!("rank_fields[{index}] has more than {MAX_STEPS} dots");
                 return Err(Error::invalid_field(format!("/rank_fields/{index}"), message));
             }
+            let is_blank = name.trim().is_empty();
             // A repeated name would put the text of its field into the passage twice.
-            if !fields.names.contains(&name) {
+            if !is_blank && !fields.names.contains(&name) {
                 fields.root.add(&name, fields.names.len());
                 fields.names.push(name);
             }

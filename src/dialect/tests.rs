@@ -6,7 +6,9 @@ use bytestring::ByteString;
 use proptest::prelude::*;
 
 use super::fields::Fields;
-use super::{DIALECTS, Dialect, cohere, deepinfra, infinity, jina, mixedbread, native, pinecone, vllm, voyage};
+use super::{
+    DIALECTS, Dialect, cohere, dashscope, deepinfra, infinity, jina, mixedbread, native, pinecone, vllm, voyage,
+};
 use crate::error::Error;
 use crate::types::request::RerankRequest;
 use crate::types::response::{PairCounts, Provenance, RankedPassage, RerankResponse, ScoreSource, Timings, Usage};
@@ -146,6 +148,18 @@ fn bad_input_gets_one_clear_sentence() {
     ] {
         assert_eq!(refused(body), (pointer.to_owned(), message.to_owned()), "{body}");
     }
+}
+
+#[test]
+fn errors_name_fields_as_the_body_has_them() {
+    let refused = |dialect: &dyn Dialect, body: &'static str| {
+        let body = ByteString::from_static(body);
+        dialect.decode(&Fields::read(&body).unwrap()).unwrap_err().message
+    };
+    let both = r#"{"input":{"query":"q","documents":["a"]},"texts":["b"]}"#;
+    assert_eq!(refused(&dashscope::DashScope, both), "the body has input.documents and texts; send one of them");
+    let after_blank = r#"{"query":"q","documents":[],"rank_fields":[" ","a.b.c.d.e.f"]}"#;
+    assert_eq!(refused(&native::BARE, after_blank), "rank_fields[1] has more than 4 dots");
 }
 
 #[test]
