@@ -7,7 +7,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 
 use super::callers::Caller;
-use super::middleware::unwritten;
+use super::handler_error::HandlerError;
 use super::paths::{self, Endpoint, ReadPath};
 use super::rerank::RerankCall;
 use super::{App, rerank, setup};
@@ -38,42 +38,48 @@ impl RequestHead {
 }
 
 /// Answers a request to any path but those of probes and documentation.
-pub(super) async fn dispatch(State(app): State<Arc<App>>, request: Request) -> Response {
+///
+/// # Errors
+/// Those of the path, of the key, and of the endpoint.
+pub(super) async fn dispatch(State(app): State<Arc<App>>, request: Request) -> Result<Response, HandlerError> {
     let RequestHead { endpoint, caller, dialect } = RequestHead::read(&app, &request);
     match (endpoint, caller) {
         (Ok(Endpoint::Rerank { model }), Ok(caller)) => {
             // A refusal must cost next to nothing, so it comes before anything of the body is read. The permit itself
             // is taken once the body has arrived: a client that withholds its body keeps nobody out.
             if app.in_flight_limit.available_permits() == 0 {
-                return refuse_rerank(&app, dialect, overloaded(&app));
+                return Err(refuse_rerank(&app, dialect, overloaded(&app)));
             }
             rerank::rerank(&app, RerankCall { caller, dialect, model }, request).await
         }
-        (Ok(Endpoint::Rerank { .. }), Err(error)) => refuse_rerank(&app, dialect, error),
-        (Ok(Endpoint::SetUp(set_up)), Err(error)) if !set_up.is_public() => unwritten(error, dialect.provisional()),
-        (Ok(Endpoint::SetUp(set_up)), _) => match setup::answer(&app, &set_up) {
-            Ok(response) => response,
-            Err(error) => unwritten(error, dialect.provisional()),
-        },
-        // Without a key, nobody learns which paths there are.
-        (Err(_), Err(error)) | (Err(error), Ok(_)) => unwritten(error, dialect.provisional()),
+        (Ok(Endpoint::Rerank { .. }), Err(error)) => Err(refuse_rerank(&app, dialect, error)),
+        (Ok(Endpoint::SetUp(set_up)), caller) => {
+            if let Err(error) = caller
+                && !set_up.is_public()
+            {
+                return Err(HandlerError::new(error, dialect.provisional()));
+            }
+            setup::answer(&app, &set_up).map_err(|error| HandlerError::new(error, dialect.provisional()))
+        }
+        // The fault of the key comes first: without one, nobody learns which paths there are.
+        (Err(_), Err(error)) | (Err(error), Ok(_)) => Err(HandlerError::new(error, dialect.provisional())),
     }
 }
 
 /// Refuses a request with `error`, in the dialect that its head tells. Counts it if it was to rerank.
-pub(super) fn refuse(app: &App, request: &Request, error: Error) -> Response {
+pub(super) fn refuse(app: &App, request: &Request, error: Error) -> HandlerError {
     let RequestHead { endpoint, dialect, .. } = RequestHead::read(app, request);
     match endpoint {
         Ok(Endpoint::Rerank { .. }) => refuse_rerank(app, dialect, error),
-        _ => unwritten(error, dialect.provisional()),
+        _ => HandlerError::new(error, dialect.provisional()),
     }
 }
 
 /// Refuses and counts a request to rerank.
-fn refuse_rerank(app: &App, dialect: DialectChoice, error: Error) -> Response {
+fn refuse_rerank(app: &App, dialect: DialectChoice, error: Error) -> HandlerError {
     let dialect = dialect.provisional();
     app.reranker.metrics.refused(dialect.name(), error.kind);
-    unwritten(error, dialect)
+    HandlerError::new(error, dialect)
 }
 
 /// The error of a request beyond `server.max_requests`.

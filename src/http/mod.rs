@@ -4,6 +4,7 @@ mod body;
 mod callers;
 mod dispatch;
 mod encoding;
+mod handler_error;
 mod health;
 mod memory;
 mod middleware;
@@ -23,13 +24,16 @@ use ::http::{HeaderValue, header};
 use axum::Router;
 use axum::body::Body;
 use axum::http::Method;
+use axum::middleware::from_fn;
 use axum::response::Response;
 use axum::routing::get;
 use tokio::sync::Semaphore;
 
 pub use self::callers::Callers;
+use self::handler_error::HandlerError;
 pub use self::memory::MemoryBudget;
 pub use self::origin::OriginPolicy;
+use crate::error::{Error, ErrorKind};
 use crate::http::settings::ServerSettings;
 use crate::rerank::Reranker;
 use crate::telemetry::refusal_log::RefusalLog;
@@ -78,11 +82,20 @@ pub fn router(app: Arc<App>) -> Router {
         // Prometheus.
         .route("/metrics", get(health::metrics))
         .route("/openapi.json", get(openapi::document))
-        .method_not_allowed_fallback(async |method: Method| paths::wrong_method(&method, "GET"))
-        .merge(openapi::docs())
+        .method_not_allowed_fallback(async |method: Method| HandlerError::native(paths::wrong_method(&method, "GET")))
+        .merge(documentation())
         // Everything else: what clients ask for, below any prefix. Here a key may be needed.
         .fallback(dispatch::dispatch);
     middleware::wrap(router, app.clone()).with_state(app)
+}
+
+/// The routes of the documentation.
+fn documentation() -> Router<Arc<App>> {
+    openapi::docs()
+        .method_not_allowed_fallback(async || {
+            HandlerError::native(Error::new(ErrorKind::MethodNotAllowed, "this method does not work here; use GET"))
+        })
+        .layer(from_fn(middleware::missing_file))
 }
 
 /// A 200 answer with a body in JSON.

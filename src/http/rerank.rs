@@ -13,7 +13,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::callers::Caller;
 use super::dispatch::overloaded;
-use super::middleware::{request_id, write_error};
+use super::handler_error::HandlerError;
+use super::middleware::request_id;
 use super::schema::{RerankAnswer, RerankBody};
 use super::{App, body, json};
 use crate::blocking::offload::{OFFLOAD_WIRE_BYTES, offload, offload_while_wanted};
@@ -110,31 +111,29 @@ struct RankedRequest<'a> {
             body = Problem<'static>, content_type = "application/problem+json"),
     ),
 )]
-pub(super) async fn rerank(app: &App, call: RerankCall, request: Request) -> Response {
+pub(super) async fn rerank(app: &App, call: RerankCall, request: Request) -> Result<Response, HandlerError> {
     let (parts, body) = request.into_parts();
     let id = request_id(&parts.headers);
     let mut guard = RequestMetricsGuard::new(&app.reranker.metrics, call.dialect.provisional());
-    let mut answer = match decode_and_rank(app, call, &parts.headers, body, &mut guard).await {
-        Ok(RankedRequest { request, response, permit }) => {
-            guard.record_response(&response);
-            log_degraded(id, &guard, &response);
-            let degraded = response.provenance.degraded.clone();
-            let encoded = encode(guard.dialect, id, request, response).await;
-            drop(permit);
-            let mut answer = json(app.memory.reservation().hold_answer(encoded));
-            for reason in degraded {
-                answer.headers_mut().append(DEGRADED_HEADER, HeaderValue::from_static(reason));
-            }
-            answer
-        }
+    let ranked = match decode_and_rank(app, call, &parts.headers, body, &mut guard).await {
+        Ok(ranked) => ranked,
         Err(error) => {
             guard.record(RequestOutcome::Error(error.kind));
             log_error(id, &guard, &error);
-            write_error(guard.dialect, id, &error)
+            return Err(HandlerError { error, dialect: guard.dialect, reached_rerank: true });
         }
     };
+    guard.record_response(&ranked.response);
+    log_degraded(id, &guard, &ranked.response);
+    let degraded = ranked.response.provenance.degraded.clone();
+    let encoded = encode(guard.dialect, id, ranked.request, ranked.response).await;
+    let mut answer = json(app.memory.reservation().hold_answer(encoded));
+    drop(ranked.permit);
+    for reason in degraded {
+        answer.headers_mut().append(DEGRADED_HEADER, HeaderValue::from_static(reason));
+    }
     answer.headers_mut().insert(DIALECT_HEADER, HeaderValue::from_static(guard.dialect.name()));
-    answer
+    Ok(answer)
 }
 
 /// Warns of an answer that had to do without a target. The client is content with it; the operator must know.
