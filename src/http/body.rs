@@ -60,7 +60,7 @@ fn content_length(headers: &HeaderMap) -> Option<usize> {
 
 impl Received {
     /// Decompresses the body and checks that it is text. A few bytes can mean much work, so the caller must hold a
-    /// permit of `App::room`.
+    /// permit of `App::in_flight_limit`.
     ///
     /// # Errors
     /// `body_too_large`, `overloaded`, `deadline_exceeded` or `invalid_json`.
@@ -85,22 +85,34 @@ impl Received {
     }
 }
 
-/// Checks that a body without compression is text, and repairs surrogate halves in it.
+/// Checks that a body without compression is text, and repairs the surrogates in it.
+///
+/// # Errors
+/// `invalid_json` if it is no text, or `overloaded` if there is no memory for a repaired copy.
 async fn text(bytes: Bytes, memory: &Arc<MemoryBudget>) -> Result<TextBody, Error> {
     if is_utf_16(&bytes) {
         return Err(Error::new(ErrorKind::InvalidJson, "the body is UTF-16; send it as UTF-8"));
     }
-    if let Ok(text) = ByteString::try_from(bytes.clone()) {
-        return Ok(TextBody { text, halves: 0 });
-    }
+    let valid_bytes = match ByteString::try_from(bytes.clone()) {
+        Ok(text) => return Ok(TextBody { text, halves: 0 }),
+        Err(fault) => fault.valid_up_to(),
+    };
     let is_gzip = bytes.starts_with(&GZIP_MAGIC);
+    if !starts_with_surrogate(&bytes[valid_bytes..]) {
+        return Err(not_text(is_gzip));
+    }
+    // The repaired text is a copy, for which as many bytes are allocated as the body has. Repair makes none longer.
+    let mut reservation = memory.reservation();
+    reservation.grow(bytes.len())?;
     let repaired = offload(bytes.len(), OFFLOAD_WIRE_BYTES, move || with_surrogates_read(&bytes)).await;
     let Some((repaired, halves)) = repaired else { return Err(not_text(is_gzip)) };
-    // The repaired text is a copy that the budget does not know of yet.
-    let mut reservation = memory.reservation();
-    reservation.grow(repaired.len())?;
     let text = ByteString::try_from(reservation.hold(repaired.into())).map_err(|_| not_text(is_gzip))?;
     Ok(TextBody { text, halves })
+}
+
+/// Returns true if bytes begin with a surrogate that is encoded as if it were a character. No other fault is repaired.
+fn starts_with_surrogate(bytes: &[u8]) -> bool {
+    matches!(bytes, [0xED, 0xA0..=0xBF, 0x80..=0xBF, ..])
 }
 
 /// The error of a body that is not UTF-8. Clients that forget `Content-Encoding` are told so.
@@ -165,6 +177,26 @@ mod tests {
     use flate2::write::GzEncoder;
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_body_is_repaired_only_if_the_budget_has_room_for_the_copy() {
+        // The second one has a fault after the surrogate, so that it cannot be repaired in the end.
+        let surrogate = Bytes::from_static(b"\"\xed\xa0\x80\"");
+        let surrogate_and_fault = Bytes::from_static(b"\"\xed\xa0\x80\xff\"");
+        let roomy = Arc::new(MemoryBudget::new(surrogate.len()));
+        let repaired = text(surrogate.clone(), &roomy).await.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!((&*repaired.text, repaired.halves, roomy.used()), ("\"\u{fffd}\"", 1, surrogate.len()));
+        drop(repaired);
+        assert_eq!(roomy.used(), 0);
+        let full = Arc::new(MemoryBudget::new(1));
+        for bytes in [surrogate, surrogate_and_fault] {
+            let refused = text(bytes, &full).await;
+            assert_eq!(refused.err().map(|error| error.kind), Some(ErrorKind::Overloaded));
+            assert_eq!(full.used(), 0);
+        }
+        let other_fault = text(Bytes::from_static(b"\"\xff\""), &full).await;
+        assert_eq!(other_fault.err().map(|error| error.kind), Some(ErrorKind::InvalidJson), "nothing is copied");
+    }
 
     #[tokio::test]
     async fn the_deadline_ends_decompression() {
