@@ -45,7 +45,7 @@ pub struct DialectChoice {
 enum Basis {
     /// The request names the dialect, or the caller's key is bound to it. It holds whatever the body is.
     Explicit,
-    /// The dialect is the path's default. A body whose fields only clients of another dialect send changes it.
+    /// The dialect is the path's default. A body with fields that only clients of one other dialect send changes it.
     PathDefault,
     /// The dialect is the path's default, because the header's value is no dialect: the request must be refused.
     UnknownName,

@@ -20,9 +20,9 @@ pub(super) struct Document<'a> {
     pub(super) content: Option<Raw<'a>>,
     /// The fields that `rank_fields` names.
     pub(super) ranked: FoundFields<'a>,
-    /// True if a field of the object itself is a picture.
+    /// True if a field of the object itself holds a picture. The address of a picture is a text and does not count.
     pub(super) has_picture: bool,
-    /// True if the object holds a picture in any form, perhaps a description of it, and nothing else.
+    /// True if the object holds nothing but a picture, or its address, and perhaps fields that describe it.
     pub(super) is_picture: bool,
 }
 

@@ -127,7 +127,7 @@ impl Visitor<'_> for KnownName {
     }
 }
 
-/// A seed that opens a list, and an object if it is a field of the body itself.
+/// A seed that keeps the items of a list, or the known fields of an object that is a field of the body itself.
 struct Opened {
     in_body: bool,
 }

@@ -183,7 +183,7 @@ impl<'a> Fields<'a> {
         Ok(Some(raw::text(self.body, raw, &pointer_to(path))?))
     }
 
-    /// The whole number at `path`; `None` if it is absent, a blank string or a word for nothing.
+    /// The whole number at `path`; `None` if it is absent, a blank string or a string such as `"null"`.
     ///
     /// # Errors
     /// `invalid_request` if the value is not a whole number.
@@ -192,7 +192,7 @@ impl<'a> Fields<'a> {
         Ok(Some(raw::count(raw, &pointer_to(path), u32::MAX)?))
     }
 
-    /// The boolean at `path`; `None` if it is absent, a blank string or a word for nothing.
+    /// The boolean at `path`; `None` if it is absent, a blank string or a string such as `"null"`.
     ///
     /// # Errors
     /// `invalid_request` if the value does not stand for a boolean.
@@ -256,10 +256,10 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The single value at `path`, unless it is a blank string or a word for nothing.
+    /// The single value at `path`; `None` also for a blank string or a string such as `"null"`.
     fn filled_in(&self, path: &str) -> Result<Option<Raw<'a>>, Error> {
         match self.plain(path)? {
-            Some(raw) if !raw::says_nothing(raw) => Ok(Some(raw)),
+            Some(raw) if !raw::is_absent_word(raw) => Ok(Some(raw)),
             _ => Ok(None),
         }
     }

@@ -56,7 +56,7 @@ struct YamlWriter {
     max_bytes: usize,
     /// Number of pictures left out so far.
     pictures: usize,
-    /// Number of fields around the current value whose names say picture.
+    /// Number of fields around the current value whose names say that they hold a picture.
     media_around: usize,
 }
 

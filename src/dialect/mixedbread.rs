@@ -83,6 +83,7 @@ impl Dialect for Mixedbread {
     }
 }
 
+/// The document of a passage in the form in which it came: an object, or a text.
 fn input(passage: &Passage) -> Document<'_> {
     let form = if passage.object.is_some() { DocumentForm::Object } else { DocumentForm::Text };
     form.of(passage)

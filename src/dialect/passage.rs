@@ -185,6 +185,7 @@ impl PassageRules<'_> {
     }
 }
 
+/// The passage of a document that is no object.
 fn without_object(words: Words) -> ReadPassage {
     let Words { text, has_picture } = words;
     ReadPassage { passage: Passage { text, object: None }, has_fields: true, has_picture }
@@ -232,7 +233,7 @@ pub(super) fn query_words(body: &ByteString, raw: Raw<'_>, pointer: &str) -> Res
         JsonKind::Object => {
             let document = Document::read(&RankFields::default(), JsonIn { body, json: raw.get(), pointer })?;
             match text_of(body, &document, pointer)? {
-                Some(words) => about_text(words, pointer),
+                Some(words) => unless_only_picture(words, pointer),
                 None if document.has_picture || document.is_picture => Err(picture_query(pointer)),
                 None => Err(Error::invalid_field(pointer, format!("{} has no text", name_of(pointer)))),
             }
@@ -249,13 +250,15 @@ pub(super) fn query_words(body: &ByteString, raw: Raw<'_>, pointer: &str) -> Res
 /// # Errors
 /// `invalid_request` if it is a picture without text.
 pub(super) fn plain_query_words(query: ByteString, pointer: &str) -> Result<Words, Error> {
-    about_text(without_file(query), pointer)
+    unless_only_picture(without_file(query), pointer)
 }
 
-fn about_text(words: Words, pointer: &str) -> Result<Words, Error> {
+/// The words of a query, unless it is a picture without text.
+fn unless_only_picture(words: Words, pointer: &str) -> Result<Words, Error> {
     if words.has_picture && words.text.trim().is_empty() { Err(picture_query(pointer)) } else { Ok(words) }
 }
 
+/// The error for a query that is a picture.
 fn picture_query(pointer: &str) -> Error {
     Error::invalid_field(pointer, format!("{} is a picture; only text can be searched for", name_of(pointer)))
 }

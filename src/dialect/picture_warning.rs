@@ -25,11 +25,11 @@ impl PictureWarning {
             return None;
         }
         let mut warning = "pictures are not scored".to_owned();
-        for (fate, indices) in
+        for (reading, indices) in
             [("read without theirs", &self.beside_text), ("without a text, which count as blank", &self.alone)]
         {
             if !indices.is_empty() {
-                warning.push_str(&format!("; {list} {fate}: {} ({})", indices.len(), named(indices, &name)));
+                warning.push_str(&format!("; {list} {reading}: {} ({})", indices.len(), named(indices, &name)));
             }
         }
         Some(warning)

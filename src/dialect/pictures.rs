@@ -90,7 +90,7 @@ pub(super) fn may_be_inside(json: &str) -> bool {
     memchr::memmem::find(json.as_bytes(), ENCODED.as_bytes()).is_some()
 }
 
-/// The text without the files that it is, begins with or holds. `None` if it has none.
+/// The text without its files: one that it begins with, and data URLs further on. `None` if it has none.
 pub(super) fn words_beside(text: &str) -> Option<Cow<'_, str>> {
     if !is_file(text) {
         return Some(Cow::Owned(without_inner(text)?));
@@ -122,7 +122,7 @@ fn without_inner(text: &str) -> Option<String> {
     Some(kept)
 }
 
-/// Index of the data URL whose head ends the text, or of the last word if that has no scheme.
+/// Index of the data URL of which the text ends with the head; that of the last word if no `data:` stands in it.
 fn url_start(text: &str) -> usize {
     let window = text.len().saturating_sub(MAX_URL_HEAD_BYTES);
     let head = &text.as_bytes()[window..];
@@ -188,12 +188,12 @@ pub(super) fn is_file_in(name: &str, value: &str) -> bool {
     is_long && !run.is_name() && says(name, &MEDIA) || (is_long || is_whole) && says(name, &ENCODINGS)
 }
 
-/// Returns true if the name of a field says that it holds a picture, or something around one.
+/// Returns true if the name of a field says that it holds a picture, or an object around one.
 pub(super) fn says_media(name: &str) -> bool {
     says(name, &MEDIA)
 }
 
-/// Returns true if a field of this name is a picture with any value: an address, or an object around it.
+/// Returns true if a field of this name holds a picture whatever its value is: data, an address, or an object with one.
 pub(super) fn is_media(name: &str) -> bool {
     MEDIA_FIELDS.contains(&name)
 }

@@ -71,7 +71,7 @@ pub struct Problem<'a> {
     error_type: Option<&'static str>,
 }
 
-/// The value of `error`, in the shape of one family of clients.
+/// The value of the member `error`, in the shape that a family of clients reads.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum ErrorMember<'a> {
@@ -122,6 +122,7 @@ pub(super) fn plain(request_id: &str, error: &Error) -> ErrorAnswer {
     openai_like(request_id, error, "application/json")
 }
 
+/// An error with the member `error` of OpenAI-like servers.
 fn openai_like(request_id: &str, error: &Error, content_type: &'static str) -> ErrorAnswer {
     let status = error.kind.status();
     let kind = match status {

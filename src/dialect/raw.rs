@@ -21,8 +21,10 @@ pub(super) type Raw<'a> = &'a RawValue;
 /// Deepest nesting of a document, in levels. Documents are sent back with their results, and most JSON readers give up
 /// at this depth or soon after it.
 pub(super) const MAX_NESTING: usize = 128;
-/// Longest string that may be a word for nothing, in bytes of JSON.
+/// Longest string that is compared with [`ABSENT_WORDS`], in bytes of JSON.
 const MAX_WORD_BYTES: usize = 128;
+/// Strings that some clients write for a value that they do not have. Upper and lower case count as the same.
+const ABSENT_WORDS: [&str; 3] = ["null", "none", "undefined"];
 
 /// The kind of a JSON value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,15 +182,15 @@ pub(super) fn is_null(raw: Raw<'_>) -> bool {
     JsonKind::of(raw.get()) == JsonKind::Null
 }
 
-/// Returns true for a blank string or a word for nothing. Form builders and templates send these for a field that was
-/// not filled in.
-pub(super) fn says_nothing(raw: Raw<'_>) -> bool {
+/// Returns true for a blank string and for one of [`ABSENT_WORDS`]. Form builders and templates send these for a field
+/// that was not filled in.
+pub(super) fn is_absent_word(raw: Raw<'_>) -> bool {
     if JsonKind::of(raw.get()) != JsonKind::String || raw.get().len() > MAX_WORD_BYTES {
         return false;
     }
     let Ok(text) = serde_json::from_str::<Cow<'_, str>>(raw.get()) else { return false };
     let word = text.trim();
-    word.is_empty() || is_one_of(word, &["null", "none", "undefined"])
+    word.is_empty() || is_one_of(word, &ABSENT_WORDS)
 }
 
 /// The characters between the quotes of a JSON string, with their escapes. `None` for any other value.
@@ -208,7 +210,7 @@ pub(super) fn text(body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<Byt
     Ok(unescaped.into())
 }
 
-/// The error for a string that is valid JSON but not text.
+/// The error for a string that is valid JSON but not text, because it holds half of a surrogate pair.
 pub(super) fn half_surrogate(pointer: &str) -> Error {
     let message = format!("{} holds a \\u escape that is half of a surrogate pair", name_of(pointer));
     Error { pointer: Some(pointer.to_owned()), ..Error::new(ErrorKind::InvalidJson, message) }

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use crate::provider::ScoreScale;
 use crate::types::response::{Provenance, RankedPassage, RerankResponse};
 
-/// The form of a score.
+/// The range in which scores are sent to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// Between 0 and 1. Logits go through the sigmoid.
@@ -18,7 +18,7 @@ pub(super) enum Form {
 }
 
 impl Form {
-    /// The form that a client asks for with `raw_scores`.
+    /// The form for a request with this `raw_scores`.
     pub(super) fn raw(raw_scores: bool) -> Self {
         if raw_scores { Self::Logit } else { Self::Probability }
     }

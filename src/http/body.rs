@@ -15,7 +15,8 @@ use crate::blocking::offload::{OFFLOAD_WIRE_BYTES, offload, offload_while_wanted
 use crate::error::{Error, ErrorKind};
 use crate::text::{is_utf_16, with_surrogates_read};
 
-/// Bytes of buffer that are allocated on the word of `Content-Length`, at most. Beyond them it grows with the data.
+/// Size of the largest buffer that is allocated because `Content-Length` announces a body. Beyond it, the buffer grows
+/// with the data that arrive.
 const MAX_INITIAL_BUFFER_BYTES: usize = 64 << 10;
 /// The first two bytes of a gzip stream (RFC 1952, section 2.3.1).
 const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
@@ -24,7 +25,7 @@ const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
 pub(super) struct Received {
     bytes: Bytes,
     compression: Option<Compression>,
-    /// The memory that the bytes count for.
+    /// The part of the memory budget that `bytes` take.
     reservation: Reservation,
 }
 
@@ -125,9 +126,9 @@ fn not_text(is_gzip: bool) -> Error {
     Error::new(ErrorKind::InvalidJson, message)
 }
 
-/// A body that is text.
+/// A body after all checks of its bytes.
 pub(super) struct TextBody {
-    /// Valid UTF-8, which is decompressed and counts in the memory budget.
+    /// The decompressed body, which counts in the memory budget.
     pub(super) text: ByteString,
     /// Number of unpaired surrogates that were encoded as bytes; each is now U+FFFD.
     pub(super) halves: usize,

@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorKind};
 /// `Retry-After` of a request that was refused because of `server.max_requests`.
 const OVERLOAD_RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Everything that the head of a request tells. It is read once, before anything is answered.
+/// The facts about a request that its path and headers tell. They are read once, before anything is answered.
 struct RequestHead {
     endpoint: Result<Endpoint, Error>,
     caller: Result<Caller, Error>,

@@ -11,7 +11,8 @@ use super::body::too_large;
 use super::memory::Reservation;
 use crate::error::{Error, ErrorKind};
 
-/// Values that clients send for a body without compression: the right one, and character sets and media types.
+/// Values of `Content-Encoding` that mean no compression: `identity`, and the character sets and media types that some
+/// clients send.
 const PLAIN: [&str; 17] = [
     "",
     "identity",
@@ -32,12 +33,12 @@ const PLAIN: [&str; 17] = [
     "application/json",
 ];
 
-/// Size of the output buffer.
+/// Size of the buffer that a decoder writes to.
 const OUTPUT_CHUNK_BYTES: usize = 64 << 10;
 /// Compressed bytes between two calls of `is_wanted`: tens of milliseconds' work at worst.
 const INPUT_CHUNK_BYTES: usize = 8 << 10;
-/// Compressed bytes beyond two for each byte of output that are accepted. Real compression makes a body shorter; a body
-/// of more input than output is made to cost time, by gzip members or blocks without content.
+/// Compressed bytes that may be read beyond twice the output so far. Real compression makes a body shorter; a body of
+/// more input than output is made to cost time, by gzip members or blocks without content.
 const MAX_EMPTY_BYTES: usize = 64 << 10;
 
 /// The compression of a body.
@@ -112,7 +113,7 @@ struct Output<'a> {
     /// The buffer that a decoder writes to.
     chunk: Vec<u8>,
     max_bytes: usize,
-    /// Number of `bytes`, for [`CompressedInput`].
+    /// Length of `bytes`, which [`CompressedInput`] compares with its own count.
     count: &'a Cell<usize>,
     reservation: &'a mut Reservation,
 }
@@ -141,8 +142,8 @@ impl Output<'_> {
     }
 }
 
-/// The compressed bytes, in chunks. Fails if they yield too little output, or nobody waits for it. A decoder reads on
-/// inside one call while no output comes, so the checks must be here.
+/// A reader of the compressed bytes, in chunks. It fails once they have yielded too little output, or once nobody waits
+/// for it. A decoder reads on inside one call while no output comes, so the checks must be here.
 struct CompressedInput<'a> {
     left: &'a [u8],
     /// Number of bytes that were read.
@@ -182,7 +183,7 @@ fn has_zlib_header(bytes: &[u8]) -> bool {
     matches!(bytes, [method, check, ..] if method & 0x0F == 8 && u16::from_be_bytes([*method, *check]) % 31 == 0)
 }
 
-/// The `unsupported_encoding` error; `fault` is its predicate.
+/// The `unsupported_encoding` error. `fault` completes "the body's Content-Encoding …".
 fn unsupported(fault: &str) -> Error {
     let message = format!(
         "the body's Content-Encoding {fault}; send the JSON as it is, or compressed once, with gzip or deflate"

@@ -38,7 +38,7 @@ impl MemoryBudget {
         Self { max_bytes, used: AtomicUsize::new(0) }
     }
 
-    /// Bytes in use, in answers even beyond the limit.
+    /// Bytes in use. They can exceed the limit, because answers are counted without a check.
     #[must_use]
     pub fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)

@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind};
 
 /// Header with the id of a request, in requests and in answers.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Length of the longest id that is taken over from a client.
+/// Length in bytes of the longest id that is taken over from a client.
 const MAX_REQUEST_ID_BYTES: usize = 128;
 
 /// Wraps the routes into the layers, outermost first.

@@ -47,7 +47,7 @@ pub struct App {
     pub server: ServerSettings,
     /// The callers that `server.api_keys` admits.
     pub callers: Callers,
-    /// Permits for rerank requests in flight, `server.max_requests` in all. A request takes one when its body is here.
+    /// Permits for rerank requests in flight, `server.max_requests` in all. A request takes one once its body is here.
     pub in_flight_limit: Semaphore,
     /// Memory budget of the bodies of requests and answers.
     pub memory: Arc<MemoryBudget>,

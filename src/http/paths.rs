@@ -45,7 +45,7 @@ const OTHER_PATHS: [&str; 13] = [
 /// The prefix of the documentation. Paths below it never rerank, whatever they end in.
 pub(super) const DOCUMENTATION: &str = "/docs/";
 
-/// Everything that a path tells.
+/// The endpoint and the dialects of a path.
 pub(super) struct ReadPath {
     /// The endpoint. Errors: `not_found` with the known paths, or `method_not_allowed` with the right method.
     pub(super) endpoint: Result<Endpoint, Error>,
@@ -88,7 +88,7 @@ impl SetUp {
     }
 }
 
-/// Reads a path.
+/// Finds the endpoint and the dialects of a path.
 pub(super) fn read(method: &Method, path: &str) -> ReadPath {
     let segments = segments(path);
     let rerank_path = rerank(&segments);

@@ -34,7 +34,7 @@ const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-request-timeout-ms
 /// Header with the reason of a degraded answer: the bodies of many dialects have no field for it.
 const DEGRADED_HEADER: HeaderName = HeaderName::from_static("x-rerankd-degraded");
 
-/// A request to rerank, as far as its head tells.
+/// The facts about a rerank request that are known before its body is read.
 pub(super) struct RerankCall {
     pub(super) caller: Caller,
     pub(super) dialect: DialectChoice,

@@ -16,15 +16,16 @@ pub struct ServerSettings {
     pub listen_also: Option<SocketAddr>,
     /// End-to-end deadline of a request.
     pub request_timeout: Duration,
-    /// Longest body.
+    /// Length of the longest body in bytes, both as it is sent and once it is decompressed.
     pub max_body_bytes: usize,
-    /// Most documents of a request.
+    /// Highest number of documents in a request.
     pub max_documents: usize,
-    /// Most requests under way at once.
+    /// Highest number of rerank requests in flight at once.
     pub max_requests: usize,
-    /// Most connections at once; `None` for what the descriptors of the process allow, 4,096 at most.
+    /// Highest number of connections at once; `None` for what the descriptors of the process allow, 4,096 at most.
     pub max_connections: Option<usize>,
-    /// Most bytes of requests and answers in memory at once; `None` for what the memory of the container allows.
+    /// Highest number of bytes that the bodies of requests and answers may take at once; `None` for what the memory of
+    /// the container allows.
     pub max_body_bytes_in_flight: Option<usize>,
     /// Longest time to the end of a request's headers.
     pub header_timeout: Duration,
@@ -32,18 +33,18 @@ pub struct ServerSettings {
     pub idle_timeout: Duration,
     /// Longest time in which an answer gets no further because its client does not read it.
     pub write_timeout: Duration,
-    /// Names, beside those of this machine, that requests may have in `Host` where no key is needed; none means any
-    /// where others are listened to.
+    /// Names that `Host` may have beside those of this machine. They are checked only if no key is needed. If there are
+    /// none, a server that listens to other machines accepts every name.
     pub allowed_hosts: Vec<String>,
-    /// Origins whose web pages may ask where no key is needed.
+    /// Origins whose web pages may send requests. They are checked only if no key is needed.
     pub allowed_origins: Vec<String>,
     /// Keys of which a request must show one; if empty, no key is needed.
     pub api_keys: Vec<ApiKey>,
     /// True if results carry their document even if the client does not ask.
     pub always_return_documents: bool,
-    /// Time for which the server announces its end before it stops accepting.
+    /// Time during which `/readyz` fails and requests are still accepted, before the server shuts down.
     pub drain_delay: Duration,
-    /// Longest time that requests under way may take to finish.
+    /// Longest time that requests in flight may take to finish after that.
     pub shutdown_timeout: Duration,
 }
 
