@@ -267,6 +267,24 @@ async fn dialect_header_and_path_override_the_dialect_of_a_key() {
     assert!(wrong.body["detail"].as_str().unwrap().contains("xinference"), "{}", wrong.body);
 }
 
+#[tokio::test]
+async fn error_names_its_dialect_once_reranking_has_begun() {
+    let gateway = Gateway::start("[server]\napi_keys = ['env:KEY']").await;
+    for (path, header, key, body, status, dialect) in [
+        ("/voyage/v1/rerank", "", "test-key", "{", 400, Some("voyage")),
+        ("/rerank", "", "test-key", r#"{"query":"q","texts":7}"#, 422, Some("tei")),
+        ("/rerank", "vllm", "test-key", r#"{"query":"q","texts":7}"#, 400, Some("vllm")),
+        ("/rerank", "cohre", "test-key", r#"{"query":"q","texts":7}"#, 400, Some("native")),
+        ("/tei/rerank", "", "wrong-key", "{", 401, None),
+        ("/tei/nowhere", "", "test-key", "{", 404, None),
+    ] {
+        let request = gateway.post(path).bearer_auth(key).header("x-rerank-dialect", header).body(body);
+        let answer = gateway.send(request).await;
+        let named = answer.headers.get("x-rerank-dialect").map(|name| name.to_str().unwrap());
+        assert_eq!((answer.status.as_u16(), named), (status, dialect), "{path} {header} {body}");
+    }
+}
+
 /// Rule 17: `object` is what the path says, whichever way the native dialect is named.
 #[tokio::test]
 async fn native_dialect_takes_its_object_field_from_the_path() {

@@ -131,6 +131,7 @@ async fn errors_below_docs_path_are_json() {
     assert_eq!((lost.status.as_u16(), lost.body["code"].as_str()), (404, Some("not_found")));
     let wrong = gateway.send(gateway.post("/docs/")).await;
     assert_eq!((wrong.status.as_u16(), wrong.body["code"].as_str()), (405, Some("method_not_allowed")));
+    assert_eq!(wrong.body["detail"], "this method does not work here; use GET");
 }
 
 #[tokio::test]
