@@ -9,7 +9,8 @@ use std::time::Duration;
 use bytestring::ByteString;
 
 use super::entries::{self, Entries, Value};
-use super::passage::{self, PassageList, PassageRules, Words};
+use super::passage::{PassageList, PassageRules, Words};
+use super::query;
 use super::rank_fields::RankFields;
 use super::raw::{self, JsonKind, Raw, name_of};
 use crate::error::Error;
@@ -94,7 +95,7 @@ impl<'a> Fields<'a> {
         let Some(value) = self.value(query) else { return Err(missing(query)) };
         let Value::Plain(raw) = value else { return Err(not_plain(query)) };
         let pointer = pointer_to(query);
-        let words = passage::query_words(self.body, raw, &pointer)?;
+        let words = query::words(self.body, raw, &pointer)?;
         self.request_about_words(words, &pointer)
     }
 
@@ -103,7 +104,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// `invalid_request`; the message never quotes the body.
     pub fn request_about(&self, query: ByteString, pointer: &str) -> Result<RerankRequest, Error> {
-        self.request_about_words(passage::plain_query_words(query, pointer)?, pointer)
+        self.request_about_words(query::plain_words(query, pointer)?, pointer)
     }
 
     fn request_about_words(&self, query: Words, pointer: &str) -> Result<RerankRequest, Error> {

@@ -1,4 +1,4 @@
-//! The text of a document or a query that is not a plain string.
+//! The text of a document that is not a plain string.
 //!
 //! An object is scored by the first of these texts that it has:
 //!
@@ -224,48 +224,9 @@ pub(crate) fn document(json: &ByteString, name: &str) -> Result<LoneDocument, St
     Ok(LoneDocument { passage: read.passage, has_picture: read.has_picture })
 }
 
-/// The text of a query that is a string, a number, a boolean, or an object with a text.
-///
-/// # Errors
-/// `invalid_request` for any other value, and for a picture without text.
-pub(super) fn query_words(body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<Words, Error> {
-    match JsonKind::of(raw.get()) {
-        JsonKind::Object => {
-            let document = Document::read(&RankFields::default(), JsonIn { body, json: raw.get(), pointer })?;
-            match text_of(body, &document, pointer)? {
-                Some(words) => unless_only_picture(words, pointer),
-                None if document.has_picture || document.is_picture => Err(picture_query(pointer)),
-                None => Err(Error::invalid_field(pointer, format!("{} has no text", name_of(pointer)))),
-            }
-        }
-        JsonKind::List | JsonKind::Null => Err(wrong(pointer, raw, "a string")),
-        JsonKind::Boolean | JsonKind::Number | JsonKind::String => {
-            plain_query_words(raw::single(body, raw, pointer)?, pointer)
-        }
-    }
-}
-
-/// The text of a query that is a string.
-///
-/// # Errors
-/// `invalid_request` if it is a picture without text.
-pub(super) fn plain_query_words(query: ByteString, pointer: &str) -> Result<Words, Error> {
-    unless_only_picture(without_file(query), pointer)
-}
-
-/// The words of a query, unless it is a picture without text.
-fn unless_only_picture(words: Words, pointer: &str) -> Result<Words, Error> {
-    if words.has_picture && words.text.trim().is_empty() { Err(picture_query(pointer)) } else { Ok(words) }
-}
-
-/// The error for a query that is a picture.
-fn picture_query(pointer: &str) -> Error {
-    Error::invalid_field(pointer, format!("{} is a picture; only text can be searched for", name_of(pointer)))
-}
-
 /// The text of a JSON string that has no escapes and does not look like a file. `None` for any other value.
 fn plain(literal: &str) -> Option<&str> {
-    let text = literal.strip_prefix('"')?.strip_suffix('"')?;
+    let text = raw::unquoted(literal)?;
     (memchr::memchr(b'\\', text.as_bytes()).is_none() && !pictures::is_file(text)).then_some(text)
 }
 
@@ -282,7 +243,7 @@ fn single_words(body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<Words,
 }
 
 /// The text without the files that it is or holds.
-fn without_file(text: ByteString) -> Words {
+pub(super) fn without_file(text: ByteString) -> Words {
     let Some(words) = pictures::words_beside(&text) else { return Words { text, has_picture: false } };
     let text = match words {
         Cow::Borrowed(words) => text.slice_ref(words),
@@ -292,7 +253,7 @@ fn without_file(text: ByteString) -> Words {
 }
 
 /// The `text` of an object, or its `page_content`, or the text parts of its `content`. `None` if it has none of them.
-fn text_of(body: &ByteString, document: &Document<'_>, pointer: &str) -> Result<Option<Words>, Error> {
+pub(super) fn text_of(body: &ByteString, document: &Document<'_>, pointer: &str) -> Result<Option<Words>, Error> {
     let text = document.text.filter(|text| !is_null(text));
     let page_content = document.page_content.filter(|text| is_string(text));
     let found = match (text, page_content, document.content) {
