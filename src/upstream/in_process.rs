@@ -1,5 +1,5 @@
-//! The embedded scorer as an upstream: calls of a few pairs go through the same stack as calls to a provider, and run on
-//! a blocking thread.
+//! The embedded scorer as an upstream: calls of a few pairs go through the same stack as calls to a provider, and run
+//! on a blocking thread.
 //!
 //! The stack gives it everything that providers have. Pairs are cached and coalesced, at most as many calls run as
 //! there are threads for them, a bounded queue holds the others, and a call that nobody waits for stops before its next
