@@ -3,17 +3,20 @@
 use secrecy::{ExposeSecret, SecretString};
 use toml::Value;
 
-use super::reader::{Item, Section, known_names, text};
+use super::reader::{Section, known_names, text};
 use super::{Environment, secret};
 use crate::dialect::{self, Dialect};
 use crate::http::settings::ApiKey;
 
 /// The keys that callers may show; `None` if one of them is wrong or stands there twice.
 pub(super) fn api_keys(section: &Section<'_>, environment: &Environment) -> Option<Vec<ApiKey>> {
-    let items = section.items("api_keys", "a list of references or tables");
-    // In two steps: collecting into an `Option` at once stops at the first wrong key, and would not read the rest.
-    let read: Vec<Option<ApiKey>> = items.into_iter().map(|item| read_item(item, environment)).collect();
-    let keys: Vec<ApiKey> = read.into_iter().collect::<Option<_>>()?;
+    let items = section.items(
+        "api_keys",
+        "a list of references or tables",
+        |table| bound_key(table, environment),
+        |value| Ok(ApiKey { key: resolve(value, environment)?, dialect: None }),
+    );
+    let keys: Vec<ApiKey> = items.into_iter().collect::<Option<_>>()?;
     // The same key twice could name two dialects.
     for (index, key) in keys.iter().enumerate() {
         if keys[..index].iter().any(|earlier| earlier.key.expose_secret() == key.key.expose_secret()) {
@@ -24,26 +27,15 @@ pub(super) fn api_keys(section: &Section<'_>, environment: &Environment) -> Opti
     Some(keys)
 }
 
-fn read_item(item: Item<'_>, environment: &Environment) -> Option<ApiKey> {
-    match item {
-        Item::Table(section) => bound_key(section, environment),
-        Item::Plain(item) => {
-            let key = item.read(|value| resolve(value, environment))?;
-            Some(ApiKey { key, dialect: None })
-        }
-    }
-}
-
 /// Parses a reference to a secret, and reads the secret.
 fn resolve(value: &Value, environment: &Environment) -> Result<SecretString, String> {
     secret::resolve(&text(value)?, environment)
 }
 
 /// `{ key = …, dialect = … }`
-fn bound_key(section: Section<'_>, environment: &Environment) -> Option<ApiKey> {
+fn bound_key(section: &Section<'_>, environment: &Environment) -> Option<ApiKey> {
     let key = section.require("key", |value| resolve(value, environment));
     let dialect = section.require("dialect", dialect_of);
-    section.finish();
     Some(ApiKey { key: key?, dialect: Some(dialect?) })
 }
 

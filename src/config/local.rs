@@ -12,7 +12,7 @@ use crate::local::settings::{CrossEncoderSettings, LocalSettings};
 /// The value of `model_dir` that declines a cross-encoder even if there is one.
 const NO_MODEL: &str = "none";
 
-pub(super) fn local(section: Section<'_>, environment: &Environment) -> Option<LocalSettings> {
+pub(super) fn local(section: &Section<'_>, environment: &Environment) -> Option<LocalSettings> {
     // The directory of the weights if there are any, and true if none is wanted.
     let directory = section.require("model_dir", |value| match text(value)?.as_str() {
         "" => Ok((ModelDirectory::found(|variable| environment.get(variable).cloned()), false)),
@@ -27,8 +27,7 @@ pub(super) fn local(section: Section<'_>, environment: &Environment) -> Option<L
         1.0 => Err("must be below 1: local/lexical is the lexical scorer by itself".to_owned()),
         share => Ok(share),
     });
-    let scripts = section.require("scripts", one_of(&Scripts::NAMES, Scripts::by_name));
-    section.finish();
+    let scripts = section.require("scripts", one_of(&Scripts::NAMES));
     let (directory, is_declined) = directory?;
     // 0 threads are as many as there are processors.
     let threads = NonZeroUsize::new(threads?);

@@ -181,7 +181,7 @@ fn parse_compiled_in(text: &str) -> Table {
 #[cfg(test)]
 pub(crate) fn refusal_words() -> crate::upstream::size_refusal::RefusalWords {
     let faults = Faults::default();
-    refusal_words::words(reader::Section::root(&compiled_in(), &faults).section("refusals"))
+    reader::Section::root(&compiled_in(), &faults, |root| root.section("refusals", refusal_words::words))
 }
 
 #[cfg(test)]

@@ -56,18 +56,14 @@ impl<'a> KnownUpstreams<'a> {
     }
 }
 
-/// The models of `[models]`, with `default` among them. `defaults` is `[model_defaults]`.
+/// The models of `[models]`, with `default` among them. `default_policies` are those of `[model_defaults]`.
 pub(super) fn models(
     section: &Section<'_>,
     upstreams: &KnownUpstreams<'_>,
-    defaults: Section<'_>,
+    default_policies: Policies,
 ) -> Vec<ModelSettings> {
-    let default_policies = Policies::read(&defaults);
-    defaults.finish();
-    let mut models = Vec::new();
-    for (name, entry) in section.entries() {
-        models.extend(read_model(name, entry, upstreams));
-    }
+    let entries = section.entries(|_| None, |name, entry| read_model(name, entry, upstreams));
+    let mut models: Vec<ModelSettings> = entries.into_iter().flatten().collect();
     check_shared_scores(section, &models, upstreams);
     // Only now: a copy of a faulty model would have its faults named twice.
     if !models.iter().any(|model| model.name == DEFAULT_MODEL) {
@@ -130,18 +126,18 @@ fn plain_target(upstream: &str, model: &str) -> TargetSettings {
 }
 
 /// The keys of a model that `[model_defaults]` holds too. A field is `None` if its key is wrong.
-struct Policies {
+pub(super) struct Policies {
     on_failure: Option<OnFailure>,
     on_deadline: Option<OnDeadline>,
     hedge: Option<HedgeSettings>,
 }
 
 impl Policies {
-    fn read(section: &Section<'_>) -> Self {
+    pub(super) fn read(section: &Section<'_>) -> Self {
         Self {
-            on_failure: section.require("on_failure", one_of(&OnFailure::NAMES, OnFailure::by_name)),
-            on_deadline: section.require("on_deadline", one_of(&OnDeadline::NAMES, OnDeadline::by_name)),
-            hedge: read_hedge(section.section("hedge")),
+            on_failure: section.require("on_failure", one_of(&OnFailure::NAMES)),
+            on_deadline: section.require("on_deadline", one_of(&OnDeadline::NAMES)),
+            hedge: section.section("hedge", read_hedge),
         }
     }
 
@@ -159,12 +155,11 @@ impl Policies {
     }
 }
 
-fn read_hedge(section: Section<'_>) -> Option<HedgeSettings> {
+fn read_hedge(section: &Section<'_>) -> Option<HedgeSettings> {
     let enabled = section.require("enabled", boolean);
     let after_quantile = section.require("after_quantile", share);
     let max_calls = section.require("max_calls", share);
     let max_spend = section.require("max_spend", share);
-    section.finish();
     Some(HedgeSettings {
         enabled: enabled?,
         after_quantile: after_quantile?,
@@ -230,8 +225,8 @@ fn check_shared_scores(section: &Section<'_>, models: &[ModelSettings], upstream
     }
 }
 
-fn read_model(name: &str, section: Section<'_>, upstreams: &KnownUpstreams<'_>) -> Option<ModelSettings> {
-    let policies = Policies::read(&section);
+fn read_model(name: &str, section: &Section<'_>, upstreams: &KnownUpstreams<'_>) -> Option<ModelSettings> {
+    let policies = Policies::read(section);
     // Read even where it is left out: suggestions for unknown keys are made from the keys that were read.
     let given_aliases = section.read("aliases", aliases_of);
     let aliases = if section.has("aliases") { given_aliases } else { Some(Vec::new()) };
@@ -239,36 +234,35 @@ fn read_model(name: &str, section: Section<'_>, upstreams: &KnownUpstreams<'_>) 
     let targets = if name == DEFAULT_MODEL && !section.has("targets") {
         Some(vec![usual_target(upstreams)])
     } else {
-        read_targets(section.tables("targets"), upstreams)
+        read_targets(section, upstreams)
     };
     if section.is_empty_list("targets") {
         section.fault("targets", "must name at least one target");
     }
     // `Some(None)` if there is none; `None` if it is wrong, which has been reported.
-    let shadow =
-        if section.has("shadow") { read_shadow(section.section("shadow"), upstreams).map(Some) } else { Some(None) };
-    section.finish();
+    let shadow = if section.has("shadow") {
+        section.section("shadow", |shadow| read_shadow(shadow, upstreams)).map(Some)
+    } else {
+        Some(None)
+    };
     let model = policies.into_model(name.to_owned(), aliases?, targets?)?;
     Some(ModelSettings { shadow: shadow?, ..model })
 }
 
 /// The targets of a model; `None` if one of them is wrong.
-fn read_targets(entries: Vec<Section<'_>>, upstreams: &KnownUpstreams<'_>) -> Option<Vec<TargetSettings>> {
-    // In two steps: collecting into an `Option` at once stops at the first wrong target, and would not read the rest.
-    let targets: Vec<_> = entries.into_iter().map(|entry| read_target(entry, upstreams)).collect();
-    targets.into_iter().collect()
+fn read_targets(section: &Section<'_>, upstreams: &KnownUpstreams<'_>) -> Option<Vec<TargetSettings>> {
+    section.tables("targets", |entry| read_target(entry, upstreams)).into_iter().collect()
 }
 
 /// `shadow = { target = …, sample = … }`
-fn read_shadow(section: Section<'_>, upstreams: &KnownUpstreams<'_>) -> Option<(TargetSettings, ShadowSettings)> {
+fn read_shadow(section: &Section<'_>, upstreams: &KnownUpstreams<'_>) -> Option<(TargetSettings, ShadowSettings)> {
     if !section.has("target") {
         section.fault("target", "is missing; it must be a target such as { upstream = \"local\" }");
     }
-    let target = read_target(section.section("target"), upstreams);
+    let target = section.section("target", |target| read_target(target, upstreams));
     let sample = section.require("sample", share);
     let max_concurrency = section.read("max_concurrency", count(1..=10_000)).unwrap_or(SHADOW_MAX_CONCURRENCY);
     let max_usd_per_day = section.read("max_usd_per_day", price).unwrap_or(SHADOW_MAX_USD_PER_DAY);
-    section.finish();
     Some((target?, ShadowSettings { sample: sample?, max_concurrency, max_usd_per_day }))
 }
 
@@ -277,7 +271,7 @@ fn aliases_of(value: &Value) -> Result<Vec<Alias>, String> {
     names.iter().map(|alias| Alias::new(alias)).collect()
 }
 
-fn read_target(section: Section<'_>, upstreams: &KnownUpstreams<'_>) -> Option<TargetSettings> {
+fn read_target(section: &Section<'_>, upstreams: &KnownUpstreams<'_>) -> Option<TargetSettings> {
     let required_upstream = section.require("upstream", text);
     let given_model = section.read("model", text);
     let revision = section.read("revision", text).unwrap_or_default();
@@ -286,11 +280,7 @@ fn read_target(section: Section<'_>, upstreams: &KnownUpstreams<'_>) -> Option<T
     if section.has("weight") && !section.has("scores") {
         section.fault("weight", "means nothing without scores: it shares requests among targets of the same scores");
     }
-    let Some(upstream) = required_upstream else {
-        // A wrong upstream hides no other fault of the target.
-        section.finish();
-        return None;
-    };
+    let upstream = required_upstream?;
     let default_model = if upstream == embedded::NAME {
         let models = upstreams.local_models();
         if let Some(model) = &given_model
@@ -306,14 +296,12 @@ fn read_target(section: Section<'_>, upstreams: &KnownUpstreams<'_>) -> Option<T
         if !upstreams.is_declared(&upstream) {
             section.fault("upstream", unknown_upstream_fault(&upstream, upstreams));
         }
-        section.finish();
         return None;
     };
     let model = given_model.or(default_model);
     if model.is_none() {
         section.fault("model", "is missing: the provider has no default model");
     }
-    section.finish();
     let weight = u32::try_from(weight).unwrap_or(u32::MAX);
     Some(TargetSettings { upstream, model: model?, revision, scores, weight })
 }

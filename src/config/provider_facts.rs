@@ -9,25 +9,28 @@ use crate::provider::{
     self, Billing, InstructionSupport, ModelFacts, PROVIDERS, Provider, ProviderFacts, ScoreScale, Scoring,
 };
 
-const SCORINGS: [&str; 2] = ["pointwise", "listwise"];
-const SCALES: [&str; 5] = ["probability", "cosine", "logit", "lexical", "unknown"];
-const INSTRUCTIONS: [&str; 2] = ["none", "prepend"];
-const BLANK_PASSAGES: [&str; 2] = ["accepted", "rejected"];
+/// The words of `scoring`.
+pub(super) const SCORINGS: [(&str, Scoring); 2] = [("pointwise", Scoring::Pointwise), ("listwise", Scoring::Listwise)];
+/// The words of `instruction`.
+pub(super) const INSTRUCTIONS: [(&str, InstructionSupport); 2] =
+    [("none", InstructionSupport::None), ("prepend", InstructionSupport::Prepend)];
+/// The words of `blank_passages`; true if such a passage is rejected.
+pub(super) const BLANK_PASSAGES: [(&str, bool); 2] = [("accepted", false), ("rejected", true)];
 
 /// The facts about providers, by the provider's name.
 pub(super) type Facts = BTreeMap<String, ProviderFacts>;
 
 /// The facts of `[providers]`. A provider with faults is left out.
 pub(super) fn providers(section: &Section<'_>) -> Facts {
-    let mut facts = Facts::new();
-    for (name, entry) in section.entries() {
-        if provider::by_name(name).is_none() {
-            section.fault(name, format!("no such provider; {}", provider_names(name)));
-        } else if let Some(provider_facts) = read_provider(entry) {
-            facts.insert(name.to_owned(), provider_facts);
-        }
+    let entries = section.entries(name_fault, |name, entry| Some((name.to_owned(), read_provider(entry)?)));
+    entries.into_iter().flatten().collect()
+}
+
+fn name_fault(name: &str) -> Option<String> {
+    match provider::by_name(name) {
+        Some(_) => None,
+        None => Some(format!("no such provider; {}", provider_names(name))),
     }
-    facts
 }
 
 /// The message about a provider that does not exist: all names, and the one that was probably meant.
@@ -35,7 +38,7 @@ pub(super) fn provider_names(word: &str) -> String {
     known_names(word, &PROVIDERS.map(Provider::name))
 }
 
-fn read_provider(section: Section<'_>) -> Option<ProviderFacts> {
+fn read_provider(section: &Section<'_>) -> Option<ProviderFacts> {
     let base_url = section.read("base_url", text);
     let key_hosts = section.read("key_hosts", key_hosts);
     let key_variables = section.read("key_variables", texts);
@@ -43,14 +46,7 @@ fn read_provider(section: Section<'_>) -> Option<ProviderFacts> {
     let max_passages = section.require("max_passages", count(1..=100_000));
     let max_call_bytes = section.read("max_call_bytes", count(1_000..=1 << 40));
     let retry_statuses = section.read("retry_statuses", statuses);
-    let rejects_blank_passages = section.read(
-        "blank_passages",
-        one_of(&BLANK_PASSAGES, |name| match name {
-            "accepted" => Some(false),
-            "rejected" => Some(true),
-            _ => None,
-        }),
-    );
+    let rejects_blank_passages = section.read("blank_passages", one_of(&BLANK_PASSAGES));
     // Assumed where nothing is known. Listwise is the careful guess: scores are reused for the same list alone.
     let unknown = ModelFacts {
         scoring: Scoring::Listwise,
@@ -59,14 +55,12 @@ fn read_provider(section: Section<'_>) -> Option<ProviderFacts> {
         billing: Billing::Unknown,
         max_call_tokens: None,
     };
-    let other_models = read_model(section.section("other_models"), unknown);
+    let other_models = section.section("other_models", |others| read_model(others, unknown));
     // A listed model inherits what is assumed of others, but not their price.
     let inherited = ModelFacts { billing: Billing::Unknown, ..other_models };
-    let mut models = BTreeMap::new();
-    for (name, entry) in section.section("models").entries() {
-        models.insert(name.to_owned(), read_model(entry, inherited));
-    }
-    section.finish();
+    let models = section.section("models", |models| {
+        models.entries(|_| None, |name, entry| (name.to_owned(), read_model(entry, inherited)))
+    });
     Some(ProviderFacts {
         base_url,
         key_hosts: key_hosts.unwrap_or_default(),
@@ -77,7 +71,7 @@ fn read_provider(section: Section<'_>) -> Option<ProviderFacts> {
         retry_statuses: retry_statuses.unwrap_or_default(),
         rejects_blank_passages: rejects_blank_passages.unwrap_or_default(),
         other_models,
-        models,
+        models: models.into_iter().collect(),
     })
 }
 
@@ -102,25 +96,17 @@ fn statuses(value: &Value) -> Result<Vec<u16>, String> {
     Ok(statuses)
 }
 
+/// The words of `scale`.
+pub(super) fn scales() -> Vec<(&'static str, ScoreScale)> {
+    let names = ScoreScale::names().into_iter();
+    names.filter_map(|name| Some((name, ScoreScale::by_name(name)?))).collect()
+}
+
 /// The facts about one model. A fact that is missing or wrong is the inherited one.
-fn read_model(section: Section<'_>, inherited: ModelFacts) -> ModelFacts {
-    let scoring = section.read(
-        "scoring",
-        one_of(&SCORINGS, |name| match name {
-            "pointwise" => Some(Scoring::Pointwise),
-            "listwise" => Some(Scoring::Listwise),
-            _ => None,
-        }),
-    );
-    let scale = section.read("scale", one_of(&SCALES, ScoreScale::by_name));
-    let instruction = section.read(
-        "instruction",
-        one_of(&INSTRUCTIONS, |name| match name {
-            "none" => Some(InstructionSupport::None),
-            "prepend" => Some(InstructionSupport::Prepend),
-            _ => None,
-        }),
-    );
+fn read_model(section: &Section<'_>, inherited: ModelFacts) -> ModelFacts {
+    let scoring = section.read("scoring", one_of(&SCORINGS));
+    let scale = section.read("scale", one_of(&scales()));
+    let instruction = section.read("instruction", one_of(&INSTRUCTIONS));
     let max_call_tokens = section.read("max_call_tokens", count(100..=1 << 40));
     let per_unit = section.read("usd_per_search_unit", price).map(Billing::SearchUnits);
     let per_token = section.read("usd_per_million_tokens", price).map(Billing::Tokens);
@@ -129,22 +115,11 @@ fn read_model(section: Section<'_>, inherited: ModelFacts) -> ModelFacts {
         section
             .fault("usd_per_search_unit", "a model has one price: usd_per_search_unit, usd_per_million_tokens or free");
     }
-    section.finish();
     ModelFacts {
         scoring: scoring.unwrap_or(inherited.scoring),
         scale: scale.unwrap_or(inherited.scale),
         instruction: instruction.unwrap_or(inherited.instruction),
         billing: per_unit.or(per_token).or(free).unwrap_or(inherited.billing),
         max_call_tokens: max_call_tokens.or(inherited.max_call_tokens),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_words_are_those_of_the_types() {
-        assert_eq!(SCALES, ScoreScale::names());
     }
 }

@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use toml::{Table, Value};
@@ -48,53 +49,38 @@ impl Faults {
     }
 }
 
-/// One item of a list.
-pub(super) enum Item<'a> {
-    Table(Section<'a>),
-    Plain(ItemValue<'a>),
-}
-
-/// One item of a list that is no table.
-pub(super) struct ItemValue<'a> {
-    path: String,
-    value: &'a Value,
-    faults: &'a Faults,
-}
-
-impl ItemValue<'_> {
-    /// The parsed item; `None` if it is wrong, which is reported.
-    pub(super) fn read<T>(&self, parse: impl Fn(&Value) -> Result<T, String>) -> Option<T> {
-        match parse(self.value) {
-            Ok(parsed) => Some(parsed),
-            Err(message) => {
-                self.fault(message);
-                None
-            }
-        }
-    }
-
-    fn fault(&self, message: impl Into<String>) {
-        self.faults.add(&self.path, message);
-    }
-}
-
-/// One table that is being read.
+/// One table that is being read. It exists only while a reader's function runs, so that its unknown keys are always
+/// reported.
 pub(super) struct Section<'a> {
     path: String,
     table: &'a Table,
     /// The keys that were read so far, whether or not they are there.
-    asked: RefCell<Vec<&'static str>>,
+    asked: RefCell<Vec<&'a str>>,
     faults: &'a Faults,
 }
 
 impl<'a> Section<'a> {
-    pub(super) fn root(table: &'a Table, faults: &'a Faults) -> Self {
-        Self { path: String::new(), table, asked: RefCell::default(), faults }
+    /// The value that `read` makes of the root table.
+    pub(super) fn root<T>(table: &'a Table, faults: &'a Faults, read: impl FnOnce(&Self) -> T) -> T {
+        Self::of(String::new(), table, faults, read)
     }
 
-    /// A table somewhere below this one.
-    fn nested(&self, path: String, table: &'a Table) -> Section<'a> {
-        Section { path, table, asked: RefCell::default(), faults: self.faults }
+    /// The value that `read` makes of a table. Reports every key that it did not read.
+    fn of<T>(path: String, table: &'a Table, faults: &'a Faults, read: impl FnOnce(&Self) -> T) -> T {
+        let section = Self { path, table, asked: RefCell::default(), faults };
+        let value = read(&section);
+        let asked = section.asked.borrow();
+        for key in table.keys() {
+            if !asked.contains(&key.as_str()) {
+                section.fault(key, format!("unknown key{}", suggestion(key, asked.iter().copied())));
+            }
+        }
+        value
+    }
+
+    /// Marks `key` as known.
+    fn ask(&self, key: &'a str) {
+        self.asked.borrow_mut().push(key);
     }
 
     /// The path from the root to one of this table's keys, quoted where TOML wants it.
@@ -122,7 +108,7 @@ impl<'a> Section<'a> {
 
     /// The value of `key`; `None` if it is missing or wrong, of which only the latter is reported.
     pub(super) fn read<T>(&self, key: &'static str, parse: impl Fn(&Value) -> Result<T, String>) -> Option<T> {
-        self.asked.borrow_mut().push(key);
+        self.ask(key);
         let value = self.table.get(key)?;
         self.value_or_fault(key, parse(value))
     }
@@ -135,8 +121,10 @@ impl<'a> Section<'a> {
         self.read(key, parse)
     }
 
-    /// Returns true if `key` stands in the table, right or wrong.
-    pub(super) fn has(&self, key: &str) -> bool {
+    /// Returns true if `key` stands in the table, right or wrong. It counts as read.
+    pub(super) fn has(&self, key: &'static str) -> bool {
+        // A table that is read only where it stands is suggested for a misspelled key all the same.
+        self.ask(key);
         self.table.contains_key(key)
     }
 
@@ -145,10 +133,10 @@ impl<'a> Section<'a> {
         matches!(self.table.get(key), Some(Value::Array(items)) if items.is_empty())
     }
 
-    /// The table at `key`; an empty one if it is missing or not a table.
-    pub(super) fn section(&self, key: &'static str) -> Section<'a> {
-        static EMPTY: std::sync::LazyLock<Table> = std::sync::LazyLock::new(Table::new);
-        self.asked.borrow_mut().push(key);
+    /// The value that `read` makes of the table at `key`; of an empty one if it is missing or not a table.
+    pub(super) fn section<T>(&self, key: &'static str, read: impl FnOnce(&Self) -> T) -> T {
+        static EMPTY: LazyLock<Table> = LazyLock::new(Table::new);
+        self.ask(key);
         // An empty table stands in, so that the keys that must be there are reported as missing.
         let table = match self.table.get(key) {
             Some(Value::Table(table)) => table,
@@ -158,36 +146,50 @@ impl<'a> Section<'a> {
             }
             None => &EMPTY,
         };
-        self.nested(self.path_of(key), table)
+        Self::of(self.path_of(key), table, self.faults, read)
     }
 
-    /// Every table in this one, whose keys are names that the user chose.
-    pub(super) fn entries(&self) -> Vec<(&'a str, Section<'a>)> {
+    /// The values that `read` makes of the tables in this one, whose keys are names that the user chose. A table whose
+    /// name has a fault by `name_fault` is reported and left out.
+    pub(super) fn entries<T>(
+        &self,
+        name_fault: impl Fn(&str) -> Option<String>,
+        read: impl Fn(&'a str, &Self) -> T,
+    ) -> Vec<T> {
         let mut entries = Vec::with_capacity(self.table.len());
         for (name, value) in self.table {
-            match value {
-                Value::Table(table) => entries.push((name.as_str(), self.nested(self.path_of(name), table))),
-                _ => self.fault(name, "must be a table"),
+            self.ask(name);
+            let Value::Table(table) = value else {
+                self.fault(name, "must be a table");
+                continue;
+            };
+            match name_fault(name) {
+                Some(message) => self.fault(name, message),
+                None => {
+                    entries.push(Self::of(self.path_of(name), table, self.faults, |section| read(name, section)));
+                }
             }
         }
         entries
     }
 
-    /// The list of tables at `key`; other items are reported and left out.
-    pub(super) fn tables(&self, key: &'static str) -> Vec<Section<'a>> {
-        let mut tables = Vec::new();
-        for item in self.items(key, "a list of tables such as [{ upstream = \"local\" }]") {
-            match item {
-                Item::Table(section) => tables.push(section),
-                Item::Plain(item) => item.fault("must be a table"),
-            }
-        }
-        tables
+    /// The values that `read` makes of the tables in the list at `key`; `None` for an item that is wrong, which is
+    /// reported.
+    pub(super) fn tables<T>(&self, key: &'static str, read: impl Fn(&Self) -> Option<T>) -> Vec<Option<T>> {
+        let what = "a list of tables such as [{ upstream = \"local\" }]";
+        self.items(key, what, read, |_| Err("must be a table".to_owned()))
     }
 
-    /// The items of the list at `key`, which must be `what`.
-    pub(super) fn items(&self, key: &'static str, what: &str) -> Vec<Item<'a>> {
-        self.asked.borrow_mut().push(key);
+    /// The values that `read` makes of the tables, and `parse` of the other items, in the list at `key`, which must be
+    /// `what`; `None` for an item that is wrong, which is reported.
+    pub(super) fn items<T>(
+        &self,
+        key: &'static str,
+        what: &str,
+        read: impl Fn(&Self) -> Option<T>,
+        parse: impl Fn(&Value) -> Result<T, String>,
+    ) -> Vec<Option<T>> {
+        self.ask(key);
         let Some(Value::Array(values)) = self.table.get(key) else {
             let verb = if self.has(key) { "must be" } else { "is missing; it must be" };
             self.fault(key, format!("{verb} {what}"));
@@ -197,21 +199,17 @@ impl<'a> Section<'a> {
         for (index, value) in values.iter().enumerate() {
             let path = format!("{}[{index}]", self.path_of(key));
             items.push(match value {
-                Value::Table(table) => Item::Table(self.nested(path, table)),
-                value => Item::Plain(ItemValue { path, value, faults: self.faults }),
+                Value::Table(table) => Self::of(path, table, self.faults, &read),
+                _ => match parse(value) {
+                    Ok(item) => Some(item),
+                    Err(message) => {
+                        self.faults.add(path, message);
+                        None
+                    }
+                },
             });
         }
         items
-    }
-
-    /// Reports every key that was not read.
-    pub(super) fn finish(self) {
-        let asked = self.asked.borrow();
-        for key in self.table.keys() {
-            if !asked.contains(&key.as_str()) {
-                self.fault(key, format!("unknown key{}", suggestion(key, asked.iter().copied())));
-            }
-        }
     }
 }
 
@@ -307,16 +305,16 @@ pub(super) fn duration(range: RangeInclusive<Duration>) -> impl Fn(&Value) -> Re
     }
 }
 
-/// One of a closed set of words.
-pub(super) fn one_of<T>(
-    names: &'static [&'static str],
-    by_name: fn(&str) -> Option<T>,
-) -> impl Fn(&Value) -> Result<T, String> {
+/// One of a closed set of words, each with its value.
+pub(super) fn one_of<T: Copy>(words: &[(&'static str, T)]) -> impl Fn(&Value) -> Result<T, String> {
     move |value| {
         let word = value.as_str();
-        if let Some(found) = word.and_then(by_name) {
-            return Ok(found);
+        for (name, meaning) in words {
+            if word == Some(name) {
+                return Ok(*meaning);
+            }
         }
+        let names: Vec<&str> = words.iter().map(|(name, _)| *name).collect();
         let hint = match word {
             Some(word) => suggestion(word, names.iter().copied()),
             None => String::new(),

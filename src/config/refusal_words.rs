@@ -4,19 +4,17 @@ use super::reader::{Section, texts};
 use crate::upstream::size_refusal::RefusalWords;
 
 /// All lists of words in lower case. Each is compiled in and may be replaced.
-pub(super) fn words(section: Section<'_>) -> RefusalWords {
-    let words = RefusalWords {
-        passage_codes: lower_case(&section, "passage_codes"),
-        text_codes: lower_case(&section, "text_codes"),
-        passages: lower_case(&section, "passages"),
-        text: lower_case(&section, "text"),
-        measured: lower_case(&section, "measured"),
-        never: lower_case(&section, "never"),
-        request: lower_case(&section, "request"),
-        passage_nouns: lower_case(&section, "passage_nouns"),
-    };
-    section.finish();
-    words
+pub(super) fn words(section: &Section<'_>) -> RefusalWords {
+    RefusalWords {
+        passage_codes: lower_case(section, "passage_codes"),
+        text_codes: lower_case(section, "text_codes"),
+        passages: lower_case(section, "passages"),
+        text: lower_case(section, "text"),
+        measured: lower_case(section, "measured"),
+        never: lower_case(section, "never"),
+        request: lower_case(section, "request"),
+        passage_nouns: lower_case(section, "passage_nouns"),
+    }
 }
 
 fn lower_case(section: &Section<'_>, key: &'static str) -> Vec<String> {

@@ -24,26 +24,31 @@ const YEAR: Duration = Duration::from_hours(8766);
 /// The largest memory limit that can be configured: 16 TiB.
 const MAX_MEMORY: usize = 1 << 44;
 
+/// The words of `log_format`.
+pub(super) const LOG_FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+
 /// The settings of a configuration; `None` if a key that they need is missing or wrong. `detects` is true if keys in
 /// the environment make upstreams.
 pub(super) fn settings(table: &Table, environment: &Environment, detects: bool, faults: &Faults) -> Option<Settings> {
-    let root = Section::root(table, faults);
-    let server = server(root.section("server"), environment);
-    let cache = cache(root.section("cache"));
-    let telemetry = telemetry(root.section("telemetry"));
-    let local = local::local(root.section("local"), environment);
-    let facts = provider_facts::providers(&root.section("providers"));
-    let refusal_words = Arc::new(refusal_words::words(root.section("refusals")));
-    let upstreams = Upstreams { table, environment, facts: &facts, refusal_words }.read(&root.section("upstreams"));
+    Section::root(table, faults, |root| read_root(root, table, environment, detects))
+}
+
+fn read_root(root: &Section<'_>, table: &Table, environment: &Environment, detects: bool) -> Option<Settings> {
+    let server = root.section("server", |section| server(section, environment));
+    let cache = root.section("cache", cache);
+    let telemetry = root.section("telemetry", telemetry);
+    let local = root.section("local", |section| local::local(section, environment));
+    let facts = root.section("providers", provider_facts::providers);
+    let refusal_words = Arc::new(root.section("refusals", refusal_words::words));
+    let declared = Upstreams { table, environment, facts: &facts, refusal_words };
+    let upstreams = root.section("upstreams", |section| declared.read(section));
     let with_cross_encoder = local.as_ref().is_some_and(|local| local.cross_encoder.is_some());
     let absent_upstreams = detect::absent_upstreams(&upstreams, &facts, detects);
     let known = models::KnownUpstreams { usable: &upstreams, absent: &absent_upstreams, table, with_cross_encoder };
-    let models = models::models(&root.section("models"), &known, root.section("model_defaults"));
-    let defaults = root.section("upstream_defaults");
+    let policies = root.section("model_defaults", models::Policies::read);
+    let models = root.section("models", |section| models::models(section, &known, policies));
     // For their faults alone: the upstreams have inherited the values.
-    UpstreamDefaults::read(&defaults);
-    defaults.finish();
-    root.finish();
+    root.section("upstream_defaults", UpstreamDefaults::read);
     Some(Settings {
         server: server?,
         cache: cache?,
@@ -55,7 +60,7 @@ pub(super) fn settings(table: &Table, environment: &Environment, detects: bool, 
     })
 }
 
-fn server(section: Section<'_>, environment: &Environment) -> Option<ServerSettings> {
+fn server(section: &Section<'_>, environment: &Environment) -> Option<ServerSettings> {
     let listen = section.require("listen", addresses);
     let request_timeout = section.require("request_timeout", duration(MILLISECOND..=HOUR));
     let max_body_bytes = section.require("max_body_bytes", count(1_024..=4_096 * MEBIBYTE));
@@ -75,11 +80,10 @@ fn server(section: Section<'_>, environment: &Environment) -> Option<ServerSetti
     let write_timeout = section.require("write_timeout", duration(MILLISECOND..=HOUR));
     let allowed_hosts = section.require("allowed_hosts", names(origin::host_fault));
     let allowed_origins = section.require("allowed_origins", names(origin::origin_fault));
-    let api_keys = api_keys::api_keys(&section, environment);
+    let api_keys = api_keys::api_keys(section, environment);
     let always_return_documents = section.require("always_return_documents", boolean);
     let drain_delay = section.require("drain_delay", duration(ZERO..=HOUR));
     let shutdown_timeout = section.require("shutdown_timeout", duration(ZERO..=HOUR));
-    section.finish();
     let (listen, listen_also) = listen?;
     Some(ServerSettings {
         listen,
@@ -130,7 +134,7 @@ fn addresses(value: &Value) -> Result<(SocketAddr, Option<SocketAddr>), String> 
     Ok((address, is_localhost.then(|| (Ipv6Addr::LOCALHOST, address.port()).into())))
 }
 
-fn cache(section: Section<'_>) -> Option<CacheSettings> {
+fn cache(section: &Section<'_>) -> Option<CacheSettings> {
     let enabled = section.require("enabled", boolean);
     let max_bytes = section.require("max_bytes", count(MEBIBYTE..=MAX_MEMORY));
     let time_to_live = section.require("ttl", duration(MILLISECOND..=YEAR));
@@ -143,7 +147,6 @@ fn cache(section: Section<'_>) -> Option<CacheSettings> {
         section.fault("refresh_ahead", "must be less than ttl");
     }
     let shared_between_callers = section.require("shared_between_callers", boolean);
-    section.finish();
     Some(CacheSettings {
         enabled: enabled?,
         max_bytes: max_bytes?,
@@ -154,20 +157,12 @@ fn cache(section: Section<'_>) -> Option<CacheSettings> {
     })
 }
 
-fn telemetry(section: Section<'_>) -> Option<TelemetrySettings> {
-    let log_format = section.require(
-        "log_format",
-        one_of(&["text", "json"], |name| match name {
-            "text" => Some(LogFormat::Text),
-            "json" => Some(LogFormat::Json),
-            _ => None,
-        }),
-    );
+fn telemetry(section: &Section<'_>) -> Option<TelemetrySettings> {
+    let log_format = section.require("log_format", one_of(&LOG_FORMATS));
     let log_filter = section.require("log_filter", |value| {
         let filter = text(value)?;
         parse_filter(&filter)?;
         Ok(filter)
     });
-    section.finish();
     Some(TelemetrySettings { log_format: log_format?, log_filter: log_filter? })
 }

@@ -39,24 +39,18 @@ pub(super) struct UpstreamDefaults {
 
 /// The word of `long_passages`, without the limit that belongs to it.
 #[derive(Clone, Copy)]
-enum LongPassageMode {
+pub(super) enum LongPassageMode {
     Provider,
     Truncate,
     ChunkMax,
 }
 
-impl LongPassageMode {
-    const NAMES: [&'static str; 3] = ["provider", "truncate", "chunk_max"];
-
-    fn by_name(name: &str) -> Option<Self> {
-        match name {
-            "provider" => Some(Self::Provider),
-            "truncate" => Some(Self::Truncate),
-            "chunk_max" => Some(Self::ChunkMax),
-            _ => None,
-        }
-    }
-}
+/// The words of `long_passages`.
+pub(super) const LONG_PASSAGES: [(&str, LongPassageMode); 3] = [
+    ("provider", LongPassageMode::Provider),
+    ("truncate", LongPassageMode::Truncate),
+    ("chunk_max", LongPassageMode::ChunkMax),
+];
 
 /// Range of `max_passage_tokens`.
 const PASSAGE_TOKENS: RangeInclusive<usize> = 16..=1_000_000;
@@ -73,14 +67,14 @@ impl UpstreamDefaults {
             max_queue: section.require("max_queue", count(0..=1_000_000)),
             requests_per_minute: section.require("requests_per_minute", count(PER_MINUTE)),
             tokens_per_minute: section.require("tokens_per_minute", count(PER_MINUTE)),
-            breaker: breaker(section.section("breaker")),
-            long_passages: section.require("long_passages", one_of(&LongPassageMode::NAMES, LongPassageMode::by_name)),
+            breaker: section.section("breaker", breaker),
+            long_passages: section.require("long_passages", one_of(&LONG_PASSAGES)),
             max_response_bytes: section.require("max_response_bytes", count(1_024..=1_024 * MEBIBYTE)),
         }
     }
 }
 
-fn breaker(section: Section<'_>) -> Option<BreakerSettings> {
+fn breaker(section: &Section<'_>) -> Option<BreakerSettings> {
     let consecutive_failures = section.require("consecutive_failures", count(0..=1_000_000));
     let min_success_rate = section.require("min_success_rate", share);
     let min_calls = section.require("min_calls", count(1..=1_000_000));
@@ -93,7 +87,6 @@ fn breaker(section: Section<'_>) -> Option<BreakerSettings> {
     {
         section.fault("max_ejection", "must be at least ejection");
     }
-    section.finish();
     Some(BreakerSettings {
         consecutive_failures: consecutive_failures?,
         min_success_rate: min_success_rate?,
@@ -134,6 +127,16 @@ fn per_minute(number: usize) -> Option<NonZeroU32> {
     NonZeroU32::new(u32::try_from(number).unwrap_or(u32::MAX))
 }
 
+fn name_fault(name: &str) -> Option<String> {
+    if name == embedded::NAME {
+        Some("is the embedded scorer, which is always there; choose another name".to_owned())
+    } else if name.is_empty() || name.contains('/') {
+        Some("a name must not be empty or hold a slash".to_owned())
+    } else {
+        None
+    }
+}
+
 /// The context in which upstreams are read.
 pub(super) struct Upstreams<'a> {
     pub(super) table: &'a Table,
@@ -144,52 +147,37 @@ pub(super) struct Upstreams<'a> {
 
 impl Upstreams<'_> {
     pub(super) fn read(&self, section: &Section<'_>) -> Vec<UpstreamSettings> {
-        let mut upstreams = Vec::new();
-        for (name, entry) in section.entries() {
-            if name == embedded::NAME {
-                section.fault(name, "is the embedded scorer, which is always there; choose another name");
-            } else if name.is_empty() || name.contains('/') {
-                section.fault(name, "a name must not be empty or hold a slash");
-            } else {
-                upstreams.extend(self.upstream(name, entry));
-            }
-        }
-        upstreams
+        section.entries(name_fault, |name, entry| self.upstream(name, entry)).into_iter().flatten().collect()
     }
 
-    fn upstream(&self, name: &str, section: Section<'_>) -> Option<UpstreamSettings> {
+    fn upstream(&self, name: &str, section: &Section<'_>) -> Option<UpstreamSettings> {
         let provider = section.require("provider", |value| {
             let word = text(value)?;
             provider::by_name(&word).ok_or_else(|| format!("no such provider; {}", provider_names(&word)))
         });
         let given_base_url = section.read("base_url", text);
         let path = section.read("path", text);
-        let declared_keys = self.api_keys(&section);
-        let inherited = UpstreamDefaults::read(&section);
+        let declared_keys = self.api_keys(section);
+        let inherited = UpstreamDefaults::read(section);
         let max_passage_tokens = section.read("max_passage_tokens", count(PASSAGE_TOKENS));
-        let long_passages = long_passages(&section, inherited.long_passages, max_passage_tokens);
+        let long_passages = long_passages(section, inherited.long_passages, max_passage_tokens);
         let max_passages = section.read("max_passages", count(1..=100_000));
         let known = provider.and_then(|provider| Some((provider, self.facts.get(provider.name())?)));
-        let Some((provider, facts)) = known else {
-            // Its other faults are faults whatever the provider.
-            section.finish();
-            return None;
-        };
-        let mut facts = facts.clone();
+        let (provider, known_facts) = known?;
+        let mut facts = known_facts.clone();
         // A customary key is for the provider's own host and goes to no other unasked.
         let is_own_host = !section.has("base_url") && facts.base_url.is_some();
         let api_keys = if is_own_host && !section.has("api_key") && !section.has("api_keys") {
-            Vec::from_iter(self.customary_key(provider, &facts, &section))
+            Vec::from_iter(self.customary_key(provider, &facts, section))
         } else {
             declared_keys
         };
         let base_url = given_base_url.or_else(|| default_base_url(&facts, api_keys.first()));
-        let url = url(&section, base_url.as_deref(), path.as_deref(), provider);
+        let url = url(section, base_url.as_deref(), path.as_deref(), provider);
         let proxy = match &url {
             Some(url) => section.value_or_fault("base_url", proxy_for(url, self.environment)),
             None => None,
         };
-        section.finish();
         facts.max_passages = max_passages.unwrap_or(facts.max_passages);
         Some(UpstreamSettings {
             name: name.to_owned(),

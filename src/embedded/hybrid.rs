@@ -118,8 +118,8 @@ pub enum Scripts {
 }
 
 impl Scripts {
-    /// The names in the configuration.
-    pub const NAMES: [&'static str; 2] = [Self::Latin.name(), Self::Any.name()];
+    /// The scripts by their names in the configuration.
+    pub const NAMES: [(&'static str, Self); 2] = [(Self::Latin.name(), Self::Latin), (Self::Any.name(), Self::Any)];
 
     /// The name in the configuration.
     #[must_use]
@@ -128,12 +128,6 @@ impl Scripts {
             Self::Latin => "latin",
             Self::Any => "any",
         }
-    }
-
-    /// The scripts of this name.
-    #[must_use]
-    pub fn by_name(name: &str) -> Option<Self> {
-        [Self::Latin, Self::Any].into_iter().find(|scripts| scripts.name() == name)
     }
 
     /// Returns true if `query` is in one of these scripts. A query is Latin if at most a fifth of its letters are not.

@@ -70,18 +70,8 @@ pub enum OnDeadline {
 }
 
 impl OnDeadline {
-    /// The names in the configuration.
-    pub const NAMES: [&'static str; 2] = ["error", "partial"];
-
-    /// The policy of this name.
-    #[must_use]
-    pub fn by_name(name: &str) -> Option<Self> {
-        match name {
-            "error" => Some(Self::Error),
-            "partial" => Some(Self::Partial),
-            _ => None,
-        }
-    }
+    /// The policies by their names in the configuration.
+    pub const NAMES: [(&'static str, Self); 2] = [("error", Self::Error), ("partial", Self::Partial)];
 }
 
 /// The answer when every target failed.
@@ -94,18 +84,8 @@ pub enum OnFailure {
 }
 
 impl OnFailure {
-    /// The names in the configuration.
-    pub const NAMES: [&'static str; 2] = ["error", "original_order"];
-
-    /// The policy of this name.
-    #[must_use]
-    pub fn by_name(name: &str) -> Option<Self> {
-        match name {
-            "error" => Some(Self::Error),
-            "original_order" => Some(Self::OriginalOrder),
-            _ => None,
-        }
-    }
+    /// The policies by their names in the configuration.
+    pub const NAMES: [(&'static str, Self); 2] = [("error", Self::Error), ("original_order", Self::OriginalOrder)];
 }
 
 /// A provider that has no upstream of its name.
