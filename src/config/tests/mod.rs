@@ -1,4 +1,5 @@
 mod bad_days;
+mod reference;
 mod refusals;
 mod server;
 
@@ -204,40 +205,6 @@ fn secrets_come_from_files_too_and_never_show() {
     let loaded = load_text(&text, &[]).unwrap();
     assert_eq!(loaded.settings.upstreams[0].api_keys[0].expose_secret(), "the-secret");
     assert!(!format!("{loaded:?}").contains("the-secret"));
-}
-
-#[test]
-fn default_toml_alone_is_valid_and_documents_every_key() {
-    let loaded = load_text(DEFAULT_TOML, &[]).unwrap();
-    assert_eq!(default_target(&loaded).0, "local");
-    // The commented examples are valid too, so a reader can copy them.
-    let uncommented: String = DEFAULT_TOML
-        .lines()
-        .map(|line| line.strip_prefix("# ").filter(|rest| is_example(rest)).unwrap_or(line))
-        .collect::<Vec<_>>()
-        .join("\n");
-    let loaded = load_text(&uncommented, &[("COHERE_API_KEY", "k")]).unwrap();
-    assert_eq!(default_target(&loaded), ("cohere".into(), "rerank-v4.0-fast".into()));
-    assert_eq!(loaded.settings.upstreams.len(), 1);
-}
-
-/// Returns true if a comment of default.toml is a commented-out piece of configuration.
-fn is_example(line: &str) -> bool {
-    let starts = [
-        "[",
-        "]",
-        "{",
-        "  {",
-        "\"",
-        "provider =",
-        "base_url =",
-        "api_key =",
-        "max_passages =",
-        "targets =",
-        "on_failure =",
-        "aliases =",
-    ];
-    starts.iter().any(|start| line.starts_with(start))
 }
 
 #[test]
