@@ -19,6 +19,7 @@ mod refusal_words;
 mod resolve;
 mod secret;
 pub mod settings;
+mod shared_scores;
 mod upstreams;
 
 use std::collections::BTreeMap;

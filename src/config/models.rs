@@ -7,16 +7,18 @@ use std::collections::BTreeMap;
 use toml::{Table, Value};
 
 use super::reader::{Section, boolean, count, known_names, one_of, price, share, text, texts};
+use super::shared_scores::check_shared_scores;
 use crate::embedded::{self, LocalModel};
-use crate::provider::{InstructionSupport, ScoreScale, Scoring};
 use crate::route::DEFAULT_MODEL;
 use crate::route::alias::Alias;
 use crate::route::settings::{
     AbsentUpstream, HedgeSettings, ModelSettings, OnDeadline, OnFailure, ShadowSettings, TargetSettings,
 };
 use crate::suggestion::suggestion;
-use crate::upstream::settings::{LongPassages, UpstreamSettings};
+use crate::upstream::settings::UpstreamSettings;
 
+/// Default of a target's `weight`.
+const WEIGHT: u32 = 1;
 /// Default of `shadow.max_concurrency`, in comparisons under way at once.
 const SHADOW_MAX_CONCURRENCY: usize = 4;
 /// Default of `shadow.max_usd_per_day`, in US dollars at list price.
@@ -46,7 +48,7 @@ impl<'a> KnownUpstreams<'a> {
     }
 
     /// The usable upstream of this name.
-    fn find(&self, name: &str) -> Option<&'a UpstreamSettings> {
+    pub(super) fn find(&self, name: &str) -> Option<&'a UpstreamSettings> {
         self.usable.iter().find(|upstream| upstream.name == name)
     }
 
@@ -62,14 +64,14 @@ pub(super) fn models(
     upstreams: &KnownUpstreams<'_>,
     default_policies: Policies,
 ) -> Vec<ModelSettings> {
-    let entries = section.entries(|_| None, |name, entry| read_model(name, entry, upstreams));
-    let mut models: Vec<ModelSettings> = entries.into_iter().flatten().collect();
-    check_shared_scores(section, &models, upstreams);
-    // Only now: a copy of a faulty model would have its faults named twice.
-    if !models.iter().any(|model| model.name == DEFAULT_MODEL) {
+    let drafts = section.entries(|_| None, |name, entry| ModelDraft::read(name, entry, upstreams));
+    check_shared_scores(section, &drafts, upstreams);
+    check_names(section, &drafts);
+    let declares_default = drafts.iter().any(|draft| draft.name == DEFAULT_MODEL);
+    let mut models: Vec<ModelSettings> = drafts.into_iter().filter_map(ModelDraft::into_settings).collect();
+    if !declares_default {
         models.extend(implied_default(models.first(), default_policies, upstreams));
     }
-    check_names(section, &models);
     models
 }
 
@@ -80,25 +82,25 @@ fn implied_default(
     policies: Policies,
     upstreams: &KnownUpstreams<'_>,
 ) -> Option<ModelSettings> {
-    let name = DEFAULT_MODEL.to_owned();
-    match first {
-        // An alias leads to one model, and these lead to the first already.
-        Some(first) => Some(ModelSettings { name, aliases: Vec::new(), ..first.clone() }),
-        None => policies.into_model(name, Vec::new(), vec![usual_target(upstreams)]),
+    // An alias leads to one model, and these lead to the first already.
+    if let Some(first) = first {
+        return Some(ModelSettings { name: DEFAULT_MODEL.to_owned(), aliases: Vec::new(), ..first.clone() });
     }
+    let targets = vec![usual_target(upstreams)];
+    ModelDraft { name: DEFAULT_MODEL, aliases: Vec::new(), targets, shadow: None, policies }.into_settings()
 }
 
 /// Reports every alias that is the name or an alias of another model too.
-fn check_names(section: &Section<'_>, models: &[ModelSettings]) {
+fn check_names(section: &Section<'_>, drafts: &[ModelDraft<'_>]) {
     // All names first: an alias may stand before the model whose name it takes.
-    let mut owners = BTreeMap::new();
-    for model in models {
-        owners.insert(model.name.as_str(), model.name.as_str());
+    let mut owners = BTreeMap::from([(DEFAULT_MODEL, DEFAULT_MODEL)]);
+    for draft in drafts {
+        owners.insert(draft.name, draft.name);
     }
-    for model in models {
-        for alias in &model.aliases {
-            if let Some(owner) = owners.insert(alias.as_str(), &model.name) {
-                section.fault(&model.name, format!("{:?} in aliases is already a name of {owner}", alias.as_str()));
+    for draft in drafts {
+        for alias in &draft.aliases {
+            if let Some(owner) = owners.insert(alias.as_str(), draft.name) {
+                section.fault(draft.name, format!("{:?} in aliases is already a name of {owner}", alias.as_str()));
             }
         }
     }
@@ -121,7 +123,7 @@ fn plain_target(upstream: &str, model: &str) -> TargetSettings {
         model: model.to_owned(),
         revision: String::new(),
         scores: None,
-        weight: 1,
+        weight: WEIGHT,
     }
 }
 
@@ -140,19 +142,6 @@ impl Policies {
             hedge: section.section("hedge", read_hedge),
         }
     }
-
-    /// A model without a shadow; `None` if a policy is wrong.
-    fn into_model(self, name: String, aliases: Vec<Alias>, targets: Vec<TargetSettings>) -> Option<ModelSettings> {
-        Some(ModelSettings {
-            name,
-            aliases,
-            targets,
-            on_failure: self.on_failure?,
-            on_deadline: self.on_deadline?,
-            hedge: self.hedge?,
-            shadow: None,
-        })
-    }
 }
 
 fn read_hedge(section: &Section<'_>) -> Option<HedgeSettings> {
@@ -168,90 +157,61 @@ fn read_hedge(section: &Section<'_>) -> Option<HedgeSettings> {
     })
 }
 
-/// Everything that a target's scores depend on, beside the texts and the model's weights.
-#[derive(PartialEq)]
-struct ScoreTerms<'a> {
-    scale: ScoreScale,
-    scoring: Scoring,
-    instruction: InstructionSupport,
-    limits_passage_tokens: bool,
-    long_passages: LongPassages,
-    rejects_blank_passages: bool,
-    revision: &'a str,
+/// A model of which everything right was read, to be checked against the other models. A configuration with a fault is
+/// refused as a whole, so that no draft with a gap becomes a model that serves.
+pub(super) struct ModelDraft<'a> {
+    pub(super) name: &'a str,
+    aliases: Vec<Alias>,
+    pub(super) targets: Vec<TargetSettings>,
+    pub(super) shadow: Option<(TargetSettings, ShadowSettings)>,
+    policies: Policies,
 }
 
-impl<'a> ScoreTerms<'a> {
-    /// The terms of a target; `None` if its upstream is the embedded scorer or faulty.
-    fn of(target: &'a TargetSettings, upstreams: &KnownUpstreams<'_>) -> Option<Self> {
-        let upstream = upstreams.find(&target.upstream)?;
-        let (facts, _) = upstream.facts.model(&target.model);
-        Some(Self {
-            scale: facts.scale,
-            scoring: facts.scoring,
-            instruction: facts.instruction,
-            limits_passage_tokens: upstream.provider.limits_passage_tokens(),
-            long_passages: upstream.long_passages,
-            rejects_blank_passages: upstream.facts.rejects_blank_passages,
-            revision: &target.revision,
+impl<'a> ModelDraft<'a> {
+    fn read(name: &'a str, section: &Section<'_>, upstreams: &KnownUpstreams<'_>) -> Self {
+        let policies = Policies::read(section);
+        let aliases = read_aliases(section);
+        // `default` may be declared for its aliases alone.
+        let targets = if name == DEFAULT_MODEL && !section.has("targets") {
+            vec![usual_target(upstreams)]
+        } else {
+            section.tables("targets", |entry| read_target(entry, upstreams)).into_iter().flatten().collect()
+        };
+        if section.is_empty_list("targets") {
+            section.fault("targets", "must name at least one target");
+        }
+        let shadow = if section.has("shadow") {
+            section.section("shadow", |shadow| read_shadow(shadow, upstreams))
+        } else {
+            None
+        };
+        Self { name, aliases, targets, shadow, policies }
+    }
+
+    /// The model; `None` if a policy is wrong.
+    fn into_settings(self) -> Option<ModelSettings> {
+        Some(ModelSettings {
+            name: self.name.to_owned(),
+            aliases: self.aliases,
+            targets: self.targets,
+            on_failure: self.policies.on_failure?,
+            on_deadline: self.policies.on_deadline?,
+            hedge: self.policies.hedge?,
+            shadow: self.shadow,
         })
     }
 }
 
-/// Reports targets that claim the same scores and differ in something that scores depend on. The claim holds across
-/// models.
-fn check_shared_scores(section: &Section<'_>, models: &[ModelSettings], upstreams: &KnownUpstreams<'_>) {
-    let mut claimants: Vec<&TargetSettings> = Vec::new();
-    for model in models {
-        for target in &model.targets {
-            if target.scores.is_none() {
-                continue;
-            }
-            let first = claimants.iter().find(|earlier| earlier.scores == target.scores).copied();
-            claimants.push(target);
-            let address = format!("{}/{}", target.upstream, target.model);
-            if target.upstream == embedded::NAME {
-                let message = format!("{address}: nothing gives the same scores as the embedded scorer");
-                section.fault(&model.name, message);
-                continue;
-            }
-            // The first one stands for all: equality is transitive.
-            if let Some(first) = first
-                && ScoreTerms::of(first, upstreams) != ScoreTerms::of(target, upstreams)
-            {
-                let same = "scale, scoring, instruction, long_passages, limit of tokens, blank passages and revision";
-                section.fault(&model.name, format!("{address}: targets of the same scores must agree in {same}"));
-            }
-        }
+/// The aliases without a fault; none if the key is missing.
+fn read_aliases(section: &Section<'_>) -> Vec<Alias> {
+    let names = section.read("aliases", |value| {
+        texts(value).map_err(|_| "must be a list of names such as [\"rerank-v3.5\", \"nvidia/*\"]".to_owned())
+    });
+    let mut aliases = Vec::new();
+    for name in names.unwrap_or_default() {
+        aliases.extend(section.value_or_fault("aliases", Alias::new(&name)));
     }
-}
-
-fn read_model(name: &str, section: &Section<'_>, upstreams: &KnownUpstreams<'_>) -> Option<ModelSettings> {
-    let policies = Policies::read(section);
-    // Read even where it is left out: suggestions for unknown keys are made from the keys that were read.
-    let given_aliases = section.read("aliases", aliases_of);
-    let aliases = if section.has("aliases") { given_aliases } else { Some(Vec::new()) };
-    // `default` may be declared for its aliases alone.
-    let targets = if name == DEFAULT_MODEL && !section.has("targets") {
-        Some(vec![usual_target(upstreams)])
-    } else {
-        read_targets(section, upstreams)
-    };
-    if section.is_empty_list("targets") {
-        section.fault("targets", "must name at least one target");
-    }
-    // `Some(None)` if there is none; `None` if it is wrong, which has been reported.
-    let shadow = if section.has("shadow") {
-        section.section("shadow", |shadow| read_shadow(shadow, upstreams)).map(Some)
-    } else {
-        Some(None)
-    };
-    let model = policies.into_model(name.to_owned(), aliases?, targets?)?;
-    Some(ModelSettings { shadow: shadow?, ..model })
-}
-
-/// The targets of a model; `None` if one of them is wrong.
-fn read_targets(section: &Section<'_>, upstreams: &KnownUpstreams<'_>) -> Option<Vec<TargetSettings>> {
-    section.tables("targets", |entry| read_target(entry, upstreams)).into_iter().collect()
+    aliases
 }
 
 /// `shadow = { target = …, sample = … }`
@@ -261,22 +221,19 @@ fn read_shadow(section: &Section<'_>, upstreams: &KnownUpstreams<'_>) -> Option<
     }
     let target = section.section("target", |target| read_target(target, upstreams));
     let sample = section.require("sample", share);
-    let max_concurrency = section.read("max_concurrency", count(1..=10_000)).unwrap_or(SHADOW_MAX_CONCURRENCY);
-    let max_usd_per_day = section.read("max_usd_per_day", price).unwrap_or(SHADOW_MAX_USD_PER_DAY);
-    Some((target?, ShadowSettings { sample: sample?, max_concurrency, max_usd_per_day }))
-}
-
-fn aliases_of(value: &Value) -> Result<Vec<Alias>, String> {
-    let names = texts(value).map_err(|_| "must be a list of names such as [\"rerank-v3.5\", \"nvidia/*\"]")?;
-    names.iter().map(|alias| Alias::new(alias)).collect()
+    let max_concurrency = section.read_or("max_concurrency", SHADOW_MAX_CONCURRENCY, count(1..=10_000));
+    let max_usd_per_day = section.read_or("max_usd_per_day", SHADOW_MAX_USD_PER_DAY, price);
+    let limits =
+        ShadowSettings { sample: sample?, max_concurrency: max_concurrency?, max_usd_per_day: max_usd_per_day? };
+    Some((target?, limits))
 }
 
 fn read_target(section: &Section<'_>, upstreams: &KnownUpstreams<'_>) -> Option<TargetSettings> {
     let required_upstream = section.require("upstream", text);
     let given_model = section.read("model", text);
-    let revision = section.read("revision", text).unwrap_or_default();
+    let revision = section.read_or("revision", String::new(), text);
     let scores = section.read("scores", text);
-    let weight = section.read("weight", count(0..=1_000)).unwrap_or(1);
+    let weight = section.read_or("weight", WEIGHT, weight_of);
     if section.has("weight") && !section.has("scores") {
         section.fault("weight", "means nothing without scores: it shares requests among targets of the same scores");
     }
@@ -302,8 +259,11 @@ fn read_target(section: &Section<'_>, upstreams: &KnownUpstreams<'_>) -> Option<
     if model.is_none() {
         section.fault("model", "is missing: the provider has no default model");
     }
-    let weight = u32::try_from(weight).unwrap_or(u32::MAX);
-    Some(TargetSettings { upstream, model: model?, revision, scores, weight })
+    Some(TargetSettings { upstream, model: model?, revision: revision?, scores, weight: weight? })
+}
+
+fn weight_of(value: &Value) -> Result<u32, String> {
+    Ok(u32::try_from(count(0..=1_000)(value)?).unwrap_or(u32::MAX))
 }
 
 /// The message for a model that the embedded scorer does not have, or not without weights.

@@ -113,6 +113,16 @@ impl<'a> Section<'a> {
         self.value_or_fault(key, parse(value))
     }
 
+    /// The value of `key`, or `default` if it is missing; `None` if it is wrong, which is reported.
+    pub(super) fn read_or<T>(
+        &self,
+        key: &'static str,
+        default: T,
+        parse: impl Fn(&Value) -> Result<T, String>,
+    ) -> Option<T> {
+        if self.has(key) { self.read(key, parse) } else { Some(default) }
+    }
+
     /// The value of `key`; `None` if it is missing or wrong, both of which are reported.
     pub(super) fn require<T>(&self, key: &'static str, parse: impl Fn(&Value) -> Result<T, String>) -> Option<T> {
         if !self.table.contains_key(key) {

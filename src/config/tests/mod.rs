@@ -1,4 +1,5 @@
 mod bad_days;
+mod models;
 mod reference;
 mod refusals;
 mod server;

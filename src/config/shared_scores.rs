@@ -1,0 +1,66 @@
+//! The check of `scores`, by which targets claim to give the same scores.
+
+use super::models::{KnownUpstreams, ModelDraft};
+use super::reader::Section;
+use crate::embedded;
+use crate::provider::{InstructionSupport, ScoreScale, Scoring};
+use crate::route::settings::TargetSettings;
+use crate::upstream::settings::LongPassages;
+
+/// Everything that a target's scores depend on, beside the texts and the model's weights.
+#[derive(PartialEq)]
+struct ScoreTerms<'a> {
+    scale: ScoreScale,
+    scoring: Scoring,
+    instruction: InstructionSupport,
+    limits_passage_tokens: bool,
+    long_passages: LongPassages,
+    rejects_blank_passages: bool,
+    revision: &'a str,
+}
+
+impl<'a> ScoreTerms<'a> {
+    /// The terms of a target; `None` if its upstream is the embedded scorer or faulty.
+    fn of(target: &'a TargetSettings, upstreams: &KnownUpstreams<'_>) -> Option<Self> {
+        let upstream = upstreams.find(&target.upstream)?;
+        let (facts, _) = upstream.facts.model(&target.model);
+        Some(Self {
+            scale: facts.scale,
+            scoring: facts.scoring,
+            instruction: facts.instruction,
+            limits_passage_tokens: upstream.provider.limits_passage_tokens(),
+            long_passages: upstream.long_passages,
+            rejects_blank_passages: upstream.facts.rejects_blank_passages,
+            revision: &target.revision,
+        })
+    }
+}
+
+/// Reports targets that claim the same scores and differ in something that scores depend on. The claim holds across
+/// models, and for shadows too: their scores are cached with the others.
+pub(super) fn check_shared_scores(section: &Section<'_>, drafts: &[ModelDraft<'_>], upstreams: &KnownUpstreams<'_>) {
+    let mut claimants: Vec<&TargetSettings> = Vec::new();
+    for draft in drafts {
+        let shadow_target = draft.shadow.iter().map(|(target, _)| target);
+        for target in draft.targets.iter().chain(shadow_target) {
+            if target.scores.is_none() {
+                continue;
+            }
+            let address = format!("{}/{}", target.upstream, target.model);
+            if target.upstream == embedded::NAME {
+                let message = format!("{address}: nothing gives the same scores as the embedded scorer");
+                section.fault(draft.name, message);
+                continue;
+            }
+            // The first one stands for all: equality is transitive.
+            let Some(first) = claimants.iter().find(|earlier| earlier.scores == target.scores) else {
+                claimants.push(target);
+                continue;
+            };
+            if ScoreTerms::of(first, upstreams) != ScoreTerms::of(target, upstreams) {
+                let same = "scale, scoring, instruction, long_passages, limit of tokens, blank passages and revision";
+                section.fault(draft.name, format!("{address}: targets of the same scores must agree in {same}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Faults of models: each is found, whatever else is wrong, and none is reported twice.
+
+use super::*;
+
+const UPSTREAMS: &str = "[upstreams.t]\nprovider = 'tei'\nbase_url = 'http://t'\n\
+                         [upstreams.v]\nprovider = 'voyage'\nbase_url = 'http://v'\n";
+
+#[test]
+fn a_misspelt_table_of_a_model_is_reported_with_the_name_that_was_meant() {
+    let text = "[models.m]\ntargets = [{ upstream = 'local' }]\n\
+                shadwo = { target = { upstream = 'local' }, sample = 1 }\nhegde = { enabled = true }\n\
+                [models.default]\ntargtes = [{ upstream = 'local' }]";
+    assert_eq!(
+        faults(text),
+        [
+            "models.m.shadwo: unknown key; did you mean shadow?",
+            "models.m.hegde: unknown key; did you mean hedge?",
+            "models.default.targtes: unknown key; did you mean targets?",
+        ]
+    );
+}
+
+#[test]
+fn a_fault_of_a_model_hides_no_name_that_is_taken() {
+    let text = "[models.a]\ntargets = [{ upstream = 'nope' }]\naliases = ['x*y', 'b', '*z*', 'same']\n\
+                [models.b]\ntargets = [{ upstream = 'local' }]\naliases = ['same', 'default']\non_failure = 'ignore'";
+    assert_eq!(
+        faults(text),
+        [
+            "models.a.aliases: \"x*y\" has a * that is not its end",
+            "models.a.aliases: \"*z*\" has a * that is not its end",
+            "models.a.targets[0].upstream: no upstream is called nope",
+            "models.b.on_failure: must be one of error, original_order",
+            "models.a: \"b\" in aliases is already a name of b",
+            "models.b: \"same\" in aliases is already a name of a",
+            "models.b: \"default\" in aliases is already a name of default",
+        ]
+    );
+}
+
+#[test]
+fn a_fault_of_a_model_hides_no_contradiction_of_scores() {
+    let text = format!(
+        "{UPSTREAMS}[models.a]\ntargets = [{{ upstream = 't', scores = 's' }}, {{ upstream = 'nope' }}]\n\
+         on_failure = 'ignore'\n\
+         [models.b]\ntargets = [{{ upstream = 'v', model = 'x', scores = 's' }}]\naliases = 7"
+    );
+    let found = faults(&text);
+    assert_eq!(found.len(), 4, "{found:#?}");
+    assert!(found[3].starts_with("models.b: v/x: targets of the same scores must agree"), "{found:#?}");
+}
+
+#[test]
+fn local_with_scores_is_one_fault_and_accuses_no_other_target() {
+    let text = format!(
+        "{UPSTREAMS}[models.m]\ntargets = [{{ upstream = 'local', scores = 's' }}, {{ upstream = 't', scores = 's' }}]"
+    );
+    assert_eq!(faults(&text), ["models.m: local/lexical: nothing gives the same scores as the embedded scorer"]);
+}
+
+#[test]
+fn a_wrong_revision_is_one_fault() {
+    let text = format!(
+        "{UPSTREAMS}[models.m]\ntargets = [{{ upstream = 't', scores = 's', revision = '2' }}, \
+         {{ upstream = 't', scores = 's', revision = 2 }}]"
+    );
+    assert_eq!(faults(&text), ["models.m.targets[1].revision: must be a text"]);
+}
+
+/// The scores of a shadow are cached under the name that it claims, so the claim must be true.
+#[test]
+fn the_scores_of_a_shadow_are_checked_too() {
+    let text = format!(
+        "{UPSTREAMS}[models.m]\ntargets = [{{ upstream = 't', scores = 's' }}]\n\
+         shadow = {{ target = {{ upstream = 'v', model = 'x', scores = 's' }}, sample = 1 }}"
+    );
+    let found = faults(&text);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].starts_with("models.m: v/x: targets of the same scores must agree"), "{found:#?}");
+}
