@@ -1,15 +1,17 @@
 //! `rerankd health`: a health check for container images that hold nothing but this binary.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 
 use super::{CommandFailure, ConfigArgs, banner, print};
 
-/// Longest wait for the connection, and for the status line.
+/// Longest wait for the connection, and again for the whole status line.
 const TIMEOUT: Duration = Duration::from_secs(2);
+/// Bytes of the answer after which nothing more is read. Status lines have some twenty.
+const MAX_BYTES: usize = 1_024;
 
 #[derive(Debug, Args)]
 pub(super) struct HealthArgs {
@@ -36,11 +38,26 @@ pub(super) fn run(args: &HealthArgs) -> Result<(), CommandFailure> {
 }
 
 /// The first line of the answer to `GET /readyz`.
-fn status_line(address: SocketAddr) -> std::io::Result<String> {
+fn status_line(address: SocketAddr) -> io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
-    stream.set_read_timeout(Some(TIMEOUT))?;
+    let deadline = Instant::now() + TIMEOUT;
+    stream.set_write_timeout(Some(TIMEOUT))?;
     stream.write_all(format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes())?;
-    let mut line = String::new();
-    BufReader::new(stream).read_line(&mut line)?;
-    Ok(line)
+    let mut answer = Vec::new();
+    let mut buffer = [0; MAX_BYTES];
+    // Each read gets the rest of the time: a server that sends byte after byte must not hold the command up.
+    while !answer.contains(&b'\n') && answer.len() < MAX_BYTES {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        stream.set_read_timeout(Some(left))?;
+        let count = stream.read(&mut buffer)?;
+        if count == 0 {
+            break;
+        }
+        answer.extend_from_slice(&buffer[..count]);
+    }
+    let text = String::from_utf8_lossy(&answer);
+    Ok(text.lines().next().unwrap_or_default().to_owned())
 }

@@ -1,7 +1,10 @@
 //! The command line, as a person types it.
 
 use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -94,6 +97,24 @@ fn a_configuration_with_a_byte_order_mark_is_read() {
     std::fs::write(&config, text).unwrap();
     let output = run(&["check", "--config", config.to_str().unwrap()]);
     assert!(output.status.success(), "{}", err(&output));
+}
+
+/// Two seconds for all of it: a server that sends byte after byte is as bad as one that sends nothing.
+#[test]
+fn health_check_of_a_server_that_drips_its_answer_ends() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        // Ends with the error that the client is gone.
+        while connection.write_all(b"H").is_ok() {
+            thread::sleep(Duration::from_millis(100));
+        }
+    });
+    let output = run(&["health", "--address", &address]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err(&output).contains("does not answer"), "{}", err(&output));
+    server.join().unwrap();
 }
 
 #[test]
