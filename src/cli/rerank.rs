@@ -7,6 +7,7 @@ use std::sync::Arc;
 use clap::Args;
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use tokio::time::Instant;
+use unicode_width::UnicodeWidthChar;
 use uuid::Uuid;
 
 use super::passages::{self, PassageFile};
@@ -27,8 +28,8 @@ const DEFAULT_WIDTH: u16 = 100;
 const OTHER_COLUMNS: u16 = 24;
 /// Fewest columns of a passage, however narrow the terminal is.
 const MIN_TEXT_WIDTH: u16 = 20;
-/// The first character of two columns: East Asian ones begin here, with Hangul Jamo. Later ones all count as wide.
-const FIRST_WIDE: u32 = 0x1100;
+/// The selector that turns the character before it into an emoji of two columns.
+const EMOJI_SELECTOR: char = '\u{fe0f}';
 
 #[derive(Debug, Args)]
 pub(super) struct RerankArgs {
@@ -145,19 +146,58 @@ fn table(lines: &[usize], request: &RerankRequest, response: &RerankResponse) ->
 
 /// At most `width` columns of `text`, with an ellipsis if it was longer.
 fn shortened(text: &str, width: usize) -> String {
-    // One column is the ellipsis's.
-    let available = width.saturating_sub(1);
     let mut used = 0;
+    // End of the longest beginning that leaves a column for the ellipsis.
+    let mut end = 0;
     for (at, character) in text.char_indices() {
         used += columns(character);
-        if used > available {
-            return format!("{}…", &text[..at]);
+        if used > width {
+            return format!("{}…", &text[..end]);
+        }
+        if used < width {
+            end = at + character.len_utf8();
         }
     }
     text.to_owned()
 }
 
-/// The columns that a terminal gives a character.
+/// The columns that a character adds to a line at most.
 fn columns(character: char) -> usize {
-    if u32::from(character) < FIRST_WIDE { 1 } else { 2 }
+    match character {
+        EMOJI_SELECTOR => 1,
+        // A control character has no width of its own, and the table counts one column.
+        _ => character.width().unwrap_or(1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use unicode_width::UnicodeWidthStr;
+
+    use super::*;
+
+    #[test]
+    fn a_text_that_fits_is_not_cut() {
+        for (text, columns) in [("abc", 3), ("12 € – “…”", 10), ("日本", 4), ("e\u{301}te\u{301}", 3), ("☎\u{fe0f}", 2)]
+        {
+            assert_eq!(shortened(text, columns), text);
+        }
+    }
+
+    #[test]
+    fn a_longer_text_is_cut_at_its_last_column() {
+        for (text, columns, expected) in
+            [("abcd", 3, "ab…"), ("€€€€", 3, "€€…"), ("日本語", 5, "日本…"), ("日本語", 4, "日…")]
+        {
+            assert_eq!(shortened(text, columns), expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_wider_than_its_column(text in "\\PC{0,40}", width in 1_usize..30) {
+            prop_assert!(shortened(&text, width).width() <= width);
+        }
+    }
 }
