@@ -94,6 +94,9 @@ fn open(
     let mut answer_logs = Vec::with_capacity(contestants.len());
     for (name, route) in contestants {
         let answer_log = AnswerLog::open(answers, name, route, &questions).map_err(CommandFailure::new)?;
+        if let Some(warning) = answer_log.lock_warning() {
+            say(&warning);
+        }
         for sentence in kept_for_others(name, answer_log.others()) {
             say(&sentence);
         }

@@ -34,6 +34,8 @@ pub struct AnswerLog {
     /// By fingerprint of the query; the last line counts.
     answers: HashMap<String, Answer>,
     others: Others,
+    /// The reason for which the file is not locked; `None` if it is.
+    lock_failure: Option<io::Error>,
 }
 
 /// Counts of rankings that are kept and not used.
@@ -56,7 +58,7 @@ struct Line {
     answer: Answer,
 }
 
-/// an answer log that cannot be used.
+/// The reason for which an answer log cannot be used.
 #[derive(Debug)]
 pub enum LedgerError {
     /// The file cannot be read or written.
@@ -83,15 +85,18 @@ impl AnswerLog {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         let file = options.open(&path).map_err(|error| LedgerError::Io(path.clone(), error))?;
-        // Other errors are ignored: not every file system has locks.
-        if let Err(TryLockError::WouldBlock) = file.try_lock() {
-            return Err(LedgerError::Busy(path));
-        }
+        let lock_failure = match file.try_lock() {
+            Ok(()) => None,
+            Err(TryLockError::WouldBlock) => return Err(LedgerError::Busy(path)),
+            // Not every file system has locks. A run by itself needs none.
+            Err(TryLockError::Error(error)) => Some(error),
+        };
         let mut answer_log = Self {
             asked_of: asked_of(route),
             questions: questions.clone(),
             answers: HashMap::new(),
             others: Others::default(),
+            lock_failure,
             path: path.clone(),
             file,
             end: 0,
@@ -167,6 +172,14 @@ impl AnswerLog {
     #[must_use]
     pub fn others(&self) -> &Others {
         &self.others
+    }
+
+    /// A warning that another process could write the file at the same time; `None` if it is locked.
+    #[must_use]
+    pub fn lock_warning(&self) -> Option<String> {
+        let reason = self.lock_failure.as_ref()?;
+        let path = self.path.display();
+        Some(format!("{path} cannot be locked ({reason}); start no second rerankd eval that writes it"))
     }
 
     /// Returns true if the query has a final answer and need not be sent again.
@@ -270,7 +283,15 @@ mod tests {
             questions: QueryFingerprints::default(),
             answers: HashMap::new(),
             others: Others::default(),
+            lock_failure: Some(io::Error::other("no locks available")),
         };
+        assert_eq!(
+            answer_log.lock_warning().unwrap(),
+            format!(
+                "{} cannot be locked (no locks available); start no second rerankd eval that writes it",
+                path.display()
+            )
+        );
         answer_log.write(failed("a")).unwrap();
         answer_log
             .file
