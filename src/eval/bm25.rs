@@ -8,11 +8,11 @@
 //! not with the corpus. The result depends on nothing but the passages and the queries; ties go to the earlier passage.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
 use std::num::NonZero;
 use std::thread;
 
 use super::exact;
+use crate::local::lexical::counting::{Slots, count_terms, query_terms};
 use crate::local::lexical::inverse_document_frequency;
 use crate::local::lexical::tokens::{Detail, Tokenizer};
 
@@ -86,7 +86,7 @@ struct Stretch {
 
 impl Index {
     fn new(passages: &[&str], texts: &[&str]) -> Self {
-        let mut slots = HashMap::new();
+        let mut slots = Slots::new();
         let tokenizer = Tokenizer::new(Detail::Telling);
         let mut queries = Vec::with_capacity(texts.len());
         for text in texts {
@@ -159,25 +159,7 @@ impl Index {
     }
 }
 
-/// The distinct terms of a query in the order of the query; new ones get the next slots.
-fn query_terms(tokenizer: &Tokenizer, text: &str, slots: &mut HashMap<String, usize>) -> Vec<(usize, f64)> {
-    let mut terms: Vec<(usize, f64)> = Vec::new();
-    tokenizer.terms(text, |term| {
-        let next = slots.len();
-        // `entry` alone would allocate a key for every term that is known.
-        let slot = match slots.get(term) {
-            Some(&slot) => slot,
-            None => *slots.entry(term.to_owned()).or_insert(next),
-        };
-        match terms.iter_mut().find(|(known, _)| *known == slot) {
-            Some((_, weight)) => *weight += 1.0,
-            None => terms.push((slot, 1.0)),
-        }
-    });
-    terms
-}
-
-fn count_all(passages: &[&str], slots: &HashMap<String, usize>) -> Vec<Stretch> {
+fn count_all(passages: &[&str], slots: &Slots) -> Vec<Stretch> {
     let share = share_per_thread(passages.len());
     let mut stretches = Vec::new();
     stretches.resize_with(passages.len().div_ceil(share), Stretch::default);
@@ -190,24 +172,14 @@ fn count_all(passages: &[&str], slots: &HashMap<String, usize>) -> Vec<Stretch> 
 }
 
 /// Counts the terms of `slots` in consecutive passages, the first of which has place `start`.
-fn count(passages: &[&str], start: usize, slots: &HashMap<String, usize>) -> Stretch {
+fn count(passages: &[&str], start: usize, slots: &Slots) -> Stretch {
     let tokenizer = Tokenizer::new(Detail::Telling);
     let mut stretch = Stretch { postings: vec![Vec::new(); slots.len()], lengths: Vec::with_capacity(passages.len()) };
     let mut counts = vec![0; slots.len()];
-    // Slots with a count above 0: most passages have few of them.
     let mut held = Vec::new();
     for (place, passage) in (start..).zip(passages) {
-        let mut length = 0;
-        tokenizer.terms(passage, |term| {
-            length += 1;
-            if let Some(&slot) = slots.get(term) {
-                if counts[slot] == 0 {
-                    held.push(slot);
-                }
-                counts[slot] += 1;
-            }
-        });
-        stretch.lengths.push(length);
+        // Nobody gives up an index half made, so there always is a length.
+        stretch.lengths.extend(count_terms(&tokenizer, slots, passage, &mut counts, &mut held, || true));
         for slot in held.drain(..) {
             stretch.postings[slot].push((place, std::mem::take(&mut counts[slot])));
         }

@@ -11,11 +11,11 @@
 //! the model counts as listwise. The same list always gives the same scores.
 
 mod background_idf;
+pub(crate) mod counting;
 mod stop_words;
 pub(crate) mod tokens;
 
-use std::collections::HashMap;
-
+use self::counting::{Slots, count_terms};
 use self::tokens::{Detail, Tokenizer};
 use crate::embedded::ListScorer;
 use crate::text::from_first_visible;
@@ -29,14 +29,6 @@ const K1: f64 = 1.2;
 const B: f64 = 0.75;
 /// Share of the background in the IDF, 0 to 1.
 const BACKGROUND_SHARE: f64 = 0.5;
-
-/// A term of the query.
-struct Term {
-    /// Number of occurrences in the query.
-    weight: f64,
-    /// Inverse document frequency, above 0.
-    idf: f64,
-}
 
 /// The counts of one passage.
 struct Counts {
@@ -69,10 +61,10 @@ pub fn score(query: &str, passages: &[&str]) -> Vec<f64> {
 /// The same, or `None` as soon as `is_wanted` returns false. It is called before each passage and inside long ones.
 #[must_use]
 pub fn score_while(query: &str, passages: &[&str], is_wanted: impl Fn() -> bool) -> Option<Vec<f64>> {
-    let (tokenizer, slots, mut terms) = query_terms(head(query));
-    let mut frequencies = vec![0; terms.len()];
+    let (tokenizer, slots, mut weights) = query_terms(head(query));
+    let mut frequencies = vec![0; weights.len()];
     // One allocation for all passages, which a query of thousands of terms would otherwise repeat for each.
-    let mut scratch = vec![0; terms.len()];
+    let mut scratch = vec![0; weights.len()];
     let mut counts = Vec::with_capacity(passages.len());
     for passage in passages {
         if !is_wanted() {
@@ -88,34 +80,35 @@ pub fn score_while(query: &str, passages: &[&str], is_wanted: impl Fn() -> bool)
     for (term, &slot) in &slots {
         let background = background_idf::inverse_document_frequency(term);
         let own = inverse_document_frequency(frequencies[slot], passages.len());
-        terms[slot].idf = BACKGROUND_SHARE * background + (1.0 - BACKGROUND_SHARE) * own;
+        weights[slot].1 *= BACKGROUND_SHARE * background + (1.0 - BACKGROUND_SHARE) * own;
     }
     // The score that a passage approaches if it repeats every term of the query without end.
-    let highest: f64 = terms.iter().map(|term| term.weight * term.idf * (K1 + 1.0)).sum();
+    let highest: f64 = weights.iter().map(|(_, weight)| weight * (K1 + 1.0)).sum();
     if highest <= 0.0 {
         return Some(vec![0.0; passages.len()]);
     }
     let total_length: f64 = counts.iter().map(|counted| f64::from(counted.length)).sum();
     let average_length = (total_length / as_f64(passages.len())).max(1.0);
-    Some(counts.iter().map(|counted| bm25(&terms, counted, average_length) / highest).collect())
+    Some(counts.iter().map(|counted| bm25(&weights, counted, average_length) / highest).collect())
 }
 
-/// The BM25 score of one passage, 0 or more. `average_length` is in terms.
-fn bm25(terms: &[Term], counts: &Counts, average_length: f64) -> f64 {
+/// The BM25 score of one passage, 0 or more. A term's weight, at its slot, is its repetitions in the query times its
+/// IDF. `average_length` is in terms.
+fn bm25(weights: &[(usize, f64)], counts: &Counts, average_length: f64) -> f64 {
     let length = 1.0 - B + B * f64::from(counts.length) / average_length;
     // Not `Iterator::sum`, which gives -0.0 for nothing, and clients would see the sign.
     let mut score = 0.0;
     for &(slot, count) in &counts.terms {
-        let term = &terms[slot];
+        let (_, weight) = weights[slot];
         let count = f64::from(count);
-        score += term.weight * term.idf * count * (K1 + 1.0) / (count + K1 * length);
+        score += weight * count * (K1 + 1.0) / (count + K1 * length);
     }
     score
 }
 
-/// The distinct terms of the query, each with its slot, and the tokenizer that found them. If none of them tells one
-/// text from another, every character counts.
-fn query_terms(query: &str) -> (Tokenizer, HashMap<String, usize>, Vec<Term>) {
+/// The distinct terms of the query, each at its slot with the number of its repetitions, and the tokenizer that found
+/// them. If none of them tells one text from another, every character counts.
+fn query_terms(query: &str) -> (Tokenizer, Slots, Vec<(usize, f64)>) {
     let (tokenizer, slots, terms) = terms_in_detail(query, Detail::Telling);
     if slots.keys().any(|term| term.chars().nth(1).is_some()) {
         return (tokenizer, slots, terms);
@@ -123,18 +116,11 @@ fn query_terms(query: &str) -> (Tokenizer, HashMap<String, usize>, Vec<Term>) {
     terms_in_detail(query, Detail::All)
 }
 
-/// The distinct terms of the query at one level of detail. Their IDF is not set yet.
-fn terms_in_detail(query: &str, detail: Detail) -> (Tokenizer, HashMap<String, usize>, Vec<Term>) {
+/// The distinct terms of the query at one level of detail.
+fn terms_in_detail(query: &str, detail: Detail) -> (Tokenizer, Slots, Vec<(usize, f64)>) {
     let tokenizer = Tokenizer::new(detail);
-    let mut slots = HashMap::new();
-    let mut terms: Vec<Term> = Vec::new();
-    tokenizer.terms(query, |term| {
-        let slot = *slots.entry(term.to_owned()).or_insert(terms.len());
-        match terms.get_mut(slot) {
-            Some(known) => known.weight += 1.0,
-            None => terms.push(Term { weight: 1.0, idf: 0.0 }),
-        }
-    });
+    let mut slots = Slots::new();
+    let terms = counting::query_terms(&tokenizer, query, &mut slots);
     (tokenizer, slots, terms)
 }
 
@@ -152,25 +138,13 @@ fn head(text: &str) -> &str {
 /// all 0 before and after.
 fn count(
     tokenizer: &Tokenizer,
-    slots: &HashMap<String, usize>,
+    slots: &Slots,
     passage: &str,
     scratch: &mut [u32],
     is_wanted: impl Fn() -> bool,
 ) -> Option<Counts> {
     let mut found = Vec::new();
-    let mut length = 0;
-    let is_whole = tokenizer.terms_while(passage, is_wanted, |term| {
-        length += 1;
-        if let Some(&slot) = slots.get(term) {
-            if scratch[slot] == 0 {
-                found.push(slot);
-            }
-            scratch[slot] += 1;
-        }
-    });
-    if !is_whole {
-        return None;
-    }
+    let length = count_terms(tokenizer, slots, passage, scratch, &mut found, is_wanted)?;
     // In the query's order: floating-point sums depend on it, and equal passages must get equal scores.
     found.sort_unstable();
     let terms = found.into_iter().map(|slot| (slot, std::mem::take(&mut scratch[slot]))).collect();
