@@ -1,8 +1,11 @@
-//! Text from outside: byte order marks, UTF-16, lone surrogates, and words of other languages in JSON.
+//! Text from outside: byte order marks, UTF-16, lone surrogates, and words of other languages in JSON. Text for people:
+//! lists and causes of errors.
 //!
 //! JavaScript counts in UTF-16, so a string that it cuts may end in half of a surrogate pair (`"a cat \ud83d"`). That
 //! is valid JSON, but no valid text. [`with_halves_replaced`] writes U+FFFD for the half, as JavaScript's own encoder
 //! does. That escape is as long as the one it replaces, so every other byte stays where it was.
+
+use std::error::Error;
 
 /// The mark that Windows and spreadsheets write before a text.
 const BYTE_ORDER_MARK: char = '\u{FEFF}';
@@ -19,6 +22,26 @@ pub fn without_mark(text: &str) -> &str {
         text = rest;
     }
     text
+}
+
+/// A list as it stands in a sentence, such as `a, b or c` with the conjunction `or`.
+#[must_use]
+pub fn list_in_words(words: &[String], conjunction: &str) -> String {
+    match words {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first @ .., last] => format!("{} {conjunction} {last}", first.join(", ")),
+    }
+}
+
+/// The message of an error's innermost cause. Those of the outer ones of an HTTP client repeat the address.
+#[must_use]
+pub fn root_cause(error: &dyn Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
 }
 
 /// The bytes of a UTF-8 text after its byte order mark.

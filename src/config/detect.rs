@@ -8,6 +8,7 @@ use super::Environment;
 use super::provider_facts::Facts;
 use crate::provider::PROVIDERS;
 use crate::route::settings::AbsentUpstream;
+use crate::text::list_in_words;
 use crate::upstream::settings::UpstreamSettings;
 
 /// Adds an upstream for each provider with a key in the environment. The key itself is read with the upstream, which
@@ -64,7 +65,7 @@ pub(super) fn absent_upstreams(
 /// The way to get an upstream of a provider's name, in words.
 fn way_out(name: &str, upstreams: &[UpstreamSettings], facts: &Facts, detects: bool) -> String {
     let variables = match facts.get(name) {
-        Some(facts) => alternatives(&facts.key_variables),
+        Some(facts) => list_in_words(&facts.key_variables, "or"),
         None => String::new(),
     };
     if let Some(other) = upstreams.iter().find(|upstream| upstream.provider.name() == name) {
@@ -78,14 +79,5 @@ fn way_out(name: &str, upstreams: &[UpstreamSettings], facts: &Facts, detects: b
         format!(
             "declare [upstreams.{name}] with provider = \"{name}\" and api_key, or {variables} in rerankd's environment"
         )
-    }
-}
-
-/// `A, B or C`
-fn alternatives(names: &[String]) -> String {
-    match names {
-        [] => String::new(),
-        [only] => only.clone(),
-        [first @ .., last] => format!("{} or {last}", first.join(", ")),
     }
 }

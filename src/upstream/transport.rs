@@ -22,6 +22,7 @@ use super::size_refusal::RefusalWords;
 use crate::blocking::offload::{OFFLOAD_WIRE_BYTES, offload};
 use crate::error::ErrorKind;
 use crate::provider::{EXPLAINED_BYTES, Explanation, Provider, WireReply, explain};
+use crate::text::root_cause;
 use crate::upstream::settings::ProxySettings;
 
 /// Time after which idle connections are closed. Load balancers of providers close them later.
@@ -291,15 +292,6 @@ fn is_cut_off(error: &reqwest::Error) -> bool {
         cause = error.source();
     }
     false
-}
-
-/// Message of the innermost cause. Those of the outer ones repeat the address.
-fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
 
 /// Makes ring the process's TLS implementation, unless the embedding program chose one.

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::super::{CommandFailure, banner, print, runtime};
 use crate::http::settings::ApiKey;
 use crate::route::shadow::{Mean, ShadowReport};
+use crate::text::root_cause;
 
 /// Longest wait for the whole answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,14 +39,6 @@ pub(super) fn run(listen: SocketAddr, api_keys: &[ApiKey]) -> Result<(), Command
         CommandFailure::new(format!("{address} does not answer as rerankd does; does it want another key?"))
     })?;
     print(&format!("{}\n", table(&models).trim_fmt()))
-}
-
-/// The text of the innermost cause: those of the others repeat the address.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(cause) => root_cause(cause),
-        None => error.to_string(),
-    }
 }
 
 /// The body of `GET /v1/models`.

@@ -1,6 +1,7 @@
 //! Texts from outside (queries, passages, names), made safe to print, cut to length and joined to sentences.
 
 use super::figures::grouped;
+use crate::text::list_in_words;
 
 /// `text` on one line, with each control character replaced by one that can be seen.
 pub(crate) fn printable(text: &str) -> String {
@@ -34,11 +35,7 @@ pub(super) fn shortened(text: &str, length: usize) -> String {
 /// A printable list as it stands in a sentence: `a, b and c`.
 pub(crate) fn listed(words: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     let words: Vec<String> = words.into_iter().map(|word| printable(word.as_ref())).collect();
-    match words.as_slice() {
-        [] => String::new(),
-        [one] => one.clone(),
-        [first @ .., last] => format!("{} and {last}", first.join(", ")),
-    }
+    list_in_words(&words, "and")
 }
 
 /// `count` with its noun in the singular or plural: `1 query`, `1,200 queries`.
