@@ -8,7 +8,7 @@ mod pareto;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use self::charges::{cost, latency};
+use self::charges::{cost, latency, unit};
 use self::compare::{compare_all, estimate};
 use self::measures::Measure;
 use self::pareto::front;
@@ -44,8 +44,8 @@ pub struct Entry {
     name: String,
     /// One per query of the collection, in its order; `None` where the query was not asked.
     answers: Vec<Option<Answer>>,
-    /// The provider's unit of billing, in words.
-    unit: &'static str,
+    /// Addresses of its targets with their prices, in order.
+    targets: Vec<(String, Billing)>,
 }
 
 impl Entry {
@@ -53,12 +53,8 @@ impl Entry {
     #[must_use]
     pub fn of_answer_log(name: &str, answer_log: &AnswerLog, route: &Route, collection: &Collection) -> Self {
         let answers = collection.queries.iter().map(|query| answer_log.answer(&query.id).cloned()).collect();
-        // Fallbacks may be billed in another unit; the report names that of the first target.
-        let billing = match route.targets.first() {
-            Some(target) => target.facts.billing,
-            None => Billing::Unknown,
-        };
-        Self { name: name.to_owned(), answers, unit: billing.unit() }
+        let targets = route.targets.iter().map(|target| (target.address(), target.facts.billing)).collect();
+        Self { name: name.to_owned(), answers, targets }
     }
 
     /// The failures of a contestant that never answered; `None` if it answered at least once.
@@ -175,7 +171,7 @@ fn contestant(collection: &Collection, entry: &Entry, measures: &[Measure]) -> C
         fallbacks,
         degraded,
         latency: latency(entry.ranked()),
-        cost: cost(entry.ranked(), entry.unit),
+        cost: cost(entry.ranked(), unit(&entry.targets, entry.ranked())),
         ..of_rankings(&entry.name, Kind::Model, collection, rankings, measures)
     }
 }
