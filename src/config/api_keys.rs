@@ -8,23 +8,24 @@ use super::{Environment, secret};
 use crate::dialect::{self, Dialect};
 use crate::http::settings::ApiKey;
 
-/// The keys that callers may show; `None` if one of them is wrong or stands there twice.
-pub(super) fn api_keys(section: &Section<'_>, environment: &Environment) -> Option<Vec<ApiKey>> {
+/// The keys that callers may show, without those that are wrong. Reports each that stands there again.
+pub(super) fn api_keys(section: &Section<'_>, environment: &Environment) -> Vec<ApiKey> {
     let items = section.items(
         "api_keys",
         "a list of references or tables",
         |table| bound_key(table, environment),
         |value| Ok(ApiKey { key: resolve(value, environment)?, dialect: None }),
     );
-    let keys: Vec<ApiKey> = items.into_iter().collect::<Option<_>>()?;
-    // The same key twice could name two dialects.
-    for (index, key) in keys.iter().enumerate() {
-        if keys[..index].iter().any(|earlier| earlier.key.expose_secret() == key.key.expose_secret()) {
+    let mut keys: Vec<ApiKey> = Vec::with_capacity(items.len());
+    for (index, item) in items.into_iter().enumerate() {
+        let Some(key) = item else { continue };
+        // The same key twice could name two dialects.
+        if keys.iter().any(|earlier| earlier.key.expose_secret() == key.key.expose_secret()) {
             section.fault("api_keys", format!("item {index} is the same key as one before it"));
-            return None;
         }
+        keys.push(key);
     }
-    Some(keys)
+    keys
 }
 
 /// Parses a reference to a secret, and reads the secret.

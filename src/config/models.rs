@@ -86,8 +86,15 @@ fn implied_default(
     if let Some(first) = first {
         return Some(ModelSettings { name: DEFAULT_MODEL.to_owned(), aliases: Vec::new(), ..first.clone() });
     }
-    let targets = vec![usual_target(upstreams)];
-    ModelDraft { name: DEFAULT_MODEL, aliases: Vec::new(), targets, shadow: None, policies }.into_settings()
+    let draft = ModelDraft {
+        name: DEFAULT_MODEL,
+        aliases: Vec::new(),
+        targets: vec![usual_target(upstreams)],
+        shadow_target: None,
+        shadow_limits: None,
+        policies,
+    };
+    draft.into_settings()
 }
 
 /// Reports every alias that is the name or an alias of another model too.
@@ -163,7 +170,8 @@ pub(super) struct ModelDraft<'a> {
     pub(super) name: &'a str,
     aliases: Vec<Alias>,
     pub(super) targets: Vec<TargetSettings>,
-    pub(super) shadow: Option<(TargetSettings, ShadowSettings)>,
+    pub(super) shadow_target: Option<TargetSettings>,
+    shadow_limits: Option<ShadowSettings>,
     policies: Policies,
 }
 
@@ -180,12 +188,14 @@ impl<'a> ModelDraft<'a> {
         if section.is_empty_list("targets") {
             section.fault("targets", "must name at least one target");
         }
-        let shadow = if section.has("shadow") {
-            section.section("shadow", |shadow| read_shadow(shadow, upstreams))
-        } else {
-            None
-        };
-        Self { name, aliases, targets, shadow, policies }
+        let mut draft = Self { name, aliases, targets, shadow_target: None, shadow_limits: None, policies };
+        if section.has("shadow") {
+            section.section("shadow", |shadow| {
+                draft.shadow_target = read_shadow_target(shadow, upstreams);
+                draft.shadow_limits = read_shadow_limits(shadow);
+            });
+        }
+        draft
     }
 
     /// The model; `None` if a policy is wrong.
@@ -197,7 +207,7 @@ impl<'a> ModelDraft<'a> {
             on_failure: self.policies.on_failure?,
             on_deadline: self.policies.on_deadline?,
             hedge: self.policies.hedge?,
-            shadow: self.shadow,
+            shadow: self.shadow_target.zip(self.shadow_limits),
         })
     }
 }
@@ -214,18 +224,20 @@ fn read_aliases(section: &Section<'_>) -> Vec<Alias> {
     aliases
 }
 
-/// `shadow = { target = …, sample = … }`
-fn read_shadow(section: &Section<'_>, upstreams: &KnownUpstreams<'_>) -> Option<(TargetSettings, ShadowSettings)> {
+/// The `target` of a shadow.
+fn read_shadow_target(section: &Section<'_>, upstreams: &KnownUpstreams<'_>) -> Option<TargetSettings> {
     if !section.has("target") {
         section.fault("target", "is missing; it must be a target such as { upstream = \"local\" }");
     }
-    let target = section.section("target", |target| read_target(target, upstreams));
+    section.section("target", |target| read_target(target, upstreams))
+}
+
+/// The keys of a shadow beside its target.
+fn read_shadow_limits(section: &Section<'_>) -> Option<ShadowSettings> {
     let sample = section.require("sample", share);
     let max_concurrency = section.read_or("max_concurrency", SHADOW_MAX_CONCURRENCY, count(1..=10_000));
     let max_usd_per_day = section.read_or("max_usd_per_day", SHADOW_MAX_USD_PER_DAY, price);
-    let limits =
-        ShadowSettings { sample: sample?, max_concurrency: max_concurrency?, max_usd_per_day: max_usd_per_day? };
-    Some((target?, limits))
+    Some(ShadowSettings { sample: sample?, max_concurrency: max_concurrency?, max_usd_per_day: max_usd_per_day? })
 }
 
 fn read_target(section: &Section<'_>, upstreams: &KnownUpstreams<'_>) -> Option<TargetSettings> {

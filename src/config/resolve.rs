@@ -99,7 +99,7 @@ fn server(section: &Section<'_>, environment: &Environment) -> Option<ServerSett
         write_timeout: write_timeout?,
         allowed_hosts: allowed_hosts?,
         allowed_origins: allowed_origins?,
-        api_keys: api_keys?,
+        api_keys,
         always_return_documents: always_return_documents?,
         drain_delay: drain_delay?,
         shutdown_timeout: shutdown_timeout?,

@@ -41,8 +41,7 @@ impl<'a> ScoreTerms<'a> {
 pub(super) fn check_shared_scores(section: &Section<'_>, drafts: &[ModelDraft<'_>], upstreams: &KnownUpstreams<'_>) {
     let mut claimants: Vec<&TargetSettings> = Vec::new();
     for draft in drafts {
-        let shadow_target = draft.shadow.iter().map(|(target, _)| target);
-        for target in draft.targets.iter().chain(shadow_target) {
+        for target in draft.targets.iter().chain(&draft.shadow_target) {
             if target.scores.is_none() {
                 continue;
             }

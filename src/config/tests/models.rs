@@ -78,3 +78,14 @@ fn the_scores_of_a_shadow_are_checked_too() {
     assert_eq!(found.len(), 1, "{found:#?}");
     assert!(found[0].starts_with("models.m: v/x: targets of the same scores must agree"), "{found:#?}");
 }
+
+#[test]
+fn a_wrong_share_of_a_shadow_hides_no_contradiction_of_its_scores() {
+    let text = format!(
+        "{UPSTREAMS}[models.m]\ntargets = [{{ upstream = 't', scores = 's' }}]\n\
+         shadow = {{ target = {{ upstream = 'v', model = 'x', scores = 's' }}, sample = 7 }}"
+    );
+    let found = faults(&text);
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found[1].starts_with("models.m: v/x: targets of the same scores must agree"), "{found:#?}");
+}

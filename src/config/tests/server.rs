@@ -34,3 +34,16 @@ fn wrong_bounds_and_names_are_told() {
         assert!(faults.contains(fault), "{fault}\n{faults}");
     }
 }
+
+#[test]
+fn a_wrong_api_key_hides_no_repeated_one() {
+    let found = faults_with("[server]\napi_keys = ['env:A', 7, 'env:A', 'env:B', 'env:B']", &[("A", "a"), ("B", "b")]);
+    assert_eq!(
+        found,
+        [
+            "server.api_keys[1]: must be a text",
+            "server.api_keys: item 2 is the same key as one before it",
+            "server.api_keys: item 4 is the same key as one before it",
+        ]
+    );
+}
