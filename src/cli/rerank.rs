@@ -20,7 +20,7 @@ use crate::dialect::native;
 use crate::rerank::RequestContext;
 use crate::text::of_file;
 use crate::types::request::RerankRequest;
-use crate::types::response::RerankResponse;
+use crate::types::response::{RerankResponse, milliseconds};
 
 /// Columns of the table where no terminal tells its width.
 const DEFAULT_WIDTH: u16 = 100;
@@ -139,7 +139,7 @@ fn table(lines: &[usize], request: &RerankRequest, response: &RerankResponse) ->
     text.push_str(&format!(
         "\n{} passages by {by}/{model}, score scale {scale}, {:.1} ms\n",
         request.passages.len(),
-        provenance.timings_ms.total
+        milliseconds(provenance.timings.total)
     ));
     text
 }

@@ -5,8 +5,6 @@
 //! and `usage` for those that insist on one of them. A member of the family is a row of facts that its clients insist
 //! on.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -14,11 +12,12 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::echo::{Document, DocumentForm};
 use super::fields::Fields;
 use super::problem::{ErrorAnswer, problem_details};
+use super::provenance::{ProvenanceBody, ScoreSourceName};
 use super::scale::Form;
 use super::{Dialect, json, raw_json};
 use crate::error::Error;
 use crate::types::request::{PassageObject, RerankRequest};
-use crate::types::response::{Provenance, RerankResponse, ScoreSource};
+use crate::types::response::RerankResponse;
 
 /// One member of the family.
 #[derive(Debug)]
@@ -69,7 +68,7 @@ struct AnswerResult<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     document: Option<Document<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    source: Option<ScoreSource>,
+    source: Option<ScoreSourceName>,
 }
 
 /// Numbers of tokens as OpenAI-like servers report them.
@@ -87,7 +86,7 @@ struct Meta<'a> {
     api_version: Option<ApiVersion>,
     billed_units: BilledUnits,
     tokens: MetaTokens,
-    rerankd: Cow<'a, Provenance>,
+    rerankd: ProvenanceBody<'a>,
 }
 
 #[derive(Serialize)]
@@ -141,6 +140,8 @@ impl Dialect for CohereFamily {
             (false, _) => None,
         };
         let usage = response.usage;
+        let provenance = &response.provenance;
+        let scale = Form::raw(request.raw_scores).scale(provenance.score_scale);
         let tokens = usage.tokens.unwrap_or(0);
         json(&Answer {
             id: request_id,
@@ -153,7 +154,7 @@ impl Dialect for CohereFamily {
                 api_version: self.api_version.map(|version| ApiVersion { version }),
                 billed_units: BilledUnits { search_units: usage.search_units.unwrap_or(0), input_tokens: usage.tokens },
                 tokens: MetaTokens { input_tokens: tokens, output_tokens: 0 },
-                rerankd: Form::raw(request.raw_scores).provenance(&response.provenance),
+                rerankd: ProvenanceBody::new(provenance, scale),
             },
         })
     }
@@ -179,7 +180,7 @@ impl CohereFamily {
                 id,
                 relevance_score: form.score(ranked, response),
                 document: request.return_documents.then(|| document.of(passage)),
-                source: request.explain.then_some(ranked.source),
+                source: request.explain.then_some(ScoreSourceName(ranked.source)),
             });
         }
         // Numbers, strings and JSON that came from a parser can always be written.

@@ -24,6 +24,7 @@ pub(crate) mod picture_warning;
 mod pictures;
 pub mod pinecone;
 pub mod problem;
+pub(crate) mod provenance;
 mod query;
 mod rank_fields;
 mod raw;

@@ -3,10 +3,8 @@
 //! Clients apply thresholds between 0 and 1, or a sigmoid of their own, without asking for the model's scale. A sigmoid
 //! is applied at most once, and only where the scale says that it makes sense. The order never changes.
 
-use std::borrow::Cow;
-
 use crate::provider::ScoreScale;
-use crate::types::response::{Provenance, RankedPassage, RerankResponse};
+use crate::types::response::{RankedPassage, RerankResponse};
 
 /// The range in which scores are sent to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,14 +26,13 @@ impl Form {
         ranked.score.map(|score| self.of(score, response.provenance.score_scale))
     }
 
-    /// The provenance with the scale of the scores in this form.
-    pub(super) fn provenance(self, provenance: &Provenance) -> Cow<'_, Provenance> {
-        let scale = match (self, provenance.score_scale) {
-            (Self::Probability, Some(ScoreScale::Logit)) => ScoreScale::Probability,
-            (Self::Logit, Some(ScoreScale::Probability | ScoreScale::Lexical)) => ScoreScale::Logit,
-            _ => return Cow::Borrowed(provenance),
-        };
-        Cow::Owned(Provenance { score_scale: Some(scale), ..provenance.clone() })
+    /// The scale of scores in this form whose own scale is `scale`.
+    pub(super) fn scale(self, scale: Option<ScoreScale>) -> Option<ScoreScale> {
+        match (self, scale) {
+            (Self::Probability, Some(ScoreScale::Logit)) => Some(ScoreScale::Probability),
+            (Self::Logit, Some(ScoreScale::Probability | ScoreScale::Lexical)) => Some(ScoreScale::Logit),
+            _ => scale,
+        }
     }
 
     /// A score of the given scale in this form. Only logits and values between 0 and 1 are converted.

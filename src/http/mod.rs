@@ -8,7 +8,7 @@ mod handler_error;
 mod health;
 mod memory;
 mod middleware;
-mod models;
+pub(crate) mod models;
 pub mod openapi;
 pub(crate) mod origin;
 mod paths;

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::dialect::provenance::ScoreScaleName;
 use crate::error::Error;
-use crate::provider::ScoreScale;
-use crate::route::shadow::{Shadow, ShadowReport};
+use crate::route::shadow::{Mean, Shadow, ShadowReport};
 use crate::route::{RouteTable, Target};
 
 /// The models, configured ones first.
@@ -38,10 +38,64 @@ pub(super) struct Model {
     targets: Vec<String>,
     /// Scale of the first target's scores. For `local` with a cross-encoder, the scale for queries in Latin script; the
     /// scale for others is `lexical`, and their answers say so.
-    score_scale: Option<ScoreScale>,
+    score_scale: Option<ScoreScaleName>,
     /// Agreement with another model's ranking of the same requests, if one is being compared.
     #[serde(skip_serializing_if = "Option::is_none")]
-    shadow: Option<ShadowReport>,
+    shadow: Option<ShadowBody>,
+}
+
+/// What a shadow has found out since the start.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = ShadowReport)]
+pub(crate) struct ShadowBody {
+    /// The target that is compared with the model's answers.
+    #[schema(example = "jina/jina-reranker-v2-base-multilingual")]
+    pub(crate) target: String,
+    /// Share of the queries that are compared, 0 to 1.
+    pub(crate) sample: f64,
+    /// Requests that were compared.
+    pub(crate) compared: u32,
+    /// Requests of the sample to which the shadow gave no answer.
+    pub(crate) failed: u32,
+    /// Requests of the sample that were not compared: too many were under way, or the day's budget was spent.
+    pub(crate) skipped: u32,
+    /// Rank-biased overlap of the two rankings (persistence 0.9): 1 for the same order, 0 for nothing in common.
+    pub(crate) rank_biased_overlap: Option<MeanBody>,
+    /// Kendall's tau-b of the two scores: 1 for the same order, -1 for the reverse.
+    pub(crate) kendall_tau: Option<MeanBody>,
+    /// Share of the first ten that both have there.
+    pub(crate) top_overlap: Option<MeanBody>,
+}
+
+/// A mean over requests.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Mean)]
+pub(crate) struct MeanBody {
+    /// The mean.
+    pub(crate) mean: f64,
+    /// The true mean is not farther away than this, 95 times in 100; null under 30 requests.
+    pub(crate) margin: Option<f64>,
+}
+
+impl From<ShadowReport> for ShadowBody {
+    fn from(report: ShadowReport) -> Self {
+        Self {
+            target: report.target,
+            sample: report.sample,
+            compared: report.compared,
+            failed: report.failed,
+            skipped: report.skipped,
+            rank_biased_overlap: report.rank_biased_overlap.map(MeanBody::from),
+            kendall_tau: report.kendall_tau.map(MeanBody::from),
+            top_overlap: report.top_overlap.map(MeanBody::from),
+        }
+    }
+}
+
+impl From<Mean> for MeanBody {
+    fn from(Mean { mean, margin }: Mean) -> Self {
+        Self { mean, margin }
+    }
 }
 
 /// Lists the models of all routes with their aliases, then those of all upstreams as `UPSTREAM/MODEL`.
@@ -78,7 +132,7 @@ pub(super) fn one(routes: &RouteTable, name: &str) -> Result<Model, Error> {
 
 fn model(id: String, targets: &[Arc<Target>], shadow: Option<&Shadow>) -> Model {
     let (owned_by, score_scale) = match targets.first() {
-        Some(first) => (first.upstream.name.clone(), Some(first.facts.scale)),
+        Some(first) => (first.upstream.name.clone(), Some(ScoreScaleName(first.facts.scale))),
         None => (String::new(), None),
     };
     Model {
@@ -88,6 +142,32 @@ fn model(id: String, targets: &[Arc<Target>], shadow: Option<&Shadow>) -> Model 
         owned_by,
         targets: targets.iter().map(|target| target.address()).collect(),
         score_scale,
-        shadow: shadow.map(Shadow::report),
+        shadow: shadow.map(|shadow| shadow.report().into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `rerankd models --live` of another version reads these bytes too.
+    #[test]
+    fn shadow_json_is_fixed_byte_for_byte() {
+        let report = ShadowReport {
+            target: "u/m".to_owned(),
+            sample: 0.5,
+            compared: 30,
+            failed: 1,
+            skipped: 2,
+            rank_biased_overlap: Some(Mean { mean: 0.75, margin: Some(0.25) }),
+            kendall_tau: None,
+            top_overlap: Some(Mean { mean: 1.0, margin: None }),
+        };
+        let expected = concat!(
+            r#"{"target":"u/m","sample":0.5,"compared":30,"failed":1,"skipped":2,"#,
+            r#""rank_biased_overlap":{"mean":0.75,"margin":0.25},"kendall_tau":null,"#,
+            r#""top_overlap":{"mean":1.0,"margin":null}}"#,
+        );
+        assert_eq!(serde_json::to_string(&ShadowBody::from(report)).unwrap(), expected);
     }
 }

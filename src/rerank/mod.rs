@@ -176,7 +176,7 @@ impl Reranker {
         let TargetAttempt { target, context, .. } = attempt;
         let planning = Instant::now();
         let mut plan = self.plan(target, attempt.request, context).await;
-        trace.timings.cache += milliseconds_since(planning);
+        trace.timings.cache += planning.elapsed();
         self.refresh(self.in_background(attempt), &plan);
         if plan.unknown().is_empty() {
             return Ok(plan);
@@ -194,7 +194,7 @@ impl Reranker {
         let mut subscriptions = Vec::new();
         let scored =
             timeout_at(attempt.waiter.deadline, self.score(attempt, &mut plan, &mut subscriptions, trace)).await;
-        trace.timings.upstream += milliseconds_since(scoring);
+        trace.timings.upstream += scoring.elapsed();
         let in_time = scored.is_ok();
         let error = match scored {
             Ok(Ok(())) => return Ok(plan),
@@ -307,9 +307,4 @@ fn out_of_time(attempt: &TargetAttempt<'_>, since: Instant) -> Error {
             Error::new(ErrorKind::UpstreamTimeout, message)
         }
     }
-}
-
-/// Milliseconds since `start`, rounded to a microsecond.
-fn milliseconds_since(start: Instant) -> f64 {
-    (start.elapsed().as_secs_f64() * 1e6).round() / 1e3
 }

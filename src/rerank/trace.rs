@@ -1,12 +1,14 @@
 //! The trace of one request over all its targets, and the answer that is made of it.
 
-use super::{RequestContext, milliseconds_since};
+use super::RequestContext;
 use crate::cache::control::CacheControl;
 use crate::error::{Error, ErrorKind};
 use crate::provider::{InstructionSupport, Scoring};
 use crate::route::{Route, Target};
 use crate::types::request::RerankRequest;
-use crate::types::response::{Leg, PairCounts, Provenance, RankedPassage, RerankResponse, ScoreSource, Timings, Usage};
+use crate::types::response::{
+    PairCounts, Provenance, RankedPassage, RerankResponse, ScoreSource, TargetTried, Timings, Usage,
+};
 use crate::upstream::Backend;
 use crate::upstream::call::AttemptCounter;
 use crate::upstream::settings::LongPassages;
@@ -31,7 +33,7 @@ pub(super) struct RequestTrace {
     refusal: Option<Error>,
     degraded: Vec<&'static str>,
     warnings: Vec<String>,
-    trail: Vec<Leg>,
+    targets_tried: Vec<TargetTried>,
 }
 
 impl RequestTrace {
@@ -44,7 +46,7 @@ impl RequestTrace {
             refusal: None,
             degraded: Vec::new(),
             warnings: Vec::new(),
-            trail: Vec::new(),
+            targets_tried: Vec::new(),
         }
     }
 
@@ -93,8 +95,9 @@ impl RequestTrace {
     }
 
     fn record(&mut self, target: &Target, outcome: &'static str) {
-        let leg = Leg { upstream: target.upstream.name.clone(), upstream_model: target.model.clone(), outcome };
-        self.trail.push(leg);
+        let upstream = target.upstream.name.clone();
+        let upstream_model = target.model.clone();
+        self.targets_tried.push(TargetTried { upstream, upstream_model, outcome });
     }
 
     /// The answer made of the scores of `target`.
@@ -146,8 +149,8 @@ impl RequestTrace {
         route: &Route,
         (ranking, pairs): (Vec<RankedPassage>, PairCounts),
     ) -> RerankResponse {
-        self.timings.total = milliseconds_since(context.started);
-        let fallbacks = self.trail.iter().filter(|leg| leg.outcome != OK).count();
+        self.timings.total = context.started.elapsed();
+        let fallbacks = self.targets_tried.iter().filter(|target| target.outcome != OK).count();
         let provenance = Provenance {
             upstream: None,
             upstream_model: None,
@@ -157,10 +160,10 @@ impl RequestTrace {
             pairs,
             fallbacks,
             attempts: self.attempts.get(),
-            timings_ms: self.timings,
+            timings: self.timings,
             cost_usd: self.usage.cost_usd,
             warnings: request.warnings.iter().cloned().chain(self.warnings).collect(),
-            trail: if request.explain { self.trail } else { Vec::new() },
+            targets_tried: if request.explain { self.targets_tried } else { Vec::new() },
         };
         // A client that asked for an alias gets the alias back.
         let model = request.model.as_deref().unwrap_or(&route.model).to_owned();

@@ -8,10 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
-use utoipa::ToSchema;
 
 use super::{Route, Target};
 use crate::agreement::Agreement;
@@ -41,11 +39,10 @@ pub struct Shadow {
 #[derive(Debug)]
 pub struct ShadowPermit(#[expect(dead_code, reason = "held, and given back when it is dropped")] OwnedSemaphorePermit);
 
-/// What a shadow has found out since the start.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+/// The results of a shadow since the start of the process.
+#[derive(Clone, Debug)]
 pub struct ShadowReport {
     /// The target that is compared with the model's answers.
-    #[schema(example = "jina/jina-reranker-v2-base-multilingual")]
     pub target: String,
     /// Share of the queries that are compared, 0 to 1.
     pub sample: f64,
@@ -64,7 +61,7 @@ pub struct ShadowReport {
 }
 
 /// A mean over requests.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mean {
     /// The mean.
     pub mean: f64,

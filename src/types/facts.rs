@@ -3,12 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use serde::Serialize;
-use utoipa::ToSchema;
-
 /// The dependence of a passage's score on the other passages of its list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scoring {
     /// A score depends on query and passage alone: pairs may be cached, shared and split over calls.
     Pointwise,
@@ -16,9 +12,8 @@ pub enum Scoring {
     Listwise,
 }
 
-/// What the numbers mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
+/// The meaning of a model's scores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ScoreScale {
     /// 0 to 1, where 1 is certainly relevant.
     Probability,

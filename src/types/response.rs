@@ -1,9 +1,6 @@
 //! The result of a rerank, before a dialect gives it a shape.
-//!
-//! The docs of types that derive `ToSchema` are published: they become the descriptions in `openapi/openapi.json`.
 
-use serde::Serialize;
-use utoipa::ToSchema;
+use std::time::Duration;
 
 use super::facts::ScoreScale;
 
@@ -32,9 +29,8 @@ pub struct RankedPassage {
     pub source: ScoreSource,
 }
 
-/// How a score became known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
+/// The source of a score, or the reason why there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScoreSource {
     /// It was in the cache.
     Cache,
@@ -50,6 +46,31 @@ pub enum ScoreSource {
     Blank,
     /// It is not known.
     Unscored,
+}
+
+impl ScoreSource {
+    const ALL: [Self; 7] =
+        [Self::Cache, Self::Scored, Self::Coalesced, Self::Stale, Self::Refused, Self::Blank, Self::Unscored];
+
+    /// Name in answers.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cache => "cache",
+            Self::Scored => "scored",
+            Self::Coalesced => "coalesced",
+            Self::Stale => "stale",
+            Self::Refused => "refused",
+            Self::Blank => "blank",
+            Self::Unscored => "unscored",
+        }
+    }
+
+    /// The names of all sources, in the order of [`ScoreSource`].
+    #[must_use]
+    pub fn names() -> [&'static str; 7] {
+        Self::ALL.map(Self::name)
+    }
 }
 
 /// A provider's charges. A part is `None` if the provider did not report it.
@@ -86,52 +107,51 @@ impl Usage {
     }
 }
 
-/// Where the scores of an answer come from.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+/// Origin and quality of the scores of an answer.
+#[derive(Clone, Debug)]
 pub struct Provenance {
-    /// The upstream that scored; null when the answer was not reranked.
+    /// The configured name of the upstream that scored; `None` if the answer was not reranked.
     pub upstream: Option<String>,
-    /// The upstream's name for the model.
+    /// The upstream's name for the model; `None` if the answer was not reranked.
     pub upstream_model: Option<String>,
-    /// What the numbers mean. Scores of different scales, models or upstreams are not comparable.
+    /// Scale of the scores; `None` if the answer was not reranked.
     pub score_scale: Option<ScoreScale>,
-    /// False when the results stand in input order without scores.
+    /// False if the results stand in input order without scores.
     pub reranked: bool,
-    /// Why the answer is less than what was asked for; empty in a good answer.
-    #[schema(example = json!([]))]
+    /// Reasons why the answer is less than what was asked for; empty for a good answer.
     pub degraded: Vec<&'static str>,
-    /// How the distinct query-passage pairs of the request became known.
+    /// Counts of the request's distinct query-passage pairs, by the source of their scores.
     pub pairs: PairCounts,
-    /// Targets that were given up before the answer. Above 0 the scores may be of another model and scale than usual.
+    /// Number of targets that were given up before the answer. Above 0 the scores may be of another model and scale
+    /// than usual.
     pub fallbacks: usize,
-    /// HTTP attempts made upstream, retries included.
+    /// Number of HTTP attempts upstream, retries included.
     pub attempts: u32,
-    /// Where the time went, in milliseconds.
-    pub timings_ms: Timings,
-    /// US dollars at list price; null where the price or the usage is not known.
+    /// Time taken by the parts of the request.
+    pub timings: Timings,
+    /// US dollars at list price; `None` if the price or the usage is unknown.
     pub cost_usd: Option<f64>,
-    /// What could not be done as asked.
+    /// Parts of the request that could not be done as asked, in a sentence each.
     pub warnings: Vec<String>,
-    /// The targets tried, in order; only with `explain`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub trail: Vec<Leg>,
+    /// Targets tried, in order; empty unless the request says `explain`.
+    pub targets_tried: Vec<TargetTried>,
 }
 
 /// Counts of distinct pairs; equal passages are one pair. The others add up to `total`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PairCounts {
     /// Distinct pairs in the request (in an answer in input order: its documents).
     pub total: usize,
-    /// Known from the cache.
+    /// Pairs known from the cache.
     pub hit: usize,
-    /// Computed by another request that was under way.
+    /// Pairs computed by another request that was under way.
     pub coalesced: usize,
-    /// Computed for this request: exactly what was sent upstream.
+    /// Pairs computed for this request: exactly those sent upstream.
     pub scored: usize,
-    /// Known from the cache, but too old to be used but for want of anything better.
+    /// Pairs known from the cache, but expired and used for want of anything better.
     pub stale: usize,
-    /// Not scored by a model (blank passages, passages that the provider refuses, or an answer that is less than what
-    /// was asked for).
+    /// Pairs not scored by a model (blank passages, passages that the provider refuses, or an answer that is less than
+    /// what was asked for).
     pub unscored: usize,
 }
 
@@ -149,24 +169,30 @@ impl PairCounts {
     }
 }
 
-/// Where the time went, in milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, ToSchema)]
+/// Time taken by the parts of a request, summed over its targets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timings {
-    /// Keys and cache look-ups.
-    pub cache: f64,
-    /// Waiting for upstreams, retries included.
-    pub upstream: f64,
-    /// From the first byte of the request to the finished ranking.
-    pub total: f64,
+    /// Time for keys and cache look-ups.
+    pub cache: Duration,
+    /// Time of waiting for upstreams, retries included.
+    pub upstream: Duration,
+    /// Time from the first byte of the request to the finished ranking.
+    pub total: Duration,
 }
 
 /// One target that was tried.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Leg {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetTried {
     /// The upstream's configured name.
     pub upstream: String,
     /// The upstream's name for the model.
     pub upstream_model: String,
     /// `ok`, or the code of the error.
     pub outcome: &'static str,
+}
+
+/// Milliseconds of a time, rounded to a microsecond.
+#[must_use]
+pub fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
 }

@@ -8,8 +8,8 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 
 use super::super::{CommandFailure, banner, print, runtime};
+use crate::http::models::{MeanBody, ShadowBody};
 use crate::http::settings::ApiKey;
-use crate::route::shadow::{Mean, ShadowReport};
 use crate::text::root_cause;
 
 /// Longest wait for the whole answer.
@@ -27,7 +27,7 @@ struct ServedModels {
 struct ServedModel {
     id: String,
     targets: Vec<String>,
-    shadow: Option<ShadowReport>,
+    shadow: Option<ShadowBody>,
 }
 
 pub(super) fn run(listen: SocketAddr, api_keys: &[ApiKey]) -> Result<(), CommandFailure> {
@@ -65,7 +65,7 @@ fn table(models: &ServedModels) -> Table {
 }
 
 /// The cells of a model's shadow, whether it has one or not.
-fn shadow_cells(shadow: Option<&ShadowReport>) -> [String; 5] {
+fn shadow_cells(shadow: Option<&ShadowBody>) -> [String; 5] {
     let Some(shadow) = shadow else { return std::array::from_fn(|_| NOTHING.to_owned()) };
     [
         shadow.target.clone(),
@@ -77,7 +77,7 @@ fn shadow_cells(shadow: Option<&ShadowReport>) -> [String; 5] {
 }
 
 /// The number of comparisons, with those that failed or were skipped if there were any.
-fn counts(shadow: &ShadowReport) -> String {
+fn counts(shadow: &ShadowBody) -> String {
     let mut text = shadow.compared.to_string();
     for (count, word) in [(shadow.failed, "failed"), (shadow.skipped, "skipped")] {
         if count > 0 {
@@ -88,10 +88,10 @@ fn counts(shadow: &ShadowReport) -> String {
 }
 
 /// A mean with its margin of error, if both are known.
-fn mean_cell(mean: Option<Mean>) -> String {
+fn mean_cell(mean: Option<MeanBody>) -> String {
     match mean {
         None => NOTHING.to_owned(),
-        Some(Mean { mean, margin: None }) => format!("{mean:.3}"),
-        Some(Mean { mean, margin: Some(margin) }) => format!("{mean:.3} ± {margin:.3}"),
+        Some(MeanBody { mean, margin: None }) => format!("{mean:.3}"),
+        Some(MeanBody { mean, margin: Some(margin) }) => format!("{mean:.3} ± {margin:.3}"),
     }
 }

@@ -32,7 +32,7 @@ use crate::provider::Billing;
 use crate::rerank::{RequestContext, Reranker};
 use crate::route::Route;
 use crate::types::request::{Passage, RerankRequest};
-use crate::types::response::{RerankResponse, Usage};
+use crate::types::response::{RerankResponse, Usage, milliseconds};
 
 /// The code of a query that was not asked, because its contestant was given up.
 pub const NOT_ASKED: &str = "not_asked";
@@ -262,8 +262,8 @@ fn ranked(query: &JudgedQuery, response: &RerankResponse, warm: Option<&RerankRe
         answered_by,
         fallbacks: provenance.fallbacks,
         degraded: provenance.degraded.iter().map(|&reason| reason.to_owned()).collect(),
-        cold_ms: is_cold.then_some(provenance.timings_ms.total),
-        warm_ms: warm.map(|warm| warm.provenance.timings_ms.total),
+        cold_ms: is_cold.then_some(milliseconds(provenance.timings.total)),
+        warm_ms: warm.map(|warm| milliseconds(warm.provenance.timings.total)),
         tokens: usage.tokens,
         search_units: usage.search_units,
         cost_usd: usage.cost_usd,

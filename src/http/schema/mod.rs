@@ -8,7 +8,7 @@ pub mod dialects;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::types::response::{Provenance, ScoreSource};
+use crate::dialect::provenance::{ProvenanceBody, ScoreSourceName};
 
 /// A query and its passages. Unknown fields are ignored, and null means the same as an absent field.
 #[derive(Debug, Serialize, ToSchema)]
@@ -113,7 +113,7 @@ pub struct RerankResult {
     document: serde_json::Value,
     /// Source of the score; only with `explain`.
     #[schema(required = false)]
-    source: ScoreSource,
+    source: ScoreSourceName,
 }
 
 /// One document with its score, in Voyage's format.
@@ -129,7 +129,7 @@ pub struct DataResult {
     #[schema(required = false, example = "Seoul is the capital of Korea.")]
     document: String,
     #[schema(required = false)]
-    source: ScoreSource,
+    source: ScoreSourceName,
 }
 
 /// Tokens that providers have read for the request.
@@ -155,7 +155,7 @@ pub struct AnswerMeta {
     api_version: ApiVersion,
     billed_units: AnswerBilledUnits,
     tokens: AnswerTokens,
-    rerankd: Provenance,
+    rerankd: ProvenanceBody<'static>,
 }
 
 /// A version of Cohere's API.

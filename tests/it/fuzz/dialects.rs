@@ -152,10 +152,10 @@ fn response(passages: usize, turn: usize, score_scale: Option<ScoreScale>) -> Re
             pairs: PairCounts::default(),
             fallbacks: 0,
             attempts: 0,
-            timings_ms: Timings::default(),
+            timings: Timings::default(),
             cost_usd: None,
             warnings: Vec::new(),
-            trail: Vec::new(),
+            targets_tried: Vec::new(),
         },
     }
 }

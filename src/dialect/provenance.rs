@@ -1,0 +1,275 @@
+//! The origin of an answer's scores, as answers write it.
+//!
+//! The docs of types that derive `ToSchema` are published: they become the descriptions in `openapi/openapi.json`.
+
+use serde::{Serialize, Serializer};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::types::facts::ScoreScale;
+use crate::types::response::{PairCounts, Provenance, ScoreSource, TargetTried, Timings, milliseconds};
+
+/// Where the scores of an answer come from.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Provenance)]
+pub(crate) struct ProvenanceBody<'a> {
+    /// The upstream that scored; null when the answer was not reranked.
+    upstream: Option<&'a str>,
+    /// The upstream's name for the model.
+    upstream_model: Option<&'a str>,
+    /// What the numbers mean. Scores of different scales, models or upstreams are not comparable.
+    score_scale: Option<ScoreScaleName>,
+    /// False when the results stand in input order without scores.
+    reranked: bool,
+    /// Why the answer is less than what was asked for; empty in a good answer.
+    #[schema(example = json!([]))]
+    degraded: &'a [&'static str],
+    /// How the distinct query-passage pairs of the request became known.
+    pairs: PairCountsBody,
+    /// Targets that were given up before the answer. Above 0 the scores may be of another model and scale than usual.
+    fallbacks: usize,
+    /// HTTP attempts made upstream, retries included.
+    attempts: u32,
+    /// Where the time went, in milliseconds.
+    timings_ms: TimingsBody,
+    /// US dollars at list price; null where the price or the usage is not known.
+    cost_usd: Option<f64>,
+    /// What could not be done as asked.
+    warnings: &'a [String],
+    /// The targets tried, in order; only with `explain`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    trail: Vec<TargetTriedBody<'a>>,
+}
+
+/// Counts of distinct pairs; equal passages are one pair. The others add up to `total`.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PairCounts)]
+struct PairCountsBody {
+    /// Distinct pairs in the request (in an answer in input order: its documents).
+    total: usize,
+    /// Known from the cache.
+    hit: usize,
+    /// Computed by another request that was under way.
+    coalesced: usize,
+    /// Computed for this request: exactly what was sent upstream.
+    scored: usize,
+    /// Known from the cache, but too old to be used but for want of anything better.
+    stale: usize,
+    /// Not scored by a model (blank passages, passages that the provider refuses, or an answer that is less than what
+    /// was asked for).
+    unscored: usize,
+}
+
+/// Where the time went, in milliseconds.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Timings)]
+struct TimingsBody {
+    /// Keys and cache look-ups.
+    cache: f64,
+    /// Waiting for upstreams, retries included.
+    upstream: f64,
+    /// From the first byte of the request to the finished ranking.
+    total: f64,
+}
+
+/// One target that was tried.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Leg)]
+struct TargetTriedBody<'a> {
+    /// The upstream's configured name.
+    upstream: &'a str,
+    /// The upstream's name for the model.
+    upstream_model: &'a str,
+    /// `ok`, or the code of the error.
+    outcome: &'static str,
+}
+
+/// A scale of scores, written as its name.
+#[derive(Debug)]
+pub(crate) struct ScoreScaleName(pub(crate) ScoreScale);
+
+/// A source of a score, written as its name.
+#[derive(Debug)]
+pub(crate) struct ScoreSourceName(pub(crate) ScoreSource);
+
+impl<'a> ProvenanceBody<'a> {
+    /// The body of `provenance`, with the scale in which the answer gives its scores.
+    pub(super) fn new(provenance: &'a Provenance, score_scale: Option<ScoreScale>) -> Self {
+        let mut trail = Vec::with_capacity(provenance.targets_tried.len());
+        for target in &provenance.targets_tried {
+            trail.push(TargetTriedBody::of(target));
+        }
+        Self {
+            upstream: provenance.upstream.as_deref(),
+            upstream_model: provenance.upstream_model.as_deref(),
+            score_scale: score_scale.map(ScoreScaleName),
+            reranked: provenance.reranked,
+            degraded: &provenance.degraded,
+            pairs: PairCountsBody::of(provenance.pairs),
+            fallbacks: provenance.fallbacks,
+            attempts: provenance.attempts,
+            timings_ms: TimingsBody::of(provenance.timings),
+            cost_usd: provenance.cost_usd,
+            warnings: &provenance.warnings,
+            trail,
+        }
+    }
+}
+
+impl PairCountsBody {
+    fn of(counts: PairCounts) -> Self {
+        let PairCounts { total, hit, coalesced, scored, stale, unscored } = counts;
+        Self { total, hit, coalesced, scored, stale, unscored }
+    }
+}
+
+impl TimingsBody {
+    fn of(timings: Timings) -> Self {
+        Self {
+            cache: milliseconds(timings.cache),
+            upstream: milliseconds(timings.upstream),
+            total: milliseconds(timings.total),
+        }
+    }
+}
+
+impl<'a> TargetTriedBody<'a> {
+    fn of(target: &'a TargetTried) -> Self {
+        Self { upstream: &target.upstream, upstream_model: &target.upstream_model, outcome: target.outcome }
+    }
+}
+
+impl Serialize for ScoreScaleName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.name())
+    }
+}
+
+impl Serialize for ScoreSourceName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.name())
+    }
+}
+
+// The schemas below list the names that the core has, so that no name stands twice.
+
+impl ToSchema for ScoreScaleName {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "ScoreScale".into()
+    }
+}
+
+impl PartialSchema for ScoreScaleName {
+    fn schema() -> RefOr<Schema> {
+        one_of("What the numbers mean.", ScoreScale::names())
+    }
+}
+
+impl ToSchema for ScoreSourceName {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "ScoreSource".into()
+    }
+}
+
+impl PartialSchema for ScoreSourceName {
+    fn schema() -> RefOr<Schema> {
+        one_of("How a score became known.", ScoreSource::names())
+    }
+}
+
+/// The schema of a string that is one of `names`.
+fn one_of<const N: usize>(description: &str, names: [&'static str; N]) -> RefOr<Schema> {
+    ObjectBuilder::new().schema_type(Type::String).description(Some(description)).enum_values(Some(names)).build().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Clients compare and store these bytes, so neither a name nor the order may change.
+    #[test]
+    fn provenance_json_is_fixed_byte_for_byte() {
+        let provenance = Provenance {
+            upstream: Some("up".to_owned()),
+            upstream_model: Some("m".to_owned()),
+            score_scale: Some(ScoreScale::Logit),
+            reranked: true,
+            degraded: vec!["stale_scores", "passages_refused", "deadline_exceeded"],
+            pairs: PairCounts { total: 15, hit: 1, coalesced: 2, scored: 3, stale: 4, unscored: 5 },
+            fallbacks: 1,
+            attempts: 2,
+            timings: Timings {
+                cache: Duration::from_nanos(250_499),
+                upstream: Duration::from_micros(12_500),
+                total: Duration::from_nanos(1_013_000_501),
+            },
+            cost_usd: Some(0.002),
+            warnings: vec!["w".to_owned()],
+            targets_tried: vec![
+                TargetTried { upstream: "down".to_owned(), upstream_model: "n".to_owned(), outcome: "upstream_timeout" },
+                TargetTried { upstream: "up".to_owned(), upstream_model: "m".to_owned(), outcome: "ok" },
+            ],
+        };
+        let body = ProvenanceBody::new(&provenance, Some(ScoreScale::Probability));
+        let expected = concat!(
+            r#"{"upstream":"up","upstream_model":"m","score_scale":"probability","reranked":true,"#,
+            r#""degraded":["stale_scores","passages_refused","deadline_exceeded"],"#,
+            r#""pairs":{"total":15,"hit":1,"coalesced":2,"scored":3,"stale":4,"unscored":5},"fallbacks":1,"attempts":2,"#,
+            r#""timings_ms":{"cache":0.25,"upstream":12.5,"total":1013.001},"cost_usd":0.002,"warnings":["w"],"#,
+            r#""trail":[{"upstream":"down","upstream_model":"n","outcome":"upstream_timeout"},"#,
+            r#"{"upstream":"up","upstream_model":"m","outcome":"ok"}]}"#,
+        );
+        assert_eq!(serde_json::to_string(&body).unwrap(), expected);
+    }
+
+    #[test]
+    fn provenance_json_without_scores_has_nulls_and_no_trail() {
+        let provenance = Provenance {
+            upstream: None,
+            upstream_model: None,
+            score_scale: None,
+            reranked: false,
+            degraded: Vec::new(),
+            pairs: PairCounts::default(),
+            fallbacks: 0,
+            attempts: 0,
+            timings: Timings::default(),
+            cost_usd: None,
+            warnings: Vec::new(),
+            targets_tried: Vec::new(),
+        };
+        let expected = concat!(
+            r#"{"upstream":null,"upstream_model":null,"score_scale":null,"reranked":false,"degraded":[],"#,
+            r#""pairs":{"total":0,"hit":0,"coalesced":0,"scored":0,"stale":0,"unscored":0},"fallbacks":0,"attempts":0,"#,
+            r#""timings_ms":{"cache":0.0,"upstream":0.0,"total":0.0},"cost_usd":null,"warnings":[]}"#,
+        );
+        assert_eq!(serde_json::to_string(&ProvenanceBody::new(&provenance, None)).unwrap(), expected);
+    }
+
+    #[test]
+    fn scales_and_sources_are_written_by_name() {
+        let scales = [
+            ScoreScale::Probability,
+            ScoreScale::Cosine,
+            ScoreScale::Logit,
+            ScoreScale::Lexical,
+            ScoreScale::Unknown,
+        ];
+        let json = serde_json::to_string(&scales.map(ScoreScaleName)).unwrap();
+        assert_eq!(json, r#"["probability","cosine","logit","lexical","unknown"]"#);
+        let sources = [
+            ScoreSource::Cache,
+            ScoreSource::Scored,
+            ScoreSource::Coalesced,
+            ScoreSource::Stale,
+            ScoreSource::Refused,
+            ScoreSource::Blank,
+            ScoreSource::Unscored,
+        ];
+        let json = serde_json::to_string(&sources.map(ScoreSourceName)).unwrap();
+        assert_eq!(json, r#"["cache","scored","coalesced","stale","refused","blank","unscored"]"#);
+    }
+}
