@@ -24,7 +24,7 @@ pub(crate) struct ProvenanceBody<'a> {
     reranked: bool,
     /// Why the answer is less than what was asked for; empty in a good answer.
     #[schema(example = json!([]))]
-    degraded: &'a [&'static str],
+    degraded: Vec<&'static str>,
     /// How the distinct query-passage pairs of the request became known.
     pairs: PairCountsBody,
     /// Targets that were given up before the answer. Above 0 the scores may be of another model and scale than usual.
@@ -96,6 +96,11 @@ pub(crate) struct ScoreSourceName(pub(crate) ScoreSource);
 impl<'a> ProvenanceBody<'a> {
     /// The body of `provenance`, with the scale in which the answer gives its scores.
     pub(super) fn new(provenance: &'a Provenance, score_scale: Option<ScoreScale>) -> Self {
+        // Neither list allocates in a good answer: both are empty then.
+        let mut degraded = Vec::with_capacity(provenance.degraded.len());
+        for reason in &provenance.degraded {
+            degraded.push(reason.code());
+        }
         let mut trail = Vec::with_capacity(provenance.targets_tried.len());
         for target in &provenance.targets_tried {
             trail.push(TargetTriedBody::of(target));
@@ -105,7 +110,7 @@ impl<'a> ProvenanceBody<'a> {
             upstream_model: provenance.upstream_model.as_deref(),
             score_scale: score_scale.map(ScoreScaleName),
             reranked: provenance.reranked,
-            degraded: &provenance.degraded,
+            degraded,
             pairs: PairCountsBody::of(provenance.pairs),
             fallbacks: provenance.fallbacks,
             attempts: provenance.attempts,
@@ -136,7 +141,7 @@ impl TimingsBody {
 
 impl<'a> TargetTriedBody<'a> {
     fn of(target: &'a TargetTried) -> Self {
-        Self { upstream: &target.upstream, upstream_model: &target.upstream_model, outcome: target.outcome }
+        Self { upstream: &target.upstream, upstream_model: &target.upstream_model, outcome: target.outcome.code() }
     }
 }
 
@@ -188,6 +193,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::error::ErrorKind;
+    use crate::types::outcomes::{DegradedReason, TargetOutcome};
 
     /// Clients compare and store these bytes, so neither a name nor the order may change.
     #[test]
@@ -197,7 +204,11 @@ mod tests {
             upstream_model: Some("m".to_owned()),
             score_scale: Some(ScoreScale::Logit),
             reranked: true,
-            degraded: vec!["stale_scores", "passages_refused", "deadline_exceeded"],
+            degraded: vec![
+                DegradedReason::StaleScores,
+                DegradedReason::PassagesRefused,
+                DegradedReason::Failure(ErrorKind::DeadlineExceeded),
+            ],
             pairs: PairCounts { total: 15, hit: 1, coalesced: 2, scored: 3, stale: 4, unscored: 5 },
             fallbacks: 1,
             attempts: 2,
@@ -209,8 +220,16 @@ mod tests {
             cost_usd: Some(0.002),
             warnings: vec!["w".to_owned()],
             targets_tried: vec![
-                TargetTried { upstream: "down".to_owned(), upstream_model: "n".to_owned(), outcome: "upstream_timeout" },
-                TargetTried { upstream: "up".to_owned(), upstream_model: "m".to_owned(), outcome: "ok" },
+                TargetTried {
+                    upstream: "down".to_owned(),
+                    upstream_model: "n".to_owned(),
+                    outcome: TargetOutcome::Failed(ErrorKind::UpstreamTimeout),
+                },
+                TargetTried {
+                    upstream: "up".to_owned(),
+                    upstream_model: "m".to_owned(),
+                    outcome: TargetOutcome::Answered,
+                },
             ],
         };
         let body = ProvenanceBody::new(&provenance, Some(ScoreScale::Probability));

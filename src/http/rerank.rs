@@ -25,7 +25,8 @@ use crate::dialect::problem::Problem;
 use crate::dialect::read::{Decoded, ReceivedBody, out_of_time};
 use crate::error::{Error, ErrorKind};
 use crate::rerank::RequestContext;
-use crate::telemetry::metrics::{InFlight, Metrics, NO_MODEL, RequestOutcome};
+use crate::telemetry::metrics::{InFlight, Metrics, NO_MODEL};
+use crate::types::outcomes::RequestOutcome;
 use crate::types::request::RerankRequest;
 use crate::types::response::{Provenance, RerankResponse};
 
@@ -130,7 +131,7 @@ pub(super) async fn rerank(app: &App, call: RerankCall, request: Request) -> Res
     let mut answer = json(app.memory.reservation().hold_answer(encoded));
     drop(ranked.permit);
     for reason in degraded {
-        answer.headers_mut().append(DEGRADED_HEADER, HeaderValue::from_static(reason));
+        answer.headers_mut().append(DEGRADED_HEADER, HeaderValue::from_static(reason.code()));
     }
     answer.headers_mut().insert(DIALECT_HEADER, HeaderValue::from_static(guard.dialect.name()));
     Ok(answer)
@@ -140,10 +141,11 @@ pub(super) async fn rerank(app: &App, call: RerankCall, request: Request) -> Res
 fn log_degraded(request_id: &str, guard: &RequestMetricsGuard<'_>, response: &RerankResponse) {
     let Provenance { fallbacks, degraded, warnings, .. } = &response.provenance;
     if *fallbacks > 0 || !degraded.is_empty() {
+        let codes: Vec<_> = degraded.iter().map(|reason| reason.code()).collect();
         let reason = warnings.join("; ");
         let model = &*guard.model;
         let dialect = guard.dialect.name();
-        tracing::warn!(request.id = request_id, model, dialect, fallbacks, ?degraded, "{reason}");
+        tracing::warn!(request.id = request_id, model, dialect, fallbacks, degraded = ?codes, "{reason}");
     }
 }
 
@@ -280,7 +282,7 @@ impl<'a> RequestMetricsGuard<'a> {
         let provenance = &response.provenance;
         self.metrics.pairs(provenance.pairs);
         for reason in &provenance.degraded {
-            self.metrics.degraded(&self.model, reason);
+            self.metrics.degraded(&self.model, *reason);
         }
         self.record(if provenance.degraded.is_empty() { RequestOutcome::Ok } else { RequestOutcome::Degraded });
     }

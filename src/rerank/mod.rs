@@ -147,7 +147,7 @@ impl Reranker {
             let goes_on = next.is_some() && fallback.is_none();
             trace.give_up(target, &error, goes_on);
             if goes_on {
-                self.metrics.fallback(&target.upstream.name, error.kind.code());
+                self.metrics.fallback(&target.upstream.name, error.kind);
             }
             failures.push(error);
             if let Some((stale_target, plan)) = fallback {

@@ -9,13 +9,12 @@ use crate::agreement::{Agreement, PERSISTENCE, kendall_tau, rank_biased_overlap,
 use crate::cache::control::CacheControl;
 use crate::route::Route;
 use crate::route::shadow::{Shadow, ShadowPermit};
+use crate::types::outcomes::ShadowOutcome;
 use crate::types::request::RerankRequest;
 use crate::types::response::{RankedPassage, RerankResponse};
 
 /// Number of the best passages that are compared as a set.
 const TOP: usize = 10;
-/// The outcome in metrics if another target than the shadow's answered.
-const FALLBACK: &str = "fallback";
 
 impl Reranker {
     /// Has the shadow of `route`, if there is one, rank the same request in the background, and compares the rankings.
@@ -40,7 +39,7 @@ impl Reranker {
         let label = (route.label.as_str(), shadow.name.as_str());
         let permit = match shadow.enter(Instant::now()) {
             Ok(permit) => permit,
-            Err(outcome) => return self.metrics.shadow.request(label, outcome),
+            Err(skip) => return self.metrics.shadow.request(label, ShadowOutcome::Skipped(skip)),
         };
         let comparison = ShadowComparison {
             model: route.label.clone(),
@@ -64,12 +63,15 @@ impl Reranker {
         match self.rerank(&shadow.route, &shadow_request, &shadow_context).await {
             Ok(response) if is_its_own(&response) => {
                 let agreement = agreement(&ranking, &response.ranking);
-                self.metrics.shadow.request(label, "compared");
+                self.metrics.shadow.request(label, ShadowOutcome::Compared);
                 self.metrics.shadow.agreed(label, agreement, started.elapsed());
                 shadow.compared(agreement, response.usage.cost_usd);
             }
             Ok(response) => {
-                let outcome = response.provenance.degraded.first().copied().unwrap_or(FALLBACK);
+                let outcome = match response.provenance.degraded.first() {
+                    Some(reason) => ShadowOutcome::Degraded(*reason),
+                    None => ShadowOutcome::Fallback,
+                };
                 self.metrics.shadow.request(label, outcome);
                 if shadow.failed(response.usage.cost_usd) {
                     let reason = response.provenance.warnings.join("; ");
@@ -77,7 +79,7 @@ impl Reranker {
                 }
             }
             Err(error) => {
-                self.metrics.shadow.request(label, error.kind.code());
+                self.metrics.shadow.request(label, ShadowOutcome::Failed(error.kind));
                 if shadow.failed(None) {
                     tracing::warn!(model, shadow = shadow.name, "comparisons fail: {}", error.message);
                 }

@@ -5,6 +5,7 @@ use crate::cache::control::CacheControl;
 use crate::error::{Error, ErrorKind};
 use crate::provider::{InstructionSupport, Scoring};
 use crate::route::{Route, Target};
+use crate::types::outcomes::{DegradedReason, TargetOutcome};
 use crate::types::request::RerankRequest;
 use crate::types::response::{
     PairCounts, Provenance, RankedPassage, RerankResponse, ScoreSource, TargetTried, Timings, Usage,
@@ -12,13 +13,6 @@ use crate::types::response::{
 use crate::upstream::Backend;
 use crate::upstream::call::AttemptCounter;
 use crate::upstream::settings::LongPassages;
-
-/// The reason in `degraded` for an answer made of expired scores.
-const STALE_SCORES: &str = "stale_scores";
-/// The reason in `degraded` for an answer in which passages have no score because the provider refused them.
-const PASSAGES_REFUSED: &str = "passages_refused";
-/// The outcome of a target that answered.
-const OK: &str = "ok";
 
 /// Attempts, charges and failures of one request so far, over all its targets.
 #[derive(Debug)]
@@ -31,7 +25,7 @@ pub(super) struct RequestTrace {
     pub(super) reads_cache: bool,
     /// The current target's first refusal of a passage.
     refusal: Option<Error>,
-    degraded: Vec<&'static str>,
+    degraded: Vec<DegradedReason>,
     warnings: Vec<String>,
     targets_tried: Vec<TargetTried>,
 }
@@ -67,7 +61,7 @@ impl RequestTrace {
 
     /// Records that expired scores are used because of `error`.
     pub(super) fn stale(&mut self, error: &Error) {
-        self.degraded.push(STALE_SCORES);
+        self.degraded.push(DegradedReason::StaleScores);
         self.warnings.push(format!("scores older than cache.ttl were used: {}", error.message));
     }
 
@@ -76,25 +70,25 @@ impl RequestTrace {
     pub(super) fn cut_short(&mut self, error: &Error, refusal: Option<Error>) {
         // Giving the target up has cleared its refusal, but the answer consists of its scores after all.
         self.refusal = refusal;
-        self.degraded.push(ErrorKind::DeadlineExceeded.code());
+        self.degraded.push(DegradedReason::Failure(ErrorKind::DeadlineExceeded));
         self.warnings.push(format!("documents without a score stand last, in input order: {}", error.message));
     }
 
     /// Records the target that answers the request.
     pub(super) fn answered_by(&mut self, target: &Target) {
-        self.record(target, OK);
+        self.record(target, TargetOutcome::Answered);
     }
 
     /// Records a target that failed. With `goes_on` another one is asked, which the client gets as a warning.
     pub(super) fn give_up(&mut self, target: &Target, error: &Error, goes_on: bool) {
-        self.record(target, error.kind.code());
+        self.record(target, TargetOutcome::Failed(error.kind));
         self.refusal = None;
         if goes_on {
             self.warnings.push(format!("{} was given up: {}", target.address(), error.message));
         }
     }
 
-    fn record(&mut self, target: &Target, outcome: &'static str) {
+    fn record(&mut self, target: &Target, outcome: TargetOutcome) {
         let upstream = target.upstream.name.clone();
         let upstream_model = target.model.clone();
         self.targets_tried.push(TargetTried { upstream, upstream_model, outcome });
@@ -111,7 +105,7 @@ impl RequestTrace {
     ) -> RerankResponse {
         self.warnings.extend(unsupported_options(target, request));
         if let Some(refusal) = self.refusal.take() {
-            self.degraded.push(PASSAGES_REFUSED);
+            self.degraded.push(DegradedReason::PassagesRefused);
             self.warnings.push(format!("documents that were refused stand last, without a score: {}", refusal.message));
         }
         let mut response = self.finish(request, context, route, outcome);
@@ -130,7 +124,7 @@ impl RequestTrace {
         route: &Route,
         failure: Error,
     ) -> RerankResponse {
-        self.degraded.push(failure.kind.code());
+        self.degraded.push(DegradedReason::Failure(failure.kind));
         self.warnings.push(failure.message);
         let count = request.passages.len();
         let mut ranking = Vec::with_capacity(count);
@@ -150,7 +144,10 @@ impl RequestTrace {
         (ranking, pairs): (Vec<RankedPassage>, PairCounts),
     ) -> RerankResponse {
         self.timings.total = context.started.elapsed();
-        let fallbacks = self.targets_tried.iter().filter(|target| target.outcome != OK).count();
+        let mut fallbacks = 0;
+        for target in &self.targets_tried {
+            fallbacks += usize::from(target.outcome != TargetOutcome::Answered);
+        }
         let provenance = Provenance {
             upstream: None,
             upstream_model: None,

@@ -15,6 +15,7 @@ use super::{Route, Target};
 use crate::agreement::Agreement;
 use crate::coalesce::Flights;
 use crate::route::settings::{OnFailure, ShadowSettings};
+use crate::types::outcomes::ShadowSkip;
 
 /// The period of `max_usd_per_day`.
 const DAY: Duration = Duration::from_hours(24);
@@ -125,13 +126,13 @@ impl Shadow {
     /// Asks for a permit at `now`.
     ///
     /// # Errors
-    /// The outcome as metrics name it, if too many comparisons are under way or the day's budget is spent.
-    pub fn enter(&self, now: Instant) -> Result<ShadowPermit, &'static str> {
+    /// The reason, if too many comparisons are under way or the day's budget is spent.
+    pub fn enter(&self, now: Instant) -> Result<ShadowPermit, ShadowSkip> {
         let mut tally = self.tally.lock();
         let permit = match self.permits.clone().try_acquire_owned() {
-            Ok(_) if tally.spent(now) >= self.settings.max_usd_per_day => Err("skipped_over_budget"),
+            Ok(_) if tally.spent(now) >= self.settings.max_usd_per_day => Err(ShadowSkip::OverBudget),
             Ok(permit) => Ok(ShadowPermit(permit)),
-            Err(_) => Err("skipped_no_room"),
+            Err(_) => Err(ShadowSkip::NoPermit),
         };
         tally.skipped += u32::from(permit.is_err());
         permit
@@ -248,10 +249,10 @@ mod tests {
         let shadow = shadow(1.0, 1, 0.01);
         let first = shadow.enter(Instant::now());
         assert!(first.is_ok());
-        assert_eq!(shadow.enter(Instant::now()).err(), Some("skipped_no_room"), "one at a time");
+        assert_eq!(shadow.enter(Instant::now()).err(), Some(ShadowSkip::NoPermit), "one at a time");
         drop(first);
         shadow.compared(SAME, Some(0.02));
-        assert_eq!(shadow.enter(Instant::now()).err(), Some("skipped_over_budget"));
+        assert_eq!(shadow.enter(Instant::now()).err(), Some(ShadowSkip::OverBudget));
         tokio::time::advance(DAY).await;
         assert!(shadow.enter(Instant::now()).is_ok(), "a new day");
         assert_eq!(shadow.report().skipped, 2);

@@ -22,6 +22,7 @@ use super::logging;
 use super::shadow_metrics::ShadowMetrics;
 use crate::cache::CacheSize;
 use crate::error::ErrorKind;
+use crate::types::outcomes::{AttemptOutcome, DegradedReason, RequestOutcome, ShedReason};
 use crate::types::response::{PairCounts, Usage};
 
 /// The content type of the exposition.
@@ -144,7 +145,7 @@ impl Metrics {
         build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
         registry.register("build_info", "The version that runs", build);
         // A label that was never counted would be missing from the exposition instead of 0.
-        for outcome in ["hit", "coalesced", "scored", "stale", "unscored"] {
+        for (outcome, _) in PairCounts::default().by_outcome() {
             self.pairs.get_or_create_owned(&OutcomeLabels { outcome });
         }
         self
@@ -155,8 +156,8 @@ impl Metrics {
     pub fn upstream(&self, name: &str) -> UpstreamMetrics {
         let labels = UpstreamLabels { upstream: name.to_owned() };
         // A label that was never counted would be missing from the exposition instead of 0.
-        for reason in ["circuit_open", "rate_limit", "queue_full"] {
-            self.shed.get_or_create_owned(&ShedLabels { upstream: name.to_owned(), reason });
+        for reason in ShedReason::ALL {
+            self.shed.get_or_create_owned(&ShedLabels { upstream: name.to_owned(), reason: reason.code() });
         }
         self.hedges.get_or_create_owned(&labels);
         UpstreamMetrics {
@@ -180,7 +181,7 @@ impl Metrics {
 
     /// Counts a rerank request that ended, and the time from its first byte to its end.
     pub fn request(&self, model: &str, dialect: &'static str, outcome: RequestOutcome, duration: Duration) {
-        let labels = RequestLabels { model: model.to_owned(), dialect, outcome: outcome.label() };
+        let labels = RequestLabels { model: model.to_owned(), dialect, outcome: outcome.code() };
         self.requests.get_or_create(&labels).inc();
         self.request_duration.get_or_create(&ModelLabels { model: model.to_owned() }).observe(duration.as_secs_f64());
     }
@@ -193,26 +194,20 @@ impl Metrics {
 
     /// Counts the pairs of one answer, by the source of their scores.
     pub fn pairs(&self, counts: PairCounts) {
-        let outcomes = [
-            ("hit", counts.hit),
-            ("coalesced", counts.coalesced),
-            ("scored", counts.scored),
-            ("stale", counts.stale),
-            ("unscored", counts.unscored),
-        ];
-        for (outcome, count) in outcomes {
+        for (outcome, count) in counts.by_outcome() {
             self.pairs.get_or_create(&OutcomeLabels { outcome }).inc_by(count as u64);
         }
     }
 
     /// Counts an answer that is less than what was asked for.
-    pub fn degraded(&self, model: &str, reason: &'static str) {
-        self.degraded.get_or_create(&DegradedLabels { model: model.to_owned(), reason }).inc();
+    pub fn degraded(&self, model: &str, reason: DegradedReason) {
+        self.degraded.get_or_create(&DegradedLabels { model: model.to_owned(), reason: reason.code() }).inc();
     }
 
-    /// Counts a target that was given up for the next one. `outcome` is that of its last attempt.
-    pub fn fallback(&self, upstream: &str, outcome: &'static str) {
-        self.fallbacks.get_or_create(&AttemptLabels { upstream: upstream.to_owned(), outcome }).inc();
+    /// Counts a target that was given up for the next one after a failure of this kind.
+    pub fn fallback(&self, upstream: &str, failure: ErrorKind) {
+        let labels = AttemptLabels { upstream: upstream.to_owned(), outcome: failure.code() };
+        self.fallbacks.get_or_create(&labels).inc();
     }
 
     /// Counts a slow call that was sent to this upstream too.
@@ -271,32 +266,6 @@ impl fmt::Debug for Metrics {
     }
 }
 
-/// The end of a rerank request, as the metrics count it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RequestOutcome {
-    /// Reranked as asked.
-    Ok,
-    /// Answered, but with less than what was asked for.
-    Degraded,
-    /// Answered with an error.
-    Error(ErrorKind),
-    /// The client left before the answer.
-    Abandoned,
-}
-
-impl RequestOutcome {
-    /// The metric label.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Degraded => "degraded",
-            Self::Error(kind) => kind.code(),
-            Self::Abandoned => "abandoned",
-        }
-    }
-}
-
 impl UpstreamMetrics {
     /// The upstream's name.
     #[must_use]
@@ -304,9 +273,9 @@ impl UpstreamMetrics {
         &self.upstream
     }
 
-    /// Counts an attempt that a guard forbade; `reason` names the guard.
-    pub fn shed(&self, reason: &'static str) {
-        self.shed.get_or_create(&ShedLabels { upstream: self.upstream.clone(), reason }).inc();
+    /// Counts an attempt that a guard forbade.
+    pub fn shed(&self, reason: ShedReason) {
+        self.shed.get_or_create(&ShedLabels { upstream: self.upstream.clone(), reason: reason.code() }).inc();
     }
 
     /// Sets the state of the circuit, and the attempts that may be under way at once.
@@ -316,8 +285,8 @@ impl UpstreamMetrics {
     }
 
     /// Counts an HTTP attempt that ended, and its duration.
-    pub fn attempt(&self, outcome: &'static str, duration: Duration) {
-        let labels = AttemptLabels { upstream: self.upstream.clone(), outcome };
+    pub fn attempt(&self, outcome: AttemptOutcome, duration: Duration) {
+        let labels = AttemptLabels { upstream: self.upstream.clone(), outcome: outcome.code() };
         self.attempts.get_or_create(&labels).inc();
         self.attempt_duration.get_or_create(&labels).observe(duration.as_secs_f64());
     }

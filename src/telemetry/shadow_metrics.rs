@@ -10,6 +10,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::buckets;
 use super::labels::{ShadowLabels, ShadowOutcomeLabels};
 use crate::agreement::Agreement;
+use crate::types::outcomes::ShadowOutcome;
 
 type Distribution = Family<ShadowLabels, Histogram, fn() -> Histogram>;
 
@@ -49,10 +50,10 @@ impl ShadowMetrics {
         metrics
     }
 
-    /// Counts an answer that was held against the shadow's. `outcome` is `compared`, the reason for skipping it, or the
-    /// code of the shadow's error.
-    pub fn request(&self, (model, shadow): Pairing<'_>, outcome: &'static str) {
-        let labels = ShadowOutcomeLabels { model: model.to_owned(), shadow: shadow.to_owned(), outcome };
+    /// Counts a request of the shadow's sample.
+    pub fn request(&self, (model, shadow): Pairing<'_>, outcome: ShadowOutcome) {
+        let labels =
+            ShadowOutcomeLabels { model: model.to_owned(), shadow: shadow.to_owned(), outcome: outcome.code() };
         self.requests.get_or_create(&labels).inc();
     }
 

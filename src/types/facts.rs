@@ -12,6 +12,17 @@ pub enum Scoring {
     Listwise,
 }
 
+impl Scoring {
+    /// Name in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pointwise => "pointwise",
+            Self::Listwise => "listwise",
+        }
+    }
+}
+
 /// The meaning of a model's scores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ScoreScale {

@@ -1,6 +1,7 @@
-//! The types that every part of rerankd speaks of: a request, its response, and the facts about models. They know
-//! nothing of each other's users.
+//! Types shared by all parts of rerankd: a request, its response, the facts about models, and the outcomes that are
+//! counted. They are plain data, without a wire format.
 
 pub mod facts;
+pub mod outcomes;
 pub mod request;
 pub mod response;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::facts::ScoreScale;
+use super::outcomes::{DegradedReason, TargetOutcome};
 
 /// A finished rerank.
 #[derive(Clone, Debug)]
@@ -119,7 +120,7 @@ pub struct Provenance {
     /// False if the results stand in input order without scores.
     pub reranked: bool,
     /// Reasons why the answer is less than what was asked for; empty for a good answer.
-    pub degraded: Vec<&'static str>,
+    pub degraded: Vec<DegradedReason>,
     /// Counts of the request's distinct query-passage pairs, by the source of their scores.
     pub pairs: PairCounts,
     /// Number of targets that were given up before the answer. Above 0 the scores may be of another model and scale
@@ -167,6 +168,18 @@ impl PairCounts {
         };
         *counter += 1;
     }
+
+    /// The counts by their word in metrics, without the total.
+    #[must_use]
+    pub const fn by_outcome(self) -> [(&'static str, usize); 5] {
+        [
+            ("hit", self.hit),
+            ("coalesced", self.coalesced),
+            ("scored", self.scored),
+            ("stale", self.stale),
+            ("unscored", self.unscored),
+        ]
+    }
 }
 
 /// Time taken by the parts of a request, summed over its targets.
@@ -187,8 +200,8 @@ pub struct TargetTried {
     pub upstream: String,
     /// The upstream's name for the model.
     pub upstream_model: String,
-    /// `ok`, or the code of the error.
-    pub outcome: &'static str,
+    /// Success, or the kind of the failure.
+    pub outcome: TargetOutcome,
 }
 
 /// Milliseconds of a time, rounded to a microsecond.

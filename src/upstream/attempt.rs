@@ -21,9 +21,8 @@ use super::guard::UNUSUAL_FACTOR;
 use super::load::LoadStats;
 use crate::error::ErrorKind;
 use crate::telemetry::metrics::UpstreamMetrics;
+use crate::types::outcomes::AttemptOutcome;
 
-/// Outcome in metrics of an attempt that was dropped: the deadline passed, or the client disconnected.
-const CANCELLED: &str = "cancelled";
 /// Shortest time limit of an attempt while another target is ready.
 pub(super) const FAIL_FAST_TIMEOUT_MIN: Duration = Duration::from_millis(300);
 
@@ -72,8 +71,8 @@ where
         let attempt = self.inner.call(call);
         let started = Instant::now();
         Box::pin(async move {
-            // Stays "cancelled" if this future is dropped before its end.
-            let mut attempt_metrics = AttemptMetricsGuard { metrics, started, outcome: CANCELLED };
+            // Stays `Cancelled` if this future is dropped before its end.
+            let mut attempt_metrics = AttemptMetricsGuard { metrics, started, outcome: AttemptOutcome::Cancelled };
             let in_flight = load_stats.enter();
             let result = if let Ok(result) = timeout(limit, attempt).await {
                 result
@@ -99,8 +98,8 @@ where
                 }
             }
             attempt_metrics.outcome = match &result {
-                Ok(_) => "ok",
-                Err(error) => error.kind.code(),
+                Ok(_) => AttemptOutcome::Scored,
+                Err(error) => AttemptOutcome::Failed(error.kind),
             };
             result
         })
@@ -124,7 +123,7 @@ impl AttemptLayer {
 struct AttemptMetricsGuard {
     metrics: Arc<UpstreamMetrics>,
     started: Instant,
-    outcome: &'static str,
+    outcome: AttemptOutcome,
 }
 
 impl Drop for AttemptMetricsGuard {

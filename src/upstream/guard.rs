@@ -29,6 +29,7 @@ use super::unanswered::UnansweredCalls;
 use crate::cache::key::CacheScope;
 use crate::error::ErrorKind;
 use crate::telemetry::metrics::UpstreamMetrics;
+use crate::types::outcomes::ShedReason;
 
 /// An attempt is late after this many times the 99th percentile of calls of its size.
 pub(super) const UNUSUAL_FACTOR: u32 = 3;
@@ -263,7 +264,7 @@ impl Guard {
         let admission = match self.circuits.admit(caller, retry_mode, now) {
             Ok(admission) => admission,
             Err(retry_after) => {
-                metrics.shed("circuit_open");
+                metrics.shed(ShedReason::CircuitOpen);
                 let last_failures = self.last_failures.lock();
                 // Without failures of its own, the caller is kept away by others' failures, so theirs is quoted.
                 let own = last_failures.by_caller.get(&caller);
@@ -280,7 +281,7 @@ impl Guard {
         match self.concurrency.acquire(&call.waiters).await {
             Ok(permit) => Ok(permit),
             Err(queue_full) => {
-                metrics.shed("queue_full");
+                metrics.shed(ShedReason::QueueFull);
                 let what = "has a full queue (max_concurrency, max_queue)";
                 Err(UpstreamError::shed(what, queue_full.retry_after))
             }
@@ -290,7 +291,7 @@ impl Guard {
     /// Takes one request and its tokens out of the rate limit.
     fn check_rate(&self, call: &Call, metrics: &UpstreamMetrics) -> Result<(), UpstreamError> {
         let Err(retry_after) = self.rate.take(call.tokens) else { return Ok(()) };
-        metrics.shed("rate_limit");
+        metrics.shed(ShedReason::RateLimit);
         let what = "has reached its per-minute rate limit (requests_per_minute, tokens_per_minute)";
         Err(UpstreamError::shed(what, retry_after))
     }
@@ -306,7 +307,7 @@ impl Guard {
         let time_left = call.waiters.deadline().saturating_duration_since(now);
         let checked = check(&self.unanswered, call.waiters.scope(), call.payload.bytes(), time_left, now);
         let Err(retry_after) = checked else { return Ok(()) };
-        metrics.shed("circuit_open");
+        metrics.shed(ShedReason::CircuitOpen);
         Err(UpstreamError::too_little_time(time_left, retry_after))
     }
 

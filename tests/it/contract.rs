@@ -10,7 +10,7 @@ use rerankd::dialect::{DIALECTS, Dialect};
 use rerankd::error::ErrorKind;
 use rerankd::http::openapi;
 use rerankd::provider::{PROVIDERS, Provider};
-use rerankd::telemetry::metrics::RequestOutcome;
+use rerankd::types::outcomes::{AttemptOutcome, DegradedReason, RequestOutcome, ShadowOutcome};
 use rerankd::types::response::Usage;
 use serde_json::{Value, json};
 
@@ -147,11 +147,11 @@ async fn every_metric_is_documented() {
     // A family without a series is not exposed, so each gets one.
     let metrics = &gateway.app.reranker.metrics;
     metrics.request("m", "d", RequestOutcome::Ok, Duration::ZERO);
-    metrics.degraded("m", "r");
-    metrics.fallback("u", "o");
+    metrics.degraded("m", DegradedReason::StaleScores);
+    metrics.fallback("u", ErrorKind::Internal);
     metrics.charge("u", Usage { tokens: Some(1), search_units: Some(1), cost_usd: Some(1.0) });
-    metrics.upstream("u").attempt("o", Duration::ZERO);
-    metrics.shadow.request(("m", "s"), "compared");
+    metrics.upstream("u").attempt(AttemptOutcome::Scored, Duration::ZERO);
+    metrics.shadow.request(("m", "s"), ShadowOutcome::Compared);
     let agreement = Agreement { rank_biased_overlap: 1.0, kendall_tau: Some(1.0), top_overlap: 1.0 };
     metrics.shadow.agreed(("m", "s"), agreement, Duration::ZERO);
     let exposition = gateway.get_text("/metrics").await;

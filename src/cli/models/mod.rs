@@ -10,7 +10,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use super::banner::also;
 use super::{CommandFailure, ConfigArgs, print};
 use crate::assemble::assemble;
-use crate::provider::{Billing, Scoring};
+use crate::provider::Billing;
 use crate::route::{Route, Target};
 
 #[derive(Debug, Args)]
@@ -62,14 +62,12 @@ fn shadow(route: &Route) -> String {
 
 /// The cells of a model, whose facts are those of its first target.
 fn row(model: &str, targets: &str, target: &Target) -> [String; 5] {
-    let scoring = match target.facts.scoring {
-        Scoring::Pointwise => "pointwise",
-        Scoring::Listwise => "listwise",
-    };
     let price = match target.facts.billing {
         Billing::SearchUnits(usd) => format!("${usd} a search"),
         Billing::Tokens(usd) => format!("${usd} a million tokens"),
         unpriced => unpriced.unit().to_owned(),
     };
-    [model.to_owned(), targets.to_owned(), scoring.to_owned(), target.facts.scale.name().to_owned(), price]
+    let scoring = target.facts.scoring.name().to_owned();
+    let scale = target.facts.scale.name().to_owned();
+    [model.to_owned(), targets.to_owned(), scoring, scale, price]
 }

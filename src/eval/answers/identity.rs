@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::cache::key::ScoreSpace;
 use crate::embedded::hybrid::HybridSettings;
 use crate::eval::collection::{Collection, JudgedQuery};
-use crate::provider::Scoring;
 use crate::route::{HybridParts, Route, Target};
 use crate::upstream::settings::LongPassages;
 use crate::upstream::{Backend, ScorerIdentity};
@@ -70,16 +69,12 @@ impl Hash {
 
     fn target(&mut self, target: &Target) {
         let ScoreSpace { upstream, model, revision, scale } = &target.space;
-        let scoring = match target.facts.scoring {
-            Scoring::Pointwise => "pointwise",
-            Scoring::Listwise => "listwise",
-        };
         let cut = match target.long_passages() {
             LongPassages::Provider => String::new(),
             LongPassages::Truncate(tokens) => format!("truncate {tokens}"),
             LongPassages::ChunkMax(tokens) => format!("chunk-max {tokens}"),
         };
-        for word in [upstream, model, revision, scale.name(), scoring, &cut] {
+        for word in [upstream, model, revision, scale.name(), target.facts.scoring.name(), &cut] {
             self.field(word.as_bytes());
         }
         match &target.upstream.backend {

@@ -261,7 +261,7 @@ fn ranked(query: &JudgedQuery, response: &RerankResponse, warm: Option<&RerankRe
         ranking: response.ranking.iter().map(|passage| (passage.position, passage.score)).collect(),
         answered_by,
         fallbacks: provenance.fallbacks,
-        degraded: provenance.degraded.iter().map(|&reason| reason.to_owned()).collect(),
+        degraded: provenance.degraded.iter().map(|reason| reason.code().to_owned()).collect(),
         cold_ms: is_cold.then_some(milliseconds(provenance.timings.total)),
         warm_ms: warm.map(|warm| milliseconds(warm.provenance.timings.total)),
         tokens: usage.tokens,

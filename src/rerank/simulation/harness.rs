@@ -115,7 +115,7 @@ impl Harness {
     pub(super) fn note(&self, response: &RerankResponse) {
         let provenance = &response.provenance;
         for reason in &provenance.degraded {
-            self.record(reason);
+            self.record(reason.code());
         }
         for (what, happened) in [
             ("hit", provenance.pairs.hit > 0),

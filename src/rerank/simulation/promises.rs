@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 use super::SimulatedRequest;
 use super::faults::score_of;
 use super::harness::Harness;
+use crate::error::ErrorKind;
 use crate::provider::ScoreScale;
+use crate::types::outcomes::DegradedReason;
 use crate::types::response::{RerankResponse, ScoreSource};
 
 /// Checks the promises that hold for every answer.
@@ -19,7 +21,8 @@ pub(super) fn check(simulated: &SimulatedRequest, response: &RerankResponse) {
     let are_distinct = positions.len() == listed;
     assert!(are_distinct && positions.iter().all(|position| *position < count), "a permutation, or a part of one");
     let is_cut = listed < count;
-    let is_partial = provenance.degraded.contains(&"deadline_exceeded") || !provenance.reranked;
+    let is_partial =
+        provenance.degraded.contains(&DegradedReason::Failure(ErrorKind::DeadlineExceeded)) || !provenance.reranked;
     assert!(
         !is_cut || (simulated.top_n == Some(listed) && !is_partial),
         "only top_n cuts, and nothing that is degraded"
