@@ -153,7 +153,7 @@ fn infer_from_fields(fields: &Fields<'_>) -> Option<&'static dyn Dialect> {
         return None;
     }
     // The dialects with `documents` differ in fields that their clients write even as `null`.
-    if fields.has("property") && !fields.has_value("model") {
+    if fields.has(weaviate::PROPERTY.path) && !fields.has_value("model") {
         // Weaviate always writes `property`, and never a model.
         return Some(&weaviate::Weaviate);
     }

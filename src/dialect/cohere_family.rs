@@ -8,11 +8,13 @@
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
+use utoipa::ToSchema;
 
 use super::echo::{Document, DocumentForm};
 use super::fields::Fields;
 use super::problem::{ErrorAnswer, problem_details};
 use super::provenance::{ProvenanceBody, ScoreSourceName};
+use super::request_fields::{DOCUMENTS, QUERY, RETURN_DOCUMENTS, TOP_K, TOP_N};
 use super::scale::Form;
 use super::{Dialect, json, raw_json};
 use crate::error::Error;
@@ -47,63 +49,131 @@ pub(super) enum TopNField {
     TopNOrZero,
 }
 
-#[derive(Serialize)]
-struct Answer<'a> {
+/// The documents, best first.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RerankAnswer)]
+pub(crate) struct Answer<'a> {
+    /// Id of the request, the same as in the header `X-Request-Id`.
+    #[schema(example = "0198f4a2-6c1e-7d3a-9a55-2f6f1f0c7f11")]
     id: &'a str,
+    /// `rerank` at `/rerank`, `list` at paths with a version.
+    #[schema(example = "rerank")]
     object: &'static str,
+    /// Name of the model that was used.
+    #[schema(example = "default")]
     model: &'a str,
+    /// Results, best first, ties in input order. An answer that is not reranked has every document in input order.
+    #[schema(value_type = Vec<AnswerResult<'a>>)]
     results: &'a RawValue,
+    /// The same results for clients of Voyage and OpenAI-like servers, with documents as texts; not at `/v2/rerank`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, value_type = Vec<DataResult<'a>>)]
     data: Option<&'a RawValue>,
     usage: Tokens,
     meta: Meta<'a>,
 }
 
-#[derive(Serialize)]
+/// One document with its score.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RerankResult)]
 struct AnswerResult<'a> {
+    /// Position of the document in the request, from 0.
+    #[schema(example = 1)]
     index: usize,
+    /// Id of the document, if the request had one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, value_type = serde_json::Value, example = "a1")]
     id: Option<&'a RawValue>,
+    /// Score; higher is more relevant, see `meta.rerankd.score_scale`. Null in an answer that is not reranked, and for
+    /// blank documents on a scale without a floor.
+    #[schema(example = 0.98)]
     relevance_score: Option<f64>,
+    /// The document, if `return_documents` was set: the object as it was sent, or `{"text": …}`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, value_type = Object, example = json!({"text": "Seoul is the capital of Korea."}))]
     document: Option<Document<'a>>,
+    /// Source of the score; only with `explain`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, value_type = ScoreSourceName)]
     source: Option<ScoreSourceName>,
 }
 
-/// Numbers of tokens as OpenAI-like servers report them.
-#[derive(Serialize)]
+/// One document with its score, in Voyage's format.
+#[derive(Serialize, ToSchema)]
+struct DataResult<'a> {
+    #[schema(example = 1)]
+    index: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, value_type = serde_json::Value, example = "a1")]
+    id: Option<&'a RawValue>,
+    #[schema(example = 0.98)]
+    relevance_score: Option<f64>,
+    /// The text, if `return_documents` was set.
+    #[schema(example = "Seoul is the capital of Korea.", required = false, value_type = String)]
+    document: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, value_type = ScoreSourceName)]
+    source: Option<ScoreSourceName>,
+}
+
+/// Tokens that providers have read for the request.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AnswerUsage)]
 #[expect(clippy::struct_field_names, reason = "the wire's own names")]
 pub(super) struct Tokens {
+    /// The same as `total_tokens`: a reranker generates nothing.
+    #[schema(example = 123)]
     prompt_tokens: u64,
+    /// Always 0: a reranker generates nothing.
+    #[schema(example = 0)]
     completion_tokens: u64,
+    /// Tokens as reported by providers; 0 for those that report none.
+    #[schema(example = 123)]
     total_tokens: u64,
 }
 
-#[derive(Serialize)]
+/// Billing, and the provenance of the scores.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AnswerMeta)]
 struct Meta<'a> {
+    /// Version of Cohere's API; only in Cohere's dialect.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, value_type = ApiVersion)]
     api_version: Option<ApiVersion>,
     billed_units: BilledUnits,
     tokens: MetaTokens,
     rerankd: ProvenanceBody<'a>,
 }
 
-#[derive(Serialize)]
+/// A version of Cohere's API.
+#[derive(Serialize, ToSchema)]
 struct ApiVersion {
+    #[schema(example = "2")]
     version: &'static str,
 }
 
-#[derive(Serialize)]
+/// Units that providers have billed for the request.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AnswerBilledUnits)]
 struct BilledUnits {
+    /// Search units; 0 if the provider bills by tokens or reports nothing.
+    #[schema(example = 1)]
     search_units: u64,
+    /// Tokens, if the provider reports them.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, value_type = u64, example = 123)]
     input_tokens: Option<u64>,
 }
 
-#[derive(Serialize)]
+/// Tokens under Cohere's names.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AnswerTokens)]
 struct MetaTokens {
+    /// The same as `usage.total_tokens`.
+    #[schema(example = 123)]
     input_tokens: u64,
+    /// Always 0: a reranker generates nothing.
+    #[schema(example = 0)]
     output_tokens: u64,
 }
 
@@ -113,30 +183,31 @@ impl Dialect for CohereFamily {
     }
 
     fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error> {
-        let request = fields.request("query")?;
+        let request = fields.request(QUERY.path)?;
         let top_n = match self.top_n_field {
-            TopNField::TopN => fields.top_n("top_n", "top_k")?,
-            TopNField::TopK => fields.top_n("top_k", "top_n")?,
-            TopNField::TopNOrZero if fields.is_negative("top_n") => None,
-            TopNField::TopNOrZero => match fields.top_n("top_n", "top_k")? {
+            TopNField::TopN => fields.top_n(TOP_N.path, TOP_K.path)?,
+            TopNField::TopK => fields.top_n(TOP_K.path, TOP_N.path)?,
+            TopNField::TopNOrZero if fields.is_negative(TOP_N.path) => None,
+            TopNField::TopNOrZero => match fields.top_n(TOP_N.path, TOP_K.path)? {
                 Some(0) => None,
                 count => count,
             },
         };
-        let passages = fields.passages("documents", false)?;
+        let passages = fields.passages(DOCUMENTS.path, false)?;
         Ok(RerankRequest {
             top_n,
-            return_documents: fields.flag("return_documents")?.unwrap_or(self.returns_documents),
+            return_documents: fields.flag(RETURN_DOCUMENTS.path)?.unwrap_or(self.returns_documents),
             ..passages.added_to(request)
         })
     }
 
     fn encode(&self, request_id: &str, request: &RerankRequest, response: &RerankResponse) -> Bytes {
         let results = Self::results(request, response, self.document);
-        // Without documents the two lists are the same, so the JSON of one serves as both.
-        let data = match (self.has_data, request.return_documents) {
-            (true, true) => Some(Self::results(request, response, DocumentForm::Text)),
-            (true, false) => Some(results.clone()),
+        let results_json = list_json(&results);
+        let data_json = match (self.has_data, request.return_documents) {
+            (true, true) => Some(list_json(&Self::data(request, &results))),
+            // Without documents the two lists are the same, so the JSON of one serves as both.
+            (true, false) => Some(results_json.clone()),
             (false, _) => None,
         };
         let usage = response.usage;
@@ -147,8 +218,8 @@ impl Dialect for CohereFamily {
             id: request_id,
             object: self.object,
             model: &response.model,
-            results: &results,
-            data: data.as_deref(),
+            results: &results_json,
+            data: data_json.as_deref(),
             usage: Tokens::of(response),
             meta: Meta {
                 api_version: self.api_version.map(|version| ApiVersion { version }),
@@ -165,8 +236,12 @@ impl Dialect for CohereFamily {
 }
 
 impl CohereFamily {
-    /// The JSON of the results, best first.
-    fn results(request: &RerankRequest, response: &RerankResponse, document: DocumentForm) -> Box<RawValue> {
+    /// The results, best first.
+    fn results<'a>(
+        request: &'a RerankRequest,
+        response: &RerankResponse,
+        document: DocumentForm,
+    ) -> Vec<AnswerResult<'a>> {
         let form = Form::raw(request.raw_scores);
         let mut results = Vec::with_capacity(response.ranking.len());
         for ranked in &response.ranking {
@@ -183,9 +258,29 @@ impl CohereFamily {
                 source: request.explain.then_some(ScoreSourceName(ranked.source)),
             });
         }
-        // Numbers, strings and JSON that came from a parser can always be written.
-        to_raw_value(&results).unwrap_or_default()
+        results
     }
+
+    /// The same results with the texts that were scored.
+    fn data<'a>(request: &'a RerankRequest, results: &[AnswerResult<'a>]) -> Vec<DataResult<'a>> {
+        let mut data = Vec::with_capacity(results.len());
+        for result in results {
+            data.push(DataResult {
+                index: result.index,
+                id: result.id,
+                relevance_score: result.relevance_score,
+                document: &request.passages[result.index].text,
+                source: result.source,
+            });
+        }
+        data
+    }
+}
+
+/// The JSON of a list of results.
+fn list_json(results: &impl Serialize) -> Box<RawValue> {
+    // Numbers, strings and JSON that came from a parser can always be written.
+    to_raw_value(results).unwrap_or_default()
 }
 
 impl Tokens {

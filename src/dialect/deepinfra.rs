@@ -3,9 +3,11 @@
 use bytes::Bytes;
 use bytestring::ByteString;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::fields::Fields;
 use super::problem::{ErrorAnswer, plain};
+use super::request_fields::{Field, FieldKind, INSTRUCTION, ObjectShape};
 use super::scale::Form;
 use super::{Dialect, in_input_order, json};
 use crate::error::Error;
@@ -16,10 +18,29 @@ use crate::types::response::RerankResponse;
 #[derive(Debug)]
 pub struct DeepInfra;
 
-#[derive(Serialize)]
-struct Answer<'a> {
+const QUERIES: Field = Field::required("queries", FieldKind::Texts);
+const DOCUMENTS: Field = Field::required("documents", FieldKind::Texts);
+
+/// The fields of a request. The path names the model.
+pub(crate) static REQUEST: ObjectShape = ObjectShape {
+    name: "DeepInfraBody",
+    description: "A request in the format of DeepInfra: the same query once for each document, or only once.",
+    fields: &[QUERIES, DOCUMENTS, INSTRUCTION],
+    example: r#"{
+        "queries": ["capital of Korea", "capital of Korea"],
+        "documents": ["Busan is a port.", "Seoul is the capital."]
+    }"#,
+};
+
+/// The scores, in the order of the documents.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeepInfraAnswer)]
+pub(crate) struct Answer<'a> {
+    #[schema(example = json!([0.02, 0.98]))]
     scores: Vec<Option<f64>>,
+    #[schema(example = 123)]
     input_tokens: u64,
+    #[schema(example = "0198f4a2-6c1e-7d3a-9a55-2f6f1f0c7f11")]
     request_id: &'a str,
 }
 
@@ -30,8 +51,8 @@ impl Dialect for DeepInfra {
 
     /// Reads a request whose queries must all be the same, because rerankd scores one query at a time.
     fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error> {
-        let queries = fields.texts("queries")?.unwrap_or_default();
-        let list = fields.passages("documents", false)?;
+        let queries = fields.texts(QUERIES.path)?.unwrap_or_default();
+        let list = fields.passages(DOCUMENTS.path, false)?;
         let Some(query) = queries.first() else {
             // Some clients send a request without documents, which then has no queries either.
             if list.passages.is_empty() {

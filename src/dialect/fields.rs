@@ -13,6 +13,9 @@ use super::passage::{PassageList, PassageRules, Words};
 use super::query;
 use super::rank_fields::RankFields;
 use super::raw::{self, JsonKind, Raw, name_of};
+use super::request_fields::{
+    EXPLAIN, Field, INSTRUCTION, MAX_TOKENS_PER_DOC, MODEL, RANK_FIELDS, RAW_SCORES, TIMEOUT_MS,
+};
 use crate::error::Error;
 use crate::types::request::{RerankRequest, ScoringOptions};
 
@@ -57,7 +60,7 @@ impl<'a> Fields<'a> {
     /// Estimated work of reading the passages, in bytes of plain strings.
     #[must_use]
     pub fn work_bytes(&self) -> usize {
-        let factor = if self.has_value("rank_fields") { RANKED_OBJECT_WORK } else { OBJECT_WORK };
+        let factor = if self.has_value(RANK_FIELDS.path) { RANKED_OBJECT_WORK } else { OBJECT_WORK };
         let mut bytes = 0;
         for name in PASSAGE_LISTS {
             for item in self.items(name) {
@@ -110,24 +113,24 @@ impl<'a> Fields<'a> {
     fn request_about_words(&self, query: Words, pointer: &str) -> Result<RerankRequest, Error> {
         // Both names are read even where the first has a value: a wrong value is an error under either. A blank or 0
         // under one name must not hide the value under the other; 0 is how vLLM's clients say "no limit".
-        let named_limit = self.count("max_tokens_per_doc")?.filter(|tokens| *tokens > 0);
+        let named_limit = self.count(MAX_TOKENS_PER_DOC.path)?.filter(|tokens| *tokens > 0);
         let other_limit = self.count("max_doc_length")?.filter(|tokens| *tokens > 0);
-        let named_instruction = unless_blank(self.text("instruction")?);
+        let named_instruction = unless_blank(self.text(INSTRUCTION.path)?);
         let other_instruction = unless_blank(self.text("instruct")?);
         let mut warnings = Vec::new();
         if query.has_picture {
             warnings.push(format!("{} holds a picture, which is not searched for", name_of(pointer)));
         }
         Ok(RerankRequest {
-            model: unless_blank(self.text("model")?),
+            model: unless_blank(self.text(MODEL.path)?),
             query: query.text,
             options: ScoringOptions {
                 instruction: named_instruction.or(other_instruction),
                 max_tokens_per_doc: named_limit.or(other_limit),
             },
-            raw_scores: self.flag("raw_scores")?.unwrap_or(false),
-            explain: self.flag("explain")?.unwrap_or(false),
-            timeout: self.count("timeout_ms")?.map(|milliseconds| Duration::from_millis(milliseconds.into())),
+            raw_scores: self.flag_of(&RAW_SCORES)?,
+            explain: self.flag_of(&EXPLAIN)?,
+            timeout: self.count(TIMEOUT_MS.path)?.map(|milliseconds| Duration::from_millis(milliseconds.into())),
             warnings,
             ..RerankRequest::default()
         })
@@ -155,10 +158,10 @@ impl<'a> Fields<'a> {
             }
         }
         // The count is checked before the names are read, because a body has room for millions.
-        if let Some(names) = self.list("rank_fields")? {
+        if let Some(names) = self.list(RANK_FIELDS.path)? {
             RankFields::check_count(names.len())?;
         }
-        let rank_fields = RankFields::new(self.texts("rank_fields")?.unwrap_or_default())?;
+        let rank_fields = RankFields::new(self.texts(RANK_FIELDS.path)?.unwrap_or_default())?;
         let rules = PassageRules { rank_fields, allows_lists, is_wanted: self.is_wanted };
         rules.read(self.body, items, &pointer_to(path))
     }
@@ -200,6 +203,14 @@ impl<'a> Fields<'a> {
     pub fn flag(&self, path: &str) -> Result<Option<bool>, Error> {
         let Some(raw) = self.filled_in(path)? else { return Ok(None) };
         Ok(Some(raw::flag(raw, &pointer_to(path))?))
+    }
+
+    /// The boolean of `field`, or its default if it is absent.
+    ///
+    /// # Errors
+    /// The same as [`Self::flag`].
+    pub(super) fn flag_of(&self, field: &Field) -> Result<bool, Error> {
+        Ok(self.flag(field.path)?.unwrap_or(field.default()))
     }
 
     /// The list of strings at `path`; `None` if it is absent.

@@ -2,12 +2,14 @@
 
 use bytes::Bytes;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::cohere_family::Tokens;
 use super::echo::{Document, DocumentForm};
 use super::fields::Fields;
 use super::passage::PassageList;
 use super::problem::{ErrorAnswer, plain};
+use super::request_fields::{Field, FieldKind, MODEL, ObjectShape, QUERY, RANK_FIELDS, TOP_K, TOP_N};
 use super::scale::Form;
 use super::{Dialect, json};
 use crate::error::Error;
@@ -18,23 +20,46 @@ use crate::types::response::RerankResponse;
 #[derive(Debug)]
 pub struct Mixedbread;
 
-#[derive(Serialize)]
-struct Answer<'a> {
+const INPUT: Field = Field::required("input", FieldKind::Documents);
+const RETURN_INPUT: Field = Field::optional("return_input", FieldKind::Flag { default: false })
+    .about("True to return each result with its input.");
+
+/// The fields of a request.
+pub(crate) static REQUEST: ObjectShape = ObjectShape {
+    name: "MixedbreadBody",
+    description: "A request in the format of Mixedbread.",
+    fields: &[MODEL, QUERY, INPUT, TOP_K, RETURN_INPUT, RANK_FIELDS],
+    example: r#"{"query": "capital of Korea", "input": ["Busan is a port.", "Seoul is the capital."], "top_k": 1}"#,
+};
+
+/// Ranked inputs, best first.
+#[derive(Serialize, ToSchema)]
+#[schema(as = MixedbreadAnswer)]
+pub(crate) struct Answer<'a> {
+    #[schema(example = "list")]
     object: &'static str,
+    #[schema(example = "default")]
     model: &'a str,
     data: Vec<AnswerResult<'a>>,
     usage: Tokens,
+    #[schema(example = 3)]
     top_k: usize,
     return_input: bool,
 }
 
-#[derive(Serialize)]
+/// One input with its score.
+#[derive(Serialize, ToSchema)]
+#[schema(as = MixedbreadRank)]
 struct AnswerResult<'a> {
+    #[schema(example = 1)]
     index: usize,
+    #[schema(example = 0.98)]
     score: Option<f64>,
-    /// The document in the form in which it came.
+    /// The input as it was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, value_type = serde_json::Value)]
     input: Option<Document<'a>>,
+    #[schema(example = "rank_result")]
     object: &'static str,
 }
 
@@ -44,14 +69,14 @@ impl Dialect for Mixedbread {
     }
 
     fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error> {
-        let request = fields.request("query")?;
-        let PassageList { passages, warnings } = fields.passages("input", true)?;
+        let request = fields.request(QUERY.path)?;
+        let PassageList { passages, warnings } = fields.passages(INPUT.path, true)?;
         Ok(RerankRequest {
             passages,
             warnings,
             // The API document's default is -1, which means all.
-            top_n: if fields.is_negative("top_k") { None } else { fields.top_n("top_k", "top_n")? },
-            return_documents: fields.flag("return_input")?.unwrap_or(false),
+            top_n: if fields.is_negative(TOP_K.path) { None } else { fields.top_n(TOP_K.path, TOP_N.path)? },
+            return_documents: fields.flag_of(&RETURN_INPUT)?,
             ..request
         })
     }

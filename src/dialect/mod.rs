@@ -29,6 +29,7 @@ mod query;
 mod rank_fields;
 mod raw;
 pub mod read;
+pub(crate) mod request_fields;
 mod scale;
 pub mod tei;
 pub mod vllm;

@@ -2,6 +2,34 @@
 
 use super::cohere_family::{CohereFamily, TopNField};
 use super::echo::DocumentForm;
+use super::request_fields::{
+    DOCUMENTS, EXPLAIN, INSTRUCTION, MAX_TOKENS_PER_DOC, MODEL, ObjectShape, QUERY, RANK_FIELDS, RETURN_DOCUMENTS,
+    TIMEOUT_MS, TOP_K, TOP_N,
+};
+
+/// The fields of a request, which serve the whole family.
+pub(crate) static REQUEST: ObjectShape = ObjectShape {
+    name: "RerankBody",
+    description: "A query and its passages. Unknown fields are ignored, and null means the same as an absent field.",
+    fields: &[
+        MODEL,
+        QUERY,
+        DOCUMENTS,
+        TOP_N,
+        TOP_K.about("Voyage's name for `top_n`. A body with this field is treated as a request in Voyage's dialect."),
+        RANK_FIELDS,
+        RETURN_DOCUMENTS,
+        INSTRUCTION,
+        MAX_TOKENS_PER_DOC,
+        TIMEOUT_MS,
+        EXPLAIN,
+    ],
+    example: r#"{
+        "query": "Which city is the capital of Korea?",
+        "documents": ["Busan is Korea's largest port.", {"id": "a1", "text": "Seoul is the capital of Korea."}],
+        "top_n": 1
+    }"#,
+};
 
 /// The form at `POST /rerank`. Clients of Infinity accept nothing but `rerank` as `object` here.
 pub static BARE: CohereFamily = CohereFamily {

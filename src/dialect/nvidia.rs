@@ -4,10 +4,12 @@
 
 use bytes::Bytes;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::cohere_family::Tokens;
 use super::fields::Fields;
 use super::problem::{ErrorAnswer, plain};
+use super::request_fields::{Field, FieldKind, MODEL, ObjectShape, TOP_K, TOP_N};
 use super::scale::Form;
 use super::{Dialect, json};
 use crate::error::Error;
@@ -18,15 +20,43 @@ use crate::types::response::RerankResponse;
 #[derive(Debug)]
 pub struct Nvidia;
 
-#[derive(Serialize)]
-struct Answer {
+const QUERY: Field = Field::required("query", FieldKind::Object(&TEXT_OBJECT));
+const PASSAGES: Field = Field::required("passages", FieldKind::Objects(&TEXT_OBJECT));
+
+static TEXT_OBJECT: ObjectShape = ObjectShape {
+    name: "TextObject",
+    description: "A text in an object.",
+    fields: &[Field::required("text", FieldKind::Text)],
+    example: r#"{"text": "Seoul is the capital."}"#,
+};
+
+/// The fields of a request.
+pub(crate) static REQUEST: ObjectShape = ObjectShape {
+    name: "NvidiaBody",
+    description: "A request in the format of NVIDIA NIM.",
+    fields: &[MODEL, QUERY, PASSAGES, TOP_K],
+    example: r#"{
+        "query": {"text": "capital of Korea"},
+        "passages": [{"text": "Busan is a port."}, {"text": "Seoul is the capital."}]
+    }"#,
+};
+
+/// Ranked passages, best first.
+#[derive(Serialize, ToSchema)]
+#[schema(as = NvidiaAnswer)]
+pub(crate) struct Answer {
     rankings: Vec<Ranking>,
     usage: Tokens,
 }
 
-#[derive(Serialize)]
+/// One passage with its score.
+#[derive(Serialize, ToSchema)]
+#[schema(as = NvidiaRanking)]
 struct Ranking {
+    #[schema(example = 1)]
     index: usize,
+    /// Score without bounds; its sigmoid is between 0 and 1.
+    #[schema(example = 3.89)]
     logit: Option<f64>,
 }
 
@@ -36,9 +66,9 @@ impl Dialect for Nvidia {
     }
 
     fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error> {
-        let request = fields.request("query")?;
-        let passages = fields.passages("passages", false)?;
-        Ok(RerankRequest { top_n: fields.top_n("top_k", "top_n")?, ..passages.added_to(request) })
+        let request = fields.request(QUERY.path)?;
+        let passages = fields.passages(PASSAGES.path, false)?;
+        Ok(RerankRequest { top_n: fields.top_n(TOP_K.path, TOP_N.path)?, ..passages.added_to(request) })
     }
 
     fn encode(&self, _request_id: &str, _request: &RerankRequest, response: &RerankResponse) -> Bytes {

@@ -3,10 +3,12 @@
 
 use bytes::Bytes;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::echo::{Document, DocumentForm};
 use super::fields::Fields;
 use super::problem::{self, ErrorAnswer};
+use super::request_fields::{self, DOCUMENTS, Field, FieldKind, MODEL, ObjectShape, QUERY, RANK_FIELDS, TOP_K, TOP_N};
 use super::scale::Form;
 use super::{Dialect, json};
 use crate::error::Error;
@@ -17,23 +19,48 @@ use crate::types::response::RerankResponse;
 #[derive(Debug)]
 pub struct Pinecone;
 
-#[derive(Serialize)]
-struct Answer<'a> {
+const RETURN_DOCUMENTS: Field = Field { kind: FieldKind::Flag { default: true }, ..request_fields::RETURN_DOCUMENTS };
+
+/// The fields of a request.
+pub(crate) static REQUEST: ObjectShape = ObjectShape {
+    name: "PineconeBody",
+    description: "A request in the format of Pinecone.",
+    fields: &[MODEL, QUERY, DOCUMENTS, TOP_N, RETURN_DOCUMENTS, RANK_FIELDS.example(r#"["text"]"#)],
+    example: r#"{
+        "query": "capital of Korea",
+        "documents": [{"id": "1", "text": "Busan is a port."}, {"id": "2", "text": "Seoul is the capital."}]
+    }"#,
+};
+
+/// Ranked documents, best first.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PineconeAnswer)]
+pub(crate) struct Answer<'a> {
+    #[schema(example = "default")]
     model: &'a str,
     data: Vec<RankedDocument<'a>>,
     usage: Usage,
 }
 
-#[derive(Serialize)]
+/// One document with its score.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PineconeRank)]
 struct RankedDocument<'a> {
+    #[schema(example = 1)]
     index: usize,
+    #[schema(example = 0.98)]
     score: Option<f64>,
+    /// The object as it was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, value_type = Object, example = json!({"id": "2", "text": "Seoul is the capital."}))]
     document: Option<Document<'a>>,
 }
 
-#[derive(Serialize)]
+/// Units that were billed for the request.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RerankUnits)]
 struct Usage {
+    #[schema(example = 1)]
     rerank_units: u64,
 }
 
@@ -43,11 +70,11 @@ impl Dialect for Pinecone {
     }
 
     fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error> {
-        let request = fields.request("query")?;
-        let passages = fields.passages("documents", false)?;
+        let request = fields.request(QUERY.path)?;
+        let passages = fields.passages(DOCUMENTS.path, false)?;
         Ok(RerankRequest {
-            top_n: fields.top_n("top_n", "top_k")?,
-            return_documents: fields.flag("return_documents")?.unwrap_or(true),
+            top_n: fields.top_n(TOP_N.path, TOP_K.path)?,
+            return_documents: fields.flag_of(&RETURN_DOCUMENTS)?,
             ..passages.added_to(request)
         })
     }

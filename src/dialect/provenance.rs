@@ -86,11 +86,11 @@ struct TargetTriedBody<'a> {
 }
 
 /// A scale of scores, written as its name.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct ScoreScaleName(pub(crate) ScoreScale);
 
 /// A source of a score, written as its name.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct ScoreSourceName(pub(crate) ScoreSource);
 
 impl<'a> ProvenanceBody<'a> {
@@ -185,7 +185,12 @@ impl PartialSchema for ScoreSourceName {
 
 /// The schema of a string that is one of `names`.
 fn one_of<const N: usize>(description: &str, names: [&'static str; N]) -> RefOr<Schema> {
-    ObjectBuilder::new().schema_type(Type::String).description(Some(description)).enum_values(Some(names)).build().into()
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some(description))
+        .enum_values(Some(names))
+        .build()
+        .into()
 }
 
 #[cfg(test)]
@@ -270,13 +275,8 @@ mod tests {
 
     #[test]
     fn scales_and_sources_are_written_by_name() {
-        let scales = [
-            ScoreScale::Probability,
-            ScoreScale::Cosine,
-            ScoreScale::Logit,
-            ScoreScale::Lexical,
-            ScoreScale::Unknown,
-        ];
+        let scales =
+            [ScoreScale::Probability, ScoreScale::Cosine, ScoreScale::Logit, ScoreScale::Lexical, ScoreScale::Unknown];
         let json = serde_json::to_string(&scales.map(ScoreScaleName)).unwrap();
         assert_eq!(json, r#"["probability","cosine","logit","lexical","unknown"]"#);
         let sources = [

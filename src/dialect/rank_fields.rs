@@ -15,7 +15,7 @@ use super::raw::{JsonKind, Raw, is_null};
 use crate::error::Error;
 
 /// Highest number of names in one request.
-const MAX_NAMES: usize = 32;
+pub(super) const MAX_NAMES: usize = 32;
 /// Highest number of dots in one name.
 const MAX_STEPS: usize = 4;
 

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::Dialect;
 use super::choose::DialectChoice;
 use super::fields::Fields;
+use super::request_fields::TIMEOUT_MS;
 use crate::error::{Error, ErrorKind};
 use crate::text::{with_halves_replaced, without_mark};
 use crate::types::request::RerankRequest;
@@ -98,7 +99,7 @@ impl ReceivedBody {
         }
         let dialect = self.dialect.after_body(&fields);
         // A malformed `timeout_ms` is ignored here; the dialect reports it. 0 sets no deadline.
-        let deadline = match fields.count("timeout_ms") {
+        let deadline = match fields.count(TIMEOUT_MS.path) {
             Ok(Some(milliseconds)) if milliseconds > 0 => {
                 Some(self.started + Duration::from_millis(milliseconds.into()))
             }

@@ -4,9 +4,11 @@
 
 use bytes::Bytes;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::fields::Fields;
 use super::problem::{self, ErrorAnswer};
+use super::request_fields::{Field, FieldKind, MODEL, ObjectShape, QUERY, RAW_SCORES, TOP_K, TOP_N};
 use super::scale::Form;
 use super::{Dialect, json};
 use crate::error::Error;
@@ -17,11 +19,40 @@ use crate::types::response::RerankResponse;
 #[derive(Debug)]
 pub struct Tei;
 
-#[derive(Serialize)]
+const TEXTS: Field = Field::required("texts", FieldKind::Texts);
+const RETURN_TEXT: Field = Field::optional("return_text", FieldKind::Flag { default: false })
+    .about("True to return each result with its text.");
+
+/// The fields of a request.
+pub(crate) static REQUEST: ObjectShape = ObjectShape {
+    name: "TeiBody",
+    description: "A request in the format of TEI.",
+    fields: &[
+        QUERY,
+        TEXTS,
+        MODEL.about("Name of the model. TEI itself has only one."),
+        TOP_N.about("Number of results to return; all if left out. TEI itself returns all."),
+        RETURN_TEXT,
+        RAW_SCORES,
+    ],
+    example: r#"{"query": "capital of Korea", "texts": ["Busan is a port.", "Seoul is the capital."]}"#,
+};
+
+/// Ranked texts, best first.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TeiAnswer)]
+pub(crate) struct Answer<'a>(Vec<Rank<'a>>);
+
+/// One text with its score.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TeiRank)]
 struct Rank<'a> {
+    #[schema(example = 1)]
     index: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, value_type = String)]
     text: Option<&'a str>,
+    #[schema(example = 0.98)]
     score: Option<f64>,
 }
 
@@ -31,11 +62,11 @@ impl Dialect for Tei {
     }
 
     fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error> {
-        let request = fields.request("query")?;
-        let passages = fields.passages("texts", false)?;
+        let request = fields.request(QUERY.path)?;
+        let passages = fields.passages(TEXTS.path, false)?;
         Ok(RerankRequest {
-            top_n: fields.top_n("top_n", "top_k")?,
-            return_documents: fields.flag("return_text")?.unwrap_or(false),
+            top_n: fields.top_n(TOP_N.path, TOP_K.path)?,
+            return_documents: fields.flag_of(&RETURN_TEXT)?,
             ..passages.added_to(request)
         })
     }
@@ -51,7 +82,7 @@ impl Dialect for Tei {
                 score: form.score(ranked, response),
             });
         }
-        json(&ranks)
+        json(&Answer(ranks))
     }
 
     fn encode_error(&self, request_id: &str, error: &Error) -> ErrorAnswer {

@@ -3,9 +3,11 @@
 
 use bytes::Bytes;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::fields::Fields;
 use super::problem::{ErrorAnswer, error_text};
+use super::request_fields::{Field, FieldKind, ObjectShape, QUERY};
 use super::scale::Form;
 use super::{Dialect, in_input_order, json};
 use crate::error::Error;
@@ -16,14 +18,35 @@ use crate::types::response::RerankResponse;
 #[derive(Debug)]
 pub struct Weaviate;
 
-#[derive(Serialize)]
-struct Answer<'a> {
+const DOCUMENTS: Field = Field::required("documents", FieldKind::Texts);
+/// The field that only clients of Weaviate send.
+pub(super) const PROPERTY: Field = Field::optional("property", FieldKind::Hint);
+
+/// The fields of a request.
+pub(crate) static REQUEST: ObjectShape = ObjectShape {
+    name: "WeaviateBody",
+    description: "A request in the format of Weaviate's inference container.",
+    fields: &[QUERY, DOCUMENTS, PROPERTY],
+    example: r#"{
+        "query": "capital of Korea",
+        "documents": ["Busan is a port.", "Seoul is the capital."],
+        "property": ""
+    }"#,
+};
+
+/// The scores, in the order of the documents.
+#[derive(Serialize, ToSchema)]
+#[schema(as = WeaviateAnswer)]
+pub(crate) struct Answer<'a> {
     scores: Vec<DocumentScore<'a>>,
 }
 
-#[derive(Serialize)]
+/// One document with its score.
+#[derive(Serialize, ToSchema)]
+#[schema(as = WeaviateScore)]
 struct DocumentScore<'a> {
     document: &'a str,
+    #[schema(example = 0.98)]
     score: Option<f64>,
 }
 
@@ -33,8 +56,8 @@ impl Dialect for Weaviate {
     }
 
     fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error> {
-        let request = fields.request("query")?;
-        let passages = fields.passages("documents", false)?;
+        let request = fields.request(QUERY.path)?;
+        let passages = fields.passages(DOCUMENTS.path, false)?;
         // The answer holds every document, asked for or not.
         Ok(RerankRequest { return_documents: true, ..passages.added_to(request) })
     }

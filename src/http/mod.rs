@@ -13,7 +13,7 @@ pub mod openapi;
 pub(crate) mod origin;
 mod paths;
 mod rerank;
-pub mod schema;
+mod schema;
 pub mod settings;
 mod setup;
 

@@ -1,19 +1,23 @@
 //! The OpenAPI document and the page that shows it. The page loads nothing from other hosts.
 
+use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::response::Response;
-use utoipa::OpenApi;
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::schema::{Components, ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, HttpMethod, PathItem, Ref, RefOr, Required, ResponseBuilder};
+use utoipa::{OpenApi, ToSchema};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::schema::{self, dialects};
-use super::{App, health, rerank, setup};
-use crate::dialect::problem;
+use super::{App, health, rerank, schema, setup};
+use crate::dialect::request_fields::ObjectShape;
+use crate::dialect::{dashscope, deepinfra, mixedbread, native, nvidia, pinecone, tei, weaviate};
+
+/// Name of the schema of errors.
+const PROBLEM: &str = "Problem";
 
 #[derive(OpenApi)]
 #[openapi(
@@ -29,13 +33,6 @@ use crate::dialect::problem;
         rerank::rerank, setup::models, setup::model, setup::info, setup::meta, setup::health, setup::well_known,
         setup::cluster_auth, health::healthz, health::readyz, health::metrics,
     ),
-    components(schemas(
-        schema::RerankBody, schema::RerankAnswer, problem::Problem,
-        dialects::TeiBody, dialects::TeiAnswer, dialects::MixedbreadBody, dialects::MixedbreadAnswer,
-        dialects::NvidiaBody, dialects::NvidiaAnswer, dialects::DashScopeBody, dialects::DashScopeAnswer,
-        dialects::DeepInfraBody, dialects::DeepInfraAnswer, dialects::WeaviateBody, dialects::WeaviateAnswer,
-        dialects::PineconeBody, dialects::PineconeAnswer,
-    )),
     servers((url = "/", description = "This server")),
     tags(
         (name = "rerank", description = "Reranking"),
@@ -53,64 +50,74 @@ struct Document;
 struct Variant {
     path: &'static str,
     id: &'static str,
-    /// Names of the schemas of body and answer; `None` for the native ones.
-    schemas: Option<(&'static str, &'static str)>,
+    /// Schemas of body and answer; `None` for the native ones.
+    own: Option<OwnSchemas>,
     /// True if the path names the model. A model in the body takes precedence.
     has_model: bool,
+}
+
+/// The schemas of a dialect that are not the native ones.
+#[derive(Clone, Copy)]
+struct OwnSchemas {
+    body: &'static ObjectShape,
+    answer_name: fn() -> Cow<'static, str>,
+    add_answer: fn(&mut Components),
 }
 
 const VARIANTS: [Variant; 10] = [
     Variant::family("/v1/rerank", "rerank_v1"),
     Variant::family("/v2/rerank", "rerank_v2"),
-    Variant::own("/tei/rerank", "rerank_tei", ("TeiBody", "TeiAnswer")),
-    Variant::own("/v1/reranking", "rerank_mixedbread", ("MixedbreadBody", "MixedbreadAnswer")),
-    Variant::own("/v1/ranking", "rerank_nvidia", ("NvidiaBody", "NvidiaAnswer")),
-    Variant {
-        has_model: true,
-        ..Variant::own("/v1/retrieval/{model}/reranking", "rerank_nvidia_hosted", ("NvidiaBody", "NvidiaAnswer"))
-    },
-    Variant::own(
+    Variant::own::<tei::Answer<'_>>("/tei/rerank", "rerank_tei", &tei::REQUEST),
+    Variant::own::<mixedbread::Answer<'_>>("/v1/reranking", "rerank_mixedbread", &mixedbread::REQUEST),
+    Variant::own::<nvidia::Answer>("/v1/ranking", "rerank_nvidia", &nvidia::REQUEST),
+    Variant::own::<nvidia::Answer>("/v1/retrieval/{model}/reranking", "rerank_nvidia_hosted", &nvidia::REQUEST)
+        .with_model(),
+    Variant::own::<dashscope::Answer<'_>>(
         "/api/v1/services/rerank/text-rerank/text-rerank",
         "rerank_dashscope",
-        ("DashScopeBody", "DashScopeAnswer"),
+        &dashscope::REQUEST,
     ),
-    Variant {
-        has_model: true,
-        ..Variant::own("/inference/{model}", "rerank_deepinfra", ("DeepInfraBody", "DeepInfraAnswer"))
-    },
-    Variant::own("/weaviate/rerank", "rerank_weaviate", ("WeaviateBody", "WeaviateAnswer")),
-    Variant::own("/pinecone/rerank", "rerank_pinecone", ("PineconeBody", "PineconeAnswer")),
+    Variant::own::<deepinfra::Answer<'_>>("/inference/{model}", "rerank_deepinfra", &deepinfra::REQUEST).with_model(),
+    Variant::own::<weaviate::Answer<'_>>("/weaviate/rerank", "rerank_weaviate", &weaviate::REQUEST),
+    Variant::own::<pinecone::Answer<'_>>("/pinecone/rerank", "rerank_pinecone", &pinecone::REQUEST),
 ];
 
 impl Variant {
     /// A variant with the native schemas, which cover the whole Cohere family.
     const fn family(path: &'static str, id: &'static str) -> Self {
-        Self { path, id, schemas: None, has_model: false }
+        Self { path, id, own: None, has_model: false }
     }
 
-    /// A variant with schemas of its own.
-    const fn own(path: &'static str, id: &'static str, schemas: (&'static str, &'static str)) -> Self {
-        Self { schemas: Some(schemas), ..Self::family(path, id) }
+    /// A variant whose body has the fields of `body`, and whose answer is an `A`.
+    const fn own<A: ToSchema>(path: &'static str, id: &'static str, body: &'static ObjectShape) -> Self {
+        let own = OwnSchemas { body, answer_name: A::name, add_answer: schema::add_answer::<A> };
+        Self { own: Some(own), ..Self::family(path, id) }
+    }
+
+    /// The same variant at a path that names the model.
+    const fn with_model(self) -> Self {
+        Self { has_model: true, ..self }
     }
 
     /// Turns `operation`, the native one, into this variant.
     fn of(&self, mut operation: Operation) -> Operation {
         operation.operation_id = Some(self.id.to_owned());
-        if let Some((body, answer)) = self.schemas {
+        if let Some(own) = self.own {
+            let answer = (own.answer_name)();
             operation.tags = Some(vec!["dialects".to_owned()]);
             if let Some(RefOr::T(request)) = &mut operation.request_body {
-                request.content.insert("application/json".to_owned(), content(body).into());
+                request.content.insert("application/json".to_owned(), content(own.body.name).into());
             }
             for (status, response) in &mut operation.responses.responses {
                 let RefOr::T(response) = response else { continue };
-                let name = if status == "200" { answer } else { "Problem" };
+                let name = if status == "200" { &*answer } else { PROBLEM };
                 response.content.clear();
                 response.content.insert("application/json".to_owned(), content(name).into());
             }
             // TEI's own status for requests that it refuses.
             if self.path.starts_with("/tei") {
                 let refused = ResponseBuilder::new().description("`invalid_request` or `too_many_documents`");
-                let refused = refused.content("application/json", content("Problem")).build();
+                let refused = refused.content("application/json", content(PROBLEM)).build();
                 operation.responses.responses.insert("422".to_owned(), refused.into());
             }
         }
@@ -128,7 +135,7 @@ fn content(name: &str) -> Content {
     Content::builder().schema(Some(Ref::from_schema_name(name))).build()
 }
 
-/// Adds the parts of the document that the derive cannot express: the key and the variants.
+/// Adds the parts of the document that the derive cannot express: the key, the request bodies and the variants.
 struct Finish;
 
 impl utoipa::Modify for Finish {
@@ -137,18 +144,28 @@ impl utoipa::Modify for Finish {
             .scheme(HttpAuthScheme::Bearer)
             .description(Some("One of server.api_keys; needed only if any is configured."))
             .build();
-        document.components.get_or_insert_default().add_security_scheme("key", SecurityScheme::Http(bearer));
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("key", SecurityScheme::Http(bearer));
+        schema::add_object(components, &native::REQUEST);
+        for own in VARIANTS.iter().filter_map(|variant| variant.own) {
+            schema::add_object(components, own.body);
+            (own.add_answer)(components);
+        }
         let paths = &mut document.paths.paths;
-        let Some(native) = paths.get_mut("/rerank").and_then(|item| item.post.as_mut()) else { return };
+        let Some(rerank) = paths.get_mut("/rerank").and_then(|item| item.post.as_mut()) else { return };
         // In the derive an `Option` would make the header nullable, which headers are not.
-        for parameter in native.parameters.iter_mut().flatten() {
+        for parameter in rerank.parameters.iter_mut().flatten() {
             if let RefOr::T(parameter) = parameter {
                 parameter.required = Required::False;
             }
         }
-        let native = native.clone();
+        // The derive says so only of bodies that are types.
+        if let Some(RefOr::T(body)) = rerank.request_body.as_mut() {
+            body.required = Some(Required::True);
+        }
+        let operation = rerank.clone();
         for variant in &VARIANTS {
-            let item = PathItem::new(HttpMethod::Post, variant.of(native.clone()));
+            let item = PathItem::new(HttpMethod::Post, variant.of(operation.clone()));
             paths.insert(variant.path.to_owned(), item);
         }
     }

@@ -15,12 +15,12 @@ use super::callers::Caller;
 use super::dispatch::overloaded;
 use super::handler_error::HandlerError;
 use super::middleware::request_id;
-use super::schema::{RerankAnswer, RerankBody};
 use super::{App, body, json};
 use crate::blocking::offload::{OFFLOAD_WIRE_BYTES, offload, offload_while_wanted};
 use crate::cache::control::CacheControl;
 use crate::dialect::Dialect;
 use crate::dialect::choose::{DIALECT_HEADER, DialectChoice};
+use crate::dialect::cohere_family::Answer;
 use crate::dialect::problem::Problem;
 use crate::dialect::read::{Decoded, ReceivedBody, out_of_time};
 use crate::error::{Error, ErrorKind};
@@ -70,11 +70,11 @@ struct RankedRequest<'a> {
             example = "0198f4a2-6c1e-7d3a-9a55-2f6f1f0c7f11"),
     ),
     request_body(
-        content = RerankBody,
+        content = ref("#/components/schemas/RerankBody"),
         description = "A query and its passages. The Content-Type is not looked at."
     ),
     responses(
-        (status = 200, description = "The documents, best first.", body = RerankAnswer, headers(
+        (status = 200, description = "The documents, best first.", body = Answer<'static>, headers(
             ("x-rerank-dialect" = String, description = "The dialect that the request was taken for."),
             ("x-rerankd-degraded" = String,
                 description = "Why the answer is less than what was asked for; only in such answers."))),

@@ -111,6 +111,28 @@ async fn answers_have_the_documented_fields() {
     check(schemas, &schemas["Problem"], &problem, "problem");
 }
 
+/// The example of every body gets an answer with the documented fields, at the path of its dialect.
+#[tokio::test]
+async fn answers_of_every_dialect_have_the_documented_fields() {
+    let gateway = Gateway::start("").await;
+    let document = document();
+    let schemas = &document["components"]["schemas"];
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        let Some(operation) = operations.get("post") else { continue };
+        let body = named(schemas, &operation["requestBody"]);
+        let path = path.replace("{model}", "default");
+        let answer = gateway.send(gateway.post(&path).body(body["example"].to_string())).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        check(schemas, named(schemas, &operation["responses"]["200"]), &answer.body, &path);
+    }
+}
+
+/// The schema of the JSON content of a request or of an answer.
+fn named<'a>(schemas: &'a Value, body: &Value) -> &'a Value {
+    let name = body["content"]["application/json"]["schema"]["$ref"].as_str().unwrap();
+    &schemas[name.rsplit('/').next().unwrap()]
+}
+
 fn check(schemas: &Value, schema: &Value, value: &Value, place: &str) {
     if let Some(name) = schema["$ref"].as_str() {
         let name = name.rsplit('/').next().unwrap();
