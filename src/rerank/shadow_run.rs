@@ -9,6 +9,7 @@ use crate::agreement::{Agreement, PERSISTENCE, kendall_tau, rank_biased_overlap,
 use crate::cache::control::CacheControl;
 use crate::route::Route;
 use crate::route::shadow::{Shadow, ShadowPermit};
+use crate::telemetry::shadow_metrics::ShadowPair;
 use crate::types::outcomes::ShadowOutcome;
 use crate::types::request::RerankRequest;
 use crate::types::response::{RankedPassage, RerankResponse};
@@ -36,10 +37,10 @@ impl Reranker {
         if !is_whole || !context.control.store || context.control.only_if_cached || request.passages.len() < 2 {
             return;
         }
-        let label = (route.label.as_str(), shadow.name.as_str());
+        let pair = ShadowPair { model: &route.label, shadow: &shadow.name };
         let permit = match shadow.enter(Instant::now()) {
             Ok(permit) => permit,
-            Err(skip) => return self.metrics.shadow.request(label, ShadowOutcome::Skipped(skip)),
+            Err(skip) => return self.metrics.shadow.request(pair, ShadowOutcome::Skipped(skip)),
         };
         let comparison = ShadowComparison {
             model: route.label.clone(),
@@ -54,7 +55,7 @@ impl Reranker {
 
     async fn compare(self: Arc<Self>, comparison: ShadowComparison) {
         let ShadowComparison { model, shadow, request, ranking, context, permit } = comparison;
-        let label = (model.as_str(), shadow.name.as_str());
+        let pair = ShadowPair { model: &model, shadow: &shadow.name };
         // Uncut, so that every passage of the client's answer has its counterpart.
         let shadow_request = Arc::new(RerankRequest { top_n: None, ..RerankRequest::clone(&request) });
         let started = Instant::now();
@@ -63,8 +64,8 @@ impl Reranker {
         match self.rerank(&shadow.route, &shadow_request, &shadow_context).await {
             Ok(response) if is_its_own(&response) => {
                 let agreement = agreement(&ranking, &response.ranking);
-                self.metrics.shadow.request(label, ShadowOutcome::Compared);
-                self.metrics.shadow.agreed(label, agreement, started.elapsed());
+                self.metrics.shadow.request(pair, ShadowOutcome::Compared);
+                self.metrics.shadow.agreed(pair, agreement, started.elapsed());
                 shadow.compared(agreement, response.usage.cost_usd);
             }
             Ok(response) => {
@@ -72,14 +73,14 @@ impl Reranker {
                     Some(reason) => ShadowOutcome::Degraded(*reason),
                     None => ShadowOutcome::Fallback,
                 };
-                self.metrics.shadow.request(label, outcome);
+                self.metrics.shadow.request(pair, outcome);
                 if shadow.failed(response.usage.cost_usd) {
                     let reason = response.provenance.warnings.join("; ");
                     tracing::warn!(model, shadow = shadow.name, "comparisons fail: {reason}");
                 }
             }
             Err(error) => {
-                self.metrics.shadow.request(label, ShadowOutcome::Failed(error.kind));
+                self.metrics.shadow.request(pair, ShadowOutcome::Failed(error.kind));
                 if shadow.failed(None) {
                     tracing::warn!(model, shadow = shadow.name, "comparisons fail: {}", error.message);
                 }

@@ -14,8 +14,14 @@ use crate::types::outcomes::ShadowOutcome;
 
 type Distribution = Family<ShadowLabels, Histogram, fn() -> Histogram>;
 
-/// A model (first) and its shadow (second), as labels.
-pub type Pairing<'a> = (&'a str, &'a str);
+/// A model and its shadow, as labels.
+#[derive(Clone, Copy, Debug)]
+pub struct ShadowPair<'a> {
+    /// Name of the model.
+    pub model: &'a str,
+    /// Address of the shadow's target, `UPSTREAM/MODEL`.
+    pub shadow: &'a str,
+}
 
 /// The metrics of shadows, by model and shadow.
 #[derive(Clone, Debug)]
@@ -51,14 +57,16 @@ impl ShadowMetrics {
     }
 
     /// Counts a request of the shadow's sample.
-    pub fn request(&self, (model, shadow): Pairing<'_>, outcome: ShadowOutcome) {
+    pub fn request(&self, pair: ShadowPair<'_>, outcome: ShadowOutcome) {
+        let ShadowPair { model, shadow } = pair;
         let labels =
             ShadowOutcomeLabels { model: model.to_owned(), shadow: shadow.to_owned(), outcome: outcome.code() };
         self.requests.get_or_create(&labels).inc();
     }
 
     /// Records the agreement of the two rankings, and the time that the shadow took.
-    pub fn agreed(&self, (model, shadow): Pairing<'_>, agreement: Agreement, duration: Duration) {
+    pub fn agreed(&self, pair: ShadowPair<'_>, agreement: Agreement, duration: Duration) {
+        let ShadowPair { model, shadow } = pair;
         let labels = ShadowLabels { model: model.to_owned(), shadow: shadow.to_owned() };
         self.duration.get_or_create(&labels).observe(duration.as_secs_f64());
         self.rank_biased_overlap.get_or_create(&labels).observe(agreement.rank_biased_overlap);

@@ -10,6 +10,7 @@ use rerankd::dialect::{DIALECTS, Dialect};
 use rerankd::error::ErrorKind;
 use rerankd::http::openapi;
 use rerankd::provider::{PROVIDERS, Provider};
+use rerankd::telemetry::shadow_metrics::ShadowPair;
 use rerankd::types::outcomes::{AttemptOutcome, DegradedReason, RequestOutcome, ShadowOutcome};
 use rerankd::types::response::Usage;
 use serde_json::{Value, json};
@@ -173,9 +174,10 @@ async fn every_metric_is_documented() {
     metrics.fallback("u", ErrorKind::Internal);
     metrics.charge("u", Usage { tokens: Some(1), search_units: Some(1), cost_usd: Some(1.0) });
     metrics.upstream("u").attempt(AttemptOutcome::Scored, Duration::ZERO);
-    metrics.shadow.request(("m", "s"), ShadowOutcome::Compared);
+    let pair = ShadowPair { model: "m", shadow: "s" };
+    metrics.shadow.request(pair, ShadowOutcome::Compared);
     let agreement = Agreement { rank_biased_overlap: 1.0, kendall_tau: Some(1.0), top_overlap: 1.0 };
-    metrics.shadow.agreed(("m", "s"), agreement, Duration::ZERO);
+    metrics.shadow.agreed(pair, agreement, Duration::ZERO);
     let exposition = gateway.get_text("/metrics").await;
     let names: BTreeSet<_> =
         exposition.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_whitespace().next()).collect();
