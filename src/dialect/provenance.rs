@@ -10,32 +10,33 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::types::facts::ScoreScale;
 use crate::types::response::{PairCounts, Provenance, ScoreSource, TargetTried, Timings, milliseconds};
 
-/// Where the scores of an answer come from.
+/// Origin and quality of the scores.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Provenance)]
 pub(crate) struct ProvenanceBody<'a> {
-    /// The upstream that scored; null when the answer was not reranked.
+    /// Name of the upstream that scored; null when the answer was not reranked.
     upstream: Option<&'a str>,
     /// The upstream's name for the model.
     upstream_model: Option<&'a str>,
-    /// What the numbers mean. Scores of different scales, models or upstreams are not comparable.
+    /// Scale of the scores. Scores of different scales, models or upstreams are not comparable.
     score_scale: Option<ScoreScaleName>,
     /// False when the results stand in input order without scores.
     reranked: bool,
-    /// Why the answer is less than what was asked for; empty in a good answer.
+    /// Reasons why the answer is less than what was asked for; empty in a good answer.
     #[schema(example = json!([]))]
     degraded: Vec<&'static str>,
-    /// How the distinct query-passage pairs of the request became known.
+    /// Counts of the request's distinct query-passage pairs, by the source of their scores.
     pairs: PairCountsBody,
-    /// Targets that were given up before the answer. Above 0 the scores may be of another model and scale than usual.
+    /// Number of targets that were given up before the answer. Above 0 the scores may be of another model and scale
+    /// than usual.
     fallbacks: usize,
-    /// HTTP attempts made upstream, retries included.
+    /// Number of HTTP attempts upstream, retries included.
     attempts: u32,
-    /// Where the time went, in milliseconds.
+    /// Times of the parts of the request, in milliseconds.
     timings_ms: TimingsBody,
     /// US dollars at list price; null where the price or the usage is not known.
     cost_usd: Option<f64>,
-    /// What could not be done as asked.
+    /// Parts of the request that could not be done as asked, in a sentence each.
     warnings: &'a [String],
     /// The targets tried, in order; only with `explain`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -61,15 +62,15 @@ struct PairCountsBody {
     unscored: usize,
 }
 
-/// Where the time went, in milliseconds.
+/// Times of the parts of the request, in milliseconds.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Timings)]
 struct TimingsBody {
-    /// Keys and cache look-ups.
+    /// Time for keys and cache look-ups.
     cache: f64,
-    /// Waiting for upstreams, retries included.
+    /// Time of waiting for upstreams, retries included.
     upstream: f64,
-    /// From the first byte of the request to the finished ranking.
+    /// Time from the first byte of the request to the finished ranking.
     total: f64,
 }
 
@@ -167,7 +168,7 @@ impl ToSchema for ScoreScaleName {
 
 impl PartialSchema for ScoreScaleName {
     fn schema() -> RefOr<Schema> {
-        one_of("What the numbers mean.", ScoreScale::names())
+        one_of("Scale of scores.", ScoreScale::names())
     }
 }
 
@@ -179,7 +180,7 @@ impl ToSchema for ScoreSourceName {
 
 impl PartialSchema for ScoreSourceName {
     fn schema() -> RefOr<Schema> {
-        one_of("How a score became known.", ScoreSource::names())
+        one_of("Source of a score, or the reason why there is none.", ScoreSource::names())
     }
 }
 

@@ -9,14 +9,14 @@ use http::{StatusCode, header};
 use super::App;
 use crate::telemetry::metrics::CONTENT_TYPE;
 
-/// The process is alive.
+/// Liveness of the process.
 #[utoipa::path(get, path = "/healthz", tag = "operations", operation_id = "healthz",
     responses((status = 200, description = "Alive.", body = String, content_type = "text/plain", example = "ok")))]
 pub(super) async fn healthz() -> &'static str {
     "ok"
 }
 
-/// New requests are welcome.
+/// Readiness for new requests.
 #[utoipa::path(get, path = "/readyz", tag = "operations", operation_id = "readyz",
     responses(
         (status = 200, description = "Ready.", body = String, content_type = "text/plain", example = "ready"),

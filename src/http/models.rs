@@ -44,7 +44,7 @@ pub(super) struct Model {
     shadow: Option<ShadowBody>,
 }
 
-/// What a shadow has found out since the start.
+/// Agreement of a model with its shadow since the start of the process.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = ShadowReport)]
 pub(crate) struct ShadowBody {

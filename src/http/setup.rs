@@ -164,7 +164,7 @@ pub(super) fn info(app: &App) -> Response {
     written(StatusCode::OK, &info)
 }
 
-/// New requests are welcome, as TEI, vLLM and llama.cpp (`/health`) and NIM (`/v1/health/ready`) say it.
+/// Readiness for new requests, in the form of TEI, vLLM and llama.cpp (`/health`) and of NIM (`/v1/health/ready`).
 #[utoipa::path(get, path = "/health", tag = "set-up", operation_id = "health",
     responses(
         (status = 200, description = "Ready.", body = Health),
@@ -180,7 +180,7 @@ pub(super) fn health(app: &App) -> Response {
     }
 }
 
-/// New requests are welcome, as Weaviate asks.
+/// Readiness for new requests, in the form of Weaviate.
 #[utoipa::path(get, path = "/.well-known/ready", tag = "set-up", operation_id = "well_known_ready",
     responses((status = 204, description = "Ready."), (status = 503, description = "Shutting down.")))]
 pub(super) fn well_known(app: &App) -> Response {
@@ -189,9 +189,9 @@ pub(super) fn well_known(app: &App) -> Response {
     response
 }
 
-/// Tell clients of Xinference if they must send a key.
+/// The need of a key, in the form of Xinference.
 #[utoipa::path(get, path = "/v1/cluster/auth", tag = "set-up", operation_id = "cluster_auth",
-    responses((status = 200, description = "Whether keys are asked for.", body = ClusterAuth)))]
+    responses((status = 200, description = "The need of a key.", body = ClusterAuth)))]
 pub(super) fn cluster_auth(app: &App) -> Response {
     written(StatusCode::OK, &ClusterAuth { auth: app.callers.are_asked() })
 }

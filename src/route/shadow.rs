@@ -1,4 +1,4 @@
-//! A second model that is asked the same as the first in the background, to see how alike they rank.
+//! Shadows: a second model gets a sample of a model's requests in the background, and the two rankings are compared.
 //!
 //! A hash of the query decides whether it is in the sample. So a query that is asked again is compared again, mostly
 //! from the cache, and a day's sample is not a few popular queries in one hour and others in the next. Results are kept
@@ -43,15 +43,15 @@ pub struct ShadowPermit(#[expect(dead_code, reason = "held, and given back when 
 /// The results of a shadow since the start of the process.
 #[derive(Clone, Debug)]
 pub struct ShadowReport {
-    /// The target that is compared with the model's answers.
+    /// Address of the target that is compared with the model's answers, `UPSTREAM/MODEL`.
     pub target: String,
     /// Share of the queries that are compared, 0 to 1.
     pub sample: f64,
-    /// Requests that were compared.
+    /// Number of requests that were compared.
     pub compared: u32,
-    /// Requests of the sample to which the shadow gave no answer.
+    /// Number of requests of the sample to which the shadow gave no answer.
     pub failed: u32,
-    /// Requests of the sample that were not compared: too many were under way, or the day's budget was spent.
+    /// Number of requests of the sample that were not compared: too many were under way, or the day's budget was spent.
     pub skipped: u32,
     /// Rank-biased overlap of the two rankings (persistence 0.9): 1 for the same order, 0 for nothing in common.
     pub rank_biased_overlap: Option<Mean>,
@@ -66,7 +66,7 @@ pub struct ShadowReport {
 pub struct Mean {
     /// The mean.
     pub mean: f64,
-    /// The true mean is not farther away than this, 95 times in 100; null under 30 requests.
+    /// Half the width of the 95 % confidence interval; `None` under 30 requests.
     pub margin: Option<f64>,
 }
 
