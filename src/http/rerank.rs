@@ -209,7 +209,7 @@ async fn decode_and_rank<'a>(
         return Err(Error::new(ErrorKind::DeadlineExceeded, "the deadline passed"));
     };
     let response = reranked?;
-    app.reranker.cast_shadow(&route, &request, &context, &response);
+    app.reranker.compare_with_shadow(&route, &request, &context, &response);
     Ok(RankedRequest { request, response, permit })
 }
 

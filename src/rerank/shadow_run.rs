@@ -18,11 +18,12 @@ use crate::types::response::{RankedPassage, RerankResponse};
 const TOP: usize = 10;
 
 impl Reranker {
-    /// Has the shadow of `route`, if there is one, rank the same request in the background, and compares the rankings.
+    /// Compares the answer with that of the route's shadow, in the background. Nothing happens without a shadow, or if
+    /// the query is not in its sample.
     ///
     /// Answers of a fallback and degraded ones are not compared: they are not the model's. Nor are requests that must
     /// not be stored.
-    pub fn cast_shadow(
+    pub fn compare_with_shadow(
         self: &Arc<Self>,
         route: &Route,
         request: &Arc<RerankRequest>,
@@ -33,7 +34,7 @@ impl Reranker {
         if !shadow.takes(&request.query) {
             return;
         }
-        let is_whole = is_its_own(response) && response.provenance.degraded.is_empty();
+        let is_whole = is_of_first_target(response) && response.provenance.degraded.is_empty();
         if !is_whole || !context.control.store || context.control.only_if_cached || request.passages.len() < 2 {
             return;
         }
@@ -62,7 +63,7 @@ impl Reranker {
         let deadline = started + self.request_timeout;
         let shadow_context = RequestContext { started, deadline, control: CacheControl::default(), ..context };
         match self.rerank(&shadow.route, &shadow_request, &shadow_context).await {
-            Ok(response) if is_its_own(&response) => {
+            Ok(response) if is_of_first_target(&response) => {
                 let agreement = agreement(&ranking, &response.ranking);
                 self.metrics.shadow.request(pair, ShadowOutcome::Compared);
                 self.metrics.shadow.agreed(pair, agreement, started.elapsed());
@@ -91,7 +92,7 @@ impl Reranker {
 }
 
 /// Returns true if the first target gave the answer.
-fn is_its_own(response: &RerankResponse) -> bool {
+fn is_of_first_target(response: &RerankResponse) -> bool {
     response.provenance.reranked && response.provenance.fallbacks == 0
 }
 

@@ -24,7 +24,7 @@ const MIN_FOR_MARGIN: u32 = 30;
 /// Standard errors on each side of a mean that hold the true one 95 times in 100.
 const NORMAL_95: f64 = 1.96;
 
-/// The shadow of one model.
+/// The shadow of one model: a second model that ranks the same requests.
 #[derive(Debug)]
 pub struct Shadow {
     /// A route to the one target that is asked.
@@ -235,7 +235,7 @@ mod tests {
     const SAME: Agreement = Agreement { rank_biased_overlap: 1.0, kendall_tau: None, top_overlap: 0.5 };
 
     #[test]
-    fn the_sample_is_a_share_of_the_queries_and_always_the_same_ones() {
+    fn a_sample_is_a_share_of_the_queries_and_always_the_same_ones() {
         let taken =
             |sample| (0..10_000).filter(|number| shadow(sample, 1, 1.0).takes(&number.to_string())).collect::<Vec<_>>();
         let tenth = taken(0.1);
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn room_and_the_days_money_are_limits_of_their_own() {
+    async fn enter_refuses_without_a_permit_or_a_budget() {
         let shadow = shadow(1.0, 1, 0.01);
         let first = shadow.enter(Instant::now());
         assert!(first.is_ok());
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn means_have_a_margin_once_there_is_enough_to_go_by() {
+    fn a_mean_has_a_margin_from_thirty_values_on() {
         let mut sums = Sums::default();
         assert_eq!(sums.mean(), None);
         (0..29).for_each(|number| sums.add(f64::from(number % 2)));

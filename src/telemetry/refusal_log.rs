@@ -1,4 +1,4 @@
-//! Lines about refused requests. Strangers can cause as many refusals as they like, so the log does not grow with them.
+//! Limit on log lines about refused requests. Anybody can cause refusals without a key, and must not fill the log.
 
 use std::time::{Duration, Instant};
 
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_is_told_once_a_second_with_what_was_left_out() {
+    fn each_code_gets_one_line_a_second_with_the_count_left_out() {
         let log = RefusalLog::new();
         let start = Instant::now();
         assert_eq!(log.due("unauthorized", start), Some(0));
