@@ -9,11 +9,6 @@ use crate::provider::{
     self, Billing, InstructionSupport, ModelFacts, PROVIDERS, Provider, ProviderFacts, ScoreScale, Scoring,
 };
 
-/// The words of `scoring`.
-pub(super) const SCORINGS: [(&str, Scoring); 2] = [("pointwise", Scoring::Pointwise), ("listwise", Scoring::Listwise)];
-/// The words of `instruction`.
-pub(super) const INSTRUCTIONS: [(&str, InstructionSupport); 2] =
-    [("none", InstructionSupport::None), ("prepend", InstructionSupport::Prepend)];
 /// The words of `blank_passages`; true if such a passage is rejected.
 pub(super) const BLANK_PASSAGES: [(&str, bool); 2] = [("accepted", false), ("rejected", true)];
 
@@ -96,17 +91,11 @@ fn statuses(value: &Value) -> Result<Vec<u16>, String> {
     Ok(statuses)
 }
 
-/// The words of `scale`.
-pub(super) fn scales() -> Vec<(&'static str, ScoreScale)> {
-    let names = ScoreScale::names().into_iter();
-    names.filter_map(|name| Some((name, ScoreScale::by_name(name)?))).collect()
-}
-
 /// The facts about one model. A fact that is missing or wrong is the inherited one.
 fn read_model(section: &Section<'_>, inherited: ModelFacts) -> ModelFacts {
-    let scoring = section.read("scoring", one_of(&SCORINGS));
-    let scale = section.read("scale", one_of(&scales()));
-    let instruction = section.read("instruction", one_of(&INSTRUCTIONS));
+    let scoring = section.read("scoring", one_of(&Scoring::NAMES));
+    let scale = section.read("scale", one_of(&ScoreScale::NAMES));
+    let instruction = section.read("instruction", one_of(&InstructionSupport::NAMES));
     let max_call_tokens = section.read("max_call_tokens", count(100..=1 << 40));
     let per_unit = section.read("usd_per_search_unit", price).map(Billing::SearchUnits);
     let per_token = section.read("usd_per_million_tokens", price).map(Billing::Tokens);

@@ -168,7 +168,7 @@ impl ToSchema for ScoreScaleName {
 
 impl PartialSchema for ScoreScaleName {
     fn schema() -> RefOr<Schema> {
-        one_of("Scale of scores.", ScoreScale::names())
+        one_of("Scale of scores.", ScoreScale::NAMES.map(|(name, _)| name))
     }
 }
 
@@ -180,7 +180,7 @@ impl ToSchema for ScoreSourceName {
 
 impl PartialSchema for ScoreSourceName {
     fn schema() -> RefOr<Schema> {
-        one_of("Source of a score, or the reason why there is none.", ScoreSource::names())
+        one_of("Source of a score, or the reason why there is none.", ScoreSource::ALL.map(ScoreSource::name))
     }
 }
 

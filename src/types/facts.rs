@@ -13,6 +13,10 @@ pub enum Scoring {
 }
 
 impl Scoring {
+    /// The kinds of scoring by their names in the configuration.
+    pub const NAMES: [(&'static str, Self); 2] =
+        [(Self::Pointwise.name(), Self::Pointwise), (Self::Listwise.name(), Self::Listwise)];
+
     /// Name in the configuration.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -39,7 +43,14 @@ pub enum ScoreScale {
 }
 
 impl ScoreScale {
-    const ALL: [Self; 5] = [Self::Probability, Self::Cosine, Self::Logit, Self::Lexical, Self::Unknown];
+    /// The scales by their names in the configuration and in answers.
+    pub const NAMES: [(&'static str, Self); 5] = [
+        (Self::Probability.name(), Self::Probability),
+        (Self::Cosine.name(), Self::Cosine),
+        (Self::Logit.name(), Self::Logit),
+        (Self::Lexical.name(), Self::Lexical),
+        (Self::Unknown.name(), Self::Unknown),
+    ];
 
     /// Name in the configuration and in answers.
     #[must_use]
@@ -51,18 +62,6 @@ impl ScoreScale {
             Self::Lexical => "lexical",
             Self::Unknown => "unknown",
         }
-    }
-
-    /// The scale with this [`Self::name`].
-    #[must_use]
-    pub fn by_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|scale| scale.name() == name)
-    }
-
-    /// The names of all scales, in the order of [`ScoreScale`].
-    #[must_use]
-    pub fn names() -> [&'static str; 5] {
-        Self::ALL.map(Self::name)
     }
 
     /// The range of valid scores.
@@ -106,6 +105,11 @@ pub enum InstructionSupport {
     None,
     /// Prepended to the query.
     Prepend,
+}
+
+impl InstructionSupport {
+    /// The ways by their names in the configuration.
+    pub const NAMES: [(&'static str, Self); 2] = [("none", Self::None), ("prepend", Self::Prepend)];
 }
 
 /// The price of a model's use.

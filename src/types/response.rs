@@ -50,7 +50,8 @@ pub enum ScoreSource {
 }
 
 impl ScoreSource {
-    const ALL: [Self; 7] =
+    /// Every source.
+    pub const ALL: [Self; 7] =
         [Self::Cache, Self::Scored, Self::Coalesced, Self::Stale, Self::Refused, Self::Blank, Self::Unscored];
 
     /// Name in answers.
@@ -65,12 +66,6 @@ impl ScoreSource {
             Self::Blank => "blank",
             Self::Unscored => "unscored",
         }
-    }
-
-    /// The names of all sources, in the order of [`ScoreSource`].
-    #[must_use]
-    pub fn names() -> [&'static str; 7] {
-        Self::ALL.map(Self::name)
     }
 }
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::config::{provider_facts, resolve, upstreams};
 use crate::embedded::hybrid::Scripts;
+use crate::provider::{InstructionSupport, ScoreScale, Scoring};
 use crate::route::settings::OnDeadline;
 
 /// The words of a text, names with underscores in one piece.
@@ -36,9 +37,9 @@ fn every_word_that_a_key_takes_is_documented_with_it() {
         (DEFAULT_TOML, "long_passages", names(&upstreams::LONG_PASSAGES)),
         (DEFAULT_TOML, "on_failure", names(&OnFailure::NAMES)),
         (DEFAULT_TOML, "on_deadline", names(&OnDeadline::NAMES)),
-        (PROVIDERS_TOML, "scoring", names(&provider_facts::SCORINGS)),
-        (PROVIDERS_TOML, "scale", names(&provider_facts::scales())),
-        (PROVIDERS_TOML, "instruction", names(&provider_facts::INSTRUCTIONS)),
+        (PROVIDERS_TOML, "scoring", names(&Scoring::NAMES)),
+        (PROVIDERS_TOML, "scale", names(&ScoreScale::NAMES)),
+        (PROVIDERS_TOML, "instruction", names(&InstructionSupport::NAMES)),
         (PROVIDERS_TOML, "blank_passages", names(&provider_facts::BLANK_PASSAGES)),
     ] {
         let comment = comment_on(text, key);
