@@ -19,6 +19,7 @@ use rerankd::provider::check::merge;
 use rerankd::provider::{ScoreScale, Scoring};
 use rerankd::rerank::plan::{Plan, PlanContext};
 use rerankd::rerank::rank::rank;
+use rerankd::types::index::{FlightIndex, ListIndex};
 use rerankd::types::request::RerankRequest;
 use rerankd::types::response::ScoreSource;
 use rerankd::upstream::call::{RetryMode, Waiter};
@@ -68,7 +69,8 @@ fn whole(body: &ByteString, context: &PlanContext, cache: &ScoreCache) -> usize 
     let mut plan = Plan::new(&request, context, cache);
     let slots = plan.unknown().to_vec();
     if !slots.is_empty() {
-        let reply: Vec<(i64, f64)> = (0..).zip(slots.iter().map(|slot| f64::from(*slot) / 7.0 % 1.0)).collect();
+        let reply: Vec<(i64, f64)> =
+            (0..).zip((0u32..).take(slots.len()).map(|slot| f64::from(slot) / 7.0 % 1.0)).collect();
         let scores = merge(&reply, slots.len(), ScoreScale::Probability).unwrap();
         let known: Vec<_> = plan.keys(slots.iter().copied()).into_iter().zip(scores.iter().copied()).collect();
         cache.put_many(plan.query(), &known);
@@ -116,7 +118,7 @@ fn coalesce(criterion: &mut Criterion) {
         let request = decode(&body(count));
         let plan = Plan::new(&request, &context(), &ScoreCache::off());
         let pairs = plan.pairs(plan.unknown());
-        let (places, scores): (Vec<u32>, Vec<f64>) = (0..).zip(vec![0.5; count]).unzip();
+        let (places, scores): (Vec<_>, Vec<f64>) = (0..count).map(|place| (FlightIndex::of(place), 0.5)).unzip();
         let mut group = criterion.benchmark_group("coalesce");
         group.throughput(Throughput::Elements(count as u64));
         group.bench_function(BenchmarkId::new("alone", count), |bencher| {

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::sync::{Mutex, MutexGuard, lock};
 use crate::error::Error;
+use crate::types::index::{FlightIndex, IndexVec, SlotIndex};
 use crate::types::response::Usage;
 use crate::upstream::call::{Waiter, Waiters};
 
-/// One flight. A pair's place is its index in the flight, in the order of the claim.
+/// One flight. A pair's place is its index in the flight.
 #[derive(Debug)]
 pub(super) struct Flight {
     state: Mutex<FlightState>,
@@ -19,8 +20,7 @@ pub(super) struct Flight {
 
 #[derive(Debug, Default)]
 struct FlightState {
-    /// One state per place.
-    pairs: Vec<PairState>,
+    pairs: IndexVec<FlightIndex, PairState>,
     /// Cost that the leader has not collected yet.
     charged: Option<Usage>,
 }
@@ -48,10 +48,10 @@ pub enum PairOutcome {
 /// A pair that a subscription waits for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AwaitedPair {
-    /// The request's own number for the pair.
-    pub(super) label: u32,
-    /// Index of the pair in the flight.
-    pub(super) place: u32,
+    /// The pair in the plan of the request that waits.
+    pub(super) slot: SlotIndex,
+    /// The same pair in the flight.
+    pub(super) place: FlightIndex,
 }
 
 /// The progress of a pair.
@@ -76,13 +76,13 @@ impl Flight {
     /// Sets the flight's `count` pairs, each with the leader waiting for it. Called once.
     pub(super) fn open(&self, count: usize, leader: Waiter) {
         let pair = PairState { waiting: 1, storing: u32::from(leader.store), outcome: PairResult::Pending };
-        self.state().pairs = vec![pair; count];
+        self.state().pairs = vec![pair; count].into();
     }
 
     /// Adds a waiting request to `place`. Returns false, and adds nothing, if the pair was given up or has failed.
-    pub(super) fn join(&self, place: u32, waiter: Waiter) -> bool {
+    pub(super) fn join(&self, place: FlightIndex, waiter: Waiter) -> bool {
         let mut state = self.state();
-        let Some(pair) = state.pairs.get_mut(place as usize) else { return false };
+        let Some(pair) = state.pairs.get_mut(place) else { return false };
         let alive = !matches!(pair.outcome, PairResult::GivenUp | PairResult::Failed(_));
         pair.waiting += u32::from(alive);
         pair.storing += u32::from(alive && waiter.store);
@@ -90,11 +90,11 @@ impl Flight {
     }
 
     /// Removes a waiting request from `places`. The flight's task decides whether to cancel their calls.
-    pub(super) fn leave(&self, places: impl Iterator<Item = u32>, waiter: Waiter) {
+    pub(super) fn leave(&self, places: impl Iterator<Item = FlightIndex>, waiter: Waiter) {
         let mut state = self.state();
         let mut abandoned = false;
         for place in places {
-            let pair = &mut state.pairs[place as usize];
+            let pair = &mut state.pairs[place];
             pair.waiting -= 1;
             pair.storing -= u32::from(waiter.store);
             abandoned |= pair.waiting == 0;
@@ -107,32 +107,32 @@ impl Flight {
     }
 
     /// Records the outcomes of pairs. A pair that has an outcome keeps it.
-    pub(super) fn settle(&self, outcomes: impl Iterator<Item = (u32, PairResult)>) {
+    pub(super) fn settle(&self, outcomes: impl Iterator<Item = (FlightIndex, PairResult)>) {
         let mut state = self.state();
         for (place, outcome) in outcomes {
-            let pair = &mut state.pairs[place as usize];
+            let pair = &mut state.pairs[place];
             if matches!(pair.outcome, PairResult::Pending) {
                 pair.outcome = outcome;
             }
         }
     }
 
-    /// Moves the answered pairs out of `awaited` and returns them by their labels.
+    /// Moves the answered pairs out of `awaited` and returns them by their slots.
     ///
     /// # Errors
     /// The error of a pair that failed, if no pair was answered.
-    pub(super) fn landed(&self, awaited: &mut Vec<AwaitedPair>) -> Result<Vec<(u32, PairOutcome)>, Arc<Error>> {
+    pub(super) fn landed(&self, awaited: &mut Vec<AwaitedPair>) -> Result<Vec<(SlotIndex, PairOutcome)>, Arc<Error>> {
         let state = self.state();
         let mut landed = Vec::new();
         let mut failure = None;
-        awaited.retain(|pair| match &state.pairs[pair.place as usize].outcome {
+        awaited.retain(|pair| match &state.pairs[pair.place].outcome {
             PairResult::Pending | PairResult::GivenUp => true,
             PairResult::Failed(error) => {
                 failure = Some(error.clone());
                 true
             }
             PairResult::Landed(landing) => {
-                landed.push((pair.label, landing.clone()));
+                landed.push((pair.slot, landing.clone()));
                 false
             }
         });
@@ -146,28 +146,28 @@ impl Flight {
 
     /// Gives up `places` if no request waits for any of them; no request can join them afterwards.
     /// Returns true if they were given up.
-    pub(super) fn give_up(&self, places: &[u32]) -> bool {
+    pub(super) fn give_up(&self, places: &[FlightIndex]) -> bool {
         let mut state = self.state();
-        let abandoned = places.iter().all(|place| state.pairs[*place as usize].waiting == 0);
+        let abandoned = places.iter().all(|place| state.pairs[*place].waiting == 0);
         if abandoned {
             for place in places {
-                state.pairs[*place as usize].outcome = PairResult::GivenUp;
+                state.pairs[*place].outcome = PairResult::GivenUp;
             }
         }
         abandoned
     }
 
     /// For each of `places`, true if a request that waits for it allows its score to be stored.
-    pub(super) fn may_store(&self, places: &[u32]) -> Vec<bool> {
+    pub(super) fn may_store(&self, places: &[FlightIndex]) -> Vec<bool> {
         let state = self.state();
-        places.iter().map(|place| state.pairs[*place as usize].storing > 0).collect()
+        places.iter().map(|place| state.pairs[*place].storing > 0).collect()
     }
 
     /// Places without an outcome, in ascending order.
-    pub(super) fn pending(&self) -> Vec<u32> {
+    pub(super) fn pending(&self) -> Vec<FlightIndex> {
         let state = self.state();
         let mut pending = Vec::new();
-        for (place, pair) in (0u32..).zip(&state.pairs) {
+        for (place, pair) in state.pairs.enumerate() {
             if matches!(pair.outcome, PairResult::Pending) {
                 pending.push(place);
             }

@@ -1,13 +1,30 @@
 //! The leader's side of a flight, held by the task that has its pairs scored.
 
+use std::iter::repeat;
 use std::sync::Arc;
 
 use super::Flights;
 use super::flight::{Flight, PairOutcome, PairResult};
 use crate::cache::key::{PairKey, QueryKey};
 use crate::error::{Error, ErrorKind};
+use crate::types::index::{FlightIndex, IndexVec, SlotIndex};
 use crate::types::response::Usage;
 use crate::upstream::call::Waiters;
+
+/// The pairs of a claim that no flight was scoring, in the order of the claim.
+#[derive(Debug, Default)]
+pub(super) struct LedPairs {
+    pub(super) keys: IndexVec<FlightIndex, PairKey>,
+    /// The same pairs in the plan of the request.
+    pub(super) slots: IndexVec<FlightIndex, SlotIndex>,
+}
+
+impl LedPairs {
+    pub(super) fn push(&mut self, slot: SlotIndex, key: PairKey) {
+        self.keys.push(key);
+        self.slots.push(slot);
+    }
+}
 
 /// The duty to give every pair of a flight an outcome. Dropping it fails the pairs that have none, so that no request
 /// waits for ever.
@@ -15,15 +32,15 @@ use crate::upstream::call::Waiters;
 pub struct Lead {
     flights: Flights,
     query: QueryKey,
-    keys: Vec<PairKey>,
-    labels: Vec<u32>,
+    keys: IndexVec<FlightIndex, PairKey>,
+    slots: IndexVec<FlightIndex, SlotIndex>,
     flight: Arc<Flight>,
 }
 
 impl Lead {
-    pub(super) fn new(flights: Flights, query: QueryKey, led: Vec<(u32, PairKey)>, flight: Arc<Flight>) -> Self {
-        let (labels, keys) = led.into_iter().unzip();
-        Self { flights, query, keys, labels, flight }
+    pub(super) fn new(flights: Flights, query: QueryKey, led: LedPairs, flight: Arc<Flight>) -> Self {
+        let LedPairs { keys, slots } = led;
+        Self { flights, query, keys, slots, flight }
     }
 
     /// The flight that this leads.
@@ -32,10 +49,10 @@ impl Lead {
         &self.flight
     }
 
-    /// The request's own numbers for the pairs, in the order of their places.
+    /// The pairs in the plan of the request that made the claim.
     #[must_use]
-    pub fn labels(&self) -> &[u32] {
-        &self.labels
+    pub const fn slots(&self) -> &IndexVec<FlightIndex, SlotIndex> {
+        &self.slots
     }
 
     /// Configured name of the upstream that is asked.
@@ -44,9 +61,9 @@ impl Lead {
         &self.flight.upstream
     }
 
-    /// The keys of the pairs, in the order of their places.
+    /// The keys of the pairs.
     #[must_use]
-    pub fn keys(&self) -> &[PairKey] {
+    pub const fn keys(&self) -> &IndexVec<FlightIndex, PairKey> {
         &self.keys
     }
 
@@ -64,7 +81,7 @@ impl Lead {
 
     /// Places without an outcome, in ascending order.
     #[must_use]
-    pub fn pending(&self) -> Vec<u32> {
+    pub fn pending(&self) -> Vec<FlightIndex> {
         self.flight.pending()
     }
 
@@ -76,12 +93,12 @@ impl Lead {
     /// The `scores` of `places` that may be stored, by pair: those for which some waiting request, leader or not,
     /// allows it.
     #[must_use]
-    pub fn storable(&self, places: &[u32], scores: &[f64]) -> Vec<(PairKey, f64)> {
+    pub fn storable(&self, places: &[FlightIndex], scores: &[f64]) -> Vec<(PairKey, f64)> {
         let allowed = self.flights.may_store(&self.query, &self.flight, places);
         let mut storable = Vec::with_capacity(places.len());
         for ((place, score), is_allowed) in places.iter().zip(scores).zip(allowed) {
             if is_allowed {
-                storable.push((self.keys[*place as usize], *score));
+                storable.push((self.keys[*place], *score));
             }
         }
         storable
@@ -89,32 +106,30 @@ impl Lead {
 
     /// Delivers the `scores` of `places`. Store them in the cache first: a request that comes afterwards finds no
     /// flight to join.
-    pub fn land(&self, places: &[u32], scores: &[f64]) {
+    pub fn land(&self, places: &[FlightIndex], scores: &[f64]) {
         debug_assert_eq!(places.len(), scores.len());
-        self.settle(places, |at| PairResult::Landed(PairOutcome::Scored(scores[at])));
+        self.settle(places, scores.iter().map(|score| PairResult::Landed(PairOutcome::Scored(*score))));
     }
 
     /// Delivers scores that were in the cache already, by place.
-    pub fn land_known(&self, known: &[(u32, f64)]) {
+    pub fn land_known(&self, known: &[(FlightIndex, f64)]) {
         let places: Vec<_> = known.iter().map(|(place, _)| *place).collect();
-        self.settle(&places, |at| PairResult::Landed(PairOutcome::Known(known[at].1)));
+        self.settle(&places, known.iter().map(|(_, score)| PairResult::Landed(PairOutcome::Known(*score))));
     }
 
     /// Delivers the error of passages that the upstream refuses, though it scores others.
-    pub fn refuse(&self, places: &[u32], error: Error) {
-        let error = Arc::new(error);
-        self.settle(places, |_| PairResult::Landed(PairOutcome::Refused(error.clone())));
+    pub fn refuse(&self, places: &[FlightIndex], error: Error) {
+        self.settle(places, repeat(PairResult::Landed(PairOutcome::Refused(Arc::new(error)))));
     }
 
     /// Fails `places`: their call has failed for good.
-    pub fn fail(&self, places: &[u32], error: Error) {
-        let error = Arc::new(error);
-        self.settle(places, |_| PairResult::Failed(error.clone()));
+    pub fn fail(&self, places: &[FlightIndex], error: Error) {
+        self.settle(places, repeat(PairResult::Failed(Arc::new(error))));
     }
 
     /// Waits until no request waits for any of `places`. No request can join them afterwards, so their call can be
     /// dropped.
-    pub async fn abandoned(&self, places: &[u32]) {
+    pub async fn abandoned(&self, places: &[FlightIndex]) {
         // Subscribed before the first look: a request that leaves between the look and the wait is noticed.
         let mut changes = self.flight.waiters.changes();
         while !self.flight.give_up(places) {
@@ -125,17 +140,15 @@ impl Lead {
         self.close(places, || {});
     }
 
-    /// Records one outcome per place, given the index into `places`, and notifies the waiting requests.
-    fn settle(&self, places: &[u32], outcome: impl Fn(usize) -> PairResult) {
-        self.close(places, || {
-            self.flight.settle(places.iter().enumerate().map(|(at, place)| (*place, outcome(at))));
-        });
+    /// Records one outcome per place, in the order of `places`, and notifies the waiting requests.
+    fn settle(&self, places: &[FlightIndex], outcomes: impl Iterator<Item = PairResult>) {
+        self.close(places, || self.flight.settle(places.iter().copied().zip(outcomes)));
         self.flight.waiters.notify();
     }
 
     /// Calls `settle` and removes `places` from the registry, in one critical section.
-    fn close(&self, places: &[u32], settle: impl FnOnce()) {
-        let pairs = places.iter().map(|place| (*place, self.keys[*place as usize]));
+    fn close(&self, places: &[FlightIndex], settle: impl FnOnce()) {
+        let pairs = places.iter().map(|place| (*place, self.keys[*place]));
         self.flights.close(&self.query, &self.flight, pairs, settle);
     }
 }

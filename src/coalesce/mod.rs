@@ -31,9 +31,11 @@ use std::sync::Arc;
 pub use self::flight::PairOutcome;
 use self::flight::{AwaitedPair, Flight};
 pub use self::lead::Lead;
+use self::lead::LedPairs;
 pub use self::subscription::Subscription;
 use self::sync::{Mutex, MutexGuard};
 use crate::cache::key::{PairKey, PairMap, QueryKey};
+use crate::types::index::{FlightIndex, SlotIndex};
 use crate::upstream::call::Waiter;
 
 /// Number of tables over which queries are spread, each with its own lock.
@@ -64,7 +66,7 @@ struct Locations {
 #[derive(Clone, Debug)]
 struct Location {
     flight: Arc<Flight>,
-    place: u32,
+    place: FlightIndex,
 }
 
 /// A request to have pairs scored.
@@ -72,8 +74,8 @@ struct Location {
 pub struct ClaimRequest<'a> {
     /// The query that all the pairs share.
     pub query: &'a QueryKey,
-    /// The pairs, each with the request's own number for it. They must be distinct.
-    pub pairs: &'a [(u32, PairKey)],
+    /// The pairs, each with its slot in the request's plan. They must be distinct.
+    pub pairs: &'a [(SlotIndex, PairKey)],
     /// Configured name of the upstream that will score the pairs which are not in flight.
     pub upstream: &'a str,
     /// True to bypass the flights of other upstreams, because they take too long.
@@ -88,7 +90,7 @@ impl Location {
         self.flight.join(self.place, waiter)
     }
 
-    fn is(&self, flight: &Arc<Flight>, place: u32) -> bool {
+    fn is(&self, flight: &Arc<Flight>, place: FlightIndex) -> bool {
         self.place == place && Arc::ptr_eq(&self.flight, flight)
     }
 }
@@ -112,7 +114,7 @@ impl Locations {
     }
 
     /// Removes one location. Returns true if it was the last.
-    fn leave(&mut self, flight: &Arc<Flight>, place: u32) -> bool {
+    fn leave(&mut self, flight: &Arc<Flight>, place: FlightIndex) -> bool {
         if !self.first.is(flight, place) {
             self.others.retain(|other| !other.is(flight, place));
             return false;
@@ -156,26 +158,26 @@ impl Flights {
         }
         let ClaimRequest { query, pairs, upstream, waiter, .. } = *request;
         let flight = Arc::new(Flight::new(upstream, waiter));
-        let mut led = Vec::new();
+        let mut led = LedPairs::default();
         let mut subscriptions: Vec<Subscription> = Vec::new();
         let mut shard = self.shard(query);
         let in_flight = shard.entry(*query).or_default();
-        for (label, pair) in pairs {
-            let place = place_of(led.len());
+        for (slot, pair) in pairs {
+            let place = led.keys.next_index();
             let locations = match in_flight.entry(*pair) {
                 Entry::Occupied(occupied) => occupied.into_mut(),
                 Entry::Vacant(vacant) => {
                     vacant.insert(Locations { first: Location { flight: flight.clone(), place }, others: Vec::new() });
-                    led.push((*label, *pair));
+                    led.push(*slot, *pair);
                     continue;
                 }
             };
             let Some(joined) = locations.join(request) else {
                 locations.others.push(Location { flight: flight.clone(), place });
-                led.push((*label, *pair));
+                led.push(*slot, *pair);
                 continue;
             };
-            let awaited = AwaitedPair { label: *label, place: joined.place };
+            let awaited = AwaitedPair { slot: *slot, place: joined.place };
             // Neighbours in a request mostly share a flight, so the newest subscription is the likeliest to be the
             // right one.
             match subscriptions.iter_mut().rev().find(|subscription| subscription.is_for(&joined.flight)) {
@@ -184,12 +186,12 @@ impl Flights {
             }
         }
         // Still under the shard's lock: a follower that finds the flight must find its pairs in it.
-        flight.open(led.len(), waiter);
+        flight.open(led.keys.len(), waiter);
         drop(shard);
-        if led.is_empty() {
+        if led.keys.is_empty() {
             return Claim { lead: None, subscriptions };
         }
-        subscriptions.insert(0, Subscription::of_leader(&flight, waiter, &led));
+        subscriptions.insert(0, Subscription::of_leader(&flight, waiter, &led.slots));
         Claim { lead: Some(Lead::new(self.clone(), *query, led, flight)), subscriptions }
     }
 
@@ -211,7 +213,7 @@ impl Flights {
 
     /// For each of `places`, true if a request that waits for it allows its score to be stored. Read under the shard's
     /// lock, so that all pairs of a concurrent claim count or none: half a list is of no use to a listwise model.
-    fn may_store(&self, query: &QueryKey, flight: &Flight, places: &[u32]) -> Vec<bool> {
+    fn may_store(&self, query: &QueryKey, flight: &Flight, places: &[FlightIndex]) -> Vec<bool> {
         let _shard = self.shard(query);
         flight.may_store(places)
     }
@@ -222,7 +224,7 @@ impl Flights {
         &self,
         query: &QueryKey,
         flight: &Arc<Flight>,
-        places: impl Iterator<Item = (u32, PairKey)>,
+        places: impl Iterator<Item = (FlightIndex, PairKey)>,
         settle: impl FnOnce(),
     ) {
         let mut shard = self.shard(query);
@@ -244,11 +246,6 @@ impl Flights {
         #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash will do")]
         sync::lock(&self.0.shards[hash as usize % SHARDS])
     }
-}
-
-/// The place at `index`. The limit on request bodies keeps lists far below 2^32.
-fn place_of(index: usize) -> u32 {
-    u32::try_from(index).unwrap_or(u32::MAX)
 }
 
 #[cfg(all(test, feature = "shuttle"))]

@@ -14,6 +14,7 @@ use super::*;
 use crate::cache::key::{CacheScope, ScoreSpace};
 use crate::error::{Error, ErrorKind};
 use crate::provider::ScoreScale;
+use crate::types::index::ListIndex;
 use crate::types::request::ScoringOptions;
 use crate::upstream::call::RetryMode;
 
@@ -26,7 +27,7 @@ const REQUESTS: [&[usize]; 4] = [&[0, 1], &[1, 2], &[0, 1, 2], &[1]];
 #[derive(Default)]
 struct Seen {
     /// The last flight of each pair, with the pair's place in it. Never locked across a switch.
-    leaders: Plain<[Option<(Arc<Flight>, u32)>; PAIRS.len()]>,
+    leaders: Plain<[Option<(Arc<Flight>, FlightIndex)>; PAIRS.len()]>,
     /// True for each pair whose score was stored.
     stored: Plain<[bool; PAIRS.len()]>,
     finished: AtomicUsize,
@@ -41,8 +42,8 @@ fn query() -> QueryKey {
 impl Seen {
     /// Records a new leader, and asserts that each pair's former flight has landed it, failed it or given it up.
     fn lead(&self, lead: &Lead, wanted: &[usize]) {
-        for (place, label) in (0..).zip(lead.labels()) {
-            let pair = wanted[*label as usize];
+        for (place, slot) in lead.slots().enumerate() {
+            let pair = wanted[slot.number()];
             let former = self.leaders.lock().unwrap()[pair].replace((lead.flight().clone(), place));
             if let Some((former_flight, former_place)) = former {
                 assert!(!former_flight.pending().contains(&former_place), "a pair is in two calls at a time");
@@ -67,9 +68,9 @@ async fn fill(lead: Lead, wanted: &'static [usize], fails: bool, seen: Arc<Seen>
                 lead.fail(&places, Error::new(ErrorKind::UpstreamUnavailable, "told to fail"));
             } else {
                 let mut scores = Vec::new();
-                for label in lead.labels() {
+                for slot in lead.slots() {
                     #[expect(clippy::cast_precision_loss, reason = "three pairs")]
-                    scores.push(wanted[*label as usize] as f64);
+                    scores.push(wanted[slot.number()] as f64);
                 }
                 for (key, _) in lead.storable(&places, &scores) {
                     let pair = PAIRS.iter().position(|pair| query().pair(pair) == key).unwrap();
@@ -92,8 +93,8 @@ struct Behaviour {
 async fn request(flights: Flights, wanted: &'static [usize], behaviour: Behaviour, seen: Arc<Seen>) {
     let Behaviour { leaves, fails, store } = behaviour;
     let mut pairs = Vec::new();
-    for (label, pair) in (0..).zip(wanted) {
-        pairs.push((label, query().pair(PAIRS[*pair])));
+    for (slot, pair) in (0..).map(SlotIndex::of).zip(wanted) {
+        pairs.push((slot, query().pair(PAIRS[*pair])));
     }
     let waiter = Waiter {
         deadline: Instant::now() + Duration::from_secs(60),
@@ -121,9 +122,9 @@ async fn request(flights: Flights, wanted: &'static [usize], behaviour: Behaviou
                 if news.is_empty() {
                     break;
                 }
-                for (label, landing) in news {
+                for (slot, landing) in news {
                     #[expect(clippy::cast_precision_loss, reason = "three pairs")]
-                    let right = wanted[label as usize] as f64;
+                    let right = wanted[slot.number()] as f64;
                     assert!(
                         matches!(landing, PairOutcome::Scored(score) if score.total_cmp(&right).is_eq()),
                         "a wrong score"

@@ -6,8 +6,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::flight::{AwaitedPair, Flight, PairOutcome};
-use crate::cache::key::PairKey;
 use crate::error::Error;
+use crate::types::index::{FlightIndex, IndexVec, SlotIndex};
 use crate::types::response::Usage;
 use crate::upstream::call::{RetryMode, Waiter};
 
@@ -23,10 +23,10 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// The subscription of the request that opened the flight, for the pairs that it leads in the order of their
-    /// places. [`Flight::new`] and [`Flight::open`] have counted this request already.
-    pub(super) fn of_leader(flight: &Arc<Flight>, waiter: Waiter, led: &[(u32, PairKey)]) -> Self {
-        let awaited = (0..).zip(led).map(|(place, (label, _))| AwaitedPair { label: *label, place }).collect();
+    /// The subscription of the request that opened the flight, for the pairs that it leads. [`Flight::new`] and
+    /// [`Flight::open`] have counted this request already.
+    pub(super) fn of_leader(flight: &Arc<Flight>, waiter: Waiter, led: &IndexVec<FlightIndex, SlotIndex>) -> Self {
+        let awaited = led.enumerate().map(|(place, slot)| AwaitedPair { slot: *slot, place }).collect();
         Self { flight: flight.clone(), awaited, waiter, changes: flight.waiters.changes(), is_leaders: true }
     }
 
@@ -63,9 +63,9 @@ impl Subscription {
         self.flight.waiters.extend(deadline);
     }
 
-    /// Labels of the pairs that have not landed.
-    pub fn waiting(&self) -> impl Iterator<Item = u32> {
-        self.awaited.iter().map(|pair| pair.label)
+    /// Slots of the pairs that have not landed.
+    pub fn waiting(&self) -> impl Iterator<Item = SlotIndex> {
+        self.awaited.iter().map(|pair| pair.slot)
     }
 
     /// The cost of the flight since the last call of this function. Only the leader is charged; others get `None`.
@@ -74,11 +74,11 @@ impl Subscription {
         if self.is_leaders { self.flight.take_charge() } else { None }
     }
 
-    /// The pairs that have landed since the last call, by label.
+    /// The pairs that have landed since the last call, by slot.
     ///
     /// # Errors
     /// The error of a pair that failed for good, once no scores are left to deliver.
-    pub fn landed(&mut self) -> Result<Vec<(u32, PairOutcome)>, Arc<Error>> {
+    pub fn landed(&mut self) -> Result<Vec<(SlotIndex, PairOutcome)>, Arc<Error>> {
         self.flight.landed(&mut self.awaited)
     }
 
@@ -87,7 +87,7 @@ impl Subscription {
     /// # Errors
     /// The error of a pair that failed for good. A request with another target to ask ([`RetryMode::FailFast`]) also
     /// gets the error of an attempt that is to be repeated.
-    pub async fn next(&mut self) -> Result<Vec<(u32, PairOutcome)>, Arc<Error>> {
+    pub async fn next(&mut self) -> Result<Vec<(SlotIndex, PairOutcome)>, Arc<Error>> {
         loop {
             let landed = self.landed()?;
             if !landed.is_empty() || self.awaited.is_empty() {

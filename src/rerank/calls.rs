@@ -13,6 +13,7 @@ use crate::cache::key::CacheScope;
 use crate::error::{Error, ErrorKind};
 use crate::provider::{InstructionSupport, ScoreBatch, Scoring};
 use crate::route::Target;
+use crate::types::index::{FlightIndex, IndexVec};
 use crate::types::request::RerankRequest;
 use crate::upstream::call::{AttemptCounter, Call, Payload, Scores, Waiters};
 use crate::upstream::size::{TextSize, estimate_tokens};
@@ -24,7 +25,7 @@ use crate::upstream::{Backend, Remote, Upstream, UpstreamError};
 pub(super) struct Calls {
     pub(super) request: Arc<RerankRequest>,
     /// The passages of the flight's pairs, as they are sent.
-    pub(super) texts: Arc<[ByteString]>,
+    pub(super) texts: Arc<IndexVec<FlightIndex, ByteString>>,
     /// HTTP attempts made for the request that leads the flight.
     pub(super) attempts: AttemptCounter,
 }
@@ -32,7 +33,7 @@ pub(super) struct Calls {
 /// An encoded call, and the places of its passages in the flight.
 #[derive(Debug)]
 pub(super) struct Batch {
-    pub(super) places: Vec<u32>,
+    pub(super) places: Vec<FlightIndex>,
     pub(super) payload: Payload,
     /// Estimated tokens of all pairs; 0 unless the upstream counts tokens.
     pub(super) tokens: usize,
@@ -40,8 +41,8 @@ pub(super) struct Batch {
 
 impl Calls {
     /// Bytes of the passages at `places`.
-    pub(super) fn text_bytes(&self, places: &[u32]) -> usize {
-        places.iter().map(|place| self.texts[*place as usize].len()).sum()
+    pub(super) fn text_bytes(&self, places: &[FlightIndex]) -> usize {
+        places.iter().map(|place| self.texts[*place].len()).sum()
     }
 
     /// Sends one batch to one target.
@@ -68,7 +69,12 @@ impl Calls {
     }
 
     /// The one call that asks `target` for all of `places`; `None` if several would be needed.
-    pub(super) async fn encode_whole(&self, target: &Arc<Target>, places: &[u32], caller: CacheScope) -> Option<Batch> {
+    pub(super) async fn encode_whole(
+        &self,
+        target: &Arc<Target>,
+        places: &[FlightIndex],
+        caller: CacheScope,
+    ) -> Option<Batch> {
         let Backend::Remote(remote) = &target.upstream.backend else { return None };
         if self.cut(target, places.to_vec(), declared_limits(target, remote)).await.len() > 1 {
             return None;
@@ -85,14 +91,19 @@ impl Calls {
     }
 
     /// `places` in one list for each call to `target`, by the declared limits alone.
-    pub(super) async fn cut(&self, target: &Target, places: Vec<u32>, limits: CallLimits) -> Vec<Vec<u32>> {
+    pub(super) async fn cut(
+        &self,
+        target: &Target,
+        places: Vec<FlightIndex>,
+        limits: CallLimits,
+    ) -> Vec<Vec<FlightIndex>> {
         // Without a limit on tokens no text is read, so even a large flight is cut right here.
         let bytes = if limits.tokens.is_some() { self.text_bytes(&places) } else { 0 };
         let calls = self.clone();
         let instruction = target.facts.instruction;
         offload(bytes, OFFLOAD_WIRE_BYTES, move || {
             let query = instructed_query(&calls.request, instruction);
-            let texts = places.iter().map(|place| &*calls.texts[*place as usize]);
+            let texts = places.iter().map(|place| &*calls.texts[*place]);
             let ranges = cut(&query, texts, limits);
             let mut places_of_calls = Vec::with_capacity(ranges.len());
             for range in ranges {
@@ -110,13 +121,13 @@ impl Calls {
         let instruction = target.facts.instruction;
         offload(bytes, OFFLOAD_WIRE_BYTES, move || FlightSizes {
             query: TextSize::of(&instructed_query(&calls.request, instruction)),
-            passages: calls.texts.iter().map(|text| TextSize::of(text)).collect(),
+            passages: calls.texts.iter().map(|text| TextSize::of(text)).collect::<Vec<_>>().into(),
         })
         .await
     }
 
     /// The call that asks `target` for `places`; `None` if the target is not remote.
-    pub(super) async fn encode(&self, target: &Arc<Target>, places: Vec<u32>) -> Option<Batch> {
+    pub(super) async fn encode(&self, target: &Arc<Target>, places: Vec<FlightIndex>) -> Option<Batch> {
         let Backend::Remote(remote) = &target.upstream.backend else { return None };
         let format = remote.format;
         let counts_tokens = remote.counts_tokens;
@@ -125,7 +136,7 @@ impl Calls {
         let target = target.clone();
         let batch = offload(bytes, OFFLOAD_WIRE_BYTES, move || {
             let query = instructed_query(&calls.request, target.facts.instruction);
-            let passages: Vec<_> = places.iter().map(|place| &*calls.texts[*place as usize]).collect();
+            let passages: Vec<_> = places.iter().map(|place| &*calls.texts[*place]).collect();
             let tokens = if counts_tokens { count_tokens(&query, &passages) } else { 0 };
             let options = &calls.request.options;
             let payload = format.encode(&ScoreBatch { model: &target.model, query: &query, passages, options });

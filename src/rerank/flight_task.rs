@@ -25,6 +25,7 @@ use crate::error::{Error, ErrorKind};
 use crate::provider::Scoring;
 use crate::route::Target;
 use crate::telemetry::metrics::Metrics;
+use crate::types::index::FlightIndex;
 use crate::types::response::Usage;
 use crate::upstream::call::Scores;
 use crate::upstream::{Backend, Remote, UpstreamError};
@@ -89,7 +90,7 @@ impl FlightTask {
     }
 
     /// Plans calls by the declared limits, and by those that earlier refusals taught.
-    async fn planner(&self, places: Vec<u32>, remote: &Remote, caller: CacheScope) -> BatchPlanner {
+    async fn planner(&self, places: Vec<FlightIndex>, remote: &Remote, caller: CacheScope) -> BatchPlanner {
         let limits = declared_limits(&self.target, remote);
         let learned = remote.learned_limits.of(&self.target.model, caller, Instant::now());
         if learned.is_empty() || !self.may_split() {
@@ -103,7 +104,8 @@ impl FlightTask {
     /// claim.
     fn land_known(&self, lead: &Lead) {
         let mut fresh = Vec::new();
-        for (place, found) in (0..).zip(self.cache.get_many(lead.query(), lead.keys())) {
+        let hits = self.cache.get_many(lead.query(), lead.keys().as_slice());
+        for (place, found) in lead.keys().indices().zip(hits) {
             if let Some(Found { score, age: Age::Fresh }) = found {
                 fresh.push((place, score));
             }
@@ -138,7 +140,7 @@ impl FlightTask {
     }
 
     /// Stores scores, records their cost, and hands them out.
-    fn land(&self, lead: &Lead, target: &Target, places: &[u32], scores: &Scores) {
+    fn land(&self, lead: &Lead, target: &Target, places: &[FlightIndex], scores: &Scores) {
         let billed = Usage {
             tokens: scores.tokens,
             search_units: scores.search_units,

@@ -13,6 +13,7 @@ use std::ops::Range;
 use bytestring::ByteString;
 
 use crate::text::from_first_visible;
+use crate::types::index::{IndexVec, ListIndex, PieceIndex};
 use crate::types::request::Passage;
 use crate::upstream::settings::LongPassages;
 
@@ -24,9 +25,9 @@ pub enum Pieces {
     /// Some passages are cut, into several pieces or to the first.
     Cut {
         /// All pieces, in the order of their passages.
-        texts: Vec<ByteString>,
+        texts: IndexVec<PieceIndex, ByteString>,
         /// Index after the last piece of each passage.
-        ends: Vec<u32>,
+        ends: Vec<PieceIndex>,
     },
 }
 
@@ -43,15 +44,15 @@ impl Pieces {
         if passages.iter().all(|passage| passage.text.len() <= max_tokens) {
             return Self::Whole;
         }
-        let mut texts = Vec::with_capacity(passages.len());
+        let mut texts = IndexVec::with_capacity(passages.len());
         let mut ends = Vec::with_capacity(passages.len());
         for passage in passages {
             if keeps_all {
-                texts.extend(filled_pieces(&passage.text, max_tokens));
+                push_filled_pieces(&mut texts, &passage.text, max_tokens);
             } else {
                 texts.push(first_filled_piece(&passage.text, max_tokens));
             }
-            ends.push(u32::try_from(texts.len()).unwrap_or(u32::MAX));
+            ends.push(texts.next_index());
         }
         Self::Cut { texts, ends }
     }
@@ -67,39 +68,38 @@ impl Pieces {
 
     /// The text of one piece.
     #[must_use]
-    pub fn text<'a>(&'a self, passages: &'a [Passage], piece: usize) -> &'a ByteString {
+    pub fn text<'a>(&'a self, passages: &'a [Passage], piece: PieceIndex) -> &'a ByteString {
         match self {
-            Self::Whole => &passages[piece].text,
+            Self::Whole => &passages[piece.number()].text,
             Self::Cut { texts, .. } => &texts[piece],
         }
     }
 
     /// The pieces of one passage; at least one.
     #[must_use]
-    pub fn of(&self, position: usize) -> Range<usize> {
+    pub fn of(&self, position: usize) -> Range<PieceIndex> {
         match self {
-            Self::Whole => position..position + 1,
+            Self::Whole => PieceIndex::of(position)..PieceIndex::of(position + 1),
             Self::Cut { ends, .. } => {
-                let start = if position == 0 { 0 } else { ends[position - 1] };
-                start as usize..ends[position] as usize
+                let start = if position == 0 { PieceIndex::of(0) } else { ends[position - 1] };
+                start..ends[position]
             }
         }
     }
 }
 
-/// All pieces of a text that hold something; of a blank text the first. A piece that holds nothing cannot be the best
-/// one, and not every provider takes it.
-fn filled_pieces(text: &ByteString, max_tokens: usize) -> Vec<ByteString> {
-    let mut filled = Vec::new();
+/// Adds all pieces of a text that hold something to `pieces`; of a blank text the first. A piece that holds nothing
+/// cannot be the best one, and not every provider takes it.
+fn push_filled_pieces(pieces: &mut IndexVec<PieceIndex, ByteString>, text: &ByteString, max_tokens: usize) {
+    let first = pieces.next_index();
     for piece in (Cuts { rest: text, max_tokens }) {
         if !from_first_visible(piece).is_empty() {
-            filled.push(text.slice_ref(piece));
+            pieces.push(text.slice_ref(piece));
         }
     }
-    if filled.is_empty() {
-        filled.push(text.slice_ref(&text[..cut(text, max_tokens)]));
+    if pieces.next_index() == first {
+        pieces.push(text.slice_ref(&text[..cut(text, max_tokens)]));
     }
-    filled
 }
 
 /// The first piece of a text. If that holds nothing, the one that begins with the first text there is: blanks in front,
@@ -177,7 +177,9 @@ mod tests {
         let mut texts_of_passages = Vec::new();
         for position in 0..passages.len() {
             let range = pieces.of(position);
-            texts_of_passages.push(range.map(|piece| pieces.text(&passages, piece).to_string()).collect());
+            let numbers = range.start.number()..range.end.number();
+            let texts = numbers.map(|piece| pieces.text(&passages, PieceIndex::of(piece)).to_string());
+            texts_of_passages.push(texts.collect());
         }
         texts_of_passages
     }

@@ -1,12 +1,14 @@
 //! The distinct pairs of a request, and the scores that the cache has for them.
 //!
 //! ```text
-//!  positions  0  1  2  3  4         slots are the distinct pairs, in the order of their first passage
-//!             │  │  │  │  │
-//!  slots      0  1  0  2  3         known: 0.7  –  –  blank
-//!                                   unknown slots 1 and 2 are what is sent upstream, exactly
+//!  position    0     1      2    3     passages of the request
+//!  piece       0    1  2    3    4     texts to score: a passage, or the parts of a long one (see `pieces`)
+//!  slot        0    1  2    0    3     distinct texts, in the order of their first piece
+//!
+//!  score      0.7   –  –       blank   slot 0 was cached, slot 3 is not sent
+//!  unknown          1  2               exactly these slots are sent
 //! ```
-//! For a pointwise model equal passages share a slot. For a listwise model every position is a slot of its own, under a
+//! For a pointwise model equal pieces share a slot. For a listwise model every passage has a slot of its own, under a
 //! key made of the whole ordered list, and all are unknown unless all are known.
 
 use std::hash::BuildHasherDefault;
@@ -20,6 +22,7 @@ use crate::cache::control::CacheControl;
 use crate::cache::key::{CacheScope, PairKey, PairMap, QueryKey, ScoreSpace};
 use crate::provider::Scoring;
 use crate::route::Target;
+use crate::types::index::{IndexVec, ListIndex, PieceIndex, SlotIndex};
 use crate::types::request::{Passage, RerankRequest};
 use crate::types::response::{PairCounts, RankedPassage, ScoreSource};
 use crate::upstream::settings::LongPassages;
@@ -61,19 +64,18 @@ pub struct Plan {
     query: QueryKey,
     pieces: Pieces,
     /// Slot of each piece.
-    slots: Vec<u32>,
-    /// Pair of each slot.
-    pairs: Vec<Pair>,
+    slots: IndexVec<PieceIndex, SlotIndex>,
+    pairs: IndexVec<SlotIndex, Pair>,
     /// Slots to be scored, ascending.
-    unknown: Vec<u32>,
+    unknown: Vec<SlotIndex>,
     /// Slots with a cached score that should be refreshed, ascending.
-    due: Vec<u32>,
+    due: Vec<SlotIndex>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Pair {
     key: PairKey,
-    first_piece: u32,
+    first_piece: PieceIndex,
     score: Option<f64>,
     source: ScoreSource,
     /// An expired score from the cache, used only if the target fails.
@@ -106,39 +108,38 @@ impl Plan {
     fn pointwise(query: QueryKey, passages: &[Passage], pieces: Pieces) -> Self {
         let count = pieces.count(passages);
         // All keys at once: short passages are hashed several at a time.
-        let keys = query.pairs((0..count).map(|piece| &**pieces.text(passages, piece)));
+        let keys = query.pairs((0..count).map(|piece| &**pieces.text(passages, PieceIndex::of(piece))));
         let mut slot_of = PairMap::with_capacity_and_hasher(count, BuildHasherDefault::default());
-        let mut pairs = Vec::with_capacity(count);
-        let mut slots = Vec::with_capacity(count);
-        for (piece, key) in keys.into_iter().enumerate() {
-            let slot = *slot_of.entry(key).or_insert_with(|| {
-                pairs.push(Pair::unknown(key, piece));
-                slot_id(pairs.len() - 1)
-            });
+        let mut pairs = IndexVec::with_capacity(count);
+        let mut slots = IndexVec::with_capacity(count);
+        for key in keys {
+            let piece = slots.next_index();
+            let slot = *slot_of.entry(key).or_insert_with(|| pairs.push(Pair::unknown(key, piece)));
             slots.push(slot);
         }
         Self { query, pieces, slots, pairs, unknown: Vec::new(), due: Vec::new() }
     }
 
     fn listwise(list: QueryKey, passages: &[Passage]) -> Self {
-        let mut pairs = Vec::with_capacity(passages.len());
+        let mut pairs = IndexVec::with_capacity(passages.len());
+        let mut slots = IndexVec::with_capacity(passages.len());
         for position in 0..passages.len() {
-            pairs.push(Pair::unknown(list.place(position), position));
+            let piece = slots.next_index();
+            slots.push(pairs.push(Pair::unknown(list.place(position), piece)));
         }
-        let slots = (0..slot_id(passages.len())).collect();
         Self { query: list, pieces: Pieces::Whole, slots, pairs, unknown: Vec::new(), due: Vec::new() }
     }
 
     fn settle_blanks(&mut self, passages: &[Passage], score: Option<f64>) {
         for pair in &mut self.pairs {
-            if self.pieces.text(passages, pair.first_piece as usize).trim().is_empty() {
+            if self.pieces.text(passages, pair.first_piece).trim().is_empty() {
                 pair.settle(score, ScoreSource::Blank);
             }
         }
     }
 
     fn look_up(&mut self, cache: &ScoreCache, scoring: Scoring) {
-        let hits = cache.get_many(&self.query, &self.keys(0..slot_id(self.pairs.len())));
+        let hits = cache.get_many(&self.query, &self.keys(self.pairs.indices()));
         let mut uses_fresh = true;
         let mut uses_stale = true;
         if scoring == Scoring::Listwise {
@@ -146,7 +147,8 @@ impl Plan {
             uses_fresh = self.are_all_cached(&hits, false);
             uses_stale = self.are_all_cached(&hits, true);
         }
-        for (slot, (pair, hit)) in (0..).zip(self.pairs.iter_mut().zip(hits)) {
+        for (slot, hit) in self.pairs.indices().zip(hits) {
+            let pair = &mut self.pairs[slot];
             if pair.source != ScoreSource::Unscored {
                 continue;
             }
@@ -175,13 +177,13 @@ impl Plan {
 
     /// The slots that must be scored, in input order.
     #[must_use]
-    pub fn unknown(&self) -> &[u32] {
+    pub fn unknown(&self) -> &[SlotIndex] {
         &self.unknown
     }
 
     /// The slots whose scores are known, but should be computed afresh soon.
     #[must_use]
-    pub fn due(&self) -> &[u32] {
+    pub fn due(&self) -> &[SlotIndex] {
         &self.due
     }
 
@@ -193,14 +195,14 @@ impl Plan {
 
     /// The keys of `slots`, in their order.
     #[must_use]
-    pub fn keys(&self, slots: impl IntoIterator<Item = u32>) -> Vec<PairKey> {
-        slots.into_iter().map(|slot| self.pairs[slot as usize].key).collect()
+    pub fn keys(&self, slots: impl IntoIterator<Item = SlotIndex>) -> Vec<PairKey> {
+        slots.into_iter().map(|slot| self.pairs[slot].key).collect()
     }
 
     /// Each of `slots` with its key.
     #[must_use]
-    pub fn pairs(&self, slots: &[u32]) -> Vec<(u32, PairKey)> {
-        slots.iter().map(|slot| (*slot, self.pairs[*slot as usize].key)).collect()
+    pub fn pairs(&self, slots: &[SlotIndex]) -> Vec<(SlotIndex, PairKey)> {
+        slots.iter().map(|slot| (*slot, self.pairs[*slot].key)).collect()
     }
 
     /// The keys of each passage: one for each piece that it is cut into.
@@ -216,18 +218,17 @@ impl Plan {
 
     /// The texts of `slots`, as they are sent.
     #[must_use]
-    pub fn texts(&self, request: &RerankRequest, slots: impl IntoIterator<Item = u32>) -> Vec<ByteString> {
+    pub fn texts(&self, request: &RerankRequest, slots: impl IntoIterator<Item = SlotIndex>) -> Vec<ByteString> {
         slots.into_iter().map(|slot| self.text(request, slot).clone()).collect()
     }
 
-    fn text<'a>(&'a self, request: &'a RerankRequest, slot: u32) -> &'a ByteString {
-        let piece = self.pairs[slot as usize].first_piece;
-        self.pieces.text(&request.passages, piece as usize)
+    fn text<'a>(&'a self, request: &'a RerankRequest, slot: SlotIndex) -> &'a ByteString {
+        self.pieces.text(&request.passages, self.pairs[slot].first_piece)
     }
 
     /// Records the outcome of one slot.
-    pub fn learn(&mut self, slot: u32, score: Option<f64>, source: ScoreSource) {
-        self.pairs[slot as usize].settle(score, source);
+    pub fn learn(&mut self, slot: SlotIndex, score: Option<f64>, source: ScoreSource) {
+        self.pairs[slot].settle(score, source);
     }
 
     /// Returns true if every pair without a score has at least an expired one.
@@ -268,15 +269,15 @@ impl Plan {
         }
     }
 
-    fn slots_of_passage(&self, position: usize) -> &[u32] {
-        &self.slots[self.pieces.of(position)]
+    fn slots_of_passage(&self, position: usize) -> &[SlotIndex] {
+        self.slots.slice(self.pieces.of(position))
     }
 
     /// A passage has the score of its best piece, once all of its pieces are scored.
     fn passage(&self, position: usize) -> RankedPassage {
         let mut representative: Option<&Pair> = None;
         for slot in self.slots_of_passage(position) {
-            let pair = &self.pairs[*slot as usize];
+            let pair = &self.pairs[*slot];
             if representative.is_none_or(|current| pair.replaces(current)) {
                 representative = Some(pair);
             }
@@ -299,9 +300,9 @@ impl Plan {
 
     /// Slots whose scores have this source, ascending.
     #[must_use]
-    pub fn slots_of(&self, source: ScoreSource) -> Vec<u32> {
+    pub fn slots_of(&self, source: ScoreSource) -> Vec<SlotIndex> {
         let mut slots = Vec::new();
-        for (slot, pair) in (0..).zip(&self.pairs) {
+        for (slot, pair) in self.pairs.enumerate() {
             if pair.source == source {
                 slots.push(slot);
             }
@@ -311,8 +312,8 @@ impl Plan {
 }
 
 impl Pair {
-    fn unknown(key: PairKey, piece: usize) -> Self {
-        Self { key, first_piece: slot_id(piece), score: None, source: ScoreSource::Unscored, stale: None }
+    fn unknown(key: PairKey, first_piece: PieceIndex) -> Self {
+        Self { key, first_piece, score: None, source: ScoreSource::Unscored, stale: None }
     }
 
     fn wants_score(&self) -> bool {
@@ -333,11 +334,6 @@ impl Pair {
             (_, None) => false,
         }
     }
-}
-
-/// The number of a slot or piece. The body limit keeps lists far below 2^32.
-fn slot_id(number: usize) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -440,10 +436,10 @@ mod tests {
         let context = context(Scoring::Listwise);
         let list = request("q", &["a", "b", "c"]);
         let plan = Plan::new(&list, &context, &cache);
-        let half: Vec<_> = plan.keys([0, 2]).into_iter().map(|key| (key, 0.5)).collect();
+        let half: Vec<_> = plan.keys([SlotIndex::of(0), SlotIndex::of(2)]).into_iter().map(|key| (key, 0.5)).collect();
         cache.put_many(plan.query(), &half);
         let plan = Plan::new(&list, &context, &cache);
-        assert_eq!(plan.unknown(), [0, 1, 2]);
+        assert_eq!(plan.unknown(), [0, 1, 2].map(SlotIndex::of));
         assert!(!plan.has_scores() && !plan.can_fall_back_to_stale(), "not as stale scores either");
         assert_eq!(run(&list, &context, &cache).1, ["a", "b", "c"]);
         assert!(run(&list, &context, &cache).1.is_empty(), "the whole list is");
@@ -481,12 +477,12 @@ mod tests {
         let request = request("q", &["one two three four five"]);
         let count = Plan::new(&request, &context, &cache()).unknown().len();
         assert!(count > 1);
-        for missing in 0..slot_id(count) {
+        for missing in (0..count).map(SlotIndex::of) {
             let mut plan = Plan::new(&request, &context, &cache());
-            for slot in (0..slot_id(count)).filter(|slot| *slot != missing) {
+            for slot in (0..count).map(SlotIndex::of).filter(|slot| *slot != missing) {
                 plan.learn(slot, Some(0.5), ScoreSource::Scored);
             }
-            assert_eq!(plan.passages()[0].score, None, "{missing} of {count}");
+            assert_eq!(plan.passages()[0].score, None, "{missing:?} of {count}");
             plan.learn(missing, Some(0.7), ScoreSource::Scored);
             assert_eq!(plan.passages()[0].score, Some(0.7));
         }
@@ -497,10 +493,10 @@ mod tests {
         let context = PlanContext { rejects_blanks: true, ..context(Scoring::Pointwise) };
         let mut plan = Plan::new(&request("q", &["", "a", "b"]), &context, &cache());
         assert!(!plan.has_scores(), "a blank one's is none of the model's");
-        plan.pairs[1].stale = Some(0.5);
+        plan.pairs[SlotIndex::of(1)].stale = Some(0.5);
         assert!(!plan.fall_back_to_stale());
         assert!(!plan.has_scores(), "nothing changed");
-        plan.pairs[2].stale = Some(0.5);
+        plan.pairs[SlotIndex::of(2)].stale = Some(0.5);
         assert!(plan.fall_back_to_stale() && plan.has_scores());
     }
 

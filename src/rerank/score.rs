@@ -21,6 +21,7 @@ use crate::coalesce::{Claim, ClaimRequest, PairOutcome, Subscription};
 use crate::error::{Error, ErrorKind};
 use crate::provider::Scoring;
 use crate::route::{Route, Target};
+use crate::types::index::SlotIndex;
 use crate::types::request::RerankRequest;
 use crate::types::response::ScoreSource;
 use crate::upstream::call::Waiter;
@@ -103,7 +104,13 @@ impl Reranker {
 
     /// Takes part in the scoring of `slots`. Starts a flight for pairs that nobody is scoring, or, with
     /// `bypasses_others`, for those that this target is not scoring.
-    fn claim(&self, attempt: TargetAttempt<'_>, plan: &Plan, slots: &[u32], trace: &RequestTrace) -> Vec<Subscription> {
+    fn claim(
+        &self,
+        attempt: TargetAttempt<'_>,
+        plan: &Plan,
+        slots: &[SlotIndex],
+        trace: &RequestTrace,
+    ) -> Vec<Subscription> {
         let flights = attempt.route.flights.as_ref().unwrap_or(&self.flights);
         let Claim { lead, subscriptions } = flights.claim(&ClaimRequest {
             query: plan.query(),
@@ -117,7 +124,7 @@ impl Reranker {
                 target: attempt.target.clone(),
                 calls: Calls {
                     request: attempt.request.clone(),
-                    texts: plan.texts(attempt.request, lead.labels().iter().copied()).into(),
+                    texts: Arc::new(plan.texts(attempt.request, lead.slots().iter().copied()).into()),
                     attempts: trace.attempts.clone(),
                 },
                 hedging: self.hedging(attempt),
@@ -170,7 +177,7 @@ struct FlightFailure {
 }
 
 /// The index of a subscription, and the pairs that landed or the failure of its flight.
-type News = (usize, Result<Vec<(u32, PairOutcome)>, Arc<Error>>);
+type News = (usize, Result<Vec<(SlotIndex, PairOutcome)>, Arc<Error>>);
 
 /// The longest silence to bear from other targets of the same scores: three times the usual latency of a call here, and
 /// at most half of the time left.

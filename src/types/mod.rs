@@ -2,6 +2,7 @@
 //! counted. They are plain data, without a wire format.
 
 pub mod facts;
+pub mod index;
 pub mod outcomes;
 pub mod request;
 pub mod response;

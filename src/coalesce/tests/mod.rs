@@ -8,6 +8,7 @@ use super::*;
 use crate::cache::key::{CacheScope, ScoreSpace};
 use crate::error::{Error, ErrorKind};
 use crate::provider::ScoreScale;
+use crate::types::index::ListIndex;
 use crate::types::request::ScoringOptions;
 use crate::upstream::call::RetryMode;
 
@@ -17,8 +18,8 @@ fn query() -> QueryKey {
     QueryKey::new(CacheScope::SHARED, &space, &ScoringOptions::default(), "q")
 }
 
-fn pairs(names: &str) -> Vec<(u32, PairKey)> {
-    (0..).zip(names.chars().map(|name| query().pair(&name.to_string()))).collect()
+fn pairs(names: &str) -> Vec<(SlotIndex, PairKey)> {
+    (0..).map(SlotIndex::of).zip(names.chars().map(|name| query().pair(&name.to_string()))).collect()
 }
 
 fn waiter() -> Waiter {
@@ -39,18 +40,17 @@ fn claim_with(flights: &Flights, names: &str, upstream: &str, bypasses_others: b
 }
 
 /// Delivers scores for `places`: each pair's letter as a number.
-fn land(lead: &Lead, names: &str, places: &[u32]) {
+fn land(lead: &Lead, names: &str, places: &[FlightIndex]) {
     let letters = names.as_bytes();
     let mut scores = Vec::new();
     for place in places {
-        let label = lead.labels()[*place as usize];
-        scores.push(f64::from(letters[label as usize]));
+        scores.push(f64::from(letters[lead.slots()[*place].number()]));
     }
     lead.land(places, &scores);
 }
 
-/// Waits for all pairs and returns their scores, sorted by label.
-async fn outcome(subscriptions: Vec<Subscription>) -> Result<Vec<(u32, f64)>, Error> {
+/// Waits for all pairs and returns their scores, sorted by slot.
+async fn outcome(subscriptions: Vec<Subscription>) -> Result<Vec<(SlotIndex, f64)>, Error> {
     let mut scores = Vec::new();
     for mut subscription in subscriptions {
         loop {
@@ -58,20 +58,30 @@ async fn outcome(subscriptions: Vec<Subscription>) -> Result<Vec<(u32, f64)>, Er
             if news.is_empty() {
                 break;
             }
-            for (label, landing) in news {
+            for (slot, landing) in news {
                 match landing {
-                    PairOutcome::Scored(score) | PairOutcome::Known(score) => scores.push((label, score)),
+                    PairOutcome::Scored(score) | PairOutcome::Known(score) => scores.push((slot, score)),
                     PairOutcome::Refused(error) => return Err(Arc::unwrap_or_clone(error)),
                 }
             }
         }
     }
-    scores.sort_by_key(|(label, _)| *label);
+    scores.sort_by_key(|(slot, _)| *slot);
     Ok(scores)
 }
 
-fn letters(names: &str) -> Vec<(u32, f64)> {
-    (0..).zip(names.bytes().map(f64::from)).collect()
+fn letters(names: &str) -> Vec<(SlotIndex, f64)> {
+    (0..).map(SlotIndex::of).zip(names.bytes().map(f64::from)).collect()
+}
+
+/// The places with these numbers.
+fn at<const N: usize>(numbers: [usize; N]) -> [FlightIndex; N] {
+    numbers.map(FlightIndex::of)
+}
+
+/// Numbers of the slots that `lead` leads, in the order of their places.
+fn slots(lead: &Lead) -> Vec<usize> {
+    lead.slots().iter().map(|slot| slot.number()).collect()
 }
 
 fn failure() -> Error {
@@ -86,12 +96,12 @@ async fn a_pair_in_flight_is_followed_and_not_led_again() {
     let third = claim(&flights, "abcd");
     let lead_one = first.lead.unwrap();
     let lead_two = second.lead.unwrap();
-    assert_eq!((lead_one.labels(), lead_two.labels()), (&[0, 1, 2][..], &[2][..]));
+    assert_eq!((slots(&lead_one), slots(&lead_two)), (vec![0, 1, 2], vec![2]));
     assert!(third.lead.is_none(), "everything is in flight");
     assert_eq!(flights.len(), 4);
-    land(&lead_two, "bcd", &[0]);
-    land(&lead_one, "abc", &[2]);
-    land(&lead_one, "abc", &[0, 1]);
+    land(&lead_two, "bcd", &at([0]));
+    land(&lead_one, "abc", &at([2]));
+    land(&lead_one, "abc", &at([0, 1]));
     assert_eq!(outcome(third.subscriptions).await.unwrap(), letters("abcd"));
     assert_eq!(outcome(second.subscriptions).await.unwrap(), letters("bcd"));
     assert_eq!(outcome(first.subscriptions).await.unwrap(), letters("abc"));
@@ -106,9 +116,9 @@ async fn a_leader_that_leaves_harms_nobody() {
     let second = claim(&flights, "b");
     drop(first.subscriptions);
     let lead = first.lead.unwrap();
-    let abandoned = tokio::time::timeout(Duration::from_millis(1), lead.abandoned(&[0, 1])).await;
+    let abandoned = tokio::time::timeout(Duration::from_millis(1), lead.abandoned(&at([0, 1]))).await;
     assert!(abandoned.is_err(), "somebody waits for b");
-    land(&lead, "ab", &[0, 1]);
+    land(&lead, "ab", &at([0, 1]));
     assert_eq!(outcome(second.subscriptions).await.unwrap(), letters("b"));
 }
 
@@ -119,15 +129,15 @@ async fn what_nobody_waits_for_is_given_up_call_by_call() {
     let second = claim(&flights, "c");
     let lead = first.lead.unwrap();
     drop(first.subscriptions);
-    lead.abandoned(&[0, 1]).await;
+    lead.abandoned(&at([0, 1])).await;
     let again = claim(&flights, "ad");
     assert_eq!(
-        again.lead.as_ref().unwrap().labels(),
+        slots(again.lead.as_ref().unwrap()),
         [0],
         "a was given up; d has its call still, though nobody waited for it"
     );
-    land(&lead, "abcd", &[2, 3]);
-    land(again.lead.as_ref().unwrap(), "ad", &[0]);
+    land(&lead, "abcd", &at([2, 3]));
+    land(again.lead.as_ref().unwrap(), "ad", &at([0]));
     assert_eq!(outcome(again.subscriptions).await.unwrap(), letters("ad"));
     assert_eq!(outcome(second.subscriptions).await.unwrap(), letters("c"));
     drop((lead, again.lead));
@@ -140,7 +150,7 @@ async fn a_failure_is_told_once_to_all_who_wait_and_then_forgotten() {
     let first = claim(&flights, "ab");
     let others = [claim(&flights, "a"), claim(&flights, "ab")];
     let lead = first.lead.unwrap();
-    lead.fail(&[0, 1], failure());
+    lead.fail(&at([0, 1]), failure());
     let again = claim(&flights, "ab");
     assert!(again.lead.is_some(), "whoever comes now starts anew");
     for subscriptions in others.into_iter().map(|claim| claim.subscriptions).chain([first.subscriptions]) {
@@ -153,8 +163,8 @@ async fn what_landed_before_a_failure_is_told_first() {
     let flights = Flights::default();
     let Claim { lead, mut subscriptions } = claim(&flights, "ab");
     let lead = lead.unwrap();
-    land(&lead, "ab", &[1]);
-    lead.fail(&[0], failure());
+    land(&lead, "ab", &at([1]));
+    lead.fail(&at([0]), failure());
     assert_eq!(subscriptions[0].next().await.unwrap().len(), 1);
     assert_eq!(*subscriptions[0].next().await.unwrap_err(), failure());
 }
@@ -179,7 +189,7 @@ async fn who_is_in_a_hurry_does_not_wait_for_another_attempt() {
     assert_eq!(outcome(hurried.subscriptions).await, Err(failure()));
     drop(retry_notice);
     assert_eq!(lead.waiters().retry_notice(), None, "that is over");
-    land(&lead, "a", &[0]);
+    land(&lead, "a", &at([0]));
     assert_eq!(outcome(patient.subscriptions).await.unwrap(), letters("a"));
 }
 
@@ -191,15 +201,15 @@ async fn who_insists_asks_its_own_upstream_and_leaves_the_other_call_alone() {
     assert!(same.lead.is_none(), "its own upstream is being asked already");
     let insisting = claim_with(&flights, "ab", "two", true, waiter());
     let lead = insisting.lead.unwrap();
-    assert_eq!((lead.labels(), insisting.subscriptions[0].upstream()), (&[0, 1][..], "two"));
+    assert_eq!((slots(&lead), insisting.subscriptions[0].upstream()), (vec![0, 1], "two"));
     let later = [claim_with(&flights, "a", "two", true, waiter()), claim(&flights, "a")];
     assert!(later.iter().all(|claim| claim.lead.is_none()), "both are asked already");
     assert_eq!(later.map(|claim| claim.subscriptions[0].upstream().to_owned()), ["two", "one"], "each follows its own");
-    land(&lead, "ab", &[0, 1]);
+    land(&lead, "ab", &at([0, 1]));
     assert_eq!(outcome(insisting.subscriptions).await.unwrap(), letters("ab"));
     assert!(claim(&flights, "a").lead.is_none(), "the other call is still under way");
     let slow_lead = slow.lead.unwrap();
-    land(&slow_lead, "ab", &[0, 1]);
+    land(&slow_lead, "ab", &at([0, 1]));
     assert_eq!(outcome(slow.subscriptions).await.unwrap(), letters("ab"));
     assert!(flights.is_empty());
 }
@@ -216,12 +226,12 @@ async fn a_flight_goes_on_for_the_last_deadline() {
 }
 
 /// The letters of the pairs at `places` whose scores may be stored. Asserts that each pair comes with its own score.
-fn storable(lead: &Lead, names: &str, places: &[u32]) -> String {
-    let scores: Vec<_> = places.iter().map(|place| f64::from(*place)).collect();
+fn storable(lead: &Lead, names: &str, places: &[FlightIndex]) -> String {
+    let scores: Vec<_> = (0u32..).take(places.len()).map(f64::from).collect();
     let mut kept = String::new();
     for (key, score) in lead.storable(places, &scores) {
-        let place = places.iter().find(|place| f64::from(**place).total_cmp(&score).is_eq());
-        assert_eq!(place.map(|place| lead.keys()[*place as usize]), Some(key), "each pair with its own score");
+        let place = places.iter().zip(&scores).find(|(_, own)| own.total_cmp(&score).is_eq());
+        assert_eq!(place.map(|(place, _)| lead.keys()[*place]), Some(key), "each pair with its own score");
         kept.extend(names.chars().find(|name| query().pair(&name.to_string()) == key));
     }
     kept
@@ -233,14 +243,14 @@ async fn a_score_may_be_kept_if_somebody_who_waits_for_its_pair_allows_it() {
     let discreet = Waiter { store: false, ..waiter() };
     let first = claim_with(&flights, "abc", "one", false, discreet);
     let lead = first.lead.unwrap();
-    let all = [0, 1, 2];
+    let all = at([0, 1, 2]);
     assert_eq!(storable(&lead, "abc", &all), "");
     let _also_discreet = claim_with(&flights, "abc", "one", false, discreet);
     assert_eq!(storable(&lead, "abc", &all), "", "nobody allows it yet");
     let second = claim(&flights, "b");
     let third = claim(&flights, "bc");
     assert_eq!(storable(&lead, "abc", &all), "bc");
-    assert_eq!(storable(&lead, "abc", &[0, 1]), "b", "of the call's own pairs");
+    assert_eq!(storable(&lead, "abc", &at([0, 1])), "b", "of the call's own pairs");
     drop(third.subscriptions);
     assert_eq!(storable(&lead, "abc", &all), "b", "nobody who allows it waits for c any more");
     drop(second.subscriptions);
@@ -248,7 +258,7 @@ async fn a_score_may_be_kept_if_somebody_who_waits_for_its_pair_allows_it() {
     drop(first.subscriptions);
     let other = claim(&flights, "xy");
     let _follower = claim_with(&flights, "xyz", "one", false, discreet);
-    assert_eq!(storable(other.lead.as_ref().unwrap(), "xy", &[0, 1]), "xy", "who leads allows it");
+    assert_eq!(storable(other.lead.as_ref().unwrap(), "xy", &at([0, 1])), "xy", "who leads allows it");
 }
 
 /// No pair leaks and no task hangs, however many requests leave before their scores come.
@@ -262,7 +272,7 @@ async fn ten_thousand_requests_dropped_in_flight_leave_nothing_behind() {
         let Claim { lead, mut subscriptions } = claim(&flights, &names);
         if let Some(lead) = lead {
             leads.push(tokio::spawn(async move {
-                let places: Vec<u32> = (0..).take(lead.keys().len()).collect();
+                let places: Vec<FlightIndex> = lead.keys().indices().collect();
                 lead.abandoned(&places).await;
             }));
             tokio::task::yield_now().await;

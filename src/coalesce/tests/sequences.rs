@@ -34,8 +34,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 fn allowed(lead: &Lead, names: &str, requests: &[(String, bool, Vec<Subscription>)]) -> String {
     let mut allowed = String::new();
     for place in lead.pending() {
-        let label = lead.labels()[place as usize];
-        let name = char::from(names.as_bytes()[label as usize]);
+        let name = char::from(names.as_bytes()[lead.slots()[place].number()]);
         if is_allowed(lead, name, requests) {
             allowed.push(name);
         }
@@ -47,7 +46,7 @@ fn allowed(lead: &Lead, names: &str, requests: &[(String, bool, Vec<Subscription
 fn is_allowed(lead: &Lead, name: char, requests: &[(String, bool, Vec<Subscription>)]) -> bool {
     for (wanted, store, subscriptions) in requests {
         for subscription in subscriptions {
-            let waits = subscription.waiting().any(|label| wanted.chars().nth(label as usize) == Some(name));
+            let waits = subscription.waiting().any(|slot| wanted.chars().nth(slot.number()) == Some(name));
             if *store && waits && subscription.is_for(lead.flight()) {
                 return true;
             }
@@ -108,9 +107,9 @@ proptest! {
                 }
                 let mut live = HashSet::new();
                 for (names, lead) in &calls {
-                    for label in lead.labels() {
+                    for slot in lead.slots() {
                         let upstream = lead.upstream().to_owned();
-                        let is_new = live.insert((upstream, names.as_bytes()[*label as usize]));
+                        let is_new = live.insert((upstream, names.as_bytes()[slot.number()]));
                         prop_assert!(is_new, "a pair is in two live calls of one upstream");
                     }
                 }

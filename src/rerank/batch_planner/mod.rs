@@ -24,6 +24,7 @@ use self::search::Search;
 pub(super) use self::sizes::FlightSizes;
 use self::sizes::{Group, measures_of};
 use super::batch::CallLimits;
+use crate::types::index::FlightIndex;
 use crate::upstream::learned_limits::Refused;
 use crate::upstream::size::CallSize;
 use crate::upstream::size_evidence::SizeEvidence;
@@ -35,7 +36,7 @@ const MAX_REFUSED_ALONE: usize = 2;
 /// A call to be made: its places in the flight.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct PlannedBatch {
-    pub(super) places: Vec<u32>,
+    pub(super) places: Vec<FlightIndex>,
     pub(super) purpose: Purpose,
 }
 
@@ -63,9 +64,9 @@ impl Purpose {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Settled {
     /// Places that the provider refuses, though it may accept others.
-    pub(super) refused: Vec<u32>,
+    pub(super) refused: Vec<FlightIndex>,
     /// Places that fail because the refusal concerns the whole request.
-    pub(super) failed: Vec<u32>,
+    pub(super) failed: Vec<FlightIndex>,
 }
 
 /// Plans the calls of one flight.
@@ -73,7 +74,7 @@ pub(super) struct Settled {
 pub(super) struct BatchPlanner {
     limits: CallLimits,
     /// Calls that are cut and may be under way together.
-    ready: VecDeque<Vec<u32>>,
+    ready: VecDeque<Vec<FlightIndex>>,
     /// True once a call of this flight was accepted.
     has_accepted: bool,
     /// Calls handed out whose outcome is not known yet.
@@ -84,12 +85,17 @@ pub(super) struct BatchPlanner {
 
 impl BatchPlanner {
     /// A planner for calls that are cut already; all may be under way together.
-    pub(super) fn of_calls(calls: Vec<Vec<u32>>, limits: CallLimits) -> Self {
+    pub(super) fn of_calls(calls: Vec<Vec<FlightIndex>>, limits: CallLimits) -> Self {
         Self { limits, ready: calls.into(), has_accepted: false, under_way: 0, search: None }
     }
 
     /// A planner for `places`, whose sizes are measured because earlier calls taught `evidence`.
-    pub(super) fn informed(places: Vec<u32>, sizes: FlightSizes, evidence: SizeEvidence, limits: CallLimits) -> Self {
+    pub(super) fn informed(
+        places: Vec<FlightIndex>,
+        sizes: FlightSizes,
+        evidence: SizeEvidence,
+        limits: CallLimits,
+    ) -> Self {
         let mut planner = Self::of_calls(Vec::new(), limits);
         let mut search = Search::new(sizes, evidence);
         search.put_back(places);
@@ -108,7 +114,7 @@ impl BatchPlanner {
     }
 
     /// Size of a call with these places; `None` if nothing was measured.
-    pub(super) fn size_of(&self, places: &[u32]) -> Option<CallSize> {
+    pub(super) fn size_of(&self, places: &[FlightIndex]) -> Option<CallSize> {
         Some(self.search.as_ref()?.size_of(places))
     }
 
@@ -179,7 +185,7 @@ impl BatchPlanner {
     }
 
     /// Takes in that a call was accepted. Returns the places that are now known to be refused.
-    pub(super) fn accepted(&mut self, batch: &PlannedBatch) -> Vec<u32> {
+    pub(super) fn accepted(&mut self, batch: &PlannedBatch) -> Vec<FlightIndex> {
         self.has_accepted = true;
         self.under_way -= 1;
         let Some(search) = &mut self.search else { return Vec::new() };
@@ -247,7 +253,7 @@ impl BatchPlanner {
         }
     }
 
-    fn refused_alone(&mut self, place: u32, is_named: bool, is_explained: bool) -> Settled {
+    fn refused_alone(&mut self, place: FlightIndex, is_named: bool, is_explained: bool) -> Settled {
         let Some(search) = &mut self.search else { return Settled::default() };
         if !is_explained {
             // If even another passage is refused by itself, the request is to blame and not its passages.
@@ -270,7 +276,7 @@ impl BatchPlanner {
     }
 
     /// Takes out the passages that are expected to be refused by themselves, to be settled without being sent.
-    pub(super) fn give_up_confirmations(&mut self) -> Vec<u32> {
+    pub(super) fn give_up_confirmations(&mut self) -> Vec<FlightIndex> {
         match &mut self.search {
             Some(search) => search.alone.drain(..).collect(),
             None => Vec::new(),
@@ -280,7 +286,7 @@ impl BatchPlanner {
     /// Takes out every place that no call under way holds, to be settled without being sent. At the end of a flight
     /// these are the places left over from refusals that no passage could be blamed for.
     pub(super) fn give_up(&mut self) -> Settled {
-        let mut places: Vec<u32> = self.ready.drain(..).flatten().collect();
+        let mut places: Vec<FlightIndex> = self.ready.drain(..).flatten().collect();
         let mut is_unexplained = false;
         if let Some(search) = &mut self.search {
             places.append(&mut search.pool);

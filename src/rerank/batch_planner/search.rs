@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::sizes::{FlightSizes, Group, RefusedCall, measures_of};
 use super::{PlannedBatch, Purpose};
 use crate::rerank::batch::CallLimits;
+use crate::types::index::FlightIndex;
 use crate::upstream::size::{CallSize, MeasureSet, Measures, TextSize};
 use crate::upstream::size_evidence::{Expectation, SizeEvidence};
 use crate::upstream::size_refusal::SizeRefusal;
@@ -23,9 +24,9 @@ pub(super) struct Search {
     pub(super) sizes: FlightSizes,
     pub(super) evidence: SizeEvidence,
     /// Places that no call under way holds, shortest first.
-    pub(super) pool: Vec<u32>,
+    pub(super) pool: Vec<FlightIndex>,
     /// Places that are expected to be refused by themselves, to be asked for one by one.
-    pub(super) alone: VecDeque<u32>,
+    pub(super) alone: VecDeque<FlightIndex>,
     /// Refused calls that are to be probed, the last one first.
     pub(super) groups: Vec<Group>,
     /// The rest of the group whose beginning is being probed; without places if that is the beginning of the pool.
@@ -41,7 +42,7 @@ pub(super) struct Search {
     /// Refusals that no single passage is to blame for, and those of single passages.
     pub(super) refused_calls: Vec<RefusedCall>,
     /// Passages refused by themselves while the request itself may be to blame.
-    pub(super) suspects: Vec<u32>,
+    pub(super) suspects: Vec<FlightIndex>,
     /// Limit on the passages of a call that the last refusal stated. Tried once.
     pub(super) stated_passages: Option<usize>,
     /// True if every passage was expected to be refused before any was sent.
@@ -77,24 +78,24 @@ impl Search {
         CallSize::of_query(self.sizes.query)
     }
 
-    fn size(&self, place: u32) -> TextSize {
-        self.sizes.passages[place as usize]
+    fn size(&self, place: FlightIndex) -> TextSize {
+        self.sizes.passages[place]
     }
 
-    pub(super) fn size_of(&self, places: &[u32]) -> CallSize {
+    pub(super) fn size_of(&self, places: &[FlightIndex]) -> CallSize {
         self.sizes.call(places)
     }
 
-    fn expect_alone(&self, place: u32) -> Expectation {
+    fn expect_alone(&self, place: FlightIndex) -> Expectation {
         self.evidence.expect(&self.size_of(&[place]))
     }
 
-    pub(super) fn sorted(&self, mut places: Vec<u32>) -> Vec<u32> {
+    pub(super) fn sorted(&self, mut places: Vec<FlightIndex>) -> Vec<FlightIndex> {
         places.sort_by_key(|place| (self.size(*place).tokens(), self.size(*place).bytes(), *place));
         places
     }
 
-    pub(super) fn put_back(&mut self, places: Vec<u32>) {
+    pub(super) fn put_back(&mut self, places: Vec<FlightIndex>) {
         if !places.is_empty() {
             let mut pool = std::mem::take(&mut self.pool);
             pool.extend(places);
@@ -102,7 +103,7 @@ impl Search {
         }
     }
 
-    pub(super) fn blame(&mut self, places: &[u32], refusal: SizeRefusal) {
+    pub(super) fn blame(&mut self, places: &[FlightIndex], refusal: SizeRefusal) {
         // Calls that held a passage which is refused by itself were refused for that passage, and teach nothing.
         if let [alone] = places {
             self.refused_calls.retain(|call| !call.places.contains(alone));
@@ -137,7 +138,7 @@ impl Search {
     }
 
     /// Length of the longest beginning of `places` that makes an `allowed` call.
-    fn beginning(&self, places: &[u32], allowed: impl Fn(&CallSize) -> bool) -> usize {
+    fn beginning(&self, places: &[FlightIndex], allowed: impl Fn(&CallSize) -> bool) -> usize {
         let mut call = self.empty_call();
         for (count, place) in places.iter().enumerate() {
             call = call.with(self.size(*place));
@@ -208,7 +209,7 @@ impl Search {
     }
 
     /// Number of passages that are not much longer than the median; `None` if all are alike.
-    fn ordinary_beginning(&self, places: &[u32]) -> Option<usize> {
+    fn ordinary_beginning(&self, places: &[FlightIndex]) -> Option<usize> {
         let median = self.size(places[places.len() / 2]);
         let ordinary = places
             .partition_point(|place| median.bytes() == 0 || !self.size(*place).is_at_least(OUTLIER_FACTOR, median));
@@ -220,9 +221,9 @@ impl Search {
         &mut self,
         limits: &CallLimits,
         has_accepted: bool,
-        ready: &mut VecDeque<Vec<u32>>,
+        ready: &mut VecDeque<Vec<FlightIndex>>,
     ) -> Option<PlannedBatch> {
-        let (alone, together): (Vec<u32>, Vec<u32>) =
+        let (alone, together): (Vec<FlightIndex>, Vec<FlightIndex>) =
             self.pool.iter().partition(|place| self.expect_alone(**place) == Expectation::Refused);
         self.pool = together;
         if self.refusals == 0 {
@@ -266,7 +267,7 @@ impl Search {
     }
 
     /// Cuts the pool into calls that are no larger than accepted ones, until larger ones promise to be clearly fewer.
-    fn cut_safe(&mut self, limits: &CallLimits, ready: &mut VecDeque<Vec<u32>>) {
+    fn cut_safe(&mut self, limits: &CallLimits, ready: &mut VecDeque<Vec<FlightIndex>>) {
         let safe_alone = self.pool.partition_point(|place| self.is_safe(&self.size_of(&[*place]), limits));
         let longer = self.pool.split_off(safe_alone);
         let mut waiting = std::mem::replace(&mut self.pool, longer);
@@ -289,13 +290,13 @@ impl Search {
 
     /// Cuts passages that are sure to be accepted out of the pool, unless untried, larger calls promise to be clearly
     /// fewer.
-    fn cut_known(&mut self, limits: &CallLimits, ready: &mut VecDeque<Vec<u32>>) {
+    fn cut_known(&mut self, limits: &CallLimits, ready: &mut VecDeque<Vec<FlightIndex>>) {
         let known = self.beginning(&self.pool, |call| self.is_known(call, limits));
         let possible = self.beginning(&self.pool, |call| self.is_possible(call, limits));
         if known == 0 || is_worth_a_probe(self.pool.len(), known, possible.max(known)) {
             return;
         }
-        let (mut in_order, others): (Vec<u32>, Vec<u32>) =
+        let (mut in_order, others): (Vec<FlightIndex>, Vec<FlightIndex>) =
             self.pool.iter().partition(|place| self.is_known(&self.size_of(&[**place]), limits));
         // In input order, so that calls hold long and short passages alike.
         in_order.sort_unstable();
@@ -310,20 +311,20 @@ impl Search {
     }
 
     /// Returns true if no passage that waits is shorter than this one, in any unit.
-    pub(super) fn is_shortest(&self, place: u32) -> bool {
+    pub(super) fn is_shortest(&self, place: FlightIndex) -> bool {
         let size = self.size(place);
-        let is_no_shorter = |other: &u32| self.size(*other).is_at_least(1, size);
+        let is_no_shorter = |other: &FlightIndex| self.size(*other).is_at_least(1, size);
         self.pool.iter().all(is_no_shorter)
             && self.alone.iter().all(is_no_shorter)
             && self.groups.iter().all(|group| group.places.iter().all(is_no_shorter))
     }
 
     /// Takes out the passages that are far longer than one that was refused by itself.
-    pub(super) fn take_hopeless(&mut self, refused: u32) -> Vec<u32> {
+    pub(super) fn take_hopeless(&mut self, refused: FlightIndex) -> Vec<FlightIndex> {
         let size = self.size(refused);
         let sizes = &self.sizes.passages;
-        let is_hopeless = |place: u32| size.bytes() > 0 && sizes[place as usize].is_at_least(HOPELESS_FACTOR, size);
-        let mut hopeless: Vec<u32> = self.pool.extract_if(.., |place| is_hopeless(*place)).collect();
+        let is_hopeless = |place: FlightIndex| size.bytes() > 0 && sizes[place].is_at_least(HOPELESS_FACTOR, size);
+        let mut hopeless: Vec<FlightIndex> = self.pool.extract_if(.., |place| is_hopeless(*place)).collect();
         self.alone.retain(|place| {
             if is_hopeless(*place) {
                 hopeless.push(*place);

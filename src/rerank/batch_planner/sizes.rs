@@ -1,5 +1,6 @@
 //! Sizes of the passages and the refused calls of one flight.
 
+use crate::types::index::{FlightIndex, IndexVec};
 use crate::upstream::size::{CallSize, Measures, TextSize};
 use crate::upstream::size_refusal::SizeRefusal;
 
@@ -7,16 +8,15 @@ use crate::upstream::size_refusal::SizeRefusal;
 #[derive(Debug)]
 pub(in crate::rerank) struct FlightSizes {
     pub(in crate::rerank) query: TextSize,
-    /// Indexed by place.
-    pub(in crate::rerank) passages: Vec<TextSize>,
+    pub(in crate::rerank) passages: IndexVec<FlightIndex, TextSize>,
 }
 
 impl FlightSizes {
     /// Size of a call with these places.
-    pub(in crate::rerank) fn call(&self, places: &[u32]) -> CallSize {
+    pub(in crate::rerank) fn call(&self, places: &[FlightIndex]) -> CallSize {
         let mut call = CallSize::of_query(self.query);
         for place in places {
-            call = call.with(self.passages[*place as usize]);
+            call = call.with(self.passages[*place]);
         }
         call
     }
@@ -26,7 +26,7 @@ impl FlightSizes {
 #[derive(Debug)]
 pub(super) struct Group {
     /// Passages that may be to blame, shortest first.
-    pub(super) places: Vec<u32>,
+    pub(super) places: Vec<FlightIndex>,
     /// Size of the call that was refused.
     pub(super) size: Measures,
 }
@@ -34,7 +34,7 @@ pub(super) struct Group {
 /// A refusal, kept until it is clear whether it teaches a limit.
 #[derive(Debug)]
 pub(super) struct RefusedCall {
-    pub(super) places: Vec<u32>,
+    pub(super) places: Vec<FlightIndex>,
     pub(super) refusal: SizeRefusal,
 }
 

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::types::index::ListIndex;
 use crate::upstream::size::{MeasureSet, TextSize};
 
 const NO_LIMITS: CallLimits = CallLimits { passages: usize::MAX, tokens: None, bytes: None };
@@ -12,23 +13,27 @@ fn named(about: MeasureSet) -> SizeRefusal {
 const UNEXPLAINED: SizeRefusal = SizeRefusal { about: MeasureSet::ALL, stated_passages: None, is_named: false };
 
 fn sizes(lengths: &[usize]) -> FlightSizes {
-    let passages = lengths.iter().map(|length| TextSize::of(&"x".repeat(*length))).collect();
-    FlightSizes { query: TextSize::of("query"), passages }
+    let passages: Vec<_> = lengths.iter().map(|length| TextSize::of(&"x".repeat(*length))).collect();
+    FlightSizes { query: TextSize::of("query"), passages: passages.into() }
+}
+
+/// The places with these numbers.
+fn at(numbers: impl IntoIterator<Item = usize>) -> Vec<FlightIndex> {
+    numbers.into_iter().map(FlightIndex::of).collect()
 }
 
 /// The fate of the places of one flight, and the sizes of its calls in passages.
 #[derive(Debug, Default)]
 struct Outcome {
     calls: Vec<usize>,
-    scored: Vec<u32>,
-    refused: Vec<u32>,
-    failed: Vec<u32>,
+    scored: Vec<FlightIndex>,
+    refused: Vec<FlightIndex>,
+    failed: Vec<FlightIndex>,
 }
 
 /// Lets a planner work through passages of `lengths`. `refusal` decides about each call; `None` accepts it.
-fn run(lengths: &[usize], mut refusal: impl FnMut(&[u32]) -> Option<SizeRefusal>) -> Outcome {
-    let places: Vec<u32> = (0..).take(lengths.len()).collect();
-    let mut planner = BatchPlanner::of_calls(vec![places], NO_LIMITS);
+fn run(lengths: &[usize], mut refusal: impl FnMut(&[FlightIndex]) -> Option<SizeRefusal>) -> Outcome {
+    let mut planner = BatchPlanner::of_calls(vec![at(0..lengths.len())], NO_LIMITS);
     let mut outcome = Outcome::default();
     let settle = |outcome: &mut Outcome, settled: Settled| {
         outcome.refused.extend(settled.refused);
@@ -81,12 +86,12 @@ fn a_stated_limit_is_tried_first() {
 #[test]
 fn passages_far_longer_than_a_refused_one_are_not_sent() {
     let lengths = [50, 50, 50, 50, 50, 1_000, 1_100, 5_000, 9_000];
-    let too_long = |call: &[u32]| call.iter().any(|place| lengths[*place as usize] > 800);
+    let too_long = |call: &[FlightIndex]| call.iter().any(|place| lengths[place.number()] > 800);
     let outcome = run(&lengths, |call| too_long(call).then(|| named(MeasureSet::TEXT)));
-    assert_eq!(outcome.scored, [0, 1, 2, 3, 4]);
+    assert_eq!(outcome.scored, at(0..5));
     let mut refused = outcome.refused;
     refused.sort_unstable();
-    assert_eq!(refused, [5, 6, 7, 8]);
+    assert_eq!(refused, at(5..9));
     assert_eq!(outcome.calls, [9, 5, 2, 1, 1], "1,100 may pass where 1,000 does not; 5,000 does not");
 }
 
@@ -105,10 +110,10 @@ fn a_named_refusal_of_everything_ends_with_two_single_passages() {
 
 #[test]
 fn a_call_with_a_passage_that_is_refused_by_itself_teaches_nothing_else() {
-    let mut planner = BatchPlanner::of_calls(vec![vec![0, 1, 2, 3]], NO_LIMITS);
+    let mut planner = BatchPlanner::of_calls(vec![at(0..4)], NO_LIMITS);
     planner.measured(sizes(&[400, 400, 400, 4_000]));
     while let Some(batch) = planner.next() {
-        if batch.places.contains(&3) {
+        if batch.places.contains(&FlightIndex::of(3)) {
             planner.refused(batch, named(MeasureSet::ALL), Instant::now());
         } else {
             planner.accepted(&batch);
@@ -119,20 +124,20 @@ fn a_call_with_a_passage_that_is_refused_by_itself_teaches_nothing_else() {
 }
 
 /// Takes the next call, which must be planned, and tells that it was refused.
-fn refuse_next(planner: &mut BatchPlanner, refusal: SizeRefusal) -> (Vec<u32>, Settled) {
+fn refuse_next(planner: &mut BatchPlanner, refusal: SizeRefusal) -> (Vec<FlightIndex>, Settled) {
     let batch = planner.next().unwrap();
     let places = batch.places.clone();
     (places, planner.refused(batch, refusal, Instant::now()))
 }
 
 /// Takes the next call, which must be planned, and tells that it was accepted.
-fn accept_next(planner: &mut BatchPlanner) -> (Vec<u32>, Vec<u32>) {
+fn accept_next(planner: &mut BatchPlanner) -> (Vec<FlightIndex>, Vec<FlightIndex>) {
     let batch = planner.next().unwrap();
     let refused = planner.accepted(&batch);
     (batch.places, refused)
 }
 
-fn measured_planner(calls: Vec<Vec<u32>>, lengths: &[usize]) -> BatchPlanner {
+fn measured_planner(calls: Vec<Vec<FlightIndex>>, lengths: &[usize]) -> BatchPlanner {
     let mut planner = BatchPlanner::of_calls(calls, NO_LIMITS);
     planner.measured(sizes(lengths));
     planner
@@ -140,11 +145,11 @@ fn measured_planner(calls: Vec<Vec<u32>>, lengths: &[usize]) -> BatchPlanner {
 
 #[test]
 fn an_unexplained_refusal_teaches_only_if_something_is_accepted() {
-    let mut planner = measured_planner(vec![vec![0, 1, 2, 3]], &[100; 4]);
+    let mut planner = measured_planner(vec![at(0..4)], &[100; 4]);
     refuse_next(&mut planner, UNEXPLAINED);
     assert!(planner.take_lessons().is_empty());
 
-    let mut planner = measured_planner(vec![vec![0, 1, 2, 3]], &[100; 4]);
+    let mut planner = measured_planner(vec![at(0..4)], &[100; 4]);
     refuse_next(&mut planner, UNEXPLAINED);
     accept_next(&mut planner);
     let lessons = planner.take_lessons();
@@ -154,7 +159,7 @@ fn an_unexplained_refusal_teaches_only_if_something_is_accepted() {
 
 #[test]
 fn a_refusal_of_another_upstream_is_no_lesson_about_this_one() {
-    let mut planner = measured_planner(vec![(0..8).collect()], &[100; 8]);
+    let mut planner = measured_planner(vec![at(0..8)], &[100; 8]);
     refuse_next(&mut planner, named(MeasureSet::ALL));
     refuse_next(&mut planner, named(MeasureSet::ALL));
     planner.drop_last_lesson();
@@ -164,7 +169,7 @@ fn a_refusal_of_another_upstream_is_no_lesson_about_this_one() {
 
 #[test]
 fn what_an_abandoned_probe_left_is_still_sent() {
-    let mut planner = measured_planner(vec![(0..8).collect()], &[100; 8]);
+    let mut planner = measured_planner(vec![at(0..8)], &[100; 8]);
     refuse_next(&mut planner, named(MeasureSet::ALL));
     let probe = planner.next().unwrap();
     assert_eq!((probe.places.len(), probe.purpose), (4, Purpose::Probe));
@@ -175,12 +180,12 @@ fn what_an_abandoned_probe_left_is_still_sent() {
         sent.extend(accept_next(&mut planner).0);
     }
     sent.sort_unstable();
-    assert_eq!(sent, (0..8).collect::<Vec<u32>>());
+    assert_eq!(sent, at(0..8));
 }
 
 #[test]
 fn calls_that_were_cut_before_a_refusal_are_cut_anew() {
-    let mut planner = measured_planner(vec![(0..4).collect(), (4..8).collect()], &[100; 8]);
+    let mut planner = measured_planner(vec![at(0..4), at(4..8)], &[100; 8]);
     refuse_next(&mut planner, named(MeasureSet::ALL));
     let mut largest = 0;
     while !planner.is_done() {
@@ -192,18 +197,18 @@ fn calls_that_were_cut_before_a_refusal_are_cut_anew() {
 
 #[test]
 fn a_suspect_is_refused_when_another_passage_is_accepted() {
-    let mut planner = measured_planner(vec![vec![0, 1, 2]], &[100, 200, 300]);
+    let mut planner = measured_planner(vec![at(0..3)], &[100, 200, 300]);
     refuse_next(&mut planner, UNEXPLAINED);
     let (suspect, settled) = refuse_next(&mut planner, UNEXPLAINED);
-    assert_eq!((&suspect[..], settled), (&[0][..], Settled::default()));
+    assert_eq!((&suspect, settled), (&at([0]), Settled::default()));
     let (accepted, refused) = accept_next(&mut planner);
-    assert_eq!((&accepted[..], refused), (&[1][..], suspect));
+    assert_eq!((accepted, refused), (at([1]), suspect));
 }
 
 #[test]
 fn where_only_the_number_is_limited_calls_keep_the_order_of_the_request() {
     let lengths = [10, 100].repeat(16);
-    let mut planner = measured_planner(vec![(0..32).collect()], &lengths);
+    let mut planner = measured_planner(vec![at(0..32)], &lengths);
     let mut calls = Vec::new();
     while let Some(batch) = planner.next() {
         if batch.places.len() > 4 {
@@ -217,12 +222,12 @@ fn where_only_the_number_is_limited_calls_keep_the_order_of_the_request() {
     }
     let in_order = calls.concat();
     assert!(in_order.is_sorted() && in_order.len() >= 16, "{calls:?}");
-    assert!(in_order.windows(2).any(|pair| lengths[pair[0] as usize] > lengths[pair[1] as usize]));
+    assert!(in_order.windows(2).any(|pair| lengths[pair[0].number()] > lengths[pair[1].number()]));
 }
 
 #[test]
 fn a_provider_that_refuses_what_it_took_before_is_searched_anew() {
-    let calls = vec![(0..10).collect(), (10..15).collect()];
+    let calls = vec![at(0..10), at(10..15)];
     let mut planner = measured_planner(calls, &[100; 15]);
     accept_next(&mut planner);
     refuse_next(&mut planner, named(MeasureSet::ALL));
@@ -232,24 +237,24 @@ fn a_provider_that_refuses_what_it_took_before_is_searched_anew() {
 #[test]
 fn a_refused_call_of_less_text_than_accepted_ones_is_searched_for_its_longest_passages() {
     let lengths = [vec![200; 10], vec![50; 3], vec![300, 310, 320, 330]].concat();
-    let mut planner = measured_planner(vec![(0..10).collect(), (10..17).collect()], &lengths);
+    let mut planner = measured_planner(vec![at(0..10), at(10..17)], &lengths);
     accept_next(&mut planner);
     refuse_next(&mut planner, named(MeasureSet::TEXT));
     let (probe, _) = refuse_next(&mut planner, named(MeasureSet::TEXT));
-    assert_eq!(probe, [10, 11, 12, 13, 14], "the three short ones, and half of the others that may be accepted");
+    assert_eq!(probe, at(10..15), "the three short ones, and half of the others that may be accepted");
     let (probe, _) = accept_next(&mut planner);
-    assert_eq!(probe, [10, 11, 12, 13], "all but the one to blame, if there is only one");
+    assert_eq!(probe, at(10..14), "all but the one to blame, if there is only one");
 }
 
 #[test]
 fn a_list_that_is_expected_to_be_refused_costs_one_call() {
     let mut evidence = SizeEvidence::default();
     let known = sizes(&[1_000]);
-    evidence.refuse(known.call(&[0]).measures(), MeasureSet::TEXT, Instant::now());
+    evidence.refuse(known.call(&at([0])).measures(), MeasureSet::TEXT, Instant::now());
     let lengths = [1_100, 1_200, 1_300];
-    let mut planner = BatchPlanner::informed(vec![0, 1, 2], sizes(&lengths), evidence, NO_LIMITS);
+    let mut planner = BatchPlanner::informed(at(0..3), sizes(&lengths), evidence, NO_LIMITS);
     let (probe, settled) = refuse_next(&mut planner, named(MeasureSet::TEXT));
-    assert_eq!(probe, [0], "the shortest");
+    assert_eq!(probe, at([0]), "the shortest");
     assert_eq!(settled.refused.len(), 3);
     assert!(planner.is_done());
 }
@@ -269,7 +274,7 @@ proptest! {
         });
         let mut settled = [outcome.scored, outcome.refused, outcome.failed].concat();
         settled.sort_unstable();
-        prop_assert_eq!(settled, (0..).take(lengths.len()).collect::<Vec<u32>>());
+        prop_assert_eq!(settled, at(0..lengths.len()));
         prop_assert!(outcome.calls.len() <= 3 * lengths.len() + 3);
     }
 }
