@@ -2,17 +2,19 @@
 //!
 //! ```text
 //!  route (resolved by the caller) ─▶ validate ─▶ for the first target that answers:
-//!                plan   (fold equal passages, look up known scores)
-//!                score  (lead the pairs that nobody is scoring, follow the others, wait for both)
-//!                fill   (led pairs, in calls that the provider accepts; a task of its own)
-//!                merge  (every position exactly once; inside the upstream's stack)
-//!                rank   (best first, ties in input order, cut to top_n)
+//!                plan         (fold equal passages, look up known scores)
+//!                score        (lead the pairs that nobody is scoring, follow the others, wait for both)
+//!                flight_task  (led pairs, in calls that the provider accepts; a task of its own)
+//!                check        (every position exactly once; inside the upstream's stack)
+//!                rank         (best first, ties in input order, cut to top_n)
+//!              ─▶ if it fails: fallback (another target, older or fewer scores, or the error)
 //! ```
 
 pub mod background_tasks;
 pub mod batch;
 mod batch_planner;
 mod calls;
+mod fallback;
 mod flight_task;
 mod hedged_call;
 mod hybrid_scoring;
@@ -33,6 +35,9 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use self::background_tasks::Background;
+use self::fallback::{
+    FallbackPolicy, FollowingTarget, Salvage, Step, TargetFailure, before_an_answer, waiter_before,
+};
 use self::plan::{Plan, PlanContext};
 use self::rank::rank;
 use self::score::TargetAttempt;
@@ -44,19 +49,12 @@ use crate::cache::control::CacheControl;
 use crate::cache::key::CacheScope;
 use crate::coalesce::Flights;
 use crate::error::{Error, ErrorKind};
-use crate::route::settings::{OnDeadline, OnFailure};
+use crate::route::settings::OnDeadline;
 use crate::route::{Route, RouteTable, Target};
 use crate::telemetry::metrics::Metrics;
 use crate::types::request::RerankRequest;
 use crate::types::response::{PairCounts, RankedPassage, RerankResponse};
 use crate::upstream::call::{RetryMode, Waiter};
-
-/// Share of the time left that a target may not use, 0 to 1: it is kept for the next target, or for a degraded answer.
-const KEPT_SHARE: f64 = 0.2;
-/// Most time kept for an answer made of the scores at hand, which takes hardly any.
-const KEPT_FOR_AN_ANSWER: Duration = Duration::from_millis(50);
-/// Most time kept for the lexical scorer, which takes milliseconds for usual lists.
-const KEPT_FOR_THE_LEXICAL_SCORER: Duration = Duration::from_millis(200);
 
 /// Everything that outlives a request.
 #[derive(Debug)]
@@ -90,18 +88,10 @@ pub struct RequestContext {
     pub scope: CacheScope,
 }
 
-/// A target's failure, and the scores that it left.
-struct TargetFailure {
-    error: Error,
-    salvage: Option<Salvage>,
-}
-
-/// Scores of a target that failed, from which a degraded answer can be made.
-enum Salvage {
-    /// A score for every passage, some of them expired.
-    Stale(Plan),
-    /// The scores that arrived in time, and the refusal of a passage if there was one by then.
-    Partial(Plan, Option<Error>),
+/// The scores that one target gave, or left when it failed.
+struct TargetScores<'a> {
+    target: &'a Arc<Target>,
+    plan: Plan,
 }
 
 impl Reranker {
@@ -117,9 +107,7 @@ impl Reranker {
     ) -> Result<RerankResponse, Error> {
         validate(request, self.limits)?;
         let mut trace = RequestTrace::new(context.control);
-        let mut failures = Vec::new();
-        let mut stale = None;
-        let mut partial = None;
+        let mut policy = FallbackPolicy::new(route.on_failure);
         let targets = targets_in_order(route, request, context);
         for (index, target) in targets.iter().enumerate() {
             let next = targets.get(index + 1);
@@ -132,47 +120,36 @@ impl Reranker {
                 }
                 Err(failure) => failure,
             };
-            match salvage {
-                // The later plan of a score space knows what the earlier one learnt.
-                Some(Salvage::Stale(plan)) => stale = Some((target, plan)),
-                // Of partial answers the first is the best: it is from the target that was preferred.
-                Some(Salvage::Partial(plan, refusal)) => {
-                    partial.get_or_insert((target, plan, refusal));
+            let step = policy.step_after(&error, salvage, FollowingTarget::new(target, next));
+            trace.give_up(target, &error, step.goes_on());
+            match step {
+                Step::EquivalentTarget | Step::NextTarget => {
+                    self.metrics.fallback(&target.upstream.name, error.kind);
                 }
-                None => {}
-            }
-            // Old scores of the same model come before new ones of another.
-            let is_last_of_space = next.is_none_or(|next| next.space != target.space);
-            let fallback = if is_last_of_space { stale.take() } else { None };
-            let goes_on = next.is_some() && fallback.is_none();
-            trace.give_up(target, &error, goes_on);
-            if goes_on {
-                self.metrics.fallback(&target.upstream.name, error.kind);
-            }
-            failures.push(error);
-            if let Some((stale_target, plan)) = fallback {
-                trace.stale(&first_failure(failures));
-                return Ok(trace.reranked(request, context, route, stale_target, outcome(&plan, request.top_n)));
+                Step::StaleScores { scores, failure } => {
+                    trace.stale(&failure);
+                    let ranking = outcome(&scores.plan, request.top_n);
+                    return Ok(trace.reranked(request, context, route, scores.target, ranking));
+                }
+                Step::PartialScores { scores, refusal, failure } => {
+                    trace.cut_short(&failure, refusal);
+                    // Uncut: the passages without a score might be the best.
+                    let ranking = outcome(&scores.plan, None);
+                    return Ok(trace.reranked(request, context, route, scores.target, ranking));
+                }
+                Step::InputOrder(failure) => return Ok(trace.original_order(request, context, route, failure)),
+                Step::Fail(failure) => return Err(failure),
             }
         }
-        let failure = first_failure(failures);
-        if let Some((target, plan, refusal)) = partial {
-            trace.cut_short(&failure, refusal);
-            // Uncut: the passages without a score might be the best.
-            return Ok(trace.reranked(request, context, route, target, outcome(&plan, None)));
-        }
-        if route.on_failure == OnFailure::OriginalOrder && failure.kind != ErrorKind::NotCached {
-            return Ok(trace.original_order(request, context, route, failure));
-        }
-        Err(failure)
+        Err(Error::new(ErrorKind::Internal, "the model has no targets"))
     }
 
     /// Plans and scores the whole request at one target: scores of two score spaces never meet in one answer.
-    async fn try_target(
+    async fn try_target<'a>(
         &self,
-        mut attempt: TargetAttempt<'_>,
+        mut attempt: TargetAttempt<'a>,
         trace: &mut RequestTrace,
-    ) -> Result<Plan, TargetFailure> {
+    ) -> Result<Plan, TargetFailure<TargetScores<'a>>> {
         let TargetAttempt { target, context, .. } = attempt;
         let planning = Instant::now();
         let mut plan = self.plan(target, attempt.request, context).await;
@@ -188,7 +165,7 @@ impl Reranker {
         }
         if plan.can_fall_back_to_stale() {
             // An answer of expired scores must still be made before the deadline.
-            attempt.waiter.deadline = attempt.waiter.deadline.min(before(context.deadline, KEPT_FOR_AN_ANSWER));
+            attempt.waiter.deadline = attempt.waiter.deadline.min(before_an_answer(context.deadline));
         }
         let scoring = Instant::now();
         let mut subscriptions = Vec::new();
@@ -202,7 +179,7 @@ impl Reranker {
             Err(_elapsed) => out_of_time(&attempt, scoring),
         };
         if error.kind.is_upstreams() && plan.fall_back_to_stale() {
-            return Err(TargetFailure { error, salvage: Some(Salvage::Stale(plan)) });
+            return Err(TargetFailure { error, salvage: Some(Salvage::Stale(TargetScores { target, plan })) });
         }
         if in_time || attempt.route.on_deadline == OnDeadline::Error || !plan.has_scores() {
             return Err(error.into());
@@ -213,7 +190,8 @@ impl Reranker {
         {
             permit.finish(subscriptions, Instant::now() + self.request_timeout);
         }
-        Err(TargetFailure { error, salvage: Some(Salvage::Partial(plan, trace.refusal().cloned())) })
+        let refusal = trace.refusal().cloned();
+        Err(TargetFailure { error, salvage: Some(Salvage::Partial { scores: TargetScores { target, plan }, refusal }) })
     }
 
     async fn plan(&self, target: &Target, request: &Arc<RerankRequest>, context: &RequestContext) -> Plan {
@@ -249,48 +227,6 @@ fn targets_in_order(route: &Route, request: &RerankRequest, context: &RequestCon
         targets.push(parts.lexical.clone());
     }
     targets
-}
-
-/// The time and patience of the request at one target. `next` is the target to be asked after it.
-fn waiter_before(next: Option<&Arc<Target>>, route: &Route, context: &RequestContext) -> Waiter {
-    let most_kept = match (next, route.on_failure, route.on_deadline) {
-        (Some(next), ..) if next.answers_at_once() => KEPT_FOR_THE_LEXICAL_SCORER,
-        (Some(_), ..) => Duration::MAX,
-        // Without another target and another policy nothing follows but the error.
-        (None, OnFailure::Error, OnDeadline::Error) => Duration::ZERO,
-        (None, ..) => KEPT_FOR_AN_ANSWER,
-    };
-    Waiter {
-        deadline: before(context.deadline, most_kept),
-        retry_mode: if next.is_none() { RetryMode::Wait } else { RetryMode::FailFast },
-        store: context.control.store,
-        scope: context.scope,
-    }
-}
-
-/// `deadline`, moved ahead by a share of the time left, but by at most `most`.
-fn before(deadline: Instant, most: Duration) -> Instant {
-    let share = deadline.saturating_duration_since(Instant::now()).mul_f64(KEPT_SHARE);
-    deadline.checked_sub(share.min(most)).unwrap_or(deadline)
-}
-
-impl From<Error> for TargetFailure {
-    fn from(error: Error) -> Self {
-        Self { error, salvage: None }
-    }
-}
-
-/// The first target's failure, which says most, with the messages of the later ones after its own.
-fn first_failure(failures: Vec<Error>) -> Error {
-    let mut in_order = failures.into_iter();
-    let Some(mut first) = in_order.next() else {
-        return Error::new(ErrorKind::Internal, "the model has no targets");
-    };
-    for failure in in_order {
-        first.message.push_str("; then ");
-        first.message.push_str(&failure.message);
-    }
-    first
 }
 
 /// The error of a target that used up its time. For the last target that is the request's deadline.
