@@ -12,13 +12,13 @@ use crate::blocking::offload::{OFFLOAD_SEARCH_BYTES, OFFLOAD_WIRE_BYTES, offload
 use crate::cache::key::CacheScope;
 use crate::error::{Error, ErrorKind};
 use crate::provider::{InstructionSupport, ScoreBatch, Scoring};
-use crate::route::Target;
+use crate::route::{RemoteTarget, Target};
 use crate::types::index::{FlightIndex, IndexVec};
 use crate::types::request::RerankRequest;
 use crate::upstream::call::{AttemptCounter, Call, Payload, Scores, Waiters};
 use crate::upstream::size::{TextSize, estimate_tokens};
 use crate::upstream::size_evidence::Expectation;
-use crate::upstream::{Backend, Remote, Upstream, UpstreamError};
+use crate::upstream::{Upstream, UpstreamError};
 
 /// The texts of one flight, from which its calls are made. Clones are cheap.
 #[derive(Clone, Debug)]
@@ -48,13 +48,10 @@ impl Calls {
     /// Sends one batch to one target.
     pub(super) async fn send(
         &self,
-        target: &Target,
+        target: &RemoteTarget,
         batch: &Batch,
         waiters: &Arc<Waiters>,
     ) -> Result<Scores, UpstreamError> {
-        let Backend::Remote(remote) = &target.upstream.backend else {
-            return Err(UpstreamError::lasting(ErrorKind::Internal, "is not asked over HTTP"));
-        };
         let call = Call {
             payload: batch.payload.clone(),
             passages: batch.places.len(),
@@ -65,21 +62,20 @@ impl Calls {
             failure: None,
             attempts: self.attempts.clone(),
         };
-        remote.score(call).await
+        target.remote().score(call).await
     }
 
     /// The one call that asks `target` for all of `places`; `None` if several would be needed.
     pub(super) async fn encode_whole(
         &self,
-        target: &Arc<Target>,
+        target: &RemoteTarget,
         places: &[FlightIndex],
         caller: CacheScope,
     ) -> Option<Batch> {
-        let Backend::Remote(remote) = &target.upstream.backend else { return None };
-        if self.cut(target, places.to_vec(), declared_limits(target, remote)).await.len() > 1 {
+        if self.cut(target, places.to_vec(), declared_limits(target)).await.len() > 1 {
             return None;
         }
-        let learned = remote.learned_limits.of(&target.model, caller, Instant::now());
+        let learned = target.remote().learned_limits.of(&target.model, caller, Instant::now());
         // Measuring reads every text, which is wasted while no limit is known.
         if !learned.is_empty() {
             let size = self.measure(target).await.call(places);
@@ -87,7 +83,7 @@ impl Calls {
                 return None;
             }
         }
-        self.encode(target, places.to_vec()).await
+        Some(self.encode(target, places.to_vec()).await)
     }
 
     /// `places` in one list for each call to `target`, by the declared limits alone.
@@ -126,24 +122,21 @@ impl Calls {
         .await
     }
 
-    /// The call that asks `target` for `places`; `None` if the target is not remote.
-    pub(super) async fn encode(&self, target: &Arc<Target>, places: Vec<FlightIndex>) -> Option<Batch> {
-        let Backend::Remote(remote) = &target.upstream.backend else { return None };
-        let format = remote.format;
-        let counts_tokens = remote.counts_tokens;
+    /// The call that asks `target` for `places`.
+    pub(super) async fn encode(&self, target: &RemoteTarget, places: Vec<FlightIndex>) -> Batch {
         let bytes = self.text_bytes(&places);
         let calls = self.clone();
         let target = target.clone();
-        let batch = offload(bytes, OFFLOAD_WIRE_BYTES, move || {
+        offload(bytes, OFFLOAD_WIRE_BYTES, move || {
+            let remote = target.remote();
             let query = instructed_query(&calls.request, target.facts.instruction);
             let passages: Vec<_> = places.iter().map(|place| &*calls.texts[*place]).collect();
-            let tokens = if counts_tokens { count_tokens(&query, &passages) } else { 0 };
+            let tokens = if remote.counts_tokens { count_tokens(&query, &passages) } else { 0 };
             let options = &calls.request.options;
-            let payload = format.encode(&ScoreBatch { model: &target.model, query: &query, passages, options });
+            let payload = remote.format.encode(&ScoreBatch { model: &target.model, query: &query, passages, options });
             Batch { places, payload, tokens }
         })
-        .await;
-        Some(batch)
+        .await
     }
 
     /// An upstream's failure as a client may read it: without quotations of the request. The search for them reads all
@@ -170,12 +163,13 @@ impl Calls {
 }
 
 /// Limits of one call by the registry and the configuration. A listwise model has none: it gets everything in one call.
-pub(super) fn declared_limits(target: &Target, remote: &Remote) -> CallLimits {
+pub(super) fn declared_limits(target: &RemoteTarget) -> CallLimits {
+    let facts = &target.remote().facts;
     match target.facts.scoring {
         Scoring::Pointwise => CallLimits {
-            passages: remote.facts.max_passages,
+            passages: facts.max_passages,
             tokens: target.facts.max_call_tokens,
-            bytes: remote.facts.max_call_bytes,
+            bytes: facts.max_call_bytes,
         },
         Scoring::Listwise => CallLimits { passages: usize::MAX, tokens: None, bytes: None },
     }

@@ -23,12 +23,13 @@ use crate::cache::key::CacheScope;
 use crate::coalesce::Lead;
 use crate::error::{Error, ErrorKind};
 use crate::provider::Scoring;
-use crate::route::Target;
+use crate::route::{RemoteTarget, Target};
 use crate::telemetry::metrics::Metrics;
 use crate::types::index::FlightIndex;
 use crate::types::response::Usage;
+use crate::upstream::UpstreamError;
+use crate::upstream::budget::SharedBudget;
 use crate::upstream::call::Scores;
-use crate::upstream::{Backend, Remote, UpstreamError};
 
 /// Passages above which a search for limits runs on a blocking thread: it looks at each of them several times.
 const OFFLOAD_PLACES: usize = 1_000;
@@ -39,7 +40,7 @@ const MAX_CONFIRMATIONS: usize = 8;
 /// A task that fills one flight.
 #[derive(Debug)]
 pub(super) struct FlightTask {
-    pub(super) target: Arc<Target>,
+    pub(super) target: RemoteTarget,
     pub(super) calls: Calls,
     /// Present if slow calls may be sent to a second target.
     pub(super) hedging: Option<Hedging>,
@@ -48,7 +49,7 @@ pub(super) struct FlightTask {
 }
 
 /// The answer to a batch and the target that gave it; `None` if nobody waits for the batch any more.
-type CallResult = Option<(Arc<Target>, Result<Scores, UpstreamError>)>;
+type CallResult<'a> = Option<(&'a RemoteTarget, Result<Scores, UpstreamError>)>;
 
 impl FlightTask {
     /// Scores the pairs of `lead`, and hands out each call's scores as they come.
@@ -56,10 +57,10 @@ impl FlightTask {
         if reads_cache {
             self.land_known(&lead);
         }
-        let Backend::Remote(remote) = &self.target.upstream.backend else { return };
+        let remote = self.target.remote();
         let caller = lead.waiters().scope();
-        let mut planner = self.planner(lead.pending(), remote, caller).await;
-        let mut flight = FlightInProgress { task: &self, lead: &lead, remote, caller, refusal: None, confirmations: 0 };
+        let mut planner = self.planner(lead.pending(), caller).await;
+        let mut flight = FlightInProgress { task: &self, lead: &lead, caller, refusal: None, confirmations: 0 };
         let mut calls = FuturesUnordered::new();
         loop {
             // One large request must not fill the upstream's queue, and be turned away by it: it takes its turn, permit
@@ -81,8 +82,8 @@ impl FlightTask {
             let Some((batch, outcome)) = calls.next().await else { break };
             match outcome {
                 None => planner.abandoned(&batch),
-                Some((target, Ok(scores))) => flight.accepted(&mut planner, &batch, &target, &scores),
-                Some((target, Err(error))) => flight.failed(&mut planner, batch, &target, error).await,
+                Some((target, Ok(scores))) => flight.accepted(&mut planner, &batch, target, &scores),
+                Some((target, Err(error))) => flight.failed(&mut planner, batch, target, error).await,
             }
         }
         learn_refused(&self.target, caller, &mut planner);
@@ -90,9 +91,9 @@ impl FlightTask {
     }
 
     /// Plans calls by the declared limits, and by those that earlier refusals taught.
-    async fn planner(&self, places: Vec<FlightIndex>, remote: &Remote, caller: CacheScope) -> BatchPlanner {
-        let limits = declared_limits(&self.target, remote);
-        let learned = remote.learned_limits.of(&self.target.model, caller, Instant::now());
+    async fn planner(&self, places: Vec<FlightIndex>, caller: CacheScope) -> BatchPlanner {
+        let limits = declared_limits(&self.target);
+        let learned = self.target.remote().learned_limits.of(&self.target.model, caller, Instant::now());
         if learned.is_empty() || !self.may_split() {
             return BatchPlanner::of_calls(self.calls.cut(&self.target, places, limits).await, limits);
         }
@@ -121,20 +122,20 @@ impl FlightTask {
     }
 
     /// Makes one call. It is dropped as soon as nobody waits for it.
-    async fn call(&self, lead: &Lead, batch: PlannedBatch) -> (PlannedBatch, CallResult) {
+    async fn call(&self, lead: &Lead, batch: PlannedBatch) -> (PlannedBatch, CallResult<'_>) {
         let waiters = lead.waiters();
         let scored = async {
-            let encoded = self.calls.encode(&self.target, batch.places.clone()).await?;
-            Some(match &self.hedging {
+            let encoded = self.calls.encode(&self.target, batch.places.clone()).await;
+            match &self.hedging {
                 Some(hedging) => send_hedged(hedging, &self.calls, &self.target, &encoded, waiters).await,
-                None => (self.target.clone(), self.calls.send(&self.target, &encoded, waiters).await),
-            })
+                None => (&self.target, self.calls.send(&self.target, &encoded, waiters).await),
+            }
         };
         let outcome = tokio::select! {
             // The order matters: a call that nobody waits for must not even be encoded.
             biased;
             () = lead.abandoned(&batch.places) => None,
-            scored = scored => scored,
+            scored = scored => Some(scored),
         };
         (batch, outcome)
     }
@@ -158,7 +159,6 @@ impl FlightTask {
 struct FlightInProgress<'a> {
     task: &'a FlightTask,
     lead: &'a Lead,
-    remote: &'a Remote,
     caller: CacheScope,
     /// The first refusal, as clients may read it.
     refusal: Option<Error>,
@@ -175,13 +175,17 @@ impl FlightInProgress<'_> {
                 self.confirmations += 1;
                 self.confirmations <= MAX_CONFIRMATIONS
             }
-            Purpose::Probe => self.remote.split_budget.withdraw(self.caller, 1.0, Instant::now()),
+            Purpose::Probe => self.split_budget().withdraw(self.caller, 1.0, Instant::now()),
         }
     }
 
+    fn split_budget(&self) -> &SharedBudget {
+        &self.task.target.remote().split_budget
+    }
+
     /// Takes in the scores of a call.
-    fn accepted(&mut self, planner: &mut BatchPlanner, batch: &PlannedBatch, target: &Target, scores: &Scores) {
-        self.remote.split_budget.deposit(self.caller, 1.0, Instant::now());
+    fn accepted(&mut self, planner: &mut BatchPlanner, batch: &PlannedBatch, target: &RemoteTarget, scores: &Scores) {
+        self.split_budget().deposit(self.caller, 1.0, Instant::now());
         if batch.purpose == Purpose::Confirmation {
             self.confirmations = 0;
         }
@@ -196,7 +200,13 @@ impl FlightInProgress<'_> {
     }
 
     /// Takes in the failure of a call: plans smaller calls if its size was refused, fails its places otherwise.
-    async fn failed(&mut self, planner: &mut BatchPlanner, batch: PlannedBatch, target: &Target, error: UpstreamError) {
+    async fn failed(
+        &mut self,
+        planner: &mut BatchPlanner,
+        batch: PlannedBatch,
+        target: &RemoteTarget,
+        error: UpstreamError,
+    ) {
         let size_refusal = match error.size_refusal {
             Some(size_refusal) if self.task.may_split() => size_refusal,
             _ => {
@@ -214,12 +224,12 @@ impl FlightInProgress<'_> {
         }
         let is_probe = batch.purpose == Purpose::Probe;
         let settled = planner.refused(batch, size_refusal, Instant::now());
-        if !std::ptr::eq(target, Arc::as_ptr(&self.task.target)) {
+        if !target.is(&self.task.target) {
             planner.drop_last_lesson();
         }
         if is_probe && planner.has_accepted() && !settled.refused.is_empty() {
             // A search that makes progress must not use up the budget of other requests.
-            self.remote.split_budget.deposit(self.caller, 1.0, Instant::now());
+            self.split_budget().deposit(self.caller, 1.0, Instant::now());
         }
         if planner.is_done() {
             learn_refused(&self.task.target, self.caller, planner);
@@ -280,17 +290,15 @@ async fn next_batch(mut planner: BatchPlanner) -> (BatchPlanner, Option<PlannedB
 
 /// Tells other requests of the caller that a call of this size is accepted. Calls are measured only once one was
 /// refused.
-fn learn_accepted(target: &Target, caller: CacheScope, planner: &BatchPlanner, batch: &PlannedBatch) {
-    let Backend::Remote(remote) = &target.upstream.backend else { return };
+fn learn_accepted(target: &RemoteTarget, caller: CacheScope, planner: &BatchPlanner, batch: &PlannedBatch) {
     if let Some(size) = planner.size_of(&batch.places) {
-        remote.learned_limits.accept(&target.model, caller, &size, Instant::now());
+        target.remote().learned_limits.accept(&target.model, caller, &size, Instant::now());
     }
 }
 
 /// Tells other requests of the caller what the refusals of this flight teach.
-fn learn_refused(target: &Target, caller: CacheScope, planner: &mut BatchPlanner) {
-    let Backend::Remote(remote) = &target.upstream.backend else { return };
+fn learn_refused(target: &RemoteTarget, caller: CacheScope, planner: &mut BatchPlanner) {
     for refused in planner.take_lessons() {
-        remote.learned_limits.refuse(&target.model, caller, &refused, Instant::now());
+        target.remote().learned_limits.refuse(&target.model, caller, &refused, Instant::now());
     }
 }

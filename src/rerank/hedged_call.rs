@@ -11,73 +11,72 @@ use tokio::time::{Instant, sleep_until};
 
 use super::calls::{Batch, Calls};
 use crate::cache::key::CacheScope;
-use crate::route::Target;
+use crate::route::RemoteTarget;
 use crate::route::hedge::Hedge;
 use crate::telemetry::metrics::Metrics;
+use crate::upstream::UpstreamError;
 use crate::upstream::call::{Scores, Waiters};
-use crate::upstream::{Backend, UpstreamError};
 
 /// Targets for second calls, and the budget that these draw on.
 #[derive(Debug)]
 pub(super) struct Hedging {
     pub(super) hedge: Hedge,
     /// The other targets of the same score space; never empty.
-    pub(super) equivalent_targets: Vec<Arc<Target>>,
+    pub(super) equivalent_targets: Vec<RemoteTarget>,
     pub(super) metrics: Arc<Metrics>,
 }
 
 /// Sends `batch` to `target`, and to an equivalent target if that takes too long. Returns the target that answered, and
 /// its answer.
-pub(super) async fn send_hedged(
-    hedging: &Hedging,
+pub(super) async fn send_hedged<'a>(
+    hedging: &'a Hedging,
     calls: &Calls,
-    target: &Arc<Target>,
+    target: &'a RemoteTarget,
     batch: &Batch,
     waiters: &Arc<Waiters>,
-) -> (Arc<Target>, Result<Scores, UpstreamError>) {
+) -> (&'a RemoteTarget, Result<Scores, UpstreamError>) {
     let bytes = batch.payload.bytes();
     hedging.hedge.count(target, bytes);
     let mut first = std::pin::pin!(calls.send(target, batch, waiters));
-    let Some(late) = hedging.late(target, bytes) else { return (target.clone(), first.await) };
+    let Some(late) = hedging.late(target, bytes) else { return (target, first.await) };
     tokio::select! {
         // An answer that is there when the timer fires must not cost a second call.
         biased;
-        answer = &mut first => return (target.clone(), answer),
+        answer = &mut first => return (target, answer),
         () = sleep_until(late) => {}
     }
-    let Some(other) = hedging.healthy_target(waiters.scope()) else { return (target.clone(), first.await) };
+    let Some(other) = hedging.healthy_target(waiters.scope()) else { return (target, first.await) };
     let Some(second_batch) = calls.encode_whole(other, &batch.places, waiters.scope()).await else {
-        return (target.clone(), first.await);
+        return (target, first.await);
     };
     // Paid last: a second call that cannot be made must not use up the budget.
     if !hedging.hedge.afford(other, bytes, Instant::now()) {
-        return (target.clone(), first.await);
+        return (target, first.await);
     }
     hedging.metrics.hedged(&other.upstream.name);
     let mut second = std::pin::pin!(calls.send(other, &second_batch, waiters));
     // Whichever fails first leaves it to the other.
     tokio::select! {
         answer = &mut first => match answer {
-            Err(_) => (other.clone(), second.await),
-            answer => (target.clone(), answer),
+            Err(_) => (other, second.await),
+            answer => (target, answer),
         },
         answer = &mut second => match answer {
-            Err(_) => (target.clone(), first.await),
-            answer => (other.clone(), answer),
+            Err(_) => (target, first.await),
+            answer => (other, answer),
         },
     }
 }
 
 impl Hedging {
     /// The time at which a call counts as late; `None` until there are enough latencies to tell.
-    fn late(&self, target: &Target, bytes: usize) -> Option<Instant> {
-        let Backend::Remote(remote) = &target.upstream.backend else { return None };
-        let usual = remote.load_stats.quantile(bytes, self.hedge.after_quantile)?;
+    fn late(&self, target: &RemoteTarget, bytes: usize) -> Option<Instant> {
+        let usual = target.remote().load_stats.quantile(bytes, self.hedge.after_quantile)?;
         Some(Instant::now() + usual)
     }
 
     /// The least loaded of the healthy targets, for `caller`.
-    fn healthy_target(&self, caller: CacheScope) -> Option<&Arc<Target>> {
+    fn healthy_target(&self, caller: CacheScope) -> Option<&RemoteTarget> {
         let now = Instant::now();
         let healthy = self.equivalent_targets.iter().filter(|target| target.upstream.is_well(caller, now));
         healthy.min_by(|left, right| left.upstream.load(caller, now).total_cmp(&right.upstream.load(caller, now)))

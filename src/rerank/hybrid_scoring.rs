@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::Reranker;
 use super::plan::Plan;
-use super::score::TargetAttempt;
+use super::score::{RemoteAttempt, TargetAttempt};
 use super::trace::RequestTrace;
 use crate::blocking::offload::{OFFLOAD_LOCAL_BYTES, result_of};
 use crate::coalesce::Subscription;
@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind};
 use crate::route::HybridParts;
 use crate::types::request::RerankRequest;
 use crate::types::response::ScoreSource;
-use crate::upstream::{Backend, LocalScorer};
+use crate::upstream::LocalScorer;
 
 /// The lexical score of every passage. Long lists run on workers, as many at once as there are processors; one whose
 /// request is dropped ends at its next passage.
@@ -85,11 +85,9 @@ impl Reranker {
         // Without the client's options: the cross-encoder takes none, and they would be part of its cache keys.
         let head_request =
             Arc::new(RerankRequest { query: attempt.request.query.clone(), passages, ..RerankRequest::default() });
-        let head_attempt = TargetAttempt { target: &parts.cross_encoder, request: &head_request, ..attempt };
+        let head_attempt = RemoteAttempt { request: &head_request, ..attempt.at(&parts.cross_encoder) };
         let mut plan = self.plan(&parts.cross_encoder, &head_request, attempt.context).await;
-        if let Backend::Remote(remote) = &parts.cross_encoder.upstream.backend {
-            self.score_remotely(head_attempt, remote, &mut plan, subscriptions, trace).await?;
-        }
+        self.score_remotely(head_attempt, &mut plan, subscriptions, trace).await?;
         let mut scores = Vec::with_capacity(head.len());
         for passage in plan.passages() {
             let Some(score) = passage.score else {

@@ -112,7 +112,7 @@ impl Reranker {
         for (index, target) in targets.iter().enumerate() {
             let next = targets.get(index + 1);
             let waiter = waiter_before(next, route, context);
-            let attempt = TargetAttempt { route, target, request, context, waiter, bypasses_others: false };
+            let attempt = TargetAttempt { route, target, request, context, waiter };
             let TargetFailure { error, salvage } = match self.try_target(attempt, &mut trace).await {
                 Ok(plan) => {
                     trace.answered_by(target);

@@ -20,12 +20,11 @@ use crate::cache::control::CacheControl;
 use crate::coalesce::{Claim, ClaimRequest, PairOutcome, Subscription};
 use crate::error::{Error, ErrorKind};
 use crate::provider::Scoring;
-use crate::route::{Route, Target};
+use crate::route::{RemoteTarget, Route, Target};
 use crate::types::index::SlotIndex;
 use crate::types::request::RerankRequest;
 use crate::types::response::ScoreSource;
 use crate::upstream::call::Waiter;
-use crate::upstream::{Backend, Remote};
 
 /// One request at one target.
 #[derive(Clone, Copy, Debug)]
@@ -35,8 +34,25 @@ pub(super) struct TargetAttempt<'a> {
     pub(super) request: &'a Arc<RerankRequest>,
     pub(super) context: &'a RequestContext,
     pub(super) waiter: Waiter,
+}
+
+/// One request at one target that is asked through its upstream's stack.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RemoteAttempt<'a> {
+    pub(super) route: &'a Route,
+    pub(super) target: &'a RemoteTarget,
+    pub(super) request: &'a Arc<RerankRequest>,
+    pub(super) waiter: Waiter,
     /// True if the target is asked even for pairs that another target of the same scores is already scoring.
     pub(super) bypasses_others: bool,
+}
+
+impl<'a> TargetAttempt<'a> {
+    /// The same attempt at `target`.
+    pub(super) fn at(self, target: &'a RemoteTarget) -> RemoteAttempt<'a> {
+        let Self { route, request, waiter, .. } = self;
+        RemoteAttempt { route, target, request, waiter, bypasses_others: false }
+    }
 }
 
 impl Reranker {
@@ -52,22 +68,20 @@ impl Reranker {
         subscriptions: &mut Vec<Subscription>,
         trace: &mut RequestTrace,
     ) -> Result<(), Error> {
-        match &attempt.target.upstream.backend {
-            Backend::Local(scorer) => self.score_locally(attempt, scorer, plan, subscriptions, trace).await,
-            Backend::Remote(remote) => {
-                check_listwise_size(attempt.target, remote, plan.unknown().len())?;
-                self.score_remotely(attempt, remote, plan, subscriptions, trace).await?;
-                check_not_refused_wholly(plan, trace)
-            }
-        }
+        let target = match RemoteTarget::of(attempt.target) {
+            Ok(target) => target,
+            Err(scorer) => return self.score_locally(attempt, scorer, plan, subscriptions, trace).await,
+        };
+        check_listwise_size(&target, plan.unknown().len())?;
+        self.score_remotely(attempt.at(&target), plan, subscriptions, trace).await?;
+        check_not_refused_wholly(plan, trace)
     }
 
     /// Waits for the target, and for other targets of the same scores that are already asked for some of the pairs. If
     /// one of the others fails, or is silent for unusually long, the target itself is asked for its pairs.
     pub(super) async fn score_remotely(
         &self,
-        attempt: TargetAttempt<'_>,
-        remote: &Remote,
+        attempt: RemoteAttempt<'_>,
         plan: &mut Plan,
         subscriptions: &mut Vec<Subscription>,
         trace: &mut RequestTrace,
@@ -76,7 +90,7 @@ impl Reranker {
         let is_foreign = |subscription: &Subscription| subscription.upstream() != own;
         *subscriptions = self.claim(attempt, plan, plan.unknown(), trace);
         while subscriptions.iter().any(is_foreign) {
-            let heard = timeout(longest_silence(attempt, remote), next_news(subscriptions)).await;
+            let heard = timeout(longest_silence(attempt), next_news(subscriptions)).await;
             let given_up: Vec<Subscription> = match heard {
                 Ok(news) => {
                     let Err(failure) = take_in(news, subscriptions, plan, trace) else { continue };
@@ -91,7 +105,7 @@ impl Reranker {
             for subscription in &given_up {
                 missing.extend(subscription.waiting());
             }
-            subscriptions.extend(self.claim(TargetAttempt { bypasses_others: true, ..attempt }, plan, &missing, trace));
+            subscriptions.extend(self.claim(RemoteAttempt { bypasses_others: true, ..attempt }, plan, &missing, trace));
         }
         while !subscriptions.is_empty() {
             let news = next_news(subscriptions).await;
@@ -106,7 +120,7 @@ impl Reranker {
     /// `bypasses_others`, for those that this target is not scoring.
     fn claim(
         &self,
-        attempt: TargetAttempt<'_>,
+        attempt: RemoteAttempt<'_>,
         plan: &Plan,
         slots: &[SlotIndex],
         trace: &RequestTrace,
@@ -138,9 +152,12 @@ impl Reranker {
     }
 
     /// Targets for second calls, if the route hedges and has another target of the same scores.
-    fn hedging(&self, attempt: TargetAttempt<'_>) -> Option<Hedging> {
+    fn hedging(&self, attempt: RemoteAttempt<'_>) -> Option<Hedging> {
         let hedge = attempt.route.hedge.clone()?;
-        let equivalent_targets: Vec<_> = attempt.route.equivalent_targets(attempt.target).cloned().collect();
+        let mut equivalent_targets = Vec::new();
+        for target in attempt.route.equivalent_targets(attempt.target) {
+            equivalent_targets.extend(RemoteTarget::of(target));
+        }
         if equivalent_targets.is_empty() {
             return None;
         }
@@ -149,10 +166,6 @@ impl Reranker {
 
     /// Refreshes the scores that are due, in the background.
     pub(super) fn refresh(&self, attempt: TargetAttempt<'_>, plan: &Plan) {
-        // Local scores cost no call: once expired, they are computed in no time.
-        if matches!(attempt.target.upstream.backend, Backend::Local(_)) {
-            return;
-        }
         let RequestContext { started, control: CacheControl { store, only_if_cached, .. }, .. } = *attempt.context;
         if plan.due().is_empty()
             || !store
@@ -161,8 +174,10 @@ impl Reranker {
         {
             return;
         }
+        // Local scores cost no call: once expired, they are computed in no time.
+        let Ok(target) = RemoteTarget::of(attempt.target) else { return };
         if let Some(permit) = self.background.enter() {
-            let subscriptions = self.claim(attempt, plan, plan.due(), &RequestTrace::of_background());
+            let subscriptions = self.claim(attempt.at(&target), plan, plan.due(), &RequestTrace::of_background());
             permit.finish(subscriptions, attempt.waiter.deadline);
             self.metrics.refreshed(plan.due().len());
         }
@@ -181,7 +196,8 @@ type News = (usize, Result<Vec<(SlotIndex, PairOutcome)>, Arc<Error>>);
 
 /// The longest silence to bear from other targets of the same scores: three times the usual latency of a call here, and
 /// at most half of the time left.
-fn longest_silence(attempt: TargetAttempt<'_>, remote: &Remote) -> Duration {
+fn longest_silence(attempt: RemoteAttempt<'_>) -> Duration {
+    let remote = attempt.target.remote();
     let half = attempt.waiter.deadline.saturating_duration_since(Instant::now()) / 2;
     let passages = attempt.request.passages.len().max(1);
     let calls = passages.div_ceil(remote.facts.max_passages);
@@ -240,7 +256,8 @@ fn check_not_refused_wholly(plan: &Plan, trace: &RequestTrace) -> Result<(), Err
 }
 
 /// Refuses a list that a listwise model cannot take whole: splitting it would change its scores.
-fn check_listwise_size(target: &Target, remote: &Remote, passages: usize) -> Result<(), Error> {
+fn check_listwise_size(target: &RemoteTarget, passages: usize) -> Result<(), Error> {
+    let remote = target.remote();
     if target.facts.scoring == Scoring::Pointwise || passages <= remote.facts.max_passages {
         return Ok(());
     }

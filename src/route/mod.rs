@@ -8,6 +8,7 @@ pub mod alias;
 pub mod balance;
 pub mod hedge;
 mod hint;
+mod remote_target;
 pub mod settings;
 pub mod shadow;
 mod unknown;
@@ -20,6 +21,7 @@ use tokio::time::Instant;
 use self::alias::Alias;
 use self::hedge::Hedge;
 pub use self::hint::cross_encoder_hint;
+pub use self::remote_target::RemoteTarget;
 use self::shadow::Shadow;
 use crate::cache::key::{CacheScope, ScoreSpace};
 use crate::coalesce::Flights;
@@ -58,7 +60,7 @@ pub struct HybridParts {
     /// The lexical scorer. Picks the head of the list, and ranks queries that the cross-encoder cannot read.
     pub lexical: Arc<Target>,
     /// The cross-encoder. Scores the head of the list.
-    pub cross_encoder: Arc<Target>,
+    pub cross_encoder: RemoteTarget,
     /// The mix of their scores, and the scripts that the cross-encoder reads.
     pub settings: HybridSettings,
 }
@@ -166,8 +168,9 @@ impl Target {
 impl HybridParts {
     fn new(upstream: &Arc<Upstream>, embedded: &LocalScorer) -> Option<Self> {
         let lexical = Target::direct(upstream, LocalModel::Lexical.name())?;
-        let cross_encoder = Target::direct(upstream, LocalModel::CrossEncoder.name())?;
-        Some(Self { lexical: Arc::new(lexical), cross_encoder: Arc::new(cross_encoder), settings: embedded.hybrid })
+        let cross_encoder = Arc::new(Target::direct(upstream, LocalModel::CrossEncoder.name())?);
+        let cross_encoder = RemoteTarget::of(&cross_encoder).ok()?;
+        Some(Self { lexical: Arc::new(lexical), cross_encoder, settings: embedded.hybrid })
     }
 }
 
@@ -206,8 +209,10 @@ impl Route {
     }
 
     /// The other targets of the score space of `target`.
-    pub fn equivalent_targets<'a>(&'a self, target: &'a Arc<Target>) -> impl Iterator<Item = &'a Arc<Target>> {
-        self.targets.iter().filter(move |other| other.space == target.space && !Arc::ptr_eq(other, target))
+    pub fn equivalent_targets<'a>(&'a self, target: &'a Target) -> impl Iterator<Item = &'a Arc<Target>> {
+        self.targets
+            .iter()
+            .filter(move |other| other.space == target.space && !std::ptr::eq(Arc::as_ptr(other), target))
     }
 }
 

@@ -75,7 +75,7 @@ pub struct Upstream {
 #[derive(Debug)]
 pub enum Backend {
     /// A provider over HTTP.
-    Remote(Box<Remote>),
+    Remote(Arc<Remote>),
     /// The scorer inside this process.
     Local(Box<LocalScorer>),
 }
@@ -224,7 +224,7 @@ impl Upstream {
             keys,
             stack: stack(transport, parts),
         };
-        Self { name: settings.name, backend: Backend::Remote(Box::new(remote)) }
+        Self { name: settings.name, backend: Backend::Remote(Arc::new(remote)) }
     }
 }
 
