@@ -239,18 +239,8 @@ impl FlightInProgress<'_> {
 
     /// Gives up `batch`, which may not be sent, and every other place that would need such a call.
     fn give_up_unsent(&self, planner: &mut BatchPlanner, batch: PlannedBatch) {
-        planner.abandoned(&batch);
-        let mut unsent = if batch.purpose == Purpose::Confirmation {
-            Settled { refused: planner.give_up_confirmations(), failed: Vec::new() }
-        } else {
-            planner.give_up()
-        };
+        let unsent = planner.give_up_unsent(batch);
         learn_refused(&self.task.target, self.caller, planner);
-        if unsent.failed.is_empty() {
-            unsent.refused.extend(batch.places);
-        } else {
-            unsent.failed.extend(batch.places);
-        }
         // Without a refusal of its own the flight goes by what refusals of earlier ones taught.
         let refusal = if let Some(refusal) = &self.refusal {
             refusal.clone()

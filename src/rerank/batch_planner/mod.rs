@@ -275,12 +275,18 @@ impl BatchPlanner {
         Settled { refused, failed: Vec::new() }
     }
 
-    /// Takes out the passages that are expected to be refused by themselves, to be settled without being sent.
-    pub(super) fn give_up_confirmations(&mut self) -> Vec<FlightIndex> {
-        match &mut self.search {
-            Some(search) => search.alone.drain(..).collect(),
-            None => Vec::new(),
+    /// Settles a call that may not be sent, and every other place that would need such a call.
+    pub(super) fn give_up_unsent(&mut self, batch: PlannedBatch) -> Settled {
+        self.abandoned(&batch);
+        if batch.purpose == Purpose::Confirmation {
+            let mut refused = batch.places;
+            if let Some(search) = &mut self.search {
+                refused.extend(search.alone.drain(..));
+            }
+            return Settled { refused, failed: Vec::new() };
         }
+        self.ready.push_back(batch.places);
+        self.give_up()
     }
 
     /// Takes out every place that no call under way holds, to be settled without being sent. At the end of a flight

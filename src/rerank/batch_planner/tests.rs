@@ -183,6 +183,19 @@ fn what_an_abandoned_probe_left_is_still_sent() {
     assert_eq!(sent, at(0..8));
 }
 
+/// The request itself may be to blame, so a passage that may not be tried alone is not told to be.
+#[test]
+fn a_probe_that_may_not_be_sent_fails_its_place_while_the_refusal_is_in_doubt() {
+    let mut planner = measured_planner(vec![at(0..2)], &[100; 2]);
+    refuse_next(&mut planner, UNEXPLAINED);
+    let abandoned = planner.next().unwrap();
+    planner.abandoned(&abandoned);
+    let unsent = planner.next().unwrap();
+    assert_eq!((&unsent.places, unsent.purpose), (&at([1]), Purpose::Probe));
+    assert_eq!(planner.give_up_unsent(unsent), Settled { refused: Vec::new(), failed: at([1]) });
+    assert!(planner.is_done());
+}
+
 #[test]
 fn calls_that_were_cut_before_a_refusal_are_cut_anew() {
     let mut planner = measured_planner(vec![at(0..4), at(4..8)], &[100; 8]);
