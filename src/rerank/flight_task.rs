@@ -10,11 +10,11 @@
 
 use std::sync::Arc;
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::Instant;
 
 use super::batch_planner::{BatchPlanner, PlannedBatch, Purpose, Settled};
 use super::calls::{Calls, declared_limits};
+use super::calls_under_way::CallsUnderWay;
 use super::hedged_call::{Hedging, send_hedged};
 use crate::blocking::offload::offload;
 use crate::cache::ScoreCache;
@@ -61,17 +61,17 @@ impl FlightTask {
         let caller = lead.waiters().scope();
         let mut planner = self.planner(lead.pending(), caller).await;
         let mut flight = FlightInProgress { task: &self, lead: &lead, caller, refusal: None, confirmations: 0 };
-        let mut calls = FuturesUnordered::new();
+        let mut calls = CallsUnderWay::new();
         loop {
             // One large request must not fill the upstream's queue, and be turned away by it: it takes its turn, permit
             // by permit.
             while calls.len() < remote.concurrency_limit().max(1) {
                 let next;
-                (planner, next) = next_batch(planner).await;
+                (planner, next) = calls.beside(next_batch(planner)).await;
                 let Some(batch) = next else { break };
                 if flight.may_send(batch.purpose) {
                     calls.push(self.call(&lead, batch));
-                } else if batch.purpose == Purpose::Confirmation && !calls.is_empty() {
+                } else if batch.purpose == Purpose::Confirmation && calls.len() > 0 {
                     // If one of those under way is accepted after all, this one is judged anew.
                     planner.postpone(batch);
                     break;
@@ -83,7 +83,9 @@ impl FlightTask {
             match outcome {
                 None => planner.abandoned(&batch),
                 Some((target, Ok(scores))) => flight.accepted(&mut planner, &batch, target, &scores),
-                Some((target, Err(error))) => flight.failed(&mut planner, batch, target, error).await,
+                Some((target, Err(error))) => {
+                    calls.beside(flight.failed(&mut planner, batch, target, error)).await;
+                }
             }
         }
         learn_refused(&self.target, caller, &mut planner);

@@ -14,6 +14,7 @@ pub mod background_tasks;
 pub mod batch;
 mod batch_planner;
 mod calls;
+mod calls_under_way;
 mod fallback;
 mod flight_task;
 mod hedged_call;
