@@ -58,8 +58,12 @@ pub(super) async fn send_hedged<'a>(
     // Whichever fails first leaves it to the other.
     tokio::select! {
         answer = &mut first => match answer {
-            Err(_) => (other, second.await),
-            answer => (target, answer),
+            Ok(scores) => (target, Ok(scores)),
+            Err(failure) => match second.await {
+                // Law 5: a call that is too large is sent again in parts, so this failure is not the last word.
+                Err(_) if failure.size_refusal.is_some() => (target, Err(failure)),
+                answer => (other, answer),
+            },
         },
         answer = &mut second => match answer {
             Err(_) => (target, first.await),

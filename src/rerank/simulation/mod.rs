@@ -6,6 +6,7 @@
 
 mod faults;
 mod harness;
+mod hedging;
 mod promises;
 mod size_limits;
 
