@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use crate::cache::ScoreCache;
 use crate::cache::age::Lifetimes;
 use crate::cache::settings::CacheSettings;
@@ -75,6 +77,7 @@ pub(crate) fn assemble_with(
         background: Background::default(),
         request_timeout: settings.server.request_timeout,
         metrics,
+        random: Mutex::new(fastrand::Rng::new()),
     })
 }
 

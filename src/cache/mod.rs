@@ -18,10 +18,12 @@ mod lanes;
 mod query_scores;
 pub mod settings;
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Duration;
 
 use moka::policy::EvictionPolicy;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use self::age::{Age, Found, Lifetimes};
@@ -42,6 +44,8 @@ struct Memory {
     lifetimes: Lifetimes,
     /// Most pairs of one query.
     max_pairs: usize,
+    /// Decides which request refreshes a score that is due.
+    random: Mutex<fastrand::Rng>,
 }
 
 /// The content of the cache in numbers.
@@ -71,7 +75,8 @@ impl ScoreCache {
             .time_to_live(lifetimes.kept())
             .build();
         let max_pairs = pairs_within(max_bytes / QUERY_SHARE);
-        Self(Some(Arc::new(Memory { queries, started: Instant::now(), lifetimes, max_pairs })))
+        let random = Mutex::new(fastrand::Rng::new());
+        Self(Some(Arc::new(Memory { queries, started: Instant::now(), lifetimes, max_pairs, random })))
     }
 
     /// The known score of each of `pairs`, in their order.
@@ -83,13 +88,13 @@ impl ScoreCache {
         let surely_fresh = memory.lifetimes.time_to_live.saturating_sub(memory.lifetimes.refresh_ahead);
         let fresh_since = now - milliseconds(surely_fresh);
         // One random number for all pairs: a request refreshes all that it finds due in one call, not pair by pair.
-        let random = fastrand::f64();
+        let random = OnceCell::new();
         scores.get_many(pairs, |stored_at| {
             // Most scores are fresh, and one comparison of integers tells: no durations, no floats.
             if stored_at >= fresh_since {
                 return Some(Age::Fresh);
             }
-            memory.lifetimes.judge(now - stored_at, random)
+            memory.lifetimes.judge(now - stored_at, *random.get_or_init(|| memory.random.lock().f64()))
         })
     }
 

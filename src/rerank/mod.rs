@@ -33,12 +33,11 @@ pub mod validate;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::{Instant, timeout_at};
 
 use self::background_tasks::Background;
-use self::fallback::{
-    FallbackPolicy, FollowingTarget, Salvage, Step, TargetFailure, before_an_answer, waiter_before,
-};
+use self::fallback::{FallbackPolicy, FollowingTarget, Salvage, Step, TargetFailure, before_an_answer, waiter_before};
 use self::plan::{Plan, PlanContext};
 use self::rank::rank;
 use self::score::TargetAttempt;
@@ -74,6 +73,8 @@ pub struct Reranker {
     pub request_timeout: Duration,
     /// Counters and histograms of this process.
     pub metrics: Arc<Metrics>,
+    /// Decides between targets of the same scores.
+    pub random: Mutex<fastrand::Rng>,
 }
 
 /// The circumstances of one request: its times, and its share of the cache.
@@ -109,7 +110,7 @@ impl Reranker {
         validate(request, self.limits)?;
         let mut trace = RequestTrace::new(context.control);
         let mut policy = FallbackPolicy::new(route.on_failure);
-        let targets = targets_in_order(route, request, context);
+        let targets = self.targets_in_order(route, request, context);
         for (index, target) in targets.iter().enumerate() {
             let next = targets.get(index + 1);
             let waiter = waiter_before(next, route, context);
@@ -143,6 +144,21 @@ impl Reranker {
             }
         }
         Err(Error::new(ErrorKind::Internal, "the model has no targets"))
+    }
+
+    /// The targets to ask, in order. Queries in scripts that the embedded cross-encoder cannot read go to the lexical
+    /// scorer. That scorer also follows an embedded hybrid that stands last, in case the cross-encoder is too slow,
+    /// overloaded or cannot be loaded: the last target when every provider is down must not be another that fails.
+    fn targets_in_order(&self, route: &Route, request: &RerankRequest, context: &RequestContext) -> Vec<Arc<Target>> {
+        let in_order = route.order(context.scope, context.started, &mut || self.random.lock().f64());
+        let mut targets: Vec<_> = in_order.into_iter().map(|target| target.suited_to(&request.query)).collect();
+        if !context.control.only_if_cached
+            && let Some(last) = targets.last()
+            && let Some(parts) = &last.parts
+        {
+            targets.push(parts.lexical.clone());
+        }
+        targets
     }
 
     /// Plans and scores the whole request at one target: scores of two score spaces never meet in one answer.
@@ -213,21 +229,6 @@ impl Reranker {
 /// The ranking that a plan gives, cut to `top_n`, and the counts of its pairs.
 fn outcome(plan: &Plan, top_n: Option<usize>) -> (Vec<RankedPassage>, PairCounts) {
     (rank(plan.passages(), top_n), plan.counts())
-}
-
-/// The targets to ask, in order. Queries in scripts that the embedded cross-encoder cannot read go to the lexical
-/// scorer. That scorer also follows an embedded hybrid that stands last, in case the cross-encoder is too slow,
-/// overloaded or cannot be loaded: the last target when every provider is down must not be another that fails.
-fn targets_in_order(route: &Route, request: &RerankRequest, context: &RequestContext) -> Vec<Arc<Target>> {
-    let in_order = route.order(context.scope, context.started);
-    let mut targets: Vec<_> = in_order.into_iter().map(|target| target.suited_to(&request.query)).collect();
-    if !context.control.only_if_cached
-        && let Some(last) = targets.last()
-        && let Some(parts) = &last.parts
-    {
-        targets.push(parts.lexical.clone());
-    }
-    targets
 }
 
 /// The error of a target that used up its time. For the last target that is the request's deadline.

@@ -198,12 +198,12 @@ impl Route {
     }
 
     /// The targets in the order in which to ask them for `caller` now: score spaces as configured, within each the
-    /// target that is likely to answer first.
+    /// target that is likely to answer first. `random` gives numbers from 0 to 1.
     #[must_use]
-    pub fn order(&self, caller: CacheScope, now: Instant) -> Vec<Arc<Target>> {
+    pub fn order(&self, caller: CacheScope, now: Instant, random: &mut impl FnMut() -> f64) -> Vec<Arc<Target>> {
         let mut targets = Vec::with_capacity(self.targets.len());
         for equivalent in self.targets.chunk_by(|left, right| left.space == right.space) {
-            targets.extend(balance::in_order(equivalent, caller, now, &mut fastrand::f64));
+            targets.extend(balance::in_order(equivalent, caller, now, random));
         }
         targets
     }
