@@ -88,6 +88,7 @@ impl ScoreCache {
         let surely_fresh = memory.lifetimes.time_to_live.saturating_sub(memory.lifetimes.refresh_ahead);
         let fresh_since = now - milliseconds(surely_fresh);
         // One random number for all pairs: a request refreshes all that it finds due in one call, not pair by pair.
+        // Drawn only if one of them may be due.
         let random = OnceCell::new();
         scores.get_many(pairs, |stored_at| {
             // Most scores are fresh, and one comparison of integers tells: no durations, no floats.

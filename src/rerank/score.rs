@@ -191,8 +191,13 @@ struct FlightFailure {
     error: Error,
 }
 
-/// The index of a subscription, and the pairs that landed or the failure of its flight.
-type News = (usize, Result<Vec<(SlotIndex, PairOutcome)>, Arc<Error>>);
+/// The news of one subscription.
+struct News {
+    /// Index of the subscription.
+    at: usize,
+    /// The pairs that landed, or the failure of the flight.
+    landed: Result<Vec<(SlotIndex, PairOutcome)>, Arc<Error>>,
+}
 
 /// The longest silence to bear from other targets of the same scores: three times the usual latency of a call here, and
 /// at most half of the time left.
@@ -209,32 +214,33 @@ fn longest_silence(attempt: RemoteAttempt<'_>) -> Duration {
 
 /// Waits for news of any of the subscriptions. There must be at least one.
 async fn next_news(subscriptions: &mut [Subscription]) -> News {
-    let (news, at, _) = select_all(subscriptions.iter_mut().map(|subscription| subscription.next().boxed())).await;
-    (at, news)
+    let (landed, at, _) = select_all(subscriptions.iter_mut().map(|subscription| subscription.next().boxed())).await;
+    News { at, landed }
 }
 
 /// Writes news into the plan. Empty news is a flight's last: its subscription is removed.
 fn take_in(
-    (at, news): News,
+    news: News,
     subscriptions: &mut Vec<Subscription>,
     plan: &mut Plan,
     trace: &mut RequestTrace,
 ) -> Result<(), FlightFailure> {
+    let News { at, landed } = news;
     let subscription = &subscriptions[at];
     // A flight that fails may have been charged, too.
     if let Some(charge) = subscription.take_charge() {
         trace.usage = trace.usage.plus(charge);
     }
     let source = if subscription.is_leaders() { ScoreSource::Scored } else { ScoreSource::Coalesced };
-    let landings = match news {
-        Ok(landings) => landings,
+    let outcomes = match landed {
+        Ok(outcomes) => outcomes,
         Err(error) => return Err(FlightFailure { at, error: Arc::unwrap_or_clone(error) }),
     };
-    if landings.is_empty() {
+    if outcomes.is_empty() {
         subscriptions.swap_remove(at);
     }
-    for (slot, landing) in landings {
-        match landing {
+    for (slot, outcome) in outcomes {
+        match outcome {
             PairOutcome::Scored(score) => plan.learn(slot, Some(score), source),
             PairOutcome::Known(score) => plan.learn(slot, Some(score), ScoreSource::Cache),
             PairOutcome::Refused(error) => {
