@@ -32,6 +32,7 @@ pub use self::flight::PairOutcome;
 use self::flight::{AwaitedPair, Flight};
 pub use self::lead::Lead;
 use self::lead::LedPairs;
+use self::subscription::Followed;
 pub use self::subscription::Subscription;
 use self::sync::{Mutex, MutexGuard};
 use crate::cache::key::{PairKey, PairMap, QueryKey};
@@ -159,7 +160,7 @@ impl Flights {
         let ClaimRequest { query, pairs, upstream, waiter, .. } = *request;
         let flight = Arc::new(Flight::new(upstream, waiter));
         let mut led = LedPairs::default();
-        let mut subscriptions: Vec<Subscription> = Vec::new();
+        let mut followed = Followed::default();
         let mut shard = self.shard(query);
         let in_flight = shard.entry(*query).or_default();
         for (slot, pair) in pairs {
@@ -178,16 +179,12 @@ impl Flights {
                 continue;
             };
             let awaited = AwaitedPair { slot: *slot, place: joined.place };
-            // Neighbours in a request mostly share a flight, so the newest subscription is the likeliest to be the
-            // right one.
-            match subscriptions.iter_mut().rev().find(|subscription| subscription.is_for(&joined.flight)) {
-                Some(subscription) => subscription.add(awaited),
-                None => subscriptions.push(Subscription::of_follower(&joined.flight, waiter, awaited)),
-            }
+            followed.add(&joined.flight, waiter, awaited);
         }
         // Still under the shard's lock: a follower that finds the flight must find its pairs in it.
         flight.open(led.keys.len(), waiter);
         drop(shard);
+        let mut subscriptions = followed.subscriptions;
         if led.keys.is_empty() {
             return Claim { lead: None, subscriptions };
         }

@@ -1,5 +1,6 @@
 //! One request's share in one flight.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -31,14 +32,14 @@ impl Subscription {
     }
 
     /// The subscription of a request that has joined `pair` of another request's flight.
-    pub(super) fn of_follower(flight: &Arc<Flight>, waiter: Waiter, pair: AwaitedPair) -> Self {
+    fn of_follower(flight: &Arc<Flight>, waiter: Waiter, pair: AwaitedPair) -> Self {
         flight.waiters.join(waiter);
         let changes = flight.waiters.changes();
         Self { flight: flight.clone(), awaited: vec![pair], waiter, changes, is_leaders: false }
     }
 
     /// Adds a pair that the request has joined.
-    pub(super) fn add(&mut self, pair: AwaitedPair) {
+    fn add(&mut self, pair: AwaitedPair) {
         self.awaited.push(pair);
     }
 
@@ -103,6 +104,34 @@ impl Subscription {
                 std::future::pending::<()>().await;
             }
         }
+    }
+}
+
+/// The subscriptions of one claim to flights that were under way, one for each flight.
+#[derive(Default)]
+pub(super) struct Followed {
+    pub(super) subscriptions: Vec<Subscription>,
+    /// Indices of all subscriptions but the newest, by the address of the flight.
+    older: HashMap<*const Flight, usize>,
+}
+
+impl Followed {
+    /// Adds `pair`, which the request has joined, to its subscription to `flight`.
+    pub(super) fn add(&mut self, flight: &Arc<Flight>, waiter: Waiter, pair: AwaitedPair) {
+        // Neighbours in a request mostly share a flight, so the newest subscription is the likeliest to be the right
+        // one. A request that follows one flight makes no table of them.
+        if let Some(newest) = self.subscriptions.last_mut() {
+            if newest.is_for(flight) {
+                newest.add(pair);
+                return;
+            }
+            if let Some(index) = self.older.get(&Arc::as_ptr(flight)) {
+                self.subscriptions[*index].add(pair);
+                return;
+            }
+            self.older.insert(Arc::as_ptr(&newest.flight), self.subscriptions.len() - 1);
+        }
+        self.subscriptions.push(Subscription::of_follower(flight, waiter, pair));
     }
 }
 

@@ -110,6 +110,18 @@ async fn a_pair_in_flight_is_followed_and_not_led_again() {
 }
 
 #[tokio::test]
+async fn each_flight_gets_one_subscription_however_its_pairs_alternate() {
+    let flights = Flights::default();
+    let leaders = [claim(&flights, "ad"), claim(&flights, "be"), claim(&flights, "cf")];
+    let follower = claim(&flights, "abcdef");
+    assert!(follower.lead.is_none());
+    let waiting = |subscription: &Subscription| subscription.waiting().map(ListIndex::number).collect::<Vec<_>>();
+    let by_flight: Vec<_> = follower.subscriptions.iter().map(waiting).collect();
+    assert_eq!(by_flight, [[0, 3], [1, 4], [2, 5]]);
+    drop(leaders);
+}
+
+#[tokio::test]
 async fn a_leader_that_leaves_harms_nobody() {
     let flights = Flights::default();
     let first = claim(&flights, "ab");
