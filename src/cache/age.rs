@@ -26,8 +26,8 @@ pub struct Lifetimes {
     pub refresh_ahead: Duration,
 }
 
-/// The use that the age of a score allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The use that the age of a score allows. Ordered from young to old.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Age {
     /// Usable without restriction.
     Fresh,

@@ -139,40 +139,40 @@ impl Plan {
     }
 
     fn look_up(&mut self, cache: &ScoreCache, scoring: Scoring) {
-        let hits = cache.get_many(&self.query, &self.keys(self.pairs.indices()));
-        let mut uses_fresh = true;
-        let mut uses_stale = true;
+        let mut hits = cache.get_many(&self.query, &self.keys(self.pairs.indices()));
         if scoring == Scoring::Listwise {
-            // A listwise model's scores hold together or not at all.
-            uses_fresh = self.are_all_cached(&hits, false);
-            uses_stale = self.are_all_cached(&hits, true);
+            // Law 3: the scores of a list are used, refreshed and kept as stale ones together, or not at all.
+            let Some(age_of_list) = self.age_of_list(&hits) else { return };
+            for hit in hits.iter_mut().flatten() {
+                hit.age = age_of_list;
+            }
         }
         for (slot, hit) in self.pairs.indices().zip(hits) {
             let pair = &mut self.pairs[slot];
+            let Some(Found { score, age }) = hit else { continue };
             if pair.source != ScoreSource::Unscored {
                 continue;
             }
-            let Some(Found { score, age }) = hit else { continue };
-            if uses_fresh && age != Age::Stale {
-                pair.settle(Some(score), ScoreSource::Cache);
-                if age == Age::Due {
-                    self.due.push(slot);
-                }
-            } else if uses_stale {
+            if age == Age::Stale {
                 pair.stale = Some(score);
+                continue;
             }
-        }
-        // One pair of a list cannot be refreshed without the others.
-        if scoring == Scoring::Listwise && !self.due.is_empty() {
-            self.due = self.slots_of(ScoreSource::Cache);
+            pair.settle(Some(score), ScoreSource::Cache);
+            if age == Age::Due {
+                self.due.push(slot);
+            }
         }
     }
 
-    /// Returns true if every pair that is not blank has a hit. Expired hits count only with `accepts_stale`.
-    fn are_all_cached(&self, hits: &[Option<Found>], accepts_stale: bool) -> bool {
-        self.pairs.iter().zip(hits).all(|(pair, hit)| {
-            pair.source == ScoreSource::Blank || hit.is_some_and(|hit| accepts_stale || hit.age != Age::Stale)
-        })
+    /// The age of the oldest hit. `None` if a pair that is not blank has none: the list must be scored anew.
+    fn age_of_list(&self, hits: &[Option<Found>]) -> Option<Age> {
+        let mut oldest = Age::Fresh;
+        for (pair, hit) in self.pairs.iter().zip(hits) {
+            if pair.source != ScoreSource::Blank {
+                oldest = oldest.max(hit.as_ref()?.age);
+            }
+        }
+        Some(oldest)
     }
 
     /// The slots that must be scored, in input order.
