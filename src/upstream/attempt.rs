@@ -19,6 +19,7 @@ use super::call::{Call, RetryMode, Scores};
 use super::error::UpstreamError;
 use super::guard::UNUSUAL_FACTOR;
 use super::load::LoadStats;
+use super::response_class::FailureScope;
 use crate::error::ErrorKind;
 use crate::telemetry::metrics::UpstreamMetrics;
 use crate::types::outcomes::AttemptOutcome;
@@ -81,26 +82,24 @@ where
                 Err(UpstreamError::passing(ErrorKind::UpstreamTimeout, what))
             };
             drop(in_flight);
+            let now = Instant::now();
             match &result {
                 Ok(_) => {
                     let allowed = waiters.deadline().saturating_duration_since(started);
-                    load_stats.succeeded(bytes, started.elapsed(), allowed, Instant::now());
+                    load_stats.succeeded(bytes, now - started, allowed, now);
+                    attempt_metrics.outcome = AttemptOutcome::Scored;
                 }
-                // About the request or the key: neither a success nor a failure of the upstream.
-                Err(error)
-                    if error.kind == ErrorKind::UpstreamRejected
-                        || error.size_refusal.is_some()
-                        || error.is_rotated => {}
                 Err(error) => {
-                    // Overload counts for all callers; other failures may be about this one's texts.
-                    let caller = if error.is_overload() { None } else { Some(waiters.scope()) };
-                    load_stats.failed(error.retry_after, caller, Instant::now());
+                    match error.class.failure_scope() {
+                        Some(FailureScope::AllCallers) => load_stats.failed(error.retry_after, None, now),
+                        Some(FailureScope::Caller) => {
+                            load_stats.failed(error.retry_after, Some(waiters.scope()), now);
+                        }
+                        None => {}
+                    }
+                    attempt_metrics.outcome = AttemptOutcome::Failed(error.kind);
                 }
             }
-            attempt_metrics.outcome = match &result {
-                Ok(_) => AttemptOutcome::Scored,
-                Err(error) => AttemptOutcome::Failed(error.kind),
-            };
             result
         })
     }

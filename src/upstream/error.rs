@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::key_ring::RefusedKey;
+use super::response_class::ResponseClass;
 use super::size_refusal::SizeRefusal;
 use crate::error::{Error, ErrorKind};
 use crate::provider::Explanation;
@@ -12,6 +13,8 @@ use crate::provider::Explanation;
 pub struct UpstreamError {
     /// Kind of the error that the client sees.
     pub kind: ErrorKind,
+    /// Class of the result, which the layers of the stack read.
+    pub class: ResponseClass,
     /// Message in our words. Never quotes the request or the reply.
     pub what: String,
     /// Status of the reply; `None` if there was no reply, or one with a success status.
@@ -23,8 +26,6 @@ pub struct UpstreamError {
     pub retry_after: Option<Duration>,
     /// True if another attempt may succeed.
     pub retryable: bool,
-    /// True if the key was rejected and another one is ready, so that the next attempt need not wait.
-    pub is_rotated: bool,
     /// Keys that were refused for this call so far.
     pub(crate) refused_keys: Vec<RefusedKey>,
     /// Evidence that the call was too large; `None` if the failure is about something else.
@@ -41,93 +42,35 @@ impl UpstreamError {
     pub(crate) fn lasting(kind: ErrorKind, what: impl Into<String>) -> Self {
         Self {
             kind,
+            class: ResponseClass::of_kind(kind),
             what: what.into(),
             status: None,
             said: None,
             retry_after: None,
             retryable: false,
-            is_rotated: false,
             refused_keys: Vec::new(),
             size_refusal: None,
         }
     }
 
-    /// Returns true if the failure is a sign of overload, which concerns all callers. Others may be about the texts.
-    pub(super) fn is_overload(&self) -> bool {
-        match self.kind {
-            ErrorKind::UpstreamRateLimited | ErrorKind::UpstreamTimeout | ErrorKind::UpstreamUnavailable => {
-                self.status.is_none_or(is_overload)
-            }
-            _ => false,
-        }
+    /// The failure of a reply with a status other than success. `size_refusal` is evidence that the call was too large.
+    pub(crate) fn of_status(
+        status: u16,
+        kind: ErrorKind,
+        size_refusal: Option<SizeRefusal>,
+        what: impl Into<String>,
+    ) -> Self {
+        let class = ResponseClass::of_status(status, kind, size_refusal.is_some());
+        Self { class, status: Some(status), size_refusal, ..Self::lasting(kind, what) }
+    }
+
+    /// Our own refusal of a call that is not sent.
+    pub(super) fn not_sent(kind: ErrorKind, what: impl Into<String>, retry_after: Duration) -> Self {
+        Self { class: ResponseClass::NotSent, retry_after: Some(retry_after), ..Self::lasting(kind, what) }
     }
 
     /// The error for the client, with the upstream's `name` and without the provider's message.
     pub(crate) fn of_upstream(&self, name: &str) -> Error {
         Error { retry_after: self.retry_after, ..Error::new(self.kind, format!("{name} {}", self.what)) }
-    }
-}
-
-/// Returns true for statuses of overload, of the upstream or of a gateway before it: "too many requests", time-outs,
-/// and gateways that got no reply (Cloudflare's codes from 521 on among them). Others, 500 above all, are about one
-/// request.
-fn is_overload(status: u16) -> bool {
-    matches!(status, 408 | 429 | 499 | 502..=504 | 521..=524 | 529)
-}
-
-/// The kind of error for a status other than success.
-pub(super) fn kind_of_status(status: u16) -> ErrorKind {
-    match status {
-        401 | 403 => ErrorKind::UpstreamUnauthorized,
-        402 => ErrorKind::UpstreamQuotaExhausted,
-        429 => ErrorKind::UpstreamRateLimited,
-        // 409: conflict with another request; 424: TEI's model backend failed; 499: Cohere gave up on its own model.
-        408 | 409 | 424 | 425 | 499 | 500..=599 => ErrorKind::UpstreamUnavailable,
-        // None of these is about what the client asked: the address or the way to it is wrong.
-        404 | 405 | 407 | 410 | 421 | 426 => ErrorKind::UpstreamMisconfigured,
-        400..=498 => ErrorKind::UpstreamRejected,
-        _ => ErrorKind::UpstreamInvalidReply,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn statuses_are_sorted_by_what_can_be_done_about_them() {
-        let kinds = [
-            200, 302, 400, 401, 402, 403, 404, 405, 407, 408, 410, 421, 425, 426, 413, 422, 424, 429, 498, 499, 500,
-            503, 529,
-        ]
-        .map(|status| kind_of_status(status).code());
-        assert_eq!(
-            kinds,
-            [
-                "upstream_invalid_reply",
-                "upstream_invalid_reply",
-                "upstream_rejected",
-                "upstream_unauthorized",
-                "upstream_quota_exhausted",
-                "upstream_unauthorized",
-                "upstream_misconfigured",
-                "upstream_misconfigured",
-                "upstream_misconfigured",
-                "upstream_unavailable",
-                "upstream_misconfigured",
-                "upstream_misconfigured",
-                "upstream_unavailable",
-                "upstream_misconfigured",
-                "upstream_rejected",
-                "upstream_rejected",
-                "upstream_unavailable",
-                "upstream_rate_limited",
-                "upstream_rejected",
-                "upstream_unavailable",
-                "upstream_unavailable",
-                "upstream_unavailable",
-                "upstream_unavailable",
-            ]
-        );
     }
 }

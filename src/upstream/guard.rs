@@ -17,14 +17,14 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
-use super::breaker::{CallOutcome, CircuitState};
+use super::breaker::CircuitState;
 use super::call::{Call, RetryMode, Scores, Waiters};
 use super::circuits::{CallPermit, Circuits};
-use super::concurrency::{ConcurrencyLimit, LoadSignal, Permit};
+use super::concurrency::{ConcurrencyLimit, Permit};
 use super::error::UpstreamError;
 use super::load::LoadStats;
 use super::rate::Rate;
-use super::retry::MAX_WAITED_HINT;
+use super::response_class::ResponseClass;
 use super::unanswered::UnansweredCalls;
 use crate::cache::key::CacheScope;
 use crate::error::ErrorKind;
@@ -63,6 +63,14 @@ struct LastFailures {
 
 /// A failure's kind, and its description in our words.
 type Failure = (ErrorKind, String);
+
+impl LastFailures {
+    fn record(&mut self, caller: CacheScope, error: &UpstreamError) {
+        let failure = (error.kind, error.what.clone());
+        self.by_caller.insert(caller, failure.clone());
+        self.latest = Some(failure);
+    }
+}
 
 /// Puts [`Guarded`] around a service.
 #[derive(Clone, Debug)]
@@ -121,11 +129,11 @@ where
             guard.check_unanswered(&call, &metrics, UnansweredCalls::admit)?;
             let mut watched = Watched::new(&guard, admission, permit, &call);
             let result = inner.call(call).await;
-            if is_answer(&result) {
+            let class = ResponseClass::of(&result);
+            if class.is_reply() {
                 guard.unanswered.answered();
             }
-            let failure = result.as_ref().err().map(|error| (error.kind, error.what.clone()));
-            watched.end(call_outcome(&result), load_signal(&result), failure);
+            watched.end(class, result.as_ref().err(), Instant::now());
             result
         })
     }
@@ -146,20 +154,20 @@ impl<'a> Watched<'a> {
         Self { guard, held: Some((admission, permit)), waiters, bytes: call.payload.bytes(), started: Instant::now() }
     }
 
-    /// Reports the outcome and releases the admission and the permit.
-    fn end(&mut self, outcome: CallOutcome, signal: Option<LoadSignal>, failure: Option<Failure>) {
+    /// Reports the result and releases the admission and the permit. A failed attempt comes with its error.
+    fn end(&mut self, class: ResponseClass, error: Option<&UpstreamError>, now: Instant) {
         let Some((admission, permit)) = self.held.take() else { return };
         let caller = self.waiters.scope();
-        if matches!(outcome, CallOutcome::Failure | CallOutcome::Unavailable(_)) {
-            let mut last_failures = self.guard.last_failures.lock();
-            if let Some(failure) = &failure {
-                last_failures.by_caller.insert(caller, failure.clone());
+        let mut retry_after = None;
+        if let Some(error) = error {
+            retry_after = error.retry_after;
+            if class.failure_scope().is_some() {
+                self.guard.last_failures.lock().record(caller, error);
             }
-            last_failures.latest = failure;
         }
         // Before the permit: the next holder of the permit must find the breaker already updated.
-        self.guard.circuits.tell(caller, admission, outcome, Instant::now());
-        permit.release(signal);
+        self.guard.circuits.tell(caller, admission, class.call_outcome(retry_after), now);
+        permit.release(class.load_signal());
     }
 
     /// Ends an attempt that was cancelled: all waiters disconnected, or the last deadline passed.
@@ -168,59 +176,25 @@ impl<'a> Watched<'a> {
         let Some((admission, _)) = &self.held else { return };
         let deadline = self.waiters.deadline();
         if now < deadline {
-            return self.end(CallOutcome::Neutral, None, None);
+            return self.end(ResponseClass::Cancelled, None, now);
         }
         let allowed = deadline.saturating_duration_since(self.started);
         let fair = self.guard.fair_time(self.bytes, admission.is_probe());
         self.guard.unanswered.cut_off(self.waiters.scope(), self.bytes, allowed);
         self.guard.load_stats.cut_off(self.bytes, allowed, now);
         if allowed < fair {
-            return self.end(CallOutcome::Neutral, None, None);
+            return self.end(ResponseClass::Cancelled, None, now);
         }
         self.guard.load_stats.failed(None, None, now);
-        let what = "did not answer before the deadline of any waiting request".to_owned();
-        self.end(CallOutcome::Failure, Some(LoadSignal::Overload), Some((ErrorKind::UpstreamTimeout, what)));
+        let what = "did not answer before the deadline of any waiting request";
+        let error = UpstreamError::passing(ErrorKind::UpstreamTimeout, what);
+        self.end(error.class, Some(&error), now);
     }
 }
 
 impl Drop for Watched<'_> {
     fn drop(&mut self) {
         self.cancel(Instant::now());
-    }
-}
-
-/// Returns true if the upstream sent a reply. A failed or broken connection and a time-out are none.
-fn is_answer(result: &Result<Scores, UpstreamError>) -> bool {
-    let Err(error) = result else { return true };
-    match error.kind {
-        ErrorKind::UpstreamTimeout => false,
-        ErrorKind::UpstreamUnavailable => error.status.is_some(),
-        _ => true,
-    }
-}
-
-/// Classifies a result for the circuit breaker.
-fn call_outcome(result: &Result<Scores, UpstreamError>) -> CallOutcome {
-    match result {
-        Ok(_) => CallOutcome::Success,
-        // The upstream is healthy; it refused this one request.
-        Err(error) if error.kind == ErrorKind::UpstreamRejected || error.size_refusal.is_some() => CallOutcome::Success,
-        // The key was refused, and another key is tried next.
-        Err(error) if error.is_rotated => CallOutcome::Neutral,
-        Err(UpstreamError { retry_after: Some(hint), .. }) if *hint > MAX_WAITED_HINT => {
-            CallOutcome::Unavailable(*hint)
-        }
-        Err(_) => CallOutcome::Failure,
-    }
-}
-
-/// Classifies a result for the concurrency limit; `None` if it says nothing about load.
-fn load_signal(result: &Result<Scores, UpstreamError>) -> Option<LoadSignal> {
-    match result {
-        Ok(_) => Some(LoadSignal::Answered),
-        Err(error) if error.is_rotated || error.size_refusal.is_some() => None,
-        // A status 500 may be about the texts: one caller's texts must not take permits from others.
-        Err(error) => error.is_overload().then_some(LoadSignal::Overload),
     }
 }
 
@@ -322,14 +296,13 @@ impl UpstreamError {
     /// Our own refusal while the circuit breaker is open. `last_failure` is quoted as the reason.
     fn circuit_open(retry_after: Duration, last_failure: Option<&Failure>) -> Self {
         let Some((last_kind, last)) = last_failure else {
-            let open = Self::lasting(ErrorKind::UpstreamCircuitOpen, "has an open circuit breaker");
-            return Self { retry_after: Some(retry_after), ..open };
+            return Self::not_sent(ErrorKind::UpstreamCircuitOpen, "has an open circuit breaker", retry_after);
         };
         // "Too many requests" keeps its kind: clients know how to react to it.
         let is_rate_limited = *last_kind == ErrorKind::UpstreamRateLimited;
         let kind = if is_rate_limited { *last_kind } else { ErrorKind::UpstreamCircuitOpen };
         let what = format!("has an open circuit breaker; last failure: it {last}");
-        Self { retry_after: Some(retry_after), ..Self::lasting(kind, what) }
+        Self::not_sent(kind, what, retry_after)
     }
 
     /// Our own refusal of a call whose `time_left` was too little for recent calls.
@@ -339,12 +312,12 @@ impl UpstreamError {
              for such calls; allow more time, or retry later",
             time_left.as_millis()
         );
-        Self { retry_after: Some(retry_after), ..Self::lasting(ErrorKind::UpstreamCircuitOpen, what) }
+        Self::not_sent(ErrorKind::UpstreamCircuitOpen, what, retry_after)
     }
 
     /// Our own refusal because the queue or the minute's rate is full.
     fn shed(what: &str, retry_after: Duration) -> Self {
-        Self { retry_after: Some(retry_after), ..Self::lasting(ErrorKind::Overloaded, what) }
+        Self::not_sent(ErrorKind::Overloaded, what, retry_after)
     }
 }
 
@@ -633,8 +606,11 @@ mod tests {
             (None, true),
         ] {
             let rig = Rig::new(1);
-            let failure = UpstreamError { status, ..UpstreamError::passing(ErrorKind::UpstreamUnavailable, "failed") };
-            *rig.failure.lock() = Some(failure);
+            let kind = ErrorKind::UpstreamUnavailable;
+            *rig.failure.lock() = Some(match status {
+                Some(status) => UpstreamError::of_status(status, kind, None, "failed"),
+                None => UpstreamError::passing(kind, "failed"),
+            });
             for _ in 0..5 {
                 rig.ask(PATIENT).await;
             }
@@ -694,9 +670,7 @@ mod tests {
         rig.fails(ErrorKind::UpstreamUnavailable);
         assert_eq!(rig.ask(1_000).await, Answer::Refused(ErrorKind::UpstreamUnavailable), "with more time");
         assert!(is_sent_away(&rig.ask(300).await), "nobody was answered");
-        let failure =
-            UpstreamError { status: Some(503), ..UpstreamError::passing(ErrorKind::UpstreamUnavailable, "-") };
-        *rig.failure.lock() = Some(failure);
+        *rig.failure.lock() = Some(UpstreamError::of_status(503, ErrorKind::UpstreamUnavailable, None, "-"));
         assert_eq!(rig.ask(1_000).await, Answer::Refused(ErrorKind::UpstreamUnavailable));
         assert_eq!(rig.ask(300).await, Answer::Refused(ErrorKind::UpstreamUnavailable), "somebody was");
     }

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
-use crate::error::ErrorKind;
+use super::response_class::ResponseClass;
 
 /// Rest of a key that was refused or has no credit. Long enough not to bother the provider, short enough to notice an
 /// account that has been mended.
@@ -56,7 +56,7 @@ pub(crate) struct RefusedKey {
 pub(super) struct KeyRejection {
     pub(super) number: usize,
     pub(super) status: u16,
-    pub(super) kind: ErrorKind,
+    pub(super) class: ResponseClass,
     pub(super) retry_after: Option<Duration>,
 }
 
@@ -89,11 +89,11 @@ impl KeyRing {
     /// Records that the provider rejected a key for a call, and adds it to `refused` if it was refused. Returns true if
     /// another key is worth a try at once.
     pub(super) fn rejected(&self, rejection: KeyRejection, refused: &mut Vec<RefusedKey>, now: Instant) -> bool {
-        let KeyRejection { number, status, kind, retry_after } = rejection;
-        let is_refusal = matches!(kind, ErrorKind::UpstreamUnauthorized | ErrorKind::UpstreamQuotaExhausted);
-        let rest_time = match kind {
-            ErrorKind::UpstreamRateLimited => retry_after.unwrap_or(RATE_LIMITED_REST),
-            _ if is_refusal => REFUSED_REST,
+        let KeyRejection { number, status, class, retry_after } = rejection;
+        let is_refusal = matches!(class, ResponseClass::KeyRefused { .. });
+        let rest_time = match class {
+            ResponseClass::KeyRefused { .. } => REFUSED_REST,
+            ResponseClass::RateLimited { .. } => retry_after.unwrap_or(RATE_LIMITED_REST),
             // The reply is not about the key.
             _ => return false,
         };
@@ -186,6 +186,7 @@ fn bearer(key: &SecretString) -> Result<HeaderValue, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::response_class::kind_of_status;
     use super::*;
 
     fn ring(keys: &[&str]) -> KeyRing {
@@ -207,8 +208,8 @@ mod tests {
                 }
                 return shown;
             }
-            let kind = super::super::error::kind_of_status(status);
-            let rejection = KeyRejection { number, status, kind, retry_after: None };
+            let class = ResponseClass::of_status(status, kind_of_status(status), false);
+            let rejection = KeyRejection { number, status, class, retry_after: None };
             if !ring.rejected(rejection, &mut refused, now) {
                 return shown;
             }
@@ -268,8 +269,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_key_under_suspicion_is_better_than_none() {
         let ring = ring(&["a", "b"]);
-        let rejection =
-            KeyRejection { number: 0, status: 403, kind: ErrorKind::UpstreamUnauthorized, retry_after: None };
+        let class = ResponseClass::KeyRefused { has_next_key: false };
+        let rejection = KeyRejection { number: 0, status: 403, class, retry_after: None };
         assert!(ring.rejected(rejection, &mut Vec::new(), Instant::now()));
         assert_eq!(call(&ring, |number| if number == 1 { 402 } else { 200 }), [1, 0]);
         assert_eq!(call(&ring, |_| 200), [0]);

@@ -16,6 +16,7 @@ pub mod load;
 pub mod rate;
 pub mod redact;
 mod reply;
+pub mod response_class;
 mod retry;
 mod retry_after;
 pub mod settings;

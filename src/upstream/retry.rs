@@ -17,6 +17,7 @@ use super::budget::{BudgetSettings, SharedBudget};
 use super::call::{Call, RetryMode, Scores};
 use super::error::UpstreamError;
 use super::load::LoadStats;
+use super::response_class::{MAX_WAITED_HINT, ResponseClass};
 use crate::error::ErrorKind;
 use crate::telemetry::metrics::UpstreamMetrics;
 
@@ -26,8 +27,6 @@ const BACKOFF_BASE: Duration = Duration::from_millis(50);
 const THROTTLED_BACKOFF_BASE: Duration = Duration::from_secs(1);
 /// Upper bound of every wait, besides `Retry-After`.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
-/// Longest `Retry-After` that a call waits for. A longer one opens the circuit breaker for its time instead.
-pub(super) const MAX_WAITED_HINT: Duration = Duration::from_mins(1);
 /// Retries may be a fifth of the calls that succeed, and three a second besides, over a window of ten seconds.
 const RETRY_BUDGET: BudgetSettings =
     BudgetSettings { share: 0.2, per_second: 3.0, window: Duration::from_secs(10), max_saved: 100.0 };
@@ -52,15 +51,15 @@ impl RetryPolicy {
             return None;
         }
         // The next attempt shows another key, so there is nothing to wait for.
-        if error.is_rotated {
+        if error.class.has_next_key() {
             return Some(Duration::ZERO);
         }
         let hint = error.retry_after.unwrap_or_default();
         let wait = match call.waiters.retry_mode() {
             // Jitter is added to the hint too: without it, all callers would come back at the same moment.
-            RetryMode::Wait if hint <= MAX_WAITED_HINT => hint + jittered(call.attempt, error.kind),
+            RetryMode::Wait if hint <= MAX_WAITED_HINT => hint + jittered(call.attempt, error.class),
             // Another target is ready: a broken connection is worth one immediate retry, but no wait.
-            RetryMode::FailFast if call.attempt == 1 && hint.is_zero() && may_pass_at_once(error.kind) => {
+            RetryMode::FailFast if call.attempt == 1 && hint.is_zero() && may_pass_at_once(error.class) => {
                 Duration::ZERO
             }
             RetryMode::Wait | RetryMode::FailFast => return None,
@@ -88,7 +87,7 @@ impl Policy<Call, Scores, UpstreamError> for RetryPolicy {
             return None;
         }
         let wait = self.wait(call, error)?;
-        if !self.budget.withdraw(call.waiters.scope(), cost(error.kind), Instant::now()) {
+        if !self.budget.withdraw(call.waiters.scope(), cost(error.class), Instant::now()) {
             self.metrics.retry_denied();
             return None;
         }
@@ -110,22 +109,29 @@ impl Policy<Call, Scores, UpstreamError> for RetryPolicy {
 }
 
 /// The cost of a retry after such a failure, in units of the budget.
-fn cost(kind: ErrorKind) -> f64 {
-    match kind {
-        ErrorKind::UpstreamTimeout => 2.0,
-        ErrorKind::UpstreamRateLimited => 0.5,
+const fn cost(class: ResponseClass) -> f64 {
+    match class {
+        // It may have been billed, and kept the upstream busy.
+        ResponseClass::TimedOut => 2.0,
+        ResponseClass::RateLimited { .. } => 0.5,
         _ => 1.0,
     }
 }
 
 /// Returns true for failures that another connection or another machine may not have.
-fn may_pass_at_once(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::UpstreamUnavailable | ErrorKind::UpstreamInvalidReply)
+const fn may_pass_at_once(class: ResponseClass) -> bool {
+    matches!(
+        class,
+        ResponseClass::NoReply | ResponseClass::Overloaded | ResponseClass::Failed | ResponseClass::InvalidReply
+    )
 }
 
 /// A random wait below a bound that doubles with each attempt.
-fn jittered(attempt: u32, kind: ErrorKind) -> Duration {
-    let base = if kind == ErrorKind::UpstreamRateLimited { THROTTLED_BACKOFF_BASE } else { BACKOFF_BASE };
+fn jittered(attempt: u32, class: ResponseClass) -> Duration {
+    let base = match class {
+        ResponseClass::RateLimited { .. } => THROTTLED_BACKOFF_BASE,
+        _ => BACKOFF_BASE,
+    };
     let factor = 1u32.checked_shl(attempt - 1).unwrap_or(u32::MAX);
     let bound = base.saturating_mul(factor).min(BACKOFF_MAX);
     bound.mul_f64(fastrand::f64())
@@ -257,7 +263,7 @@ mod tests {
     #[test]
     fn waits_are_bounded() {
         for attempt in 1..80 {
-            assert!(jittered(attempt, ErrorKind::UpstreamRateLimited) <= BACKOFF_MAX);
+            assert!(jittered(attempt, ResponseClass::RateLimited { has_next_key: false }) <= BACKOFF_MAX);
         }
     }
 }

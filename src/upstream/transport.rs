@@ -14,9 +14,10 @@ use tower::Service;
 use url::Url;
 
 use super::call::{Call, Payload, Scores};
-use super::error::{UpstreamError, kind_of_status};
+use super::error::UpstreamError;
 use super::key_ring::{KeyRejection, KeyRing, RefusedKey};
 use super::reply::read_scores;
+use super::response_class::kind_of_status;
 use super::retry_after::retry_after;
 use super::size_refusal::RefusalWords;
 use crate::blocking::offload::{OFFLOAD_WIRE_BYTES, offload};
@@ -137,13 +138,11 @@ impl TransportConfig {
         let size_refusal = self.refusal_words.classify(status, said.as_ref(), sent);
         let is_named = size_refusal.is_some_and(|refusal| refusal.is_named);
         UpstreamError {
-            status: Some(status),
             said: said.map(Box::new),
             retry_after,
             // The same call would be too large again.
             retryable: self.retry_statuses.contains(&status) && !is_named,
-            size_refusal,
-            ..UpstreamError::lasting(kind, self.what(status, kind))
+            ..UpstreamError::of_status(status, kind, size_refusal, self.what(status, kind))
         }
     }
 
@@ -159,16 +158,13 @@ impl TransportConfig {
     /// The same failure of a call that used key `number`, after `refused_keys`. It is retryable if there is another
     /// key.
     fn key_rejected(&self, error: UpstreamError, number: usize, mut refused_keys: Vec<RefusedKey>) -> UpstreamError {
-        let UpstreamError { kind, retry_after, .. } = error;
-        let rejection = KeyRejection { number, status: error.status.unwrap_or_default(), kind, retry_after };
-        let is_rotated = self.keys.rejected(rejection, &mut refused_keys, Instant::now());
-        UpstreamError {
+        let UpstreamError { class, retry_after, .. } = error;
+        let rejection = KeyRejection { number, status: error.status.unwrap_or_default(), class, retry_after };
+        if self.keys.rejected(rejection, &mut refused_keys, Instant::now()) {
             // The provider's `Retry-After` was for the rejected key.
-            retry_after: if is_rotated { None } else { retry_after },
-            retryable: is_rotated || error.retryable,
-            is_rotated,
-            refused_keys,
-            ..error
+            UpstreamError { class: class.with_next_key(), retry_after: None, retryable: true, refused_keys, ..error }
+        } else {
+            UpstreamError { refused_keys, ..error }
         }
     }
 

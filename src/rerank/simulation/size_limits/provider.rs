@@ -150,7 +150,7 @@ impl LimitedProvider {
         let status = self.wording.status;
         let kind = if status >= 500 { ErrorKind::UpstreamUnavailable } else { ErrorKind::UpstreamRejected };
         let size_refusal = self.words.classify(status, Some(&said), sent);
-        UpstreamError { size_refusal, ..UpstreamError::lasting(kind, format!("answered with status {status}")) }
+        UpstreamError::of_status(status, kind, size_refusal, format!("answered with status {status}"))
     }
 
     async fn answer(&self, call: &Call) -> Result<Scores, UpstreamError> {
