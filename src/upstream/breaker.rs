@@ -33,7 +33,7 @@ const BUCKETS: u32 = 10;
 /// Largest exponent of two by which ejections grow.
 const MAX_DOUBLINGS: u32 = 16;
 /// Longest that a provider's own hint keeps the breaker open: a hint of a day must not latch it for a day.
-const MAX_EJECTION_HINT: Duration = Duration::from_hours(1);
+pub(super) const MAX_EJECTION_HINT: Duration = Duration::from_hours(1);
 /// Largest part by which an ejection is shortened at random, so that many sidecars do not probe together.
 const JITTER: f64 = 0.1;
 

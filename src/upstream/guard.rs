@@ -7,21 +7,20 @@
 //! concurrency limit or the load estimate, its latency is not recorded, and a probe does not fail. Only
 //! [`UnansweredCalls`] remembers it, and uses it only for calls with as little time.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use parking_lot::Mutex;
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
-use super::breaker::CircuitState;
+use super::breaker::{CallOutcome, CircuitState};
 use super::call::{Call, RetryMode, Scores, Waiters};
 use super::circuits::{CallPermit, Circuits};
 use super::concurrency::{ConcurrencyLimit, Permit};
 use super::error::UpstreamError;
+use super::last_failures::{LastFailure, LastFailures};
 use super::load::LoadStats;
 use super::rate::Rate;
 use super::response_class::ResponseClass;
@@ -51,25 +50,7 @@ pub struct Guard {
     pub load_stats: Arc<LoadStats>,
     /// Longest time that one attempt may take.
     attempt_timeout: Duration,
-    last_failures: Mutex<LastFailures>,
-}
-
-/// The latest failure for each caller, and the latest of all. Messages of refusals quote them.
-#[derive(Debug, Default)]
-struct LastFailures {
-    by_caller: HashMap<CacheScope, Failure>,
-    latest: Option<Failure>,
-}
-
-/// A failure's kind, and its description in our words.
-type Failure = (ErrorKind, String);
-
-impl LastFailures {
-    fn record(&mut self, caller: CacheScope, error: &UpstreamError) {
-        let failure = (error.kind, error.what.clone());
-        self.by_caller.insert(caller, failure.clone());
-        self.latest = Some(failure);
-    }
+    last_failures: LastFailures,
 }
 
 /// Puts [`Guarded`] around a service.
@@ -162,12 +143,20 @@ impl<'a> Watched<'a> {
         if let Some(error) = error {
             retry_after = error.retry_after;
             if class.failure_scope().is_some() {
-                self.guard.last_failures.lock().record(caller, error);
+                self.guard.last_failures.failed(caller, error, now);
             }
         }
+        let outcome = class.call_outcome(retry_after);
         // Before the permit: the next holder of the permit must find the breaker already updated.
-        self.guard.circuits.tell(caller, admission, class.call_outcome(retry_after), now);
+        self.guard.circuits.tell(caller, admission, outcome, now);
         permit.release(class.load_signal());
+        // A success can be the last of too few and open the circuit. The failures before it are the reason then.
+        if outcome == CallOutcome::Success
+            && self.guard.last_failures.has_own(caller)
+            && self.guard.circuits.state(caller, now) == CircuitState::Closed
+        {
+            self.guard.last_failures.forget(caller);
+        }
     }
 
     /// Ends an attempt that was cancelled: all waiters disconnected, or the last deadline passed.
@@ -209,7 +198,15 @@ impl Guard {
         load_stats: Arc<LoadStats>,
         attempt_timeout: Duration,
     ) -> Self {
-        Self { circuits, unanswered, rate, concurrency, load_stats, attempt_timeout, last_failures: Mutex::default() }
+        Self {
+            circuits,
+            unanswered,
+            rate,
+            concurrency,
+            load_stats,
+            attempt_timeout,
+            last_failures: LastFailures::default(),
+        }
     }
 
     /// The time after which a call with a body of `bytes` is late; `None` if too few calls of its size are known.
@@ -239,10 +236,8 @@ impl Guard {
             Ok(admission) => admission,
             Err(retry_after) => {
                 metrics.shed(ShedReason::CircuitOpen);
-                let last_failures = self.last_failures.lock();
-                // Without failures of its own, the caller is kept away by others' failures, so theirs is quoted.
-                let own = last_failures.by_caller.get(&caller);
-                return Err(UpstreamError::circuit_open(retry_after, own.or(last_failures.latest.as_ref())));
+                let last_failure = self.last_failures.quoted(caller, now);
+                return Err(UpstreamError::circuit_open(retry_after, last_failure.as_ref()));
             }
         };
         // Checked before the queue, so that a call that would be refused after it does not wait.
@@ -294,8 +289,8 @@ impl Guard {
 
 impl UpstreamError {
     /// Our own refusal while the circuit breaker is open. `last_failure` is quoted as the reason.
-    fn circuit_open(retry_after: Duration, last_failure: Option<&Failure>) -> Self {
-        let Some((last_kind, last)) = last_failure else {
+    fn circuit_open(retry_after: Duration, last_failure: Option<&LastFailure>) -> Self {
+        let Some(LastFailure { kind: last_kind, what: last, .. }) = last_failure else {
             return Self::not_sent(ErrorKind::UpstreamCircuitOpen, "has an open circuit breaker", retry_after);
         };
         // "Too many requests" keeps its kind: clients know how to react to it.
@@ -326,6 +321,7 @@ mod tests {
     use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
     use bytes::Bytes;
+    use parking_lot::Mutex;
     use tokio::time::timeout;
     use tower::{ServiceBuilder, ServiceExt};
 
@@ -636,6 +632,30 @@ mod tests {
         }
         let new = rig.ask_as(CacheScope::of_caller("new"), PATIENT).await;
         assert_eq!(new, Answer::Refused(ErrorKind::UpstreamRateLimited), "others' last, who has none");
+    }
+
+    /// A caller was told of its own "too many requests" of the day before, although failures of others kept it away.
+    #[tokio::test(start_paused = true)]
+    async fn own_failure_is_quoted_until_a_success_or_for_an_hour() {
+        for is_answered_since in [true, false] {
+            let rig = Rig::new(1);
+            let caller = CacheScope::of_caller("caller");
+            rig.fails(ErrorKind::UpstreamRateLimited);
+            assert_eq!(rig.ask_as(caller, PATIENT).await, Answer::Refused(ErrorKind::UpstreamRateLimited));
+            if is_answered_since {
+                *rig.failure.lock() = None;
+                assert_eq!(rig.ask_as(caller, PATIENT).await, Answer::Scores);
+            } else {
+                tokio::time::advance(Duration::from_hours(24)).await;
+            }
+            rig.fails(ErrorKind::UpstreamInvalidReply);
+            for name in ["one", "two"] {
+                for _ in 0..5 {
+                    rig.ask_as(CacheScope::of_caller(name), PATIENT).await;
+                }
+            }
+            assert!(is_sent_away(&rig.ask_as(caller, PATIENT).await), "{is_answered_since}");
+        }
     }
 
     /// Calls that wait for a permit are not sent to the upstream after the circuit has opened.

@@ -11,6 +11,7 @@ mod error;
 mod guard;
 pub mod in_process;
 pub(crate) mod key_ring;
+mod last_failures;
 pub mod learned_limits;
 pub mod load;
 pub mod rate;
