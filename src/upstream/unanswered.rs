@@ -27,8 +27,10 @@ use tokio::time::Instant;
 use super::breaker::BreakerSettings;
 use crate::cache::key::CacheScope;
 
-/// Calls that are remembered. Caps the breaker's `consecutive_failures` here.
+/// Calls that are remembered for each caller. Caps the breaker's `consecutive_failures` here.
 const MAX_REMEMBERED: usize = 32;
+/// Other callers whose calls count for a caller: a single one may have texts that the provider never answers.
+const MIN_OTHERS: usize = 2;
 /// Factor within which two times left count as equal. Calls with one deadline differ by the time that decoding took.
 const TOLERANCE: f64 = 1.1;
 
@@ -39,12 +41,17 @@ pub struct UnansweredCalls {
     state: Mutex<CutOffCalls>,
 }
 
+/// The calls of each caller: one caller's calls must neither push out another's nor use up its trials. There is a
+/// caller for each configured key that has been used since the last reply.
 #[derive(Debug, Default)]
-struct CutOffCalls {
+struct CutOffCalls(HashMap<CacheScope, CallerCutOffs>);
+
+#[derive(Debug, Default)]
+struct CallerCutOffs {
     /// The newest is last.
     calls: VecDeque<CutOff>,
-    /// Trials since the last reply, for each caller: one caller's trials must not use up another's.
-    trials: HashMap<CacheScope, Trials>,
+    /// Trials since the last reply; `None` before the first.
+    trials: Option<Trials>,
 }
 
 /// Calls that were let through to find out if the upstream answers again.
@@ -58,9 +65,9 @@ struct Trials {
 /// A call that ended at its own deadline.
 #[derive(Clone, Copy, Debug)]
 struct CutOff {
-    caller: CacheScope,
     bytes: usize,
-    allowed: Duration,
+    /// Most time that a call like this one has left, with the tolerance.
+    max_time_left: Duration,
 }
 
 impl UnansweredCalls {
@@ -73,18 +80,16 @@ impl UnansweredCalls {
     /// Records a call of `bytes` for `caller` that ended at its own deadline after the time that it was `allowed`.
     pub fn cut_off(&self, caller: CacheScope, bytes: usize, allowed: Duration) {
         let mut state = self.state.lock();
-        if state.calls.len() == MAX_REMEMBERED {
-            state.calls.pop_front();
+        let own = state.0.entry(caller).or_default();
+        if own.calls.len() == MAX_REMEMBERED {
+            own.calls.pop_front();
         }
-        state.calls.push_back(CutOff { caller, bytes, allowed });
+        own.calls.push_back(CutOff { bytes, max_time_left: allowed.mul_f64(TOLERANCE) });
     }
 
     /// Records a reply to any caller, which clears the memory.
     pub fn answered(&self) {
-        let mut state = self.state.lock();
-        if !state.calls.is_empty() {
-            *state = CutOffCalls::default();
-        }
+        self.state.lock().0.clear();
     }
 
     /// Checks a call of `bytes` for `caller` with `time_left`, without using up a trial.
@@ -96,7 +101,7 @@ impl UnansweredCalls {
         if !state.is_in_vain(&self.settings, caller, bytes, time_left) {
             return Ok(());
         }
-        match state.trials.get(&caller) {
+        match state.0.get(&caller).and_then(|own| own.trials) {
             Some(trials) => trials.check(now),
             None => Ok(()),
         }
@@ -111,7 +116,8 @@ impl UnansweredCalls {
         if !state.is_in_vain(&self.settings, caller, bytes, time_left) {
             return Ok(());
         }
-        let trials = state.trials.entry(caller).or_insert(Trials { count: 0, next: now });
+        let own = state.0.entry(caller).or_default();
+        let trials = own.trials.get_or_insert(Trials { count: 0, next: now });
         trials.check(now)?;
         trials.next = now + self.settings.ejection_after(trials.count);
         trials.count += 1;
@@ -123,26 +129,41 @@ impl CutOffCalls {
     /// Returns true if enough calls like this one were cut off: of its own caller, or of several others.
     fn is_in_vain(&self, settings: &BreakerSettings, caller: CacheScope, bytes: usize, time_left: Duration) -> bool {
         let needed = settings.consecutive_failures.min(MAX_REMEMBERED);
-        // The breaker is off, or too little is known.
-        if needed == 0 || self.calls.len() < needed {
+        // The breaker is off.
+        if needed == 0 {
             return false;
         }
-        let mut own = 0;
-        let mut others = 0;
-        let mut first_other = None;
-        let mut are_several = false;
-        for call in &self.calls {
-            if bytes < call.bytes || time_left > call.allowed.mul_f64(TOLERANCE) {
-                continue;
+        let mut alike = 0;
+        if let Some(own) = self.0.get(&caller) {
+            alike = own.count_alike(bytes, time_left);
+            if alike >= needed {
+                return true;
             }
-            if call.caller == caller {
-                own += 1;
-                continue;
-            }
-            others += 1;
-            are_several |= *first_other.get_or_insert(call.caller) != call.caller;
         }
-        own >= needed || (own + others >= needed && are_several)
+        let mut others = 0;
+        for (other, cut_off) in &self.0 {
+            if *other == caller {
+                continue;
+            }
+            let alike_of_other = cut_off.count_alike(bytes, time_left);
+            alike += alike_of_other;
+            others += usize::from(alike_of_other > 0);
+            if alike >= needed && others >= MIN_OTHERS {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+impl CallerCutOffs {
+    /// The number of calls that were no larger and had no less time.
+    fn count_alike(&self, bytes: usize, time_left: Duration) -> usize {
+        let mut alike = 0;
+        for call in &self.calls {
+            alike += usize::from(bytes >= call.bytes && time_left <= call.max_time_left);
+        }
+        alike
     }
 }
 
@@ -178,7 +199,8 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        assert_eq!(after(10_000).state.lock().calls.len(), MAX_REMEMBERED);
+        let remembered = after(10_000);
+        assert_eq!(remembered.state.lock().0[&CacheScope::SHARED].calls.len(), MAX_REMEMBERED);
     }
 
     #[tokio::test(start_paused = true)]
@@ -240,6 +262,19 @@ mod tests {
         (0..5).for_each(|_| unanswered.cut_off(caller("ordinary"), 10, SECOND));
         assert!(passes("ordinary"), "whoever else tried");
         assert!(!passes("ordinary"));
+    }
+
+    /// Calls of one caller pushed out those of another, who then waited in vain again (law 13).
+    #[tokio::test(start_paused = true)]
+    async fn unanswered_calls_of_one_caller_push_out_no_other_callers() {
+        let unanswered = UnansweredCalls::new(SETTINGS);
+        let ordinary = CacheScope::of_caller("ordinary");
+        let passes = || unanswered.admit(ordinary, 1_000, SECOND, Instant::now()).is_ok();
+        (0..5).for_each(|_| unanswered.cut_off(ordinary, 1_000, SECOND));
+        assert!(passes(), "one is tried");
+        let hostile = CacheScope::of_caller("hostile");
+        (0..MAX_REMEMBERED).for_each(|_| unanswered.cut_off(hostile, 1, Duration::from_millis(1)));
+        assert!(!passes());
     }
 
     #[tokio::test(start_paused = true)]
