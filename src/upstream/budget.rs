@@ -45,8 +45,8 @@ struct Balance {
     income: f64,
     /// Unused deposits.
     saved: f64,
-    /// Time up to which the income is credited.
-    at: Instant,
+    /// Time up to which the income is credited; `None` before the first withdrawal, when the income is at its bound.
+    at: Option<Instant>,
 }
 
 /// A budget for extra calls that several callers share.
@@ -87,8 +87,8 @@ impl SharedBudget {
 
     /// Withdraws `cost` for `caller`. Returns true if the balance covers it and enough is left for the other callers.
     pub fn withdraw(&self, caller: CacheScope, cost: f64, now: Instant) -> bool {
-        let BudgetSettings { per_second, window, .. } = self.total.settings;
-        let max_overdraft = SHARE_OF_INCOME * per_second * window.as_secs_f64();
+        let window = self.total.settings.window;
+        let max_overdraft = SHARE_OF_INCOME * self.total.max_income();
         let mut callers = self.callers.lock();
         callers.retain(|_, overdraft| now.saturating_duration_since(overdraft.at) < CALLER_TIME.max(window));
         let overdrawn = self.overdraft(&mut callers, caller, now).amount;
@@ -130,7 +130,7 @@ impl Budget {
     #[must_use]
     pub fn new(settings: BudgetSettings) -> Self {
         let income = settings.per_second * settings.window.as_secs_f64();
-        Self { settings, balance: Mutex::new(Balance { income, saved: 0.0, at: Instant::now() }) }
+        Self { settings, balance: Mutex::new(Balance { income, saved: 0.0, at: None }) }
     }
 
     /// Deposits the share of `amount` regular calls.
@@ -141,11 +141,12 @@ impl Budget {
 
     /// Withdraws `cost`. Returns false, and withdraws nothing, if the balance does not cover it.
     pub fn withdraw(&self, cost: f64, now: Instant) -> bool {
-        let BudgetSettings { per_second, window, .. } = self.settings;
         let mut balance = self.balance.lock();
-        let elapsed = now.saturating_duration_since(balance.at).as_secs_f64();
-        balance.income = (balance.income + elapsed * per_second).min(per_second * window.as_secs_f64());
-        balance.at = now;
+        if let Some(at) = balance.at {
+            let elapsed = now.saturating_duration_since(at).as_secs_f64();
+            balance.income = (balance.income + elapsed * self.settings.per_second).min(self.max_income());
+        }
+        balance.at = Some(now);
         if balance.income + balance.saved < cost {
             return false;
         }
@@ -158,7 +159,7 @@ impl Budget {
 
     /// Credits a part, 0 to 1, of the income of a window.
     fn grant(&self, part: f64) {
-        let max = self.settings.per_second * self.settings.window.as_secs_f64();
+        let max = self.max_income();
         let mut balance = self.balance.lock();
         balance.income = (balance.income + part * max).min(max);
     }
@@ -166,7 +167,15 @@ impl Budget {
     /// Refunds a withdrawal that was not used.
     pub fn refund(&self, cost: f64) {
         let mut balance = self.balance.lock();
-        balance.saved = (balance.saved + cost).min(self.settings.max_saved);
+        // In the order of the withdrawal, so that income which would soon be lost does not become savings.
+        let to_income = cost.min(self.max_income() - balance.income);
+        balance.income += to_income;
+        balance.saved = (balance.saved + cost - to_income).min(self.settings.max_saved);
+    }
+
+    /// Income of one window, its upper bound.
+    fn max_income(&self) -> f64 {
+        self.settings.per_second * self.settings.window.as_secs_f64()
     }
 }
 
@@ -195,6 +204,20 @@ mod tests {
         tokio::time::advance(Duration::from_hours(1)).await;
         (0..10_000).for_each(|_| budget.deposit(1.0));
         assert_eq!(spent(1.0), 110, "neither income nor savings grow without end");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refunded_income_does_not_become_savings() {
+        let budget = Budget::new(SETTINGS);
+        let spent = || (0..1_000).take_while(|_| budget.withdraw(1.0, Instant::now())).count();
+        assert!(budget.withdraw(4.0, Instant::now()));
+        budget.refund(4.0);
+        tokio::time::advance(Duration::from_hours(1)).await;
+        assert_eq!(spent(), 10, "the income of one window");
+        budget.deposit(15.0);
+        assert!(budget.withdraw(3.0, Instant::now()));
+        budget.refund(3.0);
+        assert_eq!(spent(), 3, "what was deposited");
     }
 
     #[tokio::test(start_paused = true)]
