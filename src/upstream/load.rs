@@ -59,7 +59,7 @@ struct SizeClass {
     previous: Option<Histogram<u32>>,
     /// Start of the current generation.
     since: Option<Instant>,
-    /// Moving average of the bodies' sizes, in bytes.
+    /// Moving average of the sizes of the bodies that had these latencies, in bytes; 0 before the first.
     mean_bytes: f64,
     deadlines: Deadlines,
 }
@@ -210,8 +210,12 @@ impl SizeClass {
         let age = now.saturating_duration_since(*self.since.get_or_insert(now));
         if age > GENERATION {
             let ended = self.current.take();
-            // A generation that ended too long ago is not kept as the one before.
-            self.previous = if age <= 2 * GENERATION { ended } else { None };
+            self.previous = ended;
+            // A generation that ended too long ago is not kept as the one before, and neither are its sizes.
+            if age > 2 * GENERATION {
+                self.previous = None;
+                self.mean_bytes = 0.0;
+            }
             self.since = Some(now);
         }
     }
@@ -417,5 +421,16 @@ mod tests {
         assert!(usual(10_000) > 200, "one does not make them usual: {}", usual(10_000));
         (0..100).for_each(|_| load_stats.succeeded(10_000, Duration::from_millis(20), LONG, Instant::now()));
         assert!(usual(10_000) < 30, "many do: {}", usual(10_000));
+    }
+
+    /// Small bodies of long ago stretched the usual latency of large ones.
+    #[tokio::test(start_paused = true)]
+    async fn sizes_are_forgotten_with_their_latencies() {
+        let load_stats = LoadStats::default();
+        (0..100).for_each(|_| load_stats.succeeded(100, Duration::from_millis(20), LONG, Instant::now()));
+        tokio::time::advance(3 * GENERATION).await;
+        (0..20).for_each(|_| load_stats.succeeded(10_000, Duration::from_millis(20), LONG, Instant::now()));
+        let usual = load_stats.usual(10_000).unwrap();
+        assert!(usual < Duration::from_millis(23), "{usual:?}");
     }
 }
