@@ -206,8 +206,8 @@ fn longest_silence(attempt: RemoteAttempt<'_>) -> Duration {
     let half = attempt.waiter.deadline.saturating_duration_since(Instant::now()) / 2;
     let passages = attempt.request.passages.len().max(1);
     let calls = passages.div_ceil(remote.facts.max_passages);
-    match remote.unusual(attempt.request.text_bytes() / calls) {
-        Some(unusual) => unusual.min(half),
+    match remote.late_after(attempt.request.text_bytes() / calls) {
+        Some(late_after) => late_after.min(half),
         None => half,
     }
 }

@@ -17,7 +17,6 @@ use tower::{Layer, Service};
 
 use super::call::{Call, RetryMode, Scores};
 use super::error::UpstreamError;
-use super::guard::UNUSUAL_FACTOR;
 use super::load::LoadStats;
 use super::response_class::FailureScope;
 use crate::error::ErrorKind;
@@ -108,12 +107,11 @@ where
 impl AttemptLayer {
     /// Time limit of an attempt of `call`.
     fn limit(&self, call: &Call) -> Duration {
-        if call.waiters.retry_mode() == RetryMode::Wait {
-            return self.timeout;
-        }
-        match self.load_stats.usual(call.payload.bytes()) {
-            Some(usual) => (usual * UNUSUAL_FACTOR).max(FAIL_FAST_TIMEOUT_MIN).min(self.timeout),
-            None => self.timeout,
+        match call.waiters.retry_mode() {
+            RetryMode::Wait => self.timeout,
+            RetryMode::FailFast => {
+                self.load_stats.late_between(call.payload.bytes(), FAIL_FAST_TIMEOUT_MIN, self.timeout)
+            }
         }
     }
 }

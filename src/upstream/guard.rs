@@ -30,9 +30,7 @@ use crate::error::ErrorKind;
 use crate::telemetry::metrics::UpstreamMetrics;
 use crate::types::outcomes::ShedReason;
 
-/// An attempt is late after this many times the 99th percentile of calls of its size.
-pub(super) const UNUSUAL_FACTOR: u32 = 3;
-/// Least time that an upstream gets before an attempt that was cut off counts as its failure.
+/// Least time after which an attempt that was cut off counts as late.
 const LATE_MIN: Duration = Duration::from_millis(100);
 
 /// The state that guards one upstream.
@@ -168,10 +166,10 @@ impl<'a> Watched<'a> {
             return self.end(ResponseClass::Cancelled, None, now);
         }
         let allowed = deadline.saturating_duration_since(self.started);
-        let fair = self.guard.fair_time(self.bytes, admission.is_probe());
+        let late_after = self.guard.late_after(self.bytes, admission.is_probe());
         self.guard.unanswered.cut_off(self.waiters.scope(), self.bytes, allowed);
         self.guard.load_stats.cut_off(self.bytes, allowed, now);
-        if allowed < fair {
+        if allowed < late_after {
             return self.end(ResponseClass::Cancelled, None, now);
         }
         self.guard.load_stats.failed(None, None, now);
@@ -209,21 +207,13 @@ impl Guard {
         }
     }
 
-    /// The time after which a call with a body of `bytes` is late; `None` if too few calls of its size are known.
-    pub(super) fn unusual(&self, bytes: usize) -> Option<Duration> {
-        Some(self.load_stats.usual(bytes)? * UNUSUAL_FACTOR)
-    }
-
-    /// The time that an upstream must have had before a missing answer counts as its failure.
-    fn fair_time(&self, bytes: usize, is_probe: bool) -> Duration {
+    /// The time after which an attempt with a body of `bytes` is late.
+    fn late_after(&self, bytes: usize, is_probe: bool) -> Duration {
         // A probe gets a whole attempt: the upstream may come back slower than before.
         if is_probe {
             return self.attempt_timeout;
         }
-        match self.unusual(bytes) {
-            Some(unusual) => unusual.max(LATE_MIN).min(self.attempt_timeout),
-            None => self.attempt_timeout,
-        }
+        self.load_stats.late_between(bytes, LATE_MIN, self.attempt_timeout)
     }
 
     /// Asks the circuit breakers for admission.
@@ -559,7 +549,7 @@ mod tests {
             rig.takes(10);
             assert!(is_answered(&rig.ask(60).await));
         }
-        assert_eq!(rig.guard.load_stats.usual(2), None);
+        assert_eq!(rig.guard.load_stats.usual_latency(2), None);
     }
 
     /// A refusal of what was sent is an answer; "too many requests" is a failure and a sign of overload.

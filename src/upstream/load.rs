@@ -23,8 +23,10 @@ const MIN_SAMPLES: u64 = 20;
 const MAX_LATENCY_MICROS: u64 = 3_600_000_000;
 /// Upper bounds of the size classes, in bytes of body; the last class has none.
 const SIZE_CLASSES: [usize; 3] = [16 << 10, 128 << 10, 1 << 20];
-/// Quantile of the latencies that counts as the usual latency.
+/// Quantile of the latencies that is the usual latency.
 const USUAL_QUANTILE: f64 = 0.99;
+/// Number of usual latencies after which an attempt is late.
+const LATE_FACTOR: u32 = 3;
 /// Classes of attempts by the time that they are allowed. Each spans a power of two of milliseconds; the last has no
 /// end.
 const DEADLINE_CLASSES: usize = 16;
@@ -143,9 +145,9 @@ impl LoadStats {
         Some(Duration::from_micros(latencies.value_at_quantile(quantile)))
     }
 
-    /// The 99th percentile of the latencies of attempts with a body of about `bytes`; `None` if too few are known.
+    /// The usual latency of attempts with a body of about `bytes`: their 99th percentile; `None` if too few are known.
     #[must_use]
-    pub fn usual(&self, bytes: usize) -> Option<Duration> {
+    pub fn usual_latency(&self, bytes: usize) -> Option<Duration> {
         let class = self.class(bytes).lock();
         let latencies = class.merged()?;
         // A body above the average of its class gets more time in proportion: one caller's long lists are not late
@@ -153,6 +155,23 @@ impl LoadStats {
         #[expect(clippy::cast_precision_loss, reason = "sizes of bodies")]
         let times_larger = (bytes as f64 / class.mean_bytes.max(1.0)).max(1.0);
         Some(Duration::from_micros(latencies.value_at_quantile(USUAL_QUANTILE)).mul_f64(times_larger))
+    }
+
+    /// The time after which an attempt with a body of `bytes` is late: three usual latencies; `None` if too few
+    /// latencies are known.
+    #[must_use]
+    pub fn late_after(&self, bytes: usize) -> Option<Duration> {
+        Some(self.usual_latency(bytes)? * LATE_FACTOR)
+    }
+
+    /// The time after which an attempt with a body of `bytes` is late, at least `min` and at most `max`; `max` if too
+    /// few latencies are known.
+    pub(super) fn late_between(&self, bytes: usize, min: Duration, max: Duration) -> Duration {
+        match self.late_after(bytes) {
+            // `max` is a setting, and may be below `min`.
+            Some(late_after) => late_after.max(min).min(max),
+            None => max,
+        }
     }
 
     /// Estimated cost of one more call of `caller`, in seconds times calls in flight. Only good for comparing
@@ -377,10 +396,10 @@ mod tests {
                 load_stats.cut_off(SMALL, short, Instant::now());
             }
         }
-        assert_eq!(load_stats.usual(SMALL), None, "nothing is known");
+        assert_eq!(load_stats.usual_latency(SMALL), None, "nothing is known");
         assert!(load_stats.load(CacheScope::SHARED, Instant::now()) < 0.001);
         (0..20).for_each(|_| load_stats.succeeded(SMALL, Duration::from_millis(500), LONG, Instant::now()));
-        assert!(load_stats.usual(SMALL).unwrap() > Duration::from_millis(450));
+        assert!(load_stats.usual_latency(SMALL).unwrap() > Duration::from_millis(450));
         assert!(load_stats.load(CacheScope::SHARED, Instant::now()) > 0.45);
     }
 
@@ -397,7 +416,7 @@ mod tests {
                     load_stats.succeeded(SMALL, Duration::from_millis(50), short, Instant::now());
                 }
             }
-            load_stats.usual(SMALL)
+            load_stats.usual_latency(SMALL)
         };
         assert!(day().is_some_and(|usual| usual < Duration::from_millis(60)));
         let load_stats = LoadStats::default();
@@ -407,14 +426,14 @@ mod tests {
             load_stats.cut_off(SMALL, LONG, Instant::now());
         }
         (0..50).for_each(|_| load_stats.succeeded(SMALL, Duration::from_millis(50), short, Instant::now()));
-        assert!(load_stats.usual(SMALL).is_some(), "what was cut off long ago is forgotten");
+        assert!(load_stats.usual_latency(SMALL).is_some(), "what was cut off long ago is forgotten");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_large_body_among_small_ones_may_take_longer() {
         let load_stats = LoadStats::default();
         (0..100).for_each(|_| load_stats.succeeded(100, Duration::from_millis(20), LONG, Instant::now()));
-        let usual = |bytes| load_stats.usual(bytes).unwrap().as_millis();
+        let usual = |bytes| load_stats.usual_latency(bytes).unwrap().as_millis();
         assert!((18..=22).contains(&usual(100)) && (18..=22).contains(&usual(10)), "{} {}", usual(100), usual(10));
         assert!((1_800..=2_200).contains(&usual(10_000)), "{}", usual(10_000));
         load_stats.succeeded(10_000, Duration::from_millis(20), LONG, Instant::now());
@@ -430,7 +449,7 @@ mod tests {
         (0..100).for_each(|_| load_stats.succeeded(100, Duration::from_millis(20), LONG, Instant::now()));
         tokio::time::advance(3 * GENERATION).await;
         (0..20).for_each(|_| load_stats.succeeded(10_000, Duration::from_millis(20), LONG, Instant::now()));
-        let usual = load_stats.usual(10_000).unwrap();
+        let usual = load_stats.usual_latency(10_000).unwrap();
         assert!(usual < Duration::from_millis(23), "{usual:?}");
     }
 }

@@ -310,8 +310,8 @@ impl Remote {
     /// The time after which a call with a body of `bytes` is late, at least 300 ms; `None` if too few calls of its size
     /// are known.
     #[must_use]
-    pub fn unusual(&self, bytes: usize) -> Option<Duration> {
-        Some(self.guard.unusual(bytes)?.max(attempt::FAIL_FAST_TIMEOUT_MIN))
+    pub fn late_after(&self, bytes: usize) -> Option<Duration> {
+        Some(self.load_stats.late_after(bytes)?.max(attempt::FAIL_FAST_TIMEOUT_MIN))
     }
 
     /// Scores one batch. Retries are included.

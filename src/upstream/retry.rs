@@ -66,8 +66,8 @@ impl RetryPolicy {
         };
         let now = Instant::now();
         // The median latency must fit before the deadline, or the retry would more likely fail than not.
-        let usual = self.load_stats.quantile(call.payload.bytes(), 0.5).unwrap_or_default();
-        (now + wait + usual < call.waiters.deadline()).then_some(wait)
+        let median = self.load_stats.quantile(call.payload.bytes(), 0.5).unwrap_or_default();
+        (now + wait + median < call.waiters.deadline()).then_some(wait)
     }
 }
 
