@@ -23,6 +23,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fastrand::Rng;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -81,8 +82,6 @@ pub enum CallOutcome {
     Failure,
     /// A failure with the provider's own `Retry-After`.
     Unavailable(Duration),
-    /// No evidence: the call was cancelled, or never sent.
-    Neutral,
 }
 
 /// The state of a circuit, as reported in metrics.
@@ -110,6 +109,8 @@ struct BreakerState {
     generation: u64,
     /// Ejections since the last successful probe.
     ejections: u32,
+    /// Source of jitter.
+    random: Rng,
 }
 
 #[derive(Debug)]
@@ -142,22 +143,22 @@ struct CallCounts {
     successes: usize,
 }
 
-/// Permission to make one call. Its outcome must be reported with `tell`; dropped instead, it reports
-/// [`CallOutcome::Neutral`].
+/// Permission to make one call. Its outcome is reported with `tell`. Dropped instead, it says nothing about the
+/// upstream, and another call may probe.
 #[derive(Debug)]
 pub struct BreakerAdmission {
     breaker: Arc<Breaker>,
     generation: u64,
-    /// The kind of probe; `None` for an ordinary call.
+    /// The kind of probe in flight; `None` for an ordinary call.
     probe: Option<RetryMode>,
-    is_told: bool,
 }
 
 impl Breaker {
-    /// A closed breaker.
+    /// A closed breaker, whose ejections get their jitter from `random`.
     #[must_use]
-    pub fn new(settings: BreakerSettings) -> Self {
-        let state = BreakerState { phase: Phase::Closed(FailureWindow::default()), generation: 0, ejections: 0 };
+    pub fn new(settings: BreakerSettings, random: Rng) -> Self {
+        let phase = Phase::Closed(FailureWindow::default());
+        let state = BreakerState { phase, generation: 0, ejections: 0, random };
         Self { settings, inner: Mutex::new(state) }
     }
 
@@ -180,7 +181,7 @@ impl Breaker {
             }
             Phase::HalfOpen(_) => return Err(self.settings.ejection),
         };
-        Ok(BreakerAdmission { breaker: self.clone(), generation: state.generation, probe, is_told: false })
+        Ok(BreakerAdmission { breaker: self.clone(), generation: state.generation, probe })
     }
 
     /// The end of the current ejection; `None` if the breaker is not open.
@@ -221,7 +222,7 @@ impl Breaker {
         }
     }
 
-    fn tell(&self, generation: u64, probe: Option<RetryMode>, outcome: CallOutcome, now: Instant) {
+    fn tell(&self, generation: u64, outcome: CallOutcome, now: Instant) {
         if self.settings.consecutive_failures == 0 {
             return;
         }
@@ -245,18 +246,23 @@ impl Breaker {
                 state.enter(Phase::Closed(FailureWindow::default()));
             }
             (Phase::HalfOpen(_), CallOutcome::Failure) => self.eject(state, now),
-            (Phase::HalfOpen(probes), CallOutcome::Neutral) => {
-                // The next call may probe instead.
-                if let Some(retry_mode) = probe {
-                    probes.set(retry_mode, false);
-                }
-            }
-            (Phase::Closed(_), CallOutcome::Neutral) | (Phase::Open { .. }, _) => {}
+            (Phase::Open { .. }, _) => {}
+        }
+    }
+
+    /// Ends a probe without an outcome: the next call may probe instead.
+    fn end_probe(&self, generation: u64, retry_mode: RetryMode) {
+        let state = &mut *self.inner.lock();
+        if state.generation == generation
+            && let Phase::HalfOpen(probes) = &mut state.phase
+        {
+            probes.set(retry_mode, false);
         }
     }
 
     fn eject(&self, state: &mut BreakerState, now: Instant) {
-        let jittered = self.settings.ejection_after(state.ejections).mul_f64(1.0 - JITTER * fastrand::f64());
+        let part = 1.0 - JITTER * state.random.f64();
+        let jittered = self.settings.ejection_after(state.ejections).mul_f64(part);
         state.ejections += 1;
         state.enter(Phase::Open { until: now + jittered });
     }
@@ -334,16 +340,15 @@ impl BreakerAdmission {
 
     /// Reports the outcome of the call.
     pub fn tell(mut self, outcome: CallOutcome, now: Instant) {
-        self.is_told = true;
-        self.breaker.tell(self.generation, self.probe, outcome, now);
+        self.probe = None;
+        self.breaker.tell(self.generation, outcome, now);
     }
 }
 
 impl Drop for BreakerAdmission {
     fn drop(&mut self) {
-        // A cancelled probe must make room for the next one.
-        if !self.is_told {
-            self.breaker.tell(self.generation, self.probe, CallOutcome::Neutral, Instant::now());
+        if let Some(retry_mode) = self.probe {
+            self.breaker.end_probe(self.generation, retry_mode);
         }
     }
 }
@@ -361,6 +366,10 @@ mod tests {
         max_ejection: Duration::from_mins(1),
     };
 
+    fn breaker(settings: BreakerSettings) -> Arc<Breaker> {
+        Arc::new(Breaker::new(settings, Rng::with_seed(1)))
+    }
+
     fn call(breaker: &Arc<Breaker>, outcome: CallOutcome) -> bool {
         let admission = breaker.admit(RetryMode::Wait, Instant::now());
         admission.map(|admission| admission.tell(outcome, Instant::now())).is_ok()
@@ -376,7 +385,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_run_of_failures_opens_it_and_one_good_probe_closes_it() {
-        let breaker = Arc::new(Breaker::new(SETTINGS));
+        let breaker = breaker(SETTINGS);
         for _ in 0..3 {
             assert!((0..4).all(|_| call(&breaker, CallOutcome::Failure)));
             assert!(call(&breaker, CallOutcome::Success), "a success ends the run");
@@ -394,7 +403,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn failed_probes_wait_longer_and_longer_and_a_good_one_forgets_it() {
-        let breaker = Arc::new(Breaker::new(SETTINGS));
+        let breaker = breaker(SETTINGS);
         trip(&breaker);
         for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
             let whole = Duration::from_secs(seconds);
@@ -412,7 +421,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_low_success_rate_over_enough_calls_opens_it() {
-        let breaker = Arc::new(Breaker::new(SETTINGS));
+        let breaker = breaker(SETTINGS);
         // One of three succeeds: never five failures in a row.
         let outcome = |index: usize| if index.is_multiple_of(3) { CallOutcome::Success } else { CallOutcome::Failure };
         assert!((0..19).all(|index| call(&breaker, outcome(index))), "too few calls to judge");
@@ -422,7 +431,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_older_than_the_window_is_forgotten() {
-        let breaker = Arc::new(Breaker::new(SETTINGS));
+        let breaker = breaker(SETTINGS);
         for index in 0..200usize {
             let outcome = if index.is_multiple_of(3) { CallOutcome::Success } else { CallOutcome::Failure };
             assert!(call(&breaker, outcome), "15 calls in 30 s are too few at any time");
@@ -432,7 +441,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_probe_that_is_given_up_leaves_room_for_another() {
-        let breaker = Arc::new(Breaker::new(SETTINGS));
+        let breaker = breaker(SETTINGS);
         trip(&breaker);
         pass(SETTINGS.ejection).await;
         drop(breaker.admit(RetryMode::Wait, Instant::now()).unwrap());
@@ -443,7 +452,7 @@ mod tests {
     /// A caller in a hurry neither keeps others from probing nor is kept from it for good.
     #[tokio::test(start_paused = true)]
     async fn a_patient_call_probes_beside_a_hurried_one_and_no_other_does() {
-        let breaker = Arc::new(Breaker::new(SETTINGS));
+        let breaker = breaker(SETTINGS);
         let admit = |retry_mode| breaker.admit(retry_mode, Instant::now());
         trip(&breaker);
         pass(SETTINGS.ejection).await;
@@ -467,7 +476,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_was_admitted_before_it_opened_says_nothing_after() {
-        let breaker = Arc::new(Breaker::new(SETTINGS));
+        let breaker = breaker(SETTINGS);
         let late: Vec<_> = (0..9).map(|_| breaker.admit(RetryMode::Wait, Instant::now()).unwrap()).collect();
         trip(&breaker);
         pass(SETTINGS.ejection).await;
@@ -482,7 +491,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_long_hint_is_obeyed_but_not_for_a_day() {
         for (hint, until) in [(90, 90), (86_400, 3_600)] {
-            let breaker = Arc::new(Breaker::new(SETTINGS));
+            let breaker = breaker(SETTINGS);
             call(&breaker, CallOutcome::Unavailable(Duration::from_secs(hint)));
             pass(Duration::from_secs(until - 1)).await;
             assert!(!call(&breaker, CallOutcome::Success), "{hint} s");
@@ -493,7 +502,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_can_be_turned_off() {
-        let breaker = Arc::new(Breaker::new(BreakerSettings { consecutive_failures: 0, ..SETTINGS }));
+        let breaker = breaker(BreakerSettings { consecutive_failures: 0, ..SETTINGS });
         assert!((0..1_000).all(|_| call(&breaker, CallOutcome::Failure)));
     }
 }

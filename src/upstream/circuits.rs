@@ -27,6 +27,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fastrand::Rng;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -48,12 +49,14 @@ pub struct Circuits {
     table: Mutex<CircuitTable>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct CircuitTable {
     circuits: HashMap<CacheScope, Circuit>,
     /// Callers with a failure since the last success, and its time. Each caller stands here once, and no more callers
     /// than it takes to open the common breaker.
     failing: Vec<(CacheScope, Instant)>,
+    /// Seeds the generators of new breakers.
+    random: Rng,
 }
 
 /// The circuit of one caller.
@@ -72,8 +75,8 @@ struct Opened {
     is_hint: bool,
 }
 
-/// Permission to make one call. Its outcome must be reported with [`Circuits::tell`]; dropped instead, it reports
-/// [`CallOutcome::Neutral`].
+/// Permission to make one call. Its outcome is reported with [`Circuits::tell`]. Dropped instead, it says nothing about
+/// the upstream, and another call may probe.
 #[derive(Debug)]
 pub struct CallPermit {
     own: BreakerAdmission,
@@ -100,14 +103,15 @@ impl CallPermit {
 }
 
 impl Circuits {
-    /// Closed breakers. Those of callers are made with their first call.
+    /// Closed breakers, whose ejections get their jitter from `random`. Those of callers are made with their first
+    /// call.
     #[must_use]
-    pub fn new(settings: BreakerSettings) -> Self {
+    pub fn new(settings: BreakerSettings, mut random: Rng) -> Self {
         Self {
             settings,
-            common: Arc::new(Breaker::new(settings)),
-            common_of_open: Arc::new(Breaker::new(settings)),
-            table: Mutex::default(),
+            common: Arc::new(Breaker::new(settings, random.fork())),
+            common_of_open: Arc::new(Breaker::new(settings, random.fork())),
+            table: Mutex::new(CircuitTable { circuits: HashMap::new(), failing: Vec::new(), random }),
         }
     }
 
@@ -117,14 +121,7 @@ impl Circuits {
     /// # Errors
     /// The time for which the breaker stays open.
     pub fn admit(&self, caller: CacheScope, retry_mode: RetryMode, now: Instant) -> Result<CallPermit, Duration> {
-        let mut table = self.table.lock();
-        let circuit = table
-            .circuits
-            .entry(caller)
-            .or_insert_with(|| Circuit { breaker: Arc::new(Breaker::new(self.settings)), opened: None });
-        let breaker = circuit.breaker.clone();
-        let opened = circuit.opened;
-        drop(table);
+        let (breaker, opened) = self.table.lock().own(caller, self.settings);
         let own = breaker.admit(retry_mode, now)?;
         if !own.is_probe() {
             return Ok(CallPermit { own, common: Some(self.common.admit(retry_mode, now)?) });
@@ -157,7 +154,6 @@ impl Circuits {
         }
         let mut table = self.table.lock();
         match outcome {
-            CallOutcome::Neutral => {}
             CallOutcome::Success => {
                 table.failing.clear();
                 if is_probe && (is_own_current || is_common_current) {
@@ -215,6 +211,15 @@ impl Circuits {
 }
 
 impl CircuitTable {
+    /// The breaker of `caller` and its latest opening.
+    fn own(&mut self, caller: CacheScope, settings: BreakerSettings) -> (Arc<Breaker>, Option<Opened>) {
+        let circuit = self
+            .circuits
+            .entry(caller)
+            .or_insert_with(|| Circuit { breaker: Arc::new(Breaker::new(settings, self.random.fork())), opened: None });
+        (circuit.breaker.clone(), circuit.opened)
+    }
+
     fn note_failing(&mut self, caller: CacheScope, settings: &BreakerSettings, now: Instant) {
         self.failing.retain(|(failing, at)| *failing != caller && now - *at <= settings.window);
         if self.failing.len() < settings.consecutive_failures.max(MIN_OPEN_CIRCUITS) {
@@ -257,6 +262,10 @@ mod tests {
         max_ejection: Duration::from_mins(1),
     };
 
+    fn circuits() -> Circuits {
+        Circuits::new(SETTINGS, Rng::with_seed(1))
+    }
+
     fn caller(name: &str) -> CacheScope {
         CacheScope::of_caller(name)
     }
@@ -275,7 +284,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_callers_failures_open_its_own_circuit_alone() {
-        let circuits = Circuits::new(SETTINGS);
+        let circuits = circuits();
         assert!(call(&circuits, "ordinary", CallOutcome::Success));
         for _ in 0..10 {
             trip(&circuits, "hostile");
@@ -293,7 +302,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn two_witnesses_open_the_circuit_for_all() {
-        let circuits = Circuits::new(SETTINGS);
+        let circuits = circuits();
         trip(&circuits, "one");
         assert!(call(&circuits, "new", CallOutcome::Failure), "one witness is not enough");
         trip(&circuits, "two");
@@ -315,7 +324,7 @@ mod tests {
     /// long.
     #[tokio::test(start_paused = true)]
     async fn callers_that_always_fail_keep_others_away_for_little_time() {
-        let circuits = Circuits::new(SETTINGS);
+        let circuits = circuits();
         let mut refused = 0;
         for step in 0..60_000 {
             call(&circuits, "hostile", CallOutcome::Failure);
@@ -331,7 +340,7 @@ mod tests {
     /// A caller whose own circuit is open gets its turn, however often others ask.
     #[tokio::test(start_paused = true)]
     async fn a_caller_whose_own_circuit_is_open_comes_to_its_turn() {
-        let circuits = Circuits::new(SETTINGS);
+        let circuits = circuits();
         let now = Instant::now();
         let names = ["hostile", "other hostile", "ordinary"];
         let admissions: Vec<_> = (0..15)
@@ -359,7 +368,7 @@ mod tests {
     /// A call that nobody waited for leaves room for another probe; a failed one makes all wait twice as long.
     #[tokio::test(start_paused = true)]
     async fn anybody_makes_the_common_probe_and_one_at_a_time() {
-        let circuits = Circuits::new(SETTINGS);
+        let circuits = circuits();
         let admit = |name| circuits.admit(caller(name), RetryMode::Wait, Instant::now());
         trip(&circuits, "one");
         trip(&circuits, "two");
@@ -381,7 +390,7 @@ mod tests {
     /// A call that waited for a permit while others noticed the outage must be admitted again.
     #[tokio::test(start_paused = true)]
     async fn permission_from_before_an_outage_is_not_current() {
-        let circuits = Circuits::new(SETTINGS);
+        let circuits = circuits();
         let early = circuits.admit(caller("early"), RetryMode::Wait, Instant::now()).unwrap();
         assert!(early.is_current());
         trip(&circuits, "one");
@@ -392,7 +401,7 @@ mod tests {
     /// Callers one after the other, each with one failed call, are a sign if nobody was answered in between.
     #[tokio::test(start_paused = true)]
     async fn as_many_callers_as_failures_open_the_common_circuit() {
-        let circuits = Circuits::new(SETTINGS);
+        let circuits = circuits();
         for name in ["1", "2", "3", "4"] {
             assert!(call(&circuits, name, CallOutcome::Failure));
         }
@@ -410,7 +419,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_is_alone_is_its_own_witness() {
-        let circuits = Circuits::new(SETTINGS);
+        let circuits = circuits();
         trip(&circuits, "alone");
         assert_eq!(circuits.state(caller("alone"), Instant::now()), CircuitState::Open);
         tokio::time::advance(SETTINGS.ejection).await;
@@ -443,11 +452,11 @@ mod tests {
     /// Every caller found out for itself that the upstream was down, again and again.
     #[tokio::test(start_paused = true)]
     async fn many_callers_find_out_together_that_an_upstream_is_down() {
-        let alone = calls_in_an_outage(&Circuits::new(SETTINGS), 1, 1).await;
+        let alone = calls_in_an_outage(&circuits(), 1, 1).await;
         assert!(alone <= 10, "{alone} calls for one caller");
-        let together = calls_in_an_outage(&Circuits::new(SETTINGS), 40, 1).await;
+        let together = calls_in_an_outage(&circuits(), 40, 1).await;
         assert!(together <= 40 + 2 * alone, "{together} calls for 40 callers, {alone} for one");
-        let busy = calls_in_an_outage(&Circuits::new(SETTINGS), 40, 5).await;
+        let busy = calls_in_an_outage(&circuits(), 40, 5).await;
         assert!(busy <= 200 + 2 * alone, "{busy} calls for 40 callers with five at once");
     }
 }

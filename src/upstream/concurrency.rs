@@ -143,12 +143,13 @@ impl ConcurrencyLimit {
 
     /// Takes a permit back, adapts the limit and serves the queue.
     fn release(&self, held: Duration, was_last: bool, signal: Option<LoadSignal>) {
+        let now = Instant::now();
         let mut state = self.0.lock();
         state.in_flight -= 1;
-        state.adapt(held, was_last, signal, Instant::now());
+        state.adapt(held, was_last, signal, now);
         let mut served = Vec::new();
         while state.in_flight < state.whole_limit() {
-            let Some(next) = state.next_in_queue(Instant::now()) else { break };
+            let Some(next) = state.next_in_queue(now) else { break };
             state.in_flight += 1;
             served.push(next);
         }

@@ -93,20 +93,20 @@ where
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         Box::pin(async move {
-            let mut admission = guard.admit(&call, &metrics)?;
+            let mut admission = guard.admit(&call, &metrics, Instant::now())?;
             let permit = guard.acquire_permit(&call, &metrics).await?;
             // The circuit may have opened while this call was queued: a queue must not drain into a failing upstream.
             if !admission.is_current() {
                 // Dropped first, so that one of its circuits can admit the call again as the probe.
                 drop(admission);
-                admission = guard.admit(&call, &metrics)?;
+                admission = guard.admit(&call, &metrics, Instant::now())?;
             }
-            guard.check_unanswered(&call, &metrics, UnansweredCalls::check)?;
+            guard.check_unanswered(&call, &metrics, Instant::now(), UnansweredCalls::check)?;
             // After the permit, so that calls refused by a full queue do not use up the minute's rate.
             guard.check_rate(&call, &metrics)?;
             // Last, because this may use up the one trial that is allowed in a while.
-            guard.check_unanswered(&call, &metrics, UnansweredCalls::admit)?;
-            let mut watched = Watched::new(&guard, admission, permit, &call);
+            guard.check_unanswered(&call, &metrics, Instant::now(), UnansweredCalls::admit)?;
+            let mut watched = Watched::new(&guard, admission, permit, &call, Instant::now());
             let result = inner.call(call).await;
             let class = ResponseClass::of(&result);
             if class.is_reply() {
@@ -128,9 +128,9 @@ struct Watched<'a> {
 }
 
 impl<'a> Watched<'a> {
-    fn new(guard: &'a Guard, admission: CallPermit, permit: Permit, call: &Call) -> Self {
+    fn new(guard: &'a Guard, admission: CallPermit, permit: Permit, call: &Call, started: Instant) -> Self {
         let waiters = call.waiters.clone();
-        Self { guard, held: Some((admission, permit)), waiters, bytes: call.payload.bytes(), started: Instant::now() }
+        Self { guard, held: Some((admission, permit)), waiters, bytes: call.payload.bytes(), started }
     }
 
     /// Reports the result and releases the admission and the permit. A failed attempt comes with its error.
@@ -144,12 +144,15 @@ impl<'a> Watched<'a> {
                 self.guard.last_failures.failed(caller, error, now);
             }
         }
-        let outcome = class.call_outcome(retry_after);
         // Before the permit: the next holder of the permit must find the breaker already updated.
-        self.guard.circuits.tell(caller, admission, outcome, now);
+        let outcome = class.call_outcome(retry_after);
+        match outcome {
+            Some(outcome) => self.guard.circuits.tell(caller, admission, outcome, now),
+            None => drop(admission),
+        }
         permit.release(class.load_signal());
         // A success can be the last of too few and open the circuit. The failures before it are the reason then.
-        if outcome == CallOutcome::Success
+        if outcome == Some(CallOutcome::Success)
             && self.guard.last_failures.has_own(caller)
             && self.guard.circuits.state(caller, now) == CircuitState::Closed
         {
@@ -217,9 +220,8 @@ impl Guard {
     }
 
     /// Asks the circuit breakers for admission.
-    fn admit(&self, call: &Call, metrics: &UpstreamMetrics) -> Result<CallPermit, UpstreamError> {
+    fn admit(&self, call: &Call, metrics: &UpstreamMetrics, now: Instant) -> Result<CallPermit, UpstreamError> {
         let caller = call.waiters.scope();
-        let now = Instant::now();
         let time_left = call.waiters.deadline().saturating_duration_since(now);
         let retry_mode = if time_left < self.attempt_timeout { RetryMode::FailFast } else { RetryMode::Wait };
         let admission = match self.circuits.admit(caller, retry_mode, now) {
@@ -231,7 +233,7 @@ impl Guard {
             }
         };
         // Checked before the queue, so that a call that would be refused after it does not wait.
-        self.check_unanswered(call, metrics, UnansweredCalls::check)?;
+        self.check_unanswered(call, metrics, now, UnansweredCalls::check)?;
         Ok(admission)
     }
 
@@ -260,9 +262,9 @@ impl Guard {
         &self,
         call: &Call,
         metrics: &UpstreamMetrics,
+        now: Instant,
         check: fn(&UnansweredCalls, CacheScope, usize, Duration, Instant) -> Result<(), Duration>,
     ) -> Result<(), UpstreamError> {
-        let now = Instant::now();
         let time_left = call.waiters.deadline().saturating_duration_since(now);
         let checked = check(&self.unanswered, call.waiters.scope(), call.payload.bytes(), time_left, now);
         let Err(retry_after) = checked else { return Ok(()) };
@@ -364,7 +366,7 @@ mod tests {
             let rate = Rate::new(RateSettings { requests_per_minute: None, tokens_per_minute: None });
             let unanswered = UnansweredCalls::new(BREAKER);
             let guard = Guard::new(
-                Circuits::new(BREAKER),
+                Circuits::new(BREAKER, fastrand::Rng::with_seed(1)),
                 unanswered,
                 rate,
                 ConcurrencyLimit::new(permits, queue),

@@ -197,8 +197,9 @@ impl Upstream {
     {
         let metrics = Arc::new(metrics.upstream(&settings.label));
         let load_stats = Arc::new(LoadStats::default());
+        let mut random = fastrand::Rng::new();
         let guard = Arc::new(Guard::new(
-            Circuits::new(settings.breaker),
+            Circuits::new(settings.breaker, random.fork()),
             UnansweredCalls::new(settings.breaker),
             Rate::new(settings.rate),
             ConcurrencyLimit::new(settings.max_concurrency, settings.max_queue),
@@ -211,6 +212,7 @@ impl Upstream {
             guard: guard.clone(),
             load_stats: load_stats.clone(),
             metrics: metrics.clone(),
+            random,
         };
         let remote = Remote {
             format: settings.format,

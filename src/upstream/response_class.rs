@@ -164,17 +164,15 @@ impl ResponseClass {
         }
     }
 
-    /// The result as evidence for the circuit breaker. `retry_after` is the provider's hint.
-    pub(super) fn call_outcome(self, retry_after: Option<Duration>) -> CallOutcome {
+    /// The result as evidence for the circuit breaker; `None` if it is none. `retry_after` is the provider's hint.
+    pub(super) fn call_outcome(self, retry_after: Option<Duration>) -> Option<CallOutcome> {
         if matches!(self, Self::Success | Self::CallRefused) {
-            return CallOutcome::Success;
+            return Some(CallOutcome::Success);
         }
-        if self.failure_scope().is_none() {
-            return CallOutcome::Neutral;
-        }
+        self.failure_scope()?;
         match retry_after {
-            Some(hint) if hint > MAX_WAITED_HINT => CallOutcome::Unavailable(hint),
-            _ => CallOutcome::Failure,
+            Some(hint) if hint > MAX_WAITED_HINT => Some(CallOutcome::Unavailable(hint)),
+            _ => Some(CallOutcome::Failure),
         }
     }
 

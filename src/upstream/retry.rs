@@ -9,7 +9,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use fastrand::Rng;
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 use tower::retry::Policy;
 
@@ -31,22 +33,29 @@ const BACKOFF_MAX: Duration = Duration::from_secs(5);
 const RETRY_BUDGET: BudgetSettings =
     BudgetSettings { share: 0.2, per_second: 3.0, window: Duration::from_secs(10), max_saved: 100.0 };
 
-/// The retry policy of one upstream. Clones share the budget.
+/// The retry policy of one upstream. Clones share the budget and the source of jitter.
 #[derive(Clone, Debug)]
 pub(super) struct RetryPolicy {
     max_attempts: u32,
     budget: Arc<SharedBudget>,
+    random: Arc<Mutex<Rng>>,
     load_stats: Arc<LoadStats>,
     metrics: Arc<UpstreamMetrics>,
 }
 
 impl RetryPolicy {
-    pub(super) fn new(max_attempts: u32, load_stats: Arc<LoadStats>, metrics: Arc<UpstreamMetrics>) -> Self {
-        Self { max_attempts, budget: Arc::new(SharedBudget::new(RETRY_BUDGET)), load_stats, metrics }
+    pub(super) fn new(
+        max_attempts: u32,
+        load_stats: Arc<LoadStats>,
+        metrics: Arc<UpstreamMetrics>,
+        random: Rng,
+    ) -> Self {
+        let budget = Arc::new(SharedBudget::new(RETRY_BUDGET));
+        Self { max_attempts, budget, random: Arc::new(Mutex::new(random)), load_stats, metrics }
     }
 
     /// The wait before the next attempt; `None` if there must be none.
-    fn wait(&self, call: &Call, error: &UpstreamError) -> Option<Duration> {
+    fn wait(&self, call: &Call, error: &UpstreamError, now: Instant) -> Option<Duration> {
         if !error.retryable || call.attempt >= self.max_attempts {
             return None;
         }
@@ -57,14 +66,15 @@ impl RetryPolicy {
         let hint = error.retry_after.unwrap_or_default();
         let wait = match call.waiters.retry_mode() {
             // Jitter is added to the hint too: without it, all callers would come back at the same moment.
-            RetryMode::Wait if hint <= MAX_WAITED_HINT => hint + jittered(call.attempt, error.class),
+            RetryMode::Wait if hint <= MAX_WAITED_HINT => {
+                hint + max_backoff(call.attempt, error.class).mul_f64(self.random.lock().f64())
+            }
             // Another target is ready: a broken connection is worth one immediate retry, but no wait.
             RetryMode::FailFast if call.attempt == 1 && hint.is_zero() && may_pass_at_once(error.class) => {
                 Duration::ZERO
             }
             RetryMode::Wait | RetryMode::FailFast => return None,
         };
-        let now = Instant::now();
         // The median latency must fit before the deadline, or the retry would more likely fail than not.
         let median = self.load_stats.quantile(call.payload.bytes(), 0.5).unwrap_or_default();
         (now + wait + median < call.waiters.deadline()).then_some(wait)
@@ -75,8 +85,9 @@ impl Policy<Call, Scores, UpstreamError> for RetryPolicy {
     type Future = BoxFuture<'static, ()>;
 
     fn retry(&mut self, call: &mut Call, result: &mut Result<Scores, UpstreamError>) -> Option<BoxFuture<'static, ()>> {
+        let now = Instant::now();
         let Err(error) = result else {
-            self.budget.deposit(call.waiters.scope(), 1.0, Instant::now());
+            self.budget.deposit(call.waiters.scope(), 1.0, now);
             return None;
         };
         // A retry that the guard refused was never sent: the caller gets the failure before it.
@@ -86,8 +97,8 @@ impl Policy<Call, Scores, UpstreamError> for RetryPolicy {
             *error = before;
             return None;
         }
-        let wait = self.wait(call, error)?;
-        if !self.budget.withdraw(call.waiters.scope(), cost(error.class), Instant::now()) {
+        let wait = self.wait(call, error, now)?;
+        if !self.budget.withdraw(call.waiters.scope(), cost(error.class), now) {
             self.metrics.retry_denied();
             return None;
         }
@@ -126,15 +137,14 @@ const fn may_pass_at_once(class: ResponseClass) -> bool {
     )
 }
 
-/// A random wait below a bound that doubles with each attempt.
-fn jittered(attempt: u32, class: ResponseClass) -> Duration {
+/// The upper bound of the random wait after an attempt. It doubles with each.
+fn max_backoff(attempt: u32, class: ResponseClass) -> Duration {
     let base = match class {
         ResponseClass::RateLimited { .. } => THROTTLED_BACKOFF_BASE,
         _ => BACKOFF_BASE,
     };
     let factor = 1u32.checked_shl(attempt - 1).unwrap_or(u32::MAX);
-    let bound = base.saturating_mul(factor).min(BACKOFF_MAX);
-    bound.mul_f64(fastrand::f64())
+    base.saturating_mul(factor).min(BACKOFF_MAX)
 }
 
 #[cfg(test)]
@@ -153,7 +163,7 @@ mod tests {
     }
 
     fn policy(max_attempts: u32) -> RetryPolicy {
-        RetryPolicy::new(max_attempts, Arc::default(), metrics())
+        RetryPolicy::new(max_attempts, Arc::default(), metrics(), Rng::with_seed(1))
     }
 
     fn call(deadline: Duration, retry_mode: RetryMode) -> Call {
@@ -263,7 +273,7 @@ mod tests {
     #[test]
     fn waits_are_bounded() {
         for attempt in 1..80 {
-            assert!(jittered(attempt, ResponseClass::RateLimited { has_next_key: false }) <= BACKOFF_MAX);
+            assert!(max_backoff(attempt, ResponseClass::RateLimited { has_next_key: false }) <= BACKOFF_MAX);
         }
     }
 }

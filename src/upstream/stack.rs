@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use fastrand::Rng;
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceBuilder};
 
@@ -25,6 +26,8 @@ pub(super) struct StackParts {
     pub(super) guard: Arc<Guard>,
     pub(super) load_stats: Arc<LoadStats>,
     pub(super) metrics: Arc<UpstreamMetrics>,
+    /// Source of the jitter of retries.
+    pub(super) random: Rng,
 }
 
 /// Builds the stack. The order of the layers matters, and each comes with its reason.
@@ -33,10 +36,10 @@ where
     T: Service<Call, Response = Scores, Error = UpstreamError> + Clone + Send + Sync + 'static,
     T::Future: Send + 'static,
 {
-    let StackParts { max_attempts, attempt_timeout, guard, load_stats, metrics } = parts;
+    let StackParts { max_attempts, attempt_timeout, guard, load_stats, metrics, random } = parts;
     let stack = ServiceBuilder::new()
         // Outermost: the wait between attempts must hold no permit, and the guard must admit each attempt anew.
-        .retry(RetryPolicy::new(max_attempts, load_stats.clone(), metrics.clone()))
+        .retry(RetryPolicy::new(max_attempts, load_stats.clone(), metrics.clone(), random))
         // Next, so that only attempts in flight take a permit: breaker, concurrency limit, rate limit.
         .layer(GuardLayer { guard, metrics: metrics.clone() })
         // Innermost: time in the queue must not count as the upstream's latency.
