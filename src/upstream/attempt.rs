@@ -17,6 +17,7 @@ use tower::{Layer, Service};
 
 use super::call::{Call, RetryMode, Scores};
 use super::error::UpstreamError;
+use super::error_texts;
 use super::load::LoadStats;
 use super::response_class::FailureScope;
 use crate::error::ErrorKind;
@@ -77,8 +78,7 @@ where
             let result = if let Ok(result) = timeout(limit, attempt).await {
                 result
             } else {
-                let what = format!("did not answer within {} ms (attempt_timeout)", limit.as_millis());
-                Err(UpstreamError::passing(ErrorKind::UpstreamTimeout, what))
+                Err(UpstreamError::passing(ErrorKind::UpstreamTimeout, error_texts::timed_out(limit)))
             };
             drop(in_flight);
             let now = Instant::now();

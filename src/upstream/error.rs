@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use super::error_texts;
 use super::key_ring::RefusedKey;
+use super::last_failures::LastFailure;
 use super::response_class::ResponseClass;
 use super::size_refusal::SizeRefusal;
 use crate::error::{Error, ErrorKind};
@@ -64,8 +66,28 @@ impl UpstreamError {
         Self { class, status: Some(status), size_refusal, ..Self::lasting(kind, what) }
     }
 
-    /// Our own refusal of a call that is not sent.
-    pub(super) fn not_sent(kind: ErrorKind, what: impl Into<String>, retry_after: Duration) -> Self {
+    /// Our own refusal while the circuit breaker is open, with the failure that is the reason.
+    pub(super) fn circuit_open(retry_after: Duration, last_failure: Option<&LastFailure>) -> Self {
+        let what = error_texts::circuit_open(last_failure.map(|last| &*last.what));
+        let kind = match last_failure {
+            // "Too many requests" keeps its kind: clients know how to react to it.
+            Some(last) if last.kind == ErrorKind::UpstreamRateLimited => last.kind,
+            _ => ErrorKind::UpstreamCircuitOpen,
+        };
+        Self::not_sent(kind, what, retry_after)
+    }
+
+    /// Our own refusal of a call whose `time_left` was too little for recent calls.
+    pub(super) fn too_little_time(time_left: Duration, retry_after: Duration) -> Self {
+        Self::not_sent(ErrorKind::UpstreamCircuitOpen, error_texts::too_little_time(time_left), retry_after)
+    }
+
+    /// Our own refusal because the queue or the minute's rate is full.
+    pub(super) fn overloaded(what: &str, retry_after: Duration) -> Self {
+        Self::not_sent(ErrorKind::Overloaded, what, retry_after)
+    }
+
+    fn not_sent(kind: ErrorKind, what: impl Into<String>, retry_after: Duration) -> Self {
         Self { class: ResponseClass::NotSent, retry_after: Some(retry_after), ..Self::lasting(kind, what) }
     }
 

@@ -1,11 +1,19 @@
-//! The guard of one upstream: circuit breaker, concurrency limit and rate limit. It refuses calls before they are sent.
+//! The guard of one upstream: a tower layer that refuses calls before they are sent.
 //!
-//! One caller's behaviour must not count against the upstream, because other callers would pay for it. An attempt that
-//! is cancelled because its client disconnected says nothing. An attempt that is cut off at the last deadline of its
-//! waiters is a failure only if the upstream had enough time: three times the 99th percentile of calls of that size, or
-//! `attempt_timeout` where that is unknown. With less time the attempt does not count against the breaker, the
-//! concurrency limit or the load estimate, its latency is not recorded, and a probe does not fail. Only
-//! [`UnansweredCalls`] remembers it, and uses it only for calls with as little time.
+//! ```text
+//!                  refused if open   refused if the queue is full   refused if used up
+//!                         ▲                       ▲                         ▲
+//!  call ─────────▶ circuit breakers ─────▶ concurrency limit ─────────▶ rate limit ─────▶ attempt
+//!                         ▲                       ▲                                          │
+//!                         └───────────────────────┴───────── result of the attempt ──────────┘
+//! ```
+//!
+//! The three are one layer because breakers and limit learn from the same result ([`super::guarded_attempt`]), and
+//! because a call that is refused must use up nothing at the next. Beside the breakers stands a memory of calls that got
+//! no reply before their own deadlines ([`super::unanswered`]): it refuses calls that have no more time than those had.
+//!
+//! The errors of refusals have the class [`NotSent`](super::response_class::ResponseClass::NotSent), and name their
+//! reason and the time after which to try again.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,25 +23,22 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
-use super::breaker::{CallOutcome, CircuitState};
-use super::call::{Call, RetryMode, Scores, Waiters};
+use super::breaker::CircuitState;
+use super::call::{Call, RetryMode, Scores};
 use super::circuits::{CallPermit, Circuits};
 use super::concurrency::{ConcurrencyLimit, Permit};
 use super::error::UpstreamError;
-use super::last_failures::{LastFailure, LastFailures};
+use super::error_texts;
+use super::guarded_attempt::GuardedAttempt;
+use super::last_failures::LastFailures;
 use super::load::LoadStats;
 use super::rate::Rate;
-use super::response_class::ResponseClass;
 use super::unanswered::UnansweredCalls;
 use crate::cache::key::CacheScope;
-use crate::error::ErrorKind;
 use crate::telemetry::metrics::UpstreamMetrics;
 use crate::types::outcomes::ShedReason;
 
-/// Least time after which an attempt that was cut off counts as late.
-const LATE_MIN: Duration = Duration::from_millis(100);
-
-/// The state that guards one upstream.
+/// The state of one upstream's guard. All clones of its stack share it.
 #[derive(Debug)]
 pub struct Guard {
     /// Circuit breakers, one for each caller and one for all.
@@ -47,8 +52,9 @@ pub struct Guard {
     /// Latencies and failures seen so far.
     pub load_stats: Arc<LoadStats>,
     /// Longest time that one attempt may take.
-    attempt_timeout: Duration,
-    last_failures: LastFailures,
+    pub(super) attempt_timeout: Duration,
+    /// Failures that refusals of an open circuit quote.
+    pub(super) last_failures: LastFailures,
 }
 
 /// Puts [`Guarded`] around a service.
@@ -58,8 +64,7 @@ pub(super) struct GuardLayer {
     pub(super) metrics: Arc<UpstreamMetrics>,
 }
 
-/// A service behind its guard: breaker, then concurrency limit, then rate limit. A call that one of them refuses uses
-/// up nothing at the next.
+/// A service behind its guard.
 #[derive(Clone, Debug)]
 pub(super) struct Guarded<S> {
     inner: S,
@@ -106,85 +111,11 @@ where
             guard.check_rate(&call, &metrics)?;
             // Last, because this may use up the one trial that is allowed in a while.
             guard.check_unanswered(&call, &metrics, Instant::now(), UnansweredCalls::admit)?;
-            let mut watched = Watched::new(&guard, admission, permit, &call, Instant::now());
+            let attempt = GuardedAttempt::new(&guard, admission, permit, &call, Instant::now());
             let result = inner.call(call).await;
-            let class = ResponseClass::of(&result);
-            if class.is_reply() {
-                guard.unanswered.answered();
-            }
-            watched.end(class, result.as_ref().err(), Instant::now());
+            attempt.end(&result, Instant::now());
             result
         })
-    }
-}
-
-/// An attempt in flight. Dropped before its end, it decides if the upstream is to blame.
-struct Watched<'a> {
-    guard: &'a Guard,
-    held: Option<(CallPermit, Permit)>,
-    waiters: Arc<Waiters>,
-    bytes: usize,
-    started: Instant,
-}
-
-impl<'a> Watched<'a> {
-    fn new(guard: &'a Guard, admission: CallPermit, permit: Permit, call: &Call, started: Instant) -> Self {
-        let waiters = call.waiters.clone();
-        Self { guard, held: Some((admission, permit)), waiters, bytes: call.payload.bytes(), started }
-    }
-
-    /// Reports the result and releases the admission and the permit. A failed attempt comes with its error.
-    fn end(&mut self, class: ResponseClass, error: Option<&UpstreamError>, now: Instant) {
-        let Some((admission, permit)) = self.held.take() else { return };
-        let caller = self.waiters.scope();
-        let mut retry_after = None;
-        if let Some(error) = error {
-            retry_after = error.retry_after;
-            if class.failure_scope().is_some() {
-                self.guard.last_failures.failed(caller, error, now);
-            }
-        }
-        // Before the permit: the next holder of the permit must find the breaker already updated.
-        let outcome = class.call_outcome(retry_after);
-        match outcome {
-            Some(outcome) => self.guard.circuits.tell(caller, admission, outcome, now),
-            None => drop(admission),
-        }
-        permit.release(class.load_signal());
-        // A success can be the last of too few and open the circuit. The failures before it are the reason then.
-        if outcome == Some(CallOutcome::Success)
-            && self.guard.last_failures.has_own(caller)
-            && self.guard.circuits.state(caller, now) == CircuitState::Closed
-        {
-            self.guard.last_failures.forget(caller);
-        }
-    }
-
-    /// Ends an attempt that was cancelled: all waiters disconnected, or the last deadline passed.
-    fn cancel(&mut self, now: Instant) {
-        // Empty after `end`: every attempt is dropped, also one that has ended.
-        let Some((admission, _)) = &self.held else { return };
-        let deadline = self.waiters.deadline();
-        if now < deadline {
-            return self.end(ResponseClass::Cancelled, None, now);
-        }
-        let allowed = deadline.saturating_duration_since(self.started);
-        let late_after = self.guard.late_after(self.bytes, admission.is_probe());
-        self.guard.unanswered.cut_off(self.waiters.scope(), self.bytes, allowed);
-        self.guard.load_stats.cut_off(self.bytes, allowed, now);
-        if allowed < late_after {
-            return self.end(ResponseClass::Cancelled, None, now);
-        }
-        self.guard.load_stats.failed(None, None, now);
-        let what = "did not answer before the deadline of any waiting request";
-        let error = UpstreamError::passing(ErrorKind::UpstreamTimeout, what);
-        self.end(error.class, Some(&error), now);
-    }
-}
-
-impl Drop for Watched<'_> {
-    fn drop(&mut self) {
-        self.cancel(Instant::now());
     }
 }
 
@@ -208,15 +139,6 @@ impl Guard {
             attempt_timeout,
             last_failures: LastFailures::default(),
         }
-    }
-
-    /// The time after which an attempt with a body of `bytes` is late.
-    fn late_after(&self, bytes: usize, is_probe: bool) -> Duration {
-        // A probe gets a whole attempt: the upstream may come back slower than before.
-        if is_probe {
-            return self.attempt_timeout;
-        }
-        self.load_stats.late_between(bytes, LATE_MIN, self.attempt_timeout)
     }
 
     /// Asks the circuit breakers for admission.
@@ -243,8 +165,7 @@ impl Guard {
             Ok(permit) => Ok(permit),
             Err(queue_full) => {
                 metrics.shed(ShedReason::QueueFull);
-                let what = "has a full queue (max_concurrency, max_queue)";
-                Err(UpstreamError::shed(what, queue_full.retry_after))
+                Err(UpstreamError::overloaded(error_texts::QUEUE_FULL, queue_full.retry_after))
             }
         }
     }
@@ -253,8 +174,7 @@ impl Guard {
     fn check_rate(&self, call: &Call, metrics: &UpstreamMetrics) -> Result<(), UpstreamError> {
         let Err(retry_after) = self.rate.take(call.tokens) else { return Ok(()) };
         metrics.shed(ShedReason::RateLimit);
-        let what = "has reached its per-minute rate limit (requests_per_minute, tokens_per_minute)";
-        Err(UpstreamError::shed(what, retry_after))
+        Err(UpstreamError::overloaded(error_texts::RATE_LIMIT_REACHED, retry_after))
     }
 
     /// Refuses a call that has no more time than recent calls that got no answer.
@@ -279,35 +199,6 @@ impl Guard {
     }
 }
 
-impl UpstreamError {
-    /// Our own refusal while the circuit breaker is open. `last_failure` is quoted as the reason.
-    fn circuit_open(retry_after: Duration, last_failure: Option<&LastFailure>) -> Self {
-        let Some(LastFailure { kind: last_kind, what: last, .. }) = last_failure else {
-            return Self::not_sent(ErrorKind::UpstreamCircuitOpen, "has an open circuit breaker", retry_after);
-        };
-        // "Too many requests" keeps its kind: clients know how to react to it.
-        let is_rate_limited = *last_kind == ErrorKind::UpstreamRateLimited;
-        let kind = if is_rate_limited { *last_kind } else { ErrorKind::UpstreamCircuitOpen };
-        let what = format!("has an open circuit breaker; last failure: it {last}");
-        Self::not_sent(kind, what, retry_after)
-    }
-
-    /// Our own refusal of a call whose `time_left` was too little for recent calls.
-    fn too_little_time(time_left: Duration, retry_after: Duration) -> Self {
-        let what = format!(
-            "did not answer the last calls that had no more time than this one, {} ms, so its circuit breaker is open \
-             for such calls; allow more time, or retry later",
-            time_left.as_millis()
-        );
-        Self::not_sent(ErrorKind::UpstreamCircuitOpen, what, retry_after)
-    }
-
-    /// Our own refusal because the queue or the minute's rate is full.
-    fn shed(what: &str, retry_after: Duration) -> Self {
-        Self::not_sent(ErrorKind::Overloaded, what, retry_after)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -319,9 +210,10 @@ mod tests {
 
     use super::super::attempt::AttemptLayer;
     use super::super::breaker::BreakerSettings;
-    use super::super::call::{AttemptCounter, Payload, Waiter};
+    use super::super::call::{AttemptCounter, Payload, Waiter, Waiters};
     use super::super::rate::RateSettings;
     use super::*;
+    use crate::error::ErrorKind;
 
     const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
     /// An hour, in milliseconds.

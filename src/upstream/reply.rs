@@ -2,6 +2,7 @@
 
 use super::call::Scores;
 use super::error::UpstreamError;
+use super::error_texts;
 use crate::error::ErrorKind;
 use crate::provider::check::{MergeError, merge};
 use crate::provider::{EXPLAINED_BYTES, Provider, ScoreScale, WireReply, explain};
@@ -21,19 +22,16 @@ pub(super) fn read_scores(
         Ok(decoded) => decoded,
         Err(error) => {
             // The parser's own message may quote the reply; its position and the class of the body do not.
-            let kind = kind_of_body(&reply.body);
-            let line = error.line();
-            let column = error.column();
-            let what = format!("sent {kind}, not its documented shape (line {line}, column {column})");
+            let what = error_texts::other_shape(kind_of_body(&reply.body), error.line(), error.column());
             return Err(invalid_reply(reply, what));
         }
     };
     let scores = match merge(&decoded.scores, sent, scale) {
         Ok(scores) => scores,
         Err(error) => {
-            let mut what = format!("sent scores that do not fit: {error}");
+            let mut what = error_texts::scores_do_not_fit(&error);
             let MergeError::OffScale { scale: declared, .. } = error else { return Err(invalid_reply(reply, what)) };
-            what.push_str(&way_out(provider, declared));
+            what.push_str(&error_texts::advice_on_scale(provider.name(), declared));
             // Not retried: the model would give the same scores again, for money.
             return Err(UpstreamError { retryable: false, ..invalid_reply(reply, what) });
         }
@@ -46,19 +44,6 @@ fn invalid_reply(reply: &WireReply, what: String) -> UpstreamError {
     UpstreamError {
         said: explain(&reply.body).map(Box::new),
         ..UpstreamError::passing(ErrorKind::UpstreamInvalidReply, what)
-    }
-}
-
-/// Advice for scores that are not on the declared scale of their model; empty if another scale would not help.
-fn way_out(provider: &dyn Provider, scale: ScoreScale) -> String {
-    match scale {
-        ScoreScale::Logit | ScoreScale::Unknown => String::new(),
-        _ => format!(
-            ", as a {0} must be; if the model gives other scores declare its scale (\"logit\", \"unknown\") \
-             in [providers.{1}.models.\"NAME\"]",
-            scale.name(),
-            provider.name()
-        ),
     }
 }
 

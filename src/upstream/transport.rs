@@ -15,6 +15,7 @@ use url::Url;
 
 use super::call::{Call, Payload, Scores};
 use super::error::UpstreamError;
+use super::error_texts;
 use super::key_ring::{KeyRejection, KeyRing, RefusedKey};
 use super::reply::read_scores;
 use super::response_class::kind_of_status;
@@ -86,7 +87,7 @@ impl Transport {
 
     async fn send(self, call: Call) -> Result<Scores, UpstreamError> {
         let Payload::Body(body) = call.payload else {
-            return Err(UpstreamError::lasting(ErrorKind::Internal, "is asked in a format that is not its own"));
+            return Err(UpstreamError::lasting(ErrorKind::Internal, error_texts::OTHER_FORMAT));
         };
         let mut request = self.client.post(self.config.url.clone()).body(body);
         request = request.header(header::CONTENT_TYPE, "application/json").header(header::ACCEPT, "application/json");
@@ -151,7 +152,7 @@ impl TransportConfig {
     fn with_size_refusal(&self, error: UpstreamError, sent: usize) -> UpstreamError {
         let Some(said) = &error.said else { return error };
         let Some(refusal) = self.refusal_words.classify_success(said, sent) else { return error };
-        let refused = UpstreamError::lasting(ErrorKind::UpstreamRejected, "refused the call with a status of success");
+        let refused = UpstreamError::lasting(ErrorKind::UpstreamRejected, error_texts::REFUSED_WITH_SUCCESS);
         UpstreamError { said: error.said, size_refusal: Some(refusal), ..refused }
     }
 
@@ -170,37 +171,13 @@ impl TransportConfig {
 
     /// Message for a status, with the way out where the operator has one.
     fn what(&self, status: u16, kind: ErrorKind) -> String {
-        let path = self.url.path();
         // Through TLS only the provider can have answered, so the proxy is not named.
         let through = if self.url.scheme() == "http" { self.through_proxy() } else { String::new() };
-        match kind {
-            // Only a proxy asks for credentials of its own.
-            ErrorKind::UpstreamMisconfigured if status == 407 && self.proxy.is_some() => {
-                format!(
-                    "cannot be asked{through}, which wants a user name and a password \
-                     (status 407; set them in HTTP_PROXY)"
-                )
-            }
-            ErrorKind::UpstreamMisconfigured if !matches!(status, 404 | 405 | 410) => {
-                format!(
-                    "answered with status {status} at {path}{through}: it cannot be asked so \
-                     (check its base_url and path)"
-                )
-            }
-            ErrorKind::UpstreamMisconfigured => {
-                format!(
-                    "answered with status {status} at {path}{through}: there is no such call \
-                     (check its base_url and path)"
-                )
-            }
-            ErrorKind::UpstreamInvalidReply if status >= 600 => {
-                format!("answered with status {status} at {path}{through}, which means nothing (check its base_url)")
-            }
-            ErrorKind::UpstreamInvalidReply => {
-                format!("answered with status {status} at {path}{through}, which is not followed (check its base_url)")
-            }
-            _ => format!("answered with status {status}{through}"),
+        // Only a proxy asks for credentials of its own.
+        if status == 407 && kind == ErrorKind::UpstreamMisconfigured && self.proxy.is_some() {
+            return error_texts::proxy_wants_credentials(&through);
         }
+        error_texts::of_status(status, kind, self.url.path(), &through)
     }
 
     /// Reads the decompressed body, up to `max_response_bytes`.
@@ -209,8 +186,7 @@ impl TransportConfig {
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.broken(&error))? {
             if body.len() + chunk.len() > limit {
-                let what = format!("sent more than {limit} bytes (max_response_bytes)");
-                return Err(UpstreamError::lasting(ErrorKind::UpstreamInvalidReply, what));
+                return Err(UpstreamError::lasting(ErrorKind::UpstreamInvalidReply, error_texts::too_long(limit)));
             }
             body.extend_from_slice(&chunk);
         }
@@ -221,13 +197,13 @@ impl TransportConfig {
     fn broken(&self, error: &reqwest::Error) -> UpstreamError {
         let through = self.through_proxy();
         let (kind, what) = if error.is_timeout() {
-            (ErrorKind::UpstreamTimeout, format!("could not be connected to{through} in time"))
+            (ErrorKind::UpstreamTimeout, error_texts::connect_timed_out(&through))
         } else if error.is_connect() {
-            (ErrorKind::UpstreamUnavailable, format!("cannot be connected to{through}: {}", root_cause(error)))
+            (ErrorKind::UpstreamUnavailable, error_texts::not_connected(&through, &root_cause(error)))
         } else if error.is_decode() && !is_cut_off(error) {
-            (ErrorKind::UpstreamInvalidReply, "sent a body that cannot be decompressed".to_owned())
+            (ErrorKind::UpstreamInvalidReply, error_texts::NOT_DECOMPRESSED.to_owned())
         } else {
-            (ErrorKind::UpstreamUnavailable, format!("broke the connection{through}: {}", root_cause(error)))
+            (ErrorKind::UpstreamUnavailable, error_texts::connection_broken(&through, &root_cause(error)))
         };
         UpstreamError::passing(kind, what)
     }
@@ -235,7 +211,7 @@ impl TransportConfig {
     /// A part of a message that names the proxy; empty without one.
     fn through_proxy(&self) -> String {
         match &self.proxy {
-            Some(proxy) => format!(" through the proxy {proxy}"),
+            Some(proxy) => error_texts::through_proxy(proxy),
             None => String::new(),
         }
     }

@@ -4,6 +4,11 @@
 //! Codes are checked first, then phrases; both are data (`config/refusals.toml`). A 400 or 422 that neither explains
 //! may still be about one of the passages, so it is a suspicion.
 
+mod stated_limit;
+mod text;
+
+use self::stated_limit::stated_limit;
+use self::text::{holds, without_quotations, words_of};
 use super::size::MeasureSet;
 use crate::provider::Explanation;
 
@@ -163,10 +168,6 @@ fn is_query(word: &str) -> bool {
     matches!(word, "query" | "queries" | "instruction" | "instruct")
 }
 
-fn words_of(message: &str) -> impl Iterator<Item = &str> {
-    message.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty())
-}
-
 /// Words for a size that leave the measure open.
 const TOO_LARGE: [&str; 6] = ["too large", "too big", "too.large", "too_large", "toolarge", "toobig"];
 
@@ -186,133 +187,6 @@ fn measures_named(message: &str, said: &str) -> MeasureSet {
     }
     let is_vague = TOO_LARGE.into_iter().any(|words| said.contains(words));
     if is_vague { MeasureSet::ALL } else { MeasureSet::TEXT }
-}
-
-/// Longest quoted word, in bytes, that may be a name. Longer ones quote the request, whose words say nothing about the
-/// refusal.
-const MAX_QUOTED_NAME: usize = 24;
-
-/// `message` without its long quotations.
-fn without_quotations(message: &str) -> String {
-    let mut kept = String::with_capacity(message.len());
-    let mut rest = message;
-    while let Some(start) = rest.find(['\'', '"', '`']) {
-        let mark = char::from(rest.as_bytes()[start]);
-        let inside = &rest[start + 1..];
-        kept.push_str(&rest[..start]);
-        // An apostrophe within a word opens no quotation.
-        let is_opening = !kept.ends_with(char::is_alphanumeric);
-        let end = if is_opening { closing_mark(inside, mark) } else { None };
-        kept.push(mark);
-        rest = inside;
-        if let Some(end) = end {
-            let is_name = end <= MAX_QUOTED_NAME && !inside[..end].contains(char::is_whitespace);
-            if is_name {
-                kept.push_str(&inside[..end]);
-            }
-            kept.push(mark);
-            rest = &inside[end + 1..];
-        }
-    }
-    kept.push_str(rest);
-    kept
-}
-
-/// Position of the mark that closes the quotation at the beginning of `inside`.
-fn closing_mark(inside: &str, mark: char) -> Option<usize> {
-    for (at, _) in inside.match_indices(mark) {
-        if !inside[at + 1..].starts_with(char::is_alphanumeric) {
-            return Some(at);
-        }
-    }
-    None
-}
-
-fn holds(message: &str, phrases: &[String]) -> bool {
-    phrases.iter().any(|phrase| holds_phrase(message, phrase))
-}
-
-/// Longest text that `*` stands for, in bytes. Words that are further apart do not belong together.
-const MAX_GAP: usize = 60;
-
-/// Returns true if `message` holds `phrase`, with the parts around each `*` in one clause.
-fn holds_phrase(message: &str, phrase: &str) -> bool {
-    let Some((first, others)) = phrase.split_once('*') else { return message.contains(phrase) };
-    for (at, _) in message.match_indices(first) {
-        let rest = &message[at + first.len()..];
-        let near = &rest[..rest.floor_char_boundary(MAX_GAP + others.len())];
-        let clause = match near.find([';', '\n']).or_else(|| near.find(". ")) {
-            Some(end) => &near[..end],
-            None => near,
-        };
-        if holds_phrase(clause, others) {
-            return true;
-        }
-    }
-    false
-}
-
-/// Words one of which stands before a number that is a limit.
-const LIMIT_WORDS: [&str; 12] =
-    ["limit", "limited", "max", "maximum", "most", "to", "exceed", "exceeds", "exceeding", "than", "of", "is"];
-
-/// The most passages of a call that `message` states: the largest number below `sent` that it calls a limit, or any if
-/// it also mentions the number that was sent.
-fn stated_limit(message: &str, sent: usize) -> Option<usize> {
-    let numbers: Vec<(usize, usize)> = numbers(message).collect();
-    let mentions_sent = numbers.iter().any(|(_, number)| *number == sent);
-    let mut stated = None;
-    for (at, number) in numbers {
-        // Other numbers are of sections, of errors, of tiers.
-        if (1..sent).contains(&number) && (mentions_sent || is_called_a_limit(message, at)) {
-            stated = stated.max(Some(number));
-        }
-    }
-    stated
-}
-
-/// Returns true if the number at `at` follows a word or a sign for a limit.
-fn is_called_a_limit(message: &str, at: usize) -> bool {
-    let before = message[..at].trim_end_matches([' ', '=', ':', '(', '[', '\u{2264}']);
-    before.ends_with(['>', '<']) || words_of(before).last().is_some_and(|word| LIMIT_WORDS.contains(&word))
-}
-
-/// Whole numbers that are no part of a word, each with its position before it. Digits may be in groups of three
-/// (`1,000`).
-fn numbers(message: &str) -> impl Iterator<Item = (usize, usize)> {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        loop {
-            let start = at + message[at..].find(|letter: char| letter.is_ascii_digit())?;
-            let mut end = start + count_digits(&message[start..]);
-            let mut spelt = message[start..end].to_owned();
-            // Only a first group of at most three digits can be followed by others.
-            if spelt.len() <= 3 {
-                while let Some(length) = group_length(&message[end..]) {
-                    end += length;
-                    spelt.push_str(&message[end - 3..end]);
-                }
-            }
-            at = end;
-            let is_part_of_word =
-                message[..start].ends_with(char::is_alphanumeric) || message[end..].starts_with(char::is_alphabetic);
-            if !is_part_of_word && let Ok(number) = spelt.parse() {
-                return Some((start, number));
-            }
-        }
-    })
-}
-
-fn count_digits(text: &str) -> usize {
-    text.bytes().take_while(u8::is_ascii_digit).count()
-}
-
-/// Length of a separator and the three digits behind it, in bytes, if `rest` begins with these.
-fn group_length(rest: &str) -> Option<usize> {
-    let separator = rest.chars().next()?;
-    let separates = matches!(separator, ',' | '.' | '_' | '\'' | ' ' | '\u{a0}' | '\u{202f}');
-    let digits = count_digits(&rest[separator.len_utf8()..]);
-    (separates && digits == 3).then(|| separator.len_utf8() + 3)
 }
 
 #[cfg(test)]
@@ -513,54 +387,10 @@ mod tests {
         }
     }
 
-    /// A number of a section or of an error made lists of 1,000 cost 144 calls, groups of digits 2,049.
-    #[test]
-    fn only_a_number_that_is_called_a_limit_is_one() {
-        for (sent, message, stated) in [
-            (30, "at most 25 items, not 30; error 7", Some(25)),
-            (30, "30 items, error 99999999999999999999999", None),
-            (30, "too many documents (tier 2)", None),
-            (1_000, "error 7: too many documents, see section 4", None),
-            (30, "E3: too many documents, request 28f3", None),
-            (2_048, "at most 1,000 documents are allowed", Some(1_000)),
-            (2_048, "batch size 2048 > maximum allowed batch size 1_000", Some(1_000)),
-            (2_048, "too many documents: 2,048 (max 1,000)", Some(1_000)),
-            (2_048, "maximum of 1.000 documents", Some(1_000)),
-            (2_048, "max 1 000 documents", Some(1_000)),
-            (2_048, "at most 1k documents", None),
-            (30, "The batch size limit is 25. Your batch size is 31.", Some(25)),
-            (30, "it should not be larger than 25.: input.documents", Some(25)),
-        ] {
-            assert_eq!(stated_limit(message, sent), stated, "{message}");
-        }
-    }
-
-    #[test]
-    fn quotations_are_left_out_and_names_are_not() {
-        for (message, kept) in [
-            ("`inputs` must have less than 512 tokens", "`inputs` must have less than 512 tokens"),
-            ("this model's limit; the user's text", "this model's limit; the user's text"),
-            ("document 'it is a deadline, isn't it, today' is long", "document '' is long"),
-            ("document 'api quota' is long", "document '' is long"),
-            ("\"an unending quotation of a text", "\"an unending quotation of a text"),
-            ("'a' \"b\" 'é", "'a' \"b\" 'é"),
-        ] {
-            assert_eq!(without_quotations(message), kept);
-        }
-    }
-
     #[test]
     fn where_a_fault_is_counts_more_than_the_words_for_it() {
         assert_eq!(classify(422, "body.top_n: this is wrong", &[], &["body.top_n"]), None);
         let found = classify(422, "body.documents.2: this is wrong", &[], &["body.documents.2"]);
         assert!(found.is_some_and(|refusal| !refusal.is_named), "{found:?}");
-    }
-
-    #[test]
-    fn phrases_with_a_gap_match_in_order() {
-        assert!(holds_phrase("takes at most 25 items", "at most * items"));
-        assert!(!holds_phrase("items: at most 25", "at most * items"));
-        assert!(!holds_phrase("at most 25. these items", "at most * items"));
-        assert!(holds_phrase("at most. at most 25 items", "at most * items"));
     }
 }

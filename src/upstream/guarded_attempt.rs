@@ -1,0 +1,124 @@
+//! An attempt that the guard has let through. Its end is reported to breakers, concurrency limit and load estimate.
+//!
+//! An attempt that ends with a result has a class, and [`super::response_class`] has the consequences. An attempt that
+//! is dropped before is not always a sign of a failing upstream, because one caller's behaviour must not count against
+//! an upstream that others use too:
+//!
+//! - All its clients disconnected: that says nothing.
+//! - The last deadline of its waiters passed, and the attempt was late: it had three usual latencies of its size, or
+//!   `attempt_timeout` where those are unknown. It timed out.
+//! - The last deadline passed before the attempt was late. It does not count for the breakers, the concurrency limit
+//!   and the load estimate, and a probe does not fail. Only the memory of unanswered calls keeps it, and uses it for
+//!   calls with as little time ([`super::unanswered`]).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::breaker::{CallOutcome, CircuitState};
+use super::call::{Call, Scores, Waiters};
+use super::circuits::CallPermit;
+use super::concurrency::Permit;
+use super::error::UpstreamError;
+use super::error_texts;
+use super::guard::Guard;
+use super::response_class::ResponseClass;
+use crate::cache::key::CacheScope;
+use crate::error::ErrorKind;
+
+/// Least time after which an attempt that was cut off counts as late.
+const LATE_MIN: Duration = Duration::from_millis(100);
+
+/// An attempt in flight, with its permits. It is ended with its result, or dropped when it is cancelled.
+pub(super) struct GuardedAttempt<'a> {
+    guard: &'a Guard,
+    /// Permits of the circuit breakers and of the concurrency limit; `None` once the end is reported.
+    held: Option<(CallPermit, Permit)>,
+    waiters: Arc<Waiters>,
+    bytes: usize,
+    started: Instant,
+}
+
+impl<'a> GuardedAttempt<'a> {
+    /// An attempt of `call` that starts now.
+    pub(super) fn new(guard: &'a Guard, admission: CallPermit, permit: Permit, call: &Call, started: Instant) -> Self {
+        let waiters = call.waiters.clone();
+        Self { guard, held: Some((admission, permit)), waiters, bytes: call.payload.bytes(), started }
+    }
+
+    /// Reports the result and releases the permits.
+    pub(super) fn end(mut self, result: &Result<Scores, UpstreamError>, now: Instant) {
+        let class = ResponseClass::of(result);
+        if class.is_reply() {
+            self.guard.unanswered.answered();
+        }
+        self.report(class, result.as_ref().err(), now);
+    }
+
+    fn report(&mut self, class: ResponseClass, error: Option<&UpstreamError>, now: Instant) {
+        let Some((admission, permit)) = self.held.take() else { return };
+        let caller = self.waiters.scope();
+        let mut retry_after = None;
+        if let Some(error) = error {
+            retry_after = error.retry_after;
+            if class.failure_scope().is_some() {
+                self.guard.last_failures.failed(caller, error, now);
+            }
+        }
+        // Before the permit: the next holder of the permit must find the breaker already updated.
+        let outcome = class.call_outcome(retry_after);
+        match outcome {
+            Some(outcome) => self.guard.circuits.tell(caller, admission, outcome, now),
+            None => drop(admission),
+        }
+        permit.release(class.load_signal());
+        if outcome == Some(CallOutcome::Success) {
+            self.forget_failure(caller, now);
+        }
+    }
+
+    /// Forgets the failure of a caller whose attempt succeeded.
+    fn forget_failure(&self, caller: CacheScope, now: Instant) {
+        let Guard { last_failures, circuits, .. } = self.guard;
+        // The success rate can be too low with a success, too: then that failure is why the circuit is open.
+        if last_failures.has_own(caller) && circuits.state(caller, now) == CircuitState::Closed {
+            last_failures.forget(caller);
+        }
+    }
+
+    /// Reports an attempt that was dropped without a result.
+    fn cancel(&mut self, now: Instant) {
+        let deadline = self.waiters.deadline();
+        if now < deadline {
+            return self.report(ResponseClass::Cancelled, None, now);
+        }
+        let allowed = deadline.saturating_duration_since(self.started);
+        self.guard.unanswered.cut_off(self.waiters.scope(), self.bytes, allowed);
+        self.guard.load_stats.cut_off(self.bytes, allowed, now);
+        if allowed < self.late_after() {
+            return self.report(ResponseClass::Cancelled, None, now);
+        }
+        self.guard.load_stats.failed(None, None, now);
+        let error = UpstreamError::passing(ErrorKind::UpstreamTimeout, error_texts::CUT_OFF);
+        self.report(error.class, Some(&error), now);
+    }
+
+    /// The time after which the attempt is late.
+    fn late_after(&self) -> Duration {
+        // A probe gets a whole attempt: the upstream may come back slower than before.
+        if self.held.as_ref().is_some_and(|(admission, _)| admission.is_probe()) {
+            return self.guard.attempt_timeout;
+        }
+        self.guard.load_stats.late_between(self.bytes, LATE_MIN, self.guard.attempt_timeout)
+    }
+}
+
+impl Drop for GuardedAttempt<'_> {
+    fn drop(&mut self) {
+        // Every attempt is dropped, also one whose end is reported.
+        if self.held.is_some() {
+            self.cancel(Instant::now());
+        }
+    }
+}

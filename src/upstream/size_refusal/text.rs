@@ -1,0 +1,97 @@
+//! The text of a refusal: its words and phrases, without quotations of the request.
+
+/// Longest quoted word, in bytes, that may be a name. Longer ones quote the request, whose words say nothing about the
+/// refusal.
+const MAX_QUOTED_NAME: usize = 24;
+/// Longest text that `*` stands for, in bytes. Words that are further apart do not belong together.
+const MAX_GAP: usize = 60;
+
+/// Runs of letters and digits.
+pub(super) fn words_of(message: &str) -> impl Iterator<Item = &str> {
+    message.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty())
+}
+
+/// `message` without its long quotations, which are texts of the request.
+pub(super) fn without_quotations(message: &str) -> String {
+    let mut kept = String::with_capacity(message.len());
+    let mut rest = message;
+    while let Some(start) = rest.find(['\'', '"', '`']) {
+        let mark = char::from(rest.as_bytes()[start]);
+        let inside = &rest[start + 1..];
+        kept.push_str(&rest[..start]);
+        // An apostrophe within a word opens no quotation.
+        let is_opening = !kept.ends_with(char::is_alphanumeric);
+        let end = if is_opening { closing_mark(inside, mark) } else { None };
+        kept.push(mark);
+        rest = inside;
+        if let Some(end) = end {
+            let is_name = end <= MAX_QUOTED_NAME && !inside[..end].contains(char::is_whitespace);
+            if is_name {
+                kept.push_str(&inside[..end]);
+            }
+            kept.push(mark);
+            rest = &inside[end + 1..];
+        }
+    }
+    kept.push_str(rest);
+    kept
+}
+
+/// Position of the mark that closes the quotation at the beginning of `inside`.
+fn closing_mark(inside: &str, mark: char) -> Option<usize> {
+    for (at, _) in inside.match_indices(mark) {
+        if !inside[at + 1..].starts_with(char::is_alphanumeric) {
+            return Some(at);
+        }
+    }
+    None
+}
+
+/// Returns true if `message` holds one of `phrases`, in which `*` stands for any text in between.
+pub(super) fn holds(message: &str, phrases: &[String]) -> bool {
+    phrases.iter().any(|phrase| holds_phrase(message, phrase))
+}
+
+/// Returns true if `message` holds `phrase`, with the parts around each `*` in one clause.
+fn holds_phrase(message: &str, phrase: &str) -> bool {
+    let Some((first, others)) = phrase.split_once('*') else { return message.contains(phrase) };
+    for (at, _) in message.match_indices(first) {
+        let rest = &message[at + first.len()..];
+        let near = &rest[..rest.floor_char_boundary(MAX_GAP + others.len())];
+        let clause = match near.find([';', '\n']).or_else(|| near.find(". ")) {
+            Some(end) => &near[..end],
+            None => near,
+        };
+        if holds_phrase(clause, others) {
+            return true;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotations_are_left_out_and_names_are_not() {
+        for (message, kept) in [
+            ("`inputs` must have less than 512 tokens", "`inputs` must have less than 512 tokens"),
+            ("this model's limit; the user's text", "this model's limit; the user's text"),
+            ("document 'it is a deadline, isn't it, today' is long", "document '' is long"),
+            ("document 'api quota' is long", "document '' is long"),
+            ("\"an unending quotation of a text", "\"an unending quotation of a text"),
+            ("'a' \"b\" 'é", "'a' \"b\" 'é"),
+        ] {
+            assert_eq!(without_quotations(message), kept);
+        }
+    }
+
+    #[test]
+    fn phrases_with_a_gap_match_in_order() {
+        assert!(holds_phrase("takes at most 25 items", "at most * items"));
+        assert!(!holds_phrase("items: at most 25", "at most * items"));
+        assert!(!holds_phrase("at most 25. these items", "at most * items"));
+        assert!(holds_phrase("at most. at most 25 items", "at most * items"));
+    }
+}
