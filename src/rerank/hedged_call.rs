@@ -82,7 +82,7 @@ impl Hedging {
     /// The least loaded of the healthy targets, for `caller`.
     fn healthy_target(&self, caller: CacheScope) -> Option<&RemoteTarget> {
         let now = Instant::now();
-        let healthy = self.equivalent_targets.iter().filter(|target| target.upstream.is_well(caller, now));
+        let healthy = self.equivalent_targets.iter().filter(|target| target.upstream.has_closed_circuit(caller, now));
         healthy.min_by(|left, right| left.upstream.load(caller, now).total_cmp(&right.upstream.load(caller, now)))
     }
 }

@@ -170,7 +170,7 @@ impl Reranker {
         if plan.due().is_empty()
             || !store
             || only_if_cached
-            || !attempt.target.upstream.is_open_for_calls(attempt.context.scope, started)
+            || !attempt.target.upstream.admits_calls(attempt.context.scope, started)
         {
             return;
         }

@@ -30,7 +30,7 @@ pub fn in_order(
     let mut ready = Vec::with_capacity(targets.len());
     let mut resting = Vec::new();
     for target in targets {
-        if target.upstream.is_open_for_calls(caller, now) {
+        if target.upstream.admits_calls(caller, now) {
             // Loads change while they are compared, so each is looked at once.
             ready.push((target.upstream.load(caller, now), target.clone()));
         } else {

@@ -15,9 +15,9 @@
 //! must not look fast. A `Retry-After` that is longer than any caller would wait opens the breaker for that time.
 //! Refusals of the request itself count as successes: the upstream is healthy.
 //!
-//! A probe should be made by a call that has the time of a whole attempt. A hurried call can end at its own deadline,
-//! which says nothing (see [`super::unanswered`]). So while a hurried call probes, a patient one may probe beside it.
-//! If all calls are hurried, theirs are the only probes, and they count.
+//! A probe should be made by a call that has the time of a whole attempt. One with less can end at its own deadline,
+//! which says nothing (see [`super::unanswered`]). So while such a call probes, one with enough time may probe beside
+//! it. If all calls have too little time, theirs are the only probes, and they count.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -26,8 +26,6 @@ use std::time::Duration;
 use fastrand::Rng;
 use parking_lot::Mutex;
 use tokio::time::Instant;
-
-use super::waiters::RetryMode;
 
 /// Parts of the window that expire one by one.
 const BUCKETS: u32 = 10;
@@ -84,6 +82,15 @@ pub enum CallOutcome {
     Unavailable(Duration),
 }
 
+/// The time that a call's deadline leaves it for an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeLeft {
+    /// At least `attempt_timeout`, a whole attempt.
+    Enough,
+    /// Less than that.
+    Short,
+}
+
 /// The state of a circuit, as reported in metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CircuitState {
@@ -123,10 +130,10 @@ enum Phase {
 /// The probes in flight: at most one of each kind.
 #[derive(Clone, Copy, Debug, Default)]
 struct ProbesInFlight {
-    /// True while a call that has the time of a whole attempt probes.
-    patient: bool,
-    /// True while a call that has less time probes.
-    hurried: bool,
+    /// True while a call with [`TimeLeft::Enough`] probes.
+    enough: bool,
+    /// True while a call with [`TimeLeft::Short`] probes.
+    short: bool,
 }
 
 /// Results of the calls of the last window.
@@ -150,7 +157,7 @@ pub struct BreakerAdmission {
     breaker: Arc<Breaker>,
     generation: u64,
     /// The kind of probe in flight; `None` for an ordinary call.
-    probe: Option<RetryMode>,
+    probe: Option<TimeLeft>,
 }
 
 impl Breaker {
@@ -162,22 +169,22 @@ impl Breaker {
         Self { settings, inner: Mutex::new(state) }
     }
 
-    /// Asks for permission to make a call. A call is patient if its deadline leaves it the time of a whole attempt.
+    /// Asks for permission to make a call.
     ///
     /// # Errors
     /// The time for which the breaker stays open.
-    pub fn admit(self: &Arc<Self>, retry_mode: RetryMode, now: Instant) -> Result<BreakerAdmission, Duration> {
+    pub fn admit(self: &Arc<Self>, time_left: TimeLeft, now: Instant) -> Result<BreakerAdmission, Duration> {
         let mut state = self.inner.lock();
         let probe = match &mut state.phase {
             Phase::Closed(_) => None,
             Phase::Open { until } if now < *until => return Err(*until - now),
             Phase::Open { .. } => {
-                state.enter(Phase::HalfOpen(ProbesInFlight::of(retry_mode)));
-                Some(retry_mode)
+                state.enter(Phase::HalfOpen(ProbesInFlight::of(time_left)));
+                Some(time_left)
             }
-            Phase::HalfOpen(probes) if probes.allow(retry_mode) => {
-                probes.set(retry_mode, true);
-                Some(retry_mode)
+            Phase::HalfOpen(probes) if probes.allow(time_left) => {
+                probes.set(time_left, true);
+                Some(time_left)
             }
             Phase::HalfOpen(_) => return Err(self.settings.ejection),
         };
@@ -251,12 +258,12 @@ impl Breaker {
     }
 
     /// Ends a probe without an outcome: the next call may probe instead.
-    fn end_probe(&self, generation: u64, retry_mode: RetryMode) {
+    fn end_probe(&self, generation: u64, time_left: TimeLeft) {
         let state = &mut *self.inner.lock();
         if state.generation == generation
             && let Phase::HalfOpen(probes) = &mut state.phase
         {
-            probes.set(retry_mode, false);
+            probes.set(time_left, false);
         }
     }
 
@@ -276,24 +283,24 @@ impl BreakerState {
 }
 
 impl ProbesInFlight {
-    fn of(retry_mode: RetryMode) -> Self {
+    fn of(time_left: TimeLeft) -> Self {
         let mut probes = Self::default();
-        probes.set(retry_mode, true);
+        probes.set(time_left, true);
         probes
     }
 
-    /// Returns true if one more probe may start. A hurried probe does not keep a patient one away.
-    const fn allow(self, retry_mode: RetryMode) -> bool {
-        match retry_mode {
-            RetryMode::Wait => !self.patient,
-            RetryMode::FailFast => !self.patient && !self.hurried,
+    /// Returns true if one more probe may start. One that is short of time keeps none with enough time away.
+    const fn allow(self, time_left: TimeLeft) -> bool {
+        match time_left {
+            TimeLeft::Enough => !self.enough,
+            TimeLeft::Short => !self.enough && !self.short,
         }
     }
 
-    const fn set(&mut self, retry_mode: RetryMode, is_in_flight: bool) {
-        match retry_mode {
-            RetryMode::Wait => self.patient = is_in_flight,
-            RetryMode::FailFast => self.hurried = is_in_flight,
+    const fn set(&mut self, time_left: TimeLeft, is_in_flight: bool) {
+        match time_left {
+            TimeLeft::Enough => self.enough = is_in_flight,
+            TimeLeft::Short => self.short = is_in_flight,
         }
     }
 }
@@ -347,8 +354,8 @@ impl BreakerAdmission {
 
 impl Drop for BreakerAdmission {
     fn drop(&mut self) {
-        if let Some(retry_mode) = self.probe {
-            self.breaker.end_probe(self.generation, retry_mode);
+        if let Some(time_left) = self.probe {
+            self.breaker.end_probe(self.generation, time_left);
         }
     }
 }
@@ -371,7 +378,7 @@ mod tests {
     }
 
     fn call(breaker: &Arc<Breaker>, outcome: CallOutcome) -> bool {
-        let admission = breaker.admit(RetryMode::Wait, Instant::now());
+        let admission = breaker.admit(TimeLeft::Enough, Instant::now());
         admission.map(|admission| admission.tell(outcome, Instant::now())).is_ok()
     }
 
@@ -394,8 +401,8 @@ mod tests {
         assert_eq!(breaker.state(Instant::now()), CircuitState::Open);
         assert!((0..1_000).all(|_| !call(&breaker, CallOutcome::Success)), "nothing passes");
         pass(SETTINGS.ejection).await;
-        let probe = breaker.admit(RetryMode::Wait, Instant::now()).unwrap();
-        assert!((0..1_000).all(|_| breaker.admit(RetryMode::Wait, Instant::now()).is_err()), "exactly one probe");
+        let probe = breaker.admit(TimeLeft::Enough, Instant::now()).unwrap();
+        assert!((0..1_000).all(|_| breaker.admit(TimeLeft::Enough, Instant::now()).is_err()), "exactly one probe");
         probe.tell(CallOutcome::Success, Instant::now());
         assert!((0..4).all(|_| call(&breaker, CallOutcome::Failure)), "a fresh start");
         assert_eq!(breaker.state(Instant::now()), CircuitState::Closed);
@@ -444,7 +451,7 @@ mod tests {
         let breaker = breaker(SETTINGS);
         trip(&breaker);
         pass(SETTINGS.ejection).await;
-        drop(breaker.admit(RetryMode::Wait, Instant::now()).unwrap());
+        drop(breaker.admit(TimeLeft::Enough, Instant::now()).unwrap());
         assert!(call(&breaker, CallOutcome::Success));
         assert_eq!(breaker.state(Instant::now()), CircuitState::Closed);
     }
@@ -453,34 +460,34 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_patient_call_probes_beside_a_hurried_one_and_no_other_does() {
         let breaker = breaker(SETTINGS);
-        let admit = |retry_mode| breaker.admit(retry_mode, Instant::now());
+        let admit = |time_left| breaker.admit(time_left, Instant::now());
         trip(&breaker);
         pass(SETTINGS.ejection).await;
-        let hurried = admit(RetryMode::FailFast).unwrap();
-        assert!(hurried.is_probe() && admit(RetryMode::FailFast).is_err(), "one in a hurry");
-        let patient = admit(RetryMode::Wait).unwrap();
-        assert!(patient.is_probe() && admit(RetryMode::Wait).is_err(), "and one that waits");
+        let hurried = admit(TimeLeft::Short).unwrap();
+        assert!(hurried.is_probe() && admit(TimeLeft::Short).is_err(), "one in a hurry");
+        let patient = admit(TimeLeft::Enough).unwrap();
+        assert!(patient.is_probe() && admit(TimeLeft::Enough).is_err(), "and one that waits");
         drop(hurried);
-        assert!(admit(RetryMode::FailFast).is_err(), "one that waits is enough");
+        assert!(admit(TimeLeft::Short).is_err(), "one that waits is enough");
         drop(patient);
-        let hurried = admit(RetryMode::FailFast).expect("nobody probes any more");
-        let patient = admit(RetryMode::Wait).unwrap();
+        let hurried = admit(TimeLeft::Short).expect("nobody probes any more");
+        let patient = admit(TimeLeft::Enough).unwrap();
         patient.tell(CallOutcome::Success, Instant::now());
         hurried.tell(CallOutcome::Failure, Instant::now());
         assert_eq!(breaker.state(Instant::now()), CircuitState::Closed, "the first to tell decides");
         trip(&breaker);
         pass(SETTINGS.ejection).await;
-        admit(RetryMode::FailFast).unwrap().tell(CallOutcome::Success, Instant::now());
-        assert!(!admit(RetryMode::Wait).unwrap().is_probe(), "a hurried answer is an answer");
+        admit(TimeLeft::Short).unwrap().tell(CallOutcome::Success, Instant::now());
+        assert!(!admit(TimeLeft::Enough).unwrap().is_probe(), "a hurried answer is an answer");
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_was_admitted_before_it_opened_says_nothing_after() {
         let breaker = breaker(SETTINGS);
-        let late: Vec<_> = (0..9).map(|_| breaker.admit(RetryMode::Wait, Instant::now()).unwrap()).collect();
+        let late: Vec<_> = (0..9).map(|_| breaker.admit(TimeLeft::Enough, Instant::now()).unwrap()).collect();
         trip(&breaker);
         pass(SETTINGS.ejection).await;
-        let probe = breaker.admit(RetryMode::Wait, Instant::now()).unwrap();
+        let probe = breaker.admit(TimeLeft::Enough, Instant::now()).unwrap();
         for admission in late {
             admission.tell(CallOutcome::Failure, Instant::now());
         }

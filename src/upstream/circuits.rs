@@ -31,8 +31,7 @@ use fastrand::Rng;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::breaker::{Breaker, BreakerAdmission, BreakerSettings, CallOutcome, CircuitState};
-use super::waiters::RetryMode;
+use super::breaker::{Breaker, BreakerAdmission, BreakerSettings, CallOutcome, CircuitState, TimeLeft};
 use crate::cache::key::CacheScope;
 
 /// Callers with open breakers that open the common one.
@@ -115,18 +114,17 @@ impl Circuits {
         }
     }
 
-    /// Asks for permission to make a call for `caller`. A call is patient if its deadline leaves it the time of a whole
-    /// attempt.
+    /// Asks for permission to make a call for `caller`.
     ///
     /// # Errors
     /// The time for which the breaker stays open.
-    pub fn admit(&self, caller: CacheScope, retry_mode: RetryMode, now: Instant) -> Result<CallPermit, Duration> {
+    pub fn admit(&self, caller: CacheScope, time_left: TimeLeft, now: Instant) -> Result<CallPermit, Duration> {
         let (breaker, opened) = self.table.lock().own(caller, self.settings);
-        let own = breaker.admit(retry_mode, now)?;
+        let own = breaker.admit(time_left, now)?;
         if !own.is_probe() {
-            return Ok(CallPermit { own, common: Some(self.common.admit(retry_mode, now)?) });
+            return Ok(CallPermit { own, common: Some(self.common.admit(time_left, now)?) });
         }
-        match self.common_of_open.admit(retry_mode, now) {
+        match self.common_of_open.admit(time_left, now) {
             Ok(common) => Ok(CallPermit { own, common: Some(common) }),
             // Other callers got every probe so far: after this long the caller probes without the common breaker.
             Err(_) if opened.is_some_and(|opened| now >= opened.until + self.settings.max_ejection) => {
@@ -201,7 +199,7 @@ impl Circuits {
 
     /// Returns true if the common breaker is open, or that of at least one caller.
     #[must_use]
-    pub fn is_open_for_somebody(&self, now: Instant) -> bool {
+    pub fn is_open_for_any_caller(&self, now: Instant) -> bool {
         if self.common.state(now) == CircuitState::Open {
             return true;
         }
@@ -272,7 +270,7 @@ mod tests {
 
     fn call(circuits: &Circuits, name: &str, outcome: CallOutcome) -> bool {
         let now = Instant::now();
-        let Ok(admission) = circuits.admit(caller(name), RetryMode::Wait, now) else { return false };
+        let Ok(admission) = circuits.admit(caller(name), TimeLeft::Enough, now) else { return false };
         circuits.tell(caller(name), admission, outcome, now);
         true
     }
@@ -293,10 +291,10 @@ mod tests {
                 assert_eq!(circuits.state(caller(name), Instant::now()), CircuitState::Closed, "{name}");
             }
             assert_eq!(circuits.state(caller("hostile"), Instant::now()), CircuitState::Open);
-            assert!(circuits.is_open_for_somebody(Instant::now()));
+            assert!(circuits.is_open_for_any_caller(Instant::now()));
             tokio::time::advance(SETTINGS.max_ejection).await;
             assert!(call(&circuits, "hostile", CallOutcome::Success), "its own probe closes it");
-            assert!(!circuits.is_open_for_somebody(Instant::now()));
+            assert!(!circuits.is_open_for_any_caller(Instant::now()));
         }
     }
 
@@ -346,7 +344,7 @@ mod tests {
         let admissions: Vec<_> = (0..15)
             .map(|index| {
                 let name = names[index % 3];
-                (name, circuits.admit(caller(name), RetryMode::Wait, now).unwrap())
+                (name, circuits.admit(caller(name), TimeLeft::Enough, now).unwrap())
             })
             .collect();
         for (name, admission) in admissions {
@@ -369,7 +367,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn anybody_makes_the_common_probe_and_one_at_a_time() {
         let circuits = circuits();
-        let admit = |name| circuits.admit(caller(name), RetryMode::Wait, Instant::now());
+        let admit = |name| circuits.admit(caller(name), TimeLeft::Enough, Instant::now());
         trip(&circuits, "one");
         trip(&circuits, "two");
         tokio::time::advance(SETTINGS.ejection).await;
@@ -391,7 +389,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn permission_from_before_an_outage_is_not_current() {
         let circuits = circuits();
-        let early = circuits.admit(caller("early"), RetryMode::Wait, Instant::now()).unwrap();
+        let early = circuits.admit(caller("early"), TimeLeft::Enough, Instant::now()).unwrap();
         assert!(early.is_current());
         trip(&circuits, "one");
         trip(&circuits, "two");
@@ -436,7 +434,7 @@ mod tests {
             let mut under_way = Vec::new();
             for name in &names {
                 for _ in 0..if round == 0 { at_once } else { 1 } {
-                    let admission = circuits.admit(caller(name), RetryMode::Wait, Instant::now());
+                    let admission = circuits.admit(caller(name), TimeLeft::Enough, Instant::now());
                     under_way.extend(admission.map(|admission| (name, admission)));
                 }
             }

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! The three are one layer because breakers and limit learn from the same result ([`super::guarded_attempt`]), and
-//! because a call that is refused must use up nothing at the next. Beside the breakers stands a memory of calls that got
-//! no reply before their own deadlines ([`super::unanswered`]): it refuses calls that have no more time than those had.
+//! because a call that is refused must use up nothing at the next. Beside the breakers stands a memory of calls that
+//! got no reply before their own deadlines ([`super::unanswered`]): it refuses calls with no more time than those had.
 //!
 //! The errors of refusals have the class [`NotSent`](super::response_class::ResponseClass::NotSent), and name their
 //! reason and the time after which to try again.
@@ -23,8 +23,8 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
-use super::breaker::CircuitState;
-use super::call::{Call, RetryMode, Scores};
+use super::breaker::{CircuitState, TimeLeft};
+use super::call::{Call, Scores};
 use super::circuits::{CallPermit, Circuits};
 use super::concurrency::{ConcurrencyLimit, Permit};
 use super::error::UpstreamError;
@@ -144,9 +144,9 @@ impl Guard {
     /// Asks the circuit breakers for admission.
     fn admit(&self, call: &Call, metrics: &UpstreamMetrics, now: Instant) -> Result<CallPermit, UpstreamError> {
         let caller = call.waiters.scope();
-        let time_left = call.waiters.deadline().saturating_duration_since(now);
-        let retry_mode = if time_left < self.attempt_timeout { RetryMode::FailFast } else { RetryMode::Wait };
-        let admission = match self.circuits.admit(caller, retry_mode, now) {
+        let is_short = call.waiters.deadline().saturating_duration_since(now) < self.attempt_timeout;
+        let time_left = if is_short { TimeLeft::Short } else { TimeLeft::Enough };
+        let admission = match self.circuits.admit(caller, time_left, now) {
             Ok(admission) => admission,
             Err(retry_after) => {
                 metrics.shed(ShedReason::CircuitOpen);
@@ -194,7 +194,7 @@ impl Guard {
 
     /// Returns true if the circuit breaker would admit a call for `caller`, as a probe or otherwise.
     #[must_use]
-    pub fn is_open_for_calls(&self, caller: CacheScope, now: Instant) -> bool {
+    pub fn admits_calls(&self, caller: CacheScope, now: Instant) -> bool {
         self.circuits.state(caller, now) != CircuitState::Open
     }
 }
@@ -210,7 +210,7 @@ mod tests {
 
     use super::super::attempt::AttemptLayer;
     use super::super::breaker::BreakerSettings;
-    use super::super::call::{AttemptCounter, Payload, Waiter, Waiters};
+    use super::super::call::{AttemptCounter, Payload, RetryMode, Waiter, Waiters};
     use super::super::rate::RateSettings;
     use super::*;
     use crate::error::ErrorKind;

@@ -262,9 +262,9 @@ impl Upstream {
 
     /// Returns true if the circuit breaker would admit a call for `caller`.
     #[must_use]
-    pub fn is_open_for_calls(&self, caller: CacheScope, now: Instant) -> bool {
+    pub fn admits_calls(&self, caller: CacheScope, now: Instant) -> bool {
         match &self.backend {
-            Backend::Remote(remote) => remote.guard.is_open_for_calls(caller, now),
+            Backend::Remote(remote) => remote.guard.admits_calls(caller, now),
             Backend::Local(_) => true,
         }
     }
@@ -274,7 +274,7 @@ impl Upstream {
         match &self.backend {
             Backend::Remote(remote) => {
                 let Guard { circuits, concurrency, .. } = &*remote.guard;
-                remote.metrics.guard(circuits.is_open_for_somebody(Instant::now()), concurrency.limit());
+                remote.metrics.guard(circuits.is_open_for_any_caller(Instant::now()), concurrency.limit());
             }
             Backend::Local(embedded) => {
                 if let Some(cross_encoder) = &embedded.cross_encoder {
@@ -286,7 +286,7 @@ impl Upstream {
 
     /// Returns true if the circuit breaker is closed, so that even a call that is not needed may be made.
     #[must_use]
-    pub fn is_well(&self, caller: CacheScope, now: Instant) -> bool {
+    pub fn has_closed_circuit(&self, caller: CacheScope, now: Instant) -> bool {
         match &self.backend {
             Backend::Remote(remote) => remote.guard.circuits.state(caller, now) == CircuitState::Closed,
             Backend::Local(_) => true,

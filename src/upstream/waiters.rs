@@ -39,7 +39,7 @@ pub enum RetryMode {
 #[derive(Debug)]
 pub struct Waiters {
     scope: CacheScope,
-    terms: Mutex<WaiterState>,
+    state: Mutex<WaiterState>,
     changed: watch::Sender<()>,
 }
 
@@ -50,16 +50,17 @@ struct WaiterState {
     /// Waiters with [`RetryMode::Wait`].
     patient: usize,
     /// Failures that are being retried, each with the number of its [`RetryNotice`]; the oldest first.
-    setbacks: Vec<(u64, Error)>,
-    next_setback: u64,
+    retried: Vec<(u64, Error)>,
+    /// Number of the next retry notice.
+    next_number: u64,
 }
 
 impl Waiters {
-    /// The interest of one waiter.
+    /// The waiters of a call that has one so far.
     #[must_use]
     pub fn of(waiter: Waiter) -> Self {
-        let terms = WaiterState { deadline: waiter.deadline, patient: 0, setbacks: Vec::new(), next_setback: 0 };
-        let waiters = Self { scope: waiter.scope, terms: Mutex::new(terms), changed: watch::Sender::new(()) };
+        let state = WaiterState { deadline: waiter.deadline, patient: 0, retried: Vec::new(), next_number: 0 };
+        let waiters = Self { scope: waiter.scope, state: Mutex::new(state), changed: watch::Sender::new(()) };
         waiters.join(waiter);
         waiters
     }
@@ -72,47 +73,47 @@ impl Waiters {
 
     /// Adds a waiter.
     pub fn join(&self, waiter: Waiter) {
-        let mut terms = self.terms.lock();
-        terms.deadline = terms.deadline.max(waiter.deadline);
-        terms.patient += usize::from(waiter.retry_mode == RetryMode::Wait);
+        let mut state = self.state.lock();
+        state.deadline = state.deadline.max(waiter.deadline);
+        state.patient += usize::from(waiter.retry_mode == RetryMode::Wait);
     }
 
     /// Moves the deadline to `deadline`, if that is later.
     pub fn extend(&self, deadline: Instant) {
-        let mut terms = self.terms.lock();
-        terms.deadline = terms.deadline.max(deadline);
+        let mut state = self.state.lock();
+        state.deadline = state.deadline.max(deadline);
     }
 
     /// Removes a waiter. Its deadline stays: a call without waiters is cancelled anyway.
     pub fn leave(&self, waiter: Waiter) {
-        let mut terms = self.terms.lock();
-        terms.patient -= usize::from(waiter.retry_mode == RetryMode::Wait);
+        let mut state = self.state.lock();
+        state.patient -= usize::from(waiter.retry_mode == RetryMode::Wait);
     }
 
     /// Latest deadline of the waiters.
     #[must_use]
     pub fn deadline(&self) -> Instant {
-        self.terms.lock().deadline
+        self.state.lock().deadline
     }
 
     /// [`RetryMode::Wait`] if at least one waiter has it.
     #[must_use]
     pub fn retry_mode(&self) -> RetryMode {
-        if self.terms.lock().patient > 0 { RetryMode::Wait } else { RetryMode::FailFast }
+        if self.state.lock().patient > 0 { RetryMode::Wait } else { RetryMode::FailFast }
     }
 
     /// Announces that an attempt failed and that the next one starts later, so that waiters in a hurry can go
-    /// elsewhere. The announcement holds until the retry notice is dropped.
+    /// elsewhere. It holds until the returned notice is dropped.
     #[must_use]
     pub fn notify_retry(self: &Arc<Self>, error: Error) -> RetryNotice {
         let number = {
-            let mut terms = self.terms.lock();
-            let number = terms.next_setback;
-            terms.next_setback += 1;
-            terms.setbacks.push((number, error));
+            let mut state = self.state.lock();
+            let number = state.next_number;
+            state.next_number += 1;
+            state.retried.push((number, error));
             number
         };
-        // After the lock is released: a woken waiter reads the terms.
+        // After the lock is released: a woken waiter reads the state.
         self.notify();
         RetryNotice { waiters: self.clone(), number }
     }
@@ -120,7 +121,7 @@ impl Waiters {
     /// The oldest failure that is being retried.
     #[must_use]
     pub fn retry_notice(&self) -> Option<Error> {
-        self.terms.lock().setbacks.first().map(|(_, error)| error.clone())
+        self.state.lock().retried.first().map(|(_, error)| error.clone())
     }
 
     /// Notifies all receivers of [`Waiters::changes`] of a change.
@@ -135,7 +136,7 @@ impl Waiters {
     }
 }
 
-/// A failure that is being retried; the retry has started when this is dropped.
+/// The announcement of a failure that is retried. Dropped when the next attempt starts.
 #[derive(Debug)]
 pub struct RetryNotice {
     waiters: Arc<Waiters>,
@@ -144,6 +145,6 @@ pub struct RetryNotice {
 
 impl Drop for RetryNotice {
     fn drop(&mut self) {
-        self.waiters.terms.lock().setbacks.retain(|(number, _)| *number != self.number);
+        self.waiters.state.lock().retried.retain(|(number, _)| *number != self.number);
     }
 }
