@@ -20,7 +20,6 @@ use super::call::{Call, RetryMode, Scores};
 use super::error::UpstreamError;
 use super::load::LoadStats;
 use super::response_class::{MAX_WAITED_HINT, ResponseClass};
-use crate::error::ErrorKind;
 use crate::telemetry::metrics::UpstreamMetrics;
 
 /// Upper bound of the first wait after a failure.
@@ -91,7 +90,7 @@ impl Policy<Call, Scores, UpstreamError> for RetryPolicy {
             return None;
         };
         // A retry that the guard refused was never sent: the caller gets the failure before it.
-        if matches!(error.kind, ErrorKind::Overloaded | ErrorKind::UpstreamCircuitOpen)
+        if error.class == ResponseClass::NotSent
             && let Some(before) = call.failure.take()
         {
             *error = before;
@@ -156,7 +155,9 @@ mod tests {
 
     use super::*;
     use crate::cache::key::CacheScope;
+    use crate::error::ErrorKind;
     use crate::upstream::call::{AttemptCounter, Payload, Waiter, Waiters};
+    use crate::upstream::last_failures::LastFailures;
 
     fn metrics() -> Arc<UpstreamMetrics> {
         Arc::new(crate::telemetry::metrics::Metrics::new().upstream("test"))
@@ -256,6 +257,21 @@ mod tests {
         let refused = UpstreamError { retryable: false, ..failure(ErrorKind::UpstreamRejected, None) };
         let (result, times) = attempts(&policy, call(BACKOFF_MAX, RetryMode::Wait), vec![refused.clone()]).await;
         assert_eq!((result, times.len()), (Err(refused), 1));
+    }
+
+    /// The refusal of a circuit that "too many requests" opened replaced the failure of the call itself.
+    #[tokio::test(start_paused = true)]
+    async fn retry_that_the_guard_refuses_returns_the_failure_before() {
+        let last_failures = LastFailures::default();
+        for kind in [ErrorKind::UpstreamUnavailable, ErrorKind::UpstreamRateLimited] {
+            last_failures.failed(CacheScope::SHARED, &failure(kind, None), Instant::now());
+            let quoted = last_failures.quoted(CacheScope::SHARED, Instant::now());
+            let refusal = UpstreamError::circuit_open(Duration::from_secs(1), quoted.as_ref());
+            let before = failure(ErrorKind::UpstreamInvalidReply, None);
+            let call = call(BACKOFF_MAX, RetryMode::Wait);
+            let (result, times) = attempts(&policy(3), call, vec![before.clone(), refusal]).await;
+            assert_eq!((result, times.len()), (Err(before), 2), "{kind:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]
