@@ -19,7 +19,6 @@
 //! which says nothing (see [`super::unanswered`]). So while such a call probes, one with enough time may probe beside
 //! it. If all calls have too little time, theirs are the only probes, and they count.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,8 +26,8 @@ use fastrand::Rng;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// Parts of the window that expire one by one.
-const BUCKETS: u32 = 10;
+use super::failure_window::FailureWindow;
+
 /// Largest exponent of two by which ejections grow.
 const MAX_DOUBLINGS: u32 = 16;
 /// Longest that a provider's own hint keeps the breaker open: a hint of a day must not latch it for a day.
@@ -134,20 +133,6 @@ struct ProbesInFlight {
     enough: bool,
     /// True while a call with [`TimeLeft::Short`] probes.
     short: bool,
-}
-
-/// Results of the calls of the last window.
-#[derive(Debug, Default)]
-struct FailureWindow {
-    consecutive_failures: usize,
-    buckets: VecDeque<CallCounts>,
-}
-
-#[derive(Debug)]
-struct CallCounts {
-    since: Instant,
-    calls: usize,
-    successes: usize,
 }
 
 /// Permission to make one call. Its outcome is reported with `tell`. Dropped instead, it says nothing about the
@@ -302,33 +287,6 @@ impl ProbesInFlight {
             TimeLeft::Enough => self.enough = is_in_flight,
             TimeLeft::Short => self.short = is_in_flight,
         }
-    }
-}
-
-impl FailureWindow {
-    fn add(&mut self, is_success: bool, now: Instant, settings: &BreakerSettings) {
-        self.consecutive_failures = if is_success { 0 } else { self.consecutive_failures + 1 };
-        while self.buckets.front().is_some_and(|bucket| now - bucket.since > settings.window) {
-            self.buckets.pop_front();
-        }
-        if self.buckets.back().is_none_or(|bucket| now - bucket.since > settings.window / BUCKETS) {
-            self.buckets.push_back(CallCounts { since: now, calls: 0, successes: 0 });
-        }
-        if let Some(bucket) = self.buckets.back_mut() {
-            bucket.calls += 1;
-            bucket.successes += usize::from(is_success);
-        }
-    }
-
-    fn is_bad(&self, settings: &BreakerSettings) -> bool {
-        if self.consecutive_failures >= settings.consecutive_failures {
-            return true;
-        }
-        let calls: usize = self.buckets.iter().map(|bucket| bucket.calls).sum();
-        let successes: usize = self.buckets.iter().map(|bucket| bucket.successes).sum();
-        #[expect(clippy::cast_precision_loss, reason = "counts of half a minute")]
-        let is_low = (successes as f64) < settings.min_success_rate * calls as f64;
-        calls >= settings.min_calls && is_low
     }
 }
 

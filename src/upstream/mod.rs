@@ -9,6 +9,7 @@ pub mod concurrency;
 pub mod endpoint;
 mod error;
 mod error_texts;
+mod failure_window;
 mod guard;
 mod guarded_attempt;
 pub mod in_process;
