@@ -1,22 +1,20 @@
-//! Memory of calls that were cut off at their own deadline, and refusal of calls like them.
+//! Memory of calls that got no reply before their own deadlines, and refusal of calls like them.
 //!
-//! A caller's own deadline is no failure of the upstream: a provider that takes 1.5 s is healthy, although a caller
-//! that allows one second never gets a reply. So a call that ends at its own deadline counts for the circuit breaker
-//! only if the upstream had its usual time. But if every caller is in a hurry, and the usual latency is unknown, an
-//! upstream that never answers must be noticed all the same. That happens here, without a cost for other callers: a
-//! call that was cut off after a second says that a call *at least as large* with *no more than a second* would wait
-//! in vain, and says nothing about any other.
+//! A deadline that is shorter than the upstream's latency is no failure of the upstream, so a call that ends at such a
+//! deadline does not count for the circuit breaker (`guarded_attempt`). But where all deadlines are short and
+//! no latency is known, the breaker would never notice an upstream that does not reply at all. This memory does, at no
+//! cost for calls with more time: a call that got no reply within a second says that a call *at least as large* with
+//! *no more than a second* left gets none either, and it says nothing about any other.
 //!
 //! ```text
-//!  cut off, nothing answered since:   2 kB after 1.0 s    3 kB after 0.8 s    2 kB after 1.0 s  …five of them
-//!  a call of 4 kB with 0.7 s left     would wait in vain like each of them: it is refused, one in a while is tried
-//!  a call of 1 kB with 0.7 s left     passes: it is smaller than all of them
-//!  a call of 4 kB with 5.0 s left     passes: it has more time than all of them
+//!  no reply since:                2 kB after 1.0 s    3 kB after 0.8 s    2 kB after 1.0 s  …five of them
+//!  a call of 4 kB, 0.7 s left     is like each of them: it is refused; one in a while is sent as a trial
+//!  a call of 1 kB, 0.7 s left     is smaller than all of them: it is sent
+//!  a call of 4 kB, 5.0 s left     has more time than all of them: it is sent
 //! ```
 //!
 //! Any reply, to any caller, clears the memory. A caller can have texts that the provider never answers, so one
-//! caller's calls count against that caller alone, and those of two callers against everybody (see
-//! [`super::circuits`]).
+//! caller's calls count for that caller alone, and those of two callers for everybody (see [`super::circuits`]).
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -54,7 +52,7 @@ struct CallerCutOffs {
     trials: Option<Trials>,
 }
 
-/// Calls that were let through to find out if the upstream answers again.
+/// Calls of a caller that were sent to find out if the upstream replies again.
 #[derive(Clone, Copy, Debug)]
 struct Trials {
     count: u32,
@@ -95,10 +93,10 @@ impl UnansweredCalls {
     /// Checks a call of `bytes` for `caller` with `time_left`, without using up a trial.
     ///
     /// # Errors
-    /// The time until the next trial, if the call would wait in vain like those before it.
+    /// The time until the next trial, if calls like this one get no reply.
     pub fn check(&self, caller: CacheScope, bytes: usize, time_left: Duration, now: Instant) -> Result<(), Duration> {
         let state = self.state.lock();
-        if !state.is_in_vain(&self.settings, caller, bytes, time_left) {
+        if !state.gets_no_reply(&self.settings, caller, bytes, time_left) {
             return Ok(());
         }
         match state.0.get(&caller).and_then(|own| own.trials) {
@@ -107,13 +105,13 @@ impl UnansweredCalls {
         }
     }
 
-    /// Asks for permission to make such a call. It may be a trial, so it must be made: ask last.
+    /// Asks for permission to make a call. It may be the one trial, so it must then be made: ask this last.
     ///
     /// # Errors
     /// Those of [`Self::check`].
     pub fn admit(&self, caller: CacheScope, bytes: usize, time_left: Duration, now: Instant) -> Result<(), Duration> {
         let mut state = self.state.lock();
-        if !state.is_in_vain(&self.settings, caller, bytes, time_left) {
+        if !state.gets_no_reply(&self.settings, caller, bytes, time_left) {
             return Ok(());
         }
         let own = state.0.entry(caller).or_default();
@@ -127,7 +125,7 @@ impl UnansweredCalls {
 
 impl CutOffCalls {
     /// Returns true if enough calls like this one were cut off: of its own caller, or of several others.
-    fn is_in_vain(&self, settings: &BreakerSettings, caller: CacheScope, bytes: usize, time_left: Duration) -> bool {
+    fn gets_no_reply(&self, settings: &BreakerSettings, caller: CacheScope, bytes: usize, time_left: Duration) -> bool {
         let needed = settings.consecutive_failures.min(MAX_REMEMBERED);
         // The breaker is off.
         if needed == 0 {
