@@ -30,21 +30,29 @@ use crate::error::ErrorKind;
 /// Least time after which an attempt that was cut off counts as late.
 const LATE_MIN: Duration = Duration::from_millis(100);
 
-/// An attempt in flight, with its permits. It is ended with its result, or dropped when it is cancelled.
+/// An attempt in flight. It is ended with its result, or dropped when it is cancelled.
 pub(super) struct GuardedAttempt<'a> {
     guard: &'a Guard,
-    /// Permits of the circuit breakers and of the concurrency limit; `None` once the end is reported.
-    held: Option<(CallPermit, Permit)>,
+    /// Its permits; `None` once it has ended.
+    held: Option<HeldPermits>,
     waiters: Arc<Waiters>,
     bytes: usize,
     started: Instant,
+}
+
+/// The permits of an attempt, both of which are released at its end.
+struct HeldPermits {
+    /// Permit of the circuit breakers.
+    admission: CallPermit,
+    /// Permit of the concurrency limit.
+    permit: Permit,
 }
 
 impl<'a> GuardedAttempt<'a> {
     /// An attempt of `call` that starts now.
     pub(super) fn new(guard: &'a Guard, admission: CallPermit, permit: Permit, call: &Call, started: Instant) -> Self {
         let waiters = call.waiters.clone();
-        Self { guard, held: Some((admission, permit)), waiters, bytes: call.payload.bytes(), started }
+        Self { guard, held: Some(HeldPermits { admission, permit }), waiters, bytes: call.payload.bytes(), started }
     }
 
     /// Reports the result and releases the permits.
@@ -53,11 +61,12 @@ impl<'a> GuardedAttempt<'a> {
         if class.is_reply() {
             self.guard.unanswered.answered();
         }
-        self.report(class, result.as_ref().err(), now);
+        if let Some(held) = self.held.take() {
+            self.report(held, class, result.as_ref().err(), now);
+        }
     }
 
-    fn report(&mut self, class: ResponseClass, error: Option<&UpstreamError>, now: Instant) {
-        let Some((admission, permit)) = self.held.take() else { return };
+    fn report(&self, held: HeldPermits, class: ResponseClass, error: Option<&UpstreamError>, now: Instant) {
         let caller = self.waiters.scope();
         let mut retry_after = None;
         if let Some(error) = error {
@@ -69,10 +78,10 @@ impl<'a> GuardedAttempt<'a> {
         // Before the permit: the next holder of the permit must find the breaker already updated.
         let outcome = class.call_outcome(retry_after);
         match outcome {
-            Some(outcome) => self.guard.circuits.tell(caller, admission, outcome, now),
-            None => drop(admission),
+            Some(outcome) => self.guard.circuits.tell(caller, held.admission, outcome, now),
+            None => drop(held.admission),
         }
-        permit.release(class.load_signal());
+        held.permit.release(class.load_signal());
         if outcome == Some(CallOutcome::Success) {
             self.forget_failure(caller, now);
         }
@@ -88,26 +97,26 @@ impl<'a> GuardedAttempt<'a> {
     }
 
     /// Reports an attempt that was dropped without a result.
-    fn cancel(&mut self, now: Instant) {
+    fn cancel(&self, held: HeldPermits, now: Instant) {
         let deadline = self.waiters.deadline();
         if now < deadline {
-            return self.report(ResponseClass::Cancelled, None, now);
+            return self.report(held, ResponseClass::Cancelled, None, now);
         }
         let allowed = deadline.saturating_duration_since(self.started);
         self.guard.unanswered.cut_off(self.waiters.scope(), self.bytes, allowed);
         self.guard.load_stats.cut_off(self.bytes, allowed, now);
-        if allowed < self.late_after() {
-            return self.report(ResponseClass::Cancelled, None, now);
+        if allowed < self.late_after(held.admission.is_probe()) {
+            return self.report(held, ResponseClass::Cancelled, None, now);
         }
         self.guard.load_stats.failed(None, None, now);
         let error = UpstreamError::passing(ErrorKind::UpstreamTimeout, error_texts::CUT_OFF);
-        self.report(error.class, Some(&error), now);
+        self.report(held, error.class, Some(&error), now);
     }
 
     /// The time after which the attempt is late.
-    fn late_after(&self) -> Duration {
+    fn late_after(&self, is_probe: bool) -> Duration {
         // A probe gets a whole attempt: the upstream may come back slower than before.
-        if self.held.as_ref().is_some_and(|(admission, _)| admission.is_probe()) {
+        if is_probe {
             return self.guard.attempt_timeout;
         }
         self.guard.load_stats.late_between(self.bytes, LATE_MIN, self.guard.attempt_timeout)
@@ -116,9 +125,9 @@ impl<'a> GuardedAttempt<'a> {
 
 impl Drop for GuardedAttempt<'_> {
     fn drop(&mut self) {
-        // Every attempt is dropped, also one whose end is reported.
-        if self.held.is_some() {
-            self.cancel(Instant::now());
+        // Every attempt is dropped, also one that has ended.
+        if let Some(held) = self.held.take() {
+            self.cancel(held, Instant::now());
         }
     }
 }
