@@ -75,7 +75,7 @@ impl BreakerSettings {
 pub enum CallOutcome {
     /// A valid reply, or a refusal of this one request.
     Success,
-    /// No reply, or an invalid one.
+    /// No reply, or another reply.
     Failure,
     /// A failure with the provider's own `Retry-After`.
     Unavailable(Duration),

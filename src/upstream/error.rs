@@ -19,8 +19,6 @@ pub struct UpstreamError {
     pub class: ResponseClass,
     /// Message in our words. Never quotes the request or the reply.
     pub what: String,
-    /// Status of the reply; `None` if there was no reply, or one with a success status.
-    pub status: Option<u16>,
     /// The provider's own message, boxed because most errors have none. It may quote the request, so it passes through
     /// [`super::redact`] before anyone sees it.
     pub said: Option<Box<Explanation>>,
@@ -46,7 +44,6 @@ impl UpstreamError {
             kind,
             class: ResponseClass::of_kind(kind),
             what: what.into(),
-            status: None,
             said: None,
             retry_after: None,
             retryable: false,
@@ -63,7 +60,7 @@ impl UpstreamError {
         what: impl Into<String>,
     ) -> Self {
         let class = ResponseClass::of_status(status, kind, size_refusal.is_some());
-        Self { class, status: Some(status), size_refusal, ..Self::lasting(kind, what) }
+        Self { class, size_refusal, ..Self::lasting(kind, what) }
     }
 
     /// Our own refusal while the circuit breaker is open, with the failure that is the reason.

@@ -210,6 +210,52 @@ const fn is_overload(status: u16) -> bool {
 mod tests {
     use super::*;
 
+    /// The table of the module page, row by row.
+    #[test]
+    fn consequences_of_each_class_are_those_of_its_row() {
+        let classes = [
+            ResponseClass::Success,
+            ResponseClass::CallRefused,
+            ResponseClass::KeyRefused { has_next_key: false },
+            ResponseClass::KeyRefused { has_next_key: true },
+            ResponseClass::RateLimited { has_next_key: false },
+            ResponseClass::RateLimited { has_next_key: true },
+            ResponseClass::Overloaded,
+            ResponseClass::Failed,
+            ResponseClass::InvalidReply,
+            ResponseClass::Misconfigured,
+            ResponseClass::NoReply,
+            ResponseClass::TimedOut,
+            ResponseClass::Cancelled,
+            ResponseClass::NotSent,
+        ];
+        let page = include_str!("response_class.rs");
+        let table = page.lines().skip_while(|line| !line.starts_with("//!  class")).skip(1);
+        let rows: Vec<&str> = table.take_while(|line| *line != "//! ```").collect();
+        assert_eq!(rows.len(), classes.len());
+        for (row, class) in rows.into_iter().zip(classes) {
+            let breaker = match class.call_outcome(None) {
+                Some(CallOutcome::Success) => "success",
+                Some(CallOutcome::Failure) => "failure",
+                _ => "–",
+            };
+            let permits = match class.load_signal() {
+                Some(LoadSignal::Answered) => "more",
+                Some(LoadSignal::Overload) => "fewer",
+                None => "–",
+            };
+            let load = match class.failure_scope() {
+                Some(FailureScope::Caller) => "caller",
+                Some(FailureScope::AllCallers) => "all",
+                None if class == ResponseClass::Success => "latency",
+                None => "–",
+            };
+            let reply = if class.is_reply() { "yes" } else { "no" };
+            let cells: Vec<&str> = row.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
+            assert_eq!(cells[cells.len() - 6..][..4], [breaker, permits, load, reply], "{class:?}: {row}");
+        }
+    }
+
     #[test]
     fn statuses_are_sorted_by_what_can_be_done_about_them() {
         let kinds = [

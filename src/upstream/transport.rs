@@ -104,7 +104,7 @@ impl Transport {
             let said = explain(&read_head(response).await);
             let error = self.config.refusal(status.as_u16(), said, &headers, call.passages);
             return Err(match key_number {
-                Some(number) => self.config.key_rejected(error, number, refused_keys),
+                Some(number) => self.config.key_rejected(error, status.as_u16(), number, refused_keys),
                 None => error,
             });
         }
@@ -156,11 +156,17 @@ impl TransportConfig {
         UpstreamError { said: error.said, size_refusal: Some(refusal), ..refused }
     }
 
-    /// The same failure of a call that used key `number`, after `refused_keys`. It is retryable if there is another
-    /// key.
-    fn key_rejected(&self, error: UpstreamError, number: usize, mut refused_keys: Vec<RefusedKey>) -> UpstreamError {
+    /// The same failure, a reply of `status`, of a call that used key `number` after `refused_keys`. It is retryable if
+    /// there is another key.
+    fn key_rejected(
+        &self,
+        error: UpstreamError,
+        status: u16,
+        number: usize,
+        mut refused_keys: Vec<RefusedKey>,
+    ) -> UpstreamError {
         let UpstreamError { class, retry_after, .. } = error;
-        let rejection = KeyRejection { number, status: error.status.unwrap_or_default(), class, retry_after };
+        let rejection = KeyRejection { number, status, class, retry_after };
         if self.keys.rejected(rejection, &mut refused_keys, Instant::now()) {
             // The provider's `Retry-After` was for the rejected key.
             UpstreamError { class: class.with_next_key(), retry_after: None, retryable: true, refused_keys, ..error }
