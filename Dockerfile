@@ -17,14 +17,18 @@ RUN if command -v apk >/dev/null; then apk add --no-cache build-base ca-certific
 WORKDIR /build
 # Dependencies first: they change less often than the code, so their layer is used again.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src benches/compare benches/reliability tests/it \
+COPY crates/core/Cargo.toml crates/core/
+COPY crates/eval/Cargo.toml crates/eval/
+COPY crates/local/Cargo.toml crates/local/
+RUN mkdir -p src crates/core/src crates/eval/src crates/local/src benches/compare benches/reliability tests/it \
  && echo 'fn main() {}' | tee src/main.rs benches/pipeline.rs benches/compare/bare.rs benches/reliability/main.rs tests/it/main.rs >/dev/null \
- && touch src/lib.rs \
+ && touch src/lib.rs crates/core/src/lib.rs crates/eval/src/lib.rs crates/local/src/lib.rs \
  && cargo build --release --locked --bin rerankd \
- && rm -r src
+ && rm -r src crates
+COPY crates crates
 COPY src src
 COPY config config
-RUN touch src/main.rs src/lib.rs && cargo build --release --locked --bin rerankd
+RUN touch src/main.rs src/lib.rs crates/*/src/lib.rs && cargo build --release --locked --bin rerankd
 
 # What is copied into the image as the model: nothing, or the weights.
 FROM ${BUILD_IMAGE} AS model-none

@@ -5,10 +5,10 @@ default:
 
 # everything that must pass
 check:
-    cargo fmt --check
+    cargo fmt --all --check
     cargo clippy --all-targets -- -D warnings
     cargo test
-    cargo test --features shuttle --lib coalesce::model
+    cargo test -p rerankd-core --features shuttle --lib coalesce::model
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
     cargo deny check licenses bans sources
 

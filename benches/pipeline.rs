@@ -7,23 +7,23 @@ use std::time::Duration;
 
 use bytestring::ByteString;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use rerankd::cache::ScoreCache;
-use rerankd::cache::control::CacheControl;
-use rerankd::cache::key::{CacheScope, ScoreSpace};
-use rerankd::coalesce::{Claim, ClaimRequest, Flights};
 use rerankd::dialect::Dialect;
 use rerankd::dialect::fields::Fields;
 use rerankd::dialect::native;
-use rerankd::local::lexical;
-use rerankd::provider::check::merge;
-use rerankd::provider::{ScoreScale, Scoring};
-use rerankd::rerank::plan::{Plan, PlanContext};
-use rerankd::rerank::rank::rank;
-use rerankd::types::index::{FlightIndex, ListIndex};
-use rerankd::types::request::RerankRequest;
-use rerankd::types::response::ScoreSource;
-use rerankd::upstream::call::{RetryMode, Waiter};
-use rerankd::upstream::settings::LongPassages;
+use rerankd_core::cache::ScoreCache;
+use rerankd_core::cache::control::CacheControl;
+use rerankd_core::cache::key::{CacheScope, ScoreSpace};
+use rerankd_core::coalesce::{Claim, ClaimRequest, Flights};
+use rerankd_core::provider::check::merge;
+use rerankd_core::provider::{ScoreScale, Scoring};
+use rerankd_core::rerank::plan::{Plan, PlanContext};
+use rerankd_core::rerank::rank::rank;
+use rerankd_core::types::index::{FlightIndex, ListIndex};
+use rerankd_core::types::request::RerankRequest;
+use rerankd_core::types::response::ScoreSource;
+use rerankd_core::upstream::call::{RetryMode, Waiter};
+use rerankd_core::upstream::settings::LongPassages;
+use rerankd_local::lexical;
 use serde_json::json;
 
 fn passages(count: usize) -> Vec<String> {

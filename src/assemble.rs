@@ -3,23 +3,22 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use rerankd_core::cache::ScoreCache;
+use rerankd_core::cache::age::Lifetimes;
+use rerankd_core::cache::settings::CacheSettings;
+use rerankd_core::coalesce::Flights;
+use rerankd_core::rerank::Reranker;
+use rerankd_core::rerank::background_tasks::Background;
+use rerankd_core::rerank::validate::Limits;
+use rerankd_core::route::hedge::Hedge;
+use rerankd_core::route::settings::ModelSettings;
+use rerankd_core::route::shadow::Shadow;
+use rerankd_core::route::{Route, RouteTable, Target};
+use rerankd_core::telemetry::metrics::Metrics;
+use rerankd_core::upstream::settings::UpstreamSettings;
+use rerankd_core::upstream::{Upstream, in_process};
 
-use crate::cache::ScoreCache;
-use crate::cache::age::Lifetimes;
-use crate::cache::settings::CacheSettings;
-use crate::coalesce::Flights;
 use crate::config::settings::Settings;
-use crate::local;
-use crate::rerank::Reranker;
-use crate::rerank::background_tasks::Background;
-use crate::rerank::validate::Limits;
-use crate::route::hedge::Hedge;
-use crate::route::settings::ModelSettings;
-use crate::route::shadow::Shadow;
-use crate::route::{Route, RouteTable, Target};
-use crate::telemetry::metrics::Metrics;
-use crate::upstream::settings::UpstreamSettings;
-use crate::upstream::{Upstream, in_process};
 
 /// Builds everything that outlives a request.
 ///
@@ -43,7 +42,7 @@ pub(crate) fn assemble_with(
     for upstream in &settings.upstreams {
         upstreams.push(build(upstream)?);
     }
-    upstreams.push(Arc::new(in_process::upstream(local::scorers(&settings.local), &metrics)?));
+    upstreams.push(Arc::new(in_process::upstream(rerankd_local::scorers(&settings.local), &metrics)?));
     let mut routes = Vec::with_capacity(settings.models.len());
     for model in &settings.models {
         let mut route = route(model, &upstreams)?;

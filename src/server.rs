@@ -25,7 +25,7 @@ use self::limits::ConnectionLimits;
 use crate::assemble::assemble;
 use crate::config::settings::Settings;
 use crate::http::{App, Callers, MemoryBudget, OriginPolicy, router};
-use crate::telemetry::refusal_log::RefusalLog;
+use crate::logging::refusal_log::RefusalLog;
 
 /// Pause after `accept` failed for a reason that lasts, for instance a lack of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

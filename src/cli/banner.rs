@@ -2,10 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::embedded;
-use crate::route::alias::Alias;
-use crate::route::cross_encoder_hint;
-use crate::route::{Route, RouteTable};
+use rerankd_core::embedded;
+use rerankd_core::route::alias::Alias;
+use rerankd_core::route::cross_encoder_hint;
+use rerankd_core::route::{Route, RouteTable};
 
 /// The server's address, the models that it serves, and a call that works as printed.
 pub(super) fn text(address: SocketAddr, routes: &RouteTable, needs_key: bool) -> String {

@@ -18,10 +18,10 @@ use std::sync::mpsc;
 use std::thread;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
+use rerankd_eval::collection::READER;
 
 use crate::config::{Environment, Loaded, Sources, load};
-use crate::eval::collection::READER;
-use crate::telemetry::logging::FLUSH_TIMEOUT;
+use crate::logging::FLUSH_TIMEOUT;
 
 /// The exit code for arguments that make no command.
 const WRONG_USAGE: u8 = 2;

@@ -1,11 +1,11 @@
 //! Passages from a file: one a line, or JSON lines.
 
 use bytestring::ByteString;
+use rerankd_core::text::{with_halves_replaced, without_mark};
+use rerankd_core::types::request::Passage;
 
 use crate::dialect::passage::{self, LoneDocument};
 use crate::dialect::picture_warning::PictureWarning;
-use crate::text::{with_halves_replaced, without_mark};
-use crate::types::request::Passage;
 
 /// The passages of a file.
 #[derive(Debug, Default)]

@@ -6,6 +6,12 @@ use std::sync::Arc;
 
 use clap::Args;
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
+use rerankd_core::cache::control::CacheControl;
+use rerankd_core::cache::key::CacheScope;
+use rerankd_core::rerank::RequestContext;
+use rerankd_core::text::of_file;
+use rerankd_core::types::request::RerankRequest;
+use rerankd_core::types::response::{RerankResponse, milliseconds};
 use tokio::time::Instant;
 use unicode_width::UnicodeWidthChar;
 use uuid::Uuid;
@@ -13,14 +19,8 @@ use uuid::Uuid;
 use super::passages::{self, PassageFile};
 use super::{CommandFailure, ConfigArgs, print, runtime};
 use crate::assemble::assemble;
-use crate::cache::control::CacheControl;
-use crate::cache::key::CacheScope;
 use crate::dialect::Dialect;
 use crate::dialect::native;
-use crate::rerank::RequestContext;
-use crate::text::of_file;
-use crate::types::request::RerankRequest;
-use crate::types::response::{RerankResponse, milliseconds};
 
 /// Columns of the table where no terminal tells its width.
 const DEFAULT_WIDTH: u16 = 100;

@@ -7,8 +7,8 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{CommandFailure, ConfigArgs, banner, on_panic, print, runtime};
+use crate::logging;
 use crate::server::Server;
-use crate::telemetry::logging;
 
 /// SIGXFSZ on Linux and macOS: a file has reached the limit of the process (`ulimit -f`).
 const FILE_SIZE_EXCEEDED: i32 = 25;

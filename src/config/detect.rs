@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use rerankd_core::provider::PROVIDERS;
+use rerankd_core::route::settings::AbsentUpstream;
+use rerankd_core::text::list_in_words;
+use rerankd_core::upstream::settings::UpstreamSettings;
 use toml::{Table, Value};
 
 use super::Environment;
 use super::provider_facts::Facts;
-use crate::provider::PROVIDERS;
-use crate::route::settings::AbsentUpstream;
-use crate::text::list_in_words;
-use crate::upstream::settings::UpstreamSettings;
 
 /// Adds an upstream for each provider with a key in the environment. The key itself is read with the upstream, which
 /// may yet get another host, to which the key must not go.

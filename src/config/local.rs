@@ -3,11 +3,12 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
 
+use rerankd_core::embedded::hybrid::{Mix, Scripts};
+use rerankd_local::cross_encoder::{CrossEncoderFiles, ModelDirectory};
+use rerankd_local::settings::{CrossEncoderSettings, LocalSettings};
+
 use super::Environment;
 use super::reader::{Section, count, one_of, share, text};
-use crate::embedded::hybrid::{Mix, Scripts};
-use crate::local::cross_encoder::{CrossEncoderFiles, ModelDirectory};
-use crate::local::settings::{CrossEncoderSettings, LocalSettings};
 
 /// The value of `model_dir` that declines a cross-encoder even if there is one.
 const NO_MODEL: &str = "none";

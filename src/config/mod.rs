@@ -147,7 +147,7 @@ fn inherit(table: &mut Table, entries_key: &str, defaults_key: &str) {
 /// The reason for which it cannot be read, or the place of a syntax error.
 fn read_file(path: &Path) -> Result<Table, String> {
     let bytes = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
-    let text = crate::text::of_file(bytes)?;
+    let text = rerankd_core::text::of_file(bytes)?;
     text.parse().map_err(|error| syntax_error(&text, &error))
 }
 
@@ -180,7 +180,7 @@ fn parse_compiled_in(text: &str) -> Table {
 
 /// The words of `[refusals]` as they are compiled in.
 #[cfg(test)]
-pub(crate) fn refusal_words() -> crate::upstream::size_refusal::RefusalWords {
+pub(crate) fn refusal_words() -> rerankd_core::upstream::size_refusal::RefusalWords {
     let faults = Faults::default();
     reader::Section::root(&compiled_in(), &faults, |root| root.section("refusals", refusal_words::words))
 }

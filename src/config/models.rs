@@ -4,18 +4,18 @@
 
 use std::collections::BTreeMap;
 
+use rerankd_core::embedded::{self, LocalModel};
+use rerankd_core::route::DEFAULT_MODEL;
+use rerankd_core::route::alias::Alias;
+use rerankd_core::route::settings::{
+    AbsentUpstream, HedgeSettings, ModelSettings, OnDeadline, OnFailure, ShadowSettings, TargetSettings,
+};
+use rerankd_core::suggestion::suggestion;
+use rerankd_core::upstream::settings::UpstreamSettings;
 use toml::{Table, Value};
 
 use super::reader::{Section, boolean, count, known_names, one_of, price, share, text, texts};
 use super::shared_scores::check_shared_scores;
-use crate::embedded::{self, LocalModel};
-use crate::route::DEFAULT_MODEL;
-use crate::route::alias::Alias;
-use crate::route::settings::{
-    AbsentUpstream, HedgeSettings, ModelSettings, OnDeadline, OnFailure, ShadowSettings, TargetSettings,
-};
-use crate::suggestion::suggestion;
-use crate::upstream::settings::UpstreamSettings;
 
 /// Default of a target's `weight`.
 const WEIGHT: u32 = 1;

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use rerankd_core::provider::{
+    self, Billing, InstructionSupport, ModelFacts, PROVIDERS, Provider, ProviderFacts, ScoreScale, Scoring,
+};
 use toml::Value;
 
 use super::reader::{Section, boolean, count, known_names, one_of, price, text, texts};
-use crate::provider::{
-    self, Billing, InstructionSupport, ModelFacts, PROVIDERS, Provider, ProviderFacts, ScoreScale, Scoring,
-};
 
 /// The words of `blank_passages`; true if such a passage is rejected.
 pub(super) const BLANK_PASSAGES: [(&str, bool); 2] = [("accepted", false), ("rejected", true)];

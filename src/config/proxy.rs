@@ -6,11 +6,11 @@
 use std::net::IpAddr;
 
 use percent_encoding::percent_decode_str;
+use rerankd_core::upstream::settings::ProxySettings;
 use secrecy::SecretString;
 use url::{Host, Url};
 
 use super::Environment;
-use crate::upstream::settings::ProxySettings;
 
 /// The proxy that calls to `url` go through; `None` if they go to `url` directly.
 ///

@@ -9,9 +9,8 @@ use std::ops::RangeInclusive;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use rerankd_core::suggestion::suggestion;
 use toml::{Table, Value};
-
-use crate::suggestion::suggestion;
 
 /// Lower bound of durations that must not be zero.
 pub(super) const MILLISECOND: Duration = Duration::from_millis(1);

@@ -1,7 +1,8 @@
 //! `[refusals]`: the words in which providers refuse for size.
 
+use rerankd_core::upstream::size_refusal::RefusalWords;
+
 use super::reader::{Section, texts};
-use crate::upstream::size_refusal::RefusalWords;
 
 /// All lists of words in lower case. Each is compiled in and may be replaced.
 pub(super) fn words(section: &Section<'_>) -> RefusalWords {

@@ -6,17 +6,17 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rerankd_core::cache::settings::CacheSettings;
 use toml::{Table, Value};
 
 use super::reader::{Faults, HOUR, MEBIBYTE, MILLISECOND, Section, boolean, count, duration, one_of, text, texts};
 use super::upstreams::{UpstreamDefaults, Upstreams};
 use super::{Environment, api_keys, detect, local, models, provider_facts, refusal_words};
-use crate::cache::settings::CacheSettings;
 use crate::config::settings::Settings;
 use crate::http::origin;
 use crate::http::settings::ServerSettings;
-use crate::telemetry::logging::{LogFormat, parse_filter};
-use crate::telemetry::settings::TelemetrySettings;
+use crate::logging::settings::TelemetrySettings;
+use crate::logging::{LogFormat, parse_filter};
 
 const ZERO: Duration = Duration::ZERO;
 /// A year of 365.25 days, which is printed as "1year".

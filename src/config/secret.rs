@@ -13,7 +13,7 @@ use super::Environment;
 /// A sentence about the reference, or about the content of the variable or file.
 pub(super) fn resolve(reference: &str, environment: &Environment) -> Result<SecretString, String> {
     let (content, source) = read(reference, environment)?;
-    let secret = crate::text::without_mark(&content).trim();
+    let secret = rerankd_core::text::without_mark(&content).trim();
     if secret.is_empty() {
         return Err(format!("{source} is empty"));
     }

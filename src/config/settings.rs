@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::cache::settings::CacheSettings;
+use rerankd_core::cache::settings::CacheSettings;
+use rerankd_core::route::settings::{AbsentUpstream, ModelSettings};
+use rerankd_core::upstream::settings::UpstreamSettings;
+use rerankd_local::settings::LocalSettings;
+
 use crate::http::settings::ServerSettings;
-use crate::local::settings::LocalSettings;
-use crate::route::settings::{AbsentUpstream, ModelSettings};
-use crate::telemetry::settings::TelemetrySettings;
-use crate::upstream::settings::UpstreamSettings;
+use crate::logging::settings::TelemetrySettings;
 
 /// The whole configuration.
 #[derive(Clone, Debug)]

@@ -1,11 +1,12 @@
 //! The check of `scores`, by which targets claim to give the same scores.
 
+use rerankd_core::embedded;
+use rerankd_core::provider::{InstructionSupport, ScoreScale, Scoring};
+use rerankd_core::route::settings::TargetSettings;
+use rerankd_core::upstream::settings::LongPassages;
+
 use super::models::{KnownUpstreams, ModelDraft};
 use super::reader::Section;
-use crate::embedded;
-use crate::provider::{InstructionSupport, ScoreScale, Scoring};
-use crate::route::settings::TargetSettings;
-use crate::upstream::settings::LongPassages;
 
 /// Everything that a target's scores depend on, beside the texts and the model's weights.
 #[derive(PartialEq)]

@@ -7,6 +7,13 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rerankd_core::embedded;
+use rerankd_core::provider::{self, Provider, ProviderFacts};
+use rerankd_core::upstream::breaker::BreakerSettings;
+use rerankd_core::upstream::endpoint::{EndpointPart, endpoint, endpoint_at};
+use rerankd_core::upstream::rate::RateSettings;
+use rerankd_core::upstream::settings::{LongPassages, UpstreamSettings};
+use rerankd_core::upstream::size_refusal::RefusalWords;
 use secrecy::{ExposeSecret, SecretString};
 use toml::Table;
 use url::Url;
@@ -15,13 +22,6 @@ use super::provider_facts::{Facts, provider_names};
 use super::proxy::proxy_for;
 use super::reader::{HOUR, MEBIBYTE, MILLISECOND, Section, count, duration, one_of, share, text, texts};
 use super::{Environment, detect, secret};
-use crate::embedded;
-use crate::provider::{self, Provider, ProviderFacts};
-use crate::upstream::breaker::BreakerSettings;
-use crate::upstream::endpoint::{EndpointPart, endpoint, endpoint_at};
-use crate::upstream::rate::RateSettings;
-use crate::upstream::settings::{LongPassages, UpstreamSettings};
-use crate::upstream::size_refusal::RefusalWords;
 
 /// The keys of an upstream that `[upstream_defaults]` holds too. A field is `None` if its key is wrong.
 pub(super) struct UpstreamDefaults {

@@ -11,13 +11,13 @@
 //! ```
 
 use http::{HeaderMap, HeaderName};
+use rerankd_core::error::{Error, ErrorKind};
 
 use super::fields::Fields;
 use super::{
     DIALECTS, Dialect, by_name, dashscope, deepinfra, infinity, jina, mixedbread, native, nvidia, pinecone, tei,
     voyage, weaviate,
 };
-use crate::error::{Error, ErrorKind};
 
 /// Header that names the dialect of a request. In an answer, the dialect that the request was read in.
 pub const DIALECT_HEADER: HeaderName = HeaderName::from_static("x-rerank-dialect");

@@ -6,6 +6,9 @@
 //! on.
 
 use bytes::Bytes;
+use rerankd_core::error::Error;
+use rerankd_core::types::request::{PassageObject, RerankRequest};
+use rerankd_core::types::response::RerankResponse;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use utoipa::ToSchema;
@@ -17,9 +20,6 @@ use super::provenance::{ProvenanceBody, ScoreSourceName};
 use super::request_fields::{DOCUMENTS, QUERY, RETURN_DOCUMENTS, TOP_K, TOP_N};
 use super::scale::Form;
 use super::{Dialect, json, raw_json};
-use crate::error::Error;
-use crate::types::request::{PassageObject, RerankRequest};
-use crate::types::response::RerankResponse;
 
 /// One member of the family.
 #[derive(Debug)]

@@ -2,6 +2,9 @@
 //! `input` and `parameters`, and the results stand in `output`.
 
 use bytes::Bytes;
+use rerankd_core::error::Error;
+use rerankd_core::types::request::{RerankRequest, ScoringOptions};
+use rerankd_core::types::response::RerankResponse;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -11,9 +14,6 @@ use super::problem::{ErrorAnswer, plain};
 use super::request_fields::{self, Field, FieldKind, MODEL, ObjectShape};
 use super::scale::Form;
 use super::{Dialect, json};
-use crate::error::Error;
-use crate::types::request::{RerankRequest, ScoringOptions};
-use crate::types::response::RerankResponse;
 
 /// The DashScope dialect. Its errors are `{code, message, request_id}`, all of which every error of rerankd has.
 #[derive(Debug)]

@@ -2,6 +2,9 @@
 
 use bytes::Bytes;
 use bytestring::ByteString;
+use rerankd_core::error::Error;
+use rerankd_core::types::request::RerankRequest;
+use rerankd_core::types::response::RerankResponse;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -10,9 +13,6 @@ use super::problem::{ErrorAnswer, plain};
 use super::request_fields::{Field, FieldKind, INSTRUCTION, ObjectShape};
 use super::scale::Form;
 use super::{Dialect, in_input_order, json};
-use crate::error::Error;
-use crate::types::request::RerankRequest;
-use crate::types::response::RerankResponse;
 
 /// The DeepInfra dialect.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use rerankd_core::error::Error;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -9,7 +10,6 @@ use serde_json::value::RawValue;
 use super::pictures;
 use super::rank_fields::{FoundFields, RankFields};
 use super::raw::{self, JsonIn, JsonKind, Raw, RepeatedField, is_null};
-use crate::error::Error;
 
 /// The fields of an object that decide its text and its id. Values are raw slices of the body.
 #[derive(Default)]

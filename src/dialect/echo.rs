@@ -1,11 +1,11 @@
 //! Documents that are sent back with their results.
 
+use rerankd_core::types::request::Passage;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::document::Entries;
 use super::raw_json;
-use crate::types::request::Passage;
 
 /// The form in which a document is sent back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,10 +1,10 @@
 //! One pass over a body that keeps the fields which some dialect reads and skips all others.
 
+use rerankd_core::error::Error;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::raw::{self, JsonIn, JsonKind, Raw, RepeatedField};
-use crate::error::Error;
 
 /// Fields whose values are kept as slices of the body.
 const PLAIN: [&str; 16] = [

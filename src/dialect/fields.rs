@@ -7,6 +7,8 @@ use std::fmt;
 use std::time::Duration;
 
 use bytestring::ByteString;
+use rerankd_core::error::Error;
+use rerankd_core::types::request::{RerankRequest, ScoringOptions};
 
 use super::entries::{self, Entries, Value};
 use super::passage::{PassageList, PassageRules, Words};
@@ -16,8 +18,6 @@ use super::raw::{self, JsonKind, Raw, name_of};
 use super::request_fields::{
     EXPLAIN, Field, INSTRUCTION, MAX_TOKENS_PER_DOC, MODEL, RANK_FIELDS, RAW_SCORES, TIMEOUT_MS,
 };
-use crate::error::Error;
-use crate::types::request::{RerankRequest, ScoringOptions};
 
 /// The names of a list of passages. A body may hold only one of them.
 const PASSAGE_LISTS: [&str; 4] = ["documents", "texts", "passages", "input"];

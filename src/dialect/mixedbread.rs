@@ -1,6 +1,9 @@
 //! Mixedbread (`POST /v1/reranking`, SDK 0.54.0): documents in `input`, scores in `data[].score`.
 
 use bytes::Bytes;
+use rerankd_core::error::Error;
+use rerankd_core::types::request::{Passage, RerankRequest};
+use rerankd_core::types::response::RerankResponse;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -12,9 +15,6 @@ use super::problem::{ErrorAnswer, plain};
 use super::request_fields::{Field, FieldKind, MODEL, ObjectShape, QUERY, RANK_FIELDS, TOP_K, TOP_N};
 use super::scale::Form;
 use super::{Dialect, json};
-use crate::error::Error;
-use crate::types::request::{Passage, RerankRequest};
-use crate::types::response::RerankResponse;
 
 /// The Mixedbread dialect.
 #[derive(Debug)]

@@ -43,14 +43,14 @@ mod tests;
 use std::fmt::Debug;
 
 use bytes::Bytes;
+use rerankd_core::error::Error;
+use rerankd_core::types::request::RerankRequest;
+use rerankd_core::types::response::{RankedPassage, RerankResponse};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use self::fields::Fields;
 use self::problem::ErrorAnswer;
-use crate::error::Error;
-use crate::types::request::RerankRequest;
-use crate::types::response::{RankedPassage, RerankResponse};
 
 /// One inbound wire shape.
 pub trait Dialect: Debug + Send + Sync {

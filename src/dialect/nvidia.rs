@@ -3,6 +3,9 @@
 //! Dify apply a sigmoid of their own to them.
 
 use bytes::Bytes;
+use rerankd_core::error::Error;
+use rerankd_core::types::request::RerankRequest;
+use rerankd_core::types::response::RerankResponse;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -12,9 +15,6 @@ use super::problem::{ErrorAnswer, plain};
 use super::request_fields::{Field, FieldKind, MODEL, ObjectShape, TOP_K, TOP_N};
 use super::scale::Form;
 use super::{Dialect, json};
-use crate::error::Error;
-use crate::types::request::RerankRequest;
-use crate::types::response::RerankResponse;
 
 /// The NVIDIA dialect.
 #[derive(Debug)]

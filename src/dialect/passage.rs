@@ -13,6 +13,9 @@
 use std::borrow::Cow;
 
 use bytestring::ByteString;
+use rerankd_core::error::Error;
+use rerankd_core::text::{ForeignWord, foreign_word, has_half};
+use rerankd_core::types::request::{Passage, PassageObject, RerankRequest};
 use serde::Deserialize;
 
 use super::document::Document;
@@ -22,9 +25,6 @@ use super::pictures;
 use super::rank_fields::RankFields;
 use super::raw::{self, JsonIn, JsonKind, Raw, is_null, name_of, wrong};
 use super::read::out_of_time;
-use crate::error::Error;
-use crate::text::{ForeignWord, foreign_word, has_half};
-use crate::types::request::{Passage, PassageObject, RerankRequest};
 
 /// Rules by which the documents of one body are read.
 pub(super) struct PassageRules<'a> {

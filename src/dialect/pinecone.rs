@@ -2,6 +2,9 @@
 //! `X-Pinecone-Api-Version`.
 
 use bytes::Bytes;
+use rerankd_core::error::Error;
+use rerankd_core::types::request::RerankRequest;
+use rerankd_core::types::response::RerankResponse;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -11,9 +14,6 @@ use super::problem::{self, ErrorAnswer};
 use super::request_fields::{self, DOCUMENTS, Field, FieldKind, MODEL, ObjectShape, QUERY, RANK_FIELDS, TOP_K, TOP_N};
 use super::scale::Form;
 use super::{Dialect, json};
-use crate::error::Error;
-use crate::types::request::RerankRequest;
-use crate::types::response::RerankResponse;
 
 /// The Pinecone dialect.
 #[derive(Debug)]

@@ -6,12 +6,12 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
+use rerankd_core::error::{Error, ErrorKind};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::json;
 use super::raw::name_of;
-use crate::error::{Error, ErrorKind};
 
 /// The media type of RFC 9457.
 const PROBLEM_JSON: &str = "application/problem+json";

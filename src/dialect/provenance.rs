@@ -2,13 +2,12 @@
 //!
 //! The docs of types that derive `ToSchema` are published: they become the descriptions in `openapi/openapi.json`.
 
+use rerankd_core::types::facts::ScoreScale;
+use rerankd_core::types::response::{PairCounts, Provenance, ScoreSource, TargetTried, Timings, milliseconds};
 use serde::{Serialize, Serializer};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
-
-use crate::types::facts::ScoreScale;
-use crate::types::response::{PairCounts, Provenance, ScoreSource, TargetTried, Timings, milliseconds};
 
 /// Origin and quality of the scores.
 #[derive(Debug, Serialize, ToSchema)]
@@ -198,9 +197,10 @@ fn one_of<const N: usize>(description: &str, names: [&'static str; N]) -> RefOr<
 mod tests {
     use std::time::Duration;
 
+    use rerankd_core::error::ErrorKind;
+    use rerankd_core::types::outcomes::{DegradedReason, TargetOutcome};
+
     use super::*;
-    use crate::error::ErrorKind;
-    use crate::types::outcomes::{DegradedReason, TargetOutcome};
 
     /// Clients compare and store these bytes, so neither a name nor the order may change.
     #[test]

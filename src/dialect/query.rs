@@ -1,12 +1,12 @@
 //! The text of a query. It is read as a document's is ([`super::passage`]), but something must be left to search for.
 
 use bytestring::ByteString;
+use rerankd_core::error::Error;
 
 use super::document::Document;
 use super::passage::{Words, text_of, without_file};
 use super::rank_fields::RankFields;
 use super::raw::{self, JsonIn, JsonKind, Raw, name_of, wrong};
-use crate::error::Error;
 
 /// The text of a query that is a string, a number, a boolean, or an object with a text.
 ///

@@ -8,11 +8,11 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use bytestring::ByteString;
+use rerankd_core::error::Error;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 
 use super::document::Name;
 use super::raw::{JsonKind, Raw, is_null};
-use crate::error::Error;
 
 /// Highest number of names in one request.
 pub(super) const MAX_NAMES: usize = 32;

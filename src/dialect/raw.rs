@@ -8,12 +8,11 @@ use std::cell::Cell;
 use std::fmt;
 
 use bytestring::ByteString;
+use rerankd_core::error::{Error, ErrorKind};
+use rerankd_core::text::{ForeignWord, foreign_word};
 use serde::de::DeserializeSeed;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
-
-use crate::error::{Error, ErrorKind};
-use crate::text::{ForeignWord, foreign_word};
 
 /// One JSON value, as a slice of the body.
 pub(super) type Raw<'a> = &'a RawValue;

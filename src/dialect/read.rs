@@ -6,15 +6,15 @@
 use std::time::Duration;
 
 use bytestring::ByteString;
+use rerankd_core::error::{Error, ErrorKind};
+use rerankd_core::text::{with_halves_replaced, without_mark};
+use rerankd_core::types::request::RerankRequest;
 use tokio::time::Instant;
 
 use super::Dialect;
 use super::choose::DialectChoice;
 use super::fields::Fields;
 use super::request_fields::TIMEOUT_MS;
-use crate::error::{Error, ErrorKind};
-use crate::text::{with_halves_replaced, without_mark};
-use crate::types::request::RerankRequest;
 
 /// A body as it came in, with the facts that decide how it is read.
 #[derive(Debug)]

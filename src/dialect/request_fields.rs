@@ -155,13 +155,13 @@ impl Field {
 #[cfg(test)]
 mod tests {
     use bytestring::ByteString;
+    use rerankd_core::error::Error;
+    use rerankd_core::types::request::RerankRequest;
     use serde_json::{Value, json};
 
     use super::super::fields::Fields;
     use super::super::{Dialect, dashscope, deepinfra, mixedbread, native, nvidia, pinecone, tei, weaviate};
     use super::*;
-    use crate::error::Error;
-    use crate::types::request::RerankRequest;
 
     /// The bodies of the OpenAPI document, each with the dialect that reads it.
     static BODIES: [(&dyn Dialect, &ObjectShape); 8] = [

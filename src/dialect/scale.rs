@@ -3,8 +3,8 @@
 //! Clients apply thresholds between 0 and 1, or a sigmoid of their own, without asking for the model's scale. A sigmoid
 //! is applied at most once, and only where the scale says that it makes sense. The order never changes.
 
-use crate::provider::ScoreScale;
-use crate::types::response::{RankedPassage, RerankResponse};
+use rerankd_core::provider::ScoreScale;
+use rerankd_core::types::response::{RankedPassage, RerankResponse};
 
 /// The range in which scores are sent to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

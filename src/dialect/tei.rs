@@ -3,6 +3,9 @@
 //! TEI itself ignores `model` and `top_n`. A client that sends them means them, so they apply here.
 
 use bytes::Bytes;
+use rerankd_core::error::Error;
+use rerankd_core::types::request::RerankRequest;
+use rerankd_core::types::response::RerankResponse;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -11,9 +14,6 @@ use super::problem::{self, ErrorAnswer};
 use super::request_fields::{Field, FieldKind, MODEL, ObjectShape, QUERY, RAW_SCORES, TOP_K, TOP_N};
 use super::scale::Form;
 use super::{Dialect, json};
-use crate::error::Error;
-use crate::types::request::RerankRequest;
-use crate::types::response::RerankResponse;
 
 /// The TEI dialect.
 #[derive(Debug)]

@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use bytestring::ByteString;
 use proptest::prelude::*;
+use rerankd_core::error::Error;
+use rerankd_core::types::request::RerankRequest;
+use rerankd_core::types::response::{
+    PairCounts, Provenance, RankedPassage, RerankResponse, ScoreSource, Timings, Usage,
+};
 
 use super::fields::Fields;
 use super::{
     DIALECTS, Dialect, cohere, dashscope, deepinfra, infinity, jina, mixedbread, native, pinecone, vllm, voyage,
 };
-use crate::error::Error;
-use crate::types::request::RerankRequest;
-use crate::types::response::{PairCounts, Provenance, RankedPassage, RerankResponse, ScoreSource, Timings, Usage};
 
 fn decode(body: &str) -> Result<RerankRequest, Error> {
     read(&ByteString::from(body.to_owned()))
@@ -165,7 +167,7 @@ fn errors_name_fields_as_the_body_has_them() {
 #[test]
 fn broken_json_is_told_by_line_and_column() {
     let error = decode("{\"query\": \"q\",\n\"documents\": [}").unwrap_err();
-    assert_eq!(error.kind, crate::error::ErrorKind::InvalidJson);
+    assert_eq!(error.kind, rerankd_core::error::ErrorKind::InvalidJson);
     assert_eq!(error.message, "the body is not valid JSON: expected value at line 2 column 15");
     let deep = format!("{{\"query\":\"q\",\"documents\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
     assert_eq!(refused(&deep).0, "/documents/0");

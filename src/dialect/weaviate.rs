@@ -2,6 +2,9 @@
 //! client sends no key, no Content-Type and no model.
 
 use bytes::Bytes;
+use rerankd_core::error::Error;
+use rerankd_core::types::request::RerankRequest;
+use rerankd_core::types::response::RerankResponse;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -10,9 +13,6 @@ use super::problem::{ErrorAnswer, error_text};
 use super::request_fields::{Field, FieldKind, ObjectShape, QUERY};
 use super::scale::Form;
 use super::{Dialect, in_input_order, json};
-use crate::error::Error;
-use crate::types::request::RerankRequest;
-use crate::types::response::RerankResponse;
 
 /// The Weaviate dialect.
 #[derive(Debug)]

@@ -7,13 +7,13 @@ use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
+use rerankd_core::blocking::offload::{OFFLOAD_WIRE_BYTES, offload, offload_while_wanted};
+use rerankd_core::error::{Error, ErrorKind};
+use rerankd_core::text::{is_utf_16, with_surrogates_read};
 use tokio::time::{Instant, timeout_at};
 
 use super::encoding::{Compression, compression, decompress};
 use super::memory::{MemoryBudget, Reservation};
-use crate::blocking::offload::{OFFLOAD_WIRE_BYTES, offload, offload_while_wanted};
-use crate::error::{Error, ErrorKind};
-use crate::text::{is_utf_16, with_surrogates_read};
 
 /// Size of the largest buffer that is allocated because `Content-Length` announces a body. Beyond it, the buffer grows
 /// with the data that arrive.

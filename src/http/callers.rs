@@ -1,12 +1,12 @@
 //! Callers: the keys that admit a request, and the share of the cache that each key may use.
 
 use http::{HeaderMap, HeaderName, header};
+use rerankd_core::cache::key::CacheScope;
+use rerankd_core::error::{Error, ErrorKind};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
-use crate::cache::key::CacheScope;
 use crate::dialect::Dialect;
-use crate::error::{Error, ErrorKind};
 use crate::http::settings::ApiKey;
 
 /// Headers that carry a key, beside `Authorization`.

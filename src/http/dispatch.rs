@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
+use rerankd_core::error::{Error, ErrorKind};
 
 use super::callers::Caller;
 use super::handler_error::HandlerError;
@@ -12,7 +13,6 @@ use super::paths::{self, Endpoint, ReadPath};
 use super::rerank::RerankCall;
 use super::{App, rerank, setup};
 use crate::dialect::choose::DialectChoice;
-use crate::error::{Error, ErrorKind};
 
 /// `Retry-After` of a request that was refused because of `server.max_requests`.
 const OVERLOAD_RETRY_AFTER: Duration = Duration::from_secs(1);

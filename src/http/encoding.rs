@@ -6,10 +6,10 @@ use std::io::{self, BufRead, Read};
 use bytes::{Bytes, BytesMut};
 use flate2::bufread::{DeflateDecoder, GzDecoder, ZlibDecoder};
 use http::{HeaderMap, header};
+use rerankd_core::error::{Error, ErrorKind};
 
 use super::body::too_large;
 use super::memory::Reservation;
-use crate::error::{Error, ErrorKind};
 
 /// Values of `Content-Encoding` that mean no compression: `identity`, and the character sets and media types that some
 /// clients send.

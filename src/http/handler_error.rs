@@ -12,11 +12,11 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
+use rerankd_core::error::{Error, ErrorKind};
 
 use super::paths;
 use crate::dialect::choose::DIALECT_HEADER;
 use crate::dialect::{Dialect, native};
-use crate::error::{Error, ErrorKind};
 
 /// The error of a handler, with the dialect to write it in.
 #[derive(Clone, Debug)]

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
+use rerankd_core::telemetry::metrics::CONTENT_TYPE;
 
 use super::App;
-use crate::telemetry::metrics::CONTENT_TYPE;
 
 /// Liveness of the process.
 #[utoipa::path(get, path = "/healthz", tag = "operations", operation_id = "healthz",

@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-
-use crate::error::{Error, ErrorKind};
+use rerankd_core::error::{Error, ErrorKind};
 
 /// `Retry-After` of a refusal. Bodies stay in memory for seconds at most.
 const RETRY_AFTER: Duration = Duration::from_secs(1);

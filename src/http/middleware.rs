@@ -8,13 +8,13 @@ use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use rerankd_core::error::{Error, ErrorKind};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use uuid::Uuid;
 
 use super::handler_error::HandlerError;
 use super::{App, dispatch, paths};
-use crate::error::{Error, ErrorKind};
 
 /// Header with the id of a request, in requests and in answers.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -27,16 +27,16 @@ use axum::http::Method;
 use axum::middleware::from_fn;
 use axum::response::Response;
 use axum::routing::get;
+use rerankd_core::error::{Error, ErrorKind};
+use rerankd_core::rerank::Reranker;
 use tokio::sync::Semaphore;
 
 pub use self::callers::Callers;
 use self::handler_error::HandlerError;
 pub use self::memory::MemoryBudget;
 pub use self::origin::OriginPolicy;
-use crate::error::{Error, ErrorKind};
 use crate::http::settings::ServerSettings;
-use crate::rerank::Reranker;
-use crate::telemetry::refusal_log::RefusalLog;
+use crate::logging::refusal_log::RefusalLog;
 
 /// The state that handlers share.
 #[derive(Debug)]

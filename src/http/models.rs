@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use rerankd_core::error::Error;
+use rerankd_core::route::shadow::{Mean, Shadow, ShadowReport};
+use rerankd_core::route::{RouteTable, Target};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::dialect::provenance::ScoreScaleName;
-use crate::error::Error;
-use crate::route::shadow::{Mean, Shadow, ShadowReport};
-use crate::route::{RouteTable, Target};
 
 /// The models, configured ones first.
 #[derive(Debug, Serialize, ToSchema)]

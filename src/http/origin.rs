@@ -9,8 +9,8 @@ use std::net::IpAddr;
 
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use rerankd_core::error::{Error, ErrorKind};
 
-use crate::error::{Error, ErrorKind};
 use crate::http::settings::ServerSettings;
 
 /// Header in which browsers say how the requesting page relates to the server (Fetch Metadata).

@@ -7,10 +7,10 @@
 
 use axum::http::Method;
 use percent_encoding::percent_decode_str;
+use rerankd_core::error::{Error, ErrorKind};
 
 use crate::dialect::choose::PathDialects;
 use crate::dialect::{Dialect, by_name, cohere, dashscope, deepinfra, mixedbread, native, nvidia};
-use crate::error::{Error, ErrorKind};
 
 /// The paths that rerank, in their plainest form. Any prefix may stand before one; the name of a dialect in that prefix
 /// selects the dialect.

@@ -8,6 +8,14 @@ use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use rerankd_core::blocking::offload::{OFFLOAD_WIRE_BYTES, offload, offload_while_wanted};
+use rerankd_core::cache::control::CacheControl;
+use rerankd_core::error::{Error, ErrorKind};
+use rerankd_core::rerank::RequestContext;
+use rerankd_core::telemetry::metrics::{InFlight, Metrics, NO_MODEL};
+use rerankd_core::types::outcomes::RequestOutcome;
+use rerankd_core::types::request::RerankRequest;
+use rerankd_core::types::response::{Provenance, RerankResponse};
 use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
@@ -16,19 +24,11 @@ use super::dispatch::overloaded;
 use super::handler_error::HandlerError;
 use super::middleware::request_id;
 use super::{App, body, json};
-use crate::blocking::offload::{OFFLOAD_WIRE_BYTES, offload, offload_while_wanted};
-use crate::cache::control::CacheControl;
 use crate::dialect::Dialect;
 use crate::dialect::choose::{DIALECT_HEADER, DialectChoice};
 use crate::dialect::cohere_family::Answer;
 use crate::dialect::problem::Problem;
 use crate::dialect::read::{Decoded, ReceivedBody, out_of_time};
-use crate::error::{Error, ErrorKind};
-use crate::rerank::RequestContext;
-use crate::telemetry::metrics::{InFlight, Metrics, NO_MODEL};
-use crate::types::outcomes::RequestOutcome;
-use crate::types::request::RerankRequest;
-use crate::types::response::{Provenance, RerankResponse};
 
 /// Header with the client's own timeout, in milliseconds from now; the same as `timeout_ms` in the body.
 const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-request-timeout-ms");

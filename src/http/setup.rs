@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use axum::body::Body;
 use axum::response::Response;
 use http::StatusCode;
+use rerankd_core::error::Error;
+use rerankd_core::route::DEFAULT_MODEL;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -13,8 +15,6 @@ use super::models::{Model, ModelList};
 use super::paths::SetUp;
 use super::{App, json, models};
 use crate::dialect::problem::Problem;
-use crate::error::Error;
-use crate::route::DEFAULT_MODEL;
 
 /// The context of the model in tokens, as clients of TEI are told. The model is chosen by the route and may change, so
 /// this is the least that current rerankers read. Longer passages are not refused but cut by the provider.

@@ -5,14 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rerankd::agreement::Agreement;
 use rerankd::dialect::{DIALECTS, Dialect};
-use rerankd::error::ErrorKind;
 use rerankd::http::openapi;
-use rerankd::provider::{PROVIDERS, Provider};
-use rerankd::telemetry::shadow_metrics::ShadowPair;
-use rerankd::types::outcomes::{AttemptOutcome, DegradedReason, RequestOutcome, ShadowOutcome};
-use rerankd::types::response::Usage;
+use rerankd_core::agreement::Agreement;
+use rerankd_core::error::ErrorKind;
+use rerankd_core::provider::{PROVIDERS, Provider};
+use rerankd_core::telemetry::shadow_metrics::ShadowPair;
+use rerankd_core::types::outcomes::{AttemptOutcome, DegradedReason, RequestOutcome, ShadowOutcome};
+use rerankd_core::types::response::Usage;
 use serde_json::{Value, json};
 
 use crate::support::Gateway;
@@ -211,9 +211,17 @@ fn every_dialect_is_documented() {
 fn every_direct_dependency_is_explained() {
     let manifest: toml::Table = read("Cargo.toml").parse().unwrap();
     let text = read("docs/decisions/0001-dependencies.md");
-    for section in ["dependencies", "dev-dependencies"] {
-        for name in manifest[section].as_table().unwrap().keys() {
-            assert!(text.contains(&format!("| `{name}` |")), "{name}");
+    let dependencies = manifest["workspace"]["dependencies"].as_table().unwrap();
+    for name in dependencies.keys().filter(|name| !name.starts_with("rerankd-")) {
+        assert!(text.contains(&format!("| `{name}` |")), "{name}");
+    }
+    // Crates name no versions of their own, so the list of the workspace is complete.
+    for package in ["", "crates/core/", "crates/local/", "crates/eval/"] {
+        let manifest: toml::Table = read(&format!("{package}Cargo.toml")).parse().unwrap();
+        for section in ["dependencies", "dev-dependencies"] {
+            for (name, dependency) in manifest[section].as_table().unwrap() {
+                assert_eq!(dependency.get("workspace"), Some(&true.into()), "{package}Cargo.toml: {name}");
+            }
         }
     }
 }

@@ -287,7 +287,7 @@ async fn the_real_model_scores_as_its_reference_does() {
     }
     let farthest = both.iter().map(|(own, expected)| (own - expected).abs()).fold(0.0, f64::max);
     let (own, expected): (Vec<f64>, Vec<f64>) = both.into_iter().unzip();
-    let agreement = rerankd::agreement::kendall_tau(&own, &expected).unwrap();
+    let agreement = rerankd_core::agreement::kendall_tau(&own, &expected).unwrap();
     assert!(farthest <= 0.7, "{farthest}");
     assert!(agreement >= 0.95, "{agreement}");
 }

@@ -1,7 +1,7 @@
 //! Every dialect in front of every provider, and the behaviour that all dialects share.
 
 use rerankd::dialect::DIALECTS;
-use rerankd::provider::{PROVIDERS, Provider};
+use rerankd_core::provider::{PROVIDERS, Provider};
 use serde_json::{Value, json};
 
 use crate::support::gateway::{Answer, NO_BREAKER, targets, upstream};

@@ -28,6 +28,9 @@ const PAGES: [&str; 16] = [
     "docs/decisions/0010-evaluation.md",
 ];
 
+/// The folders of the code that is shipped, one for each crate.
+const SOURCE_FOLDERS: [&str; 4] = ["src", "crates/core/src", "crates/local/src", "crates/eval/src"];
+
 #[test]
 fn every_relative_link_points_to_an_existing_file() {
     for page in PAGES {
@@ -80,7 +83,7 @@ fn every_bound_has_its_key_and_its_test() {
     let page = read("docs/guarantees.md");
     let table = page.split("## Bounds").nth(1).unwrap();
     let mut sources = String::new();
-    for folder in ["src", "tests"] {
+    for folder in ["src", "crates", "tests"] {
         sources.extend(source_files(&repository(folder)).into_values());
     }
     let rows: Vec<_> = table.lines().filter(|line| line.starts_with("| ")).skip(2).collect();
@@ -118,15 +121,17 @@ fn without_tests(text: &str) -> &str {
 
 #[test]
 fn source_files_stay_within_350_lines() {
-    for (path, text) in source_files(&repository("src")) {
-        let lines = without_tests(&text).lines().count();
-        assert!(lines <= 350, "{path} has {lines} lines");
+    for folder in SOURCE_FOLDERS {
+        for (path, text) in source_files(&repository(folder)) {
+            let lines = without_tests(&text).lines().count();
+            assert!(lines <= 350, "{path} has {lines} lines");
+        }
     }
 }
 
-/// The modules that each top module of `src` imports, tests not counted.
-fn imports_by_module() -> BTreeMap<String, BTreeSet<String>> {
-    let root = repository("src");
+/// The modules that each top module below `folder` imports, tests not counted.
+fn imports_by_module(folder: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let root = repository(folder);
     let mut imports: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (path, text) in source_files(&root) {
         let inside = Path::new(&path).strip_prefix(&root).unwrap().with_extension("");
@@ -149,17 +154,67 @@ fn imports_by_module() -> BTreeMap<String, BTreeSet<String>> {
 
 #[test]
 fn modules_import_downwards_only() {
-    let mut left = imports_by_module();
-    assert!(left.len() > 15, "{left:?}");
-    // Takes away the modules that import nothing that is left, floor by floor.
-    loop {
-        let is_left: BTreeSet<String> = left.keys().cloned().collect();
-        left.retain(|_, imported| imported.iter().any(|module| is_left.contains(module)));
-        if left.len() == is_left.len() {
-            break;
+    let mut modules = 0;
+    for folder in SOURCE_FOLDERS {
+        let mut left = imports_by_module(folder);
+        modules += left.len();
+        // Takes away the modules that import nothing that is left, floor by floor.
+        loop {
+            let is_left: BTreeSet<String> = left.keys().cloned().collect();
+            left.retain(|_, imported| imported.iter().any(|module| is_left.contains(module)));
+            if left.len() == is_left.len() {
+                break;
+            }
+        }
+        assert!(left.is_empty(), "{folder}: an import cycle runs through some of these: {left:#?}");
+    }
+    assert!(modules > 20, "{modules}");
+}
+
+/// The names of the crates that a crate of this workspace depends on, without those of its tests.
+fn dependencies(manifest: &str) -> BTreeSet<String> {
+    let manifest: toml::Table = read(manifest).parse().unwrap();
+    manifest["dependencies"].as_table().unwrap().keys().cloned().collect()
+}
+
+#[test]
+fn the_core_knows_no_server_and_no_model_runtime() {
+    let core = dependencies("crates/core/Cargo.toml");
+    assert!(core.contains("tower") && core.contains("reqwest"), "{core:?}");
+    for (kind, crates) in [
+        ("HTTP server", ["axum", "hyper-util", "tower-http"]),
+        ("description of an API", ["utoipa", "utoipa-swagger-ui", "toml"]),
+        ("model runtime", ["rten", "rten-tensor", "tokenizers"]),
+        ("part of an evaluation", ["parquet", "indicatif", "comfy-table"]),
+    ] {
+        for name in crates {
+            assert!(!core.contains(name), "rerankd-core depends on {name}, a {kind}");
         }
     }
-    assert!(left.is_empty(), "an import cycle runs through some of these: {left:#?}");
+    let local = dependencies("crates/local/Cargo.toml");
+    assert!(local.contains("rten") && !local.contains("reqwest") && !local.contains("tokio"), "{local:?}");
+}
+
+/// `core/`, `local/` and `eval/` in `ARCHITECTURE.md` stand for the `src` folders of those crates; other paths are below
+/// `src/` or begin at the root.
+#[test]
+fn every_path_in_the_architecture_exists() {
+    let mut paths = 0;
+    for quoted in read("ARCHITECTURE.md").split('`').skip(1).step_by(2) {
+        let is_path = quoted.contains('/')
+            && quoted.chars().all(|letter| letter.is_ascii_alphanumeric() || "/._-".contains(letter));
+        if !is_path || quoted.starts_with('/') {
+            continue;
+        }
+        paths += 1;
+        let inside = match quoted.split_once('/') {
+            Some((package @ ("core" | "local" | "eval"), rest)) => format!("crates/{package}/src/{rest}"),
+            _ => format!("src/{quoted}"),
+        };
+        let exists = repository(&inside).exists() || repository(quoted).exists();
+        assert!(exists, "ARCHITECTURE.md names {quoted}, which does not exist");
+    }
+    assert!(paths > 40, "{paths}");
 }
 
 /// The contents of every fenced block of `language`.

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use rerankd::assemble::assemble;
-use rerankd::eval::answers::{AnswerLog, EvalRun, QueryFingerprints, RunOutcome};
-use rerankd::eval::collection::{Candidates, Collection, Source, load};
-use rerankd::eval::judge::{Criteria, Entry, judge};
+use rerankd_eval::answers::{AnswerLog, EvalRun, QueryFingerprints, RunOutcome};
+use rerankd_eval::collection::{Candidates, Collection, Source, load};
+use rerankd_eval::judge::{Criteria, Entry, judge};
 use serde_json::json;
 
 use crate::support::gateway::settings;

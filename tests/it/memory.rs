@@ -3,10 +3,10 @@
 use std::fs;
 use std::time::Duration;
 
-use rerankd::cache::ScoreCache;
-use rerankd::cache::key::{CacheScope, QueryKey, ScoreSpace};
-use rerankd::provider::ScoreScale;
-use rerankd::types::request::ScoringOptions;
+use rerankd_core::cache::ScoreCache;
+use rerankd_core::cache::key::{CacheScope, QueryKey, ScoreSpace};
+use rerankd_core::provider::ScoreScale;
+use rerankd_core::types::request::ScoringOptions;
 
 const BOUND: usize = 64 << 20;
 

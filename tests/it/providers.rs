@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rerankd::provider::{PROVIDERS, Provider};
+use rerankd_core::provider::{PROVIDERS, Provider};
 use serde_json::Value;
 
 use crate::support::gateway::{settings, targets, upstream};

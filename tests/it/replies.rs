@@ -2,7 +2,7 @@
 //! counts are ignored.
 
 use http::StatusCode;
-use rerankd::provider::{PROVIDERS, Provider};
+use rerankd_core::provider::{PROVIDERS, Provider};
 use serde_json::{Value, json};
 
 use crate::support::gateway::{targets, upstream};
@@ -227,7 +227,7 @@ async fn scores_at_the_ends_of_their_scale_are_accepted() {
     }
 }
 
-/// Attack 13. Beside these, `src/upstream/redact/` has a test of every disguise.
+/// Attack 13. Beside these, `crates/core/src/upstream/redact/` has a test of every disguise.
 #[tokio::test]
 async fn law_11_provider_message_quoting_the_request_is_withheld() {
     let passage = "Kim Cheol, born 900101, is HIV positive; ward 7 east";

@@ -6,15 +6,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
+use rerankd_core::route::Route;
+use rerankd_eval::answers::{AnswerLog, EvalRun, Progress, QueryFingerprints, RunOutcome};
+use rerankd_eval::judge::Entry;
+use rerankd_eval::results::Unanswered;
 use tokio::signal::ctrl_c;
 use tokio::sync::watch;
 
 use super::notices::{kept_for_others, say, waits};
 use crate::cli::CommandFailure;
-use crate::eval::answers::{AnswerLog, EvalRun, Progress, QueryFingerprints, RunOutcome};
-use crate::eval::judge::Entry;
-use crate::eval::results::Unanswered;
-use crate::route::Route;
 
 /// The outcome of asking all contestants.
 #[derive(Debug)]

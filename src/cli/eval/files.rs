@@ -4,11 +4,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rerankd_eval::collection::{Candidates, Collection, DEFAULT_DEPTH, OWN_FILES, folder_of, prepare};
+use rerankd_eval::results::Results;
+use rerankd_eval::{report, runs};
+
 use super::{EvalArgs, source};
 use crate::cli::{CommandFailure, print};
-use crate::eval::collection::{Candidates, Collection, DEFAULT_DEPTH, OWN_FILES, folder_of, prepare};
-use crate::eval::results::Results;
-use crate::eval::{report, runs};
 
 /// The name of the folder in the run folder that holds the answer logs.
 pub(super) const ANSWERS: &str = "answers";

@@ -10,6 +10,13 @@ use std::time::Duration;
 
 use clap::Args;
 use indicatif::MultiProgress;
+use rerankd_core::rerank::Reranker;
+use rerankd_core::route::Route;
+use rerankd_core::route::settings::{OnDeadline, OnFailure};
+use rerankd_eval::answers::EvalRun;
+use rerankd_eval::collection::{Candidates, Collection, Source, load};
+use rerankd_eval::judge::{Criteria, judge};
+use rerankd_eval::report;
 use tokio::sync::watch;
 
 use self::asking::{Asked, ask, signals};
@@ -17,13 +24,6 @@ use self::notices::{say, stand_ins};
 use super::{CommandFailure, ConfigArgs, print, runtime};
 use crate::assemble::assemble;
 use crate::config::settings::Settings;
-use crate::eval::answers::EvalRun;
-use crate::eval::collection::{Candidates, Collection, Source, load};
-use crate::eval::judge::{Criteria, judge};
-use crate::eval::report;
-use crate::rerank::Reranker;
-use crate::route::Route;
-use crate::route::settings::{OnDeadline, OnFailure};
 
 /// Columns where no terminal tells its width: a log has space for every metric, and its sentences stay whole.
 const UNLIMITED_WIDTH: u16 = u16::MAX;
@@ -157,7 +157,7 @@ fn contestants(args: &EvalArgs, reranker: &Reranker) -> Result<Vec<(String, Arc<
             return Err(CommandFailure::new(format!("--models names {name} again as number {}", at + 1)));
         }
     }
-    if names.iter().any(|name| name == crate::eval::NONE) {
+    if names.iter().any(|name| name == rerankd_eval::NONE) {
         return Err(CommandFailure::new(
             "none is the order of the first stage, which always takes part; a model of that name needs an alias \
              (models.none.aliases)",

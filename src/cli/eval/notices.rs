@@ -4,10 +4,10 @@ use std::io::{Write, stderr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::eval::answers::Others;
-use crate::eval::report::plain_text::{counted, listed};
-use crate::route::Route;
-use crate::route::cross_encoder_hint;
+use rerankd_core::route::Route;
+use rerankd_core::route::cross_encoder_hint;
+use rerankd_eval::answers::Others;
+use rerankd_eval::report::plain_text::{counted, listed};
 
 /// Prints a sentence on standard error: standard output is for results alone.
 pub(super) fn say(sentence: &str) {

@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use comfy_table::{ContentArrangement, Table, presets};
+use rerankd_core::text::root_cause;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 
 use super::super::{CommandFailure, banner, print, runtime};
 use crate::http::models::{MeanBody, ShadowBody};
 use crate::http::settings::ApiKey;
-use crate::text::root_cause;
 
 /// Longest wait for the whole answer.
 const TIMEOUT: Duration = Duration::from_secs(5);

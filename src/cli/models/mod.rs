@@ -6,12 +6,12 @@ use std::net::SocketAddr;
 
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
+use rerankd_core::provider::Billing;
+use rerankd_core::route::{Route, Target};
 
 use super::banner::also;
 use super::{CommandFailure, ConfigArgs, print};
 use crate::assemble::assemble;
-use crate::provider::Billing;
-use crate::route::{Route, Target};
 
 #[derive(Debug, Args)]
 pub(super) struct ModelsArgs {

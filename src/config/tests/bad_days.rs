@@ -1,8 +1,9 @@
 use std::time::Duration;
 
+use rerankd_core::route::settings::OnDeadline;
+use rerankd_core::upstream::settings::LongPassages;
+
 use super::{faults_with, load_text};
-use crate::route::settings::OnDeadline;
-use crate::upstream::settings::LongPassages;
 
 #[test]
 fn the_settings_of_bad_days_are_inherited_and_overridden_key_by_key() {

@@ -6,11 +6,11 @@ mod server;
 
 use std::time::Duration;
 
+use rerankd_core::route::settings::OnFailure;
 use secrecy::ExposeSecret;
 
 use super::*;
 use crate::dialect::Dialect;
-use crate::route::settings::OnFailure;
 
 fn load_text(text: &str, environment: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -128,7 +128,7 @@ fn upstreams_and_models_inherit_and_override() {
     assert_eq!((a.facts.max_passages, b.facts.max_passages), (32, 9));
     assert_eq!(b.url.as_str(), "http://b:2/v1/rerank");
     assert!(b.api_keys.is_empty());
-    assert_eq!(b.facts.model("x").0.scoring, crate::provider::Scoring::Pointwise);
+    assert_eq!(b.facts.model("x").0.scoring, rerankd_core::provider::Scoring::Pointwise);
     let default = settings.models.iter().find(|model| model.name == "default").unwrap();
     assert_eq!(default.targets.iter().map(|target| target.model.as_str()).collect::<Vec<_>>(), ["x", "tei", "lexical"]);
     assert_eq!(default.on_failure, OnFailure::OriginalOrder);

@@ -1,10 +1,11 @@
 //! `config/default.toml` and `config/providers.toml` as the reference of keys, words and defaults.
 
+use rerankd_core::embedded::hybrid::Scripts;
+use rerankd_core::provider::{InstructionSupport, ScoreScale, Scoring};
+use rerankd_core::route::settings::OnDeadline;
+
 use super::*;
 use crate::config::{provider_facts, resolve, upstreams};
-use crate::embedded::hybrid::Scripts;
-use crate::provider::{InstructionSupport, ScoreScale, Scoring};
-use crate::route::settings::OnDeadline;
 
 /// The words of a text, names with underscores in one piece.
 fn words(text: &str) -> Vec<&str> {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rerankd::error::ErrorKind;
+use rerankd_core::error::ErrorKind;
 use serde_json::{Value, json};
 
 use crate::support::gateway::Answer;

@@ -5,7 +5,7 @@
 //! the list that they were planned by. Not here:
 //!
 //! - 21, in part: a name that leads to another address than before (a "DNS flip"). That needs a name server of the
-//!   test's own, which stands beside the transport (`src/upstream/transport.rs`).
+//!   test's own, which stands beside the transport (`crates/core/src/upstream/transport.rs`).
 //! - 26: a slow cache. The cache is in memory, in the process, and cannot be slow by itself.
 
 mod connections;

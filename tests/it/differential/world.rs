@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use fastrand::Rng;
-use rerankd::provider::PROVIDERS;
+use rerankd_core::provider::PROVIDERS;
 
 use crate::support::gateway::{targets, upstream};
 use crate::support::{FakeUpstream, Gateway};

@@ -7,10 +7,12 @@ use http::HeaderMap;
 use rerankd::dialect::choose::{DialectChoice, PathDialects};
 use rerankd::dialect::fields::Fields;
 use rerankd::dialect::{self, DIALECTS, Dialect};
-use rerankd::error::Error;
-use rerankd::provider::ScoreScale;
-use rerankd::types::request::RerankRequest;
-use rerankd::types::response::{PairCounts, Provenance, RankedPassage, RerankResponse, ScoreSource, Timings, Usage};
+use rerankd_core::error::Error;
+use rerankd_core::provider::ScoreScale;
+use rerankd_core::types::request::RerankRequest;
+use rerankd_core::types::response::{
+    PairCounts, Provenance, RankedPassage, RerankResponse, ScoreSource, Timings, Usage,
+};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;

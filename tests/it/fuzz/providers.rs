@@ -4,9 +4,9 @@ use std::fs;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
-use rerankd::provider::check::merge;
-use rerankd::provider::{self, Explanation, PROVIDERS, Provider, ScoreScale, WireReply, explain};
-use rerankd::upstream::redact::shortened;
+use rerankd_core::provider::check::merge;
+use rerankd_core::provider::{self, Explanation, PROVIDERS, Provider, ScoreScale, WireReply, explain};
+use rerankd_core::upstream::redact::shortened;
 use serde_json::Value;
 
 use super::mutate::Seed;

@@ -2,13 +2,13 @@
 
 use bytestring::ByteString;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use rerankd::cache::control::CacheControl;
 use rerankd::dialect::choose::{DIALECT_HEADER, DialectChoice, PathDialects};
 use rerankd::dialect::fields::Fields;
 use rerankd::dialect::native;
-use rerankd::route::alias::Alias;
-use rerankd::upstream::endpoint::endpoint;
-use rerankd::upstream::redact::{quotes, shortened};
+use rerankd_core::cache::control::CacheControl;
+use rerankd_core::route::alias::Alias;
+use rerankd_core::upstream::endpoint::endpoint;
+use rerankd_core::upstream::redact::{quotes, shortened};
 
 use super::grammar::Grammar;
 use super::mutate::{Mutator, Seed};

@@ -1,0 +1,246 @@
+//! The core: one request from decoded to ranked. No HTTP, no wire shapes.
+//!
+//! ```text
+//!  route (resolved by the caller) ─▶ validate ─▶ for the first target that answers:
+//!                plan         (fold equal passages, look up known scores)
+//!                score        (lead the pairs that nobody is scoring, follow the others, wait for both)
+//!                flight_task  (led pairs, in calls that the provider accepts; a task of its own)
+//!                check        (every position exactly once; inside the upstream's stack)
+//!                rank         (best first, ties in input order, cut to top_n)
+//!              ─▶ if it fails: fallback (another target, older or fewer scores, or the error)
+//! ```
+
+pub mod background_tasks;
+pub mod batch;
+mod batch_planner;
+mod calls;
+mod calls_under_way;
+mod fallback;
+mod flight_task;
+mod hedged_call;
+mod hybrid_scoring;
+mod known;
+pub mod pieces;
+pub mod plan;
+pub mod rank;
+mod score;
+mod shadow_run;
+mod trace;
+pub mod validate;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::{Instant, timeout_at};
+
+use self::background_tasks::Background;
+use self::fallback::{FallbackPolicy, FollowingTarget, Salvage, Step, TargetFailure, before_an_answer, waiter_before};
+use self::plan::{Plan, PlanContext};
+use self::rank::rank;
+use self::score::TargetAttempt;
+use self::trace::RequestTrace;
+use self::validate::{Limits, validate};
+use crate::blocking::offload::{OFFLOAD_WIRE_BYTES, offload};
+use crate::cache::ScoreCache;
+use crate::cache::control::CacheControl;
+use crate::cache::key::CacheScope;
+use crate::coalesce::Flights;
+use crate::error::{Error, ErrorKind};
+use crate::route::settings::OnDeadline;
+use crate::route::{Route, RouteTable, Target};
+use crate::telemetry::metrics::Metrics;
+use crate::types::request::RerankRequest;
+use crate::types::response::{PairCounts, RankedPassage, RerankResponse};
+use crate::upstream::call::{RetryMode, Waiter};
+
+/// Everything that outlives a request.
+#[derive(Debug)]
+pub struct Reranker {
+    /// Models by name, with the targets to ask.
+    pub routes: RouteTable,
+    /// Scores of earlier requests.
+    pub cache: ScoreCache,
+    /// Pairs that are being scored now.
+    pub flights: Flights,
+    /// Refreshes and late scores that no request waits for.
+    pub background: Background,
+    /// Limits of one request.
+    pub limits: Limits,
+    /// The longest time that a request, a refresh or a shadow may take.
+    pub request_timeout: Duration,
+    /// Counters and histograms of this process.
+    pub metrics: Arc<Metrics>,
+    /// Decides between targets of the same scores.
+    pub random: Mutex<fastrand::Rng>,
+}
+
+/// The circumstances of one request: its times, and its share of the cache.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestContext {
+    /// Time of the request's first byte.
+    pub started: Instant,
+    /// Time after which an answer is of no use.
+    pub deadline: Instant,
+    /// The client's cache directives.
+    pub control: CacheControl,
+    /// Callers whose cached scores may be used.
+    pub scope: CacheScope,
+}
+
+/// The scores that one target gave, or left when it failed.
+struct TargetScores<'a> {
+    target: &'a Arc<Target>,
+    plan: Plan,
+}
+
+impl Reranker {
+    /// Reranks one request by the targets of `route`.
+    ///
+    /// # Errors
+    /// A fault of the request, or the first target's failure if all targets failed and the model has no other policy.
+    pub async fn rerank(
+        &self,
+        route: &Route,
+        request: &Arc<RerankRequest>,
+        context: &RequestContext,
+    ) -> Result<RerankResponse, Error> {
+        validate(request, self.limits)?;
+        let mut trace = RequestTrace::new(context.control);
+        let mut policy = FallbackPolicy::new(route.on_failure);
+        let targets = self.targets_in_order(route, request, context);
+        for (index, target) in targets.iter().enumerate() {
+            let next = targets.get(index + 1);
+            let waiter = waiter_before(next, route, context);
+            let attempt = TargetAttempt { route, target, request, context, waiter };
+            let TargetFailure { error, salvage } = match self.try_target(attempt, &mut trace).await {
+                Ok(plan) => {
+                    trace.answered_by(target);
+                    return Ok(trace.reranked(request, context, route, target, outcome(&plan, request.top_n)));
+                }
+                Err(failure) => failure,
+            };
+            let step = policy.step_after(&error, salvage, FollowingTarget::new(target, next));
+            trace.give_up(target, &error, step.goes_on());
+            match step {
+                Step::EquivalentTarget | Step::NextTarget => {
+                    self.metrics.fallback(&target.upstream.name, error.kind);
+                }
+                Step::StaleScores { scores, failure } => {
+                    trace.stale(&failure);
+                    let ranking = outcome(&scores.plan, request.top_n);
+                    return Ok(trace.reranked(request, context, route, scores.target, ranking));
+                }
+                Step::PartialScores { scores, refusal, failure } => {
+                    trace.cut_short(&failure, refusal);
+                    // Uncut: the passages without a score might be the best.
+                    let ranking = outcome(&scores.plan, None);
+                    return Ok(trace.reranked(request, context, route, scores.target, ranking));
+                }
+                Step::InputOrder(failure) => return Ok(trace.original_order(request, context, route, failure)),
+                Step::Fail(failure) => return Err(failure),
+            }
+        }
+        Err(Error::new(ErrorKind::Internal, "the model has no targets"))
+    }
+
+    /// The targets to ask, in order. Queries in scripts that the embedded cross-encoder cannot read go to the lexical
+    /// scorer. That scorer also follows an embedded hybrid that stands last, in case the cross-encoder is too slow,
+    /// overloaded or cannot be loaded: the last target when every provider is down must not be another that fails.
+    fn targets_in_order(&self, route: &Route, request: &RerankRequest, context: &RequestContext) -> Vec<Arc<Target>> {
+        let in_order = route.order(context.scope, context.started, &mut || self.random.lock().f64());
+        let mut targets: Vec<_> = in_order.into_iter().map(|target| target.suited_to(&request.query)).collect();
+        if !context.control.only_if_cached
+            && let Some(last) = targets.last()
+            && let Some(parts) = &last.parts
+        {
+            targets.push(parts.lexical.clone());
+        }
+        targets
+    }
+
+    /// Plans and scores the whole request at one target: scores of two score spaces never meet in one answer.
+    async fn try_target<'a>(
+        &self,
+        mut attempt: TargetAttempt<'a>,
+        trace: &mut RequestTrace,
+    ) -> Result<Plan, TargetFailure<TargetScores<'a>>> {
+        let TargetAttempt { target, context, .. } = attempt;
+        let planning = Instant::now();
+        let mut plan = self.plan(target, attempt.request, context).await;
+        trace.timings.cache += planning.elapsed();
+        self.refresh(self.in_background(attempt), &plan);
+        if plan.unknown().is_empty() {
+            return Ok(plan);
+        }
+        if context.control.only_if_cached {
+            let message =
+                format!("{} of the scores are not cached, and the request says only-if-cached", plan.unknown().len());
+            return Err(Error::new(ErrorKind::NotCached, message).into());
+        }
+        if plan.can_fall_back_to_stale() {
+            // An answer of expired scores must still be made before the deadline.
+            attempt.waiter.deadline = attempt.waiter.deadline.min(before_an_answer(context.deadline));
+        }
+        let scoring = Instant::now();
+        let mut subscriptions = Vec::new();
+        let scored =
+            timeout_at(attempt.waiter.deadline, self.score(attempt, &mut plan, &mut subscriptions, trace)).await;
+        trace.timings.upstream += scoring.elapsed();
+        let in_time = scored.is_ok();
+        let error = match scored {
+            Ok(Ok(())) => return Ok(plan),
+            Ok(Err(error)) => error,
+            Err(_elapsed) => out_of_time(&attempt, scoring),
+        };
+        if error.kind.is_upstreams() && plan.fall_back_to_stale() {
+            return Err(TargetFailure { error, salvage: Some(Salvage::Stale(TargetScores { target, plan })) });
+        }
+        if in_time || attempt.route.on_deadline == OnDeadline::Error || !plan.has_scores() {
+            return Err(error.into());
+        }
+        // The missing scores are paid for already, and likely to be asked for again: let them arrive for the cache.
+        if context.control.store
+            && let Some(permit) = self.background.enter()
+        {
+            permit.finish(subscriptions, Instant::now() + self.request_timeout);
+        }
+        let refusal = trace.refusal().cloned();
+        Err(TargetFailure { error, salvage: Some(Salvage::Partial { scores: TargetScores { target, plan }, refusal }) })
+    }
+
+    async fn plan(&self, target: &Target, request: &Arc<RerankRequest>, context: &RequestContext) -> Plan {
+        let plan_context = PlanContext::of(target, context.scope, context.control);
+        let owned = request.clone();
+        let cache = self.cache.clone();
+        offload(request.text_bytes(), OFFLOAD_WIRE_BYTES, move || Plan::new(&owned, &plan_context, &cache)).await
+    }
+
+    /// The same attempt for a refresh in the background: with a deadline of its own, and without backoff.
+    fn in_background<'a>(&self, attempt: TargetAttempt<'a>) -> TargetAttempt<'a> {
+        let deadline = Instant::now() + self.request_timeout;
+        let scope = attempt.context.scope;
+        TargetAttempt { waiter: Waiter { deadline, retry_mode: RetryMode::FailFast, store: true, scope }, ..attempt }
+    }
+}
+
+/// The ranking that a plan gives, cut to `top_n`, and the counts of its pairs.
+fn outcome(plan: &Plan, top_n: Option<usize>) -> (Vec<RankedPassage>, PairCounts) {
+    (rank(plan.passages(), top_n), plan.counts())
+}
+
+/// The error of a target that used up its time. For the last target that is the request's deadline.
+fn out_of_time(attempt: &TargetAttempt<'_>, since: Instant) -> Error {
+    let waited = since.elapsed().as_millis();
+    let upstream = &attempt.target.upstream.name;
+    match attempt.waiter.retry_mode {
+        RetryMode::Wait => {
+            let message = format!("the deadline passed after {waited} ms of waiting for {upstream}");
+            Error::new(ErrorKind::DeadlineExceeded, message)
+        }
+        RetryMode::FailFast => {
+            let message = format!("{upstream} used up its share of the time, {waited} ms");
+            Error::new(ErrorKind::UpstreamTimeout, message)
+        }
+    }
+}

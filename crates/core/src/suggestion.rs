@@ -1,0 +1,33 @@
+//! Suggestions for misspelt names.
+
+/// Longest word for which a similar name is sought, in bytes. A comparison costs the product of the lengths, and the
+/// word may come from a client.
+pub const MAX_COMPARED_BYTES: usize = 64;
+
+/// The text `; did you mean X?` with the nearest of the `known` names, or an empty text if none is near.
+#[must_use]
+pub fn suggestion<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
+    if word.len() > MAX_COMPARED_BYTES {
+        return String::new();
+    }
+    // Half of a word's letters may differ, but no more than three: a short word is near to many names.
+    let max_distance = (word.len() / 2).clamp(1, 3);
+    let nearest = known.map(|name| (strsim::damerau_levenshtein(word, name), name)).min();
+    match nearest {
+        Some((distance, name)) if distance <= max_distance => format!("; did you mean {name}?"),
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_near_is_suggested_and_nothing_for_a_word_that_is_no_name() {
+        let suggested = |word: &str| suggestion(word, ["default", "local"].into_iter());
+        assert_eq!(suggested("defalt"), "; did you mean default?");
+        assert_eq!(suggested("m"), "");
+        assert_eq!(suggested(&"l".repeat(MAX_COMPARED_BYTES + 1)), "");
+    }
+}

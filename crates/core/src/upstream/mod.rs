@@ -1,0 +1,335 @@
+//! Upstreams: configured providers, each behind its stack of policies, and the embedded scorer.
+
+mod attempt;
+pub mod breaker;
+pub mod budget;
+pub mod call;
+pub mod circuits;
+pub mod concurrency;
+pub mod endpoint;
+mod error;
+mod error_texts;
+mod failure_window;
+mod guard;
+mod guarded_attempt;
+pub mod in_process;
+pub mod key_ring;
+mod last_failures;
+pub mod learned_limits;
+pub mod load;
+pub mod rate;
+pub mod redact;
+mod reply;
+pub mod response_class;
+mod retry;
+mod retry_after;
+pub mod settings;
+pub mod size;
+pub mod size_evidence;
+pub mod size_refusal;
+mod stack;
+mod transport;
+pub mod unanswered;
+pub mod waiters;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tower::{Service, ServiceExt};
+use url::Url;
+
+use self::breaker::CircuitState;
+use self::budget::{BudgetSettings, SharedBudget};
+use self::call::{Call, CallFormat, Scores};
+use self::circuits::Circuits;
+use self::concurrency::ConcurrencyLimit;
+pub use self::error::UpstreamError;
+use self::guard::Guard;
+use self::key_ring::KeyRing;
+use self::learned_limits::LearnedLimits;
+use self::load::LoadStats;
+use self::rate::Rate;
+use self::stack::{Stack, StackParts, stack};
+use self::transport::{Transport, TransportConfig};
+use self::unanswered::UnansweredCalls;
+use crate::blocking::workers::Workers;
+use crate::cache::key::CacheScope;
+use crate::embedded::hybrid::HybridSettings;
+use crate::embedded::{ListScorer, LocalModel, PairModel};
+use crate::error::ErrorKind;
+use crate::provider::ProviderFacts;
+use crate::telemetry::metrics::{Metrics, UpstreamMetrics};
+use crate::upstream::settings::{LongPassages, StackSettings, UpstreamSettings};
+
+/// Budget of the calls that search for the passages to blame for a refusal: as many as the calls that succeed, and
+/// three a second besides, over a window of ten seconds. To find one passage among a thousand takes about ten.
+const SPLIT_BUDGET: BudgetSettings =
+    BudgetSettings { share: 1.0, per_second: 3.0, window: Duration::from_secs(10), max_saved: 100.0 };
+
+/// A configured source of scores.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Name in the configuration, in answers and in metrics.
+    pub name: String,
+    /// Source of its scores.
+    pub backend: Backend,
+}
+
+/// Kind of an upstream.
+#[derive(Debug)]
+pub enum Backend {
+    /// A provider over HTTP.
+    Remote(Arc<Remote>),
+    /// The scorer inside this process.
+    Local(Box<LocalScorer>),
+}
+
+/// The scorer inside this process.
+#[derive(Debug)]
+pub struct LocalScorer {
+    /// Its scorer of lists.
+    pub lexical: Arc<dyn ListScorer>,
+    /// Its cross-encoder behind a stack of its own; `None` without weights.
+    pub cross_encoder: Option<Arc<Upstream>>,
+    /// True if the operator wants no cross-encoder.
+    pub is_declined: bool,
+    /// The way in which the two are put together.
+    pub hybrid: HybridSettings,
+    /// Threads that score long lists lexically, one for each processor.
+    pub workers: Workers,
+}
+
+impl Upstream {
+    /// The names of the models that this upstream is known to have.
+    #[must_use]
+    pub fn models(&self) -> Vec<&str> {
+        match &self.backend {
+            Backend::Remote(remote) => remote.facts.models.keys().map(String::as_str).collect(),
+            Backend::Local(embedded) => embedded.models().map(LocalModel::name).collect(),
+        }
+    }
+
+    /// Returns true if the model may be asked for by its bare name. Names of local models always need their prefix.
+    pub(crate) fn lists(&self, model: &str) -> bool {
+        matches!(self.backend, Backend::Remote(_)) && self.models().contains(&model)
+    }
+
+    /// The addresses of those models, `UPSTREAM/MODEL`.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        self.models().into_iter().map(|model| format!("{}/{model}", self.name)).collect()
+    }
+}
+
+impl LocalScorer {
+    /// The available models of the embedded scorer, the default first.
+    pub fn models(&self) -> impl Iterator<Item = LocalModel> + use<> {
+        LocalModel::at_hand(self.cross_encoder.is_some())
+    }
+}
+
+/// The scorer behind an upstream's stack, for those who compare answers of different days.
+#[derive(Clone, Debug)]
+pub enum ScorerIdentity {
+    /// The address of a provider's calls.
+    Address(Url),
+    /// A model in this process.
+    Model(Arc<dyn PairModel>),
+}
+
+/// A scorer of pairs behind its stack: a provider over HTTP, or the embedded cross-encoder.
+pub struct Remote {
+    /// Format of its calls.
+    pub format: CallFormat,
+    /// Facts about the provider, with the upstream's own overrides.
+    pub facts: ProviderFacts,
+    /// The scorer itself.
+    pub identity: ScorerIdentity,
+    /// Treatment of passages that are too long for the model.
+    pub long_passages: LongPassages,
+    /// Limits on the size of calls, learnt from refusals.
+    pub learned_limits: LearnedLimits,
+    /// Budget of calls that search for the passages to blame for a refusal.
+    pub split_budget: SharedBudget,
+    /// True if tokens per minute are limited, so that calls must estimate theirs.
+    pub counts_tokens: bool,
+    /// Latencies and failures so far.
+    pub load_stats: Arc<LoadStats>,
+    guard: Arc<Guard>,
+    metrics: Arc<UpstreamMetrics>,
+    keys: Arc<KeyRing>,
+    stack: Stack,
+}
+
+impl Upstream {
+    /// A provider over HTTP.
+    ///
+    /// # Errors
+    /// A sentence: no client can be made of the settings.
+    pub fn remote(settings: &UpstreamSettings, metrics: &Metrics) -> Result<Self, String> {
+        let keys = Arc::new(KeyRing::new(&settings.api_keys)?);
+        if let Some(proxy) = &settings.proxy
+            && settings.url.scheme() == "http"
+        {
+            let name = &settings.name;
+            tracing::warn!(
+                upstream.name = name,
+                "calls to upstreams.{name} go through the proxy {proxy} without encryption: \
+                 it sees key, query and passages; \
+                 use https in base_url, or name the host in NO_PROXY"
+            );
+        }
+        let transport = Transport::new(TransportConfig {
+            provider: settings.provider,
+            url: settings.url.clone(),
+            proxy: settings.proxy.clone(),
+            keys: keys.clone(),
+            connect_timeout: settings.connect_timeout,
+            max_response_bytes: settings.max_response_bytes,
+            retry_statuses: settings.facts.retry_statuses.clone(),
+            refusal_words: settings.refusal_words.clone(),
+        })?;
+        Ok(Self::behind(transport, settings.stack(), metrics, keys))
+    }
+
+    /// An upstream whose calls go through its stack to `transport`.
+    pub fn behind<T>(transport: T, settings: StackSettings, metrics: &Metrics, keys: Arc<KeyRing>) -> Self
+    where
+        T: Service<Call, Response = Scores, Error = UpstreamError> + Clone + Send + Sync + 'static,
+        T::Future: Send + 'static,
+    {
+        let metrics = Arc::new(metrics.upstream(&settings.label));
+        let load_stats = Arc::new(LoadStats::default());
+        let mut random = fastrand::Rng::new();
+        let guard = Arc::new(Guard::new(
+            Circuits::new(settings.breaker, random.fork()),
+            UnansweredCalls::new(settings.breaker),
+            Rate::new(settings.rate),
+            ConcurrencyLimit::new(settings.max_concurrency, settings.max_queue),
+            load_stats.clone(),
+            settings.attempt_timeout,
+        ));
+        let parts = StackParts {
+            max_attempts: settings.max_attempts,
+            attempt_timeout: settings.attempt_timeout,
+            guard: guard.clone(),
+            load_stats: load_stats.clone(),
+            metrics: metrics.clone(),
+            random,
+        };
+        let remote = Remote {
+            format: settings.format,
+            facts: settings.facts,
+            identity: settings.identity,
+            long_passages: settings.long_passages,
+            learned_limits: LearnedLimits::default(),
+            split_budget: SharedBudget::new(SPLIT_BUDGET),
+            counts_tokens: settings.rate.tokens_per_minute.is_some(),
+            load_stats,
+            guard,
+            metrics,
+            keys,
+            stack: stack(transport, parts),
+        };
+        Self { name: settings.name, backend: Backend::Remote(Arc::new(remote)) }
+    }
+}
+
+impl Upstream {
+    /// The provider's message about a failure, shortened; `None` if it quotes a key or one of `texts`.
+    #[must_use]
+    pub fn quotable<'a>(
+        &self,
+        error: &UpstreamError,
+        texts: &(impl Iterator<Item = &'a str> + Clone),
+    ) -> Option<String> {
+        let message = &*error.said.as_ref()?.message;
+        if message.is_empty() {
+            return None;
+        }
+        // Messages about a key (401, 402, 403) quote it in forms that nobody foresees.
+        if matches!(error.kind, ErrorKind::UpstreamUnauthorized | ErrorKind::UpstreamQuotaExhausted) {
+            return None;
+        }
+        let secrets: Vec<&str> = match &self.backend {
+            Backend::Remote(remote) => remote.keys.secrets().collect(),
+            Backend::Local(_) => Vec::new(),
+        };
+        if redact::quotes(message, texts, &secrets) {
+            return None;
+        }
+        Some(redact::shortened(message))
+    }
+
+    /// Returns true if the circuit breaker would admit a call for `caller`.
+    #[must_use]
+    pub fn admits_calls(&self, caller: CacheScope, now: Instant) -> bool {
+        match &self.backend {
+            Backend::Remote(remote) => remote.guard.admits_calls(caller, now),
+            Backend::Local(_) => true,
+        }
+    }
+
+    /// Sets the gauges of the circuit breaker and the concurrency limit.
+    pub fn observe(&self) {
+        match &self.backend {
+            Backend::Remote(remote) => {
+                let Guard { circuits, concurrency, .. } = &*remote.guard;
+                remote.metrics.guard(circuits.is_open_for_any_caller(Instant::now()), concurrency.limit());
+            }
+            Backend::Local(embedded) => {
+                if let Some(cross_encoder) = &embedded.cross_encoder {
+                    cross_encoder.observe();
+                }
+            }
+        }
+    }
+
+    /// Returns true if the circuit breaker is closed, so that even a call that is not needed may be made.
+    #[must_use]
+    pub fn has_closed_circuit(&self, caller: CacheScope, now: Instant) -> bool {
+        match &self.backend {
+            Backend::Remote(remote) => remote.guard.circuits.state(caller, now) == CircuitState::Closed,
+            Backend::Local(_) => true,
+        }
+    }
+
+    /// Estimated cost of one more call for `caller`, in seconds times calls in flight. Only good for comparing
+    /// upstreams.
+    #[must_use]
+    pub fn load(&self, caller: CacheScope, now: Instant) -> f64 {
+        match &self.backend {
+            Backend::Remote(remote) => remote.load_stats.load(caller, now),
+            Backend::Local(_) => 0.0,
+        }
+    }
+}
+
+impl Remote {
+    /// Limit on attempts in flight at the moment, from 1 to `max_concurrency`.
+    #[must_use]
+    pub fn concurrency_limit(&self) -> usize {
+        self.guard.concurrency.limit()
+    }
+
+    /// The time after which a call with a body of `bytes` is late, at least 300 ms; `None` if too few calls of its size
+    /// are known.
+    #[must_use]
+    pub fn late_after(&self, bytes: usize) -> Option<Duration> {
+        Some(self.load_stats.late_after(bytes)?.max(attempt::FAIL_FAST_TIMEOUT_MIN))
+    }
+
+    /// Scores one batch. Retries are included.
+    ///
+    /// # Errors
+    /// The failure of the last attempt.
+    pub async fn score(&self, call: Call) -> Result<Scores, UpstreamError> {
+        self.stack.clone().oneshot(call).await
+    }
+}
+
+impl std::fmt::Debug for Remote {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Remote").field("provider", &self.format.name()).finish_non_exhaustive()
+    }
+}

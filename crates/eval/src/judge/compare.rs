@@ -1,0 +1,73 @@
+//! Confidence intervals of means, and significance tests of their differences.
+
+use crate::results::{Comparison, Contestant, Estimate};
+use crate::statistics::{confidence_interval, differences, holm, mean, randomization_test};
+
+/// Seed of all resampling. It is fixed, so the same answers give the same report.
+const SEED: u64 = 0;
+/// Adjusted probability from which a difference is called noise.
+const NOISE: f64 = 0.05;
+
+/// The mean of `values` with its confidence interval.
+pub(super) fn estimate(values: &[f64]) -> Estimate {
+    let interval = confidence_interval(values, SEED);
+    Estimate { mean: mean(values), low: interval.low, high: interval.high }
+}
+
+/// Compares every contestant with the best one and with the first stage, which is the first of them. `all` has the
+/// values of each contestant, query by query.
+pub(super) fn compare_all(contestants: &mut [Contestant], all: &[Vec<f64>]) {
+    // `max_by` returns the last of equals; reversed, that is the first.
+    let best = (0..all.len()).rev().max_by(|&left, &right| mean(&all[left]).total_cmp(&mean(&all[right])));
+    let Some(best) = best else { return };
+    let against_best = against(all, best);
+    let against_none = against(all, 0);
+    for ((contestant, to_best), to_none) in contestants.iter_mut().zip(against_best).zip(against_none) {
+        contestant.against_best = to_best;
+        contestant.against_none = to_none;
+    }
+}
+
+/// Compares every contestant's values with those of the one at `reference`, which gets `None` itself.
+fn against(all: &[Vec<f64>], reference: usize) -> Vec<Option<Comparison>> {
+    let mut others = Vec::with_capacity(all.len());
+    let mut gaps = Vec::with_capacity(all.len());
+    let mut probabilities = Vec::with_capacity(all.len());
+    for (index, values) in all.iter().enumerate() {
+        if index == reference {
+            continue;
+        }
+        let gap = differences(values, &all[reference]);
+        probabilities.push(randomization_test(&gap, SEED));
+        others.push(index);
+        gaps.push(gap);
+    }
+    // The correction needs all probabilities at once, so the comparisons are made in a second pass.
+    let adjusted = holm(&probabilities);
+    let mut comparisons = vec![None; all.len()];
+    for (number, index) in others.into_iter().enumerate() {
+        let difference = estimate(&gaps[number]);
+        let p_adjusted = adjusted[number];
+        let comparison = Comparison { difference, p: probabilities[number], p_adjusted, is_noise: p_adjusted >= NOISE };
+        comparisons[index] = Some(comparison);
+    }
+    comparisons
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_on_every_query_is_none_by_chance_and_no_difference_is() {
+        let base: Vec<f64> = (0..40).map(|query| f64::from(query % 10) / 20.0).collect();
+        let better: Vec<f64> = base.iter().map(|value| value + 0.2).collect();
+        let wobbly: Vec<f64> = (0..40).map(|query| base[query] + if query % 2 == 0 { 0.1 } else { -0.1 }).collect();
+        let compared = against(&[base.clone(), better, wobbly, base], 0);
+        assert_eq!(compared[0], None);
+        let [better, wobbly, same] = [1, 2, 3].map(|at| compared[at].unwrap());
+        assert!((better.difference.mean - 0.2).abs() < 1e-9 && !better.is_noise, "{better:?}");
+        assert!(wobbly.is_noise && same.is_noise && same.p > 0.99, "{wobbly:?} {same:?}");
+        assert!(better.p_adjusted >= better.p);
+    }
+}

@@ -1,0 +1,337 @@
+//! Results from answers: the value of every ranking, the best contestant, and the significance of the differences.
+
+mod charges;
+mod compare;
+mod measures;
+mod pareto;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use rerankd_core::provider::Billing;
+use rerankd_core::route::Route;
+use rerankd_core::types::as_f64;
+
+use self::charges::{cost, latency, unit};
+use self::compare::{compare_all, estimate};
+use self::measures::Measure;
+use self::pareto::front;
+use super::NONE;
+use super::answers::{Answer, AnswerLog, NOT_ASKED, Ranked};
+use super::choice::{self, Strategy};
+use super::collection::{Collection, JudgedQuery};
+use super::ranking_metrics::recall_ceiling;
+use super::results::{Candidate, Choice, CollectionSummary, Contestant, Kind, Query, Results, Unanswered};
+use super::statistics::mean;
+
+/// Characters of a passage that a report shows.
+const BEGINNING_CHARS: usize = 200;
+
+/// The options of a judgement.
+#[derive(Clone, Copy, Debug)]
+pub struct Criteria {
+    /// Depth of the metrics that are cut.
+    pub k: usize,
+    /// Highest mean time per query with which a contestant may be chosen.
+    pub speed_threshold: Option<Duration>,
+    /// True to report AutoRAG's metrics too, and to choose by them.
+    pub autorag: bool,
+}
+
+/// The answers of one contestant.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Name from the command line.
+    name: String,
+    /// One per query of the collection, in its order; `None` where the query was not asked.
+    answers: Vec<Option<Answer>>,
+    /// Addresses of its targets with their prices, in order.
+    targets: Vec<(String, Billing)>,
+}
+
+impl Entry {
+    /// The answers of the contestant `name`, which is `route`, from its answer log.
+    #[must_use]
+    pub fn of_answer_log(name: &str, answer_log: &AnswerLog, route: &Route, collection: &Collection) -> Self {
+        let answers = collection.queries.iter().map(|query| answer_log.answer(&query.id).cloned()).collect();
+        let targets = route.targets.iter().map(|target| (target.address(), target.facts.billing)).collect();
+        Self { name: name.to_owned(), answers, targets }
+    }
+
+    /// The failures of a contestant that never answered; `None` if it answered at least once.
+    #[must_use]
+    pub fn unanswered(&self) -> Option<Unanswered> {
+        if self.ranked().next().is_some() {
+            return None;
+        }
+        let message = self.first_failure().unwrap_or_else(|| "it was not asked".to_owned());
+        Some(Unanswered { name: self.name.clone(), failures: self.failures(), message })
+    }
+
+    fn ranked(&self) -> impl Iterator<Item = &Ranked> {
+        self.answers.iter().flatten().filter_map(Answer::ranked)
+    }
+
+    fn first_failure(&self) -> Option<String> {
+        let failed = self.answers.iter().flatten().find_map(Answer::failed)?;
+        Some(failed.message.clone())
+    }
+
+    fn failures(&self) -> BTreeMap<String, usize> {
+        let mut failures = BTreeMap::new();
+        for answer in &self.answers {
+            let code = match answer {
+                Some(Answer::Ranked(_)) => continue,
+                Some(Answer::Failed(failed)) => &failed.code,
+                None => NOT_ASKED,
+            };
+            *failures.entry(code.to_owned()).or_default() += 1;
+        }
+        failures
+    }
+}
+
+/// Judges all contestants over one collection; the order of the first stage is one of them.
+#[must_use]
+pub fn judge(collection: &Collection, entries: &[Entry], terms: &Criteria) -> Results {
+    let measures = Measure::all(terms);
+    let mut contestants = vec![first_stage(collection, &measures)];
+    let mut unanswered = Vec::new();
+    for entry in entries {
+        match entry.unanswered() {
+            Some(failures) => unanswered.push(failures),
+            None => contestants.push(contestant(collection, entry, &measures)),
+        }
+    }
+    let decisive = measures[0].name();
+    let all: Vec<Vec<f64>> = contestants.iter().map(|contestant| values(&contestant.by_query, &decisive)).collect();
+    compare_all(&mut contestants, &all);
+    let on_front = front(&contestants, &decisive);
+    for (contestant, is_on_front) in contestants.iter_mut().zip(on_front) {
+        contestant.on_pareto_front = is_on_front;
+    }
+    // Chosen before they are sorted: among equals the first stage wins, then the order of the command line.
+    let choice = choose(&contestants, &measures, terms);
+    contestants.sort_by(|left, right| quality(right, &decisive).total_cmp(&quality(left, &decisive)));
+    let mut definitions = BTreeMap::new();
+    for measure in &measures {
+        definitions.insert(measure.name(), measure.definition().to_owned());
+    }
+    Results {
+        rerankd: env!("CARGO_PKG_VERSION").to_owned(),
+        collection: summary(collection),
+        k: terms.k,
+        metrics: measures.iter().map(Measure::name).collect(),
+        definitions,
+        contestants,
+        unanswered,
+        choice,
+        queries: collection.queries.iter().map(|query| reported_query(collection, query)).collect(),
+    }
+}
+
+/// The mean of the decisive metric; 0 if it is not defined for any query.
+fn quality(contestant: &Contestant, decisive: &str) -> f64 {
+    match contestant.metrics.get(decisive) {
+        Some(estimate) => estimate.mean,
+        None => 0.0,
+    }
+}
+
+/// The contestant that leaves the candidates in their order.
+fn first_stage(collection: &Collection, measures: &[Measure]) -> Contestant {
+    let rankings = collection.queries.iter().map(first_stage_ranking).collect();
+    of_rankings(NONE, Kind::None, collection, rankings, measures)
+}
+
+fn contestant(collection: &Collection, entry: &Entry, measures: &[Measure]) -> Contestant {
+    let mut rankings = Vec::with_capacity(collection.queries.len());
+    let mut failed_queries = Vec::new();
+    for (query, answer) in collection.queries.iter().zip(&entry.answers) {
+        if let Some(Answer::Ranked(ranked)) = answer {
+            rankings.push(ranking(query, ranked));
+        } else {
+            // An application would fall back to the order of the first stage, so a failure counts as that.
+            rankings.push(first_stage_ranking(query));
+            failed_queries.push(query.id.clone());
+        }
+    }
+    let mut answered_by = BTreeSet::new();
+    let mut fallbacks = 0;
+    let mut degraded = 0;
+    for ranked in entry.ranked() {
+        answered_by.extend(ranked.answered_by.clone());
+        fallbacks += usize::from(ranked.fallbacks > 0);
+        degraded += usize::from(!ranked.degraded.is_empty());
+    }
+    Contestant {
+        answered_by: answered_by.into_iter().collect(),
+        failures: entry.failures(),
+        failed_queries,
+        first_failure: entry.first_failure(),
+        fallbacks,
+        degraded,
+        latency: latency(entry.ranked()),
+        cost: cost(entry.ranked(), unit(&entry.targets, entry.ranked())),
+        ..of_rankings(&entry.name, Kind::Model, collection, rankings, measures)
+    }
+}
+
+/// A contestant with the metrics of its rankings, one per query. The answers' failures, times and costs are left empty.
+fn of_rankings(
+    name: &str,
+    kind: Kind,
+    collection: &Collection,
+    rankings: Vec<Ranking>,
+    measures: &[Measure],
+) -> Contestant {
+    let mut by_query = Vec::with_capacity(rankings.len());
+    let mut places_by_query = Vec::with_capacity(rankings.len());
+    let mut scores_by_query = Vec::with_capacity(rankings.len());
+    for (query, Ranking { places, scores }) in collection.queries.iter().zip(rankings) {
+        let mut metrics = BTreeMap::new();
+        for measure in measures {
+            if let Some(value) = measure.value(collection, query, &places) {
+                metrics.insert(measure.name(), value);
+            }
+        }
+        by_query.push(metrics);
+        places_by_query.push(places);
+        scores_by_query.push(scores);
+    }
+    let mut estimates = BTreeMap::new();
+    for measure in measures {
+        let name = measure.name();
+        let values = values(&by_query, &name);
+        // A metric that is defined for no query has no mean.
+        if !values.is_empty() {
+            estimates.insert(name, estimate(&values));
+        }
+    }
+    Contestant {
+        name: name.to_owned(),
+        kind,
+        answered_by: Vec::new(),
+        failures: BTreeMap::new(),
+        failed_queries: Vec::new(),
+        first_failure: None,
+        fallbacks: 0,
+        degraded: 0,
+        metrics: estimates,
+        against_best: None,
+        against_none: None,
+        latency: None,
+        cost: None,
+        on_pareto_front: false,
+        by_query,
+        rankings: places_by_query,
+        scores: scores_by_query,
+    }
+}
+
+/// The values of one metric, for each query that it is defined for.
+fn values(by_query: &[BTreeMap<String, f64>], metric: &str) -> Vec<f64> {
+    by_query.iter().filter_map(|metrics| metrics.get(metric).copied()).collect()
+}
+
+/// One query's candidates in an order, best first.
+struct Ranking {
+    /// Indices into [`JudgedQuery::candidates`].
+    places: Vec<usize>,
+    /// The score of each of them; `None` where the model gave none.
+    scores: Vec<Option<f64>>,
+}
+
+fn first_stage_ranking(query: &JudgedQuery) -> Ranking {
+    let count = query.candidates.len();
+    Ranking { places: (0..count).collect(), scores: vec![None; count] }
+}
+
+fn ranking(query: &JudgedQuery, ranked: &Ranked) -> Ranking {
+    let mut places = Vec::with_capacity(ranked.ranking.len());
+    let mut scores = Vec::with_capacity(ranked.ranking.len());
+    for &(place, score) in &ranked.ranking {
+        // An answer log is a file that can be edited: a place beyond the candidates must not index them.
+        if place < query.candidates.len() {
+            places.push(place);
+            scores.push(score);
+        }
+    }
+    Ranking { places, scores }
+}
+
+fn choose(contestants: &[Contestant], measures: &[Measure], terms: &Criteria) -> Choice {
+    let mut metrics = Vec::new();
+    for measure in measures {
+        let name = measure.name();
+        // A strategy compares means, so every contestant must have one.
+        let is_defined = contestants.iter().all(|contestant| contestant.metrics.contains_key(&name));
+        if is_defined && measure.is_autorag() == terms.autorag {
+            metrics.push(name);
+        }
+    }
+    let slowest = terms.speed_threshold.map(|threshold| threshold.as_secs_f64());
+    let mut rivals = Vec::with_capacity(contestants.len());
+    let mut too_slow = Vec::new();
+    let mut not_timed = Vec::new();
+    for contestant in contestants {
+        let seconds = contestant.cold_mean().map(|milliseconds| milliseconds / 1e3);
+        match (seconds, slowest) {
+            (Some(seconds), Some(slowest)) if seconds > slowest => too_slow.push(contestant.name.clone()),
+            (None, Some(_)) => not_timed.push(contestant.name.clone()),
+            (Some(_), Some(_)) | (_, None) => {}
+        }
+        rivals.push(choice::SelectionInput {
+            metrics: metrics.iter().map(|name| contestant.metrics[name].mean).collect(),
+            seconds: seconds.unwrap_or(f64::INFINITY),
+        });
+    }
+    let mut by_strategy = BTreeMap::new();
+    for strategy in Strategy::ALL {
+        if let Some(choice) = choice::choose(&rivals, strategy, slowest) {
+            by_strategy.insert(strategy.name().to_owned(), contestants[choice.best].name.clone());
+        }
+    }
+    let speed_threshold_ms = slowest.map(|seconds| seconds * 1e3);
+    Choice { by_strategy, metrics, speed_threshold_ms, too_slow, not_timed }
+}
+
+fn summary(collection: &Collection) -> CollectionSummary {
+    let mut candidate_counts = Vec::with_capacity(collection.queries.len());
+    let mut ceilings = Vec::with_capacity(collection.queries.len());
+    for query in &collection.queries {
+        candidate_counts.push(as_f64(query.candidates.len()));
+        let grades: Vec<i32> = query.judgments.values().copied().collect();
+        // Where no passage is relevant, recall is 0 by definition, which says nothing of the first stage.
+        if grades.iter().any(|&grade| grade > 0) {
+            ceilings.push(recall_ceiling(&candidate_grades(collection, query), &grades));
+        }
+    }
+    CollectionSummary {
+        name: collection.name.clone(),
+        queries: collection.queries.len(),
+        judgments: collection.judgments.clone(),
+        left_out: collection.left_out.clone(),
+        passages: collection.passages.len(),
+        first_stage: collection.first_stage.clone(),
+        candidates_per_query: mean(&candidate_counts),
+        recall_ceiling: (!ceilings.is_empty()).then(|| mean(&ceilings)),
+    }
+}
+
+fn candidate_grades(collection: &Collection, query: &JudgedQuery) -> Vec<Option<i32>> {
+    query.candidates.iter().map(|&index| query.grade(&collection.passages[index])).collect()
+}
+
+fn reported_query(collection: &Collection, query: &JudgedQuery) -> Query {
+    let mut candidates = Vec::with_capacity(query.candidates.len());
+    for &index in &query.candidates {
+        let passage = &collection.passages[index];
+        candidates.push(Candidate {
+            id: passage.id.to_string(),
+            grade: query.grade(passage),
+            beginning: passage.text.chars().take(BEGINNING_CHARS).collect(),
+        });
+    }
+    Query { id: query.id.clone(), text: query.text.to_string(), labels: query.labels.clone(), candidates }
+}

@@ -1,0 +1,14 @@
+//! The results of an evaluation for people: a table in the terminal and an HTML page.
+//!
+//! Both state the same facts. `facts` draws the conclusions, `summary` and `warnings` put them into words, `figures`
+//! formats numbers, and `text` makes texts from outside safe to show.
+
+mod figures;
+pub mod html;
+pub mod plain_text;
+#[cfg(test)]
+mod sample;
+mod standings;
+mod summary;
+pub mod table;
+mod warnings;

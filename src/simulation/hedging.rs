@@ -1,0 +1,86 @@
+//! A slow call and its hedge that fail in different ways.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rerankd_core::cache::control::CacheControl;
+use rerankd_core::cache::key::CacheScope;
+use rerankd_core::error::ErrorKind;
+use rerankd_core::rerank::RequestContext;
+use rerankd_core::types::request::{Passage, RerankRequest};
+use rerankd_core::upstream::call::{Call, Scores};
+use rerankd_core::upstream::key_ring::KeyRing;
+use rerankd_core::upstream::size::MeasureSet;
+use rerankd_core::upstream::size_refusal::SizeRefusal;
+use rerankd_core::upstream::{Upstream, UpstreamError};
+use tokio::time::{Instant, sleep};
+
+use crate::assemble::assemble_with;
+use crate::config::{Environment, Sources, load};
+
+const CONFIG: &str = r"
+[cache]
+enabled = false
+[upstreams.one]
+provider = 'cohere'
+base_url = 'http://one'
+[upstreams.two]
+provider = 'cohere'
+base_url = 'http://two'
+[models.default]
+targets = [
+  { upstream = 'one', model = 'rerank-v3.5', scores = 'main' },
+  { upstream = 'two', model = 'rerank-v3.5', scores = 'main', weight = 0 },
+]
+[models.default.hedge]
+enabled = true
+after_quantile = 0.9
+max_calls = 1.0
+max_spend = 1.0
+";
+/// Calls after which the usual latency is known.
+const ENOUGH: usize = 25;
+/// Most passages of a call that both upstreams score.
+const MAX_PASSAGES: usize = 2;
+
+/// Scores small calls. Of a large one `one` refuses the size, late enough to be hedged, and `two` fails later still.
+async fn answer(is_first: bool, call: Call) -> Result<Scores, UpstreamError> {
+    if call.passages <= MAX_PASSAGES {
+        sleep(Duration::from_millis(20)).await;
+        return Ok(Scores { scores: vec![0.5; call.passages], tokens: None, search_units: None });
+    }
+    if is_first {
+        sleep(Duration::from_millis(100)).await;
+        let refusal = SizeRefusal { about: MeasureSet::PASSAGES, stated_passages: None, is_named: true };
+        let error = UpstreamError::lasting(ErrorKind::UpstreamRejected, "answered with status 413");
+        return Err(UpstreamError { size_refusal: Some(refusal), ..error });
+    }
+    sleep(Duration::from_millis(150)).await;
+    Err(UpstreamError::lasting(ErrorKind::UpstreamUnauthorized, "answered with status 401"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn law_5_a_call_refused_for_its_size_is_split_although_its_hedge_fails() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), CONFIG).unwrap();
+    let sources = Sources { file: Some(file.path().to_owned()), environment: Environment::new(), listen: None };
+    let settings = load(&sources).unwrap().settings;
+    let reranker = assemble_with(&settings, |upstream, metrics| {
+        let is_first = upstream.name == "one";
+        let transport = tower::service_fn(move |call| Box::pin(answer(is_first, call)));
+        Ok(Upstream::behind(transport, upstream.stack(), metrics, Arc::new(KeyRing::new(&[])?)))
+    })
+    .unwrap();
+    let route = reranker.routes.resolve(None).unwrap();
+    for count in [vec![1; ENOUGH], vec![4]].concat() {
+        let passages = (0..count).map(|number| Passage::from(number.to_string().as_str())).collect();
+        let request = Arc::new(RerankRequest { query: "q".into(), passages, ..RerankRequest::default() });
+        let started = Instant::now();
+        let deadline = started + Duration::from_secs(10);
+        let control = CacheControl::default();
+        let context = RequestContext { started, deadline, control, scope: CacheScope::SHARED };
+        let response = reranker.rerank(&route, &request, &context).await.unwrap();
+        assert_eq!(response.provenance.pairs.scored, count);
+        assert_eq!((response.provenance.fallbacks, response.provenance.degraded), (0, Vec::new()));
+    }
+}
