@@ -25,16 +25,16 @@ use crate::config::settings::Settings;
 /// # Errors
 /// A sentence that names the key, if an upstream's client cannot be set up or a target does not exist.
 pub fn assemble(settings: &Settings) -> Result<Reranker, String> {
-    assemble_with(settings, Upstream::remote)
+    assemble_with(settings, Upstream::over_http)
 }
 
-/// The same, with upstreams made by `remote`.
+/// The same, with upstreams made by `connect`.
 pub(crate) fn assemble_with(
     settings: &Settings,
-    remote: impl Fn(&UpstreamSettings, &Metrics) -> Result<Upstream, String>,
+    connect: impl Fn(&UpstreamSettings, &Metrics) -> Result<Upstream, String>,
 ) -> Result<Reranker, String> {
     let metrics = Arc::new(Metrics::new());
-    let build = |upstream: &UpstreamSettings| match remote(upstream, &metrics) {
+    let build = |upstream: &UpstreamSettings| match connect(upstream, &metrics) {
         Ok(built) => Ok(Arc::new(built)),
         Err(reason) => Err(format!("upstreams.{}: {reason}", upstream.name)),
     };

@@ -12,7 +12,7 @@ use crate::blocking::offload::{OFFLOAD_SEARCH_BYTES, OFFLOAD_WIRE_BYTES, offload
 use crate::cache::key::CacheScope;
 use crate::error::{Error, ErrorKind};
 use crate::provider::{InstructionSupport, ScoreBatch, Scoring};
-use crate::route::{RemoteTarget, Target};
+use crate::route::{StackTarget, Target};
 use crate::types::index::{FlightIndex, IndexVec};
 use crate::types::request::RerankRequest;
 use crate::upstream::call::{AttemptCounter, Call, Payload, Scores, Waiters};
@@ -48,7 +48,7 @@ impl Calls {
     /// Sends one batch to one target.
     pub(super) async fn send(
         &self,
-        target: &RemoteTarget,
+        target: &StackTarget,
         batch: &Batch,
         waiters: &Arc<Waiters>,
     ) -> Result<Scores, UpstreamError> {
@@ -62,20 +62,20 @@ impl Calls {
             failure: None,
             attempts: self.attempts.clone(),
         };
-        target.remote().score(call).await
+        target.stack().score(call).await
     }
 
     /// The one call that asks `target` for all of `places`; `None` if several would be needed.
     pub(super) async fn encode_whole(
         &self,
-        target: &RemoteTarget,
+        target: &StackTarget,
         places: &[FlightIndex],
         caller: CacheScope,
     ) -> Option<Batch> {
         if self.cut(target, places.to_vec(), declared_limits(target)).await.len() > 1 {
             return None;
         }
-        let learned = target.remote().learned_limits.of(&target.model, caller, Instant::now());
+        let learned = target.stack().learned_limits.of(&target.model, caller, Instant::now());
         // Measuring reads every text, which is wasted while no limit is known.
         if !learned.is_empty() {
             let size = self.measure(target).await.call(places);
@@ -123,17 +123,17 @@ impl Calls {
     }
 
     /// The call that asks `target` for `places`.
-    pub(super) async fn encode(&self, target: &RemoteTarget, places: Vec<FlightIndex>) -> Batch {
+    pub(super) async fn encode(&self, target: &StackTarget, places: Vec<FlightIndex>) -> Batch {
         let bytes = self.text_bytes(&places);
         let calls = self.clone();
         let target = target.clone();
         offload(bytes, OFFLOAD_WIRE_BYTES, move || {
-            let remote = target.remote();
+            let stack = target.stack();
             let query = instructed_query(&calls.request, target.facts.instruction);
             let passages: Vec<_> = places.iter().map(|place| &*calls.texts[*place]).collect();
-            let tokens = if remote.counts_tokens { count_tokens(&query, &passages) } else { 0 };
+            let tokens = if stack.counts_tokens { count_tokens(&query, &passages) } else { 0 };
             let options = &calls.request.options;
-            let payload = remote.format.encode(&ScoreBatch { model: &target.model, query: &query, passages, options });
+            let payload = stack.format.encode(&ScoreBatch { model: &target.model, query: &query, passages, options });
             Batch { places, payload, tokens }
         })
         .await
@@ -163,8 +163,8 @@ impl Calls {
 }
 
 /// Limits of one call by the registry and the configuration. A listwise model has none: it gets everything in one call.
-pub(super) fn declared_limits(target: &RemoteTarget) -> CallLimits {
-    let facts = &target.remote().facts;
+pub(super) fn declared_limits(target: &StackTarget) -> CallLimits {
+    let facts = &target.stack().facts;
     match target.facts.scoring {
         Scoring::Pointwise => CallLimits {
             passages: facts.max_passages,

@@ -23,7 +23,7 @@ use crate::cache::key::CacheScope;
 use crate::coalesce::Lead;
 use crate::error::{Error, ErrorKind};
 use crate::provider::Scoring;
-use crate::route::{RemoteTarget, Target};
+use crate::route::{StackTarget, Target};
 use crate::telemetry::metrics::Metrics;
 use crate::types::index::FlightIndex;
 use crate::types::response::Usage;
@@ -40,7 +40,7 @@ const MAX_CONFIRMATIONS: usize = 8;
 /// A task that fills one flight.
 #[derive(Debug)]
 pub(super) struct FlightTask {
-    pub(super) target: RemoteTarget,
+    pub(super) target: StackTarget,
     pub(super) calls: Calls,
     /// Present if slow calls may be sent to a second target.
     pub(super) hedging: Option<Hedging>,
@@ -49,7 +49,7 @@ pub(super) struct FlightTask {
 }
 
 /// The answer to a batch and the target that gave it; `None` if nobody waits for the batch any more.
-type CallResult<'a> = Option<(&'a RemoteTarget, Result<Scores, UpstreamError>)>;
+type CallResult<'a> = Option<(&'a StackTarget, Result<Scores, UpstreamError>)>;
 
 impl FlightTask {
     /// Scores the pairs of `lead`, and hands out each call's scores as they come.
@@ -57,7 +57,7 @@ impl FlightTask {
         if reads_cache {
             self.land_known(&lead);
         }
-        let remote = self.target.remote();
+        let stack = self.target.stack();
         let caller = lead.waiters().scope();
         let mut planner = self.planner(lead.pending(), caller).await;
         let mut flight = FlightInProgress { task: &self, lead: &lead, caller, refusal: None, confirmations: 0 };
@@ -65,7 +65,7 @@ impl FlightTask {
         loop {
             // One large request must not fill the upstream's queue, and be turned away by it: it takes its turn, permit
             // by permit.
-            while calls.len() < remote.concurrency_limit().max(1) {
+            while calls.len() < stack.concurrency_limit().max(1) {
                 let next;
                 (planner, next) = calls.beside(next_batch(planner)).await;
                 let Some(batch) = next else { break };
@@ -95,7 +95,7 @@ impl FlightTask {
     /// Plans calls by the declared limits, and by those that earlier refusals taught.
     async fn planner(&self, places: Vec<FlightIndex>, caller: CacheScope) -> BatchPlanner {
         let limits = declared_limits(&self.target);
-        let learned = self.target.remote().learned_limits.of(&self.target.model, caller, Instant::now());
+        let learned = self.target.stack().learned_limits.of(&self.target.model, caller, Instant::now());
         if learned.is_empty() || !self.may_split() {
             return BatchPlanner::of_calls(self.calls.cut(&self.target, places, limits).await, limits);
         }
@@ -182,11 +182,11 @@ impl FlightInProgress<'_> {
     }
 
     fn split_budget(&self) -> &SharedBudget {
-        &self.task.target.remote().split_budget
+        &self.task.target.stack().split_budget
     }
 
     /// Takes in the scores of a call.
-    fn accepted(&mut self, planner: &mut BatchPlanner, batch: &PlannedBatch, target: &RemoteTarget, scores: &Scores) {
+    fn accepted(&mut self, planner: &mut BatchPlanner, batch: &PlannedBatch, target: &StackTarget, scores: &Scores) {
         self.split_budget().deposit(self.caller, 1.0, Instant::now());
         if batch.purpose == Purpose::Confirmation {
             self.confirmations = 0;
@@ -206,7 +206,7 @@ impl FlightInProgress<'_> {
         &mut self,
         planner: &mut BatchPlanner,
         batch: PlannedBatch,
-        target: &RemoteTarget,
+        target: &StackTarget,
         error: UpstreamError,
     ) {
         let size_refusal = match error.size_refusal {
@@ -282,15 +282,15 @@ async fn next_batch(mut planner: BatchPlanner) -> (BatchPlanner, Option<PlannedB
 
 /// Tells other requests of the caller that a call of this size is accepted. Calls are measured only once one was
 /// refused.
-fn learn_accepted(target: &RemoteTarget, caller: CacheScope, planner: &BatchPlanner, batch: &PlannedBatch) {
+fn learn_accepted(target: &StackTarget, caller: CacheScope, planner: &BatchPlanner, batch: &PlannedBatch) {
     if let Some(size) = planner.size_of(&batch.places) {
-        target.remote().learned_limits.accept(&target.model, caller, &size, Instant::now());
+        target.stack().learned_limits.accept(&target.model, caller, &size, Instant::now());
     }
 }
 
 /// Tells other requests of the caller what the refusals of this flight teach.
-fn learn_refused(target: &RemoteTarget, caller: CacheScope, planner: &mut BatchPlanner) {
+fn learn_refused(target: &StackTarget, caller: CacheScope, planner: &mut BatchPlanner) {
     for refused in planner.take_lessons() {
-        target.remote().learned_limits.refuse(&target.model, caller, &refused, Instant::now());
+        target.stack().learned_limits.refuse(&target.model, caller, &refused, Instant::now());
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::calls::{Batch, Calls};
 use crate::cache::key::CacheScope;
-use crate::route::RemoteTarget;
+use crate::route::StackTarget;
 use crate::route::hedge::Hedge;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::UpstreamError;
@@ -22,7 +22,7 @@ use crate::upstream::call::{Scores, Waiters};
 pub(super) struct Hedging {
     pub(super) hedge: Hedge,
     /// The other targets of the same score space; never empty.
-    pub(super) equivalent_targets: Vec<RemoteTarget>,
+    pub(super) equivalent_targets: Vec<StackTarget>,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -31,10 +31,10 @@ pub(super) struct Hedging {
 pub(super) async fn send_hedged<'a>(
     hedging: &'a Hedging,
     calls: &Calls,
-    target: &'a RemoteTarget,
+    target: &'a StackTarget,
     batch: &Batch,
     waiters: &Arc<Waiters>,
-) -> (&'a RemoteTarget, Result<Scores, UpstreamError>) {
+) -> (&'a StackTarget, Result<Scores, UpstreamError>) {
     let bytes = batch.payload.bytes();
     hedging.hedge.count(target, bytes);
     let mut first = std::pin::pin!(calls.send(target, batch, waiters));
@@ -74,13 +74,13 @@ pub(super) async fn send_hedged<'a>(
 
 impl Hedging {
     /// The time at which a call counts as late; `None` until there are enough latencies to tell.
-    fn late(&self, target: &RemoteTarget, bytes: usize) -> Option<Instant> {
-        let usual = target.remote().load_stats.quantile(bytes, self.hedge.after_quantile)?;
+    fn late(&self, target: &StackTarget, bytes: usize) -> Option<Instant> {
+        let usual = target.stack().load_stats.quantile(bytes, self.hedge.after_quantile)?;
         Some(Instant::now() + usual)
     }
 
     /// The least loaded of the healthy targets, for `caller`.
-    fn healthy_target(&self, caller: CacheScope) -> Option<&RemoteTarget> {
+    fn healthy_target(&self, caller: CacheScope) -> Option<&StackTarget> {
         let now = Instant::now();
         let healthy = self.equivalent_targets.iter().filter(|target| target.upstream.has_closed_circuit(caller, now));
         healthy.min_by(|left, right| left.upstream.load(caller, now).total_cmp(&right.upstream.load(caller, now)))

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::Reranker;
 use super::plan::Plan;
-use super::score::{RemoteAttempt, TargetAttempt};
+use super::score::{StackAttempt, TargetAttempt};
 use super::trace::RequestTrace;
 use crate::blocking::offload::{OFFLOAD_LOCAL_BYTES, result_of};
 use crate::coalesce::Subscription;
@@ -85,9 +85,9 @@ impl Reranker {
         // Without the client's options: the cross-encoder takes none, and they would be part of its cache keys.
         let head_request =
             Arc::new(RerankRequest { query: attempt.request.query.clone(), passages, ..RerankRequest::default() });
-        let head_attempt = RemoteAttempt { request: &head_request, ..attempt.at(&parts.cross_encoder) };
+        let head_attempt = StackAttempt { request: &head_request, ..attempt.at(&parts.cross_encoder) };
         let mut plan = self.plan(&parts.cross_encoder, &head_request, attempt.context).await;
-        self.score_remotely(head_attempt, &mut plan, subscriptions, trace).await?;
+        self.score_in_calls(head_attempt, &mut plan, subscriptions, trace).await?;
         let mut scores = Vec::with_capacity(head.len());
         for passage in plan.passages() {
             let Some(score) = passage.score else {

@@ -20,7 +20,7 @@ use crate::cache::control::CacheControl;
 use crate::coalesce::{Claim, ClaimRequest, PairOutcome, Subscription};
 use crate::error::{Error, ErrorKind};
 use crate::provider::Scoring;
-use crate::route::{RemoteTarget, Route, Target};
+use crate::route::{Route, StackTarget, Target};
 use crate::types::index::SlotIndex;
 use crate::types::request::RerankRequest;
 use crate::types::response::ScoreSource;
@@ -38,9 +38,9 @@ pub(super) struct TargetAttempt<'a> {
 
 /// One request at one target that is asked through its upstream's stack.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct RemoteAttempt<'a> {
+pub(super) struct StackAttempt<'a> {
     pub(super) route: &'a Route,
-    pub(super) target: &'a RemoteTarget,
+    pub(super) target: &'a StackTarget,
     pub(super) request: &'a Arc<RerankRequest>,
     pub(super) waiter: Waiter,
     /// True if the target is asked even for pairs that another target of the same scores is already scoring.
@@ -49,9 +49,9 @@ pub(super) struct RemoteAttempt<'a> {
 
 impl<'a> TargetAttempt<'a> {
     /// The same attempt at `target`.
-    pub(super) fn at(self, target: &'a RemoteTarget) -> RemoteAttempt<'a> {
+    pub(super) fn at(self, target: &'a StackTarget) -> StackAttempt<'a> {
         let Self { route, request, waiter, .. } = self;
-        RemoteAttempt { route, target, request, waiter, bypasses_others: false }
+        StackAttempt { route, target, request, waiter, bypasses_others: false }
     }
 }
 
@@ -68,20 +68,20 @@ impl Reranker {
         subscriptions: &mut Vec<Subscription>,
         trace: &mut RequestTrace,
     ) -> Result<(), Error> {
-        let target = match RemoteTarget::of(attempt.target) {
+        let target = match StackTarget::of(attempt.target) {
             Ok(target) => target,
             Err(scorer) => return self.score_locally(attempt, scorer, plan, subscriptions, trace).await,
         };
         check_listwise_size(&target, plan.unknown().len())?;
-        self.score_remotely(attempt.at(&target), plan, subscriptions, trace).await?;
+        self.score_in_calls(attempt.at(&target), plan, subscriptions, trace).await?;
         check_not_refused_wholly(plan, trace)
     }
 
     /// Waits for the target, and for other targets of the same scores that are already asked for some of the pairs. If
     /// one of the others fails, or is silent for unusually long, the target itself is asked for its pairs.
-    pub(super) async fn score_remotely(
+    pub(super) async fn score_in_calls(
         &self,
-        attempt: RemoteAttempt<'_>,
+        attempt: StackAttempt<'_>,
         plan: &mut Plan,
         subscriptions: &mut Vec<Subscription>,
         trace: &mut RequestTrace,
@@ -105,7 +105,7 @@ impl Reranker {
             for subscription in &given_up {
                 missing.extend(subscription.waiting());
             }
-            subscriptions.extend(self.claim(RemoteAttempt { bypasses_others: true, ..attempt }, plan, &missing, trace));
+            subscriptions.extend(self.claim(StackAttempt { bypasses_others: true, ..attempt }, plan, &missing, trace));
         }
         while !subscriptions.is_empty() {
             let news = next_news(subscriptions).await;
@@ -120,7 +120,7 @@ impl Reranker {
     /// `bypasses_others`, for those that this target is not scoring.
     fn claim(
         &self,
-        attempt: RemoteAttempt<'_>,
+        attempt: StackAttempt<'_>,
         plan: &Plan,
         slots: &[SlotIndex],
         trace: &RequestTrace,
@@ -152,11 +152,11 @@ impl Reranker {
     }
 
     /// Targets for second calls, if the route hedges and has another target of the same scores.
-    fn hedging(&self, attempt: RemoteAttempt<'_>) -> Option<Hedging> {
+    fn hedging(&self, attempt: StackAttempt<'_>) -> Option<Hedging> {
         let hedge = attempt.route.hedge.clone()?;
         let mut equivalent_targets = Vec::new();
         for target in attempt.route.equivalent_targets(attempt.target) {
-            equivalent_targets.extend(RemoteTarget::of(target));
+            equivalent_targets.extend(StackTarget::of(target));
         }
         if equivalent_targets.is_empty() {
             return None;
@@ -175,7 +175,7 @@ impl Reranker {
             return;
         }
         // Local scores cost no call: once expired, they are computed in no time.
-        let Ok(target) = RemoteTarget::of(attempt.target) else { return };
+        let Ok(target) = StackTarget::of(attempt.target) else { return };
         if let Some(permit) = self.background.enter() {
             let subscriptions = self.claim(attempt.at(&target), plan, plan.due(), &RequestTrace::of_background());
             permit.finish(subscriptions, attempt.waiter.deadline);
@@ -201,12 +201,12 @@ struct News {
 
 /// The longest silence to bear from other targets of the same scores: three times the usual latency of a call here, and
 /// at most half of the time left.
-fn longest_silence(attempt: RemoteAttempt<'_>) -> Duration {
-    let remote = attempt.target.remote();
+fn longest_silence(attempt: StackAttempt<'_>) -> Duration {
+    let stack = attempt.target.stack();
     let half = attempt.waiter.deadline.saturating_duration_since(Instant::now()) / 2;
     let passages = attempt.request.passages.len().max(1);
-    let calls = passages.div_ceil(remote.facts.max_passages);
-    match remote.late_after(attempt.request.text_bytes() / calls) {
+    let calls = passages.div_ceil(stack.facts.max_passages);
+    match stack.late_after(attempt.request.text_bytes() / calls) {
         Some(late_after) => late_after.min(half),
         None => half,
     }
@@ -262,17 +262,17 @@ fn check_not_refused_wholly(plan: &Plan, trace: &RequestTrace) -> Result<(), Err
 }
 
 /// Refuses a list that a listwise model cannot take whole: splitting it would change its scores.
-fn check_listwise_size(target: &RemoteTarget, passages: usize) -> Result<(), Error> {
-    let remote = target.remote();
-    if target.facts.scoring == Scoring::Pointwise || passages <= remote.facts.max_passages {
+fn check_listwise_size(target: &StackTarget, passages: usize) -> Result<(), Error> {
+    let stack = target.stack();
+    if target.facts.scoring == Scoring::Pointwise || passages <= stack.facts.max_passages {
         return Ok(());
     }
     let message = format!(
         "{} scores a list as a whole and takes at most {} documents at once, the request has {passages}; send fewer, \
          or if the model scores each document by itself declare it as pointwise under [providers.{}.models]",
         target.address(),
-        remote.facts.max_passages,
-        remote.format.name(),
+        stack.facts.max_passages,
+        stack.format.name(),
     );
     Err(Error::new(ErrorKind::TooManyDocuments, message))
 }

@@ -170,20 +170,20 @@ impl RequestTrace {
 
 impl Target {
     pub(super) fn rejects_blank_passages(&self) -> bool {
-        matches!(&self.upstream.backend, Backend::Remote(remote) if remote.facts.rejects_blank_passages)
+        matches!(&self.upstream.backend, Backend::Stack(stack) if stack.facts.rejects_blank_passages)
     }
 
     /// Treatment of long passages. A listwise model's passages are never cut: its list must stay whole.
     #[must_use]
     pub fn long_passages(&self) -> LongPassages {
         match &self.upstream.backend {
-            Backend::Remote(remote) if self.facts.scoring == Scoring::Pointwise => remote.long_passages,
+            Backend::Stack(stack) if self.facts.scoring == Scoring::Pointwise => stack.long_passages,
             _ => LongPassages::Provider,
         }
     }
 
     fn limits_passage_tokens(&self) -> bool {
-        matches!(&self.upstream.backend, Backend::Remote(remote) if remote.format.limits_passage_tokens())
+        matches!(&self.upstream.backend, Backend::Stack(stack) if stack.format.limits_passage_tokens())
     }
 }
 

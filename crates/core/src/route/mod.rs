@@ -8,9 +8,9 @@ pub mod alias;
 pub mod balance;
 pub mod hedge;
 mod hint;
-mod remote_target;
 pub mod settings;
 pub mod shadow;
+mod stack_target;
 mod unknown;
 
 use std::collections::BTreeMap;
@@ -21,8 +21,8 @@ use tokio::time::Instant;
 use self::alias::Alias;
 use self::hedge::Hedge;
 pub use self::hint::cross_encoder_hint;
-pub use self::remote_target::RemoteTarget;
 use self::shadow::Shadow;
+pub use self::stack_target::StackTarget;
 use crate::cache::key::{CacheScope, ScoreSpace};
 use crate::coalesce::Flights;
 use crate::embedded::hybrid::HybridSettings;
@@ -60,7 +60,7 @@ pub struct HybridParts {
     /// The lexical scorer. Picks the head of the list, and ranks queries that the cross-encoder cannot read.
     pub lexical: Arc<Target>,
     /// The cross-encoder. Scores the head of the list.
-    pub cross_encoder: RemoteTarget,
+    pub cross_encoder: StackTarget,
     /// The mix of their scores, and the scripts that the cross-encoder reads.
     pub settings: HybridSettings,
 }
@@ -103,8 +103,8 @@ impl Target {
     pub fn new(upstream: Arc<Upstream>, settings: &TargetSettings) -> Option<Self> {
         let TargetSettings { model, revision, scores, weight, .. } = settings;
         let (facts, listed, parts) = match &upstream.backend {
-            Backend::Remote(remote) => {
-                let (facts, listed) = remote.facts.model(model);
+            Backend::Stack(stack) => {
+                let (facts, listed) = stack.facts.model(model);
                 (facts, listed, None)
             }
             Backend::Local(embedded) => match embedded.models().find(|known| known.name() == model)? {
@@ -169,7 +169,7 @@ impl HybridParts {
     fn new(upstream: &Arc<Upstream>, embedded: &LocalScorer) -> Option<Self> {
         let lexical = Target::direct(upstream, LocalModel::Lexical.name())?;
         let cross_encoder = Arc::new(Target::direct(upstream, LocalModel::CrossEncoder.name())?);
-        let cross_encoder = RemoteTarget::of(&cross_encoder).ok()?;
+        let cross_encoder = StackTarget::of(&cross_encoder).ok()?;
         Some(Self { lexical: Arc::new(lexical), cross_encoder, settings: embedded.hybrid })
     }
 }

@@ -4,31 +4,31 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::Target;
-use crate::upstream::{Backend, LocalScorer, Remote};
+use crate::upstream::{Backend, LocalScorer, ScoringStack};
 
 /// A target whose upstream has a stack: a provider's, or the embedded cross-encoder.
 #[derive(Clone, Debug)]
-pub struct RemoteTarget {
+pub struct StackTarget {
     target: Arc<Target>,
-    remote: Arc<Remote>,
+    stack: Arc<ScoringStack>,
 }
 
-impl RemoteTarget {
+impl StackTarget {
     /// The same target, narrowed.
     ///
     /// # Errors
     /// The scorer inside this process, if that is the target's upstream: it has no stack.
     pub fn of(target: &Arc<Target>) -> Result<Self, &LocalScorer> {
         match &target.upstream.backend {
-            Backend::Remote(remote) => Ok(Self { target: target.clone(), remote: remote.clone() }),
+            Backend::Stack(stack) => Ok(Self { target: target.clone(), stack: stack.clone() }),
             Backend::Local(scorer) => Err(scorer),
         }
     }
 
     /// The scorer of pairs behind its stack.
     #[must_use]
-    pub fn remote(&self) -> &Remote {
-        &self.remote
+    pub fn stack(&self) -> &ScoringStack {
+        &self.stack
     }
 
     /// Returns true if both are the same target of a route.
@@ -38,7 +38,7 @@ impl RemoteTarget {
     }
 }
 
-impl Deref for RemoteTarget {
+impl Deref for StackTarget {
     type Target = Target;
 
     fn deref(&self) -> &Target {

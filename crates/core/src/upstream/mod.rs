@@ -76,16 +76,16 @@ pub struct Upstream {
     pub backend: Backend,
 }
 
-/// Kind of an upstream.
+/// The way to an upstream's scores.
 #[derive(Debug)]
 pub enum Backend {
-    /// A provider over HTTP.
-    Remote(Arc<Remote>),
-    /// The scorer inside this process.
+    /// Calls through a stack of policies: a provider over HTTP, or the embedded cross-encoder.
+    Stack(Arc<ScoringStack>),
+    /// The embedded scorer, which ranks lists in this process.
     Local(Box<LocalScorer>),
 }
 
-/// The scorer inside this process.
+/// The embedded scorer.
 #[derive(Debug)]
 pub struct LocalScorer {
     /// Its scorer of lists.
@@ -105,14 +105,14 @@ impl Upstream {
     #[must_use]
     pub fn models(&self) -> Vec<&str> {
         match &self.backend {
-            Backend::Remote(remote) => remote.facts.models.keys().map(String::as_str).collect(),
+            Backend::Stack(stack) => stack.facts.models.keys().map(String::as_str).collect(),
             Backend::Local(embedded) => embedded.models().map(LocalModel::name).collect(),
         }
     }
 
     /// Returns true if the model may be asked for by its bare name. Names of local models always need their prefix.
     pub(crate) fn lists(&self, model: &str) -> bool {
-        matches!(self.backend, Backend::Remote(_)) && self.models().contains(&model)
+        matches!(self.backend, Backend::Stack(_)) && self.models().contains(&model)
     }
 
     /// The addresses of those models, `UPSTREAM/MODEL`.
@@ -137,8 +137,8 @@ pub enum ScorerIdentity {
     Model(Arc<dyn PairModel>),
 }
 
-/// A scorer of pairs behind its stack: a provider over HTTP, or the embedded cross-encoder.
-pub struct Remote {
+/// A scorer behind its stack of policies: a provider over HTTP, or the embedded cross-encoder.
+pub struct ScoringStack {
     /// Format of its calls.
     pub format: CallFormat,
     /// Facts about the provider, with the upstream's own overrides.
@@ -158,7 +158,7 @@ pub struct Remote {
     guard: Arc<Guard>,
     metrics: Arc<UpstreamMetrics>,
     keys: Arc<KeyRing>,
-    stack: Stack,
+    service: Stack,
 }
 
 impl Upstream {
@@ -166,7 +166,7 @@ impl Upstream {
     ///
     /// # Errors
     /// A sentence: no client can be made of the settings.
-    pub fn remote(settings: &UpstreamSettings, metrics: &Metrics) -> Result<Self, String> {
+    pub fn over_http(settings: &UpstreamSettings, metrics: &Metrics) -> Result<Self, String> {
         let keys = Arc::new(KeyRing::new(&settings.api_keys)?);
         if let Some(proxy) = &settings.proxy
             && settings.url.scheme() == "http"
@@ -217,7 +217,7 @@ impl Upstream {
             metrics: metrics.clone(),
             random,
         };
-        let remote = Remote {
+        let scoring_stack = ScoringStack {
             format: settings.format,
             facts: settings.facts,
             identity: settings.identity,
@@ -229,9 +229,9 @@ impl Upstream {
             guard,
             metrics,
             keys,
-            stack: stack(transport, parts),
+            service: stack(transport, parts),
         };
-        Self { name: settings.name, backend: Backend::Remote(Arc::new(remote)) }
+        Self { name: settings.name, backend: Backend::Stack(Arc::new(scoring_stack)) }
     }
 }
 
@@ -252,7 +252,7 @@ impl Upstream {
             return None;
         }
         let secrets: Vec<&str> = match &self.backend {
-            Backend::Remote(remote) => remote.keys.secrets().collect(),
+            Backend::Stack(stack) => stack.keys.secrets().collect(),
             Backend::Local(_) => Vec::new(),
         };
         if redact::quotes(message, texts, &secrets) {
@@ -265,7 +265,7 @@ impl Upstream {
     #[must_use]
     pub fn admits_calls(&self, caller: CacheScope, now: Instant) -> bool {
         match &self.backend {
-            Backend::Remote(remote) => remote.guard.admits_calls(caller, now),
+            Backend::Stack(stack) => stack.guard.admits_calls(caller, now),
             Backend::Local(_) => true,
         }
     }
@@ -273,9 +273,9 @@ impl Upstream {
     /// Sets the gauges of the circuit breaker and the concurrency limit.
     pub fn observe(&self) {
         match &self.backend {
-            Backend::Remote(remote) => {
-                let Guard { circuits, concurrency, .. } = &*remote.guard;
-                remote.metrics.guard(circuits.is_open_for_any_caller(Instant::now()), concurrency.limit());
+            Backend::Stack(stack) => {
+                let Guard { circuits, concurrency, .. } = &*stack.guard;
+                stack.metrics.guard(circuits.is_open_for_any_caller(Instant::now()), concurrency.limit());
             }
             Backend::Local(embedded) => {
                 if let Some(cross_encoder) = &embedded.cross_encoder {
@@ -289,7 +289,7 @@ impl Upstream {
     #[must_use]
     pub fn has_closed_circuit(&self, caller: CacheScope, now: Instant) -> bool {
         match &self.backend {
-            Backend::Remote(remote) => remote.guard.circuits.state(caller, now) == CircuitState::Closed,
+            Backend::Stack(stack) => stack.guard.circuits.state(caller, now) == CircuitState::Closed,
             Backend::Local(_) => true,
         }
     }
@@ -299,13 +299,13 @@ impl Upstream {
     #[must_use]
     pub fn load(&self, caller: CacheScope, now: Instant) -> f64 {
         match &self.backend {
-            Backend::Remote(remote) => remote.load_stats.load(caller, now),
+            Backend::Stack(stack) => stack.load_stats.load(caller, now),
             Backend::Local(_) => 0.0,
         }
     }
 }
 
-impl Remote {
+impl ScoringStack {
     /// Limit on attempts in flight at the moment, from 1 to `max_concurrency`.
     #[must_use]
     pub fn concurrency_limit(&self) -> usize {
@@ -324,12 +324,12 @@ impl Remote {
     /// # Errors
     /// The failure of the last attempt.
     pub async fn score(&self, call: Call) -> Result<Scores, UpstreamError> {
-        self.stack.clone().oneshot(call).await
+        self.service.clone().oneshot(call).await
     }
 }
 
-impl std::fmt::Debug for Remote {
+impl std::fmt::Debug for ScoringStack {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Remote").field("provider", &self.format.name()).finish_non_exhaustive()
+        formatter.debug_struct("ScoringStack").field("provider", &self.format.name()).finish_non_exhaustive()
     }
 }

@@ -79,7 +79,7 @@ impl Hash {
             self.field(word.as_bytes());
         }
         match &target.upstream.backend {
-            Backend::Remote(remote) => match &remote.identity {
+            Backend::Stack(stack) => match &stack.identity {
                 ScorerIdentity::Address(url) => {
                     self.field(url.as_str().as_bytes());
                     self.field(b"");
