@@ -39,7 +39,7 @@ use self::fallback::{FallbackPolicy, FollowingTarget, Salvage, Step, TargetFailu
 use self::plan::{Plan, PlanContext};
 use self::rank::rank;
 use self::score::TargetAttempt;
-use self::trace::RequestTrace;
+use self::trace::{Ranked, RequestTrace};
 use self::validate::{Limits, validate};
 use crate::blocking::offload::{OFFLOAD_WIRE_BYTES, offload};
 use crate::cache::ScoreCache;
@@ -51,7 +51,7 @@ use crate::route::settings::OnDeadline;
 use crate::route::{Route, RouteTable, Target};
 use crate::telemetry::metrics::Metrics;
 use crate::types::request::RerankRequest;
-use crate::types::response::{PairCounts, RankedPassage, RerankResponse};
+use crate::types::response::RerankResponse;
 use crate::upstream::call::{RetryMode, Waiter};
 
 /// Everything that outlives a request.
@@ -116,7 +116,7 @@ impl Reranker {
             let TargetFailure { error, salvage } = match self.try_target(attempt, &mut trace).await {
                 Ok(plan) => {
                     trace.answered_by(target);
-                    return Ok(trace.reranked(request, context, route, target, outcome(&plan, request.top_n)));
+                    return Ok(trace.reranked(request, context, route, target, ranking_of(&plan, request.top_n)));
                 }
                 Err(failure) => failure,
             };
@@ -128,14 +128,14 @@ impl Reranker {
                 }
                 Step::StaleScores { scores, failure } => {
                     trace.stale(&failure);
-                    let ranking = outcome(&scores.plan, request.top_n);
-                    return Ok(trace.reranked(request, context, route, scores.target, ranking));
+                    let ranked = ranking_of(&scores.plan, request.top_n);
+                    return Ok(trace.reranked(request, context, route, scores.target, ranked));
                 }
                 Step::PartialScores { scores, refusal, failure } => {
                     trace.cut_short(&failure, refusal);
                     // Uncut: the passages without a score might be the best.
-                    let ranking = outcome(&scores.plan, None);
-                    return Ok(trace.reranked(request, context, route, scores.target, ranking));
+                    let ranked = ranking_of(&scores.plan, None);
+                    return Ok(trace.reranked(request, context, route, scores.target, ranked));
                 }
                 Step::InputOrder(failure) => return Ok(trace.original_order(request, context, route, failure)),
                 Step::Fail(failure) => return Err(failure),
@@ -224,9 +224,9 @@ impl Reranker {
     }
 }
 
-/// The ranking that a plan gives, cut to `top_n`, and the counts of its pairs.
-fn outcome(plan: &Plan, top_n: Option<usize>) -> (Vec<RankedPassage>, PairCounts) {
-    (rank(plan.passages(), top_n), plan.counts())
+/// The ranking that a plan gives, cut to `top_n`.
+fn ranking_of(plan: &Plan, top_n: Option<usize>) -> Ranked {
+    Ranked { ranking: rank(plan.passages(), top_n), pairs: plan.counts() }
 }
 
 /// The error of a target that used up its time. For the last target that is the request's deadline.

@@ -3,7 +3,7 @@
 use super::RequestContext;
 use crate::cache::control::CacheControl;
 use crate::error::{Error, ErrorKind};
-use crate::provider::{InstructionSupport, Scoring};
+use crate::provider::InstructionSupport;
 use crate::route::{Route, Target};
 use crate::types::outcomes::{DegradedReason, TargetOutcome};
 use crate::types::request::RerankRequest;
@@ -12,7 +12,6 @@ use crate::types::response::{
 };
 use crate::upstream::Backend;
 use crate::upstream::call::AttemptCounter;
-use crate::upstream::settings::LongPassages;
 
 /// Attempts, charges and failures of one request so far, over all its targets.
 #[derive(Debug)]
@@ -28,6 +27,14 @@ pub(super) struct RequestTrace {
     degraded: Vec<DegradedReason>,
     warnings: Vec<String>,
     targets_tried: Vec<TargetTried>,
+}
+
+/// The ranking of an answer, and the sources of its scores.
+pub(super) struct Ranked {
+    /// The passages of the answer, best first.
+    pub(super) ranking: Vec<RankedPassage>,
+    /// Counts over all passages, those that are cut off included.
+    pub(super) pairs: PairCounts,
 }
 
 impl RequestTrace {
@@ -101,14 +108,14 @@ impl RequestTrace {
         context: &RequestContext,
         route: &Route,
         target: &Target,
-        outcome: (Vec<RankedPassage>, PairCounts),
+        ranked: Ranked,
     ) -> RerankResponse {
         self.warnings.extend(unsupported_options(target, request));
         if let Some(refusal) = self.refusal.take() {
             self.degraded.push(DegradedReason::PassagesRefused);
             self.warnings.push(format!("documents that were refused stand last, without a score: {}", refusal.message));
         }
-        let mut response = self.finish(request, context, route, outcome);
+        let mut response = self.finish(request, context, route, ranked);
         response.provenance.upstream = Some(target.upstream.name.clone());
         response.provenance.upstream_model = Some(target.model.clone());
         response.provenance.score_scale = Some(target.facts.scale);
@@ -133,7 +140,7 @@ impl RequestTrace {
         }
         // Counted by document, since no target's plan is left.
         let pairs = PairCounts { total: count, unscored: count, ..PairCounts::default() };
-        self.finish(request, context, route, (ranking, pairs))
+        self.finish(request, context, route, Ranked { ranking, pairs })
     }
 
     fn finish(
@@ -141,7 +148,7 @@ impl RequestTrace {
         request: &RerankRequest,
         context: &RequestContext,
         route: &Route,
-        (ranking, pairs): (Vec<RankedPassage>, PairCounts),
+        ranked: Ranked,
     ) -> RerankResponse {
         self.timings.total = context.started.elapsed();
         let mut fallbacks = 0;
@@ -154,7 +161,7 @@ impl RequestTrace {
             score_scale: None,
             reranked: false,
             degraded: self.degraded,
-            pairs,
+            pairs: ranked.pairs,
             fallbacks,
             attempts: self.attempts.get(),
             timings: self.timings,
@@ -164,26 +171,7 @@ impl RequestTrace {
         };
         // A client that asked for an alias gets the alias back.
         let model = request.model.as_deref().unwrap_or(&route.model).to_owned();
-        RerankResponse { model, ranking, usage: self.usage, provenance }
-    }
-}
-
-impl Target {
-    pub(super) fn rejects_blank_passages(&self) -> bool {
-        matches!(&self.upstream.backend, Backend::Stack(stack) if stack.facts.rejects_blank_passages)
-    }
-
-    /// Treatment of long passages. A listwise model's passages are never cut: its list must stay whole.
-    #[must_use]
-    pub fn long_passages(&self) -> LongPassages {
-        match &self.upstream.backend {
-            Backend::Stack(stack) if self.facts.scoring == Scoring::Pointwise => stack.long_passages,
-            _ => LongPassages::Provider,
-        }
-    }
-
-    fn limits_passage_tokens(&self) -> bool {
-        matches!(&self.upstream.backend, Backend::Stack(stack) if stack.format.limits_passage_tokens())
+        RerankResponse { model, ranking: ranked.ranking, usage: self.usage, provenance }
     }
 }
 

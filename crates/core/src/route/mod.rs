@@ -11,6 +11,7 @@ mod hint;
 pub mod settings;
 pub mod shadow;
 mod stack_target;
+mod target;
 mod unknown;
 
 use std::collections::BTreeMap;
@@ -23,47 +24,16 @@ use self::hedge::Hedge;
 pub use self::hint::cross_encoder_hint;
 use self::shadow::Shadow;
 pub use self::stack_target::StackTarget;
-use crate::cache::key::{CacheScope, ScoreSpace};
+pub use self::target::{HybridParts, Target};
+use crate::cache::key::CacheScope;
 use crate::coalesce::Flights;
-use crate::embedded::hybrid::HybridSettings;
-use crate::embedded::{self, LocalModel};
+use crate::embedded;
 use crate::error::Error;
-use crate::provider::{ModelFacts, Scoring};
-use crate::route::settings::{AbsentUpstream, OnDeadline, OnFailure, TargetSettings};
-use crate::upstream::{Backend, LocalScorer, Upstream};
+use crate::route::settings::{AbsentUpstream, OnDeadline, OnFailure};
+use crate::upstream::{Backend, Upstream};
 
 /// The model used when a request names none.
 pub const DEFAULT_MODEL: &str = "default";
-
-/// A model at an upstream.
-#[derive(Clone, Debug)]
-pub struct Target {
-    /// The upstream that is asked.
-    pub upstream: Arc<Upstream>,
-    /// The upstream's name for the model.
-    pub model: String,
-    /// Properties of the model, by the registry and the configuration.
-    pub facts: ModelFacts,
-    /// True if the registry lists the model. If not, it counts as listwise unless the provider says otherwise.
-    pub listed: bool,
-    /// Identity of the target's scores: targets with the same space give the same scores.
-    pub space: ScoreSpace,
-    /// Share of the requests among targets of one score space; 0 stands by.
-    pub weight: u32,
-    /// The parts of the embedded scorer's hybrid; `None` for every other target.
-    pub parts: Option<HybridParts>,
-}
-
-/// The two models of the embedded scorer that its hybrid asks.
-#[derive(Clone, Debug)]
-pub struct HybridParts {
-    /// The lexical scorer. Picks the head of the list, and ranks queries that the cross-encoder cannot read.
-    pub lexical: Arc<Target>,
-    /// The cross-encoder. Scores the head of the list.
-    pub cross_encoder: StackTarget,
-    /// The mix of their scores, and the scripts that the cross-encoder reads.
-    pub settings: HybridSettings,
-}
 
 /// A public model and its ordered targets.
 #[derive(Clone, Debug)]
@@ -95,83 +65,6 @@ pub struct RouteTable {
     upstreams: Vec<Arc<Upstream>>,
     /// Providers without an upstream of their name, by that name, with the way to configure one.
     absent_upstreams: BTreeMap<&'static str, AbsentUpstream>,
-}
-
-impl Target {
-    /// The target of `settings` at `upstream`; `None` if that is the embedded scorer and has no such model.
-    #[must_use]
-    pub fn new(upstream: Arc<Upstream>, settings: &TargetSettings) -> Option<Self> {
-        let TargetSettings { model, revision, scores, weight, .. } = settings;
-        let (facts, listed, parts) = match &upstream.backend {
-            Backend::Stack(stack) => {
-                let (facts, listed) = stack.facts.model(model);
-                (facts, listed, None)
-            }
-            Backend::Local(embedded) => match embedded.models().find(|known| known.name() == model)? {
-                // The cross-encoder is an upstream of its own, with a stack like any other.
-                LocalModel::CrossEncoder => return Self::new(embedded.cross_encoder.clone()?, settings),
-                LocalModel::Hybrid => (LocalModel::Hybrid.facts(), true, Some(HybridParts::new(&upstream, embedded)?)),
-                LocalModel::Lexical => (LocalModel::Lexical.facts(), true, None),
-            },
-        };
-        // No upstream has an empty name, so shared scores are never taken for those of an upstream.
-        let (owner, name) = match scores {
-            Some(shared) => (String::new(), shared),
-            None => (upstream.name.clone(), model),
-        };
-        let space = ScoreSpace { upstream: owner, model: name.clone(), revision: revision.clone(), scale: facts.scale };
-        Some(Self { upstream, model: model.clone(), facts, listed, space, weight: *weight, parts })
-    }
-
-    /// `model` at `upstream`, as clients address it directly.
-    #[must_use]
-    pub fn direct(upstream: &Arc<Upstream>, model: &str) -> Option<Self> {
-        let settings = TargetSettings {
-            upstream: upstream.name.clone(),
-            model: model.to_owned(),
-            revision: String::new(),
-            scores: None,
-            weight: 1,
-        };
-        Self::new(upstream.clone(), &settings)
-    }
-
-    /// The target to ask for `query`: the lexical scorer if this is the embedded hybrid and its cross-encoder cannot
-    /// read the query's script, else the target itself.
-    #[must_use]
-    pub fn suited_to(self: Arc<Self>, query: &str) -> Arc<Self> {
-        match &self.parts {
-            Some(parts) if !parts.settings.scripts.hold(query) => parts.lexical.clone(),
-            _ => self,
-        }
-    }
-
-    /// Returns true for the lexical scorer, whose answers take hardly any time.
-    #[must_use]
-    pub fn answers_at_once(&self) -> bool {
-        matches!(self.upstream.backend, Backend::Local(_)) && self.parts.is_none()
-    }
-
-    /// `UPSTREAM/MODEL`, the name under which the target can always be addressed.
-    #[must_use]
-    pub fn address(&self) -> String {
-        format!("{}/{}", self.upstream.name, self.model)
-    }
-
-    /// Returns true if the model counts as listwise only because it is not in the registry.
-    #[must_use]
-    pub fn is_guessed_listwise(&self) -> bool {
-        !self.listed && self.facts.scoring == Scoring::Listwise
-    }
-}
-
-impl HybridParts {
-    fn new(upstream: &Arc<Upstream>, embedded: &LocalScorer) -> Option<Self> {
-        let lexical = Target::direct(upstream, LocalModel::Lexical.name())?;
-        let cross_encoder = Arc::new(Target::direct(upstream, LocalModel::CrossEncoder.name())?);
-        let cross_encoder = StackTarget::of(&cross_encoder).ok()?;
-        Some(Self { lexical: Arc::new(lexical), cross_encoder, settings: embedded.hybrid })
-    }
 }
 
 impl Route {

@@ -1,0 +1,138 @@
+//! A model at an upstream: what a route asks.
+
+use std::sync::Arc;
+
+use super::StackTarget;
+use super::settings::TargetSettings;
+use crate::cache::key::ScoreSpace;
+use crate::embedded::LocalModel;
+use crate::embedded::hybrid::HybridSettings;
+use crate::provider::{ModelFacts, Scoring};
+use crate::upstream::settings::LongPassages;
+use crate::upstream::{Backend, LocalScorer, Upstream};
+
+/// A model at an upstream.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The upstream that is asked.
+    pub upstream: Arc<Upstream>,
+    /// The upstream's name for the model.
+    pub model: String,
+    /// Properties of the model, by the registry and the configuration.
+    pub facts: ModelFacts,
+    /// True if the registry lists the model. If not, it counts as listwise unless the provider says otherwise.
+    pub listed: bool,
+    /// Identity of the target's scores: targets with the same space give the same scores.
+    pub space: ScoreSpace,
+    /// Share of the requests among targets of one score space; 0 stands by.
+    pub weight: u32,
+    /// The parts of the embedded scorer's hybrid; `None` for every other target.
+    pub parts: Option<HybridParts>,
+}
+
+/// The two models of the embedded scorer that its hybrid asks.
+#[derive(Clone, Debug)]
+pub struct HybridParts {
+    /// The lexical scorer. Picks the head of the list, and ranks queries that the cross-encoder cannot read.
+    pub lexical: Arc<Target>,
+    /// The cross-encoder. Scores the head of the list.
+    pub cross_encoder: StackTarget,
+    /// The mix of their scores, and the scripts that the cross-encoder reads.
+    pub settings: HybridSettings,
+}
+
+impl Target {
+    /// The target of `settings` at `upstream`; `None` if that is the embedded scorer and has no such model.
+    #[must_use]
+    pub fn new(upstream: Arc<Upstream>, settings: &TargetSettings) -> Option<Self> {
+        let TargetSettings { model, revision, scores, weight, .. } = settings;
+        let (facts, listed, parts) = match &upstream.backend {
+            Backend::Stack(stack) => {
+                let (facts, listed) = stack.facts.model(model);
+                (facts, listed, None)
+            }
+            Backend::Local(embedded) => match embedded.models().find(|known| known.name() == model)? {
+                // The cross-encoder is an upstream of its own, with a stack like any other.
+                LocalModel::CrossEncoder => return Self::new(embedded.cross_encoder.clone()?, settings),
+                LocalModel::Hybrid => (LocalModel::Hybrid.facts(), true, Some(HybridParts::new(&upstream, embedded)?)),
+                LocalModel::Lexical => (LocalModel::Lexical.facts(), true, None),
+            },
+        };
+        // No upstream has an empty name, so shared scores are never taken for those of an upstream.
+        let (owner, name) = match scores {
+            Some(shared) => (String::new(), shared),
+            None => (upstream.name.clone(), model),
+        };
+        let space = ScoreSpace { upstream: owner, model: name.clone(), revision: revision.clone(), scale: facts.scale };
+        Some(Self { upstream, model: model.clone(), facts, listed, space, weight: *weight, parts })
+    }
+
+    /// `model` at `upstream`, as clients address it directly.
+    #[must_use]
+    pub fn direct(upstream: &Arc<Upstream>, model: &str) -> Option<Self> {
+        let settings = TargetSettings {
+            upstream: upstream.name.clone(),
+            model: model.to_owned(),
+            revision: String::new(),
+            scores: None,
+            weight: 1,
+        };
+        Self::new(upstream.clone(), &settings)
+    }
+
+    /// The target to ask for `query`: the lexical scorer if this is the embedded hybrid and its cross-encoder cannot
+    /// read the query's script, else the target itself.
+    #[must_use]
+    pub fn suited_to(self: Arc<Self>, query: &str) -> Arc<Self> {
+        match &self.parts {
+            Some(parts) if !parts.settings.scripts.hold(query) => parts.lexical.clone(),
+            _ => self,
+        }
+    }
+
+    /// Returns true for the lexical scorer, whose answers take hardly any time.
+    #[must_use]
+    pub fn answers_at_once(&self) -> bool {
+        matches!(self.upstream.backend, Backend::Local(_)) && self.parts.is_none()
+    }
+
+    /// `UPSTREAM/MODEL`, the name under which the target can always be addressed.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("{}/{}", self.upstream.name, self.model)
+    }
+
+    /// Returns true if the model counts as listwise only because it is not in the registry.
+    #[must_use]
+    pub fn is_guessed_listwise(&self) -> bool {
+        !self.listed && self.facts.scoring == Scoring::Listwise
+    }
+
+    /// Returns true if a blank passage would fail the whole call.
+    pub(crate) fn rejects_blank_passages(&self) -> bool {
+        matches!(&self.upstream.backend, Backend::Stack(stack) if stack.facts.rejects_blank_passages)
+    }
+
+    /// Treatment of long passages. A listwise model's passages are never cut: its list must stay whole.
+    #[must_use]
+    pub fn long_passages(&self) -> LongPassages {
+        match &self.upstream.backend {
+            Backend::Stack(stack) if self.facts.scoring == Scoring::Pointwise => stack.long_passages,
+            _ => LongPassages::Provider,
+        }
+    }
+
+    /// Returns true if the upstream takes a limit on the tokens of a passage.
+    pub(crate) fn limits_passage_tokens(&self) -> bool {
+        matches!(&self.upstream.backend, Backend::Stack(stack) if stack.format.limits_passage_tokens())
+    }
+}
+
+impl HybridParts {
+    fn new(upstream: &Arc<Upstream>, embedded: &LocalScorer) -> Option<Self> {
+        let lexical = Target::direct(upstream, LocalModel::Lexical.name())?;
+        let cross_encoder = Arc::new(Target::direct(upstream, LocalModel::CrossEncoder.name())?);
+        let cross_encoder = StackTarget::of(&cross_encoder).ok()?;
+        Some(Self { lexical: Arc::new(lexical), cross_encoder, settings: embedded.hybrid })
+    }
+}
