@@ -4,6 +4,7 @@
 //! is applied at most once, and only where the scale says that it makes sense. The order never changes.
 
 use rerankd_core::provider::ScoreScale;
+use rerankd_core::types::logistic::{logit, probability};
 use rerankd_core::types::response::{RankedPassage, RerankResponse};
 
 /// The range in which scores are sent to a client.
@@ -40,13 +41,9 @@ impl Form {
         match (self, scale) {
             (Self::Probability, Some(ScoreScale::Logit)) => {
                 // Some clients take 0 for "no score".
-                (1.0 / (1.0 + (-score).exp())).max(f64::MIN_POSITIVE)
+                probability(score).max(f64::MIN_POSITIVE)
             }
-            (Self::Logit, Some(ScoreScale::Probability | ScoreScale::Lexical)) => {
-                // 0 and 1 have no finite logit, and JSON has no infinity. Every number between them has its own logit.
-                let share = score.clamp(f64::MIN_POSITIVE, 1.0 - f64::EPSILON / 2.0);
-                (share / (1.0 - share)).ln()
-            }
+            (Self::Logit, Some(ScoreScale::Probability | ScoreScale::Lexical)) => logit(score),
             _ => score,
         }
     }

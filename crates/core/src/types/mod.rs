@@ -3,6 +3,7 @@
 
 pub mod facts;
 pub mod index;
+pub mod logistic;
 pub mod outcomes;
 pub mod request;
 pub mod response;

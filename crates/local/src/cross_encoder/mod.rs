@@ -68,7 +68,7 @@ impl PairModel for CrossEncoderFiles {
 mod tests {
     use std::path::Path;
 
-    use rerankd_core::embedded::hybrid::probability;
+    use rerankd_core::types::logistic::probability;
 
     use super::*;
 

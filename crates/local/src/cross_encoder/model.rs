@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rerankd_core::embedded::PairScorer;
-use rerankd_core::embedded::hybrid::probability;
+use rerankd_core::types::logistic::probability;
 use rten::{Model, ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueOrView};
 use rten_tensor::NdTensor;
 use rten_tensor::prelude::*;
