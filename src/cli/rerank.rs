@@ -9,7 +9,7 @@ use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use rerankd_core::cache::control::CacheControl;
 use rerankd_core::cache::key::CacheScope;
 use rerankd_core::rerank::RequestContext;
-use rerankd_core::text::of_file;
+use rerankd_core::text::{of_file, printable};
 use rerankd_core::types::request::RerankRequest;
 use rerankd_core::types::response::{RerankResponse, milliseconds};
 use tokio::time::Instant;
@@ -119,7 +119,9 @@ fn table(lines: &[usize], request: &RerankRequest, response: &RerankResponse) ->
             Some(score) => format!("{score:.4}"),
             None => "-".to_owned(),
         };
-        let text = shortened(&request.passages[ranked.position].text, usize::from(text_width));
+        // A passage may hold line ends, or sequences that steer a terminal.
+        let passage = printable(&request.passages[ranked.position].text);
+        let text = shortened(&passage, usize::from(text_width));
         table.add_row([rank.to_string(), score, lines[ranked.position].to_string(), text]);
     }
     if let Some(column) = table.column_mut(3) {
@@ -165,7 +167,7 @@ fn shortened(text: &str, width: usize) -> String {
 fn columns(character: char) -> usize {
     match character {
         EMOJI_SELECTOR => 1,
-        // A control character has no width of its own, and the table counts one column.
+        // A character without a width of its own: the table counts one column.
         _ => character.width().unwrap_or(1),
     }
 }

@@ -57,6 +57,15 @@ fn rerank_reads_standard_input_and_json_lines_and_prints_json() {
 }
 
 #[test]
+fn rerank_prints_each_passage_on_one_line_without_control_characters() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "{\"text\": \"a red\\nheat pump\\u001b[2J\\r\"}\n").unwrap();
+    let table = out(&run(&["rerank", "heat pump", file.path().to_str().unwrap()]));
+    assert!(table.contains("a red heat pump␛[2J"), "{table}");
+    assert!(!table.contains('\u{1b}') && !table.contains('\r'), "{table:?}");
+}
+
+#[test]
 fn rerank_reads_bom_crlf_and_lone_surrogates_and_rejects_utf_16() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let path = file.path().to_str().unwrap();

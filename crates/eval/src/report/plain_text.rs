@@ -1,28 +1,8 @@
-//! Texts from outside (queries, passages, names), made safe to print, cut to length and joined to sentences.
+//! Texts from outside (queries, passages, names), cut to length and joined to sentences.
 
-use rerankd_core::text::list_in_words;
+use rerankd_core::text::{list_in_words, printable};
 
 use super::figures::grouped;
-
-/// `text` on one line, with each control character replaced by one that can be seen.
-pub fn printable(text: &str) -> String {
-    text.chars().map(visible).collect()
-}
-
-/// `character`, or a visible substitute if it would act instead of being read: control characters steer a terminal, and
-/// bidirectional overrides reorder the text after them. Neither these nor noncharacters are allowed in a page.
-pub(super) fn visible(character: char) -> char {
-    match character {
-        '\t' | '\n' | '\u{b}' | '\u{c}' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}' => ' ',
-        // U+2400 begins Unicode's pictures of the control characters, in the same order.
-        '\0'..='\u{1f}' => char::from_u32(0x2400 + u32::from(character)).unwrap_or(' '),
-        '\u{7f}' => '␡',
-        '\u{80}'..='\u{9f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fdd0}'..='\u{fdef}' => '\u{fffd}',
-        // The last two code points of each plane are noncharacters.
-        _ if u32::from(character) & 0xfffe == 0xfffe => '\u{fffd}',
-        _ => character,
-    }
-}
 
 /// At most `length` characters of `text`, the last one `…` if there were more.
 pub(super) fn shortened(text: &str, length: usize) -> String {
@@ -49,12 +29,6 @@ pub fn counted(count: usize, one: &str, many: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_acts_is_made_visible() {
-        assert_eq!(printable("a\u{1b}[2Jb\nc\u{202e}d\0\u{7f}\u{9b}\u{fffe}"), "a␛[2Jb c\u{fffd}d␀␡\u{fffd}\u{fffd}");
-        assert_eq!(printable("日本語 العربية 👩‍💻"), "日本語 العربية 👩‍💻");
-    }
 
     #[test]
     fn texts_are_cut_between_characters() {

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use rerankd_core::text::printable;
+
 use super::super::results::{Comparison, Contestant, Estimate, Kind, Results};
 use super::figures::{dollars, fixed, grouped, milliseconds, percent, probability, score, signed};
-use super::plain_text::{counted, listed, printable};
+use super::plain_text::{counted, listed};
 use super::standings::{FEW_QUERIES, Standing};
 
 /// Factor by which other amounts must exceed the least for it to be called the cheapest or fastest.

@@ -1,10 +1,10 @@
 //! The evaluation for a terminal: a table with a row for each contestant, and sentences that explain the figures.
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use rerankd_core::text::printable;
 
 use super::super::results::{Contestant, Results};
 use super::figures::{NOTHING, interval, mean_score, milliseconds, price, score};
-use super::plain_text::printable;
 use super::standings::NO_ANSWERS;
 use super::summary::{choice, collection, finding, headline, reading};
 use super::warnings::warnings;

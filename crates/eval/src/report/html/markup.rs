@@ -1,7 +1,7 @@
 //! HTML writing. Text from outside is always escaped. Every element is closed and only XML's entities are used, so that
 //! the page also parses as XML: a strict parser finds faults that a browser would forgive.
 
-use super::super::plain_text::visible;
+use rerankd_core::text::visible;
 
 /// `text` as HTML for use between tags and in quoted attributes.
 pub(super) fn escape(text: &str) -> String {
@@ -91,7 +91,7 @@ mod tests {
                 let entities = ["lt;", "gt;", "quot;", "#39;", "amp;"];
                 prop_assert!(entities.iter().any(|entity| rest.starts_with(entity)));
             }
-            prop_assert_eq!(read(&escaped), super::super::super::plain_text::printable(&text));
+            prop_assert_eq!(read(&escaped), rerankd_core::text::printable(&text));
         }
     }
 }

@@ -11,11 +11,12 @@ mod overview;
 mod queries;
 mod tradeoff;
 
+use markup::{HtmlSection, each, escape, paragraphs};
+use rerankd_core::text::printable;
+
 use super::super::results::Results;
-use super::plain_text::printable;
 use super::summary::{choice, collection, finding, headline, reading};
 use super::warnings::warnings;
-use markup::{HtmlSection, each, escape, paragraphs};
 
 /// Content security policy of the page. It allows the inline style sheet and the empty icon and nothing else, so that
 /// markup in a hostile text would still not act.

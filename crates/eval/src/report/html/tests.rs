@@ -57,9 +57,7 @@ fn assert_text(text: &str) {
     for rest in text.split('&').skip(1) {
         assert!(["lt;", "gt;", "amp;", "quot;", "#39;"].iter().any(|entity| rest.starts_with(entity)), "{rest}");
     }
-    assert!(
-        text.chars().all(|character| character == '\n' || super::super::plain_text::visible(character) == character)
-    );
+    assert!(text.chars().all(|character| character == '\n' || rerankd_core::text::visible(character) == character));
     assert!(!text.contains("NaN") && !text.contains("inf,"), "{text}");
 }
 
