@@ -6,12 +6,13 @@
 //! pair.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::OnceCell;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use super::breaker::BreakerSettings;
@@ -23,7 +24,7 @@ use super::{Backend, LocalScorer, ScorerIdentity, Upstream, UpstreamError};
 use crate::blocking::workers::Workers;
 use crate::embedded::{CrossEncoderParts, EmbeddedScorers, LocalModel, NAME, PairModel, PairScorer};
 use crate::error::ErrorKind;
-use crate::provider::ProviderFacts;
+use crate::provider::{ProviderFacts, ScoreScale};
 use crate::telemetry::metrics::Metrics;
 
 /// Pairs in one call. A pair takes tens of milliseconds, so the overhead of small calls is nothing, they spread evenly
@@ -39,7 +40,9 @@ struct ScoringService(Arc<Shared>);
 struct Shared {
     model: Arc<dyn PairModel>,
     /// The loaded model; empty until the first call has loaded it.
-    loaded: OnceCell<Arc<dyn PairScorer>>,
+    loaded: OnceLock<Arc<dyn PairScorer>>,
+    /// Held by the call that loads, so that the others wait without a thread.
+    loading: Arc<Semaphore>,
     /// The limit of calls that run at once: one a thread.
     workers: Workers,
 }
@@ -116,7 +119,8 @@ impl Service<Call> for ScoringService {
 
 impl Shared {
     fn new(model: Arc<dyn PairModel>, threads: usize) -> Self {
-        Self { model, loaded: OnceCell::new(), workers: Workers::new(threads) }
+        let loading = Arc::new(Semaphore::new(1));
+        Self { model, loaded: OnceLock::new(), loading, workers: Workers::new(threads) }
     }
 
     /// Scores the pairs of a call. Stops before the next pair if the call is not wanted any more.
@@ -124,7 +128,7 @@ impl Shared {
         let Payload::Pairs(pairs) = payload else {
             return Err(failed("a call for another upstream arrived"));
         };
-        let model = self.loaded_model().await?.clone();
+        let model = self.clone().loaded_model().await?;
         let job = self.workers.run(move |caller| score_pairs(&*model, &pairs, &|| !caller.is_cancelled()));
         match job.await {
             Ok(Ok(scores)) => Ok(Scores { scores, ..Scores::default() }),
@@ -134,15 +138,27 @@ impl Shared {
     }
 
     /// The model, loaded by the first call while the others wait. After a failure the next call tries again.
-    async fn loaded_model(&self) -> Result<&Arc<dyn PairScorer>, UpstreamError> {
-        let load = || async {
-            let model = self.model.clone();
-            match self.workers.run(move |_| model.load()).await {
-                Ok(loaded) => loaded.map_err(|reason| failed(&reason)),
-                Err(_) => Err(failed("the model panicked")),
+    async fn loaded_model(self: Arc<Self>) -> Result<Arc<dyn PairScorer>, UpstreamError> {
+        if let Some(model) = self.loaded.get() {
+            return Ok(model.clone());
+        }
+        // Fails only for a semaphore that was closed, and this one never is.
+        let permit = self.loading.clone().acquire_owned().await.ok();
+        let workers = self.workers.clone();
+        // The thread keeps the model and the permit: a caller that disconnects throws no half-done work away, and the next
+        // one does not begin a second time.
+        let load = move |_: &CancellationToken| {
+            let _permit = permit;
+            if let Some(model) = self.loaded.get() {
+                return Ok(model.clone());
             }
+            let model = self.model.load()?;
+            Ok(self.loaded.get_or_init(|| model).clone())
         };
-        self.loaded.get_or_try_init(load).await
+        match workers.run(load).await {
+            Ok(loaded) => loaded.map_err(|reason: String| failed(&reason)),
+            Err(_) => Err(failed("the model panicked")),
+        }
     }
 }
 
@@ -157,7 +173,12 @@ fn score_pairs(model: &dyn PairScorer, pairs: &Pairs, is_wanted: &dyn Fn() -> bo
         if !is_wanted() {
             return Err("nobody waits any more".to_owned());
         }
-        scores.push(model.score(&pairs.query, passage)?);
+        let score = model.score(&pairs.query, passage)?;
+        // No reply is checked by `provider::check` here, and only finite scores may be ranked and stored.
+        if !ScoreScale::Probability.limits().contains(&score) {
+            return Err("the model gave no score between 0 and 1".to_owned());
+        }
+        scores.push(score);
     }
     Ok(scores)
 }
@@ -177,12 +198,13 @@ mod tests {
 
     use super::*;
 
-    /// A model whose scores are the lengths of the passages. Its first load fails if `fails_once`; each pair waits for
-    /// a message if `gate` is there.
+    /// A model whose scores are a tenth of the lengths of the passages. Its first load fails if `fails_once`; each load
+    /// or pair waits for a message if its gate is there.
     #[derive(Debug, Default)]
     struct Lengths {
         loads: AtomicUsize,
         fails_once: bool,
+        load_gate: Option<Mutex<Receiver<()>>>,
         gate: Option<Mutex<Receiver<()>>>,
     }
 
@@ -193,7 +215,7 @@ mod tests {
             if let Some(gate) = &self.0.gate {
                 gate.lock().recv().map_err(|error| error.to_string())?;
             }
-            Ok(f64::from(u32::try_from(passage.len()).unwrap()))
+            Ok(f64::from(u32::try_from(passage.len()).unwrap()) / 10.0)
         }
     }
 
@@ -203,6 +225,9 @@ mod tests {
     impl PairModel for Model {
         fn load(&self) -> Result<Arc<dyn PairScorer>, String> {
             let before = self.0.loads.fetch_add(1, Ordering::Relaxed);
+            if let Some(gate) = &self.0.load_gate {
+                gate.lock().recv().map_err(|error| error.to_string())?;
+            }
             if before == 0 && self.0.fails_once {
                 return Err("model.onnx is torn".to_owned());
             }
@@ -234,16 +259,41 @@ mod tests {
         let error = shared.clone().answer(pairs(&["a"])).await.unwrap_err();
         assert_eq!(error.what, "cannot score: model.onnx is torn");
         for _ in 0..3 {
-            assert_eq!(shared.clone().answer(pairs(&["a", "bcd"])).await.unwrap().scores, [1.0, 3.0]);
+            assert_eq!(shared.clone().answer(pairs(&["a", "bcd"])).await.unwrap().scores, [0.1, 0.3]);
         }
         assert_eq!(lengths.loads.load(Ordering::Relaxed), 2);
+    }
+
+    /// With deadlines shorter than a load, throwing it away would mean that no request ever gets the model.
+    #[tokio::test]
+    async fn a_load_goes_on_without_the_callers_that_waited_for_it() {
+        let (release, gate) = channel();
+        let (shared, lengths) = shared(Lengths { load_gate: Some(Mutex::new(gate)), ..Lengths::default() }, 4);
+        for _ in 0..4 {
+            let caller = tokio::spawn(shared.clone().answer(pairs(&["a"])));
+            while lengths.loads.load(Ordering::Relaxed) == 0 {
+                tokio::task::yield_now().await;
+            }
+            caller.abort();
+            assert!(caller.await.unwrap_err().is_cancelled());
+        }
+        release.send(()).unwrap();
+        assert_eq!(shared.clone().answer(pairs(&["a"])).await.unwrap().scores, [0.1]);
+        assert_eq!(lengths.loads.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn a_score_that_is_no_probability_is_an_error() {
+        let model = Gated(Arc::new(Lengths::default()));
+        let Payload::Pairs(pairs) = pairs(&["good", "eleven letters"]) else { unreachable!() };
+        assert!(score_pairs(&model, &pairs, &|| true).unwrap_err().contains("between 0 and 1"));
     }
 
     #[test]
     fn a_call_that_nobody_waits_for_stops_before_its_next_pair() {
         let scorer = Gated(Arc::new(Lengths::default()));
         let Payload::Pairs(pairs) = pairs(&["good", "bad"]) else { unreachable!() };
-        assert_eq!(score_pairs(&scorer, &pairs, &|| true), Ok(vec![4.0, 3.0]));
+        assert_eq!(score_pairs(&scorer, &pairs, &|| true), Ok(vec![0.4, 0.3]));
         let asked = AtomicUsize::new(0);
         let is_wanted = || asked.fetch_add(1, Ordering::Relaxed) == 0;
         assert_eq!(score_pairs(&scorer, &pairs, &is_wanted), Err("nobody waits any more".to_owned()));
@@ -255,7 +305,7 @@ mod tests {
     async fn no_more_calls_run_than_there_are_threads_whoever_has_left() {
         let (release, gate) = channel();
         let (shared, _) = shared(Lengths { gate: Some(Mutex::new(gate)), ..Lengths::default() }, 1);
-        shared.loaded_model().await.unwrap();
+        shared.clone().loaded_model().await.unwrap();
         let first = tokio::spawn(shared.clone().answer(pairs(&["good"])));
         while shared.workers.free() > 0 {
             tokio::task::yield_now().await;
@@ -267,6 +317,6 @@ mod tests {
         assert_eq!(shared.workers.free(), 0, "the first still runs");
         release.send(()).unwrap();
         release.send(()).unwrap();
-        assert_eq!(second.await.unwrap().scores, [3.0]);
+        assert_eq!(second.await.unwrap().scores, [0.3]);
     }
 }
