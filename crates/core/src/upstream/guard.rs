@@ -40,7 +40,7 @@ use crate::types::outcomes::ShedReason;
 
 /// The state of one upstream's guard. All clones of its stack share it.
 #[derive(Debug)]
-pub struct Guard {
+pub(super) struct Guard {
     /// Circuit breakers, one for each caller and one for all.
     pub circuits: Circuits,
     /// Memory of calls that were cut off. Refuses calls that have no more time than those had.
@@ -122,7 +122,7 @@ where
 impl Guard {
     /// A guard with no history. `attempt_timeout` is the longest time that one attempt may take.
     #[must_use]
-    pub fn new(
+    pub(super) fn new(
         circuits: Circuits,
         unanswered: UnansweredCalls,
         rate: Rate,
@@ -194,7 +194,7 @@ impl Guard {
 
     /// Returns true if the circuit breaker would admit a call for `caller`, as a probe or otherwise.
     #[must_use]
-    pub fn admits_calls(&self, caller: CacheScope, now: Instant) -> bool {
+    pub(super) fn admits_calls(&self, caller: CacheScope, now: Instant) -> bool {
         self.circuits.state(caller, now) != CircuitState::Open
     }
 }

@@ -100,34 +100,6 @@ pub struct LocalScorer {
     pub workers: Workers,
 }
 
-impl Upstream {
-    /// The names of the models that this upstream is known to have.
-    #[must_use]
-    pub fn models(&self) -> Vec<&str> {
-        match &self.backend {
-            Backend::Stack(stack) => stack.facts.models.keys().map(String::as_str).collect(),
-            Backend::Local(embedded) => embedded.models().map(LocalModel::name).collect(),
-        }
-    }
-
-    /// Returns true if the model may be asked for by its bare name. Names of local models always need their prefix.
-    pub(crate) fn lists(&self, model: &str) -> bool {
-        matches!(self.backend, Backend::Stack(_)) && self.models().contains(&model)
-    }
-
-    /// The addresses of those models, `UPSTREAM/MODEL`.
-    pub(crate) fn addresses(&self) -> Vec<String> {
-        self.models().into_iter().map(|model| format!("{}/{model}", self.name)).collect()
-    }
-}
-
-impl LocalScorer {
-    /// The available models of the embedded scorer, the default first.
-    pub fn models(&self) -> impl Iterator<Item = LocalModel> + use<> {
-        LocalModel::at_hand(self.cross_encoder.is_some())
-    }
-}
-
 /// The scorer behind an upstream's stack, for those who compare answers of different days.
 #[derive(Clone, Debug)]
 pub enum ScorerIdentity {
@@ -233,9 +205,26 @@ impl Upstream {
         };
         Self { name: settings.name, backend: Backend::Stack(Arc::new(scoring_stack)) }
     }
-}
 
-impl Upstream {
+    /// The names of the models that this upstream is known to have.
+    #[must_use]
+    pub fn models(&self) -> Vec<&str> {
+        match &self.backend {
+            Backend::Stack(stack) => stack.facts.models.keys().map(String::as_str).collect(),
+            Backend::Local(embedded) => embedded.models().map(LocalModel::name).collect(),
+        }
+    }
+
+    /// Returns true if the model may be asked for by its bare name. Names of local models always need their prefix.
+    pub(crate) fn lists(&self, model: &str) -> bool {
+        matches!(self.backend, Backend::Stack(_)) && self.models().contains(&model)
+    }
+
+    /// The addresses of those models, `UPSTREAM/MODEL`.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        self.models().into_iter().map(|model| format!("{}/{model}", self.name)).collect()
+    }
+
     /// The provider's message about a failure, shortened; `None` if it quotes a key or one of `texts`.
     #[must_use]
     pub fn quotable<'a>(
@@ -302,6 +291,13 @@ impl Upstream {
             Backend::Stack(stack) => stack.load_stats.load(caller, now),
             Backend::Local(_) => 0.0,
         }
+    }
+}
+
+impl LocalScorer {
+    /// The available models of the embedded scorer, the default first.
+    pub fn models(&self) -> impl Iterator<Item = LocalModel> + use<> {
+        LocalModel::at_hand(self.cross_encoder.is_some())
     }
 }
 

@@ -30,7 +30,7 @@ const MIN_UNIX_NANOSECONDS: f64 = 1e17;
 
 /// The provider's hint, as time from `now`; a day at most.
 #[must_use]
-pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     if let Some(value) = text(headers, &RETRY_AFTER_MS)
         && let Some(left) = time_left(value, 1e-3, now)
     {
