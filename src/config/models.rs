@@ -271,7 +271,7 @@ fn read_target(section: &Section<'_>, upstreams: &KnownUpstreams<'_>) -> Option<
     if model.is_none() {
         section.fault("model", "is missing: the provider has no default model");
     }
-    Some(TargetSettings { upstream, model: model?, revision: revision?, scores, weight: weight? })
+    Some(TargetSettings { upstream, model: model?, revision: revision?, scores, weight: weight.unwrap_or(WEIGHT) })
 }
 
 fn weight_of(value: &Value) -> Result<u32, String> {

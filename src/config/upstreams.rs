@@ -206,14 +206,27 @@ impl Upstreams<'_> {
     /// The keys of `api_keys`, else the one of `api_key`. Empty if neither is there and right.
     fn api_keys(&self, section: &Section<'_>) -> Vec<SecretString> {
         let one = section.read("api_key", |value| secret::resolve(&text(value)?, self.environment));
-        let several = section.read("api_keys", |value| {
-            let references = texts(value)?;
-            references.iter().map(|reference| secret::resolve(reference, self.environment)).collect()
-        });
+        let several = section.read("api_keys", |value| self.resolve_all(&texts(value)?));
         if section.has("api_key") && section.has("api_keys") {
             section.fault("api_keys", "api_key is given too; put all keys here");
         }
         several.unwrap_or_else(|| Vec::from_iter(one))
+    }
+
+    /// The keys behind `references`.
+    ///
+    /// # Errors
+    /// The messages of all references that are wrong, one after the other.
+    fn resolve_all(&self, references: &[String]) -> Result<Vec<SecretString>, String> {
+        let mut keys = Vec::with_capacity(references.len());
+        let mut faults = Vec::new();
+        for reference in references {
+            match secret::resolve(reference, self.environment) {
+                Ok(key) => keys.push(key),
+                Err(fault) => faults.push(fault),
+            }
+        }
+        if faults.is_empty() { Ok(keys) } else { Err(faults.join("; ")) }
     }
 
     /// The key in the first of the provider's customary variables that is set; reports if none is, or if the key is

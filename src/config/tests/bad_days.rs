@@ -53,6 +53,10 @@ fn contradictions_are_faults() {
         (&format!("{up}long_passages = 'truncate'"), "upstreams.u.max_passage_tokens: is missing: long_passages needs"),
         (&format!("{up}api_key = 'env:A'\napi_keys = ['env:A']"), "upstreams.u.api_keys: api_key is given too"),
         (
+            &format!("{up}api_keys = ['env:MISSING_1', 'env:MISSING_2']"),
+            "upstreams.u.api_keys: environment variable MISSING_1 is not set; environment variable MISSING_2 is not set",
+        ),
+        (
             &format!("{up}[upstreams.u.breaker]\nejection = '2m'"),
             "upstreams.u.breaker.max_ejection: must be at least ejection",
         ),

@@ -89,3 +89,23 @@ fn a_wrong_share_of_a_shadow_hides_no_contradiction_of_its_scores() {
     assert_eq!(found.len(), 2, "{found:#?}");
     assert!(found[1].starts_with("models.m: v/x: targets of the same scores must agree"), "{found:#?}");
 }
+
+#[test]
+fn a_wrong_weight_hides_no_contradiction_of_scores() {
+    let text = format!(
+        "{UPSTREAMS}[models.m]\ntargets = [{{ upstream = 't', scores = 's' }}, \
+         {{ upstream = 'v', model = 'x', scores = 's', weight = 'many' }}]"
+    );
+    let found = faults(&text);
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found[1].starts_with("models.m: v/x: targets of the same scores must agree"), "{found:#?}");
+}
+
+#[test]
+fn a_shadow_of_the_embedded_scorer_cannot_claim_scores() {
+    let text = format!(
+        "{UPSTREAMS}[models.m]\ntargets = [{{ upstream = 't' }}]\n\
+         shadow = {{ target = {{ upstream = 'local', scores = 'x' }}, sample = 0.1 }}"
+    );
+    assert_eq!(faults(&text), ["models.m: local/lexical: nothing gives the same scores as the embedded scorer"]);
+}
