@@ -43,16 +43,28 @@ fn status_line(address: SocketAddr) -> io::Result<String> {
     let deadline = Instant::now() + TIMEOUT;
     stream.set_write_timeout(Some(TIMEOUT))?;
     stream.write_all(format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes())?;
-    let mut answer = Vec::new();
-    let mut buffer = [0; MAX_BYTES];
-    // Each read gets the rest of the time: a server that sends byte after byte must not hold the command up.
-    while !answer.contains(&b'\n') && answer.len() < MAX_BYTES {
+    first_line(|buffer| {
+        // Each read gets the rest of the time: a server that sends byte after byte must not hold the command up.
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(ErrorKind::TimedOut.into());
         }
         stream.set_read_timeout(Some(left))?;
-        let count = stream.read(&mut buffer)?;
+        stream.read(buffer)
+    })
+}
+
+/// The first line of what `read` gives, without its end, or all of it if there is no line end in [`MAX_BYTES`].
+fn first_line(mut read: impl FnMut(&mut [u8]) -> io::Result<usize>) -> io::Result<String> {
+    let mut answer = Vec::new();
+    let mut buffer = [0; MAX_BYTES];
+    while !answer.contains(&b'\n') && answer.len() < MAX_BYTES {
+        let count = match read(&mut buffer) {
+            Ok(count) => count,
+            // A process that was stopped and continued has no answer yet, which says nothing about the server.
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
         if count == 0 {
             break;
         }
@@ -60,4 +72,23 @@ fn status_line(address: SocketAddr) -> io::Result<String> {
     }
     let text = String::from_utf8_lossy(&answer);
     Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interrupted_read_is_repeated_and_a_failed_one_is_not() {
+        let mut reads: Vec<io::Result<&[u8]>> =
+            vec![Ok(b" 200 OK\r\nrest"), Err(ErrorKind::Interrupted.into()), Ok(b"HTTP/1.1")];
+        let line = first_line(|buffer| {
+            let bytes = reads.pop().unwrap()?;
+            buffer[..bytes.len()].copy_from_slice(bytes);
+            Ok(bytes.len())
+        });
+        assert_eq!(line.unwrap(), "HTTP/1.1 200 OK");
+        let failed = first_line(|_| Err(ErrorKind::ConnectionReset.into()));
+        assert_eq!(failed.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    }
 }
