@@ -103,11 +103,18 @@ async fn text(bytes: Bytes, memory: &Arc<MemoryBudget>) -> Result<TextBody, Erro
         return Err(not_text(is_gzip));
     }
     // The repaired text is a copy, for which as many bytes are allocated as the body has. Repair makes none longer.
+    let length = bytes.len();
     let mut reservation = memory.reservation();
-    reservation.grow(bytes.len())?;
-    let repaired = offload(bytes.len(), OFFLOAD_WIRE_BYTES, move || with_surrogates_read(&bytes)).await;
-    let Some((repaired, halves)) = repaired else { return Err(not_text(is_gzip)) };
-    let text = ByteString::try_from(reservation.hold(repaired.into())).map_err(|_| not_text(is_gzip))?;
+    reservation.grow(length)?;
+    // The reservation goes along: a client that disconnects ends this future, but not the thread that holds the copy.
+    let work = move || {
+        let (repaired, halves) = with_surrogates_read(&bytes)?;
+        Some((reservation.hold(repaired.into()), halves))
+    };
+    let Some((repaired, halves)) = offload(length, OFFLOAD_WIRE_BYTES, work).await else {
+        return Err(not_text(is_gzip));
+    };
+    let text = ByteString::try_from(repaired).map_err(|_| not_text(is_gzip))?;
     Ok(TextBody { text, halves })
 }
 
