@@ -86,10 +86,7 @@ pub(crate) const RETURN_DOCUMENTS: Field = Field::optional("return_documents", F
     .about("True to return each result with its document.");
 /// The meaning of relevance.
 pub(crate) const INSTRUCTION: Field = Field::optional("instruction", FieldKind::Text)
-    .about(
-        "Definition of \"relevant\" for models that follow instructions. Other models ignore it and say so in \
-         `warnings`.",
-    )
+    .about("Definition of \"relevant\" for models that follow instructions. Other models ignore it.")
     .example(r#""Prefer official sources.""#);
 /// The limit at which passages are cut.
 pub(crate) const MAX_TOKENS_PER_DOC: Field = Field::optional("max_tokens_per_doc", FieldKind::Count { min: 0 })

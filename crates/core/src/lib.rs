@@ -16,18 +16,22 @@
 
 pub mod rerank;
 
-pub mod coalesce;
 pub mod route;
+
+pub mod coalesce;
 pub mod upstream;
 
-pub mod cache;
 pub mod embedded;
-pub mod provider;
 pub mod telemetry;
+
+pub mod cache;
+pub mod provider;
 
 pub mod agreement;
 pub mod blocking;
-pub mod error;
 pub mod suggestion;
 pub mod text;
+
 pub mod types;
+
+pub mod error;

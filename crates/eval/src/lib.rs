@@ -7,18 +7,22 @@
 //!    ─▶ report (table, HTML), runs (TREC), results.json
 //! ```
 
-pub mod answers;
-pub mod autorag_metrics;
-pub mod bm25;
-pub mod choice;
-pub mod collection;
 pub mod judge;
-pub mod ranking_metrics;
 pub mod report;
+
+pub mod choice;
 pub mod results;
 pub mod runs;
-pub mod statistics;
 pub mod trec;
+
+pub mod answers;
+pub mod autorag_metrics;
+pub mod ranking_metrics;
+pub mod statistics;
+
+pub mod collection;
+
+pub mod bm25;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 

@@ -64,13 +64,22 @@ impl ListIndex for FlightIndex {
     }
 }
 
-/// A vector that is indexed by `I` alone. An index of another list does not compile:
+/// A vector that is indexed by `I` alone:
 ///
-/// ```compile_fail,E0308
-/// use rerankd::types::index::{FlightIndex, IndexVec, ListIndex, SlotIndex};
+/// ```
+/// use rerankd_core::types::index::{IndexVec, ListIndex, SlotIndex};
 ///
 /// let texts: IndexVec<SlotIndex, &str> = vec!["a"].into();
-/// let text = texts[FlightIndex::of(0)];
+/// assert_eq!(texts[SlotIndex::of(0)], "a");
+/// ```
+///
+/// An index of another list does not compile:
+///
+/// ```compile_fail,E0308
+/// use rerankd_core::types::index::{FlightIndex, IndexVec, ListIndex, SlotIndex};
+///
+/// let texts: IndexVec<SlotIndex, &str> = vec!["a"].into();
+/// assert_eq!(texts[FlightIndex::of(0)], "a");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexVec<I, T> {

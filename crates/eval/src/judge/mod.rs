@@ -54,7 +54,14 @@ impl Entry {
     #[must_use]
     pub fn of_answer_log(name: &str, answer_log: &AnswerLog, route: &Route, collection: &Collection) -> Self {
         let answers = collection.queries.iter().map(|query| answer_log.answer(&query.id).cloned()).collect();
-        let targets = route.targets.iter().map(|target| (target.address(), target.facts.billing)).collect();
+        let mut targets = Vec::with_capacity(route.targets.len());
+        for target in &route.targets {
+            targets.push((target.address(), target.facts.billing));
+            // It answers queries in scripts that the cross-encoder does not read, under an address of its own.
+            if let Some(parts) = &target.parts {
+                targets.push((parts.lexical.address(), parts.lexical.facts.billing));
+            }
+        }
         Self { name: name.to_owned(), answers, targets }
     }
 
