@@ -32,7 +32,7 @@ pub(super) struct CrossEncoder {
     idle: Mutex<Vec<Arc<ThreadPool>>>,
 }
 
-/// Bytes of a text that are read for each word, on average. Longer words cut the text short.
+/// Bytes allowed per word when a text is cut before tokenizing.
 const MAX_WORD_BYTES: usize = 256;
 
 /// An input of the graph: one number for each token of a pair.
@@ -90,7 +90,7 @@ impl CrossEncoder {
     /// # Errors
     /// A sentence that quotes neither text.
     fn logit(&self, query: &str, passage: &str, threads: &Arc<ThreadPool>) -> Result<f64, String> {
-        // The tokenizer would split a passage of megabytes, only to keep the first 256 tokens of it.
+        // The tokenizer would split a passage of megabytes, only to keep the first `max_tokens` of it.
         let query = beginning(query, self.max_tokens);
         let passage = beginning(passage, self.max_tokens);
         // The errors of both libraries are dropped, because they may quote a text.
