@@ -18,7 +18,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
-use rerankd_eval::collection::READER;
+use rerankd_eval::collection::PARQUET_THREAD;
 
 use crate::config::{Environment, Loaded, Sources, load};
 use crate::logging::FLUSH_TIMEOUT;
@@ -160,7 +160,7 @@ fn print_failure(reason: String) {
 fn on_panic(report: impl Fn(String) + Send + Sync + 'static) {
     std::panic::set_hook(Box::new(move |panic| {
         // The parquet reader panics on some broken files, and its caller reports that as a fault of the file.
-        if thread::current().name() == Some(READER) {
+        if thread::current().name() == Some(PARQUET_THREAD) {
             return;
         }
         let place = match panic.location() {

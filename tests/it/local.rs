@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rerankd::assemble::assemble;
 use rerankd_eval::answers::{AnswerLog, EvalRun, QueryFingerprints, RunOutcome};
 use rerankd_eval::collection::{Candidates, Collection, Source, load};
-use rerankd_eval::judge::{Criteria, Entry, judge};
+use rerankd_eval::judge::{ContestantAnswers, Criteria, judge};
 use serde_json::json;
 
 use crate::support::gateway::settings;
@@ -64,7 +64,7 @@ async fn ndcg_at_10(folder: &Path, model: &str, config: &str) -> f64 {
     let timeout = settings.server.request_timeout;
     let eval_run = EvalRun { collection: &collection, reranker: &reranker, concurrency: 2, timeout, stopped };
     assert_eq!(eval_run.ask_all(&route, &mut answer_log, |_| {}).await.unwrap(), RunOutcome::Finished);
-    let entries = [Entry::of_answer_log(model, &answer_log, &route, &collection)];
+    let entries = [ContestantAnswers::of_answer_log(model, &answer_log, &route, &collection)];
     let results = judge(&collection, &entries, &Criteria { k: 10, speed_threshold: None, autorag: false });
     let contestant = results.contestants.iter().find(|contestant| contestant.name == model).unwrap();
     assert!(contestant.failures.is_empty(), "{:?}", contestant.failures);

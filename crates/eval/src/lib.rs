@@ -27,7 +27,7 @@ pub mod bm25;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// Name of the contestant that always takes part: it leaves the candidates in the order of the first stage.
-pub const NONE: &str = "none";
+pub const FIRST_STAGE: &str = "none";
 
 /// Characters of a contestant's name that are percent-encoded in the name of a file.
 const NOT_IN_FILE_NAMES: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');

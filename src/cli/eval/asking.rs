@@ -8,7 +8,7 @@ use std::sync::Arc;
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use rerankd_core::route::Route;
 use rerankd_eval::answers::{AnswerLog, EvalRun, Progress, QueryFingerprints, RunOutcome};
-use rerankd_eval::judge::Entry;
+use rerankd_eval::judge::ContestantAnswers;
 use rerankd_eval::results::Unanswered;
 use tokio::signal::ctrl_c;
 use tokio::sync::watch;
@@ -19,14 +19,14 @@ use crate::cli::CommandFailure;
 /// The outcome of asking all contestants.
 #[derive(Debug)]
 pub(super) struct Asked {
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<ContestantAnswers>,
     /// Number of answers that earlier runs left.
     pub(super) kept: usize,
     /// Number of answers of this run.
     pub(super) new: usize,
 }
 
-/// Asks one contestant after the other, so that none is measured in the shadow of another.
+/// Asks one contestant after the other, so that no contestant's times suffer from another's load.
 pub(super) async fn ask(
     eval_run: &EvalRun<'_>,
     contestants: &[(String, Arc<Route>)],
@@ -68,7 +68,7 @@ pub(super) async fn ask(
     let mut entries = Vec::new();
     let mut unanswered = Vec::new();
     for ((name, route), answer_log) in contestants.iter().zip(&answer_logs) {
-        let entry = Entry::of_answer_log(name, answer_log, route, eval_run.collection);
+        let entry = ContestantAnswers::of_answer_log(name, answer_log, route, eval_run.collection);
         unanswered.extend(entry.unanswered());
         entries.push(entry);
     }
@@ -90,10 +90,10 @@ fn open(
     contestants: &[(String, Arc<Route>)],
     answers: &Path,
 ) -> Result<Vec<AnswerLog>, CommandFailure> {
-    let questions = QueryFingerprints::of(eval_run.collection);
+    let fingerprints = QueryFingerprints::of(eval_run.collection);
     let mut answer_logs = Vec::with_capacity(contestants.len());
     for (name, route) in contestants {
-        let answer_log = AnswerLog::open(answers, name, route, &questions).map_err(CommandFailure::new)?;
+        let answer_log = AnswerLog::open(answers, name, route, &fingerprints).map_err(CommandFailure::new)?;
         if let Some(warning) = answer_log.lock_warning() {
             say(&warning);
         }

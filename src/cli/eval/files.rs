@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rerankd_eval::collection::{Candidates, Collection, DEFAULT_DEPTH, OWN_FILES, folder_of, prepare};
+use rerankd_eval::collection::{Candidates, Collection, DEFAULT_DEPTH, OWN_FILES, PREPARED_FILE, folder_of, prepare};
 use rerankd_eval::results::Results;
 use rerankd_eval::{report, runs};
 
@@ -15,7 +15,7 @@ use crate::cli::{CommandFailure, print};
 pub(super) const ANSWERS: &str = "answers";
 
 /// Makes a folder if it is not there, and returns its path.
-pub(super) fn made(path: PathBuf) -> Result<PathBuf, CommandFailure> {
+pub(super) fn ensure_folder(path: PathBuf) -> Result<PathBuf, CommandFailure> {
     fs::create_dir_all(&path).map_err(|error| unwritable(&path, &error))?;
     Ok(path)
 }
@@ -42,32 +42,35 @@ pub(super) fn write_candidates(args: &EvalArgs) -> Result<(), CommandFailure> {
         }
     }
     let run = prepare(&source(args), depth).map_err(CommandFailure::new)?;
-    let path = folder.join(OWN_FILES[0]);
-    put(&path, &run).map_err(|error| CommandFailure::new(format!("{} cannot be written: {error}", path.display())))?;
+    let path = folder.join(PREPARED_FILE);
+    write_atomically(&path, &run)
+        .map_err(|error| CommandFailure::new(format!("{} cannot be written: {error}", path.display())))?;
     print(&format!("{}: {} candidates\n", path.display(), run.lines().count()))
 }
 
-/// Writes the report, the results and the runs. Removes the runs of contestants that no longer take part.
-pub(super) fn write(out: &Path, collection: &Collection, results: &Results) -> Result<(), CommandFailure> {
+/// Writes the report, the results and the runs. Runs of contestants that no longer take part are gone afterwards.
+pub(super) fn write_results(out: &Path, collection: &Collection, results: &Results) -> Result<(), CommandFailure> {
     let json = serde_json::to_string_pretty(results).map_err(CommandFailure::new)?;
     let mut files = vec![(out.join("results.json"), json), (out.join("report.html"), report::html::html(results))];
-    let folder = made(out.join("runs"))?;
+    let folder = ensure_folder(out.join("runs"))?;
     files.push((out.join("judgments.qrels"), runs::qrels(collection)));
     for (name, run) in runs::runs(results) {
         files.push((folder.join(name), run));
     }
     remove_runs(&out.join(ANSWERS), &folder)?;
     for (path, content) in files {
-        put(&path, &content).map_err(|error| unwritable(&path, &error))?;
+        write_atomically(&path, &content).map_err(|error| unwritable(&path, &error))?;
     }
     Ok(())
 }
 
-/// Removes the run of every contestant that has an answer log. Other files in the folder of runs are not ours.
+/// Removes every run of an earlier evaluation; those that still take part are written anew afterwards. Other files in
+/// the folder of runs are not ours.
 fn remove_runs(answer_logs: &Path, runs: &Path) -> Result<(), CommandFailure> {
     // A folder or an entry that cannot be read leaves an old run behind, which is no failure.
     for entry in fs::read_dir(answer_logs).into_iter().flatten().flatten() {
         let answer_log = entry.path();
+        // A contestant's files, `answers/X.jsonl` and `runs/X.run`, share their stem (`rerankd_eval::file_name`).
         let Some(name) = answer_log.file_stem() else { continue };
         let run = runs.join(name).with_added_extension("run");
         if run.is_file() {
@@ -78,7 +81,7 @@ fn remove_runs(answer_logs: &Path, runs: &Path) -> Result<(), CommandFailure> {
 }
 
 /// Writes a file whole or not at all.
-fn put(path: &Path, content: &str) -> io::Result<()> {
+fn write_atomically(path: &Path, content: &str) -> io::Result<()> {
     // A rename within a folder is atomic, so a reader sees the old file or the new one.
     let beside = path.with_added_extension("new");
     fs::write(&beside, content)?;

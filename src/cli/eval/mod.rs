@@ -30,7 +30,7 @@ const UNLIMITED_WIDTH: u16 = u16::MAX;
 /// The folder of the run folders, where `--out` is left out.
 const DEFAULT_OUT: &str = "rerankd-eval";
 /// Bytes of the score cache: far more than the scores of any collection take.
-const UNLIMITED_CACHE: usize = usize::MAX / 2;
+const UNLIMITED_CACHE: usize = usize::MAX;
 /// Lifetime of scores: longer than any run.
 const CACHE_TTL: Duration = Duration::from_hours(8760);
 
@@ -78,7 +78,7 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), CommandFailure> {
         return files::write_candidates(args);
     }
     let mut settings = args.config.load(None)?.settings;
-    keep_all_scores(&mut settings);
+    make_cache_unlimited(&mut settings);
     disable_fallbacks(&mut settings);
     let source = source(args);
     let collection = load(&source).map_err(CommandFailure::new)?;
@@ -91,7 +91,7 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), CommandFailure> {
         say(&sentence);
     }
     let out = args.out.clone().unwrap_or_else(|| Path::new(DEFAULT_OUT).join(&collection.name));
-    let answers = files::made(out.join(files::ANSWERS))?;
+    let answers = files::ensure_folder(out.join(files::ANSWERS))?;
     let (stop, stopped) = watch::channel(false);
     let eval_run = EvalRun {
         collection: &collection,
@@ -109,9 +109,9 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), CommandFailure> {
             entries = ask(&eval_run, &contestants, &answers, &bars) => entries,
         }
     })?;
-    let terms = Criteria { k: usize::from(args.k), speed_threshold: args.speed_threshold, autorag: args.autorag };
-    let results = judge(&collection, &entries, &terms);
-    files::write(&out, &collection, &results)?;
+    let criteria = Criteria { k: usize::from(args.k), speed_threshold: args.speed_threshold, autorag: args.autorag };
+    let results = judge(&collection, &entries, &criteria);
+    files::write_results(&out, &collection, &results)?;
     let width = match terminal_size::terminal_size() {
         Some((width, _)) => width.0,
         None => UNLIMITED_WIDTH,
@@ -157,7 +157,7 @@ fn contestants(args: &EvalArgs, reranker: &Reranker) -> Result<Vec<(String, Arc<
             return Err(CommandFailure::new(format!("--models names {name} again as number {}", at + 1)));
         }
     }
-    if names.iter().any(|name| name == rerankd_eval::NONE) {
+    if names.iter().any(|name| name == rerankd_eval::FIRST_STAGE) {
         return Err(CommandFailure::new(
             "none is the order of the first stage, which always takes part; a model of that name needs an alias \
              (models.none.aliases)",
@@ -171,8 +171,11 @@ fn contestants(args: &EvalArgs, reranker: &Reranker) -> Result<Vec<(String, Arc<
     Ok(contestants)
 }
 
-/// Sets up the cache so that no score is paid for twice, whatever the configuration says of serving.
-fn keep_all_scores(settings: &mut Settings) {
+/// Makes the cache keep every score to the end of the run, whatever the configuration says of serving.
+///
+/// Kept answers are recalled into the cache (`EvalRun::recall`), so an evicted or expired score would be paid for
+/// again. No refresh ahead: it is billed. No stale scores: they are not the model's present answer.
+fn make_cache_unlimited(settings: &mut Settings) {
     let cache = &mut settings.cache;
     cache.enabled = true;
     cache.max_bytes = UNLIMITED_CACHE;

@@ -82,8 +82,8 @@ async fn fallback_answer_is_reported_with_its_target() {
     let desk = Desk::new(2, &[("first", "cohere", &fails), ("second", "voyage", &works)], &model);
     let said = succeed(&mut desk.eval("m", "out", &[])).await;
     assert!(said.contains("! m: its figures mix the answers of first/rerank-v3.5 and second/rerank-2.5."), "{said}");
-    let ledger = fs::read_to_string(desk.path("out/answers/m.jsonl")).unwrap();
-    assert_eq!(ledger.lines().count(), 2, "{ledger}");
+    let answer_log = fs::read_to_string(desk.path("out/answers/m.jsonl")).unwrap();
+    assert_eq!(answer_log.lines().count(), 2, "{answer_log}");
     assert!(
         said.contains("! m: 1 answer is a fallback's, because a target before it failed; the next run asks again."),
         "{said}"

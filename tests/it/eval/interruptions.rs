@@ -105,13 +105,13 @@ async fn truncated_last_answer_line_is_asked_again() {
     let desk = Desk::new(QUERIES, &[("up", "cohere", &fake)], "");
     succeed(&mut desk.eval(MODEL, "out", &[])).await;
     let whole = desk.results("out");
-    let ledger = only_file(&desk.path("out/answers"));
-    let text = fs::read_to_string(&ledger).unwrap();
-    fs::write(&ledger, &text[..text.len() - 20]).unwrap();
+    let answer_log = only_file(&desk.path("out/answers"));
+    let text = fs::read_to_string(&answer_log).unwrap();
+    fs::write(&answer_log, &text[..text.len() - 20]).unwrap();
     succeed(&mut desk.eval(MODEL, "out", &[])).await;
     assert_eq!(fake.calls().len(), QUERIES + 1);
     assert_eq!(without_times(desk.results("out")), without_times(whole));
-    assert_eq!(fs::read_to_string(&ledger).unwrap().lines().count(), QUERIES, "the torn line was overwritten");
+    assert_eq!(fs::read_to_string(&answer_log).unwrap().lines().count(), QUERIES, "the torn line was overwritten");
 }
 
 /// Some editors remove the last line break of a file.
@@ -120,11 +120,11 @@ async fn last_answer_line_without_newline_is_kept() {
     let fake = FakeUpstream::start("cohere").await;
     let desk = Desk::new(2, &[("up", "cohere", &fake)], "");
     succeed(&mut desk.eval(MODEL, "out", &[])).await;
-    let ledger = only_file(&desk.path("out/answers"));
-    let text = fs::read_to_string(&ledger).unwrap();
-    fs::write(&ledger, text.trim_end()).unwrap();
+    let answer_log = only_file(&desk.path("out/answers"));
+    let text = fs::read_to_string(&answer_log).unwrap();
+    fs::write(&answer_log, text.trim_end()).unwrap();
     succeed(&mut desk.eval(MODEL, "out", &[])).await;
-    assert_eq!((fake.calls().len(), fs::read_to_string(&ledger).unwrap()), (2, text));
+    assert_eq!((fake.calls().len(), fs::read_to_string(&answer_log).unwrap()), (2, text));
 }
 
 /// A query of three calls, of which the second fails: what the others were charged for is kept.
@@ -214,14 +214,14 @@ async fn foreign_answer_file_is_refused_and_left_unchanged() {
     let fake = FakeUpstream::start("cohere").await;
     let desk = Desk::new(2, &[("up", "cohere", &fake)], "");
     succeed(&mut desk.eval(MODEL, "out", &[])).await;
-    let ledger = only_file(&desk.path("out/answers"));
-    fs::write(&ledger, "somebody's diary\n").unwrap();
+    let answer_log = only_file(&desk.path("out/answers"));
+    fs::write(&answer_log, "somebody's diary\n").unwrap();
     let refused = run(&mut desk.eval(MODEL, "out", &[])).await;
     let said = err(&refused);
     assert_eq!(refused.status.code(), Some(1), "{said}");
-    let expected = format!("{}, line 1: is no answer; remove the line, or give another --out", ledger.display());
+    let expected = format!("{}, line 1: is no answer; remove the line, or give another --out", answer_log.display());
     assert!(said.contains(&expected), "{said}");
-    assert_eq!((fs::read_to_string(&ledger).unwrap().as_str(), fake.calls().len()), ("somebody's diary\n", 2));
+    assert_eq!((fs::read_to_string(&answer_log).unwrap().as_str(), fake.calls().len()), ("somebody's diary\n", 2));
 }
 
 /// A provider that limits the rate is waited for: what a service would turn away, an evaluation has time for.
@@ -360,7 +360,7 @@ async fn changed_model_files_invalidate_kept_answers() {
     }
 }
 
-/// Passages that are cut into pieces have one score in the ledger, which is as good as those of the pieces.
+/// Passages that are cut into pieces have one score in the answer log, which is as good as those of the pieces.
 #[tokio::test]
 async fn chunked_passages_are_not_sent_again() {
     let fake = FakeUpstream::start("cohere").await;

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// A contestant's answer to one query.
+///
+/// The names of the fields are the format of the answer log. They also tell the variants apart, hence
+/// `deny_unknown_fields`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Answer {
@@ -19,7 +22,8 @@ pub enum Answer {
 #[serde(deny_unknown_fields)]
 pub struct Ranked {
     /// Id of the query, as in the collection.
-    pub query: String,
+    #[serde(rename = "query")]
+    pub query_id: String,
     /// Indices of the candidates with their scores, best first; `None` for passages that the model did not score.
     pub ranking: Vec<(usize, Option<f64>)>,
     /// `UPSTREAM/MODEL` that answered; `None` if the candidates came back unranked.
@@ -47,7 +51,8 @@ pub struct Ranked {
 #[serde(deny_unknown_fields)]
 pub struct Failed {
     /// Id of the query, as in the collection.
-    pub query: String,
+    #[serde(rename = "query")]
+    pub query_id: String,
     /// Code of the error, as in `docs/errors.md`.
     pub code: String,
     /// Message of the error.
@@ -83,10 +88,10 @@ impl Answer {
 
     /// Id of the query, as in the collection.
     #[must_use]
-    pub fn query(&self) -> &str {
+    pub fn query_id(&self) -> &str {
         match self {
-            Self::Ranked(ranked) => &ranked.query,
-            Self::Failed(failed) => &failed.query,
+            Self::Ranked(ranked) => &ranked.query_id,
+            Self::Failed(failed) => &failed.query_id,
         }
     }
 
@@ -95,17 +100,17 @@ impl Answer {
         let mut scores = vec![None; count];
         match self {
             Self::Ranked(ranked) if ranked.answered_by.as_deref() == Some(target) => {
-                for &(place, score) in &ranked.ranking {
-                    // The answer log is a file that can be edited, so a place may be anything.
-                    if let (Some(slot), Some(_)) = (scores.get_mut(place), score) {
+                for &(candidate_index, score) in &ranked.ranking {
+                    // The answer log is a file that can be edited, so an index may be anything.
+                    if let (Some(slot), Some(_)) = (scores.get_mut(candidate_index), score) {
                         *slot = score;
                     }
                 }
             }
             Self::Ranked(_) => {}
             Self::Failed(failed) => {
-                for &(place, score) in failed.known.get(target).into_iter().flatten() {
-                    if let Some(slot) = scores.get_mut(place) {
+                for &(candidate_index, score) in failed.known.get(target).into_iter().flatten() {
+                    if let Some(slot) = scores.get_mut(candidate_index) {
                         *slot = Some(score);
                     }
                 }
@@ -118,16 +123,21 @@ impl Answer {
 impl Failed {
     /// A failure without any known score.
     #[must_use]
-    pub fn new(query: &str, code: &str, message: &str) -> Self {
-        Self { query: query.to_owned(), code: code.to_owned(), message: message.to_owned(), known: BTreeMap::new() }
+    pub fn new(query_id: &str, code: &str, message: &str) -> Self {
+        Self {
+            query_id: query_id.to_owned(),
+            code: code.to_owned(),
+            message: message.to_owned(),
+            known: BTreeMap::new(),
+        }
     }
 
     /// Keeps the scores that `target` gave, one for each candidate.
     pub(super) fn keep(&mut self, target: &str, scores: &[Option<f64>]) {
         let mut known = Vec::new();
-        for (place, score) in scores.iter().enumerate() {
+        for (candidate_index, score) in scores.iter().enumerate() {
             if let Some(score) = score {
-                known.push((place, *score));
+                known.push((candidate_index, *score));
             }
         }
         if !known.is_empty() {

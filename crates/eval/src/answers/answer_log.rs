@@ -18,7 +18,7 @@ use rerankd_core::route::Route;
 use serde::{Deserialize, Serialize};
 
 use super::answer::{Answer, Ranked};
-use super::identity::{QueryFingerprints, asked_of};
+use super::identity::{QueryFingerprints, models_fingerprint};
 use crate::file_name;
 
 /// The answers of one contestant.
@@ -29,8 +29,8 @@ pub struct AnswerLog {
     /// Length of all complete lines, in bytes.
     end: u64,
     /// Hash of the contestant's models and their settings.
-    asked_of: String,
-    questions: QueryFingerprints,
+    models_fingerprint: String,
+    fingerprints: QueryFingerprints,
     /// By fingerprint of the query; the last line counts.
     answers: HashMap<String, Answer>,
     others: Others,
@@ -53,14 +53,16 @@ pub struct Others {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line {
-    asked_of: String,
-    question: String,
+    #[serde(rename = "asked_of")]
+    models_fingerprint: String,
+    #[serde(rename = "question")]
+    query_fingerprint: String,
     answer: Answer,
 }
 
 /// The reason for which an answer log cannot be used.
 #[derive(Debug)]
-pub enum LedgerError {
+pub enum AnswerLogError {
     /// The file cannot be read or written.
     Io(PathBuf, io::Error),
     /// This line, counted from 1, is no answer.
@@ -70,8 +72,8 @@ pub enum LedgerError {
 }
 
 impl AnswerLog {
-    /// Opens the answer log of `contestant` in `folder`, or creates it. `route` is the contestant's, `questions` are
-    /// the queries of the collection.
+    /// Opens the answer log of `contestant` in `folder`, or creates it. `route` is the contestant's, `fingerprints`
+    /// are those of the collection's queries.
     ///
     /// # Errors
     /// The file cannot be read or written, holds something else, or is being written by another process.
@@ -79,21 +81,21 @@ impl AnswerLog {
         folder: &Path,
         contestant: &str,
         route: &Route,
-        questions: &QueryFingerprints,
-    ) -> Result<Self, LedgerError> {
+        fingerprints: &QueryFingerprints,
+    ) -> Result<Self, AnswerLogError> {
         let path = folder.join(format!("{}.jsonl", file_name(contestant)));
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
-        let file = options.open(&path).map_err(|error| LedgerError::Io(path.clone(), error))?;
+        let file = options.open(&path).map_err(|error| AnswerLogError::Io(path.clone(), error))?;
         let lock_failure = match file.try_lock() {
             Ok(()) => None,
-            Err(TryLockError::WouldBlock) => return Err(LedgerError::Busy(path)),
+            Err(TryLockError::WouldBlock) => return Err(AnswerLogError::Busy(path)),
             // Not every file system has locks. A run by itself needs none.
             Err(TryLockError::Error(error)) => Some(error),
         };
         let mut answer_log = Self {
-            asked_of: asked_of(route),
-            questions: questions.clone(),
+            models_fingerprint: models_fingerprint(route),
+            fingerprints: fingerprints.clone(),
             answers: HashMap::new(),
             others: Others::default(),
             lock_failure,
@@ -103,8 +105,8 @@ impl AnswerLog {
         };
         match answer_log.read() {
             Ok(None) => Ok(answer_log),
-            Ok(Some(line)) => Err(LedgerError::Foreign(path, line)),
-            Err(error) => Err(LedgerError::Io(path, error)),
+            Ok(Some(line)) => Err(AnswerLogError::Foreign(path, line)),
+            Err(error) => Err(AnswerLogError::Io(path, error)),
         }
     }
 
@@ -113,17 +115,17 @@ impl AnswerLog {
     fn read(&mut self) -> io::Result<Option<usize>> {
         let mut lines = BufReader::new(self.file.try_clone()?);
         let mut text = Vec::new();
-        // A clone of a pointer, so that `asked` does not borrow `self`, which the loop changes.
-        let questions = self.questions.clone();
-        let asked: HashSet<&str> = questions.iter().map(|(_, question)| question).collect();
-        // By model and question, so that the last line counts where there are several.
+        // A clone of a pointer, so that `current` does not borrow `self`, which the loop changes.
+        let fingerprints = self.fingerprints.clone();
+        let current: HashSet<&str> = fingerprints.iter().map(|(_, fingerprint)| fingerprint).collect();
+        // By models and query, so that the last line counts where there are several.
         let mut others: HashMap<(String, String), Answer> = HashMap::new();
         let mut is_ended = true;
         let mut number = 0;
         while is_ended && lines.read_until(b'\n', &mut text)? > 0 {
             is_ended = text.last() == Some(&b'\n');
             number += 1;
-            let Ok(Line { asked_of, question, answer }) = serde_json::from_slice(&text) else {
+            let Ok(Line { models_fingerprint, query_fingerprint, answer }) = serde_json::from_slice(&text) else {
                 if is_ended {
                     return Ok(Some(number));
                 }
@@ -131,10 +133,10 @@ impl AnswerLog {
             };
             self.end += text.len() as u64;
             text.clear();
-            if asked_of == self.asked_of && asked.contains(&*question) {
-                self.answers.insert(question, answer);
+            if models_fingerprint == self.models_fingerprint && current.contains(&*query_fingerprint) {
+                self.answers.insert(query_fingerprint, answer);
             } else {
-                others.insert((asked_of, question), answer);
+                others.insert((models_fingerprint, query_fingerprint), answer);
             }
         }
         if self.end > 0 && !is_ended && text.is_empty() {
@@ -147,21 +149,21 @@ impl AnswerLog {
     /// Counts the unused rankings of queries that have no final answer.
     fn count_others(&self, others: HashMap<(String, String), Answer>) -> Others {
         let mut open_ids = HashSet::new();
-        let mut open_questions = HashSet::new();
-        for (id, question) in self.questions.iter() {
+        let mut open_fingerprints = HashSet::new();
+        for (id, fingerprint) in self.fingerprints.iter() {
             if !self.has_answer(id) {
                 open_ids.insert(id);
-                open_questions.insert(question);
+                open_fingerprints.insert(fingerprint);
             }
         }
         let mut found = Others::default();
-        for ((asked_of, question), answer) in others {
+        for ((models_fingerprint, query_fingerprint), answer) in others {
             let Answer::Ranked(ranked) = answer else { continue };
             // The texts are those of today, so it must be the model that has changed.
-            if open_questions.contains(&*question) {
+            if open_fingerprints.contains(&*query_fingerprint) {
                 found.of_another_model += 1;
                 found.answered_by.extend(ranked.answered_by);
-            } else if asked_of == self.asked_of && open_ids.contains(&*ranked.query) {
+            } else if models_fingerprint == self.models_fingerprint && open_ids.contains(&*ranked.query_id) {
                 found.of_changed_queries += 1;
             }
         }
@@ -184,44 +186,44 @@ impl AnswerLog {
 
     /// Returns true if the query has a final answer and need not be sent again.
     #[must_use]
-    pub fn has_answer(&self, query: &str) -> bool {
-        self.answer(query).is_some_and(Answer::is_final)
+    pub fn has_answer(&self, query_id: &str) -> bool {
+        self.answer(query_id).is_some_and(Answer::is_final)
     }
 
     /// Returns true if `answer` adds nothing: a ranking is there already, and a fallback's or a failure is no better.
     /// The first one was paid for and timed.
     fn is_known(&self, answer: &Answer) -> bool {
-        self.ranked(answer.query()).is_some() && !answer.is_final()
+        self.ranked(answer.query_id()).is_some() && !answer.is_final()
     }
 
     /// Number of queries with a ranking, fallbacks' included.
     #[must_use]
     pub fn answered(&self) -> usize {
-        self.questions.iter().filter(|(query, _)| self.ranked(query).is_some()).count()
+        self.fingerprints.iter().filter(|(query_id, _)| self.ranked(query_id).is_some()).count()
     }
 
-    fn ranked(&self, query: &str) -> Option<&Ranked> {
-        self.answer(query)?.ranked()
+    fn ranked(&self, query_id: &str) -> Option<&Ranked> {
+        self.answer(query_id)?.ranked()
     }
 
     /// The answer to a query, by its id; `None` if it was never sent.
     #[must_use]
-    pub fn answer(&self, query: &str) -> Option<&Answer> {
-        self.answers.get(self.questions.get(query)?)
+    pub fn answer(&self, query_id: &str) -> Option<&Answer> {
+        self.answers.get(self.fingerprints.get(query_id)?)
     }
 
     /// Writes the answer to a query of the collection, unless it adds nothing to the one that is there.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn write(&mut self, answer: Answer) -> Result<(), LedgerError> {
+    pub fn write(&mut self, answer: Answer) -> Result<(), AnswerLogError> {
         if self.is_known(&answer) {
             return Ok(());
         }
-        let question = self.questions.get(answer.query()).unwrap_or_default().to_owned();
-        let line = Line { asked_of: self.asked_of.clone(), question, answer };
-        self.append_line(&line).map_err(|error| LedgerError::Io(self.path.clone(), error))?;
-        self.answers.insert(line.question, line.answer);
+        let query_fingerprint = self.fingerprints.get(answer.query_id()).unwrap_or_default().to_owned();
+        let line = Line { models_fingerprint: self.models_fingerprint.clone(), query_fingerprint, answer };
+        self.append_line(&line).map_err(|error| AnswerLogError::Io(self.path.clone(), error))?;
+        self.answers.insert(line.query_fingerprint, line.answer);
         Ok(())
     }
 
@@ -243,7 +245,7 @@ impl AnswerLog {
     }
 }
 
-impl Display for LedgerError {
+impl Display for AnswerLogError {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(path, error) => write!(out, "{}: {error}", path.display()),
@@ -261,7 +263,7 @@ impl Display for LedgerError {
     }
 }
 
-impl std::error::Error for LedgerError {}
+impl std::error::Error for AnswerLogError {}
 
 #[cfg(test)]
 mod tests {
@@ -274,13 +276,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.jsonl");
         let file = File::create(&path).unwrap();
-        let failed = |query: &str| Answer::Failed(Failed::new(query, "code", "message"));
+        let failed = |query_id: &str| Answer::Failed(Failed::new(query_id, "code", "message"));
         let mut answer_log = AnswerLog {
             path: path.clone(),
             file,
             end: 0,
-            asked_of: "somebody".to_owned(),
-            questions: QueryFingerprints::default(),
+            models_fingerprint: "somebody".to_owned(),
+            fingerprints: QueryFingerprints::default(),
             answers: HashMap::new(),
             others: Others::default(),
             lock_failure: Some(io::Error::other("no locks available")),
@@ -299,7 +301,7 @@ mod tests {
             .unwrap();
         answer_log.write(failed("b")).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
-        let queries = text.lines().map(|line| serde_json::from_str::<Line>(line).unwrap().answer.query().to_owned());
+        let queries = text.lines().map(|line| serde_json::from_str::<Line>(line).unwrap().answer.query_id().to_owned());
         assert_eq!(queries.collect::<Vec<_>>(), ["a", "b"]);
     }
 }

@@ -12,7 +12,7 @@ use rerankd_core::upstream::{Backend, ScorerIdentity};
 use crate::collection::{Collection, JudgedQuery};
 
 /// Hash of the models behind a name, and of the settings that change their scores.
-pub(super) fn asked_of(route: &Route) -> String {
+pub(super) fn models_fingerprint(route: &Route) -> String {
     let mut hash = Hash::default();
     for target in &route.targets {
         hash.target(target);
@@ -30,11 +30,11 @@ impl QueryFingerprints {
     /// The fingerprints of all queries of `collection`.
     #[must_use]
     pub fn of(collection: &Collection) -> Self {
-        let mut questions = HashMap::with_capacity(collection.queries.len());
+        let mut fingerprints = HashMap::with_capacity(collection.queries.len());
         for query in &collection.queries {
-            questions.insert(query.id.clone(), question(collection, query));
+            fingerprints.insert(query.id.clone(), fingerprint(collection, query));
         }
-        Self(Arc::new(questions))
+        Self(Arc::new(fingerprints))
     }
 
     /// The fingerprint of the query `id`.
@@ -44,17 +44,17 @@ impl QueryFingerprints {
 
     /// All ids with their fingerprints.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(id, question)| (&**id, &**question))
+        self.0.iter().map(|(id, fingerprint)| (&**id, &**fingerprint))
     }
 }
 
 /// Hash of the texts of a query and of its candidates, in their order. Ids are left out: no model sees them, and they
 /// may be line numbers.
-fn question(collection: &Collection, query: &JudgedQuery) -> String {
+fn fingerprint(collection: &Collection, query: &JudgedQuery) -> String {
     let mut hash = Hash::default();
     hash.field(query.text.as_bytes());
-    for &place in &query.candidates {
-        hash.field(collection.passages[place].text.as_bytes());
+    for &index in &query.candidates {
+        hash.field(collection.passages[index].text.as_bytes());
     }
     hash.hex()
 }

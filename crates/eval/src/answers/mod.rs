@@ -30,7 +30,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 pub use self::answer::{Answer, Failed, Ranked};
-pub use self::answer_log::{AnswerLog, LedgerError, Others};
+pub use self::answer_log::{AnswerLog, AnswerLogError, Others};
 pub use self::identity::QueryFingerprints;
 use super::collection::{Collection, JudgedQuery};
 
@@ -109,7 +109,7 @@ impl EvalRun<'_> {
         route: &Route,
         answer_log: &mut AnswerLog,
         on_progress: impl Fn(Progress<'_>),
-    ) -> Result<RunOutcome, LedgerError> {
+    ) -> Result<RunOutcome, AnswerLogError> {
         let mut open = Vec::new();
         for query in &self.collection.queries {
             if answer_log.has_answer(&query.id) {
@@ -257,7 +257,7 @@ fn ranked(query: &JudgedQuery, response: &RerankResponse, warm: Option<&RerankRe
     let is_cold = provenance.pairs.hit == 0 && provenance.pairs.coalesced == 0;
     let usage = if is_cold { response.usage } else { Usage::default() };
     Ranked {
-        query: query.id.clone(),
+        query_id: query.id.clone(),
         ranking: response.ranking.iter().map(|passage| (passage.position, passage.score)).collect(),
         answered_by,
         fallbacks: provenance.fallbacks,

@@ -27,23 +27,31 @@ const BROKEN: &str =
     "cannot be read as Parquet (Snappy, Zstandard or no compression); write it again with pandas' to_parquet";
 
 /// Name of the thread that reads Parquet. Its panics are reported as errors of the file.
-pub const READER: &str = "parquet reader";
+pub const PARQUET_THREAD: &str = "parquet reader";
 
 /// Columns that are texts and never labels.
 const TEXTS: [&str; 2] = ["retrieval_gt", "generation_gt"];
+
+/// The columns of a table that are read besides the required ones.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum FurtherColumns {
+    None,
+    /// Those that may be labels.
+    Labels,
+}
 
 /// The cells of a row, by the names of their columns.
 struct Cells(Vec<(String, Field)>);
 
 /// Reads both tables.
 pub(super) fn read(corpus: &Path, qa: &Path, draft: &mut Draft) -> Result<(), CollectionError> {
-    each_row(corpus, &["doc_id", "contents"], false, |mut cells| {
+    each_row(corpus, &["doc_id", "contents"], FurtherColumns::None, |mut cells| {
         let id = cells.id("doc_id")?;
         let text = cells.text("contents")?;
         draft.passages.add(&id, titled("", &text))?;
         Ok(())
     })?;
-    each_row(qa, &["qid", "query", "retrieval_gt"], true, |mut cells| {
+    each_row(qa, &["qid", "query", "retrieval_gt"], FurtherColumns::Labels, |mut cells| {
         let id = cells.id("qid")?;
         let text = cells.text("query")?;
         if text.trim().is_empty() {
@@ -62,20 +70,22 @@ pub(super) fn read(corpus: &Path, qa: &Path, draft: &mut Draft) -> Result<(), Co
     })
 }
 
-/// Calls `each` with the cells of every row: those of the columns in `needed`, and with `labels` those of the columns
-/// that may be labels.
+/// Calls `each` with the cells of every row: those of the columns in `required`, and of the `further` ones.
+///
+/// # Errors
+/// The file cannot be read, lacks a required column, or holds a row that `each` refuses.
 fn each_row(
     path: &Path,
-    needed: &[&str],
-    labels: bool,
+    required: &[&str],
+    further: FurtherColumns,
     each: impl FnMut(Cells) -> Result<(), String> + Send,
 ) -> Result<(), CollectionError> {
     let file = File::open(path).map_err(|error| CollectionError::whole(path, unreadable(&error)))?;
-    // A thread, because the reader (60.1) panics on about one broken file in 600 instead of returning an error.
+    // `parquet` 60.1 panics on about one broken file in 600; on a thread of its own that is an error.
     thread::scope(|scope| {
         let reading = thread::Builder::new()
-            .name(READER.to_owned())
-            .spawn_scoped(scope, move || read_rows(path, file, needed, labels, each))
+            .name(PARQUET_THREAD.to_owned())
+            .spawn_scoped(scope, move || read_rows(path, file, required, further, each))
             .map_err(|error| CollectionError::whole(path, unreadable(&error)))?;
         reading.join().unwrap_or_else(|_| Err(broken(path)))
     })
@@ -84,13 +94,13 @@ fn each_row(
 fn read_rows(
     path: &Path,
     file: File,
-    needed: &[&str],
-    labels: bool,
+    required: &[&str],
+    further: FurtherColumns,
     mut each: impl FnMut(Cells) -> Result<(), String>,
 ) -> Result<(), CollectionError> {
     let reader = SerializedFileReader::new(file).map_err(|_| broken(path))?;
     let columns = reader.metadata().file_metadata().schema().get_fields();
-    for name in needed {
+    for name in required {
         if !columns.iter().any(|column| column.name() == *name) {
             return Err(CollectionError::whole(path, format!("has no column \"{name}\"")));
         }
@@ -98,7 +108,7 @@ fn read_rows(
     // Other columns, such as embeddings, may be large and are not even decoded.
     let mut wanted = Vec::new();
     for column in columns {
-        if needed.contains(&column.name()) || labels && may_be_label(column) {
+        if required.contains(&column.name()) || further == FurtherColumns::Labels && may_be_label(column) {
             wanted.push(column.clone());
         }
     }

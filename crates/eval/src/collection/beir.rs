@@ -9,14 +9,18 @@ use super::{JudgedQuery, input, qrels};
 
 /// Reads a folder; `chosen` is the file of the judgments, if the command line names one.
 pub(super) fn read(folder: &Path, chosen: Option<&Path>, draft: &mut Draft) -> Result<(), CollectionError> {
-    let (judgments, others) = match chosen {
-        Some(path) => (named(path, folder)?, String::new()),
+    let (qrels_file, note) = match chosen {
+        Some(path) => (named(path, folder)?, None),
         None => own_judgments(&folder.join("qrels"))?,
     };
-    draft.judgments = Some(format!("{}{others}", judgments.strip_prefix(folder).unwrap_or(&judgments).display()));
+    let mut judgments = qrels_file.strip_prefix(folder).unwrap_or(&qrels_file).display().to_string();
+    if let Some(note) = note {
+        judgments.push_str(&note);
+    }
+    draft.judgments = Some(judgments);
     queries(&folder.join("queries.jsonl"), draft)?;
     corpus(&folder.join("corpus.jsonl"), draft)?;
-    qrels::read(&judgments, draft)
+    qrels::read(&qrels_file, draft)
 }
 
 /// Finds the judgments that the command line names: a path, or BEIR's name of a split (`dev` for `qrels/dev.tsv`).
@@ -34,15 +38,16 @@ fn named(path: &Path, folder: &Path) -> Result<PathBuf, CollectionError> {
     Err(CollectionError::whole(path, reason))
 }
 
-/// Finds `test.tsv`, or else the only table. Also returns a note on the other tables, empty if there are none.
-fn own_judgments(folder: &Path) -> Result<(PathBuf, String), CollectionError> {
+/// Finds `test.tsv`, or else the only table. Also returns a note on the other tables, for a report; `None` if there
+/// are none.
+fn own_judgments(folder: &Path) -> Result<(PathBuf, Option<String>), CollectionError> {
     if !folder.is_dir() {
         return Err(CollectionError::whole(folder, "there is no such folder; name the judgments with --qrels FILE"));
     }
     let tables = input::files(folder, |path| path.extension().is_some_and(|ending| ending == "tsv"))?;
     let test = folder.join("test.tsv");
     match tables.as_slice() {
-        [only] => Ok((only.clone(), String::new())),
+        [only] => Ok((only.clone(), None)),
         [] => Err(CollectionError::whole(folder, "holds no .tsv file; name the judgments with --qrels FILE")),
         several if several.contains(&test) => {
             let mut others = Vec::new();
@@ -53,7 +58,7 @@ fn own_judgments(folder: &Path) -> Result<(PathBuf, String), CollectionError> {
                     others.push(name.display().to_string());
                 }
             }
-            Ok((test, format!(" (--qrels takes others: {})", others.join(", "))))
+            Ok((test, Some(format!(" (--qrels takes others: {})", others.join(", ")))))
         }
         several => {
             let reason = format!("holds several files of judgments; choose one with --qrels: {}", input::list(several));
@@ -63,7 +68,7 @@ fn own_judgments(folder: &Path) -> Result<(PathBuf, String), CollectionError> {
 }
 
 fn corpus(path: &Path, draft: &mut Draft) -> Result<(), CollectionError> {
-    draft.left_out.lines_with_half_pairs += each_object(path, |_, mut fields| {
+    draft.left_out.lines_with_lone_surrogates += each_object(path, |_, mut fields| {
         let id = fields.need("_id")?.id("_id")?;
         let text = titled(&fields.optional_text("title")?, &fields.text("text")?);
         draft.passages.add(&id, text)?;
@@ -73,7 +78,7 @@ fn corpus(path: &Path, draft: &mut Draft) -> Result<(), CollectionError> {
 }
 
 fn queries(path: &Path, draft: &mut Draft) -> Result<(), CollectionError> {
-    draft.left_out.lines_with_half_pairs += each_object(path, |_, mut fields| {
+    draft.left_out.lines_with_lone_surrogates += each_object(path, |_, mut fields| {
         let id = fields.need("_id")?.id("_id")?.into_owned();
         let text = fields.written_text("text")?.as_ref().into();
         draft.add_query(JudgedQuery { id, text, labels: fields.labels(), ..JudgedQuery::default() })

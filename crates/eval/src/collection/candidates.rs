@@ -12,8 +12,10 @@ use crate::bm25::{self, Hit};
 /// Candidates per query by BM25, unless the command line says otherwise. Studies of paid rerankers seldom go deeper.
 pub const DEFAULT_DEPTH: usize = 50;
 
+/// Name of the run that `--prepare` writes in the folder of the data.
+pub const PREPARED_FILE: &str = "candidates.tsv";
 /// Names of a run in the folder of the data that is used unless the command line says otherwise.
-pub const OWN_FILES: [&str; 2] = ["candidates.tsv", "candidates.run"];
+pub const OWN_FILES: [&str; 2] = [PREPARED_FILE, "candidates.run"];
 
 /// The source of the queries' candidates.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -41,7 +41,7 @@ impl Listed {
 
 /// Reads a file. The passages of a line are its query's candidates, in their order.
 pub(super) fn read(path: &Path, draft: &mut Draft) -> Result<(), CollectionError> {
-    draft.left_out.lines_with_half_pairs += each_object(path, |number, mut fields| {
+    draft.left_out.lines_with_lone_surrogates += each_object(path, |number, mut fields| {
         let id = match take_id(&mut fields) {
             Some(id) => id.id("id")?.into_owned(),
             None => number.to_string(),

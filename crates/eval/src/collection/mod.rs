@@ -23,8 +23,8 @@ use std::path::PathBuf;
 use bytestring::ByteString;
 use serde::Serialize;
 
-pub use self::autorag::READER;
-pub use self::candidates::{Candidates, DEFAULT_DEPTH, OWN_FILES};
+pub use self::autorag::PARQUET_THREAD;
+pub use self::candidates::{Candidates, DEFAULT_DEPTH, OWN_FILES, PREPARED_FILE};
 pub use self::input::folder_of;
 pub use self::input_error::CollectionError;
 pub use self::prepare::prepare;
@@ -74,7 +74,7 @@ pub struct JudgedQuery {
     pub labels: BTreeMap<String, String>,
 }
 
-/// Counts of what an input holds that cannot be evaluated.
+/// Counts of what an input holds that cannot be evaluated, or not as it stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LeftOut {
     /// Queries without a judgment.
@@ -88,9 +88,9 @@ pub struct LeftOut {
     pub judgments_of_unknown_queries: UnknownIds,
     /// Lines of a run for queries that the input does not hold.
     pub run_lines_of_unknown_queries: UnknownIds,
-    /// Lines in which half of a surrogate pair, which is no character, was read as U+FFFD. They are evaluated all the
-    /// same.
-    pub lines_with_half_pairs: usize,
+    /// Lines with half of a surrogate pair, which is no character and was read as U+FFFD. They are not left out.
+    #[serde(rename = "lines_with_half_pairs")]
+    pub lines_with_lone_surrogates: usize,
 }
 
 /// Ids that are named in the input and belong to nothing.

@@ -103,7 +103,7 @@ mod tests {
 
     fn answered(address: &str) -> Ranked {
         Ranked {
-            query: "q".to_owned(),
+            query_id: "q".to_owned(),
             ranking: Vec::new(),
             answered_by: Some(address.to_owned()),
             fallbacks: 0,

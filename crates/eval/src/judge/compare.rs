@@ -14,14 +14,16 @@ pub(super) fn estimate(values: &[f64]) -> Estimate {
     Estimate { mean: mean(values), low: interval.low, high: interval.high }
 }
 
-/// Compares every contestant with the best one and with the first stage, which is the first of them. `all` has the
-/// values of each contestant, query by query.
-pub(super) fn compare_all(contestants: &mut [Contestant], all: &[Vec<f64>]) {
+/// Compares every contestant with the best one and with the first stage, which is the first of them. The values
+/// of each contestant are query by query.
+pub(super) fn compare_all(contestants: &mut [Contestant], values_by_contestant: &[Vec<f64>]) {
     // `max_by` returns the last of equals; reversed, that is the first.
-    let best = (0..all.len()).rev().max_by(|&left, &right| mean(&all[left]).total_cmp(&mean(&all[right])));
+    let best = (0..values_by_contestant.len())
+        .rev()
+        .max_by(|&left, &right| mean(&values_by_contestant[left]).total_cmp(&mean(&values_by_contestant[right])));
     let Some(best) = best else { return };
-    let against_best = against(all, best);
-    let against_none = against(all, 0);
+    let against_best = against(values_by_contestant, best);
+    let against_none = against(values_by_contestant, 0);
     for ((contestant, to_best), to_none) in contestants.iter_mut().zip(against_best).zip(against_none) {
         contestant.against_best = to_best;
         contestant.against_none = to_none;
@@ -29,22 +31,22 @@ pub(super) fn compare_all(contestants: &mut [Contestant], all: &[Vec<f64>]) {
 }
 
 /// Compares every contestant's values with those of the one at `reference`, which gets `None` itself.
-fn against(all: &[Vec<f64>], reference: usize) -> Vec<Option<Comparison>> {
-    let mut others = Vec::with_capacity(all.len());
-    let mut gaps = Vec::with_capacity(all.len());
-    let mut probabilities = Vec::with_capacity(all.len());
-    for (index, values) in all.iter().enumerate() {
+fn against(values_by_contestant: &[Vec<f64>], reference: usize) -> Vec<Option<Comparison>> {
+    let mut others = Vec::with_capacity(values_by_contestant.len());
+    let mut gaps = Vec::with_capacity(values_by_contestant.len());
+    let mut probabilities = Vec::with_capacity(values_by_contestant.len());
+    for (index, values) in values_by_contestant.iter().enumerate() {
         if index == reference {
             continue;
         }
-        let gap = differences(values, &all[reference]);
+        let gap = differences(values, &values_by_contestant[reference]);
         probabilities.push(randomization_test(&gap, SEED));
         others.push(index);
         gaps.push(gap);
     }
     // The correction needs all probabilities at once, so the comparisons are made in a second pass.
     let adjusted = holm(&probabilities);
-    let mut comparisons = vec![None; all.len()];
+    let mut comparisons = vec![None; values_by_contestant.len()];
     for (number, index) in others.into_iter().enumerate() {
         let difference = estimate(&gaps[number]);
         let p_adjusted = adjusted[number];

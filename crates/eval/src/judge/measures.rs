@@ -15,18 +15,24 @@ pub(super) enum Measure {
 }
 
 impl Measure {
+    /// The metric that contestants are sorted by, and that significance and the Pareto front go by; `choose` goes by
+    /// AutoRAG's metrics if they are wanted.
+    pub(super) const fn decisive(k: usize) -> Self {
+        Self::Trec(Metric::Ndcg(k))
+    }
+
     /// All metrics of a report, the decisive one first.
-    pub(super) fn all(terms: &Criteria) -> Vec<Self> {
-        let k = terms.k;
+    pub(super) fn all(criteria: &Criteria) -> Vec<Self> {
+        let k = criteria.k;
         let mut measures = vec![
-            Self::Trec(Metric::Ndcg(k)),
+            Self::decisive(k),
             Self::Trec(Metric::ReciprocalRank(k)),
             Self::Trec(Metric::AveragePrecision),
             Self::Trec(Metric::Precision(k)),
             Self::Trec(Metric::Recall(k)),
             Self::Trec(Metric::F1(k)),
         ];
-        if terms.autorag {
+        if criteria.autorag {
             for metric in AutoragMetric::ALL {
                 measures.push(Self::Autorag(metric, k));
             }
@@ -57,8 +63,8 @@ impl Measure {
         match self {
             Self::Trec(metric) => {
                 let mut grades = Vec::with_capacity(ranking.len());
-                for &place in ranking {
-                    grades.push(query.grade(candidate(collection, query, place)));
+                for &index in ranking {
+                    grades.push(query.grade(candidate(collection, query, index)));
                 }
                 let judged: Vec<i32> = query.judgments.values().copied().collect();
                 Some(metric.value(&grades, &judged))
@@ -66,7 +72,7 @@ impl Measure {
             Self::Autorag(metric, k) => {
                 // AutoRAG's metrics have no depth of their own; its `top_k` cuts the list before.
                 let top = ranking.iter().take(*k);
-                let returned: Vec<&str> = top.map(|&place| &*candidate(collection, query, place).id).collect();
+                let returned: Vec<&str> = top.map(|&index| &*candidate(collection, query, index).id).collect();
                 let mut groups: Vec<Vec<&str>> = Vec::with_capacity(query.groups.len());
                 for group in &query.groups {
                     groups.push(group.iter().map(String::as_str).collect());
@@ -77,6 +83,6 @@ impl Measure {
     }
 }
 
-fn candidate<'a>(collection: &'a Collection, query: &JudgedQuery, place: usize) -> &'a PassageRecord {
-    &collection.passages[query.candidates[place]]
+fn candidate<'a>(collection: &'a Collection, query: &JudgedQuery, index: usize) -> &'a PassageRecord {
+    &collection.passages[query.candidates[index]]
 }

@@ -16,7 +16,7 @@ use self::charges::{cost, latency, unit};
 use self::compare::{compare_all, estimate};
 use self::measures::Measure;
 use self::pareto::front;
-use super::NONE;
+use super::FIRST_STAGE;
 use super::answers::{Answer, AnswerLog, NOT_ASKED, Ranked};
 use super::choice::{self, Strategy};
 use super::collection::{Collection, JudgedQuery};
@@ -27,7 +27,7 @@ use super::statistics::mean;
 /// Characters of a passage that a report shows.
 const BEGINNING_CHARS: usize = 200;
 
-/// The options of a judgement.
+/// The way contestants are compared.
 #[derive(Clone, Copy, Debug)]
 pub struct Criteria {
     /// Depth of the metrics that are cut.
@@ -40,7 +40,7 @@ pub struct Criteria {
 
 /// The answers of one contestant.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct ContestantAnswers {
     /// Name from the command line.
     name: String,
     /// One per query of the collection, in its order; `None` where the query was not asked.
@@ -49,7 +49,7 @@ pub struct Entry {
     targets: Vec<(String, Billing)>,
 }
 
-impl Entry {
+impl ContestantAnswers {
     /// The answers of the contestant `name`, which is `route`, from its answer log.
     #[must_use]
     pub fn of_answer_log(name: &str, answer_log: &AnswerLog, route: &Route, collection: &Collection) -> Self {
@@ -100,8 +100,8 @@ impl Entry {
 
 /// Judges all contestants over one collection; the order of the first stage is one of them.
 #[must_use]
-pub fn judge(collection: &Collection, entries: &[Entry], terms: &Criteria) -> Results {
-    let measures = Measure::all(terms);
+pub fn judge(collection: &Collection, entries: &[ContestantAnswers], criteria: &Criteria) -> Results {
+    let measures = Measure::all(criteria);
     let mut contestants = vec![first_stage(collection, &measures)];
     let mut unanswered = Vec::new();
     for entry in entries {
@@ -110,15 +110,18 @@ pub fn judge(collection: &Collection, entries: &[Entry], terms: &Criteria) -> Re
             None => contestants.push(contestant(collection, entry, &measures)),
         }
     }
-    let decisive = measures[0].name();
-    let all: Vec<Vec<f64>> = contestants.iter().map(|contestant| values(&contestant.by_query, &decisive)).collect();
-    compare_all(&mut contestants, &all);
+    let decisive = Measure::decisive(criteria.k).name();
+    let mut values_by_contestant = Vec::with_capacity(contestants.len());
+    for contestant in &contestants {
+        values_by_contestant.push(values(&contestant.by_query, &decisive));
+    }
+    compare_all(&mut contestants, &values_by_contestant);
     let on_front = front(&contestants, &decisive);
     for (contestant, is_on_front) in contestants.iter_mut().zip(on_front) {
         contestant.on_pareto_front = is_on_front;
     }
     // Chosen before they are sorted: among equals the first stage wins, then the order of the command line.
-    let choice = choose(&contestants, &measures, terms);
+    let choice = choose(&contestants, &measures, criteria);
     contestants.sort_by(|left, right| quality(right, &decisive).total_cmp(&quality(left, &decisive)));
     let mut definitions = BTreeMap::new();
     for measure in &measures {
@@ -127,7 +130,7 @@ pub fn judge(collection: &Collection, entries: &[Entry], terms: &Criteria) -> Re
     Results {
         rerankd: env!("CARGO_PKG_VERSION").to_owned(),
         collection: summary(collection),
-        k: terms.k,
+        k: criteria.k,
         metrics: measures.iter().map(Measure::name).collect(),
         definitions,
         contestants,
@@ -148,10 +151,10 @@ fn quality(contestant: &Contestant, decisive: &str) -> f64 {
 /// The contestant that leaves the candidates in their order.
 fn first_stage(collection: &Collection, measures: &[Measure]) -> Contestant {
     let rankings = collection.queries.iter().map(first_stage_ranking).collect();
-    of_rankings(NONE, Kind::None, collection, rankings, measures)
+    of_rankings(FIRST_STAGE, Kind::None, collection, rankings, measures)
 }
 
-fn contestant(collection: &Collection, entry: &Entry, measures: &[Measure]) -> Contestant {
+fn contestant(collection: &Collection, entry: &ContestantAnswers, measures: &[Measure]) -> Contestant {
     let mut rankings = Vec::with_capacity(collection.queries.len());
     let mut failed_queries = Vec::new();
     for (query, answer) in collection.queries.iter().zip(&entry.answers) {
@@ -193,17 +196,17 @@ fn of_rankings(
     measures: &[Measure],
 ) -> Contestant {
     let mut by_query = Vec::with_capacity(rankings.len());
-    let mut places_by_query = Vec::with_capacity(rankings.len());
+    let mut rankings_by_query = Vec::with_capacity(rankings.len());
     let mut scores_by_query = Vec::with_capacity(rankings.len());
-    for (query, Ranking { places, scores }) in collection.queries.iter().zip(rankings) {
+    for (query, Ranking { candidates, scores }) in collection.queries.iter().zip(rankings) {
         let mut metrics = BTreeMap::new();
         for measure in measures {
-            if let Some(value) = measure.value(collection, query, &places) {
+            if let Some(value) = measure.value(collection, query, &candidates) {
                 metrics.insert(measure.name(), value);
             }
         }
         by_query.push(metrics);
-        places_by_query.push(places);
+        rankings_by_query.push(candidates);
         scores_by_query.push(scores);
     }
     let mut estimates = BTreeMap::new();
@@ -231,7 +234,7 @@ fn of_rankings(
         cost: None,
         on_pareto_front: false,
         by_query,
-        rankings: places_by_query,
+        rankings: rankings_by_query,
         scores: scores_by_query,
     }
 }
@@ -244,40 +247,40 @@ fn values(by_query: &[BTreeMap<String, f64>], metric: &str) -> Vec<f64> {
 /// One query's candidates in an order, best first.
 struct Ranking {
     /// Indices into [`JudgedQuery::candidates`].
-    places: Vec<usize>,
+    candidates: Vec<usize>,
     /// The score of each of them; `None` where the model gave none.
     scores: Vec<Option<f64>>,
 }
 
 fn first_stage_ranking(query: &JudgedQuery) -> Ranking {
     let count = query.candidates.len();
-    Ranking { places: (0..count).collect(), scores: vec![None; count] }
+    Ranking { candidates: (0..count).collect(), scores: vec![None; count] }
 }
 
 fn ranking(query: &JudgedQuery, ranked: &Ranked) -> Ranking {
-    let mut places = Vec::with_capacity(ranked.ranking.len());
+    let mut candidates = Vec::with_capacity(ranked.ranking.len());
     let mut scores = Vec::with_capacity(ranked.ranking.len());
-    for &(place, score) in &ranked.ranking {
-        // An answer log is a file that can be edited: a place beyond the candidates must not index them.
-        if place < query.candidates.len() {
-            places.push(place);
+    for &(candidate_index, score) in &ranked.ranking {
+        // An answer log is a file that can be edited: an index beyond the candidates must not panic.
+        if candidate_index < query.candidates.len() {
+            candidates.push(candidate_index);
             scores.push(score);
         }
     }
-    Ranking { places, scores }
+    Ranking { candidates, scores }
 }
 
-fn choose(contestants: &[Contestant], measures: &[Measure], terms: &Criteria) -> Choice {
+fn choose(contestants: &[Contestant], measures: &[Measure], criteria: &Criteria) -> Choice {
     let mut metrics = Vec::new();
     for measure in measures {
         let name = measure.name();
         // A strategy compares means, so every contestant must have one.
         let is_defined = contestants.iter().all(|contestant| contestant.metrics.contains_key(&name));
-        if is_defined && measure.is_autorag() == terms.autorag {
+        if is_defined && measure.is_autorag() == criteria.autorag {
             metrics.push(name);
         }
     }
-    let slowest = terms.speed_threshold.map(|threshold| threshold.as_secs_f64());
+    let slowest = criteria.speed_threshold.map(|threshold| threshold.as_secs_f64());
     let mut rivals = Vec::with_capacity(contestants.len());
     let mut too_slow = Vec::new();
     let mut not_timed = Vec::new();

@@ -107,8 +107,8 @@ fn push_left_out(sentences: &mut Vec<String>, left_out: &LeftOut) {
         let queries = counted(left_out.queries_without_candidates, "judged query has", "judged queries have");
         sentences.push(format!("{queries} no candidates, and so no part in these figures."));
     }
-    if left_out.lines_with_half_pairs > 0 {
-        let lines = counted(left_out.lines_with_half_pairs, "line holds", "lines hold");
+    if left_out.lines_with_lone_surrogates > 0 {
+        let lines = counted(left_out.lines_with_lone_surrogates, "line holds", "lines hold");
         sentences.push(format!(
             "{lines} half of a surrogate pair (a text cut in the middle of a character), which was read as U+FFFD."
         ));

@@ -91,12 +91,12 @@ fn half_of_a_surrogate_pair_stops_no_evaluation() {
     let collection = load(&of(cut.path())).unwrap();
     assert_eq!(collection.passages[3].text, "cut \u{FFFD}");
     assert_eq!(collection.queries[2].text, "cut \u{1F600} \u{FFFD}");
-    assert_eq!(collection.left_out.lines_with_half_pairs, 2);
+    assert_eq!(collection.left_out.lines_with_lone_surrogates, 2);
     let line = r#"{"query": "cut \udead", "passages": ["a \ud83d", {"text": "b", "\ud83d": 1}], "relevant": [0]}"#;
     let lines = folder(&[("set.jsonl", line)]);
     let collection = load(&of(lines.path())).unwrap();
     assert_eq!(collection.passages[0].text, "a \u{FFFD}");
-    assert_eq!(collection.left_out.lines_with_half_pairs, 1);
+    assert_eq!(collection.left_out.lines_with_lone_surrogates, 1);
 }
 
 #[test]

@@ -55,7 +55,7 @@ pub(super) fn movement(query: &Query, ranking: &[usize]) -> String {
 fn moves<'a>(query: &'a Query, ranking: &[usize]) -> Vec<Move<'a>> {
     let mut ranks_after: Vec<Option<usize>> = vec![None; query.candidates.len()];
     for (rank, &index) in (1..).zip(ranking) {
-        // A provider's ranking may name a passage twice or one that does not exist. The first rank counts.
+        // An answer log can be edited, so an index may stand twice or be out of range. The first rank counts.
         if let Some(rank_after @ None) = ranks_after.get_mut(index) {
             *rank_after = Some(rank);
         }
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn rankings_of_others_may_be_short_long_or_wrong() {
+    fn rankings_from_an_edited_log_may_be_short_or_wrong() {
         let mut query = sample::results(1).queries.remove(0);
         query.candidates.truncate(3);
         query.candidates[0].grade = Some(1);
