@@ -1,4 +1,4 @@
-//! The activity of one connection, from which its timeouts and its turn of eviction follow.
+//! The activity of one connection, from which its timeouts and its place in the order of eviction follow.
 //!
 //! hyper has a timeout for HTTP/1 headers, which also ends idle connections, and none for anything else. [`Activity`]
 //! is notified of every request, body and answer, and of bytes that arrive between requests. From these it computes
@@ -24,7 +24,9 @@ pub(super) struct Activity {
     has_written: AtomicBool,
     /// True once the client has closed its side.
     has_ended: AtomicBool,
+    /// True if the end of the connection discards bytes that the client has not taken.
     is_aborted: AtomicBool,
+    /// True if the end of the connection waits for the client's last bytes.
     lingers: AtomicBool,
     /// True if `ConnectionState::blocked_since` is set. Every write reads this, hence without the lock.
     is_blocked: AtomicBool,
@@ -44,7 +46,8 @@ struct ConnectionState {
     drains: usize,
     /// Answers that are being written: the request's number, and the time of the last progress.
     answers: Vec<(u64, Instant)>,
-    /// The time at which the connection was accepted, or the last request began or ended.
+    /// The time of the last of these events: the connection was accepted, a request began, the last request in flight
+    /// ended, the client took bytes that it had held up and no request was in flight, the connection was told to close.
     quiet_since: Instant,
     /// The time of the first byte after that.
     reading_since: Option<Instant>,
@@ -62,13 +65,13 @@ struct ConnectionState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TimeoutStatus {
     /// No timeout passes before this instant.
-    Good(Instant),
+    WithinLimits(Instant),
     /// No request is in flight, and none came in time.
     Idle,
-    /// The client takes some of its answers no more. No other timeout passes before this instant.
-    PartlyStuck(Instant),
-    /// The client takes none of its answers, and no request is being worked on.
-    Stuck,
+    /// The client has stopped reading some of its answers, not all. No other timeout passes before this instant.
+    SomeStalled(Instant),
+    /// The client has stopped reading all of its answers, and no request is being worked on.
+    AllStalled,
 }
 
 /// The handling of the end of the client's side.
@@ -82,8 +85,13 @@ pub(super) enum InputEnd {
     HalfClosed,
 }
 
-/// The order of eviction, lowest first: true if the client has requests or unsent bytes, then the time since when.
-pub(super) type Rank = (bool, Instant);
+/// The place of a connection in the order of eviction; the lowest is evicted first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct EvictionOrder {
+    /// True if the client has requests in flight or bytes that it has not taken.
+    has_work: bool,
+    quiet_since: Instant,
+}
 
 impl Activity {
     /// The activity of a connection that was accepted at `now`.
@@ -255,7 +263,7 @@ impl Activity {
             && let Some(since) = state.blocked_since
         {
             let due = since + limits.write_timeout;
-            return if due <= now { TimeoutStatus::Stuck } else { TimeoutStatus::Good(due.min(soonest)) };
+            return if due <= now { TimeoutStatus::AllStalled } else { TimeoutStatus::WithinLimits(due.min(soonest)) };
         }
         if state.requests == 0 {
             let due = match (state.version, state.reading_since) {
@@ -264,36 +272,37 @@ impl Activity {
                 (Some(version), Some(since)) if version < Version::HTTP_2 => since + limits.header_timeout,
                 (Some(_), _) => state.quiet_since + limits.idle_timeout,
             };
-            return if due <= now { TimeoutStatus::Idle } else { TimeoutStatus::Good(due.min(soonest)) };
+            return if due <= now { TimeoutStatus::Idle } else { TimeoutStatus::WithinLimits(due.min(soonest)) };
         }
         let mut next = soonest;
-        let mut stuck = 0;
+        let mut stalled = 0;
         for (_, since) in &state.answers {
             let due = *since + limits.write_timeout;
             if due <= now {
-                stuck += 1;
+                stalled += 1;
             } else {
                 next = next.min(due);
             }
         }
-        match stuck {
-            0 => TimeoutStatus::Good(next),
-            stuck if stuck == state.requests => TimeoutStatus::Stuck,
-            _ => TimeoutStatus::PartlyStuck(next),
+        match stalled {
+            0 => TimeoutStatus::WithinLimits(next),
+            stalled if stalled == state.requests => TimeoutStatus::AllStalled,
+            _ => TimeoutStatus::SomeStalled(next),
         }
     }
 
     /// The connection's place in the order of eviction; `None` while one of its requests is being worked on, or after
     /// its end. Connections without a request come first, then those whose requests all wait for their client.
-    pub(super) fn rank(&self) -> Option<Rank> {
+    pub(super) fn eviction_order(&self) -> Option<EvictionOrder> {
         if self.lingers() {
             return None;
         }
         let state = self.state.lock();
         // The larger of the two: a request that drains its body may be writing its answer at the same time.
         let waiting = state.unread + state.answers.len().max(state.drains);
-        let is_waiting = state.requests > 0 || state.blocked_since.is_some();
-        (state.requests <= waiting || state.is_forced_to_close).then_some((is_waiting, state.quiet_since))
+        let has_work = state.requests > 0 || state.blocked_since.is_some();
+        let may_be_evicted = state.requests <= waiting || state.is_forced_to_close;
+        may_be_evicted.then_some(EvictionOrder { has_work, quiet_since: state.quiet_since })
     }
 
     /// Returns true if the last request came over HTTP/2.
@@ -366,7 +375,7 @@ mod tests {
     /// Seconds until a timeout passes, checked whenever the status asks for it.
     async fn overdue_after(activity: &Activity) -> u64 {
         let began = Instant::now();
-        while let TimeoutStatus::Good(next) = timeout_status(activity) {
+        while let TimeoutStatus::WithinLimits(next) = timeout_status(activity) {
             assert!(next > Instant::now(), "no busy loop");
             advance(next - Instant::now()).await;
         }
@@ -402,20 +411,23 @@ mod tests {
         let activity = begin();
         let request = activity.begin_request(Version::HTTP_2, false);
         advance(1_000 * SECOND).await;
-        assert!(matches!(timeout_status(&activity), TimeoutStatus::Good(_)), "requests have deadlines of their own");
+        assert!(
+            matches!(timeout_status(&activity), TimeoutStatus::WithinLimits(_)),
+            "requests have deadlines of their own"
+        );
         activity.begin_answer(request);
         advance(19 * SECOND).await;
         activity.advance_answer(request);
         assert_eq!(overdue_after(&activity).await, 20);
-        assert_eq!(timeout_status(&activity), TimeoutStatus::Stuck);
+        assert_eq!(timeout_status(&activity), TimeoutStatus::AllStalled);
         let other = activity.begin_request(Version::HTTP_2, false);
-        assert!(matches!(timeout_status(&activity), TimeoutStatus::PartlyStuck(_)), "others are given their time");
+        assert!(matches!(timeout_status(&activity), TimeoutStatus::SomeStalled(_)), "others are given their time");
         activity.begin_answer(other);
         advance(20 * SECOND).await;
-        assert_eq!(timeout_status(&activity), TimeoutStatus::Stuck);
+        assert_eq!(timeout_status(&activity), TimeoutStatus::AllStalled);
         activity.end_answer(request);
         activity.end_answer(other);
-        assert!(matches!(timeout_status(&activity), TimeoutStatus::Good(_)));
+        assert!(matches!(timeout_status(&activity), TimeoutStatus::WithinLimits(_)));
     }
 
     #[tokio::test(start_paused = true)]
@@ -429,11 +441,11 @@ mod tests {
         advance(15 * SECOND).await;
         activity.note_blocked();
         assert!(
-            matches!(activity.timeout_status(&closing, Instant::now()), TimeoutStatus::Good(_)),
+            matches!(activity.timeout_status(&closing, Instant::now()), TimeoutStatus::WithinLimits(_)),
             "no limit of idle ones"
         );
         assert_eq!(overdue_after(&activity).await, 5);
-        assert_eq!(timeout_status(&activity), TimeoutStatus::Stuck);
+        assert_eq!(timeout_status(&activity), TimeoutStatus::AllStalled);
         activity.note_written();
         activity.note_blocked();
         assert_eq!(overdue_after(&activity).await, 20, "it got further");
@@ -449,12 +461,12 @@ mod tests {
         blocked.end_request();
         advance(SECOND).await;
         let young = begin();
-        assert!(young.rank() < blocked.rank());
+        assert!(young.eviction_order() < blocked.eviction_order());
         blocked.note_written();
         advance(SECOND).await;
-        assert!(begin().rank() > blocked.rank());
+        assert!(begin().eviction_order() > blocked.eviction_order());
         blocked.linger();
-        assert_eq!(blocked.rank(), None, "it has ended");
+        assert_eq!(blocked.eviction_order(), None, "it has ended");
     }
 
     #[tokio::test(start_paused = true)]
@@ -468,16 +480,16 @@ mod tests {
         works.begin_request(Version::HTTP_2, true);
         advance(SECOND).await;
         let young = begin();
-        assert!(idle.rank() < young.rank());
-        assert!(young.rank() < waits_for_body.rank());
-        assert!(works.rank().is_some(), "both bodies are waited for");
+        assert!(idle.eviction_order() < young.eviction_order());
+        assert!(young.eviction_order() < waits_for_body.eviction_order());
+        assert!(works.eviction_order().is_some(), "both bodies are waited for");
         works.end_body();
-        assert_eq!(works.rank(), None);
+        assert_eq!(works.eviction_order(), None);
         works.begin_answer(request);
-        assert!(works.rank().is_some(), "the client does not take its answer");
+        assert!(works.eviction_order().is_some(), "the client does not take its answer");
         works.end_body();
         works.force_close();
-        assert!(works.rank().is_some());
+        assert!(works.eviction_order().is_some());
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
-use super::activity::{Activity, Rank};
+use super::activity::{Activity, EvictionOrder};
 use super::limits::max_unread_requests;
 
 /// Number of connections chosen for eviction at once, so that not every new one costs a pass over all.
@@ -35,7 +35,7 @@ struct Open {
     /// Connections that only read and drop their client's last bytes, oldest first; not among the activities.
     lingering: BTreeMap<u64, Arc<Activity>>,
     /// The next connections to evict, in reverse order.
-    candidates: Vec<(Rank, Arc<Activity>)>,
+    candidates: Vec<(EvictionOrder, Arc<Activity>)>,
     /// The time at which a connection was last ended for its many unread bodies.
     last_forced: Option<Instant>,
 }
@@ -48,9 +48,9 @@ pub(super) struct Connection {
     _permit: OwnedSemaphorePermit,
 }
 
-/// One request in the count of those whose body has not arrived in full; leaves it on drop.
+/// Counts this body as unread until it is dropped.
 #[derive(Debug)]
-pub(super) struct Unread(Arc<Connections>);
+pub(super) struct UnreadBodyGuard(Arc<Connections>);
 
 impl Connections {
     /// No connections yet, and at most `max`.
@@ -104,7 +104,7 @@ impl Connections {
     }
 
     /// Counts a request whose body has not arrived in full. Beyond the limit, ends the connection with most of them.
-    pub(super) fn count_unread(self: &Arc<Self>) -> Unread {
+    pub(super) fn count_unread(self: &Arc<Self>) -> UnreadBodyGuard {
         if self.unread.fetch_add(1, Ordering::Relaxed) >= self.max_unread {
             let mut open = self.open.lock();
             // One at a time: the last connection that was told to end may need a moment to do so.
@@ -115,7 +115,7 @@ impl Connections {
                 }
             }
         }
-        Unread(self.clone())
+        UnreadBodyGuard(self.clone())
     }
 
     /// Waits until the last connection has ended. None may be admitted meanwhile.
@@ -126,11 +126,11 @@ impl Connections {
 }
 
 impl Open {
-    /// Evicts the first candidate that still has the rank it was chosen for. Returns true if there was one.
+    /// Evicts the first candidate that still has its place in the order of eviction. Returns true if there was one.
     fn evict_candidate(&mut self) -> bool {
-        while let Some((rank, activity)) = self.candidates.pop() {
-            // A different rank shows that a request has begun or ended since.
-            if activity.rank() == Some(rank) {
+        while let Some((order, activity)) = self.candidates.pop() {
+            // A different place shows that a request has begun or ended since.
+            if activity.eviction_order() == Some(order) {
                 activity.eviction.notify_one();
                 return true;
             }
@@ -140,16 +140,16 @@ impl Open {
 
     /// Chooses the connections that are next in the order of eviction.
     fn choose_candidates(&mut self) {
-        let mut ranked = Vec::new();
+        let mut candidates = Vec::new();
         for activity in self.activities.values() {
-            if let Some(rank) = activity.rank() {
-                ranked.push((rank, activity.clone()));
+            if let Some(order) = activity.eviction_order() {
+                candidates.push((order, activity.clone()));
             }
         }
-        ranked.sort_unstable_by_key(|(rank, _)| *rank);
-        ranked.truncate(MAX_CANDIDATES);
-        ranked.reverse();
-        self.candidates = ranked;
+        candidates.sort_unstable_by_key(|(order, _)| *order);
+        candidates.truncate(MAX_CANDIDATES);
+        candidates.reverse();
+        self.candidates = candidates;
     }
 }
 
@@ -171,7 +171,7 @@ impl Drop for Connection {
     }
 }
 
-impl Drop for Unread {
+impl Drop for UnreadBodyGuard {
     fn drop(&mut self) {
         self.0.unread.fetch_sub(1, Ordering::Relaxed);
     }
@@ -275,7 +275,7 @@ mod tests {
         assert!(!is_evicted(&greedy));
         unread.push(connections.count_unread());
         assert!(is_evicted(&greedy));
-        assert!(greedy.activity.rank().is_some());
+        assert!(greedy.activity.eviction_order().is_some());
         unread.push(connections.count_unread());
         assert!(!is_evicted(&greedy), "it has been told");
         assert!(!is_evicted(&modest));

@@ -23,7 +23,7 @@ use tokio::time::{Instant, timeout_at};
 use tower::ServiceExt;
 
 use super::activity::Activity;
-use super::connections::{Connections, Unread};
+use super::connections::{Connections, UnreadBodyGuard};
 use super::limits::{ANSWER_CHUNK_BYTES, ConnectionLimits, DRAIN_IDLE_TIMEOUT, DRAIN_TIMEOUT};
 use crate::http::App;
 
@@ -153,7 +153,7 @@ struct RequestBody {
     body: Option<Incoming>,
     exchange: Arc<Exchange>,
     /// The place in the server's count of unread bodies, until this one ends.
-    unread: Option<Unread>,
+    unread: Option<UnreadBodyGuard>,
     /// True until the connection's [`Activity`] was told of the end.
     is_unread: bool,
 }
@@ -203,6 +203,7 @@ impl HttpBody for RequestBody {
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
+        // Before `end`: a request with neither a body nor a drain looks as if its client awaited the answer.
         if let Some(rest) = self.body.take()
             && !rest.is_end_stream()
         {

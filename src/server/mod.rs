@@ -1,10 +1,10 @@
 //! The server: from settings to a listening socket, and from a signal to a clean shutdown.
 
 mod activity;
+mod connection_task;
 mod connections;
 mod exchange;
 mod limits;
-mod serve;
 mod stream;
 
 use std::future::Future;
@@ -99,7 +99,7 @@ impl Server {
     /// accepted. Then no new connection is accepted, and requests in flight have `shutdown_timeout` to finish.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let router = router(self.app.clone());
-        let protocols = Arc::new(serve::protocols());
+        let protocols = Arc::new(connection_task::protocols());
         let limits = ConnectionLimits::new(&self.app.server);
         let connections = Arc::new(Connections::new(limits::max_connections(self.app.server.max_connections)));
         let (end_connections, shutting_down) = watch::channel(false);
@@ -127,7 +127,7 @@ impl Server {
                 activity: connection.activity.clone(),
                 limits,
             };
-            tokio::spawn(serve::serve(stream, protocols.clone(), service, connection, shutting_down.clone()));
+            tokio::spawn(connection_task::serve(stream, protocols.clone(), service, connection, shutting_down.clone()));
         }
         // New connections are refused by the system from here on, and go to another instance.
         drop((self.listener, self.second_listener));

@@ -83,13 +83,13 @@ async fn serve_http(
     let mut is_closing = false;
     loop {
         let next_check = match activity.timeout_status(&limits, Instant::now()) {
-            TimeoutStatus::Good(next_check) => Some(next_check),
-            TimeoutStatus::PartlyStuck(next_check) if is_closing => Some(next_check),
-            TimeoutStatus::PartlyStuck(_) => None,
+            TimeoutStatus::WithinLimits(next_check) => Some(next_check),
+            TimeoutStatus::SomeStalled(next_check) if is_closing => Some(next_check),
+            TimeoutStatus::SomeStalled(_) => None,
             // HTTP/2 has a frame that announces the end, so a request that crosses it is still answered.
             TimeoutStatus::Idle if activity.speaks_http2() && !is_closing => None,
             TimeoutStatus::Idle => return,
-            TimeoutStatus::Stuck => {
+            TimeoutStatus::AllStalled => {
                 activity.abort();
                 return;
             }
@@ -114,7 +114,7 @@ async fn serve_http(
             }
             () = activity.eviction.notified() => {
                 // A request that has come since the connection was chosen keeps it open.
-                if activity.rank().is_some() {
+                if activity.eviction_order().is_some() {
                     activity.abort();
                     return;
                 }
