@@ -10,7 +10,7 @@ use rerankd_core::error::{Error, ErrorKind};
 use super::callers::Caller;
 use super::handler_error::HandlerError;
 use super::paths::{self, Endpoint, ReadPath};
-use super::rerank::RerankCall;
+use super::rerank::RerankHead;
 use super::{App, rerank, setup};
 use crate::dialect::choose::DialectChoice;
 
@@ -50,16 +50,16 @@ pub(super) async fn dispatch(State(app): State<Arc<App>>, request: Request) -> R
             if app.in_flight_limit.available_permits() == 0 {
                 return Err(refuse_rerank(&app, dialect, overloaded(&app)));
             }
-            rerank::rerank(&app, RerankCall { caller, dialect, model }, request).await
+            rerank::rerank(&app, RerankHead { caller, dialect, model }, request).await
         }
         (Ok(Endpoint::Rerank { .. }), Err(error)) => Err(refuse_rerank(&app, dialect, error)),
-        (Ok(Endpoint::SetUp(set_up)), caller) => {
+        (Ok(Endpoint::Discovery(discovery)), caller) => {
             if let Err(error) = caller
-                && !set_up.is_public()
+                && !discovery.is_public()
             {
                 return Err(HandlerError::new(error, dialect.provisional()));
             }
-            setup::answer(&app, &set_up).map_err(|error| HandlerError::new(error, dialect.provisional()))
+            setup::answer(&app, &discovery).map_err(|error| HandlerError::new(error, dialect.provisional()))
         }
         // The fault of the key comes first: without one, nobody learns which paths there are.
         (Err(_), Err(error)) | (Err(error), Ok(_)) => Err(HandlerError::new(error, dialect.provisional())),

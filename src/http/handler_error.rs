@@ -78,6 +78,7 @@ impl HandlerError {
 impl IntoResponse for HandlerError {
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::empty());
+        // Never sent: `write` sets the dialect's status. Set so that layers in between see no 200.
         *response.status_mut() = self.error.kind.status();
         response.extensions_mut().insert(self);
         response

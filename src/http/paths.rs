@@ -58,13 +58,13 @@ pub(super) struct ReadPath {
 pub(super) enum Endpoint {
     /// Reranking. The paths of some dialects name the model.
     Rerank { model: Option<String> },
-    /// Anything that a set-up screen asks for.
-    SetUp(SetUp),
+    /// Anything that is asked before reranking.
+    Discovery(DiscoveryEndpoint),
 }
 
-/// The requests of set-up screens, start-up checks and probes.
+/// An endpoint that set-up screens, start-up checks and probes ask before anything is reranked.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum SetUp {
+pub(super) enum DiscoveryEndpoint {
     /// The list of all models.
     Models,
     /// One model, by its name.
@@ -81,10 +81,13 @@ pub(super) enum SetUp {
     ClusterAuth,
 }
 
-impl SetUp {
+impl DiscoveryEndpoint {
     /// Returns true if no key is needed. Clients ask before they know that they need one, and probes have none.
     pub(super) fn is_public(&self) -> bool {
-        !matches!(self, Self::Models | Self::Model(_))
+        match self {
+            Self::Models | Self::Model(_) => false,
+            Self::Info | Self::Meta | Self::Health | Self::WellKnown | Self::ClusterAuth => true,
+        }
     }
 }
 
@@ -97,9 +100,9 @@ pub(super) fn read(method: &Method, path: &str) -> ReadPath {
         None => PathDialects { prefix: prefix(&segments), default: &native::BARE },
     };
     // A path can be both: `/v1/models/up/rerank` reranks by POST and describes a model by GET.
-    let endpoint = match (method, rerank_path, set_up(&segments)) {
+    let endpoint = match (method, rerank_path, discovery(&segments)) {
         (&Method::POST, Some((_, model)), _) => Ok(Endpoint::Rerank { model }),
-        (&Method::GET | &Method::HEAD, _, Some(set_up)) => Ok(Endpoint::SetUp(set_up)),
+        (&Method::GET | &Method::HEAD, _, Some(discovery)) => Ok(Endpoint::Discovery(discovery)),
         (_, Some(_), _) => Err(wrong_method(method, "POST")),
         (_, None, Some(_)) => Err(wrong_method(method, "GET")),
         (_, None, None) => Err(not_found(path)),
@@ -169,20 +172,20 @@ fn inference(segments: &[&str]) -> Option<(PathDialects, Option<String>)> {
     Some((PathDialects { prefix: prefix(before), default: &deepinfra::DeepInfra }, Some(model)))
 }
 
-/// The set-up endpoint of a path; `None` if there is none. `models/ID` comes first, whatever the id. A name with
+/// The discovery endpoint of a path; `None` if there is none. `models/ID` comes first, whatever the id. A name with
 /// slashes comes last, because it could end like any other endpoint.
-fn set_up(segments: &[&str]) -> Option<SetUp> {
+fn discovery(segments: &[&str]) -> Option<DiscoveryEndpoint> {
     Some(match segments {
-        [.., "models", id] => SetUp::Model(decoded(&[id])?),
-        [.., ".well-known", "ready" | "live"] => SetUp::WellKnown,
-        [.., "health"] | [.., "health", "ready" | "live"] => SetUp::Health,
-        [.., "cluster", "auth"] => SetUp::ClusterAuth,
-        [.., "models"] => SetUp::Models,
-        [.., "info"] => SetUp::Info,
-        [.., "meta"] => SetUp::Meta,
+        [.., "models", id] => DiscoveryEndpoint::Model(decoded(&[id])?),
+        [.., ".well-known", "ready" | "live"] => DiscoveryEndpoint::WellKnown,
+        [.., "health"] | [.., "health", "ready" | "live"] => DiscoveryEndpoint::Health,
+        [.., "cluster", "auth"] => DiscoveryEndpoint::ClusterAuth,
+        [.., "models"] => DiscoveryEndpoint::Models,
+        [.., "info"] => DiscoveryEndpoint::Info,
+        [.., "meta"] => DiscoveryEndpoint::Meta,
         _ => {
             let models = segments.iter().rposition(|segment| *segment == "models")?;
-            SetUp::Model(decoded(&segments[models + 1..])?)
+            DiscoveryEndpoint::Model(decoded(&segments[models + 1..])?)
         }
     })
 }
@@ -215,9 +218,9 @@ mod tests {
         }
     }
 
-    fn get(path: &str) -> Option<SetUp> {
+    fn get(path: &str) -> Option<DiscoveryEndpoint> {
         match read(&Method::GET, path).endpoint {
-            Ok(Endpoint::SetUp(set_up)) => Some(set_up),
+            Ok(Endpoint::Discovery(discovery)) => Some(discovery),
             _ => None,
         }
     }
@@ -259,24 +262,24 @@ mod tests {
     }
 
     #[test]
-    fn set_up_paths_work_below_any_prefix() {
+    fn discovery_paths_work_below_any_prefix() {
         for (path, expected) in [
-            ("/v1/models", SetUp::Models),
-            ("/models/", SetUp::Models),
-            ("/xinference/v1/models", SetUp::Models),
-            ("/v1/models/cohere/rerank-v3.5", SetUp::Model("cohere/rerank-v3.5".into())),
-            ("/v1/models/cohere%2Frerank-v3.5", SetUp::Model("cohere/rerank-v3.5".into())),
-            ("/v1/models/up/rerank", SetUp::Model("up/rerank".into())),
-            ("/v1/models/health", SetUp::Model("health".into())),
-            ("/models/gateway/info", SetUp::Info),
-            ("/models/gateway/v1/models/default", SetUp::Model("default".into())),
-            ("/tei/info", SetUp::Info),
-            ("/meta", SetUp::Meta),
-            ("/health", SetUp::Health),
-            ("/v1/health/ready", SetUp::Health),
-            ("/.well-known/ready", SetUp::WellKnown),
-            ("/.well-known/live", SetUp::WellKnown),
-            ("/v1/cluster/auth", SetUp::ClusterAuth),
+            ("/v1/models", DiscoveryEndpoint::Models),
+            ("/models/", DiscoveryEndpoint::Models),
+            ("/xinference/v1/models", DiscoveryEndpoint::Models),
+            ("/v1/models/cohere/rerank-v3.5", DiscoveryEndpoint::Model("cohere/rerank-v3.5".into())),
+            ("/v1/models/cohere%2Frerank-v3.5", DiscoveryEndpoint::Model("cohere/rerank-v3.5".into())),
+            ("/v1/models/up/rerank", DiscoveryEndpoint::Model("up/rerank".into())),
+            ("/v1/models/health", DiscoveryEndpoint::Model("health".into())),
+            ("/models/gateway/info", DiscoveryEndpoint::Info),
+            ("/models/gateway/v1/models/default", DiscoveryEndpoint::Model("default".into())),
+            ("/tei/info", DiscoveryEndpoint::Info),
+            ("/meta", DiscoveryEndpoint::Meta),
+            ("/health", DiscoveryEndpoint::Health),
+            ("/v1/health/ready", DiscoveryEndpoint::Health),
+            ("/.well-known/ready", DiscoveryEndpoint::WellKnown),
+            ("/.well-known/live", DiscoveryEndpoint::WellKnown),
+            ("/v1/cluster/auth", DiscoveryEndpoint::ClusterAuth),
         ] {
             assert_eq!(get(path), Some(expected), "{path}");
         }

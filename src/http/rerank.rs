@@ -36,7 +36,7 @@ const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-request-timeout-ms
 const DEGRADED_HEADER: HeaderName = HeaderName::from_static("x-rerankd-degraded");
 
 /// The facts about a rerank request that are known before its body is read.
-pub(super) struct RerankCall {
+pub(super) struct RerankHead {
     pub(super) caller: Caller,
     pub(super) dialect: DialectChoice,
     /// The model that the path names, if it does. A model in the body takes precedence.
@@ -112,48 +112,48 @@ struct RankedRequest<'a> {
             body = Problem<'static>, content_type = "application/problem+json"),
     ),
 )]
-pub(super) async fn rerank(app: &App, call: RerankCall, request: Request) -> Result<Response, HandlerError> {
+pub(super) async fn rerank(app: &App, head: RerankHead, request: Request) -> Result<Response, HandlerError> {
     let (parts, body) = request.into_parts();
     let id = request_id(&parts.headers);
-    let mut guard = RequestMetricsGuard::new(&app.reranker.metrics, call.dialect.provisional());
-    let ranked = match decode_and_rank(app, call, &parts.headers, body, &mut guard).await {
+    let mut record = RequestRecord::new(&app.reranker.metrics, head.dialect.provisional());
+    let ranked = match decode_and_rank(app, head, &parts.headers, body, &mut record).await {
         Ok(ranked) => ranked,
         Err(error) => {
-            guard.record(RequestOutcome::Error(error.kind));
-            log_error(id, &guard, &error);
-            return Err(HandlerError { error, dialect: guard.dialect, reached_rerank: true });
+            record.finish(RequestOutcome::Error(error.kind));
+            log_error(id, &record, &error);
+            return Err(HandlerError { error, dialect: record.dialect, reached_rerank: true });
         }
     };
-    guard.record_response(&ranked.response);
-    log_degraded(id, &guard, &ranked.response);
+    record.finish_with(&ranked.response);
+    log_degraded(id, &record, &ranked.response);
     let degraded = ranked.response.provenance.degraded.clone();
-    let encoded = encode(guard.dialect, id, ranked.request, ranked.response).await;
+    let encoded = encode(record.dialect, id, ranked.request, ranked.response).await;
     let mut answer = json(app.memory.reservation().hold_answer(encoded));
     drop(ranked.permit);
     for reason in degraded {
         answer.headers_mut().append(DEGRADED_HEADER, HeaderValue::from_static(reason.code()));
     }
-    answer.headers_mut().insert(DIALECT_HEADER, HeaderValue::from_static(guard.dialect.name()));
+    answer.headers_mut().insert(DIALECT_HEADER, HeaderValue::from_static(record.dialect.name()));
     Ok(answer)
 }
 
 /// Warns of an answer that had to do without a target. The client is content with it; the operator must know.
-fn log_degraded(request_id: &str, guard: &RequestMetricsGuard<'_>, response: &RerankResponse) {
+fn log_degraded(request_id: &str, record: &RequestRecord<'_>, response: &RerankResponse) {
     let Provenance { fallbacks, degraded, warnings, .. } = &response.provenance;
     if *fallbacks > 0 || !degraded.is_empty() {
         let codes: Vec<_> = degraded.iter().map(|reason| reason.code()).collect();
         let reason = warnings.join("; ");
-        let model = &*guard.model;
-        let dialect = guard.dialect.name();
+        let model = &*record.model;
+        let dialect = record.dialect.name();
         tracing::warn!(request.id = request_id, model, dialect, fallbacks, degraded = ?codes, "{reason}");
     }
 }
 
 /// Logs a refused or failed request: faults of clients as information, faults of upstreams and of rerankd as warnings.
-fn log_error(request_id: &str, guard: &RequestMetricsGuard<'_>, error: &Error) {
+fn log_error(request_id: &str, record: &RequestRecord<'_>, error: &Error) {
     let code = error.kind.code();
-    let model = &*guard.model;
-    let dialect = guard.dialect.name();
+    let model = &*record.model;
+    let dialect = record.dialect.name();
     // Both kinds are 429 for the client, but only the operator can do something about them.
     if error.kind.status().is_server_error()
         || matches!(error.kind, ErrorKind::UpstreamRateLimited | ErrorKind::Overloaded)
@@ -167,42 +167,42 @@ fn log_error(request_id: &str, guard: &RequestMetricsGuard<'_>, error: &Error) {
 /// Reads, decodes, routes and ranks one request.
 async fn decode_and_rank<'a>(
     app: &'a App,
-    call: RerankCall,
+    head: RerankHead,
     headers: &HeaderMap,
     body: Body,
-    guard: &mut RequestMetricsGuard<'_>,
+    record: &mut RequestRecord<'_>,
 ) -> Result<RankedRequest<'a>, Error> {
-    call.dialect.check()?;
-    let mut deadline = guard.started + app.server.request_timeout;
+    head.dialect.check()?;
+    let mut deadline = record.started + app.server.request_timeout;
     if let Some(timeout) = header_timeout(headers)? {
-        deadline = deadline.min(guard.started + timeout);
+        deadline = deadline.min(record.started + timeout);
     }
     let max_body_bytes = app.server.max_body_bytes;
     let received = body::receive(headers, body, max_body_bytes, &app.memory, deadline).await?;
     // Only now: a client that sends its body slowly must not occupy a permit meanwhile.
     let permit = app.in_flight_limit.try_acquire().map_err(|_| overloaded(app))?;
     let body::TextBody { text, halves } = received.text(max_body_bytes, &app.memory, deadline).await?;
-    let undecoded = ReceivedBody { text, halves, dialect: call.dialect, started: guard.started };
+    let undecoded = ReceivedBody { text, halves, dialect: head.dialect, started: record.started };
     let decoded = decode(undecoded, deadline).await;
     // Before the error is returned, so that it is written in the dialect of the body.
     if let Some(dialect) = decoded.dialect {
-        guard.dialect = dialect;
+        record.dialect = dialect;
     }
     let mut request = decoded.request?;
     if request.model.is_none() {
-        request.model = call.model.map(Into::into);
+        request.model = head.model.map(Into::into);
     }
     request.return_documents |= app.server.always_return_documents;
     if let Some(timeout) = request.timeout {
-        deadline = deadline.min(guard.started + timeout);
+        deadline = deadline.min(record.started + timeout);
     }
     let route = app.reranker.routes.resolve(request.model.as_deref())?;
-    guard.model.clone_from(&route.label);
+    record.model.clone_from(&route.label);
     let context = RequestContext {
-        started: guard.started,
+        started: record.started,
         deadline,
         control: CacheControl::from_headers(headers),
-        scope: call.caller.scope,
+        scope: head.caller.scope,
     };
     let request = Arc::new(request);
     let Ok(reranked) = timeout_at(deadline, app.reranker.rerank(&route, &request, &context)).await else {
@@ -256,8 +256,8 @@ fn header_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
     Ok(Some(Duration::from_millis(milliseconds.min(u32::MAX.into()))))
 }
 
-/// Records one request in the metrics exactly once, also when the client disconnects and the handler is dropped.
-struct RequestMetricsGuard<'a> {
+/// The dialect and model of a request as known so far; recorded in the metrics once, also on drop.
+struct RequestRecord<'a> {
     metrics: &'a Metrics,
     dialect: &'static dyn Dialect,
     started: Instant,
@@ -266,7 +266,7 @@ struct RequestMetricsGuard<'a> {
     _in_flight: InFlight,
 }
 
-impl<'a> RequestMetricsGuard<'a> {
+impl<'a> RequestRecord<'a> {
     fn new(metrics: &'a Metrics, dialect: &'static dyn Dialect) -> Self {
         Self {
             metrics,
@@ -278,28 +278,28 @@ impl<'a> RequestMetricsGuard<'a> {
         }
     }
 
-    fn record_response(&mut self, response: &RerankResponse) {
+    fn finish_with(&mut self, response: &RerankResponse) {
         let provenance = &response.provenance;
         self.metrics.pairs(provenance.pairs);
         for reason in &provenance.degraded {
             self.metrics.degraded(&self.model, *reason);
         }
-        self.record(if provenance.degraded.is_empty() { RequestOutcome::Ok } else { RequestOutcome::Degraded });
+        self.finish(if provenance.degraded.is_empty() { RequestOutcome::Ok } else { RequestOutcome::Degraded });
     }
 
-    fn record(&mut self, outcome: RequestOutcome) {
+    fn finish(&mut self, outcome: RequestOutcome) {
         self.is_recorded = true;
         self.metrics.request(&self.model, self.dialect.name(), outcome, self.started.elapsed());
     }
 }
 
-impl Drop for RequestMetricsGuard<'_> {
+impl Drop for RequestRecord<'_> {
     fn drop(&mut self) {
         if self.is_recorded {
             return;
         }
         // An unrecorded request was either stopped by a panic or dropped by hyper, because its client disconnected.
-        self.record(if std::thread::panicking() {
+        self.finish(if std::thread::panicking() {
             RequestOutcome::Error(ErrorKind::Internal)
         } else {
             RequestOutcome::Abandoned

@@ -12,7 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::models::{Model, ModelList};
-use super::paths::SetUp;
+use super::paths::DiscoveryEndpoint;
 use super::{App, json, models};
 use crate::dialect::problem::Problem;
 
@@ -91,19 +91,19 @@ pub(super) struct Health {
     message: &'static str,
 }
 
-/// Answers a set-up request.
+/// Answers a request to a discovery endpoint.
 ///
 /// # Errors
 /// `unknown_model` or `invalid_request`, for the name of a model.
-pub(super) fn answer(app: &App, request: &SetUp) -> Result<Response, Error> {
-    match request {
-        SetUp::Models => Ok(models(app)),
-        SetUp::Model(id) => model(app, id),
-        SetUp::Info => Ok(info(app)),
-        SetUp::Meta => Ok(meta()),
-        SetUp::Health => Ok(health(app)),
-        SetUp::WellKnown => Ok(well_known(app)),
-        SetUp::ClusterAuth => Ok(cluster_auth(app)),
+pub(super) fn answer(app: &App, endpoint: &DiscoveryEndpoint) -> Result<Response, Error> {
+    match endpoint {
+        DiscoveryEndpoint::Models => Ok(models(app)),
+        DiscoveryEndpoint::Model(id) => model(app, id),
+        DiscoveryEndpoint::Info => Ok(info(app)),
+        DiscoveryEndpoint::Meta => Ok(meta()),
+        DiscoveryEndpoint::Health => Ok(health(app)),
+        DiscoveryEndpoint::WellKnown => Ok(well_known(app)),
+        DiscoveryEndpoint::ClusterAuth => Ok(cluster_auth(app)),
     }
 }
 
