@@ -45,7 +45,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), CommandFailure> {
         let address = server.address()?;
         let greeting = banner::text(address, &server.app().reranker.routes, !settings.server.api_keys.is_empty());
         greet(address, greeting);
-        drain(server, async || {
+        serve_until_signal(server, async || {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
@@ -68,7 +68,7 @@ fn greet(address: SocketAddr, greeting: String) {
 }
 
 /// Runs the server until the first signal, then drains it. A second signal ends it at once, which is a failure.
-async fn drain(server: Server, mut any_signal: impl AsyncFnMut()) -> Result<(), CommandFailure> {
+async fn serve_until_signal(server: Server, mut any_signal: impl AsyncFnMut()) -> Result<(), CommandFailure> {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = server.run(async {
         // It cannot fail: the sender is dropped only after it was used.
