@@ -9,7 +9,7 @@ mod passages;
 mod rerank;
 mod serve;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -66,23 +66,13 @@ struct ConfigArgs {
 
 impl ConfigArgs {
     fn load(&self, listen: Option<&str>) -> Result<Loaded, CommandFailure> {
-        let mut environment = Environment::new();
-        for (name, value) in std::env::vars_os() {
-            environment.insert(lossy(&name), lossy(&value));
-        }
         let file = match &self.config {
             Some(file) if !file.is_empty() => Some(PathBuf::from(file)),
             _ => None,
         };
-        let sources = Sources { file, environment, listen: listen.map(str::to_owned) };
+        let sources = Sources { file, environment: Environment::from_process(), listen: listen.map(str::to_owned) };
         load(&sources).map_err(CommandFailure::new)
     }
-}
-
-/// A text with U+FFFD in place of all that is not UTF-8. A variable that was left out instead would look as if it were
-/// not set; this way the reader of the variable can say that it is wrong.
-fn lossy(value: &OsStr) -> String {
-    value.to_string_lossy().into_owned()
 }
 
 /// The reason for which a command failed, in a sentence for the person who typed it.

@@ -40,12 +40,12 @@ pub(super) fn key_variable(table: &Table, provider: &str, environment: &Environm
     None
 }
 
-/// The providers without an upstream of their name, each with the way to get one. `detects` is true if keys in the
-/// environment make upstreams.
+/// The providers without an upstream of their name, each with the way to get one. `upstreams_are_detected` is true
+/// if keys in the environment make upstreams.
 pub(super) fn absent_upstreams(
     upstreams: &[UpstreamSettings],
     facts: &Facts,
-    detects: bool,
+    upstreams_are_detected: bool,
 ) -> BTreeMap<&'static str, AbsentUpstream> {
     let mut absent = BTreeMap::new();
     for provider in PROVIDERS {
@@ -57,13 +57,14 @@ pub(super) fn absent_upstreams(
             Some(facts) => facts.models.keys().cloned().collect(),
             None => Vec::new(),
         };
-        absent.insert(name, AbsentUpstream { way_out: way_out(name, upstreams, facts, detects), models });
+        absent
+            .insert(name, AbsentUpstream { way_out: way_out(name, upstreams, facts, upstreams_are_detected), models });
     }
     absent
 }
 
 /// The way to get an upstream of a provider's name, in words.
-fn way_out(name: &str, upstreams: &[UpstreamSettings], facts: &Facts, detects: bool) -> String {
+fn way_out(name: &str, upstreams: &[UpstreamSettings], facts: &Facts, upstreams_are_detected: bool) -> String {
     let variables = match facts.get(name) {
         Some(facts) => list_in_words(&facts.key_variables, "or"),
         None => String::new(),
@@ -73,7 +74,7 @@ fn way_out(name: &str, upstreams: &[UpstreamSettings], facts: &Facts, detects: b
     } else if variables.is_empty() {
         // Software that one runs oneself has no customary key and no address of its own.
         format!("declare [upstreams.{name}] with provider = \"{name}\" and its base_url")
-    } else if detects {
+    } else if upstreams_are_detected {
         format!("set {variables} in rerankd's environment")
     } else {
         format!(

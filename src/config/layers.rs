@@ -30,7 +30,7 @@ pub(super) fn inherit(entries: &mut Table, defaults: &Table) {
 /// Lays `RERANKD__SECTION__KEY=value` variables on `table`. Names are matched to existing keys whatever their case,
 /// with `_` for `-`. Values are texts, which the reader turns into numbers and truth values; lists and tables are TOML.
 pub(super) fn overlay_environment(table: &mut Table, environment: &Environment) {
-    for (name, value) in environment {
+    for (name, value) in environment.iter() {
         let Some(path) = name.strip_prefix(PREFIX) else { continue };
         let mut current = &mut *table;
         let mut segments = path.split("__").peekable();

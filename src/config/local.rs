@@ -16,7 +16,7 @@ const NO_MODEL: &str = "none";
 pub(super) fn local(section: &Section<'_>, environment: &Environment) -> Option<LocalSettings> {
     // The directory of the weights if there are any, and true if none is wanted.
     let directory = section.require("model_dir", |value| match text(value)?.as_str() {
-        "" => Ok((ModelDirectory::found(|variable| environment.get(variable).cloned()), false)),
+        "" => Ok((ModelDirectory::found(|variable| environment.get(variable).map(str::to_owned)), false)),
         NO_MODEL => Ok((None, true)),
         path => Ok((Some(ModelDirectory::at(Path::new(path))?), false)),
     });

@@ -9,6 +9,8 @@
 
 mod api_keys;
 mod detect;
+mod environment;
+mod equivalent_targets;
 mod layers;
 mod local;
 mod models;
@@ -19,15 +21,14 @@ mod refusal_words;
 mod resolve;
 mod secret;
 pub mod settings;
-mod shared_scores;
 mod upstreams;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
+pub use self::environment::Environment;
 pub use self::reader::Fault;
 use self::reader::Faults;
 use crate::config::settings::Settings;
@@ -39,9 +40,6 @@ pub const PROVIDERS_TOML: &str = include_str!("../../config/providers.toml");
 
 /// The words in which providers refuse for size; the lowest layer of `[refusals]`.
 pub const REFUSALS_TOML: &str = include_str!("../../config/refusals.toml");
-
-/// Environment variables by name.
-pub type Environment = BTreeMap<String, String>;
 
 /// The sources of a configuration, beside what is compiled in.
 #[derive(Clone, Debug, Default)]
@@ -101,12 +99,12 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         let file = read_file(path).map_err(|reason| ConfigError::File(path.clone(), reason))?;
         layers::overlay(&mut table, file);
     }
-    let declares_none = match table.get("upstreams") {
+    let upstreams_are_detected = match table.get("upstreams") {
         Some(Value::Table(upstreams)) => upstreams.is_empty(),
         _ => true,
     };
     // Before the environment is laid on top, so that it can change the upstreams that are found here.
-    if declares_none {
+    if upstreams_are_detected {
         detect::add_upstreams(&mut table, &sources.environment);
     }
     layers::overlay_environment(&mut table, &sources.environment);
@@ -117,7 +115,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     inherit(&mut table, "upstreams", "upstream_defaults");
     inherit(&mut table, "models", "model_defaults");
     let faults = Faults::default();
-    let settings = resolve::settings(&table, &sources.environment, declares_none, &faults);
+    let settings = resolve::settings(&table, &sources.environment, upstreams_are_detected, &faults);
     let faults = faults.into_vec();
     match settings {
         Some(settings) if faults.is_empty() => {

@@ -14,15 +14,8 @@ use rerankd_core::suggestion::suggestion;
 use rerankd_core::upstream::settings::UpstreamSettings;
 use toml::{Table, Value};
 
+use super::equivalent_targets::check_equivalent_targets;
 use super::reader::{Section, boolean, count, known_names, one_of, price, share, text, texts};
-use super::shared_scores::check_shared_scores;
-
-/// Default of a target's `weight`.
-const WEIGHT: u32 = 1;
-/// Default of `shadow.max_concurrency`, in comparisons under way at once.
-const SHADOW_MAX_CONCURRENCY: usize = 4;
-/// Default of `shadow.max_usd_per_day`, in US dollars at list price.
-const SHADOW_MAX_USD_PER_DAY: f64 = 1.0;
 
 /// The upstreams that targets may name.
 pub(super) struct KnownUpstreams<'a> {
@@ -65,7 +58,7 @@ pub(super) fn models(
     default_policies: Policies,
 ) -> Vec<ModelSettings> {
     let drafts = section.entries(|_| None, |name, entry| ModelDraft::read(name, entry, upstreams));
-    check_shared_scores(section, &drafts, upstreams);
+    check_equivalent_targets(section, &drafts, upstreams);
     check_names(section, &drafts);
     let declares_default = drafts.iter().any(|draft| draft.name == DEFAULT_MODEL);
     let mut models: Vec<ModelSettings> = drafts.into_iter().filter_map(ModelDraft::into_settings).collect();
@@ -130,7 +123,7 @@ fn plain_target(upstream: &str, model: &str) -> TargetSettings {
         model: model.to_owned(),
         revision: String::new(),
         scores: None,
-        weight: WEIGHT,
+        weight: TargetSettings::DEFAULT_WEIGHT,
     }
 }
 
@@ -235,8 +228,9 @@ fn read_shadow_target(section: &Section<'_>, upstreams: &KnownUpstreams<'_>) -> 
 /// The keys of a shadow beside its target.
 fn read_shadow_limits(section: &Section<'_>) -> Option<ShadowSettings> {
     let sample = section.require("sample", share);
-    let max_concurrency = section.read_or("max_concurrency", SHADOW_MAX_CONCURRENCY, count(1..=10_000));
-    let max_usd_per_day = section.read_or("max_usd_per_day", SHADOW_MAX_USD_PER_DAY, price);
+    let max_concurrency =
+        section.read_or("max_concurrency", ShadowSettings::DEFAULT_MAX_CONCURRENCY, count(1..=10_000));
+    let max_usd_per_day = section.read_or("max_usd_per_day", ShadowSettings::DEFAULT_MAX_USD_PER_DAY, price);
     Some(ShadowSettings { sample: sample?, max_concurrency: max_concurrency?, max_usd_per_day: max_usd_per_day? })
 }
 
@@ -245,7 +239,7 @@ fn read_target(section: &Section<'_>, upstreams: &KnownUpstreams<'_>) -> Option<
     let given_model = section.read("model", text);
     let revision = section.read_or("revision", String::new(), text);
     let scores = section.read("scores", text);
-    let weight = section.read_or("weight", WEIGHT, weight_of);
+    let weight = section.read_or("weight", TargetSettings::DEFAULT_WEIGHT, weight_of);
     if section.has("weight") && !section.has("scores") {
         section.fault("weight", "means nothing without scores: it shares requests among targets of the same scores");
     }
@@ -271,7 +265,13 @@ fn read_target(section: &Section<'_>, upstreams: &KnownUpstreams<'_>) -> Option<
     if model.is_none() {
         section.fault("model", "is missing: the provider has no default model");
     }
-    Some(TargetSettings { upstream, model: model?, revision: revision?, scores, weight: weight.unwrap_or(WEIGHT) })
+    Some(TargetSettings {
+        upstream,
+        model: model?,
+        revision: revision?,
+        scores,
+        weight: weight.unwrap_or(TargetSettings::DEFAULT_WEIGHT),
+    })
 }
 
 fn weight_of(value: &Value) -> Result<u32, String> {

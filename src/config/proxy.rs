@@ -24,7 +24,7 @@ pub(super) fn proxy_for(url: &Url, environment: &Environment) -> Result<Option<P
     let names: &[&str] = match url.scheme() {
         "https" => &["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"],
         // Beside a web server's REQUEST_METHOD the upper-case name is a header of the client's.
-        _ if environment.contains_key("REQUEST_METHOD") => &["http_proxy", "all_proxy", "ALL_PROXY"],
+        _ if environment.is_set("REQUEST_METHOD") => &["http_proxy", "all_proxy", "ALL_PROXY"],
         _ => &["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"],
     };
     for name in names {

@@ -130,9 +130,9 @@ impl<'a> Section<'a> {
         self.read(key, parse)
     }
 
-    /// Returns true if `key` stands in the table, right or wrong. It counts as read.
+    /// Returns true if `key` stands in the table, right or wrong. Counts as read, so that an optional table can be
+    /// suggested for a misspelled key.
     pub(super) fn has(&self, key: &'static str) -> bool {
-        // A table that is read only where it stands is suggested for a misspelled key all the same.
         self.ask(key);
         self.table.contains_key(key)
     }

@@ -27,13 +27,23 @@ const MAX_MEMORY: usize = 1 << 44;
 /// The words of `log_format`.
 pub(super) const LOG_FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
 
-/// The settings of a configuration; `None` if a key that they need is missing or wrong. `detects` is true if keys in
-/// the environment make upstreams.
-pub(super) fn settings(table: &Table, environment: &Environment, detects: bool, faults: &Faults) -> Option<Settings> {
-    Section::root(table, faults, |root| read_root(root, table, environment, detects))
+/// The settings of a configuration; `None` if a key that they need is missing or wrong.
+/// `upstreams_are_detected` is true if keys in the environment make upstreams.
+pub(super) fn settings(
+    table: &Table,
+    environment: &Environment,
+    upstreams_are_detected: bool,
+    faults: &Faults,
+) -> Option<Settings> {
+    Section::root(table, faults, |root| read_root(root, table, environment, upstreams_are_detected))
 }
 
-fn read_root(root: &Section<'_>, table: &Table, environment: &Environment, detects: bool) -> Option<Settings> {
+fn read_root(
+    root: &Section<'_>,
+    table: &Table,
+    environment: &Environment,
+    upstreams_are_detected: bool,
+) -> Option<Settings> {
     let server = root.section("server", |section| server(section, environment));
     let cache = root.section("cache", cache);
     let telemetry = root.section("telemetry", telemetry);
@@ -43,7 +53,7 @@ fn read_root(root: &Section<'_>, table: &Table, environment: &Environment, detec
     let declared = Upstreams { table, environment, facts: &facts, refusal_words };
     let upstreams = root.section("upstreams", |section| declared.read(section));
     let with_cross_encoder = local.as_ref().is_some_and(|local| local.cross_encoder.is_some());
-    let absent_upstreams = detect::absent_upstreams(&upstreams, &facts, detects);
+    let absent_upstreams = detect::absent_upstreams(&upstreams, &facts, upstreams_are_detected);
     let known = models::KnownUpstreams { usable: &upstreams, absent: &absent_upstreams, table, with_cross_encoder };
     let policies = root.section("model_defaults", models::Policies::read);
     let models = root.section("models", |section| models::models(section, &known, policies));

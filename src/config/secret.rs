@@ -31,7 +31,7 @@ pub(super) fn resolve(reference: &str, environment: &Environment) -> Result<Secr
 fn read(reference: &str, environment: &Environment) -> Result<(String, String), String> {
     if let Some(name) = reference.strip_prefix("env:") {
         let value = environment.get(name).ok_or_else(|| format!("environment variable {name} is not set"))?;
-        return Ok((value.clone(), format!("environment variable {name}")));
+        return Ok((value.to_owned(), format!("environment variable {name}")));
     }
     if let Some(path) = reference.strip_prefix("file:") {
         let content =

@@ -1,7 +1,6 @@
 //! The embedded cross-encoder, on a model of ten words (`tests/golden/local/tiny`) whose raw score is the sum of the
 //! passage's words: good 2, fair 0.5, bad -2, heat 0.25, pump 0.25, ##s 0.125, and -1 for the end.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -255,12 +254,12 @@ fn model_in_default_directory_is_found_unless_model_dir_is_none() {
     for file in ["model.onnx", "tokenizer.json"] {
         fs::copy(repository("tests/golden/local/tiny").join(file), place.join(file)).unwrap();
     }
-    let environment: Environment = BTreeMap::from([("HOME".to_owned(), home.path().display().to_string())]);
+    let environment: Environment = Environment::from([("HOME".to_owned(), home.path().display().to_string())]);
     let settings = load(&Sources { environment: environment.clone(), ..Sources::default() }).unwrap().settings;
     assert_eq!(settings.local.cross_encoder.unwrap().files.directory.path(), place);
     assert_eq!(settings.models[0].targets[0].model, "hybrid");
     let mut environment = environment;
-    environment.insert("RERANKD__LOCAL__MODEL_DIR".to_owned(), "none".to_owned());
+    environment.set("RERANKD__LOCAL__MODEL_DIR", "none");
     let settings = load(&Sources { environment, ..Sources::default() }).unwrap().settings;
     assert!(settings.local.cross_encoder.is_none() && settings.models[0].targets[0].model == "lexical");
 }

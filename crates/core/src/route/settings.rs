@@ -32,6 +32,13 @@ pub struct ShadowSettings {
     pub max_usd_per_day: f64,
 }
 
+impl ShadowSettings {
+    /// Default of `max_concurrency`.
+    pub const DEFAULT_MAX_CONCURRENCY: usize = 4;
+    /// Default of `max_usd_per_day`.
+    pub const DEFAULT_MAX_USD_PER_DAY: f64 = 1.0;
+}
+
 /// `hedge` of a model: when a slow call is sent to another target of the same scores too.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HedgeSettings {
@@ -58,6 +65,11 @@ pub struct TargetSettings {
     pub scores: Option<String>,
     /// Share of the requests among targets of the same scores.
     pub weight: u32,
+}
+
+impl TargetSettings {
+    /// Default of `weight`.
+    pub const DEFAULT_WEIGHT: u32 = 1;
 }
 
 /// The answer when the deadline passes and some scores are there.

@@ -9,6 +9,7 @@ use super::models::{KnownUpstreams, ModelDraft};
 use super::reader::Section;
 
 /// Everything that a target's scores depend on, beside the texts and the model's weights.
+/// [`TERMS_IN_WORDS`] names them.
 #[derive(PartialEq)]
 struct ScoreTerms<'a> {
     scale: ScoreScale,
@@ -20,8 +21,12 @@ struct ScoreTerms<'a> {
     revision: &'a str,
 }
 
+/// The fields of [`ScoreTerms`], by their keys where they have one.
+const TERMS_IN_WORDS: &str = "scale, scoring, instruction, long_passages, limit of tokens, blank passages and revision";
+
 impl<'a> ScoreTerms<'a> {
-    /// The terms of a target; `None` if its upstream is the embedded scorer or faulty.
+    /// The terms of a target; `None` if its upstream is not usable. That cannot happen: targets of faulty upstreams are
+    /// not read, and the embedded scorer is refused before.
     fn of(target: &'a TargetSettings, upstreams: &KnownUpstreams<'_>) -> Option<Self> {
         let upstream = upstreams.find(&target.upstream)?;
         let (facts, _) = upstream.facts.model(&target.model);
@@ -39,7 +44,11 @@ impl<'a> ScoreTerms<'a> {
 
 /// Reports targets that claim the same scores and differ in something that scores depend on. The claim holds across
 /// models, and for shadows too: their scores are cached with the others.
-pub(super) fn check_shared_scores(section: &Section<'_>, drafts: &[ModelDraft<'_>], upstreams: &KnownUpstreams<'_>) {
+pub(super) fn check_equivalent_targets(
+    section: &Section<'_>,
+    drafts: &[ModelDraft<'_>],
+    upstreams: &KnownUpstreams<'_>,
+) {
     let mut claimants: Vec<&TargetSettings> = Vec::new();
     for draft in drafts {
         for target in draft.targets.iter().chain(&draft.shadow_target) {
@@ -58,8 +67,8 @@ pub(super) fn check_shared_scores(section: &Section<'_>, drafts: &[ModelDraft<'_
                 continue;
             };
             if ScoreTerms::of(first, upstreams) != ScoreTerms::of(target, upstreams) {
-                let same = "scale, scoring, instruction, long_passages, limit of tokens, blank passages and revision";
-                section.fault(draft.name, format!("{address}: targets of the same scores must agree in {same}"));
+                section
+                    .fault(draft.name, format!("{address}: targets of the same scores must agree in {TERMS_IN_WORDS}"));
             }
         }
     }
