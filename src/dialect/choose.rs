@@ -119,7 +119,7 @@ impl DialectChoice {
             return dialect;
         }
         // llama.cpp also serves its `/rerank` at the path whose default is Mixedbread.
-        if self.dialect.name() == mixedbread::Mixedbread.name() && fields.has("documents") {
+        if self.dialect.name() == mixedbread::Mixedbread.name() && fields.has_key("documents") {
             return &jina::JINA;
         }
         self.dialect
@@ -153,14 +153,14 @@ fn infer_from_fields(fields: &Fields<'_>) -> Option<&'static dyn Dialect> {
         return None;
     }
     // The dialects with `documents` differ in fields that their clients write even as `null`.
-    if fields.has(weaviate::PROPERTY.path) && !fields.has_value("model") {
+    if fields.has_key(weaviate::PROPERTY.path) && !fields.has_value("model") {
         // Weaviate always writes `property`, and never a model.
         return Some(&weaviate::Weaviate);
     }
-    if fields.has("raw_scores") {
+    if fields.has_key("raw_scores") {
         return Some(&infinity::INFINITY);
     }
-    if fields.has("top_k") || fields.has("truncation") {
+    if fields.has_key("top_k") || fields.has_key("truncation") {
         return Some(&voyage::VOYAGE);
     }
     None

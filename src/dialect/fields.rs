@@ -1,7 +1,16 @@
 //! The fields of a body that some dialect reads, as raw slices of the body.
 //!
 //! The body is scanned once. The names of its fields tell the dialect ([`super::choose`]), and that dialect then reads
-//! their values. Unknown fields are skipped, however large, and `null` counts as absent.
+//! their values. Unknown fields are skipped, however large.
+//!
+//! What counts as absent depends on what is asked for; each step adds to the one before:
+//!
+//! | function | absent |
+//! | --- | --- |
+//! | `entry` | a path that is not there |
+//! | `present` | `null`; a blank string for a list or an object |
+//! | `single` | the same, and a list or an object is an error |
+//! | `single_unless_null_word` | a blank string, a string such as `"null"` |
 
 use std::fmt;
 use std::time::Duration;
@@ -71,22 +80,22 @@ impl<'a> Fields<'a> {
         bytes
     }
 
-    /// Returns true if the body has this field and it is not `null`.
+    /// Returns true if the value at `path` is there and does not count as absent.
     #[must_use]
-    pub fn has_value(&self, name: &str) -> bool {
-        self.value(name).is_some()
+    pub fn has_value(&self, path: &str) -> bool {
+        self.present(path).is_some()
     }
 
-    /// Returns true if the body has this field, even as `null`.
+    /// Returns true if the body has this field at its top level, even as `null`.
     #[must_use]
-    pub fn has(&self, name: &str) -> bool {
-        find(&self.entries, name).is_some()
+    pub fn has_key(&self, top_level_name: &str) -> bool {
+        find(&self.entries, top_level_name).is_some()
     }
 
     /// Returns true if this field is an object.
     #[must_use]
     pub fn is_object(&self, name: &str) -> bool {
-        matches!(self.value(name), Some(Value::Object(_)))
+        matches!(self.present(name), Some(Value::Object(_)))
     }
 
     /// The part of a request that all dialects share, without its passages. `query` is the path of the query, where
@@ -95,7 +104,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// `invalid_request`; the message never quotes the body.
     pub fn request(&self, query: &str) -> Result<RerankRequest, Error> {
-        let Some(value) = self.value(query) else { return Err(missing(query)) };
+        let Some(value) = self.present(query) else { return Err(missing(query)) };
         let Value::Plain(raw) = value else { return Err(not_plain(query)) };
         let pointer = pointer_to(query);
         let words = query::words(self.body, raw, &pointer)?;
@@ -183,7 +192,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// `invalid_request` if the value is not a string.
     pub fn text(&self, path: &str) -> Result<Option<ByteString>, Error> {
-        let Some(raw) = self.plain(path)? else { return Ok(None) };
+        let Some(raw) = self.single(path)? else { return Ok(None) };
         Ok(Some(raw::text(self.body, raw, &pointer_to(path))?))
     }
 
@@ -192,7 +201,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// `invalid_request` if the value is not a whole number.
     pub fn count(&self, path: &str) -> Result<Option<u32>, Error> {
-        let Some(raw) = self.filled_in(path)? else { return Ok(None) };
+        let Some(raw) = self.single_unless_null_word(path)? else { return Ok(None) };
         Ok(Some(raw::count(raw, &pointer_to(path), u32::MAX)?))
     }
 
@@ -201,7 +210,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// `invalid_request` if the value does not stand for a boolean.
     pub fn flag(&self, path: &str) -> Result<Option<bool>, Error> {
-        let Some(raw) = self.filled_in(path)? else { return Ok(None) };
+        let Some(raw) = self.single_unless_null_word(path)? else { return Ok(None) };
         Ok(Some(raw::flag(raw, &pointer_to(path))?))
     }
 
@@ -231,13 +240,13 @@ impl<'a> Fields<'a> {
     /// Returns true if a number is below 0, which is how some clients say "all".
     #[must_use]
     pub fn is_negative(&self, path: &str) -> bool {
-        let Some(Value::Plain(raw)) = self.value(path) else { return false };
+        let Some(Value::Plain(raw)) = self.present(path) else { return false };
         let number: Result<f64, _> = raw.get().trim_matches('"').trim().parse();
         number.is_ok_and(|number| number < 0.0)
     }
 
     /// The value at `path`; `None` if it is absent, `null`, or a blank string where a list or an object was expected.
-    fn value(&self, path: &str) -> Option<&Value<'a>> {
+    fn present(&self, path: &str) -> Option<&Value<'a>> {
         match self.entry(path)? {
             Value::Plain(raw) if raw::is_null(raw) => None,
             Value::Other(JsonKind::Null) | Value::Blank => None,
@@ -269,16 +278,16 @@ impl<'a> Fields<'a> {
     }
 
     /// The single value at `path`; `None` also for a blank string or a string such as `"null"`.
-    fn filled_in(&self, path: &str) -> Result<Option<Raw<'a>>, Error> {
-        match self.plain(path)? {
+    fn single_unless_null_word(&self, path: &str) -> Result<Option<Raw<'a>>, Error> {
+        match self.single(path)? {
             Some(raw) if !raw::is_absent_word(raw) => Ok(Some(raw)),
             _ => Ok(None),
         }
     }
 
     /// The single value at `path`; `None` if it is absent. A list or an object is an error.
-    fn plain(&self, path: &str) -> Result<Option<Raw<'a>>, Error> {
-        match self.value(path) {
+    fn single(&self, path: &str) -> Result<Option<Raw<'a>>, Error> {
+        match self.present(path) {
             None => Ok(None),
             Some(Value::Plain(raw)) => Ok(Some(raw)),
             Some(_) => Err(not_plain(path)),
@@ -287,7 +296,7 @@ impl<'a> Fields<'a> {
 
     /// The items of the list at `path`; `None` if it is absent. Any other value is an error.
     fn list(&self, path: &str) -> Result<Option<&[Raw<'a>]>, Error> {
-        let kind = match self.value(path) {
+        let kind = match self.present(path) {
             None => return Ok(None),
             Some(Value::List(items)) => return Ok(Some(items)),
             Some(Value::Plain(raw)) => JsonKind::of(raw.get()),

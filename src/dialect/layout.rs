@@ -20,7 +20,8 @@ use serde_json::value::RawValue;
 use super::pictures;
 use super::raw::JsonKind;
 
-/// Depth in levels below which values stay JSON on one line.
+/// Deepest level that is laid out; what is nested deeper stays JSON on one line. Each level reads its text once more
+/// (`RawValue`), so this bounds the passes over a body, and the recursion.
 const MAX_DEPTH: usize = 6;
 /// Longest layout, as a multiple of the JSON's length, plus [`MAX_GROWTH_BYTES`]. A longer one is replaced by the JSON
 /// itself, so that indentation cannot make a small body large.
