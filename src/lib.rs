@@ -1,8 +1,8 @@
 //! rerankd: the reranking sidecar for RAG applications.
 //!
-//! Many dialects, one request type, many providers: an hourglass. This crate has the outer end of it: bytes of HTTP to a
-//! request, and an answer back to bytes. The pipeline and the providers are [`rerankd_core`], the embedded scorers are
-//! [`rerankd_local`], the evaluation is [`rerankd_eval`].
+//! Many dialects, one request type, many providers: an hourglass. This crate has the outer end of it: bytes of HTTP to
+//! a request, and an answer back to bytes. The pipeline and the providers are [`rerankd_core`], the embedded scorers
+//! are [`rerankd_local`], the evaluation is [`rerankd_eval`].
 //!
 //! ```text
 //!  bytes ─▶ http (limits, keys, request id) ─▶ dialect::decode ─▶ RerankRequest ─▶ rerankd_core: route, rerank
