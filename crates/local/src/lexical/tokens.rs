@@ -54,7 +54,7 @@ impl Tokenizer {
         self.terms_while(text, || true, each);
     }
 
-    /// The same until `is_wanted` returns false; it is called about every [`ASK_EVERY_BYTES`]. Returns true if the
+    /// The same until `is_wanted` returns false; it is called about every `ASK_EVERY_BYTES`. Returns true if the
     /// whole text was read.
     pub fn terms_while(&self, text: &str, is_wanted: impl Fn() -> bool, mut each: impl FnMut(&str)) -> bool {
         let lower = normalised(text);
