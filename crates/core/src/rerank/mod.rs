@@ -39,7 +39,7 @@ use self::fallback::{FallbackPolicy, FollowingTarget, Salvage, Step, TargetFailu
 use self::plan::{Plan, PlanContext};
 use self::rank::rank;
 use self::score::TargetAttempt;
-use self::trace::{Ranked, RequestTrace};
+use self::trace::{PassageRanking, RequestTrace};
 use self::validate::{Limits, validate};
 use crate::blocking::offload::{OFFLOAD_WIRE_BYTES, offload};
 use crate::cache::ScoreCache;
@@ -225,8 +225,8 @@ impl Reranker {
 }
 
 /// The ranking that a plan gives, cut to `top_n`.
-fn ranking_of(plan: &Plan, top_n: Option<usize>) -> Ranked {
-    Ranked { ranking: rank(plan.passages(), top_n), pairs: plan.counts() }
+fn ranking_of(plan: &Plan, top_n: Option<usize>) -> PassageRanking {
+    PassageRanking { ranking: rank(plan.passages(), top_n), pairs: plan.counts() }
 }
 
 /// The error of a target that used up its time. For the last target that is the request's deadline.

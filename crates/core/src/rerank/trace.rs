@@ -30,7 +30,7 @@ pub(super) struct RequestTrace {
 }
 
 /// The ranking of an answer, and the sources of its scores.
-pub(super) struct Ranked {
+pub(super) struct PassageRanking {
     /// The passages of the answer, best first.
     pub(super) ranking: Vec<RankedPassage>,
     /// Counts over all passages, those that are cut off included.
@@ -108,7 +108,7 @@ impl RequestTrace {
         context: &RequestContext,
         route: &Route,
         target: &Target,
-        ranked: Ranked,
+        ranked: PassageRanking,
     ) -> RerankResponse {
         self.warnings.extend(unsupported_options(target, request));
         if let Some(refusal) = self.refusal.take() {
@@ -140,7 +140,7 @@ impl RequestTrace {
         }
         // Counted by document, since no target's plan is left.
         let pairs = PairCounts { total: count, unscored: count, ..PairCounts::default() };
-        self.finish(request, context, route, Ranked { ranking, pairs })
+        self.finish(request, context, route, PassageRanking { ranking, pairs })
     }
 
     fn finish(
@@ -148,7 +148,7 @@ impl RequestTrace {
         request: &RerankRequest,
         context: &RequestContext,
         route: &Route,
-        ranked: Ranked,
+        ranked: PassageRanking,
     ) -> RerankResponse {
         self.timings.total = context.started.elapsed();
         let mut fallbacks = 0;

@@ -6,8 +6,8 @@ pub fn probability(logit: f64) -> f64 {
     1.0 / (1.0 + (-logit).exp())
 }
 
-/// The inverse of [`probability`]: the raw score of a relevance. Finite even for 0 and 1, which rounding can produce and
-/// which have no finite logit. Relevances that differ have logits that differ.
+/// The inverse of [`probability`]: the raw score of a relevance. Finite even for 0 and 1, which rounding can produce,
+/// though they have no finite logit. Relevances that differ have logits that differ.
 #[must_use]
 pub fn logit(probability: f64) -> f64 {
     let share = probability.clamp(f64::MIN_POSITIVE, 1.0 - f64::EPSILON / 2.0);

@@ -145,8 +145,8 @@ impl Shared {
         // Fails only for a semaphore that was closed, and this one never is.
         let permit = self.loading.clone().acquire_owned().await.ok();
         let workers = self.workers.clone();
-        // The thread keeps the model and the permit: a caller that disconnects throws no half-done work away, and the next
-        // one does not begin a second time.
+        // The thread keeps the model and the permit: a caller that disconnects throws no half-done work away, and the
+        // next one does not begin a second time.
         let load = move |_: &CancellationToken| {
             let _permit = permit;
             if let Some(model) = self.loaded.get() {
