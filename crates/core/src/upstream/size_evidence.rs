@@ -2,9 +2,9 @@
 //!
 //! A refusal says that a call was too large, and seldom in which measure. So every measure in which the call was larger
 //! than any accepted call may be the reason; each accepted call rules some out. While some measure explains all
-//! refusals, the limit is taken to be in one of these. A later call is expected to be refused only if it is at least as
-//! large as a refused one in all the measures that may still be limited: whichever of them is, the call is over the
-//! limit. Nothing is concluded from the sizes that happened to be accepted, and nothing about calls of another kind: a
+//! refusals, the limit is taken to be in one of these. A later call is expected to be refused only if, for each of the
+//! measures that may still be limited, it is at least as large as some refused call: whichever of them is, the call is
+//! over the limit. Nothing is concluded from the sizes that happened to be accepted, and nothing about calls of another kind: a
 //! refusal of long queries says nothing about short ones.
 
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub enum Expectation {
     Accepted,
     /// Between accepted and refused calls.
     Unknown,
-    /// As large as a refused call in every measure that may be limited.
+    /// Over the limit, whichever of the measures that may be limited has it.
     Refused,
 }
 
@@ -222,12 +222,14 @@ impl SizeEvidence {
         all
     }
 
+    /// Returns true if `call` is surely over the limit.
+    ///
+    /// One measure explains all refusals: the limit is in one of `common`, so for each of these some refused call, not
+    /// always the same, must be no larger. None does: one refusal must cover the call by itself.
     fn is_refused(&self, call: &Measures, common: MeasureSet) -> bool {
         if common.is_empty() {
             return self.refusals.iter().any(|refusal| refusal.covers(call));
         }
-        // The limit is in one of the common reasons. If some refused call was no larger in each of them, this call is
-        // over the limit, whichever it is.
         let mut unreached = common;
         for refusal in &self.refusals {
             unreached = unreached.and(refusal.size.above(call));
@@ -286,6 +288,24 @@ mod tests {
         assert_eq!(evidence.expect(&call(10, &[1_500; 3])), Expectation::Accepted, "nor the longest passage");
         assert_eq!(evidence.expect(&call(10, &[400; 20])), Expectation::Unknown);
         assert_eq!(evidence.expect(&call(10, &[2_000; 6])), Expectation::Refused);
+    }
+
+    #[tokio::test]
+    async fn refusals_that_each_cover_one_measure_cover_a_call_together() {
+        // Tokens are a third of the bytes here, so these calls are of 10 passages and 20 tokens, and the other way round.
+        let few_long = call(0, &[6; 10]);
+        let many_short = call(0, &[[3; 10], [0; 10]].concat());
+        let mut evidence = SizeEvidence::default();
+        for refused in [few_long, many_short] {
+            assert!(evidence.refuse(refused.measures(), MeasureSet::VOLUME, Instant::now()));
+        }
+        let both = call(0, &[3; 15]);
+        assert!(!evidence.refusals.iter().any(|refusal| refusal.covers(&both.measures())), "neither by itself");
+        assert_eq!(evidence.expect(&both), Expectation::Refused, "be the limit in passages or in text");
+        let little_text = call(0, &[&[3; 9][..], &[0; 6]].concat());
+        assert_eq!(evidence.expect(&little_text), Expectation::Unknown, "the limit may be in the text");
+        let few_passages = call(0, &[&[6; 6][..], &[3; 3]].concat());
+        assert_eq!(evidence.expect(&few_passages), Expectation::Unknown, "the limit may be in the passages");
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use self::text::{holds, without_quotations, words_of};
 use super::size::MeasureSet;
 use crate::provider::Explanation;
 
-/// Words by which refusals are recognised, in lower case; `*` in a phrase stands for any text in between.
+/// Words by which refusals are recognised, in lower case; `*` in a phrase stands for a gap, by the rule of `text::holds`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RefusalWords {
     /// Codes for too many passages.
@@ -47,32 +47,32 @@ pub struct SizeRefusal {
 impl RefusalWords {
     /// Classifies the refusal of a call with `sent` passages; `None` if it is not about size.
     #[must_use]
-    pub fn classify(&self, status: u16, said: Option<&Explanation>, sent: usize) -> Option<SizeRefusal> {
+    pub fn classify(&self, status: u16, explanation: Option<&Explanation>, sent: usize) -> Option<SizeRefusal> {
         if !matches!(status, 400 | 413 | 422 | 500 | 502 | 507) {
             return None;
         }
-        let message = match said {
-            Some(said) => without_quotations(&said.message.to_lowercase()),
+        let message = match explanation {
+            Some(explanation) => without_quotations(&explanation.message.to_lowercase()),
             None => String::new(),
         };
         // Every part of the call holds the query, so no smaller call would help.
-        if self.is_about_the_query(&message, said) {
+        if self.is_about_the_query(&message, explanation) {
             return None;
         }
         let mut about = None;
-        if let Some(said) = said {
-            about = self.coded(&message, said);
+        if let Some(explanation) = explanation {
+            about = self.measures_by_code(&message, explanation);
         }
         if about.is_none() {
             if holds(&message, &self.never) {
                 return None;
             }
-            about = self.named(status, &message);
+            about = self.measures_by_phrase(status, &message);
         }
         if let Some(about) = about {
-            return Some(named(about, &message, sent));
+            return Some(named_refusal(about, &message, sent));
         }
-        if !matches!(status, 400 | 422) || self.is_about_the_request(&message, said) {
+        if !matches!(status, 400 | 422) || self.is_about_the_request(&message, explanation) {
             return None;
         }
         Some(SizeRefusal { about: MeasureSet::ALL, stated_passages: None, is_named: false })
@@ -80,20 +80,20 @@ impl RefusalWords {
 
     /// Classifies an error in a reply with a success status. It must name the size as clearly as a status 500 must.
     #[must_use]
-    pub fn classify_success(&self, said: &Explanation, sent: usize) -> Option<SizeRefusal> {
-        self.classify(500, Some(said), sent).filter(|refusal| refusal.is_named)
+    pub fn classify_success(&self, explanation: &Explanation, sent: usize) -> Option<SizeRefusal> {
+        self.classify(500, Some(explanation), sent).filter(|refusal| refusal.is_named)
     }
 
     /// Measures that are named by a code.
-    fn coded(&self, message: &str, said: &Explanation) -> Option<MeasureSet> {
-        if let Some(code) = said.codes.iter().find(|code| self.text_codes.contains(code)) {
+    fn measures_by_code(&self, message: &str, explanation: &Explanation) -> Option<MeasureSet> {
+        if let Some(code) = explanation.codes.iter().find(|code| self.text_codes.contains(code)) {
             return Some(measures_named(message, code));
         }
-        said.codes.iter().any(|code| self.passage_codes.contains(code)).then_some(MeasureSet::PASSAGES)
+        explanation.codes.iter().any(|code| self.passage_codes.contains(code)).then_some(MeasureSet::PASSAGES)
     }
 
     /// Measures that are named by a phrase, or by the status itself.
-    fn named(&self, status: u16, message: &str) -> Option<MeasureSet> {
+    fn measures_by_phrase(&self, status: u16, message: &str) -> Option<MeasureSet> {
         if status >= 500 && !holds(message, &self.measured) {
             return None;
         }
@@ -108,8 +108,8 @@ impl RefusalWords {
     }
 
     /// Returns true if the query or the instruction is blamed, and no passage.
-    fn is_about_the_query(&self, message: &str, said: Option<&Explanation>) -> bool {
-        let locations = locations(said);
+    fn is_about_the_query(&self, message: &str, explanation: Option<&Explanation>) -> bool {
+        let locations = locations(explanation);
         if !locations.is_empty() && locations.iter().all(|path| path.rsplit('.').next().is_some_and(is_query)) {
             return true;
         }
@@ -137,23 +137,23 @@ impl RefusalWords {
     }
 
     /// Returns true if the refusal would also hit a smaller call.
-    fn is_about_the_request(&self, message: &str, said: Option<&Explanation>) -> bool {
-        let locations = locations(said);
+    fn is_about_the_request(&self, message: &str, explanation: Option<&Explanation>) -> bool {
+        let locations = locations(explanation);
         let blames_passage = locations.iter().any(|location| holds(&location.to_lowercase(), &self.passage_nouns));
         (!locations.is_empty() && !blames_passage) || holds(message, &self.request)
     }
 }
 
 /// Fields that the provider blames.
-fn locations(said: Option<&Explanation>) -> &[String] {
-    match said {
-        Some(said) => &said.locations,
+fn locations(explanation: Option<&Explanation>) -> &[String] {
+    match explanation {
+        Some(explanation) => &explanation.locations,
         None => &[],
     }
 }
 
 /// A refusal that names its reason.
-fn named(about: MeasureSet, message: &str, sent: usize) -> SizeRefusal {
+fn named_refusal(about: MeasureSet, message: &str, sent: usize) -> SizeRefusal {
     if about != MeasureSet::PASSAGES {
         return SizeRefusal { about, stated_passages: None, is_named: true };
     }
@@ -171,9 +171,9 @@ fn is_query(word: &str) -> bool {
 /// Words for a size that leave the measure open.
 const TOO_LARGE: [&str; 6] = ["too large", "too big", "too.large", "too_large", "toolarge", "toobig"];
 
-/// Measures of text in the units that `message` mentions, or else in any unit. A call that is only said to be "too
-/// large" may as well hold too many passages.
-fn measures_named(message: &str, said: &str) -> MeasureSet {
+/// Measures of text in the units that `message` mentions, or else in any unit. A call that `code_or_message`, by which
+/// the refusal was recognised, only says to be "too large" may as well hold too many passages.
+fn measures_named(message: &str, code_or_message: &str) -> MeasureSet {
     let mut units = MeasureSet::NONE;
     for (word, unit) in
         [("token", MeasureSet::TOKENS), ("character", MeasureSet::CHARACTERS), ("byte", MeasureSet::BYTES)]
@@ -185,7 +185,7 @@ fn measures_named(message: &str, said: &str) -> MeasureSet {
     if !units.is_empty() {
         return units;
     }
-    let is_vague = TOO_LARGE.into_iter().any(|words| said.contains(words));
+    let is_vague = TOO_LARGE.into_iter().any(|words| code_or_message.contains(words));
     if is_vague { MeasureSet::ALL } else { MeasureSet::TEXT }
 }
 

@@ -2,9 +2,12 @@
 
 use super::text::words_of;
 
-/// Words one of which stands before a number that is a limit.
+/// Words right before a limit, in lower case like the message: at *most* 25, limit *is* 25, limited *to* 25, maximum
+/// *of* 25, greater *than* 25. In code because they are grammar, not a provider's wording.
 const LIMIT_WORDS: [&str; 12] =
     ["limit", "limited", "max", "maximum", "most", "to", "exceed", "exceeds", "exceeding", "than", "of", "is"];
+/// Subjects whose numbers are no limits: the status *of* 400, the error code *is* 400.
+const CODE_WORDS: [&str; 3] = ["status", "code", "error"];
 
 /// The most passages of a call that `message` states: the largest number below `sent` that it calls a limit, or any if
 /// it also mentions the number that was sent.
@@ -24,7 +27,16 @@ pub(super) fn stated_limit(message: &str, sent: usize) -> Option<usize> {
 /// Returns true if the number at `at` follows a word or a sign for a limit.
 fn is_called_a_limit(message: &str, at: usize) -> bool {
     let before = message[..at].trim_end_matches([' ', '=', ':', '(', '[', '\u{2264}']);
-    before.ends_with(['>', '<']) || words_of(before).last().is_some_and(|word| LIMIT_WORDS.contains(&word))
+    if before.ends_with(['>', '<']) {
+        return true;
+    }
+    let mut subject = "";
+    let mut last = "";
+    for word in words_of(before) {
+        subject = last;
+        last = word;
+    }
+    LIMIT_WORDS.contains(&last) && !CODE_WORDS.contains(&subject)
 }
 
 /// Whole numbers that are no part of a word, each with its position before it. Digits may be in groups of three
@@ -77,6 +89,8 @@ mod tests {
             (30, "30 items, error 99999999999999999999999", None),
             (30, "too many documents (tier 2)", None),
             (1_000, "error 7: too many documents, see section 4", None),
+            (1_000, "failed with a status of 400: too many documents", None),
+            (1_000, "status code is 400, error is 413: at most 25 documents", Some(25)),
             (30, "E3: too many documents, request 28f3", None),
             (2_048, "at most 1,000 documents are allowed", Some(1_000)),
             (2_048, "batch size 2048 > maximum allowed batch size 1_000", Some(1_000)),

@@ -3,7 +3,8 @@
 /// Longest quoted word, in bytes, that may be a name. Longer ones quote the request, whose words say nothing about the
 /// refusal.
 const MAX_QUOTED_NAME: usize = 24;
-/// Longest text that `*` stands for, in bytes. Words that are further apart do not belong together.
+/// Longest text that the `*` of a phrase stand for together, in bytes. Words that are further apart do not belong
+/// together.
 const MAX_GAP: usize = 60;
 
 /// Runs of letters and digits.
@@ -47,26 +48,32 @@ fn closing_mark(inside: &str, mark: char) -> Option<usize> {
     None
 }
 
-/// Returns true if `message` holds one of `phrases`, in which `*` stands for any text in between.
+/// Returns true if `message` holds one of `phrases`.
+///
+/// `*` matches up to [`MAX_GAP`] bytes that hold no `;`, no line end and no `. `. Two `*` of a phrase share these bytes.
 pub(super) fn holds(message: &str, phrases: &[String]) -> bool {
     phrases.iter().any(|phrase| holds_phrase(message, phrase))
 }
 
-/// Returns true if `message` holds `phrase`, with the parts around each `*` in one clause.
+/// Returns true if `message` holds `phrase`, by the rule of [`holds`].
 fn holds_phrase(message: &str, phrase: &str) -> bool {
     let Some((first, others)) = phrase.split_once('*') else { return message.contains(phrase) };
     for (at, _) in message.match_indices(first) {
         let rest = &message[at + first.len()..];
         let near = &rest[..rest.floor_char_boundary(MAX_GAP + others.len())];
-        let clause = match near.find([';', '\n']).or_else(|| near.find(". ")) {
-            Some(end) => &near[..end],
-            None => near,
-        };
-        if holds_phrase(clause, others) {
+        let end = end_of_clause(near);
+        if holds_phrase(&near[..end], others) {
             return true;
         }
     }
     false
+}
+
+/// Position of the end of the clause at the beginning of `text`, in bytes.
+fn end_of_clause(text: &str) -> usize {
+    let separator = text.find([';', '\n']).unwrap_or(text.len());
+    let full_stop = text.find(". ").unwrap_or(text.len());
+    separator.min(full_stop)
 }
 
 #[cfg(test)]
@@ -92,6 +99,7 @@ mod tests {
         assert!(holds_phrase("takes at most 25 items", "at most * items"));
         assert!(!holds_phrase("items: at most 25", "at most * items"));
         assert!(!holds_phrase("at most 25. these items", "at most * items"));
-        assert!(holds_phrase("at most. at most 25 items", "at most * items"));
+        assert!(!holds_phrase("at most 25. these items; x", "at most * items"), "the first end counts");
+        assert!(holds_phrase("at most one. at most 25 items", "at most * items"));
     }
 }
