@@ -1,8 +1,9 @@
 //! The time limit, metrics and latency of one attempt.
 //!
 //! `tower::timeout` would box the error; this keeps it typed. The request's own deadline is not checked here: when it
-//! passes, the whole call is dropped, and the attempt counts as cancelled. The layer is inside the guard, so time in
-//! the queue does not count as the upstream's latency.
+//! passes, the whole call is dropped. The metrics count its attempt as cancelled; whether that was late is decided in
+//! [`super::guarded_attempt`]. The layer is inside the guard, so time in the queue does not count as the upstream's
+//! latency.
 //!
 //! The limit is `attempt_timeout`. It is shorter if another target is ready and the usual latency is known: an upstream
 //! that does not answer should then cost three times that latency, not ten seconds.
@@ -19,7 +20,6 @@ use super::call::{Call, RetryMode, Scores};
 use super::error::UpstreamError;
 use super::error_texts;
 use super::load::LoadStats;
-use super::response_class::FailureScope;
 use crate::error::ErrorKind;
 use crate::telemetry::metrics::UpstreamMetrics;
 use crate::types::outcomes::AttemptOutcome;
@@ -89,12 +89,8 @@ where
                     attempt_metrics.outcome = AttemptOutcome::Scored;
                 }
                 Err(error) => {
-                    match error.class.failure_scope() {
-                        Some(FailureScope::AllCallers) => load_stats.failed(error.retry_after, None, now),
-                        Some(FailureScope::Caller) => {
-                            load_stats.failed(error.retry_after, Some(waiters.scope()), now);
-                        }
-                        None => {}
+                    if let Some(scope) = error.class.failure_scope() {
+                        load_stats.failed(error.retry_after, scope, waiters.scope(), now);
                     }
                     attempt_metrics.outcome = AttemptOutcome::Failed(error.kind);
                 }

@@ -135,8 +135,8 @@ struct ProbesInFlight {
     short: bool,
 }
 
-/// Permission to make one call. Its outcome is reported with `tell`. Dropped instead, it says nothing about the
-/// upstream, and another call may probe.
+/// Admission of one call by a breaker. Its outcome is reported with `record`. Dropped instead, it says nothing about
+/// the upstream, and another call may probe.
 #[derive(Debug)]
 pub struct BreakerAdmission {
     breaker: Arc<Breaker>,
@@ -214,7 +214,7 @@ impl Breaker {
         }
     }
 
-    fn tell(&self, generation: u64, outcome: CallOutcome, now: Instant) {
+    fn record(&self, generation: u64, outcome: CallOutcome, now: Instant) {
         if self.settings.consecutive_failures == 0 {
             return;
         }
@@ -304,9 +304,9 @@ impl BreakerAdmission {
     }
 
     /// Reports the outcome of the call.
-    pub fn tell(mut self, outcome: CallOutcome, now: Instant) {
+    pub fn record(mut self, outcome: CallOutcome, now: Instant) {
         self.probe = None;
-        self.breaker.tell(self.generation, outcome, now);
+        self.breaker.record(self.generation, outcome, now);
     }
 }
 
@@ -337,7 +337,7 @@ mod tests {
 
     fn call(breaker: &Arc<Breaker>, outcome: CallOutcome) -> bool {
         let admission = breaker.admit(TimeLeft::Enough, Instant::now());
-        admission.map(|admission| admission.tell(outcome, Instant::now())).is_ok()
+        admission.map(|admission| admission.record(outcome, Instant::now())).is_ok()
     }
 
     fn trip(breaker: &Arc<Breaker>) {
@@ -361,7 +361,7 @@ mod tests {
         pass(SETTINGS.ejection).await;
         let probe = breaker.admit(TimeLeft::Enough, Instant::now()).unwrap();
         assert!((0..1_000).all(|_| breaker.admit(TimeLeft::Enough, Instant::now()).is_err()), "exactly one probe");
-        probe.tell(CallOutcome::Success, Instant::now());
+        probe.record(CallOutcome::Success, Instant::now());
         assert!((0..4).all(|_| call(&breaker, CallOutcome::Failure)), "a fresh start");
         assert_eq!(breaker.state(Instant::now()), CircuitState::Closed);
     }
@@ -430,12 +430,12 @@ mod tests {
         drop(patient);
         let hurried = admit(TimeLeft::Short).expect("nobody probes any more");
         let patient = admit(TimeLeft::Enough).unwrap();
-        patient.tell(CallOutcome::Success, Instant::now());
-        hurried.tell(CallOutcome::Failure, Instant::now());
+        patient.record(CallOutcome::Success, Instant::now());
+        hurried.record(CallOutcome::Failure, Instant::now());
         assert_eq!(breaker.state(Instant::now()), CircuitState::Closed, "the first to tell decides");
         trip(&breaker);
         pass(SETTINGS.ejection).await;
-        admit(TimeLeft::Short).unwrap().tell(CallOutcome::Success, Instant::now());
+        admit(TimeLeft::Short).unwrap().record(CallOutcome::Success, Instant::now());
         assert!(!admit(TimeLeft::Enough).unwrap().is_probe(), "a hurried answer is an answer");
     }
 
@@ -447,9 +447,9 @@ mod tests {
         pass(SETTINGS.ejection).await;
         let probe = breaker.admit(TimeLeft::Enough, Instant::now()).unwrap();
         for admission in late {
-            admission.tell(CallOutcome::Failure, Instant::now());
+            admission.record(CallOutcome::Failure, Instant::now());
         }
-        probe.tell(CallOutcome::Success, Instant::now());
+        probe.record(CallOutcome::Success, Instant::now());
         assert_eq!(breaker.state(Instant::now()), CircuitState::Closed);
     }
 

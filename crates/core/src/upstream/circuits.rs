@@ -74,16 +74,16 @@ struct Opened {
     is_hint: bool,
 }
 
-/// Permission to make one call. Its outcome is reported with [`Circuits::tell`]. Dropped instead, it says nothing about
-/// the upstream, and another call may probe.
+/// Admission of one call by the circuit breakers. Its outcome is reported with [`Circuits::record`]. Dropped instead,
+/// it says nothing about the upstream, and another call may probe.
 #[derive(Debug)]
-pub struct CallPermit {
+pub struct CircuitAdmission {
     own: BreakerAdmission,
     /// Admission of the common breaker; `None` for a caller that has waited for it too long.
     common: Option<BreakerAdmission>,
 }
 
-impl CallPermit {
+impl CircuitAdmission {
     /// Returns true if no breaker has changed its phase since. If one has, the call must be admitted again.
     #[must_use]
     pub fn is_current(&self) -> bool {
@@ -118,37 +118,37 @@ impl Circuits {
     ///
     /// # Errors
     /// The time for which the breaker stays open.
-    pub fn admit(&self, caller: CacheScope, time_left: TimeLeft, now: Instant) -> Result<CallPermit, Duration> {
+    pub fn admit(&self, caller: CacheScope, time_left: TimeLeft, now: Instant) -> Result<CircuitAdmission, Duration> {
         let (breaker, opened) = self.table.lock().own(caller, self.settings);
         let own = breaker.admit(time_left, now)?;
         if !own.is_probe() {
-            return Ok(CallPermit { own, common: Some(self.common.admit(time_left, now)?) });
+            return Ok(CircuitAdmission { own, common: Some(self.common.admit(time_left, now)?) });
         }
         match self.common_of_open.admit(time_left, now) {
-            Ok(common) => Ok(CallPermit { own, common: Some(common) }),
+            Ok(common) => Ok(CircuitAdmission { own, common: Some(common) }),
             // Other callers got every probe so far: after this long the caller probes without the common breaker.
             Err(_) if opened.is_some_and(|opened| now >= opened.until + self.settings.max_ejection) => {
-                Ok(CallPermit { own, common: None })
+                Ok(CircuitAdmission { own, common: None })
             }
             Err(retry_after) => Err(retry_after),
         }
     }
 
     /// Reports the outcome of a call for `caller`.
-    pub fn tell(&self, caller: CacheScope, admission: CallPermit, outcome: CallOutcome, now: Instant) {
+    pub fn record(&self, caller: CacheScope, admission: CircuitAdmission, outcome: CallOutcome, now: Instant) {
         if self.settings.consecutive_failures == 0 {
             return;
         }
-        // Read before the breakers are told, which may change their phases. A call that was sent before an outage
+        // Read before the breakers record it, which may change their phases. A call that was sent before an outage
         // was noticed, or before it ended, says nothing about it.
         let is_probe = admission.is_probe();
         let is_own_current = admission.own.is_current();
         let is_common_current = admission.is_common_current();
-        admission.own.tell(outcome, now);
+        admission.own.record(outcome, now);
         if let Some(common) = admission.common
             && common.is_probe()
         {
-            common.tell(outcome, now);
+            common.record(outcome, now);
         }
         let mut table = self.table.lock();
         match outcome {
@@ -271,7 +271,7 @@ mod tests {
     fn call(circuits: &Circuits, name: &str, outcome: CallOutcome) -> bool {
         let now = Instant::now();
         let Ok(admission) = circuits.admit(caller(name), TimeLeft::Enough, now) else { return false };
-        circuits.tell(caller(name), admission, outcome, now);
+        circuits.record(caller(name), admission, outcome, now);
         true
     }
 
@@ -348,7 +348,7 @@ mod tests {
             })
             .collect();
         for (name, admission) in admissions {
-            circuits.tell(caller(name), admission, CallOutcome::Failure, now);
+            circuits.record(caller(name), admission, CallOutcome::Failure, now);
         }
         for name in names {
             assert!(!call(&circuits, name, CallOutcome::Success), "open for {name}");
@@ -376,12 +376,12 @@ mod tests {
         drop(probe);
         let probe = admit("newer").unwrap();
         assert!(admit("new").is_err());
-        circuits.tell(caller("newer"), probe, CallOutcome::Failure, Instant::now());
+        circuits.record(caller("newer"), probe, CallOutcome::Failure, Instant::now());
         tokio::time::advance(SETTINGS.ejection).await;
         assert!(admit("new").is_err(), "twice as long");
         tokio::time::advance(SETTINGS.ejection).await;
         let probe = admit("new").unwrap();
-        circuits.tell(caller("new"), probe, CallOutcome::Success, Instant::now());
+        circuits.record(caller("new"), probe, CallOutcome::Success, Instant::now());
         assert!((0..100).all(|_| call(&circuits, "newer", CallOutcome::Success)), "it is back for all");
     }
 
@@ -440,7 +440,7 @@ mod tests {
             }
             calls += under_way.len();
             for (name, admission) in under_way {
-                circuits.tell(caller(name), admission, CallOutcome::Failure, Instant::now());
+                circuits.record(caller(name), admission, CallOutcome::Failure, Instant::now());
             }
             tokio::time::advance(Duration::from_millis(100)).await;
         }

@@ -62,7 +62,7 @@ pub struct Permit {
     limit: ConcurrencyLimit,
     since: Instant,
     /// True if this permit used up the limit.
-    was_last: bool,
+    used_up_limit: bool,
     signal: Option<LoadSignal>,
 }
 
@@ -75,9 +75,9 @@ pub enum LoadSignal {
     Overload,
 }
 
-/// Refusal of a call: the queue is full, or moves too slowly for the deadline.
+/// Refusal of a call: the queue is full, or moves too slowly for the deadline, or has moved too slowly so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QueueFull {
+pub struct NoPermitInTime {
     /// Time after which to try again, between a second and a minute.
     pub retry_after: Duration,
 }
@@ -102,27 +102,27 @@ impl ConcurrencyLimit {
     /// Takes a permit, or waits in the queue for one.
     ///
     /// # Errors
-    /// [`QueueFull`] if no permit will be free in time for the deadline of `waiters`.
-    pub async fn acquire(&self, waiters: &Arc<Waiters>) -> Result<Permit, QueueFull> {
+    /// [`NoPermitInTime`] if no permit will be free in time for the deadline of `waiters`.
+    pub async fn acquire(&self, waiters: &Arc<Waiters>) -> Result<Permit, NoPermitInTime> {
         let receiver = {
             let mut state = self.0.lock();
             if state.in_flight < state.whole_limit() {
                 state.in_flight += 1;
-                let was_last = state.in_flight >= state.whole_limit();
+                let used_up_limit = state.in_flight >= state.whole_limit();
                 drop(state);
-                return Ok(self.permit(was_last));
+                return Ok(self.permit(used_up_limit));
             }
             state.queue.retain(|waiting| !waiting.sender.is_closed());
             let wait = state.expected_wait();
             if state.queue.len() >= state.max_waiting || Instant::now() + wait > waiters.deadline() {
-                return Err(QueueFull { retry_after: wait.clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER) });
+                return Err(NoPermitInTime { retry_after: wait.clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER) });
             }
             let (sender, receiver) = oneshot::channel();
             state.queue.push_back(Waiting { sender, waiters: waiters.clone() });
             receiver
         };
         // A cancelled call drops its receiver here, and its entry in the queue counts no more.
-        receiver.await.map_err(|_| QueueFull { retry_after: MIN_RETRY_AFTER })
+        receiver.await.map_err(|_| NoPermitInTime { retry_after: MIN_RETRY_AFTER })
     }
 
     /// Permits at the moment, free or taken; at least 1.
@@ -137,16 +137,16 @@ impl ConcurrencyLimit {
         self.0.lock().queue.iter().filter(|waiting| !waiting.sender.is_closed()).count()
     }
 
-    fn permit(&self, was_last: bool) -> Permit {
-        Permit { limit: self.clone(), since: Instant::now(), was_last, signal: None }
+    fn permit(&self, used_up_limit: bool) -> Permit {
+        Permit { limit: self.clone(), since: Instant::now(), used_up_limit, signal: None }
     }
 
     /// Takes a permit back, adapts the limit and serves the queue.
-    fn release(&self, held: Duration, was_last: bool, signal: Option<LoadSignal>) {
+    fn release(&self, held: Duration, used_up_limit: bool, signal: Option<LoadSignal>) {
         let now = Instant::now();
         let mut state = self.0.lock();
         state.in_flight -= 1;
-        state.adapt(held, was_last, signal, now);
+        state.adapt(held, used_up_limit, signal, now);
         let mut served = Vec::new();
         while state.in_flight < state.whole_limit() {
             let Some(next) = state.next_in_queue(now) else { break };
@@ -156,8 +156,10 @@ impl ConcurrencyLimit {
         // Unlocked before the permits go out: one that comes back locks the state again.
         drop(state);
         for next in served {
+            // Calls were queued, so the limit is used up.
+            let permit = self.permit(true);
             // If the call has just been cancelled, the permit comes back here, is dropped, and goes to the next.
-            drop(next.send(self.permit(true)));
+            drop(next.send(permit));
         }
     }
 }
@@ -187,14 +189,14 @@ impl LimitState {
         None
     }
 
-    fn adapt(&mut self, held: Duration, was_last: bool, signal: Option<LoadSignal>, now: Instant) {
+    fn adapt(&mut self, held: Duration, used_up_limit: bool, signal: Option<LoadSignal>, now: Instant) {
         let Some(signal) = signal else { return };
         let held = held.as_secs_f64();
         self.mean_hold =
             if self.mean_hold > 0.0 { self.mean_hold * (1.0 - HOLD_WEIGHT) + held * HOLD_WEIGHT } else { held };
         match signal {
             // Only a limit that was reached says that the upstream could bear more.
-            LoadSignal::Answered if was_last => self.limit = (self.limit + 1.0 / self.limit).min(self.max),
+            LoadSignal::Answered if used_up_limit => self.limit = (self.limit + 1.0 / self.limit).min(self.max),
             LoadSignal::Answered => {}
             LoadSignal::Overload if self.decreased_at.is_some_and(|at| now - at < DECREASE_PAUSE) => {}
             LoadSignal::Overload => {
@@ -214,7 +216,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.limit.release(self.since.elapsed(), self.was_last, self.signal);
+        self.limit.release(self.since.elapsed(), self.used_up_limit, self.signal);
     }
 }
 
@@ -272,7 +274,10 @@ mod tests {
         tokio::time::advance(Duration::from_secs(2)).await;
         held.release(Some(LoadSignal::Answered)); // an attempt takes two seconds
         let _held = permits.acquire(&later(60)).await.unwrap();
-        assert_eq!(permits.acquire(&later(1)).await.unwrap_err(), QueueFull { retry_after: Duration::from_secs(2) });
+        assert_eq!(
+            permits.acquire(&later(1)).await.unwrap_err(),
+            NoPermitInTime { retry_after: Duration::from_secs(2) }
+        );
     }
 
     /// Serving the newest first would let the oldest wait until their deadlines for as long as the queue stays full.

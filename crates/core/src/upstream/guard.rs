@@ -25,7 +25,7 @@ use tower::{Layer, Service};
 
 use super::breaker::{CircuitState, TimeLeft};
 use super::call::{Call, Scores};
-use super::circuits::{CallPermit, Circuits};
+use super::circuits::{CircuitAdmission, Circuits};
 use super::concurrency::{ConcurrencyLimit, Permit};
 use super::error::UpstreamError;
 use super::error_texts;
@@ -142,7 +142,7 @@ impl Guard {
     }
 
     /// Asks the circuit breakers for admission.
-    fn admit(&self, call: &Call, metrics: &UpstreamMetrics, now: Instant) -> Result<CallPermit, UpstreamError> {
+    fn admit(&self, call: &Call, metrics: &UpstreamMetrics, now: Instant) -> Result<CircuitAdmission, UpstreamError> {
         let caller = call.waiters.scope();
         let is_short = call.waiters.deadline().saturating_duration_since(now) < self.attempt_timeout;
         let time_left = if is_short { TimeLeft::Short } else { TimeLeft::Enough };

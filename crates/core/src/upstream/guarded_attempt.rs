@@ -1,10 +1,11 @@
-//! An attempt that the guard has let through. Its end is reported to breakers, concurrency limit and load estimate.
+//! An attempt that the guard has let through. Its end is reported to breakers and concurrency limit; one that is
+//! dropped also to the load estimate.
 //!
 //! An attempt that ends with a result has a class, and [`super::response_class`] has the consequences. An attempt that
 //! is dropped before is not always a sign of a failing upstream, because one caller's behaviour must not count against
 //! an upstream that others use too:
 //!
-//! - All its clients disconnected: that says nothing.
+//! - Nobody needs it any more: its clients disconnected, or the other call of a hedge answered. That says nothing.
 //! - The last deadline of its waiters passed, and the attempt was late: it had three usual latencies of its size, or
 //!   `attempt_timeout` where those are unknown. It timed out.
 //! - The last deadline passed before the attempt was late. It does not count for the breakers, the concurrency limit
@@ -18,12 +19,12 @@ use tokio::time::Instant;
 
 use super::breaker::{CallOutcome, CircuitState};
 use super::call::{Call, Scores, Waiters};
-use super::circuits::CallPermit;
+use super::circuits::CircuitAdmission;
 use super::concurrency::Permit;
 use super::error::UpstreamError;
 use super::error_texts;
 use super::guard::Guard;
-use super::response_class::ResponseClass;
+use super::response_class::{FailureScope, ResponseClass};
 use crate::cache::key::CacheScope;
 use crate::error::ErrorKind;
 
@@ -40,17 +41,23 @@ pub(super) struct GuardedAttempt<'a> {
     started: Instant,
 }
 
-/// The permits of an attempt, both of which are released at its end.
+/// The admission and the permit of an attempt, both of which are given back at its end.
 struct HeldPermits {
-    /// Permit of the circuit breakers.
-    admission: CallPermit,
+    /// Admission of the circuit breakers.
+    admission: CircuitAdmission,
     /// Permit of the concurrency limit.
     permit: Permit,
 }
 
 impl<'a> GuardedAttempt<'a> {
     /// An attempt of `call` that starts now.
-    pub(super) fn new(guard: &'a Guard, admission: CallPermit, permit: Permit, call: &Call, started: Instant) -> Self {
+    pub(super) fn new(
+        guard: &'a Guard,
+        admission: CircuitAdmission,
+        permit: Permit,
+        call: &Call,
+        started: Instant,
+    ) -> Self {
         let waiters = call.waiters.clone();
         Self { guard, held: Some(HeldPermits { admission, permit }), waiters, bytes: call.payload.bytes(), started }
     }
@@ -78,7 +85,7 @@ impl<'a> GuardedAttempt<'a> {
         // Before the permit: the next holder of the permit must find the breaker already updated.
         let outcome = class.call_outcome(retry_after);
         match outcome {
-            Some(outcome) => self.guard.circuits.tell(caller, held.admission, outcome, now),
+            Some(outcome) => self.guard.circuits.record(caller, held.admission, outcome, now),
             None => drop(held.admission),
         }
         held.permit.release(class.load_signal());
@@ -90,7 +97,7 @@ impl<'a> GuardedAttempt<'a> {
     /// Forgets the failure of a caller whose attempt succeeded.
     fn forget_failure(&self, caller: CacheScope, now: Instant) {
         let Guard { last_failures, circuits, .. } = self.guard;
-        // The success rate can be too low with a success, too: then that failure is why the circuit is open.
+        // One success does not close a circuit that a low success rate opened; its refusals still quote the failure.
         if last_failures.has_own(caller) && circuits.state(caller, now) == CircuitState::Closed {
             last_failures.forget(caller);
         }
@@ -108,7 +115,7 @@ impl<'a> GuardedAttempt<'a> {
         if allowed < self.late_after(held.admission.is_probe()) {
             return self.report(held, ResponseClass::Cancelled, None, now);
         }
-        self.guard.load_stats.failed(None, None, now);
+        self.guard.load_stats.failed(None, FailureScope::AllCallers, self.waiters.scope(), now);
         let error = UpstreamError::passing(ErrorKind::UpstreamTimeout, error_texts::CUT_OFF);
         self.report(held, error.class, Some(&error), now);
     }

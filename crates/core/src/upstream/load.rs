@@ -13,6 +13,7 @@ use hdrhistogram::Histogram;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::response_class::FailureScope;
 use crate::cache::key::CacheScope;
 
 /// Length of a generation of latencies. Latencies are kept for one to two generations.
@@ -124,17 +125,17 @@ impl LoadStats {
         self.class(bytes).lock().deadlines.cut_off(allowed, now);
     }
 
-    /// Records a failed attempt, which counts for calls of `caller` only, or for all if that is `None`.
-    pub fn failed(&self, retry_after: Option<Duration>, caller: Option<CacheScope>, now: Instant) {
+    /// Records a failed attempt of `caller`, which counts for the calls of `scope`.
+    pub(super) fn failed(&self, retry_after: Option<Duration>, scope: FailureScope, caller: CacheScope, now: Instant) {
         // Fast failures must not look like a fast upstream, so each counts as a long latency (Linkerd's load biaser).
         let penalty = match retry_after {
             Some(hint) => hint.clamp(PENALTY, MAX_PENALTY),
             None => PENALTY,
         };
         let mut load = self.load.lock();
-        match caller {
-            Some(caller) => load.penalties.entry(caller).or_default().add(penalty, now),
-            None => load.penalty.add(penalty, now),
+        match scope {
+            FailureScope::Caller => load.penalties.entry(caller).or_default().add(penalty, now),
+            FailureScope::AllCallers => load.penalty.add(penalty, now),
         }
     }
 
@@ -350,14 +351,14 @@ mod tests {
         let slow = LoadStats::default();
         let load = |load_stats: &LoadStats| load_stats.load(CacheScope::SHARED, Instant::now());
         slow.succeeded(SMALL, Duration::from_millis(50), LONG, Instant::now());
-        failing.failed(None, None, Instant::now());
+        failing.failed(None, FailureScope::AllCallers, CacheScope::SHARED, Instant::now());
         assert!(load(&failing) > 10.0 * load(&slow));
         tokio::time::advance(10 * PENALTY_DECAY).await;
         assert!(load(&failing) < load(&slow), "worth another try");
         assert!(load(&slow) > 0.02, "but what is slow is slow after a pause too");
         tokio::time::advance(10 * LATENCY_DECAY).await;
         assert!(load(&slow) < 0.001, "until nobody can tell any more");
-        failing.failed(Some(Duration::from_hours(24)), None, Instant::now());
+        failing.failed(Some(Duration::from_hours(24)), FailureScope::AllCallers, CacheScope::SHARED, Instant::now());
         assert!(load(&failing) <= MAX_PENALTY.as_secs_f64() + 1.0);
     }
 
@@ -366,10 +367,10 @@ mod tests {
     async fn a_failure_that_may_be_the_callers_weighs_for_that_caller() {
         let load_stats = LoadStats::default();
         let hostile = CacheScope::of_caller("hostile");
-        load_stats.failed(None, Some(hostile), Instant::now());
+        load_stats.failed(None, FailureScope::Caller, hostile, Instant::now());
         assert!(load_stats.load(hostile, Instant::now()) > 4.0);
         assert!(load_stats.load(CacheScope::SHARED, Instant::now()) < 0.001);
-        load_stats.failed(None, None, Instant::now());
+        load_stats.failed(None, FailureScope::AllCallers, CacheScope::SHARED, Instant::now());
         assert!(load_stats.load(CacheScope::SHARED, Instant::now()) > 4.0);
     }
 

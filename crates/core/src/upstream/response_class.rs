@@ -1,7 +1,7 @@
 //! The class of an attempt's result. It is decided once, and every layer of the stack acts on it.
 //!
 //! It is decided where the error is made: by the transport, which knows the status and the words of the reply, by the
-//! attempt layer, which knows a time-out, or by the guard, which knows an attempt that was cut off. The idea is
+//! attempt layer, which knows a timeout, or by the guard, which knows an attempt that was cut off. The idea is
 //! Linkerd's (`classify::Class`).
 //!
 //! ```text
@@ -200,7 +200,7 @@ pub(super) const fn kind_of_status(status: u16) -> ErrorKind {
     }
 }
 
-/// Returns true for statuses of overload, of the upstream or of a gateway before it: time-outs, and gateways that got
+/// Returns true for statuses of overload, of the upstream or of a gateway before it: timeouts, and gateways that got
 /// no reply (Cloudflare's codes from 521 on among them). Others, 500 above all, are about one request.
 const fn is_overload(status: u16) -> bool {
     matches!(status, 408 | 499 | 502..=504 | 521..=524 | 529)

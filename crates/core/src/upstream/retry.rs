@@ -2,7 +2,7 @@
 //!
 //! Three things bound retries: the attempts of one call (`max_attempts`), the latest deadline of its waiters, and a
 //! budget per upstream. The budget keeps retries from multiplying an outage: they may add a fifth to the calls that
-//! succeed, plus a few a second. A time-out costs more of it than a broken connection, because it may have been billed
+//! succeed, plus a few a second. A timeout costs more of it than a broken connection, because it may have been billed
 //! and kept the upstream busy. Waits grow exponentially with full jitter, so that calls that failed together do not
 //! come back together (Brooker, "Exponential Backoff And Jitter", 2015). The provider's `Retry-After` is added to them.
 

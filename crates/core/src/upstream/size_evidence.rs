@@ -4,8 +4,8 @@
 //! than any accepted call may be the reason; each accepted call rules some out. While some measure explains all
 //! refusals, the limit is taken to be in one of these. A later call is expected to be refused only if, for each of the
 //! measures that may still be limited, it is at least as large as some refused call: whichever of them is, the call is
-//! over the limit. Nothing is concluded from the sizes that happened to be accepted, and nothing about calls of another kind: a
-//! refusal of long queries says nothing about short ones.
+//! over the limit. Nothing is concluded from the sizes that happened to be accepted, and nothing about calls of another
+//! kind: a refusal of long queries says nothing about short ones.
 
 use std::time::Duration;
 

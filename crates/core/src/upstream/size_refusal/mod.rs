@@ -12,7 +12,8 @@ use self::text::{holds, without_quotations, words_of};
 use super::size::MeasureSet;
 use crate::provider::Explanation;
 
-/// Words by which refusals are recognised, in lower case; `*` in a phrase stands for a gap, by the rule of `text::holds`.
+/// Words by which refusals are recognised, in lower case; `*` in a phrase stands for a gap, by the rule of
+/// `text::holds`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RefusalWords {
     /// Codes for too many passages.

@@ -50,7 +50,8 @@ fn closing_mark(inside: &str, mark: char) -> Option<usize> {
 
 /// Returns true if `message` holds one of `phrases`.
 ///
-/// `*` matches up to [`MAX_GAP`] bytes that hold no `;`, no line end and no `. `. Two `*` of a phrase share these bytes.
+/// `*` matches up to [`MAX_GAP`] bytes that hold no `;`, no line end and no `. `. Two `*` of a phrase share these
+/// bytes.
 pub(super) fn holds(message: &str, phrases: &[String]) -> bool {
     phrases.iter().any(|phrase| holds_phrase(message, phrase))
 }
