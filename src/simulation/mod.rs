@@ -136,7 +136,7 @@ async fn day(seed: u64) -> BTreeSet<&'static str> {
                     }
                     Some(Err(error)) => {
                         harness.record(error.kind.code());
-                        let expected = error.kind.is_upstreams() || error.kind == ErrorKind::NotCached;
+                        let expected = error.kind.is_caused_by_upstream() || error.kind == ErrorKind::NotCached;
                         assert!(expected, "{error}");
                         assert!(simulated.model != "open" || error.kind == ErrorKind::NotCached, "law 8: {error}");
                     }

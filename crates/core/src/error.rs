@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-/// The kind of a failure. The set is closed: a new kind needs a row in [`ErrorKind::facts`] and a paragraph in
-/// `docs/errors.md`.
+/// The kind of a failure. The set is closed: a new kind needs a place in [`ErrorKind::ALL`], a row in
+/// [`ErrorKind::facts`], a word in [`ErrorKind::is_caused_by_upstream`] if it is, and a heading in `docs/errors.md`.
+/// `Internal` stays the last one, so that the compiler notices a kind that `ALL` lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ErrorKind {
     /// The body is not UTF-8 JSON.
@@ -51,7 +52,7 @@ pub enum ErrorKind {
     UpstreamCircuitOpen,
     /// The provider's reply was not a valid set of scores.
     UpstreamInvalidReply,
-    /// No attempt at the provider ended within its time-out.
+    /// No attempt at the provider ended within its timeout.
     UpstreamTimeout,
     /// The request's own deadline passed.
     DeadlineExceeded,
@@ -62,6 +63,8 @@ pub enum ErrorKind {
     /// A defect in rerankd.
     Internal,
 }
+
+const _: () = assert!(ErrorKind::ALL.len() == ErrorKind::Internal as usize + 1, "`ALL` lacks a kind");
 
 /// The fixed properties of an [`ErrorKind`].
 pub struct ErrorFacts {
@@ -156,7 +159,7 @@ impl ErrorKind {
 
     /// Returns true if an upstream, or the time that it took, is the cause.
     #[must_use]
-    pub const fn is_upstreams(self) -> bool {
+    pub const fn is_caused_by_upstream(self) -> bool {
         matches!(
             self,
             Self::UpstreamRejected

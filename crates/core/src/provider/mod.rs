@@ -1,7 +1,7 @@
 //! Upstream wire shapes.
 //!
 //! A provider is two pure functions: [`Provider::encode`] writes the body of one scoring call, [`Provider::decode`]
-//! reads the scores out of a successful reply. No I/O, no clock, no configuration. Address, credential, time-outs,
+//! reads the scores out of a successful reply. No I/O, no clock, no configuration. Address, credential, timeouts,
 //! retries and the meaning of statuses belong to `upstream/`. [`crate::provider::check`] decides if a reply is
 //! complete. Limits, prices and models are data, in `config/providers.toml`.
 

@@ -193,7 +193,7 @@ impl Reranker {
             Ok(Err(error)) => error,
             Err(_elapsed) => out_of_time(&attempt, scoring),
         };
-        if error.kind.is_upstreams() && plan.fall_back_to_stale() {
+        if error.kind.is_caused_by_upstream() && plan.fall_back_to_stale() {
             return Err(TargetFailure { error, salvage: Some(Salvage::Stale(TargetScores { target, plan })) });
         }
         if in_time || attempt.route.on_deadline == OnDeadline::Error || !plan.has_scores() {
