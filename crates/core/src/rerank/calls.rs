@@ -22,34 +22,34 @@ use crate::upstream::{Upstream, UpstreamError};
 
 /// The texts of one flight, from which its calls are made. Clones are cheap.
 #[derive(Clone, Debug)]
-pub(super) struct Calls {
+pub(super) struct FlightTexts {
     pub(super) request: Arc<RerankRequest>,
     /// The passages of the flight's pairs, as they are sent.
-    pub(super) texts: Arc<IndexVec<FlightIndex, ByteString>>,
+    pub(super) passages: Arc<IndexVec<FlightIndex, ByteString>>,
     /// HTTP attempts made for the request that leads the flight.
     pub(super) attempts: AttemptCounter,
 }
 
-/// An encoded call, and the places of its passages in the flight.
+/// A batch as it is sent, and the places of its passages in the flight.
 #[derive(Debug)]
-pub(super) struct Batch {
+pub(super) struct EncodedBatch {
     pub(super) places: Vec<FlightIndex>,
     pub(super) payload: Payload,
     /// Estimated tokens of all pairs; 0 unless the upstream counts tokens.
     pub(super) tokens: usize,
 }
 
-impl Calls {
+impl FlightTexts {
     /// Bytes of the passages at `places`.
     pub(super) fn text_bytes(&self, places: &[FlightIndex]) -> usize {
-        places.iter().map(|place| self.texts[*place].len()).sum()
+        places.iter().map(|place| self.passages[*place].len()).sum()
     }
 
     /// Sends one batch to one target.
     pub(super) async fn send(
         &self,
         target: &StackTarget,
-        batch: &Batch,
+        batch: &EncodedBatch,
         waiters: &Arc<Waiters>,
     ) -> Result<Scores, UpstreamError> {
         let call = Call {
@@ -71,7 +71,7 @@ impl Calls {
         target: &StackTarget,
         places: &[FlightIndex],
         caller: CacheScope,
-    ) -> Option<Batch> {
+    ) -> Option<EncodedBatch> {
         if self.cut(target, places.to_vec(), declared_limits(target)).await.len() > 1 {
             return None;
         }
@@ -95,11 +95,11 @@ impl Calls {
     ) -> Vec<Vec<FlightIndex>> {
         // Without a limit on tokens no text is read, so even a large flight is cut right here.
         let bytes = if limits.tokens.is_some() { self.text_bytes(&places) } else { 0 };
-        let calls = self.clone();
+        let flight = self.clone();
         let instruction = target.facts.instruction;
         offload(bytes, OFFLOAD_WIRE_BYTES, move || {
-            let query = instructed_query(&calls.request, instruction);
-            let texts = places.iter().map(|place| &*calls.texts[*place]);
+            let query = instructed_query(&flight.request, instruction);
+            let texts = places.iter().map(|place| &*flight.passages[*place]);
             let ranges = cut(&query, texts, limits);
             let mut places_of_calls = Vec::with_capacity(ranges.len());
             for range in ranges {
@@ -112,29 +112,29 @@ impl Calls {
 
     /// Sizes of the query, with the instruction that `target` gets in it, and of all passages of the flight.
     pub(super) async fn measure(&self, target: &Target) -> FlightSizes {
-        let bytes = self.texts.iter().map(|text| text.len()).sum();
-        let calls = self.clone();
+        let bytes = self.passages.iter().map(|text| text.len()).sum();
+        let flight = self.clone();
         let instruction = target.facts.instruction;
         offload(bytes, OFFLOAD_WIRE_BYTES, move || FlightSizes {
-            query: TextSize::of(&instructed_query(&calls.request, instruction)),
-            passages: calls.texts.iter().map(|text| TextSize::of(text)).collect::<Vec<_>>().into(),
+            query: TextSize::of(&instructed_query(&flight.request, instruction)),
+            passages: flight.passages.iter().map(|text| TextSize::of(text)).collect::<Vec<_>>().into(),
         })
         .await
     }
 
     /// The call that asks `target` for `places`.
-    pub(super) async fn encode(&self, target: &StackTarget, places: Vec<FlightIndex>) -> Batch {
+    pub(super) async fn encode(&self, target: &StackTarget, places: Vec<FlightIndex>) -> EncodedBatch {
         let bytes = self.text_bytes(&places);
-        let calls = self.clone();
+        let flight = self.clone();
         let target = target.clone();
         offload(bytes, OFFLOAD_WIRE_BYTES, move || {
             let stack = target.stack();
-            let query = instructed_query(&calls.request, target.facts.instruction);
-            let passages: Vec<_> = places.iter().map(|place| &*calls.texts[*place]).collect();
+            let query = instructed_query(&flight.request, target.facts.instruction);
+            let passages: Vec<_> = places.iter().map(|place| &*flight.passages[*place]).collect();
             let tokens = if stack.counts_tokens { count_tokens(&query, &passages) } else { 0 };
-            let options = &calls.request.options;
+            let options = &flight.request.options;
             let payload = stack.format.encode(&ScoreBatch { model: &target.model, query: &query, passages, options });
-            Batch { places, payload, tokens }
+            EncodedBatch { places, payload, tokens }
         })
         .await
     }
@@ -143,10 +143,10 @@ impl Calls {
     /// texts, so that of a large request runs on a blocking thread.
     pub(super) async fn describe(&self, upstream: &Arc<Upstream>, error: UpstreamError) -> Error {
         let upstream = upstream.clone();
-        let calls = self.clone();
+        let flight = self.clone();
         offload(self.request.text_bytes(), OFFLOAD_SEARCH_BYTES, move || {
-            let passages = calls.request.passages.iter().map(|passage| &*passage.text);
-            let texts = passages.chain([&*calls.request.query]).chain(calls.request.options.instruction.as_deref());
+            let passages = flight.request.passages.iter().map(|passage| &*passage.text);
+            let texts = passages.chain([&*flight.request.query]).chain(flight.request.options.instruction.as_deref());
             let detail = match upstream.quotable(&error, &texts) {
                 Some(detail) => format!(": {detail}"),
                 None => String::new(),

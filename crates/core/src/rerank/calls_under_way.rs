@@ -33,7 +33,7 @@ impl<F: Future> CallsUnderWay<F> {
         }
     }
 
-    /// The result of `work`, beside which the calls go on: their time-outs, hedges and answers do not wait for it.
+    /// The result of `work`, beside which the calls go on: their timeouts, hedges and answers do not wait for it.
     pub(super) async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         loop {

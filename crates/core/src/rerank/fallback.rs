@@ -160,8 +160,8 @@ impl<S> From<Error> for TargetFailure<S> {
     }
 }
 
-/// The time and patience of the request at one target. `next` is the target to be asked after it.
-pub(super) fn waiter_before(next: Option<&Arc<Target>>, route: &Route, context: &RequestContext) -> Waiter {
+/// The deadline and the retry mode of the request at one target. `next` is the target to be asked after it.
+pub(super) fn waiter_for_target(next: Option<&Arc<Target>>, route: &Route, context: &RequestContext) -> Waiter {
     let most_kept = match (next, route.on_failure, route.on_deadline) {
         (Some(next), ..) if next.answers_at_once() => KEPT_FOR_THE_LEXICAL_SCORER,
         (Some(_), ..) => Duration::MAX,
@@ -170,20 +170,20 @@ pub(super) fn waiter_before(next: Option<&Arc<Target>>, route: &Route, context: 
         (None, ..) => KEPT_FOR_AN_ANSWER,
     };
     Waiter {
-        deadline: before(context.deadline, most_kept),
+        deadline: earlier_by_share(context.deadline, most_kept),
         retry_mode: if next.is_none() { RetryMode::Wait } else { RetryMode::FailFast },
         store: context.control.store,
         scope: context.scope,
     }
 }
 
-/// `deadline`, moved ahead so that an answer of the scores at hand can still be made.
+/// `deadline`, brought forward so that an answer of the scores at hand can still be made.
 pub(super) fn before_an_answer(deadline: Instant) -> Instant {
-    before(deadline, KEPT_FOR_AN_ANSWER)
+    earlier_by_share(deadline, KEPT_FOR_AN_ANSWER)
 }
 
-/// `deadline`, moved ahead by a share of the time left, but by at most `most`.
-fn before(deadline: Instant, most: Duration) -> Instant {
+/// `deadline`, brought forward by a share of the time left, but by at most `most`.
+fn earlier_by_share(deadline: Instant, most: Duration) -> Instant {
     let share = deadline.saturating_duration_since(Instant::now()).mul_f64(KEPT_SHARE);
     deadline.checked_sub(share.min(most)).unwrap_or(deadline)
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::batch_planner::{BatchPlanner, PlannedBatch, Purpose, Settled};
-use super::calls::{Calls, declared_limits};
+use super::calls::{FlightTexts, declared_limits};
 use super::calls_under_way::CallsUnderWay;
 use super::hedged_call::{Hedging, send_hedged};
 use crate::blocking::offload::offload;
@@ -41,7 +41,7 @@ const MAX_CONFIRMATIONS: usize = 8;
 #[derive(Debug)]
 pub(super) struct FlightTask {
     pub(super) target: StackTarget,
-    pub(super) calls: Calls,
+    pub(super) texts: FlightTexts,
     /// Present if slow calls may be sent to a second target.
     pub(super) hedging: Option<Hedging>,
     pub(super) cache: ScoreCache,
@@ -97,9 +97,9 @@ impl FlightTask {
         let limits = declared_limits(&self.target);
         let learned = self.target.stack().learned_limits.of(&self.target.model, caller, Instant::now());
         if learned.is_empty() || !self.may_split() {
-            return BatchPlanner::of_calls(self.calls.cut(&self.target, places, limits).await, limits);
+            return BatchPlanner::of_calls(self.texts.cut(&self.target, places, limits).await, limits);
         }
-        let sizes = self.calls.measure(&self.target).await;
+        let sizes = self.texts.measure(&self.target).await;
         BatchPlanner::informed(places, sizes, learned, limits)
     }
 
@@ -127,10 +127,10 @@ impl FlightTask {
     async fn call(&self, lead: &Lead, batch: PlannedBatch) -> (PlannedBatch, CallResult<'_>) {
         let waiters = lead.waiters();
         let scored = async {
-            let encoded = self.calls.encode(&self.target, batch.places.clone()).await;
+            let encoded = self.texts.encode(&self.target, batch.places.clone()).await;
             match &self.hedging {
-                Some(hedging) => send_hedged(hedging, &self.calls, &self.target, &encoded, waiters).await,
-                None => (&self.target, self.calls.send(&self.target, &encoded, waiters).await),
+                Some(hedging) => send_hedged(hedging, &self.texts, &self.target, &encoded, waiters).await,
+                None => (&self.target, self.texts.send(&self.target, &encoded, waiters).await),
             }
         };
         let outcome = tokio::select! {
@@ -213,16 +213,16 @@ impl FlightInProgress<'_> {
             Some(size_refusal) if self.task.may_split() => size_refusal,
             _ => {
                 planner.abandoned(&batch);
-                self.lead.fail(&batch.places, self.task.calls.describe(&target.upstream, error).await);
+                self.lead.fail(&batch.places, self.task.texts.describe(&target.upstream, error).await);
                 return;
             }
         };
         if planner.needs_sizes() {
-            planner.measured(self.task.calls.measure(&self.task.target).await);
+            planner.measured(self.task.texts.measure(&self.task.target).await);
         }
         if self.refusal.is_none() {
             // Only the first refusal is described: that searches all texts of the request for quotations.
-            self.refusal = Some(self.task.calls.describe(&target.upstream, error).await);
+            self.refusal = Some(self.task.texts.describe(&target.upstream, error).await);
         }
         let is_probe = batch.purpose == Purpose::Probe;
         let settled = planner.refused(batch, size_refusal, Instant::now());

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::calls::{Batch, Calls};
+use super::calls::{EncodedBatch, FlightTexts};
 use crate::cache::key::CacheScope;
 use crate::route::StackTarget;
 use crate::route::hedge::Hedge;
@@ -30,23 +30,23 @@ pub(super) struct Hedging {
 /// its answer.
 pub(super) async fn send_hedged<'a>(
     hedging: &'a Hedging,
-    calls: &Calls,
+    texts: &FlightTexts,
     target: &'a StackTarget,
-    batch: &Batch,
+    batch: &EncodedBatch,
     waiters: &Arc<Waiters>,
 ) -> (&'a StackTarget, Result<Scores, UpstreamError>) {
     let bytes = batch.payload.bytes();
     hedging.hedge.count(target, bytes);
-    let mut first = std::pin::pin!(calls.send(target, batch, waiters));
-    let Some(late) = hedging.late(target, bytes) else { return (target, first.await) };
+    let mut first = std::pin::pin!(texts.send(target, batch, waiters));
+    let Some(hedge_at) = hedging.hedge_at(target, bytes) else { return (target, first.await) };
     tokio::select! {
         // An answer that is there when the timer fires must not cost a second call.
         biased;
         answer = &mut first => return (target, answer),
-        () = sleep_until(late) => {}
+        () = sleep_until(hedge_at) => {}
     }
     let Some(other) = hedging.healthy_target(waiters.scope()) else { return (target, first.await) };
-    let Some(second_batch) = calls.encode_whole(other, &batch.places, waiters.scope()).await else {
+    let Some(second_batch) = texts.encode_whole(other, &batch.places, waiters.scope()).await else {
         return (target, first.await);
     };
     // Paid last: a second call that cannot be made must not use up the budget.
@@ -54,7 +54,7 @@ pub(super) async fn send_hedged<'a>(
         return (target, first.await);
     }
     hedging.metrics.hedged(&other.upstream.name);
-    let mut second = std::pin::pin!(calls.send(other, &second_batch, waiters));
+    let mut second = std::pin::pin!(texts.send(other, &second_batch, waiters));
     // Whichever fails first leaves it to the other.
     tokio::select! {
         answer = &mut first => match answer {
@@ -73,10 +73,10 @@ pub(super) async fn send_hedged<'a>(
 }
 
 impl Hedging {
-    /// The time at which a call counts as late; `None` until there are enough latencies to tell.
-    fn late(&self, target: &StackTarget, bytes: usize) -> Option<Instant> {
-        let usual = target.stack().load_stats.quantile(bytes, self.hedge.after_quantile)?;
-        Some(Instant::now() + usual)
+    /// The time at which the second call is made; `None` until there are enough latencies to tell.
+    fn hedge_at(&self, target: &StackTarget, bytes: usize) -> Option<Instant> {
+        let hedge_delay = target.stack().load_stats.quantile(bytes, self.hedge.after_quantile)?;
+        Some(Instant::now() + hedge_delay)
     }
 
     /// The least loaded of the healthy targets, for `caller`.

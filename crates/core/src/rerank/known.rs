@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use super::Reranker;
-use super::plan::{Plan, PlanContext};
+use super::plan::Plan;
+use super::plan_context::PlanContext;
 use crate::cache::control::CacheControl;
 use crate::cache::key::CacheScope;
 use crate::provider::Scoring;

@@ -1,4 +1,4 @@
-//! The core: one request from decoded to ranked. No HTTP, no wire shapes.
+//! The pipeline of one request, from validation to ranking. No HTTP, no wire shapes.
 //!
 //! ```text
 //!  route (resolved by the caller) ─▶ validate ─▶ for the first target that answers:
@@ -15,13 +15,14 @@ pub mod batch;
 mod batch_planner;
 mod calls;
 mod calls_under_way;
+mod embedded_scoring;
 mod fallback;
 mod flight_task;
 mod hedged_call;
-mod hybrid_scoring;
 mod known;
 pub mod pieces;
 pub mod plan;
+pub mod plan_context;
 pub mod rank;
 mod score;
 mod shadow_run;
@@ -35,8 +36,11 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, timeout_at};
 
 use self::background_tasks::Background;
-use self::fallback::{FallbackPolicy, FollowingTarget, Salvage, Step, TargetFailure, before_an_answer, waiter_before};
-use self::plan::{Plan, PlanContext};
+use self::fallback::{
+    FallbackPolicy, FollowingTarget, Salvage, Step, TargetFailure, before_an_answer, waiter_for_target,
+};
+use self::plan::Plan;
+use self::plan_context::PlanContext;
 use self::rank::rank;
 use self::score::TargetAttempt;
 use self::trace::{PassageRanking, RequestTrace};
@@ -111,7 +115,7 @@ impl Reranker {
         let targets = self.targets_in_order(route, request, context);
         for (index, target) in targets.iter().enumerate() {
             let next = targets.get(index + 1);
-            let waiter = waiter_before(next, route, context);
+            let waiter = waiter_for_target(next, route, context);
             let attempt = TargetAttempt { route, target, request, context, waiter };
             let TargetFailure { error, salvage } = match self.try_target(attempt, &mut trace).await {
                 Ok(plan) => {
@@ -152,7 +156,7 @@ impl Reranker {
         let mut targets: Vec<_> = in_order.into_iter().map(|target| target.suited_to(&request.query)).collect();
         if !context.control.only_if_cached
             && let Some(last) = targets.last()
-            && let Some(parts) = &last.parts
+            && let Some(parts) = &last.hybrid
         {
             targets.push(parts.lexical.clone());
         }

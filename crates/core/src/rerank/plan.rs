@@ -16,47 +16,15 @@ use std::hash::BuildHasherDefault;
 use bytestring::ByteString;
 
 use super::pieces::Pieces;
+use super::plan_context::PlanContext;
 use crate::cache::ScoreCache;
 use crate::cache::age::{Age, Found};
-use crate::cache::control::CacheControl;
-use crate::cache::key::{CacheScope, PairKey, PairMap, QueryKey, ScoreSpace};
+use crate::cache::key::{PairKey, PairMap, QueryKey};
+use crate::error::{Error, ErrorKind};
 use crate::provider::Scoring;
-use crate::route::Target;
 use crate::types::index::{IndexVec, ListIndex, PieceIndex, SlotIndex};
 use crate::types::request::{Passage, RerankRequest};
 use crate::types::response::{PairCounts, RankedPassage, ScoreSource};
-use crate::upstream::settings::LongPassages;
-
-/// The properties of a target and a client that a plan depends on, beside the request.
-#[derive(Clone, Debug)]
-pub struct PlanContext {
-    /// Identity of the target's scores; part of every key.
-    pub space: ScoreSpace,
-    /// Listwise if a score depends on the other passages of the list.
-    pub scoring: Scoring,
-    /// True if the upstream must not see blank passages. They get the floor of the scale, or no score if it has none.
-    pub rejects_blanks: bool,
-    /// Treatment of long passages by a pointwise model.
-    pub long_passages: LongPassages,
-    /// Callers whose cached scores may be used.
-    pub scope: CacheScope,
-    /// The client's cache directives.
-    pub control: CacheControl,
-}
-
-impl PlanContext {
-    /// The context of a request to `target`.
-    pub(super) fn of(target: &Target, scope: CacheScope, control: CacheControl) -> Self {
-        Self {
-            space: target.space.clone(),
-            scoring: target.facts.scoring,
-            rejects_blanks: target.rejects_blank_passages(),
-            long_passages: target.long_passages(),
-            scope,
-            control,
-        }
-    }
-}
 
 /// The pairs of one request against one target.
 #[derive(Debug)]
@@ -231,6 +199,27 @@ impl Plan {
         self.pairs[slot].settle(score, source);
     }
 
+    /// Records the scores of a whole list, one for each passage in order. Returns them by key, for the cache.
+    ///
+    /// Scores go to passages by position here, which is right only while every passage has a slot of its own and all
+    /// slots are unknown. So it is for a model that is listwise and takes blank passages; anything else is an error,
+    /// for it would give a passage the score of another.
+    ///
+    /// # Errors
+    /// A defect in rerankd: slots that are shared or known, or another number of scores.
+    pub fn learn_list(&mut self, scores: &[f64]) -> Result<Vec<(PairKey, f64)>, Error> {
+        let count = self.passage_count();
+        if [self.slots.len(), self.pairs.len(), self.unknown.len(), scores.len()] != [count; 4] {
+            return Err(Error::new(ErrorKind::Internal, "scores of a list do not fit its passages"));
+        }
+        let mut by_key = Vec::with_capacity(count);
+        for (pair, score) in self.pairs.iter_mut().zip(scores) {
+            pair.settle(Some(*score), ScoreSource::Scored);
+            by_key.push((pair.key, *score));
+        }
+        Ok(by_key)
+    }
+
     /// Returns true if every pair without a score has at least an expired one.
     #[must_use]
     pub fn can_fall_back_to_stale(&self) -> bool {
@@ -343,8 +332,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::cache::control::CacheControl;
+    use crate::cache::key::{CacheScope, ScoreSpace};
     use crate::provider::ScoreScale;
     use crate::rerank::rank::rank;
+    use crate::upstream::settings::LongPassages;
 
     fn context(scoring: Scoring) -> PlanContext {
         PlanContext {
@@ -414,6 +406,22 @@ mod tests {
         assert_eq!(plan.counts(), PairCounts { total: 3, hit: 2, scored: 1, ..PairCounts::default() });
         let other = request("q2", &["a"]);
         assert_eq!(run(&other, &context, &cache).1, ["a"], "another query shares nothing");
+    }
+
+    #[tokio::test]
+    async fn the_scores_of_a_list_are_learnt_only_where_each_fits_its_passage() {
+        let cache = cache();
+        let list = request("q", &["a", "", "a"]);
+        let listwise = context(Scoring::Listwise);
+        let mut plan = Plan::new(&list, &listwise, &cache);
+        assert!(plan.learn_list(&[0.1, 0.2]).is_err(), "too few scores");
+        let by_key = plan.learn_list(&[0.1, 0.2, 0.3]).unwrap();
+        assert_eq!(scores(&plan), [0.1, 0.2, 0.3]);
+        assert_eq!(by_key.iter().map(|(_, score)| *score).collect::<Vec<_>>(), [0.1, 0.2, 0.3]);
+        let without_blanks = PlanContext { rejects_blanks: true, ..listwise };
+        assert!(Plan::new(&list, &without_blanks, &cache).learn_list(&[0.1, 0.2, 0.3]).is_err(), "a blank is settled");
+        let pointwise = context(Scoring::Pointwise);
+        assert!(Plan::new(&list, &pointwise, &cache).learn_list(&[0.1, 0.2, 0.3]).is_err(), "a slot is shared");
     }
 
     /// Law 3: a listwise model's scores hold for the whole ordered list and for nothing else.

@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use futures_util::future::select_all;
 use tokio::time::{Instant, timeout};
 
-use super::calls::Calls;
+use super::calls::FlightTexts;
 use super::flight_task::FlightTask;
 use super::hedged_call::Hedging;
 use super::plan::Plan;
@@ -20,7 +20,7 @@ use crate::cache::control::CacheControl;
 use crate::coalesce::{Claim, ClaimRequest, PairOutcome, Subscription};
 use crate::error::{Error, ErrorKind};
 use crate::provider::Scoring;
-use crate::route::{Route, StackTarget, Target};
+use crate::route::{Route, ScoringPath, StackTarget, Target};
 use crate::types::index::SlotIndex;
 use crate::types::request::RerankRequest;
 use crate::types::response::ScoreSource;
@@ -68,9 +68,11 @@ impl Reranker {
         subscriptions: &mut Vec<Subscription>,
         trace: &mut RequestTrace,
     ) -> Result<(), Error> {
-        let target = match StackTarget::of(attempt.target) {
-            Ok(target) => target,
-            Err(scorer) => return self.score_locally(attempt, scorer, plan, subscriptions, trace).await,
+        let target = match ScoringPath::of(attempt.target) {
+            ScoringPath::Stack(target) => target,
+            ScoringPath::Embedded(scorer) => {
+                return self.score_embedded(attempt, scorer, plan, subscriptions, trace).await;
+            }
         };
         check_listwise_size(&target, plan.unknown().len())?;
         self.score_in_calls(attempt.at(&target), plan, subscriptions, trace).await?;
@@ -136,9 +138,9 @@ impl Reranker {
         if let Some(lead) = lead {
             let task = FlightTask {
                 target: attempt.target.clone(),
-                calls: Calls {
+                texts: FlightTexts {
                     request: attempt.request.clone(),
-                    texts: Arc::new(plan.texts(attempt.request, lead.slots().iter().copied()).into()),
+                    passages: Arc::new(plan.texts(attempt.request, lead.slots().iter().copied()).into()),
                     attempts: trace.attempts.clone(),
                 },
                 hedging: self.hedging(attempt),
@@ -175,7 +177,7 @@ impl Reranker {
             return;
         }
         // Local scores cost no call: once expired, they are computed in no time.
-        let Ok(target) = StackTarget::of(attempt.target) else { return };
+        let Some(target) = StackTarget::of(attempt.target) else { return };
         if let Some(permit) = self.background.enter() {
             let subscriptions = self.claim(attempt.at(&target), plan, plan.due(), &RequestTrace::of_background());
             permit.finish(subscriptions, attempt.waiter.deadline);

@@ -23,7 +23,7 @@ use self::alias::Alias;
 use self::hedge::Hedge;
 pub use self::hint::cross_encoder_hint;
 use self::shadow::Shadow;
-pub use self::stack_target::StackTarget;
+pub use self::stack_target::{ScoringPath, StackTarget};
 pub use self::target::{HybridParts, Target};
 use crate::cache::key::CacheScope;
 use crate::coalesce::Flights;

@@ -1,4 +1,4 @@
-//! Targets that are asked through their upstream's stack.
+//! The ways to the scores of a target: through its upstream's stack, or by the embedded scorer in place.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -13,15 +13,33 @@ pub struct StackTarget {
     stack: Arc<ScoringStack>,
 }
 
-impl StackTarget {
-    /// The same target, narrowed.
-    ///
-    /// # Errors
-    /// The scorer inside this process, if that is the target's upstream: it has no stack.
-    pub fn of(target: &Arc<Target>) -> Result<Self, &LocalScorer> {
+/// The way to the scores of a target.
+#[derive(Clone, Debug)]
+pub enum ScoringPath<'a> {
+    /// Calls through the upstream's stack.
+    Stack(StackTarget),
+    /// Whole lists, by the embedded scorer.
+    Embedded(&'a LocalScorer),
+}
+
+impl<'a> ScoringPath<'a> {
+    /// The way to the scores of `target`.
+    #[must_use]
+    pub fn of(target: &'a Arc<Target>) -> Self {
         match &target.upstream.backend {
-            Backend::Stack(stack) => Ok(Self { target: target.clone(), stack: stack.clone() }),
-            Backend::Local(scorer) => Err(scorer),
+            Backend::Stack(stack) => Self::Stack(StackTarget { target: target.clone(), stack: stack.clone() }),
+            Backend::Local(scorer) => Self::Embedded(scorer),
+        }
+    }
+}
+
+impl StackTarget {
+    /// The same target, narrowed; `None` if its upstream is the embedded scorer, which has no stack.
+    #[must_use]
+    pub fn of(target: &Arc<Target>) -> Option<Self> {
+        match ScoringPath::of(target) {
+            ScoringPath::Stack(narrowed) => Some(narrowed),
+            ScoringPath::Embedded(_) => None,
         }
     }
 

@@ -24,10 +24,11 @@ pub struct Target {
     pub listed: bool,
     /// Identity of the target's scores: targets with the same space give the same scores.
     pub space: ScoreSpace,
-    /// Share of the requests among targets of one score space; 0 stands by.
+    /// Share of the requests among targets of one score space. 0: asked only if the others of the space
+    /// fail.
     pub weight: u32,
-    /// The parts of the embedded scorer's hybrid; `None` for every other target.
-    pub parts: Option<HybridParts>,
+    /// The two models of the embedded scorer's hybrid; `None` for every other target.
+    pub hybrid: Option<HybridParts>,
 }
 
 /// The two models of the embedded scorer that its hybrid asks.
@@ -46,7 +47,7 @@ impl Target {
     #[must_use]
     pub fn new(upstream: Arc<Upstream>, settings: &TargetSettings) -> Option<Self> {
         let TargetSettings { model, revision, scores, weight, .. } = settings;
-        let (facts, listed, parts) = match &upstream.backend {
+        let (facts, listed, hybrid) = match &upstream.backend {
             Backend::Stack(stack) => {
                 let (facts, listed) = stack.facts.model(model);
                 (facts, listed, None)
@@ -64,7 +65,7 @@ impl Target {
             None => (upstream.name.clone(), model),
         };
         let space = ScoreSpace { upstream: owner, model: name.clone(), revision: revision.clone(), scale: facts.scale };
-        Some(Self { upstream, model: model.clone(), facts, listed, space, weight: *weight, parts })
+        Some(Self { upstream, model: model.clone(), facts, listed, space, weight: *weight, hybrid })
     }
 
     /// `model` at `upstream`, as clients address it directly.
@@ -84,7 +85,7 @@ impl Target {
     /// read the query's script, else the target itself.
     #[must_use]
     pub fn suited_to(self: Arc<Self>, query: &str) -> Arc<Self> {
-        match &self.parts {
+        match &self.hybrid {
             Some(parts) if !parts.settings.scripts.hold(query) => parts.lexical.clone(),
             _ => self,
         }
@@ -93,7 +94,7 @@ impl Target {
     /// Returns true for the lexical scorer, whose answers take hardly any time.
     #[must_use]
     pub fn answers_at_once(&self) -> bool {
-        matches!(self.upstream.backend, Backend::Local(_)) && self.parts.is_none()
+        matches!(self.upstream.backend, Backend::Local(_)) && self.hybrid.is_none()
     }
 
     /// `UPSTREAM/MODEL`, the name under which the target can always be addressed.
@@ -132,7 +133,7 @@ impl HybridParts {
     fn new(upstream: &Arc<Upstream>, embedded: &LocalScorer) -> Option<Self> {
         let lexical = Target::direct(upstream, LocalModel::Lexical.name())?;
         let cross_encoder = Arc::new(Target::direct(upstream, LocalModel::CrossEncoder.name())?);
-        let cross_encoder = StackTarget::of(&cross_encoder).ok()?;
+        let cross_encoder = StackTarget::of(&cross_encoder)?;
         Some(Self { lexical: Arc::new(lexical), cross_encoder, settings: embedded.hybrid })
     }
 }

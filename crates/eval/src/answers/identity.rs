@@ -94,7 +94,7 @@ impl Hash {
             // The embedded scorer has no file of its own; it changes with the version.
             Backend::Local(_) => self.field(env!("CARGO_PKG_VERSION").as_bytes()),
         }
-        if let Some(HybridParts { settings: HybridSettings { mix, scripts }, cross_encoder, .. }) = &target.parts {
+        if let Some(HybridParts { settings: HybridSettings { mix, scripts }, cross_encoder, .. }) = &target.hybrid {
             self.field(format!("{} {} {}", mix.head, mix.lexical_share, scripts.name()).as_bytes());
             self.target(cross_encoder);
         }

@@ -58,7 +58,7 @@ impl ContestantAnswers {
         for target in &route.targets {
             targets.push((target.address(), target.facts.billing));
             // It answers queries in scripts that the cross-encoder does not read, under an address of its own.
-            if let Some(parts) = &target.parts {
+            if let Some(parts) = &target.hybrid {
                 targets.push((parts.lexical.address(), parts.lexical.facts.billing));
             }
         }

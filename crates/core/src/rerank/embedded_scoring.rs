@@ -17,7 +17,6 @@ use crate::embedded::hybrid::logits;
 use crate::error::{Error, ErrorKind};
 use crate::route::HybridParts;
 use crate::types::request::RerankRequest;
-use crate::types::response::ScoreSource;
 use crate::upstream::LocalScorer;
 
 /// The lexical score of every passage. Long lists run on workers, as many at once as there are processors; one whose
@@ -42,7 +41,7 @@ impl Reranker {
     ///
     /// # Errors
     /// A failure of the cross-encoder. The lexical model has none.
-    pub(super) async fn score_locally(
+    pub(super) async fn score_embedded(
         &self,
         attempt: TargetAttempt<'_>,
         embedded: &LocalScorer,
@@ -51,17 +50,13 @@ impl Reranker {
         trace: &mut RequestTrace,
     ) -> Result<(), Error> {
         let lexical = lexical_scores(embedded, attempt.request.clone()).await;
-        let scores = match &attempt.target.parts {
+        let scores = match &attempt.target.hybrid {
             Some(parts) => self.read_head(attempt, parts, &lexical, subscriptions, trace).await?,
             None => lexical,
         };
-        let slots = plan.unknown().to_vec();
+        let known = plan.learn_list(&scores)?;
         if attempt.waiter.store {
-            let known: Vec<_> = plan.keys(slots.iter().copied()).into_iter().zip(scores.iter().copied()).collect();
             self.cache.put_many(plan.query(), &known);
-        }
-        for (slot, score) in slots.into_iter().zip(scores) {
-            plan.learn(slot, Some(score), ScoreSource::Scored);
         }
         Ok(())
     }
