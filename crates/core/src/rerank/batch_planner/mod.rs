@@ -13,6 +13,7 @@
 //! passages, so whatever is limited, a binary search finds the limit. Calls that are accepted on the way give scores,
 //! and the limit is used for all that is left. A refused call is only ever sent again in parts, so the search ends.
 
+mod hopeless;
 mod search;
 mod sizes;
 
@@ -22,7 +23,7 @@ use tokio::time::Instant;
 
 use self::search::Search;
 pub(super) use self::sizes::FlightSizes;
-use self::sizes::{Group, measures_of};
+use self::sizes::{Group, Probe, measures_of};
 use super::batch::CallLimits;
 use crate::types::index::FlightIndex;
 use crate::upstream::learned_limits::Refused;
@@ -168,7 +169,7 @@ impl BatchPlanner {
             return Some(PlannedBatch { places: vec![place], purpose: Purpose::Confirmation });
         }
         // The outcome of a probe decides how the next one is cut.
-        if search.unprobed_rest.is_some() {
+        if search.probe.is_some() {
             return None;
         }
         if let Some(group) = search.groups.pop() {
@@ -231,7 +232,7 @@ impl BatchPlanner {
         search.blame(&batch.places, refusal);
         if batch.purpose.is_exclusive() {
             // The passages to blame are in the part that was probed; of the others nothing is known.
-            if let Some(rest) = search.unprobed_rest.take() {
+            if let Some(Probe::OfGroup(rest)) = search.probe.take() {
                 search.put_back(rest.places);
             }
         }
@@ -301,7 +302,7 @@ impl BatchPlanner {
             for group in search.groups.drain(..) {
                 places.extend(group.places);
             }
-            if let Some(rest) = search.unprobed_rest.take() {
+            if let Some(Probe::OfGroup(rest)) = search.probe.take() {
                 places.extend(rest.places);
             }
             is_unexplained = search.is_in_doubt && !self.has_accepted;

@@ -4,17 +4,14 @@ use std::collections::VecDeque;
 
 use tokio::time::Instant;
 
-use super::sizes::{FlightSizes, Group, RefusedCall, measures_of};
+use super::sizes::{FlightSizes, Group, Probe, RefusedCall, measures_of};
 use super::{PlannedBatch, Purpose};
 use crate::rerank::batch::CallLimits;
 use crate::types::index::FlightIndex;
-use crate::upstream::size::{CallSize, MeasureSet, Measures, TextSize};
+use crate::upstream::size::{CallSize, MeasureSet, TextSize};
 use crate::upstream::size_evidence::{Expectation, SizeEvidence};
 use crate::upstream::size_refusal::SizeRefusal;
 
-/// Passages this many times as long as one that was refused by itself, in every unit, are not sent: no tokenizer makes
-/// up for that.
-const HOPELESS_FACTOR: usize = 4;
 /// Passages this many times as long as the median are suspected first.
 const OUTLIER_FACTOR: usize = 2;
 
@@ -27,10 +24,10 @@ pub(super) struct Search {
     pub(super) pool: Vec<FlightIndex>,
     /// Places that are expected to be refused by themselves, to be asked for one by one.
     pub(super) alone: VecDeque<FlightIndex>,
-    /// Refused calls that are to be probed, the last one first.
+    /// Refused calls, or the rests of such, that are to be probed, the last one first.
     pub(super) groups: Vec<Group>,
-    /// The rest of the group whose beginning is being probed; without places if that is the beginning of the pool.
-    pub(super) unprobed_rest: Option<Group>,
+    /// The probe under way.
+    pub(super) probe: Option<Probe>,
     /// True if limits on the size of calls were known before the flight.
     pub(super) is_informed: bool,
     /// Number of refusals of this flight's calls.
@@ -39,7 +36,7 @@ pub(super) struct Search {
     pub(super) is_in_doubt: bool,
     /// Number of passages that were refused by themselves and are to blame for it.
     pub(super) refused_alone: usize,
-    /// Refusals that no single passage is to blame for, and those of single passages.
+    /// Refused calls whose lesson is still open.
     pub(super) refused_calls: Vec<RefusedCall>,
     /// Passages refused by themselves while the request itself may be to blame.
     pub(super) suspects: Vec<FlightIndex>,
@@ -58,7 +55,7 @@ impl Search {
             pool: Vec::new(),
             alone: VecDeque::new(),
             groups: Vec::new(),
-            unprobed_rest: None,
+            probe: None,
             refusals: 0,
             is_in_doubt: false,
             refused_alone: 0,
@@ -71,14 +68,14 @@ impl Search {
 
     /// Returns true if no place waits to be sent.
     pub(super) fn is_done(&self) -> bool {
-        self.pool.is_empty() && self.alone.is_empty() && self.groups.is_empty() && self.unprobed_rest.is_none()
+        self.pool.is_empty() && self.alone.is_empty() && self.groups.is_empty() && self.probe.is_none()
     }
 
     fn empty_call(&self) -> CallSize {
         CallSize::of_query(self.sizes.query)
     }
 
-    fn size(&self, place: FlightIndex) -> TextSize {
+    pub(super) fn size(&self, place: FlightIndex) -> TextSize {
         self.sizes.passages[place]
     }
 
@@ -103,6 +100,7 @@ impl Search {
         }
     }
 
+    /// Keeps a refusal until it is clear which passage caused it.
     pub(super) fn blame(&mut self, places: &[FlightIndex], refusal: SizeRefusal) {
         // Calls that held a passage which is refused by itself were refused for that passage, and teach nothing.
         if let [alone] = places {
@@ -111,6 +109,7 @@ impl Search {
         self.refused_calls.push(RefusedCall { places: places.to_vec(), refusal });
     }
 
+    /// Adds a refusal to the evidence.
     pub(super) fn learn(&mut self, size: &CallSize, refusal: SizeRefusal, now: Instant) {
         let measures = measures_of(size, refusal);
         // A refusal that contradicts what was accepted is the newer word: the limit may have been lowered.
@@ -122,9 +121,12 @@ impl Search {
         self.stated_passages = refusal.stated_passages;
     }
 
-    /// Ends a probe that was accepted, or that came to nothing.
+    /// Ends a probe that was not refused, and decides where its rest waits.
+    ///
+    /// It is a group of its own if the volume of the refused call has been accepted since, so that one of its passages
+    /// must be too long. Else it waits in the pool, since nothing speaks against it any more.
     pub(super) fn end_probe(&mut self) {
-        let Some(group) = self.unprobed_rest.take() else { return };
+        let Some(Probe::OfGroup(group)) = self.probe.take() else { return };
         if self.is_blamed_on_passages(&group) {
             self.groups.push(group);
         } else {
@@ -149,22 +151,25 @@ impl Search {
         places.len()
     }
 
-    fn is_possible(&self, call: &CallSize, limits: &CallLimits) -> bool {
+    /// Returns true if the call is within `limits`, and no refusal speaks against it.
+    fn may_be_accepted(&self, call: &CallSize, limits: &CallLimits) -> bool {
         limits.admits(call) && self.evidence.expect(call) != Expectation::Refused
     }
 
-    /// Returns true if the call is no larger than accepted ones, in every measure that may be limited.
-    fn is_known(&self, call: &CallSize, limits: &CallLimits) -> bool {
+    /// Returns true if the call is within `limits`, and no larger than accepted ones in every measure that may be
+    /// limited.
+    fn is_surely_accepted(&self, call: &CallSize, limits: &CallLimits) -> bool {
         limits.admits(call) && self.evidence.expect(call) == Expectation::Accepted
     }
 
-    /// The same by passages and text alone, for passages that are expected to be accepted by themselves.
-    fn is_safe(&self, call: &CallSize, limits: &CallLimits) -> bool {
+    /// Returns true if the call is within `limits`, and no larger than accepted ones in passages and in text, as far as
+    /// these may be limited. Its passages must be expected to be accepted by themselves.
+    fn is_accepted_by_volume(&self, call: &CallSize, limits: &CallLimits) -> bool {
         limits.admits(call) && self.evidence.expect_by_volume(call) == Expectation::Accepted
     }
 
     fn probe_beginning(&mut self, count: usize) -> PlannedBatch {
-        self.unprobed_rest = Some(Group { places: Vec::new(), size: Measures::default() });
+        self.probe = Some(Probe::OfPool);
         let purpose = if self.refusals == 0 { Purpose::FirstOfItsSize } else { Purpose::Probe };
         PlannedBatch { places: self.pool.drain(..count).collect(), purpose }
     }
@@ -176,7 +181,7 @@ impl Search {
             _ => self.beginning_to_probe(&group, limits, has_accepted),
         };
         let rest = group.places.split_off(count);
-        self.unprobed_rest = Some(Group { places: rest, size: group.size });
+        self.probe = Some(Probe::OfGroup(Group { places: rest, size: group.size }));
         PlannedBatch { places: group.places, purpose: Purpose::Probe }
     }
 
@@ -186,7 +191,7 @@ impl Search {
         }
         // Never the whole group again, so that the search ends.
         let shorter = &group.places[..group.places.len() - 1];
-        let possible = self.beginning(shorter, |call| self.is_possible(call, limits)).max(1);
+        let possible = self.beginning(shorter, |call| self.may_be_accepted(call, limits)).max(1);
         if has_accepted && self.is_blamed_on_passages(group) {
             let harmless =
                 shorter.iter().take_while(|place| self.expect_alone(**place) == Expectation::Accepted).count();
@@ -201,7 +206,7 @@ impl Search {
         {
             return ordinary.min(possible);
         }
-        let safe = self.beginning(shorter, |call| self.is_safe(call, limits));
+        let safe = self.beginning(shorter, |call| self.is_accepted_by_volume(call, limits));
         if is_worth_a_probe(group.places.len() + self.pool.len(), safe, possible) {
             return middle(safe, possible);
         }
@@ -245,7 +250,7 @@ impl Search {
         if self.refusals == 0 {
             // Nobody has tried a call of this size. The others wait for it: if it is refused they would be, too.
             self.pool.sort_unstable();
-            let count = self.beginning(&self.pool, |call| self.is_possible(call, limits)).max(1);
+            let count = self.beginning(&self.pool, |call| self.may_be_accepted(call, limits)).max(1);
             let pilot = self.probe_beginning(count);
             let others = std::mem::take(&mut self.pool);
             self.put_back(others);
@@ -254,11 +259,11 @@ impl Search {
         if self.is_in_doubt && !has_accepted {
             return Some(self.probe_beginning(1));
         }
-        let possible = self.beginning(&self.pool, |call| self.is_possible(call, limits)).max(1);
+        let possible = self.beginning(&self.pool, |call| self.may_be_accepted(call, limits)).max(1);
         if let Some(stated) = self.stated_passages.take() {
             return Some(self.probe_beginning(stated.clamp(1, possible)));
         }
-        let safe = self.beginning(&self.pool, |call| self.is_safe(call, limits));
+        let safe = self.beginning(&self.pool, |call| self.is_accepted_by_volume(call, limits));
         if safe == 0 || is_worth_a_probe(self.pool.len(), safe, possible) {
             return Some(self.probe_beginning(middle(safe, possible)));
         }
@@ -268,7 +273,8 @@ impl Search {
 
     /// Cuts the pool into calls that are no larger than accepted ones, until larger ones promise to be clearly fewer.
     fn cut_safe(&mut self, limits: &CallLimits, ready: &mut VecDeque<Vec<FlightIndex>>) {
-        let safe_alone = self.pool.partition_point(|place| self.is_safe(&self.size_of(&[*place]), limits));
+        let safe_alone =
+            self.pool.partition_point(|place| self.is_accepted_by_volume(&self.size_of(&[*place]), limits));
         let longer = self.pool.split_off(safe_alone);
         let mut waiting = std::mem::replace(&mut self.pool, longer);
         if !self.evidence.may_blame(MeasureSet::ALL.without(MeasureSet::VOLUME)) {
@@ -276,8 +282,8 @@ impl Search {
             waiting.sort_unstable();
         }
         while !waiting.is_empty() {
-            let safe = self.beginning(&waiting, |call| self.is_safe(call, limits));
-            let possible = self.beginning(&waiting, |call| self.is_possible(call, limits));
+            let safe = self.beginning(&waiting, |call| self.is_accepted_by_volume(call, limits));
+            let possible = self.beginning(&waiting, |call| self.may_be_accepted(call, limits));
             if !ready.is_empty() && is_worth_a_probe(waiting.len(), safe, possible.max(safe)) {
                 break;
             }
@@ -291,51 +297,23 @@ impl Search {
     /// Cuts passages that are sure to be accepted out of the pool, unless untried, larger calls promise to be clearly
     /// fewer.
     fn cut_known(&mut self, limits: &CallLimits, ready: &mut VecDeque<Vec<FlightIndex>>) {
-        let known = self.beginning(&self.pool, |call| self.is_known(call, limits));
-        let possible = self.beginning(&self.pool, |call| self.is_possible(call, limits));
+        let known = self.beginning(&self.pool, |call| self.is_surely_accepted(call, limits));
+        let possible = self.beginning(&self.pool, |call| self.may_be_accepted(call, limits));
         if known == 0 || is_worth_a_probe(self.pool.len(), known, possible.max(known)) {
             return;
         }
         let (mut in_order, others): (Vec<FlightIndex>, Vec<FlightIndex>) =
-            self.pool.iter().partition(|place| self.is_known(&self.size_of(&[**place]), limits));
+            self.pool.iter().partition(|place| self.is_surely_accepted(&self.size_of(&[**place]), limits));
         // In input order, so that calls hold long and short passages alike.
         in_order.sort_unstable();
         let mut waiting = &in_order[..];
         while !waiting.is_empty() {
-            let count = self.beginning(waiting, |call| self.is_known(call, limits)).max(1);
+            let count = self.beginning(waiting, |call| self.is_surely_accepted(call, limits)).max(1);
             let (call, rest) = waiting.split_at(count);
             ready.push_back(call.to_vec());
             waiting = rest;
         }
         self.pool = others;
-    }
-
-    /// Returns true if no passage that waits is shorter than this one, in any unit.
-    pub(super) fn is_shortest(&self, place: FlightIndex) -> bool {
-        let size = self.size(place);
-        let is_no_shorter = |other: &FlightIndex| self.size(*other).is_at_least(1, size);
-        self.pool.iter().all(is_no_shorter)
-            && self.alone.iter().all(is_no_shorter)
-            && self.groups.iter().all(|group| group.places.iter().all(is_no_shorter))
-    }
-
-    /// Takes out the passages that are far longer than one that was refused by itself.
-    pub(super) fn take_hopeless(&mut self, refused: FlightIndex) -> Vec<FlightIndex> {
-        let size = self.size(refused);
-        let sizes = &self.sizes.passages;
-        let is_hopeless = |place: FlightIndex| size.bytes() > 0 && sizes[place].is_at_least(HOPELESS_FACTOR, size);
-        let mut hopeless: Vec<FlightIndex> = self.pool.extract_if(.., |place| is_hopeless(*place)).collect();
-        self.alone.retain(|place| {
-            if is_hopeless(*place) {
-                hopeless.push(*place);
-            }
-            !is_hopeless(*place)
-        });
-        for group in &mut self.groups {
-            hopeless.extend(group.places.extract_if(.., |place| is_hopeless(*place)));
-        }
-        self.groups.retain(|group| !group.places.is_empty());
-        hopeless
     }
 }
 
@@ -344,7 +322,7 @@ fn middle(safe: usize, possible: usize) -> usize {
     safe + (possible - safe).div_ceil(2)
 }
 
-/// Returns true if calls of `possible` passages would be a tenth fewer than calls of `safe`.
+/// Returns true if calls of `safe` passages would be over a tenth more than calls of `possible`, or if nothing is safe.
 fn is_worth_a_probe(passages: usize, safe: usize, possible: usize) -> bool {
     safe == 0 || passages.div_ceil(safe) * 10 > passages.div_ceil(possible) * 11
 }

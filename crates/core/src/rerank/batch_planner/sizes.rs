@@ -22,12 +22,21 @@ impl FlightSizes {
     }
 }
 
-/// A refused call, to be sent again in parts.
+/// The probe under way, of which there is at most one.
+#[derive(Debug)]
+pub(super) enum Probe {
+    /// A beginning of the pool.
+    OfPool,
+    /// A beginning of a refused call, with the rest of it. The rest of a single passage is empty.
+    OfGroup(Group),
+}
+
+/// A refused call, or the rest of one, to be sent again in parts.
 #[derive(Debug)]
 pub(super) struct Group {
     /// Passages that may be to blame, shortest first.
     pub(super) places: Vec<FlightIndex>,
-    /// Size of the call that was refused.
+    /// Size of the call that was refused, also once `places` is only its rest.
     pub(super) size: Measures,
 }
 
