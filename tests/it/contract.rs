@@ -10,7 +10,7 @@ use rerankd::http::openapi;
 use rerankd_core::agreement::Agreement;
 use rerankd_core::error::ErrorKind;
 use rerankd_core::provider::{PROVIDERS, Provider};
-use rerankd_core::telemetry::shadow_metrics::ShadowPair;
+use rerankd_core::telemetry::shadow_metrics::ShadowedModel;
 use rerankd_core::types::outcomes::{AttemptOutcome, DegradedReason, RequestOutcome, ShadowOutcome};
 use rerankd_core::types::response::Usage;
 use serde_json::{Value, json};
@@ -174,10 +174,10 @@ async fn every_metric_is_documented() {
     metrics.fallback("u", ErrorKind::Internal);
     metrics.charge("u", Usage { tokens: Some(1), search_units: Some(1), cost_usd: Some(1.0) });
     metrics.upstream("u").attempt(AttemptOutcome::Scored, Duration::ZERO);
-    let pair = ShadowPair { model: "m", shadow: "s" };
-    metrics.shadow.request(pair, ShadowOutcome::Compared);
+    let shadowed = ShadowedModel { model: "m", shadow: "s" };
+    metrics.shadow.request(shadowed, ShadowOutcome::Compared);
     let agreement = Agreement { rank_biased_overlap: 1.0, kendall_tau: Some(1.0), top_overlap: 1.0 };
-    metrics.shadow.agreed(pair, agreement, Duration::ZERO);
+    metrics.shadow.agreed(shadowed, agreement, Duration::ZERO);
     let exposition = gateway.get_text("/metrics").await;
     let names: BTreeSet<_> =
         exposition.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_whitespace().next()).collect();

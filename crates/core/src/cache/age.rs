@@ -1,21 +1,21 @@
 //! The ages of scores, and the use that each age allows.
 //!
 //! ```text
-//!  stored                    refresh_ahead      ttl            ttl + max_stale
-//!  │ fresh                   │ fresh, or due    │ stale        │ forgotten
-//!  ▼─────────────────────────▼──────────────────▼──────────────▼
+//!  stored     time_to_live - refresh_ahead     time_to_live     time_to_live + max_stale
+//!  │ fresh    │ fresh, or due                  │ stale          │ forgotten
+//!  ▼──────────▼────────────────────────────────▼────────────────▼
 //! ```
 //!
 //! A score that is due serves like a fresh one, and the request that finds it due also has it refreshed in the
 //! background. A random number decides which request that is; the probability rises towards the end of the score's
 //! life. One number serves all pairs of a request, so the request refreshes in one call all that it finds due.
 //! Queries whose scores were stored together do not fall due together (the idea of `XFetch`; Vattani, Chierichetti,
-//! Lowenstein, "Optimal Probabilistic Cache Stampede Prevention", 2015). A stale score is used only if nothing better
-//! can be had, as with HTTP's stale-if-error (RFC 5861).
+//! Lowenstein, "Optimal Probabilistic Cache Stampede Prevention", 2015). A stale score is used only if every
+//! target of its score space has failed, as with HTTP's stale-if-error (RFC 5861).
 
 use std::time::Duration;
 
-/// The limits between the ages.
+/// The limits between the ages. `refresh_ahead` is less than `time_to_live`; the configuration refuses others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetimes {
     /// Time after storing during which a score is fresh or due.
@@ -33,7 +33,7 @@ pub enum Age {
     Fresh,
     /// Usable without restriction, and to be refreshed in the background.
     Due,
-    /// Usable only if no better score can be had.
+    /// Usable only if every target of its score space has failed.
     Stale,
 }
 

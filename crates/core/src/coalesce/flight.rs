@@ -31,10 +31,10 @@ struct PairState {
     waiting: u32,
     /// Number of those subscriptions whose requests allow the score to be stored.
     storing: u32,
-    outcome: PairResult,
+    progress: PairProgress,
 }
 
-/// The result of a pair, as every waiting request receives it.
+/// The answer for a pair, as every waiting request receives it.
 #[derive(Clone, Debug)]
 pub enum PairOutcome {
     /// The score that the upstream gave.
@@ -56,7 +56,7 @@ pub(super) struct AwaitedPair {
 
 /// The progress of a pair.
 #[derive(Clone, Debug)]
-pub(super) enum PairResult {
+pub(super) enum PairProgress {
     /// Not scored yet.
     Pending,
     /// Abandoned with its whole call, because no request waited for any pair of that call.
@@ -75,7 +75,7 @@ impl Flight {
 
     /// Sets the flight's `count` pairs, each with the leader waiting for it. Called once.
     pub(super) fn open(&self, count: usize, leader: Waiter) {
-        let pair = PairState { waiting: 1, storing: u32::from(leader.store), outcome: PairResult::Pending };
+        let pair = PairState { waiting: 1, storing: u32::from(leader.store), progress: PairProgress::Pending };
         self.state().pairs = vec![pair; count].into();
     }
 
@@ -83,7 +83,7 @@ impl Flight {
     pub(super) fn join(&self, place: FlightIndex, waiter: Waiter) -> bool {
         let mut state = self.state();
         let Some(pair) = state.pairs.get_mut(place) else { return false };
-        let alive = !matches!(pair.outcome, PairResult::GivenUp | PairResult::Failed(_));
+        let alive = !matches!(pair.progress, PairProgress::GivenUp | PairProgress::Failed(_));
         pair.waiting += u32::from(alive);
         pair.storing += u32::from(alive && waiter.store);
         alive
@@ -107,12 +107,12 @@ impl Flight {
     }
 
     /// Records the outcomes of pairs. A pair that has an outcome keeps it.
-    pub(super) fn settle(&self, outcomes: impl Iterator<Item = (FlightIndex, PairResult)>) {
+    pub(super) fn settle(&self, outcomes: impl Iterator<Item = (FlightIndex, PairProgress)>) {
         let mut state = self.state();
         for (place, outcome) in outcomes {
             let pair = &mut state.pairs[place];
-            if matches!(pair.outcome, PairResult::Pending) {
-                pair.outcome = outcome;
+            if matches!(pair.progress, PairProgress::Pending) {
+                pair.progress = outcome;
             }
         }
     }
@@ -125,13 +125,13 @@ impl Flight {
         let state = self.state();
         let mut landed = Vec::new();
         let mut failure = None;
-        awaited.retain(|pair| match &state.pairs[pair.place].outcome {
-            PairResult::Pending | PairResult::GivenUp => true,
-            PairResult::Failed(error) => {
+        awaited.retain(|pair| match &state.pairs[pair.place].progress {
+            PairProgress::Pending | PairProgress::GivenUp => true,
+            PairProgress::Failed(error) => {
                 failure = Some(error.clone());
                 true
             }
-            PairResult::Landed(landing) => {
+            PairProgress::Landed(landing) => {
                 landed.push((pair.slot, landing.clone()));
                 false
             }
@@ -151,7 +151,7 @@ impl Flight {
         let abandoned = places.iter().all(|place| state.pairs[*place].waiting == 0);
         if abandoned {
             for place in places {
-                state.pairs[*place].outcome = PairResult::GivenUp;
+                state.pairs[*place].progress = PairProgress::GivenUp;
             }
         }
         abandoned
@@ -168,7 +168,7 @@ impl Flight {
         let state = self.state();
         let mut pending = Vec::new();
         for (place, pair) in state.pairs.enumerate() {
-            if matches!(pair.outcome, PairResult::Pending) {
+            if matches!(pair.progress, PairProgress::Pending) {
                 pending.push(place);
             }
         }

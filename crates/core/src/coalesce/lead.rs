@@ -4,7 +4,7 @@ use std::iter::repeat;
 use std::sync::Arc;
 
 use super::Flights;
-use super::flight::{Flight, PairOutcome, PairResult};
+use super::flight::{Flight, PairOutcome, PairProgress};
 use crate::cache::key::{PairKey, QueryKey};
 use crate::error::{Error, ErrorKind};
 use crate::types::index::{FlightIndex, IndexVec, SlotIndex};
@@ -30,7 +30,7 @@ impl LedPairs {
 /// waits for ever.
 #[derive(Debug)]
 pub struct Lead {
-    flights: Flights,
+    registry: Flights,
     query: QueryKey,
     keys: IndexVec<FlightIndex, PairKey>,
     slots: IndexVec<FlightIndex, SlotIndex>,
@@ -38,9 +38,9 @@ pub struct Lead {
 }
 
 impl Lead {
-    pub(super) fn new(flights: Flights, query: QueryKey, led: LedPairs, flight: Arc<Flight>) -> Self {
+    pub(super) fn new(registry: Flights, query: QueryKey, led: LedPairs, flight: Arc<Flight>) -> Self {
         let LedPairs { keys, slots } = led;
-        Self { flights, query, keys, slots, flight }
+        Self { registry, query, keys, slots, flight }
     }
 
     /// The flight that this leads.
@@ -94,7 +94,7 @@ impl Lead {
     /// allows it.
     #[must_use]
     pub fn storable(&self, places: &[FlightIndex], scores: &[f64]) -> Vec<(PairKey, f64)> {
-        let allowed = self.flights.may_store(&self.query, &self.flight, places);
+        let allowed = self.registry.may_store(&self.query, &self.flight, places);
         let mut storable = Vec::with_capacity(places.len());
         for ((place, score), is_allowed) in places.iter().zip(scores).zip(allowed) {
             if is_allowed {
@@ -108,23 +108,23 @@ impl Lead {
     /// flight to join.
     pub fn land(&self, places: &[FlightIndex], scores: &[f64]) {
         debug_assert_eq!(places.len(), scores.len());
-        self.settle(places, scores.iter().map(|score| PairResult::Landed(PairOutcome::Scored(*score))));
+        self.settle(places, scores.iter().map(|score| PairProgress::Landed(PairOutcome::Scored(*score))));
     }
 
     /// Delivers scores that were in the cache already, by place.
     pub fn land_known(&self, known: &[(FlightIndex, f64)]) {
         let places: Vec<_> = known.iter().map(|(place, _)| *place).collect();
-        self.settle(&places, known.iter().map(|(_, score)| PairResult::Landed(PairOutcome::Known(*score))));
+        self.settle(&places, known.iter().map(|(_, score)| PairProgress::Landed(PairOutcome::Known(*score))));
     }
 
     /// Delivers the error of passages that the upstream refuses, though it scores others.
     pub fn refuse(&self, places: &[FlightIndex], error: Error) {
-        self.settle(places, repeat(PairResult::Landed(PairOutcome::Refused(Arc::new(error)))));
+        self.settle(places, repeat(PairProgress::Landed(PairOutcome::Refused(Arc::new(error)))));
     }
 
     /// Fails `places`: their call has failed for good.
     pub fn fail(&self, places: &[FlightIndex], error: Error) {
-        self.settle(places, repeat(PairResult::Failed(Arc::new(error))));
+        self.settle(places, repeat(PairProgress::Failed(Arc::new(error))));
     }
 
     /// Waits until no request waits for any of `places`. No request can join them afterwards, so their call can be
@@ -141,7 +141,7 @@ impl Lead {
     }
 
     /// Records one outcome per place, in the order of `places`, and notifies the waiting requests.
-    fn settle(&self, places: &[FlightIndex], outcomes: impl Iterator<Item = PairResult>) {
+    fn settle(&self, places: &[FlightIndex], outcomes: impl Iterator<Item = PairProgress>) {
         self.close(places, || self.flight.settle(places.iter().copied().zip(outcomes)));
         self.flight.waiters.notify();
     }
@@ -149,7 +149,7 @@ impl Lead {
     /// Calls `settle` and removes `places` from the registry, in one critical section.
     fn close(&self, places: &[FlightIndex], settle: impl FnOnce()) {
         let pairs = places.iter().map(|place| (*place, self.keys[*place]));
-        self.flights.close(&self.query, &self.flight, pairs, settle);
+        self.registry.close(&self.query, &self.flight, pairs, settle);
     }
 }
 

@@ -137,7 +137,7 @@ impl Followed {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        // The interest first: leaving the flight may wake its task, which must not count this request any more.
+        // Waiters first: leaving the flight may wake its task, which must not count this request any more.
         self.flight.waiters.leave(self.waiter);
         self.flight.leave(self.awaited.iter().map(|pair| pair.place), self.waiter);
     }

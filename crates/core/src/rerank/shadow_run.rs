@@ -1,4 +1,5 @@
-//! Comparison of answers with those of a second model, after the client has its answer and at the operator's expense.
+//! Comparison of answers with those of a second model, at the operator's expense. It runs in the background, started
+//! once the answer is made; the client does not wait for it.
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use crate::agreement::{Agreement, PERSISTENCE, kendall_tau, rank_biased_overlap,
 use crate::cache::control::CacheControl;
 use crate::route::Route;
 use crate::route::shadow::{Shadow, ShadowPermit};
-use crate::telemetry::shadow_metrics::ShadowPair;
+use crate::telemetry::shadow_metrics::ShadowedModel;
 use crate::types::outcomes::ShadowOutcome;
 use crate::types::request::RerankRequest;
 use crate::types::response::{RankedPassage, RerankResponse};
@@ -22,7 +23,8 @@ impl Reranker {
     /// the query is not in its sample.
     ///
     /// Answers of a fallback and degraded ones are not compared: they are not the model's. Nor are requests that must
-    /// not be stored.
+    /// not be stored, those that are `only-if-cached`, because they must cost nothing, and lists of fewer than two
+    /// passages, which have only one order.
     pub fn compare_with_shadow(
         self: &Arc<Self>,
         route: &Route,
@@ -31,17 +33,17 @@ impl Reranker {
         response: &RerankResponse,
     ) {
         let Some(shadow) = &route.shadow else { return };
-        if !shadow.takes(&request.query) {
+        if !shadow.is_sampled(&request.query) {
             return;
         }
         let is_whole = is_of_first_target(response) && response.provenance.degraded.is_empty();
         if !is_whole || !context.control.store || context.control.only_if_cached || request.passages.len() < 2 {
             return;
         }
-        let pair = ShadowPair { model: &route.label, shadow: &shadow.name };
-        let permit = match shadow.enter(Instant::now()) {
+        let shadowed = ShadowedModel { model: &route.label, shadow: &shadow.name };
+        let permit = match shadow.try_acquire(Instant::now()) {
             Ok(permit) => permit,
-            Err(skip) => return self.metrics.shadow.request(pair, ShadowOutcome::Skipped(skip)),
+            Err(skip) => return self.metrics.shadow.request(shadowed, ShadowOutcome::Skipped(skip)),
         };
         let comparison = ShadowComparison {
             model: route.label.clone(),
@@ -56,7 +58,7 @@ impl Reranker {
 
     async fn compare(self: Arc<Self>, comparison: ShadowComparison) {
         let ShadowComparison { model, shadow, request, ranking, context, permit } = comparison;
-        let pair = ShadowPair { model: &model, shadow: &shadow.name };
+        let shadowed = ShadowedModel { model: &model, shadow: &shadow.name };
         // Uncut, so that every passage of the client's answer has its counterpart.
         let shadow_request = Arc::new(RerankRequest { top_n: None, ..RerankRequest::clone(&request) });
         let started = Instant::now();
@@ -65,8 +67,8 @@ impl Reranker {
         match self.rerank(&shadow.route, &shadow_request, &shadow_context).await {
             Ok(response) if is_of_first_target(&response) => {
                 let agreement = agreement(&ranking, &response.ranking);
-                self.metrics.shadow.request(pair, ShadowOutcome::Compared);
-                self.metrics.shadow.agreed(pair, agreement, started.elapsed());
+                self.metrics.shadow.request(shadowed, ShadowOutcome::Compared);
+                self.metrics.shadow.agreed(shadowed, agreement, started.elapsed());
                 shadow.compared(agreement, response.usage.cost_usd);
             }
             Ok(response) => {
@@ -74,14 +76,14 @@ impl Reranker {
                     Some(reason) => ShadowOutcome::Degraded(*reason),
                     None => ShadowOutcome::Fallback,
                 };
-                self.metrics.shadow.request(pair, outcome);
+                self.metrics.shadow.request(shadowed, outcome);
                 if shadow.failed(response.usage.cost_usd) {
                     let reason = response.provenance.warnings.join("; ");
                     tracing::warn!(model, shadow = shadow.name, "comparisons fail: {reason}");
                 }
             }
             Err(error) => {
-                self.metrics.shadow.request(pair, ShadowOutcome::Failed(error.kind));
+                self.metrics.shadow.request(shadowed, ShadowOutcome::Failed(error.kind));
                 if shadow.failed(None) {
                     tracing::warn!(model, shadow = shadow.name, "comparisons fail: {}", error.message);
                 }
@@ -110,19 +112,19 @@ struct ShadowComparison {
 fn agreement(own: &[RankedPassage], other: &[RankedPassage]) -> Agreement {
     let own_order = positions(own);
     let other_order = positions(other);
-    let mut scores_of_other = vec![None; other.len()];
+    let mut other_by_position = vec![None; other.len()];
     for passage in other {
-        scores_of_other[passage.position] = passage.score;
+        other_by_position[passage.position] = passage.score;
     }
     let mut own_scores = Vec::with_capacity(own.len());
     let mut other_scores = Vec::with_capacity(own.len());
     for passage in own {
         // Passages without a score in either ranking say nothing about the agreement of scores.
         if let Some(own_score) = passage.score
-            && let Some(Some(other_score)) = scores_of_other.get(passage.position)
+            && let Some(other_score) = other_by_position[passage.position]
         {
             own_scores.push(own_score);
-            other_scores.push(*other_score);
+            other_scores.push(other_score);
         }
     }
     Agreement {

@@ -57,7 +57,7 @@ pub struct ShadowReport {
     pub rank_biased_overlap: Option<Mean>,
     /// Kendall's tau-b of the two scores: 1 for the same order, -1 for the reverse.
     pub kendall_tau: Option<Mean>,
-    /// Share of the first ten that both have there.
+    /// Share of passages that both have in their top ten.
     pub top_overlap: Option<Mean>,
 }
 
@@ -99,7 +99,7 @@ impl Shadow {
     pub fn of(target: Target, settings: ShadowSettings) -> Self {
         let name = target.address();
         let route = Route {
-            // Nothing in place of an answer, rather than an error: it says what the failure cost.
+            // An unscored answer rather than an error: only an answer carries the cost so far.
             on_failure: OnFailure::OriginalOrder,
             // Traffic that wants the same pairs must neither wait for the shadow's calls nor fail with them.
             flights: Some(Flights::default()),
@@ -115,7 +115,7 @@ impl Shadow {
 
     /// Returns true if `query` is in the sample.
     #[must_use]
-    pub fn takes(&self, query: &str) -> bool {
+    pub fn is_sampled(&self, query: &str) -> bool {
         let mut first = [0; 8];
         first.copy_from_slice(&blake3::hash(query.as_bytes()).as_bytes()[..8]);
         #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 53 bits")]
@@ -127,7 +127,7 @@ impl Shadow {
     ///
     /// # Errors
     /// The reason, if too many comparisons are under way or the day's budget is spent.
-    pub fn enter(&self, now: Instant) -> Result<ShadowPermit, ShadowSkip> {
+    pub fn try_acquire(&self, now: Instant) -> Result<ShadowPermit, ShadowSkip> {
         let mut tally = self.tally.lock();
         let permit = match self.permits.clone().try_acquire_owned() {
             Ok(_) if tally.spent(now) >= self.settings.max_usd_per_day => Err(ShadowSkip::OverBudget),
@@ -151,8 +151,8 @@ impl Shadow {
         }
     }
 
-    /// Records that the shadow gave no answer, and the cost of that. Returns true if the comparison before did not
-    /// fail.
+    /// Records that the shadow gave no answer, and the cost of that. Returns true for the first of several
+    /// failures in a row, so that only it is logged.
     pub fn failed(&self, cost_usd: Option<f64>) -> bool {
         let mut tally = self.tally.lock();
         tally.failed += 1;
@@ -180,7 +180,8 @@ impl Shadow {
 }
 
 impl Tally {
-    /// US dollars spent since the current day began. A day begins with the first request after the last one's end.
+    /// US dollars spent since the current day began. A day begins with the first request that comes 24 hours or more
+    /// after the current day began.
     fn spent(&mut self, now: Instant) -> f64 {
         if self.day.is_none_or(|day| now.saturating_duration_since(day) >= DAY) {
             self.day = Some(now);
@@ -236,8 +237,9 @@ mod tests {
 
     #[test]
     fn a_sample_is_a_share_of_the_queries_and_always_the_same_ones() {
-        let taken =
-            |sample| (0..10_000).filter(|number| shadow(sample, 1, 1.0).takes(&number.to_string())).collect::<Vec<_>>();
+        let taken = |sample| {
+            (0..10_000).filter(|number| shadow(sample, 1, 1.0).is_sampled(&number.to_string())).collect::<Vec<_>>()
+        };
         let tenth = taken(0.1);
         assert!((900..1_100).contains(&tenth.len()), "{}", tenth.len());
         assert_eq!(tenth, taken(0.1));
@@ -245,19 +247,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn enter_refuses_without_a_permit_or_a_budget() {
+    async fn acquiring_fails_without_a_permit_or_a_budget() {
         let shadow = shadow(1.0, 1, 0.01);
-        let first = shadow.enter(Instant::now());
+        let first = shadow.try_acquire(Instant::now());
         assert!(first.is_ok());
-        assert_eq!(shadow.enter(Instant::now()).err(), Some(ShadowSkip::NoPermit), "one at a time");
+        assert_eq!(shadow.try_acquire(Instant::now()).err(), Some(ShadowSkip::NoPermit), "one at a time");
         drop(first);
         shadow.compared(SAME, Some(0.02));
-        assert_eq!(shadow.enter(Instant::now()).err(), Some(ShadowSkip::OverBudget));
+        assert_eq!(shadow.try_acquire(Instant::now()).err(), Some(ShadowSkip::OverBudget));
         tokio::time::advance(DAY).await;
-        assert!(shadow.enter(Instant::now()).is_ok(), "a new day");
+        assert!(shadow.try_acquire(Instant::now()).is_ok(), "a new day");
         assert_eq!(shadow.report().skipped, 2);
         shadow.failed(Some(0.02));
-        assert!(shadow.enter(Instant::now()).is_err(), "a failure costs what was charged by then");
+        assert!(shadow.try_acquire(Instant::now()).is_err(), "a failure costs what was charged by then");
     }
 
     #[test]

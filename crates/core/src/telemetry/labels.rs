@@ -1,5 +1,8 @@
 //! The labels of the metrics. They are bounded: names of models and upstreams come from the configuration and the
 //! registry, never from a request.
+//!
+//! Field names are the label names that dashboards query. `shadow` is a target's address, `outcome` and `reason` are
+//! codes of `types/outcomes.rs`.
 
 use prometheus_client::encoding::EncodeLabelSet;
 

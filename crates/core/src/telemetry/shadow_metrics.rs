@@ -16,7 +16,7 @@ type Distribution = Family<ShadowLabels, Histogram, fn() -> Histogram>;
 
 /// A model and its shadow, as labels.
 #[derive(Clone, Copy, Debug)]
-pub struct ShadowPair<'a> {
+pub struct ShadowedModel<'a> {
     /// Name of the model.
     pub model: &'a str,
     /// Address of the shadow's target, `UPSTREAM/MODEL`.
@@ -57,16 +57,16 @@ impl ShadowMetrics {
     }
 
     /// Counts a request of the shadow's sample.
-    pub fn request(&self, pair: ShadowPair<'_>, outcome: ShadowOutcome) {
-        let ShadowPair { model, shadow } = pair;
+    pub fn request(&self, shadowed: ShadowedModel<'_>, outcome: ShadowOutcome) {
+        let ShadowedModel { model, shadow } = shadowed;
         let labels =
             ShadowOutcomeLabels { model: model.to_owned(), shadow: shadow.to_owned(), outcome: outcome.code() };
         self.requests.get_or_create(&labels).inc();
     }
 
     /// Records the agreement of the two rankings, and the time that the shadow took.
-    pub fn agreed(&self, pair: ShadowPair<'_>, agreement: Agreement, duration: Duration) {
-        let ShadowPair { model, shadow } = pair;
+    pub fn agreed(&self, shadowed: ShadowedModel<'_>, agreement: Agreement, duration: Duration) {
+        let ShadowedModel { model, shadow } = shadowed;
         let labels = ShadowLabels { model: model.to_owned(), shadow: shadow.to_owned() };
         self.duration.get_or_create(&labels).observe(duration.as_secs_f64());
         self.rank_biased_overlap.get_or_create(&labels).observe(agreement.rank_biased_overlap);
