@@ -43,31 +43,49 @@ const ENOUGH: usize = 25;
 /// Most passages of a call that both upstreams score.
 const MAX_PASSAGES: usize = 2;
 
-/// Scores small calls. Of a large one `one` refuses the size, late enough to be hedged, and `two` fails later still.
-async fn answer(is_first: bool, call: Call) -> Result<Scores, UpstreamError> {
+/// The upstream that refuses the size of a large call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refuser {
+    /// The one that is asked first, late enough to be hedged; the hedge fails after it.
+    First,
+    /// The hedge; the first call fails after it.
+    Hedge,
+}
+
+/// Scores small calls. Of a large one `refuser` refuses the size, and the other upstream fails later in another way.
+async fn answer(refuser: Refuser, is_first: bool, call: Call) -> Result<Scores, UpstreamError> {
     if call.passages <= MAX_PASSAGES {
         sleep(Duration::from_millis(20)).await;
         return Ok(Scores { scores: vec![0.5; call.passages], tokens: None, search_units: None });
     }
-    if is_first {
+    if is_first == (refuser == Refuser::First) {
         sleep(Duration::from_millis(100)).await;
         let refusal = SizeRefusal { about: MeasureSet::PASSAGES, stated_passages: None, is_named: true };
         let error = UpstreamError::lasting(ErrorKind::UpstreamRejected, "answered with status 413");
         return Err(UpstreamError { size_refusal: Some(refusal), ..error });
     }
-    sleep(Duration::from_millis(150)).await;
+    sleep(Duration::from_millis(250)).await;
     Err(UpstreamError::lasting(ErrorKind::UpstreamUnauthorized, "answered with status 401"))
 }
 
 #[tokio::test(start_paused = true)]
 async fn law_5_a_call_refused_for_its_size_is_split_although_its_hedge_fails() {
+    large_call_is_split(Refuser::First).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn law_5_a_call_whose_hedge_is_refused_for_its_size_is_split() {
+    large_call_is_split(Refuser::Hedge).await;
+}
+
+async fn large_call_is_split(refuser: Refuser) {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), CONFIG).unwrap();
     let sources = Sources { file: Some(file.path().to_owned()), environment: Environment::new(), listen: None };
     let settings = load(&sources).unwrap().settings;
     let reranker = assemble_with(&settings, |upstream, metrics| {
         let is_first = upstream.name == "one";
-        let transport = tower::service_fn(move |call| Box::pin(answer(is_first, call)));
+        let transport = tower::service_fn(move |call| Box::pin(answer(refuser, is_first, call)));
         Ok(Upstream::behind(transport, upstream.stack(), metrics, Arc::new(KeyRing::new(&[])?)))
     })
     .unwrap();

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::calls::{EncodedBatch, FlightTexts};
 use crate::cache::key::CacheScope;
+use crate::provider::Scoring;
 use crate::route::StackTarget;
 use crate::route::hedge::Hedge;
 use crate::telemetry::metrics::Metrics;
@@ -55,21 +56,29 @@ pub(super) async fn send_hedged<'a>(
     }
     hedging.metrics.hedged(&other.upstream.name);
     let mut second = std::pin::pin!(texts.send(other, &second_batch, waiters));
-    // Whichever fails first leaves it to the other.
+    // Whichever fails first leaves it to the other. If that fails too, a failure that can be mended counts.
     tokio::select! {
         answer = &mut first => match answer {
             Ok(scores) => (target, Ok(scores)),
             Err(failure) => match second.await {
-                // Law 5: a call that is too large is sent again in parts, so this failure is not the last word.
-                Err(_) if failure.size_refusal.is_some() => (target, Err(failure)),
+                Err(_) if is_splittable(target, &failure) => (target, Err(failure)),
                 answer => (other, answer),
             },
         },
         answer = &mut second => match answer {
-            Err(_) => (target, first.await),
-            answer => (other, answer),
+            Ok(scores) => (other, Ok(scores)),
+            Err(failure) => match first.await {
+                Err(_) if is_splittable(other, &failure) => (other, Err(failure)),
+                answer => (target, answer),
+            },
         },
     }
+}
+
+/// Returns true if a failure of `target` is not the last word (law 5): a call that is too large is sent again in parts.
+/// A listwise model gets its list whole or not at all.
+fn is_splittable(target: &StackTarget, failure: &UpstreamError) -> bool {
+    failure.size_refusal.is_some() && target.facts.scoring == Scoring::Pointwise
 }
 
 impl Hedging {
