@@ -101,6 +101,24 @@ impl CircuitAdmission {
     }
 }
 
+/// The circuit that sends a call away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenCircuit {
+    /// The caller's own, for failures of its own calls.
+    Own,
+    /// The one of all callers, for failures that several of them had.
+    Common,
+}
+
+/// Refusal of a call by an open circuit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CircuitRefusal {
+    /// The circuit that is open.
+    pub open: OpenCircuit,
+    /// Time for which it stays open.
+    pub retry_after: Duration,
+}
+
 impl Circuits {
     /// Closed breakers, whose ejections get their jitter from `random`. Those of callers are made with their first
     /// call.
@@ -117,12 +135,23 @@ impl Circuits {
     /// Asks for permission to make a call for `caller`.
     ///
     /// # Errors
-    /// The time for which the breaker stays open.
-    pub fn admit(&self, caller: CacheScope, time_left: TimeLeft, now: Instant) -> Result<CircuitAdmission, Duration> {
+    /// The circuit that is open, and for which time.
+    pub fn admit(
+        &self,
+        caller: CacheScope,
+        time_left: TimeLeft,
+        now: Instant,
+    ) -> Result<CircuitAdmission, CircuitRefusal> {
         let (breaker, opened) = self.table.lock().own(caller, self.settings);
-        let own = breaker.admit(time_left, now)?;
+        let own = match breaker.admit(time_left, now) {
+            Ok(own) => own,
+            Err(retry_after) => return Err(CircuitRefusal { open: OpenCircuit::Own, retry_after }),
+        };
         if !own.is_probe() {
-            return Ok(CircuitAdmission { own, common: Some(self.common.admit(time_left, now)?) });
+            return match self.common.admit(time_left, now) {
+                Ok(common) => Ok(CircuitAdmission { own, common: Some(common) }),
+                Err(retry_after) => Err(CircuitRefusal { open: OpenCircuit::Common, retry_after }),
+            };
         }
         match self.common_of_open.admit(time_left, now) {
             Ok(common) => Ok(CircuitAdmission { own, common: Some(common) }),
@@ -130,7 +159,7 @@ impl Circuits {
             Err(_) if opened.is_some_and(|opened| now >= opened.until + self.settings.max_ejection) => {
                 Ok(CircuitAdmission { own, common: None })
             }
-            Err(retry_after) => Err(retry_after),
+            Err(retry_after) => Err(CircuitRefusal { open: OpenCircuit::Common, retry_after }),
         }
     }
 

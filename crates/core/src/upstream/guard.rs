@@ -148,10 +148,10 @@ impl Guard {
         let time_left = if is_short { TimeLeft::Short } else { TimeLeft::Enough };
         let admission = match self.circuits.admit(caller, time_left, now) {
             Ok(admission) => admission,
-            Err(retry_after) => {
+            Err(refusal) => {
                 metrics.shed(ShedReason::CircuitOpen);
-                let last_failure = self.last_failures.quoted(caller, now);
-                return Err(UpstreamError::circuit_open(retry_after, last_failure.as_ref()));
+                let last_failure = self.last_failures.quoted(caller, refusal.open, now);
+                return Err(UpstreamError::circuit_open(refusal.retry_after, last_failure.as_ref()));
             }
         };
         // Checked before the queue, so that a call that would be refused after it does not wait.
@@ -540,6 +540,26 @@ mod tests {
             }
             assert!(is_sent_away(&rig.ask_as(caller, PATIENT).await), "{is_answered_since}");
         }
+    }
+
+    /// Failures of a caller can open its circuit although calls succeed in between, so a success is not their end.
+    #[tokio::test(start_paused = true)]
+    async fn own_circuit_quotes_the_callers_failure_although_calls_succeeded_since() {
+        let rig = Rig::new(1);
+        let caller = CacheScope::of_caller("caller");
+        let outcomes = "FFFFSFFFFSFFFSSSSSSS";
+        for (number, outcome) in outcomes.chars().enumerate() {
+            if number + 1 == outcomes.len() {
+                rig.fails(ErrorKind::UpstreamRateLimited);
+                rig.ask_as(CacheScope::of_caller("other"), PATIENT).await;
+            }
+            match outcome {
+                'F' => rig.fails(ErrorKind::UpstreamInvalidReply),
+                _ => *rig.failure.lock() = None,
+            }
+            rig.ask_as(caller, PATIENT).await;
+        }
+        assert!(is_sent_away(&rig.ask_as(caller, PATIENT).await), "not by the other's 429");
     }
 
     /// Calls that wait for a permit are not sent to the upstream after the circuit has opened.

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::breaker::{CallOutcome, CircuitState};
+use super::breaker::CallOutcome;
 use super::call::{Call, Scores, Waiters};
 use super::circuits::CircuitAdmission;
 use super::concurrency::Permit;
@@ -25,7 +25,6 @@ use super::error::UpstreamError;
 use super::error_texts;
 use super::guard::Guard;
 use super::response_class::{FailureScope, ResponseClass};
-use crate::cache::key::CacheScope;
 use crate::error::ErrorKind;
 
 /// Least time after which an attempt that was cut off counts as late.
@@ -90,16 +89,7 @@ impl<'a> GuardedAttempt<'a> {
         }
         held.permit.release(class.load_signal());
         if outcome == Some(CallOutcome::Success) {
-            self.forget_failure(caller, now);
-        }
-    }
-
-    /// Forgets the failure of a caller whose attempt succeeded.
-    fn forget_failure(&self, caller: CacheScope, now: Instant) {
-        let Guard { last_failures, circuits, .. } = self.guard;
-        // One success does not close a circuit that a low success rate opened; its refusals still quote the failure.
-        if last_failures.has_own(caller) && circuits.state(caller, now) == CircuitState::Closed {
-            last_failures.forget(caller);
+            self.guard.last_failures.succeeded(caller);
         }
     }
 

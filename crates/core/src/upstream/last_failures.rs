@@ -1,8 +1,8 @@
 //! The latest failures of one upstream. The refusals of an open circuit quote them as their reason.
 //!
-//! A caller is told of its own failure rather than of others' (law 13), as long as that can be the reason. It cannot be
-//! once a call of the caller has succeeded, or after an hour, the longest time that a provider's hint keeps a circuit
-//! open.
+//! A caller is told of its own failure rather than of others' (law 13), as long as that can be the reason: for its own
+//! circuit always, for the common one until a call of the caller succeeds. After an hour, the longest time that a
+//! provider's hint keeps a circuit open, it is no reason any more.
 
 use std::collections::HashMap;
 
@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::breaker::MAX_EJECTION_HINT;
+use super::circuits::OpenCircuit;
 use super::error::UpstreamError;
 use crate::cache::key::CacheScope;
 use crate::error::ErrorKind;
@@ -32,33 +33,36 @@ pub(super) struct LastFailure {
     /// Message in our words.
     pub(super) what: String,
     at: Instant,
+    /// True if a call of the caller has succeeded since.
+    is_over: bool,
 }
 
 impl LastFailures {
     /// Records a failed attempt of `caller`.
     pub(super) fn failed(&self, caller: CacheScope, error: &UpstreamError, now: Instant) {
-        let failure = LastFailure { kind: error.kind, what: error.what.clone(), at: now };
+        let failure = LastFailure { kind: error.kind, what: error.what.clone(), at: now, is_over: false };
         let mut table = self.0.lock();
         table.by_caller.insert(caller, failure.clone());
         table.latest = Some(failure);
     }
 
-    /// Returns true if a failure of `caller` is remembered.
-    pub(super) fn has_own(&self, caller: CacheScope) -> bool {
-        self.0.lock().by_caller.contains_key(&caller)
-    }
-
-    /// Forgets the failure of `caller`. It stays the latest of all if it was.
-    pub(super) fn forget(&self, caller: CacheScope) {
-        self.0.lock().by_caller.remove(&caller);
-    }
-
-    /// The failure to quote to `caller`: its own, or else the latest of all; `None` before the first.
-    pub(super) fn quoted(&self, caller: CacheScope, now: Instant) -> Option<LastFailure> {
-        let table = self.0.lock();
-        match table.by_caller.get(&caller) {
-            Some(own) if now.saturating_duration_since(own.at) <= MAX_EJECTION_HINT => Some(own.clone()),
-            _ => table.latest.clone(),
+    /// Records a success of `caller`.
+    pub(super) fn succeeded(&self, caller: CacheScope) {
+        if let Some(own) = self.0.lock().by_caller.get_mut(&caller) {
+            own.is_over = true;
         }
+    }
+
+    /// The failure to quote to `caller`, which `open` sends away: its own, or else the latest of all; `None` before the
+    /// first.
+    pub(super) fn quoted(&self, caller: CacheScope, open: OpenCircuit, now: Instant) -> Option<LastFailure> {
+        let table = self.0.lock();
+        if let Some(own) = table.by_caller.get(&caller)
+            && now.saturating_duration_since(own.at) <= MAX_EJECTION_HINT
+            && (open == OpenCircuit::Own || !own.is_over)
+        {
+            return Some(own.clone());
+        }
+        table.latest.clone()
     }
 }

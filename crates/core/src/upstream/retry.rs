@@ -157,6 +157,7 @@ mod tests {
     use crate::cache::key::CacheScope;
     use crate::error::ErrorKind;
     use crate::upstream::call::{AttemptCounter, Payload, Waiter, Waiters};
+    use crate::upstream::circuits::OpenCircuit;
     use crate::upstream::last_failures::LastFailures;
 
     fn metrics() -> Arc<UpstreamMetrics> {
@@ -265,7 +266,7 @@ mod tests {
         let last_failures = LastFailures::default();
         for kind in [ErrorKind::UpstreamUnavailable, ErrorKind::UpstreamRateLimited] {
             last_failures.failed(CacheScope::SHARED, &failure(kind, None), Instant::now());
-            let quoted = last_failures.quoted(CacheScope::SHARED, Instant::now());
+            let quoted = last_failures.quoted(CacheScope::SHARED, OpenCircuit::Own, Instant::now());
             let refusal = UpstreamError::circuit_open(Duration::from_secs(1), quoted.as_ref());
             let before = failure(ErrorKind::UpstreamInvalidReply, None);
             let call = call(BACKOFF_MAX, RetryMode::Wait);
