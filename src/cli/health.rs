@@ -9,7 +9,7 @@ use clap::Args;
 use super::{CommandFailure, ConfigArgs, banner, print};
 
 /// Longest wait for the connection, and again for the whole status line.
-const TIMEOUT: Duration = Duration::from_secs(2);
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 /// Bytes of the answer after which nothing more is read. Status lines have some twenty.
 const MAX_BYTES: usize = 1_024;
 
@@ -39,9 +39,9 @@ pub(super) fn run(args: &HealthArgs) -> Result<(), CommandFailure> {
 
 /// The first line of the answer to `GET /readyz`.
 fn status_line(address: SocketAddr) -> io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
-    let deadline = Instant::now() + TIMEOUT;
-    stream.set_write_timeout(Some(TIMEOUT))?;
+    let mut stream = TcpStream::connect_timeout(&address, HEALTH_TIMEOUT)?;
+    let deadline = Instant::now() + HEALTH_TIMEOUT;
+    stream.set_write_timeout(Some(HEALTH_TIMEOUT))?;
     stream.write_all(format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes())?;
     first_line(|buffer| {
         // Each read gets the rest of the time: a server that sends byte after byte must not hold the command up.

@@ -27,7 +27,7 @@ const DEFAULT_WIDTH: u16 = 100;
 /// Columns that rank, score and line number take.
 const OTHER_COLUMNS: u16 = 24;
 /// Fewest columns of a passage, however narrow the terminal is.
-const MIN_TEXT_WIDTH: u16 = 20;
+const MIN_PASSAGE_COLUMNS: u16 = 20;
 /// The selector that turns the character before it into an emoji of two columns.
 const EMOJI_SELECTOR: char = '\u{fe0f}';
 
@@ -110,7 +110,7 @@ fn table(lines: &[usize], request: &RerankRequest, response: &RerankResponse) ->
         Some((width, _)) => width.0,
         None => DEFAULT_WIDTH,
     };
-    let text_width = width.saturating_sub(OTHER_COLUMNS).max(MIN_TEXT_WIDTH);
+    let text_width = width.saturating_sub(OTHER_COLUMNS).max(MIN_PASSAGE_COLUMNS);
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(["RANK", "SCORE", "LINE", "PASSAGE"]);

@@ -11,13 +11,13 @@ use super::Environment;
 use super::reader::{Section, count, one_of, share, text};
 
 /// The value of `model_dir` that declines a cross-encoder even if there is one.
-const NO_MODEL: &str = "none";
+const DECLINED: &str = "none";
 
 pub(super) fn local(section: &Section<'_>, environment: &Environment) -> Option<LocalSettings> {
     // The directory of the weights if there are any, and true if none is wanted.
     let directory = section.require("model_dir", |value| match text(value)?.as_str() {
         "" => Ok((ModelDirectory::found(|variable| environment.get(variable).map(str::to_owned)), false)),
-        NO_MODEL => Ok((None, true)),
+        DECLINED => Ok((None, true)),
         path => Ok((Some(ModelDirectory::at(Path::new(path))?), false)),
     });
     let threads = section.require("threads", count(0..=1_024));

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::raw::{self, JsonIn, JsonKind, Raw, RepeatedField};
 
 /// Fields whose values are kept as slices of the body.
-const PLAIN: [&str; 16] = [
+const RAW_FIELDS: [&str; 16] = [
     "model",
     "query",
     "property",
@@ -123,7 +123,7 @@ impl Visitor<'_> for KnownName {
     }
 
     fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(PLAIN.iter().chain(&OPENED).copied().find(|known| *known == name))
+        Ok(RAW_FIELDS.iter().chain(&OPENED).copied().find(|known| *known == name))
     }
 }
 

@@ -26,7 +26,7 @@ const MIN_SIGNED_RUN: usize = 32;
 /// Shortest run of base64 that is a file in a field whose name says picture, in characters.
 const MIN_NAMED_RUN: usize = 64;
 /// Shortest run of base64 that is a file in any place, in characters.
-const MIN_RUN: usize = 256;
+const MIN_UNMARKED_RUN: usize = 256;
 /// Shortest line of base64 after which the next line may continue it, in characters. Encoders break at 64 or 76.
 const MIN_LINE: usize = 60;
 /// Shortest list of numbers that is a file in a field whose name says picture.
@@ -77,9 +77,9 @@ pub(super) fn is_file(text: &str) -> bool {
     match text.as_bytes().first() {
         Some(b'd' | b'D') if data_url(text).is_some() => true,
         Some(first) if is_base64(*first) => {
-            let run = Run::of(text, MIN_RUN);
+            let run = Run::of(text, MIN_UNMARKED_RUN);
             let is_signed = run.length >= MIN_SIGNED_RUN && SIGNATURES.iter().any(|sign| text.starts_with(sign));
-            is_signed || run.length >= MIN_RUN && run.is_mixed()
+            is_signed || run.length >= MIN_UNMARKED_RUN && run.is_mixed()
         }
         _ => false,
     }

@@ -17,9 +17,9 @@ use rerankd_local::lexical::inverse_document_frequency;
 use rerankd_local::lexical::tokens::{Detail, Tokenizer};
 
 /// Saturation of a term's repetitions: the higher it is, the more each further one adds.
-pub const K1: f64 = 0.9;
+pub const CORPUS_K1: f64 = 0.9;
 /// Penalty on long passages, from 0 (none) to 1 (in proportion to the length).
-pub const B: f64 = 0.4;
+pub const CORPUS_B: f64 = 0.4;
 
 /// A passage with its score for a query.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -109,7 +109,7 @@ impl Index {
         let mut length_parts = Vec::with_capacity(passages.len());
         for stretch in &stretches {
             for &length in &stretch.lengths {
-                length_parts.push(K1 * (1.0 - B + B * f64::from(length) / average));
+                length_parts.push(CORPUS_K1 * (1.0 - CORPUS_B + CORPUS_B * f64::from(length) / average));
             }
         }
         Self { queries, stretches, idf, length_parts }
@@ -277,7 +277,7 @@ mod tests {
                     let count = as_f64(passage.iter().filter(|own| *own == term).count());
                     let holding = split.iter().filter(|passage| passage.contains(term)).count();
                     let idf = inverse_document_frequency(holding, split.len());
-                    idf * count / (count + K1 * (1.0 - B + B * as_f64(passage.len()) / average))
+                    idf * count / (count + CORPUS_K1 * (1.0 - CORPUS_B + CORPUS_B * as_f64(passage.len()) / average))
                 }).sum()
             };
             let scores: Vec<f64> = split.iter().map(score).collect();

@@ -9,7 +9,7 @@ use rerankd_core::types::as_f64;
 /// Samples of the queries that are drawn for an interval.
 const RESAMPLES: usize = 10_000;
 /// Rank of each bound of a 95 % interval among the means of the samples, from its end: 2.5 % of them.
-const CUT_OFF: usize = RESAMPLES / 40;
+const TAIL_SAMPLES: usize = RESAMPLES / 40;
 
 /// Most differences for which all assignments of signs are tried: 65,536.
 const EXACT_UP_TO: usize = 16;
@@ -61,9 +61,9 @@ pub fn confidence_interval(values: &[f64], seed: u64) -> Interval {
     }
     let mut random = Rng::with_seed(seed);
     let mut means: Vec<f64> = (0..RESAMPLES).map(|_| resampled_mean(values, &mut random)).collect();
-    let (_, &mut low, above) = means.select_nth_unstable_by(CUT_OFF - 1, f64::total_cmp);
-    // `above` lacks the CUT_OFF lowest means, so the index of the upper bound is lower by as many.
-    let from_low = RESAMPLES - 2 * CUT_OFF;
+    let (_, &mut low, above) = means.select_nth_unstable_by(TAIL_SAMPLES - 1, f64::total_cmp);
+    // `above` lacks the TAIL_SAMPLES lowest means, so the index of the upper bound is lower by as many.
+    let from_low = RESAMPLES - 2 * TAIL_SAMPLES;
     let (_, &mut high, _) = above.select_nth_unstable_by(from_low, f64::total_cmp);
     Interval { low, high }
 }

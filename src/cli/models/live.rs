@@ -13,9 +13,9 @@ use crate::http::models::{MeanBody, ShadowBody};
 use crate::http::settings::ApiKey;
 
 /// Longest wait for the whole answer.
-const TIMEOUT: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// The content of a cell without a value.
-const NOTHING: &str = "-";
+const NO_VALUE: &str = "-";
 
 /// The parts of `GET /v1/models` that are shown.
 #[derive(Deserialize)]
@@ -45,7 +45,7 @@ pub(super) fn run(listen: SocketAddr, api_keys: &[ApiKey]) -> Result<(), Command
 async fn ask(address: SocketAddr, api_keys: &[ApiKey]) -> reqwest::Result<String> {
     // reqwest brings no crypto provider of its own. Installing one fails if there is one already, which is as good.
     drop(rustls::crypto::ring::default_provider().install_default());
-    let client = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build()?;
+    let client = reqwest::Client::builder().no_proxy().timeout(ANSWER_TIMEOUT).build()?;
     let mut request = client.get(format!("http://{address}/v1/models"));
     if let Some(key) = api_keys.first() {
         request = request.bearer_auth(key.key.expose_secret());
@@ -66,7 +66,7 @@ fn table(models: &ServedModels) -> Table {
 
 /// The cells of a model's shadow, whether it has one or not.
 fn shadow_cells(shadow: Option<&ShadowBody>) -> [String; 5] {
-    let Some(shadow) = shadow else { return std::array::from_fn(|_| NOTHING.to_owned()) };
+    let Some(shadow) = shadow else { return std::array::from_fn(|_| NO_VALUE.to_owned()) };
     [
         shadow.target.clone(),
         counts(shadow),
@@ -90,7 +90,7 @@ fn counts(shadow: &ShadowBody) -> String {
 /// A mean with its margin of error, if both are known.
 fn mean_cell(mean: Option<MeanBody>) -> String {
     match mean {
-        None => NOTHING.to_owned(),
+        None => NO_VALUE.to_owned(),
         Some(MeanBody { mean, margin: None }) => format!("{mean:.3}"),
         Some(MeanBody { mean, margin: Some(margin) }) => format!("{mean:.3} ± {margin:.3}"),
     }

@@ -16,7 +16,7 @@ use crate::types::request::RerankRequest;
 use crate::types::response::{RankedPassage, RerankResponse};
 
 /// Number of the best passages that are compared as a set.
-const TOP: usize = 10;
+const TOP_RANKS: usize = 10;
 
 impl Reranker {
     /// Compares the answer with that of the route's shadow, in the background. Nothing happens without a shadow, or if
@@ -130,7 +130,7 @@ fn agreement(own: &[RankedPassage], other: &[RankedPassage]) -> Agreement {
     Agreement {
         rank_biased_overlap: rank_biased_overlap(&own_order, &other_order, PERSISTENCE),
         kendall_tau: kendall_tau(&own_scores, &other_scores),
-        top_overlap: top_overlap(&own_order, &other_order, TOP),
+        top_overlap: top_overlap(&own_order, &other_order, TOP_RANKS),
     }
 }
 

@@ -118,7 +118,7 @@ fn from_run(draft: &mut Draft, path: &Path) -> Result<(), CollectionError> {
 fn by_bm25(draft: &mut Draft, depth: usize) {
     let found = bm25::best(&draft.passages.texts(), &judged_texts(draft), depth);
     assign(draft, found);
-    draft.first_stage = Some(format!("the best {depth} by BM25 (k1 {}, b {})", bm25::K1, bm25::B));
+    draft.first_stage = Some(format!("the best {depth} by BM25 (k1 {}, b {})", bm25::CORPUS_K1, bm25::CORPUS_B));
 }
 
 fn all_judged(draft: &mut Draft) {
@@ -131,7 +131,8 @@ fn all_judged(draft: &mut Draft) {
     }
     let found = bm25::order(&draft.passages.texts(), &judged_texts(draft), &chosen);
     assign(draft, found);
-    draft.first_stage = Some(format!("all judged passages, in BM25 order (k1 {}, b {})", bm25::K1, bm25::B));
+    draft.first_stage =
+        Some(format!("all judged passages, in BM25 order (k1 {}, b {})", bm25::CORPUS_K1, bm25::CORPUS_B));
 }
 
 /// The texts of the judged queries. Others are left out of the evaluation, so they need no candidates.

@@ -6,7 +6,8 @@ use super::draft::Draft;
 use super::input_error::CollectionError;
 use super::lines::{columns, each_line};
 
-const COLUMNS: &str = "must have 3 columns (query-id, corpus-id, score) or 4 (query, iteration, passage, relevance)";
+const QRELS_COLUMNS: &str =
+    "must have 3 columns (query-id, corpus-id, score) or 4 (query, iteration, passage, relevance)";
 
 /// Names of the last column in a header, in lower case.
 const HEADERS: [&str; 8] = ["score", "rel", "relevance", "relevancy", "label", "grade", "judgment", "rating"];
@@ -15,8 +16,8 @@ const HEADERS: [&str; 8] = ["score", "rel", "relevance", "relevancy", "label", "
 pub(super) fn read(path: &Path, draft: &mut Draft) -> Result<(), CollectionError> {
     let mut first = true;
     each_line(path, |_, line| {
-        let columns = columns(line, &[3, 4]).ok_or(COLUMNS)?;
-        let &[query, .., passage, grade] = columns.as_slice() else { return Err(COLUMNS.to_owned()) };
+        let columns = columns(line, &[3, 4]).ok_or(QRELS_COLUMNS)?;
+        let &[query, .., passage, grade] = columns.as_slice() else { return Err(QRELS_COLUMNS.to_owned()) };
         // Only the first line may be a header.
         if std::mem::take(&mut first) && HEADERS.contains(&grade.trim().to_ascii_lowercase().as_str()) {
             return Ok(());

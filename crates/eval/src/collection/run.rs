@@ -10,7 +10,7 @@ use super::draft::Draft;
 use super::input_error::{CollectionError, FilePosition};
 use super::lines::{columns, each_line};
 
-const COLUMNS: &str = "must have 6 columns (query, Q0, passage, rank, score, tag), 4 (query, passage, rank, score) \
+const RUN_COLUMNS: &str = "must have 6 columns (query, Q0, passage, rank, score, tag), 4 (query, passage, rank, score) \
                        or 3 (query, passage, score)";
 
 /// A line of a run.
@@ -70,12 +70,12 @@ pub(super) fn read(path: &Path, draft: &mut Draft) -> Result<(), CollectionError
 }
 
 fn split(line: &str) -> Result<Columns<'_>, String> {
-    match *columns(line, &[3, 4, 6]).ok_or(COLUMNS)? {
+    match *columns(line, &[3, 4, 6]).ok_or(RUN_COLUMNS)? {
         [query, passage, score] => Ok(Columns { query, passage, rank: None, score }),
         [query, passage, rank, score] | [query, _, passage, rank, score, _] => {
             Ok(Columns { query, passage, rank: Some(rank), score })
         }
-        _ => Err(COLUMNS.to_owned()),
+        _ => Err(RUN_COLUMNS.to_owned()),
     }
 }
 

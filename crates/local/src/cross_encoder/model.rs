@@ -33,7 +33,7 @@ pub(super) struct CrossEncoder {
 }
 
 /// Bytes allowed per word when a text is cut before tokenizing.
-const MAX_WORD_BYTES: usize = 256;
+const MAX_BYTES_PER_WORD: usize = 256;
 
 /// An input of the graph: one number for each token of a pair.
 #[derive(Clone, Copy)]
@@ -136,10 +136,10 @@ impl CrossEncoder {
     }
 }
 
-/// The beginning of `text` up to the end of its `words`th word, and at most [`MAX_WORD_BYTES`] times `words` bytes.
+/// The beginning of `text` up to the end of its `words`th word, and at most [`MAX_BYTES_PER_WORD`] times `words` bytes.
 /// Enough for as many tokens, because a word has at least one.
 fn beginning(text: &str, words: usize) -> &str {
-    let max_bytes = words.saturating_mul(MAX_WORD_BYTES);
+    let max_bytes = words.saturating_mul(MAX_BYTES_PER_WORD);
     // Blanks in front must not use up the bytes and hide the text.
     let text = if text.len() > max_bytes { text.trim_start() } else { text };
     let text = &text[..text.floor_char_boundary(max_bytes)];
@@ -211,8 +211,8 @@ mod tests {
         assert_eq!(beginning("", 2), "");
         let run = "x".repeat(1_000);
         let wide = "東".repeat(1_000);
-        assert_eq!(beginning(&run, 2).len(), 2 * MAX_WORD_BYTES);
+        assert_eq!(beginning(&run, 2).len(), 2 * MAX_BYTES_PER_WORD);
         assert_eq!(beginning(&format!("{}one two three", " \n".repeat(1_000)), 2), "one two");
-        assert_eq!(beginning(&wide, 2).chars().count(), 2 * MAX_WORD_BYTES / 3);
+        assert_eq!(beginning(&wide, 2).chars().count(), 2 * MAX_BYTES_PER_WORD / 3);
     }
 }

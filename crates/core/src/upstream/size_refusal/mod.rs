@@ -4,11 +4,11 @@
 //! Codes are checked first, then phrases; both are data (`config/refusals.toml`). A 400 or 422 that neither explains
 //! may still be about one of the passages, so it is a suspicion.
 
+mod phrases;
 mod stated_limit;
-mod text;
 
+use self::phrases::{holds, without_quotations, words_of};
 use self::stated_limit::stated_limit;
-use self::text::{holds, without_quotations, words_of};
 use super::size::MeasureSet;
 use crate::provider::Explanation;
 

@@ -9,7 +9,7 @@ use super::axis::coordinate;
 use super::markup::{HtmlSection, escape};
 
 /// Width of a chart, in pixels.
-const WIDTH: f64 = 320.0;
+const CHART_WIDTH: f64 = 320.0;
 /// Height of a chart, in pixels; zero is drawn in the middle.
 const HEIGHT: f64 = 110.0;
 /// Most bars of a chart: as many as it has pixels. More could not be told apart.
@@ -77,12 +77,12 @@ fn figure(index: usize, contestant: &Contestant, differences: &[f64], largest: f
     let metric = escape(metric);
     format!(
         "<figure class=\"deltas\"><figcaption><b>{name}</b>{mean}</figcaption>\
-         <svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" preserveAspectRatio=\"none\" role=\"img\" \
+         <svg viewBox=\"0 0 {CHART_WIDTH} {HEIGHT}\" preserveAspectRatio=\"none\" role=\"img\" \
          aria-labelledby=\"delta-{index}-title delta-{index}-desc\">\
          <title id=\"delta-{index}-title\">{name}: {metric} against the first stage, query by query</title>\
          <desc id=\"delta-{index}-desc\">{better} queries better, {same} the same, {worse} worse.</desc>\
          <path class=\"gain\" d=\"{up}\" /><path class=\"loss\" d=\"{down}\" />\
-         <path class=\"zero\" d=\"M0 {middle}H{WIDTH}\" /></svg>\
+         <path class=\"zero\" d=\"M0 {middle}H{CHART_WIDTH}\" /></svg>\
          <p class=\"counts\"><span class=\"gain\">▲ {better} better</span><span>{same} same</span>\
          <span class=\"loss\">▼ {worse} worse</span></p></figure>"
     )
@@ -92,7 +92,7 @@ fn figure(index: usize, contestant: &Contestant, differences: &[f64], largest: f
 fn bars(differences: &[f64], largest: f64) -> [String; 2] {
     let count = differences.len().min(MAX_BARS);
     // A limited width, or the bars of few queries would be blocks.
-    let step = (WIDTH / as_f64(count.max(1))).min(24.0);
+    let step = (CHART_WIDTH / as_f64(count.max(1))).min(24.0);
     // A gap of one pixel, unless it would take a third of the bar or more.
     let width = coordinate(if step > 3.0 { step - 1.0 } else { step });
     let middle = HEIGHT / 2.0;

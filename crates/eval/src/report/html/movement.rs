@@ -13,11 +13,11 @@ const RANKS_SHOWN: usize = 10;
 /// Characters of a passage that are shown.
 const MAX_PASSAGE_LENGTH: usize = 160;
 /// Width of the drawing, in pixels.
-const WIDTH: f64 = 92.0;
+const DRAWING_WIDTH: f64 = 92.0;
 /// Vertical distance of two ranks, in pixels.
 const STEP: f64 = 18.0;
 /// Vertical position of rank 1, in pixels.
-const TOP: f64 = 26.0;
+const TOP_MARGIN: f64 = 26.0;
 
 /// A passage that is among the first of one of the orders. Ranks count from 1.
 struct Move<'a> {
@@ -110,7 +110,7 @@ fn or_dash(number: Option<impl ToString>) -> String {
 /// screen readers, because the table says the same in words.
 fn drawing(moves: &[Move]) -> String {
     let left = 22.0;
-    let right = WIDTH - 22.0;
+    let right = DRAWING_WIDTH - 22.0;
     // One path for all lines of a kind keeps a page with hundreds of queries small.
     let mut others = String::new();
     let mut relevant = String::new();
@@ -128,17 +128,17 @@ fn drawing(moves: &[Move]) -> String {
             others.push_str(&line);
         }
     }
-    let height = coordinate(TOP + STEP * (as_f64(RANKS_SHOWN) + 0.5) + 6.0);
+    let height = coordinate(TOP_MARGIN + STEP * (as_f64(RANKS_SHOWN) + 0.5) + 6.0);
     let ranks = each([1, RANKS_SHOWN], |rank| {
         let y = y_of(rank);
         format!(
             "<text x=\"14\" y=\"{y}\" dy=\".35em\" text-anchor=\"end\">{rank}</text>\
              <text x=\"{}\" y=\"{y}\" dy=\".35em\">{rank}</text>",
-            WIDTH - 14.0
+            DRAWING_WIDTH - 14.0
         )
     });
     format!(
-        "<svg class=\"moves\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" \
+        "<svg class=\"moves\" viewBox=\"0 0 {DRAWING_WIDTH} {height}\" width=\"{DRAWING_WIDTH}\" height=\"{height}\" \
          aria-hidden=\"true\" focusable=\"false\"><text x=\"{left}\" y=\"11\" text-anchor=\"middle\">was</text>\
          <text x=\"{right}\" y=\"11\" text-anchor=\"middle\">now</text>{ranks}\
          <path class=\"other\" d=\"{others}\" /><path class=\"relevant\" d=\"{relevant}\" />{dots}</svg>"
@@ -148,7 +148,7 @@ fn drawing(moves: &[Move]) -> String {
 /// The vertical coordinate of a rank. All ranks that are not shown share one place below the last.
 fn y_of(rank: usize) -> String {
     let steps = if rank > RANKS_SHOWN { as_f64(RANKS_SHOWN) + 0.5 } else { as_f64(rank - 1) };
-    coordinate(TOP + STEP * steps)
+    coordinate(TOP_MARGIN + STEP * steps)
 }
 
 #[cfg(test)]
