@@ -62,7 +62,7 @@ pub(super) fn parse(text: &str) -> Result<PassageFile, String> {
         );
         file.warnings.push(warning);
     }
-    file.warnings.extend(pictures.told("lines", |line| format!("line {line}")));
+    file.warnings.extend(pictures.sentence("lines", |line| format!("line {line}")));
     Ok(file)
 }
 

@@ -134,6 +134,8 @@ pub fn names() -> Vec<&'static str> {
 
 /// The dialect whose clients alone send fields such as these. `None` if several do.
 fn infer_from_fields(fields: &Fields<'_>) -> Option<&'static dyn Dialect> {
+    // Names of the passages first, because only these are a dialect's own: TEI's clients send `raw_scores` too, and
+    // Mixedbread's `top_k`.
     if fields.has_value("passages") {
         return Some(&nvidia::Nvidia);
     }

@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 
 use super::echo::{Document, DocumentForm};
 use super::fields::Fields;
+use super::passage::ListDocuments;
 use super::problem::{ErrorAnswer, problem_details};
 use super::provenance::{ProvenanceBody, ScoreSourceName};
 use super::request_fields::{DOCUMENTS, QUERY, RETURN_DOCUMENTS, TOP_K, TOP_N};
@@ -187,13 +188,14 @@ impl Dialect for CohereFamily {
         let top_n = match self.top_n_field {
             TopNField::TopN => fields.top_n(TOP_N.path, TOP_K.path)?,
             TopNField::TopK => fields.top_n(TOP_K.path, TOP_N.path)?,
+            // Before `top_n` is read, which refuses a negative number.
             TopNField::TopNOrZero if fields.is_negative(TOP_N.path) => None,
             TopNField::TopNOrZero => match fields.top_n(TOP_N.path, TOP_K.path)? {
                 Some(0) => None,
                 count => count,
             },
         };
-        let passages = fields.passages(DOCUMENTS.path, false)?;
+        let passages = fields.passages(DOCUMENTS.path, ListDocuments::PartsOnly)?;
         Ok(RerankRequest {
             top_n,
             return_documents: fields.flag(RETURN_DOCUMENTS.path)?.unwrap_or(self.returns_documents),
@@ -204,15 +206,15 @@ impl Dialect for CohereFamily {
     fn encode(&self, request_id: &str, request: &RerankRequest, response: &RerankResponse) -> Bytes {
         let results = Self::results(request, response, self.document);
         let results_json = list_json(&results);
+        // `data` differs from `results` in the documents alone.
         let data_json = match (self.has_data, request.return_documents) {
             (true, true) => Some(list_json(&Self::data(request, &results))),
-            // Without documents the two lists are the same, so the JSON of one serves as both.
             (true, false) => Some(results_json.clone()),
             (false, _) => None,
         };
         let usage = response.usage;
         let provenance = &response.provenance;
-        let scale = Form::raw(request.raw_scores).scale(provenance.score_scale);
+        let scale = Form::asked_for(request).scale(provenance.score_scale);
         let tokens = usage.tokens.unwrap_or(0);
         json(&Answer {
             id: request_id,
@@ -242,7 +244,7 @@ impl CohereFamily {
         response: &RerankResponse,
         document: DocumentForm,
     ) -> Vec<AnswerResult<'a>> {
-        let form = Form::raw(request.raw_scores);
+        let form = Form::asked_for(request);
         let mut results = Vec::with_capacity(response.ranking.len());
         for ranked in &response.ranking {
             let passage = &request.passages[ranked.position];

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::echo::{Document, DocumentForm};
 use super::fields::{Fields, unless_blank};
+use super::passage::ListDocuments;
 use super::problem::{ErrorAnswer, plain};
 use super::request_fields::{self, Field, FieldKind, MODEL, ObjectShape};
 use super::scale::Form;
@@ -102,7 +103,7 @@ impl Dialect for DashScope {
         // DashScope's own field wins over one at the top level of the body.
         let own_instruction = unless_blank(fields.text(INSTRUCT.path)?);
         let instruction = own_instruction.or(request.options.instruction.clone());
-        let passages = fields.passages(DOCUMENTS.path, false)?;
+        let passages = fields.passages(DOCUMENTS.path, ListDocuments::PartsOnly)?;
         Ok(RerankRequest {
             top_n: fields.top_n(TOP_N.path, "parameters/top_k")?,
             return_documents: fields.flag_of(&RETURN_DOCUMENTS)?,
@@ -112,7 +113,7 @@ impl Dialect for DashScope {
     }
 
     fn encode(&self, request_id: &str, request: &RerankRequest, response: &RerankResponse) -> Bytes {
-        let form = Form::raw(request.raw_scores);
+        let form = Form::asked_for(request);
         let mut results = Vec::with_capacity(response.ranking.len());
         for ranked in &response.ranking {
             let passage = &request.passages[ranked.position];

@@ -9,6 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::fields::Fields;
+use super::passage::ListDocuments;
 use super::problem::{ErrorAnswer, plain};
 use super::request_fields::{Field, FieldKind, INSTRUCTION, ObjectShape};
 use super::scale::Form;
@@ -52,7 +53,7 @@ impl Dialect for DeepInfra {
     /// Reads a request whose queries must all be the same, because rerankd scores one query at a time.
     fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error> {
         let queries = fields.texts(QUERIES.path)?.unwrap_or_default();
-        let list = fields.passages(DOCUMENTS.path, false)?;
+        let list = fields.passages(DOCUMENTS.path, ListDocuments::PartsOnly)?;
         let Some(query) = queries.first() else {
             // Some clients send a request without documents, which then has no queries either.
             if list.passages.is_empty() {
@@ -72,7 +73,7 @@ impl Dialect for DeepInfra {
     }
 
     fn encode(&self, request_id: &str, request: &RerankRequest, response: &RerankResponse) -> Bytes {
-        let form = Form::raw(request.raw_scores);
+        let form = Form::asked_for(request);
         let mut scores = Vec::with_capacity(response.ranking.len());
         for ranked in in_input_order(response) {
             scores.push(form.score(&ranked, response));

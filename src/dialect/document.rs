@@ -11,7 +11,8 @@ use super::pictures;
 use super::rank_fields::{FoundFields, RankFields};
 use super::raw::{self, JsonIn, JsonKind, Raw, RepeatedField, is_null};
 
-/// The fields of an object that decide its text and its id. Values are raw slices of the body.
+/// The fields of an object that decide its text and its id. Values are raw slices of the body. `null` is kept too,
+/// so that a field that stands there again is found.
 #[derive(Default)]
 pub(super) struct Document<'a> {
     pub(super) id: Option<Raw<'a>>,
@@ -77,7 +78,7 @@ impl<'de> Visitor<'de> for ReadDocument<'_> {
             {
                 return Err(self.repeated.found(field));
             }
-            self.rank_fields.take(&name, value, &mut document.ranked);
+            self.rank_fields.note(&name, value, &mut document.ranked);
             let is_file = pictures::is_file_in(&name, value.get());
             let is_media = is_file || pictures::is_media(&name) && !is_null(value);
             // The address of a picture is a text that can be scored; an object or a list around it is not.

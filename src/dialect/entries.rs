@@ -6,7 +6,8 @@ use serde_json::value::RawValue;
 
 use super::raw::{self, JsonIn, JsonKind, Raw, RepeatedField};
 
-/// Fields whose values are kept as slices of the body.
+/// Fields whose values are kept as slices of the body. A field that a dialect reads must stand here or in [`OPENED`],
+/// by its name in its own object: for the dialects no other exists.
 const RAW_FIELDS: [&str; 16] = [
     "model",
     "query",
@@ -78,6 +79,7 @@ impl<'de> Visitor<'de> for ObjectVisitor<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        // Room for what clients usually send.
         let mut entries = Entries::with_capacity(8);
         while let Some(name) = map.next_key_seed(KnownName)? {
             let Some(name) = name else {
@@ -129,6 +131,7 @@ impl Visitor<'_> for KnownName {
 
 /// A seed that keeps the items of a list, or the known fields of an object that is a field of the body itself.
 struct Opened {
+    /// False for a field of an object in the body. Objects there are not opened: no dialect nests deeper.
     in_body: bool,
 }
 
@@ -148,6 +151,7 @@ impl<'de> Visitor<'de> for Opened {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        // Room for a usual list, which is then not copied as it grows.
         let mut list: Vec<&RawValue> = Vec::with_capacity(64);
         while let Some(item) = items.next_element()? {
             list.push(item);

@@ -9,8 +9,8 @@
 //! | --- | --- |
 //! | `entry` | a path that is not there |
 //! | `present` | `null`; a blank string for a list or an object |
-//! | `single` | the same, and a list or an object is an error |
-//! | `single_unless_null_word` | a blank string, a string such as `"null"` |
+//! | `plain`, `list` | the same |
+//! | `plain_unless_null_word` | a blank string, a string such as `"null"` |
 
 use std::fmt;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use rerankd_core::error::Error;
 use rerankd_core::types::request::{RerankRequest, ScoringOptions};
 
 use super::entries::{self, Entries, Value};
-use super::passage::{PassageList, PassageRules, Words};
+use super::passage::{ListDocuments, PassageList, PassageRules, Words};
 use super::query;
 use super::rank_fields::RankFields;
 use super::raw::{self, JsonKind, Raw, name_of};
@@ -145,12 +145,12 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// The list of passages at `path`. With `allows_lists`, a passage may itself be a list.
+    /// The list of passages at `path`, of which each may itself be one of these `lists`.
     ///
     /// # Errors
     /// `invalid_request` if the list is missing, is not a list, is not the only one, or holds a value that is not a
     /// passage.
-    pub fn passages(&self, path: &str, allows_lists: bool) -> Result<PassageList, Error> {
+    pub fn passages(&self, path: &str, lists: ListDocuments) -> Result<PassageList, Error> {
         let Some(items) = self.list(path)? else {
             // A blank string counts as absent, but "missing" would mislead a client that did send it.
             if let Some(Value::Blank) = self.entry(path) {
@@ -166,12 +166,11 @@ impl<'a> Fields<'a> {
                 return Err(Error::invalid_field(pointer_to(path), message));
             }
         }
-        // The count is checked before the names are read, because a body has room for millions.
         if let Some(names) = self.list(RANK_FIELDS.path)? {
             RankFields::check_count(names.len())?;
         }
         let rank_fields = RankFields::new(self.texts(RANK_FIELDS.path)?.unwrap_or_default())?;
-        let rules = PassageRules { rank_fields, allows_lists, is_wanted: self.is_wanted };
+        let rules = PassageRules { rank_fields, lists, is_wanted: self.is_wanted };
         rules.read(self.body, items, &pointer_to(path))
     }
 
@@ -192,7 +191,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// `invalid_request` if the value is not a string.
     pub fn text(&self, path: &str) -> Result<Option<ByteString>, Error> {
-        let Some(raw) = self.single(path)? else { return Ok(None) };
+        let Some(raw) = self.plain(path)? else { return Ok(None) };
         Ok(Some(raw::text(self.body, raw, &pointer_to(path))?))
     }
 
@@ -201,7 +200,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// `invalid_request` if the value is not a whole number.
     pub fn count(&self, path: &str) -> Result<Option<u32>, Error> {
-        let Some(raw) = self.single_unless_null_word(path)? else { return Ok(None) };
+        let Some(raw) = self.plain_unless_null_word(path)? else { return Ok(None) };
         Ok(Some(raw::count(raw, &pointer_to(path), u32::MAX)?))
     }
 
@@ -210,7 +209,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// `invalid_request` if the value does not stand for a boolean.
     pub fn flag(&self, path: &str) -> Result<Option<bool>, Error> {
-        let Some(raw) = self.single_unless_null_word(path)? else { return Ok(None) };
+        let Some(raw) = self.plain_unless_null_word(path)? else { return Ok(None) };
         Ok(Some(raw::flag(raw, &pointer_to(path))?))
     }
 
@@ -219,7 +218,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// The same as [`Self::flag`].
     pub(super) fn flag_of(&self, field: &Field) -> Result<bool, Error> {
-        Ok(self.flag(field.path)?.unwrap_or(field.default()))
+        Ok(self.flag(field.path)?.unwrap_or(field.flag_default()))
     }
 
     /// The list of strings at `path`; `None` if it is absent.
@@ -237,7 +236,7 @@ impl<'a> Fields<'a> {
         Ok(Some(texts))
     }
 
-    /// Returns true if a number is below 0, which is how some clients say "all".
+    /// Returns true if the value is a number below 0, perhaps in a string, which is how some clients say "all".
     #[must_use]
     pub fn is_negative(&self, path: &str) -> bool {
         let Some(Value::Plain(raw)) = self.present(path) else { return false };
@@ -265,7 +264,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The items of the list `name`, or of `documents` in the object `name`. Empty if there is no such list.
+    /// The items of the list `name`, or of `documents` in the object `name`, as in DashScope's `input`. Empty if there
+    /// is no such list.
     fn items(&self, name: &str) -> &[Raw<'a>] {
         match find(&self.entries, name) {
             Some(Value::List(items)) => items,
@@ -277,16 +277,17 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The single value at `path`; `None` also for a blank string or a string such as `"null"`.
-    fn single_unless_null_word(&self, path: &str) -> Result<Option<Raw<'a>>, Error> {
-        match self.single(path)? {
+    /// The value at `path`; `None` also for a blank string or a string such as `"null"`.
+    fn plain_unless_null_word(&self, path: &str) -> Result<Option<Raw<'a>>, Error> {
+        match self.plain(path)? {
             Some(raw) if !raw::is_absent_word(raw) => Ok(Some(raw)),
             _ => Ok(None),
         }
     }
 
-    /// The single value at `path`; `None` if it is absent. A list or an object is an error.
-    fn single(&self, path: &str) -> Result<Option<Raw<'a>>, Error> {
+    /// The value at `path` as it stands in the body; `None` if it is absent. It may be a list or an object, which the
+    /// readers in [`raw`] refuse; a field whose list is opened (`entries.rs`) is refused here.
+    fn plain(&self, path: &str) -> Result<Option<Raw<'a>>, Error> {
         match self.present(path) {
             None => Ok(None),
             Some(Value::Plain(raw)) => Ok(Some(raw)),

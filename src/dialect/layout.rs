@@ -29,6 +29,9 @@ const MAX_GROWTH: usize = 2;
 /// Bytes that a layout may be longer than [`MAX_GROWTH`] allows.
 const MAX_GROWTH_BYTES: usize = 256;
 
+/// A name of a field that says picture, for [`pictures::is_file_in`]: anything below such a field counts as named so.
+const SAYS_PICTURE: &str = "image";
+
 /// JSON as text, without its pictures.
 #[derive(Debug, PartialEq)]
 pub(super) struct Layout {
@@ -62,7 +65,7 @@ struct YamlWriter {
 }
 
 impl YamlWriter {
-    /// Writes one value after its key or dash.
+    /// Writes one value, after its key or dash. `depth` is the number of keys and dashes above it; 0 for the document.
     fn write(&mut self, json: &str, depth: usize) -> serde_json::Result<()> {
         if depth > MAX_DEPTH {
             if pictures::is_file_in("", json) {
@@ -98,6 +101,7 @@ impl YamlWriter {
         }
     }
 
+    /// Writes a text as it is, with a blank between it and its key or dash.
     fn scalar(&mut self, value: &str, depth: usize) {
         if depth > 0 && !value.is_empty() {
             self.text.push(' ');
@@ -148,8 +152,7 @@ impl<'de> Visitor<'de> for Block<'_> {
         while let Some((key, value)) = map.next_entry::<String, &RawValue>()? {
             let says_media = pictures::says_media(&key);
             self.writer.media_around += usize::from(says_media);
-            // Inside a field whose name says picture, every field counts as named so.
-            let name = if self.writer.media_around > 0 { "image" } else { &*key };
+            let name = if self.writer.media_around > 0 { SAYS_PICTURE } else { &*key };
             let is_file = pictures::is_file_in(name, value.get()) || pictures::is_file_in(&key, value.get());
             let has_line = !is_file && self.writer.line(&[&key, ":"], value, self.depth)?;
             self.writer.media_around -= usize::from(says_media);
@@ -165,7 +168,7 @@ impl<'de> Visitor<'de> for Block<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         while let Some(item) = items.next_element::<&RawValue>()? {
-            if self.writer.media_around > 0 && pictures::is_file_in("image", item.get()) {
+            if self.writer.media_around > 0 && pictures::is_file_in(SAYS_PICTURE, item.get()) {
                 self.writer.pictures += 1;
                 continue;
             }

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::cohere_family::Tokens;
 use super::echo::{Document, DocumentForm};
 use super::fields::Fields;
-use super::passage::PassageList;
+use super::passage::{ListDocuments, PassageList};
 use super::problem::{ErrorAnswer, plain};
 use super::request_fields::{Field, FieldKind, MODEL, ObjectShape, QUERY, RANK_FIELDS, TOP_K, TOP_N};
 use super::scale::Form;
@@ -70,7 +70,7 @@ impl Dialect for Mixedbread {
 
     fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error> {
         let request = fields.request(QUERY.path)?;
-        let PassageList { passages, warnings } = fields.passages(INPUT.path, true)?;
+        let PassageList { passages, warnings } = fields.passages(INPUT.path, ListDocuments::Any)?;
         Ok(RerankRequest {
             passages,
             warnings,
@@ -82,7 +82,7 @@ impl Dialect for Mixedbread {
     }
 
     fn encode(&self, _request_id: &str, request: &RerankRequest, response: &RerankResponse) -> Bytes {
-        let form = Form::raw(request.raw_scores);
+        let form = Form::asked_for(request);
         let mut data = Vec::with_capacity(response.ranking.len());
         for ranked in &response.ranking {
             let passage = &request.passages[ranked.position];

@@ -95,14 +95,14 @@ pub fn by_name(name: &str) -> Option<&'static dyn Dialect> {
     DIALECTS.into_iter().find(|dialect| dialect.name() == name)
 }
 
-/// The results in the order of the request's passages.
+/// The results in the order of the request's passages. After `top_n` there may be fewer of them.
 fn in_input_order(response: &RerankResponse) -> Vec<RankedPassage> {
     let mut ranking = response.ranking.clone();
     ranking.sort_unstable_by_key(|ranked| ranked.position);
     ranking
 }
 
-/// A slice of the request as JSON that is written as it stands.
+/// A slice of the request as JSON that is written as it stands. Never `None`, because the slice has been parsed before.
 fn raw_json(json: &str) -> Option<&RawValue> {
     serde_json::from_str(json).ok()
 }

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::cohere_family::Tokens;
 use super::fields::Fields;
+use super::passage::ListDocuments;
 use super::problem::{ErrorAnswer, plain};
 use super::request_fields::{Field, FieldKind, MODEL, ObjectShape, TOP_K, TOP_N};
 use super::scale::Form;
@@ -67,7 +68,7 @@ impl Dialect for Nvidia {
 
     fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error> {
         let request = fields.request(QUERY.path)?;
-        let passages = fields.passages(PASSAGES.path, false)?;
+        let passages = fields.passages(PASSAGES.path, ListDocuments::PartsOnly)?;
         Ok(RerankRequest { top_n: fields.top_n(TOP_K.path, TOP_N.path)?, ..passages.added_to(request) })
     }
 

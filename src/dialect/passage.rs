@@ -30,10 +30,18 @@ use super::read::out_of_time;
 pub(super) struct PassageRules<'a> {
     /// Fields of an object to score. If empty, the text is chosen as the module's documentation says.
     pub(super) rank_fields: RankFields,
-    /// True if a document may be a list.
-    pub(super) allows_lists: bool,
+    pub(super) lists: ListDocuments,
     /// Called before each document that is not a plain string. Returns false to end the reading.
     pub(super) is_wanted: &'a dyn Fn() -> bool,
+}
+
+/// The lists that may be documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListDocuments {
+    /// Lists of multimodal parts, whose texts are scored and sent back.
+    PartsOnly,
+    /// All lists. They are laid out as text, unless they are parts with a picture, and sent back as they came.
+    Any,
 }
 
 /// The passages of one request.
@@ -77,6 +85,7 @@ impl PassageRules<'_> {
     /// `invalid_request` with the name of the document, or of `rank_fields` if no object has any of them;
     /// `deadline_exceeded` once the request is no longer wanted.
     pub(super) fn read(&self, body: &ByteString, items: &[Raw<'_>], pointer: &str) -> Result<PassageList, Error> {
+        // Once for the whole body: most hold none, and then no text is searched for them.
         let has_pictures_inside = pictures::may_be_inside(body);
         let mut passages = Vec::with_capacity(items.len());
         let mut pictures = PictureWarning::default();
@@ -102,13 +111,13 @@ impl PassageRules<'_> {
             }
             passages.push(read.passage);
         }
-        // Among others, a document without the fields is a blank passage. If all lack them, the names are wrong.
+        // Among others, an object without the fields is a blank passage. If all objects lack them, the names are wrong.
         if any_lacks_fields && !any_has_fields {
             let message = format!("none of the {} has any of the fields in rank_fields", name_of(pointer));
             return Err(Error::invalid_field("/rank_fields", message));
         }
         let list = name_of(pointer);
-        let warning = pictures.told(&list, |index| format!("{list}[{index}]"));
+        let warning = pictures.sentence(&list, |index| format!("{list}[{index}]"));
         Ok(PassageList { passages, warnings: warning.into_iter().collect() })
     }
 
@@ -124,18 +133,19 @@ impl PassageRules<'_> {
         }
         match kind {
             JsonKind::Object => self.object(body, literal, pointer),
-            JsonKind::List if self.allows_lists => {
-                let Words { text, has_picture } = list_words(body, raw, pointer)?;
+            JsonKind::List if self.lists == ListDocuments::Any => {
+                let Words { text, has_picture } = list_text(body, raw, pointer)?;
+                // A list has no place for the `text` that would otherwise be added where it is sent back.
                 let object = PassageObject { id: None, source: body.slice_ref(literal), has_text: true };
                 let passage = Passage { text, object: Some(Box::new(object)) };
                 Ok(ReadPassage { passage, has_fields: true, has_picture })
             }
-            JsonKind::List => match words_of_parts(body, raw, pointer)? {
+            JsonKind::List => match text_of_parts(body, raw, pointer)? {
                 Some(words) => Ok(without_object(words)),
                 None => Err(wrong(pointer, raw, "a string or an object")),
             },
             JsonKind::Null | JsonKind::Boolean | JsonKind::Number | JsonKind::String => {
-                Ok(without_object(single_words(body, raw, pointer)?))
+                Ok(without_object(scalar_text(body, raw, pointer)?))
             }
         }
     }
@@ -146,10 +156,10 @@ impl PassageRules<'_> {
             match text_of(body, &document, pointer)? {
                 Some(words) => Some(words),
                 None if document.is_picture => Some(Words { text: ByteString::new(), has_picture: true }),
-                None => Some(laid_out_words(literal, pointer)?),
+                None => Some(laid_out_text(literal, pointer)?),
             }
         } else {
-            self.ranked_words(&document, pointer)?
+            self.ranked_text(&document, pointer)?
         };
         let id = match document.id {
             Some(id) if !is_null(id) => Some(body.slice_ref(id.get())),
@@ -164,7 +174,7 @@ impl PassageRules<'_> {
     }
 
     /// The values of the fields in `rank_fields`, one line each, without those that are missing. `None` if all are.
-    fn ranked_words(&self, document: &Document<'_>, pointer: &str) -> Result<Option<Words>, Error> {
+    fn ranked_text(&self, document: &Document<'_>, pointer: &str) -> Result<Option<Words>, Error> {
         let mut lines = Vec::new();
         let mut has_picture = false;
         let mut has_fields = false;
@@ -219,7 +229,9 @@ pub(crate) fn document(json: &ByteString, name: &str) -> Result<LoneDocument, St
             return Err(format!("{name}, column {column}: {word} is not JSON; write {instead}"));
         }
     };
-    let rules = PassageRules { rank_fields: RankFields::default(), allows_lists: false, is_wanted: &|| true };
+    let rules =
+        PassageRules { rank_fields: RankFields::default(), lists: ListDocuments::PartsOnly, is_wanted: &|| true };
+    // As a pointer, from which the errors make the name again.
     let read = rules.passage(json, raw, &format!("/{name}")).map_err(|error| error.message)?;
     Ok(LoneDocument { passage: read.passage, has_picture: read.has_picture })
 }
@@ -235,11 +247,11 @@ fn is_string(raw: Raw<'_>) -> bool {
 }
 
 /// The text of a string, a number or a boolean. Empty for `null`.
-fn single_words(body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<Words, Error> {
+fn scalar_text(body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<Words, Error> {
     if is_null(raw) {
         return Ok(Words::default());
     }
-    Ok(without_file(raw::single(body, raw, pointer)?))
+    Ok(without_file(raw::scalar(body, raw, pointer)?))
 }
 
 /// The text without the files that it is or holds.
@@ -255,11 +267,13 @@ pub(super) fn without_file(text: ByteString) -> Words {
 /// The `text` of an object, or its `page_content`, or the text parts of its `content`. `None` if it has none of them.
 pub(super) fn text_of(body: &ByteString, document: &Document<'_>, pointer: &str) -> Result<Option<Words>, Error> {
     let text = document.text.filter(|text| !is_null(text));
+    // A list or an object as `text` is an error below. As `page_content`, which only LangChain has, it is a field like
+    // others.
     let page_content = document.page_content.filter(|text| is_string(text));
     let found = match (text, page_content, document.content) {
-        (Some(text), _, _) => Some(single_words(body, text, &format!("{pointer}/text"))?),
-        (None, Some(text), _) => Some(single_words(body, text, &format!("{pointer}/page_content"))?),
-        (None, None, Some(content)) => words_of_parts(body, content, pointer)?,
+        (Some(text), _, _) => Some(scalar_text(body, text, &format!("{pointer}/text"))?),
+        (None, Some(text), _) => Some(scalar_text(body, text, &format!("{pointer}/page_content"))?),
+        (None, None, Some(content)) => text_of_parts(body, content, pointer)?,
         (None, None, None) => None,
     };
     let Some(mut words) = found else { return Ok(None) };
@@ -268,7 +282,8 @@ pub(super) fn text_of(body: &ByteString, document: &Document<'_>, pointer: &str)
     Ok(Some(words))
 }
 
-/// One part of a multimodal document, as vLLM and others write it.
+/// One part of a multimodal document, as vLLM and others write it. An element without `type` makes the list no list of
+/// parts.
 #[derive(Deserialize)]
 struct Part<'a> {
     #[serde(rename = "type", borrow)]
@@ -278,7 +293,7 @@ struct Part<'a> {
 }
 
 /// The joined texts of a list of [`Part`]s. Parts without text count as pictures. `None` if the value is no such list.
-fn words_of_parts(body: &ByteString, list: Raw<'_>, pointer: &str) -> Result<Option<Words>, Error> {
+fn text_of_parts(body: &ByteString, list: Raw<'_>, pointer: &str) -> Result<Option<Words>, Error> {
     let Ok(parts) = serde_json::from_str::<Vec<Part<'_>>>(list.get()) else { return Ok(None) };
     if parts.is_empty() {
         return Ok(None);
@@ -287,14 +302,17 @@ fn words_of_parts(body: &ByteString, list: Raw<'_>, pointer: &str) -> Result<Opt
     let mut has_picture = false;
     for part in parts {
         let Some(text) = part.text else {
+            // `text`, or OpenAI's `input_text` and `output_text`.
             has_picture |= !part.kind.ends_with("text");
             continue;
         };
         if JsonKind::of(text.get()).is_container() {
+            // Some other list, which happens to have the names.
             return Ok(None);
         }
-        let words = single_words(body, text, pointer)?;
+        let words = scalar_text(body, text, pointer)?;
         has_picture |= words.has_picture;
+        // A blank part keeps its line; a part that was nothing but a picture loses it.
         if !words.has_picture || !words.text.is_empty() {
             texts.push(words.text);
         }
@@ -303,14 +321,14 @@ fn words_of_parts(body: &ByteString, list: Raw<'_>, pointer: &str) -> Result<Opt
 }
 
 /// The text of a document that is a list. If it is a list of parts with a picture, only the texts of the parts count.
-fn list_words(body: &ByteString, list: Raw<'_>, pointer: &str) -> Result<Words, Error> {
-    match words_of_parts(body, list, pointer)? {
+fn list_text(body: &ByteString, list: Raw<'_>, pointer: &str) -> Result<Words, Error> {
+    match text_of_parts(body, list, pointer)? {
         Some(words) if words.has_picture => Ok(words),
-        _ => laid_out_words(list.get(), pointer),
+        _ => laid_out_text(list.get(), pointer),
     }
 }
 
-fn laid_out_words(json: &str, pointer: &str) -> Result<Words, Error> {
+fn laid_out_text(json: &str, pointer: &str) -> Result<Words, Error> {
     let Layout { text, pictures } = yaml_text_at(json, pointer)?;
     Ok(Words { text: text.into(), has_picture: pictures > 0 })
 }

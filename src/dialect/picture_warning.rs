@@ -20,7 +20,7 @@ impl PictureWarning {
 
     /// The warning in one sentence; `None` if no document holds a picture. `list` names the documents, and `name` names
     /// one of them by its index.
-    pub(crate) fn told(&self, list: &str, name: impl Fn(usize) -> String) -> Option<String> {
+    pub(crate) fn sentence(&self, list: &str, name: impl Fn(usize) -> String) -> Option<String> {
         if self.beside_text.is_empty() && self.alone.is_empty() {
             return None;
         }
@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn documents_are_counted_and_the_first_named() {
         let mut warning = PictureWarning::default();
-        let told = |warning: &PictureWarning| warning.told("documents", |index| format!("documents[{index}]"));
+        let told = |warning: &PictureWarning| warning.sentence("documents", |index| format!("documents[{index}]"));
         assert_eq!(told(&warning), None);
         warning.note(3, "text");
         assert_eq!(told(&warning).unwrap(), "pictures are not scored; documents read without theirs: 1 (documents[3])");

@@ -31,7 +31,8 @@ const MIN_UNMARKED_RUN: usize = 256;
 const MIN_LINE: usize = 60;
 /// Shortest list of numbers that is a file in a field whose name says picture.
 const MIN_BYTES: usize = 64;
-/// End of the head of a data URL in base64.
+/// End of the head of a data URL in base64. Inside a text it is searched for in lower case alone, which is how it is
+/// written; at the beginning of one, any case will do.
 const ENCODED: &str = ";base64,";
 /// Parts of a field's name that mean a picture or another medium. Upper and lower case count as the same.
 const MEDIA: [&str; 11] = [
@@ -115,6 +116,7 @@ fn without_inner(text: &str) -> Option<String> {
             copied = data + run.bytes;
         }
     }
+    // A cut ends behind a comma, so never at 0.
     if copied == 0 {
         return None;
     }
@@ -122,7 +124,8 @@ fn without_inner(text: &str) -> Option<String> {
     Some(kept)
 }
 
-/// Index of the data URL of which the text ends with the head; that of the last word if no `data:` stands in it.
+/// Index at which a data URL begins, from the text before its `;base64,`: that of the last `data:` in the last word, or
+/// of the last word if it holds none.
 fn url_start(text: &str) -> usize {
     let window = text.len().saturating_sub(MAX_URL_HEAD_BYTES);
     let head = &text.as_bytes()[window..];
@@ -133,7 +136,8 @@ fn url_start(text: &str) -> usize {
     text.ceil_char_boundary(word + scheme.unwrap_or(0))
 }
 
-/// Returns true for bytes as Node's `JSON.stringify` writes them: `{"type":"Buffer","data":[137,80,…]}`.
+/// Returns true for bytes as Node's `JSON.stringify` writes them: `{"type":"Buffer","data":[137,80,…]}`, or with the
+/// two fields in the other order.
 pub(super) fn is_buffer(json: &str) -> bool {
     starts_with_tokens(json, &["{", "\"type\"", ":", "\"Buffer\"", ",", "\"data\"", ":", "["])
         || starts_with_tokens(json, &["{", "\"data\"", ":", "["]) && json.ends_with("\"Buffer\"}")
@@ -167,7 +171,8 @@ fn words_after_file(text: &str) -> &str {
     data[Run::of(data, usize::MAX).bytes..].trim()
 }
 
-/// Returns true if the value of a field is a file. The value is JSON, in which `/` may be `\/`.
+/// Returns true if the value of a field is a file. The value is JSON, in which `/` may be `\/`. An object around a file
+/// is none, except Node's `Buffer`.
 pub(super) fn is_file_in(name: &str, value: &str) -> bool {
     match value.as_bytes().first() {
         Some(b'{') => return is_buffer(value),
@@ -180,6 +185,7 @@ pub(super) fn is_file_in(name: &str, value: &str) -> bool {
     }
     let run = Run::of(text, MIN_NAMED_RUN);
     if run.bytes == 0 {
+        // An empty text would count as base64 from end to end.
         return false;
     }
     let is_long = run.length >= MIN_NAMED_RUN;
@@ -320,6 +326,7 @@ impl Run {
                     run.bytes += 2;
                     line += 1;
                 }
+                // The second condition is for the line feed after a carriage return, and for blank lines.
                 [b'\r' | b'\n', ..] if line >= MIN_LINE || line == 0 && run.length > 0 => {
                     run.bytes += 1;
                     line = 0;
@@ -339,7 +346,8 @@ impl Run {
         self.has_upper && self.has_lower && self.has_digit && !self.is_name()
     }
 
-    /// Returns true if the run looks like an identifier: a path, words with hyphens between them, or a hash.
+    /// Returns true if the run looks like an identifier: a path, words with hyphens between them, or a hash. Base64 has
+    /// the signs of one alphabet, never of both, and a long one has letters of either case.
     fn is_name(&self) -> bool {
         let is_single_case = !(self.has_upper && self.has_lower);
         let [has_slashes, has_hyphens] = self.has_signs;

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::echo::{Document, DocumentForm};
 use super::fields::Fields;
+use super::passage::ListDocuments;
 use super::problem::{self, ErrorAnswer};
 use super::request_fields::{self, DOCUMENTS, Field, FieldKind, MODEL, ObjectShape, QUERY, RANK_FIELDS, TOP_K, TOP_N};
 use super::scale::Form;
@@ -71,7 +72,7 @@ impl Dialect for Pinecone {
 
     fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error> {
         let request = fields.request(QUERY.path)?;
-        let passages = fields.passages(DOCUMENTS.path, false)?;
+        let passages = fields.passages(DOCUMENTS.path, ListDocuments::PartsOnly)?;
         Ok(RerankRequest {
             top_n: fields.top_n(TOP_N.path, TOP_K.path)?,
             return_documents: fields.flag_of(&RETURN_DOCUMENTS)?,
@@ -80,7 +81,7 @@ impl Dialect for Pinecone {
     }
 
     fn encode(&self, _request_id: &str, request: &RerankRequest, response: &RerankResponse) -> Bytes {
-        let form = Form::raw(request.raw_scores);
+        let form = Form::asked_for(request);
         let mut data = Vec::with_capacity(response.ranking.len());
         for ranked in &response.ranking {
             let passage = &request.passages[ranked.position];

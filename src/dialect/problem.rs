@@ -83,14 +83,14 @@ enum ErrorMember<'a> {
         param: Option<String>,
         code: &'static str,
     },
-    Pinecone {
-        code: &'static str,
-        message: &'a str,
-    },
+    /// As Pinecone writes it.
+    Pinecone { code: &'static str, message: &'a str },
+    /// As TEI and Weaviate's containers write it.
     Text(&'a str),
 }
 
 impl<'a> Problem<'a> {
+    /// The body of an error. `status` is the dialect's, which can differ from that of the error's kind.
     fn new(error: &'a Error, status: StatusCode, request_id: &'a str, member: ErrorMember<'a>) -> Self {
         let facts = error.kind.facts();
         Self {

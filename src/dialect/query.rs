@@ -24,7 +24,7 @@ pub(super) fn words(body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<Wo
         }
         JsonKind::List | JsonKind::Null => Err(wrong(pointer, raw, "a string")),
         JsonKind::Boolean | JsonKind::Number | JsonKind::String => {
-            plain_words(raw::single(body, raw, pointer)?, pointer)
+            plain_words(raw::scalar(body, raw, pointer)?, pointer)
         }
     }
 }

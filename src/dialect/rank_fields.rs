@@ -14,14 +14,15 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use super::document::Name;
 use super::raw::{JsonKind, Raw, is_null};
 
-/// Highest number of names in one request.
+/// Highest number of names in one request; the OpenAPI document tells it.
 pub(super) const MAX_NAMES: usize = 32;
-/// Highest number of dots in one name.
+/// Highest number of dots in one name. It bounds the recursion, and how often the same JSON is read.
 const MAX_STEPS: usize = 4;
 
 /// The names in the client's order, without repetitions, and the tree that finds their fields.
 #[derive(Debug, Default)]
 pub(super) struct RankFields {
+    /// [`Wanted::name`] and the items of [`FoundFields`] go by the indices in this list.
     names: Vec<ByteString>,
     root: Level,
 }
@@ -33,17 +34,18 @@ struct Level(HashMap<ByteString, Wanted>);
 /// The reasons to look at one field of an object.
 #[derive(Debug, Default)]
 struct Wanted {
-    /// Index of the name that ends at this field, if there is one.
+    /// Index in [`RankFields::names`] of the name that ends at this field, if there is one.
     name: Option<usize>,
     /// Fields wanted inside this field.
     inside: Level,
 }
 
-/// For each name, its value and the number of steps from the document to it. `None` where the name was not found.
+/// For each name, its value and the number of steps from the document to it. `None` where the name was not found. Of a
+/// field that stands twice the first counts.
 pub(super) type FoundFields<'a> = Vec<Option<(usize, Raw<'a>)>>;
 
 impl RankFields {
-    /// Checks the number of names.
+    /// Checks the number of names, before any of them is read: a body has room for millions.
     ///
     /// # Errors
     /// `invalid_request` if there are more than [`MAX_NAMES`].
@@ -88,11 +90,12 @@ impl RankFields {
     }
 
     /// Notes a field of the document itself, and searches inside it if a path leads there.
-    pub(super) fn take<'a>(&self, name: &str, value: Raw<'a>, found: &mut FoundFields<'a>) {
-        self.root.take(name, value, 0, found);
+    pub(super) fn note<'a>(&self, name: &str, value: Raw<'a>, found: &mut FoundFields<'a>) {
+        self.root.note(name, value, 0, found);
     }
 
-    /// The fields that were found, in the order of the names, each with the last part of its name.
+    /// The fields that were found, in the order of the names, each with the last part of its name: the field's own, by
+    /// which [`super::pictures`] judges its value.
     pub(super) fn named<'f, 'a: 'f>(&'f self, found: &'f FoundFields<'a>) -> impl Iterator<Item = (&'f str, Raw<'a>)> {
         self.names.iter().zip(found).filter_map(|(name, found)| {
             let (_, value) = found.as_ref()?;
@@ -103,15 +106,17 @@ impl RankFields {
 }
 
 impl Level {
-    fn add(&mut self, path: &str, name: usize) {
+    /// Adds the name with this index, whose path from here is `path`.
+    fn add(&mut self, path: &str, index: usize) {
         // A field's own name may hold dots, so the whole path is wanted as one name too.
-        self.0.entry(path.into()).or_default().name = Some(name);
+        self.0.entry(path.into()).or_default().name = Some(index);
         if let Some((outer, inner)) = path.split_once('.') {
-            self.0.entry(outer.into()).or_default().inside.add(inner, name);
+            self.0.entry(outer.into()).or_default().inside.add(inner, index);
         }
     }
 
-    fn take<'a>(&self, name: &str, value: Raw<'a>, steps: usize, found: &mut FoundFields<'a>) {
+    /// Notes a field of an object that is `steps` objects below the document.
+    fn note<'a>(&self, name: &str, value: Raw<'a>, steps: usize, found: &mut FoundFields<'a>) {
         let Some(wanted) = self.0.get(name) else { return };
         if is_null(value) {
             // `null` counts as absent, so another field may still be found for this name.
@@ -125,7 +130,8 @@ impl Level {
         }
         if !wanted.inside.0.is_empty() && JsonKind::of(value.get()) == JsonKind::Object {
             let inner = Inner { level: &wanted.inside, steps: steps + 1, found };
-            // This cannot fail, because the object is part of JSON that has been parsed already.
+            // This cannot fail: the object is part of JSON that has been parsed already, and that holds no half of a
+            // surrogate pair (`PassageRules::passage` has looked).
             drop(inner.deserialize(&mut serde_json::Deserializer::from_str(value.get())));
         }
     }
@@ -156,7 +162,7 @@ impl<'de: 'a, 'a> Visitor<'de> for Inner<'_, 'a> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(Name(name)) = map.next_key::<Name<'de>>()? {
             let name: Cow<'de, str> = name;
-            self.level.take(&name, map.next_value()?, self.steps, self.found);
+            self.level.note(&name, map.next_value()?, self.steps, self.found);
         }
         Ok(())
     }

@@ -20,7 +20,8 @@ pub(super) type Raw<'a> = &'a RawValue;
 /// Deepest nesting of a document, in levels. Documents are sent back with their results, and most JSON readers give up
 /// at this depth or soon after it.
 pub(super) const MAX_NESTING: usize = 128;
-/// Longest string that is compared with [`ABSENT_WORDS`], in bytes of JSON.
+/// Longest string that is compared with [`ABSENT_WORDS`], in bytes of JSON: the words with blanks around them. A longer
+/// one is no such word, and is not unescaped to find that out.
 const MAX_WORD_BYTES: usize = 128;
 /// Strings that some clients write for a value that they do not have. Upper and lower case count as the same.
 const ABSENT_WORDS: [&str; 3] = ["null", "none", "undefined"];
@@ -103,13 +104,13 @@ pub(super) fn object<'a, S: DeserializeSeed<'a>>(
     at: JsonIn<'a>,
 ) -> Result<S::Value, Error> {
     let mut reader = serde_json::Deserializer::from_str(at.json);
-    let value = seed.deserialize(&mut reader).map_err(|error| not_an_object(at, repeated, &error))?;
-    reader.end().map_err(|error| not_an_object(at, repeated, &error))?;
+    let value = seed.deserialize(&mut reader).map_err(|error| object_error(at, repeated, &error))?;
+    reader.end().map_err(|error| object_error(at, repeated, &error))?;
     Ok(value)
 }
 
-/// The error for JSON that is not valid or not the object that was expected.
-fn not_an_object(at: JsonIn<'_>, repeated: &RepeatedField, error: &serde_json::Error) -> Error {
+/// The error for JSON that is not valid, has a field twice, or is not the object that was expected.
+fn object_error(at: JsonIn<'_>, repeated: &RepeatedField, error: &serde_json::Error) -> Error {
     let JsonIn { body, json, pointer } = at;
     if error.classify() != Category::Data {
         let message = format!("the body is not valid JSON: {}", fault(body, json, error));
@@ -162,6 +163,7 @@ pub(super) fn check_nesting(json: &str, pointer: &str) -> Result<(), Error> {
     for byte in json.bytes() {
         match byte {
             _ if is_escaped => is_escaped = false,
+            // Valid JSON has backslashes in strings alone.
             b'\\' => is_escaped = true,
             b'"' => in_string = !in_string,
             b'{' | b'[' if !in_string => depth += 1,
@@ -215,8 +217,8 @@ pub(super) fn half_surrogate(pointer: &str) -> Error {
     Error { pointer: Some(pointer.to_owned()), ..Error::new(ErrorKind::InvalidJson, message) }
 }
 
-/// The text of a string, or of a number or a boolean as it is written.
-pub(super) fn single(body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<ByteString, Error> {
+/// The text of a string, or of a number or a boolean as it is written. Anything else is an error.
+pub(super) fn scalar(body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<ByteString, Error> {
     match JsonKind::of(raw.get()) {
         JsonKind::Number | JsonKind::Boolean => Ok(body.slice_ref(raw.get())),
         _ => text(body, raw, pointer),

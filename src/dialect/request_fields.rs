@@ -42,7 +42,7 @@ pub(crate) enum FieldKind {
     Query,
     /// A string that nothing reads, but that gives the dialect away.
     Hint,
-    /// A whole number, at least `min`.
+    /// A whole number. Only the schema tells `min`: the reader takes 0 and up, and the pipeline refuses what it must.
     Count { min: u32 },
     /// True or false.
     Flag { default: bool },
@@ -135,8 +135,8 @@ impl Field {
         Self { example, ..self }
     }
 
-    /// The value of an absent flag.
-    pub(super) const fn default(&self) -> bool {
+    /// The value of an absent flag; false for any other field.
+    pub(super) const fn flag_default(&self) -> bool {
         matches!(self.kind, FieldKind::Flag { default: true })
     }
 

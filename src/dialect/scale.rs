@@ -5,6 +5,7 @@
 
 use rerankd_core::provider::ScoreScale;
 use rerankd_core::types::logistic::{logit, probability};
+use rerankd_core::types::request::RerankRequest;
 use rerankd_core::types::response::{RankedPassage, RerankResponse};
 
 /// The range in which scores are sent to a client.
@@ -17,17 +18,18 @@ pub(super) enum Form {
 }
 
 impl Form {
-    /// The form for a request with this `raw_scores`.
-    pub(super) fn raw(raw_scores: bool) -> Self {
-        if raw_scores { Self::Logit } else { Self::Probability }
+    /// The form that the request asks for with `raw_scores`.
+    pub(super) fn asked_for(request: &RerankRequest) -> Self {
+        if request.raw_scores { Self::Logit } else { Self::Probability }
     }
 
     /// The score of one result in this form; `None` if the passage was not scored.
     pub(super) fn score(self, ranked: &RankedPassage, response: &RerankResponse) -> Option<f64> {
-        ranked.score.map(|score| self.of(score, response.provenance.score_scale))
+        ranked.score.map(|score| self.convert(score, response.provenance.score_scale))
     }
 
-    /// The scale of scores in this form whose own scale is `scale`.
+    /// The scale of scores in this form whose own scale is `scale`. The arms are those of [`Self::convert`], so that
+    /// the scale told is always that of the scores.
     pub(super) fn scale(self, scale: Option<ScoreScale>) -> Option<ScoreScale> {
         match (self, scale) {
             (Self::Probability, Some(ScoreScale::Logit)) => Some(ScoreScale::Probability),
@@ -36,11 +38,12 @@ impl Form {
         }
     }
 
-    /// A score of the given scale in this form. Only logits and values between 0 and 1 are converted.
-    fn of(self, score: f64, scale: Option<ScoreScale>) -> f64 {
+    /// A score of the given scale in this form. Only logits and values between 0 and 1 are converted; lexical scores
+    /// are among the latter.
+    fn convert(self, score: f64, scale: Option<ScoreScale>) -> f64 {
         match (self, scale) {
             (Self::Probability, Some(ScoreScale::Logit)) => {
-                // Some clients take 0 for "no score".
+                // The sigmoid of a very low logit is 0, which some clients take for "no score".
                 probability(score).max(f64::MIN_POSITIVE)
             }
             (Self::Logit, Some(ScoreScale::Probability | ScoreScale::Lexical)) => logit(score),
@@ -59,19 +62,19 @@ mod tests {
 
     #[test]
     fn only_logits_and_probabilities_are_turned_into_each_other() {
-        let of = |form: Form, score, scale| form.of(score, Some(scale));
+        let of = |form: Form, score, scale| form.convert(score, Some(scale));
         assert_eq!(of(Form::Probability, 0.0, ScoreScale::Logit), 0.5);
         assert_eq!(of(Form::Probability, -0.2, ScoreScale::Cosine), -0.2);
         assert_eq!(of(Form::Probability, 0.2, ScoreScale::Probability), 0.2);
         assert_eq!(of(Form::Logit, 0.5, ScoreScale::Probability), 0.0);
         assert_eq!(of(Form::Logit, 3.5, ScoreScale::Logit), 3.5);
         assert_eq!(of(Form::Probability, -1e9, ScoreScale::Logit), f64::MIN_POSITIVE);
-        assert_eq!(Form::Logit.of(0.5, None), 0.5);
+        assert_eq!(Form::Logit.convert(0.5, None), 0.5);
     }
 
     #[test]
     fn probabilities_that_differ_have_logits_that_differ() {
-        let logit = |score| Form::Logit.of(score, Some(ScoreScale::Probability));
+        let logit = |score| Form::Logit.convert(score, Some(ScoreScale::Probability));
         let scores = [0.0, 1e-300, 1e-200, 1e-20, 1e-17, 0.5, 1.0 - 1e-15, 1.0 - f64::EPSILON, 1.0];
         assert!(scores.windows(2).all(|pair| logit(pair[0]) < logit(pair[1])));
     }
@@ -79,9 +82,9 @@ mod tests {
     proptest! {
         #[test]
         fn a_clients_own_sigmoid_gives_the_score_back(score in 0.0f64..=1.0) {
-            let logit = Form::Logit.of(score, Some(ScoreScale::Probability));
+            let logit = Form::Logit.convert(score, Some(ScoreScale::Probability));
             prop_assert!(logit.is_finite());
-            prop_assert!((Form::Probability.of(logit, Some(ScoreScale::Logit)) - score).abs() < 1e-12);
+            prop_assert!((Form::Probability.convert(logit, Some(ScoreScale::Logit)) - score).abs() < 1e-12);
         }
 
         #[test]
@@ -89,7 +92,7 @@ mod tests {
             let low = one.min(other);
             let high = one.max(other);
             for (form, scale) in [(Form::Probability, ScoreScale::Logit), (Form::Logit, ScoreScale::Probability)] {
-                prop_assert!(form.of(low, Some(scale)) <= form.of(high, Some(scale)));
+                prop_assert!(form.convert(low, Some(scale)) <= form.convert(high, Some(scale)));
             }
         }
     }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::fields::Fields;
+use super::passage::ListDocuments;
 use super::problem::{self, ErrorAnswer};
 use super::request_fields::{Field, FieldKind, MODEL, ObjectShape, QUERY, RAW_SCORES, TOP_K, TOP_N};
 use super::scale::Form;
@@ -63,7 +64,7 @@ impl Dialect for Tei {
 
     fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error> {
         let request = fields.request(QUERY.path)?;
-        let passages = fields.passages(TEXTS.path, false)?;
+        let passages = fields.passages(TEXTS.path, ListDocuments::PartsOnly)?;
         Ok(RerankRequest {
             top_n: fields.top_n(TOP_N.path, TOP_K.path)?,
             return_documents: fields.flag_of(&RETURN_TEXT)?,
@@ -72,7 +73,7 @@ impl Dialect for Tei {
     }
 
     fn encode(&self, _request_id: &str, request: &RerankRequest, response: &RerankResponse) -> Bytes {
-        let form = Form::raw(request.raw_scores);
+        let form = Form::asked_for(request);
         let mut ranks = Vec::with_capacity(response.ranking.len());
         for ranked in &response.ranking {
             let text = &*request.passages[ranked.position].text;

@@ -9,6 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::fields::Fields;
+use super::passage::ListDocuments;
 use super::problem::{ErrorAnswer, error_text};
 use super::request_fields::{Field, FieldKind, ObjectShape, QUERY};
 use super::scale::Form;
@@ -57,13 +58,13 @@ impl Dialect for Weaviate {
 
     fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error> {
         let request = fields.request(QUERY.path)?;
-        let passages = fields.passages(DOCUMENTS.path, false)?;
-        // The answer holds every document, asked for or not.
+        let passages = fields.passages(DOCUMENTS.path, ListDocuments::PartsOnly)?;
+        // The answer holds every document, asked for or not. By this flag `echoed_bytes` tells how large it is.
         Ok(RerankRequest { return_documents: true, ..passages.added_to(request) })
     }
 
     fn encode(&self, _request_id: &str, request: &RerankRequest, response: &RerankResponse) -> Bytes {
-        let form = Form::raw(request.raw_scores);
+        let form = Form::asked_for(request);
         let mut scores = Vec::with_capacity(response.ranking.len());
         for ranked in in_input_order(response) {
             let document = &*request.passages[ranked.position].text;
