@@ -24,7 +24,9 @@ use crate::dialect::native;
 
 /// Columns of the table where no terminal tells its width.
 const DEFAULT_WIDTH: u16 = 100;
-/// Columns that rank, score and line number take.
+/// Index of the table's column that holds the passages.
+const PASSAGE_COLUMN: usize = 3;
+/// Columns of the terminal that rank, score and line number take.
 const OTHER_COLUMNS: u16 = 24;
 /// Fewest columns of a passage, however narrow the terminal is.
 const MIN_PASSAGE_COLUMNS: u16 = 20;
@@ -101,10 +103,12 @@ fn read(file: &PathBuf) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Tells that standard input is read from the keyboard.
 fn eprint_hint() {
     drop(io::Write::write_all(&mut io::stderr(), b"reading passages from the keyboard, one a line; end with Ctrl-D\n"));
 }
 
+/// The ranking as a table with a summary below it. `lines` holds the line number of each passage of the request.
 fn table(lines: &[usize], request: &RerankRequest, response: &RerankResponse) -> String {
     let width = match terminal_size::terminal_size() {
         Some((width, _)) => width.0,
@@ -124,7 +128,7 @@ fn table(lines: &[usize], request: &RerankRequest, response: &RerankResponse) ->
         let text = shortened(&passage, usize::from(text_width));
         table.add_row([rank.to_string(), score, lines[ranked.position].to_string(), text]);
     }
-    if let Some(column) = table.column_mut(3) {
+    if let Some(column) = table.column_mut(PASSAGE_COLUMN) {
         column.set_constraint(ColumnConstraint::UpperBoundary(Width::Fixed(text_width)));
     }
     let mut text = format!("{}\n", table.trim_fmt());

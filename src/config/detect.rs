@@ -20,6 +20,7 @@ pub(super) fn add_upstreams(table: &mut Table, environment: &Environment) {
             continue;
         }
         let upstream = Table::from_iter([("provider".to_owned(), Value::from(name))]);
+        // `default.toml` has the table. Anything else in its place is reported where it is read.
         if let Some(Value::Table(upstreams)) = table.get_mut("upstreams") {
             upstreams.insert(name.to_owned(), upstream.into());
         }

@@ -13,6 +13,7 @@ use super::reader::{Section, count, one_of, share, text};
 /// The value of `model_dir` that declines a cross-encoder even if there is one.
 const DECLINED: &str = "none";
 
+/// The settings of the embedded scorer; `None` if one of its keys is missing or wrong.
 pub(super) fn local(section: &Section<'_>, environment: &Environment) -> Option<LocalSettings> {
     // The directory of the weights if there are any, and true if none is wanted.
     let directory = section.require("model_dir", |value| match text(value)?.as_str() {

@@ -176,7 +176,7 @@ mod tests {
         found.map(|proxy| proxy.to_string())
     }
 
-    /// Kind H, attack 15.
+    /// Otherwise key, query and passages would go to the proxy, and its 503 would read like the upstream's.
     #[test]
     fn what_is_on_this_machine_is_never_asked_through_a_proxy() {
         let variables = [("HTTP_PROXY", "http://p:1"), ("HTTPS_PROXY", "http://p:1"), ("ALL_PROXY", "http://p:1")];

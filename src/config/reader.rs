@@ -1,7 +1,7 @@
 //! Reading a table key by key, so that every fault is found and named, not only the first.
 //!
 //! Each key is named where it is read and nowhere else. A key that nobody read is unknown; the keys that were read are
-//! the ones that may be suggested for it.
+//! the ones that may be suggested for it. Ranges are wide: they catch slips of the pen, not choices that are unwise.
 
 use std::cell::RefCell;
 use std::fmt;

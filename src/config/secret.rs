@@ -108,7 +108,7 @@ mod tests {
         }
     }
 
-    /// Kind I, attack 19.
+    /// Such a key would be sent as it stands, and the provider's 401 would not tell why.
     #[test]
     fn what_is_pasted_around_a_key_is_refused_with_its_reason() {
         for (value, reason) in [

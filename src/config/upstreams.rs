@@ -122,11 +122,12 @@ fn long_passages(
     }
 }
 
-/// A limit a minute; `None` for 0, which is no limit.
+/// A limit a minute, in the range [`PER_MINUTE`]; `None` for 0, which is no limit.
 fn per_minute(number: usize) -> Option<NonZeroU32> {
     NonZeroU32::new(u32::try_from(number).unwrap_or(u32::MAX))
 }
 
+/// The fault of an upstream's name; `None` if it has none. A slash would part upstream and model in `UPSTREAM/MODEL`.
 fn name_fault(name: &str) -> Option<String> {
     if name == embedded::NAME {
         Some("is the embedded scorer, which is always there; choose another name".to_owned())
@@ -162,6 +163,7 @@ impl Upstreams<'_> {
         let max_passage_tokens = section.read("max_passage_tokens", count(PASSAGE_TOKENS));
         let long_passages = long_passages(section, inherited.long_passages, max_passage_tokens);
         let max_passages = section.read("max_passages", count(1..=100_000));
+        // The faults of a provider's facts have been reported where they were read.
         let known = provider.and_then(|provider| Some((provider, self.facts.get(provider.name())?)));
         let (provider, known_facts) = known?;
         let mut facts = known_facts.clone();

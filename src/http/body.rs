@@ -46,6 +46,7 @@ pub(super) async fn receive(
     if length.is_some_and(|length| length > limit) {
         return Err(too_large(limit));
     }
+    // Nothing is taken yet: a client that announces a large body and does not send it takes no room from others.
     memory.check(length.unwrap_or(0))?;
     let mut reservation = memory.reservation();
     let Ok(collected) = timeout_at(deadline, collect(body, length, limit, &mut reservation)).await else {
@@ -54,7 +55,8 @@ pub(super) async fn receive(
     Ok(Received { bytes: collected?, compression, reservation })
 }
 
-/// The announced length of the body in bytes; `None` if there is no such header or it is no number.
+/// The announced length of the body in bytes; `None` if there is no such header or it is no number. hyper
+/// delivers no more than that.
 fn content_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

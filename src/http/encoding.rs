@@ -90,7 +90,7 @@ pub(super) fn decompress(
     let output_bytes = Cell::new(0);
     let mut input = CompressedInput { left: compressed, taken: 0, output_bytes: &output_bytes, is_wanted };
     let chunk = vec![0; OUTPUT_CHUNK_BYTES];
-    let mut output = Output { bytes: BytesMut::new(), chunk, max_bytes, count: &output_bytes, reservation };
+    let mut output = Output { bytes: BytesMut::new(), chunk, max_bytes, length: &output_bytes, reservation };
     match compression {
         Compression::Zlib if has_zlib_header(compressed) => output.read_from(&mut ZlibDecoder::new(input))?,
         Compression::Zlib => output.read_from(&mut DeflateDecoder::new(input))?,
@@ -114,7 +114,7 @@ struct Output<'a> {
     chunk: Vec<u8>,
     max_bytes: usize,
     /// Length of `bytes`, which [`CompressedInput`] compares with its own count.
-    count: &'a Cell<usize>,
+    length: &'a Cell<usize>,
     reservation: &'a mut Reservation,
 }
 
@@ -126,6 +126,7 @@ impl Output<'_> {
                 Ok(0) => return Ok(()),
                 Ok(length) => length,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // Or `CompressedInput` has given up: on input made to cost time, or because nobody waits for an answer.
                 Err(_) => {
                     let message =
                         "the body is not what Content-Encoding says, or it was cut off; send it again, or uncompressed";
@@ -137,7 +138,7 @@ impl Output<'_> {
             }
             self.reservation.grow(length)?;
             self.bytes.extend_from_slice(&self.chunk[..length]);
-            self.count.set(self.bytes.len());
+            self.length.set(self.bytes.len());
         }
     }
 }
@@ -145,10 +146,11 @@ impl Output<'_> {
 /// A reader of the compressed bytes, in chunks. It fails once they have yielded too little output, or once nobody waits
 /// for it. A decoder reads on inside one call while no output comes, so the checks must be here.
 struct CompressedInput<'a> {
+    /// The bytes that were not read yet.
     left: &'a [u8],
-    /// Number of bytes that were read.
+    /// Number of bytes that were read, over all members of a gzip file.
     taken: usize,
-    /// Number of bytes that were decompressed.
+    /// Number of bytes that were decompressed, also over all members. [`Output`] sets it.
     output_bytes: &'a Cell<usize>,
     is_wanted: &'a dyn Fn() -> bool,
 }
@@ -178,7 +180,8 @@ impl Read for CompressedInput<'_> {
     }
 }
 
-/// Returns true if bytes begin with the header of RFC 1950, and not with a bare stream of RFC 1951.
+/// Returns true if bytes begin with the header of RFC 1950 (section 2.2: method 8, and both bytes together a multiple
+/// of 31), and not with a bare stream of RFC 1951.
 fn has_zlib_header(bytes: &[u8]) -> bool {
     matches!(bytes, [method, check, ..] if method & 0x0F == 8 && u16::from_be_bytes([*method, *check]) % 31 == 0)
 }

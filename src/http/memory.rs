@@ -14,6 +14,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct MemoryBudget {
     max_bytes: usize,
+    /// A count alone, which guards no other memory; hence `Relaxed` wherever it is used.
     used: AtomicUsize,
 }
 

@@ -130,6 +130,7 @@ pub(super) fn one(routes: &RouteTable, name: &str) -> Result<Model, Error> {
     Ok(model(name.to_owned(), &route.targets, route.shadow.as_deref()))
 }
 
+/// The body of the model `id`, which owner and scale of its first target stand for.
 fn model(id: String, targets: &[Arc<Target>], shadow: Option<&Shadow>) -> Model {
     let (owned_by, score_scale) = match targets.first() {
         Some(first) => (first.upstream.name.clone(), Some(ScoreScaleName(first.facts.scale))),

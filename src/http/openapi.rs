@@ -49,6 +49,7 @@ struct Document;
 /// The operation `rerank` at another path, in the native dialect or another.
 struct Variant {
     path: &'static str,
+    /// `operationId`, from which generators of clients make the names of methods.
     id: &'static str,
     /// Schemas of body and answer; `None` for the native ones.
     own: Option<OwnSchemas>,
@@ -64,6 +65,7 @@ struct OwnSchemas {
     add_answer: fn(&mut Components),
 }
 
+/// One variant for each shape of body and answer. The document names no prefix that only repeats one of them.
 const VARIANTS: [Variant; 10] = [
     Variant::family("/v1/rerank", "rerank_v1"),
     Variant::family("/v2/rerank", "rerank_v2"),

@@ -25,7 +25,9 @@ const ANY: &str = "*";
 pub struct OriginPolicy {
     checks_origin: bool,
     checks_host: bool,
+    /// Names in the form of [`plain`], or `*`.
     allowed_hosts: Vec<String>,
+    /// Origins in lower case, or `*`.
     allowed_origins: Vec<String>,
 }
 
@@ -139,6 +141,7 @@ fn without_port<'a>(authority: &'a str, default_port: &str) -> &'a str {
 
 /// The fault of an entry of `server.allowed_hosts`; `None` if it is valid.
 pub(crate) fn host_fault(host: &str) -> Option<&'static str> {
+    // A host with a port differs from its name alone.
     let is_name = host == ANY || host_of(host).is_some_and(|name| name == plain(host));
     (!is_name)
         .then_some("must be a host name without scheme, port and path, such as \"rerank.example\"; \"*\" allows all")
@@ -153,7 +156,7 @@ pub(crate) fn origin_fault(origin: &str) -> Option<&'static str> {
     (!is_origin).then_some("must be a scheme and a host, such as \"https://app.example\"; \"*\" allows all")
 }
 
-/// Returns true if a list holds `name`, or `*`.
+/// Returns true if a list holds `name`, or `*`. Both are compared as they are: in lower case.
 fn allows(allowed: &[String], name: &str) -> bool {
     allowed.iter().any(|allowed| allowed == name || allowed == ANY)
 }
@@ -171,6 +174,7 @@ fn plain(host: &str) -> String {
 }
 
 /// Returns true for a name that no DNS server can bind to another machine, and for loopback and unspecified addresses.
+/// The name must be in the form of [`plain`].
 fn is_this_machine(name: &str) -> bool {
     let unbracketed = match name.strip_prefix('[') {
         Some(rest) => rest.strip_suffix(']').unwrap_or(name),

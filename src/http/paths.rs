@@ -110,7 +110,7 @@ pub(super) fn read(method: &Method, path: &str) -> ReadPath {
     ReadPath { endpoint, dialects }
 }
 
-/// The segments of a path, without the empty ones of double and trailing slashes.
+/// The segments of a path, still percent-encoded, without the empty ones of double and trailing slashes.
 fn segments(path: &str) -> Vec<&str> {
     path.split('/').filter(|segment| !segment.is_empty()).collect()
 }
@@ -147,6 +147,7 @@ fn rerank(segments: &[&str]) -> Option<(PathDialects, Option<String>)> {
         [before @ .., "ranking"] => (before, &nvidia::Nvidia),
         [before @ .., "reranking"] if before.contains(&"retrieval") => (before, &nvidia::Nvidia),
         [before @ .., "reranking"] => (before, &mixedbread::Mixedbread),
+        // Last: `/inference/` may also be a gateway's prefix of the paths above.
         _ => return inference(segments),
     };
     let mut named = prefix(before);
@@ -164,7 +165,7 @@ fn inference(segments: &[&str]) -> Option<(PathDialects, Option<String>)> {
     let at = segments.iter().position(|segment| *segment == "inference")?;
     let before = &segments[..at];
     let name = &segments[at + 1..];
-    // A version below `inference` shows that it is a gateway's prefix, and that no model follows.
+    // A version below `inference` shows that it is a gateway's prefix before a misspelt path, and no model follows.
     if matches!(name.first(), None | Some(&("v1" | "v2"))) {
         return None;
     }

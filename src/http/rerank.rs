@@ -129,6 +129,7 @@ pub(super) async fn rerank(app: &App, head: RerankHead, request: Request) -> Res
     let degraded = ranked.response.provenance.degraded.clone();
     let encoded = encode(record.dialect, id, ranked.request, ranked.response).await;
     let mut answer = json(app.memory.reservation().hold_answer(encoded));
+    // Before the answer is written: the work is done, and a client that reads slowly must not occupy a permit.
     drop(ranked.permit);
     for reason in degraded {
         answer.headers_mut().append(DEGRADED_HEADER, HeaderValue::from_static(reason.code()));
@@ -192,6 +193,7 @@ async fn decode_and_rank<'a>(
     if request.model.is_none() {
         request.model = head.model.map(Into::into);
     }
+    // The setting is for clients that need documents and cannot ask for them, so it wins over a `false`.
     request.return_documents |= app.server.always_return_documents;
     if let Some(timeout) = request.timeout {
         deadline = deadline.min(record.started + timeout);
@@ -260,9 +262,13 @@ fn header_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
 struct RequestRecord<'a> {
     metrics: &'a Metrics,
     dialect: &'static dyn Dialect,
+    /// Arrival of the request's headers. All deadlines count from here.
     started: Instant,
+    /// The route's label; [`NO_MODEL`] until there is one. Never the client's own text, which could be anything.
     model: String,
+    /// True once the metrics have the outcome; otherwise `drop` records one.
     is_recorded: bool,
+    /// Counts the request in the gauge of those in flight until it is dropped.
     _in_flight: InFlight,
 }
 
@@ -278,6 +284,7 @@ impl<'a> RequestRecord<'a> {
         }
     }
 
+    /// Records an answer: its pairs, each reason for which it is degraded, and the outcome.
     fn finish_with(&mut self, response: &RerankResponse) {
         let provenance = &response.provenance;
         self.metrics.pairs(provenance.pairs);
@@ -287,6 +294,7 @@ impl<'a> RequestRecord<'a> {
         self.finish(if provenance.degraded.is_empty() { RequestOutcome::Ok } else { RequestOutcome::Degraded });
     }
 
+    /// Records the outcome; called once.
     fn finish(&mut self, outcome: RequestOutcome) {
         self.is_recorded = true;
         self.metrics.request(&self.model, self.dialect.name(), outcome, self.started.elapsed());

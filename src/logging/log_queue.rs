@@ -1,4 +1,5 @@
-//! Log lines on their way to standard error: a bounded buffer that a thread of its own writes out (law 12).
+//! Log lines on their way to standard error: a bounded buffer that a thread of its own writes out (law 12
+//! of `docs/guarantees.md`).
 //!
 //! A caller that logs copies its line into the buffer and goes on. The thread swaps the full buffer for an empty one
 //! and writes it as a whole, so that at most two of them exist. Lines that find no space, and lines that cannot be
@@ -16,7 +17,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// Bytes of lines that may wait while others are being written; about 3,000 lines.
 const MAX_WAITING_BYTES: usize = 512 * 1024;
-/// Bytes of one line; a longer one is cut.
+/// Bytes of one line; a longer one is cut, so that it does not take the space of many others.
 const MAX_LINE_BYTES: usize = 16 * 1024;
 /// The end of a line that was cut.
 const CUT: &[u8] = b" [cut]\n";
@@ -31,7 +32,9 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct LogQueue {
     state: Mutex<QueueState>,
+    /// Notified of every change of `state`. Both the thread and [`Self::close`] may be waiting.
     changed: Condvar,
+    /// Number of lines lost, for want of space or because the sink did not take them.
     dropped: Counter,
 }
 
@@ -88,6 +91,7 @@ impl LogQueue {
         }
     }
 
+    /// Writes lines to `sink` until the queue is closed and empty.
     fn write_to(&self, mut sink: impl Write) {
         let mut batch = Vec::new();
         let mut report = Report::default();

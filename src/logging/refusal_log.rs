@@ -16,6 +16,7 @@ pub struct RefusalLog(Mutex<Vec<Refusals>>);
 struct Refusals {
     code: &'static str,
     last_line: Instant,
+    /// Number of refusals since the last line, which had none of their own.
     left_out: u64,
 }
 
@@ -27,7 +28,7 @@ impl RefusalLog {
     }
 
     /// The number of refusals with this code that were left out since its last line, if a line is due at `now`; `None`
-    /// if this one is to be left out too.
+    /// if this one is to be left out too. The code is an error's, or `accept` for connections that were not accepted.
     pub fn due(&self, code: &'static str, now: Instant) -> Option<u64> {
         let mut codes = self.0.lock();
         // A list, because there are few codes: it never grows beyond the kinds of errors.

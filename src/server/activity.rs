@@ -55,7 +55,7 @@ struct ConnectionState {
     blocked_since: Option<Instant>,
     /// True if a body was polled and had no data since the client closed its side.
     is_starved: bool,
-    /// Wakes the stream that holds back the end of the client's side.
+    /// Wakes the stream that holds back the end of the client's side. [`Activity::input_end`] may decide otherwise then.
     end_waker: Option<Waker>,
     /// True if the connection must end whatever it is doing.
     is_forced_to_close: bool,
@@ -163,7 +163,7 @@ impl Activity {
         }
     }
 
-    /// Notes that the rest of a body is being read and dropped.
+    /// Notes that the rest of a body is being read and dropped, which [`Self::input_end`] goes by.
     pub(super) fn begin_drain(&self) {
         let mut state = self.state.lock();
         state.drains += 1;
@@ -211,7 +211,7 @@ impl Activity {
         }
     }
 
-    /// Notes that bytes were written.
+    /// Notes that bytes were written. If the client had held them up, its time for the next request starts only now.
     pub(super) fn note_written(&self) {
         if self.is_blocked.load(Ordering::Relaxed) {
             let mut state = self.state.lock();

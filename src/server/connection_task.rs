@@ -82,6 +82,7 @@ async fn serve_http(
     let mut http = pin!(protocols.serve_connection(TokioIo::new(stream), service));
     let mut is_closing = false;
     loop {
+        // `None` means that the connection is to be told to close, which happens once.
         let next_check = match activity.timeout_status(&limits, Instant::now()) {
             TimeoutStatus::WithinLimits(next_check) => Some(next_check),
             TimeoutStatus::SomeStalled(next_check) if is_closing => Some(next_check),

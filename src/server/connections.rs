@@ -20,10 +20,12 @@ const EVICTION_PAUSE: Duration = Duration::from_millis(50);
 /// The open connections.
 #[derive(Debug)]
 pub(super) struct Connections {
+    /// One for each connection whose socket is open, lingering ones included.
     permits: Arc<Semaphore>,
+    /// Number of all `permits`.
     max: usize,
     open: Mutex<Open>,
-    /// Requests whose body has not arrived in full.
+    /// Number of requests whose body has not arrived in full, over all connections.
     unread: AtomicUsize,
     max_unread: usize,
 }
@@ -34,7 +36,7 @@ struct Open {
     activities: HashMap<u64, Arc<Activity>>,
     /// Connections that only read and drop their client's last bytes, oldest first; not among the activities.
     lingering: BTreeMap<u64, Arc<Activity>>,
-    /// The next connections to evict, in reverse order.
+    /// The next connections to evict, the first of them last, to be popped. Some may have begun to work since.
     candidates: Vec<(EvictionOrder, Arc<Activity>)>,
     /// The time at which a connection was last ended for its many unread bodies.
     last_forced: Option<Instant>,
@@ -76,6 +78,7 @@ impl Connections {
         Connection { activity, id, connections: self.clone(), _permit: permit }
     }
 
+    /// Takes a permit. As long as there is none, evicts one connection after the other.
     async fn permit(&self) -> OwnedSemaphorePermit {
         loop {
             if let Ok(permit) = self.permits.clone().try_acquire_owned() {

@@ -73,6 +73,7 @@ impl Service<Request<Incoming>> for ExchangeService {
 /// One request in flight, shared by the bodies of the request and of the answer.
 struct Exchange {
     activity: Arc<Activity>,
+    /// Number of the request on its connection, by which [`Activity`] knows its answer.
     number: u64,
     max_drain_bytes: u64,
     state: Mutex<AnswerState>,
@@ -101,7 +102,8 @@ impl Exchange {
         matches!(&*self.state.lock(), AnswerState::Unanswered(Some(_)))
     }
 
-    /// Notes that the answer's headers are written, and drains a body that was left unread.
+    /// Notes that the answer's headers are written, and drains a body that was left unread. Only the first call has an
+    /// effect.
     fn answered(self: &Arc<Self>) {
         // Not earlier: reading the body makes hyper send `100 Continue`, which would invite the client to send it all.
         let before = std::mem::replace(&mut *self.state.lock(), AnswerState::Answered);
@@ -275,6 +277,7 @@ impl HttpBody for AnswerBody {
 
 impl Drop for AnswerBody {
     fn drop(&mut self) {
+        // hyper does not poll an answer without a body, nor one whose client has gone.
         self.exchange.answered();
         self.exchange.activity.end_answer(self.exchange.number);
     }

@@ -29,6 +29,9 @@ pub(super) const ANSWER_CHUNK_BYTES: usize = 256 << 10;
 /// Time that a connection has to close after it was told to, if nothing is in flight.
 pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
+// The limits of HTTP/1.1 and HTTP/2 are mostly the defaults of hyper and h2, written down so that no update changes
+// them. Not so the buffer, which would be 408 KiB a connection, and the interval of pings, which would be none.
+
 /// Limit of requests in flight on one HTTP/2 connection.
 pub(super) const HTTP2_MAX_STREAMS: u32 = 200;
 /// Limit of bytes of the headers of one HTTP/2 request.
@@ -44,11 +47,11 @@ pub(super) const HTTP2_MAX_PENDING_RESETS: usize = 20;
 pub(super) const HTTP2_MAX_LOCAL_RESETS: usize = 1_024;
 /// Flow-control window in bytes, of one HTTP/2 request and of one connection.
 pub(super) const HTTP2_WINDOW_BYTES: u32 = 1 << 20;
-/// Interval of pings to HTTP/2 clients.
+/// Interval of pings to HTTP/2 clients, by which a connection is noticed whose other end is gone.
 pub(super) const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(30);
 /// Time that a client has to answer a ping.
 pub(super) const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(20);
-/// Lowest limit of unread request bodies, over all connections.
+/// Lowest limit of unread request bodies, over all connections: two for each of [`DEFAULT_MAX_CONNECTIONS`].
 const MIN_MAX_UNREAD_REQUESTS: usize = 8_192;
 
 /// The timeouts and limits of one connection.
@@ -96,7 +99,7 @@ pub(super) fn max_connections(configured: Option<usize>) -> usize {
     }
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     match max_descriptors(&limits) {
-        // The rest is for calls to upstreams, files and the log.
+        // The other quarter is for calls to upstreams, files and the log.
         Some(descriptors) => DEFAULT_MAX_CONNECTIONS.min(descriptors / 4 * 3).max(MIN_CONNECTIONS),
         None => DEFAULT_MAX_CONNECTIONS,
     }

@@ -109,6 +109,7 @@ impl Server {
             sleep(self.app.server.drain_delay).await;
         });
         loop {
+            // Accepted first and admitted then, so that no connection is evicted for one that does not come.
             let accepted = async {
                 let stream = tokio::select! {
                     stream = accept(&self.listener, &connections, &self.app.refusals) => stream,

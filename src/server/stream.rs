@@ -65,6 +65,7 @@ impl Stream {
         written
     }
 
+    /// The server's side; the error is never seen, because nothing writes after `drop`.
     fn output(&mut self) -> io::Result<Pin<&mut OwnedWriteHalf>> {
         match &mut self.output {
             Some(output) => Ok(Pin::new(output)),
