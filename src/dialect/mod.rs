@@ -4,6 +4,7 @@
 //! dialect works with any provider, because both know only [`RerankRequest`] and [`RerankResponse`]. To add a dialect,
 //! write its file and add it to [`DIALECTS`].
 
+mod base64_run;
 pub mod choose;
 pub mod cohere;
 pub mod cohere_family;

@@ -15,8 +15,11 @@
 
 use std::borrow::Cow;
 
+use super::base64_run::{Base64Run, is_base64};
 use super::raw::unquoted;
 
+/// Beginning of a data URL, in any case.
+const DATA_SCHEME: &str = "data:";
 /// Longest head of a data URL, up to its comma, in bytes.
 const MAX_URL_HEAD_BYTES: usize = 256;
 /// First characters of PNG, JPEG, GIF (two versions), WebP and PDF files in base64.
@@ -27,8 +30,6 @@ const MIN_SIGNED_RUN: usize = 32;
 const MIN_NAMED_RUN: usize = 64;
 /// Shortest run of base64 that is a file in any place, in characters.
 const MIN_UNMARKED_RUN: usize = 256;
-/// Shortest line of base64 after which the next line may continue it, in characters. Encoders break at 64 or 76.
-const MIN_LINE: usize = 60;
 /// Shortest list of numbers that is a file in a field whose name says picture.
 const MIN_BYTES: usize = 64;
 /// End of the head of a data URL in base64. Inside a text it is searched for in lower case alone, which is how it is
@@ -78,7 +79,7 @@ pub(super) fn is_file(text: &str) -> bool {
     match text.as_bytes().first() {
         Some(b'd' | b'D') if data_url(text).is_some() => true,
         Some(first) if is_base64(*first) => {
-            let run = Run::of(text, MIN_UNMARKED_RUN);
+            let run = Base64Run::of(text, MIN_UNMARKED_RUN);
             let is_signed = run.length >= MIN_SIGNED_RUN && SIGNATURES.iter().any(|sign| text.starts_with(sign));
             is_signed || run.length >= MIN_UNMARKED_RUN && run.is_mixed()
         }
@@ -110,7 +111,7 @@ fn without_inner(text: &str) -> Option<String> {
     for comma in memchr::memmem::find_iter(text.as_bytes(), ENCODED.as_bytes()) {
         let start = copied + url_start(&text[copied..comma]);
         let data = comma + ENCODED.len();
-        let run = Run::of(&text[data..], usize::MAX);
+        let run = Base64Run::of(&text[data..], usize::MAX);
         if run.length >= MIN_NAMED_RUN {
             kept.push_str(&text[copied..start]);
             copied = data + run.bytes;
@@ -131,7 +132,9 @@ fn url_start(text: &str) -> usize {
     let head = &text.as_bytes()[window..];
     let end = head.iter().rposition(|byte| byte.is_ascii_whitespace() || b"\"'(<>,".contains(byte));
     let word = window + end.map_or(0, |end| end + 1);
-    let scheme = text.as_bytes()[word..].windows(5).rposition(|part| part.eq_ignore_ascii_case(b"data:"));
+    let scheme = text.as_bytes()[word..]
+        .windows(DATA_SCHEME.len())
+        .rposition(|part| part.eq_ignore_ascii_case(DATA_SCHEME.as_bytes()));
     // The window may begin inside a character.
     text.ceil_char_boundary(word + scheme.unwrap_or(0))
 }
@@ -143,6 +146,7 @@ pub(super) fn is_buffer(json: &str) -> bool {
         || starts_with_tokens(json, &["{", "\"data\"", ":", "["]) && json.ends_with("\"Buffer\"}")
 }
 
+/// Returns true if JSON begins with these tokens, whatever blanks stand between them.
 fn starts_with_tokens(json: &str, tokens: &[&str]) -> bool {
     let mut rest = json;
     for token in tokens {
@@ -168,7 +172,7 @@ fn words_after_file(text: &str) -> &str {
         Some(DataUrl::Other) => return "",
         None => text,
     };
-    data[Run::of(data, usize::MAX).bytes..].trim()
+    data[Base64Run::of(data, usize::MAX).bytes..].trim()
 }
 
 /// Returns true if the value of a field is a file. The value is JSON, in which `/` may be `\/`. An object around a file
@@ -183,7 +187,7 @@ pub(super) fn is_file_in(name: &str, value: &str) -> bool {
     if is_file(text) {
         return true;
     }
-    let run = Run::of(text, MIN_NAMED_RUN);
+    let run = Base64Run::of(text, MIN_NAMED_RUN);
     if run.bytes == 0 {
         // An empty text would count as base64 from end to end.
         return false;
@@ -258,12 +262,13 @@ enum DataUrl<'a> {
 
 /// The data URL of a file at the start of a text.
 fn data_url(text: &str) -> Option<DataUrl<'_>> {
-    let scheme = text.get(..5)?;
-    if !scheme.eq_ignore_ascii_case("data:") {
+    let scheme = text.get(..DATA_SCHEME.len())?;
+    if !scheme.eq_ignore_ascii_case(DATA_SCHEME) {
         return None;
     }
     let comma = memchr::memchr(b',', &text.as_bytes()[..text.len().min(MAX_URL_HEAD_BYTES)])?;
-    let head = text.get(5..comma)?;
+    let head = text.get(DATA_SCHEME.len()..comma)?;
+    // Prose, such as "data: a story, …".
     if head.contains(char::is_whitespace) {
         return None;
     }
@@ -273,87 +278,13 @@ fn data_url(text: &str) -> Option<DataUrl<'_>> {
     // In JSON the slash may be escaped.
     let media_type = head.split(['/', '\\']).next()?;
     let is_media = ["image", "video", "audio"].iter().any(|media| media_type.eq_ignore_ascii_case(media));
+    // Without a subtype behind a slash it is prose again, such as "data:image, of a cat".
     (is_media && media_type.len() < head.len()).then_some(DataUrl::Other)
 }
 
 /// Returns true if a name contains one of these words in upper or lower case.
 fn says(name: &str, words: &[&str]) -> bool {
     words.iter().any(|word| name.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes())))
-}
-
-fn is_base64(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=')
-}
-
-/// A run of base64 at the start of a text, with the line breaks between its long lines.
-#[derive(Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each says whether characters of one kind are there")]
-struct Run {
-    /// Characters without line breaks.
-    length: usize,
-    /// Bytes with line breaks and escapes.
-    bytes: usize,
-    has_upper: bool,
-    has_lower: bool,
-    has_digit: bool,
-    /// True for signs of the usual alphabet, `+` and `/`, and of the one for URLs, `-` and `_`.
-    has_signs: [bool; 2],
-    /// True if a character is no hexadecimal digit.
-    has_more_than_hex: bool,
-}
-
-impl Run {
-    /// The run at the start of a text or of a JSON string, read up to `max_length` characters.
-    fn of(text: &str, max_length: usize) -> Self {
-        let bytes = text.as_bytes();
-        let mut run = Self::default();
-        let mut line = 0;
-        while run.length < max_length {
-            match bytes[run.bytes..] {
-                [byte, ..] if is_base64(byte) => {
-                    run.has_upper |= byte.is_ascii_uppercase();
-                    run.has_lower |= byte.is_ascii_lowercase();
-                    run.has_digit |= byte.is_ascii_digit();
-                    run.has_more_than_hex |= !byte.is_ascii_hexdigit();
-                    run.has_signs[0] |= matches!(byte, b'+' | b'/');
-                    run.has_signs[1] |= matches!(byte, b'-' | b'_');
-                    run.length += 1;
-                    run.bytes += 1;
-                    line += 1;
-                }
-                [b'\\', b'/', ..] => {
-                    run.length += 1;
-                    run.bytes += 2;
-                    line += 1;
-                }
-                // The second condition is for the line feed after a carriage return, and for blank lines.
-                [b'\r' | b'\n', ..] if line >= MIN_LINE || line == 0 && run.length > 0 => {
-                    run.bytes += 1;
-                    line = 0;
-                }
-                [b'\\', b'r' | b'n', ..] if line >= MIN_LINE || line == 0 && run.length > 0 => {
-                    run.bytes += 2;
-                    line = 0;
-                }
-                _ => break,
-            }
-        }
-        run
-    }
-
-    /// Returns true if the run has the mix of characters that base64 of many bytes has.
-    fn is_mixed(&self) -> bool {
-        self.has_upper && self.has_lower && self.has_digit && !self.is_name()
-    }
-
-    /// Returns true if the run looks like an identifier: a path, words with hyphens between them, or a hash. Base64 has
-    /// the signs of one alphabet, never of both, and a long one has letters of either case.
-    fn is_name(&self) -> bool {
-        let is_single_case = !(self.has_upper && self.has_lower);
-        let [has_slashes, has_hyphens] = self.has_signs;
-        let is_hash = is_single_case && self.has_digit && !self.has_more_than_hex;
-        has_hyphens && (has_slashes || is_single_case) || is_hash
-    }
 }
 
 #[cfg(test)]
