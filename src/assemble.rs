@@ -62,6 +62,7 @@ pub(crate) fn assemble_with(
         }
         routes.push(route);
     }
+    // The setting left out is for `Callers`: the cache knows scopes, and not whose they are.
     let CacheSettings { enabled, max_bytes, time_to_live, max_stale, refresh_ahead, .. } = settings.cache;
     let cache = if enabled {
         ScoreCache::in_memory(max_bytes, Lifetimes { time_to_live, max_stale, refresh_ahead })
@@ -114,6 +115,7 @@ fn find_upstream<'a>(
     upstreams.iter().find(|upstream| upstream.name == name).ok_or_else(|| missing_target(model))
 }
 
+/// The reason why a model cannot be built; never seen, because `config` has checked every target.
 fn missing_target(model: &ModelSettings) -> String {
     format!("models.{}: a target does not exist", model.name)
 }

@@ -123,6 +123,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
             layers::keep_changes(&mut table, "refusals", &compiled_in());
             Ok(Loaded { settings, effective: table })
         }
+        // Never empty: settings are missing only if something was reported.
         _ => Err(ConfigError::Faults(faults)),
     }
 }

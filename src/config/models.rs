@@ -163,7 +163,9 @@ pub(super) struct ModelDraft<'a> {
     pub(super) name: &'a str,
     aliases: Vec<Alias>,
     pub(super) targets: Vec<TargetSettings>,
+    /// `None` without a shadow, or if its target is wrong.
     pub(super) shadow_target: Option<TargetSettings>,
+    /// `None` without a shadow, or if one of its other keys is wrong.
     shadow_limits: Option<ShadowSettings>,
     policies: Policies,
 }

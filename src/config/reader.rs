@@ -51,6 +51,7 @@ impl Faults {
 /// One table that is being read. It exists only while a reader's function runs, so that its unknown keys are always
 /// reported.
 pub(super) struct Section<'a> {
+    /// Path from the root; empty for the root itself.
     path: String,
     table: &'a Table,
     /// The keys that were read so far, whether or not they are there.

@@ -38,6 +38,7 @@ const RANKED_OBJECT_WORK: usize = 8;
 
 /// The known fields of one body, borrowed from it.
 pub struct Fields<'a> {
+    /// The whole body, of which texts without escapes are slices.
     body: &'a ByteString,
     entries: Entries<'a>,
     /// Returns false to end the reading of documents.
@@ -119,6 +120,7 @@ impl<'a> Fields<'a> {
         self.request_about_words(query::plain_words(query, pointer)?, pointer)
     }
 
+    /// The same for a query whose pictures were left out.
     fn request_about_words(&self, query: Words, pointer: &str) -> Result<RerankRequest, Error> {
         // Both names are read even where the first has a value: a wrong value is an error under either. A blank or 0
         // under one name must not hide the value under the other; 0 is how vLLM's clients say "no limit".
@@ -183,6 +185,7 @@ impl<'a> Fields<'a> {
         let own_count = self.count(own)?;
         let other_count = self.count(other)?;
         let Some(count) = own_count.or(other_count) else { return Ok(None) };
+        // Where a `usize` is shorter than that, all results are as good.
         Ok(usize::try_from(count).ok())
     }
 
@@ -333,6 +336,7 @@ fn not_a_list(path: &str, kind: JsonKind) -> Error {
     Error::invalid_field(pointer_to(path), format!("{} is {kind}; it must be a list", name(path)))
 }
 
+/// The error for a list or an object that was opened where one value is to be read.
 fn not_plain(path: &str) -> Error {
     Error::invalid_field(pointer_to(path), format!("{} must be a single value", name(path)))
 }

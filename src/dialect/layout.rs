@@ -56,7 +56,9 @@ pub(super) fn to_yaml_text(json: &str) -> Option<Layout> {
 }
 
 struct YamlWriter {
+    /// The layout so far.
     text: String,
+    /// Length of `text` from which on it is given up, and the JSON stands instead.
     max_bytes: usize,
     /// Number of pictures left out so far.
     pictures: usize,

@@ -67,6 +67,7 @@ struct ReadPassage {
     passage: Passage,
     /// True if it has at least one of the fields in `rank_fields`, or if none are asked for.
     has_fields: bool,
+    /// True if a picture was left out of its text.
     has_picture: bool,
 }
 
@@ -121,6 +122,7 @@ impl PassageRules<'_> {
         Ok(PassageList { passages, warnings: warning.into_iter().collect() })
     }
 
+    /// Reads one document, of any kind.
     fn passage(&self, body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<ReadPassage, Error> {
         let literal = raw.get();
         let kind = JsonKind::of(literal);

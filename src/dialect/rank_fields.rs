@@ -140,6 +140,7 @@ impl Level {
 /// A seed that searches an object which a path leads into.
 struct Inner<'f, 'a> {
     level: &'f Level,
+    /// Number of objects from the document down to this one.
     steps: usize,
     found: &'f mut FoundFields<'a>,
 }

@@ -125,7 +125,7 @@ fn object_error(at: JsonIn<'_>, repeated: &RepeatedField, error: &serde_json::Er
 
 /// The reason why JSON is not valid, with its line and column in the body.
 fn fault(body: &str, json: &str, error: &serde_json::Error) -> String {
-    // `json` is a slice of `body`, so the distance of their addresses is its index.
+    // `json` is a slice of `body`, so the distance of their addresses is its index. The second arm is never taken.
     let start = match (json.as_ptr() as usize).checked_sub(body.as_ptr() as usize) {
         Some(start) if start <= body.len() => start,
         _ => 0,

@@ -152,6 +152,7 @@ struct CompressedInput<'a> {
     taken: usize,
     /// Number of bytes that were decompressed, also over all members. [`Output`] sets it.
     output_bytes: &'a Cell<usize>,
+    /// Returns false once nobody waits. It is asked before each chunk.
     is_wanted: &'a dyn Fn() -> bool,
 }
 

@@ -23,7 +23,9 @@ const ANY: &str = "*";
 /// The web pages that may send requests, and the names by which the server may be reached.
 #[derive(Debug)]
 pub struct OriginPolicy {
+    /// True if no key is needed.
     checks_origin: bool,
+    /// True if besides only known names lead here.
     checks_host: bool,
     /// Names in the form of [`plain`], or `*`.
     allowed_hosts: Vec<String>,

@@ -261,6 +261,7 @@ fn header_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
 /// The dialect and model of a request as known so far; recorded in the metrics once, also on drop.
 struct RequestRecord<'a> {
     metrics: &'a Metrics,
+    /// The provisional dialect, until the body has told its own.
     dialect: &'static dyn Dialect,
     /// Arrival of the request's headers. All deadlines count from here.
     started: Instant,

@@ -55,7 +55,7 @@ struct ConnectionState {
     blocked_since: Option<Instant>,
     /// True if a body was polled and had no data since the client closed its side.
     is_starved: bool,
-    /// Wakes the stream that holds back the end of the client's side. [`Activity::input_end`] may decide otherwise then.
+    /// Wakes the stream that holds back the end of the client's side, to ask [`Activity::input_end`] again.
     end_waker: Option<Waker>,
     /// True if the connection must end whatever it is doing.
     is_forced_to_close: bool,

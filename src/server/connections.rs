@@ -27,14 +27,17 @@ pub(super) struct Connections {
     open: Mutex<Open>,
     /// Number of requests whose body has not arrived in full, over all connections.
     unread: AtomicUsize,
+    /// Number of `unread` at which one more ends a connection.
     max_unread: usize,
 }
 
 #[derive(Debug, Default)]
 struct Open {
+    /// Ids are given in the order of admission.
     last_id: u64,
+    /// Connections by id, without those that linger.
     activities: HashMap<u64, Arc<Activity>>,
-    /// Connections that only read and drop their client's last bytes, oldest first; not among the activities.
+    /// Connections that only read and drop their client's last bytes, the first that was admitted first.
     lingering: BTreeMap<u64, Arc<Activity>>,
     /// The next connections to evict, the first of them last, to be popped. Some may have begun to work since.
     candidates: Vec<(EvictionOrder, Arc<Activity>)>,
@@ -47,6 +50,7 @@ pub(super) struct Connection {
     pub(super) activity: Arc<Activity>,
     id: u64,
     connections: Arc<Connections>,
+    /// Counts the connection against the limit until it is dropped.
     _permit: OwnedSemaphorePermit,
 }
 

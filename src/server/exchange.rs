@@ -252,6 +252,7 @@ impl HttpBody for AnswerBody {
             let Some(frame) = ready!(Pin::new(&mut this.body).poll_frame(context)?) else { return Poll::Ready(None) };
             match frame.into_data() {
                 Ok(data) => this.rest = data,
+                // Trailers, which are handed on as they are.
                 Err(frame) => return Poll::Ready(Some(Ok(frame))),
             }
         }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::http::settings::ServerSettings;
 
-/// Limit of connections if neither the configuration nor the descriptors of the process set a lower one.
+/// Limit of connections if neither the configuration nor the descriptors of the process set a lower one. Their buffers
+/// may take 128 MiB ([`HTTP1_BUFFER_BYTES`]).
 const DEFAULT_MAX_CONNECTIONS: usize = 4_096;
 /// Lowest limit of connections that the descriptors of the process lead to.
 const MIN_CONNECTIONS: usize = 16;

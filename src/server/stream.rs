@@ -122,6 +122,7 @@ impl AsyncRead for Stream {
             this.activity.note_read();
             return Poll::Ready(Ok(()));
         }
+        // No bytes mean the end only if there was room for some.
         if buffer.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
