@@ -41,6 +41,7 @@ const PROBLEM: &str = "Problem";
         (name = "set-up", description = "What clients of other servers ask first"),
         (name = "operations", description = "Probes and metrics"),
     ),
+    // Either without a key or with one, as the server is configured.
     security((), ("key" = [])),
     modifiers(&Finish),
 )]

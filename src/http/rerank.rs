@@ -126,6 +126,7 @@ pub(super) async fn rerank(app: &App, head: RerankHead, request: Request) -> Res
     };
     record.finish_with(&ranked.response);
     log_degraded(id, &record, &ranked.response);
+    // Encoding takes the response along, perhaps to another thread.
     let degraded = ranked.response.provenance.degraded.clone();
     let encoded = encode(record.dialect, id, ranked.request, ranked.response).await;
     let mut answer = json(app.memory.reservation().hold_answer(encoded));

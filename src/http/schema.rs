@@ -62,6 +62,7 @@ fn property(field: &Field) -> RefOr<Schema> {
             value(field, text.min_length(Some(1)).pattern(Some(r"\S")))
         }
         FieldKind::Count { min } => {
+            // The format is for generators of clients. The reader takes larger numbers too.
             let count = ObjectBuilder::new().schema_type(types(field, Type::Integer));
             value(field, count.format(Some(SchemaFormat::KnownFormat(KnownFormat::Int32))).minimum(Some(min)))
         }

@@ -147,6 +147,7 @@ pub(super) fn meta() -> Response {
 #[utoipa::path(get, path = "/info", tag = "set-up", operation_id = "info",
     responses((status = 200, description = "The server as TEI would describe itself.", body = Info)))]
 pub(super) fn info(app: &App) -> Response {
+    // The name that Transformers gives to the only label of a model without names for them.
     let labels = Labels { id2label: BTreeMap::from([("0", "LABEL_0")]), label2id: BTreeMap::from([("LABEL_0", 0)]) };
     let info = Info {
         model_id: DEFAULT_MODEL,

@@ -50,6 +50,7 @@ async fn ask(address: SocketAddr, api_keys: &[ApiKey]) -> reqwest::Result<String
     if let Some(key) = api_keys.first() {
         request = request.bearer_auth(key.key.expose_secret());
     }
+    // Whatever the status is: the body of a refusal is no list of models, which the caller finds out.
     request.send().await?.text().await
 }
 
