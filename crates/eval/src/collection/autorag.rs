@@ -29,8 +29,8 @@ const BROKEN: &str =
 /// Name of the thread that reads Parquet. Its panics are reported as errors of the file.
 pub const PARQUET_THREAD: &str = "parquet reader";
 
-/// Columns that are texts and never labels.
-const TEXTS: [&str; 2] = ["retrieval_gt", "generation_gt"];
+/// Columns that are never labels, though some writers store a single text in them: the answers.
+const NEVER_LABELS: [&str; 2] = ["retrieval_gt", "generation_gt"];
 
 /// The columns of a table that are read besides the required ones.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ enum FurtherColumns {
     Labels,
 }
 
-/// The cells of a row, by the names of their columns.
+/// The cells of a row that were not taken yet, by the names of their columns.
 struct Cells(Vec<(String, Field)>);
 
 /// Reads both tables.
@@ -48,6 +48,7 @@ pub(super) fn read(corpus: &Path, qa: &Path, draft: &mut Draft) -> Result<(), Co
     each_row(corpus, &["doc_id", "contents"], FurtherColumns::None, |mut cells| {
         let id = cells.id("doc_id")?;
         let text = cells.text("contents")?;
+        // Without a title, but trimmed like the passages of the other kinds of input.
         draft.passages.add(&id, titled("", &text))?;
         Ok(())
     })?;
@@ -91,6 +92,7 @@ fn each_row(
     })
 }
 
+/// Does the work of [`each_row`], and may panic in the Parquet reader.
 fn read_rows(
     path: &Path,
     file: File,
@@ -122,6 +124,7 @@ fn read_rows(
     Ok(())
 }
 
+/// The error of a file that is no Parquet, or damaged.
 fn broken(path: &Path) -> CollectionError {
     CollectionError::whole(path, BROKEN)
 }
@@ -129,16 +132,18 @@ fn broken(path: &Path) -> CollectionError {
 /// Returns true if a column holds single texts, whole numbers or truth values.
 fn may_be_label(column: &Type) -> bool {
     // pandas writes its index as columns such as `__index_level_0__`.
-    if !column.is_primitive() || TEXTS.contains(&column.name()) || column.name().starts_with("__") {
+    if !column.is_primitive() || NEVER_LABELS.contains(&column.name()) || column.name().starts_with("__") {
         return false;
     }
     match (column.get_physical_type(), column.get_basic_info().converted_type()) {
+        // With a converted type, an integer is a date, a time or the like.
         (Physical::BYTE_ARRAY, ConvertedType::UTF8) | (Physical::INT32 | Physical::INT64, ConvertedType::NONE) => true,
         (physical, _) => physical == Physical::BOOLEAN,
     }
 }
 
 impl Cells {
+    /// Takes a cell out; `None` if the table has no such column. The order of the others changes, which nothing needs.
     fn take(&mut self, name: &str) -> Option<Field> {
         let at = self.0.iter().position(|(column, _)| column == name)?;
         Some(self.0.swap_remove(at).1)
@@ -152,19 +157,17 @@ impl Cells {
     }
 
     fn id(&mut self, name: &str) -> Result<String, String> {
-        if let Some(cell) = self.take(name)
-            && let Some(id) = single(&cell)
-            && !id.is_empty()
-        {
-            return Ok(id);
-        }
-        Err(format!("\"{name}\" must be a string or a whole number"))
+        let Some(id) = self.take(name).as_ref().and_then(id_of) else {
+            return Err(format!("\"{name}\" must be a string or a whole number"));
+        };
+        if id.is_empty() { Err(format!("\"{name}\" is empty")) } else { Ok(id) }
     }
 
+    /// All short values that are left, so the required columns must have been taken before.
     fn labels(self) -> BTreeMap<String, String> {
         let mut labels = BTreeMap::new();
         for (name, cell) in self.0 {
-            if let Some(value) = single(&cell)
+            if let Some(value) = label_of(&cell)
                 && is_label(&value)
             {
                 labels.insert(name, value);
@@ -174,8 +177,18 @@ impl Cells {
     }
 }
 
-/// A text, a whole number or a truth value as a string; `None` of any other value.
-fn single(cell: &Field) -> Option<String> {
+/// A text or a whole number as an id, which may be empty; `None` of any other value.
+fn id_of(cell: &Field) -> Option<String> {
+    match cell {
+        Field::Str(text) => Some(text.clone()),
+        Field::Int(number) => Some(number.to_string()),
+        Field::Long(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// A text, a whole number or a truth value as the text of a label, of any length; `None` of any other value.
+fn label_of(cell: &Field) -> Option<String> {
     match cell {
         Field::Str(text) => Some(text.clone()),
         Field::Int(number) => Some(number.to_string()),
@@ -214,6 +227,26 @@ fn groups_of(cell: &Field) -> Result<Vec<Vec<String>>, String> {
     Ok(groups)
 }
 
+/// An id in `retrieval_gt`; it may be empty.
 fn group_member(cell: &Field) -> Result<String, String> {
-    single(cell).ok_or_else(|| "\"retrieval_gt\" must be a list of lists of ids".to_owned())
+    id_of(cell).ok_or_else(|| "\"retrieval_gt\" must be a list of lists of ids".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(cell: Field) -> Result<String, String> {
+        Cells(vec![("qid".to_owned(), cell)]).id("qid")
+    }
+
+    #[test]
+    fn an_id_is_a_text_or_a_whole_number_and_not_empty() {
+        assert_eq!(id(Field::Str("a".to_owned())).unwrap(), "a");
+        assert_eq!(id(Field::Long(7)).unwrap(), "7");
+        assert_eq!(id(Field::Bool(true)).unwrap_err(), "\"qid\" must be a string or a whole number");
+        assert_eq!(id(Field::Null).unwrap_err(), "\"qid\" must be a string or a whole number");
+        assert_eq!(id(Field::Str(String::new())).unwrap_err(), "\"qid\" is empty");
+        assert!(group_member(&Field::Bool(true)).is_err());
+    }
 }
