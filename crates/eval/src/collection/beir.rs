@@ -10,7 +10,7 @@ use super::{JudgedQuery, input, qrels};
 /// Reads a folder; `chosen` is the file of the judgments, if the command line names one.
 pub(super) fn read(folder: &Path, chosen: Option<&Path>, draft: &mut Draft) -> Result<(), CollectionError> {
     let (qrels_file, note) = match chosen {
-        Some(path) => (named(path, folder)?, None),
+        Some(path) => (find_judgments(path, folder)?, None),
         None => own_judgments(&folder.join("qrels"))?,
     };
     let mut judgments = qrels_file.strip_prefix(folder).unwrap_or(&qrels_file).display().to_string();
@@ -18,13 +18,14 @@ pub(super) fn read(folder: &Path, chosen: Option<&Path>, draft: &mut Draft) -> R
         judgments.push_str(&note);
     }
     draft.judgments = Some(judgments);
+    // Queries before judgments, which are added to them.
     queries(&folder.join("queries.jsonl"), draft)?;
     corpus(&folder.join("corpus.jsonl"), draft)?;
     qrels::read(&qrels_file, draft)
 }
 
 /// Finds the judgments that the command line names: a path, or BEIR's name of a split (`dev` for `qrels/dev.tsv`).
-fn named(path: &Path, folder: &Path) -> Result<PathBuf, CollectionError> {
+fn find_judgments(path: &Path, folder: &Path) -> Result<PathBuf, CollectionError> {
     let own = folder.join("qrels");
     if let Some(found) = input::find(path, folder) {
         return Ok(found);
@@ -38,8 +39,8 @@ fn named(path: &Path, folder: &Path) -> Result<PathBuf, CollectionError> {
     Err(CollectionError::whole(path, reason))
 }
 
-/// Finds `test.tsv`, or else the only table. Also returns a note on the other tables, for a report; `None` if there
-/// are none.
+/// Finds the judgments that `qrels` holds: `test.tsv`, BEIR's usual split, or else the only table. Also returns a note
+/// on the other tables, for a report; `None` if there are none.
 fn own_judgments(folder: &Path) -> Result<(PathBuf, Option<String>), CollectionError> {
     if !folder.is_dir() {
         return Err(CollectionError::whole(folder, "there is no such folder; name the judgments with --qrels FILE"));

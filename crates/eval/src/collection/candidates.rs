@@ -60,7 +60,7 @@ impl Display for Candidates {
 pub(super) fn choose(draft: &mut Draft, source: &Source) -> Result<(), CollectionError> {
     let folder = input::folder_of(&source.data);
     match &source.candidates {
-        Some(Candidates::File(path)) => from_run(draft, &named(path, folder)?),
+        Some(Candidates::File(path)) => from_run(draft, &find_run(path, folder)?),
         Some(Candidates::Bm25(depth)) => {
             by_bm25(draft, *depth);
             Ok(())
@@ -73,7 +73,8 @@ pub(super) fn choose(draft: &mut Draft, source: &Source) -> Result<(), Collectio
     }
 }
 
-fn named(path: &Path, folder: &Path) -> Result<PathBuf, CollectionError> {
+/// Finds the run that the command line names.
+fn find_run(path: &Path, folder: &Path) -> Result<PathBuf, CollectionError> {
     if let Some(found) = input::find(path, folder) {
         return Ok(found);
     }
@@ -83,6 +84,7 @@ fn named(path: &Path, folder: &Path) -> Result<PathBuf, CollectionError> {
     Err(CollectionError::whole(path, reason))
 }
 
+/// The candidates where the command line names none, as [`Source::candidates`] describes.
 fn by_default(draft: &mut Draft, source: &Source) -> Result<(), CollectionError> {
     if draft.first_stage.is_some() {
         return Ok(()); // the input itself holds candidates
@@ -122,6 +124,7 @@ fn by_bm25(draft: &mut Draft, depth: usize) {
 }
 
 fn all_judged(draft: &mut Draft) {
+    // In the order of `judged_texts`, which leaves out the same queries.
     let mut chosen = Vec::with_capacity(draft.queries.len());
     for query in &draft.queries {
         if is_judged(query) {
@@ -146,7 +149,7 @@ fn judged_texts(draft: &Draft) -> Vec<&str> {
     texts
 }
 
-/// Assigns one list of hits to each judged query.
+/// Assigns one list of hits to each judged query: `found` is in the order of [`judged_texts`].
 fn assign(draft: &mut Draft, found: Vec<Vec<Hit>>) {
     let judged = draft.queries.iter_mut().filter(|query| is_judged(query));
     for (query, hits) in judged.zip(found) {

@@ -12,8 +12,8 @@ pub(super) struct Draft {
     pub(super) name: String,
     pub(super) passages: Passages,
     pub(super) queries: Vec<JudgedQuery>,
-    /// Indices of `queries` by id.
-    numbers: HashMap<String, usize>,
+    /// Indices into `queries`, by id.
+    query_indices: HashMap<String, usize>,
     /// File of the judgments; `None` where the data file holds them too.
     pub(super) judgments: Option<String>,
     /// Origin of the candidates, in words; `None` if there are none yet.
@@ -24,7 +24,9 @@ pub(super) struct Draft {
 /// The passages of the corpus, by place and by id.
 #[derive(Default)]
 pub(super) struct Passages {
+    /// In the order of the corpus: a place is an index into this list. It only grows, so places stay valid.
     pub(super) records: Vec<PassageRecord>,
+    /// Places by id. Ids share their bytes with `records`.
     places: HashMap<ByteString, usize>,
 }
 
@@ -75,16 +77,16 @@ impl Draft {
         if query.id.is_empty() {
             return Err("the id of a query is empty".to_owned());
         }
-        if self.numbers.insert(query.id.clone(), self.queries.len()).is_some() {
+        if self.query_indices.insert(query.id.clone(), self.queries.len()).is_some() {
             return Err("an earlier query has the same id".to_owned());
         }
         self.queries.push(query);
         Ok(())
     }
 
-    /// The index in `queries` of the query with this id.
-    pub(super) fn number(&self, id: &str) -> Option<usize> {
-        self.numbers.get(id).copied()
+    /// The index in `queries` of the query with this id. Valid until [`Self::finish`], which leaves queries out.
+    pub(super) fn query_index(&self, id: &str) -> Option<usize> {
+        self.query_indices.get(id).copied()
     }
 
     /// The collection, without what cannot be evaluated.
@@ -105,6 +107,7 @@ impl Draft {
                 left_out.queries_without_candidates += 1;
                 return false;
             }
+            // An input without groups needs every relevant passage: each is a group of its own.
             if query.groups.is_empty() {
                 for (id, &grade) in &query.judgments {
                     if grade > 0 {

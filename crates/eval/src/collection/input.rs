@@ -57,6 +57,7 @@ pub(super) fn find(path: &Path, folder: &Path) -> Option<PathBuf> {
     in_folder.is_file().then_some(in_folder)
 }
 
+/// The name of the collection, for reports: that of the folder, or of a file that the command line names by itself.
 fn name(data: &Path, input: &Input) -> String {
     // Canonical, so that `.` has a name too.
     let whole = fs::canonicalize(data).unwrap_or_else(|_| data.to_owned());
@@ -67,11 +68,13 @@ fn name(data: &Path, input: &Input) -> String {
     name.unwrap_or(data.as_os_str()).display().to_string()
 }
 
+/// Finds out the kind by the names of the files alone; none is opened.
 fn detect(data: &Path) -> Result<Input, CollectionError> {
     let about = fs::metadata(data).map_err(|error| CollectionError::whole(data, unreadable(&error)))?;
     if about.is_dir() { of_folder(data) } else { Ok(of_file(data)) }
 }
 
+/// The input that a file stands for. A table that is not `corpus.parquet` has the queries, whatever its name.
 fn of_file(data: &Path) -> Input {
     let name = data.file_name().unwrap_or_default();
     let is_table = data.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("parquet"));
@@ -86,6 +89,7 @@ fn of_file(data: &Path) -> Input {
     }
 }
 
+/// The input in a folder, if it is only one.
 fn of_folder(folder: &Path) -> Result<Input, CollectionError> {
     let beir = holds(folder, "corpus.jsonl") && holds(folder, "queries.jsonl");
     if beir && holds(folder, "corpus.parquet") {
@@ -114,6 +118,7 @@ fn of_folder(folder: &Path) -> Result<Input, CollectionError> {
     }
 }
 
+/// The `AutoRAG` input in a folder with `corpus.parquet`: `qa.parquet`, or else the only other table.
 fn of_autorag_folder(folder: &Path) -> Result<Input, CollectionError> {
     let corpus = folder.join("corpus.parquet");
     let tables = files(folder, |path| path.extension().is_some_and(|ending| ending == "parquet") && *path != corpus)?;
@@ -146,6 +151,7 @@ pub(super) fn files(folder: &Path, fits: impl Fn(&PathBuf) -> bool) -> Result<Ve
     Ok(found)
 }
 
+/// The paths, for a message.
 pub(super) fn list(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }

@@ -22,7 +22,7 @@ const MAX_LABEL_BYTES: usize = 100;
 pub(super) enum Json<'line> {
     Null,
     Bool(bool),
-    /// A number without a fraction.
+    /// A number without a fraction or an exponent, within 64 bits: `i128` holds both `i64` and `u64`.
     Whole(i128),
     /// A number with a fraction or an exponent, or one beyond 64 bits.
     Fraction(f64),
@@ -35,8 +35,11 @@ pub(super) enum Json<'line> {
 #[derive(Debug, PartialEq)]
 pub(super) struct Object<'line>(pub(super) Vec<(Cow<'line, str>, Json<'line>)>);
 
-/// Calls `each` with the number and the object of every line that is not blank. Returns the number of lines in which
-/// half of a surrogate pair was read as U+FFFD.
+/// Calls `each` with the number, from 1, and the object of every line that is not blank. Returns the number of lines in
+/// which a lone surrogate was read as U+FFFD.
+///
+/// # Errors
+/// The file cannot be read, a line is no JSON object, or `each` refuses it.
 pub(super) fn each_object(
     path: &Path,
     mut each: impl FnMut(usize, Object<'_>) -> Result<(), String>,
@@ -61,6 +64,7 @@ fn object(line: &str) -> Result<Object<'_>, String> {
     }
 }
 
+/// The reason why a line is no JSON, without quoting it.
 fn fault(line: &str, error: &serde_json::Error) -> String {
     if let Some(ForeignWord { word, column, instead }) = foreign_word(line.as_bytes(), error.column()) {
         return format!("is not valid JSON (byte {column}: {word}; write {instead})");
@@ -73,7 +77,8 @@ fn fault(line: &str, error: &serde_json::Error) -> String {
 }
 
 impl<'line> Object<'line> {
-    /// Takes a field out; the last one if several have this name, as `serde_json`'s own maps do.
+    /// Takes a field out; the last one if several have this name, as `serde_json`'s own maps do. An earlier one stays,
+    /// and a second call would find it.
     pub(super) fn take(&mut self, name: &str) -> Option<Json<'line>> {
         let at = self.0.iter().rposition(|(field, _)| field == name)?;
         Some(self.0.remove(at).1)
@@ -131,6 +136,7 @@ impl<'line> Json<'line> {
         }
     }
 
+    /// The value as a label; `None` of lists, objects and null, and of a text that is no label.
     fn label(self) -> Option<String> {
         let label = match self {
             Self::Text(text) => text.into_owned(),

@@ -20,14 +20,16 @@ use super::json::{Json, Object, each_object};
 
 /// A passage of the line.
 struct Listed {
+    /// Its own id, or one made of the line and the position.
     id: String,
-    given: Given,
+    id_origin: IdOrigin,
 }
 
 /// Origin of a passage's id.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Given {
+enum IdOrigin {
     AsText,
+    /// A JSON number. Numbers in `relevant` are then ids, not positions.
     AsNumber,
     /// Made of the line and the position, because the passage has none.
     ByPosition,
@@ -35,7 +37,7 @@ enum Given {
 
 impl Listed {
     fn has_own_id(&self) -> bool {
-        self.given != Given::ByPosition
+        self.id_origin != IdOrigin::ByPosition
     }
 }
 
@@ -56,6 +58,7 @@ pub(super) fn read(path: &Path, draft: &mut Draft) -> Result<(), CollectionError
     Ok(())
 }
 
+/// Takes the id out of a query or a passage; `None` if it has none.
 fn take_id<'line>(fields: &mut Object<'line>) -> Option<Json<'line>> {
     fields.take("id").or_else(|| fields.take("_id"))
 }
@@ -78,6 +81,7 @@ fn passages(value: Json<'_>, line: usize, draft: &mut Draft) -> Result<(Vec<List
     Ok((listed, places))
 }
 
+/// Adds one passage to the draft. Returns it, and its place in the corpus.
 fn add_passage(value: Json<'_>, line: usize, position: usize, draft: &mut Draft) -> Result<(Listed, usize), String> {
     let (own_id, text) = match value {
         Json::Text(text) => (None, titled("", &text)),
@@ -88,16 +92,18 @@ fn add_passage(value: Json<'_>, line: usize, position: usize, draft: &mut Draft)
         }
         _ => return Err("must be a string or an object".to_owned()),
     };
-    let (id, given) = match own_id {
+    let (id, id_origin) = match own_id {
         // The line's number keeps passages of different lines apart.
-        None => (format!("{line}:{position}"), Given::ByPosition),
-        Some(Json::Whole(number)) => (number.to_string(), Given::AsNumber),
-        Some(other) => (other.id("id")?.into_owned(), Given::AsText),
+        None => (format!("{line}:{position}"), IdOrigin::ByPosition),
+        Some(Json::Whole(number)) => (number.to_string(), IdOrigin::AsNumber),
+        Some(other) => (other.id("id")?.into_owned(), IdOrigin::AsText),
     };
     let place = draft.passages.add(&id, text)?;
-    Ok((Listed { id, given }, place))
+    Ok((Listed { id, id_origin }, place))
 }
 
+/// Adds the judgments of `relevant` to the query. A list also has groups; with an object of grades,
+/// [`Draft::finish`] makes each relevant passage a group.
 fn judge(query: &mut JudgedQuery, relevant: Json<'_>, listed: &[Listed]) -> Result<(), String> {
     match relevant {
         Json::List(values) => {
@@ -138,7 +144,9 @@ fn judge(query: &mut JudgedQuery, relevant: Json<'_>, listed: &[Listed]) -> Resu
 fn named(value: &Json<'_>, listed: &[Listed]) -> Result<String, String> {
     match value {
         Json::Text(id) if !id.is_empty() => Ok(id.clone().into_owned()),
-        Json::Whole(number) if listed.iter().any(|passage| passage.given == Given::AsNumber) => Ok(number.to_string()),
+        Json::Whole(number) if listed.iter().any(|passage| passage.id_origin == IdOrigin::AsNumber) => {
+            Ok(number.to_string())
+        }
         Json::Whole(position) => match passage_at(listed, usize::try_from(*position).ok()) {
             Some(passage) => Ok(passage.id.clone()),
             None => Err(beyond(listed)),
@@ -163,10 +171,12 @@ fn keyed(key: &str, listed: &[Listed]) -> Result<String, String> {
     }
 }
 
+/// The passage at a position of the line; `None` also of a position that is no number from 0.
 fn passage_at(listed: &[Listed], position: Option<usize>) -> Option<&Listed> {
     listed.get(position?)
 }
 
+/// The error of a position that the line does not have.
 fn beyond(listed: &[Listed]) -> String {
     format!("\"relevant\" names a position that is not among the {} passages, counted from 0", listed.len())
 }

@@ -8,7 +8,7 @@ use rerankd_core::text::{is_utf_16, without_mark};
 
 use super::input_error::{CollectionError, FilePosition};
 
-/// Bytes per read of a file.
+/// Bytes per read of a file: a corpus may have gigabytes, and the standard 8 KiB would cost many more system calls.
 const BUFFER: usize = 1 << 18;
 
 /// Calls `each` with the number, from 1, and the text of every line that is not blank. Carriage returns are left out,
@@ -25,6 +25,7 @@ pub(super) fn each_line(
         .map_err(|(line, reason)| CollectionError::new(path, FilePosition::Line(line), reason))
 }
 
+/// Calls `each` for the lines of `reader`. An error has the number of its line.
 fn each_line_of(
     mut reader: impl BufRead,
     mut each: impl FnMut(usize, &str) -> Result<(), String>,

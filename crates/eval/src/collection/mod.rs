@@ -88,7 +88,7 @@ pub struct LeftOut {
     pub judgments_of_unknown_queries: UnknownIds,
     /// Lines of a run for queries that the input does not hold.
     pub run_lines_of_unknown_queries: UnknownIds,
-    /// Lines with half of a surrogate pair, which is no character and was read as U+FFFD. They are not left out.
+    /// Lines with a lone surrogate, which is no character and was read as U+FFFD. They are not left out.
     #[serde(rename = "lines_with_half_pairs")]
     pub lines_with_lone_surrogates: usize,
 }

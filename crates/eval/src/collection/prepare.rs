@@ -28,6 +28,7 @@ pub fn prepare(source: &Source, depth: usize) -> Result<String, CollectionError>
                 let reason = "an id holds a tab or a line break, so that candidates cannot be written to a run";
                 return Err(CollectionError::whole(&source.data, reason));
             }
+            // Where scores tie at six decimals, a reader goes by the rank.
             run.push_str(&format!("{query_id}\t{passage_id}\t{rank}\t{:.6}\n", hit.score));
         }
     }

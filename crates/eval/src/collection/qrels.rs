@@ -9,24 +9,26 @@ use super::lines::{columns, each_line};
 const QRELS_COLUMNS: &str =
     "must have 3 columns (query-id, corpus-id, score) or 4 (query, iteration, passage, relevance)";
 
-/// Names of the last column in a header, in lower case.
+/// Names of the last column in a header, in lower case. By one of these the first line is known to be a header: ids may
+/// be any word.
 const HEADERS: [&str; 8] = ["score", "rel", "relevance", "relevancy", "label", "grade", "judgment", "rating"];
 
-/// Reads judgments into the draft's queries. Judgments for queries that it does not hold are counted.
+/// Reads judgments into the draft's queries, which must have been read before. Judgments for queries that it does not
+/// hold are counted.
 pub(super) fn read(path: &Path, draft: &mut Draft) -> Result<(), CollectionError> {
-    let mut first = true;
+    let mut is_first_line = true;
     each_line(path, |_, line| {
         let columns = columns(line, &[3, 4]).ok_or(QRELS_COLUMNS)?;
         let &[query, .., passage, grade] = columns.as_slice() else { return Err(QRELS_COLUMNS.to_owned()) };
         // Only the first line may be a header.
-        if std::mem::take(&mut first) && HEADERS.contains(&grade.trim().to_ascii_lowercase().as_str()) {
+        if std::mem::take(&mut is_first_line) && HEADERS.contains(&grade.trim().to_ascii_lowercase().as_str()) {
             return Ok(());
         }
         let grade = whole(grade).ok_or("the grade, in the last column, must be a whole number")?;
         if query.is_empty() || passage.is_empty() {
             return Err("an id is empty".to_owned());
         }
-        let Some(index) = draft.number(query) else {
+        let Some(index) = draft.query_index(query) else {
             draft.left_out.judgments_of_unknown_queries.note(query);
             return Ok(());
         };

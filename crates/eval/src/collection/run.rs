@@ -25,10 +25,11 @@ struct RunLine {
     line: usize,
 }
 
-/// The columns of a line.
+/// The columns of a line that matter.
 struct Columns<'line> {
     query: &'line str,
     passage: &'line str,
+    /// `None` in a run of three columns.
     rank: Option<&'line str>,
     score: &'line str,
 }
@@ -36,26 +37,27 @@ struct Columns<'line> {
 /// Reads a run into the candidates of the draft's queries: by score, best first, then by rank, then in the order of the
 /// lines. Lines for queries that the draft does not hold are counted.
 pub(super) fn read(path: &Path, draft: &mut Draft) -> Result<(), CollectionError> {
+    // Lines of a query need not stand together, so all are collected before they are sorted.
     let mut by_query: Vec<Vec<RunLine>> = Vec::new();
     by_query.resize_with(draft.queries.len(), Vec::new);
-    let mut first = true;
+    let mut is_first_line = true;
     each_line(path, |line, text| {
         let columns = split(text)?;
         // Only the first line may be a header.
-        if std::mem::take(&mut first) && columns.score.trim().eq_ignore_ascii_case("score") {
+        if std::mem::take(&mut is_first_line) && columns.score.trim().eq_ignore_ascii_case("score") {
             return Ok(());
         }
-        let score = number(columns.score).ok_or("the score must be a finite number")?;
+        let score = finite(columns.score).ok_or("the score must be a finite number")?;
         let rank = match columns.rank {
             Some(rank) => rank.trim().parse().map_err(|_| "the rank must be a whole number")?,
             None => 0,
         };
-        let Some(query) = draft.number(columns.query) else {
+        let Some(query_index) = draft.query_index(columns.query) else {
             draft.left_out.run_lines_of_unknown_queries.note(columns.query);
             return Ok(());
         };
         let place = draft.passages.place(columns.passage).ok_or("names a passage that the collection does not hold")?;
-        by_query[query].push(RunLine { place, rank, score, line });
+        by_query[query_index].push(RunLine { place, rank, score, line });
         Ok(())
     })?;
     for (query, found) in draft.queries.iter_mut().zip(&mut by_query) {
@@ -79,7 +81,8 @@ fn split(line: &str) -> Result<Columns<'_>, String> {
     }
 }
 
-fn number(text: &str) -> Option<f64> {
+/// A finite number; `None` of anything else, `inf` and `NaN` included.
+fn finite(text: &str) -> Option<f64> {
     let number: f64 = text.trim().parse().ok()?;
     number.is_finite().then_some(number)
 }
@@ -108,7 +111,7 @@ mod tests {
         }
         assert_eq!(split("q\td d\t0.5").unwrap().passage, "d d");
         assert!(split("q d").is_err() && split("q Q0 d 3 0.5").is_err());
-        assert_eq!(["1e3", "-2", "inf", "NaN", "x"].map(number), [Some(1000.0), Some(-2.0), None, None, None]);
+        assert_eq!(["1e3", "-2", "inf", "NaN", "x"].map(finite), [Some(1000.0), Some(-2.0), None, None, None]);
     }
 
     #[test]
