@@ -41,6 +41,7 @@ pub(super) fn interval(estimate: Estimate) -> String {
 
 /// A difference with its sign, `+0.119` or `−0.020`; with a fourth decimal where three would hide the sign: `−0.0004`.
 pub(super) fn signed(value: f64) -> String {
+    // 0.0005 is the least that three decimals do not round to zero.
     let decimals = if value.abs() < 0.0005 { 4 } else { 3 };
     let text = fixed(value.abs(), decimals);
     if !value.is_finite() {

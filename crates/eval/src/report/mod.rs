@@ -1,7 +1,7 @@
 //! The results of an evaluation for people: a table in the terminal and an HTML page.
 //!
-//! Both state the same facts. `facts` draws the conclusions, `summary` and `warnings` put them into words, `figures`
-//! formats numbers, and `text` makes texts from outside safe to show.
+//! Both state the same facts. `standings` draws the conclusions, `summary` and `warnings` put them into words,
+//! `figures` formats numbers, and `plain_text` cuts and joins texts from outside.
 
 mod figures;
 pub mod html;

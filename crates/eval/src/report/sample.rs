@@ -86,6 +86,7 @@ pub(super) fn results(count: usize) -> Results {
         }
         contestants.push(contestant);
     }
+    // Of `RERANKERS`, after the first stage: `compare` sorts them only later.
     contestants[1].failures = BTreeMap::from([("upstream_timeout".to_owned(), 2), ("rate_limited".to_owned(), 1)]);
     contestants[1].first_failure = Some("upstream cohere took longer than 10 s".to_owned());
     contestants[2].answered_by.push("voyage/rerank-2.5-lite".to_owned());

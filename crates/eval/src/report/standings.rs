@@ -22,6 +22,7 @@ pub(super) enum Standing {
 }
 
 impl Standing {
+    /// The standing of the contestant that the comparison belongs to.
     pub(super) fn of(comparison: &Comparison) -> Self {
         let difference = comparison.difference.mean;
         if comparison.is_noise {
@@ -46,7 +47,7 @@ impl Results {
         }
     }
 
-    /// The contestant with the best mean.
+    /// The contestant with the best mean; `None` if nothing was evaluated.
     pub(super) fn best(&self) -> Option<&Contestant> {
         self.contestants.first()
     }

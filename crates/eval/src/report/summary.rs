@@ -9,7 +9,8 @@ use super::figures::{dollars, fixed, grouped, milliseconds, percent, probability
 use super::plain_text::{counted, listed};
 use super::standings::{FEW_QUERIES, Standing};
 
-/// Factor by which other amounts must exceed the least for it to be called the cheapest or fastest.
+/// Factor by which other amounts must exceed the least for it to be called the cheapest or fastest. Times that are
+/// closer may change places in the next run.
 const CLEAR_LEAD: f64 = 1.25;
 
 /// The main finding in one sentence, without its full stop.

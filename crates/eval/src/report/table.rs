@@ -19,6 +19,7 @@ pub fn table(results: &Results, width: u16) -> String {
     let width = usize::from(width);
     let text_width = width.max(MIN_TEXT_WIDTH);
     let others = results.metrics.get(1..).unwrap_or_default();
+    // Metrics are left out from the last, as the first ones matter most.
     let mut shown = others.len();
     let mut text = rows(results, others);
     // Rendered anew for each attempt, because the width of a column depends on all its cells.
@@ -120,6 +121,8 @@ fn widest(text: &str) -> usize {
 }
 
 /// Appends `mark` and `sentence` to `text` in lines of at most `width` characters. A longer word gets its own line.
+///
+/// `mark` stands right before the sentence: nothing, a line end for a blank line above, or the sign of a warning.
 fn push_wrapped(text: &mut String, mark: &str, sentence: &str, width: usize) {
     text.push_str(mark);
     // Continuation lines start below the sentence, not below its mark.

@@ -4,13 +4,15 @@ use super::super::figures::{dollars, fixed, milliseconds};
 
 /// Smallest value on a logarithmic axis, in milliseconds, because zero has no logarithm.
 const MIN_LOGARITHMIC: f64 = 0.01;
+/// Least length of a logarithmic axis, in decades: nearly equal latencies must not look far apart.
+const MIN_DECADES: f64 = 0.4;
 
 /// One axis of a drawing.
 #[derive(Debug)]
 pub(super) struct Axis {
-    /// Values at both ends, as decimal logarithms if `logarithmic`.
+    /// Values at both ends, as decimal logarithms if `logarithmic`. Finite, the first below the second.
     ends: (f64, f64),
-    /// Coordinates of both ends, in pixels.
+    /// Coordinates of both ends, in pixels. A vertical axis starts at the bottom, where the coordinate is larger.
     drawn: (f64, f64),
     logarithmic: bool,
 }
@@ -31,16 +33,15 @@ impl Axis {
     pub(super) fn logarithmic(values: impl Iterator<Item = f64>, from: f64, to: f64) -> Self {
         let logarithms = values.map(|value| value.max(MIN_LOGARITHMIC).log10());
         let (low, high) = extremes(logarithms).unwrap_or((0.0, 1.0));
-        // At least 0.4 decades, or nearly equal latencies would look far apart.
-        let margin = if high - low < 0.4 { (0.4 - (high - low)) / 2.0 } else { 0.0 };
+        let margin = if high - low < MIN_DECADES { (MIN_DECADES - (high - low)) / 2.0 } else { 0.0 };
         Self { ends: (low - margin, high + margin), drawn: (from, to), logarithmic: true }
     }
 
-    /// The axis with margins at both ends, as shares of its length.
-    pub(super) fn padded(mut self, before: f64, after: f64) -> Self {
+    /// The axis with a margin at each end, as a share of its length.
+    pub(super) fn padded(mut self, share: f64) -> Self {
         let length = self.ends.1 - self.ends.0;
-        self.ends.0 -= length * before;
-        self.ends.1 += length * after;
+        self.ends.0 -= length * share;
+        self.ends.1 += length * share;
         self
     }
 
@@ -52,18 +53,20 @@ impl Axis {
         self.drawn.0 + share * (self.drawn.1 - self.drawn.0)
     }
 
-    /// Round values on the axis. A linear axis has at most `most`; a logarithmic one has more if it spans more decades.
-    pub(super) fn ticks(&self, most: usize) -> Vec<f64> {
-        if self.logarithmic { self.logarithmic_ticks(most) } else { self.linear_ticks(most) }
+    /// Round values on the axis. A linear axis has at most `max_ticks`; a logarithmic one has more if it spans more
+    /// decades.
+    pub(super) fn ticks(&self, max_ticks: usize) -> Vec<f64> {
+        if self.logarithmic { self.logarithmic_ticks(max_ticks) } else { self.linear_ticks(max_ticks) }
     }
 
-    /// Multiples of the smallest round step that gives at most `most` ticks.
-    fn linear_ticks(&self, most: usize) -> Vec<f64> {
+    /// Multiples of the smallest round step that gives at most `max_ticks` ticks.
+    fn linear_ticks(&self, max_ticks: usize) -> Vec<f64> {
+        // Steps from 1e-6, the length of the shortest axis, to 5e8, more than any metric or price needs.
         for exponent in -6..9 {
             for digit in [1.0, 2.0, 5.0] {
                 // One more than allowed is enough to see that the step is too small.
-                let ticks = self.multiples(digit * 10_f64.powi(exponent), most + 1);
-                if ticks.len() <= most {
+                let ticks = self.multiples(digit * 10_f64.powi(exponent), max_ticks + 1);
+                if ticks.len() <= max_ticks {
                     return ticks;
                 }
             }
@@ -83,13 +86,13 @@ impl Axis {
         ticks
     }
 
-    /// The densest set of leading digits in every decade with at most `most` ticks, else powers of ten alone.
-    fn logarithmic_ticks(&self, most: usize) -> Vec<f64> {
+    /// The densest set of leading digits in every decade with at most `max_ticks` ticks, else powers of ten alone.
+    fn logarithmic_ticks(&self, max_ticks: usize) -> Vec<f64> {
         let sets: [&[f64]; 4] = [&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0], &[1.0, 2.0, 5.0], &[1.0, 3.0], &[1.0]];
         let mut ticks = Vec::new();
         for digits in sets {
             ticks = self.in_every_decade(digits);
-            if ticks.len() <= most {
+            if ticks.len() <= max_ticks {
                 break;
             }
         }
@@ -99,6 +102,7 @@ impl Axis {
     /// Values on the axis that begin with one of `digits`.
     fn in_every_decade(&self, digits: &[f64]) -> Vec<f64> {
         let mut ticks = Vec::new();
+        // From below MIN_LOGARITHMIC to ten days in milliseconds.
         for exponent in -3..9 {
             for digit in digits {
                 let tick = digit * 10_f64.powi(exponent);
@@ -111,7 +115,7 @@ impl Axis {
     }
 }
 
-/// The smallest and the largest finite value.
+/// The smallest and the largest finite value; `None` if no value is finite.
 fn extremes(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     let mut extremes: Option<(f64, f64)> = None;
     for value in values {

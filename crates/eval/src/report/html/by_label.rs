@@ -10,8 +10,9 @@ use super::super::standings::FEW_QUERIES;
 use super::markup::{HtmlSection, each, escape, scrollable};
 
 /// Numbers of values that a label may have. One value divides nothing; more than 12 are rather names than groups.
-const VALUES: std::ops::RangeInclusive<usize> = 2..=12;
-/// Absolute differences from the first stage at which the tint of a cell grows stronger.
+const VALUE_COUNTS: std::ops::RangeInclusive<usize> = 2..=12;
+/// Absolute differences from the first stage at which the tint of a cell grows stronger. The style sheet has classes
+/// for them: `up-1` to `up-3` and `down-1` to `down-3`.
 const TINTS: [f64; 3] = [0.02, 0.08, 0.2];
 
 /// The section with a table for each label that divides the queries; `None` if no label does.
@@ -57,7 +58,7 @@ fn groups<'a>(results: &'a Results, name: &str) -> BTreeMap<&'a str, Vec<usize>>
 /// values.
 fn table(results: &Results, name: &str) -> Option<String> {
     let groups = groups(results, name);
-    if !VALUES.contains(&groups.len()) {
+    if !VALUE_COUNTS.contains(&groups.len()) {
         return None;
     }
     let head = each(&results.contestants, |contestant| {
@@ -89,6 +90,7 @@ fn row(results: &Results, value: &str, queries: &[usize]) -> String {
         means.push(mean);
     }
     let cells = each(results.contestants.iter().zip(means), |(contestant, mean)| match contestant.kind {
+        // The first stage is no difference from itself.
         Kind::None => cell(mean, None, best),
         Kind::Model => cell(mean, first_stage, best),
     });

@@ -14,6 +14,10 @@ const CHART_WIDTH: f64 = 320.0;
 const HEIGHT: f64 = 110.0;
 /// Most bars of a chart: as many as it has pixels. More could not be told apart.
 const MAX_BARS: usize = 320;
+/// Greatest distance from one bar to the next, in pixels: the bars of few queries would be blocks.
+const MAX_STEP: f64 = 24.0;
+/// Space above the highest bar and below the lowest, in pixels.
+const BAR_MARGIN: f64 = 2.0;
 
 /// The section with a chart for each reranker; `None` if no query has a value before and after.
 pub(super) fn section(results: &Results) -> Option<HtmlSection> {
@@ -88,11 +92,11 @@ fn figure(index: usize, contestant: &Contestant, differences: &[f64], largest: f
     )
 }
 
-/// SVG paths of the bars that go up and of those that go down.
+/// SVG paths of the bars that go up and of those that go down. `differences` are sorted; `largest` is that of
+/// [`figure`].
 fn bars(differences: &[f64], largest: f64) -> [String; 2] {
     let count = differences.len().min(MAX_BARS);
-    // A limited width, or the bars of few queries would be blocks.
-    let step = (CHART_WIDTH / as_f64(count.max(1))).min(24.0);
+    let step = (CHART_WIDTH / as_f64(count.max(1))).min(MAX_STEP);
     // A gap of one pixel, unless it would take a third of the bar or more.
     let width = coordinate(if step > 3.0 { step - 1.0 } else { step });
     let middle = HEIGHT / 2.0;
@@ -101,7 +105,8 @@ fn bars(differences: &[f64], largest: f64) -> [String; 2] {
     for bar in 0..count {
         // With more queries than bars, every so many queries one is drawn; they are sorted, so the shape stays.
         let difference = differences[bar * differences.len() / count];
-        let height = coordinate(difference.abs() / largest.max(1e-9) * (middle - 2.0));
+        // 1e-9, or 0 would be divided by 0 where no query changed.
+        let height = coordinate(difference.abs() / largest.max(1e-9) * (middle - BAR_MARGIN));
         // Unchanged queries leave a gap between the gains and the losses.
         if height == "0" {
             continue;

@@ -50,6 +50,7 @@ pub(super) struct HtmlSection {
 }
 
 impl HtmlSection {
+    /// The section as an element of `<main>`.
     pub(super) fn html(&self) -> String {
         let Self { id, title, body } = self;
         format!(

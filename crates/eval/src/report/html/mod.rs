@@ -3,8 +3,8 @@
 mod axis;
 mod by_label;
 mod chart;
+mod definitions;
 mod deltas;
-mod footer;
 mod markup;
 mod movement;
 mod overview;
@@ -32,7 +32,7 @@ pub fn html(results: &Results) -> String {
     sections.extend(by_label::section(results));
     sections.extend(deltas::section(results));
     sections.extend(queries::section(results));
-    sections.push(footer::section(results));
+    sections.push(definitions::section(results));
     let links = each(&sections, |section| format!("<li><a href=\"#{}\">{}</a></li>", section.id, section.title));
     let main = each(&sections, HtmlSection::html);
     format!(

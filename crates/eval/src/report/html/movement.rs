@@ -18,6 +18,12 @@ const DRAWING_WIDTH: f64 = 92.0;
 const STEP: f64 = 18.0;
 /// Vertical position of rank 1, in pixels.
 const TOP_MARGIN: f64 = 26.0;
+/// Distance of the lines from the left and the right edge of the drawing, in pixels: the numbers stand there.
+const SIDE_MARGIN: f64 = 22.0;
+/// Distance of the numbers of ranks from the nearer edge, in pixels.
+const NUMBER_MARGIN: f64 = 14.0;
+/// Rank at which a passage is drawn that the contestant left out: like all that are not shown, below the last.
+const LEFT_OUT_RANK: usize = usize::MAX;
 
 /// A passage that is among the first of one of the orders. Ranks count from 1.
 struct Move<'a> {
@@ -109,15 +115,16 @@ fn or_dash(number: Option<impl ToString>) -> String {
 /// A line for each passage from its rank before, on the left, to its rank now. Relevant passages stand out. Hidden from
 /// screen readers, because the table says the same in words.
 fn drawing(moves: &[Move]) -> String {
-    let left = 22.0;
-    let right = DRAWING_WIDTH - 22.0;
+    let left = SIDE_MARGIN;
+    let right = DRAWING_WIDTH - SIDE_MARGIN;
+    let right_number = DRAWING_WIDTH - NUMBER_MARGIN;
     // One path for all lines of a kind keeps a page with hundreds of queries small.
     let mut others = String::new();
     let mut relevant = String::new();
     let mut dots = String::new();
     for passage in moves {
         let from = y_of(passage.before);
-        let to = y_of(passage.after.unwrap_or(usize::MAX));
+        let to = y_of(passage.after.unwrap_or(LEFT_OUT_RANK));
         let line = format!("M{left} {from}L{right} {to}");
         if passage.is_relevant() {
             relevant.push_str(&line);
@@ -128,13 +135,13 @@ fn drawing(moves: &[Move]) -> String {
             others.push_str(&line);
         }
     }
+    // Down to the place below the last rank, and six pixels for half a dot and its line.
     let height = coordinate(TOP_MARGIN + STEP * (as_f64(RANKS_SHOWN) + 0.5) + 6.0);
     let ranks = each([1, RANKS_SHOWN], |rank| {
         let y = y_of(rank);
         format!(
-            "<text x=\"14\" y=\"{y}\" dy=\".35em\" text-anchor=\"end\">{rank}</text>\
-             <text x=\"{}\" y=\"{y}\" dy=\".35em\">{rank}</text>",
-            DRAWING_WIDTH - 14.0
+            "<text x=\"{NUMBER_MARGIN}\" y=\"{y}\" dy=\".35em\" text-anchor=\"end\">{rank}</text>\
+             <text x=\"{right_number}\" y=\"{y}\" dy=\".35em\">{rank}</text>"
         )
     });
     format!(
@@ -145,7 +152,7 @@ fn drawing(moves: &[Move]) -> String {
     )
 }
 
-/// The vertical coordinate of a rank. All ranks that are not shown share one place below the last.
+/// The vertical coordinate of a rank from 1. All ranks that are not shown share one place below the last.
 fn y_of(rank: usize) -> String {
     let steps = if rank > RANKS_SHOWN { as_f64(RANKS_SHOWN) + 0.5 } else { as_f64(rank - 1) };
     coordinate(TOP_MARGIN + STEP * steps)

@@ -8,9 +8,10 @@ use super::markup::{HtmlSection, each, escape, scrollable};
 
 /// Cells between the verdict and the other metrics: two for the decisive metric, three for times, one for cost.
 const FIGURE_COLUMNS: usize = 6;
-/// Width of a drawn interval, in pixels; its height is 14.
-const WHISKER: f64 = 120.0;
+/// Width of a drawn interval, in pixels; its height is 14, so it lies at 7.
+const WHISKER_WIDTH: f64 = 120.0;
 
+/// The section with a row for each contestant, those that never answered last.
 pub(super) fn section(results: &Results) -> HtmlSection {
     let decisive = results.decisive();
     let others = results.metrics.get(1..).unwrap_or_default();
@@ -40,7 +41,7 @@ pub(super) fn section(results: &Results) -> HtmlSection {
     HtmlSection { id: "contestants", title: "Contestants", body }
 }
 
-/// The heading of a column of figures. Both texts are plain text; `detail` is not escaped.
+/// The heading of a column of figures. `title` is plain text, `detail` HTML.
 fn heading(title: &str, detail: &str) -> String {
     format!("<th scope=\"col\" class=\"number\">{}<small> {detail}</small></th>", escape(title))
 }
@@ -109,7 +110,7 @@ fn decisive_cells(estimate: Option<Estimate>, axis: &Axis) -> String {
     let high = coordinate(axis.at(estimate.high));
     format!(
         "<td class=\"number\"><b>{}</b> <small>{}</small></td>\
-         <td><svg class=\"whisker\" width=\"{WHISKER}\" height=\"14\" viewBox=\"0 0 {WHISKER} 14\" \
+         <td><svg class=\"whisker\" width=\"{WHISKER_WIDTH}\" height=\"14\" viewBox=\"0 0 {WHISKER_WIDTH} 14\" \
          aria-hidden=\"true\" focusable=\"false\"><path d=\"M{low} 7H{high}M{low} 3v8M{high} 3v8\" />\
          <circle cx=\"{mean}\" cy=\"7\" r=\"3.5\" /></svg></td>",
         score(estimate.mean),
@@ -126,5 +127,5 @@ fn shared_axis(results: &Results) -> Axis {
         }
     }
     // Room at both ends for half a marker and its outline.
-    Axis::linear(values.into_iter(), 5.0, WHISKER - 5.0)
+    Axis::linear(values.into_iter(), 5.0, WHISKER_WIDTH - 5.0)
 }

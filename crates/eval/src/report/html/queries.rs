@@ -16,7 +16,7 @@ const MAX_QUERY_LENGTH: usize = 400;
 /// Characters of a label's value that are shown.
 const MAX_LABEL_LENGTH: usize = 40;
 
-/// The section with a part for each reranker that changed something; `None` if none did.
+/// The section with a part for each reranker that changed the value of a query; `None` if none did.
 pub(super) fn section(results: &Results) -> Option<HtmlSection> {
     let mut parts = String::new();
     for contestant in results.rerankers() {

@@ -23,7 +23,7 @@ pub(super) fn latency(results: &Results) -> Option<HtmlSection> {
 pub(super) fn cost(results: &Results) -> Option<HtmlSection> {
     let known: Vec<_> = results.rerankers().filter_map(Contestant::usd).collect();
     let first = known.first()?;
-    // With equal costs the chart would be one vertical line of points.
+    // With equal costs the chart would be one vertical line of points. Less than 1e-9 dollars is rounding.
     if known.iter().all(|usd| (usd - first).abs() < 1e-9) {
         return None;
     }
@@ -54,7 +54,7 @@ fn figure(
         across,
         up_title: metric,
         points,
-        none: first_stage_mean(results),
+        first_stage_mean: first_stage_mean(results),
     };
     let mut missing = Vec::new();
     for contestant in results.rerankers() {
@@ -97,7 +97,7 @@ fn note(contestant: &Contestant) -> String {
     format!("{time} · {cost}")
 }
 
-/// The mean of the decisive metric in the order of the first stage.
+/// The mean of the decisive metric in the order of the first stage; `None` if it was not judged, or is not finite.
 fn first_stage_mean(results: &Results) -> Option<f64> {
     let estimate = results.first_stage()?.estimate(results.decisive())?;
     Some(estimate.mean)

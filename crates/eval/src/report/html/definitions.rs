@@ -3,7 +3,7 @@
 use super::super::super::results::Results;
 use super::markup::{HtmlSection, each, escape};
 
-/// Terms that are not metrics, with their definitions as HTML.
+/// Terms that are not metrics, with their definitions; both are HTML and not escaped.
 const TERMS: [(&str, &str); 7] = [
     ("Interval", "95 % confidence interval of the mean: percentile bootstrap over queries."),
     (
@@ -34,6 +34,7 @@ const TERMS: [(&str, &str); 7] = [
     ),
 ];
 
+/// The section with a definition for each metric of the report, then for the terms.
 pub(super) fn section(results: &Results) -> HtmlSection {
     let mut metrics = String::new();
     for metric in &results.metrics {
