@@ -100,7 +100,7 @@ fn open(
         for sentence in kept_for_others(name, answer_log.others()) {
             say(&sentence);
         }
-        eval_run.recall(route, &answer_log);
+        eval_run.fill_cache(route, &answer_log);
         answer_logs.push(answer_log);
     }
     Ok(answer_logs)

@@ -173,7 +173,7 @@ fn contestants(args: &EvalArgs, reranker: &Reranker) -> Result<Vec<(String, Arc<
 
 /// Makes the cache keep every score to the end of the run, whatever the configuration says of serving.
 ///
-/// Kept answers are recalled into the cache (`EvalRun::recall`), so an evicted or expired score would be paid for
+/// Kept answers are put into the cache (`EvalRun::fill_cache`), so an evicted or expired score would be paid for
 /// again. No refresh ahead: it is billed. No stale scores: they are not the model's present answer.
 fn make_cache_unlimited(settings: &mut Settings) {
     let cache = &mut settings.cache;

@@ -28,7 +28,7 @@ pub struct Ranked {
     pub ranking: Vec<(usize, Option<f64>)>,
     /// `UPSTREAM/MODEL` that answered; `None` if the candidates came back unranked.
     pub answered_by: Option<String>,
-    /// Targets that failed before one answered.
+    /// Number of targets that failed before one answered.
     #[serde(default)]
     pub fallbacks: usize,
     /// Reasons why the answer is worse than requested; empty in a good answer.
@@ -95,7 +95,8 @@ impl Answer {
         }
     }
 
-    /// The scores that `target` gave, one for each of `count` candidates; `None` where it gave none.
+    /// The scores that `target`, an `UPSTREAM/MODEL`, gave: one for each of `count` candidates; `None` where it gave
+    /// none.
     pub(super) fn scores_of(&self, target: &str, count: usize) -> Vec<Option<f64>> {
         let mut scores = vec![None; count];
         match self {
@@ -132,7 +133,7 @@ impl Failed {
         }
     }
 
-    /// Keeps the scores that `target` gave, one for each candidate.
+    /// Keeps the scores that `target`, an `UPSTREAM/MODEL`, gave: one for each candidate, `None` where it gave none.
     pub(super) fn keep(&mut self, target: &str, scores: &[Option<f64>]) {
         let mut known = Vec::new();
         for (candidate_index, score) in scores.iter().enumerate() {

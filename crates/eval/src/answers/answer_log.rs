@@ -25,13 +25,14 @@ use crate::file_name;
 #[derive(Debug)]
 pub struct AnswerLog {
     path: PathBuf,
+    /// Locked as long as it is open, where the file system has locks.
     file: File,
-    /// Length of all complete lines, in bytes.
+    /// Length of all complete lines, in bytes. The next line is written here, over whatever a torn one left behind.
     end: u64,
     /// Hash of the contestant's models and their settings.
     models_fingerprint: String,
     fingerprints: QueryFingerprints,
-    /// By fingerprint of the query; the last line counts.
+    /// Of these models to queries of this collection, by fingerprint of the query; the last line counts.
     answers: HashMap<String, Answer>,
     others: Others,
     /// The reason for which the file is not locked; `None` if it is.
@@ -139,6 +140,7 @@ impl AnswerLog {
                 others.insert((models_fingerprint, query_fingerprint), answer);
             }
         }
+        // `text` is cleared after each answer, so the last line was a whole one but for its end.
         if self.end > 0 && !is_ended && text.is_empty() {
             self.append(b"\n")?; // some editors remove the last line end
         }
@@ -159,7 +161,7 @@ impl AnswerLog {
         let mut found = Others::default();
         for ((models_fingerprint, query_fingerprint), answer) in others {
             let Answer::Ranked(ranked) = answer else { continue };
-            // The texts are those of today, so it must be the model that has changed.
+            // Not among the answers though its texts are those of today, so the models have changed.
             if open_fingerprints.contains(&*query_fingerprint) {
                 found.of_another_model += 1;
                 found.answered_by.extend(ranked.answered_by);
@@ -192,7 +194,7 @@ impl AnswerLog {
 
     /// Returns true if `answer` adds nothing: a ranking is there already, and a fallback's or a failure is no better.
     /// The first one was paid for and timed.
-    fn is_known(&self, answer: &Answer) -> bool {
+    fn adds_nothing(&self, answer: &Answer) -> bool {
         self.ranked(answer.query_id()).is_some() && !answer.is_final()
     }
 
@@ -202,6 +204,7 @@ impl AnswerLog {
         self.fingerprints.iter().filter(|(query_id, _)| self.ranked(query_id).is_some()).count()
     }
 
+    /// The ranking of a query, a fallback's included.
     fn ranked(&self, query_id: &str) -> Option<&Ranked> {
         self.answer(query_id)?.ranked()
     }
@@ -217,7 +220,7 @@ impl AnswerLog {
     /// # Errors
     /// The file cannot be written.
     pub fn write(&mut self, answer: Answer) -> Result<(), AnswerLogError> {
-        if self.is_known(&answer) {
+        if self.adds_nothing(&answer) {
             return Ok(());
         }
         let query_fingerprint = self.fingerprints.get(answer.query_id()).unwrap_or_default().to_owned();

@@ -37,7 +37,7 @@ impl QueryFingerprints {
         Self(Arc::new(fingerprints))
     }
 
-    /// The fingerprint of the query `id`.
+    /// The fingerprint of the query `id`; `None` if the collection has no such query.
     pub(super) fn get(&self, id: &str) -> Option<&str> {
         self.0.get(id).map(String::as_str)
     }
@@ -60,6 +60,8 @@ fn fingerprint(collection: &Collection, query: &JudgedQuery) -> String {
 }
 
 /// A hash of fields. Each is preceded by its length, so different lists of fields never hash the same bytes.
+///
+/// Hashes are kept in answer logs: another field, order or text here makes all paid answers unused.
 #[derive(Default)]
 struct Hash(blake3::Hasher);
 
@@ -68,6 +70,7 @@ impl Hash {
         self.0.update(&bytes.len().to_le_bytes()).update(bytes);
     }
 
+    /// Adds all settings of a target on which its scores depend.
     fn target(&mut self, target: &Target) {
         let ScoreSpace { upstream, model, revision, scale } = &target.space;
         let cut = match target.long_passages() {
@@ -82,7 +85,7 @@ impl Hash {
             Backend::Stack(stack) => match &stack.identity {
                 ScorerIdentity::Address(url) => {
                     self.field(url.as_str().as_bytes());
-                    self.field(b"");
+                    self.field(b""); // where a model in this process has its digest
                 }
                 ScorerIdentity::Model(model) => {
                     self.field(model.address().as_bytes());

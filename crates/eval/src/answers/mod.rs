@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  query ─▶ in the answer log? ─ yes ─▶ nothing is asked
-//!             │ no: what the answer logs hold of its scores, of failures too, is in the cache (recall)
+//!             │ no: what the answer logs hold of its scores, of failures too, is in the cache (fill_cache)
 //!             ▼
 //!           cold request ─▶ warm request (the same again) ─▶ a line in the answer log
 //! ```
@@ -40,12 +40,12 @@ pub const NOT_ASKED: &str = "not_asked";
 /// Failures without any answer, after which a contestant is given up: repetition does not mend a wrong key.
 const MAX_FAILURES_BEFORE_ANY_ANSWER: usize = 5;
 
-/// Shortest wait for a provider that limits the rate. Where it does not say how long, it is the first one, and each
-/// further one is twice as long.
+/// Shortest wait before a query is sent again. Where the provider does not say how long, it is the first one, and each
+/// further one is twice as long, up to [`MAX_WAIT`].
 const MIN_WAIT: Duration = Duration::from_secs(1);
 /// Longest wait, whatever the provider says.
 const MAX_WAIT: Duration = Duration::from_mins(1);
-/// Most waits for one query, after which its last failure stands.
+/// Most waits for one query. After them it is sent a last time, and that failure stands.
 const MAX_WAITS: u32 = 10;
 
 /// The settings that all contestants share.
@@ -57,7 +57,7 @@ pub struct EvalRun<'a> {
     pub reranker: &'a Reranker,
     /// Queries in flight at once. Above 1, times are those of a busy caller.
     pub concurrency: usize,
-    /// Deadline of a query, from its start.
+    /// Time from the start of each request to its deadline. A query that waits and is sent again has it anew.
     pub timeout: Duration,
     /// True to stop: queries in flight are finished, no further one is sent.
     pub stopped: watch::Receiver<bool>,
@@ -86,7 +86,7 @@ pub enum RunOutcome {
 impl EvalRun<'_> {
     /// Puts the scores that `answer_log` holds into the cache. Another contestant of this run that leads to the same
     /// model does not pay for them again.
-    pub fn recall(&self, route: &Route, answer_log: &AnswerLog) {
+    pub fn fill_cache(&self, route: &Route, answer_log: &AnswerLog) {
         let scope = cache_scope(route);
         for query in &self.collection.queries {
             let Some(answer) = answer_log.answer(&query.id) else { continue };
@@ -119,10 +119,12 @@ impl EvalRun<'_> {
             }
         }
         let scope = cache_scope(route);
+        // Set by the loop below, read by the stream of the same task: nothing else is ordered by it.
         let given_up = AtomicBool::new(false);
         let answers = stream::iter(open.iter().copied())
             .take_while(|_| future::ready(!self.is_stopped() && !given_up.load(Ordering::Relaxed)))
             .map(|query| self.ask(route, scope, query, &on_progress))
+            // With 0, no query would ever be sent.
             .buffer_unordered(self.concurrency.max(1));
         let mut answers = std::pin::pin!(answers);
         let mut has_answered = answer_log.answered() > 0;
@@ -154,6 +156,7 @@ impl EvalRun<'_> {
         if let Some(error) = write_error {
             return Err(error);
         }
+        // Every query has its result, even if a stop or the last failures came meanwhile.
         if done == open.len() {
             return Ok(RunOutcome::Finished);
         }
@@ -224,6 +227,7 @@ impl EvalRun<'_> {
         *self.stopped.borrow()
     }
 
+    /// The request for all candidates of a query. `top_n` stays unset: an answer must rank every one of them.
     fn request(&self, query: &JudgedQuery) -> RerankRequest {
         let mut passages = Vec::with_capacity(query.candidates.len());
         for &index in &query.candidates {
@@ -232,6 +236,7 @@ impl EvalRun<'_> {
         RerankRequest { query: query.text.clone(), passages, ..RerankRequest::default() }
     }
 
+    /// The context of one request that starts now; each try of a query has a deadline of its own.
     fn context(&self, scope: CacheScope) -> RequestContext {
         let started = Instant::now();
         RequestContext { started, deadline: started + self.timeout, control: CacheControl::default(), scope }
@@ -247,6 +252,7 @@ fn cache_scope(route: &Route) -> CacheScope {
     if is_free { CacheScope::of_caller(&route.model) } else { CacheScope::SHARED }
 }
 
+/// The line of the answer log for a ranking. `warm` is the answer to the second request, all from the cache.
 fn ranked(query: &JudgedQuery, response: &RerankResponse, warm: Option<&RerankResponse>) -> Ranked {
     let provenance = &response.provenance;
     let answered_by = match (&provenance.upstream, &provenance.upstream_model) {
