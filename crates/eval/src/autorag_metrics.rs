@@ -94,6 +94,7 @@ impl AutoragMetric {
     }
 }
 
+/// The ids of each group. Neither a group nor the list of groups is empty.
 type Groups<'a, I> = [HashSet<&'a I>];
 
 fn recall<I: Eq + Hash>(groups: &Groups<I>, returned: &[I]) -> f64 {
@@ -121,6 +122,7 @@ fn ndcg<I: Eq + Hash>(groups: &Groups<I>, returned: &[I], expected: usize) -> f6
     for index in 0..expected.min(returned.len()) {
         ideal += gain_at(index);
     }
+    // Above 0, because `value` lets neither an empty group nor an empty list through.
     gain / ideal
 }
 

@@ -58,13 +58,14 @@ pub fn order(passages: &[&str], queries: &[&str], chosen: &[Vec<usize>]) -> Vec<
     })
 }
 
+/// The order of hits: higher scores first, of equal ones the earlier passage.
 fn best_first(left: &Hit, right: &Hit) -> Ordering {
     right.score.total_cmp(&left.score).then(left.place.cmp(&right.place))
 }
 
 /// An index of the corpus that holds the terms of the queries only.
 struct Index {
-    /// Each query's distinct terms, as slots, with the number of their repetitions.
+    /// For each query: its distinct terms, as slots, with the number of their repetitions.
     queries: Vec<Vec<(usize, f64)>>,
     /// Consecutive stretches of the corpus, one per thread.
     stretches: Vec<Stretch>,
@@ -159,6 +160,7 @@ impl Index {
     }
 }
 
+/// Counts the terms of `slots` in all passages, on all processors.
 fn count_all(passages: &[&str], slots: &Slots) -> Vec<Stretch> {
     let share = share_per_thread(passages.len());
     let mut stretches = Vec::new();

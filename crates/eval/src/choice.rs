@@ -10,7 +10,7 @@ use rerankd_core::types::as_f64;
 
 use super::statistics::mean;
 
-/// Difference up to which two values tie.
+/// Difference up to which two values tie. Absolute, because metrics lie between 0 and 1.
 const ROUNDING: f64 = 1e-12;
 
 /// A formula for the one value by which a contestant is chosen, from its metrics.
@@ -75,28 +75,30 @@ fn value(contestant: &SelectionInput, rivals: &[&SelectionInput], strategy: Stra
         Strategy::Mean => mean(&contestant.metrics),
         Strategy::Rank => {
             let mut sum = 0.0;
-            for (metric, own) in contestant.metrics.iter().enumerate() {
-                sum += 1.0 / rank(*own, values_of(metric, rivals));
+            for (metric_index, own) in contestant.metrics.iter().enumerate() {
+                sum += 1.0 / rank(*own, values_of(metric_index, rivals));
             }
             sum
         }
         Strategy::NormalizeMean => {
             let mut sum = 0.0;
-            for (metric, own) in contestant.metrics.iter().enumerate() {
-                sum += normalized(*own, values_of(metric, rivals));
+            for (metric_index, own) in contestant.metrics.iter().enumerate() {
+                sum += normalized(*own, values_of(metric_index, rivals));
             }
             sum
         }
     }
 }
 
-fn values_of(metric: usize, rivals: &[&SelectionInput]) -> impl Iterator<Item = f64> {
-    rivals.iter().filter_map(move |rival| rival.metrics.get(metric).copied())
+/// The value of one metric of each rival.
+fn values_of(metric_index: usize, rivals: &[&SelectionInput]) -> impl Iterator<Item = f64> {
+    rivals.iter().filter_map(move |rival| rival.metrics.get(metric_index).copied())
 }
 
 /// The rank of a value among all, from 1, highest first. Values that tie share the mean of their ranks.
 fn rank(own: f64, all: impl Iterator<Item = f64>) -> f64 {
     let mut above = 0;
+    // `own` is one of `all`, so this is at least 1.
     let mut level = 0;
     for other in all {
         above += usize::from(other > own + ROUNDING);

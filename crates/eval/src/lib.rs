@@ -40,7 +40,8 @@ fn file_name(contestant: &str) -> String {
     if encoded.len() <= MAX_FILE_NAME_BYTES {
         return encoded;
     }
-    // Names that differ beyond the cut stay different by their hash.
+    // Names that differ beyond the cut stay different by their hash: a hyphen and 16 digits. The encoded name is ASCII,
+    // so it can be cut anywhere.
     let hash = blake3::hash(contestant.as_bytes()).to_hex();
     format!("{}-{}", &encoded[..MAX_FILE_NAME_BYTES - 17], &hash[..16])
 }

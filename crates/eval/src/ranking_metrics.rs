@@ -108,6 +108,7 @@ fn relevant_in(ranking: &[Option<i32>], cut: usize) -> usize {
     ranking.iter().take(cut).filter(|grade| is_relevant(**grade)).count()
 }
 
+/// The gain of the first `cut` ranks, over that of the best order of all judged passages.
 fn ndcg(ranking: &[Option<i32>], judged: &[i32], cut: usize) -> f64 {
     let mut best = judged.to_vec();
     best.sort_unstable_by(|left, right| right.cmp(left));
@@ -117,6 +118,7 @@ fn ndcg(ranking: &[Option<i32>], judged: &[i32], cut: usize) -> f64 {
     if ideal > 0.0 { gain / ideal } else { 0.0 }
 }
 
+/// The sum of the grades, each divided by log2(rank + 1). The rank is the index plus 1.
 fn discounted_gain(grades: impl Iterator<Item = i32>) -> f64 {
     let mut sum = 0.0;
     for (index, grade) in grades.enumerate() {
@@ -128,6 +130,7 @@ fn discounted_gain(grades: impl Iterator<Item = i32>) -> f64 {
     sum
 }
 
+/// The average precision, if `all_relevant` judged passages are relevant; above 0.
 fn average_precision(ranking: &[Option<i32>], all_relevant: usize) -> f64 {
     let mut found = 0;
     let mut sum = 0.0;

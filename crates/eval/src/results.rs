@@ -73,11 +73,11 @@ pub struct Contestant {
     pub kind: Kind,
     /// `UPSTREAM/MODEL` of the answers, usually one; several if a fallback answered some queries.
     pub answered_by: Vec<String>,
-    /// Queries without an answer, by error code. They count with the order of the first stage.
+    /// Number of queries without an answer, by error code. They count with the order of the first stage.
     pub failures: BTreeMap<String, usize>,
     /// Ids of the queries without an answer.
     pub failed_queries: Vec<String>,
-    /// Message of the first failure.
+    /// Message of the first failure; `None` if there was none.
     pub first_failure: Option<String>,
     /// Number of answers from a fallback, because a target before it failed.
     pub fallbacks: usize,
@@ -96,11 +96,11 @@ pub struct Contestant {
     pub cost: Option<Cost>,
     /// True if no other contestant is at least as good, as fast and as cheap, and better in one of these.
     pub on_pareto_front: bool,
-    /// Values of the metrics by name, for each query.
+    /// For each query: values of the metrics by name. A metric that is not defined for the query is missing.
     pub by_query: Vec<BTreeMap<String, f64>>,
-    /// Places in [`Query::candidates`], best first, for each query.
+    /// For each query: indices into [`Query::candidates`], best first.
     pub rankings: Vec<Vec<usize>>,
-    /// The score of each place in the ranking, for each query; `None` where there was none.
+    /// For each query: the score of each passage in the order of its ranking; `None` where there was none.
     pub scores: Vec<Vec<Option<f64>>>,
 }
 
@@ -128,7 +128,7 @@ impl Contestant {
 pub struct Unanswered {
     /// Name from the command line.
     pub name: String,
-    /// Queries by the error code that came instead of an answer.
+    /// Number of queries, by the error code that came instead of an answer.
     pub failures: BTreeMap<String, usize>,
     /// Message of the first failure.
     pub message: String,
@@ -150,11 +150,12 @@ pub struct Estimate {
 pub struct Comparison {
     /// This contestant's mean minus the other's, with its 95 % confidence interval (paired bootstrap).
     pub difference: Estimate,
-    /// Probability of a difference at least as large if there were none (paired randomisation test, two-sided).
+    /// The two-sided p-value of the paired randomisation test, as
+    /// [`randomization_test`](crate::statistics::randomization_test) has it.
     pub p: f64,
     /// The same, adjusted for the number of contestants compared (Holm).
     pub p_adjusted: f64,
-    /// True if the difference may well be chance: the adjusted probability is 0.05 or more.
+    /// True if the difference may well be chance: the adjusted p-value is 0.05 or more.
     pub is_noise: bool,
 }
 
@@ -201,7 +202,7 @@ pub struct Choice {
     pub by_strategy: BTreeMap<String, String>,
     /// The metrics that were taken into account.
     pub metrics: Vec<String>,
-    /// Highest mean time per query that was allowed, in milliseconds.
+    /// Highest mean time per query that was allowed, in milliseconds; `None` if any was.
     pub speed_threshold_ms: Option<f64>,
     /// Contestants that are too slow. The order of the first stage takes no time, so there is always one that is not.
     pub too_slow: Vec<String>,

@@ -34,7 +34,8 @@ fn run(results: &Results, contestant: &Contestant) -> String {
     let mut text = String::new();
     for ((query, ranking), scores) in results.queries.iter().zip(&contestant.rankings).zip(&contestant.scores) {
         let id = word(&query.id);
-        for ((rank, &place), score) in (1..).zip(ranking).zip(written(scores)) {
+        // `Contestant::scores` has one score for each place of the ranking.
+        for ((rank, &place), score) in (1..).zip(ranking).zip(run_scores(scores)) {
             text.push_str(&format!("{id} Q0 {} {rank} {score} {tag}\n", word(&query.candidates[place].id)));
         }
     }
@@ -58,7 +59,7 @@ fn word(text: &str) -> String {
 
 /// Scores that keep the order: the model's own where each passage has one, changed as little as need be, else
 /// descending ranks.
-fn written(scores: &[Option<f64>]) -> Vec<f64> {
+fn run_scores(scores: &[Option<f64>]) -> Vec<f64> {
     let own: Option<Vec<f64>> = scores.iter().copied().collect();
     match own {
         Some(own) => order_keeping_scores(&own),
@@ -72,10 +73,10 @@ mod tests {
 
     #[test]
     fn scores_keep_the_order_and_where_there_are_none_ranks_do() {
-        assert_eq!(written(&[Some(0.9), Some(0.5)]), [0.9, 0.5]);
-        let tied = written(&[Some(0.5), Some(0.5)]);
+        assert_eq!(run_scores(&[Some(0.9), Some(0.5)]), [0.9, 0.5]);
+        let tied = run_scores(&[Some(0.5), Some(0.5)]);
         assert!(tied[0] > tied[1] && tied[1] > 0.4999);
-        assert_eq!(written(&[None, Some(0.5), None]), [3.0, 2.0, 1.0]);
+        assert_eq!(run_scores(&[None, Some(0.5), None]), [3.0, 2.0, 1.0]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use rerankd_core::types::as_f64;
 
 /// Samples of the queries that are drawn for an interval.
 const RESAMPLES: usize = 10_000;
-/// Rank of each bound of a 95 % interval among the means of the samples, from its end: 2.5 % of them.
+/// Number of resampled means beyond each bound of the 95 % interval, the bound included: 2.5 %.
 const TAIL_SAMPLES: usize = RESAMPLES / 40;
 
 /// Most differences for which all assignments of signs are tried: 65,536.
@@ -82,8 +82,7 @@ fn resampled_mean(values: &[f64], random: &mut Rng) -> f64 {
     (sums[0] + sums[1] + sums[2] + sums[3]) / as_f64(values.len())
 }
 
-/// The probability of a mean difference at least so far from 0, on either side, if the two rankers are alike: above 0,
-/// up to 1.
+/// The two-sided p-value under the null hypothesis that the two rankers are exchangeable; in (0, 1].
 ///
 /// It is Fisher's randomisation test, which Smucker, Allan and Carterette (2007) recommend for retrieval: if the
 /// rankers are alike, each difference could as well have had the other sign. With up to 16 differences other than 0,
@@ -92,6 +91,7 @@ fn resampled_mean(values: &[f64], random: &mut Rng) -> f64 {
 #[must_use]
 pub fn randomization_test(differences: &[f64], seed: u64) -> f64 {
     let mut differing = Vec::with_capacity(differences.len());
+    // The rounding error of a sum grows with the sum of the absolute values.
     let mut size = 0.0;
     for &difference in differences {
         if difference.abs() > 0.0 {
@@ -99,16 +99,17 @@ pub fn randomization_test(differences: &[f64], seed: u64) -> f64 {
             size += difference.abs();
         }
     }
-    let observed = differing.iter().sum::<f64>().abs() - ROUNDING * size;
+    // Sums that equal the observed one but for rounding must count.
+    let threshold = differing.iter().sum::<f64>().abs() - ROUNDING * size;
     if differing.len() <= EXACT_UP_TO {
         let sums = signed_sums(&differing);
-        return as_f64(sums.iter().filter(|sum| sum.abs() >= observed).count()) / as_f64(sums.len());
+        return as_f64(sums.iter().filter(|sum| sum.abs() >= threshold).count()) / as_f64(sums.len());
     }
-    let as_far = count_drawn_as_far(&differing, seed, observed);
+    let as_far = count_drawn_as_far(&differing, seed, threshold);
     (f64::from(as_far) + 1.0) / (f64::from(ASSIGNMENTS) + 1.0)
 }
 
-/// The sums of `numbers` under all assignments of signs, 2 to the power of their number.
+/// The sums of `numbers` under all assignments of signs: 2 to the power of their number, so `numbers` must be few.
 fn signed_sums(numbers: &[f64]) -> Vec<f64> {
     let mut sums = vec![0.0];
     for number in numbers {
@@ -123,8 +124,8 @@ fn signed_sums(numbers: &[f64]) -> Vec<f64> {
 }
 
 /// Of [`ASSIGNMENTS`] random assignments of signs to `numbers`, those whose sum is at least as far from 0 as
-/// `observed`.
-fn count_drawn_as_far(numbers: &[f64], seed: u64, observed: f64) -> u32 {
+/// `threshold`: the observed sum, less the rounding error.
+fn count_drawn_as_far(numbers: &[f64], seed: u64, threshold: f64) -> u32 {
     // A random byte stands for the signs of eight numbers, whose sum is looked up: one random number for 64 signs.
     let tables: Vec<Vec<f64>> = numbers.chunks(8).map(signed_sums).collect();
     let mut random = Rng::with_seed(seed);
@@ -138,30 +139,31 @@ fn count_drawn_as_far(numbers: &[f64], seed: u64, observed: f64) -> u32 {
                 sum += table[usize::from(byte) % table.len()];
             }
         }
-        if sum.abs() >= observed {
+        if sum.abs() >= threshold {
             as_far += 1;
         }
     }
     as_far
 }
 
-/// The probabilities of several comparisons, corrected for their number, in the order given; none falls, none passes 1.
+/// The p-values of several comparisons, adjusted for their number, in the order given: none is below the one that it
+/// was, none is above 1.
 ///
 /// It is Holm's step-down correction (1979): the lowest of m is multiplied by m, the next by m - 1, and so on, and none
 /// may end up below the one before it. Where all that are below 0.05 are called significant, the risk of even one false
 /// alarm is 5 %.
 #[must_use]
-pub fn holm(probabilities: &[f64]) -> Vec<f64> {
-    let mut ascending: Vec<usize> = (0..probabilities.len()).collect();
-    ascending.sort_by(|&left, &right| probabilities[left].total_cmp(&probabilities[right]));
-    let mut corrected = vec![0.0; probabilities.len()];
+pub fn holm(p_values: &[f64]) -> Vec<f64> {
+    let mut ascending: Vec<usize> = (0..p_values.len()).collect();
+    ascending.sort_by(|&left, &right| p_values[left].total_cmp(&p_values[right]));
+    let mut adjusted = vec![0.0; p_values.len()];
     let mut highest: f64 = 0.0;
     for (step, &index) in ascending.iter().enumerate() {
-        let scaled = probabilities[index] * as_f64(probabilities.len() - step);
+        let scaled = p_values[index] * as_f64(p_values.len() - step);
         highest = scaled.min(1.0).max(highest);
-        corrected[index] = highest;
+        adjusted[index] = highest;
     }
-    corrected
+    adjusted
 }
 
 /// The quantile by nearest rank: the lowest of `values` that at least a `share` of them, from 0 to 1, does not exceed.

@@ -23,6 +23,7 @@ pub(super) fn trec_order<I: AsRef<str>>(run: &[(I, f64)]) -> Vec<usize> {
 /// one. All others stay as they are. The result is finite and falls from each to the next, whatever `scores` are.
 #[must_use]
 pub fn order_keeping_scores(scores: &[f64]) -> Vec<f64> {
+    // The ordinal that the next score may have at most: one below the one before it.
     let mut highest = ordinal(f32::MAX);
     let mut written = Vec::with_capacity(scores.len());
     for (index, &score) in scores.iter().enumerate() {
@@ -31,6 +32,7 @@ pub fn order_keeping_scores(scores: &[f64]) -> Vec<f64> {
         let followers = i32::try_from(scores.len() - 1 - index).unwrap_or(i32::MAX);
         let lowest = ordinal(f32::MIN).saturating_add(followers);
         let kept = ordinal(finite).min(highest).max(lowest);
+        // A score that need not change is written in full, not rounded to 32 bits.
         written.push(if kept == ordinal(comparable(score)) { score } else { f64::from(at_ordinal(kept)) });
         highest = kept.saturating_sub(1);
     }
@@ -41,7 +43,7 @@ pub fn order_keeping_scores(scores: &[f64]) -> Vec<f64> {
 fn comparable(score: f64) -> f32 {
     #[expect(clippy::cast_possible_truncation, reason = "the loss is what is asked for")]
     let score = score as f32;
-    score + 0.0
+    score + 0.0 // of -0, this is 0
 }
 
 /// The position of a float among all 32-bit floats: 0 for 0, 1 for the smallest above it, and so on.

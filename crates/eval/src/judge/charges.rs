@@ -21,6 +21,7 @@ pub(super) fn latency<'a>(answers: impl Iterator<Item = &'a Ranked>) -> Option<L
     Some(Latency { cold: times(&cold)?, warm: times(&warm) })
 }
 
+/// The quantiles and the mean; `None` of no values.
 fn times(values: &[f64]) -> Option<Times> {
     let p50 = quantile(values, 0.5)?;
     let p95 = quantile(values, 0.95)?;
@@ -51,6 +52,7 @@ pub(super) fn cost<'a>(answers: impl Iterator<Item = &'a Ranked>, unit: String) 
     let mut dollars = Vec::new();
     let mut tokens = Vec::new();
     let mut search_units = Vec::new();
+    // Told apart from "nothing is known": a provider may charge for an answer and not say how much.
     let mut is_any_cold = false;
     for answer in answers {
         // An answer without a cold time took scores from the cache, so its charges are not those of a query.

@@ -5,7 +5,7 @@ use crate::statistics::{confidence_interval, differences, holm, mean, randomizat
 
 /// Seed of all resampling. It is fixed, so the same answers give the same report.
 const SEED: u64 = 0;
-/// Adjusted probability from which a difference is called noise.
+/// Adjusted p-value from which a difference is called noise. The report's sentences say 0.05 too.
 const NOISE: f64 = 0.05;
 
 /// The mean of `values` with its confidence interval.
@@ -14,8 +14,10 @@ pub(super) fn estimate(values: &[f64]) -> Estimate {
     Estimate { mean: mean(values), low: interval.low, high: interval.high }
 }
 
-/// Compares every contestant with the best one and with the first stage, which is the first of them. The values
-/// of each contestant are query by query.
+/// Compares every contestant with the best one and with the first stage, which is the first of them.
+///
+/// `values_by_contestant` has the decisive metric of each contestant, in their order: one value for every query, as the
+/// metric is defined for all of them. So the values of two contestants can be paired.
 pub(super) fn compare_all(contestants: &mut [Contestant], values_by_contestant: &[Vec<f64>]) {
     // `max_by` returns the last of equals; reversed, that is the first.
     let best = (0..values_by_contestant.len())
@@ -34,23 +36,23 @@ pub(super) fn compare_all(contestants: &mut [Contestant], values_by_contestant: 
 fn against(values_by_contestant: &[Vec<f64>], reference: usize) -> Vec<Option<Comparison>> {
     let mut others = Vec::with_capacity(values_by_contestant.len());
     let mut gaps = Vec::with_capacity(values_by_contestant.len());
-    let mut probabilities = Vec::with_capacity(values_by_contestant.len());
+    let mut p_values = Vec::with_capacity(values_by_contestant.len());
     for (index, values) in values_by_contestant.iter().enumerate() {
         if index == reference {
             continue;
         }
         let gap = differences(values, &values_by_contestant[reference]);
-        probabilities.push(randomization_test(&gap, SEED));
+        p_values.push(randomization_test(&gap, SEED));
         others.push(index);
         gaps.push(gap);
     }
-    // The correction needs all probabilities at once, so the comparisons are made in a second pass.
-    let adjusted = holm(&probabilities);
+    // Holm's method needs all p-values at once, so the comparisons are made in a second pass.
+    let adjusted = holm(&p_values);
     let mut comparisons = vec![None; values_by_contestant.len()];
     for (number, index) in others.into_iter().enumerate() {
         let difference = estimate(&gaps[number]);
         let p_adjusted = adjusted[number];
-        let comparison = Comparison { difference, p: probabilities[number], p_adjusted, is_noise: p_adjusted >= NOISE };
+        let comparison = Comparison { difference, p: p_values[number], p_adjusted, is_noise: p_adjusted >= NOISE };
         comparisons[index] = Some(comparison);
     }
     comparisons

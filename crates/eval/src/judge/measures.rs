@@ -40,6 +40,7 @@ impl Measure {
         measures
     }
 
+    /// The key of the metric in `results.json`; `autorag_` keeps the two families apart.
     pub(super) fn name(&self) -> String {
         match self {
             Self::Trec(metric) => metric.to_string(),
@@ -83,6 +84,7 @@ impl Measure {
     }
 }
 
+/// The passage at an index of the query's candidates.
 fn candidate<'a>(collection: &'a Collection, query: &JudgedQuery, index: usize) -> &'a PassageRecord {
     &collection.passages[query.candidates[index]]
 }

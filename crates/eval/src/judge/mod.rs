@@ -24,7 +24,7 @@ use super::ranking_metrics::recall_ceiling;
 use super::results::{Candidate, Choice, CollectionSummary, Contestant, Kind, Query, Results, Unanswered};
 use super::statistics::mean;
 
-/// Characters of a passage that a report shows.
+/// Characters of a passage that the results keep, for the report to show.
 const BEGINNING_CHARS: usize = 200;
 
 /// The way contestants are compared.
@@ -102,6 +102,7 @@ impl ContestantAnswers {
 #[must_use]
 pub fn judge(collection: &Collection, entries: &[ContestantAnswers], criteria: &Criteria) -> Results {
     let measures = Measure::all(criteria);
+    // The first stage stands first: `compare_all` and `choose` rely on it.
     let mut contestants = vec![first_stage(collection, &measures)];
     let mut unanswered = Vec::new();
     for entry in entries {
@@ -140,7 +141,7 @@ pub fn judge(collection: &Collection, entries: &[ContestantAnswers], criteria: &
     }
 }
 
-/// The mean of the decisive metric; 0 if it is not defined for any query.
+/// The mean of the decisive metric; 0 if it is not defined for any query, as of a collection without queries.
 fn quality(contestant: &Contestant, decisive: &str) -> f64 {
     match contestant.metrics.get(decisive) {
         Some(estimate) => estimate.mean,
@@ -154,6 +155,8 @@ fn first_stage(collection: &Collection, measures: &[Measure]) -> Contestant {
     of_rankings(FIRST_STAGE, Kind::None, collection, rankings, measures)
 }
 
+/// The contestant of an entry with at least one answer. The differences and the Pareto front are left for later: they
+/// need all contestants.
 fn contestant(collection: &Collection, entry: &ContestantAnswers, measures: &[Measure]) -> Contestant {
     let mut rankings = Vec::with_capacity(collection.queries.len());
     let mut failed_queries = Vec::new();
@@ -187,7 +190,8 @@ fn contestant(collection: &Collection, entry: &ContestantAnswers, measures: &[Me
     }
 }
 
-/// A contestant with the metrics of its rankings, one per query. The answers' failures, times and costs are left empty.
+/// A contestant with the metrics of its rankings, one per query in the order of the collection. The answers' failures,
+/// times and costs are left empty.
 fn of_rankings(
     name: &str,
     kind: Kind,
@@ -252,11 +256,13 @@ struct Ranking {
     scores: Vec<Option<f64>>,
 }
 
+/// The candidates as they came, without scores.
 fn first_stage_ranking(query: &JudgedQuery) -> Ranking {
     let count = query.candidates.len();
     Ranking { candidates: (0..count).collect(), scores: vec![None; count] }
 }
 
+/// The order and the scores of an answer.
 fn ranking(query: &JudgedQuery, ranked: &Ranked) -> Ranking {
     let mut candidates = Vec::with_capacity(ranked.ranking.len());
     let mut scores = Vec::with_capacity(ranked.ranking.len());
@@ -270,6 +276,8 @@ fn ranking(query: &JudgedQuery, ranked: &Ranked) -> Ranking {
     Ranking { candidates, scores }
 }
 
+/// The choice of each strategy, by the metrics of one family: `AutoRAG`'s if they are wanted, else `trec_eval`'s.
+/// `contestants` begin with the first stage, which wins ties and is never too slow.
 fn choose(contestants: &[Contestant], measures: &[Measure], criteria: &Criteria) -> Choice {
     let mut metrics = Vec::new();
     for measure in measures {
@@ -291,6 +299,8 @@ fn choose(contestants: &[Contestant], measures: &[Measure], criteria: &Criteria)
             (None, Some(_)) => not_timed.push(contestant.name.clone()),
             (Some(_), Some(_)) | (_, None) => {}
         }
+        // All of them, those that are too slow too: `choice::choose` leaves them out itself, and its index must be one
+        // of `contestants`. A time that is not known is beyond every threshold.
         rivals.push(choice::SelectionInput {
             metrics: metrics.iter().map(|name| contestant.metrics[name].mean).collect(),
             seconds: seconds.unwrap_or(f64::INFINITY),

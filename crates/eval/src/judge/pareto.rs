@@ -12,13 +12,14 @@ pub(super) fn front(contestants: &[Contestant], decisive: &str) -> Vec<bool> {
     marks.iter().map(|own| !marks.iter().any(|other| dominates(other, own))).collect()
 }
 
+/// Returns true if `left` is nowhere below `right` and somewhere above. None of the marks may be NaN.
 fn dominates(left: &[f64; 3], right: &[f64; 3]) -> bool {
     let is_as_good = left.iter().zip(right).all(|(left, right)| left >= right);
     let is_better_in_one = left.iter().zip(right).any(|(left, right)| left > right);
     is_as_good && is_better_in_one
 }
 
-/// Quality, speed and cheapness; more is better.
+/// Quality, speed and cheapness; more is better, so time and cost are negated.
 fn marks(contestant: &Contestant, decisive: &str) -> [f64; 3] {
     let milliseconds = contestant.cold_mean().unwrap_or(f64::INFINITY);
     let dollars = match (contestant.kind, &contestant.cost) {
