@@ -6,7 +6,7 @@ use rerankd_core::embedded::hybrid::{Mix, Scripts};
 
 use super::cross_encoder::CrossEncoderFiles;
 
-/// `[local]`
+/// The table `[local]` of the configuration.
 #[derive(Clone, Debug)]
 pub struct LocalSettings {
     /// The cross-encoder, if its weights are at hand.

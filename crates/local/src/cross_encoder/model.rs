@@ -24,15 +24,19 @@ use super::operators::operators;
 pub(super) struct CrossEncoder {
     tokenizer: Tokenizer,
     model: Model,
+    /// Of the graph, in its order.
     inputs: Vec<(NodeId, ModelInput)>,
+    /// One logit.
     output: NodeId,
+    /// Tokens at which the tokenizer cuts a pair, special ones included.
     max_tokens: usize,
     /// Idle pools of one thread each: one for every pair that was ever scored at once. Several threads would speed up
     /// one pair by little.
     idle: Mutex<Vec<Arc<ThreadPool>>>,
 }
 
-/// Bytes allowed per word when a text is cut before tokenizing.
+/// Bytes allowed per word when a text is cut before tokenizing. Far above the longest word of any language; bounds what
+/// the tokenizer reads of a text without blanks.
 const MAX_BYTES_PER_WORD: usize = 256;
 
 /// An input of the graph: one number for each token of a pair.
@@ -47,6 +51,7 @@ enum ModelInput {
 }
 
 impl ModelInput {
+    /// The input of this name, as exporters of BERT models give it.
     fn by_name(name: &str) -> Option<Self> {
         match name {
             "input_ids" => Some(Self::Ids),
@@ -56,6 +61,7 @@ impl ModelInput {
         }
     }
 
+    /// The numbers of a pair's tokens, all of the same length.
     fn of(self, pair: &Encoding) -> &[u32] {
         match self {
             Self::Ids => pair.get_ids(),
@@ -120,6 +126,7 @@ impl CrossEncoder {
 
 impl PairScorer for CrossEncoder {
     fn score(&self, query: &str, passage: &str) -> Result<f64, String> {
+        // In a statement of its own, so that the lock is not held while a pool is made.
         let idle = self.idle.lock().pop();
         let threads = idle.unwrap_or_else(|| Arc::new(ThreadPool::with_num_threads(1)));
         let logit = self.logit(query, passage, &threads);
@@ -136,14 +143,14 @@ impl CrossEncoder {
     }
 }
 
-/// The beginning of `text` up to the end of its `words`th word, and at most [`MAX_BYTES_PER_WORD`] times `words` bytes.
-/// Enough for as many tokens, because a word has at least one.
-fn beginning(text: &str, words: usize) -> &str {
-    let max_bytes = words.saturating_mul(MAX_BYTES_PER_WORD);
+/// The first `max_words` words of `text`. A word has at least one token, so the tokenizer's cut after `max_tokens`
+/// finds the same tokens. The bound in bytes is for text without blanks; only there may tokens be lost.
+fn beginning(text: &str, max_words: usize) -> &str {
+    let max_bytes = max_words.saturating_mul(MAX_BYTES_PER_WORD);
     // Blanks in front must not use up the bytes and hide the text.
     let text = if text.len() > max_bytes { text.trim_start() } else { text };
     let text = &text[..text.floor_char_boundary(max_bytes)];
-    let mut words_left = words;
+    let mut words_left = max_words;
     let mut in_word = false;
     for (at, character) in text.char_indices() {
         let is_blank = character.is_whitespace();
@@ -158,7 +165,7 @@ fn beginning(text: &str, words: usize) -> &str {
     text
 }
 
-/// Loads the files of a directory and scores a pair, as the first call would.
+/// Loads the files of a directory and scores a pair, as the first call would: some faults of a graph show only then.
 ///
 /// # Errors
 /// A sentence that names the broken file.

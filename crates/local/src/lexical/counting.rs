@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use super::tokens::Tokenizer;
 
-/// The slot of each term of the queries.
+/// The slot of each term of the queries. The slots of `n` terms are 0 to `n` - 1, so lists by slot have no gaps.
 pub type Slots = HashMap<String, usize>;
 
 /// The distinct terms of a query in its order, as slots, each with the number of its repetitions. New terms get the

@@ -3,8 +3,8 @@
 //! There is no corpus here, only a few dozen passages about one subject. So two things differ from the BM25 of a search
 //! engine (Robertson and Zaragoza, 2009):
 //!
-//! - The IDF is half that of English at large (`background.rs`) and half that of the passages themselves. The passages
-//!   alone would call the very words of the subject worthless.
+//! - The IDF is half that of English at large (`background_idf.rs`) and half that of the passages themselves. The
+//!   passages alone would call the very words of the subject worthless.
 //! - The sum is divided by the highest value that the query could reach, so scores lie between 0 and 1.
 //!
 //! The IDF's second half and the average length depend on the list, so scores of different lists are not comparable and
@@ -63,6 +63,7 @@ pub fn score(query: &str, passages: &[&str]) -> Vec<f64> {
 /// The same, or `None` as soon as `is_wanted` returns false. It is called before each passage and inside long ones.
 #[must_use]
 pub fn score_while(query: &str, passages: &[&str], is_wanted: impl Fn() -> bool) -> Option<Vec<f64>> {
+    // Repetitions in the query at first; times the IDF below. The index of a term is its slot.
     let (tokenizer, slots, mut weights) = query_terms(head(query));
     let mut frequencies = vec![0; weights.len()];
     // One allocation for all passages, which a query of thousands of terms would otherwise repeat for each.
@@ -82,6 +83,7 @@ pub fn score_while(query: &str, passages: &[&str], is_wanted: impl Fn() -> bool)
     for (term, &slot) in &slots {
         let background = background_idf::inverse_document_frequency(term);
         let own = inverse_document_frequency(frequencies[slot], passages.len());
+        // A map has no order, but each slot is changed once and for itself.
         weights[slot].1 *= BACKGROUND_SHARE * background + (1.0 - BACKGROUND_SHARE) * own;
     }
     // The score that a passage approaches if it repeats every term of the query without end.
@@ -90,6 +92,7 @@ pub fn score_while(query: &str, passages: &[&str], is_wanted: impl Fn() -> bool)
         return Some(vec![0.0; passages.len()]);
     }
     let total_length: f64 = counts.iter().map(|counted| f64::from(counted.length)).sum();
+    // At least 1, as passages without a term must not divide by 0.
     let average_length = (total_length / as_f64(passages.len())).max(1.0);
     Some(counts.iter().map(|counted| bm25(&weights, counted, average_length) / highest).collect())
 }
@@ -112,6 +115,8 @@ fn bm25(weights: &[(usize, f64)], counts: &Counts, average_length: f64) -> f64 {
 /// them. If none of them tells one text from another, every character counts.
 fn query_terms(query: &str) -> (Tokenizer, Slots, Vec<(usize, f64)>) {
     let (tokenizer, slots, terms) = terms_in_detail(query, Detail::Telling);
+    // A term of one character tells nothing: it is a lone letter of a script without spaces, and passages would hold it
+    // within bigrams, where it is not found.
     if slots.keys().any(|term| term.chars().nth(1).is_some()) {
         return (tokenizer, slots, terms);
     }

@@ -1,4 +1,7 @@
-//! English function words. They carry no topic, so neither queries nor passages are scored by them.
+//! English function words. They carry no topic, so neither queries nor passages are scored by them,
+//! unless a query has nothing else (`Detail::All`).
+//!
+//! Words are split at apostrophes, hence `aren`, `ll` and `ve`. Single letters are left out already (`tokens.rs`).
 
 /// Function words in lower case, sorted for binary search.
 const STOP_WORDS: [&str; 135] = [

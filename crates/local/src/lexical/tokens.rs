@@ -12,7 +12,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::stop_words::is_stop_word;
 
-/// Bytes of a text between two calls of `is_wanted`: about half a millisecond's work.
+/// Fewest bytes of a text between two calls of `is_wanted`: about half a millisecond's work.
 const ASK_EVERY_BYTES: usize = 1 << 14;
 
 /// Splits texts into terms. One serves a whole list.
@@ -67,6 +67,7 @@ impl Tokenizer {
                 self.run(&lower[run_start..at], run_class, &mut each);
                 run_start = at;
                 run_class = class;
+                // Only between runs: a term is not torn, and a run without end is scored whole.
                 if at >= ask_at {
                     if !is_wanted() {
                         return false;
@@ -93,6 +94,7 @@ impl Tokenizer {
         }
     }
 
+    /// Calls `each` with the term of a word, if it is one in this detail.
     fn word(&self, word: &str, each: &mut impl FnMut(&str)) {
         let is_single_character = word.chars().nth(1).is_none();
         if self.detail == Detail::Telling && (is_single_character || is_stop_word(word)) {
@@ -136,6 +138,7 @@ fn bigrams(run: &str, each: &mut impl FnMut(&str)) {
     }
 }
 
+/// The part of a character, which must be normalised: in lower case, without full-width letters.
 fn classify(character: char) -> Class {
     match character {
         'a'..='z' | '0'..='9' => Class::Word,
