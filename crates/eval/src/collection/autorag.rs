@@ -136,7 +136,7 @@ fn may_be_label(column: &Type) -> bool {
         return false;
     }
     match (column.get_physical_type(), column.get_basic_info().converted_type()) {
-        // With a converted type, an integer is a date, a time or the like.
+        // With a converted type, an integer is a date or a time, or unsigned or shorter than 32 bits.
         (Physical::BYTE_ARRAY, ConvertedType::UTF8) | (Physical::INT32 | Physical::INT64, ConvertedType::NONE) => true,
         (physical, _) => physical == Physical::BOOLEAN,
     }
