@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::cohere_family::Tokens;
 use super::echo::{Document, DocumentForm};
 use super::fields::Fields;
-use super::passage::{ListDocuments, PassageList};
+use super::passage::ListDocuments;
 use super::problem::{ErrorAnswer, plain};
 use super::request_fields::{Field, FieldKind, MODEL, ObjectShape, QUERY, RANK_FIELDS, TOP_K, TOP_N};
 use super::scale::Form;
@@ -70,14 +70,12 @@ impl Dialect for Mixedbread {
 
     fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error> {
         let request = fields.request(QUERY.path)?;
-        let PassageList { passages, warnings } = fields.passages(INPUT.path, ListDocuments::Any)?;
+        let passages = fields.passages(INPUT.path, ListDocuments::Any)?;
         Ok(RerankRequest {
-            passages,
-            warnings,
             // The API document's default is -1, which means all.
             top_n: if fields.is_negative(TOP_K.path) { None } else { fields.top_n(TOP_K.path, TOP_N.path)? },
             return_documents: fields.flag_of(&RETURN_INPUT)?,
-            ..request
+            ..passages.added_to(request)
         })
     }
 
