@@ -181,9 +181,7 @@ impl Cells {
 fn id_of(cell: &Field) -> Option<String> {
     match cell {
         Field::Str(text) => Some(text.clone()),
-        Field::Int(number) => Some(number.to_string()),
-        Field::Long(number) => Some(number.to_string()),
-        _ => None,
+        _ => whole_number_of(cell),
     }
 }
 
@@ -191,9 +189,22 @@ fn id_of(cell: &Field) -> Option<String> {
 fn label_of(cell: &Field) -> Option<String> {
     match cell {
         Field::Str(text) => Some(text.clone()),
+        Field::Bool(truth) => Some(truth.to_string()),
+        _ => whole_number_of(cell),
+    }
+}
+
+/// A whole number of any width in decimal; `None` of any other value. Files of pandas and polars have all widths.
+fn whole_number_of(cell: &Field) -> Option<String> {
+    match cell {
+        Field::Byte(number) => Some(number.to_string()),
+        Field::Short(number) => Some(number.to_string()),
         Field::Int(number) => Some(number.to_string()),
         Field::Long(number) => Some(number.to_string()),
-        Field::Bool(truth) => Some(truth.to_string()),
+        Field::UByte(number) => Some(number.to_string()),
+        Field::UShort(number) => Some(number.to_string()),
+        Field::UInt(number) => Some(number.to_string()),
+        Field::ULong(number) => Some(number.to_string()),
         _ => None,
     }
 }
@@ -244,6 +255,8 @@ mod tests {
     fn an_id_is_a_text_or_a_whole_number_and_not_empty() {
         assert_eq!(id(Field::Str("a".to_owned())).unwrap(), "a");
         assert_eq!(id(Field::Long(7)).unwrap(), "7");
+        assert_eq!(id(Field::UShort(7)).unwrap(), "7");
+        assert_eq!(id(Field::ULong(u64::MAX)).unwrap(), "18446744073709551615");
         assert_eq!(id(Field::Bool(true)).unwrap_err(), "\"qid\" must be a string or a whole number");
         assert_eq!(id(Field::Null).unwrap_err(), "\"qid\" must be a string or a whole number");
         assert_eq!(id(Field::Str(String::new())).unwrap_err(), "\"qid\" is empty");
