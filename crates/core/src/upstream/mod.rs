@@ -57,7 +57,6 @@ use crate::blocking::workers::Workers;
 use crate::cache::key::CacheScope;
 use crate::embedded::hybrid::HybridSettings;
 use crate::embedded::{ListScorer, LocalModel, PairModel};
-use crate::error::ErrorKind;
 use crate::provider::ProviderFacts;
 use crate::telemetry::metrics::{Metrics, UpstreamMetrics};
 use crate::upstream::settings::{LongPassages, StackSettings, UpstreamSettings};
@@ -220,34 +219,24 @@ impl Upstream {
         matches!(self.backend, Backend::Stack(_)) && self.models().contains(&model)
     }
 
-    /// The addresses of those models, `UPSTREAM/MODEL`.
+    /// The names of its models as requests may always give them, `UPSTREAM/MODEL`.
     pub(crate) fn addresses(&self) -> Vec<String> {
         self.models().into_iter().map(|model| format!("{}/{model}", self.name)).collect()
     }
 
-    /// The provider's message about a failure, shortened; `None` if it quotes a key or one of `texts`.
+    /// The provider's message about a failure, shortened. `None` if there is none, if the failure is about a key, or if
+    /// the message quotes a key or one of `texts` ([`redact`]).
     #[must_use]
     pub fn quotable<'a>(
         &self,
         error: &UpstreamError,
         texts: &(impl Iterator<Item = &'a str> + Clone),
     ) -> Option<String> {
-        let message = &*error.said.as_ref()?.message;
-        if message.is_empty() {
-            return None;
-        }
-        // Messages about a key (401, 402, 403) quote it in forms that nobody foresees.
-        if matches!(error.kind, ErrorKind::UpstreamUnauthorized | ErrorKind::UpstreamQuotaExhausted) {
-            return None;
-        }
         let secrets: Vec<&str> = match &self.backend {
             Backend::Stack(stack) => stack.keys.secrets().collect(),
             Backend::Local(_) => Vec::new(),
         };
-        if redact::quotes(message, texts, &secrets) {
-            return None;
-        }
-        Some(redact::shortened(message))
+        redact::quotable(error, texts, &secrets)
     }
 
     /// Returns true if the circuit breaker would admit a call for `caller`.

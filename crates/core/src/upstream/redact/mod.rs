@@ -1,8 +1,8 @@
 //! The provider's messages, withheld if they quote the request or a key.
 //!
 //! Providers like to repeat what they refuse ("document at index 3: '…' is too long", "incorrect key sk-…"). Error
-//! messages end up in logs and subscriptions, so a message that holds a part of the query, of a passage or of a key is
-//! withheld as a whole. It is better to withhold a harmless message than to show a private one.
+//! messages end up in logs and support tickets, so a message that holds a part of the query, of a passage or of a key
+//! is withheld as a whole. It is better to withhold a harmless message than to show a private one.
 //!
 //! ```text
 //!  message ─▶ unchanged, and with up to three layers of escapes removed
@@ -23,16 +23,34 @@ use memchr::memmem;
 use self::encoded::decoded;
 use self::stock::is_stock;
 use self::unescape::unescape;
-use self::windows::{Roller, WINDOW, Windows, fold, is_wide};
+use self::windows::{Roller, WINDOW, Windows, fold, is_cjk};
+use super::error::UpstreamError;
+use crate::error::ErrorKind;
 
 /// Longest message that is shown, in characters. The rest is not searched either.
 const MAX_CHARACTERS: usize = 300;
-/// Layers of escapes that are removed.
+/// Layers of escapes that are removed: JSON in a string of JSON in an address has three.
 const MAX_LAYERS: usize = 3;
 /// Shortest text whose quotation reveals anything, in letters and digits.
 const MIN_TEXT: usize = 3;
-/// The same for a text in CJK.
-const MIN_WIDE_TEXT: usize = 2;
+/// The same for a text in CJK, whose letters say more.
+const MIN_CJK_TEXT: usize = 2;
+
+/// The provider's message about a failure, shortened. `None` if there is none, if the failure is about a key, or if the
+/// message quotes one of `texts` or `secrets`.
+pub(super) fn quotable<'a>(
+    error: &UpstreamError,
+    texts: &(impl Iterator<Item = &'a str> + Clone),
+    secrets: &[&str],
+) -> Option<String> {
+    let message = &*error.said.as_ref()?.message;
+    // Messages about a key (401, 402, 403) quote it in forms that nobody foresees.
+    let is_about_key = matches!(error.kind, ErrorKind::UpstreamUnauthorized | ErrorKind::UpstreamQuotaExhausted);
+    if message.is_empty() || is_about_key || quotes(message, texts, secrets) {
+        return None;
+    }
+    Some(shortened(message))
+}
 
 /// Returns true if the part of `message` that would be shown quotes one of `texts`, or holds eight characters in a row
 /// of one of `secrets`.
@@ -66,6 +84,7 @@ pub fn shortened(message: &str) -> String {
     format!("{}{rest}", shown.replace(char::is_control, "\u{fffd}"))
 }
 
+/// The part of a message that is shown. Only this part is searched for quotations, so no more may ever be shown.
 fn head(message: &str) -> &str {
     match message.char_indices().nth(MAX_CHARACTERS) {
         Some((end, _)) => &message[..end],
@@ -91,53 +110,55 @@ fn forms_of(message: &str) -> Vec<Form> {
     forms
 }
 
-/// One form of the message.
+/// One form of the message, prepared for the search. "Letters" are letters and digits, folded, here and below.
 struct Form {
-    /// The text in lower case.
+    /// The text in lower case, with everything between its letters.
     text: String,
-    /// Its letters and digits.
+    /// Its letters.
     letters: Vec<char>,
     /// The letters as a string.
     squeezed: String,
-    /// Number of the word of each letter.
-    words: Vec<usize>,
+    /// For each letter, the number of its word, from 0. As long as `letters`.
+    word_numbers: Vec<usize>,
     /// For each word, true if it is a stock word.
-    stock: Vec<bool>,
+    stock_words: Vec<bool>,
 }
 
 impl Form {
     fn of(text: &str) -> Self {
         let mut letters = Vec::new();
-        let mut words = Vec::new();
-        let mut stock = Vec::new();
+        let mut word_numbers = Vec::new();
+        let mut stock_words = Vec::new();
+        // Index of the first letter of the current word.
         let mut start = 0;
         // The extra blank ends the last word.
         for letter in text.chars().chain([' ']) {
             let length = letters.len();
             fold(letter, |part| letters.push(part));
+            // A character without a letter ends a word.
             if letters.len() == length && start < length {
-                words.resize(length, stock.len());
-                stock.push(is_stock(&letters[start..].iter().collect::<String>()));
+                word_numbers.resize(length, stock_words.len());
+                stock_words.push(is_stock(&letters[start..].iter().collect::<String>()));
                 start = length;
             }
         }
         let squeezed = letters.iter().collect();
-        Self { text: text.to_lowercase(), letters, squeezed, words, stock }
+        Self { text: text.to_lowercase(), letters, squeezed, word_numbers, stock_words }
     }
 
-    /// Hashes of all windows, except those inside one stock word.
+    /// Hashes of all windows, except those inside one stock word. Those in CJK all count: no stock word is CJK.
     fn windows(&self) -> Vec<u64> {
         let mut hashes = Vec::new();
         let mut roller = Roller::default();
         for (index, letter) in self.letters.iter().enumerate() {
-            let word = self.words[index];
-            let first_word = self.words[(index + 1).saturating_sub(WINDOW)];
-            let is_within_stock = first_word == word && self.stock[word];
+            let word = self.word_numbers[index];
+            let first_word = self.word_numbers[(index + 1).saturating_sub(WINDOW)];
+            let is_within_stock = first_word == word && self.stock_words[word];
             let ending = roller.push(*letter);
             if !is_within_stock {
                 hashes.extend(ending.window);
             }
-            hashes.extend(ending.wide_window);
+            hashes.extend(ending.cjk_window);
         }
         hashes
     }
@@ -155,13 +176,13 @@ impl Form {
 
     /// Returns true if the form holds `word`, folded, as one or more whole words. CJK does not mark words.
     fn holds_word(&self, word: &str) -> bool {
-        let is_wide_word = word.chars().all(is_wide);
+        let is_cjk_word = word.chars().all(is_cjk);
         memmem::find_iter(self.squeezed.as_bytes(), word).any(|at| {
             let start = self.squeezed[..at].chars().count();
             let end = start + word.chars().count();
-            let starts = start == 0 || self.words[start - 1] != self.words[start];
-            let ends = end == self.words.len() || self.words[end - 1] != self.words[end];
-            is_wide_word || (starts && ends)
+            let starts = start == 0 || self.word_numbers[start - 1] != self.word_numbers[start];
+            let ends = end == self.word_numbers.len() || self.word_numbers[end - 1] != self.word_numbers[end];
+            is_cjk_word || (starts && ends)
         })
     }
 }
@@ -182,10 +203,11 @@ enum Scan {
     NotQuoted,
 }
 
-/// Searches for the windows of `text` among those of a message.
+/// Searches for the windows of `text` among those of a message, in one pass without a copy: texts can be long.
 fn scan(text: &str, windows: &Windows) -> Scan {
     let mut roller = Roller::default();
     let mut has_window = false;
+    // Letters before the first window; all of them only if there is no window.
     let mut short = String::new();
     let mut is_quoted = false;
     for letter in text.chars() {
@@ -195,7 +217,7 @@ fn scan(text: &str, windows: &Windows) -> Scan {
                 has_window = true;
                 is_quoted |= windows.contains(hash);
             }
-            if let Some(hash) = ending.wide_window {
+            if let Some(hash) = ending.cjk_window {
                 has_window = true;
                 is_quoted |= windows.contains(hash);
             }
@@ -208,7 +230,7 @@ fn scan(text: &str, windows: &Windows) -> Scan {
         }
     }
     let length = short.chars().count();
-    let reveals = length >= MIN_TEXT || (length >= MIN_WIDE_TEXT && short.chars().all(is_wide));
+    let reveals = length >= MIN_TEXT || (length >= MIN_CJK_TEXT && short.chars().all(is_cjk));
     if has_window || !reveals { Scan::NotQuoted } else { Scan::Short(short) }
 }
 
