@@ -1,7 +1,7 @@
 //! Passages from a file: one a line, or JSON lines.
 
 use bytestring::ByteString;
-use rerankd_core::text::{with_halves_replaced, without_mark};
+use rerankd_core::text::{with_lone_surrogates_replaced, without_mark};
 use rerankd_core::types::request::Passage;
 
 use crate::dialect::passage::{self, LoneDocument};
@@ -31,17 +31,18 @@ pub(super) fn parse(text: &str) -> Result<PassageFile, String> {
     let is_json = first.starts_with('{');
     let mut file = PassageFile::default();
     let mut pictures = PictureWarning::default();
-    let mut first_half = None;
+    // Number of the first line with a lone surrogate.
+    let mut first_replaced = None;
     for (number, untrimmed) in (1..).zip(text.lines()) {
         let line = trimmed(untrimmed);
         if line.is_empty() {
             continue;
         }
         let LoneDocument { passage, has_picture } = if is_json {
-            let json = match with_halves_replaced(line) {
+            let json = match with_lone_surrogates_replaced(line) {
                 Some((replaced, _)) => {
                     // One warning for the file names the first line alone.
-                    first_half.get_or_insert(number);
+                    first_replaced.get_or_insert(number);
                     ByteString::from(replaced)
                 }
                 None => line.into(),
@@ -56,7 +57,7 @@ pub(super) fn parse(text: &str) -> Result<PassageFile, String> {
         file.passages.push(passage);
         file.lines.push(number);
     }
-    if let Some(line) = first_half {
+    if let Some(line) = first_replaced {
         let warning = format!(
             "half of a surrogate pair (a \\u escape) was read as U+FFFD, in line {line} and wherever else there is one"
         );
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn halves_of_surrogate_pairs_and_pictures_are_told() {
+    fn lone_surrogates_and_pictures_are_told() {
         let file = parse(
             "{\"text\":\"a\"}\n{\"text\":\"b \\ud83d\",\"\\udead\":1}\n{\"title\":\"c\",\"image\":\"data:;base64,AA\"}",
         )

@@ -14,7 +14,7 @@ use std::borrow::Cow;
 
 use bytestring::ByteString;
 use rerankd_core::error::Error;
-use rerankd_core::text::{ForeignWord, foreign_word, has_half};
+use rerankd_core::text::{ForeignWord, foreign_word, has_lone_surrogate};
 use rerankd_core::types::request::{Passage, PassageObject, RerankRequest};
 use serde::Deserialize;
 
@@ -128,9 +128,9 @@ impl PassageRules<'_> {
         let kind = JsonKind::of(literal);
         if kind.is_container() {
             raw::check_nesting(literal, pointer)?;
-            if has_half(literal) {
+            if has_lone_surrogate(literal) {
                 // Refused even where the object is only sent back, because some JSON readers reject it.
-                return Err(raw::half_surrogate(pointer));
+                return Err(raw::lone_surrogate(pointer));
             }
         }
         match kind {
@@ -336,7 +336,7 @@ fn laid_out_text(json: &str, pointer: &str) -> Result<Words, Error> {
 }
 
 fn yaml_text_at(json: &str, pointer: &str) -> Result<Layout, Error> {
-    to_yaml_text(json).ok_or_else(|| raw::half_surrogate(pointer))
+    to_yaml_text(json).ok_or_else(|| raw::lone_surrogate(pointer))
 }
 
 #[cfg(test)]

@@ -206,13 +206,13 @@ pub(super) fn text(body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<Byt
     if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
         return Ok(body.slice_ref(inner));
     }
-    // Half of a surrogate pair is the only fault left in a string that has been parsed already.
-    let Ok(unescaped) = serde_json::from_str::<String>(literal) else { return Err(half_surrogate(pointer)) };
+    // A lone surrogate is the only fault left in a string that has been parsed already.
+    let Ok(unescaped) = serde_json::from_str::<String>(literal) else { return Err(lone_surrogate(pointer)) };
     Ok(unescaped.into())
 }
 
-/// The error for a string that is valid JSON but not text, because it holds half of a surrogate pair.
-pub(super) fn half_surrogate(pointer: &str) -> Error {
+/// The error for a string that is valid JSON but not text, because it holds a lone surrogate.
+pub(super) fn lone_surrogate(pointer: &str) -> Error {
     let message = format!("{} holds a \\u escape that is half of a surrogate pair", name_of(pointer));
     Error { pointer: Some(pointer.to_owned()), ..Error::new(ErrorKind::InvalidJson, message) }
 }

@@ -1,13 +1,13 @@
 //! Reading a body into a request, in any dialect.
 //!
-//! Half of a surrogate pair is valid JSON but not text. A body that holds one is read a second time with U+FFFD in its
+//! A lone surrogate is valid JSON but not text. A body that holds one is read a second time with U+FFFD in its
 //! place, and the answer warns about it. A body without one costs nothing extra.
 
 use std::time::Duration;
 
 use bytestring::ByteString;
 use rerankd_core::error::{Error, ErrorKind};
-use rerankd_core::text::{with_halves_replaced, without_mark};
+use rerankd_core::text::{with_lone_surrogates_replaced, without_mark};
 use rerankd_core::types::request::RerankRequest;
 use tokio::time::Instant;
 
@@ -21,8 +21,8 @@ use super::request_fields::TIMEOUT_MS;
 pub struct ReceivedBody {
     /// The JSON text.
     pub text: ByteString,
-    /// Number of halves of surrogate pairs that stood in the body as bytes and were already replaced by U+FFFD.
-    pub halves: usize,
+    /// Number of lone surrogates that stood in the body as bytes and were already replaced by U+FFFD.
+    pub lone_surrogates: usize,
     /// The choice of the dialect, which the fields of the body complete.
     pub dialect: DialectChoice,
     /// Arrival of the request. `timeout_ms` counts from here.
@@ -56,18 +56,18 @@ impl ReceivedBody {
     /// Reads the body; `None` if that is more work than `max_work` bytes of plain strings.
     fn read_within(&self, max_work: usize, is_wanted: &dyn Fn() -> bool) -> Option<Decoded> {
         let mut decoded = self.read_with_second_chance(max_work, is_wanted)?;
-        if self.halves > 0
+        if self.lone_surrogates > 0
             && let Ok(request) = &mut decoded.request
         {
             request.warnings.push(format!(
                 "the body holds surrogates in bytes, which are not UTF-8; halves that were read as U+FFFD: {}",
-                self.halves
+                self.lone_surrogates
             ));
         }
         Some(decoded)
     }
 
-    /// Reads the body, and once more with U+FFFD for each half of a surrogate pair if one made the first reading fail.
+    /// Reads the body, and once more with U+FFFD for each lone surrogate if one made the first reading fail.
     fn read_with_second_chance(&self, max_work: usize, is_wanted: &dyn Fn() -> bool) -> Option<Decoded> {
         let text = self.text.slice_ref(without_mark(&self.text));
         let decoded = self.read_once(&text, max_work, is_wanted)?;
@@ -75,8 +75,8 @@ impl ReceivedBody {
         if error.kind != ErrorKind::InvalidJson {
             return Some(decoded);
         }
-        let Some((replaced, count)) = with_halves_replaced(&text) else { return Some(decoded) };
-        // Only an error about one value has a pointer. Without one, the half stands in the name of a field.
+        let Some((replaced, count)) = with_lone_surrogates_replaced(&text) else { return Some(decoded) };
+        // Only an error about one value has a pointer. Without one, the surrogate stands in the name of a field.
         let cause = match error.pointer {
             Some(_) => error.message.clone(),
             None => "a name holds a \\u escape that is half of a surrogate pair".to_owned(),
@@ -131,7 +131,7 @@ mod tests {
     fn received(text: String) -> ReceivedBody {
         let path = PathDialects { prefix: None, default: &native::BARE };
         let dialect = DialectChoice::before_body(path, &HeaderMap::new(), None);
-        ReceivedBody { text: text.into(), halves: 0, dialect, started: Instant::now() }
+        ReceivedBody { text: text.into(), lone_surrogates: 0, dialect, started: Instant::now() }
     }
 
     fn objects(count: usize, more: &str) -> ReceivedBody {
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_without_halves_has_no_warning_and_a_broken_one_no_second_chance() {
+    fn a_body_without_lone_surrogates_has_no_warning_and_a_broken_one_no_second_chance() {
         let request = |text: &str| received(text.to_owned()).read(&|| true).request;
         assert!(request(r#"{"query":"\ud83d\ude00","documents":[]}"#).unwrap().warnings.is_empty());
         let warnings = request(r#"{"query":"q","documents":["a \ud83d",{"text":"b","m":"\ud83d"}]}"#).unwrap().warnings;

@@ -97,7 +97,7 @@ async fn text(bytes: Bytes, memory: &Arc<MemoryBudget>) -> Result<TextBody, Erro
         return Err(Error::new(ErrorKind::InvalidJson, "the body is UTF-16; send it as UTF-8"));
     }
     let valid_bytes = match ByteString::try_from(bytes.clone()) {
-        Ok(text) => return Ok(TextBody { text, halves: 0 }),
+        Ok(text) => return Ok(TextBody { text, lone_surrogates: 0 }),
         Err(fault) => fault.valid_up_to(),
     };
     let is_gzip = bytes.starts_with(&GZIP_MAGIC);
@@ -110,14 +110,14 @@ async fn text(bytes: Bytes, memory: &Arc<MemoryBudget>) -> Result<TextBody, Erro
     reservation.grow(length)?;
     // The reservation goes along: a client that disconnects ends this future, but not the thread that holds the copy.
     let work = move || {
-        let (repaired, halves) = with_surrogates_read(&bytes)?;
-        Some((reservation.hold(repaired.into()), halves))
+        let (repaired, lone_surrogates) = with_surrogates_read(&bytes)?;
+        Some((reservation.hold(repaired.into()), lone_surrogates))
     };
-    let Some((repaired, halves)) = offload(length, OFFLOAD_WIRE_BYTES, work).await else {
+    let Some((repaired, lone_surrogates)) = offload(length, OFFLOAD_WIRE_BYTES, work).await else {
         return Err(not_text(is_gzip));
     };
     let text = ByteString::try_from(repaired).map_err(|_| not_text(is_gzip))?;
-    Ok(TextBody { text, halves })
+    Ok(TextBody { text, lone_surrogates })
 }
 
 /// Returns true if bytes begin with a surrogate that is encoded as if it were a character. No other fault is repaired.
@@ -139,8 +139,8 @@ fn not_text(is_gzip: bool) -> Error {
 pub(super) struct TextBody {
     /// The decompressed body, which counts in the memory budget.
     pub(super) text: ByteString,
-    /// Number of unpaired surrogates that were encoded as bytes; each is now U+FFFD.
-    pub(super) halves: usize,
+    /// Number of lone surrogates that were encoded as bytes; each is now U+FFFD.
+    pub(super) lone_surrogates: usize,
 }
 
 /// Collects the frames of a body into one buffer, within `limit` bytes and the reservation's budget.
@@ -195,7 +195,7 @@ mod tests {
         let surrogate_and_fault = Bytes::from_static(b"\"\xed\xa0\x80\xff\"");
         let roomy = Arc::new(MemoryBudget::new(surrogate.len()));
         let repaired = text(surrogate.clone(), &roomy).await.unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!((&*repaired.text, repaired.halves, roomy.used()), ("\"\u{fffd}\"", 1, surrogate.len()));
+        assert_eq!((&*repaired.text, repaired.lone_surrogates, roomy.used()), ("\"\u{fffd}\"", 1, surrogate.len()));
         drop(repaired);
         assert_eq!(roomy.used(), 0);
         let full = Arc::new(MemoryBudget::new(1));

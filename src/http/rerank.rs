@@ -183,8 +183,8 @@ async fn decode_and_rank<'a>(
     let received = body::receive(headers, body, max_body_bytes, &app.memory, deadline).await?;
     // Only now: a client that sends its body slowly must not occupy a permit meanwhile.
     let permit = app.in_flight_limit.try_acquire().map_err(|_| overloaded(app))?;
-    let body::TextBody { text, halves } = received.text(max_body_bytes, &app.memory, deadline).await?;
-    let undecoded = ReceivedBody { text, halves, dialect: head.dialect, started: record.started };
+    let body::TextBody { text, lone_surrogates } = received.text(max_body_bytes, &app.memory, deadline).await?;
+    let undecoded = ReceivedBody { text, lone_surrogates, dialect: head.dialect, started: record.started };
     let decoded = decode(undecoded, deadline).await;
     // Before the error is returned, so that it is written in the dialect of the body.
     if let Some(dialect) = decoded.dialect {

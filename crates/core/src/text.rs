@@ -2,8 +2,9 @@
 //! lists and causes of errors.
 //!
 //! JavaScript counts in UTF-16, so a string that it cuts may end in half of a surrogate pair (`"a cat \ud83d"`). That
-//! is valid JSON, but no valid text. [`with_halves_replaced`] writes U+FFFD for the half, as JavaScript's own encoder
-//! does. That escape is as long as the one it replaces, so every other byte stays where it was.
+//! is valid JSON, but no valid text. Unicode calls such a half a lone surrogate. [`with_lone_surrogates_replaced`]
+//! writes U+FFFD for it, as JavaScript's own encoder does. That escape is as long as the one it replaces, so every
+//! other byte stays where it was.
 
 use std::error::Error;
 
@@ -14,7 +15,8 @@ const SURROGATE_BYTES: usize = 3;
 /// The escape of U+FFFD, the replacement character. As long as every other `\u` escape.
 const REPLACEMENT: &str = "\\ufffd";
 
-/// The text after its byte order marks, and after blanks before a mark. Concatenated files have several marks.
+/// The text after its byte order marks, and after blanks before a mark; unchanged without a mark. Concatenated files
+/// have several.
 #[must_use]
 pub fn without_mark(text: &str) -> &str {
     let mut text = text;
@@ -56,7 +58,8 @@ pub fn from_first_visible(text: &str) -> &str {
     text.trim_start_matches(is_invisible)
 }
 
-/// Returns true for characters without a glyph: blanks, controls, joiners, marks of direction and fillers.
+/// Returns true for characters without a glyph: blanks, controls, joiners, marks of direction and fillers. Beyond
+/// blanks and controls these are Unicode's `Default_Ignorable_Code_Point`, and the blank pattern of Braille (U+2800).
 #[must_use]
 pub fn is_invisible(letter: char) -> bool {
     letter.is_whitespace()
@@ -81,7 +84,8 @@ pub fn is_invisible(letter: char) -> bool {
         )
 }
 
-/// Returns true if bytes start like UTF-16: with its byte order mark, or with exactly one zero in the first two bytes.
+/// Returns true if bytes start like UTF-16: with its byte order mark, or with exactly one zero in the first two bytes,
+/// as every text that begins with an ASCII character does.
 #[must_use]
 pub fn is_utf_16(bytes: &[u8]) -> bool {
     match bytes {
@@ -96,13 +100,13 @@ pub fn is_utf_16(bytes: &[u8]) -> bool {
 #[must_use]
 pub fn with_surrogates_read(bytes: &[u8]) -> Option<(String, usize)> {
     let mut text = String::with_capacity(bytes.len());
-    let mut halves = 0;
+    let mut lone = 0;
     let mut rest = bytes;
     loop {
         let valid = match std::str::from_utf8(rest) {
             Ok(valid) => {
                 text.push_str(valid);
-                return Some((text, halves));
+                return Some((text, lone));
             }
             Err(error) => error.valid_up_to(),
         };
@@ -114,18 +118,19 @@ pub fn with_surrogates_read(bytes: &[u8]) -> Option<(String, usize)> {
             text.push(character);
         } else {
             // The second surrogate stays in `rest`: it may start a pair of its own.
-            halves += 1;
+            lone += 1;
             text.push(char::REPLACEMENT_CHARACTER);
         }
     }
 }
 
-/// The character of a surrogate pair, if the two are one.
+/// The character of a surrogate pair; `None` if the two are no pair.
 fn joined(first: u16, second: u16) -> Option<char> {
     char::decode_utf16([first, second]).next()?.ok()
 }
 
-/// The surrogate at the start of `bytes`, if one is there.
+/// The UTF-16 code unit of the surrogate that `bytes` begin with, encoded as if it were a character; `None` if they
+/// begin with anything else.
 fn surrogate(bytes: &[u8]) -> Option<u16> {
     match bytes {
         [0xED, second @ 0xA0..=0xBF, third @ 0x80..=0xBF, ..] => {
@@ -152,22 +157,23 @@ pub fn of_file(bytes: Vec<u8>) -> Result<String, &'static str> {
     Ok(unmarked.to_owned())
 }
 
-/// Returns true if `json` has a `\u` escape that is half of a surrogate pair.
+/// Returns true if `json` has a lone surrogate, as a `\u` escape.
 #[must_use]
-pub fn has_half(json: &str) -> bool {
+pub fn has_lone_surrogate(json: &str) -> bool {
     LoneSurrogates { json: json.as_bytes(), at: 0 }.next().is_some()
 }
 
 /// The same JSON with U+FFFD for every lone surrogate, and their number. `None` if there are none.
 #[must_use]
-pub fn with_halves_replaced(json: &str) -> Option<(String, usize)> {
+pub fn with_lone_surrogates_replaced(json: &str) -> Option<(String, usize)> {
     let mut replaced = String::new();
     let mut count = 0;
+    // End of the part of `json` that is in `replaced`.
     let mut copied = 0;
-    for half in (LoneSurrogates { json: json.as_bytes(), at: 0 }) {
-        replaced.push_str(&json[copied..half]);
+    for start in (LoneSurrogates { json: json.as_bytes(), at: 0 }) {
+        replaced.push_str(&json[copied..start]);
         replaced.push_str(REPLACEMENT);
-        copied = half + REPLACEMENT.len();
+        copied = start + REPLACEMENT.len();
         count += 1;
     }
     if count == 0 {
@@ -225,13 +231,15 @@ pub fn foreign_word(line: &[u8], column: usize) -> Option<ForeignWord> {
     Some(ForeignWord { word, column: start + 1, instead })
 }
 
+/// Returns true for bytes of a word or of a sign before it.
 fn is_word_byte(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'+')
 }
 
-/// An iterator over the indices of the `\u` escapes that are half of a surrogate pair.
+/// An iterator over the byte positions of the `\u` escapes that are lone surrogates.
 struct LoneSurrogates<'a> {
     json: &'a [u8],
+    /// Position up to which `json` was searched; never inside an escape. May be past the end.
     at: usize,
 }
 
@@ -262,6 +270,7 @@ impl Iterator for LoneSurrogates<'_> {
 fn escaped_unit(json: &[u8], start: usize) -> Option<u16> {
     let digits = json.get(start..start + REPLACEMENT.len())?.strip_prefix(b"\\u")?;
     let mut unit = 0;
+    // `from_str_radix` would accept a sign.
     for digit in digits {
         unit = unit << 4 | char::from(*digit).to_digit(16)?;
     }
@@ -303,19 +312,19 @@ mod tests {
     }
 
     #[test]
-    fn halves_are_replaced_and_pairs_stay() {
+    fn lone_surrogates_are_replaced_and_pairs_stay() {
         for (json, expected, count) in [
             (r#""a \ud83d""#, r#""a \ufffd""#, 1),
             (r#""\uDC00\ud83d\ude00""#, r#""\ufffd\ud83d\ude00""#, 1),
             (r#""\ud83d\ud83d\ude00\ud83d""#, r#""\ufffd\ud83d\ude00\ufffd""#, 2),
             (r#"{"\ud800":"\\ud83d \\\ud83d"}"#, r#"{"\ufffd":"\\ud83d \\\ufffd"}"#, 2),
         ] {
-            assert_eq!(with_halves_replaced(json), Some((expected.to_owned(), count)), "{json}");
-            assert!(has_half(json));
+            assert_eq!(with_lone_surrogates_replaced(json), Some((expected.to_owned(), count)), "{json}");
+            assert!(has_lone_surrogate(json));
         }
         for json in [r#""\ud83d\ude00""#, r#""\\ud83d""#, r#""\u00e9\ufffd""#, r"\ud8", r"\u+d83", "\\", "", "é\\"] {
-            assert_eq!(with_halves_replaced(json), None, "{json}");
-            assert!(!has_half(json));
+            assert_eq!(with_lone_surrogates_replaced(json), None, "{json}");
+            assert!(!has_lone_surrogate(json));
         }
     }
 
@@ -368,8 +377,8 @@ mod tests {
                 }
             }
             let read = with_surrogates_read(&bytes).unwrap();
-            let halves = char::decode_utf16(units.iter().copied()).filter(Result::is_err).count();
-            prop_assert_eq!(read, (String::from_utf16_lossy(&units), halves));
+            let lone = char::decode_utf16(units.iter().copied()).filter(Result::is_err).count();
+            prop_assert_eq!(read, (String::from_utf16_lossy(&units), lone));
             bytes.push(0xFF);
             prop_assert_eq!(with_surrogates_read(&bytes), None);
         }
@@ -381,7 +390,7 @@ mod tests {
         )) {
             let escapes = units.iter().map(|unit| format!("\\u{unit:04x}")).collect::<Vec<_>>().concat();
             let json = format!("\"{escapes}\"");
-            let mended = with_halves_replaced(&json).map_or(json.clone(), |(mended, _)| mended);
+            let mended = with_lone_surrogates_replaced(&json).map_or(json.clone(), |(mended, _)| mended);
             prop_assert_eq!(mended.len(), json.len());
             let text: String = serde_json::from_str(&mended).unwrap();
             prop_assert_eq!(text, String::from_utf16_lossy(&units));

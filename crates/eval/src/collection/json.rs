@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Formatter};
 use std::path::Path;
 
-use rerankd_core::text::{ForeignWord, foreign_word, with_halves_replaced};
+use rerankd_core::text::{ForeignWord, foreign_word, with_lone_surrogates_replaced};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::input_error::CollectionError;
@@ -45,7 +45,7 @@ pub(super) fn each_object(
     mut each: impl FnMut(usize, Object<'_>) -> Result<(), String>,
 ) -> Result<usize, CollectionError> {
     let mut replaced_lines = 0;
-    each_line(path, |number, line| match with_halves_replaced(line) {
+    each_line(path, |number, line| match with_lone_surrogates_replaced(line) {
         None => each(number, object(line)?),
         Some((replaced, _)) => {
             replaced_lines += 1;
