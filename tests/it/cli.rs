@@ -304,7 +304,7 @@ async fn rerank_calls_configured_upstream() {
     assert_eq!(fake.calls().len(), 1);
 }
 
-/// Kind I, attack 19: such a key was sent as it stood, or counted as not set.
+/// Such a key was sent as it stood, or counted as not set.
 #[cfg(unix)]
 #[test]
 fn malformed_api_key_fails_check_without_printing_it() {
@@ -324,7 +324,7 @@ fn malformed_api_key_fails_check_without_printing_it() {
     }
 }
 
-/// Kind I: `RERANKD_CONFIG=` in a file of variables was an error of the argument parser.
+/// `RERANKD_CONFIG=` in a file of variables was an error of the argument parser.
 #[test]
 fn empty_rerankd_config_variable_counts_as_unset() {
     let output = rerankd(&["check"]).env("RERANKD_CONFIG", "").output().unwrap();

@@ -36,7 +36,7 @@ async fn tunnel(answer: &'static str) -> (String, JoinHandle<String>) {
     (address, serving)
 }
 
-/// Kind H, attack 15: key, query and passages went to the proxy, and its 503 read like the upstream's.
+/// Key, query and passages went to the proxy, and its 503 read like the upstream's.
 #[tokio::test]
 async fn loopback_upstream_bypasses_the_proxy() {
     let fake = FakeUpstream::start("cohere").await;

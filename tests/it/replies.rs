@@ -264,7 +264,6 @@ async fn law_11_provider_message_quoting_the_request_is_withheld() {
     }
 }
 
-/// Kind E.
 #[tokio::test]
 async fn status_404_or_405_returns_upstream_misconfigured_naming_the_path() {
     for (status, body) in [
@@ -290,7 +289,6 @@ async fn status_404_or_405_returns_upstream_misconfigured_naming_the_path() {
     assert_eq!((answer.status.as_u16(), &answer.body["code"]), (400, &json!("upstream_rejected")));
 }
 
-/// Kind E.
 #[tokio::test]
 async fn base_url_path_and_query_are_called_as_configured() {
     for (suffix, path, asked) in [
@@ -310,7 +308,7 @@ async fn base_url_path_and_query_are_called_as_configured() {
     }
 }
 
-/// Kind I: gateways between rerankd and a provider answer with status codes of their own.
+/// Gateways between rerankd and a provider answer with status codes of their own.
 #[tokio::test]
 async fn gateway_statuses_502_to_529_are_retried() {
     for provider in PROVIDERS.map(Provider::name) {

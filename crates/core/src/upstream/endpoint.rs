@@ -2,7 +2,8 @@
 
 use url::Url;
 
-/// Names that servers give the operation. A base URL that ends in one of them is the whole address.
+/// Names that servers give the operation. A base URL that ends in one of them is the whole address. A name added here
+/// is no longer usable as the last segment of a prefix.
 const OPERATIONS: [&str; 14] = [
     "rerank",
     "reranks",
@@ -12,17 +13,19 @@ const OPERATIONS: [&str; 14] = [
     "rerankers",
     "re-rank",
     "ranking",
-    "rank",
+    "rank", // Vertex AI Ranking, after a colon
     "score",
-    "text-rerank",
+    "text-rerank", // DashScope
     "predict",
-    "invocations",
+    "invocations", // SageMaker
     "invoke",
 ];
-/// Ends of names of query parameters that hold keys. The configuration is printed, and a key must not be.
-const KEY_PARAMETERS: [&str; 9] =
+/// Ends of names of query parameters that hold keys, in lower case. The configuration is printed, and a key must not
+/// be.
+const KEY_NAME_SUFFIXES: [&str; 9] =
     ["key", "token", "secret", "password", "signature", "auth", "authorization", "credential", "passwd"];
-/// Whole names of such parameters: signatures and keys of Azure, Google and Amazon.
+/// Whole names of such parameters: Azure's signature (SAS) and function key, and `pwd`. As suffixes they would also hit
+/// harmless names, such as `zipcode`.
 const KEY_NAMES: [&str; 3] = ["sig", "code", "pwd"];
 
 /// The address of a provider's call under `base_url`.
@@ -113,12 +116,13 @@ fn no_keys(url: &Url) -> Result<(), String> {
     Ok(())
 }
 
+/// Returns true if the name of a query parameter says that it holds a key, in any case.
 fn is_key_parameter(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    KEY_NAMES.contains(&&*name) || KEY_PARAMETERS.iter().any(|end| name.ends_with(end))
+    KEY_NAMES.contains(&&*name) || KEY_NAME_SUFFIXES.iter().any(|end| name.ends_with(end))
 }
 
-/// Returns true if a last segment names an operation.
+/// Returns true if a path's last segment names an operation, in any case.
 fn is_operation(segment: &str) -> bool {
     // Google writes operations after a colon, as in `models/NAME:rank`.
     let verb = segment.rsplit(':').next().unwrap_or_default();
@@ -160,13 +164,14 @@ mod tests {
         }
     }
 
-    /// Kind E. The first of these asked `/compatible-api/v1/reranks/v1/rerank`.
+    /// The first of these asked `/compatible-api/v1/reranks/v1/rerank`.
     #[test]
     fn whole_addresses_are_used_as_they_are() {
         for base in [
             "http://h/compatible-api/v1/reranks",
             "http://h/v1/reranking",
             "http://h/rerankers",
+            "http://h/v1/reranker",
             "http://h/v1/score",
             "http://h/v1/rerankings",
             "http://h/v1/ranking",
@@ -178,6 +183,7 @@ mod tests {
             "http://h/rank",
             "http://h/predict",
             "http://h/endpoints/e/invocations",
+            "http://h/model/m/invoke",
             "http://h/v1/projects/p/rankingConfigs/default_ranking_config:rank",
         ] {
             for path in ["/v2/rerank", "/v1/rerank", "/v1/reranking", "/rerank"] {
