@@ -24,7 +24,8 @@ use crate::error::ErrorKind;
 use crate::telemetry::metrics::UpstreamMetrics;
 use crate::types::outcomes::AttemptOutcome;
 
-/// Shortest time limit of an attempt while another target is ready.
+/// Shortest time limit of an attempt while another target is ready, and shortest wait before a hedge. A fast upstream
+/// must not lose its calls to a pause of some milliseconds.
 pub(super) const FAIL_FAST_TIMEOUT_MIN: Duration = Duration::from_millis(300);
 
 /// Puts [`Attempt`] around a service.

@@ -28,7 +28,7 @@ use tokio::time::Instant;
 
 use super::failure_window::FailureWindow;
 
-/// Largest exponent of two by which ejections grow.
+/// Largest exponent of two by which ejections grow. Keeps the shift in range; 2^16 seconds are 18 hours.
 const MAX_DOUBLINGS: u32 = 16;
 /// Longest that a provider's own hint keeps the breaker open: a hint of a day must not latch it for a day.
 pub(super) const MAX_EJECTION_HINT: Duration = Duration::from_hours(1);
@@ -77,7 +77,7 @@ pub enum CallOutcome {
     Success,
     /// No reply, or another reply.
     Failure,
-    /// A failure with the provider's own `Retry-After`.
+    /// A failure whose `Retry-After`, given here, is longer than any call waits. It opens the breaker at once.
     Unavailable(Duration),
 }
 
@@ -168,9 +168,10 @@ impl Breaker {
                 Some(time_left)
             }
             Phase::HalfOpen(probes) if probes.allow(time_left) => {
-                probes.set(time_left, true);
+                probes.start(time_left);
                 Some(time_left)
             }
+            // A guess: nobody knows when the probe ends, and if it fails the breaker opens for longer.
             Phase::HalfOpen(_) => return Err(self.settings.ejection),
         };
         Ok(BreakerAdmission { breaker: self.clone(), generation: state.generation, probe })
@@ -199,6 +200,7 @@ impl Breaker {
     pub fn open(&self, until: Instant) {
         let mut state = self.inner.lock();
         if matches!(state.phase, Phase::Closed(_)) {
+            // As after an ejection of its own, so that a failed probe doubles the time.
             state.ejections = 1;
             state.enter(Phase::Open { until });
         }
@@ -214,6 +216,7 @@ impl Breaker {
         }
     }
 
+    /// Records the outcome of a call that was admitted in `generation`; ignores it if the phase has changed since.
     fn record(&self, generation: u64, outcome: CallOutcome, now: Instant) {
         if self.settings.consecutive_failures == 0 {
             return;
@@ -238,6 +241,7 @@ impl Breaker {
                 state.enter(Phase::Closed(FailureWindow::default()));
             }
             (Phase::HalfOpen(_), CallOutcome::Failure) => self.eject(state, now),
+            // Cannot be: no call is admitted while the breaker is open.
             (Phase::Open { .. }, _) => {}
         }
     }
@@ -248,11 +252,13 @@ impl Breaker {
         if state.generation == generation
             && let Phase::HalfOpen(probes) = &mut state.phase
         {
-            probes.set(time_left, false);
+            probes.end(time_left);
         }
     }
 
+    /// Opens the breaker for the next ejection.
     fn eject(&self, state: &mut BreakerState, now: Instant) {
+        // Shortened and never lengthened, so that `max_ejection` holds.
         let part = 1.0 - JITTER * state.random.f64();
         let jittered = self.settings.ejection_after(state.ejections).mul_f64(part);
         state.ejections += 1;
@@ -261,6 +267,7 @@ impl Breaker {
 }
 
 impl BreakerState {
+    /// Changes the phase. Every change goes through here, so that calls admitted before it are told apart.
     fn enter(&mut self, phase: Phase) {
         self.phase = phase;
         self.generation += 1;
@@ -270,7 +277,7 @@ impl BreakerState {
 impl ProbesInFlight {
     fn of(time_left: TimeLeft) -> Self {
         let mut probes = Self::default();
-        probes.set(time_left, true);
+        probes.start(time_left);
         probes
     }
 
@@ -282,10 +289,18 @@ impl ProbesInFlight {
         }
     }
 
-    const fn set(&mut self, time_left: TimeLeft, is_in_flight: bool) {
+    const fn start(&mut self, time_left: TimeLeft) {
+        *self.kind(time_left) = true;
+    }
+
+    const fn end(&mut self, time_left: TimeLeft) {
+        *self.kind(time_left) = false;
+    }
+
+    const fn kind(&mut self, time_left: TimeLeft) -> &mut bool {
         match time_left {
-            TimeLeft::Enough => self.enough = is_in_flight,
-            TimeLeft::Short => self.short = is_in_flight,
+            TimeLeft::Enough => &mut self.enough,
+            TimeLeft::Short => &mut self.short,
         }
     }
 }

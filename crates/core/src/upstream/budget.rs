@@ -53,6 +53,7 @@ struct Balance {
 #[derive(Debug)]
 pub struct SharedBudget {
     total: Budget,
+    /// Callers of late. Never locked while the balance of `total` is.
     callers: Mutex<HashMap<CacheScope, Overdraft>>,
 }
 
@@ -61,6 +62,7 @@ pub struct SharedBudget {
 #[derive(Clone, Copy, Debug)]
 struct Overdraft {
     amount: f64,
+    /// Time up to which it has decayed; that of the caller's latest call.
     at: Instant,
 }
 
@@ -103,7 +105,8 @@ impl SharedBudget {
         is_covered
     }
 
-    /// The overdraft of `caller` at `now`.
+    /// The overdraft of `caller`, brought up to `now`. A caller that is new gets an entry, and brings its share of the
+    /// income.
     fn overdraft<'a>(
         &self,
         callers: &'a mut HashMap<CacheScope, Overdraft>,

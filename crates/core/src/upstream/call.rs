@@ -20,13 +20,13 @@ pub struct Call {
     pub passages: usize,
     /// Scale that the scores must be on.
     pub scale: ScoreScale,
-    /// Tokens of all pairs, estimated high.
+    /// Tokens of all pairs, estimated high; 0 if the upstream's tokens are not limited.
     pub tokens: usize,
     /// The waiters of the call.
     pub waiters: Arc<Waiters>,
     /// Number of the attempt, from 1.
     pub attempt: u32,
-    /// Failure of the attempt before this one.
+    /// Failure of the attempt before this one, with the keys that were refused so far; `None` in the first.
     pub failure: Option<UpstreamError>,
     /// Attempts made for the whole request, over all its calls.
     pub attempts: AttemptCounter,

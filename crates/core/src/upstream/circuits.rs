@@ -50,6 +50,7 @@ pub struct Circuits {
 
 #[derive(Debug)]
 struct CircuitTable {
+    /// Circuits of the callers seen so far.
     circuits: HashMap<CacheScope, Circuit>,
     /// Callers with a failure since the last success, and its time. Each caller stands here once, and no more callers
     /// than it takes to open the common breaker.
@@ -66,9 +67,11 @@ struct Circuit {
     opened: Option<Opened>,
 }
 
+/// One opening of a caller's breaker.
 #[derive(Clone, Copy, Debug)]
 struct Opened {
     at: Instant,
+    /// End of its ejection.
     until: Instant,
     /// True if `until` comes from the provider's `Retry-After`.
     is_hint: bool,
@@ -147,6 +150,7 @@ impl Circuits {
             Ok(own) => own,
             Err(retry_after) => return Err(CircuitRefusal { open: OpenCircuit::Own, retry_after }),
         };
+        // Its own breaker is closed, or it would probe.
         if !own.is_probe() {
             return match self.common.admit(time_left, now) {
                 Ok(common) => Ok(CircuitAdmission { own, common: Some(common) }),
@@ -165,6 +169,7 @@ impl Circuits {
 
     /// Reports the outcome of a call for `caller`.
     pub fn record(&self, caller: CacheScope, admission: CircuitAdmission, outcome: CallOutcome, now: Instant) {
+        // The breakers are off.
         if self.settings.consecutive_failures == 0 {
             return;
         }
@@ -174,6 +179,7 @@ impl Circuits {
         let is_own_current = admission.own.is_current();
         let is_common_current = admission.is_common_current();
         admission.own.record(outcome, now);
+        // Probes alone: the common breakers are opened by an outage, and never by a window of their own.
         if let Some(common) = admission.common
             && common.is_probe()
         {
@@ -247,6 +253,7 @@ impl CircuitTable {
         (circuit.breaker.clone(), circuit.opened)
     }
 
+    /// Notes a failure of `caller`, which replaces its earlier one. Forgets those before the window.
     fn note_failing(&mut self, caller: CacheScope, settings: &BreakerSettings, now: Instant) {
         self.failing.retain(|(failing, at)| *failing != caller && now - *at <= settings.window);
         if self.failing.len() < settings.consecutive_failures.max(MIN_OPEN_CIRCUITS) {
@@ -254,7 +261,7 @@ impl CircuitTable {
         }
     }
 
-    /// The end of the common breaker's ejection; `None` if there is no outage.
+    /// The end of the common breaker's ejection, before which the upstream fails for all; `None` if there is no outage.
     fn outage(&self, settings: &BreakerSettings, now: Instant) -> Option<Instant> {
         let first_ejection = now + settings.ejection_after(0);
         // One entry for each breaker that opened recently: the end that the provider asked for, or else `now`.

@@ -18,7 +18,8 @@ use tokio::time::Instant;
 
 use super::waiters::Waiters;
 
-/// Factor by which a sign of overload shrinks the limit.
+/// Factor by which a sign of overload shrinks the limit. The same as CUBIC's (RFC 9438): a half would be too much for
+/// limits as small as these.
 const DECREASE_FACTOR: f64 = 0.7;
 /// Least time between two decreases: one is enough for all attempts that were in flight together.
 const DECREASE_PAUSE: Duration = Duration::from_millis(500);
@@ -35,13 +36,17 @@ pub struct ConcurrencyLimit(Arc<Mutex<LimitState>>);
 
 #[derive(Debug)]
 struct LimitState {
-    /// Upper bound of `limit`.
+    /// Upper bound of `limit`, a whole number.
     max: f64,
+    /// Longest queue.
     max_waiting: usize,
     /// Permits at the moment, 1 to `max`; the fraction accumulates small increases.
     limit: f64,
+    /// Permits that are taken. More than `limit` for a while after a decrease.
     in_flight: usize,
+    /// Calls without a permit, the oldest first. Empty while a permit is free. Cancelled calls stay until they are met.
     queue: VecDeque<Waiting>,
+    /// Time of the latest decrease.
     decreased_at: Option<Instant>,
     /// Moving average of the time that a permit is held, in seconds; 0 before the first.
     mean_hold: f64,
@@ -61,8 +66,9 @@ struct Waiting {
 pub struct Permit {
     limit: ConcurrencyLimit,
     since: Instant,
-    /// True if this permit used up the limit.
+    /// True if none was free once this one was taken.
     used_up_limit: bool,
+    /// Result to report when it is dropped; `None` for a cancelled attempt.
     signal: Option<LoadSignal>,
 }
 
@@ -106,6 +112,7 @@ impl ConcurrencyLimit {
     pub async fn acquire(&self, waiters: &Arc<Waiters>) -> Result<Permit, NoPermitInTime> {
         let receiver = {
             let mut state = self.0.lock();
+            // Nobody is passed by: the queue is empty while a permit is free.
             if state.in_flight < state.whole_limit() {
                 state.in_flight += 1;
                 let used_up_limit = state.in_flight >= state.whole_limit();
@@ -175,6 +182,7 @@ impl LimitState {
     fn expected_wait(&self) -> Duration {
         #[expect(clippy::cast_precision_loss, reason = "queues are short")]
         let rounds = (self.queue.len() as f64 + 1.0) / self.limit.max(1.0);
+        // Each round, as long as a permit is held, serves as many calls as there are permits.
         Duration::try_from_secs_f64(rounds * self.mean_hold).unwrap_or(MAX_RETRY_AFTER)
     }
 
@@ -189,13 +197,14 @@ impl LimitState {
         None
     }
 
+    /// Adapts the limit and the mean hold time to an attempt that `held` its permit so long.
     fn adapt(&mut self, held: Duration, used_up_limit: bool, signal: Option<LoadSignal>, now: Instant) {
         let Some(signal) = signal else { return };
         let held = held.as_secs_f64();
         self.mean_hold =
             if self.mean_hold > 0.0 { self.mean_hold * (1.0 - HOLD_WEIGHT) + held * HOLD_WEIGHT } else { held };
         match signal {
-            // Only a limit that was reached says that the upstream could bear more.
+            // Only a limit that was reached says that the upstream could bear more. A round of calls adds about one.
             LoadSignal::Answered if used_up_limit => self.limit = (self.limit + 1.0 / self.limit).min(self.max),
             LoadSignal::Answered => {}
             LoadSignal::Overload if self.decreased_at.is_some_and(|at| now - at < DECREASE_PAUSE) => {}

@@ -12,13 +12,18 @@ const BUCKETS: u32 = 10;
 /// Results of the calls of the last window.
 #[derive(Debug, Default)]
 pub(super) struct FailureWindow {
+    /// Failures since the last success, however old.
     consecutive_failures: usize,
+    /// The oldest is first. Older ones than the window are dropped when a result is added.
     buckets: VecDeque<CallCounts>,
 }
 
+/// Counts of one bucket.
 #[derive(Debug)]
 struct CallCounts {
+    /// Time of its first call.
     since: Instant,
+    /// Calls that ended, successes included.
     calls: usize,
     successes: usize,
 }
@@ -39,7 +44,8 @@ impl FailureWindow {
         }
     }
 
-    /// Returns true if there are too many failures in a row, or too few successes among enough calls.
+    /// Returns true if there are too many failures in a row, or too few successes among enough calls. The breaker must
+    /// not be off.
     pub(super) fn is_bad(&self, settings: &BreakerSettings) -> bool {
         if self.consecutive_failures >= settings.consecutive_failures {
             return true;

@@ -141,7 +141,7 @@ impl Guard {
         }
     }
 
-    /// Asks the circuit breakers for admission.
+    /// Asks the circuit breakers for admission, and the memory of unanswered calls without using up its trial.
     fn admit(&self, call: &Call, metrics: &UpstreamMetrics, now: Instant) -> Result<CircuitAdmission, UpstreamError> {
         let caller = call.waiters.scope();
         let is_short = call.waiters.deadline().saturating_duration_since(now) < self.attempt_timeout;
@@ -159,7 +159,7 @@ impl Guard {
         Ok(admission)
     }
 
-    /// Waits for a permit of the concurrency limit.
+    /// Waits for a permit of the concurrency limit, no longer than the deadline of `call` allows.
     async fn acquire_permit(&self, call: &Call, metrics: &UpstreamMetrics) -> Result<Permit, UpstreamError> {
         match self.concurrency.acquire(&call.waiters).await {
             Ok(permit) => Ok(permit),
@@ -177,7 +177,8 @@ impl Guard {
         Err(UpstreamError::overloaded(error_texts::RATE_LIMIT_REACHED, retry_after))
     }
 
-    /// Refuses a call that has no more time than recent calls that got no answer.
+    /// Refuses a call that has no more time than recent calls that got no reply. `check` is [`UnansweredCalls::check`],
+    /// or [`UnansweredCalls::admit`] if the attempt follows at once.
     fn check_unanswered(
         &self,
         call: &Call,
@@ -192,7 +193,7 @@ impl Guard {
         Err(UpstreamError::too_little_time(time_left, retry_after))
     }
 
-    /// Returns true if the circuit breaker would admit a call for `caller`, as a probe or otherwise.
+    /// Returns true if the circuit breakers would admit a call for `caller`, as a probe or otherwise. Uses nothing up.
     #[must_use]
     pub(super) fn admits_calls(&self, caller: CacheScope, now: Instant) -> bool {
         self.circuits.state(caller, now) != CircuitState::Open

@@ -27,21 +27,23 @@ use super::guard::Guard;
 use super::response_class::{FailureScope, ResponseClass};
 use crate::error::ErrorKind;
 
-/// Least time after which an attempt that was cut off counts as late.
+/// Least time after which an attempt that was cut off counts as late: the latencies of a fast upstream may well vary by
+/// a factor of three.
 const LATE_MIN: Duration = Duration::from_millis(100);
 
 /// An attempt in flight. It is ended with its result, or dropped when it is cancelled.
 pub(super) struct GuardedAttempt<'a> {
     guard: &'a Guard,
-    /// Its permits; `None` once it has ended.
-    held: Option<HeldPermits>,
+    /// Given back at its end; `None` from then on.
+    held: Option<AdmissionAndPermit>,
     waiters: Arc<Waiters>,
+    /// Size of the payload.
     bytes: usize,
     started: Instant,
 }
 
-/// The admission and the permit of an attempt, both of which are given back at its end.
-struct HeldPermits {
+/// The leave to make an attempt.
+struct AdmissionAndPermit {
     /// Admission of the circuit breakers.
     admission: CircuitAdmission,
     /// Permit of the concurrency limit.
@@ -58,10 +60,16 @@ impl<'a> GuardedAttempt<'a> {
         started: Instant,
     ) -> Self {
         let waiters = call.waiters.clone();
-        Self { guard, held: Some(HeldPermits { admission, permit }), waiters, bytes: call.payload.bytes(), started }
+        Self {
+            guard,
+            held: Some(AdmissionAndPermit { admission, permit }),
+            waiters,
+            bytes: call.payload.bytes(),
+            started,
+        }
     }
 
-    /// Reports the result and releases the permits.
+    /// Reports the result and gives admission and permit back.
     pub(super) fn end(mut self, result: &Result<Scores, UpstreamError>, now: Instant) {
         let class = ResponseClass::of(result);
         if class.is_reply() {
@@ -72,7 +80,8 @@ impl<'a> GuardedAttempt<'a> {
         }
     }
 
-    fn report(&self, held: HeldPermits, class: ResponseClass, error: Option<&UpstreamError>, now: Instant) {
+    /// Gives admission and permit back, with what the result says about the upstream. `error` is that of a failure.
+    fn report(&self, held: AdmissionAndPermit, class: ResponseClass, error: Option<&UpstreamError>, now: Instant) {
         let caller = self.waiters.scope();
         let mut retry_after = None;
         if let Some(error) = error {
@@ -93,9 +102,11 @@ impl<'a> GuardedAttempt<'a> {
         }
     }
 
-    /// Reports an attempt that was dropped without a result.
-    fn cancel(&self, held: HeldPermits, now: Instant) {
+    /// Reports an attempt that was dropped without a result: not needed, cut off and late, or cut off before (see the
+    /// module's page).
+    fn cancel(&self, held: AdmissionAndPermit, now: Instant) {
         let deadline = self.waiters.deadline();
+        // Nobody needs it any more.
         if now < deadline {
             return self.report(held, ResponseClass::Cancelled, None, now);
         }
@@ -105,6 +116,7 @@ impl<'a> GuardedAttempt<'a> {
         if allowed < self.late_after(held.admission.is_probe()) {
             return self.report(held, ResponseClass::Cancelled, None, now);
         }
+        // Here, because the attempt layer, which reports other failures, was dropped as well.
         self.guard.load_stats.failed(None, FailureScope::AllCallers, self.waiters.scope(), now);
         let error = UpstreamError::passing(ErrorKind::UpstreamTimeout, error_texts::CUT_OFF);
         self.report(held, error.class, Some(&error), now);

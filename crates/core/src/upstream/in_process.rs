@@ -37,7 +37,9 @@ const NEVER: Duration = Duration::from_hours(1);
 #[derive(Clone)]
 struct ScoringService(Arc<Shared>);
 
+/// State that all clones of the service share.
 struct Shared {
+    /// The model before it is loaded.
     model: Arc<dyn PairModel>,
     /// The loaded model; empty until the first call has loaded it.
     loaded: OnceLock<Arc<dyn PairScorer>>,
@@ -143,12 +145,12 @@ impl Shared {
             return Ok(model.clone());
         }
         // Fails only for a semaphore that was closed, and this one never is.
-        let permit = self.loading.clone().acquire_owned().await.ok();
+        let turn = self.loading.clone().acquire_owned().await.ok();
         let workers = self.workers.clone();
-        // The thread keeps the model and the permit: a caller that disconnects throws no half-done work away, and the
+        // The thread keeps the model and the turn: a caller that disconnects throws no half-done work away, and the
         // next one does not begin a second time.
         let load = move |_: &CancellationToken| {
-            let _permit = permit;
+            let _turn = turn;
             if let Some(model) = self.loaded.get() {
                 return Ok(model.clone());
             }

@@ -24,6 +24,7 @@ const RATE_LIMITED_REST: Duration = Duration::from_secs(5);
 /// The keys, in the order of the configuration.
 #[derive(Debug)]
 pub struct KeyRing {
+    /// Each key with its `Authorization` header. A key's number is its index here.
     keys: Vec<(SecretString, HeaderValue)>,
     state: Mutex<KeyStates>,
 }
@@ -48,19 +49,25 @@ struct Rest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefusedKey {
     number: usize,
+    /// Status of the reply. Two keys that are refused with one status show that the call is to blame.
     status: u16,
 }
 
 /// A reply that may be about the key.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct KeyRejection {
+    /// Number of the key that the call showed.
     pub(super) number: usize,
     pub(super) status: u16,
+    /// Class of the reply; only [`ResponseClass::KeyRefused`] and [`ResponseClass::RateLimited`] are about the key.
     pub(super) class: ResponseClass,
+    /// The provider's hint.
     pub(super) retry_after: Option<Duration>,
 }
 
 impl KeyRing {
+    /// The ring of these keys, of which the first is used first.
+    ///
     /// # Errors
     /// A sentence: a key cannot stand in a header.
     pub fn new(keys: &[SecretString]) -> Result<Self, String> {
@@ -72,8 +79,8 @@ impl KeyRing {
         Ok(Self { keys: keys_and_headers, state: Mutex::new(state) })
     }
 
-    /// The key to use for a call that `refused` were refused for, as its number and header; `None` if there are no
-    /// keys.
+    /// The key to use for a call that `refused` were refused for, as its number and header: one of these again if no
+    /// other is at hand. `None` if there are no keys.
     pub(super) fn choose(&self, refused: &[RefusedKey], now: Instant) -> Option<(usize, HeaderValue)> {
         let state = self.state.lock();
         let mut number = state.current;

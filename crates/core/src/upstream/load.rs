@@ -46,11 +46,17 @@ const PENALTY: Duration = Duration::from_secs(5);
 /// Longest latency that a failed attempt counts as, however long its `Retry-After` is.
 const MAX_PENALTY: Duration = Duration::from_mins(5);
 
+/// Cost of a call in seconds before any latency is known. Not zero, so that calls in flight count even then, and far
+/// below any latency.
+const MIN_COST: f64 = 1e-6;
+
 /// Statistics of one upstream's attempts.
 #[derive(Debug, Default)]
 pub struct LoadStats {
+    /// Latencies by size class. No lock of these is held together with that of `load`.
     classes: [Mutex<SizeClass>; SIZE_CLASSES.len() + 1],
     load: Mutex<LoadEstimate>,
+    /// Attempts under way, of all callers.
     in_flight: AtomicUsize,
 }
 
@@ -58,31 +64,40 @@ pub struct LoadStats {
 /// upstream gives no replies, its latencies from before are the best that is known.
 #[derive(Debug, Default)]
 struct SizeClass {
+    /// Latencies of this generation, in microseconds; `None` before the first.
     current: Option<Histogram<u32>>,
+    /// Those of the generation before.
     previous: Option<Histogram<u32>>,
     /// Start of the current generation.
     since: Option<Instant>,
     /// Moving average of the sizes of the bodies that had these latencies, in bytes; 0 before the first.
     mean_bytes: f64,
+    /// Ends of the attempts of this class, which tell if its latencies are representative.
     deadlines: Deadlines,
 }
 
 /// Recent counts of attempts that ended at their own deadline, by the time that they were allowed.
 #[derive(Debug, Default)]
 struct Deadlines {
+    /// Class `n` was allowed 2^n milliseconds or more, and less than twice that.
     counts: [Ends; DEADLINE_CLASSES],
+    /// Time of the latest halving.
     since: Option<Instant>,
 }
 
+/// Attempts of one class; counts are halved from time to time.
 #[derive(Clone, Copy, Debug, Default)]
 struct Ends {
+    /// Attempts that got their scores.
     answered: u32,
+    /// Attempts that ended at their deadline.
     cut_off: u32,
 }
 
 /// Cost of an attempt, in seconds: a moving average of latencies, plus a penalty for failures that decays.
 #[derive(Debug, Default)]
 struct LoadEstimate {
+    /// Average latency at the latest reply, in seconds; 0 before the first. It decays from then on.
     latency: f64,
     /// Time of the latest reply.
     answered: Option<Instant>,
@@ -91,8 +106,10 @@ struct LoadEstimate {
     penalties: HashMap<CacheScope, Penalty>,
 }
 
+/// Penalty of failures, which decays.
 #[derive(Clone, Copy, Debug, Default)]
 struct Penalty {
+    /// Its size at the latest failure.
     seconds: f64,
     /// Time of the latest failure.
     failed: Option<Instant>,
@@ -181,8 +198,7 @@ impl LoadStats {
     pub fn load(&self, caller: CacheScope, now: Instant) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "attempts under way are few")]
         let queue = self.in_flight.load(Ordering::Relaxed) as f64 + 1.0;
-        // Never zero, so that calls in flight count even before the first latency is known.
-        (self.load.lock().get(caller, now) + 1e-6) * queue
+        (self.load.lock().get(caller, now) + MIN_COST) * queue
     }
 
     /// Counts one more attempt in flight until the returned guard is dropped.
@@ -191,6 +207,7 @@ impl LoadStats {
         AttemptInFlight(self)
     }
 
+    /// The size class of a body of `bytes`.
     fn class(&self, bytes: usize) -> &Mutex<SizeClass> {
         &self.classes[SIZE_CLASSES.iter().filter(|bound| bytes > **bound).count()]
     }
@@ -203,6 +220,7 @@ impl Drop for AttemptInFlight<'_> {
 }
 
 impl SizeClass {
+    /// Records a latency, from 1 to [`MAX_LATENCY_MICROS`].
     fn record(&mut self, bytes: usize, micros: u64, now: Instant) {
         self.advance_generation(now);
         #[expect(clippy::cast_precision_loss, reason = "sizes of bodies")]
@@ -226,6 +244,7 @@ impl SizeClass {
         (merged.len() >= MIN_SAMPLES).then_some(merged)
     }
 
+    /// Begins a new generation if this one is over.
     fn advance_generation(&mut self, now: Instant) {
         let age = now.saturating_duration_since(*self.since.get_or_insert(now));
         if age > GENERATION {
@@ -276,6 +295,7 @@ impl LoadEstimate {
         self.answered = Some(now);
     }
 
+    /// Cost of one attempt of `caller` at `now`, in seconds.
     fn get(&self, caller: CacheScope, now: Instant) -> f64 {
         let own_penalty = match self.penalties.get(&caller) {
             Some(penalty) => penalty.decayed(now),

@@ -126,9 +126,12 @@ pub struct ScoringStack {
     pub counts_tokens: bool,
     /// Latencies and failures so far.
     pub load_stats: Arc<LoadStats>,
+    /// Breakers, concurrency limit and rate limit; the one that `service` asks.
     guard: Arc<Guard>,
     metrics: Arc<UpstreamMetrics>,
+    /// Keys of the provider, for which messages are searched; none for the cross-encoder.
     keys: Arc<KeyRing>,
+    /// The stack itself. Each call takes a clone.
     service: Stack,
 }
 
@@ -163,7 +166,8 @@ impl Upstream {
         Ok(Self::behind(transport, settings.stack(), metrics, keys))
     }
 
-    /// An upstream whose calls go through its stack to `transport`.
+    /// An upstream whose calls go through its stack to `transport`. `keys` are those that the transport shows: messages
+    /// of the upstream are searched for them.
     pub fn behind<T>(transport: T, settings: StackSettings, metrics: &Metrics, keys: Arc<KeyRing>) -> Self
     where
         T: Service<Call, Response = Scores, Error = UpstreamError> + Clone + Send + Sync + 'static,
@@ -239,7 +243,7 @@ impl Upstream {
         redact::quotable(error, texts, &secrets)
     }
 
-    /// Returns true if the circuit breaker would admit a call for `caller`.
+    /// Returns true if the circuit breakers would admit a call for `caller`. Uses nothing up.
     #[must_use]
     pub fn admits_calls(&self, caller: CacheScope, now: Instant) -> bool {
         match &self.backend {

@@ -12,9 +12,9 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{InsufficientCapacity, Quota, RateLimiter};
 use tokio::time::Instant;
 
-/// Bursts in which a minute's requests may come.
+/// Bursts in which a minute's requests may come: each is the requests of ten seconds.
 const BURSTS_A_MINUTE: u32 = 6;
-/// Least requests in a burst: the calls of one rerank come together.
+/// Least requests in a burst, ten: the calls of one rerank come together.
 const MIN_BURST: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
 
 /// Limits of one upstream; `None` is no limit.
@@ -86,6 +86,10 @@ fn request_burst(per_minute: NonZeroU32) -> NonZeroU32 {
     burst.max(MIN_BURST).min(per_minute)
 }
 
+/// Takes `wanted` out of a bucket, or nothing if there is no bucket.
+///
+/// # Errors
+/// The time until there is enough.
 fn take(bucket: Option<&TokenBucket>, wanted: u32) -> Result<(), Duration> {
     let Some(bucket) = bucket else { return Ok(()) };
     let Some(wanted) = NonZeroU32::new(wanted) else { return Ok(()) };

@@ -35,9 +35,12 @@ const RETRY_BUDGET: BudgetSettings =
 /// The retry policy of one upstream. Clones share the budget and the source of jitter.
 #[derive(Clone, Debug)]
 pub(super) struct RetryPolicy {
+    /// Attempts of one call, the first included.
     max_attempts: u32,
     budget: Arc<SharedBudget>,
+    /// Source of jitter.
     random: Arc<Mutex<Rng>>,
+    /// Latencies, by which a retry is left out that could not end in time.
     load_stats: Arc<LoadStats>,
     metrics: Arc<UpstreamMetrics>,
 }
@@ -53,7 +56,7 @@ impl RetryPolicy {
         Self { max_attempts, budget, random: Arc::new(Mutex::new(random)), load_stats, metrics }
     }
 
-    /// The wait before the next attempt; `None` if there must be none.
+    /// The wait before the next attempt; `None` if there must be none. The budget is not asked yet.
     fn wait(&self, call: &Call, error: &UpstreamError, now: Instant) -> Option<Duration> {
         if !error.retryable || call.attempt >= self.max_attempts {
             return None;
@@ -136,7 +139,7 @@ const fn may_pass_at_once(class: ResponseClass) -> bool {
     )
 }
 
-/// The upper bound of the random wait after an attempt. It doubles with each.
+/// The upper bound of the random wait after an attempt, counted from 1. It doubles with each.
 fn max_backoff(attempt: u32, class: ResponseClass) -> Duration {
     let base = match class {
         ResponseClass::RateLimited { .. } => THROTTLED_BACKOFF_BASE,

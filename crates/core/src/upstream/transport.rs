@@ -29,7 +29,7 @@ use crate::upstream::settings::ProxySettings;
 
 /// Time after which idle connections are closed. Load balancers of providers close them later.
 const IDLE_CONNECTION: Duration = Duration::from_secs(50);
-/// Longest wait for the body of an error.
+/// Longest wait for the body of an error. Short, because the status says most without it, and requests wait.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_millis(250);
 /// Longest body of an error that is read. Only its beginning is kept, but a body that is read to its end leaves the
 /// connection usable.
@@ -38,13 +38,20 @@ const MAX_ERROR_BYTES: usize = 64 << 10;
 /// Settings of a [`Transport`].
 #[derive(Debug)]
 pub(super) struct TransportConfig {
+    /// Wire shape of the replies.
     pub(super) provider: &'static dyn Provider,
+    /// Address of every call.
     pub(super) url: Url,
+    /// The proxy that calls go through; `None` for a direct connection.
     pub(super) proxy: Option<ProxySettings>,
+    /// Keys, of which a call shows one at a time.
     pub(super) keys: Arc<KeyRing>,
     pub(super) connect_timeout: Duration,
+    /// Longest reply with a success status, decompressed.
     pub(super) max_response_bytes: usize,
+    /// Statuses other than success after which another attempt may succeed.
     pub(super) retry_statuses: Vec<u16>,
+    /// Words by which refusals for size are recognised.
     pub(super) refusal_words: Arc<RefusalWords>,
 }
 
@@ -56,12 +63,15 @@ pub(super) struct Transport {
 }
 
 impl Transport {
+    /// A transport without connections yet.
+    ///
     /// # Errors
-    /// A sentence: TLS cannot be set up.
+    /// A sentence: the proxy or TLS cannot be set up.
     pub(super) fn new(config: TransportConfig) -> Result<Self, String> {
         Self::with(config, reqwest::Client::builder())
     }
 
+    /// A transport whose HTTP client is built by `builder`; tests give one with a name server of their own.
     fn with(config: TransportConfig, builder: reqwest::ClientBuilder) -> Result<Self, String> {
         install_tls_provider();
         // The configuration has read the proxy variables already; reqwest must not read them again.
@@ -85,6 +95,7 @@ impl Transport {
         Ok(Self { client, config: Arc::new(config) })
     }
 
+    /// Makes one attempt.
     async fn send(self, call: Call) -> Result<Scores, UpstreamError> {
         let Payload::Body(body) = call.payload else {
             return Err(UpstreamError::lasting(ErrorKind::Internal, error_texts::OTHER_FORMAT));
@@ -126,7 +137,8 @@ impl Transport {
 }
 
 impl TransportConfig {
-    /// The error for a status other than success. `sent` is the number of passages in the call.
+    /// The error for a status other than success, of which the provider `said` something. `sent` is the number of
+    /// passages in the call.
     fn refusal(&self, status: u16, said: Option<Explanation>, headers: &HeaderMap, sent: usize) -> UpstreamError {
         let kind = match kind_of_status(status) {
             // A 404 for an unknown model is the client's mistake, and not one in `base_url`.

@@ -44,9 +44,10 @@ pub struct UnansweredCalls {
 #[derive(Debug, Default)]
 struct CutOffCalls(HashMap<CacheScope, CallerCutOffs>);
 
+/// The calls of one caller.
 #[derive(Debug, Default)]
 struct CallerCutOffs {
-    /// The newest is last.
+    /// The newest is last; at most [`MAX_REMEMBERED`].
     calls: VecDeque<CutOff>,
     /// Trials since the last reply; `None` before the first.
     trials: Option<Trials>,
@@ -63,8 +64,9 @@ struct Trials {
 /// A call that ended at its own deadline.
 #[derive(Clone, Copy, Debug)]
 struct CutOff {
+    /// Size of its payload. A call like this one is as large or larger.
     bytes: usize,
-    /// Most time that a call like this one has left, with the tolerance.
+    /// The time that it was allowed, and the tolerance. A call like this one has no more left.
     max_time_left: Duration,
 }
 

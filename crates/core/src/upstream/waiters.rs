@@ -40,6 +40,7 @@ pub enum RetryMode {
 pub struct Waiters {
     scope: CacheScope,
     state: Mutex<WaiterState>,
+    /// Tells receivers to read the state again. Never sent under the lock of `state`, which they take.
     changed: watch::Sender<()>,
 }
 
