@@ -23,14 +23,15 @@ const MIN_REFUSALS: u32 = 2;
 const MIN_REFUSED_BYTES: usize = 256;
 /// Models of one upstream that are kept for each caller. Clients may invent names.
 const MAX_MODELS: usize = 64;
-/// Other callers whose refusals count: those refused last.
+/// Other callers whose refusals count: those refused last. Each pair of them is compared.
 const MAX_WITNESSES: usize = 4;
 
 /// Learned limits of one upstream.
 #[derive(Debug, Default)]
 pub struct LearnedLimits {
     callers: Mutex<LimitsByCaller>,
-    /// Entries in `callers`. While it is 0, no call needs to be measured.
+    /// Entries in `callers`, read without its lock. While it is 0, no call needs to be measured. Only a refusal makes
+    /// the first entry, so `accept` need not update it.
     limited: AtomicUsize,
 }
 
@@ -38,10 +39,13 @@ pub struct LearnedLimits {
 #[derive(Debug, Default)]
 struct LimitsByCaller(HashMap<CacheScope, HashMap<String, ModelLimits>>);
 
+/// Limits of one model for one caller.
 #[derive(Debug, Default)]
 struct ModelLimits {
     evidence: SizeEvidence,
+    /// Refusals that taught something, since the evidence was last empty.
     refusals: u32,
+    /// Time of the latest of them; `None` while there are only accepted calls.
     last_refusal: Option<Instant>,
 }
 
@@ -122,6 +126,7 @@ impl LearnedLimits {
 }
 
 impl LimitsByCaller {
+    /// Number of entries.
     fn count(&self) -> usize {
         self.0.values().map(HashMap::len).sum()
     }

@@ -11,6 +11,12 @@
 
 /// Number of units in which text is measured.
 const UNITS: usize = 3;
+/// Index of the unit byte in a [`TextSize`], and in each group of measures.
+const BYTE: usize = 0;
+/// The same of the unit character.
+const CHARACTER: usize = 1;
+/// The same of the unit token.
+const TOKEN: usize = 2;
 /// Number of measures of a call.
 const MEASURES: usize = 1 + 4 * UNITS;
 
@@ -36,13 +42,13 @@ impl TextSize {
     /// Bytes of UTF-8.
     #[must_use]
     pub const fn bytes(self) -> usize {
-        self.0[0]
+        self.0[BYTE]
     }
 
     /// Estimated tokens.
     #[must_use]
     pub const fn tokens(self) -> usize {
-        self.0[2]
+        self.0[TOKEN]
     }
 
     /// Returns true if the text is at least `factor` times as long as `other` in every unit.
@@ -68,8 +74,11 @@ impl TextSize {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CallSize {
     query: TextSize,
+    /// Number of passages.
     passages: usize,
+    /// Text of all passages, without the query.
     text: TextSize,
+    /// The longest passage by each unit, which need not be the same one.
     longest: TextSize,
 }
 
@@ -118,6 +127,7 @@ impl CallSize {
     /// The call in every measure.
     #[must_use]
     pub fn measures(&self) -> Measures {
+        // In the order of the table above, on which `MeasureSet::VOLUME` and `of_unit` count.
         let groups = [
             self.text.plus(self.query.times(self.passages)),
             self.text.plus(self.query),
@@ -133,7 +143,7 @@ impl CallSize {
     }
 }
 
-/// One call in every measure.
+/// One call in every measure: its passages at index 0, then four groups of text, each in every unit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Measures([usize; MEASURES]);
 
@@ -170,7 +180,7 @@ impl Measures {
     }
 }
 
-/// Set of measures.
+/// Set of measures. The bit of a measure is its index in [`Measures`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MeasureSet(u16);
 
@@ -184,14 +194,15 @@ impl MeasureSet {
     /// Measures of text, in any unit.
     pub const TEXT: Self = Self(Self::ALL.0 & !1);
     /// Measures of text in bytes.
-    pub const BYTES: Self = Self::of_unit(0);
+    pub const BYTES: Self = Self::of_unit(BYTE);
     /// Measures of text in characters.
-    pub const CHARACTERS: Self = Self::of_unit(1);
+    pub const CHARACTERS: Self = Self::of_unit(CHARACTER);
     /// Measures of text in tokens.
-    pub const TOKENS: Self = Self::of_unit(2);
-    /// Measures that grow with each passage of a call.
+    pub const TOKENS: Self = Self::of_unit(TOKEN);
+    /// Measures that grow with each passage of a call: the number of passages, and the first two groups of text.
     pub const VOLUME: Self = Self((1 << (1 + 2 * UNITS)) - 1);
 
+    /// The measures of text in one unit, given by its index.
     const fn of_unit(unit: usize) -> Self {
         let every_group = 1 | 1 << UNITS | 1 << (2 * UNITS) | 1 << (3 * UNITS);
         Self(every_group << (1 + unit))

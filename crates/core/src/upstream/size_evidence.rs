@@ -38,15 +38,18 @@ pub struct SizeEvidence {
     accepted: Measures,
     /// The same in the period before.
     accepted_before: Measures,
+    /// Start of this period; `None` before the first [`Self::expire`].
     period_began: Option<Instant>,
     refusals: Vec<Refusal>,
 }
 
+/// A refused call.
 #[derive(Clone, Copy, Debug)]
 struct Refusal {
     size: Measures,
     /// Measures that may have been the reason; never empty.
     reasons: MeasureSet,
+    /// Time of the latest refused call that it covers.
     confirmed: Instant,
 }
 
@@ -74,7 +77,8 @@ impl SizeEvidence {
         self.accept_measures(&call.measures());
     }
 
-    /// Records accepted calls by the largest value of each measure.
+    /// Records accepted calls by the largest value of each measure. Refusals lose the reasons that this rules out, and
+    /// one without any is forgotten: the provider does not go by size, or its limit has changed.
     pub fn accept_measures(&mut self, measures: &Measures) {
         self.accepted = self.accepted.max(*measures);
         let accepted = self.accepted();
@@ -89,6 +93,7 @@ impl SizeEvidence {
     pub fn refuse(&mut self, call: Measures, about: MeasureSet, now: Instant) -> bool {
         let above = call.above(&self.accepted());
         let named = above.and(about);
+        // Providers also name the wrong measure: then any that accepted calls leave open may be meant.
         let reasons = if named.is_empty() { above } else { named };
         if reasons.is_empty() {
             return false;
@@ -129,6 +134,7 @@ impl SizeEvidence {
                 self.refusals.push(Refusal {
                     size: first.size.within(first_reasons).max(second.size.within(second_reasons)),
                     reasons: first_reasons.or(second_reasons),
+                    // As old as the older one, without which it would not be.
                     confirmed: first.confirmed.min(second.confirmed),
                 });
             }
@@ -190,6 +196,7 @@ impl SizeEvidence {
         self.expect_in(call, MeasureSet::VOLUME)
     }
 
+    /// The expected result of a call. `compared` are the measures that must not be above those of accepted calls.
     fn expect_in(&self, call: &CallSize, compared: MeasureSet) -> Expectation {
         let measures = call.measures();
         let common = self.common_reasons();

@@ -13,7 +13,7 @@ use super::size::MeasureSet;
 use crate::provider::Explanation;
 
 /// Words by which refusals are recognised, in lower case; `*` in a phrase stands for a gap, by the rule of
-/// `text::holds`.
+/// [`holds`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RefusalWords {
     /// Codes for too many passages.
@@ -24,7 +24,7 @@ pub struct RefusalWords {
     pub passages: Vec<String>,
     /// Phrases for too much text.
     pub text: Vec<String>,
-    /// Phrases one of which a status 500 must hold as well.
+    /// Phrases one of which a status of 500 and above must hold as well.
     pub measured: Vec<String>,
     /// Phrases of refusals that are not about size at all.
     pub never: Vec<String>,
@@ -46,7 +46,8 @@ pub struct SizeRefusal {
 }
 
 impl RefusalWords {
-    /// Classifies the refusal of a call with `sent` passages; `None` if it is not about size.
+    /// Classifies the refusal of a call with `sent` passages; `None` if it is not about size. Statuses are those of
+    /// `config/refusals.toml`.
     #[must_use]
     pub fn classify(&self, status: u16, explanation: Option<&Explanation>, sent: usize) -> Option<SizeRefusal> {
         if !matches!(status, 400 | 413 | 422 | 500 | 502 | 507) {
@@ -85,7 +86,7 @@ impl RefusalWords {
         self.classify(500, Some(explanation), sent).filter(|refusal| refusal.is_named)
     }
 
-    /// Measures that are named by a code.
+    /// Measures that are named by a code; `None` if none is.
     fn measures_by_code(&self, message: &str, explanation: &Explanation) -> Option<MeasureSet> {
         if let Some(code) = explanation.codes.iter().find(|code| self.text_codes.contains(code)) {
             return Some(measures_named(message, code));
@@ -93,7 +94,7 @@ impl RefusalWords {
         explanation.codes.iter().any(|code| self.passage_codes.contains(code)).then_some(MeasureSet::PASSAGES)
     }
 
-    /// Measures that are named by a phrase, or by the status itself.
+    /// Measures that are named by a phrase, or by the status 413 itself; `None` if none is.
     fn measures_by_phrase(&self, status: u16, message: &str) -> Option<MeasureSet> {
         if status >= 500 && !holds(message, &self.measured) {
             return None;
