@@ -157,7 +157,7 @@ impl ErrorKind {
         self.facts().code
     }
 
-    /// Returns true if an upstream, or the time that it took, is the cause.
+    /// Returns true if an upstream, or the time that it took, is the cause: only then may stale scores answer instead.
     #[must_use]
     pub const fn is_caused_by_upstream(self) -> bool {
         matches!(

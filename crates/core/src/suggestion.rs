@@ -12,6 +12,7 @@ pub fn suggestion<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Strin
     }
     // Half of a word's letters may differ, but no more than three: a short word is near to many names.
     let max_distance = (word.len() / 2).clamp(1, 3);
+    // Of equally near names the first in the alphabet, so that the answer does not depend on their order.
     let nearest = known.map(|name| (strsim::damerau_levenshtein(word, name), name)).min();
     match nearest {
         Some((distance, name)) if distance <= max_distance => format!("; did you mean {name}?"),

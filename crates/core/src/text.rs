@@ -59,7 +59,7 @@ pub fn from_first_visible(text: &str) -> &str {
 }
 
 /// Returns true for characters without a glyph: blanks, controls, joiners, marks of direction and fillers. Beyond
-/// blanks and controls these are Unicode's `Default_Ignorable_Code_Point`, and the blank pattern of Braille (U+2800).
+/// blanks and controls these are most of Unicode's `Default_Ignorable_Code_Point`, and Braille's blank (U+2800).
 #[must_use]
 pub fn is_invisible(letter: char) -> bool {
     letter.is_whitespace()

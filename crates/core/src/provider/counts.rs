@@ -21,11 +21,12 @@ const MAX_TOKENS: u64 = 1_000_000_000;
 /// Most search units of one call. A unit is up to a hundred passages, and a long passage counts as several.
 const MAX_SEARCH_UNITS: u64 = 100_000;
 
-/// `count` as a number of tokens, if it is a plausible one.
+/// `count` as a number of tokens; `None` if it is not a plausible one.
 pub(super) fn tokens(count: Loose) -> Option<u64> {
     sane(count, MAX_TOKENS)
 }
 
+/// `count` as a whole number from 0 to `max`; `None` if it is none.
 fn sane(count: Loose, max: u64) -> Option<u64> {
     let whole = u64::try_from(count.whole()?).ok()?;
     (whole <= max).then_some(whole)
@@ -61,6 +62,7 @@ impl Group {
 pub(super) struct Counts {
     /// Tokens, after the rank of the member that reported them. The lowest rank wins.
     tokens: Option<(u8, u64)>,
+    /// The largest count of search units.
     search_units: Option<u64>,
 }
 
@@ -86,6 +88,7 @@ impl Counts {
         self.search_units
     }
 
+    /// Takes the member `name` of `group` in, if it is a count.
     fn take(&mut self, group: Group, name: &str, value: Loose) {
         if name == "search_units" {
             if matches!(group, Group::Usage | Group::BilledUnits) {
@@ -94,7 +97,8 @@ impl Counts {
             }
             return;
         }
-        // Usage outranks billed units, and those outrank tokens. Within a group a total outranks a part.
+        // Usage outranks billed units, and those outrank tokens. Within a group a total outranks a part. The ranks of
+        // groups are three apart, because each has three ranks of members.
         let group_rank = match group {
             Group::Usage => 0,
             Group::BilledUnits => 3,

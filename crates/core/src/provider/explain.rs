@@ -133,6 +133,8 @@ fn plain_text(body: &[u8]) -> Option<String> {
     Some(text[..text.floor_char_boundary(MAX_MESSAGE_BYTES)].to_owned())
 }
 
+/// A reader of an explanation in JSON. A method that consumes a value consumes all of it, whatever it finds there, as
+/// far as the text is JSON: the next member or item must follow.
 struct Reader<'a> {
     head: Head<'a>,
     /// Codes and locations found so far. The message is set at the end.
@@ -143,12 +145,13 @@ struct Reader<'a> {
 #[derive(Default)]
 struct Statement {
     message: Option<String>,
-    /// Path of the field that a validation error blames.
+    /// Path of the field that a validation error blames, to be put before the message.
     field: Option<String>,
 }
 
 impl Reader<'_> {
-    /// Consumes the next value and returns the message in it, if any.
+    /// Consumes the next value and returns the message in it, if any. `depth` is the number of objects and lists around
+    /// it.
     fn sentence(&mut self, depth: usize) -> Option<String> {
         let message = match self.head.peek()? {
             b'"' => Some(self.head.string(MAX_MESSAGE_BYTES)),
@@ -165,6 +168,7 @@ impl Reader<'_> {
     /// Consumes an object. Its message is that of the member ranked first in [`MESSAGE_MEMBERS`].
     fn object(&mut self, depth: usize) -> Statement {
         let mut statement = Statement::default();
+        // Rank of the member that the message comes from; that of a wrapping member comes after all.
         let mut best = usize::MAX;
         self.head.enter();
         while let Some(name) = self.head.member() {
@@ -232,7 +236,7 @@ impl Reader<'_> {
             let statement = match self.head.peek() {
                 Some(b'{') if depth + 1 < MAX_DEPTH => self.object(depth + 1),
                 Some(b'"') => Statement { message: Some(self.head.string(MAX_MESSAGE_BYTES)), field: None },
-                // Not JSON.
+                // Not JSON: nothing that can be consumed comes next.
                 Some(b':') | None => break,
                 _ => {
                     self.head.skip();

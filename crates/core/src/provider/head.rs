@@ -13,6 +13,7 @@ pub(super) struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
+    /// The position before the first byte.
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
@@ -165,7 +166,7 @@ impl<'a> Head<'a> {
         self.at += rest.iter().position(|byte| ends_word(*byte)).unwrap_or(rest.len());
     }
 
-    /// Consumes an escape after its backslash and returns its character. Half of a surrogate pair is U+FFFD.
+    /// Consumes an escape after its backslash and returns its character. A lone surrogate is U+FFFD.
     fn escape(&mut self) -> char {
         let Some(&kind) = self.bytes.get(self.at) else { return char::REPLACEMENT_CHARACTER };
         self.at += 1;
@@ -180,6 +181,7 @@ impl<'a> Head<'a> {
         }
     }
 
+    /// Consumes the digits of a `\u` escape, with those of the next one if the two are a surrogate pair.
     fn unicode_escape(&mut self) -> char {
         let Some(first) = self.hexadecimal() else { return char::REPLACEMENT_CHARACTER };
         if !(0xd800..0xdc00).contains(&first) || !self.rest().starts_with(b"\\u") {

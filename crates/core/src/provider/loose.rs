@@ -13,6 +13,7 @@ const MAX_WHOLE: f64 = 9_007_199_254_740_992.0;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Loose {
     Null,
+    /// A number; integers over 2^53 are rounded.
     Number(f64),
     /// A string that spells a finite number.
     Spelt(f64),

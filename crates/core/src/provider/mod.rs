@@ -85,7 +85,8 @@ pub struct WireReply {
 /// The content of a reply, not yet checked for completeness.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Decoded {
-    /// Position in the batch and score, in the upstream's order.
+    /// Position in the batch and score, in the upstream's order. Positions are as the upstream gave them: they may be
+    /// out of range, missing or doubled.
     pub scores: Vec<(i64, f64)>,
     /// Tokens read, if reported.
     pub tokens: Option<u64>,
@@ -95,6 +96,7 @@ pub struct Decoded {
 
 /// The JSON of `body`, which consists of strings, numbers and lists of them. `passages` give its approximate length.
 pub(crate) fn json_body(body: &impl Serialize, passages: &[&str]) -> Vec<u8> {
+    // Room for the names and all values but passages; longer queries cost one more allocation.
     let mut estimate = 256;
     for passage in passages {
         // Quotation marks and a comma, and room for escapes.

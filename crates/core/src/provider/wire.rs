@@ -44,6 +44,7 @@ pub(super) fn read_list(reply: &WireReply, score: ScoreName) -> Result<Vec<(i64,
     read(reply, Results(score))
 }
 
+/// Parses the body of a reply by `seed`: once more if Python's numbers may have spoilt the first time.
 fn read<S: Copy + for<'de> DeserializeSeed<'de, Value = T>, T>(
     reply: &WireReply,
     seed: S,
@@ -60,6 +61,7 @@ fn read<S: Copy + for<'de> DeserializeSeed<'de, Value = T>, T>(
     }
 }
 
+/// Parses all of `body` by `seed`. Anything behind its value is an error.
 fn parse<'de, S: DeserializeSeed<'de>>(body: &'de [u8], seed: S) -> Result<S::Value, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let value = seed.deserialize(&mut deserializer)?;
@@ -116,6 +118,7 @@ fn end_of_string(body: &[u8], start: usize) -> usize {
 /// The whole reply.
 #[derive(Clone, Copy)]
 struct Body {
+    /// Name of the list of results.
     list: &'static str,
     score: ScoreName,
 }

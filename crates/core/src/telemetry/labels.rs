@@ -2,7 +2,7 @@
 //! registry, never from a request.
 //!
 //! Field names are the label names that dashboards query. `shadow` is a target's address, `outcome` and `reason` are
-//! codes of `types/outcomes.rs`.
+//! codes of `types/outcomes.rs` or, after a failure, of `error.rs`.
 
 use prometheus_client::encoding::EncodeLabelSet;
 

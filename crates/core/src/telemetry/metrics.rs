@@ -109,7 +109,7 @@ impl Metrics {
         metrics.registered()
     }
 
-    /// Makes every metric known to the registry.
+    /// Makes every metric known to the registry, which adds the prefix `rerank_` and, as a suffix, the unit.
     fn registered(mut self) -> Self {
         let registry = &mut self.registry;
         registry.register("requests", "Rerank requests by outcome", self.requests.clone());
@@ -232,6 +232,7 @@ impl Metrics {
         }
     }
 
+    /// Counts billed units of one kind. An upstream that bills none gets no series.
     fn bill(&self, upstream: &str, unit: &'static str, count: Option<u64>) {
         if let Some(count) = count
             && count > 0
@@ -278,7 +279,7 @@ impl UpstreamMetrics {
         self.shed.get_or_create(&ShedLabels { upstream: self.upstream.clone(), reason: reason.code() }).inc();
     }
 
-    /// Sets the state of the circuit, and the attempts that may be under way at once.
+    /// Sets two gauges: if a circuit is open for any caller, and the attempts that may be under way at once.
     pub fn guard(&self, is_open: bool, concurrency_limit: usize) {
         self.circuit_open.set(i64::from(is_open));
         self.concurrency_limit.set(i64::try_from(concurrency_limit).unwrap_or(i64::MAX));
