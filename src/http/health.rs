@@ -39,13 +39,13 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
     let routes = &app.reranker.routes;
     // Gauges are read at the scrape, not kept up to date with every call.
     for upstream in routes.upstreams() {
-        upstream.observe();
+        upstream.set_gauges();
     }
     // Shadows call through upstream stacks of their own, which are not among those of the routes.
     for route in routes.routes() {
         let Some(shadow) = &route.shadow else { continue };
         for target in &shadow.route.targets {
-            target.upstream.observe();
+            target.upstream.set_gauges();
         }
     }
     let exposition = app.reranker.metrics.exposition(app.reranker.cache.size());

@@ -280,7 +280,7 @@ impl UpstreamMetrics {
     }
 
     /// Sets two gauges: if a circuit is open for any caller, and the attempts that may be under way at once.
-    pub fn guard(&self, is_open: bool, concurrency_limit: usize) {
+    pub fn set_guard(&self, is_open: bool, concurrency_limit: usize) {
         self.circuit_open.set(i64::from(is_open));
         self.concurrency_limit.set(i64::try_from(concurrency_limit).unwrap_or(i64::MAX));
     }

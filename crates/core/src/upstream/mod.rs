@@ -252,22 +252,23 @@ impl Upstream {
         }
     }
 
-    /// Sets the gauges of the circuit breaker and the concurrency limit.
-    pub fn observe(&self) {
+    /// Sets the gauges of the circuit breaker and the concurrency limit. Called at each scrape, as an ejection ends by
+    /// itself.
+    pub fn set_gauges(&self) {
         match &self.backend {
             Backend::Stack(stack) => {
                 let Guard { circuits, concurrency, .. } = &*stack.guard;
-                stack.metrics.guard(circuits.is_open_for_any_caller(Instant::now()), concurrency.limit());
+                stack.metrics.set_guard(circuits.is_open_for_any_caller(Instant::now()), concurrency.limit());
             }
             Backend::Local(embedded) => {
                 if let Some(cross_encoder) = &embedded.cross_encoder {
-                    cross_encoder.observe();
+                    cross_encoder.set_gauges();
                 }
             }
         }
     }
 
-    /// Returns true if the circuit breaker is closed, so that even a call that is not needed may be made.
+    /// Returns true if calls of `caller` meet closed circuit breakers, so that even one that is not needed may be made.
     #[must_use]
     pub fn has_closed_circuit(&self, caller: CacheScope, now: Instant) -> bool {
         match &self.backend {
