@@ -133,6 +133,7 @@ fn joined(first: u16, second: u16) -> Option<char> {
 /// begin with anything else.
 fn surrogate(bytes: &[u8]) -> Option<u16> {
     match bytes {
+        // The three bytes of U+D800 to U+DFFF by the scheme of UTF-8, which forbids them.
         [0xED, second @ 0xA0..=0xBF, third @ 0x80..=0xBF, ..] => {
             Some(0xD000 | u16::from(second & 0x3F) << 6 | u16::from(third & 0x3F))
         }

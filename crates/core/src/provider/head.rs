@@ -209,11 +209,13 @@ impl<'a> Head<'a> {
         Some(number)
     }
 
+    /// The bytes from the next one on. Empty at the end and beyond.
     fn rest(&self) -> &'a [u8] {
         &self.bytes[self.at.min(self.bytes.len())..]
     }
 }
 
+/// Returns true for bytes that cannot belong to a number or a word.
 fn ends_word(byte: u8) -> bool {
     matches!(byte, b',' | b':' | b']' | b'}' | b'[' | b'{' | b'"') || byte.is_ascii_whitespace()
 }

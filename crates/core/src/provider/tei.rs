@@ -48,6 +48,7 @@ impl Provider for Tei {
     }
 }
 
+/// The tokens of the call, as the header gives them.
 fn header_tokens(headers: &HeaderMap) -> Option<u64> {
     let text = headers.get(TOKENS_HEADER)?.to_str().ok()?;
     tokens(Loose::Number(text.trim().parse().ok()?))

@@ -207,6 +207,7 @@ impl<'de> Visitor<'de> for Scored {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(i64, f64), A::Error> {
         let mut index = None;
+        // The score under the documented name.
         let mut documented = None;
         // Kept raw: it is parsed only if the documented name brings no score.
         let mut other = None;
@@ -236,6 +237,7 @@ impl<'de> Visitor<'de> for Scored {
         let index = index.ok_or_else(|| A::Error::missing_field("index"))?;
         let score = match documented {
             None | Some(Loose::Null) => other.map(Loose::of),
+            // Even if it is no number: the other name must not make up for a broken score.
             found => found,
         };
         match score {

@@ -31,6 +31,7 @@ pub(super) const FAIL_FAST_TIMEOUT_MIN: Duration = Duration::from_millis(300);
 /// Puts [`Attempt`] around a service.
 #[derive(Clone, Debug)]
 pub(super) struct AttemptLayer {
+    /// Longest attempt, `attempt_timeout`.
     pub(super) timeout: Duration,
     pub(super) load_stats: Arc<LoadStats>,
     pub(super) metrics: Arc<UpstreamMetrics>,

@@ -320,6 +320,7 @@ impl BreakerAdmission {
 
     /// Reports the outcome of the call.
     pub fn record(mut self, outcome: CallOutcome, now: Instant) {
+        // Or its drop would end the probe as one without an outcome.
         self.probe = None;
         self.breaker.record(self.generation, outcome, now);
     }

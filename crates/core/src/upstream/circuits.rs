@@ -99,6 +99,7 @@ impl CircuitAdmission {
         self.own.is_probe() || self.common.as_ref().is_some_and(BreakerAdmission::is_probe)
     }
 
+    /// The same of the common breaker alone. True without its admission, which no change of phase can make invalid.
     fn is_common_current(&self) -> bool {
         self.common.as_ref().is_none_or(BreakerAdmission::is_current)
     }

@@ -144,6 +144,7 @@ impl ConcurrencyLimit {
         self.0.lock().queue.iter().filter(|waiting| !waiting.sender.is_closed()).count()
     }
 
+    /// A permit that `in_flight` counts already.
     fn permit(&self, used_up_limit: bool) -> Permit {
         Permit { limit: self.clone(), since: Instant::now(), used_up_limit, signal: None }
     }
@@ -172,6 +173,7 @@ impl ConcurrencyLimit {
 }
 
 impl LimitState {
+    /// The limit in whole permits, at least 1.
     fn whole_limit(&self) -> usize {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and a small limit")]
         let limit = self.limit as usize;

@@ -22,7 +22,7 @@ pub struct UpstreamError {
     /// The provider's own message, boxed because most errors have none. It may quote the request, so it passes through
     /// [`super::redact`] before anyone sees it.
     pub said: Option<Box<Explanation>>,
-    /// Time after which to try again, from `Retry-After` or from our own guard.
+    /// Time after which to try again, from `Retry-After` or from our own guard; `None` if neither said.
     pub retry_after: Option<Duration>,
     /// True if another attempt may succeed.
     pub retryable: bool,
@@ -79,6 +79,7 @@ impl UpstreamError {
         Self::not_sent(ErrorKind::Overloaded, what, retry_after)
     }
 
+    /// Our own refusal, before anything is sent. Not retryable: the next attempt would meet the same guard.
     fn not_sent(kind: ErrorKind, what: impl Into<String>, retry_after: Duration) -> Self {
         Self { class: ResponseClass::NotSent, retry_after: Some(retry_after), ..Self::lasting(kind, what) }
     }

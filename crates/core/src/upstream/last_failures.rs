@@ -22,6 +22,7 @@ pub(super) struct LastFailures(Mutex<FailureTable>);
 #[derive(Debug, Default)]
 struct FailureTable {
     by_caller: HashMap<CacheScope, LastFailure>,
+    /// The latest failure of any caller.
     latest: Option<LastFailure>,
 }
 
@@ -32,6 +33,7 @@ pub(super) struct LastFailure {
     pub(super) kind: ErrorKind,
     /// Message in our words.
     pub(super) what: String,
+    /// Time of the failure.
     at: Instant,
     /// True if a call of the caller has succeeded since.
     is_over: bool,

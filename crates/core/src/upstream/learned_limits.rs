@@ -131,6 +131,7 @@ impl LimitsByCaller {
         self.0.values().map(HashMap::len).sum()
     }
 
+    /// The limits of one model for one caller, without regard to their age.
     fn get(&self, model: &str, caller: CacheScope) -> Option<&ModelLimits> {
         self.0.get(&caller)?.get(model)
     }

@@ -311,12 +311,14 @@ impl LoadEstimate {
 }
 
 impl Penalty {
+    /// Adds the penalty of a failure at `now`.
     fn add(&mut self, penalty: Duration, now: Instant) {
         // The larger one and not the sum: a burst of failures counts as one.
         self.seconds = self.decayed(now).max(penalty.as_secs_f64());
         self.failed = Some(now);
     }
 
+    /// What is left at `now`, in seconds.
     fn decayed(&self, now: Instant) -> f64 {
         self.seconds * decay(self.failed, now, PENALTY_DECAY)
     }

@@ -75,6 +75,7 @@ impl Rate {
     }
 }
 
+/// A full bucket, on the runtime's clock.
 fn bucket(quota: Quota) -> TokenBucket {
     TokenBucket::direct_with_clock(quota, RuntimeClock(Instant::now()))
 }

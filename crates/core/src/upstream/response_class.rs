@@ -169,6 +169,7 @@ impl ResponseClass {
         if matches!(self, Self::Success | Self::CallRefused) {
             return Some(CallOutcome::Success);
         }
+        // Only a failure of the upstream is evidence against it.
         self.failure_scope()?;
         match retry_after {
             Some(hint) if hint > MAX_WAITED_HINT => Some(CallOutcome::Unavailable(hint)),

@@ -24,6 +24,7 @@ static RESETS: [HeaderName; 2] =
 const MAX_HINT: Duration = Duration::from_hours(24);
 /// Least number that means seconds since 1970 (March 1973), and not seconds from now (three years).
 const MIN_UNIX_SECONDS: f64 = 1e8;
+// The same day in smaller units. As seconds, these numbers would be dates after the year 5000.
 const MIN_UNIX_MILLISECONDS: f64 = 1e11;
 const MIN_UNIX_MICROSECONDS: f64 = 1e14;
 const MIN_UNIX_NANOSECONDS: f64 = 1e17;
@@ -46,6 +47,7 @@ pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
     None
 }
 
+/// The value of a header without blanks around it; `None` if it is not there or not ASCII.
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let value = headers.get(name)?.to_str().ok()?;
     Some(value.trim())
@@ -72,6 +74,7 @@ fn time_left(value: &str, unit: f64, now: SystemTime) -> Option<Duration> {
     (left <= MAX_HINT).then_some(left)
 }
 
+/// A date of HTTP or of RFC 3339.
 fn date(value: &str) -> Option<SystemTime> {
     match httpdate::parse_http_date(value) {
         Ok(date) => Some(date),
@@ -79,7 +82,7 @@ fn date(value: &str) -> Option<SystemTime> {
     }
 }
 
-/// A duration such as `6m0s`: numbers with units, in their order.
+/// A duration such as `6m0s`: numbers with units, which are added up.
 fn duration(value: &str) -> Option<Duration> {
     if value.is_empty() {
         return None;

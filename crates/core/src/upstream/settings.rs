@@ -25,7 +25,7 @@ pub struct UpstreamSettings {
     pub provider: &'static dyn Provider,
     /// Address of the call.
     pub url: Url,
-    /// The proxy that calls go through.
+    /// The proxy that calls go through; `None` for a direct connection.
     pub proxy: Option<ProxySettings>,
     /// Bearer tokens: the first is sent, and if it is refused the next.
     pub api_keys: Vec<SecretString>,
@@ -45,7 +45,7 @@ pub struct UpstreamSettings {
     pub breaker: BreakerSettings,
     /// The treatment of long passages.
     pub long_passages: LongPassages,
-    /// Longest reply.
+    /// Longest reply with a success status, in bytes after decompression.
     pub max_response_bytes: usize,
     /// Words by which refusals for size are recognised.
     pub refusal_words: Arc<RefusalWords>,

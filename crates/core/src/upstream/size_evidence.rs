@@ -231,12 +231,14 @@ impl SizeEvidence {
 
     /// Returns true if `call` is surely over the limit.
     ///
-    /// One measure explains all refusals: the limit is in one of `common`, so for each of these some refused call, not
-    /// always the same, must be no larger. None does: one refusal must cover the call by itself.
+    /// If each measure of `common` explains all refusals, the limit is in one of these, nobody knows which. So in each
+    /// of them some refused call, not always the same one, must be no larger than `call`. If `common` is empty, there
+    /// are several limits, and one refusal must cover the call by itself.
     fn is_refused(&self, call: &Measures, common: MeasureSet) -> bool {
         if common.is_empty() {
             return self.refusals.iter().any(|refusal| refusal.covers(call));
         }
+        // Measures in which every refused call so far is larger.
         let mut unreached = common;
         for refusal in &self.refusals {
             unreached = unreached.and(refusal.size.above(call));

@@ -21,9 +21,12 @@ pub(super) type Stack = BoxCloneSyncService<Call, Scores, UpstreamError>;
 /// Settings and shared state of a stack, besides its transport.
 #[derive(Clone, Debug)]
 pub(super) struct StackParts {
+    /// Attempts of one call, the first included.
     pub(super) max_attempts: u32,
+    /// Longest attempt.
     pub(super) attempt_timeout: Duration,
     pub(super) guard: Arc<Guard>,
+    /// Statistics that the three layers share; the guard must hold the same.
     pub(super) load_stats: Arc<LoadStats>,
     pub(super) metrics: Arc<UpstreamMetrics>,
     /// Source of the jitter of retries.

@@ -168,6 +168,7 @@ impl CallerCutOffs {
 }
 
 impl Trials {
+    /// Returns the time until the next trial as an error if that is not due.
     fn check(&self, now: Instant) -> Result<(), Duration> {
         if now < self.next { Err(self.next - now) } else { Ok(()) }
     }

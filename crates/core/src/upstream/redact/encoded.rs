@@ -1,6 +1,7 @@
 //! Words of a message that are base64 or hexadecimal, decoded.
 
-/// Shortest run of letters and digits that is decoded: eight letters in base64.
+/// Shortest run of letters and digits that is decoded: a window of eight letters takes eleven in base64, and sixteen in
+/// hexadecimal.
 const MIN_RUN: usize = 11;
 
 /// The long words of `message`, decoded as base64 (of either alphabet) and as hexadecimal. A word that is neither gives
@@ -20,6 +21,7 @@ pub(super) fn decoded(message: &str) -> Vec<String> {
     texts
 }
 
+/// Returns true for digits of base64, which those of hexadecimal are too.
 fn is_digit_of_base64(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || matches!(letter, '+' | '/' | '-' | '_')
 }
@@ -36,9 +38,12 @@ fn hexadecimal(run: &str) -> Vec<u8> {
     bytes
 }
 
+/// The whole bytes of `run`, whose characters must be digits of base64. A rest of less than a byte is left out.
 fn base64(run: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(run.len());
+    // The last digits. Those before them fall out at the top, where they have been taken already.
     let mut bits = 0_u32;
+    // Number of the lowest bits that have not been taken.
     let mut count = 0;
     for letter in run.bytes() {
         let value = match letter {

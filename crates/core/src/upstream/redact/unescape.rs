@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 /// Longest name or number of an HTML entity that is recognised.
 const MAX_ENTITY_BYTES: usize = 10;
+/// Longest `\u{…}`, which has up to eight digits.
+const MAX_BRACED_BYTES: usize = 12;
 
 /// `text` with one layer of escapes removed.
 pub(super) fn unescape(text: &str) -> Cow<'_, str> {
@@ -41,6 +43,7 @@ fn escape(text: &str, plain: &mut Vec<u8>) -> Option<usize> {
     }
 }
 
+/// Adds the meaning of an escape with a backslash, such as `\n`, `\u0041` or `\x41`. Returns as [`escape`] does.
 fn backslash(text: &str, plain: &mut Vec<u8>) -> Option<usize> {
     let kind = text[1..].chars().next()?;
     match kind {
@@ -50,7 +53,7 @@ fn backslash(text: &str, plain: &mut Vec<u8>) -> Option<usize> {
             return Some(4);
         }
         'u' if text[2..].starts_with('{') => {
-            let end = text.bytes().take(12).position(|byte| byte == b'}')?;
+            let end = text.bytes().take(MAX_BRACED_BYTES).position(|byte| byte == b'}')?;
             push(hexadecimal(&text[3..end])?, plain);
             return Some(end + 1);
         }
@@ -79,7 +82,9 @@ fn backslash(text: &str, plain: &mut Vec<u8>) -> Option<usize> {
     Some(1 + kind.len_utf8())
 }
 
+/// Adds the meaning of an HTML entity, such as `&lt;` or `&#65;`. Returns as [`escape`] does.
 fn entity(text: &str, plain: &mut Vec<u8>) -> Option<usize> {
+    // Besides the name there are `&` and `;`.
     let end = text.bytes().take(MAX_ENTITY_BYTES + 2).position(|byte| byte == b';')?;
     let name = &text[1..end];
     if let Some(number) = name.strip_prefix('#') {
@@ -99,6 +104,7 @@ fn entity(text: &str, plain: &mut Vec<u8>) -> Option<usize> {
     Some(end + 1)
 }
 
+/// The number that hexadecimal digits spell; `None` for any other text.
 fn hexadecimal(digits: &str) -> Option<u32> {
     // `from_str_radix` would accept a sign.
     if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -107,6 +113,7 @@ fn hexadecimal(digits: &str) -> Option<u32> {
     u32::from_str_radix(digits, 16).ok()
 }
 
+/// Adds the character of a code point; U+FFFD for one that is none, as a lone surrogate.
 fn push(code: u32, plain: &mut Vec<u8>) {
     let letter = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
     plain.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());

@@ -13,7 +13,7 @@ use super::size::MeasureSet;
 use crate::provider::Explanation;
 
 /// Words by which refusals are recognised, in lower case; `*` in a phrase stands for a gap, by the rule of
-/// [`holds`].
+/// `phrases::holds`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RefusalWords {
     /// Codes for too many passages.

@@ -38,7 +38,8 @@ pub(super) fn without_quotations(message: &str) -> String {
     kept
 }
 
-/// Position of the mark that closes the quotation at the beginning of `inside`.
+/// Position of the mark that closes the quotation at the beginning of `inside`; `None` if none does. A mark before a
+/// letter is an apostrophe.
 fn closing_mark(inside: &str, mark: char) -> Option<usize> {
     for (at, _) in inside.match_indices(mark) {
         if !inside[at + 1..].starts_with(char::is_alphanumeric) {
@@ -59,8 +60,10 @@ pub(super) fn holds(message: &str, phrases: &[String]) -> bool {
 /// Returns true if `message` holds `phrase`, by the rule of [`holds`].
 fn holds_phrase(message: &str, phrase: &str) -> bool {
     let Some((first, others)) = phrase.split_once('*') else { return message.contains(phrase) };
+    // Each place is tried: the rest may be too far behind the first one.
     for (at, _) in message.match_indices(first) {
         let rest = &message[at + first.len()..];
+        // The bytes of the gaps, and those of the phrase itself.
         let near = &rest[..rest.floor_char_boundary(MAX_GAP + others.len())];
         let end = end_of_clause(near);
         if holds_phrase(&near[..end], others) {

@@ -24,12 +24,13 @@ pub(super) fn stated_limit(message: &str, sent: usize) -> Option<usize> {
     stated
 }
 
-/// Returns true if the number at `at` follows a word or a sign for a limit.
+/// Returns true if the number at `at`, a position in bytes, follows a word or a sign for a limit.
 fn is_called_a_limit(message: &str, at: usize) -> bool {
     let before = message[..at].trim_end_matches([' ', '=', ':', '(', '[', '\u{2264}']);
     if before.ends_with(['>', '<']) {
         return true;
     }
+    // The last word and the one before it.
     let mut subject = "";
     let mut last = "";
     for word in words_of(before) {
@@ -39,8 +40,8 @@ fn is_called_a_limit(message: &str, at: usize) -> bool {
     LIMIT_WORDS.contains(&last) && !CODE_WORDS.contains(&subject)
 }
 
-/// Whole numbers that are no part of a word, each with its position before it. Digits may be in groups of three
-/// (`1,000`).
+/// Whole numbers that are no part of a word, each as its position in bytes and its value. Digits may be in groups of
+/// three (`1,000`).
 fn numbers(message: &str) -> impl Iterator<Item = (usize, usize)> {
     let mut at = 0;
     std::iter::from_fn(move || {
