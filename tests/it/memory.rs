@@ -31,7 +31,7 @@ fn fill_the_cache_and_measure() {
     // Six times the bound, in pairs of 33 bytes and entries of a few hundred.
     for query in 0..6 * BOUND / (passages * 33 + 600) {
         let query = QueryKey::new(CacheScope::SHARED, &space, &ScoringOptions::default(), &query.to_string());
-        let scores: Vec<_> = (0..passages).map(|passage| (query.place(passage), 0.5)).collect();
+        let scores: Vec<_> = (0..passages).map(|passage| (query.at_position(passage), 0.5)).collect();
         cache.put_many(&query, &scores);
     }
     let size = cache.size();

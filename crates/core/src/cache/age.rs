@@ -39,7 +39,7 @@ pub enum Age {
 
 /// A score from the cache.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Found {
+pub struct CachedScore {
     /// Relevance score on the scale of its score space; finite.
     pub score: f64,
     /// Age of the score at the look-up.
@@ -54,24 +54,26 @@ impl From<Duration> for Lifetimes {
 }
 
 impl Lifetimes {
-    /// Time after storing at which a score is forgotten.
+    /// Time after storing for which a score is kept, stale ones included.
     #[must_use]
-    pub fn kept(&self) -> Duration {
+    pub fn retention(&self) -> Duration {
         self.time_to_live + self.max_stale
     }
 
     /// The [`Age`] of a score stored `millis` milliseconds ago, or `None` if it is to be forgotten. `random` is a
     /// uniform random number from 0 to 1.
     #[must_use]
-    pub fn judge(&self, millis: u64, random: f64) -> Option<Age> {
+    pub fn age_after(&self, millis: u64, random: f64) -> Option<Age> {
         let age = Duration::from_millis(millis);
+        // An older score than `time_to_live` has nothing left of it.
         let Some(left) = self.time_to_live.checked_sub(age) else {
-            return (age <= self.kept()).then_some(Age::Stale);
+            return (age <= self.retention()).then_some(Age::Stale);
         };
         if left >= self.refresh_ahead {
             return Some(Age::Fresh);
         }
-        // The probability grows with the square of the time passed: low at first, certain at the very end.
+        // The probability grows with the square of the time passed: low at first, certain at the very end. Here
+        // `refresh_ahead` is above `left` and so above 0, which makes it a divisor.
         let passed = 1.0 - left.as_secs_f64() / self.refresh_ahead.as_secs_f64();
         Some(if random < passed * passed { Age::Due } else { Age::Fresh })
     }
@@ -85,15 +87,15 @@ mod tests {
     fn every_age_is_good_for_one_thing() {
         let second = Duration::from_secs;
         let lifetimes = Lifetimes { time_to_live: second(100), max_stale: second(50), refresh_ahead: second(20) };
-        let judge = |seconds: u64, lot| lifetimes.judge(seconds * 1_000, lot);
-        assert_eq!(judge(0, 0.0), Some(Age::Fresh));
-        assert_eq!(judge(80, 0.0), Some(Age::Fresh));
-        assert_eq!((judge(90, 0.24), judge(90, 0.26)), (Some(Age::Due), Some(Age::Fresh)));
-        assert_eq!(judge(100, 0.99), Some(Age::Due));
-        assert_eq!(judge(101, 0.99), Some(Age::Stale));
-        assert_eq!((judge(150, 0.0), judge(151, 0.0)), (Some(Age::Stale), None));
+        let age_after = |seconds: u64, lot| lifetimes.age_after(seconds * 1_000, lot);
+        assert_eq!(age_after(0, 0.0), Some(Age::Fresh));
+        assert_eq!(age_after(80, 0.0), Some(Age::Fresh));
+        assert_eq!((age_after(90, 0.24), age_after(90, 0.26)), (Some(Age::Due), Some(Age::Fresh)));
+        assert_eq!(age_after(100, 0.99), Some(Age::Due));
+        assert_eq!(age_after(101, 0.99), Some(Age::Stale));
+        assert_eq!((age_after(150, 0.0), age_after(151, 0.0)), (Some(Age::Stale), None));
         let plain = Lifetimes::from(second(100));
-        assert_eq!((plain.judge(100_000, 0.0), plain.judge(100_001, 0.0)), (Some(Age::Fresh), None));
+        assert_eq!((plain.age_after(100_000, 0.0), plain.age_after(100_001, 0.0)), (Some(Age::Fresh), None));
     }
 
     /// No stampede: of 10,000 queries that were stored together and are asked once a second, few fall due in any one
@@ -106,7 +108,7 @@ mod tests {
         let mut left = 10_000usize;
         let mut most = 0;
         for now in 0..=600u64 {
-            let due = (0..left).filter(|_| lifetimes.judge(now * 1_000, random.f64()) == Some(Age::Due)).count();
+            let due = (0..left).filter(|_| lifetimes.age_after(now * 1_000, random.f64()) == Some(Age::Due)).count();
             left -= due;
             most = most.max(due);
         }

@@ -66,8 +66,8 @@ impl QueryKey {
         Self(fields.0.finalize().into())
     }
 
-    /// The key for one whole ordered list of passages, whose scores are stored by position (see [`Self::place`]): a
-    /// listwise model's scores hold for that list alone.
+    /// The key for one whole ordered list of passages, whose scores are stored by position (see [`Self::at_position`]):
+    /// a listwise model's scores hold for that list alone.
     #[must_use]
     pub fn of_list(self, passages: &[Passage]) -> Self {
         let mut fields = Fields(blake3::Hasher::new_keyed(&self.0));
@@ -103,12 +103,13 @@ impl QueryKey {
         keys
     }
 
-    /// The pair key of `position`, from 0, in the list that this key was made for.
+    /// The pair key of `position`, from 0, in the list that this key was made for by [`Self::of_list`].
     #[must_use]
-    pub fn place(&self, position: usize) -> PairKey {
+    pub fn at_position(&self, position: usize) -> PairKey {
         self.derive(&position.to_le_bytes())
     }
 
+    /// The first 128 bits of the hash of `bytes`, with this key as the key of the hash.
     fn derive(&self, bytes: &[u8]) -> PairKey {
         let hash = blake3::keyed_hash(&self.0, bytes);
         let mut key = [0; 16];
@@ -150,6 +151,7 @@ impl std::hash::Hasher for PairHasher {
 /// A hash map by [`PairKey`] that does not hash the key again.
 pub type PairMap<V> = std::collections::HashMap<PairKey, V, std::hash::BuildHasherDefault<PairHasher>>;
 
+/// The hash key of all identities. Drawn anew in each process, so keys must never be kept or sent elsewhere.
 static PROCESS_SECRET: LazyLock<[u8; 32]> = LazyLock::new(|| {
     let mut secret = [0; 32];
     for half in secret.chunks_exact_mut(16) {

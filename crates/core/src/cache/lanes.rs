@@ -23,7 +23,9 @@ pub(super) const CHUNK: usize = 1024;
 /// The same word of every lane.
 type Word = [u32; LANES];
 
+/// First half of the initialization vector.
 const IV: [u32; 4] = [0x6A09_E667, 0xBB67_AE85, 0x3C6E_F372, 0xA54F_F53A];
+// Flags of a block, by their names in the specification.
 const CHUNK_START: u32 = 1 << 0;
 const CHUNK_END: u32 = 1 << 1;
 const ROOT: u32 = 1 << 3;
@@ -66,7 +68,8 @@ impl<E: FnMut(usize, [u8; 16])> WithSimd for Run<'_, E> {
 /// A text on its way through a lane.
 #[derive(Clone, Copy)]
 struct Passenger<'a> {
-    place: usize,
+    /// Index among the texts of the call.
+    index: usize,
     text: &'a [u8],
     /// Bytes hashed so far.
     done: usize,
@@ -75,7 +78,7 @@ struct Passenger<'a> {
 #[inline(always)]
 fn run(key: &[u8; 32], texts: &[&[u8]], each: &mut impl FnMut(usize, [u8; 16])) {
     let key = words(key);
-    let mut waiting = texts.iter().enumerate().map(|(place, text)| Passenger { place, text, done: 0 });
+    let mut waiting = texts.iter().enumerate().map(|(index, text)| Passenger { index, text, done: 0 });
     let mut lanes: [Option<Passenger<'_>>; LANES] = std::array::from_fn(|_| waiting.next());
     let mut chaining: [Word; 8] = key.map(|word| [word; LANES]);
     while lanes.iter().any(Option::is_some) {
@@ -86,12 +89,15 @@ fn run(key: &[u8; 32], texts: &[&[u8]], each: &mut impl FnMut(usize, [u8; 16])) 
                 (lengths[lane], flags[lane]) = load(passenger, lane, &mut message);
             }
         }
+        // Lanes that have run out of texts are compressed too, into words that nobody reads.
         compress(&mut chaining, &message, &lengths, &flags);
         for (lane, slot) in lanes.iter_mut().enumerate() {
             let Some(passenger) = slot else { continue };
+            // Past the end after a last block that is not full; an empty text has one empty block.
             passenger.done += BLOCK;
             if passenger.done >= passenger.text.len() {
-                each(passenger.place, hash(&chaining, lane));
+                each(passenger.index, hash(&chaining, lane));
+                // The next text of the lane starts from the key, as the first one did.
                 for (word, key) in chaining.iter_mut().zip(key) {
                     word[lane] = key;
                 }
@@ -172,10 +178,12 @@ fn turn<const BITS: u32>(left: Word, right: Word) -> Word {
     std::array::from_fn(|lane| (left[lane] ^ right[lane]).rotate_right(BITS))
 }
 
+/// The key as the words that the hash starts from.
 fn words(key: &[u8; 32]) -> [u32; 8] {
     std::array::from_fn(|at| u32::from_le_bytes([key[4 * at], key[4 * at + 1], key[4 * at + 2], key[4 * at + 3]]))
 }
 
+/// The first 128 bits of the hash that a lane has reached.
 #[inline(always)]
 fn hash(chaining: &[Word; 8], lane: usize) -> [u8; 16] {
     let mut hash = [0; 16];

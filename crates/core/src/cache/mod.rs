@@ -26,23 +26,26 @@ use moka::policy::EvictionPolicy;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use self::age::{Age, Found, Lifetimes};
+use self::age::{Age, CachedScore, Lifetimes};
 use self::key::{PairKey, QueryKey};
 use self::query_scores::{QueryScores, pairs_within};
 
-/// Divisor of the cache's size that bounds one query: an eighth of the cache.
+/// Divisor of the cache's size that bounds one query: an eighth of the cache, so that a query of a great many passages
+/// does not push out all others.
 const QUERY_SHARE: usize = 8;
 
 /// The score cache, empty if caching is off. Cheap to clone; clones share the scores.
 #[derive(Clone, Debug)]
-pub struct ScoreCache(Option<Arc<Memory>>);
+pub struct ScoreCache(Option<Arc<Inner>>);
 
+/// The state that clones of a cache share.
 #[derive(Debug)]
-struct Memory {
+struct Inner {
     queries: moka::sync::Cache<QueryKey, Arc<QueryScores>>,
+    /// Origin of the cache's clock (see [`Self::now`]).
     started: Instant,
     lifetimes: Lifetimes,
-    /// Most pairs of one query.
+    /// Most pairs of one query, so that its table stays within the share of [`QUERY_SHARE`].
     max_pairs: usize,
     /// Decides which request refreshes a score that is due.
     random: Mutex<fastrand::Rng>,
@@ -70,72 +73,77 @@ impl ScoreCache {
         let lifetimes = lifetimes.into();
         let queries = moka::sync::Cache::builder()
             .eviction_policy(EvictionPolicy::lru())
+            // In bytes, which moka takes as 32 bits.
             .weigher(|_: &QueryKey, scores: &Arc<QueryScores>| u32::try_from(scores.size().1).unwrap_or(u32::MAX))
             .max_capacity(max_bytes as u64)
-            .time_to_live(lifetimes.kept())
+            // Frees the memory of queries that nobody asks any more. Every insertion renews it for all scores of the
+            // query, so a look-up goes by the age of each score.
+            .time_to_live(lifetimes.retention())
             .build();
         let max_pairs = pairs_within(max_bytes / QUERY_SHARE);
         let random = Mutex::new(fastrand::Rng::new());
-        Self(Some(Arc::new(Memory { queries, started: Instant::now(), lifetimes, max_pairs, random })))
+        Self(Some(Arc::new(Inner { queries, started: Instant::now(), lifetimes, max_pairs, random })))
     }
 
-    /// The known score of each of `pairs`, in their order.
+    /// The known score of each of `pairs`, in their order; `None` for one that is unknown or forgotten.
     #[must_use]
-    pub fn get_many(&self, query: &QueryKey, pairs: &[PairKey]) -> Vec<Option<Found>> {
-        let Some(memory) = &self.0 else { return vec![None; pairs.len()] };
-        let Some(scores) = memory.queries.get(query) else { return vec![None; pairs.len()] };
-        let now = memory.now();
-        let surely_fresh = memory.lifetimes.time_to_live.saturating_sub(memory.lifetimes.refresh_ahead);
+    pub fn get_many(&self, query: &QueryKey, pairs: &[PairKey]) -> Vec<Option<CachedScore>> {
+        let Some(inner) = &self.0 else { return vec![None; pairs.len()] };
+        let Some(scores) = inner.queries.get(query) else { return vec![None; pairs.len()] };
+        let now = inner.now();
+        let surely_fresh = inner.lifetimes.time_to_live.saturating_sub(inner.lifetimes.refresh_ahead);
         let fresh_since = now - milliseconds(surely_fresh);
         // One random number for all pairs: a request refreshes all that it finds due in one call, not pair by pair.
         // Drawn only if one of them may be due.
         let random = OnceCell::new();
         scores.get_many(pairs, |stored_at| {
-            // Most scores are fresh, and one comparison of integers tells: no durations, no floats.
+            // Most scores are fresh, and one comparison of integers tells: no durations, no floats. This also takes the
+            // scores stored after `now` was read, whose age below would underflow.
             if stored_at >= fresh_since {
                 return Some(Age::Fresh);
             }
-            memory.lifetimes.judge(now - stored_at, *random.get_or_init(|| memory.random.lock().f64()))
+            inner.lifetimes.age_after(now - stored_at, *random.get_or_init(|| inner.random.lock().f64()))
         })
     }
 
     /// Stores scores, which must be finite.
     pub fn put_many(&self, query: &QueryKey, scores: &[(PairKey, f64)]) {
         debug_assert!(scores.iter().all(|(_, score)| score.is_finite()));
-        let Some(memory) = &self.0 else { return };
+        let Some(inner) = &self.0 else { return };
         if scores.is_empty() {
             return;
         }
-        let known = memory.queries.entry(*query).or_default().into_value();
-        known.put_many(scores, memory.now(), memory.oldest(), memory.max_pairs);
+        let known = inner.queries.entry(*query).or_default().into_value();
+        known.put_many(scores, inner.now(), inner.oldest(), inner.max_pairs);
         // Inserted again even if it was there: moka weighs an entry and renews its place in the order of use on
         // insertion.
-        memory.queries.insert(*query, known);
+        inner.queries.insert(*query, known);
     }
 
     /// The size of the cache, after its pending housekeeping.
     #[must_use]
     pub fn size(&self) -> CacheSize {
-        let Some(memory) = &self.0 else { return CacheSize::default() };
+        let Some(inner) = &self.0 else { return CacheSize::default() };
         // moka counts and evicts lazily: without this the numbers lag behind.
-        memory.queries.run_pending_tasks();
-        CacheSize { queries: memory.queries.entry_count(), bytes: memory.queries.weighted_size() }
+        inner.queries.run_pending_tasks();
+        CacheSize { queries: inner.queries.entry_count(), bytes: inner.queries.weighted_size() }
     }
 }
 
-impl Memory {
+impl Inner {
     /// The cache's clock, in milliseconds. It starts above every lifetime, so that subtracting one never underflows.
     fn now(&self) -> u64 {
-        milliseconds(self.started.elapsed()) + milliseconds(self.lifetimes.kept())
+        milliseconds(self.started.elapsed()) + milliseconds(self.lifetimes.retention())
     }
 
-    /// The earliest time of storing that still counts, in milliseconds on the cache's clock.
+    /// The earliest time of storing of which a score is not forgotten, in milliseconds on the cache's clock.
     fn oldest(&self) -> u64 {
-        self.now() - milliseconds(self.lifetimes.kept())
+        self.now() - milliseconds(self.lifetimes.retention())
     }
 }
 
 fn milliseconds(duration: Duration) -> u64 {
+    // Half of the range, so that two of them can be added.
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 2)
 }
 

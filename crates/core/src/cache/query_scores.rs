@@ -4,7 +4,7 @@ use std::mem::size_of;
 
 use parking_lot::Mutex;
 
-use super::age::{Age, Found};
+use super::age::{Age, CachedScore};
 use super::key::{PairKey, PairMap};
 
 /// A stored score.
@@ -22,21 +22,22 @@ const SLOT_BYTES: usize = size_of::<(PairKey, Known)>() + 1;
 /// small.
 pub(super) const ENTRY_BYTES: usize = 640;
 
-/// The scores known for one query. Requests share them; the lock is held for a few microseconds at a time.
+/// The scores known for one query. Requests share them; the lock is held for a few microseconds at a time, never
+/// across an await.
 #[derive(Debug, Default)]
 pub(super) struct QueryScores(Mutex<PairMap<Known>>);
 
 impl QueryScores {
-    /// The score of each of `pairs`, in their order. `judge` gives the age of a score by its time of storing, or
+    /// The score of each of `pairs`, in their order. `age_at` gives the age of a score by its time of storing, or
     /// `None` if the score is to be ignored.
-    pub(super) fn get_many(&self, pairs: &[PairKey], judge: impl Fn(u64) -> Option<Age>) -> Vec<Option<Found>> {
+    pub(super) fn get_many(&self, pairs: &[PairKey], age_at: impl Fn(u64) -> Option<Age>) -> Vec<Option<CachedScore>> {
         let table = self.0.lock();
         pairs
             .iter()
             .map(|pair| {
                 let known = table.get(pair)?;
-                let age = judge(known.stored_at)?;
-                Some(Found { score: known.score, age })
+                let age = age_at(known.stored_at)?;
+                Some(CachedScore { score: known.score, age })
             })
             .collect()
     }
@@ -53,6 +54,7 @@ impl QueryScores {
             // Removing scores frees no memory, and the cache weighs the table by its capacity.
             table.shrink_to_fit();
         }
+        // One request alone may bring more scores than may be kept.
         table.extend(scores.iter().take(max_pairs).map(|&(pair, score)| (pair, Known { score, stored_at: now })));
     }
 

@@ -9,12 +9,12 @@ pub struct CacheSettings {
     pub enabled: bool,
     /// Memory for known scores, bookkeeping included.
     pub max_bytes: usize,
-    /// Time for which a score is fresh.
+    /// Time after storing for which a score is used without restriction.
     pub time_to_live: Duration,
-    /// Time after that for which a stale score is used if every target of its score space has failed.
+    /// Time after `time_to_live` for which a stale score is used if every target of its score space has failed.
     pub max_stale: Duration,
-    /// Time before the end of its freshness in which a score may be computed afresh in the background. Less than
-    /// `time_to_live`; the configuration refuses others.
+    /// Time before a score turns stale in which a request may have it refreshed in the background; 0 turns this off.
+    /// Less than `time_to_live`, which `config` checks.
     pub refresh_ahead: Duration,
     /// True if callers with different keys share scores.
     pub shared_between_callers: bool,

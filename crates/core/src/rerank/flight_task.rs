@@ -18,7 +18,7 @@ use super::calls_under_way::CallsUnderWay;
 use super::hedged_call::{Hedging, send_hedged};
 use crate::blocking::offload::offload;
 use crate::cache::ScoreCache;
-use crate::cache::age::{Age, Found};
+use crate::cache::age::{Age, CachedScore};
 use crate::cache::key::CacheScope;
 use crate::coalesce::Lead;
 use crate::error::{Error, ErrorKind};
@@ -33,13 +33,14 @@ use crate::upstream::call::Scores;
 
 /// Passages above which a search for limits runs on a blocking thread: it looks at each of them several times.
 const OFFLOAD_PLACES: usize = 1_000;
-/// Calls of one flight for passages that are expected to be refused. If all of these are refused, the longer passages
-/// are settled without a call.
+/// Calls in a row for passages that are expected to be refused, none of them accepted, after which the others of that
+/// kind are settled without a call: each is likely to be in vain, and a request may hold hundreds of them.
 const MAX_CONFIRMATIONS: usize = 8;
 
 /// A task that fills one flight.
 #[derive(Debug)]
 pub(super) struct FlightTask {
+    /// The target that is asked; with `hedging` others may answer in its stead.
     pub(super) target: StackTarget,
     pub(super) texts: FlightTexts,
     /// Present if slow calls may be sent to a second target.
@@ -52,7 +53,8 @@ pub(super) struct FlightTask {
 type CallResult<'a> = Option<(&'a StackTarget, Result<Scores, UpstreamError>)>;
 
 impl FlightTask {
-    /// Scores the pairs of `lead`, and hands out each call's scores as they come.
+    /// Scores the pairs of `lead`, and hands out each call's scores as they come. With `reads_cache` pairs that were
+    /// cached meanwhile are not asked for. At the end every pair has an outcome: what no call settled is given up.
     pub(super) async fn run(self, lead: Lead, reads_cache: bool) {
         if reads_cache {
             self.land_known(&lead);
@@ -64,14 +66,15 @@ impl FlightTask {
         let mut calls = CallsUnderWay::new();
         loop {
             // One large request must not fill the upstream's queue, and be turned away by it: it takes its turn, permit
-            // by permit.
+            // by permit. With a limit of 0 nothing would ever be sent.
             while calls.len() < stack.concurrency_limit().max(1) {
                 let next;
                 (planner, next) = calls.beside(next_batch(planner)).await;
                 let Some(batch) = next else { break };
-                if flight.may_send(batch.purpose) {
+                if flight.try_spend(batch.purpose) {
                     calls.push(self.call(&lead, batch));
                 } else if batch.purpose == Purpose::Confirmation && calls.len() > 0 {
+                    // Out of confirmations.
                     // If one of those under way is accepted after all, this one is judged anew.
                     planner.postpone(batch);
                     break;
@@ -92,7 +95,7 @@ impl FlightTask {
         flight.settle(&planner.give_up());
     }
 
-    /// Plans calls by the declared limits, and by those that earlier refusals taught.
+    /// A planner of calls by the declared limits, and by those that earlier refusals taught `caller`.
     async fn planner(&self, places: Vec<FlightIndex>, caller: CacheScope) -> BatchPlanner {
         let limits = declared_limits(&self.target);
         let learned = self.target.stack().learned_limits.of(&self.target.model, caller, Instant::now());
@@ -104,12 +107,12 @@ impl FlightTask {
     }
 
     /// Lands the pairs that are cached by now: another flight may have landed between the request's look-up and its
-    /// claim.
+    /// claim. Such scores are fresh; older ones are what this flight is to replace.
     fn land_known(&self, lead: &Lead) {
         let mut fresh = Vec::new();
         let hits = self.cache.get_many(lead.query(), lead.keys().as_slice());
         for (place, found) in lead.keys().indices().zip(hits) {
-            if let Some(Found { score, age: Age::Fresh }) = found {
+            if let Some(CachedScore { score, age: Age::Fresh }) = found {
                 fresh.push((place, score));
             }
         }
@@ -119,6 +122,7 @@ impl FlightTask {
         }
     }
 
+    /// Returns true if the pairs may be asked for in several calls, which would change the scores of a listwise model.
     fn may_split(&self) -> bool {
         self.target.facts.scoring == Scoring::Pointwise
     }
@@ -142,7 +146,8 @@ impl FlightTask {
         (batch, outcome)
     }
 
-    /// Stores scores, records their cost, and hands them out.
+    /// Stores scores, records their cost, and hands them out. `target` is the one that gave them, which may be a
+    /// hedge's.
     fn land(&self, lead: &Lead, target: &Target, places: &[FlightIndex], scores: &Scores) {
         let billed = Usage {
             tokens: scores.tokens,
@@ -161,16 +166,18 @@ impl FlightTask {
 struct FlightInProgress<'a> {
     task: &'a FlightTask,
     lead: &'a Lead,
+    /// The caller who leads the flight. Learned limits and the split budget are kept by caller.
     caller: CacheScope,
-    /// The first refusal, as clients may read it.
+    /// The first refusal, as clients may read it: the error of every place that is settled without a score.
     refusal: Option<Error>,
     /// Calls made for passages that were expected to be refused, since the last such call that was accepted.
     confirmations: usize,
 }
 
 impl FlightInProgress<'_> {
-    /// Returns true if a call may be sent. Probes draw on a budget, confirmations are limited in number.
-    fn may_send(&mut self, purpose: Purpose) -> bool {
+    /// Counts a call against what bounds calls of its purpose. Returns false if that is used up, so that it may not be
+    /// sent: probes draw on a budget, confirmations are limited in number.
+    fn try_spend(&mut self, purpose: Purpose) -> bool {
         match purpose {
             Purpose::Scores | Purpose::FirstOfItsSize => true,
             Purpose::Confirmation => {
@@ -185,7 +192,7 @@ impl FlightInProgress<'_> {
         &self.task.target.stack().split_budget
     }
 
-    /// Takes in the scores of a call.
+    /// Takes in the scores of a call that `target` accepted.
     fn accepted(&mut self, planner: &mut BatchPlanner, batch: &PlannedBatch, target: &StackTarget, scores: &Scores) {
         self.split_budget().deposit(self.caller, 1.0, Instant::now());
         if batch.purpose == Purpose::Confirmation {
@@ -224,8 +231,9 @@ impl FlightInProgress<'_> {
             // Only the first refusal is described: that searches all texts of the request for quotations.
             self.refusal = Some(self.task.texts.describe(&target.upstream, error).await);
         }
-        let is_probe = batch.purpose == Purpose::Probe;
+        let is_probe = batch.purpose == Purpose::Probe; // `refused` takes the batch
         let settled = planner.refused(batch, size_refusal, Instant::now());
+        // A hedge's refusal steers this flight, but must not be learnt for the flight's own target.
         if !target.is(&self.task.target) {
             planner.drop_last_lesson();
         }
@@ -254,7 +262,8 @@ impl FlightInProgress<'_> {
         tell_settled(self.lead, &unsent, &Error { message, ..refusal });
     }
 
-    /// Tells the waiters of places that no call will ask for any more.
+    /// Tells the waiters of places that no call will ask for any more, by the first refusal. Places are settled only
+    /// after one; if there was none, [`Lead`] fails what is left when it is dropped.
     fn settle(&self, settled: &Settled) {
         if let Some(refusal) = &self.refusal {
             tell_settled(self.lead, settled, refusal);
@@ -262,6 +271,7 @@ impl FlightInProgress<'_> {
     }
 }
 
+/// Gives places their last outcome: `error`, as a refusal or as a failure.
 fn tell_settled(lead: &Lead, settled: &Settled, error: &Error) {
     if !settled.refused.is_empty() {
         lead.refuse(&settled.refused, error.clone());

@@ -18,7 +18,7 @@ use bytestring::ByteString;
 use super::pieces::Pieces;
 use super::plan_context::PlanContext;
 use crate::cache::ScoreCache;
-use crate::cache::age::{Age, Found};
+use crate::cache::age::{Age, CachedScore};
 use crate::cache::key::{PairKey, PairMap, QueryKey};
 use crate::error::{Error, ErrorKind};
 use crate::provider::Scoring;
@@ -34,7 +34,7 @@ pub struct Plan {
     /// Slot of each piece.
     slots: IndexVec<PieceIndex, SlotIndex>,
     pairs: IndexVec<SlotIndex, Pair>,
-    /// Slots to be scored, ascending.
+    /// Slots to be scored, ascending, as of the look-up: slots that are learnt later stay.
     unknown: Vec<SlotIndex>,
     /// Slots with a cached score that should be refreshed, ascending.
     due: Vec<SlotIndex>,
@@ -43,7 +43,9 @@ pub struct Plan {
 #[derive(Clone, Copy, Debug)]
 struct Pair {
     key: PairKey,
+    /// Earliest of the equal pieces that share the slot; its text is the one that is sent.
     first_piece: PieceIndex,
+    /// The score, or none as `source` explains. Both change together, by [`Self::settle`].
     score: Option<f64>,
     source: ScoreSource,
     /// An expired score from the cache, used only if the target fails.
@@ -51,7 +53,8 @@ struct Pair {
 }
 
 impl Plan {
-    /// Keys every passage, folds equal ones, and reads the cache in one pass.
+    /// Cuts and keys every passage, folds equal pieces, and reads the cache in one pass. Every slot is then settled or
+    /// in [`Self::unknown`].
     #[must_use]
     pub fn new(request: &RerankRequest, context: &PlanContext, cache: &ScoreCache) -> Self {
         let query = QueryKey::new(context.scope, &context.space, &request.options, &request.query);
@@ -93,11 +96,12 @@ impl Plan {
         let mut slots = IndexVec::with_capacity(passages.len());
         for position in 0..passages.len() {
             let piece = slots.next_index();
-            slots.push(pairs.push(Pair::unknown(list.place(position), piece)));
+            slots.push(pairs.push(Pair::unknown(list.at_position(position), piece)));
         }
         Self { query: list, pieces: Pieces::Whole, slots, pairs, unknown: Vec::new(), due: Vec::new() }
     }
 
+    /// Gives blank pieces `score` for good: the look-up leaves them alone, and they are not sent.
     fn settle_blanks(&mut self, passages: &[Passage], score: Option<f64>) {
         for pair in &mut self.pairs {
             if self.pieces.text(passages, pair.first_piece).trim().is_empty() {
@@ -106,10 +110,12 @@ impl Plan {
         }
     }
 
+    /// Settles the pairs that the cache has a usable score for, and notes stale and due ones.
     fn look_up(&mut self, cache: &ScoreCache, scoring: Scoring) {
         let mut hits = cache.get_many(&self.query, &self.keys(self.pairs.indices()));
         if scoring == Scoring::Listwise {
-            // Law 3: the scores of a list are used, refreshed and kept as stale ones together, or not at all.
+            // Law 3 (`docs/guarantees.md`): the scores of a list are used, refreshed and kept as stale ones together,
+            // or not at all.
             let Some(age_of_list) = self.age_of_list(&hits) else { return };
             for hit in hits.iter_mut().flatten() {
                 hit.age = age_of_list;
@@ -117,9 +123,9 @@ impl Plan {
         }
         for (slot, hit) in self.pairs.indices().zip(hits) {
             let pair = &mut self.pairs[slot];
-            let Some(Found { score, age }) = hit else { continue };
+            let Some(CachedScore { score, age }) = hit else { continue };
             if pair.source != ScoreSource::Unscored {
-                continue;
+                continue; // blank
             }
             if age == Age::Stale {
                 pair.stale = Some(score);
@@ -133,7 +139,7 @@ impl Plan {
     }
 
     /// The age of the oldest hit. `None` if a pair that is not blank has none: the list must be scored anew.
-    fn age_of_list(&self, hits: &[Option<Found>]) -> Option<Age> {
+    fn age_of_list(&self, hits: &[Option<CachedScore>]) -> Option<Age> {
         let mut oldest = Age::Fresh;
         for (pair, hit) in self.pairs.iter().zip(hits) {
             if pair.source != ScoreSource::Blank {
@@ -143,7 +149,7 @@ impl Plan {
         Some(oldest)
     }
 
-    /// The slots that must be scored, in input order.
+    /// The slots that must be scored, in input order, those learnt since included.
     #[must_use]
     pub fn unknown(&self) -> &[SlotIndex] {
         &self.unknown
@@ -251,6 +257,7 @@ impl Plan {
         (0..self.passage_count()).map(|position| self.passage(position)).collect()
     }
 
+    /// Number of passages of the request.
     fn passage_count(&self) -> usize {
         match &self.pieces {
             Pieces::Whole => self.slots.len(),
@@ -305,6 +312,7 @@ impl Pair {
         Self { key, first_piece, score: None, source: ScoreSource::Unscored, stale: None }
     }
 
+    /// Returns true if the pair has no score though a model could have given one. Blank pairs are settled for good.
     fn wants_score(&self) -> bool {
         matches!(self.source, ScoreSource::Unscored | ScoreSource::Refused)
     }
@@ -318,7 +326,7 @@ impl Pair {
     fn replaces(&self, current: &Self) -> bool {
         match (self.score, current.score) {
             (Some(own), Some(other)) => own > other,
-            // The missing piece might be the best one, so the passage has no score yet.
+            // The missing piece might be the best one, so the passage has no score yet. No later piece replaces it.
             (None, Some(_)) => true,
             (_, None) => false,
         }
