@@ -17,10 +17,12 @@ impl Search {
             && self.groups.iter().all(|group| group.places.iter().all(is_no_shorter))
     }
 
-    /// Takes out the passages that are far longer than one that was refused by itself.
+    /// Takes the passages that are far longer than one that was refused by itself out of all that waits. The rest of a
+    /// probe under way is left: it waits until the probe is settled.
     pub(super) fn take_hopeless(&mut self, refused: FlightIndex) -> Vec<FlightIndex> {
         let size = self.size(refused);
         let sizes = &self.sizes.passages;
+        // An empty text is no measure: any other is at least four times as long.
         let is_hopeless = |place: FlightIndex| size.bytes() > 0 && sizes[place].is_at_least(HOPELESS_FACTOR, size);
         let mut hopeless: Vec<FlightIndex> = self.pool.extract_if(.., |place| is_hopeless(*place)).collect();
         self.alone.retain(|place| {

@@ -5,14 +5,15 @@
 //!  pool ────────────────────────────────────────▶ ready ─────────────────▶ done
 //!   ▲ ▲                                             │
 //!   │ │ rest                                refused │            one passage
-//!   │ └───────────── probe: a beginning of it ◀─ group ─────────────────────▶ refused
+//!   │ └───────────── probe: a prefix of it ◀──── group ─────────────────────▶ refused
 //!   └────────────────────── accepted │ refused ────▶▲
 //! ```
 //! Nothing is measured until a call is refused. Then the passages that wait are put in order of their size, and
-//! beginnings of that order are probed, one at a time. A beginning holds fewer passages, less text and shorter
+//! prefixes of that order are probed, one at a time. A prefix holds fewer passages, less text and shorter
 //! passages, so whatever is limited, a binary search finds the limit. Calls that are accepted on the way give scores,
 //! and the limit is used for all that is left. A refused call is only ever sent again in parts, so the search ends.
 
+mod cut_pool;
 mod hopeless;
 mod search;
 mod sizes;
@@ -31,10 +32,11 @@ use crate::upstream::size::CallSize;
 use crate::upstream::size_evidence::SizeEvidence;
 use crate::upstream::size_refusal::SizeRefusal;
 
-/// Passages refused by themselves after which the others are not sent, if nothing was accepted.
+/// Passages refused by themselves after which the others are not sent, if nothing was accepted. One may be too long or
+/// odd in another way; after two nothing speaks for the others.
 const MAX_REFUSED_ALONE: usize = 2;
 
-/// A call to be made: its places in the flight.
+/// A call to be made: its places in the flight. Its outcome must be told to the planner that handed it out, once.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct PlannedBatch {
     pub(super) places: Vec<FlightIndex>,
@@ -74,13 +76,13 @@ pub(super) struct Settled {
 #[derive(Debug)]
 pub(super) struct BatchPlanner {
     limits: CallLimits,
-    /// Calls that are cut and may be under way together.
+    /// Calls that are cut and may be under way together. None is empty.
     ready: VecDeque<Vec<FlightIndex>>,
     /// True once a call of this flight was accepted.
     has_accepted: bool,
-    /// Calls handed out whose outcome is not known yet.
+    /// Number of calls handed out whose outcome is not known yet.
     under_way: usize,
-    /// Present once sizes were measured.
+    /// Present once sizes were measured. Until then all places are in `ready` or under way.
     search: Option<Search>,
 }
 
@@ -137,7 +139,8 @@ impl BatchPlanner {
         self.under_way == 0 && self.ready.is_empty() && self.search.as_ref().is_none_or(Search::is_done)
     }
 
-    /// The limits that the flight's refusals teach other requests; each is returned once.
+    /// The limits that the flight's refusals teach other requests; each is returned once. Refusals that are unexplained
+    /// by now are dropped, so this is for the end of a flight.
     pub(super) fn take_lessons(&mut self) -> Vec<Refused> {
         let Some(search) = &mut self.search else { return Vec::new() };
         let accepted = search.evidence.accepted();
@@ -153,13 +156,15 @@ impl BatchPlanner {
         lessons
     }
 
-    /// The next call; `None` if there is none, or if it depends on one that is under way.
+    /// The next call; `None` if there is none, or if it depends on one that is under way. Its outcome goes to one of
+    /// [`Self::accepted`], [`Self::refused`], [`Self::abandoned`], [`Self::postpone`] and [`Self::give_up_unsent`].
     pub(super) fn next(&mut self) -> Option<PlannedBatch> {
         let batch = self.plan();
         self.under_way += usize::from(batch.is_some());
         batch
     }
 
+    /// The next call, which is not counted as under way yet.
     fn plan(&mut self) -> Option<PlannedBatch> {
         if let Some(places) = self.ready.pop_front() {
             return Some(PlannedBatch { places, purpose: Purpose::Scores });
@@ -182,6 +187,7 @@ impl BatchPlanner {
         if probe.is_some() || (self.ready.is_empty() && search.alone.is_empty()) {
             return probe;
         }
+        // The cut has filled `ready` or `alone`, so this ends at once.
         self.plan()
     }
 
@@ -203,7 +209,7 @@ impl BatchPlanner {
         std::mem::take(&mut search.suspects)
     }
 
-    /// Puts back a confirmation, which may be planned again when others are answered.
+    /// Puts back a confirmation that was not sent, which may be planned again when others are answered.
     pub(super) fn postpone(&mut self, batch: PlannedBatch) {
         self.under_way -= 1;
         if let Some(search) = &mut self.search {
@@ -213,7 +219,8 @@ impl BatchPlanner {
         }
     }
 
-    /// Takes in that a call was given up, or failed for a reason that has nothing to do with its size.
+    /// Takes in that a call was given up, or failed for a reason that has nothing to do with its size. Its places are
+    /// the caller's to settle.
     pub(super) fn abandoned(&mut self, batch: &PlannedBatch) {
         self.under_way -= 1;
         if batch.purpose.is_exclusive()
@@ -223,15 +230,17 @@ impl BatchPlanner {
         }
     }
 
-    /// Takes in that a call was refused, for its size or perhaps so. [`Self::measured`] must have been called before.
+    /// Takes in that a call was refused, for its size or perhaps so. [`Self::measured`] must have been called before:
+    /// else its places just fail.
     pub(super) fn refused(&mut self, batch: PlannedBatch, refusal: SizeRefusal, now: Instant) -> Settled {
         self.under_way -= 1;
         let Some(search) = &mut self.search else { return Settled { refused: Vec::new(), failed: batch.places } };
         let size = search.size_of(&batch.places);
         search.learn(&size, refusal, now);
-        search.blame(&batch.places, refusal);
+        search.keep_refusal(&batch.places, refusal);
         if batch.purpose.is_exclusive() {
-            // The passages to blame are in the part that was probed; of the others nothing is known.
+            // The passages to blame are in the part that was probed; of the others nothing is known. A prefix of the
+            // pool has no rest.
             if let Some(Probe::OfGroup(rest)) = search.probe.take() {
                 search.put_back(rest.places);
             }
@@ -247,18 +256,22 @@ impl BatchPlanner {
         Settled::default()
     }
 
-    /// Keeps the last refusal out of the lessons: another upstream gave it, whose limits may differ.
+    /// Keeps the last refusal out of the lessons: another upstream gave it, whose limits may differ. Called right after
+    /// [`Self::refused`], before the lessons are taken.
     pub(super) fn drop_last_lesson(&mut self) {
         if let Some(search) = &mut self.search {
             search.refused_calls.pop();
         }
     }
 
+    /// Takes in that a passage was refused by itself. With `is_named` the refusal says that it is one for size; with
+    /// `is_explained` the request is not to blame for it.
     fn refused_alone(&mut self, place: FlightIndex, is_named: bool, is_explained: bool) -> Settled {
         let Some(search) = &mut self.search else { return Settled::default() };
         if !is_explained {
             // If even another passage is refused by itself, the request is to blame and not its passages.
             search.suspects.push(place);
+            // A call under way may still be accepted, and clear the request.
             let is_enough = search.suspects.len() >= MAX_REFUSED_ALONE && self.under_way == 0;
             return if is_enough { self.give_up() } else { Settled::default() };
         }
@@ -271,12 +284,14 @@ impl BatchPlanner {
         }
         let mut refused = vec![place];
         if is_named {
+            // Without the word of the provider it may have been for something in the passage, not for its length.
             refused.extend(search.take_hopeless(place));
         }
         Settled { refused, failed: Vec::new() }
     }
 
-    /// Settles a call that may not be sent, and every other place that would need such a call.
+    /// Settles a call that may not be sent, and every other place that would need such a call: for a confirmation those
+    /// to be confirmed, for any other call all that is left.
     pub(super) fn give_up_unsent(&mut self, batch: PlannedBatch) -> Settled {
         self.abandoned(&batch);
         if batch.purpose == Purpose::Confirmation {
@@ -286,6 +301,7 @@ impl BatchPlanner {
             }
             return Settled { refused, failed: Vec::new() };
         }
+        // Among the places that `give_up` takes out.
         self.ready.push_back(batch.places);
         self.give_up()
     }
@@ -302,6 +318,8 @@ impl BatchPlanner {
             for group in search.groups.drain(..) {
                 places.extend(group.places);
             }
+            // A probe under way is settled by its own outcome, so only its rest is given up. A prefix of the pool has
+            // no rest.
             if let Some(Probe::OfGroup(rest)) = search.probe.take() {
                 places.extend(rest.places);
             }

@@ -12,7 +12,8 @@ use crate::upstream::size::{CallSize, MeasureSet, TextSize};
 use crate::upstream::size_evidence::{Expectation, SizeEvidence};
 use crate::upstream::size_refusal::SizeRefusal;
 
-/// Passages this many times as long as the median are suspected first.
+/// Passages this many times as long as the median, in every unit, are suspected first: without a few very long ones
+/// the rest may well be accepted in one call.
 const OUTLIER_FACTOR: usize = 2;
 
 /// The state of a search. Every place of the flight is here, in a call under way, or settled.
@@ -24,11 +25,11 @@ pub(super) struct Search {
     pub(super) pool: Vec<FlightIndex>,
     /// Places that are expected to be refused by themselves, to be asked for one by one.
     pub(super) alone: VecDeque<FlightIndex>,
-    /// Refused calls, or the rests of such, that are to be probed, the last one first.
+    /// Refused calls, or the rests of such, that are to be probed, the last one first. None is empty.
     pub(super) groups: Vec<Group>,
-    /// The probe under way.
+    /// The probe under way. While there is one, neither groups nor the pool are cut.
     pub(super) probe: Option<Probe>,
-    /// True if limits on the size of calls were known before the flight.
+    /// True if limits on the size of calls were known before the flight: a refusal is then taken to be one for size.
     pub(super) is_informed: bool,
     /// Number of refusals of this flight's calls.
     pub(super) refusals: usize,
@@ -36,11 +37,12 @@ pub(super) struct Search {
     pub(super) is_in_doubt: bool,
     /// Number of passages that were refused by themselves and are to blame for it.
     pub(super) refused_alone: usize,
-    /// Refused calls whose lesson is still open.
+    /// Refused calls whose lesson was not taken yet, the newest last.
     pub(super) refused_calls: Vec<RefusedCall>,
-    /// Passages refused by themselves while the request itself may be to blame.
+    /// Passages refused by themselves while the request itself may be to blame. They are settled with the next call
+    /// that is accepted, or at the end.
     pub(super) suspects: Vec<FlightIndex>,
-    /// Limit on the passages of a call that the last refusal stated. Tried once.
+    /// Limit on the passages of a call that the last refusal stated. Tried once, so taken where it is read.
     pub(super) stated_passages: Option<usize>,
     /// True if every passage was expected to be refused before any was sent.
     pub(super) expects_nothing: bool,
@@ -66,7 +68,7 @@ impl Search {
         }
     }
 
-    /// Returns true if no place waits to be sent.
+    /// Returns true if no place waits to be sent. Suspects do not: nothing more is asked about them.
     pub(super) fn is_done(&self) -> bool {
         self.pool.is_empty() && self.alone.is_empty() && self.groups.is_empty() && self.probe.is_none()
     }
@@ -83,15 +85,18 @@ impl Search {
         self.sizes.call(places)
     }
 
-    fn expect_alone(&self, place: FlightIndex) -> Expectation {
+    /// The expected result of a call with this passage alone.
+    pub(super) fn expect_alone(&self, place: FlightIndex) -> Expectation {
         self.evidence.expect(&self.size_of(&[place]))
     }
 
+    /// `places` in the order of the pool: by size, shortest first, equal ones in input order.
     pub(super) fn sorted(&self, mut places: Vec<FlightIndex>) -> Vec<FlightIndex> {
         places.sort_by_key(|place| (self.size(*place).tokens(), self.size(*place).bytes(), *place));
         places
     }
 
+    /// Adds places that no call holds any more to the pool, and keeps its order.
     pub(super) fn put_back(&mut self, places: Vec<FlightIndex>) {
         if !places.is_empty() {
             let mut pool = std::mem::take(&mut self.pool);
@@ -100,8 +105,8 @@ impl Search {
         }
     }
 
-    /// Keeps a refusal until it is clear which passage caused it.
-    pub(super) fn blame(&mut self, places: &[FlightIndex], refusal: SizeRefusal) {
+    /// Keeps a refusal until it is clear which passage caused it; [`super::BatchPlanner::take_lessons`] takes it.
+    pub(super) fn keep_refusal(&mut self, places: &[FlightIndex], refusal: SizeRefusal) {
         // Calls that held a passage which is refused by itself were refused for that passage, and teach nothing.
         if let [alone] = places {
             self.refused_calls.retain(|call| !call.places.contains(alone));
@@ -109,7 +114,7 @@ impl Search {
         self.refused_calls.push(RefusedCall { places: places.to_vec(), refusal });
     }
 
-    /// Adds a refusal to the evidence.
+    /// Adds a refusal to the evidence, and counts it.
     pub(super) fn learn(&mut self, size: &CallSize, refusal: SizeRefusal, now: Instant) {
         let measures = measures_of(size, refusal);
         // A refusal that contradicts what was accepted is the newer word: the limit may have been lowered.
@@ -123,8 +128,8 @@ impl Search {
 
     /// Ends a probe that was not refused, and decides where its rest waits.
     ///
-    /// It is a group of its own if the volume of the refused call has been accepted since, so that one of its passages
-    /// must be too long. Else it waits in the pool, since nothing speaks against it any more.
+    /// The rest is a group of its own if the volume of the refused call has been accepted since, so that one of its
+    /// passages must be too long. Else it waits in the pool, since nothing speaks against it any more.
     pub(super) fn end_probe(&mut self) {
         let Some(Probe::OfGroup(group)) = self.probe.take() else { return };
         if self.is_blamed_on_passages(&group) {
@@ -134,13 +139,15 @@ impl Search {
         }
     }
 
-    /// Returns true if a passage of the group must be too long: its number of passages and its text were accepted.
+    /// Returns true if a passage of the group must be too long: as many passages and as much text were accepted, so
+    /// neither is what the group was refused for.
     fn is_blamed_on_passages(&self, group: &Group) -> bool {
         !group.places.is_empty() && self.evidence.above_accepted(&group.size).and(MeasureSet::VOLUME).is_empty()
     }
 
-    /// Length of the longest beginning of `places` that makes an `allowed` call.
-    fn beginning(&self, places: &[FlightIndex], allowed: impl Fn(&CallSize) -> bool) -> usize {
+    /// Number of places in the longest prefix of `places` that makes an `allowed` call. A call that grows must never
+    /// become allowed again: the search stops at the first that is not.
+    pub(super) fn longest_prefix(&self, places: &[FlightIndex], allowed: impl Fn(&CallSize) -> bool) -> usize {
         let mut call = self.empty_call();
         for (count, place) in places.iter().enumerate() {
             call = call.with(self.size(*place));
@@ -152,47 +159,52 @@ impl Search {
     }
 
     /// Returns true if the call is within `limits`, and no refusal speaks against it.
-    fn may_be_accepted(&self, call: &CallSize, limits: &CallLimits) -> bool {
+    pub(super) fn may_be_accepted(&self, call: &CallSize, limits: &CallLimits) -> bool {
         limits.admits(call) && self.evidence.expect(call) != Expectation::Refused
     }
 
     /// Returns true if the call is within `limits`, and no larger than accepted ones in every measure that may be
     /// limited.
-    fn is_surely_accepted(&self, call: &CallSize, limits: &CallLimits) -> bool {
+    pub(super) fn is_surely_accepted(&self, call: &CallSize, limits: &CallLimits) -> bool {
         limits.admits(call) && self.evidence.expect(call) == Expectation::Accepted
     }
 
     /// Returns true if the call is within `limits`, and no larger than accepted ones in passages and in text, as far as
     /// these may be limited. Its passages must be expected to be accepted by themselves.
-    fn is_accepted_by_volume(&self, call: &CallSize, limits: &CallLimits) -> bool {
+    pub(super) fn is_accepted_by_volume(&self, call: &CallSize, limits: &CallLimits) -> bool {
         limits.admits(call) && self.evidence.expect_by_volume(call) == Expectation::Accepted
     }
 
-    fn probe_beginning(&mut self, count: usize) -> PlannedBatch {
+    /// Takes the first `count` places out of the pool for a probe.
+    pub(super) fn probe_pool(&mut self, count: usize) -> PlannedBatch {
         self.probe = Some(Probe::OfPool);
         let purpose = if self.refusals == 0 { Purpose::FirstOfItsSize } else { Purpose::Probe };
         PlannedBatch { places: self.pool.drain(..count).collect(), purpose }
     }
 
-    /// Plans a call for the beginning of a refused one. It leaves a rest, unless a single passage is left to blame.
+    /// Plans a call for a prefix of a refused one. It leaves a rest, unless a single passage is left to blame. The
+    /// group must not be empty.
     pub(super) fn probe_group(&mut self, mut group: Group, limits: &CallLimits, has_accepted: bool) -> PlannedBatch {
         let count = match group.places.len() {
             1 => 1,
-            _ => self.beginning_to_probe(&group, limits, has_accepted),
+            _ => self.prefix_to_probe(&group, limits, has_accepted),
         };
         let rest = group.places.split_off(count);
         self.probe = Some(Probe::OfGroup(Group { places: rest, size: group.size }));
         PlannedBatch { places: group.places, purpose: Purpose::Probe }
     }
 
-    fn beginning_to_probe(&mut self, group: &Group, limits: &CallLimits, has_accepted: bool) -> usize {
+    /// Number of places of the group to probe, at least 1 and less than all. The group has two or more.
+    fn prefix_to_probe(&mut self, group: &Group, limits: &CallLimits, has_accepted: bool) -> usize {
         if self.is_in_doubt && !has_accepted {
+            // The smallest call there is: if even that is refused, the request is likelier to blame than its size.
             return 1;
         }
         // Never the whole group again, so that the search ends.
         let shorter = &group.places[..group.places.len() - 1];
-        let possible = self.beginning(shorter, |call| self.may_be_accepted(call, limits)).max(1);
+        let possible = self.longest_prefix(shorter, |call| self.may_be_accepted(call, limits)).max(1);
         if has_accepted && self.is_blamed_on_passages(group) {
+            // One of the passages is to blame, so the search is among those that nothing speaks for.
             let harmless =
                 shorter.iter().take_while(|place| self.expect_alone(**place) == Expectation::Accepted).count();
             return middle(harmless.min(possible), possible);
@@ -202,11 +214,11 @@ impl Search {
         }
         if self.refusals == 1
             && !self.is_informed
-            && let Some(ordinary) = self.ordinary_beginning(&group.places)
+            && let Some(ordinary) = self.ordinary_prefix(&group.places)
         {
             return ordinary.min(possible);
         }
-        let safe = self.beginning(shorter, |call| self.is_accepted_by_volume(call, limits));
+        let safe = self.longest_prefix(shorter, |call| self.is_accepted_by_volume(call, limits));
         if is_worth_a_probe(group.places.len() + self.pool.len(), safe, possible) {
             return middle(safe, possible);
         }
@@ -214,115 +226,22 @@ impl Search {
     }
 
     /// Number of passages that are not much longer than the median; `None` if all are alike.
-    fn ordinary_beginning(&self, places: &[FlightIndex]) -> Option<usize> {
+    fn ordinary_prefix(&self, places: &[FlightIndex]) -> Option<usize> {
         let median = self.size(places[places.len() / 2]);
         let ordinary = places
             .partition_point(|place| median.bytes() == 0 || !self.size(*place).is_at_least(OUTLIER_FACTOR, median));
         if ordinary == 0 || ordinary == places.len() { None } else { Some(ordinary) }
     }
-
-    /// Cuts the pool into calls. Puts calls that may be under way together into `ready`; else returns a probe.
-    pub(super) fn cut_pool(
-        &mut self,
-        limits: &CallLimits,
-        has_accepted: bool,
-        ready: &mut VecDeque<Vec<FlightIndex>>,
-    ) -> Option<PlannedBatch> {
-        let (alone, together): (Vec<FlightIndex>, Vec<FlightIndex>) =
-            self.pool.iter().partition(|place| self.expect_alone(**place) == Expectation::Refused);
-        self.pool = together;
-        if self.refusals == 0 {
-            self.cut_known(limits, ready);
-        }
-        if has_accepted || !ready.is_empty() {
-            self.alone.extend(alone);
-        } else if self.pool.is_empty() {
-            // Nothing promises to be accepted, so the shortest passage has to show whether the evidence still holds.
-            self.pool = alone;
-            self.expects_nothing = self.refusals == 0;
-            return Some(self.probe_beginning(1));
-        } else {
-            self.put_back(alone);
-        }
-        if self.pool.is_empty() {
-            return None;
-        }
-        if self.refusals == 0 {
-            // Nobody has tried a call of this size. The others wait for it: if it is refused they would be, too.
-            self.pool.sort_unstable();
-            let count = self.beginning(&self.pool, |call| self.may_be_accepted(call, limits)).max(1);
-            let pilot = self.probe_beginning(count);
-            let others = std::mem::take(&mut self.pool);
-            self.put_back(others);
-            return Some(pilot);
-        }
-        if self.is_in_doubt && !has_accepted {
-            return Some(self.probe_beginning(1));
-        }
-        let possible = self.beginning(&self.pool, |call| self.may_be_accepted(call, limits)).max(1);
-        if let Some(stated) = self.stated_passages.take() {
-            return Some(self.probe_beginning(stated.clamp(1, possible)));
-        }
-        let safe = self.beginning(&self.pool, |call| self.is_accepted_by_volume(call, limits));
-        if safe == 0 || is_worth_a_probe(self.pool.len(), safe, possible) {
-            return Some(self.probe_beginning(middle(safe, possible)));
-        }
-        self.cut_safe(limits, ready);
-        None
-    }
-
-    /// Cuts the pool into calls that are no larger than accepted ones, until larger ones promise to be clearly fewer.
-    fn cut_safe(&mut self, limits: &CallLimits, ready: &mut VecDeque<Vec<FlightIndex>>) {
-        let safe_alone =
-            self.pool.partition_point(|place| self.is_accepted_by_volume(&self.size_of(&[*place]), limits));
-        let longer = self.pool.split_off(safe_alone);
-        let mut waiting = std::mem::replace(&mut self.pool, longer);
-        if !self.evidence.may_blame(MeasureSet::ALL.without(MeasureSet::VOLUME)) {
-            // No passage is too long by itself: full calls hold long and short ones.
-            waiting.sort_unstable();
-        }
-        while !waiting.is_empty() {
-            let safe = self.beginning(&waiting, |call| self.is_accepted_by_volume(call, limits));
-            let possible = self.beginning(&waiting, |call| self.may_be_accepted(call, limits));
-            if !ready.is_empty() && is_worth_a_probe(waiting.len(), safe, possible.max(safe)) {
-                break;
-            }
-            let rest = waiting.split_off(safe.max(1));
-            ready.push_back(waiting);
-            waiting = rest;
-        }
-        self.put_back(waiting);
-    }
-
-    /// Cuts passages that are sure to be accepted out of the pool, unless untried, larger calls promise to be clearly
-    /// fewer.
-    fn cut_known(&mut self, limits: &CallLimits, ready: &mut VecDeque<Vec<FlightIndex>>) {
-        let known = self.beginning(&self.pool, |call| self.is_surely_accepted(call, limits));
-        let possible = self.beginning(&self.pool, |call| self.may_be_accepted(call, limits));
-        if known == 0 || is_worth_a_probe(self.pool.len(), known, possible.max(known)) {
-            return;
-        }
-        let (mut in_order, others): (Vec<FlightIndex>, Vec<FlightIndex>) =
-            self.pool.iter().partition(|place| self.is_surely_accepted(&self.size_of(&[**place]), limits));
-        // In input order, so that calls hold long and short passages alike.
-        in_order.sort_unstable();
-        let mut waiting = &in_order[..];
-        while !waiting.is_empty() {
-            let count = self.beginning(waiting, |call| self.is_surely_accepted(call, limits)).max(1);
-            let (call, rest) = waiting.split_at(count);
-            ready.push_back(call.to_vec());
-            waiting = rest;
-        }
-        self.pool = others;
-    }
 }
 
-/// The next count of a binary search: half way from `safe` to `possible`, rounded up.
-fn middle(safe: usize, possible: usize) -> usize {
+/// The next count of a binary search: half way from `safe` to `possible`, rounded up. `possible` must not be below
+/// `safe`; [`is_worth_a_probe`] is false where it is.
+pub(super) fn middle(safe: usize, possible: usize) -> usize {
     safe + (possible - safe).div_ceil(2)
 }
 
 /// Returns true if calls of `safe` passages would be over a tenth more than calls of `possible`, or if nothing is safe.
-fn is_worth_a_probe(passages: usize, safe: usize, possible: usize) -> bool {
+/// Fewer calls than that are not worth one that may be refused. `possible` is at least 1, unless `safe` is 0.
+pub(super) fn is_worth_a_probe(passages: usize, safe: usize, possible: usize) -> bool {
     safe == 0 || passages.div_ceil(safe) * 10 > passages.div_ceil(possible) * 11
 }

@@ -7,6 +7,7 @@ use crate::upstream::size_refusal::SizeRefusal;
 /// Sizes of the texts of one flight.
 #[derive(Debug)]
 pub(in crate::rerank) struct FlightSizes {
+    /// The query as it is sent, with the instruction if the model takes that in it.
     pub(in crate::rerank) query: TextSize,
     pub(in crate::rerank) passages: IndexVec<FlightIndex, TextSize>,
 }
@@ -25,9 +26,9 @@ impl FlightSizes {
 /// The probe under way, of which there is at most one.
 #[derive(Debug)]
 pub(super) enum Probe {
-    /// A beginning of the pool.
+    /// A prefix of the pool. Its rest stays there.
     OfPool,
-    /// A beginning of a refused call, with the rest of it. The rest of a single passage is empty.
+    /// A prefix of a refused call, with the rest of it. The rest of a single passage is empty.
     OfGroup(Group),
 }
 
@@ -47,7 +48,8 @@ pub(super) struct RefusedCall {
     pub(super) refusal: SizeRefusal,
 }
 
-/// The size of a refused call in every measure. A stated limit on passages counts as just exceeded.
+/// The size of a refused call in every measure. A stated limit on passages counts as just exceeded, so that the
+/// evidence has the limit itself and not the size that happened to pass it.
 pub(super) fn measures_of(size: &CallSize, refusal: SizeRefusal) -> Measures {
     let measures = size.measures();
     match refusal.stated_passages {
