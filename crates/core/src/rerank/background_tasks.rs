@@ -9,14 +9,15 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::coalesce::Subscription;
 
-/// Most background tasks at once, over all requests.
+/// Most background tasks at once, over all requests. A task that gets no permit is left out: a later request
+/// refreshes the scores, or asks for the late ones again.
 const MAX_BACKGROUND_TASKS: usize = 64;
 
 /// The limit on background tasks. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Background(Arc<Semaphore>);
 
-/// A permit for one background task.
+/// A permit for one background task, given back when it is dropped.
 #[derive(Debug)]
 pub(super) struct BackgroundPermit(OwnedSemaphorePermit);
 
@@ -47,8 +48,10 @@ impl Background {
 }
 
 impl BackgroundPermit {
-    /// Holds each of `subscriptions` until its pairs have landed, its flight failed, or `deadline` is reached.
+    /// Holds each of `subscriptions` in a task of its own, and with them the permit, until its pairs have landed, its
+    /// flight failed, or `deadline` is reached.
     pub(super) fn finish(self, subscriptions: Vec<Subscription>, deadline: Instant) {
+        // The flights' calls must not be cut off at the deadline of the request that leaves.
         for subscription in &subscriptions {
             subscription.extend(deadline);
         }
@@ -59,6 +62,7 @@ impl BackgroundPermit {
     }
 }
 
+/// Waits until all pairs have landed, or one has failed. Empty news is the last.
 async fn wait_for_all(mut subscription: Subscription) {
     while subscription.next().await.is_ok_and(|news| !news.is_empty()) {}
 }

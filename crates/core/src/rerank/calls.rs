@@ -26,7 +26,7 @@ pub(super) struct FlightTexts {
     pub(super) request: Arc<RerankRequest>,
     /// The passages of the flight's pairs, as they are sent.
     pub(super) passages: Arc<IndexVec<FlightIndex, ByteString>>,
-    /// HTTP attempts made for the request that leads the flight.
+    /// HTTP attempts made for the request that leads the flight; shared with its trace.
     pub(super) attempts: AttemptCounter,
 }
 
@@ -58,14 +58,15 @@ impl FlightTexts {
             scale: target.facts.scale,
             tokens: batch.tokens,
             waiters: waiters.clone(),
-            attempt: 1,
+            attempt: 1, // the stack's retries count up from here
             failure: None,
             attempts: self.attempts.clone(),
         };
         target.stack().score(call).await
     }
 
-    /// The one call that asks `target` for all of `places`; `None` if several would be needed.
+    /// The one call that asks `target` for all of `places`; `None` if several would be needed, by its declared limits
+    /// or by those that it taught `caller`.
     pub(super) async fn encode_whole(
         &self,
         target: &StackTarget,

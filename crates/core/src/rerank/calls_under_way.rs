@@ -8,6 +8,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 /// Calls under way, with the answers that nobody has taken yet.
 pub(super) struct CallsUnderWay<F: Future> {
     calls: FuturesUnordered<F>,
+    /// Answers that came during [`Self::beside`], oldest first.
     answered: VecDeque<F::Output>,
 }
 
@@ -41,6 +42,7 @@ impl<F: Future> CallsUnderWay<F> {
                 // Small work is done at once, without a look at the calls.
                 biased;
                 result = &mut work => return result,
+                // Without calls this branch is off, and the work alone is waited for.
                 Some(answer) = self.calls.next() => self.answered.push_back(answer),
             }
         }

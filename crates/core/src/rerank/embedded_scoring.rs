@@ -23,6 +23,7 @@ use crate::upstream::LocalScorer;
 /// request is dropped ends at its next passage.
 async fn lexical_scores(scorer: &LocalScorer, request: Arc<RerankRequest>) -> Vec<f64> {
     let lexical = scorer.lexical.clone();
+    // Handing a short list over to a worker would cost more than scoring it.
     if request.text_bytes() <= OFFLOAD_LOCAL_BYTES {
         return lexical_scores_while(&*lexical, &request, &|| true);
     }
@@ -37,10 +38,12 @@ fn lexical_scores_while(scorer: &dyn ListScorer, request: &RerankRequest, is_wan
 }
 
 impl Reranker {
-    /// Scores a list inside this process.
+    /// Scores a list inside this process. `plan` learns all of it at the end or nothing; `subscriptions` hold the
+    /// flights of the head's own plan.
     ///
     /// # Errors
-    /// A failure of the cross-encoder. The lexical model has none.
+    /// A failure of the cross-encoder; the lexical model has none. `internal` if the scores do not fit the list (see
+    /// [`Plan::learn_list`]).
     pub(super) async fn score_embedded(
         &self,
         attempt: TargetAttempt<'_>,
@@ -51,19 +54,20 @@ impl Reranker {
     ) -> Result<(), Error> {
         let lexical = lexical_scores(embedded, attempt.request.clone()).await;
         let scores = match &attempt.target.hybrid {
-            Some(parts) => self.read_head(attempt, parts, &lexical, subscriptions, trace).await?,
+            Some(parts) => self.rerank_head(attempt, parts, &lexical, subscriptions, trace).await?,
             None => lexical,
         };
-        let known = plan.learn_list(&scores)?;
+        let by_key = plan.learn_list(&scores)?;
         if attempt.waiter.store {
-            self.cache.put_many(plan.query(), &known);
+            self.cache.put_many(plan.query(), &by_key);
         }
         Ok(())
     }
 
     /// Scores the lexically best passages by the cross-encoder, and mixes both scores. The head is a request of its
-    /// own, so its pairs are cached, followed and led like those of any pointwise model.
-    async fn read_head(
+    /// own, so its pairs are cached, followed and led like those of any pointwise model. Returns the mixed score of
+    /// every passage, outside the head too.
+    async fn rerank_head(
         &self,
         attempt: TargetAttempt<'_>,
         parts: &HybridParts,
@@ -83,6 +87,7 @@ impl Reranker {
         let head_attempt = StackAttempt { request: &head_request, ..attempt.at(&parts.cross_encoder) };
         let mut plan = self.plan(&parts.cross_encoder, &head_request, attempt.context).await;
         self.score_in_calls(head_attempt, &mut plan, subscriptions, trace).await?;
+        // The head's plan has the passages of `head` in the same order.
         let mut scores = Vec::with_capacity(head.len());
         for passage in plan.passages() {
             let Some(score) = passage.score else {
@@ -90,6 +95,8 @@ impl Reranker {
             };
             scores.push(score);
         }
+        // The cross-encoder answers with probabilities, and the mix works on raw scores: the sigmoid would squeeze the
+        // differences at both ends.
         Ok(mix.scores(lexical, &head, &logits(&scores)))
     }
 }

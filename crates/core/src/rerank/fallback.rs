@@ -23,6 +23,7 @@ use crate::route::{Route, Target};
 use crate::upstream::call::{RetryMode, Waiter};
 
 /// Share of the time left that a target may not use, 0 to 1: it is kept for the next target, or for a degraded answer.
+/// Law 10 (`docs/guarantees.md`) promises it, with [`KEPT_FOR_AN_ANSWER`].
 const KEPT_SHARE: f64 = 0.2;
 /// Most time kept for an answer made of the scores at hand, which takes hardly any.
 const KEPT_FOR_AN_ANSWER: Duration = Duration::from_millis(50);
@@ -76,7 +77,9 @@ pub(super) struct FallbackPolicy<S> {
     on_failure: OnFailure,
     /// The first target's failure, which says most, with the messages of the later ones after its own.
     failure: Option<Error>,
+    /// Scores for every passage, some of them expired, of the latest target that left such.
     stale: Option<S>,
+    /// The scores of the first target that was cut short, with its refusal of a passage.
     partial: Option<(S, Option<Error>)>,
 }
 
@@ -134,14 +137,15 @@ impl<S> FallbackPolicy<S> {
         if let Some((scores, refusal)) = self.partial.take() {
             return Step::PartialScores { scores, refusal, failure };
         }
-        // The client asked for known scores or an error.
+        // With `only-if-cached` the client asked for known scores or an error.
         if self.on_failure == OnFailure::OriginalOrder && failure.kind != ErrorKind::NotCached {
             return Step::InputOrder(failure);
         }
         Step::Fail(failure)
     }
 
-    /// The failure of all targets so far, `error` of the last one included.
+    /// The failure of all targets so far, `error` of the last one included. Takes the one that is kept; the caller
+    /// keeps the new one if another target follows.
     fn failure_with(&mut self, error: &Error) -> Error {
         match self.failure.take() {
             Some(mut first) => {
@@ -162,6 +166,7 @@ impl<S> From<Error> for TargetFailure<S> {
 
 /// The deadline and the retry mode of the request at one target. `next` is the target to be asked after it.
 pub(super) fn waiter_for_target(next: Option<&Arc<Target>>, route: &Route, context: &RequestContext) -> Waiter {
+    // `MAX` leaves the share alone, ZERO the whole time.
     let most_kept = match (next, route.on_failure, route.on_deadline) {
         (Some(next), ..) if next.answers_at_once() => KEPT_FOR_THE_LEXICAL_SCORER,
         (Some(_), ..) => Duration::MAX,
@@ -171,6 +176,7 @@ pub(super) fn waiter_for_target(next: Option<&Arc<Target>>, route: &Route, conte
     };
     Waiter {
         deadline: earlier_by_share(context.deadline, most_kept),
+        // Backoff is worth its time only where nothing else can be asked.
         retry_mode: if next.is_none() { RetryMode::Wait } else { RetryMode::FailFast },
         store: context.control.store,
         scope: context.scope,

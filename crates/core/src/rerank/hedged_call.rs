@@ -37,11 +37,12 @@ pub(super) async fn send_hedged<'a>(
     waiters: &Arc<Waiters>,
 ) -> (&'a StackTarget, Result<Scores, UpstreamError>) {
     let bytes = batch.payload.bytes();
+    // Every first call pays into the budget, so that second calls are a share of all.
     hedging.hedge.count(target, bytes);
     let mut first = std::pin::pin!(texts.send(target, batch, waiters));
     let Some(hedge_at) = hedging.hedge_at(target, bytes) else { return (target, first.await) };
     tokio::select! {
-        // An answer that is there when the timer fires must not cost a second call.
+        // In order: an answer that is there when the timer fires must not cost a second call.
         biased;
         answer = &mut first => return (target, answer),
         () = sleep_until(hedge_at) => {}

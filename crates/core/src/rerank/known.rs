@@ -13,7 +13,8 @@ use crate::types::request::RerankRequest;
 use crate::types::response::ScoreSource;
 
 impl Reranker {
-    /// The cached scores of `target` for the passages of `request`, by position. Expired scores do not count.
+    /// The cached scores of `target` for the passages of `request`, by position; `None` for a passage without one.
+    /// Expired scores do not count.
     #[must_use]
     pub fn known(&self, target: &Target, request: &RerankRequest, scope: CacheScope) -> Vec<Option<f64>> {
         let mut known = vec![None; request.passages.len()];
@@ -47,6 +48,7 @@ impl Reranker {
         self.cache.put_many(plan.query(), &known.into_iter().collect::<Vec<_>>());
     }
 
+    /// A plan that was only looked up: its cached scores are known, its keys are those that the pipeline would use.
     fn plan_of_known(&self, target: &Target, request: &RerankRequest, scope: CacheScope) -> Plan {
         Plan::new(request, &PlanContext::of(target, scope, CacheControl::default()), &self.cache)
     }

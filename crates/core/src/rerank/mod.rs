@@ -75,7 +75,7 @@ pub struct Reranker {
     pub request_timeout: Duration,
     /// Counters and histograms of this process.
     pub metrics: Arc<Metrics>,
-    /// Decides between targets of the same scores.
+    /// Decides between targets of the same scores (see [`crate::route::balance`]).
     pub random: Mutex<fastrand::Rng>,
 }
 
@@ -145,6 +145,7 @@ impl Reranker {
                 Step::Fail(failure) => return Err(failure),
             }
         }
+        // Not reached: a route has targets, and after the last one no step goes on.
         Err(Error::new(ErrorKind::Internal, "the model has no targets"))
     }
 
@@ -213,6 +214,7 @@ impl Reranker {
         Err(TargetFailure { error, salvage: Some(Salvage::Partial { scores: TargetScores { target, plan }, refusal }) })
     }
 
+    /// The plan of a request to `target`. A large one is made on a blocking thread: it hashes every text.
     async fn plan(&self, target: &Target, request: &Arc<RerankRequest>, context: &RequestContext) -> Plan {
         let plan_context = PlanContext::of(target, context.scope, context.control);
         let owned = request.clone();
@@ -224,6 +226,7 @@ impl Reranker {
     fn in_background<'a>(&self, attempt: TargetAttempt<'a>) -> TargetAttempt<'a> {
         let deadline = Instant::now() + self.request_timeout;
         let scope = attempt.context.scope;
+        // `refresh` has asked the client's leave to store before.
         TargetAttempt { waiter: Waiter { deadline, retry_mode: RetryMode::FailFast, store: true, scope }, ..attempt }
     }
 }
@@ -233,7 +236,8 @@ fn ranking_of(plan: &Plan, top_n: Option<usize>) -> PassageRanking {
     PassageRanking { ranking: rank(plan.passages(), top_n), pairs: plan.counts() }
 }
 
-/// The error of a target that used up its time. For the last target that is the request's deadline.
+/// The error of a target that used up its time. For the last target, the one that may wait, that is the request's
+/// deadline.
 fn out_of_time(attempt: &TargetAttempt<'_>, since: Instant) -> Error {
     let waited = since.elapsed().as_millis();
     let upstream = &attempt.target.upstream.name;

@@ -26,7 +26,7 @@ pub enum Pieces {
     Cut {
         /// All pieces, in the order of their passages.
         texts: IndexVec<PieceIndex, ByteString>,
-        /// Index after the last piece of each passage.
+        /// Index after the last piece of each passage; every passage has at least one.
         ends: Vec<PieceIndex>,
     },
 }
@@ -92,7 +92,7 @@ impl Pieces {
 /// cannot be the best one, and not every provider takes it.
 fn push_filled_pieces(pieces: &mut IndexVec<PieceIndex, ByteString>, text: &ByteString, max_tokens: usize) {
     let first = pieces.next_index();
-    for piece in (Cuts { rest: text, max_tokens }) {
+    for piece in (Cuts { rest: Some(&**text), max_tokens }) {
         if !from_first_visible(piece).is_empty() {
             pieces.push(text.slice_ref(piece));
         }
@@ -115,8 +115,8 @@ fn first_filled_piece(text: &ByteString, max_tokens: usize) -> ByteString {
 
 /// The runs of a text of at most `max_tokens` each, cut between words where that costs little.
 struct Cuts<'a> {
-    rest: &'a str,
-    /// 0 after the last run.
+    /// The text that is not cut yet; `None` after the last run. An empty text is one empty run.
+    rest: Option<&'a str>,
     max_tokens: usize,
 }
 
@@ -124,16 +124,9 @@ impl<'a> Iterator for Cuts<'a> {
     type Item = &'a str;
 
     fn next(&mut self) -> Option<&'a str> {
-        // An empty text is one empty piece; a text that is used up is none.
-        if self.max_tokens == 0 {
-            return None;
-        }
-        let end = cut(self.rest, self.max_tokens);
-        let (piece, rest) = self.rest.split_at(end);
-        self.rest = rest;
-        if rest.is_empty() {
-            self.max_tokens = 0;
-        }
+        let text = self.rest?;
+        let (piece, rest) = text.split_at(cut(text, self.max_tokens));
+        self.rest = if rest.is_empty() { None } else { Some(rest) };
         Some(piece)
     }
 }
@@ -150,9 +143,10 @@ fn cut(text: &str, max_tokens: usize) -> usize {
     let limit = 6 * max_tokens.saturating_sub(1).max(1);
     for (at, letter) in text.char_indices() {
         sixths += if letter.is_ascii() { SIXTHS_OF_ASCII } else { SIXTHS_OF_OTHERS * letter.len_utf8() };
+        // Never before the first letter, so that every piece holds one and the cuts end.
         if sixths > limit && at > 0 {
             return match last_blank_end {
-                // Not so far back that the piece would be much shorter.
+                // Not so far back that the piece would be more than a fifth shorter.
                 Some(end) if end > at / 5 * 4 => end,
                 _ => at,
             };

@@ -6,7 +6,8 @@ use crate::types::response::{RankedPassage, ScoreSource};
 
 /// Sorts by score, highest first, ties in input order (blank passages last among them), and keeps the first `top_n`.
 ///
-/// Scores must be finite (the merge step refuses others); unscored passages go last, in input order.
+/// Scores must be finite, for NaN would go first; `provider::check` and `upstream::in_process` refuse others. Unscored
+/// passages go last, in input order.
 #[must_use]
 pub fn rank(mut passages: Vec<RankedPassage>, top_n: Option<usize>) -> Vec<RankedPassage> {
     let keep = top_n.unwrap_or(passages.len()).min(passages.len());

@@ -33,6 +33,7 @@ pub(super) struct TargetAttempt<'a> {
     pub(super) target: &'a Arc<Target>,
     pub(super) request: &'a Arc<RerankRequest>,
     pub(super) context: &'a RequestContext,
+    /// The deadline and the retry mode at this target; the request's own deadline may be later.
     pub(super) waiter: Waiter,
 }
 
@@ -48,7 +49,7 @@ pub(super) struct StackAttempt<'a> {
 }
 
 impl<'a> TargetAttempt<'a> {
-    /// The same attempt at `target`.
+    /// The same attempt at `target`, with `bypasses_others` off.
     pub(super) fn at(self, target: &'a StackTarget) -> StackAttempt<'a> {
         let Self { route, request, waiter, .. } = self;
         StackAttempt { route, target, request, waiter, bypasses_others: false }
@@ -91,6 +92,7 @@ impl Reranker {
         let own = attempt.target.upstream.name.as_str();
         let is_foreign = |subscription: &Subscription| subscription.upstream() != own;
         *subscriptions = self.claim(attempt, plan, plan.unknown(), trace);
+        // Each round takes foreign subscriptions away or news in: claims that bypass the others add none.
         while subscriptions.iter().any(is_foreign) {
             let heard = timeout(longest_silence(attempt), next_news(subscriptions)).await;
             let given_up: Vec<Subscription> = match heard {
@@ -103,6 +105,7 @@ impl Reranker {
                 }
                 Err(_silence) => subscriptions.extract_if(.., |subscription| is_foreign(subscription)).collect(),
             };
+            // Given up only after the new claim, at the end of the round.
             let mut missing = Vec::new();
             for subscription in &given_up {
                 missing.extend(subscription.waiting());
@@ -153,7 +156,8 @@ impl Reranker {
         subscriptions
     }
 
-    /// Targets for second calls, if the route hedges and has another target of the same scores.
+    /// Targets for second calls, if the route hedges and has another target of the same scores. A target without a
+    /// stack is none: it makes no calls.
     fn hedging(&self, attempt: StackAttempt<'_>) -> Option<Hedging> {
         let hedge = attempt.route.hedge.clone()?;
         let mut equivalent_targets = Vec::new();
@@ -166,7 +170,8 @@ impl Reranker {
         Some(Hedging { hedge, equivalent_targets, metrics: self.metrics.clone() })
     }
 
-    /// Refreshes the scores that are due, in the background.
+    /// Refreshes the scores that are due, in the background. Nothing happens if the client forbids storing or calls, if
+    /// the circuit lets no calls through, or if all background tasks are taken: the scores serve a while longer.
     pub(super) fn refresh(&self, attempt: TargetAttempt<'_>, plan: &Plan) {
         let RequestContext { started, control: CacheControl { store, only_if_cached, .. }, .. } = *attempt.context;
         if plan.due().is_empty()
@@ -205,9 +210,11 @@ struct News {
 /// at most half of the time left.
 fn longest_silence(attempt: StackAttempt<'_>) -> Duration {
     let stack = attempt.target.stack();
+    // The other half is for the target itself.
     let half = attempt.waiter.deadline.saturating_duration_since(Instant::now()) / 2;
     let passages = attempt.request.passages.len().max(1);
     let calls = passages.div_ceil(stack.facts.max_passages);
+    // By the bytes of one call of the request.
     match stack.late_after(attempt.request.text_bytes() / calls) {
         Some(late_after) => late_after.min(half),
         None => half,
@@ -220,7 +227,11 @@ async fn next_news(subscriptions: &mut [Subscription]) -> News {
     News { at, landed }
 }
 
-/// Writes news into the plan. Empty news is a flight's last: its subscription is removed.
+/// Writes news into the plan. Empty news is a flight's last: its subscription is removed, and the last one takes its
+/// index.
+///
+/// # Errors
+/// The failure of the flight. Its subscription stays.
 fn take_in(
     news: News,
     subscriptions: &mut Vec<Subscription>,
@@ -233,6 +244,7 @@ fn take_in(
     if let Some(charge) = subscription.take_charge() {
         trace.usage = trace.usage.plus(charge);
     }
+    // The request that opened the flight is the one that it was computed for.
     let source = if subscription.is_leaders() { ScoreSource::Scored } else { ScoreSource::Coalesced };
     let outcomes = match landed {
         Ok(outcomes) => outcomes,
@@ -254,7 +266,8 @@ fn take_in(
     Ok(())
 }
 
-/// Fails a request of which the provider refused every passage. If it took some, the others just have no score.
+/// Fails a request of which the provider refused every passage. If it took some, the others just have no score. Blank
+/// passages count with the refused ones: no model scored them either.
 fn check_not_refused_wholly(plan: &Plan, trace: &RequestTrace) -> Result<(), Error> {
     let counts = plan.counts();
     match trace.refusal() {

@@ -56,6 +56,7 @@ impl Reranker {
         tokio::spawn(self.clone().compare(comparison));
     }
 
+    /// Asks the shadow and records how far it agrees. Holds the permit to the end.
     async fn compare(self: Arc<Self>, comparison: ShadowComparison) {
         let ShadowComparison { model, shadow, request, ranking, context, permit } = comparison;
         let shadowed = ShadowedModel { model: &model, shadow: &shadow.name };
@@ -63,6 +64,7 @@ impl Reranker {
         let shadow_request = Arc::new(RerankRequest { top_n: None, ..RerankRequest::clone(&request) });
         let started = Instant::now();
         let deadline = started + self.request_timeout;
+        // The client's cache directives are about its own answer: what must not be stored is not compared at all.
         let shadow_context = RequestContext { started, deadline, control: CacheControl::default(), ..context };
         match self.rerank(&shadow.route, &shadow_request, &shadow_context).await {
             Ok(response) if is_of_first_target(&response) => {
@@ -84,6 +86,7 @@ impl Reranker {
             }
             Err(error) => {
                 self.metrics.shadow.request(shadowed, ShadowOutcome::Failed(error.kind));
+                // An error does not tell its cost; `Shadow::of` makes it rare.
                 if shadow.failed(None) {
                     tracing::warn!(model, shadow = shadow.name, "comparisons fail: {}", error.message);
                 }
@@ -103,6 +106,7 @@ struct ShadowComparison {
     model: String,
     shadow: Arc<Shadow>,
     request: Arc<RerankRequest>,
+    /// The client's answer, cut to its `top_n`.
     ranking: Vec<RankedPassage>,
     context: RequestContext,
     permit: ShadowPermit,

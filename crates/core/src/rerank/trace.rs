@@ -16,6 +16,7 @@ use crate::upstream::call::AttemptCounter;
 /// Attempts, charges and failures of one request so far, over all its targets.
 #[derive(Debug)]
 pub(super) struct RequestTrace {
+    /// HTTP attempts. Calls hold clones, which count along.
     pub(super) attempts: AttemptCounter,
     pub(super) timings: Timings,
     /// Charges of all targets, including those that were given up.
@@ -26,6 +27,7 @@ pub(super) struct RequestTrace {
     refusal: Option<Error>,
     degraded: Vec<DegradedReason>,
     warnings: Vec<String>,
+    /// Every target that was tried, in order: all were given up but the one that answers, if one does.
     targets_tried: Vec<TargetTried>,
 }
 
@@ -89,6 +91,7 @@ impl RequestTrace {
     /// Records a target that failed. With `goes_on` another one is asked, which the client gets as a warning.
     pub(super) fn give_up(&mut self, target: &Target, error: &Error, goes_on: bool) {
         self.record(target, TargetOutcome::Failed(error.kind));
+        // The next target may take the passage that this one refused.
         self.refusal = None;
         if goes_on {
             self.warnings.push(format!("{} was given up: {}", target.address(), error.message));
@@ -143,6 +146,7 @@ impl RequestTrace {
         self.finish(request, context, route, PassageRanking { ranking, pairs })
     }
 
+    /// The answer of `ranked`, as one that was not reranked; [`Self::reranked`] fills in the target.
     fn finish(
         mut self,
         request: &RerankRequest,
