@@ -12,7 +12,8 @@ use tokio::time::Instant;
 use super::Target;
 use crate::cache::key::CacheScope;
 
-/// Ratio of two targets' loads above which the less loaded one is asked.
+/// Ratio of two targets' loads above which the less loaded one is asked. Well above 1, because loads are estimates that
+/// differ by chance, and weights should hold among healthy targets.
 const OVERLOAD_RATIO: f64 = 2.0;
 
 /// The targets of one score space, in the order in which to ask them for `caller`: the chosen one, then the others
@@ -54,7 +55,8 @@ pub fn in_order(
     in_order
 }
 
-/// The index of one of those with a weight; `None` if there is nothing to choose.
+/// The index of the one to ask first; `None` if none has a weight, so that there is nothing to choose. `load` gives the
+/// load at an index.
 fn choose(weights: &[u32], load: impl Fn(usize) -> f64, random: &mut impl FnMut() -> f64) -> Option<usize> {
     let first = draw(weights, random)?;
     // The second is drawn without regard to weights: it is only there for comparison.

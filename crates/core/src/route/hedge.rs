@@ -10,7 +10,7 @@ use crate::provider::Billing;
 use crate::route::settings::HedgeSettings;
 use crate::upstream::budget::{Budget, BudgetSettings};
 
-/// Most second calls that the budget saves up for.
+/// Most second calls that the budget saves up for: the burst that may follow a long time without slow calls.
 const MAX_SAVED_CALLS: f64 = 10.0;
 
 /// The hedging of one model. Clones share the budget.
@@ -36,7 +36,7 @@ impl Hedge {
         }
     }
 
-    /// Deposits for a first call of `bytes` at `target`.
+    /// Deposits for a first call of `bytes` at `target`, in both budgets.
     pub fn count(&self, target: &Target, bytes: usize) {
         self.calls.deposit(1.0);
         self.spend.deposit(cost(target, bytes));
@@ -58,7 +58,9 @@ impl Hedge {
     }
 }
 
+/// A budget that `share` of each deposit goes to, and that keeps at most `max_saved`.
 fn budget(share: f64, max_saved: f64) -> Arc<Budget> {
+    // Second calls live on deposits alone; without an income the window has no effect.
     let window = Duration::from_secs(1);
     Arc::new(Budget::new(BudgetSettings { share, per_second: 0.0, window, max_saved }))
 }

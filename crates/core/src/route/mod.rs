@@ -44,7 +44,8 @@ pub struct Route {
     pub label: String,
     /// Other names of the model.
     pub aliases: Vec<Alias>,
-    /// Targets, best first; never empty. Those of one score space stand together.
+    /// Targets, best first; never empty. Those of one score space stand together, which [`Self::order`] relies on; they
+    /// are put so where the route is made of the configuration.
     pub targets: Vec<Arc<Target>>,
     /// Policy for requests that every target failed.
     pub on_failure: OnFailure,
@@ -61,7 +62,9 @@ pub struct Route {
 /// All models that can be asked for.
 #[derive(Clone, Debug, Default)]
 pub struct RouteTable {
+    /// The configured routes by name.
     routes: BTreeMap<String, Arc<Route>>,
+    /// The upstreams that can be addressed directly.
     upstreams: Vec<Arc<Upstream>>,
     /// Providers without an upstream of their name, by that name, with the way to configure one.
     absent_upstreams: BTreeMap<&'static str, AbsentUpstream>,
@@ -140,6 +143,7 @@ impl RouteTable {
         if let Some(route) = self.routes.values().find(|route| route.aliases.iter().any(|alias| alias.is(model))) {
             return Ok(route.clone());
         }
+        // Only models that an upstream is known to have: any name at all could be one that it does not list.
         let owners: Vec<_> = self.upstreams.iter().filter(|upstream| upstream.lists(model)).collect();
         match owners[..] {
             [upstream] => Route::direct(model, upstream, model).ok_or_else(|| self.unknown(model)),
@@ -152,7 +156,8 @@ impl RouteTable {
         }
     }
 
-    /// The route with the longest pattern that fits.
+    /// The route with the longest pattern that fits. Two that fit and are equally long are the same pattern, and the
+    /// configuration refuses a pattern that two models have.
     fn by_pattern(&self, model: &str) -> Option<&Arc<Route>> {
         let mut best: Option<(usize, &Arc<Route>)> = None;
         for route in self.routes.values() {
@@ -167,7 +172,7 @@ impl RouteTable {
         best.map(|(_, route)| route)
     }
 
-    /// The error for a model that no upstream has, or several.
+    /// The error for a model that not exactly one upstream has: `owners` are those that have it, none or several.
     fn not_one(&self, model: &str, owners: &[&Arc<Upstream>]) -> Error {
         if owners.is_empty() {
             return self.unknown(model);

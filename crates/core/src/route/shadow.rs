@@ -21,7 +21,7 @@ use crate::types::outcomes::ShadowSkip;
 const DAY: Duration = Duration::from_hours(24);
 /// Fewest comparisons for a margin: below it the normal distribution is a poor approximation.
 const MIN_FOR_MARGIN: u32 = 30;
-/// Standard errors on each side of a mean that hold the true one 95 times in 100.
+/// Half-width of a two-sided 95 % interval in standard errors (normal distribution).
 const NORMAL_95: f64 = 1.96;
 
 /// The shadow of one model: a second model that ranks the same requests.
@@ -32,6 +32,7 @@ pub struct Shadow {
     /// The address of the target, `UPSTREAM/MODEL`.
     pub name: String,
     settings: ShadowSettings,
+    /// Bounds the comparisons under way.
     permits: Arc<Semaphore>,
     tally: Mutex<Tally>,
 }
@@ -75,21 +76,24 @@ pub struct Mean {
 struct Tally {
     compared: u32,
     failed: u32,
+    /// True if the last request that ended got no answer: only the first failure of a row is logged.
     is_failing: bool,
     skipped: u32,
     rank_biased_overlap: Sums,
     kendall_tau: Sums,
     top_overlap: Sums,
-    /// Beginning of the current day.
-    day: Option<Instant>,
+    /// Beginning of the current day; `None` before the first permit.
+    day_began: Option<Instant>,
     /// US dollars spent in the current day.
     spent_usd: f64,
 }
 
+/// Sums of the values of one measure, enough for their mean and its margin.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sums {
     count: u32,
     sum: f64,
+    /// Sum of the squared values.
     of_squares: f64,
 }
 
@@ -123,15 +127,21 @@ impl Shadow {
         share < self.settings.sample
     }
 
-    /// Asks for a permit at `now`.
+    /// Asks for a permit at `now`. A comparison is paid for when it ends, so those under way may pass the day's budget.
     ///
     /// # Errors
     /// The reason, if too many comparisons are under way or the day's budget is spent.
     pub fn try_acquire(&self, now: Instant) -> Result<ShadowPermit, ShadowSkip> {
         let mut tally = self.tally.lock();
         let permit = match self.permits.clone().try_acquire_owned() {
-            Ok(_) if tally.spent(now) >= self.settings.max_usd_per_day => Err(ShadowSkip::OverBudget),
-            Ok(permit) => Ok(ShadowPermit(permit)),
+            Ok(permit) => {
+                let spent_usd = tally.spent_today(now);
+                if spent_usd >= self.settings.max_usd_per_day {
+                    Err(ShadowSkip::OverBudget)
+                } else {
+                    Ok(ShadowPermit(permit))
+                }
+            }
             Err(_) => Err(ShadowSkip::NoPermit),
         };
         tally.skipped += u32::from(permit.is_err());
@@ -180,11 +190,11 @@ impl Shadow {
 }
 
 impl Tally {
-    /// US dollars spent since the current day began. A day begins with the first request that comes 24 hours or more
-    /// after the current day began.
-    fn spent(&mut self, now: Instant) -> f64 {
-        if self.day.is_none_or(|day| now.saturating_duration_since(day) >= DAY) {
-            self.day = Some(now);
+    /// US dollars spent since the current day began. Begins a new day, with nothing spent, at the first call that comes
+    /// 24 hours or more after the current day began.
+    fn spent_today(&mut self, now: Instant) -> f64 {
+        if self.day_began.is_none_or(|day| now.saturating_duration_since(day) >= DAY) {
+            self.day_began = Some(now);
             self.spent_usd = 0.0;
         }
         self.spent_usd
@@ -207,7 +217,8 @@ impl Sums {
         if self.count < MIN_FOR_MARGIN {
             return Some(Mean { mean, margin: None });
         }
-        // Rounding can make the sum of squared deviations slightly negative when all values are the same.
+        // The sample variance, so the divisor is one less than the count. Rounding can make the sum of squared
+        // deviations slightly negative when all values are the same.
         let variance = (self.of_squares - count * mean * mean).max(0.0) / (count - 1.0);
         Some(Mean { mean, margin: Some(NORMAL_95 * (variance / count).sqrt()) })
     }

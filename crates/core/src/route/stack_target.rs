@@ -10,6 +10,7 @@ use crate::upstream::{Backend, LocalScorer, ScoringStack};
 #[derive(Clone, Debug)]
 pub struct StackTarget {
     target: Arc<Target>,
+    /// The stack of the target's upstream, taken out once so that no caller need match for it.
     stack: Arc<ScoringStack>,
 }
 
@@ -49,7 +50,7 @@ impl StackTarget {
         &self.stack
     }
 
-    /// Returns true if both are the same target of a route.
+    /// Returns true if both are the same target of a route, not just equal ones.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.target, &other.target)

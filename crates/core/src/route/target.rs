@@ -24,10 +24,10 @@ pub struct Target {
     pub listed: bool,
     /// Identity of the target's scores: targets with the same space give the same scores.
     pub space: ScoreSpace,
-    /// Share of the requests among targets of one score space. 0: asked only if the others of the space
-    /// fail.
+    /// Share of the requests among targets of one score space, relative to the weights of the others. 0: asked only if
+    /// the others of the space fail.
     pub weight: u32,
-    /// The two models of the embedded scorer's hybrid; `None` for every other target.
+    /// The two models behind the embedded scorer's hybrid; `None` for every other target, those two included.
     pub hybrid: Option<HybridParts>,
 }
 
@@ -130,6 +130,7 @@ impl Target {
 }
 
 impl HybridParts {
+    /// The models of `upstream`, which is the embedded scorer; `None` without a cross-encoder.
     fn new(upstream: &Arc<Upstream>, embedded: &LocalScorer) -> Option<Self> {
         let lexical = Target::direct(upstream, LocalModel::Lexical.name())?;
         let cross_encoder = Arc::new(Target::direct(upstream, LocalModel::CrossEncoder.name())?);
