@@ -57,7 +57,7 @@ fn meetings<I: Eq + Hash>(left: &[I], right: &[I]) -> Vec<usize> {
     let mut meetings = vec![0; left.len()];
     for (rank, passage) in right.iter().enumerate() {
         if let Some(&other) = rank_in_left.get(passage) {
-            // Common from the depth of the lower one of its two ranks.
+            // Common to both from the depth of the lower one of its two ranks.
             meetings[rank.max(other)] += 1;
         }
     }
@@ -85,6 +85,8 @@ pub fn kendall_tau(left: &[f64], right: &[f64]) -> Option<f64> {
     let discordant = sort_counting_exchanges(&mut right);
     let tied_right = tied_pairs(&right, f64::total_cmp);
 
+    // Concordant pairs are those ordered in both lists and not discordant, so concordant minus discordant is
+    // `ordered_in_both - 2 * discordant`. Pairs tied in both lists are subtracted twice, and added once.
     let all = as_f64(pairs.len()) * (as_f64(pairs.len()) - 1.0) / 2.0;
     let ordered_left = all - as_f64(tied_left);
     let ordered_right = all - as_f64(tied_right);
@@ -93,10 +95,12 @@ pub fn kendall_tau(left: &[f64], right: &[f64]) -> Option<f64> {
     (scale > 0.0).then(|| ((ordered_in_both - 2.0 * as_f64(discordant)) / scale).clamp(-1.0, 1.0))
 }
 
+/// The order of the left scores.
 fn by_left(one: &(f64, f64), other: &(f64, f64)) -> Ordering {
     one.0.total_cmp(&other.0)
 }
 
+/// The order of the left scores, equal ones by the right score.
 fn by_both(one: &(f64, f64), other: &(f64, f64)) -> Ordering {
     by_left(one, other).then(one.1.total_cmp(&other.1))
 }

@@ -17,13 +17,10 @@ pub const OFFLOAD_SEARCH_BYTES: usize = 1 << 17;
 /// Bytes of text above which the embedded scorer leaves the reactor: about a millisecond's work.
 pub const OFFLOAD_LOCAL_BYTES: usize = 1 << 16;
 
-/// Runs `work` here if it concerns at most `threshold` bytes, else on a blocking thread.
-pub async fn offload<T: Send + 'static>(
-    bytes: usize,
-    threshold: usize,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> T {
-    if bytes <= threshold {
+/// Runs `work` here if its `size` is at most `threshold`, else on a blocking thread. Both are in the same unit, mostly
+/// bytes of text. If the future is dropped, work on a blocking thread goes on to its end.
+pub async fn offload<T: Send + 'static>(size: usize, threshold: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
+    if size <= threshold {
         return work();
     }
     result_of(spawn_blocking(work)).await

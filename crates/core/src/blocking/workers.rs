@@ -27,7 +27,7 @@ impl Workers {
         &self,
         work: impl FnOnce(&CancellationToken) -> T + Send + 'static,
     ) -> Result<T, JoinError> {
-        // Fails only for a semaphore that was closed, and this one never is.
+        // Fails only for a semaphore that was closed, and this one never is: `ok` loses no permit.
         let permit = self.0.clone().acquire_owned().await.ok();
         let caller = CancellationToken::new();
         let token = caller.clone();

@@ -11,6 +11,7 @@ use crate::upstream::call::{Waiter, Waiters};
 /// One flight. A pair's place is its index in the flight.
 #[derive(Debug)]
 pub(super) struct Flight {
+    /// Locked after the shard of [`super::Flights`] where both are held, never before it.
     state: Mutex<FlightState>,
     /// Configured name of the upstream that scores the pairs.
     pub(super) upstream: String,
@@ -27,7 +28,8 @@ struct FlightState {
 
 #[derive(Clone, Debug)]
 struct PairState {
-    /// Number of subscriptions that hold this pair.
+    /// Number of subscriptions that joined this pair and have not left it. One that takes the pair's outcome does not
+    /// leave it any more, so an answered pair never counts as abandoned.
     waiting: u32,
     /// Number of those subscriptions whose requests allow the score to be stored.
     storing: u32,
@@ -82,6 +84,7 @@ impl Flight {
     /// Adds a waiting request to `place`. Returns false, and adds nothing, if the pair was given up or has failed.
     pub(super) fn join(&self, place: FlightIndex, waiter: Waiter) -> bool {
         let mut state = self.state();
+        // Missing only before the flight is open, within the claim that makes it: a pair that was claimed twice.
         let Some(pair) = state.pairs.get_mut(place) else { return false };
         let alive = !matches!(pair.progress, PairProgress::GivenUp | PairProgress::Failed(_));
         pair.waiting += u32::from(alive);
@@ -89,7 +92,8 @@ impl Flight {
         alive
     }
 
-    /// Removes a waiting request from `places`. The flight's task decides whether to cancel their calls.
+    /// Removes a waiting request from `places`, each of which it joined and has not left. The flight's task decides
+    /// whether to cancel their calls.
     pub(super) fn leave(&self, places: impl Iterator<Item = FlightIndex>, waiter: Waiter) {
         let mut state = self.state();
         let mut abandoned = false;

@@ -31,6 +31,7 @@ impl LedPairs {
 #[derive(Debug)]
 pub struct Lead {
     registry: Flights,
+    /// With `keys`, the entries of the pairs in the registry.
     query: QueryKey,
     keys: IndexVec<FlightIndex, PairKey>,
     slots: IndexVec<FlightIndex, SlotIndex>,
@@ -117,12 +118,13 @@ impl Lead {
         self.settle(&places, known.iter().map(|(_, score)| PairProgress::Landed(PairOutcome::Known(*score))));
     }
 
-    /// Delivers the error of passages that the upstream refuses, though it scores others.
+    /// Delivers the error of passages that the upstream refuses, though it may score others. The requests go on without
+    /// their scores.
     pub fn refuse(&self, places: &[FlightIndex], error: Error) {
         self.settle(places, repeat(PairProgress::Landed(PairOutcome::Refused(Arc::new(error)))));
     }
 
-    /// Fails `places`: their call has failed for good.
+    /// Fails `places`: their call has failed for good. So do the requests that wait for them.
     pub fn fail(&self, places: &[FlightIndex], error: Error) {
         self.settle(places, repeat(PairProgress::Failed(Arc::new(error))));
     }
@@ -134,9 +136,11 @@ impl Lead {
         let mut changes = self.flight.waiters.changes();
         while !self.flight.give_up(places) {
             if changes.changed().await.is_err() {
+                // Unreachable: the flight owns the sender.
                 return;
             }
         }
+        // Already given up, so only the registry is left to be told.
         self.close(places, || {});
     }
 

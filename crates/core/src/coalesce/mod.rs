@@ -39,7 +39,8 @@ use crate::cache::key::{PairKey, PairMap, QueryKey};
 use crate::types::index::{FlightIndex, SlotIndex};
 use crate::upstream::call::Waiter;
 
-/// Number of tables over which queries are spread, each with its own lock.
+/// Number of tables over which queries are spread, each with its own lock: more than the usual number of processors, so
+/// that two threads rarely meet.
 const SHARDS: usize = 32;
 
 /// The pairs in flight. Cheap to clone; clones share the flights.
@@ -49,13 +50,15 @@ pub struct Flights(Arc<Registry>);
 #[derive(Debug)]
 struct Registry {
     shards: [Mutex<Shard>; SHARDS],
+    /// Picks the shard of a query.
     hasher: RandomState,
 }
 
+/// The pairs in flight of some queries. No query is without a pair, so the table does not grow with the past.
 type Shard = HashMap<QueryKey, PairMap<Locations>>;
 
-/// The flights that score one pair. There is more than one only if a request bypassed the
-/// others.
+/// The flights that score one pair; at least one. There are more if a request bypassed the others, or found that they
+/// will not score the pair any more.
 #[derive(Debug)]
 struct Locations {
     /// Held apart from the others, so that the usual pair needs no allocation.
@@ -91,6 +94,7 @@ impl Location {
         self.flight.join(self.place, waiter)
     }
 
+    /// Returns true if this is that place of that flight.
     fn is(&self, flight: &Arc<Flight>, place: FlightIndex) -> bool {
         self.place == place && Arc::ptr_eq(&self.flight, flight)
     }
@@ -164,6 +168,7 @@ impl Flights {
         let mut shard = self.shard(query);
         let in_flight = shard.entry(*query).or_default();
         for (slot, pair) in pairs {
+            // The pair's place if this request leads it.
             let place = led.keys.next_index();
             let locations = match in_flight.entry(*pair) {
                 Entry::Occupied(occupied) => occupied.into_mut(),

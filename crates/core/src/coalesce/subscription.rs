@@ -18,7 +18,9 @@ pub struct Subscription {
     flight: Arc<Flight>,
     /// The pairs that have not landed.
     awaited: Vec<AwaitedPair>,
+    /// The request that waits, counted in the flight's waiters until this is dropped.
     waiter: Waiter,
+    /// Marked at every change of the flight. Subscribed before the first look at the pairs, so that none is missed.
     changes: watch::Receiver<()>,
     is_leaders: bool,
 }
@@ -38,11 +40,12 @@ impl Subscription {
         Self { flight: flight.clone(), awaited: vec![pair], waiter, changes, is_leaders: false }
     }
 
-    /// Adds a pair that the request has joined.
+    /// Adds a pair that the request has joined, by [`Flight::join`].
     fn add(&mut self, pair: AwaitedPair) {
         self.awaited.push(pair);
     }
 
+    /// Returns true if this is a subscription to `flight`.
     pub(super) fn is_for(&self, flight: &Arc<Flight>) -> bool {
         Arc::ptr_eq(&self.flight, flight)
     }

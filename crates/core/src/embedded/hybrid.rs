@@ -31,7 +31,8 @@ pub struct HybridSettings {
     pub scripts: Scripts,
 }
 
-/// Highest score of a passage outside the head, as a share of the lowest score in it.
+/// Highest score of a passage outside the head, as a share of the lowest score in it. Below 1, so that the
+/// tail stays below the head.
 const TAIL_SHARE: f64 = 0.5;
 
 impl Mix {
@@ -55,12 +56,14 @@ impl Mix {
         let (mean, lexical_spread) = mean_and_spread(&head_lexical);
         let (_, logit_spread) = mean_and_spread(logits);
         // Equal lexical scores are no evidence, and their spread is no divisor.
+        // `w / (1 - w) * spread` of the module's formula, over the spread that makes a z-score of the lexical evidence.
         let pull = if lexical_spread > 0.0 {
             self.lexical_share / (1.0 - self.lexical_share) * logit_spread / lexical_spread
         } else {
             0.0
         };
         let mut head_scores = Vec::with_capacity(head.len());
+        // No score is above 1.
         let mut lowest_score = 1.0_f64;
         for (logit, lexical_score) in logits.iter().zip(&head_lexical) {
             let score = probability(logit + pull * (lexical_score - mean));
@@ -73,7 +76,8 @@ impl Mix {
         }
         let mut scores = Vec::with_capacity(lexical.len());
         for &lexical_score in lexical {
-            // In lexical order, downwards from `TAIL_SHARE` of the head's lowest score.
+            // In lexical order, downwards from `TAIL_SHARE` of the head's lowest score. No passage outside the head has
+            // more lexical evidence than the least in it: the cap is for those in it, which are overwritten below.
             let share = if lowest_lexical > 0.0 { (lexical_score / lowest_lexical).min(1.0) } else { 1.0 };
             scores.push(lowest_score * TAIL_SHARE * share);
         }
@@ -84,7 +88,7 @@ impl Mix {
     }
 }
 
-/// The raw scores behind a cross-encoder's relevances.
+/// The raw scores behind a cross-encoder's relevances, in their order.
 #[must_use]
 pub fn logits(probabilities: &[f64]) -> Vec<f64> {
     probabilities.iter().map(|&probability| logit(probability)).collect()
@@ -134,6 +138,7 @@ impl Scripts {
                 others += usize::from(!is_latin(character));
             }
         }
+        // A query without letters, of numbers perhaps, is Latin.
         5 * others <= letters
     }
 }

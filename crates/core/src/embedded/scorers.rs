@@ -13,7 +13,7 @@ pub trait ListScorer: Debug + Send + Sync {
     fn max_text_bytes(&self) -> usize;
 
     /// The relevance of each passage for `query`, 0 to 1, in the order of the passages; `None` as soon as `is_wanted`
-    /// returns false. It is called at least once a passage.
+    /// returns false. `is_wanted` is called at least once a passage.
     fn score_while(&self, query: &str, passages: &[&str], is_wanted: &dyn Fn() -> bool) -> Option<Vec<f64>>;
 }
 

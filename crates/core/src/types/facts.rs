@@ -66,8 +66,8 @@ impl ScoreScale {
 
     /// The range of valid scores.
     ///
-    /// Sums of floats exceed 1 by a little, and those in half precision by more. A scale without ends gets a million:
-    /// logits of rerankers are tens, and sums over the tokens of a query are hundreds.
+    /// A little wider than the scale: sums of floats exceed 1 by a little, and those in half precision by more. A scale
+    /// without ends gets a million: logits of rerankers are tens, and sums over the tokens of a query are hundreds.
     #[must_use]
     pub const fn limits(self) -> RangeInclusive<f64> {
         match self {

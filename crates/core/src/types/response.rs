@@ -21,7 +21,7 @@ pub struct RerankResponse {
 /// One passage of a ranking.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RankedPassage {
-    /// Place in the client's list, from 0.
+    /// Position in the client's list, from 0.
     pub position: usize,
     /// The relevance score; higher is more relevant. `None` in an answer that was not reranked, for passages that were
     /// refused or not scored in time, and for blank passages on a scale without a floor.

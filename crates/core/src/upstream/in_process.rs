@@ -31,7 +31,7 @@ use crate::telemetry::metrics::Metrics;
 /// over the threads, and their scores come early.
 const MAX_PAIRS_PER_CALL: usize = 2;
 /// Timeout that no call reaches: a call ends with its last pair, or earlier because nobody waits for it.
-const NEVER: Duration = Duration::from_hours(1);
+const UNREACHED_TIMEOUT: Duration = Duration::from_hours(1);
 
 /// The innermost service of the stack: scores the pairs of a call. Clones share the model.
 #[derive(Clone)]
@@ -87,7 +87,7 @@ fn cross_encoder(parts: CrossEncoderParts, metrics: &Metrics) -> Result<Upstream
     let settings = StackSettings {
         name: NAME.to_owned(),
         label: NAME.to_owned(),
-        attempt_timeout: NEVER,
+        attempt_timeout: UNREACHED_TIMEOUT,
         max_attempts: 1,
         max_concurrency: threads,
         max_queue,
