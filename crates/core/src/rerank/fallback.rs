@@ -33,6 +33,7 @@ const KEPT_FOR_THE_LEXICAL_SCORER: Duration = Duration::from_millis(200);
 /// The failure of a target, and the scores that it left.
 pub(super) struct TargetFailure<S> {
     pub(super) error: Error,
+    /// `None` if no answer can be made of what the target left.
     pub(super) salvage: Option<Salvage<S>>,
 }
 
@@ -84,6 +85,7 @@ pub(super) struct FallbackPolicy<S> {
 }
 
 impl FollowingTarget {
+    /// The kind of `next`, by whether it is of the score space of the target that `failed`.
     pub(super) fn new(failed: &Target, next: Option<&Arc<Target>>) -> Self {
         match next {
             Some(next) if next.space == failed.space => Self::SameScores,

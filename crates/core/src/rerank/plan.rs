@@ -40,6 +40,7 @@ pub struct Plan {
     due: Vec<SlotIndex>,
 }
 
+/// One distinct pair of the plan: what a slot holds.
 #[derive(Clone, Copy, Debug)]
 struct Pair {
     key: PairKey,
@@ -76,6 +77,7 @@ impl Plan {
         plan
     }
 
+    /// A plan in which equal pieces share a slot, before the look-up.
     fn pointwise(query: QueryKey, passages: &[Passage], pieces: Pieces) -> Self {
         let count = pieces.count(passages);
         // All keys at once: short passages are hashed several at a time.
@@ -91,6 +93,8 @@ impl Plan {
         Self { query, pieces, slots, pairs, unknown: Vec::new(), due: Vec::new() }
     }
 
+    /// A plan in which every passage is one piece with a slot of its own, before the look-up. `list` is the key of the
+    /// whole list.
     fn listwise(list: QueryKey, passages: &[Passage]) -> Self {
         let mut pairs = IndexVec::with_capacity(passages.len());
         let mut slots = IndexVec::with_capacity(passages.len());
@@ -265,6 +269,7 @@ impl Plan {
         }
     }
 
+    /// The slots of a passage's pieces, at least one. Equal pieces of one passage name their slot several times.
     fn slots_of_passage(&self, position: usize) -> &[SlotIndex] {
         self.slots.slice(self.pieces.of(position))
     }

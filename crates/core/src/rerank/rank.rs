@@ -23,6 +23,7 @@ pub fn rank(mut passages: Vec<RankedPassage>, top_n: Option<usize>) -> Vec<Ranke
     passages
 }
 
+/// A total order: no two passages of a request are equal, for their positions differ.
 fn best_first(left: &RankedPassage, right: &RankedPassage) -> Ordering {
     let by_score = match (left.score, right.score) {
         (Some(left), Some(right)) => right.total_cmp(&left),

@@ -105,7 +105,7 @@ impl Reranker {
                 }
                 Err(_silence) => subscriptions.extract_if(.., |subscription| is_foreign(subscription)).collect(),
             };
-            // Given up only after the new claim, at the end of the round.
+            // The old subscriptions are dropped at the end of the round, when the new claim holds their pairs.
             let mut missing = Vec::new();
             for subscription in &given_up {
                 missing.extend(subscription.waiting());

@@ -25,6 +25,7 @@ pub(super) struct RequestTrace {
     pub(super) reads_cache: bool,
     /// The current target's first refusal of a passage.
     refusal: Option<Error>,
+    /// Reasons why the answer is less than what was asked for, in the order in which they came up.
     degraded: Vec<DegradedReason>,
     warnings: Vec<String>,
     /// Every target that was tried, in order: all were given up but the one that answers, if one does.

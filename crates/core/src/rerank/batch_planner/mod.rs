@@ -75,6 +75,7 @@ pub(super) struct Settled {
 /// Plans the calls of one flight.
 #[derive(Debug)]
 pub(super) struct BatchPlanner {
+    /// Declared limits. Only a passage that is over one by itself is sent all the same, alone.
     limits: CallLimits,
     /// Calls that are cut and may be under way together. None is empty.
     ready: VecDeque<Vec<FlightIndex>>,

@@ -20,6 +20,7 @@ const OUTLIER_FACTOR: usize = 2;
 #[derive(Debug)]
 pub(super) struct Search {
     pub(super) sizes: FlightSizes,
+    /// Conclusions from the calls of this flight and, if it is informed, from earlier ones.
     pub(super) evidence: SizeEvidence,
     /// Places that no call under way holds, shortest first.
     pub(super) pool: Vec<FlightIndex>,
