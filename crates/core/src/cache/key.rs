@@ -161,6 +161,7 @@ static PROCESS_SECRET: LazyLock<[u8; 32]> = LazyLock::new(|| {
     secret
 });
 
+/// A hasher under the secret of the process.
 fn keyed_hasher() -> blake3::Hasher {
     blake3::Hasher::new_keyed(&PROCESS_SECRET)
 }

@@ -75,6 +75,8 @@ struct Passenger<'a> {
     done: usize,
 }
 
+/// Hashes the texts side by side, a block of each at a time. Every lane starts from the key, and takes the next text as
+/// soon as its own has ended.
 #[inline(always)]
 fn run(key: &[u8; 32], texts: &[&[u8]], each: &mut impl FnMut(usize, [u8; 16])) {
     let key = words(key);

@@ -19,8 +19,10 @@ pub(super) struct Flight {
     pub(super) waiters: Arc<Waiters>,
 }
 
+/// The part of a flight that changes.
 #[derive(Debug, Default)]
 struct FlightState {
+    /// Empty until [`Flight::open`], of one length from then on.
     pairs: IndexVec<FlightIndex, PairState>,
     /// Cost that the leader has not collected yet.
     charged: Option<Usage>,

@@ -34,6 +34,7 @@ pub struct Lead {
     /// With `keys`, the entries of the pairs in the registry.
     query: QueryKey,
     keys: IndexVec<FlightIndex, PairKey>,
+    /// The same pairs in the plan of the request that made the claim.
     slots: IndexVec<FlightIndex, SlotIndex>,
     flight: Arc<Flight>,
 }

@@ -47,6 +47,7 @@ const SHARDS: usize = 32;
 #[derive(Clone, Debug)]
 pub struct Flights(Arc<Registry>);
 
+/// The state that clones of [`Flights`] share.
 #[derive(Debug)]
 struct Registry {
     shards: [Mutex<Shard>; SHARDS],

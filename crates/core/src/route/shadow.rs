@@ -208,6 +208,7 @@ impl Sums {
         self.of_squares += value * value;
     }
 
+    /// The mean so far; `None` if there are no values.
     fn mean(self) -> Option<Mean> {
         if self.count == 0 {
             return None;

@@ -84,6 +84,7 @@ impl ListIndex for FlightIndex {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexVec<I, T> {
     items: Vec<T>,
+    /// `fn(I)`, because no `I` is held: the vector is `Send` and `Sync` whatever `I` is.
     index: PhantomData<fn(I)>,
 }
 

@@ -37,7 +37,7 @@ const UNREACHED_TIMEOUT: Duration = Duration::from_hours(1);
 #[derive(Clone)]
 struct ScoringService(Arc<Shared>);
 
-/// State that all clones of the service share.
+/// The model, its loaded form and its threads, shared by all calls.
 struct Shared {
     /// The model before it is loaded.
     model: Arc<dyn PairModel>,
@@ -111,6 +111,7 @@ impl Service<Call> for ScoringService {
     type Future = BoxFuture<'static, Result<Scores, UpstreamError>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
+        // The layers around it bound the calls.
         Poll::Ready(Ok(()))
     }
 
