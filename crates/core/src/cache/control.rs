@@ -44,6 +44,7 @@ impl CacheControl {
     }
 }
 
+/// Returns true for bytes between directives: commas, and those that clients put in their place or around them.
 fn is_separator(byte: u8) -> bool {
     matches!(byte, b',' | b';' | b'"') || byte.is_ascii_whitespace()
 }

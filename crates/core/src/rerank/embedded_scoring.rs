@@ -25,7 +25,7 @@ async fn lexical_scores(scorer: &LocalScorer, request: Arc<RerankRequest>) -> Ve
     let lexical = scorer.lexical.clone();
     // Handing a short list over to a worker would cost more than scoring it.
     if request.text_bytes() <= OFFLOAD_LOCAL_BYTES {
-        return lexical_scores_while(&*lexical, &request, &|| true);
+        return lexical_scores_while(&*lexical, &request, &|| true); // wanted to the end: nothing can interrupt it here
     }
     let job = scorer.workers.run(move |caller| lexical_scores_while(&*lexical, &request, &|| !caller.is_cancelled()));
     result_of(job).await

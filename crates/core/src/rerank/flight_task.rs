@@ -37,6 +37,9 @@ const OFFLOAD_PLACES: usize = 1_000;
 /// kind are settled without a call: each is likely to be in vain, and a request may hold hundreds of them.
 const MAX_CONFIRMATIONS: usize = 8;
 
+/// The cost of one call, in the unit of budgets.
+const ONE_CALL: f64 = 1.0;
+
 /// A task that fills one flight.
 #[derive(Debug)]
 pub(super) struct FlightTask {
@@ -74,8 +77,8 @@ impl FlightTask {
                 if flight.try_spend(batch.purpose) {
                     calls.push(self.call(&lead, batch));
                 } else if batch.purpose == Purpose::Confirmation && calls.len() > 0 {
-                    // Out of confirmations.
-                    // If one of those under way is accepted after all, this one is judged anew.
+                    // No more confirmations, but if one of those under way is accepted after all, this passage is
+                    // judged anew.
                     planner.postpone(batch);
                     break;
                 } else {
@@ -184,7 +187,7 @@ impl FlightInProgress<'_> {
                 self.confirmations += 1;
                 self.confirmations <= MAX_CONFIRMATIONS
             }
-            Purpose::Probe => self.split_budget().withdraw(self.caller, 1.0, Instant::now()),
+            Purpose::Probe => self.split_budget().withdraw(self.caller, ONE_CALL, Instant::now()),
         }
     }
 
@@ -194,7 +197,7 @@ impl FlightInProgress<'_> {
 
     /// Takes in the scores of a call that `target` accepted.
     fn accepted(&mut self, planner: &mut BatchPlanner, batch: &PlannedBatch, target: &StackTarget, scores: &Scores) {
-        self.split_budget().deposit(self.caller, 1.0, Instant::now());
+        self.split_budget().deposit(self.caller, ONE_CALL, Instant::now());
         if batch.purpose == Purpose::Confirmation {
             self.confirmations = 0;
         }
@@ -239,7 +242,7 @@ impl FlightInProgress<'_> {
         }
         if is_probe && planner.has_accepted() && !settled.refused.is_empty() {
             // A search that makes progress must not use up the budget of other requests.
-            self.split_budget().deposit(self.caller, 1.0, Instant::now());
+            self.split_budget().deposit(self.caller, ONE_CALL, Instant::now());
         }
         if planner.is_done() {
             learn_refused(&self.task.target, self.caller, planner);

@@ -59,7 +59,7 @@ pub fn in_order(
 /// load at an index.
 fn choose(weights: &[u32], load: impl Fn(usize) -> f64, random: &mut impl FnMut() -> f64) -> Option<usize> {
     let first = draw(weights, random)?;
-    // The second is drawn without regard to weights: it is only there for comparison.
+    // The second is drawn without regard to weights: it is only there for comparison. Targets that stand by are not.
     let mut others = vec![0; weights.len()];
     for (index, weight) in weights.iter().enumerate() {
         others[index] = u32::from(index != first && *weight > 0);

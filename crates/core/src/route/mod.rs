@@ -182,7 +182,7 @@ impl RouteTable {
         Error::invalid_field("/model", message)
     }
 
-    /// The route of the embedded scorer's default model.
+    /// The route of the embedded scorer's default model, under the upstream's bare name; `None` without that upstream.
     fn local(&self) -> Option<Arc<Route>> {
         for upstream in &self.upstreams {
             let Backend::Local(embedded) = &upstream.backend else { continue };

@@ -253,6 +253,7 @@ impl BatchPlanner {
         if let [place] = batch.places[..] {
             return self.refused_alone(place, refusal.is_named, is_explained);
         }
+        // The last group is probed next: the search goes on where it was.
         search.groups.push(Group { places: search.sorted(batch.places), size: size.measures() });
         Settled::default()
     }
@@ -277,6 +278,7 @@ impl BatchPlanner {
             return if is_enough { self.give_up() } else { Settled::default() };
         }
         search.refused_alone += 1;
+        // Every other passage is as long in every unit, so it would be refused too.
         let is_hopeless =
             (search.refused_alone >= MAX_REFUSED_ALONE || search.expects_nothing) && search.is_shortest(place);
         if !self.has_accepted && is_hopeless && self.under_way == 0 {
