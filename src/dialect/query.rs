@@ -46,3 +46,32 @@ fn unless_only_picture(words: Words, pointer: &str) -> Result<Words, Error> {
 fn picture_query(pointer: &str) -> Error {
     Error::invalid_field(pointer, format!("{} is a picture; only text can be searched for", name_of(pointer)))
 }
+
+#[cfg(test)]
+mod tests {
+    use bytestring::ByteString;
+    use serde_json::json;
+
+    use crate::dialect::DIALECTS;
+    use crate::dialect::fields::Fields;
+
+    #[test]
+    fn the_warning_about_a_picture_in_the_query_is_kept_by_every_dialect() {
+        let query = format!("cat data:image/png;base64,iVBORw0KGgo{}", "A".repeat(400));
+        for dialect in DIALECTS {
+            let body = match dialect.name() {
+                "tei" => json!({ "query": query, "texts": ["a"] }),
+                "mixedbread" => json!({ "query": query, "input": ["a"] }),
+                "deepinfra" => json!({ "queries": [query], "documents": ["a"] }),
+                "nvidia" => json!({ "query": { "text": query }, "passages": [{ "text": "a" }] }),
+                "dashscope" => json!({ "input": { "query": query, "documents": ["a"] } }),
+                "pinecone" => json!({ "query": query, "documents": [{ "text": "a" }] }),
+                _ => json!({ "query": query, "documents": ["a"] }),
+            };
+            let text = ByteString::from(body.to_string());
+            let request = dialect.decode(&Fields::read(&text).unwrap()).unwrap();
+            let [warning] = &request.warnings[..] else { panic!("{}: {:?}", dialect.name(), request.warnings) };
+            assert!(warning.ends_with(" holds a picture, which is not searched for"), "{}: {warning}", dialect.name());
+        }
+    }
+}

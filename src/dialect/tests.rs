@@ -9,7 +9,6 @@ use rerankd_core::types::request::RerankRequest;
 use rerankd_core::types::response::{
     PairCounts, Provenance, RankedPassage, RerankResponse, ScoreSource, Timings, Usage,
 };
-use serde_json::json;
 
 use super::fields::Fields;
 use super::{
@@ -37,26 +36,6 @@ fn every_dialect_survives(body: String) {
 fn refused(body: &str) -> (String, String) {
     let error = decode(body).unwrap_err();
     (error.pointer.unwrap_or_default(), error.message)
-}
-
-#[test]
-fn the_warning_about_a_picture_in_the_query_is_kept_by_every_dialect() {
-    let query = format!("cat data:image/png;base64,iVBORw0KGgo{}", "A".repeat(400));
-    for dialect in DIALECTS {
-        let body = match dialect.name() {
-            "tei" => json!({ "query": query, "texts": ["a"] }),
-            "mixedbread" => json!({ "query": query, "input": ["a"] }),
-            "deepinfra" => json!({ "queries": [query], "documents": ["a"] }),
-            "nvidia" => json!({ "query": { "text": query }, "passages": [{ "text": "a" }] }),
-            "dashscope" => json!({ "input": { "query": query, "documents": ["a"] } }),
-            "pinecone" => json!({ "query": query, "documents": [{ "text": "a" }] }),
-            _ => json!({ "query": query, "documents": ["a"] }),
-        };
-        let text = ByteString::from(body.to_string());
-        let request = dialect.decode(&Fields::read(&text).unwrap()).unwrap();
-        let [warning] = &request.warnings[..] else { panic!("{}: {:?}", dialect.name(), request.warnings) };
-        assert!(warning.ends_with(" holds a picture, which is not searched for"), "{}: {warning}", dialect.name());
-    }
 }
 
 #[test]

@@ -2,26 +2,26 @@
 
 mod charges;
 mod compare;
+mod contestant_answers;
 mod measures;
 mod pareto;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use rerankd_core::provider::Billing;
-use rerankd_core::route::Route;
 use rerankd_core::types::as_f64;
 
 use self::charges::{cost, latency, unit};
 use self::compare::{compare_all, estimate};
+pub use self::contestant_answers::ContestantAnswers;
 use self::measures::Measure;
 use self::pareto::front;
 use super::FIRST_STAGE;
-use super::answers::{Answer, AnswerLog, NOT_ASKED, Ranked};
+use super::answers::{Answer, Ranked};
 use super::choice::{self, Strategy};
 use super::collection::{Collection, JudgedQuery};
 use super::ranking_metrics::recall_ceiling;
-use super::results::{Candidate, Choice, CollectionSummary, Contestant, Kind, Query, Results, Unanswered};
+use super::results::{Candidate, Choice, CollectionSummary, Contestant, Kind, Query, Results};
 use super::statistics::mean;
 
 /// Characters of a passage that the results keep, for the report to show.
@@ -36,66 +36,6 @@ pub struct Criteria {
     pub speed_threshold: Option<Duration>,
     /// True to report AutoRAG's metrics too, and to choose by them.
     pub autorag: bool,
-}
-
-/// The answers of one contestant.
-#[derive(Clone, Debug)]
-pub struct ContestantAnswers {
-    /// Name from the command line.
-    name: String,
-    /// One per query of the collection, in its order; `None` where the query was not asked.
-    answers: Vec<Option<Answer>>,
-    /// Addresses of its targets with their prices, in order.
-    targets: Vec<(String, Billing)>,
-}
-
-impl ContestantAnswers {
-    /// The answers of the contestant `name`, which is `route`, from its answer log.
-    #[must_use]
-    pub fn of_answer_log(name: &str, answer_log: &AnswerLog, route: &Route, collection: &Collection) -> Self {
-        let answers = collection.queries.iter().map(|query| answer_log.answer(&query.id).cloned()).collect();
-        let mut targets = Vec::with_capacity(route.targets.len());
-        for target in &route.targets {
-            targets.push((target.address(), target.facts.billing));
-            // It answers queries in scripts that the cross-encoder does not read, under an address of its own.
-            if let Some(parts) = &target.hybrid {
-                targets.push((parts.lexical.address(), parts.lexical.facts.billing));
-            }
-        }
-        Self { name: name.to_owned(), answers, targets }
-    }
-
-    /// The failures of a contestant that never answered; `None` if it answered at least once.
-    #[must_use]
-    pub fn unanswered(&self) -> Option<Unanswered> {
-        if self.ranked().next().is_some() {
-            return None;
-        }
-        let message = self.first_failure().unwrap_or_else(|| "it was not asked".to_owned());
-        Some(Unanswered { name: self.name.clone(), failures: self.failures(), message })
-    }
-
-    fn ranked(&self) -> impl Iterator<Item = &Ranked> {
-        self.answers.iter().flatten().filter_map(Answer::ranked)
-    }
-
-    fn first_failure(&self) -> Option<String> {
-        let failed = self.answers.iter().flatten().find_map(Answer::failed)?;
-        Some(failed.message.clone())
-    }
-
-    fn failures(&self) -> BTreeMap<String, usize> {
-        let mut failures = BTreeMap::new();
-        for answer in &self.answers {
-            let code = match answer {
-                Some(Answer::Ranked(_)) => continue,
-                Some(Answer::Failed(failed)) => &failed.code,
-                None => NOT_ASKED,
-            };
-            *failures.entry(code.to_owned()).or_default() += 1;
-        }
-        failures
-    }
 }
 
 /// Judges all contestants over one collection; the order of the first stage is one of them.
