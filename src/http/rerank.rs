@@ -308,7 +308,8 @@ impl Drop for RequestRecord<'_> {
         if self.is_recorded {
             return;
         }
-        // An unrecorded request was either stopped by a panic or dropped by hyper, because its client disconnected.
+        // An unrecorded request was stopped by a panic, or its connection ended under it: the client disconnected, it
+        // took or sent nothing for too long, or the server cut it off at the end of its shutdown.
         self.finish(if std::thread::panicking() {
             RequestOutcome::Error(ErrorKind::Internal)
         } else {

@@ -105,7 +105,8 @@ impl ErrorKind {
         Self::Internal,
     ];
 
-    /// The status, code and title of this kind.
+    /// The status, code and title of this kind. Failures of an upstream that the client can act on keep the provider's
+    /// status (400, 429). Those that only the operator can mend are 502: a 401 would make a client doubt its own key.
     #[must_use]
     pub const fn facts(self) -> ErrorFacts {
         let (code, status, title) = match self {

@@ -204,7 +204,8 @@ pub struct Choice {
     pub metrics: Vec<String>,
     /// Highest mean time per query that was allowed, in milliseconds; `None` if any was.
     pub speed_threshold_ms: Option<f64>,
-    /// Contestants that are too slow. The order of the first stage takes no time, so there is always one that is not.
+    /// Names of the contestants slower than `speed_threshold_ms`; empty without one. Never all of them: the order of
+    /// the first stage takes no time.
     pub too_slow: Vec<String>,
     /// Contestants without times, which cannot keep within a threshold; empty without one.
     pub not_timed: Vec<String>,

@@ -153,7 +153,7 @@ impl Plan {
         Some(oldest)
     }
 
-    /// The slots that must be scored, in input order, those learnt since included.
+    /// The slots that had no usable score at the look-up, in input order. Slots that are learnt later stay in it.
     #[must_use]
     pub fn unknown(&self) -> &[SlotIndex] {
         &self.unknown

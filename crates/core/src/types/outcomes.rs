@@ -25,7 +25,7 @@ pub enum RequestOutcome {
     Degraded,
     /// Answered with an error.
     Error(ErrorKind),
-    /// The client left before the answer.
+    /// The connection ended before the answer: the client left, stalled, or was cut off at shutdown.
     Abandoned,
 }
 

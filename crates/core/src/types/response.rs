@@ -152,7 +152,8 @@ pub struct PairCounts {
 }
 
 impl PairCounts {
-    /// Counts one pair by its source; `total` is left alone.
+    /// Counts one pair by its source. `total` is left alone: it is the number of pairs of the plan. A blank pair is
+    /// `unscored` even where it has the floor of the scale, because no model gave it.
     pub fn count(&mut self, source: ScoreSource) {
         let counter = match source {
             ScoreSource::Cache => &mut self.hit,

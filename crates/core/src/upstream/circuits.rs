@@ -99,7 +99,7 @@ impl CircuitAdmission {
         self.own.is_probe() || self.common.as_ref().is_some_and(BreakerAdmission::is_probe)
     }
 
-    /// The same of the common breaker alone. True without its admission, which no change of phase can make invalid.
+    /// As [`Self::is_current`], for the common breaker alone; true if the call needed no admission from it.
     fn is_common_current(&self) -> bool {
         self.common.as_ref().is_none_or(BreakerAdmission::is_current)
     }
@@ -136,10 +136,10 @@ impl Circuits {
         }
     }
 
-    /// Asks for permission to make a call for `caller`.
+    /// Asks for the admission of a call for `caller`.
     ///
     /// # Errors
-    /// The circuit that is open, and for which time.
+    /// The circuit that is open, and for how much longer.
     pub fn admit(
         &self,
         caller: CacheScope,

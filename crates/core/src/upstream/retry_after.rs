@@ -37,6 +37,8 @@ pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
     {
         return Some(left);
     }
+    // The first that can be read wins. The reset headers come last: they tell when a quota is full again, which may
+    // be long after one more request would pass.
     for name in [&header::RETRY_AFTER, &RESETS[0], &RESETS[1]] {
         if let Some(value) = text(headers, name)
             && let Some(left) = time_left(value, 1.0, now)
@@ -183,6 +185,14 @@ mod tests {
                 let found = hint(&[(name.clone(), value)]);
                 assert_eq!(found.map(|hint| hint.as_millis()), expected.map(|hint| hint.as_millis()), "{name} {value}");
             }
+        }
+    }
+
+    #[test]
+    fn retry_after_comes_before_the_reset_of_a_quota() {
+        for reset in &RESETS {
+            let found = hint(&[(reset.clone(), "9"), (header::RETRY_AFTER, "7")]);
+            assert_eq!(found, Some(Duration::from_secs(7)), "{reset}");
         }
     }
 

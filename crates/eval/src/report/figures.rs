@@ -108,7 +108,7 @@ pub(super) fn usd(cost: Option<&Cost>) -> Option<f64> {
 pub(super) fn price(cost: Option<&Cost>) -> String {
     match (cost, usd(cost)) {
         (None, _) => NOTHING.to_owned(),
-        // "$0" could also be a rounded price.
+        // First: that nothing is ever charged says more than "$0".
         (Some(cost), _) if cost.unit == "free" => "free".to_owned(),
         (Some(_), Some(usd)) => dollars(usd),
         (Some(_), None) => "not known".to_owned(),
