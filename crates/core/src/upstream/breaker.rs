@@ -53,6 +53,17 @@ pub struct BreakerSettings {
 }
 
 impl BreakerSettings {
+    /// The defaults of `config/default.toml`, for tests of what is built on a breaker.
+    #[cfg(test)]
+    pub(super) const DEFAULT: Self = Self {
+        consecutive_failures: 5,
+        min_success_rate: 0.5,
+        min_calls: 20,
+        window: Duration::from_secs(30),
+        ejection: Duration::from_secs(1),
+        max_ejection: Duration::from_mins(1),
+    };
+
     /// A breaker that never trips.
     pub const OFF: Self = Self {
         consecutive_failures: 0,
@@ -338,14 +349,7 @@ impl Drop for BreakerAdmission {
 mod tests {
     use super::*;
 
-    const SETTINGS: BreakerSettings = BreakerSettings {
-        consecutive_failures: 5,
-        min_success_rate: 0.5,
-        min_calls: 20,
-        window: Duration::from_secs(30),
-        ejection: Duration::from_secs(1),
-        max_ejection: Duration::from_mins(1),
-    };
+    const SETTINGS: BreakerSettings = BreakerSettings::DEFAULT;
 
     fn breaker(settings: BreakerSettings) -> Arc<Breaker> {
         Arc::new(Breaker::new(settings, Rng::with_seed(1)))

@@ -288,14 +288,7 @@ impl CircuitTable {
 mod tests {
     use super::*;
 
-    const SETTINGS: BreakerSettings = BreakerSettings {
-        consecutive_failures: 5,
-        min_success_rate: 0.5,
-        min_calls: 20,
-        window: Duration::from_secs(30),
-        ejection: Duration::from_secs(1),
-        max_ejection: Duration::from_mins(1),
-    };
+    const SETTINGS: BreakerSettings = BreakerSettings::DEFAULT;
 
     fn circuits() -> Circuits {
         Circuits::new(SETTINGS, Rng::with_seed(1))

@@ -219,14 +219,7 @@ mod tests {
     const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
     /// An hour, in milliseconds.
     const NEVER: u64 = 3_600_000;
-    const BREAKER: BreakerSettings = BreakerSettings {
-        consecutive_failures: 5,
-        min_success_rate: 0.5,
-        min_calls: 20,
-        window: Duration::from_secs(30),
-        ejection: Duration::from_secs(1),
-        max_ejection: Duration::from_mins(1),
-    };
+    const BREAKER: BreakerSettings = BreakerSettings::DEFAULT;
 
     /// Result of a call at its deadline.
     #[derive(Debug, PartialEq)]

@@ -178,14 +178,8 @@ impl Trials {
 mod tests {
     use super::*;
 
-    const SETTINGS: BreakerSettings = BreakerSettings {
-        consecutive_failures: 5,
-        min_success_rate: 0.5,
-        min_calls: 20,
-        window: Duration::from_secs(30),
-        ejection: Duration::from_secs(1),
-        max_ejection: Duration::from_secs(4),
-    };
+    const SETTINGS: BreakerSettings =
+        BreakerSettings { max_ejection: Duration::from_secs(4), ..BreakerSettings::DEFAULT };
     const SECOND: Duration = Duration::from_secs(1);
 
     fn after(count: usize) -> UnansweredCalls {
