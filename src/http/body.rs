@@ -109,13 +109,11 @@ async fn text(bytes: Bytes, memory: &Arc<MemoryBudget>) -> Result<TextBody, Erro
     let mut reservation = memory.reservation();
     reservation.grow(length)?;
     // The reservation goes along: a client that disconnects ends this future, but not the thread that holds the copy.
-    let work = move || {
+    let repair = offload(length, OFFLOAD_WIRE_BYTES, move || {
         let (repaired, lone_surrogates) = with_surrogates_read(&bytes)?;
         Some((reservation.hold(repaired.into()), lone_surrogates))
-    };
-    let Some((repaired, lone_surrogates)) = offload(length, OFFLOAD_WIRE_BYTES, work).await else {
-        return Err(not_text(is_gzip));
-    };
+    });
+    let Some((repaired, lone_surrogates)) = repair.await else { return Err(not_text(is_gzip)) };
     let text = ByteString::try_from(repaired).map_err(|_| not_text(is_gzip))?;
     Ok(TextBody { text, lone_surrogates })
 }

@@ -22,7 +22,6 @@ use crate::cache::age::{Age, CachedScore};
 use crate::cache::key::CacheScope;
 use crate::coalesce::Lead;
 use crate::error::{Error, ErrorKind};
-use crate::provider::Scoring;
 use crate::route::{StackTarget, Target};
 use crate::telemetry::metrics::Metrics;
 use crate::types::index::FlightIndex;
@@ -102,7 +101,7 @@ impl FlightTask {
     async fn planner(&self, places: Vec<FlightIndex>, caller: CacheScope) -> BatchPlanner {
         let limits = declared_limits(&self.target);
         let learned = self.target.stack().learned_limits.of(&self.target.model, caller, Instant::now());
-        if learned.is_empty() || !self.may_split() {
+        if learned.is_empty() || !self.target.may_split() {
             return BatchPlanner::of_calls(self.texts.cut(&self.target, places, limits).await, limits);
         }
         let sizes = self.texts.measure(&self.target).await;
@@ -120,14 +119,9 @@ impl FlightTask {
             }
         }
         // Half a list is of no use to a listwise model.
-        if !fresh.is_empty() && (self.may_split() || fresh.len() == lead.keys().len()) {
+        if !fresh.is_empty() && (self.target.may_split() || fresh.len() == lead.keys().len()) {
             lead.land_known(&fresh);
         }
-    }
-
-    /// Returns true if the pairs may be asked for in several calls, which would change the scores of a listwise model.
-    fn may_split(&self) -> bool {
-        self.target.facts.scoring == Scoring::Pointwise
     }
 
     /// Makes one call. It is dropped as soon as nobody waits for it.
@@ -220,7 +214,7 @@ impl FlightInProgress<'_> {
         error: UpstreamError,
     ) {
         let size_refusal = match error.size_refusal {
-            Some(size_refusal) if self.task.may_split() => size_refusal,
+            Some(size_refusal) if self.task.target.may_split() => size_refusal,
             _ => {
                 planner.abandoned(&batch);
                 self.lead.fail(&batch.places, self.task.texts.describe(&target.upstream, error).await);

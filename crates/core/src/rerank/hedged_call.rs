@@ -11,7 +11,6 @@ use tokio::time::{Instant, sleep_until};
 
 use super::calls::{EncodedBatch, FlightTexts};
 use crate::cache::key::CacheScope;
-use crate::provider::Scoring;
 use crate::route::StackTarget;
 use crate::route::hedge::Hedge;
 use crate::telemetry::metrics::Metrics;
@@ -79,7 +78,7 @@ pub(super) async fn send_hedged<'a>(
 /// Returns true if a failure of `target` is not the last word (law 5): a call that is too large is sent again in parts.
 /// A listwise model gets its list whole or not at all.
 fn is_splittable(target: &StackTarget, failure: &UpstreamError) -> bool {
-    failure.size_refusal.is_some() && target.facts.scoring == Scoring::Pointwise
+    failure.size_refusal.is_some() && target.may_split()
 }
 
 impl Hedging {

@@ -109,6 +109,12 @@ impl Target {
         !self.listed && self.facts.scoring == Scoring::Listwise
     }
 
+    /// Returns true if pairs may be asked for in several calls, which would change the scores of a listwise model.
+    #[must_use]
+    pub fn may_split(&self) -> bool {
+        self.facts.scoring == Scoring::Pointwise
+    }
+
     /// Returns true if a blank passage would fail the whole call.
     pub(crate) fn rejects_blank_passages(&self) -> bool {
         matches!(&self.upstream.backend, Backend::Stack(stack) if stack.facts.rejects_blank_passages)

@@ -7,13 +7,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
-use tower::Service;
+use tower::service_fn;
 
 use super::breaker::BreakerSettings;
 use super::call::{Call, CallFormat, Pairs, Payload, Scores};
@@ -32,10 +29,6 @@ use crate::telemetry::metrics::Metrics;
 const MAX_PAIRS_PER_CALL: usize = 2;
 /// Timeout that no call reaches: a call ends with its last pair, or earlier because nobody waits for it.
 const UNREACHED_TIMEOUT: Duration = Duration::from_hours(1);
-
-/// The innermost service of the stack: scores the pairs of a call. Clones share the model.
-#[derive(Clone)]
-struct ScoringService(Arc<Shared>);
 
 /// The model, its loaded form and its threads, shared by all calls.
 struct Shared {
@@ -82,7 +75,9 @@ fn cross_encoder(parts: CrossEncoderParts, metrics: &Metrics) -> Result<Upstream
         Some(threads) => threads.get(),
         None => processors(),
     };
-    let service = ScoringService(Arc::new(Shared::new(model.clone(), threads)));
+    let shared = Arc::new(Shared::new(model.clone(), threads));
+    // Always ready: the layers around it bound the calls.
+    let service = service_fn(move |call: Call| Box::pin(shared.clone().answer(call.payload)));
     let facts = LocalModel::CrossEncoder.facts();
     let settings = StackSettings {
         name: NAME.to_owned(),
@@ -103,21 +98,6 @@ fn cross_encoder(parts: CrossEncoderParts, metrics: &Metrics) -> Result<Upstream
         identity: ScorerIdentity::Model(model),
     };
     Ok(Upstream::behind(service, settings, metrics, Arc::new(KeyRing::new(&[])?)))
-}
-
-impl Service<Call> for ScoringService {
-    type Response = Scores;
-    type Error = UpstreamError;
-    type Future = BoxFuture<'static, Result<Scores, UpstreamError>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
-        // The layers around it bound the calls.
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, call: Call) -> Self::Future {
-        Box::pin(self.0.clone().answer(call.payload))
-    }
 }
 
 impl Shared {
@@ -150,15 +130,15 @@ impl Shared {
         let workers = self.workers.clone();
         // The thread keeps the model and the turn: a caller that disconnects throws no half-done work away, and the
         // next one does not begin a second time.
-        let load = move |_: &CancellationToken| {
+        let loaded = workers.run(move |_| {
             let _turn = turn;
             if let Some(model) = self.loaded.get() {
                 return Ok(model.clone());
             }
             let model = self.model.load()?;
             Ok(self.loaded.get_or_init(|| model).clone())
-        };
-        match workers.run(load).await {
+        });
+        match loaded.await {
             Ok(loaded) => loaded.map_err(|reason: String| failed(&reason)),
             Err(_) => Err(failed("the model panicked")),
         }

@@ -318,7 +318,7 @@ impl Penalty {
         self.failed = Some(now);
     }
 
-    /// What is left at `now`, in seconds.
+    /// Penalty that is left at `now`, in seconds.
     fn decayed(&self, now: Instant) -> f64 {
         self.seconds * decay(self.failed, now, PENALTY_DECAY)
     }
