@@ -6,9 +6,7 @@ use bytestring::ByteString;
 use proptest::prelude::*;
 use rerankd_core::error::Error;
 use rerankd_core::types::request::RerankRequest;
-use rerankd_core::types::response::{
-    PairCounts, Provenance, RankedPassage, RerankResponse, ScoreSource, Timings, Usage,
-};
+use rerankd_core::types::response::{Provenance, RankedPassage, RerankResponse, ScoreSource, Usage};
 
 use super::fields::Fields;
 use super::{
@@ -267,20 +265,7 @@ fn response() -> RerankResponse {
         model: "m".into(),
         ranking: vec![RankedPassage { position: 0, score: Some(0.5), source: ScoreSource::Scored }],
         usage: Usage::default(),
-        provenance: Provenance {
-            upstream: None,
-            upstream_model: None,
-            score_scale: None,
-            reranked: true,
-            degraded: Vec::new(),
-            pairs: PairCounts::default(),
-            fallbacks: 0,
-            attempts: 0,
-            timings: Timings::default(),
-            cost_usd: None,
-            warnings: Vec::new(),
-            targets_tried: Vec::new(),
-        },
+        provenance: Provenance { reranked: true, ..Provenance::default() },
     }
 }
 

@@ -105,6 +105,29 @@ pub struct Contestant {
 }
 
 impl Contestant {
+    /// A contestant with these metrics, of which nothing else is known yet.
+    pub(crate) fn with_metrics(name: &str, kind: Kind, metrics: BTreeMap<String, Estimate>) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind,
+            answered_by: Vec::new(),
+            failures: BTreeMap::new(),
+            failed_queries: Vec::new(),
+            first_failure: None,
+            fallbacks: 0,
+            degraded: 0,
+            metrics,
+            against_best: None,
+            against_none: None,
+            latency: None,
+            cost: None,
+            on_pareto_front: false,
+            by_query: Vec::new(),
+            rankings: Vec::new(),
+            scores: Vec::new(),
+        }
+    }
+
     /// Mean milliseconds until an answer, nothing cached; 0 for the order of the first stage, `None` where nothing was
     /// measured.
     ///

@@ -10,9 +10,7 @@ use rerankd::dialect::{self, DIALECTS, Dialect};
 use rerankd_core::error::Error;
 use rerankd_core::provider::ScoreScale;
 use rerankd_core::types::request::RerankRequest;
-use rerankd_core::types::response::{
-    PairCounts, Provenance, RankedPassage, RerankResponse, ScoreSource, Timings, Usage,
-};
+use rerankd_core::types::response::{Provenance, RankedPassage, RerankResponse, ScoreSource, Usage};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -145,19 +143,6 @@ fn response(passages: usize, turn: usize, score_scale: Option<ScoreScale>) -> Re
         model: "m\"\u{0}".into(),
         ranking: (0..passages).rev().map(rank).collect(),
         usage: Usage::default(),
-        provenance: Provenance {
-            upstream: None,
-            upstream_model: None,
-            score_scale,
-            reranked: true,
-            degraded: Vec::new(),
-            pairs: PairCounts::default(),
-            fallbacks: 0,
-            attempts: 0,
-            timings: Timings::default(),
-            cost_usd: None,
-            warnings: Vec::new(),
-            targets_tried: Vec::new(),
-        },
+        provenance: Provenance { score_scale, reranked: true, ..Provenance::default() },
     }
 }

@@ -161,10 +161,6 @@ impl RequestTrace {
             fallbacks += usize::from(target.outcome != TargetOutcome::Answered);
         }
         let provenance = Provenance {
-            upstream: None,
-            upstream_model: None,
-            score_scale: None,
-            reranked: false,
             degraded: self.degraded,
             pairs: ranked.pairs,
             fallbacks,
@@ -173,6 +169,7 @@ impl RequestTrace {
             cost_usd: self.usage.cost_usd,
             warnings: request.warnings.iter().cloned().chain(self.warnings).collect(),
             targets_tried: if request.explain { self.targets_tried } else { Vec::new() },
+            ..Provenance::default()
         };
         // A client that asked for an alias gets the alias back.
         let model = request.model.as_deref().unwrap_or(&route.model).to_owned();

@@ -103,8 +103,8 @@ impl Usage {
     }
 }
 
-/// Origin and quality of the scores of an answer.
-#[derive(Clone, Debug)]
+/// Origin and quality of the scores of an answer. The default is that of an answer without scores.
+#[derive(Clone, Debug, Default)]
 pub struct Provenance {
     /// The configured name of the upstream that scored; `None` if the answer was not reranked.
     pub upstream: Option<String>,

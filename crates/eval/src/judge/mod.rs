@@ -163,23 +163,10 @@ fn of_rankings(
         }
     }
     Contestant {
-        name: name.to_owned(),
-        kind,
-        answered_by: Vec::new(),
-        failures: BTreeMap::new(),
-        failed_queries: Vec::new(),
-        first_failure: None,
-        fallbacks: 0,
-        degraded: 0,
-        metrics: estimates,
-        against_best: None,
-        against_none: None,
-        latency: None,
-        cost: None,
-        on_pareto_front: false,
         by_query,
         rankings: rankings_by_query,
         scores: scores_by_query,
+        ..Contestant::with_metrics(name, kind, estimates)
     }
 }
 

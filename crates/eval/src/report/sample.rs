@@ -203,25 +203,7 @@ fn contestant(name: &str, kind: Kind, noise: f64, queries: &[Query], random: &mu
         let values: Vec<f64> = by_query.iter().map(|values| values[metric]).collect();
         metrics.insert(metric.to_owned(), estimate(&values));
     }
-    Contestant {
-        name: name.to_owned(),
-        kind,
-        answered_by: Vec::new(),
-        failures: BTreeMap::new(),
-        failed_queries: Vec::new(),
-        first_failure: None,
-        fallbacks: 0,
-        degraded: 0,
-        metrics,
-        against_best: None,
-        against_none: None,
-        latency: None,
-        cost: None,
-        on_pareto_front: false,
-        by_query,
-        scores,
-        rankings,
-    }
+    Contestant { by_query, rankings, scores, ..Contestant::with_metrics(name, kind, metrics) }
 }
 
 /// Indexes of the candidates by their grade with `noise` added, best first.
