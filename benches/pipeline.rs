@@ -5,8 +5,8 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use bytestring::ByteString;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use faststr::FastStr;
 use rerankd::dialect::Dialect;
 use rerankd::dialect::fields::Fields;
 use rerankd::dialect::native;
@@ -35,9 +35,9 @@ fn passages(count: usize) -> Vec<String> {
     (0..count).map(passage).collect()
 }
 
-fn body(count: usize) -> ByteString {
+fn body(count: usize) -> FastStr {
     let body = json!({"query": "which words mean little", "documents": passages(count), "top_n": 10});
-    ByteString::from(body.to_string())
+    FastStr::from(body.to_string())
 }
 
 fn context() -> PlanContext {
@@ -60,12 +60,12 @@ fn cache() -> ScoreCache {
     ScoreCache::in_memory(64 << 20, Duration::from_hours(1))
 }
 
-fn decode(body: &ByteString) -> RerankRequest {
+fn decode(body: &FastStr) -> RerankRequest {
     native::BARE.decode(&Fields::read(body).unwrap()).unwrap()
 }
 
 /// One request; the reply's scores are made up here.
-fn whole(body: &ByteString, context: &PlanContext, cache: &ScoreCache) -> usize {
+fn whole(body: &FastStr, context: &PlanContext, cache: &ScoreCache) -> usize {
     let request = decode(body);
     let mut plan = Plan::new(&request, context, cache);
     let slots = plan.unknown().to_vec();

@@ -1,6 +1,6 @@
 //! Passages from a file: one a line, or JSON lines.
 
-use bytestring::ByteString;
+use faststr::FastStr;
 use rerankd_core::text::{with_lone_surrogates_replaced, without_mark};
 use rerankd_core::types::request::Passage;
 
@@ -43,13 +43,13 @@ pub(super) fn parse(text: &str) -> Result<PassageFile, String> {
                 Some((replaced, _)) => {
                     // One warning for the file names the first line alone.
                     first_replaced.get_or_insert(number);
-                    ByteString::from(replaced)
+                    FastStr::from(replaced)
                 }
-                None => line.into(),
+                None => FastStr::new(line),
             };
             passage::document(&json, &format!("line {number}"))?
         } else {
-            passage::plain_document(line.into())
+            passage::plain_document(FastStr::new(line))
         };
         if has_picture {
             pictures.note(number, &passage.text);

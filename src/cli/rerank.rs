@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
+use faststr::FastStr;
 use rerankd_core::cache::control::CacheControl;
 use rerankd_core::cache::key::CacheScope;
 use rerankd_core::rerank::RequestContext;
@@ -61,8 +62,8 @@ pub(super) fn run(args: &RerankArgs) -> Result<(), CommandFailure> {
     let PassageFile { passages, lines, warnings } =
         passages::parse(&text).map_err(|reason| CommandFailure::new(format!("{name}: {reason}")))?;
     let request = Arc::new(RerankRequest {
-        model: args.model.as_deref().map(Into::into),
-        query: args.query.as_str().into(),
+        model: args.model.as_deref().map(FastStr::new),
+        query: FastStr::new(&args.query),
         passages,
         top_n: args.top_n,
         return_documents: true,

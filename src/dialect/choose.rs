@@ -170,7 +170,7 @@ fn infer_from_fields(fields: &Fields<'_>) -> Option<&'static dyn Dialect> {
 
 #[cfg(test)]
 mod tests {
-    use bytestring::ByteString;
+    use faststr::FastStr;
     use http::HeaderValue;
 
     use super::*;
@@ -187,7 +187,7 @@ mod tests {
 
     /// The name of the dialect that a body without headers is read in.
     fn read_at(path: PathDialects, body: &str) -> &'static str {
-        let body = ByteString::from(body.to_owned());
+        let body = FastStr::new(body);
         let fields = Fields::read(&body).unwrap();
         DialectChoice::before_body(path, &HeaderMap::new(), None).after_body(&fields).name()
     }
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_body_does_not_change_a_dialect_that_is_named() {
-        let body = ByteString::from_static(r#"{"texts":[]}"#);
+        let body = FastStr::from_static_str(r#"{"texts":[]}"#);
         let fields = Fields::read(&body).unwrap();
         let named = DialectChoice::before_body(BARE, &headers(&[("x-rerank-dialect", "vllm")]), None);
         assert_eq!(named.after_body(&fields).name(), "vllm");

@@ -1,7 +1,7 @@
 //! DeepInfra (`POST /v1/inference/{model}`): one query per document in, bare scores in input order out.
 
 use bytes::Bytes;
-use bytestring::ByteString;
+use faststr::FastStr;
 use rerankd_core::error::Error;
 use rerankd_core::types::request::RerankRequest;
 use rerankd_core::types::response::RerankResponse;
@@ -57,7 +57,7 @@ impl Dialect for DeepInfra {
         let Some(query) = queries.first() else {
             // Some clients send a request without documents, which then has no queries either.
             if list.passages.is_empty() {
-                return fields.request_about(ByteString::new(), "/queries");
+                return fields.request_about(FastStr::empty(), "/queries");
             }
             return Err(Error::invalid_field("/queries", "queries holds no query"));
         };

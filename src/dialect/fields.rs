@@ -15,7 +15,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use bytestring::ByteString;
+use faststr::FastStr;
 use rerankd_core::error::Error;
 use rerankd_core::types::request::{RerankRequest, ScoringOptions};
 
@@ -39,7 +39,7 @@ const RANKED_OBJECT_WORK: usize = 8;
 /// The known fields of one body, borrowed from it.
 pub struct Fields<'a> {
     /// The whole body, of which texts without escapes are slices.
-    body: &'a ByteString,
+    body: &'a FastStr,
     entries: Entries<'a>,
     /// Returns false to end the reading of documents.
     is_wanted: &'a dyn Fn() -> bool,
@@ -56,7 +56,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// `invalid_json` with line and column; `invalid_request` if a field appears twice or the body is not an object.
-    pub fn read(body: &'a ByteString) -> Result<Self, Error> {
+    pub fn read(body: &'a FastStr) -> Result<Self, Error> {
         Ok(Self { body, entries: entries::of_body(body)?, is_wanted: &|| true })
     }
 
@@ -116,7 +116,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// `invalid_request`; the message never quotes the body.
-    pub fn request_about(&self, query: ByteString, pointer: &str) -> Result<RerankRequest, Error> {
+    pub fn request_about(&self, query: FastStr, pointer: &str) -> Result<RerankRequest, Error> {
         self.request_about_words(query::plain_words(query, pointer)?, pointer)
     }
 
@@ -193,7 +193,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// `invalid_request` if the value is not a string.
-    pub fn text(&self, path: &str) -> Result<Option<ByteString>, Error> {
+    pub fn text(&self, path: &str) -> Result<Option<FastStr>, Error> {
         let Some(raw) = self.plain(path)? else { return Ok(None) };
         Ok(Some(raw::text(self.body, raw, &pointer_to(path))?))
     }
@@ -228,7 +228,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// `invalid_request` if the value is not a list, or an item is not a string.
-    pub fn texts(&self, path: &str) -> Result<Option<Vec<ByteString>>, Error> {
+    pub fn texts(&self, path: &str) -> Result<Option<Vec<FastStr>>, Error> {
         let Some(items) = self.list(path)? else { return Ok(None) };
         let list = pointer_to(path);
         // No capacity in advance: a body has room for millions of items, and the first wrong one ends the reading.
@@ -318,7 +318,7 @@ fn find<'e, 'a>(entries: &'e Entries<'a>, name: &str) -> Option<&'e Value<'a>> {
 }
 
 /// The same text; `None` if it is blank. Templates leave a blank string for a variable that is not set.
-pub(super) fn unless_blank(text: Option<ByteString>) -> Option<ByteString> {
+pub(super) fn unless_blank(text: Option<FastStr>) -> Option<FastStr> {
     text.filter(|text| !text.trim().is_empty())
 }
 

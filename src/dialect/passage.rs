@@ -12,7 +12,7 @@
 
 use std::borrow::Cow;
 
-use bytestring::ByteString;
+use faststr::FastStr;
 use rerankd_core::error::Error;
 use rerankd_core::text::{ForeignWord, foreign_word, has_lone_surrogate};
 use rerankd_core::types::request::{Passage, PassageObject, RerankRequest};
@@ -74,7 +74,7 @@ struct ReadPassage {
 /// The text to score, without its pictures.
 #[derive(Default)]
 pub(super) struct Words {
-    pub(super) text: ByteString,
+    pub(super) text: FastStr,
     /// True if a picture was left out.
     pub(super) has_picture: bool,
 }
@@ -85,7 +85,7 @@ impl PassageRules<'_> {
     /// # Errors
     /// `invalid_request` with the name of the document, or of `rank_fields` if no object has any of them;
     /// `deadline_exceeded` once the request is no longer wanted.
-    pub(super) fn read(&self, body: &ByteString, items: &[Raw<'_>], pointer: &str) -> Result<PassageList, Error> {
+    pub(super) fn read(&self, body: &FastStr, items: &[Raw<'_>], pointer: &str) -> Result<PassageList, Error> {
         // Once for the whole body: most hold none, and then no text is searched for them.
         let has_pictures_inside = pictures::may_be_inside(body);
         let mut passages = Vec::with_capacity(items.len());
@@ -123,7 +123,7 @@ impl PassageRules<'_> {
     }
 
     /// Reads one document, of any kind.
-    fn passage(&self, body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<ReadPassage, Error> {
+    fn passage(&self, body: &FastStr, raw: Raw<'_>, pointer: &str) -> Result<ReadPassage, Error> {
         let literal = raw.get();
         let kind = JsonKind::of(literal);
         if kind.is_container() {
@@ -152,12 +152,12 @@ impl PassageRules<'_> {
         }
     }
 
-    fn object(&self, body: &ByteString, literal: &str, pointer: &str) -> Result<ReadPassage, Error> {
+    fn object(&self, body: &FastStr, literal: &str, pointer: &str) -> Result<ReadPassage, Error> {
         let document = Document::read(&self.rank_fields, JsonIn { body, json: literal, pointer })?;
         let words = if self.rank_fields.is_empty() {
             match text_of(body, &document, pointer)? {
                 Some(words) => Some(words),
-                None if document.is_picture => Some(Words { text: ByteString::new(), has_picture: true }),
+                None if document.is_picture => Some(Words { text: FastStr::empty(), has_picture: true }),
                 None => Some(laid_out_text(literal, pointer)?),
             }
         } else {
@@ -211,7 +211,7 @@ pub(crate) struct LoneDocument {
 }
 
 /// A document that is plain text.
-pub(crate) fn plain_document(text: ByteString) -> LoneDocument {
+pub(crate) fn plain_document(text: FastStr) -> LoneDocument {
     let Words { text, has_picture } = without_file(text);
     LoneDocument { passage: Passage { text, object: None }, has_picture }
 }
@@ -220,7 +220,7 @@ pub(crate) fn plain_document(text: ByteString) -> LoneDocument {
 ///
 /// # Errors
 /// A sentence that says what is wrong with it.
-pub(crate) fn document(json: &ByteString, name: &str) -> Result<LoneDocument, String> {
+pub(crate) fn document(json: &FastStr, name: &str) -> Result<LoneDocument, String> {
     let raw = match serde_json::from_str::<Raw<'_>>(json) {
         Ok(raw) if JsonKind::of(raw.get()) == JsonKind::Object => raw,
         Ok(_) => return Err(format!("{name} must be a JSON object")),
@@ -249,7 +249,7 @@ fn is_string(raw: Raw<'_>) -> bool {
 }
 
 /// The text of a string, a number or a boolean. Empty for `null`.
-fn scalar_text(body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<Words, Error> {
+fn scalar_text(body: &FastStr, raw: Raw<'_>, pointer: &str) -> Result<Words, Error> {
     if is_null(raw) {
         return Ok(Words::default());
     }
@@ -257,7 +257,7 @@ fn scalar_text(body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<Words, 
 }
 
 /// The text without the files that it is or holds.
-pub(super) fn without_file(text: ByteString) -> Words {
+pub(super) fn without_file(text: FastStr) -> Words {
     let Some(words) = pictures::words_beside(&text) else { return Words { text, has_picture: false } };
     let text = match words {
         Cow::Borrowed(words) => text.slice_ref(words),
@@ -267,7 +267,7 @@ pub(super) fn without_file(text: ByteString) -> Words {
 }
 
 /// The `text` of an object, or its `page_content`, or the text parts of its `content`. `None` if it has none of them.
-pub(super) fn text_of(body: &ByteString, document: &Document<'_>, pointer: &str) -> Result<Option<Words>, Error> {
+pub(super) fn text_of(body: &FastStr, document: &Document<'_>, pointer: &str) -> Result<Option<Words>, Error> {
     let text = document.text.filter(|text| !is_null(text));
     // A list or an object as `text` is an error below. As `page_content`, which only LangChain has, it is a field like
     // others.
@@ -295,7 +295,7 @@ struct Part<'a> {
 }
 
 /// The joined texts of a list of [`Part`]s. Parts without text count as pictures. `None` if the value is no such list.
-fn text_of_parts(body: &ByteString, list: Raw<'_>, pointer: &str) -> Result<Option<Words>, Error> {
+fn text_of_parts(body: &FastStr, list: Raw<'_>, pointer: &str) -> Result<Option<Words>, Error> {
     let Ok(parts) = serde_json::from_str::<Vec<Part<'_>>>(list.get()) else { return Ok(None) };
     if parts.is_empty() {
         return Ok(None);
@@ -323,7 +323,7 @@ fn text_of_parts(body: &ByteString, list: Raw<'_>, pointer: &str) -> Result<Opti
 }
 
 /// The text of a document that is a list. If it is a list of parts with a picture, only the texts of the parts count.
-fn list_text(body: &ByteString, list: Raw<'_>, pointer: &str) -> Result<Words, Error> {
+fn list_text(body: &FastStr, list: Raw<'_>, pointer: &str) -> Result<Words, Error> {
     match text_of_parts(body, list, pointer)? {
         Some(words) if words.has_picture => Ok(words),
         _ => laid_out_text(list.get(), pointer),
@@ -367,7 +367,7 @@ mod tests {
         fn no_picture_is_sent_wherever_it_stands(document in with_pictures(), ranked in any::<bool>()) {
             let rank_fields: &[&str] = if ranked { &["a", "b.c", "a.type", "text"] } else { &[] };
             let body = json!({ "query": "q", "input": ["x", document], "rank_fields": rank_fields }).to_string();
-            let body = ByteString::from(body);
+            let body = FastStr::from(body);
             if let Ok(request) = mixedbread::Mixedbread.decode(&Fields::read(&body).unwrap()) {
                 let text = &request.passages[1].text;
                 prop_assert!(!text.contains("QUJDQUJD") && !text.contains("base64"), "{}", text);

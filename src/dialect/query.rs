@@ -1,6 +1,6 @@
 //! The text of a query. It is read as a document's is ([`super::passage`]), but something must be left to search for.
 
-use bytestring::ByteString;
+use faststr::FastStr;
 use rerankd_core::error::Error;
 
 use super::document::Document;
@@ -12,7 +12,7 @@ use super::raw::{self, JsonIn, JsonKind, Raw, name_of, wrong};
 ///
 /// # Errors
 /// `invalid_request` for any other value, and for a picture without text.
-pub(super) fn words(body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<Words, Error> {
+pub(super) fn words(body: &FastStr, raw: Raw<'_>, pointer: &str) -> Result<Words, Error> {
     match JsonKind::of(raw.get()) {
         JsonKind::Object => {
             let document = Document::read(&RankFields::default(), JsonIn { body, json: raw.get(), pointer })?;
@@ -33,7 +33,7 @@ pub(super) fn words(body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<Wo
 ///
 /// # Errors
 /// `invalid_request` if it is a picture without text.
-pub(super) fn plain_words(query: ByteString, pointer: &str) -> Result<Words, Error> {
+pub(super) fn plain_words(query: FastStr, pointer: &str) -> Result<Words, Error> {
     unless_only_picture(without_file(query), pointer)
 }
 
@@ -49,7 +49,7 @@ fn picture_query(pointer: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use bytestring::ByteString;
+    use faststr::FastStr;
     use serde_json::json;
 
     use crate::dialect::DIALECTS;
@@ -68,7 +68,7 @@ mod tests {
                 "pinecone" => json!({ "query": query, "documents": [{ "text": "a" }] }),
                 _ => json!({ "query": query, "documents": ["a"] }),
             };
-            let text = ByteString::from(body.to_string());
+            let text = FastStr::from(body.to_string());
             let request = dialect.decode(&Fields::read(&text).unwrap()).unwrap();
             let [warning] = &request.warnings[..] else { panic!("{}: {:?}", dialect.name(), request.warnings) };
             assert!(warning.ends_with(" holds a picture, which is not searched for"), "{}: {warning}", dialect.name());

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use bytestring::ByteString;
+use faststr::FastStr;
 use rerankd_core::error::Error;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 
@@ -23,13 +23,13 @@ const MAX_STEPS: usize = 4;
 #[derive(Debug, Default)]
 pub(super) struct RankFields {
     /// [`Wanted::name`] and the items of [`FoundFields`] go by the indices in this list.
-    names: Vec<ByteString>,
+    names: Vec<FastStr>,
     root: Level,
 }
 
 /// The fields wanted in one object, by their names in that object.
 #[derive(Debug, Default)]
-struct Level(HashMap<ByteString, Wanted>);
+struct Level(HashMap<FastStr, Wanted>);
 
 /// The reasons to look at one field of an object.
 #[derive(Debug, Default)]
@@ -61,7 +61,7 @@ impl RankFields {
     ///
     /// # Errors
     /// `invalid_request` if there are more than [`MAX_NAMES`], or one has more than [`MAX_STEPS`] dots.
-    pub(super) fn new(names: Vec<ByteString>) -> Result<Self, Error> {
+    pub(super) fn new(names: Vec<FastStr>) -> Result<Self, Error> {
         Self::check_count(names.len())?;
         let mut fields = Self::default();
         for (index, name) in names.into_iter().enumerate() {
@@ -109,9 +109,9 @@ impl Level {
     /// Adds the name with this index, whose path from here is `path`.
     fn add(&mut self, path: &str, index: usize) {
         // A field's own name may hold dots, so the whole path is wanted as one name too.
-        self.0.entry(path.into()).or_default().name = Some(index);
+        self.0.entry(FastStr::new(path)).or_default().name = Some(index);
         if let Some((outer, inner)) = path.split_once('.') {
-            self.0.entry(outer.into()).or_default().inside.add(inner, index);
+            self.0.entry(FastStr::new(outer)).or_default().inside.add(inner, index);
         }
     }
 
@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     fn found(names: &[&str], json: &str) -> Vec<String> {
-        let fields = RankFields::new(names.iter().map(|name| ByteString::from(*name)).collect()).unwrap();
+        let fields = RankFields::new(names.iter().map(|name| FastStr::new(name)).collect()).unwrap();
         let mut found = fields.nothing_found();
         let seed = Inner { level: &fields.root, steps: 0, found: &mut found };
         seed.deserialize(&mut serde_json::Deserializer::from_str(json)).unwrap();

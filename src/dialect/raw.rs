@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
 
-use bytestring::ByteString;
+use faststr::FastStr;
 use rerankd_core::error::{Error, ErrorKind};
 use rerankd_core::text::{ForeignWord, foreign_word};
 use serde::de::DeserializeSeed;
@@ -200,7 +200,7 @@ pub(super) fn unquoted(json: &str) -> Option<&str> {
 }
 
 /// The text of a JSON string. Without escapes it is a slice of `body`, from which `raw` must have been parsed.
-pub(super) fn text(body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<ByteString, Error> {
+pub(super) fn text(body: &FastStr, raw: Raw<'_>, pointer: &str) -> Result<FastStr, Error> {
     let literal = raw.get();
     let Some(inner) = unquoted(literal) else { return Err(wrong(pointer, raw, "a string")) };
     if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
@@ -218,7 +218,7 @@ pub(super) fn lone_surrogate(pointer: &str) -> Error {
 }
 
 /// The text of a string, or of a number or a boolean as it is written. Anything else is an error.
-pub(super) fn scalar(body: &ByteString, raw: Raw<'_>, pointer: &str) -> Result<ByteString, Error> {
+pub(super) fn scalar(body: &FastStr, raw: Raw<'_>, pointer: &str) -> Result<FastStr, Error> {
     match JsonKind::of(raw.get()) {
         JsonKind::Number | JsonKind::Boolean => Ok(body.slice_ref(raw.get())),
         _ => text(body, raw, pointer),

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use bytestring::ByteString;
+use faststr::FastStr;
 use rerankd_core::error::{Error, ErrorKind};
 use rerankd_core::text::{with_lone_surrogates_replaced, without_mark};
 use rerankd_core::types::request::RerankRequest;
@@ -20,7 +20,7 @@ use super::request_fields::TIMEOUT_MS;
 #[derive(Debug)]
 pub struct ReceivedBody {
     /// The JSON text.
-    pub text: ByteString,
+    pub text: FastStr,
     /// Number of lone surrogates that stood in the body as bytes and were already replaced by U+FFFD.
     pub lone_surrogates: usize,
     /// The choice of the dialect, which the fields of the body complete.
@@ -89,7 +89,7 @@ impl ReceivedBody {
     }
 
     /// Reads JSON; `None` if that is more work than `max_work` bytes of plain strings.
-    fn read_once(&self, text: &ByteString, max_work: usize, is_wanted: &dyn Fn() -> bool) -> Option<Decoded> {
+    fn read_once(&self, text: &FastStr, max_work: usize, is_wanted: &dyn Fn() -> bool) -> Option<Decoded> {
         let fields = match Fields::read(text) {
             Ok(fields) => fields,
             Err(error) => return Some(Decoded { dialect: None, request: Err(error) }),

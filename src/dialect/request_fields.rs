@@ -151,7 +151,7 @@ impl Field {
 
 #[cfg(test)]
 mod tests {
-    use bytestring::ByteString;
+    use faststr::FastStr;
     use rerankd_core::error::Error;
     use rerankd_core::types::request::RerankRequest;
     use serde_json::{Value, json};
@@ -173,7 +173,7 @@ mod tests {
     ];
 
     fn decode(dialect: &dyn Dialect, body: &Value) -> Result<RerankRequest, Error> {
-        let text = ByteString::from(body.to_string());
+        let text = FastStr::from(body.to_string());
         dialect.decode(&Fields::read(&text)?)
     }
 

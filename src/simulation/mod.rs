@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytestring::ByteString;
+use faststr::FastStr;
 use proptest::prelude::*;
 use rerankd_core::cache::control::CacheControl;
 use rerankd_core::cache::key::CacheScope;
@@ -93,8 +93,8 @@ fn random_request(random: &mut fastrand::Rng) -> SimulatedRequest {
 
 async fn send(harness: &Harness, simulated: &SimulatedRequest) -> Result<RerankResponse, Error> {
     let request = Arc::new(RerankRequest {
-        model: Some(ByteString::from(simulated.model)),
-        query: simulated.query.as_str().into(),
+        model: Some(FastStr::from_static_str(simulated.model)),
+        query: simulated.query.clone().into(),
         passages: simulated.passages.iter().map(|text| Passage::from(text.as_str())).collect(),
         top_n: simulated.top_n,
         ..RerankRequest::default()

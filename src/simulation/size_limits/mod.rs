@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use faststr::FastStr;
 use rerankd_core::cache::control::CacheControl;
 use rerankd_core::cache::key::CacheScope;
 use rerankd_core::error::Error;
@@ -74,7 +75,7 @@ impl LimitedHarness {
 
     async fn rerank(&self, query: &str, passages: &[String]) -> Result<RerankResponse, Error> {
         let request = Arc::new(RerankRequest {
-            query: query.into(),
+            query: FastStr::new(query),
             passages: passages.iter().map(|text| Passage::from(text.as_str())).collect(),
             ..RerankRequest::default()
         });

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use bytestring::ByteString;
+use faststr::FastStr;
 use http::HeaderMap;
 use rerankd::dialect::choose::{DialectChoice, PathDialects};
 use rerankd::dialect::fields::Fields;
@@ -65,7 +65,7 @@ fn mutated_requests_decode_as_written_or_are_refused() {
 fn check_decoding(case: &Case) {
     let dialect = dialect::by_name(case.reader).unwrap();
     // What is not UTF-8 is refused before.
-    let body = ByteString::from(String::from_utf8_lossy(&case.bytes).into_owned());
+    let body = FastStr::from(String::from_utf8_lossy(&case.bytes).into_owned());
     let fields = match Fields::read(&body) {
         Ok(fields) => fields,
         Err(error) => return quotes_nothing(dialect, &error),

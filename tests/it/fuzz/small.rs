@@ -1,6 +1,6 @@
 //! Parsers of inputs other than bodies: headers, base URLs, names; and the filter of provider messages.
 
-use bytestring::ByteString;
+use faststr::FastStr;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use rerankd::dialect::choose::{DIALECT_HEADER, DialectChoice, PathDialects};
 use rerankd::dialect::fields::Fields;
@@ -27,7 +27,7 @@ fn cases(readers: &[&'static str], seeds: &[&str]) -> Cases {
 #[test]
 fn fuzzed_headers_parse_or_fail_without_quoting() {
     let seeds = ["no-cache, no-store", "only-if-cached,max-age=0", "voyage", "VLLM", "canary", "2026-04"];
-    let bodies = [r#"{"texts":[]}"#, r#"{"passages":[]}"#].map(ByteString::from_static);
+    let bodies = [r#"{"texts":[]}"#, r#"{"passages":[]}"#].map(FastStr::from_static_str);
     bolero::check!()
         .with_generator(cases(&["cache-control", "x-rerank-dialect"], &seeds))
         .with_iterations(5_000)

@@ -189,7 +189,7 @@ impl Fields {
 mod tests {
     use std::collections::HashSet;
 
-    use bytestring::ByteString;
+    use faststr::FastStr;
     use proptest::prelude::*;
 
     use super::*;
@@ -213,10 +213,8 @@ mod tests {
     #[test]
     fn law_1_each_field_alone_changes_the_key() {
         let options = ScoringOptions::default();
-        let with_instruction = |text: &'static str| ScoringOptions {
-            instruction: Some(ByteString::from(text)),
-            ..ScoringOptions::default()
-        };
+        let with_instruction =
+            |text: &'static str| ScoringOptions { instruction: Some(FastStr::from(text)), ..ScoringOptions::default() };
         let shared = CacheScope::SHARED;
         let keys = [
             key(shared, &space(), &options, "ab", "c"),
@@ -243,7 +241,7 @@ mod tests {
     fn law_1_the_borders_of_fields_count() {
         let plain = ScoringOptions::default();
         let instructed =
-            |text: &'static str| ScoringOptions { instruction: Some(ByteString::from(text)), ..plain.clone() };
+            |text: &'static str| ScoringOptions { instruction: Some(FastStr::from(text)), ..plain.clone() };
         let named = |upstream: &str, model: &str, revision: &str| ScoreSpace {
             upstream: upstream.into(),
             model: model.into(),

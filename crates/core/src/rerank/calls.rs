@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use bytestring::ByteString;
+use faststr::FastStr;
 use tokio::time::Instant;
 
 use super::batch::{CallLimits, cut};
@@ -25,7 +25,7 @@ use crate::upstream::{Upstream, UpstreamError};
 pub(super) struct FlightTexts {
     pub(super) request: Arc<RerankRequest>,
     /// The passages of the flight's pairs, as they are sent.
-    pub(super) passages: Arc<IndexVec<FlightIndex, ByteString>>,
+    pub(super) passages: Arc<IndexVec<FlightIndex, FastStr>>,
     /// HTTP attempts made for the request that leads the flight; shared with its trace.
     pub(super) attempts: AttemptCounter,
 }

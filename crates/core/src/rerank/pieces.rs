@@ -10,7 +10,7 @@
 
 use std::ops::Range;
 
-use bytestring::ByteString;
+use faststr::FastStr;
 
 use crate::text::from_first_visible;
 use crate::types::index::{IndexVec, ListIndex, PieceIndex};
@@ -25,7 +25,7 @@ pub enum Pieces {
     /// Some passages are cut, into several pieces or to the first.
     Cut {
         /// All pieces, in the order of their passages.
-        texts: IndexVec<PieceIndex, ByteString>,
+        texts: IndexVec<PieceIndex, FastStr>,
         /// Index after the last piece of each passage; every passage has at least one.
         ends: Vec<PieceIndex>,
     },
@@ -68,7 +68,7 @@ impl Pieces {
 
     /// The text of one piece.
     #[must_use]
-    pub fn text<'a>(&'a self, passages: &'a [Passage], piece: PieceIndex) -> &'a ByteString {
+    pub fn text<'a>(&'a self, passages: &'a [Passage], piece: PieceIndex) -> &'a FastStr {
         match self {
             Self::Whole => &passages[piece.number()].text,
             Self::Cut { texts, .. } => &texts[piece],
@@ -90,7 +90,7 @@ impl Pieces {
 
 /// Adds all pieces of a text that hold something to `pieces`; of a blank text the first. A piece that holds nothing
 /// cannot be the best one, and not every provider takes it.
-fn push_filled_pieces(pieces: &mut IndexVec<PieceIndex, ByteString>, text: &ByteString, max_tokens: usize) {
+fn push_filled_pieces(pieces: &mut IndexVec<PieceIndex, FastStr>, text: &FastStr, max_tokens: usize) {
     let first = pieces.next_index();
     for piece in (Cuts { rest: Some(&**text), max_tokens }) {
         if !from_first_visible(piece).is_empty() {
@@ -104,7 +104,7 @@ fn push_filled_pieces(pieces: &mut IndexVec<PieceIndex, ByteString>, text: &Byte
 
 /// The first piece of a text. If that holds nothing, the one that begins with the first text there is: blanks in front,
 /// however many, must not hide it.
-fn first_filled_piece(text: &ByteString, max_tokens: usize) -> ByteString {
+fn first_filled_piece(text: &FastStr, max_tokens: usize) -> FastStr {
     let first = &text[..cut(text, max_tokens)];
     if !from_first_visible(first).is_empty() {
         return text.slice_ref(first);

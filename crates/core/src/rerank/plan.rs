@@ -13,7 +13,7 @@
 
 use std::hash::BuildHasherDefault;
 
-use bytestring::ByteString;
+use faststr::FastStr;
 
 use super::pieces::Pieces;
 use super::plan_context::PlanContext;
@@ -196,11 +196,11 @@ impl Plan {
 
     /// The texts of `slots`, as they are sent.
     #[must_use]
-    pub fn texts(&self, request: &RerankRequest, slots: impl IntoIterator<Item = SlotIndex>) -> Vec<ByteString> {
+    pub fn texts(&self, request: &RerankRequest, slots: impl IntoIterator<Item = SlotIndex>) -> Vec<FastStr> {
         slots.into_iter().map(|slot| self.text(request, slot).clone()).collect()
     }
 
-    fn text<'a>(&'a self, request: &'a RerankRequest, slot: SlotIndex) -> &'a ByteString {
+    fn text<'a>(&'a self, request: &'a RerankRequest, slot: SlotIndex) -> &'a FastStr {
         self.pieces.text(&request.passages, self.pairs[slot].first_piece)
     }
 
@@ -369,7 +369,7 @@ mod tests {
 
     fn request(query: &str, passages: &[&str]) -> RerankRequest {
         RerankRequest {
-            query: query.into(),
+            query: FastStr::new(query),
             passages: passages.iter().copied().map(Passage::from).collect(),
             ..RerankRequest::default()
         }

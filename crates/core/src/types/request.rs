@@ -1,20 +1,20 @@
 //! A client's request, in whatever dialect it came.
 //!
-//! Texts are [`ByteString`]s: reference-counted slices of the received body wherever the JSON held no escapes. So a
+//! Texts are [`FastStr`]s: reference-counted slices of the received body wherever the JSON held no escapes. So a
 //! request of half a megabyte is decoded without copying its passages, and its parts can move to other tasks without
 //! lifetimes.
 
 use std::time::Duration;
 
-use bytestring::ByteString;
+use faststr::FastStr;
 
 /// One query with its candidate passages.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RerankRequest {
     /// The public model name; `None` means `default`.
-    pub model: Option<ByteString>,
+    pub model: Option<FastStr>,
     /// The search text.
-    pub query: ByteString,
+    pub query: FastStr,
     /// The texts to be scored, in the client's order; a passage is known by its position here.
     pub passages: Vec<Passage>,
     /// Most results that the client wants; `None` means all.
@@ -61,7 +61,7 @@ impl RerankRequest {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Passage {
     /// The text as it is sent upstream.
-    pub text: ByteString,
+    pub text: FastStr,
     /// The object, if the document was not a plain string. Boxed because most are.
     pub object: Option<Box<PassageObject>>,
 }
@@ -70,16 +70,16 @@ pub struct Passage {
 #[derive(Clone, Debug, PartialEq)]
 pub struct PassageObject {
     /// The object's `id` as raw JSON (a string or a number), echoed with its result.
-    pub id: Option<ByteString>,
+    pub id: Option<FastStr>,
     /// The whole object as raw JSON, echoed when documents are asked for.
-    pub source: ByteString,
+    pub source: FastStr,
     /// True if the object holds the scored text under the name `text`.
     pub has_text: bool,
 }
 
 impl From<&str> for Passage {
     fn from(text: &str) -> Self {
-        Self { text: ByteString::from(text), object: None }
+        Self { text: FastStr::new(text), object: None }
     }
 }
 
@@ -87,7 +87,7 @@ impl From<&str> for Passage {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ScoringOptions {
     /// The meaning of "relevant" for this request, for models that follow instructions.
-    pub instruction: Option<ByteString>,
+    pub instruction: Option<FastStr>,
     /// Passages longer than this many tokens are cut by the provider.
     pub max_tokens_per_doc: Option<u32>,
 }

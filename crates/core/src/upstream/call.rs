@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
-use bytestring::ByteString;
+use faststr::FastStr;
 
 use super::error::UpstreamError;
 use crate::provider::{Provider, ScoreBatch, ScoreScale};
@@ -56,7 +56,7 @@ pub struct Pairs {
     /// The search text.
     pub query: String,
     /// The passages, in the order in which their scores are expected.
-    pub passages: Vec<ByteString>,
+    pub passages: Vec<FastStr>,
 }
 
 impl CallFormat {
@@ -66,7 +66,7 @@ impl CallFormat {
         match self {
             Self::Body(provider) => Payload::Body(provider.encode(batch).into()),
             Self::Pairs => {
-                let passages = batch.passages.iter().map(|&passage| passage.into()).collect();
+                let passages = batch.passages.iter().map(|&passage| FastStr::new(passage)).collect();
                 Payload::Pairs(Arc::new(Pairs { query: batch.query.to_owned(), passages }))
             }
         }

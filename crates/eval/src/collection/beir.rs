@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use faststr::FastStr;
+
 use super::draft::{Draft, titled};
 use super::input_error::CollectionError;
 use super::json::each_object;
@@ -81,7 +83,7 @@ fn corpus(path: &Path, draft: &mut Draft) -> Result<(), CollectionError> {
 fn queries(path: &Path, draft: &mut Draft) -> Result<(), CollectionError> {
     draft.left_out.lines_with_lone_surrogates += each_object(path, |_, mut fields| {
         let id = fields.need("_id")?.id("_id")?.into_owned();
-        let text = fields.written_text("text")?.as_ref().into();
+        let text = FastStr::new(fields.written_text("text")?);
         draft.add_query(JudgedQuery { id, text, labels: fields.labels(), ..JudgedQuery::default() })
     })?;
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use bytestring::ByteString;
+use faststr::FastStr;
 
 use super::{Collection, JudgedQuery, LeftOut, PassageRecord};
 
@@ -27,7 +27,7 @@ pub(super) struct Passages {
     /// In the order of the corpus: a place is an index into this list. It only grows, so places stay valid.
     pub(super) records: Vec<PassageRecord>,
     /// Places by id. Ids share their bytes with `records`.
-    places: HashMap<ByteString, usize>,
+    places: HashMap<FastStr, usize>,
 }
 
 impl Passages {
@@ -40,7 +40,7 @@ impl Passages {
     ///
     /// # Errors
     /// The id is empty, or another text has it.
-    pub(super) fn add(&mut self, id: &str, text: ByteString) -> Result<usize, String> {
+    pub(super) fn add(&mut self, id: &str, text: FastStr) -> Result<usize, String> {
         if id.is_empty() {
             return Err("the id of a passage is empty".to_owned());
         }
@@ -50,7 +50,7 @@ impl Passages {
             }
             return Err("an earlier passage has the same id and another text".to_owned());
         }
-        let id = ByteString::from(id);
+        let id = FastStr::new(id);
         let place = self.records.len();
         self.places.insert(id.clone(), place);
         self.records.push(PassageRecord { id, text });
@@ -129,12 +129,12 @@ impl Draft {
 }
 
 /// A title and a text as BEIR shows them to a model: joined by a blank, with none around.
-pub(super) fn titled(title: &str, text: &str) -> ByteString {
+pub(super) fn titled(title: &str, text: &str) -> FastStr {
     let title = title.trim();
     let text = text.trim();
     match (title.is_empty(), text.is_empty()) {
-        (true, _) => text.into(),
-        (_, true) => title.into(),
+        (true, _) => FastStr::new(text),
+        (_, true) => FastStr::new(title),
         (false, false) => {
             let mut joined = String::with_capacity(title.len() + 1 + text.len());
             joined.push_str(title);

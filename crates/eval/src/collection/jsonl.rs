@@ -13,6 +13,8 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use faststr::FastStr;
+
 use super::JudgedQuery;
 use super::draft::{Draft, titled};
 use super::input_error::CollectionError;
@@ -48,7 +50,7 @@ pub(super) fn read(path: &Path, draft: &mut Draft) -> Result<(), CollectionError
             Some(id) => id.id("id")?.into_owned(),
             None => number.to_string(),
         };
-        let text = fields.written_text("query")?.as_ref().into();
+        let text = FastStr::new(fields.written_text("query")?);
         let (listed, candidates) = passages(fields.need("passages")?, number, draft)?;
         let mut query = JudgedQuery { id, text, candidates, labels: fields.labels(), ..JudgedQuery::default() };
         judge(&mut query, fields.need("relevant")?, &listed)?;

@@ -20,7 +20,7 @@ mod run;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use bytestring::ByteString;
+use faststr::FastStr;
 use serde::Serialize;
 
 pub use self::autorag::PARQUET_THREAD;
@@ -50,9 +50,9 @@ pub struct Collection {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PassageRecord {
     /// Id, unique in the corpus.
-    pub id: ByteString,
+    pub id: FastStr,
     /// Text that a model is shown, the title included.
-    pub text: ByteString,
+    pub text: FastStr,
 }
 
 /// A query with its candidates and judgments.
@@ -61,7 +61,7 @@ pub struct JudgedQuery {
     /// Id, unique in the collection.
     pub id: String,
     /// Text of the query, never blank.
-    pub text: ByteString,
+    pub text: FastStr,
     /// Indices into [`Collection::passages`], best first; none twice.
     pub candidates: Vec<usize>,
     /// Grades by the id of the passage: above 0 is relevant, the more the better. Passages that the corpus does not
