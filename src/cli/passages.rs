@@ -2,7 +2,7 @@
 
 use faststr::FastStr;
 use rerankd_core::text::{with_lone_surrogates_replaced, without_mark};
-use rerankd_core::types::request::Passage;
+use rerankd_core::types::passages::Passages;
 
 use crate::dialect::passage::{self, LoneDocument};
 use crate::dialect::picture_warning::PictureWarning;
@@ -11,7 +11,7 @@ use crate::dialect::picture_warning::PictureWarning;
 #[derive(Debug, Default)]
 pub(super) struct PassageFile {
     /// The passages, in their order.
-    pub(super) passages: Vec<Passage>,
+    pub(super) passages: Passages,
     /// The line number of each passage, from 1.
     pub(super) lines: Vec<usize>,
     /// One sentence about each thing that could not be read as it stands.
@@ -54,7 +54,7 @@ pub(super) fn parse(text: &str) -> Result<PassageFile, String> {
         if has_picture {
             pictures.note(number, &passage.text);
         }
-        file.passages.push(passage);
+        file.passages.push(passage, None);
         file.lines.push(number);
     }
     if let Some(line) = first_replaced {
@@ -80,7 +80,7 @@ mod tests {
     fn texts(text: &str) -> Result<Vec<String>, String> {
         let file = parse(text)?;
         let mut texts = Vec::new();
-        for (line, passage) in file.lines.iter().zip(&file.passages) {
+        for (line, passage) in file.lines.iter().zip(file.passages.iter()) {
             texts.push(format!("{line} {}", passage.text));
         }
         Ok(texts)
@@ -108,7 +108,7 @@ mod tests {
     fn byte_order_marks_are_skipped() {
         let json = "\u{FEFF}{\"text\":\"one\",\"id\":7}\n\u{FEFF}{\"text\":\"two\"}";
         assert_eq!(texts(json).unwrap(), ["1 one", "2 two"]);
-        assert!(parse(json).unwrap().passages[0].object.as_ref().unwrap().id.is_some());
+        assert!(parse(json).unwrap().passages.get(0).object.unwrap().id.is_some());
         assert_eq!(texts("\u{FEFF}one\n\u{FEFF}\ntwo").unwrap(), ["1 one", "3 two"]);
         assert!(texts("\u{FEFF}[{\"text\": \"a\"}]").unwrap_err().starts_with("is one JSON value"));
     }
@@ -124,7 +124,7 @@ mod tests {
         assert!(file.warnings[0].contains("in line 2"), "{:?}", file.warnings);
         assert_eq!(file.warnings[1], "pictures are not scored; lines read without theirs: 1 (line 3)");
         let plain = parse("words\ndata:image/png;base64,AAAA").unwrap();
-        assert_eq!(plain.passages[1].text, "");
+        assert_eq!(plain.passages.get(1).text, "");
         assert_eq!(plain.warnings.len(), 1);
     }
 }

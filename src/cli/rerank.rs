@@ -125,7 +125,7 @@ fn table(lines: &[usize], request: &RerankRequest, response: &RerankResponse) ->
             None => "-".to_owned(),
         };
         // A passage may hold line ends, or sequences that steer a terminal.
-        let passage = printable(&request.passages[ranked.position].text);
+        let passage = printable(request.passages.get(ranked.position).text);
         let text = shortened(&passage, usize::from(text_width));
         table.add_row([rank.to_string(), score, lines[ranked.position].to_string(), text]);
     }

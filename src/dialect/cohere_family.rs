@@ -7,7 +7,8 @@
 
 use bytes::Bytes;
 use rerankd_core::error::Error;
-use rerankd_core::types::request::{PassageObject, RerankRequest};
+use rerankd_core::types::passages::PassageObject;
+use rerankd_core::types::request::RerankRequest;
 use rerankd_core::types::response::RerankResponse;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -247,8 +248,8 @@ impl CohereFamily {
         let form = Form::asked_for(request);
         let mut results = Vec::with_capacity(response.ranking.len());
         for ranked in &response.ranking {
-            let passage = &request.passages[ranked.position];
-            let id = match passage.object.as_deref() {
+            let passage = request.passages.get(ranked.position);
+            let id = match passage.object {
                 Some(PassageObject { id: Some(id), .. }) => raw_json(id),
                 _ => None,
             };
@@ -271,7 +272,7 @@ impl CohereFamily {
                 index: result.index,
                 id: result.id,
                 relevance_score: result.relevance_score,
-                document: &request.passages[result.index].text,
+                document: request.passages.get(result.index).text,
                 source: result.source,
             });
         }

@@ -116,7 +116,7 @@ impl Dialect for DashScope {
         let form = Form::asked_for(request);
         let mut results = Vec::with_capacity(response.ranking.len());
         for ranked in &response.ranking {
-            let passage = &request.passages[ranked.position];
+            let passage = request.passages.get(ranked.position);
             results.push(AnswerResult {
                 index: ranked.position,
                 relevance_score: form.score(ranked, response),

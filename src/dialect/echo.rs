@@ -1,6 +1,6 @@
 //! Documents that are sent back with their results.
 
-use rerankd_core::types::request::Passage;
+use rerankd_core::types::passages::Passage;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -34,12 +34,12 @@ pub(super) enum Document<'a> {
 
 impl DocumentForm {
     /// The document of `passage` in this form.
-    pub(super) fn of(self, passage: &Passage) -> Document<'_> {
-        let wrapped = Document::Wrapped { text: &passage.text };
-        match (self, passage.object.as_deref()) {
-            (Self::Text, _) => Document::Text(&passage.text),
+    pub(super) fn of(self, passage: Passage<'_>) -> Document<'_> {
+        let wrapped = Document::Wrapped { text: passage.text };
+        match (self, passage.object) {
+            (Self::Text, _) => Document::Text(passage.text),
             (_, None) => wrapped,
-            (Self::WithText, Some(object)) if !object.has_text => match with_text(&object.source, &passage.text) {
+            (Self::WithText, Some(object)) if !object.has_text => match with_text(&object.source, passage.text) {
                 Some(extended) => Document::Extended(extended),
                 None => wrapped,
             },

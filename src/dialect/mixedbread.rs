@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use rerankd_core::error::Error;
-use rerankd_core::types::request::{Passage, RerankRequest};
+use rerankd_core::types::passages::Passage;
+use rerankd_core::types::request::RerankRequest;
 use rerankd_core::types::response::RerankResponse;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -83,7 +84,7 @@ impl Dialect for Mixedbread {
         let form = Form::asked_for(request);
         let mut data = Vec::with_capacity(response.ranking.len());
         for ranked in &response.ranking {
-            let passage = &request.passages[ranked.position];
+            let passage = request.passages.get(ranked.position);
             data.push(AnswerResult {
                 index: ranked.position,
                 score: form.score(ranked, response),
@@ -107,7 +108,7 @@ impl Dialect for Mixedbread {
 }
 
 /// The document of a passage in the form in which it came: an object, or a text.
-fn input(passage: &Passage) -> Document<'_> {
+fn input(passage: Passage<'_>) -> Document<'_> {
     let form = if passage.object.is_some() { DocumentForm::Object } else { DocumentForm::Text };
     form.of(passage)
 }

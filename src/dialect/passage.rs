@@ -15,7 +15,8 @@ use std::borrow::Cow;
 use faststr::FastStr;
 use rerankd_core::error::Error;
 use rerankd_core::text::{ForeignWord, foreign_word, has_lone_surrogate};
-use rerankd_core::types::request::{Passage, PassageObject, RerankRequest};
+use rerankd_core::types::passages::{OwnedPassage, PassageObject, Passages};
+use rerankd_core::types::request::RerankRequest;
 use serde::Deserialize;
 
 use super::document::Document;
@@ -48,7 +49,7 @@ pub enum ListDocuments {
 #[derive(Debug, Default, PartialEq)]
 pub struct PassageList {
     /// The passages, in the client's order.
-    pub passages: Vec<Passage>,
+    pub passages: Passages,
     /// One sentence for each kind of content that could not be read as it was sent.
     pub warnings: Vec<String>,
 }
@@ -64,7 +65,7 @@ impl PassageList {
 
 /// One document after reading.
 struct ReadPassage {
-    passage: Passage,
+    passage: OwnedPassage,
     /// True if it has at least one of the fields in `rank_fields`, or if none are asked for.
     has_fields: bool,
     /// True if a picture was left out of its text.
@@ -88,7 +89,7 @@ impl PassageRules<'_> {
     pub(super) fn read(&self, body: &FastStr, items: &[Raw<'_>], pointer: &str) -> Result<PassageList, Error> {
         // Once for the whole body: most hold none, and then no text is searched for them.
         let has_pictures_inside = pictures::may_be_inside(body);
-        let mut passages = Vec::with_capacity(items.len());
+        let mut passages = Passages::of_body(body.clone(), items.len());
         let mut pictures = PictureWarning::default();
         let mut any_has_fields = false;
         let mut any_lacks_fields = false;
@@ -98,7 +99,7 @@ impl PassageRules<'_> {
                 && !(has_pictures_inside && pictures::may_be_inside(text))
             {
                 // The usual case and the hot path: it formats no pointer and copies no text.
-                passages.push(Passage { text: body.slice_ref(text), object: None });
+                passages.push_plain(literal);
                 continue;
             }
             if !(self.is_wanted)() {
@@ -110,7 +111,9 @@ impl PassageRules<'_> {
             if read.has_picture {
                 pictures.note(index, &read.passage.text);
             }
-            passages.push(read.passage);
+            // A string has escapes here. Without a picture to leave out, its text is all of it.
+            let is_whole_string = JsonKind::of(literal) == JsonKind::String && !read.has_picture;
+            passages.push(read.passage, is_whole_string.then_some(literal));
         }
         // Among others, an object without the fields is a blank passage. If all objects lack them, the names are wrong.
         if any_lacks_fields && !any_has_fields {
@@ -139,7 +142,7 @@ impl PassageRules<'_> {
                 let Words { text, has_picture } = list_text(body, raw, pointer)?;
                 // A list has no place for the `text` that would otherwise be added where it is sent back.
                 let object = PassageObject { id: None, source: body.slice_ref(literal), has_text: true };
-                let passage = Passage { text, object: Some(Box::new(object)) };
+                let passage = OwnedPassage { text, object: Some(object) };
                 Ok(ReadPassage { passage, has_fields: true, has_picture })
             }
             JsonKind::List => match text_of_parts(body, raw, pointer)? {
@@ -171,7 +174,7 @@ impl PassageRules<'_> {
         let object = PassageObject { id, source: body.slice_ref(literal), has_text };
         let has_fields = words.is_some();
         let Words { text, has_picture } = words.unwrap_or_default();
-        let passage = Passage { text, object: Some(Box::new(object)) };
+        let passage = OwnedPassage { text, object: Some(object) };
         Ok(ReadPassage { passage, has_fields, has_picture })
     }
 
@@ -200,12 +203,12 @@ impl PassageRules<'_> {
 /// The passage of a document that is no object.
 fn without_object(words: Words) -> ReadPassage {
     let Words { text, has_picture } = words;
-    ReadPassage { passage: Passage { text, object: None }, has_fields: true, has_picture }
+    ReadPassage { passage: OwnedPassage { text, object: None }, has_fields: true, has_picture }
 }
 
 /// A document that does not come from a body, such as a line of a file.
 pub(crate) struct LoneDocument {
-    pub(crate) passage: Passage,
+    pub(crate) passage: OwnedPassage,
     /// True if a picture was left out of its text.
     pub(crate) has_picture: bool,
 }
@@ -213,7 +216,7 @@ pub(crate) struct LoneDocument {
 /// A document that is plain text.
 pub(crate) fn plain_document(text: FastStr) -> LoneDocument {
     let Words { text, has_picture } = without_file(text);
-    LoneDocument { passage: Passage { text, object: None }, has_picture }
+    LoneDocument { passage: OwnedPassage { text, object: None }, has_picture }
 }
 
 /// Reads a document that must be a JSON object. Errors call it `name`.
@@ -369,7 +372,7 @@ mod tests {
             let body = json!({ "query": "q", "input": ["x", document], "rank_fields": rank_fields }).to_string();
             let body = FastStr::from(body);
             if let Ok(request) = mixedbread::Mixedbread.decode(&Fields::read(&body).unwrap()) {
-                let text = &request.passages[1].text;
+                let text = request.passages.get(1).text;
                 prop_assert!(!text.contains("QUJDQUJD") && !text.contains("base64"), "{}", text);
             }
         }

@@ -84,7 +84,7 @@ impl Dialect for Pinecone {
         let form = Form::asked_for(request);
         let mut data = Vec::with_capacity(response.ranking.len());
         for ranked in &response.ranking {
-            let passage = &request.passages[ranked.position];
+            let passage = request.passages.get(ranked.position);
             data.push(RankedDocument {
                 index: ranked.position,
                 score: form.score(ranked, response),

@@ -200,8 +200,8 @@ mod tests {
             ));
             let request = body.read(&|| true).request.unwrap();
             prop_assert_eq!(&*request.query, String::from_utf16_lossy(&units[0]));
-            prop_assert_eq!(&*request.passages[0].text, String::from_utf16_lossy(&units[1]));
-            let object = request.passages[1].object.as_deref().unwrap();
+            prop_assert_eq!(request.passages.get(0).text, String::from_utf16_lossy(&units[1]));
+            let object = request.passages.get(1).object.unwrap();
             let source: serde_json::Value = serde_json::from_str(&object.source).unwrap();
             let value = &source[format!("x{}", String::from_utf16_lossy(&units[2]))];
             prop_assert_eq!(value.as_str().unwrap(), String::from_utf16_lossy(&units[3]));

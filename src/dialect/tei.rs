@@ -76,7 +76,7 @@ impl Dialect for Tei {
         let form = Form::asked_for(request);
         let mut ranks = Vec::with_capacity(response.ranking.len());
         for ranked in &response.ranking {
-            let text = &*request.passages[ranked.position].text;
+            let text = request.passages.get(ranked.position).text;
             ranks.push(Rank {
                 index: ranked.position,
                 text: request.return_documents.then_some(text),

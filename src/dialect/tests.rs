@@ -46,9 +46,9 @@ fn every_field_is_read() {
     .unwrap();
     assert_eq!(request.model.as_deref(), Some("m"));
     assert_eq!(request.query, "q\n");
-    let texts: Vec<_> = request.passages.iter().map(|passage| passage.text.as_ref()).collect::<Vec<&str>>();
+    let texts: Vec<_> = request.passages.iter().map(|passage| passage.text).collect();
     assert_eq!(texts, ["a", "bé", "c"]);
-    let object = request.passages[2].object.as_deref().unwrap();
+    let object = request.passages.get(2).object.unwrap();
     assert_eq!(object.id.as_deref(), Some("7"));
     assert_eq!(object.source, r#"{"id": 7, "text": "c", "metadata": {"x": [1]}}"#);
     assert_eq!((request.top_n, request.return_documents, request.explain), (Some(2), true, true));
@@ -72,7 +72,7 @@ fn texts_without_escapes_are_slices_of_the_body() {
     let body = FastStr::from(r#"{"query":"q","documents":["plain words of more than 30 bytes"]}"#.to_owned());
     let request = read(&body).unwrap();
     let range = body.as_bytes().as_ptr_range();
-    assert!(range.contains(&request.passages[0].text.as_bytes().as_ptr()));
+    assert!(range.contains(&request.passages.get(0).text.as_bytes().as_ptr()));
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn the_text_of_an_object_is_found() {
         ("{}", "", ""),
     ] {
         let request = decode(&format!(r#"{{"query":"q","documents":[{document}]{more}}}"#)).unwrap();
-        assert_eq!(request.passages[0].text, expected, "{document} {more}");
+        assert_eq!(request.passages.get(0).text, expected, "{document} {more}");
     }
     let query = decode(r#"{"query":{"text":"in an object"},"documents":[]}"#).unwrap().query;
     assert_eq!(query, "in an object");
@@ -238,7 +238,7 @@ fn a_document_without_the_fields_is_blank_among_others() {
     let texts: Vec<_> = decode(body).unwrap().passages.iter().map(|passage| passage.text.to_string()).collect();
     assert_eq!(texts, ["t", "", "plain"]);
     let blank = decode(r#"{"query":"q","documents":[{"title":""}],"rank_fields":["title"]}"#).unwrap();
-    assert_eq!(blank.passages[0].text, "", "a field that is there and blank is no mistake");
+    assert_eq!(blank.passages.get(0).text, "", "a field that is there and blank is no mistake");
 }
 
 /// Rule 13 of what clients require: where documents are objects, they have a text.
@@ -278,12 +278,12 @@ fn rank_fields_cannot_make_a_small_body_large() {
     let body = format!(r#"{{"query":"q","documents":[{deep}],"rank_fields":["x","{name}"]}}"#);
     assert_eq!(refused(&body), ("/rank_fields/1".to_owned(), "rank_fields[1] has more than 4 dots".to_owned()));
     let body = format!(r#"{{"query":"q","documents":[{deep}],"rank_fields":["a.a.a.a.a"]}}"#);
-    assert!(decode(&body).unwrap().passages[0].text.starts_with("a:\n  a:"));
+    assert!(decode(&body).unwrap().passages.get(0).text.starts_with("a:\n  a:"));
     let names = serde_json::to_string(&vec!["x"; 33]).unwrap();
     let body = format!(r#"{{"query":"q","documents":[],"rank_fields":{names}}}"#);
     assert_eq!(refused(&body).1, "rank_fields has 33 names; it may have 32");
     let body = r#"{"query":"q","documents":[{"a":"one","b":"two"}],"rank_fields":["a","b","a","a"]}"#;
-    assert_eq!(decode(body).unwrap().passages[0].text, "one\ntwo");
+    assert_eq!(decode(body).unwrap().passages.get(0).text, "one\ntwo");
 }
 
 #[test]

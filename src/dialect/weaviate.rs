@@ -67,7 +67,7 @@ impl Dialect for Weaviate {
         let form = Form::asked_for(request);
         let mut scores = Vec::with_capacity(response.ranking.len());
         for ranked in in_input_order(response) {
-            let document = &*request.passages[ranked.position].text;
+            let document = request.passages.get(ranked.position).text;
             scores.push(DocumentScore { document, score: form.score(&ranked, response) });
         }
         json(&Answer { scores })

@@ -7,7 +7,8 @@ use rerankd_core::cache::control::CacheControl;
 use rerankd_core::cache::key::CacheScope;
 use rerankd_core::error::ErrorKind;
 use rerankd_core::rerank::RequestContext;
-use rerankd_core::types::request::{Passage, RerankRequest};
+use rerankd_core::types::passages::OwnedPassage;
+use rerankd_core::types::request::RerankRequest;
 use rerankd_core::upstream::call::{Call, Scores};
 use rerankd_core::upstream::key_ring::KeyRing;
 use rerankd_core::upstream::size::MeasureSet;
@@ -91,7 +92,8 @@ async fn large_call_is_split(refuser: Refuser) {
     .unwrap();
     let route = reranker.routes.resolve(None).unwrap();
     for count in [vec![1; ENOUGH], vec![4]].concat() {
-        let passages = (0..count).map(|number| Passage::from(number.to_string().as_str())).collect();
+        let passages =
+            (0..count).map(|number| OwnedPassage { text: number.to_string().into(), object: None }).collect();
         let request = Arc::new(RerankRequest { query: "q".into(), passages, ..RerankRequest::default() });
         let started = Instant::now();
         let deadline = started + Duration::from_secs(10);

@@ -22,7 +22,7 @@ use rerankd_core::cache::control::CacheControl;
 use rerankd_core::cache::key::CacheScope;
 use rerankd_core::error::{Error, ErrorKind};
 use rerankd_core::rerank::RequestContext;
-use rerankd_core::types::request::{Passage, RerankRequest};
+use rerankd_core::types::request::RerankRequest;
 use rerankd_core::types::response::RerankResponse;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -93,9 +93,9 @@ fn random_request(random: &mut fastrand::Rng) -> SimulatedRequest {
 
 async fn send(harness: &Harness, simulated: &SimulatedRequest) -> Result<RerankResponse, Error> {
     let request = Arc::new(RerankRequest {
-        model: Some(FastStr::from_static_str(simulated.model)),
-        query: simulated.query.clone().into(),
-        passages: simulated.passages.iter().map(|text| Passage::from(text.as_str())).collect(),
+        model: Some(FastStr::from(simulated.model)),
+        query: FastStr::new(&simulated.query),
+        passages: simulated.passages.iter().map(String::as_str).collect(),
         top_n: simulated.top_n,
         ..RerankRequest::default()
     });

@@ -15,7 +15,7 @@ use rerankd_core::cache::control::CacheControl;
 use rerankd_core::cache::key::CacheScope;
 use rerankd_core::error::Error;
 use rerankd_core::rerank::{RequestContext, Reranker};
-use rerankd_core::types::request::{Passage, RerankRequest};
+use rerankd_core::types::request::RerankRequest;
 use rerankd_core::types::response::RerankResponse;
 use rerankd_core::upstream::Upstream;
 use rerankd_core::upstream::key_ring::KeyRing;
@@ -76,7 +76,7 @@ impl LimitedHarness {
     async fn rerank(&self, query: &str, passages: &[String]) -> Result<RerankResponse, Error> {
         let request = Arc::new(RerankRequest {
             query: FastStr::new(query),
-            passages: passages.iter().map(|text| Passage::from(text.as_str())).collect(),
+            passages: passages.iter().map(String::as_str).collect(),
             ..RerankRequest::default()
         });
         let route = self.reranker.routes.resolve(None).unwrap();

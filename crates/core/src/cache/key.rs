@@ -9,7 +9,8 @@
 use std::sync::LazyLock;
 
 use super::lanes::{CHUNK, keyed_hashes};
-use crate::types::request::{Passage, ScoringOptions};
+use crate::types::passages::Passages;
+use crate::types::request::ScoringOptions;
 
 /// A set of scores that may be compared, cached and ranked together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -69,10 +70,10 @@ impl QueryKey {
     /// The key for one whole ordered list of passages, whose scores are stored by position (see [`Self::at_position`]):
     /// a listwise model's scores hold for that list alone.
     #[must_use]
-    pub fn of_list(self, passages: &[Passage]) -> Self {
+    pub fn of_list(self, passages: &Passages) -> Self {
         let mut fields = Fields(blake3::Hasher::new_keyed(&self.0));
-        for passage in passages {
-            fields.text(&passage.text);
+        for passage in passages.iter() {
+            fields.text(passage.text);
         }
         Self(fields.0.finalize().into())
     }
@@ -263,7 +264,7 @@ mod tests {
             assert_ne!(left, right);
         }
         let query = of(&space(), &plain, "q");
-        let list = |texts: &[&str]| query.of_list(&texts.iter().copied().map(Passage::from).collect::<Vec<_>>());
+        let list = |texts: &[&str]| query.of_list(&texts.iter().copied().collect());
         for (left, right) in [(&["ab", "c"][..], &["a", "bc"][..]), (&["ab"], &["a", "b"]), (&["a", ""], &["", "a"])] {
             assert_ne!(list(left), list(right));
         }
@@ -272,7 +273,7 @@ mod tests {
     #[test]
     fn a_list_is_known_by_its_order() {
         let query = QueryKey::new(CacheScope::SHARED, &space(), &ScoringOptions::default(), "q");
-        let list = |texts: &[&str]| query.of_list(&texts.iter().copied().map(Passage::from).collect::<Vec<_>>());
+        let list = |texts: &[&str]| query.of_list(&texts.iter().copied().collect());
         let lists = [list(&["a", "b"]), list(&["b", "a"]), list(&["ab", ""]), list(&["", "ab"]), list(&["a", "b", ""])];
         assert_eq!(lists.iter().collect::<HashSet<_>>().len(), lists.len());
         assert_eq!(list(&["a", "b"]), lists[0]);

@@ -11,11 +11,11 @@ use super::{Decoded, Provider, ScoreBatch, WireReply, json_body};
 #[derive(Debug)]
 pub(super) struct Cohere;
 
+/// The fields beside the passages.
 #[derive(Serialize)]
-struct Body<'a> {
+struct Fields<'a> {
     model: &'a str,
     query: &'a str,
-    documents: &'a [&'a str],
     #[serde(skip_serializing_if = "Option::is_none")]
     max_tokens_per_doc: Option<u32>,
 }
@@ -30,13 +30,9 @@ impl Provider for Cohere {
     }
 
     fn encode(&self, batch: &ScoreBatch<'_>) -> Vec<u8> {
-        let body = Body {
-            model: batch.model,
-            query: batch.query,
-            documents: &batch.passages,
-            max_tokens_per_doc: batch.options.max_tokens_per_doc,
-        };
-        json_body(&body, &batch.passages)
+        let fields =
+            Fields { model: batch.model, query: batch.query, max_tokens_per_doc: batch.options.max_tokens_per_doc };
+        json_body(&fields, "documents", &batch.passages)
     }
 
     fn decode(&self, reply: &WireReply) -> Result<Decoded, serde_json::Error> {

@@ -14,11 +14,11 @@ const MAX_DOC_LENGTH: u32 = 8192;
 #[derive(Debug)]
 pub(super) struct Jina;
 
+/// The fields beside the passages.
 #[derive(Serialize)]
-struct Body<'a> {
+struct Fields<'a> {
     model: &'a str,
     query: &'a str,
-    documents: &'a [&'a str],
     return_documents: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_doc_length: Option<u32>,
@@ -36,14 +36,8 @@ impl Provider for Jina {
     fn encode(&self, batch: &ScoreBatch<'_>) -> Vec<u8> {
         // A value beyond the accepted range would fail the whole call.
         let max_doc_length = batch.options.max_tokens_per_doc.map(|tokens| tokens.clamp(1, MAX_DOC_LENGTH));
-        let body = Body {
-            model: batch.model,
-            query: batch.query,
-            documents: &batch.passages,
-            return_documents: false,
-            max_doc_length,
-        };
-        json_body(&body, &batch.passages)
+        let fields = Fields { model: batch.model, query: batch.query, return_documents: false, max_doc_length };
+        json_body(&fields, "documents", &batch.passages)
     }
 
     fn decode(&self, reply: &WireReply) -> Result<Decoded, serde_json::Error> {

@@ -11,11 +11,11 @@ use super::{Decoded, Provider, ScoreBatch, WireReply, json_body};
 #[derive(Debug)]
 pub(super) struct Mixedbread;
 
+/// The fields beside the passages.
 #[derive(Serialize)]
-struct Body<'a> {
+struct Fields<'a> {
     model: &'a str,
     query: &'a str,
-    input: &'a [&'a str],
     return_input: bool,
 }
 
@@ -29,8 +29,8 @@ impl Provider for Mixedbread {
     }
 
     fn encode(&self, batch: &ScoreBatch<'_>) -> Vec<u8> {
-        let body = Body { model: batch.model, query: batch.query, input: &batch.passages, return_input: false };
-        json_body(&body, &batch.passages)
+        let fields = Fields { model: batch.model, query: batch.query, return_input: false };
+        json_body(&fields, "input", &batch.passages)
     }
 
     fn decode(&self, reply: &WireReply) -> Result<Decoded, serde_json::Error> {

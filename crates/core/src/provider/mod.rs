@@ -68,9 +68,25 @@ pub struct ScoreBatch<'a> {
     /// The search text, after the instruction if the model takes one so.
     pub query: &'a str,
     /// The texts to be scored; positions in the reply are indices into this list.
-    pub passages: Vec<&'a str>,
+    pub passages: Vec<PassageText<'a>>,
     /// Other options that influence a score.
     pub options: &'a ScoringOptions,
+}
+
+/// A text to be scored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PassageText<'a> {
+    /// The text itself.
+    pub text: &'a str,
+    /// A JSON string of the same text with its quotation marks, if the client sent one. It is passed on as it came: same
+    /// text, same score.
+    pub literal: Option<&'a str>,
+}
+
+impl<'a> From<&'a str> for PassageText<'a> {
+    fn from(text: &'a str) -> Self {
+        Self { text, literal: None }
+    }
 }
 
 /// A reply with a success status.
@@ -94,19 +110,48 @@ pub struct Decoded {
     pub search_units: Option<u64>,
 }
 
-/// The JSON of `body`, which consists of strings, numbers and lists of them. `passages` give its approximate length.
-pub(crate) fn json_body(body: &impl Serialize, passages: &[&str]) -> Vec<u8> {
-    // Room for the names and all values but passages; longer queries cost one more allocation.
-    let mut estimate = 256;
+/// The JSON of a request body: the fields of `others`, which must be an object with at least one field, and then the
+/// list of `passages` under the name `list`.
+pub(crate) fn json_body(others: &impl Serialize, list: &str, passages: &[PassageText<'_>]) -> Vec<u8> {
+    let mut fields = json_of(others);
+    fields.pop(); // the brace at the end
+    // Room for the name of the list and what stands around it.
+    let mut length = fields.len() + list.len() + 8;
     for passage in passages {
-        // Quotation marks and a comma, and room for escapes.
-        estimate += passage.len() + passage.len() / 16 + 3;
+        length += match passage.literal {
+            Some(literal) => literal.len() + 1,
+            // Quotation marks and a comma, and room for escapes.
+            None => passage.text.len() + passage.text.len() / 16 + 3,
+        };
     }
-    let mut bytes = Vec::with_capacity(estimate);
+    let mut body = Vec::with_capacity(length);
+    body.extend_from_slice(&fields);
+    body.extend_from_slice(b",\"");
+    body.extend_from_slice(list.as_bytes());
+    body.extend_from_slice(b"\":[");
+    for (number, passage) in passages.iter().enumerate() {
+        if number > 0 {
+            body.push(b',');
+        }
+        match passage.literal {
+            Some(literal) => body.extend_from_slice(literal.as_bytes()),
+            None => append_json(&mut body, passage.text),
+        }
+    }
+    body.extend_from_slice(b"]}");
+    body
+}
+
+fn json_of(value: &impl Serialize) -> Vec<u8> {
+    let mut json = Vec::new();
+    append_json(&mut json, value);
+    json
+}
+
+fn append_json(json: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
     // Writing strings and numbers to memory cannot fail.
-    let written = sonic_rs::to_writer(&mut bytes, body);
+    let written = serde_json::to_writer(json, value);
     debug_assert!(written.is_ok());
-    bytes
 }
 
 #[cfg(test)]

@@ -18,10 +18,10 @@ const TOKENS_HEADER: &str = "x-compute-tokens";
 #[derive(Debug)]
 pub(super) struct Tei;
 
+/// The fields beside the passages.
 #[derive(Serialize)]
-struct Body<'a> {
+struct Fields<'a> {
     query: &'a str,
-    texts: &'a [&'a str],
     truncate: bool,
     raw_scores: bool,
     return_text: bool,
@@ -37,9 +37,8 @@ impl Provider for Tei {
     }
 
     fn encode(&self, batch: &ScoreBatch<'_>) -> Vec<u8> {
-        let body =
-            Body { query: batch.query, texts: &batch.passages, truncate: true, raw_scores: false, return_text: false };
-        json_body(&body, &batch.passages)
+        let fields = Fields { query: batch.query, truncate: true, raw_scores: false, return_text: false };
+        json_body(&fields, "texts", &batch.passages)
     }
 
     fn decode(&self, reply: &WireReply) -> Result<Decoded, serde_json::Error> {

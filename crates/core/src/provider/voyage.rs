@@ -12,11 +12,11 @@ use super::{Decoded, Provider, ScoreBatch, WireReply, json_body};
 #[derive(Debug)]
 pub(super) struct Voyage;
 
+/// The fields beside the passages.
 #[derive(Serialize)]
-struct Body<'a> {
+struct Fields<'a> {
     model: &'a str,
     query: &'a str,
-    documents: &'a [&'a str],
 }
 
 impl Provider for Voyage {
@@ -29,8 +29,8 @@ impl Provider for Voyage {
     }
 
     fn encode(&self, batch: &ScoreBatch<'_>) -> Vec<u8> {
-        let body = Body { model: batch.model, query: batch.query, documents: &batch.passages };
-        json_body(&body, &batch.passages)
+        let fields = Fields { model: batch.model, query: batch.query };
+        json_body(&fields, "documents", &batch.passages)
     }
 
     fn decode(&self, reply: &WireReply) -> Result<Decoded, serde_json::Error> {

@@ -3,17 +3,17 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use faststr::FastStr;
 use tokio::time::Instant;
 
 use super::batch::{CallLimits, cut};
 use super::batch_planner::FlightSizes;
+use super::pieces::Pieces;
 use crate::blocking::offload::{OFFLOAD_SEARCH_BYTES, OFFLOAD_WIRE_BYTES, offload};
 use crate::cache::key::CacheScope;
 use crate::error::{Error, ErrorKind};
-use crate::provider::{InstructionSupport, ScoreBatch, Scoring};
+use crate::provider::{InstructionSupport, PassageText, ScoreBatch, Scoring};
 use crate::route::{StackTarget, Target};
-use crate::types::index::{FlightIndex, IndexVec};
+use crate::types::index::{FlightIndex, IndexVec, PieceIndex};
 use crate::types::request::RerankRequest;
 use crate::upstream::call::{AttemptCounter, Call, Payload, Scores, Waiters};
 use crate::upstream::size::{TextSize, estimate_tokens};
@@ -24,8 +24,10 @@ use crate::upstream::{Upstream, UpstreamError};
 #[derive(Clone, Debug)]
 pub(super) struct FlightTexts {
     pub(super) request: Arc<RerankRequest>,
-    /// The passages of the flight's pairs, as they are sent.
-    pub(super) passages: Arc<IndexVec<FlightIndex, FastStr>>,
+    /// The pieces of the request's passages.
+    pub(super) pieces: Arc<Pieces>,
+    /// The piece that is sent for each pair of the flight.
+    pub(super) pieces_of_places: Arc<IndexVec<FlightIndex, PieceIndex>>,
     /// HTTP attempts made for the request that leads the flight; shared with its trace.
     pub(super) attempts: AttemptCounter,
 }
@@ -42,7 +44,15 @@ pub(super) struct EncodedBatch {
 impl FlightTexts {
     /// Bytes of the passages at `places`.
     pub(super) fn text_bytes(&self, places: &[FlightIndex]) -> usize {
-        places.iter().map(|place| self.passages[*place].len()).sum()
+        places.iter().map(|place| self.text(*place).len()).sum()
+    }
+
+    fn text(&self, place: FlightIndex) -> &str {
+        self.pieces.text(&self.request.passages, self.pieces_of_places[place])
+    }
+
+    fn passage_text(&self, place: FlightIndex) -> PassageText<'_> {
+        self.pieces.passage_text(&self.request.passages, self.pieces_of_places[place])
     }
 
     /// Sends one batch to one target.
@@ -100,7 +110,7 @@ impl FlightTexts {
         let instruction = target.facts.instruction;
         offload(bytes, OFFLOAD_WIRE_BYTES, move || {
             let query = instructed_query(&flight.request, instruction);
-            let texts = places.iter().map(|place| &*flight.passages[*place]);
+            let texts = places.iter().map(|place| flight.text(*place));
             let ranges = cut(&query, texts, limits);
             let mut places_of_calls = Vec::with_capacity(ranges.len());
             for range in ranges {
@@ -113,12 +123,17 @@ impl FlightTexts {
 
     /// Sizes of the query, with the instruction that `target` gets in it, and of all passages of the flight.
     pub(super) async fn measure(&self, target: &Target) -> FlightSizes {
-        let bytes = self.passages.iter().map(|text| text.len()).sum();
+        let bytes = self.request.text_bytes();
         let flight = self.clone();
         let instruction = target.facts.instruction;
         offload(bytes, OFFLOAD_WIRE_BYTES, move || FlightSizes {
             query: TextSize::of(&instructed_query(&flight.request, instruction)),
-            passages: flight.passages.iter().map(|text| TextSize::of(text)).collect::<Vec<_>>().into(),
+            passages: flight
+                .pieces_of_places
+                .indices()
+                .map(|place| TextSize::of(flight.text(place)))
+                .collect::<Vec<_>>()
+                .into(),
         })
         .await
     }
@@ -131,7 +146,7 @@ impl FlightTexts {
         offload(bytes, OFFLOAD_WIRE_BYTES, move || {
             let stack = target.stack();
             let query = instructed_query(&flight.request, target.facts.instruction);
-            let passages: Vec<_> = places.iter().map(|place| &*flight.passages[*place]).collect();
+            let passages: Vec<_> = places.iter().map(|place| flight.passage_text(*place)).collect();
             let tokens = if stack.counts_tokens { count_tokens(&query, &passages) } else { 0 };
             let options = &flight.request.options;
             let payload = stack.format.encode(&ScoreBatch { model: &target.model, query: &query, passages, options });
@@ -146,7 +161,7 @@ impl FlightTexts {
         let upstream = upstream.clone();
         let flight = self.clone();
         offload(self.request.text_bytes(), OFFLOAD_SEARCH_BYTES, move || {
-            let passages = flight.request.passages.iter().map(|passage| &*passage.text);
+            let passages = flight.request.passages.iter().map(|passage| passage.text);
             let texts = passages.chain([&*flight.request.query]).chain(flight.request.options.instruction.as_deref());
             let detail = match upstream.quotable(&error, &texts) {
                 Some(detail) => format!(": {detail}"),
@@ -177,10 +192,10 @@ pub(super) fn declared_limits(target: &StackTarget) -> CallLimits {
 }
 
 /// Estimated tokens of all pairs, the query counted once a passage as in [`CallLimits::tokens`].
-fn count_tokens(query: &str, passages: &[&str]) -> usize {
+fn count_tokens(query: &str, passages: &[PassageText<'_>]) -> usize {
     let mut tokens = passages.len() * estimate_tokens(query);
     for passage in passages {
-        tokens += estimate_tokens(passage);
+        tokens += estimate_tokens(passage.text);
     }
     tokens
 }

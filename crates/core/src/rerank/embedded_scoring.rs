@@ -33,7 +33,7 @@ async fn lexical_scores(scorer: &LocalScorer, request: Arc<RerankRequest>) -> Ve
 
 /// The lexical scores; empty if `is_wanted` returned false, when nobody reads them.
 fn lexical_scores_while(scorer: &dyn ListScorer, request: &RerankRequest, is_wanted: &dyn Fn() -> bool) -> Vec<f64> {
-    let passages: Vec<&str> = request.passages.iter().map(|passage| &*passage.text).collect();
+    let passages: Vec<&str> = request.passages.iter().map(|passage| passage.text).collect();
     scorer.score_while(&request.query, &passages, is_wanted).unwrap_or_default()
 }
 
@@ -77,10 +77,7 @@ impl Reranker {
     ) -> Result<Vec<f64>, Error> {
         let mix = parts.settings.mix;
         let head = mix.head(lexical);
-        let mut passages = Vec::with_capacity(head.len());
-        for position in &head {
-            passages.push(attempt.request.passages[*position].clone());
-        }
+        let passages = attempt.request.passages.select(&head);
         // Without the client's options: the cross-encoder takes none, and they would be part of its cache keys.
         let head_request =
             Arc::new(RerankRequest { query: attempt.request.query.clone(), passages, ..RerankRequest::default() });

@@ -6,15 +6,14 @@
 //!  pieces      0      1  2  3           4         and the score of its best one
 //! ```
 //!
-//! Pieces are slices of the passages: nothing is copied.
+//! Pieces are ranges of the passages: nothing is copied.
 
 use std::ops::Range;
 
-use faststr::FastStr;
-
+use crate::provider::PassageText;
 use crate::text::from_first_visible;
 use crate::types::index::{IndexVec, ListIndex, PieceIndex};
-use crate::types::request::Passage;
+use crate::types::passages::Passages;
 use crate::upstream::settings::LongPassages;
 
 /// The pieces of the passages of one request.
@@ -25,16 +24,25 @@ pub enum Pieces {
     /// Some passages are cut, into several pieces or to the first.
     Cut {
         /// All pieces, in the order of their passages.
-        texts: IndexVec<PieceIndex, FastStr>,
+        pieces: IndexVec<PieceIndex, Piece>,
         /// Index after the last piece of each passage; every passage has at least one.
         ends: Vec<PieceIndex>,
     },
 }
 
+/// A part of a passage.
+#[derive(Debug)]
+pub struct Piece {
+    /// Position of the passage in the request.
+    position: usize,
+    /// Bytes of its text.
+    range: Range<usize>,
+}
+
 impl Pieces {
     /// Cuts passages that are too long, by `rule`.
     #[must_use]
-    pub fn new(passages: &[Passage], rule: LongPassages) -> Self {
+    pub fn new(passages: &Passages, rule: LongPassages) -> Self {
         let (max_tokens, keeps_all) = match rule {
             LongPassages::Provider => return Self::Whole,
             LongPassages::Truncate(max_tokens) => (max_tokens, false),
@@ -44,35 +52,50 @@ impl Pieces {
         if passages.iter().all(|passage| passage.text.len() <= max_tokens) {
             return Self::Whole;
         }
-        let mut texts = IndexVec::with_capacity(passages.len());
+        let mut pieces = IndexVec::with_capacity(passages.len());
         let mut ends = Vec::with_capacity(passages.len());
-        for passage in passages {
+        for (position, passage) in passages.iter().enumerate() {
             if keeps_all {
-                push_filled_pieces(&mut texts, &passage.text, max_tokens);
+                for range in filled_pieces(passage.text, max_tokens) {
+                    pieces.push(Piece { position, range });
+                }
             } else {
-                texts.push(first_filled_piece(&passage.text, max_tokens));
+                pieces.push(Piece { position, range: first_filled_piece(passage.text, max_tokens) });
             }
-            ends.push(texts.next_index());
+            ends.push(pieces.next_index());
         }
-        Self::Cut { texts, ends }
+        Self::Cut { pieces, ends }
     }
 
     /// The number of pieces.
     #[must_use]
-    pub fn count(&self, passages: &[Passage]) -> usize {
+    pub fn count(&self, passages: &Passages) -> usize {
         match self {
             Self::Whole => passages.len(),
-            Self::Cut { texts, .. } => texts.len(),
+            Self::Cut { pieces, .. } => pieces.len(),
         }
     }
 
     /// The text of one piece.
     #[must_use]
-    pub fn text<'a>(&'a self, passages: &'a [Passage], piece: PieceIndex) -> &'a FastStr {
+    pub fn text<'a>(&self, passages: &'a Passages, piece: PieceIndex) -> &'a str {
         match self {
-            Self::Whole => &passages[piece.number()].text,
-            Self::Cut { texts, .. } => &texts[piece],
+            Self::Whole => passages.get(piece.number()).text,
+            Self::Cut { pieces, .. } => {
+                let Piece { position, range } = &pieces[piece];
+                &passages.get(*position).text[range.clone()]
+            }
         }
+    }
+
+    /// The text of one piece, with the JSON string that the client sent for it if it is a whole passage.
+    #[must_use]
+    pub fn passage_text<'a>(&self, passages: &'a Passages, piece: PieceIndex) -> PassageText<'a> {
+        let literal = match self {
+            Self::Whole => passages.literal(piece.number()),
+            Self::Cut { .. } => None,
+        };
+        PassageText { text: self.text(passages, piece), literal }
     }
 
     /// The pieces of one passage; at least one.
@@ -88,47 +111,34 @@ impl Pieces {
     }
 }
 
-/// Adds all pieces of a text that hold something to `pieces`; of a blank text the first. A piece that holds nothing
-/// cannot be the best one, and not every provider takes it.
-fn push_filled_pieces(pieces: &mut IndexVec<PieceIndex, FastStr>, text: &FastStr, max_tokens: usize) {
-    let first = pieces.next_index();
-    for piece in (Cuts { rest: Some(&**text), max_tokens }) {
-        if !from_first_visible(piece).is_empty() {
-            pieces.push(text.slice_ref(piece));
+/// The pieces of a text that hold something, as ranges of its bytes, each of at most `max_tokens`; of a blank text the
+/// first. A piece that holds nothing cannot be the best one, and not every provider takes it.
+fn filled_pieces(text: &str, max_tokens: usize) -> Vec<Range<usize>> {
+    let mut pieces = Vec::new();
+    let mut start = 0;
+    while start < text.len() {
+        let end = start + cut(&text[start..], max_tokens);
+        if !from_first_visible(&text[start..end]).is_empty() {
+            pieces.push(start..end);
         }
+        start = end;
     }
-    if pieces.next_index() == first {
-        pieces.push(text.slice_ref(&text[..cut(text, max_tokens)]));
+    if pieces.is_empty() {
+        pieces.push(0..cut(text, max_tokens));
     }
+    pieces
 }
 
-/// The first piece of a text. If that holds nothing, the one that begins with the first text there is: blanks in front,
-/// however many, must not hide it.
-fn first_filled_piece(text: &FastStr, max_tokens: usize) -> FastStr {
-    let first = &text[..cut(text, max_tokens)];
-    if !from_first_visible(first).is_empty() {
-        return text.slice_ref(first);
-    }
+/// The first piece of a text, as a range of its bytes. If that holds nothing, the one that begins with the first text
+/// there is: blanks in front, however many, must not hide it.
+fn first_filled_piece(text: &str, max_tokens: usize) -> Range<usize> {
+    let first_end = cut(text, max_tokens);
     let filled = from_first_visible(text);
-    if filled.is_empty() { text.slice_ref(first) } else { text.slice_ref(&filled[..cut(filled, max_tokens)]) }
-}
-
-/// The runs of a text of at most `max_tokens` each, cut between words where that costs little.
-struct Cuts<'a> {
-    /// The text that is not cut yet; `None` after the last run. An empty text is one empty run.
-    rest: Option<&'a str>,
-    max_tokens: usize,
-}
-
-impl<'a> Iterator for Cuts<'a> {
-    type Item = &'a str;
-
-    fn next(&mut self) -> Option<&'a str> {
-        let text = self.rest?;
-        let (piece, rest) = text.split_at(cut(text, self.max_tokens));
-        self.rest = if rest.is_empty() { None } else { Some(rest) };
-        Some(piece)
+    let filled_start = text.len() - filled.len();
+    if filled.is_empty() || filled_start < first_end {
+        return 0..first_end;
     }
+    filled_start..filled_start + cut(filled, max_tokens)
 }
 
 /// Byte offset at which the first piece of `text` ends. Counts as [`crate::upstream::size::estimate_tokens`] does:
@@ -166,7 +176,7 @@ mod tests {
     use crate::upstream::size::estimate_tokens;
 
     fn pieces(texts: &[&str], rule: LongPassages) -> Vec<Vec<String>> {
-        let passages: Vec<_> = texts.iter().copied().map(Passage::from).collect();
+        let passages: Passages = texts.iter().copied().collect();
         let pieces = Pieces::new(&passages, rule);
         let mut texts_of_passages = Vec::new();
         for position in 0..passages.len() {

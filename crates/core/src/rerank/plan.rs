@@ -12,8 +12,7 @@
 //! key made of the whole ordered list, and all are unknown unless all are known.
 
 use std::hash::BuildHasherDefault;
-
-use faststr::FastStr;
+use std::sync::Arc;
 
 use super::pieces::Pieces;
 use super::plan_context::PlanContext;
@@ -23,14 +22,15 @@ use crate::cache::key::{PairKey, PairMap, QueryKey};
 use crate::error::{Error, ErrorKind};
 use crate::provider::Scoring;
 use crate::types::index::{IndexVec, ListIndex, PieceIndex, SlotIndex};
-use crate::types::request::{Passage, RerankRequest};
+use crate::types::passages::Passages;
+use crate::types::request::RerankRequest;
 use crate::types::response::{PairCounts, RankedPassage, ScoreSource};
 
 /// The pairs of one request against one target.
 #[derive(Debug)]
 pub struct Plan {
     query: QueryKey,
-    pieces: Pieces,
+    pieces: Arc<Pieces>,
     /// Slot of each piece.
     slots: IndexVec<PieceIndex, SlotIndex>,
     pairs: IndexVec<SlotIndex, Pair>,
@@ -78,10 +78,10 @@ impl Plan {
     }
 
     /// A plan in which equal pieces share a slot, before the look-up.
-    fn pointwise(query: QueryKey, passages: &[Passage], pieces: Pieces) -> Self {
+    fn pointwise(query: QueryKey, passages: &Passages, pieces: Pieces) -> Self {
         let count = pieces.count(passages);
         // All keys at once: short passages are hashed several at a time.
-        let keys = query.pairs((0..count).map(|piece| &**pieces.text(passages, PieceIndex::of(piece))));
+        let keys = query.pairs((0..count).map(|piece| pieces.text(passages, PieceIndex::of(piece))));
         let mut slot_of = PairMap::with_capacity_and_hasher(count, BuildHasherDefault::default());
         let mut pairs = IndexVec::with_capacity(count);
         let mut slots = IndexVec::with_capacity(count);
@@ -90,23 +90,23 @@ impl Plan {
             let slot = *slot_of.entry(key).or_insert_with(|| pairs.push(Pair::unknown(key, piece)));
             slots.push(slot);
         }
-        Self { query, pieces, slots, pairs, unknown: Vec::new(), due: Vec::new() }
+        Self { query, pieces: Arc::new(pieces), slots, pairs, unknown: Vec::new(), due: Vec::new() }
     }
 
     /// A plan in which every passage is one piece with a slot of its own, before the look-up. `list` is the key of the
     /// whole list.
-    fn listwise(list: QueryKey, passages: &[Passage]) -> Self {
+    fn listwise(list: QueryKey, passages: &Passages) -> Self {
         let mut pairs = IndexVec::with_capacity(passages.len());
         let mut slots = IndexVec::with_capacity(passages.len());
         for position in 0..passages.len() {
             let piece = slots.next_index();
             slots.push(pairs.push(Pair::unknown(list.at_position(position), piece)));
         }
-        Self { query: list, pieces: Pieces::Whole, slots, pairs, unknown: Vec::new(), due: Vec::new() }
+        Self { query: list, pieces: Arc::new(Pieces::Whole), slots, pairs, unknown: Vec::new(), due: Vec::new() }
     }
 
     /// Gives blank pieces `score` for good: the look-up leaves them alone, and they are not sent.
-    fn settle_blanks(&mut self, passages: &[Passage], score: Option<f64>) {
+    fn settle_blanks(&mut self, passages: &Passages, score: Option<f64>) {
         for pair in &mut self.pairs {
             if self.pieces.text(passages, pair.first_piece).trim().is_empty() {
                 pair.settle(score, ScoreSource::Blank);
@@ -194,14 +194,16 @@ impl Plan {
         keys
     }
 
-    /// The texts of `slots`, as they are sent.
+    /// The pieces of the request's passages.
     #[must_use]
-    pub fn texts(&self, request: &RerankRequest, slots: impl IntoIterator<Item = SlotIndex>) -> Vec<FastStr> {
-        slots.into_iter().map(|slot| self.text(request, slot).clone()).collect()
+    pub const fn pieces(&self) -> &Arc<Pieces> {
+        &self.pieces
     }
 
-    fn text<'a>(&'a self, request: &'a RerankRequest, slot: SlotIndex) -> &'a FastStr {
-        self.pieces.text(&request.passages, self.pairs[slot].first_piece)
+    /// The piece whose text is sent for each of `slots`.
+    #[must_use]
+    pub fn pieces_of(&self, slots: impl IntoIterator<Item = SlotIndex>) -> Vec<PieceIndex> {
+        slots.into_iter().map(|slot| self.pairs[slot].first_piece).collect()
     }
 
     /// Records the outcome of one slot.
@@ -263,7 +265,7 @@ impl Plan {
 
     /// Number of passages of the request.
     fn passage_count(&self) -> usize {
-        match &self.pieces {
+        match &*self.pieces {
             Pieces::Whole => self.slots.len(),
             Pieces::Cut { ends, .. } => ends.len(),
         }
@@ -342,6 +344,7 @@ impl Pair {
 mod tests {
     use std::time::Duration;
 
+    use faststr::FastStr;
     use proptest::prelude::*;
 
     use super::*;
@@ -370,7 +373,7 @@ mod tests {
     fn request(query: &str, passages: &[&str]) -> RerankRequest {
         RerankRequest {
             query: FastStr::new(query),
-            passages: passages.iter().copied().map(Passage::from).collect(),
+            passages: passages.iter().copied().collect(),
             ..RerankRequest::default()
         }
     }
@@ -387,7 +390,10 @@ mod tests {
     fn run(request: &RerankRequest, context: &PlanContext, cache: &ScoreCache) -> (Plan, Vec<String>) {
         let mut plan = Plan::new(request, context, cache);
         let slots = plan.unknown().to_vec();
-        let sent = plan.texts(request, slots.iter().copied());
+        let mut sent = Vec::new();
+        for piece in plan.pieces_of(slots.iter().copied()) {
+            sent.push(plan.pieces().text(&request.passages, piece).to_owned());
+        }
         let mut stored = Vec::new();
         for (slot, text) in slots.iter().zip(&sent) {
             let score = score_of(&request.query, text);
@@ -397,7 +403,6 @@ mod tests {
         if context.control.store {
             cache.put_many(plan.query(), &stored);
         }
-        let sent = sent.iter().map(ToString::to_string).collect();
         (plan, sent)
     }
 

@@ -143,7 +143,8 @@ impl Reranker {
                 target: attempt.target.clone(),
                 texts: FlightTexts {
                     request: attempt.request.clone(),
-                    passages: Arc::new(plan.texts(attempt.request, lead.slots().iter().copied()).into()),
+                    pieces: plan.pieces().clone(),
+                    pieces_of_places: Arc::new(plan.pieces_of(lead.slots().iter().copied()).into()),
                     attempts: trace.attempts.clone(),
                 },
                 hedging: self.hedging(attempt),

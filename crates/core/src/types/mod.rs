@@ -5,6 +5,7 @@ pub mod facts;
 pub mod index;
 pub mod logistic;
 pub mod outcomes;
+pub mod passages;
 pub mod request;
 pub mod response;
 

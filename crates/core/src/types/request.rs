@@ -1,12 +1,13 @@
 //! A client's request, in whatever dialect it came.
 //!
-//! Texts are [`FastStr`]s: reference-counted slices of the received body wherever the JSON held no escapes. So a
-//! request of half a megabyte is decoded without copying its passages, and its parts can move to other tasks without
-//! lifetimes.
+//! Texts are slices of the received body wherever the JSON held no escapes. So a request of half a megabyte is decoded
+//! without copying its passages, and its parts can move to other tasks without lifetimes.
 
 use std::time::Duration;
 
 use faststr::FastStr;
+
+use super::passages::{PassageObject, Passages};
 
 /// One query with its candidate passages.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,8 +16,8 @@ pub struct RerankRequest {
     pub model: Option<FastStr>,
     /// The search text.
     pub query: FastStr,
-    /// The texts to be scored, in the client's order; a passage is known by its position here.
-    pub passages: Vec<Passage>,
+    /// The texts to be scored, in the client's order.
+    pub passages: Passages,
     /// Most results that the client wants; `None` means all.
     pub top_n: Option<usize>,
     /// Instruction and truncation, which change scores.
@@ -38,8 +39,8 @@ impl RerankRequest {
     #[must_use]
     pub fn echoed_bytes(&self) -> usize {
         let mut bytes = 0;
-        for passage in &self.passages {
-            bytes += match passage.object.as_deref() {
+        for passage in self.passages.iter() {
+            bytes += match passage.object {
                 Some(object) if self.return_documents => object.source.len(),
                 // Ids are echoed even where documents are not.
                 Some(PassageObject { id: Some(id), .. }) => id.len(),
@@ -53,33 +54,7 @@ impl RerankRequest {
     /// Bytes of text, a measure of how much work the request is.
     #[must_use]
     pub fn text_bytes(&self) -> usize {
-        self.query.len() + self.passages.iter().map(|passage| passage.text.len()).sum::<usize>()
-    }
-}
-
-/// One text to be scored.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Passage {
-    /// The text as it is sent upstream.
-    pub text: FastStr,
-    /// The object, if the document was not a plain string. Boxed because most are.
-    pub object: Option<Box<PassageObject>>,
-}
-
-/// A document that came as a JSON object. Never sent upstream.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PassageObject {
-    /// The object's `id` as raw JSON (a string or a number), echoed with its result.
-    pub id: Option<FastStr>,
-    /// The whole object as raw JSON, echoed when documents are asked for.
-    pub source: FastStr,
-    /// True if the object holds the scored text under the name `text`.
-    pub has_text: bool,
-}
-
-impl From<&str> for Passage {
-    fn from(text: &str) -> Self {
-        Self { text: FastStr::new(text), object: None }
+        self.query.len() + self.passages.text_bytes()
     }
 }
 

@@ -66,7 +66,7 @@ impl CallFormat {
         match self {
             Self::Body(provider) => Payload::Body(provider.encode(batch).into()),
             Self::Pairs => {
-                let passages = batch.passages.iter().map(|&passage| FastStr::new(passage)).collect();
+                let passages = batch.passages.iter().map(|passage| FastStr::new(passage.text)).collect();
                 Payload::Pairs(Arc::new(Pairs { query: batch.query.to_owned(), passages }))
             }
         }

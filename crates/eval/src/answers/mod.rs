@@ -24,7 +24,8 @@ use rerankd_core::error::{Error, ErrorKind};
 use rerankd_core::provider::Billing;
 use rerankd_core::rerank::{RequestContext, Reranker};
 use rerankd_core::route::Route;
-use rerankd_core::types::request::{Passage, RerankRequest};
+use rerankd_core::types::passages::{OwnedPassage, Passages};
+use rerankd_core::types::request::RerankRequest;
 use rerankd_core::types::response::{RerankResponse, Usage, milliseconds};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
@@ -229,9 +230,10 @@ impl EvalRun<'_> {
 
     /// The request for all candidates of a query. `top_n` stays unset: an answer must rank every one of them.
     fn request(&self, query: &JudgedQuery) -> RerankRequest {
-        let mut passages = Vec::with_capacity(query.candidates.len());
+        let mut passages = Passages::default();
         for &index in &query.candidates {
-            passages.push(Passage { text: self.collection.passages[index].text.clone(), object: None });
+            let text = self.collection.passages[index].text.clone();
+            passages.push(OwnedPassage { text, object: None }, None);
         }
         RerankRequest { query: query.text.clone(), passages, ..RerankRequest::default() }
     }
