@@ -201,10 +201,18 @@ impl TransportConfig {
     /// Reads the decompressed body, up to `max_response_bytes`.
     async fn read_body(&self, mut response: reqwest::Response) -> Result<Bytes, UpstreamError> {
         let limit = self.max_response_bytes;
+        let length = response.content_length().and_then(|length| usize::try_from(length).ok());
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.broken(&error))? {
             if body.len() + chunk.len() > limit {
                 return Err(UpstreamError::lasting(ErrorKind::UpstreamInvalidReply, error_texts::too_long(limit)));
+            }
+            if body.is_empty() {
+                // Most replies arrive in one chunk and need no copy.
+                if length == Some(chunk.len()) {
+                    return Ok(chunk);
+                }
+                body.reserve(length.unwrap_or(0).min(limit));
             }
             body.extend_from_slice(&chunk);
         }
