@@ -14,7 +14,6 @@
 pub mod age;
 pub mod control;
 pub mod key;
-mod lanes;
 mod query_scores;
 pub mod settings;
 
