@@ -47,7 +47,7 @@ impl CacheScope {
 pub struct QueryKey([u8; 32]);
 
 /// One passage under a [`QueryKey`]: 128 bits of a keyed hash, so equal keys mean equal passages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PairKey([u64; 2]);
 
 impl QueryKey {
@@ -114,10 +114,18 @@ impl QueryKey {
     }
 }
 
+impl PairKey {
+    /// Half of the key, uniformly distributed: to put pairs into buckets.
+    #[must_use]
+    pub(super) const fn half(&self) -> u64 {
+        self.0[0]
+    }
+}
+
 impl std::hash::Hash for PairKey {
-    /// Hands the first half of the key to the hasher: it is a keyed hash already (see [`PairHasher`]).
+    /// Hands half of the key to the hasher: it is a keyed hash already (see [`PairHasher`]).
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0[0]);
+        state.write_u64(self.half());
     }
 }
 
@@ -180,7 +188,7 @@ impl Fields {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::HashSet;
 
     use faststr::FastStr;
@@ -188,6 +196,11 @@ mod tests {
 
     use super::*;
     use crate::provider::ScoreScale;
+
+    /// The key of a pair for tests of tables, different for every name.
+    pub(in crate::cache) fn pair(name: u32) -> PairKey {
+        QueryKey([7; 32]).pair(&name.to_string())
+    }
 
     fn space() -> ScoreSpace {
         ScoreSpace {

@@ -2,32 +2,35 @@
 //!
 //! One cache entry holds all pairs known for one query, model and set of options (see [`key`]). A score is always
 //! asked for together with its query, so a request costs one look-up in the shared cache and then one probe of a
-//! small table per passage. An entry per pair would cost a shared look-up, several allocations and about 250 bytes
-//! each. Eviction goes by query, least recently used first, within a bound on the bytes really used.
+//! small table per passage. Eviction goes by query, least recently used first, within a bound on the bytes really used
+//! (`docs/decisions/0013-pair-hash-and-tables.md`).
 //!
 //! ```text
-//!  moka LRU:  QueryKey ──▶ Arc<QueryScores>  ──▶  { PairKey ──▶ (score, stored at) }
+//!  moka LRU:  QueryKey ──▶ Arc<QueryScores>  ──▶  runs:  { PairKey ──▶ (score, stored at) }  …
 //! ```
 //!
 //! The pipeline stores only finite scores, of answers that were really computed.
 
 pub mod age;
 pub mod control;
+mod heap;
 pub mod key;
 mod query_scores;
+mod run;
 pub mod settings;
 
 use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Duration;
 
+use moka::notification::RemovalCause;
 use moka::policy::EvictionPolicy;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use self::age::{Age, CachedScore, Lifetimes};
 use self::key::{PairKey, QueryKey};
-use self::query_scores::{QueryScores, pairs_within};
+use self::query_scores::{ENTRY_BYTES, QueryScores};
 
 /// Divisor of the cache's size that bounds one query: an eighth of the cache, so that a query of a great many passages
 /// does not push out all others.
@@ -44,8 +47,8 @@ struct Inner {
     /// Origin of the cache's clock (see [`Self::now`]).
     started: Instant,
     lifetimes: Lifetimes,
-    /// Most pairs of one query, so that its table stays within the share of [`QUERY_SHARE`].
-    max_pairs: usize,
+    /// Most bytes of the scores of one query: the share of [`QUERY_SHARE`].
+    max_query_bytes: usize,
     /// Decides which request refreshes a score that is due.
     random: Mutex<fastrand::Rng>,
 }
@@ -73,15 +76,20 @@ impl ScoreCache {
         let queries = moka::sync::Cache::builder()
             .eviction_policy(EvictionPolicy::lru())
             // In bytes, which moka takes as 32 bits.
-            .weigher(|_: &QueryKey, scores: &Arc<QueryScores>| u32::try_from(scores.size().1).unwrap_or(u32::MAX))
+            .weigher(|_: &QueryKey, scores: &Arc<QueryScores>| u32::try_from(scores.bytes()).unwrap_or(u32::MAX))
             .max_capacity(max_bytes as u64)
             // Frees the memory of queries that nobody asks any more. Every insertion renews it for all scores of the
             // query, so a look-up goes by the age of each score.
             .time_to_live(lifetimes.retention())
+            .eviction_listener(free_scores)
             .build();
-        let max_pairs = pairs_within(max_bytes / QUERY_SHARE);
-        let random = Mutex::new(fastrand::Rng::new());
-        Self(Some(Arc::new(Inner { queries, started: Instant::now(), lifetimes, max_pairs, random })))
+        Self(Some(Arc::new(Inner {
+            queries,
+            started: Instant::now(),
+            lifetimes,
+            max_query_bytes: (max_bytes / QUERY_SHARE).saturating_sub(ENTRY_BYTES),
+            random: Mutex::new(fastrand::Rng::new()),
+        })))
     }
 
     /// The known score of each of `pairs`, in their order; `None` for one that is unknown or forgotten.
@@ -113,7 +121,7 @@ impl ScoreCache {
             return;
         }
         let known = inner.queries.entry(*query).or_default().into_value();
-        known.put_many(scores, inner.now(), inner.oldest(), inner.max_pairs);
+        known.put_many(scores, inner.now(), inner.oldest(), inner.max_query_bytes);
         // Inserted again even if it was there: moka weighs an entry and renews its place in the order of use on
         // insertion.
         inner.queries.insert(*query, known);
@@ -138,6 +146,15 @@ impl Inner {
     /// The earliest time of storing of which a score is not forgotten, in milliseconds on the cache's clock.
     fn oldest(&self) -> u64 {
         self.now() - milliseconds(self.lifetimes.retention())
+    }
+}
+
+/// Frees the scores of an evicted query at once. moka itself drops an entry only when no thread can be reading it any
+/// more, and until then a long list would take its memory beyond the bound.
+fn free_scores(_: Arc<QueryKey>, scores: Arc<QueryScores>, cause: RemovalCause) {
+    // What was replaced is in the cache again, for it is inserted anew at every change.
+    if cause.was_evicted() {
+        scores.clear();
     }
 }
 
@@ -228,6 +245,18 @@ mod tests {
             assert!(cache.get_many(&q, &[scores[0].0])[0].is_some(), "the newest are kept");
         }
         assert!(cache.size().bytes <= (1 << 20) / QUERY_SHARE as u64 + 1024, "{:?}", cache.size());
+    }
+
+    /// The refreshed pairs were counted twice, which made this query seem too large, and all others were forgotten.
+    #[tokio::test]
+    async fn pairs_that_are_refreshed_take_no_room_of_others() {
+        let cache = ScoreCache::in_memory(1 << 20, HOUR);
+        let q = query("q");
+        let all: Vec<_> = (0..1_900).map(|index| (q.pair(&index.to_string()), 0.5)).collect();
+        cache.put_many(&q, &all);
+        cache.put_many(&q, &all[..100]);
+        let pairs: Vec<_> = all.iter().map(|(pair, _)| *pair).collect();
+        assert!(cache.get_many(&q, &pairs).iter().all(Option::is_some));
     }
 
     proptest! {
