@@ -73,7 +73,7 @@ fn whole(body: &FastStr, context: &PlanContext, cache: &ScoreCache) -> usize {
         let reply: Vec<(i64, f64)> =
             (0..).zip((0u32..).take(slots.len()).map(|slot| f64::from(slot) / 7.0 % 1.0)).collect();
         let scores = merge(&reply, slots.len(), ScoreScale::Probability).unwrap();
-        let known: Vec<_> = plan.keys(slots.iter().copied()).into_iter().zip(scores.iter().copied()).collect();
+        let known: Vec<_> = slots.iter().map(|slot| plan.keys()[*slot]).zip(scores.iter().copied()).collect();
         cache.put_many(plan.query(), &known);
         slots.iter().zip(scores).for_each(|(slot, score)| plan.learn(*slot, Some(score), ScoreSource::Scored));
     }
@@ -118,7 +118,7 @@ fn coalesce(criterion: &mut Criterion) {
     for count in [10, 100, 1_000] {
         let request = decode(&body(count));
         let plan = Plan::new(&request, &context(), &ScoreCache::off());
-        let pairs = plan.pairs(plan.unknown());
+        let pairs: Vec<_> = plan.unknown().iter().map(|slot| (*slot, plan.keys()[*slot])).collect();
         let (places, scores): (Vec<_>, Vec<f64>) = (0..count).map(|place| (FlightIndex::of(place), 0.5)).unzip();
         let mut group = criterion.benchmark_group("coalesce");
         group.throughput(Throughput::Elements(count as u64));

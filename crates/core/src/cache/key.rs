@@ -120,6 +120,12 @@ impl PairKey {
     pub(super) const fn half(&self) -> u64 {
         self.0[0]
     }
+
+    /// The hash of the key in tables that are given hashes: the one of [`PairMap`].
+    #[must_use]
+    pub(crate) const fn table_hash(self) -> u64 {
+        self.half()
+    }
 }
 
 impl std::hash::Hash for PairKey {
@@ -133,7 +139,7 @@ impl std::hash::Hash for PairKey {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PairHasher(u64);
 
-impl std::hash::Hasher for PairHasher {
+impl Hasher for PairHasher {
     fn finish(&self) -> u64 {
         self.0
     }

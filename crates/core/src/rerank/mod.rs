@@ -18,6 +18,7 @@ mod calls_under_way;
 mod embedded_scoring;
 mod fallback;
 mod flight_task;
+mod fold;
 mod hedged_call;
 mod known;
 pub mod pieces;

@@ -11,14 +11,14 @@
 //! For a pointwise model equal pieces share a slot. For a listwise model every passage has a slot of its own, under a
 //! key made of the whole ordered list, and all are unknown unless all are known.
 
-use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
+use super::fold::Folded;
 use super::pieces::Pieces;
 use super::plan_context::PlanContext;
 use crate::cache::ScoreCache;
 use crate::cache::age::{Age, CachedScore};
-use crate::cache::key::{PairKey, PairMap, QueryKey};
+use crate::cache::key::{PairKey, QueryKey};
 use crate::error::{Error, ErrorKind};
 use crate::provider::Scoring;
 use crate::types::index::{IndexVec, ListIndex, PieceIndex, SlotIndex};
@@ -33,24 +33,25 @@ pub struct Plan {
     pieces: Arc<Pieces>,
     /// Slot of each piece.
     slots: IndexVec<PieceIndex, SlotIndex>,
+    /// Key of each slot; all are distinct.
+    keys: IndexVec<SlotIndex, PairKey>,
+    /// Earliest of the equal pieces that share each slot; its text is the one that is sent.
+    first_pieces: IndexVec<SlotIndex, PieceIndex>,
     pairs: IndexVec<SlotIndex, Pair>,
     /// Slots to be scored, ascending, as of the look-up: slots that are learnt later stay.
     unknown: Vec<SlotIndex>,
     /// Slots with a cached score that should be refreshed, ascending.
     due: Vec<SlotIndex>,
+    /// Expired scores from the cache by slot, ascending: used only if the target fails.
+    stale: Vec<(SlotIndex, f64)>,
 }
 
-/// One distinct pair of the plan: what a slot holds.
+/// The score of one distinct pair.
 #[derive(Clone, Copy, Debug)]
 struct Pair {
-    key: PairKey,
-    /// Earliest of the equal pieces that share the slot; its text is the one that is sent.
-    first_piece: PieceIndex,
     /// The score, or none as `source` explains. Both change together, by [`Self::settle`].
     score: Option<f64>,
     source: ScoreSource,
-    /// An expired score from the cache, used only if the target fails.
-    stale: Option<f64>,
 }
 
 impl Plan {
@@ -82,33 +83,37 @@ impl Plan {
         let count = pieces.count(passages);
         // All keys at once: short passages are hashed several at a time.
         let keys = query.pairs((0..count).map(|piece| pieces.text(passages, PieceIndex::of(piece))));
-        let mut slot_of = PairMap::with_capacity_and_hasher(count, BuildHasherDefault::default());
-        let mut pairs = IndexVec::with_capacity(count);
-        let mut slots = IndexVec::with_capacity(count);
-        for key in keys {
-            let piece = slots.next_index();
-            let slot = *slot_of.entry(key).or_insert_with(|| pairs.push(Pair::unknown(key, piece)));
-            slots.push(slot);
-        }
-        Self { query, pieces: Arc::new(pieces), slots, pairs, unknown: Vec::new(), due: Vec::new() }
+        Self::of_unscored(query, pieces, Folded::of_equal(keys))
     }
 
     /// A plan in which every passage is one piece with a slot of its own, before the look-up. `list` is the key of the
     /// whole list.
     fn listwise(list: QueryKey, passages: &Passages) -> Self {
-        let mut pairs = IndexVec::with_capacity(passages.len());
-        let mut slots = IndexVec::with_capacity(passages.len());
-        for position in 0..passages.len() {
-            let piece = slots.next_index();
-            slots.push(pairs.push(Pair::unknown(list.at_position(position), piece)));
+        let keys = (0..passages.len()).map(|position| list.at_position(position)).collect();
+        Self::of_unscored(list, Pieces::Whole, Folded::of_distinct(keys))
+    }
+
+    fn of_unscored(query: QueryKey, pieces: Pieces, folded: Folded) -> Self {
+        let Folded { slots, keys, first_pieces } = folded;
+        let unscored = Pair { score: None, source: ScoreSource::Unscored };
+        let pairs = vec![unscored; keys.len()].into();
+        Self {
+            query,
+            pieces: Arc::new(pieces),
+            slots,
+            keys,
+            first_pieces,
+            pairs,
+            unknown: Vec::new(),
+            due: Vec::new(),
+            stale: Vec::new(),
         }
-        Self { query: list, pieces: Arc::new(Pieces::Whole), slots, pairs, unknown: Vec::new(), due: Vec::new() }
     }
 
     /// Gives blank pieces `score` for good: the look-up leaves them alone, and they are not sent.
     fn settle_blanks(&mut self, passages: &Passages, score: Option<f64>) {
-        for pair in &mut self.pairs {
-            if self.pieces.text(passages, pair.first_piece).trim().is_empty() {
+        for (pair, first_piece) in self.pairs.iter_mut().zip(&self.first_pieces) {
+            if self.pieces.text(passages, *first_piece).trim_start().is_empty() {
                 pair.settle(score, ScoreSource::Blank);
             }
         }
@@ -116,7 +121,7 @@ impl Plan {
 
     /// Settles the pairs that the cache has a usable score for, and notes stale and due ones.
     fn look_up(&mut self, cache: &ScoreCache, scoring: Scoring) {
-        let mut hits = cache.get_many(&self.query, &self.keys(self.pairs.indices()));
+        let mut hits = cache.get_many(&self.query, self.keys.as_slice());
         if scoring == Scoring::Listwise {
             // Law 3 (`docs/guarantees.md`): the scores of a list are used, refreshed and kept as stale ones together,
             // or not at all.
@@ -132,7 +137,7 @@ impl Plan {
                 continue; // blank
             }
             if age == Age::Stale {
-                pair.stale = Some(score);
+                self.stale.push((slot, score));
                 continue;
             }
             pair.settle(Some(score), ScoreSource::Cache);
@@ -171,16 +176,10 @@ impl Plan {
         &self.query
     }
 
-    /// The keys of `slots`, in their order.
+    /// The keys of all slots.
     #[must_use]
-    pub fn keys(&self, slots: impl IntoIterator<Item = SlotIndex>) -> Vec<PairKey> {
-        slots.into_iter().map(|slot| self.pairs[slot].key).collect()
-    }
-
-    /// Each of `slots` with its key.
-    #[must_use]
-    pub fn pairs(&self, slots: &[SlotIndex]) -> Vec<(SlotIndex, PairKey)> {
-        slots.iter().map(|slot| (*slot, self.pairs[*slot].key)).collect()
+    pub const fn keys(&self) -> &IndexVec<SlotIndex, PairKey> {
+        &self.keys
     }
 
     /// The keys of each passage: one for each piece that it is cut into.
@@ -189,7 +188,7 @@ impl Plan {
         let count = self.passage_count();
         let mut keys = Vec::with_capacity(count);
         for position in 0..count {
-            keys.push(self.keys(self.slots_of_passage(position).iter().copied()));
+            keys.push(self.slots_of_passage(position).iter().map(|slot| self.keys[*slot]).collect());
         }
         keys
     }
@@ -203,7 +202,7 @@ impl Plan {
     /// The piece whose text is sent for each of `slots`.
     #[must_use]
     pub fn pieces_of(&self, slots: impl IntoIterator<Item = SlotIndex>) -> Vec<PieceIndex> {
-        slots.into_iter().map(|slot| self.pairs[slot].first_piece).collect()
+        slots.into_iter().map(|slot| self.first_pieces[slot]).collect()
     }
 
     /// Records the outcome of one slot.
@@ -225,9 +224,9 @@ impl Plan {
             return Err(Error::new(ErrorKind::Internal, "scores of a list do not fit its passages"));
         }
         let mut by_key = Vec::with_capacity(count);
-        for (pair, score) in self.pairs.iter_mut().zip(scores) {
+        for ((pair, key), score) in self.pairs.iter_mut().zip(&self.keys).zip(scores) {
             pair.settle(Some(*score), ScoreSource::Scored);
-            by_key.push((pair.key, *score));
+            by_key.push((*key, *score));
         }
         Ok(by_key)
     }
@@ -235,7 +234,12 @@ impl Plan {
     /// Returns true if every pair without a score has at least an expired one.
     #[must_use]
     pub fn can_fall_back_to_stale(&self) -> bool {
-        self.pairs.iter().all(|pair| !pair.wants_score() || pair.stale.is_some())
+        for (slot, pair) in self.pairs.enumerate() {
+            if pair.wants_score() && self.stale.binary_search_by_key(&slot, |(slot, _)| *slot).is_err() {
+                return false;
+            }
+        }
+        true
     }
 
     /// Uses expired scores where there are no others. Returns true if every pair then has one; if not, nothing changes.
@@ -243,9 +247,10 @@ impl Plan {
         if !self.can_fall_back_to_stale() {
             return false;
         }
-        for pair in &mut self.pairs {
+        for (slot, score) in &self.stale {
+            let pair = &mut self.pairs[*slot];
             if pair.wants_score() {
-                pair.settle(pair.stale, ScoreSource::Stale);
+                pair.settle(Some(*score), ScoreSource::Stale);
             }
         }
         true
@@ -254,7 +259,13 @@ impl Plan {
     /// Returns true if the model scored at least one passage.
     #[must_use]
     pub fn has_scores(&self) -> bool {
-        self.passages().iter().any(|passage| passage.score.is_some() && passage.source != ScoreSource::Blank)
+        for position in 0..self.passage_count() {
+            let passage = self.passage(position);
+            if passage.score.is_some() && passage.source != ScoreSource::Blank {
+                return true;
+            }
+        }
+        false
     }
 
     /// Every position of the request, exactly once, with its score so far.
@@ -278,17 +289,18 @@ impl Plan {
 
     /// A passage has the score of its best piece, once all of its pieces are scored.
     fn passage(&self, position: usize) -> RankedPassage {
-        let mut representative: Option<&Pair> = None;
-        for slot in self.slots_of_passage(position) {
+        let Some((first, others)) = self.slots_of_passage(position).split_first() else {
+            // Not reached: a passage has a piece.
+            return RankedPassage { position, score: None, source: ScoreSource::Unscored };
+        };
+        let mut representative = &self.pairs[*first];
+        for slot in others {
             let pair = &self.pairs[*slot];
-            if representative.is_none_or(|current| pair.replaces(current)) {
-                representative = Some(pair);
+            if pair.replaces(representative) {
+                representative = pair;
             }
         }
-        match representative {
-            Some(pair) => RankedPassage { position, score: pair.score, source: pair.source },
-            None => RankedPassage { position, score: None, source: ScoreSource::Unscored },
-        }
+        RankedPassage { position, score: representative.score, source: representative.source }
     }
 
     /// Numbers of pairs by the source of their scores.
@@ -304,7 +316,7 @@ impl Plan {
     /// Slots whose scores have this source, ascending.
     #[must_use]
     pub fn slots_of(&self, source: ScoreSource) -> Vec<SlotIndex> {
-        let mut slots = Vec::new();
+        let mut slots = Vec::with_capacity(self.pairs.iter().filter(|pair| pair.source == source).count());
         for (slot, pair) in self.pairs.enumerate() {
             if pair.source == source {
                 slots.push(slot);
@@ -315,10 +327,6 @@ impl Plan {
 }
 
 impl Pair {
-    fn unknown(key: PairKey, first_piece: PieceIndex) -> Self {
-        Self { key, first_piece, score: None, source: ScoreSource::Unscored, stale: None }
-    }
-
     /// Returns true if the pair has no score though a model could have given one. Blank pairs are settled for good.
     fn wants_score(&self) -> bool {
         matches!(self.source, ScoreSource::Unscored | ScoreSource::Refused)
@@ -398,7 +406,7 @@ mod tests {
         for (slot, text) in slots.iter().zip(&sent) {
             let score = score_of(&request.query, text);
             plan.learn(*slot, Some(score), ScoreSource::Scored);
-            stored.extend(plan.keys([*slot]).into_iter().map(|key| (key, score)));
+            stored.push((plan.keys()[*slot], score));
         }
         if context.control.store {
             cache.put_many(plan.query(), &stored);
@@ -462,7 +470,7 @@ mod tests {
         let context = context(Scoring::Listwise);
         let list = request("q", &["a", "b", "c"]);
         let plan = Plan::new(&list, &context, &cache);
-        let half: Vec<_> = plan.keys([SlotIndex::of(0), SlotIndex::of(2)]).into_iter().map(|key| (key, 0.5)).collect();
+        let half = [0, 2].map(|slot| (plan.keys()[SlotIndex::of(slot)], 0.5));
         cache.put_many(plan.query(), &half);
         let plan = Plan::new(&list, &context, &cache);
         assert_eq!(plan.unknown(), [0, 1, 2].map(SlotIndex::of));
@@ -519,10 +527,10 @@ mod tests {
         let context = PlanContext { rejects_blanks: true, ..context(Scoring::Pointwise) };
         let mut plan = Plan::new(&request("q", &["", "a", "b"]), &context, &cache());
         assert!(!plan.has_scores(), "a blank one's is none of the model's");
-        plan.pairs[SlotIndex::of(1)].stale = Some(0.5);
+        plan.stale.push((SlotIndex::of(1), 0.5));
         assert!(!plan.fall_back_to_stale());
         assert!(!plan.has_scores(), "nothing changed");
-        plan.pairs[SlotIndex::of(2)].stale = Some(0.5);
+        plan.stale.push((SlotIndex::of(2), 0.5));
         assert!(plan.fall_back_to_stale() && plan.has_scores());
     }
 

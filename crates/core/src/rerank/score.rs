@@ -133,7 +133,7 @@ impl Reranker {
         let flights = attempt.route.flights.as_ref().unwrap_or(&self.flights);
         let Claim { lead, subscriptions } = flights.claim(&ClaimRequest {
             query: plan.query(),
-            pairs: &plan.pairs(slots),
+            pairs: &slots.iter().map(|slot| (*slot, plan.keys()[*slot])).collect::<Vec<_>>(),
             upstream: &attempt.target.upstream.name,
             bypasses_others: attempt.bypasses_others,
             waiter: attempt.waiter,
@@ -270,11 +270,9 @@ fn take_in(
 /// Fails a request of which the provider refused every passage. If it took some, the others just have no score. Blank
 /// passages count with the refused ones: no model scored them either.
 fn check_not_refused_wholly(plan: &Plan, trace: &RequestTrace) -> Result<(), Error> {
+    let Some(refusal) = trace.refusal() else { return Ok(()) };
     let counts = plan.counts();
-    match trace.refusal() {
-        Some(refusal) if counts.unscored == counts.total => Err(refusal.clone()),
-        _ => Ok(()),
-    }
+    if counts.unscored == counts.total { Err(refusal.clone()) } else { Ok(()) }
 }
 
 /// Refuses a list that a listwise model cannot take whole: splitting it would change its scores.
