@@ -77,7 +77,7 @@ fn whole(body: &FastStr, context: &PlanContext, cache: &ScoreCache) -> usize {
         cache.put_many(plan.query(), &known);
         slots.iter().zip(scores).for_each(|(slot, score)| plan.learn(*slot, Some(score), ScoreSource::Scored));
     }
-    rank(plan.passages(), request.top_n).len()
+    rank(&plan.passages(), request.top_n).len()
 }
 
 fn pipeline(criterion: &mut Criterion) {

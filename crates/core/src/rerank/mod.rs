@@ -234,7 +234,7 @@ impl Reranker {
 
 /// The ranking that a plan gives, cut to `top_n`.
 fn ranking_of(plan: &Plan, top_n: Option<usize>) -> PassageRanking {
-    PassageRanking { ranking: rank(plan.passages(), top_n), pairs: plan.counts() }
+    PassageRanking { ranking: rank(&plan.passages(), top_n), pairs: plan.counts() }
 }
 
 /// The error of a target that used up its time. For the last target, the one that may wait, that is the request's

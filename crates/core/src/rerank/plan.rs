@@ -557,7 +557,7 @@ mod tests {
             prop_assert!(sent.is_empty());
             prop_assert_eq!(scores(&cold), scores(&mixed));
             prop_assert_eq!(scores(&cold), scores(&known));
-            let order = |plan: &Plan| rank(plan.passages(), None).iter().map(|p| p.position).collect::<Vec<_>>();
+            let order = |plan: &Plan| rank(&plan.passages(), None).iter().map(|p| p.position).collect::<Vec<_>>();
             prop_assert_eq!(order(&cold), order(&mixed));
             for (passage, position) in cold.passages().iter().zip(0..) {
                 prop_assert_eq!(passage.position, position);
