@@ -118,7 +118,6 @@ fn coalesce(criterion: &mut Criterion) {
     for count in [10, 100, 1_000] {
         let request = decode(&body(count));
         let plan = Plan::new(&request, &context(), &ScoreCache::off());
-        let pairs: Vec<_> = plan.unknown().iter().map(|slot| (*slot, plan.keys()[*slot])).collect();
         let (places, scores): (Vec<_>, Vec<f64>) = (0..count).map(|place| (FlightIndex::of(place), 0.5)).unzip();
         let mut group = criterion.benchmark_group("coalesce");
         group.throughput(Throughput::Elements(count as u64));
@@ -126,7 +125,8 @@ fn coalesce(criterion: &mut Criterion) {
             bencher.iter(|| {
                 let Claim { lead, mut subscriptions } = flights.claim(&ClaimRequest {
                     query: plan.query(),
-                    pairs: black_box(&pairs),
+                    keys: plan.keys(),
+                    slots: black_box(plan.unknown()),
                     upstream: "up",
                     bypasses_others: false,
                     waiter,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::sync::{Mutex, MutexGuard, lock};
+use crate::cache::key::PairKey;
 use crate::error::Error;
 use crate::types::index::{FlightIndex, IndexVec, SlotIndex};
 use crate::types::response::Usage;
@@ -11,31 +12,41 @@ use crate::upstream::call::{Waiter, Waiters};
 /// One flight. A pair's place is its index in the flight.
 #[derive(Debug)]
 pub(super) struct Flight {
-    /// Locked after the shard of [`super::Flights`] where both are held, never before it.
+    /// Locked after the shard of [`super::Flights`] where both are held, never before it. Pairs are joined, settled and
+    /// given up under both.
     state: Mutex<FlightState>,
+    /// Number among the flights of its query. Another flight may get it once this one is done.
+    pub(super) number: usize,
     /// Configured name of the upstream that scores the pairs.
     pub(super) upstream: String,
+    /// The keys of the pairs.
+    pub(super) keys: IndexVec<FlightIndex, PairKey>,
     /// The requests that wait for any pair of the flight. It notifies them of every change.
     pub(super) waiters: Arc<Waiters>,
 }
 
 /// The part of a flight that changes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct FlightState {
-    /// Empty until [`Flight::open`], of one length from then on.
-    pairs: IndexVec<FlightIndex, PairState>,
+    progress: IndexVec<FlightIndex, PairProgress>,
+    /// Number of pairs that are pending.
+    pending: usize,
+    /// The request that opened the flight, until it leaves. It waits for every pair.
+    leader: Option<Waiter>,
+    /// The requests that joined, pair by pair; `None` until the first one joins.
+    followers: Option<IndexVec<FlightIndex, Followers>>,
     /// Cost that the leader has not collected yet.
     charged: Option<Usage>,
 }
 
-#[derive(Clone, Debug)]
-struct PairState {
-    /// Number of subscriptions that joined this pair and have not left it. One that takes the pair's outcome does not
+/// The requests that joined one pair.
+#[derive(Clone, Copy, Debug, Default)]
+struct Followers {
+    /// Number of subscriptions that joined the pair and have not left it. One that takes the pair's outcome does not
     /// leave it any more, so an answered pair never counts as abandoned.
     waiting: u32,
     /// Number of those subscriptions whose requests allow the score to be stored.
     storing: u32,
-    progress: PairProgress,
 }
 
 /// The answer for a pair, as every waiting request receives it.
@@ -72,53 +83,72 @@ pub(super) enum PairProgress {
 }
 
 impl Flight {
-    /// An empty flight to `upstream`, with one waiting request.
-    pub(super) fn new(upstream: &str, waiter: Waiter) -> Self {
-        Self { state: Mutex::default(), upstream: upstream.to_owned(), waiters: Arc::new(Waiters::of(waiter)) }
-    }
-
-    /// Sets the flight's `count` pairs, each with the leader waiting for it. Called once.
-    pub(super) fn open(&self, count: usize, leader: Waiter) {
-        let pair = PairState { waiting: 1, storing: u32::from(leader.store), progress: PairProgress::Pending };
-        self.state().pairs = vec![pair; count].into();
-    }
-
-    /// Adds a waiting request to `place`. Returns false, and adds nothing, if the pair was given up or has failed.
-    pub(super) fn join(&self, place: FlightIndex, waiter: Waiter) -> bool {
-        let mut state = self.state();
-        // Missing only before the flight is open, within the claim that makes it: a pair that was claimed twice.
-        let Some(pair) = state.pairs.get_mut(place) else { return false };
-        let alive = !matches!(pair.progress, PairProgress::GivenUp | PairProgress::Failed(_));
-        pair.waiting += u32::from(alive);
-        pair.storing += u32::from(alive && waiter.store);
-        alive
-    }
-
-    /// Removes a waiting request from `places`, each of which it joined and has not left. The flight's task decides
-    /// whether to cancel their calls.
-    pub(super) fn leave(&self, places: impl Iterator<Item = FlightIndex>, waiter: Waiter) {
-        let mut state = self.state();
-        let mut abandoned = false;
-        for place in places {
-            let pair = &mut state.pairs[place];
-            pair.waiting -= 1;
-            pair.storing -= u32::from(waiter.store);
-            abandoned |= pair.waiting == 0;
+    /// A flight of the pairs `keys` to `upstream`. `leader` waits for all of them.
+    pub(super) fn new(number: usize, upstream: &str, keys: IndexVec<FlightIndex, PairKey>, leader: Waiter) -> Self {
+        let pending = keys.len();
+        let progress = vec![PairProgress::Pending; pending].into();
+        let state = FlightState { progress, pending, leader: Some(leader), followers: None, charged: None };
+        Self {
+            state: Mutex::new(state),
+            number,
+            upstream: upstream.to_owned(),
+            keys,
+            waiters: Arc::new(Waiters::of(leader)),
         }
+    }
+
+    /// Adds a waiting request to `pairs`, which must be pending.
+    pub(super) fn join(&self, pairs: &[AwaitedPair], waiter: Waiter) {
+        let mut state = self.state();
+        let count = self.keys.len();
+        let followers = state.followers.get_or_insert_with(|| vec![Followers::default(); count].into());
+        for pair in pairs {
+            let joined = &mut followers[pair.place];
+            joined.waiting += 1;
+            joined.storing += u32::from(waiter.store);
+        }
+    }
+
+    /// Removes the request that opened the flight, while it waits for `pairs`. The flight's task decides whether to
+    /// cancel their calls.
+    pub(super) fn leave_as_leader(&self, pairs: &[AwaitedPair]) {
+        let mut state = self.state();
+        state.leader = None;
+        self.notify_of_abandoned(state, pairs);
+    }
+
+    /// Removes a waiting request from `pairs`, each of which it joined and has not left. The flight's task decides
+    /// whether to cancel their calls.
+    pub(super) fn leave(&self, pairs: &[AwaitedPair], waiter: Waiter) {
+        let mut state = self.state();
+        if let Some(followers) = &mut state.followers {
+            for pair in pairs {
+                let left = &mut followers[pair.place];
+                left.waiting -= 1;
+                left.storing -= u32::from(waiter.store);
+            }
+        }
+        self.notify_of_abandoned(state, pairs);
+    }
+
+    /// Notifies the flight's task if no request waits for one of `pairs` any more.
+    fn notify_of_abandoned(&self, state: MutexGuard<'_, FlightState>, pairs: &[AwaitedPair]) {
+        let is_abandoned = pairs.iter().any(|pair| !state.is_awaited(pair.place));
         // Unlocked first, so that the task that this wakes does not run into the lock.
         drop(state);
-        if abandoned {
+        if is_abandoned {
             self.waiters.notify();
         }
     }
 
     /// Records the outcomes of pairs. A pair that has an outcome keeps it.
     pub(super) fn settle(&self, outcomes: impl Iterator<Item = (FlightIndex, PairProgress)>) {
-        let mut state = self.state();
+        let state = &mut *self.state();
         for (place, outcome) in outcomes {
-            let pair = &mut state.pairs[place];
-            if matches!(pair.progress, PairProgress::Pending) {
-                pair.progress = outcome;
+            let progress = &mut state.progress[place];
+            if matches!(progress, PairProgress::Pending) {
+                *progress = outcome;
+                state.pending -= 1;
             }
         }
     }
@@ -129,56 +159,70 @@ impl Flight {
     /// The error of a pair that failed, if no pair was answered.
     pub(super) fn landed(&self, awaited: &mut Vec<AwaitedPair>) -> Result<Vec<(SlotIndex, PairOutcome)>, Arc<Error>> {
         let state = self.state();
-        let mut landed = Vec::new();
+        let settled = state.progress.len() - state.pending;
+        // Not only the bound of the capacity: while nothing is settled, no pair needs to be looked at.
+        if settled == 0 {
+            return Ok(Vec::new());
+        }
+        let mut landed = Vec::with_capacity(settled.min(awaited.len()));
         let mut failure = None;
-        awaited.retain(|pair| match &state.pairs[pair.place].progress {
-            PairProgress::Pending | PairProgress::GivenUp => true,
-            PairProgress::Failed(error) => {
-                failure = Some(error.clone());
-                true
+        let mut kept = 0;
+        for at in 0..awaited.len() {
+            let pair = awaited[at];
+            match &state.progress[pair.place] {
+                PairProgress::Landed(landing) => {
+                    landed.push((pair.slot, landing.clone()));
+                    continue;
+                }
+                PairProgress::Failed(error) => failure = Some(error),
+                PairProgress::Pending | PairProgress::GivenUp => {}
             }
-            PairProgress::Landed(landing) => {
-                landed.push((pair.slot, landing.clone()));
-                false
-            }
-        });
+            awaited[kept] = pair;
+            kept += 1;
+        }
+        awaited.truncate(kept);
         match failure {
-            Some(error) if landed.is_empty() => Err(error),
+            Some(error) if landed.is_empty() => Err(error.clone()),
             // Scores that were paid for come before the failure. Its pairs stay in `awaited`, so the next call
             // reports it.
             _ => Ok(landed),
         }
     }
 
-    /// Gives up `places` if no request waits for any of them; no request can join them afterwards.
-    /// Returns true if they were given up.
-    pub(super) fn give_up(&self, places: &[FlightIndex]) -> bool {
-        let mut state = self.state();
-        let abandoned = places.iter().all(|place| state.pairs[*place].waiting == 0);
-        if abandoned {
-            for place in places {
-                state.pairs[*place].progress = PairProgress::GivenUp;
-            }
-        }
-        abandoned
+    /// Returns true if no request waits for any of `places`.
+    pub(super) fn is_abandoned(&self, places: &[FlightIndex]) -> bool {
+        let state = self.state();
+        !places.iter().any(|place| state.is_awaited(*place))
     }
 
-    /// For each of `places`, true if a request that waits for it allows its score to be stored.
-    pub(super) fn may_store(&self, places: &[FlightIndex]) -> Vec<bool> {
+    /// Those of the `scores` of `places` that a request which waits for the pair allows to be stored, by key. One claim
+    /// joins all of its pairs or none: half a list is of no use to a listwise model.
+    pub(super) fn storable(&self, places: &[FlightIndex], scores: &[f64]) -> Vec<(PairKey, f64)> {
+        let mut storable = Vec::with_capacity(places.len());
         let state = self.state();
-        places.iter().map(|place| state.pairs[*place].storing > 0).collect()
+        for (place, score) in places.iter().zip(scores) {
+            if state.may_store(*place) {
+                storable.push((self.keys[*place], *score));
+            }
+        }
+        storable
     }
 
     /// Places without an outcome, in ascending order.
     pub(super) fn pending(&self) -> Vec<FlightIndex> {
         let state = self.state();
-        let mut pending = Vec::new();
-        for (place, pair) in state.pairs.enumerate() {
-            if matches!(pair.progress, PairProgress::Pending) {
+        let mut pending = Vec::with_capacity(state.pending);
+        for (place, progress) in state.progress.enumerate() {
+            if matches!(progress, PairProgress::Pending) {
                 pending.push(place);
             }
         }
         pending
+    }
+
+    /// Number of places without an outcome.
+    pub(super) fn pending_count(&self) -> usize {
+        self.state().pending
     }
 
     /// Adds `usage` to the cost of the flight.
@@ -198,5 +242,24 @@ impl Flight {
 
     fn state(&self) -> MutexGuard<'_, FlightState> {
         lock(&self.state)
+    }
+}
+
+impl FlightState {
+    /// Returns true if a request waits for `place`.
+    fn is_awaited(&self, place: FlightIndex) -> bool {
+        self.leader.is_some() || self.followers_of(place).waiting > 0
+    }
+
+    /// Returns true if a request that waits for `place` allows its score to be stored.
+    fn may_store(&self, place: FlightIndex) -> bool {
+        self.leader.is_some_and(|leader| leader.store) || self.followers_of(place).storing > 0
+    }
+
+    fn followers_of(&self, place: FlightIndex) -> Followers {
+        match &self.followers {
+            Some(followers) => followers[place],
+            None => Followers::default(),
+        }
     }
 }

@@ -11,38 +11,26 @@ use crate::types::index::{FlightIndex, IndexVec, SlotIndex};
 use crate::types::response::Usage;
 use crate::upstream::call::Waiters;
 
-/// The pairs of a claim that no flight was scoring, in the order of the claim.
-#[derive(Debug, Default)]
-pub(super) struct LedPairs {
-    pub(super) keys: IndexVec<FlightIndex, PairKey>,
-    /// The same pairs in the plan of the request.
-    pub(super) slots: IndexVec<FlightIndex, SlotIndex>,
-}
-
-impl LedPairs {
-    pub(super) fn push(&mut self, slot: SlotIndex, key: PairKey) {
-        self.keys.push(key);
-        self.slots.push(slot);
-    }
-}
-
 /// The duty to give every pair of a flight an outcome. Dropping it fails the pairs that have none, so that no request
 /// waits for ever.
 #[derive(Debug)]
 pub struct Lead {
     registry: Flights,
-    /// With `keys`, the entries of the pairs in the registry.
+    /// The query that the registry has the flight under.
     query: QueryKey,
-    keys: IndexVec<FlightIndex, PairKey>,
-    /// The same pairs in the plan of the request that made the claim.
+    /// The pairs in the plan of the request that made the claim.
     slots: IndexVec<FlightIndex, SlotIndex>,
     flight: Arc<Flight>,
 }
 
 impl Lead {
-    pub(super) fn new(registry: Flights, query: QueryKey, led: LedPairs, flight: Arc<Flight>) -> Self {
-        let LedPairs { keys, slots } = led;
-        Self { registry, query, keys, slots, flight }
+    pub(super) const fn new(
+        registry: Flights,
+        query: QueryKey,
+        slots: IndexVec<FlightIndex, SlotIndex>,
+        flight: Arc<Flight>,
+    ) -> Self {
+        Self { registry, query, slots, flight }
     }
 
     /// The flight that this leads.
@@ -65,8 +53,8 @@ impl Lead {
 
     /// The keys of the pairs.
     #[must_use]
-    pub const fn keys(&self) -> &IndexVec<FlightIndex, PairKey> {
-        &self.keys
+    pub fn keys(&self) -> &IndexVec<FlightIndex, PairKey> {
+        &self.flight.keys
     }
 
     /// The query that all the pairs share.
@@ -96,14 +84,7 @@ impl Lead {
     /// allows it.
     #[must_use]
     pub fn storable(&self, places: &[FlightIndex], scores: &[f64]) -> Vec<(PairKey, f64)> {
-        let allowed = self.registry.may_store(&self.query, &self.flight, places);
-        let mut storable = Vec::with_capacity(places.len());
-        for ((place, score), is_allowed) in places.iter().zip(scores).zip(allowed) {
-            if is_allowed {
-                storable.push((self.keys[*place], *score));
-            }
-        }
-        storable
+        self.flight.storable(places, scores)
     }
 
     /// Delivers the `scores` of `places`. Store them in the cache first: a request that comes afterwards finds no
@@ -135,35 +116,26 @@ impl Lead {
     pub async fn abandoned(&self, places: &[FlightIndex]) {
         // Subscribed before the first look: a request that leaves between the look and the wait is noticed.
         let mut changes = self.flight.waiters.changes();
-        while !self.flight.give_up(places) {
+        while !self.registry.give_up(&self.query, &self.flight, places) {
             if changes.changed().await.is_err() {
                 // Unreachable: the flight owns the sender.
                 return;
             }
         }
-        // Already given up, so only the registry is left to be told.
-        self.close(places, || {});
     }
 
     /// Records one outcome per place, in the order of `places`, and notifies the waiting requests.
     fn settle(&self, places: &[FlightIndex], outcomes: impl Iterator<Item = PairProgress>) {
-        self.close(places, || self.flight.settle(places.iter().copied().zip(outcomes)));
+        self.registry.settle(&self.query, &self.flight, places, outcomes);
         self.flight.waiters.notify();
-    }
-
-    /// Calls `settle` and removes `places` from the registry, in one critical section.
-    fn close(&self, places: &[FlightIndex], settle: impl FnOnce()) {
-        let pairs = places.iter().map(|place| (*place, self.keys[*place]));
-        self.registry.close(&self.query, &self.flight, pairs, settle);
     }
 }
 
 impl Drop for Lead {
     fn drop(&mut self) {
-        let pending = self.pending();
-        if !pending.is_empty() {
+        if self.flight.pending_count() > 0 {
             // Either no request waits for these any more, or the task that scored them died of a defect.
-            self.fail(&pending, Error::new(ErrorKind::Internal, "a defect in rerankd stopped the scoring"));
+            self.fail(&self.pending(), Error::new(ErrorKind::Internal, "a defect in rerankd stopped the scoring"));
         }
     }
 }

@@ -20,23 +20,22 @@
 
 mod flight;
 mod lead;
+mod query_flights;
 mod subscription;
 mod sync;
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 pub use self::flight::PairOutcome;
-use self::flight::{AwaitedPair, Flight};
+use self::flight::{Flight, PairProgress};
 pub use self::lead::Lead;
-use self::lead::LedPairs;
-use self::subscription::Followed;
+use self::query_flights::{Joined, QueryFlights};
 pub use self::subscription::Subscription;
 use self::sync::{Mutex, MutexGuard};
-use crate::cache::key::{PairKey, PairMap, QueryKey};
-use crate::types::index::{FlightIndex, SlotIndex};
+use crate::cache::key::{PairKey, QueryKey};
+use crate::types::index::{FlightIndex, IndexVec, SlotIndex};
 use crate::upstream::call::Waiter;
 
 /// Number of tables over which queries are spread, each with its own lock: more than the usual number of processors, so
@@ -55,88 +54,24 @@ struct Registry {
     hasher: RandomState,
 }
 
-/// The pairs in flight of some queries. No query is without a pair, so the table does not grow with the past.
-type Shard = HashMap<QueryKey, PairMap<Locations>>;
-
-/// The flights that score one pair; at least one. There are more if a request bypassed the others, or found that they
-/// will not score the pair any more.
-#[derive(Debug)]
-struct Locations {
-    /// Held apart from the others, so that the usual pair needs no allocation.
-    first: Location,
-    others: Vec<Location>,
-}
-
-/// A flight that scores a pair, and the pair's place in it.
-#[derive(Clone, Debug)]
-struct Location {
-    flight: Arc<Flight>,
-    place: FlightIndex,
-}
+/// The flights of some queries. No query is without a flight, so the table does not grow with the past.
+type Shard = HashMap<QueryKey, QueryFlights>;
 
 /// A request to have pairs scored.
 #[derive(Clone, Copy, Debug)]
 pub struct ClaimRequest<'a> {
     /// The query that all the pairs share.
     pub query: &'a QueryKey,
-    /// The pairs, each with its slot in the request's plan. They must be distinct.
-    pub pairs: &'a [(SlotIndex, PairKey)],
+    /// The keys of the pairs of the request's plan, by slot. They must be distinct.
+    pub keys: &'a IndexVec<SlotIndex, PairKey>,
+    /// The slots of the pairs that are claimed.
+    pub slots: &'a [SlotIndex],
     /// Configured name of the upstream that will score the pairs which are not in flight.
     pub upstream: &'a str,
     /// True to bypass the flights of other upstreams, because they take too long.
     pub bypasses_others: bool,
     /// The request's deadline, patience and permission to store.
     pub waiter: Waiter,
-}
-
-impl Location {
-    /// Joins the flight. Returns false if it will not score the pair any more.
-    fn join(&self, waiter: Waiter) -> bool {
-        self.flight.join(self.place, waiter)
-    }
-
-    /// Returns true if this is that place of that flight.
-    fn is(&self, flight: &Arc<Flight>, place: FlightIndex) -> bool {
-        self.place == place && Arc::ptr_eq(&self.flight, flight)
-    }
-}
-
-impl Locations {
-    /// Joins a live flight of the request's upstream or, unless the request bypasses others, of any upstream.
-    fn join(&self, request: &ClaimRequest<'_>) -> Option<&Location> {
-        // With one flight and no bypass, the usual case, no names need to be compared.
-        if self.others.is_empty() && !request.bypasses_others {
-            return self.first.join(request.waiter).then_some(&self.first);
-        }
-        for location in self.all() {
-            if location.flight.upstream == request.upstream && location.join(request.waiter) {
-                return Some(location);
-            }
-        }
-        if request.bypasses_others {
-            return None;
-        }
-        self.all().find(|location| location.join(request.waiter))
-    }
-
-    /// Removes one location. Returns true if it was the last.
-    fn leave(&mut self, flight: &Arc<Flight>, place: FlightIndex) -> bool {
-        if !self.first.is(flight, place) {
-            self.others.retain(|other| !other.is(flight, place));
-            return false;
-        }
-        match self.others.pop() {
-            Some(next) => {
-                self.first = next;
-                false
-            }
-            None => true,
-        }
-    }
-
-    fn all(&self) -> impl Iterator<Item = &Location> {
-        std::iter::once(&self.first).chain(&self.others)
-    }
 }
 
 /// The result of a claim.
@@ -159,43 +94,19 @@ impl Flights {
     /// Joins the flights of the pairs that are in flight, and opens a flight for the rest.
     #[must_use]
     pub fn claim(&self, request: &ClaimRequest<'_>) -> Claim {
-        if request.pairs.is_empty() {
+        if request.slots.is_empty() {
             return Claim { lead: None, subscriptions: Vec::new() };
         }
-        let ClaimRequest { query, pairs, upstream, waiter, .. } = *request;
-        let flight = Arc::new(Flight::new(upstream, waiter));
-        let mut led = LedPairs::default();
-        let mut followed = Followed::default();
-        let mut shard = self.shard(query);
-        let in_flight = shard.entry(*query).or_default();
-        for (slot, pair) in pairs {
-            // The pair's place if this request leads it.
-            let place = led.keys.next_index();
-            let locations = match in_flight.entry(*pair) {
-                Entry::Occupied(occupied) => occupied.into_mut(),
-                Entry::Vacant(vacant) => {
-                    vacant.insert(Locations { first: Location { flight: flight.clone(), place }, others: Vec::new() });
-                    led.push(*slot, *pair);
-                    continue;
-                }
-            };
-            let Some(joined) = locations.join(request) else {
-                locations.others.push(Location { flight: flight.clone(), place });
-                led.push(*slot, *pair);
-                continue;
-            };
-            let awaited = AwaitedPair { slot: *slot, place: joined.place };
-            followed.add(&joined.flight, waiter, awaited);
-        }
-        // Still under the shard's lock: a follower that finds the flight must find its pairs in it.
-        flight.open(led.keys.len(), waiter);
-        drop(shard);
-        let mut subscriptions = followed.subscriptions;
-        if led.keys.is_empty() {
+        let mut shard = self.shard(request.query);
+        let under_way = shard.entry(*request.query).or_default();
+        let Joined { rest, mut subscriptions } = under_way.join(request);
+        if rest.is_empty() {
             return Claim { lead: None, subscriptions };
         }
-        subscriptions.insert(0, Subscription::of_leader(&flight, waiter, &led.slots));
-        Claim { lead: Some(Lead::new(self.clone(), *query, led, flight)), subscriptions }
+        let flight = under_way.open(request, &rest);
+        drop(shard);
+        subscriptions.insert(0, Subscription::of_leader(&flight, request.waiter, &rest));
+        Claim { lead: Some(Lead::new(self.clone(), *request.query, rest.into(), flight)), subscriptions }
     }
 
     /// Number of distinct pairs in flight.
@@ -203,7 +114,7 @@ impl Flights {
     pub fn len(&self) -> usize {
         let mut pairs = 0;
         for shard in &self.0.shards {
-            pairs += sync::lock(shard).values().map(PairMap::len).sum::<usize>();
+            pairs += sync::lock(shard).values().map(QueryFlights::len).sum::<usize>();
         }
         pairs
     }
@@ -211,43 +122,53 @@ impl Flights {
     /// Returns true if no pair is in flight.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.0.shards.iter().all(|shard| sync::lock(shard).is_empty())
     }
 
-    /// For each of `places`, true if a request that waits for it allows its score to be stored. Read under the shard's
-    /// lock, so that all pairs of a concurrent claim count or none: half a list is of no use to a listwise model.
-    fn may_store(&self, query: &QueryKey, flight: &Flight, places: &[FlightIndex]) -> Vec<bool> {
-        let _shard = self.shard(query);
-        flight.may_store(places)
-    }
-
-    /// Calls `settle` and removes `places` of `flight` from the registry, both under the shard's lock: a concurrent
-    /// claim finds all of them or none. Half a list is of no use to a listwise model.
-    fn close(
+    /// Records `outcomes` of pairs at `places` of `flight` and takes them out of the registry. A concurrent claim finds
+    /// all of them or none: half a list is of no use to a listwise model.
+    fn settle(
         &self,
         query: &QueryKey,
         flight: &Arc<Flight>,
-        places: impl Iterator<Item = (FlightIndex, PairKey)>,
-        settle: impl FnOnce(),
+        places: &[FlightIndex],
+        outcomes: impl Iterator<Item = PairProgress>,
     ) {
         let mut shard = self.shard(query);
-        settle();
-        let Some(in_flight) = shard.get_mut(query) else { return };
-        for (place, pair) in places {
-            let Entry::Occupied(mut occupied) = in_flight.entry(pair) else { continue };
-            if occupied.get_mut().leave(flight, place) {
-                occupied.remove();
-            }
+        flight.settle(places.iter().copied().zip(outcomes));
+        close(&mut shard, query, flight, places);
+    }
+
+    /// Gives up `places` of `flight` if no request waits for any of them; none can join them afterwards. Returns true if
+    /// they were given up.
+    fn give_up(&self, query: &QueryKey, flight: &Arc<Flight>, places: &[FlightIndex]) -> bool {
+        // Without the shard's lock first: mostly somebody waits.
+        if !flight.is_abandoned(places) {
+            return false;
         }
-        if in_flight.is_empty() {
-            shard.remove(query);
+        let mut shard = self.shard(query);
+        // No request joins while the shard is locked.
+        if !flight.is_abandoned(places) {
+            return false;
         }
+        flight.settle(places.iter().map(|place| (*place, PairProgress::GivenUp)));
+        close(&mut shard, query, flight, places);
+        true
     }
 
     fn shard(&self, query: &QueryKey) -> MutexGuard<'_, Shard> {
         let hash = self.0.hasher.hash_one(query);
         #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash will do")]
         sync::lock(&self.0.shards[hash as usize % SHARDS])
+    }
+}
+
+/// Takes `places` of `flight`, which are settled by now, out of the registry.
+fn close(shard: &mut Shard, query: &QueryKey, flight: &Arc<Flight>, places: &[FlightIndex]) {
+    let Some(under_way) = shard.get_mut(query) else { return };
+    under_way.close(flight, places);
+    if under_way.is_empty() {
+        shard.remove(query);
     }
 }
 

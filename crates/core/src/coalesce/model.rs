@@ -92,9 +92,10 @@ struct Behaviour {
 
 async fn request(flights: Flights, wanted: &'static [usize], behaviour: Behaviour, seen: Arc<Seen>) {
     let Behaviour { leaves, fails, store } = behaviour;
-    let mut pairs = Vec::new();
-    for (slot, pair) in (0..).map(SlotIndex::of).zip(wanted) {
-        pairs.push((slot, query().pair(PAIRS[*pair])));
+    let mut keys = IndexVec::default();
+    let mut slots = Vec::new();
+    for pair in wanted {
+        slots.push(keys.push(query().pair(PAIRS[*pair])));
     }
     let waiter = Waiter {
         deadline: Instant::now() + Duration::from_secs(60),
@@ -104,7 +105,8 @@ async fn request(flights: Flights, wanted: &'static [usize], behaviour: Behaviou
     };
     let Claim { lead, subscriptions } = flights.claim(&ClaimRequest {
         query: &query(),
-        pairs: &pairs,
+        keys: &keys,
+        slots: &slots,
         upstream: "one",
         bypasses_others: false,
         waiter,

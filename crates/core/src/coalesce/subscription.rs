@@ -1,6 +1,5 @@
 //! One request's share in one flight.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -8,7 +7,7 @@ use tokio::time::Instant;
 
 use super::flight::{AwaitedPair, Flight, PairOutcome};
 use crate::error::Error;
-use crate::types::index::{FlightIndex, IndexVec, SlotIndex};
+use crate::types::index::SlotIndex;
 use crate::types::response::Usage;
 use crate::upstream::call::{RetryMode, Waiter};
 
@@ -26,26 +25,23 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// The subscription of the request that opened the flight, for the pairs that it leads. [`Flight::new`] and
-    /// [`Flight::open`] have counted this request already.
-    pub(super) fn of_leader(flight: &Arc<Flight>, waiter: Waiter, led: &IndexVec<FlightIndex, SlotIndex>) -> Self {
-        let awaited = led.enumerate().map(|(place, slot)| AwaitedPair { slot: *slot, place }).collect();
+    /// The subscription of the request that opened the flight, for the pairs that it leads, in the order of their
+    /// places. [`Flight::new`] has counted this request already.
+    pub(super) fn of_leader(flight: &Arc<Flight>, waiter: Waiter, led: &[SlotIndex]) -> Self {
+        let awaited = flight.keys.indices().zip(led).map(|(place, slot)| AwaitedPair { slot: *slot, place }).collect();
         Self { flight: flight.clone(), awaited, waiter, changes: flight.waiters.changes(), is_leaders: true }
     }
 
-    /// The subscription of a request that has joined `pair` of another request's flight.
-    fn of_follower(flight: &Arc<Flight>, waiter: Waiter, pair: AwaitedPair) -> Self {
+    /// The subscription of a request that joins `pairs`, which are pending, in another request's flight.
+    pub(super) fn of_follower(flight: &Arc<Flight>, waiter: Waiter, pairs: Vec<AwaitedPair>) -> Self {
         flight.waiters.join(waiter);
+        flight.join(&pairs, waiter);
         let changes = flight.waiters.changes();
-        Self { flight: flight.clone(), awaited: vec![pair], waiter, changes, is_leaders: false }
-    }
-
-    /// Adds a pair that the request has joined, by [`Flight::join`].
-    fn add(&mut self, pair: AwaitedPair) {
-        self.awaited.push(pair);
+        Self { flight: flight.clone(), awaited: pairs, waiter, changes, is_leaders: false }
     }
 
     /// Returns true if this is a subscription to `flight`.
+    #[cfg(test)]
     pub(super) fn is_for(&self, flight: &Arc<Flight>) -> bool {
         Arc::ptr_eq(&self.flight, flight)
     }
@@ -110,38 +106,14 @@ impl Subscription {
     }
 }
 
-/// The subscriptions of one claim to flights that were under way, one for each flight.
-#[derive(Default)]
-pub(super) struct Followed {
-    pub(super) subscriptions: Vec<Subscription>,
-    /// Indices of all subscriptions but the newest, by the address of the flight.
-    older: HashMap<*const Flight, usize>,
-}
-
-impl Followed {
-    /// Adds `pair`, which the request has joined, to its subscription to `flight`.
-    pub(super) fn add(&mut self, flight: &Arc<Flight>, waiter: Waiter, pair: AwaitedPair) {
-        // Neighbours in a request mostly share a flight, so the newest subscription is the likeliest to be the right
-        // one. A request that follows one flight makes no table of them.
-        if let Some(newest) = self.subscriptions.last_mut() {
-            if newest.is_for(flight) {
-                newest.add(pair);
-                return;
-            }
-            if let Some(index) = self.older.get(&Arc::as_ptr(flight)) {
-                self.subscriptions[*index].add(pair);
-                return;
-            }
-            self.older.insert(Arc::as_ptr(&newest.flight), self.subscriptions.len() - 1);
-        }
-        self.subscriptions.push(Subscription::of_follower(flight, waiter, pair));
-    }
-}
-
 impl Drop for Subscription {
     fn drop(&mut self) {
         // Waiters first: leaving the flight may wake its task, which must not count this request any more.
         self.flight.waiters.leave(self.waiter);
-        self.flight.leave(self.awaited.iter().map(|pair| pair.place), self.waiter);
+        if self.is_leaders {
+            self.flight.leave_as_leader(&self.awaited);
+        } else {
+            self.flight.leave(&self.awaited, self.waiter);
+        }
     }
 }

@@ -133,7 +133,8 @@ impl Reranker {
         let flights = attempt.route.flights.as_ref().unwrap_or(&self.flights);
         let Claim { lead, subscriptions } = flights.claim(&ClaimRequest {
             query: plan.query(),
-            pairs: &slots.iter().map(|slot| (*slot, plan.keys()[*slot])).collect::<Vec<_>>(),
+            keys: plan.keys(),
+            slots,
             upstream: &attempt.target.upstream.name,
             bypasses_others: attempt.bypasses_others,
             waiter: attempt.waiter,

@@ -12,14 +12,23 @@ use crate::types::index::ListIndex;
 use crate::types::request::ScoringOptions;
 use crate::upstream::call::RetryMode;
 
+impl Flights {
+    /// Asserts that the registry holds nothing but pairs in flight.
+    fn check(&self) {
+        for shard in &self.0.shards {
+            sync::lock(shard).values().for_each(QueryFlights::check);
+        }
+    }
+}
+
 fn query() -> QueryKey {
     let space =
         ScoreSpace { upstream: "u".into(), model: "m".into(), revision: String::new(), scale: ScoreScale::Probability };
     QueryKey::new(CacheScope::SHARED, &space, &ScoringOptions::default(), "q")
 }
 
-fn pairs(names: &str) -> Vec<(SlotIndex, PairKey)> {
-    (0..).map(SlotIndex::of).zip(names.chars().map(|name| query().pair(&name.to_string()))).collect()
+fn keys(names: &str) -> IndexVec<SlotIndex, PairKey> {
+    names.chars().map(|name| query().pair(&name.to_string())).collect::<Vec<_>>().into()
 }
 
 fn waiter() -> Waiter {
@@ -36,7 +45,9 @@ fn claim(flights: &Flights, names: &str) -> Claim {
 }
 
 fn claim_with(flights: &Flights, names: &str, upstream: &str, bypasses_others: bool, waiter: Waiter) -> Claim {
-    flights.claim(&ClaimRequest { query: &query(), pairs: &pairs(names), upstream, bypasses_others, waiter })
+    let keys = keys(names);
+    let slots: Vec<_> = keys.indices().collect();
+    flights.claim(&ClaimRequest { query: &query(), keys: &keys, slots: &slots, upstream, bypasses_others, waiter })
 }
 
 /// Delivers scores for `places`: each pair's letter as a number.

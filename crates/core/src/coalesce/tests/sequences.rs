@@ -58,7 +58,8 @@ fn is_allowed(lead: &Lead, name: char, requests: &[(String, bool, Vec<Subscripti
 proptest! {
     /// Every step is one critical section, so every interleaving of requests is a sequence of steps. In any sequence a
     /// pair is in at most one live call of an upstream. Its score may be stored only if a request that waits for it
-    /// allows that. Every request that stays gets the right scores or the failure. No pair is left in flight.
+    /// allows that. Every request that stays gets the right scores or the failure. The registry always knows exactly
+    /// the pairs in flight, and no pair is left in flight.
     #[test]
     fn any_sequence_of_events_keeps_the_promises(steps in steps()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
@@ -105,6 +106,7 @@ proptest! {
                         }
                     }
                 }
+                flights.check();
                 let mut live = HashSet::new();
                 for (names, lead) in &calls {
                     for slot in lead.slots() {
