@@ -49,7 +49,7 @@ fn check_scores(case: &Case) {
     let tokens = HeaderValue::from_bytes(&case.bytes[..case.bytes.len().min(20)]).ok();
     let headers: HeaderMap =
         tokens.map(|tokens| (http::HeaderName::from_static("x-compute-tokens"), tokens)).into_iter().collect();
-    let reply = WireReply { headers, body: Bytes::copy_from_slice(&case.bytes) };
+    let reply = WireReply { headers, body: Bytes::copy_from_slice(&case.bytes), passages: 1 };
     let Ok(decoded) = provider::by_name(case.reader).unwrap().decode(&reply) else { return };
     let told = decoded.scores.len();
     for sent in [0, 1, 3, told.saturating_sub(1), told, told + 1] {

@@ -30,8 +30,11 @@ impl Loose {
     /// The value as a whole number, if it is one: `1`, `1.0` or `"1"`.
     pub(super) fn whole(self) -> Option<i64> {
         let (Self::Number(number) | Self::Spelt(number)) = self else { return None };
-        #[expect(clippy::cast_possible_truncation, reason = "whole, and within 2^53")]
-        (number.fract() == 0.0 && number.abs() < MAX_WHOLE).then_some(number as i64)
+        #[expect(clippy::cast_possible_truncation, reason = "compared with the number below")]
+        let whole = number as i64;
+        #[expect(clippy::cast_precision_loss, reason = "exact below 2^53")]
+        let is_whole = number - whole as f64 == 0.0 && number.abs() < MAX_WHOLE;
+        is_whole.then_some(whole)
     }
 }
 

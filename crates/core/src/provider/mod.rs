@@ -96,6 +96,8 @@ pub struct WireReply {
     pub headers: HeaderMap,
     /// The whole body, decompressed.
     pub body: Bytes,
+    /// Number of passages in the call.
+    pub passages: usize,
 }
 
 /// The content of a reply, not yet checked for completeness.

@@ -36,12 +36,12 @@ pub(super) fn read_object(
     list: &'static str,
     score: ScoreName,
 ) -> Result<Decoded, serde_json::Error> {
-    read(reply, Body { list, score })
+    read(reply, Body { list, results: Results { score, passages: reply.passages } })
 }
 
 /// Reads `[{"index": 0, "SCORE": 0.5}]`.
 pub(super) fn read_list(reply: &WireReply, score: ScoreName) -> Result<Vec<(i64, f64)>, serde_json::Error> {
-    read(reply, Results(score))
+    read(reply, Results { score, passages: reply.passages })
 }
 
 /// Parses the body of a reply by `seed`: once more if Python's numbers may have spoilt the first time.
@@ -63,7 +63,18 @@ fn read<S: Copy + for<'de> DeserializeSeed<'de, Value = T>, T>(
 
 /// Parses all of `body` by `seed`. Anything behind its value is an error.
 fn parse<'de, S: DeserializeSeed<'de>>(body: &'de [u8], seed: S) -> Result<S::Value, serde_json::Error> {
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    // One check of the whole body costs much less than one of every name in it. A body that fails may still be good:
+    // what nobody reads need not be UTF-8.
+    match str::from_utf8(body) {
+        Ok(text) => parse_from(serde_json::Deserializer::from_str(text), seed),
+        Err(_) => parse_from(serde_json::Deserializer::from_slice(body), seed),
+    }
+}
+
+fn parse_from<'de, R: serde_json::de::Read<'de>, S: DeserializeSeed<'de>>(
+    mut deserializer: serde_json::Deserializer<R>,
+    seed: S,
+) -> Result<S::Value, serde_json::Error> {
     let value = seed.deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(value)
@@ -120,7 +131,7 @@ fn end_of_string(body: &[u8], start: usize) -> usize {
 struct Body {
     /// Name of the list of results.
     list: &'static str,
-    score: ScoreName,
+    results: Results,
 }
 
 impl<'de> DeserializeSeed<'de> for Body {
@@ -146,7 +157,7 @@ impl<'de> Visitor<'de> for Body {
                 if scores.is_some() {
                     return Err(A::Error::duplicate_field(self.list));
                 }
-                scores = Some(members.next_value_seed(Results(self.score))?);
+                scores = Some(members.next_value_seed(self.results)?);
             } else {
                 match Group::Root.member(&name) {
                     Group::Nowhere => drop(members.next_value::<IgnoredAny>()?),
@@ -161,7 +172,11 @@ impl<'de> Visitor<'de> for Body {
 
 /// The list of scored passages: position and score of each, in the upstream's order.
 #[derive(Clone, Copy)]
-struct Results(ScoreName);
+struct Results {
+    score: ScoreName,
+    /// Number of passages of the call, so of results in a good reply.
+    passages: usize,
+}
 
 impl<'de> DeserializeSeed<'de> for Results {
     type Value = Vec<(i64, f64)>;
@@ -179,11 +194,49 @@ impl<'de> Visitor<'de> for Results {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
-        let mut scores = Vec::new();
-        while let Some(scored) = items.next_element_seed(Scored(self.0))? {
+        let mut scores = Vec::with_capacity(self.passages);
+        while let Some(scored) = items.next_element_seed(Scored(self.score))? {
             scores.push(scored);
         }
         Ok(scores)
+    }
+}
+
+/// A member of a scored passage.
+enum Member {
+    Index,
+    /// The score under its documented name.
+    DocumentedScore,
+    /// A score under another provider's name.
+    OtherScore,
+    Unread,
+}
+
+/// The name of a member of a scored passage, with the documented name of the score.
+struct MemberName(ScoreName);
+
+impl<'de> DeserializeSeed<'de> for MemberName {
+    type Value = Member;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Member, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for MemberName {
+    type Value = Member;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a name")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Member, E> {
+        Ok(match name {
+            "index" => Member::Index,
+            _ if name == self.0.name() => Member::DocumentedScore,
+            "relevance_score" | "score" => Member::OtherScore,
+            _ => Member::Unread,
+        })
     }
 }
 
@@ -212,26 +265,27 @@ impl<'de> Visitor<'de> for Scored {
         // Kept raw: it is parsed only if the documented name brings no score.
         let mut other = None;
         let documented_name = self.0.name();
-        while let Some(Name(name)) = members.next_key()? {
-            if name == "index" {
-                let Some(position) = members.next_value::<Loose>()?.whole() else {
-                    return Err(A::Error::custom("an index is no whole number"));
-                };
-                // A repeated member does no harm unless the two differ.
-                if index.is_some_and(|earlier| earlier != position) {
-                    return Err(A::Error::duplicate_field("index"));
+        while let Some(member) = members.next_key_seed(MemberName(self.0))? {
+            match member {
+                Member::Index => {
+                    let Some(position) = members.next_value::<Loose>()?.whole() else {
+                        return Err(A::Error::custom("an index is no whole number"));
+                    };
+                    // A repeated member does no harm unless the two differ.
+                    if index.is_some_and(|earlier| earlier != position) {
+                        return Err(A::Error::duplicate_field("index"));
+                    }
+                    index = Some(position);
                 }
-                index = Some(position);
-            } else if name == documented_name {
-                let score = members.next_value::<Loose>()?;
-                if documented.is_some_and(|earlier| earlier != score) {
-                    return Err(A::Error::duplicate_field(documented_name));
+                Member::DocumentedScore => {
+                    let score = members.next_value::<Loose>()?;
+                    if documented.is_some_and(|earlier| earlier != score) {
+                        return Err(A::Error::duplicate_field(documented_name));
+                    }
+                    documented = Some(score);
                 }
-                documented = Some(score);
-            } else if name == "relevance_score" || name == "score" {
-                other = Some(members.next_value::<&RawValue>()?);
-            } else {
-                members.next_value::<IgnoredAny>()?;
+                Member::OtherScore => other = Some(members.next_value::<&RawValue>()?),
+                Member::Unread => drop(members.next_value::<IgnoredAny>()?),
             }
         }
         let index = index.ok_or_else(|| A::Error::missing_field("index"))?;
@@ -254,6 +308,16 @@ mod tests {
     fn read_body(body: &str) -> Option<Vec<(i64, f64)>> {
         let reply = WireReply { body: body.to_owned().into(), ..WireReply::default() };
         read_object(&reply, "results", ScoreName::RelevanceScore).ok().map(|decoded| decoded.scores)
+    }
+
+    #[test]
+    fn what_nobody_reads_need_not_be_utf_8() {
+        let read = |body: &[u8]| {
+            let reply = WireReply { body: body.to_vec().into(), passages: 1, ..WireReply::default() };
+            read_list(&reply, ScoreName::Score).ok()
+        };
+        assert_eq!(read(b"[{\"index\":0,\"score\":0.9,\"text\":\"\xFF\"}]"), Some(vec![(0, 0.9)]));
+        assert_eq!(read(b"[{\"index\":0,\"score\":0.9,\"\xFF\":\"text\"}]"), None);
     }
 
     /// Python's `json` writes `NaN` where JSON has nothing: beside the scores it cost them all.

@@ -8,14 +8,13 @@ use crate::provider::check::{MergeError, merge};
 use crate::provider::{EXPLAINED_BYTES, Provider, ScoreScale, WireReply, explain};
 use crate::text::bytes_without_mark;
 
-/// Decodes a successful reply to a call of `sent` passages and checks its scores against the call.
+/// Decodes a successful reply and checks its scores against the call.
 ///
 /// # Errors
 /// [`ErrorKind::UpstreamInvalidReply`]. Its message quotes nothing of the reply.
 pub(super) fn read_scores(
     provider: &dyn Provider,
     reply: &WireReply,
-    sent: usize,
     scale: ScoreScale,
 ) -> Result<Scores, UpstreamError> {
     let decoded = match provider.decode(reply) {
@@ -26,7 +25,7 @@ pub(super) fn read_scores(
             return Err(invalid_reply(reply, what));
         }
     };
-    let scores = match merge(&decoded.scores, sent, scale) {
+    let scores = match merge(&decoded.scores, reply.passages, scale) {
         Ok(scores) => scores,
         Err(error) => {
             let mut what = error_texts::scores_do_not_fit(&error);
@@ -82,9 +81,9 @@ mod tests {
             (r#"{"secret":1}"#, "sent a JSON object, not its documented shape (line 1, column 12)"),
             ("secret", "sent a body, not its documented shape (line 1, column 1)"),
         ] {
-            let reply = WireReply { body: body.into(), ..WireReply::default() };
+            let reply = WireReply { body: body.into(), passages: 1, ..WireReply::default() };
             let provider = crate::provider::by_name("jina").unwrap();
-            let error = read_scores(provider, &reply, 1, ScoreScale::Unknown).unwrap_err();
+            let error = read_scores(provider, &reply, ScoreScale::Unknown).unwrap_err();
             assert_eq!(error.what, detail, "{body}");
         }
     }

@@ -128,10 +128,9 @@ impl Transport {
         }
         let body = self.config.read_body(response).await?;
         let size = body.len();
-        let reply = WireReply { headers, body };
+        let reply = WireReply { headers, body, passages: call.passages };
         let provider = self.config.provider;
-        let reading =
-            offload(size, OFFLOAD_WIRE_BYTES, move || read_scores(provider, &reply, call.passages, call.scale));
+        let reading = offload(size, OFFLOAD_WIRE_BYTES, move || read_scores(provider, &reply, call.scale));
         reading.await.map_err(|error| self.config.with_size_refusal(error, call.passages))
     }
 }
