@@ -31,12 +31,8 @@ use crate::types::response::{PairCounts, RankedPassage, ScoreSource};
 pub struct Plan {
     query: QueryKey,
     pieces: Arc<Pieces>,
-    /// Slot of each piece.
-    slots: IndexVec<PieceIndex, SlotIndex>,
-    /// Key of each slot; all are distinct.
-    keys: IndexVec<SlotIndex, PairKey>,
-    /// Earliest of the equal pieces that share each slot; its text is the one that is sent.
-    first_pieces: IndexVec<SlotIndex, PieceIndex>,
+    /// Slots of the pieces, and their keys. The text of a slot's first piece is the one that is sent.
+    folded: Folded,
     pairs: IndexVec<SlotIndex, Pair>,
     /// Slots to be scored, ascending, as of the look-up: slots that are learnt later stay.
     unknown: Vec<SlotIndex>,
@@ -74,7 +70,7 @@ impl Plan {
         if context.control.read {
             plan.look_up(cache, context.scoring);
         }
-        plan.unknown = plan.slots_of(ScoreSource::Unscored);
+        plan.unknown = plan.unscored();
         plan
     }
 
@@ -94,25 +90,15 @@ impl Plan {
     }
 
     fn of_unscored(query: QueryKey, pieces: Pieces, folded: Folded) -> Self {
-        let Folded { slots, keys, first_pieces } = folded;
         let unscored = Pair { score: None, source: ScoreSource::Unscored };
-        let pairs = vec![unscored; keys.len()].into();
-        Self {
-            query,
-            pieces: Arc::new(pieces),
-            slots,
-            keys,
-            first_pieces,
-            pairs,
-            unknown: Vec::new(),
-            due: Vec::new(),
-            stale: Vec::new(),
-        }
+        let pairs = vec![unscored; folded.keys.len()].into();
+        let pieces = Arc::new(pieces);
+        Self { query, pieces, folded, pairs, unknown: Vec::new(), due: Vec::new(), stale: Vec::new() }
     }
 
     /// Gives blank pieces `score` for good: the look-up leaves them alone, and they are not sent.
     fn settle_blanks(&mut self, passages: &Passages, score: Option<f64>) {
-        for (pair, first_piece) in self.pairs.iter_mut().zip(&self.first_pieces) {
+        for (pair, first_piece) in self.pairs.iter_mut().zip(&self.folded.first_pieces) {
             if self.pieces.text(passages, *first_piece).trim_start().is_empty() {
                 pair.settle(score, ScoreSource::Blank);
             }
@@ -121,7 +107,7 @@ impl Plan {
 
     /// Settles the pairs that the cache has a usable score for, and notes stale and due ones.
     fn look_up(&mut self, cache: &ScoreCache, scoring: Scoring) {
-        let mut hits = cache.get_many(&self.query, self.keys.as_slice());
+        let mut hits = cache.get_many(&self.query, self.folded.keys.as_slice());
         if scoring == Scoring::Listwise {
             // Law 3 (`docs/guarantees.md`): the scores of a list are used, refreshed and kept as stale ones together,
             // or not at all.
@@ -179,7 +165,7 @@ impl Plan {
     /// The keys of all slots.
     #[must_use]
     pub const fn keys(&self) -> &IndexVec<SlotIndex, PairKey> {
-        &self.keys
+        &self.folded.keys
     }
 
     /// The keys of each passage: one for each piece that it is cut into.
@@ -188,7 +174,7 @@ impl Plan {
         let count = self.passage_count();
         let mut keys = Vec::with_capacity(count);
         for position in 0..count {
-            keys.push(self.slots_of_passage(position).iter().map(|slot| self.keys[*slot]).collect());
+            keys.push(self.slots_of_passage(position).iter().map(|slot| self.folded.keys[*slot]).collect());
         }
         keys
     }
@@ -202,7 +188,7 @@ impl Plan {
     /// The piece whose text is sent for each of `slots`.
     #[must_use]
     pub fn pieces_of(&self, slots: impl IntoIterator<Item = SlotIndex>) -> Vec<PieceIndex> {
-        slots.into_iter().map(|slot| self.first_pieces[slot]).collect()
+        slots.into_iter().map(|slot| self.folded.first_pieces[slot]).collect()
     }
 
     /// Records the outcome of one slot.
@@ -220,11 +206,11 @@ impl Plan {
     /// A defect in rerankd: slots that are shared or known, or another number of scores.
     pub fn learn_list(&mut self, scores: &[f64]) -> Result<Vec<(PairKey, f64)>, Error> {
         let count = self.passage_count();
-        if [self.slots.len(), self.pairs.len(), self.unknown.len(), scores.len()] != [count; 4] {
+        if [self.folded.slots.len(), self.pairs.len(), self.unknown.len(), scores.len()] != [count; 4] {
             return Err(Error::new(ErrorKind::Internal, "scores of a list do not fit its passages"));
         }
         let mut by_key = Vec::with_capacity(count);
-        for ((pair, key), score) in self.pairs.iter_mut().zip(&self.keys).zip(scores) {
+        for ((pair, key), score) in self.pairs.iter_mut().zip(&self.folded.keys).zip(scores) {
             pair.settle(Some(*score), ScoreSource::Scored);
             by_key.push((*key, *score));
         }
@@ -277,14 +263,14 @@ impl Plan {
     /// Number of passages of the request.
     fn passage_count(&self) -> usize {
         match &*self.pieces {
-            Pieces::Whole => self.slots.len(),
+            Pieces::Whole => self.folded.slots.len(),
             Pieces::Cut { ends, .. } => ends.len(),
         }
     }
 
     /// The slots of a passage's pieces, at least one. Equal pieces of one passage name their slot several times.
     fn slots_of_passage(&self, position: usize) -> &[SlotIndex] {
-        self.slots.slice(self.pieces.of(position))
+        self.folded.slots.slice(self.pieces.of(position))
     }
 
     /// A passage has the score of its best piece, once all of its pieces are scored.
@@ -313,16 +299,16 @@ impl Plan {
         counts
     }
 
-    /// Slots whose scores have this source, ascending.
-    #[must_use]
-    pub fn slots_of(&self, source: ScoreSource) -> Vec<SlotIndex> {
-        let mut slots = Vec::with_capacity(self.pairs.iter().filter(|pair| pair.source == source).count());
+    /// Slots without a score or a reason to have none, ascending.
+    fn unscored(&self) -> Vec<SlotIndex> {
+        let count = self.pairs.iter().filter(|pair| pair.source == ScoreSource::Unscored).count();
+        let mut unscored = Vec::with_capacity(count);
         for (slot, pair) in self.pairs.enumerate() {
-            if pair.source == source {
-                slots.push(slot);
+            if pair.source == ScoreSource::Unscored {
+                unscored.push(slot);
             }
         }
-        slots
+        unscored
     }
 }
 

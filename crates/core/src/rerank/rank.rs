@@ -38,9 +38,7 @@ fn sort_key(index: usize, passage: &RankedPassage) -> u128 {
 
 /// The index in a sort key.
 fn index_of(key: u128) -> usize {
-    #[expect(clippy::cast_possible_truncation, reason = "the bits of the index are those of a `usize`")]
-    let index = (key & (BLANK - 1)) as usize;
-    index
+    (key & (BLANK - 1)) as usize
 }
 
 /// A number that orders scores as [`f64::total_cmp`] does.
