@@ -7,6 +7,8 @@
 //! key. No key leaves the process, so no outsider can aim passages at one bucket or at one another's scores
 //! (`docs/decisions/0013-pair-hash-and-tables.md`).
 
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::LazyLock;
 
 use highway::{HighwayHash, HighwayHasher, Key};
@@ -43,7 +45,7 @@ impl CacheScope {
 }
 
 /// The identity of a score except for its passage: 256 bits of a keyed hash.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueryKey([u8; 32]);
 
 /// One passage under a [`QueryKey`]: 128 bits of a keyed hash, so equal keys mean equal passages.
@@ -117,35 +119,46 @@ impl QueryKey {
 impl PairKey {
     /// Half of the key, uniformly distributed: to put pairs into buckets.
     #[must_use]
-    pub(super) const fn half(&self) -> u64 {
+    pub(crate) const fn half(&self) -> u64 {
         self.0[0]
-    }
-
-    /// The hash of the key in tables that are given hashes: the one of [`PairMap`].
-    #[must_use]
-    pub(crate) const fn table_hash(self) -> u64 {
-        self.half()
     }
 }
 
-impl std::hash::Hash for PairKey {
-    /// Hands half of the key to the hasher: it is a keyed hash already (see [`PairHasher`]).
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+impl Hash for PairKey {
+    /// Hands half of the key to the hasher: it is a keyed hash already.
+    fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.half());
     }
 }
 
-/// The hasher of [`PairMap`]. It returns the half of the [`PairKey`] that it is given.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct PairHasher(u64);
+impl QueryKey {
+    /// A quarter of the key, uniformly distributed: to put queries into buckets.
+    #[must_use]
+    pub(crate) fn quarter(&self) -> u64 {
+        let mut quarter = [0; 8];
+        quarter.copy_from_slice(&self.0[..8]);
+        u64::from_le_bytes(quarter)
+    }
+}
 
-impl Hasher for PairHasher {
+impl Hash for QueryKey {
+    /// Hands a quarter of the key to the hasher: it is a keyed hash already (see [`KeyHasher`]).
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.quarter());
+    }
+}
+
+/// The hasher of [`QueryMap`]. It returns the part of the key that it is given.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
     fn finish(&self) -> u64 {
         self.0
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        // Pair keys write one u64 and never come here. Other types would be hashed slowly, but correctly.
+        // Query keys write one u64 and never come here. Other types would be hashed slowly, but correctly.
         for byte in bytes {
             self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
         }
@@ -156,8 +169,8 @@ impl Hasher for PairHasher {
     }
 }
 
-/// A hash map by [`PairKey`] that does not hash the key again.
-pub type PairMap<V> = std::collections::HashMap<PairKey, V, std::hash::BuildHasherDefault<PairHasher>>;
+/// A hash map by [`QueryKey`] that does not hash the key again.
+pub type QueryMap<V> = HashMap<QueryKey, V, BuildHasherDefault<KeyHasher>>;
 
 /// The hash key of all identities. Drawn anew in each process, so keys must never be kept or sent elsewhere.
 static PROCESS_SECRET: LazyLock<[u8; 32]> = LazyLock::new(|| {

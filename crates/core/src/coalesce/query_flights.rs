@@ -112,7 +112,7 @@ impl QueryFlights {
         if let Some(index) = &mut self.index {
             for place in places {
                 let location = Location { key: flight.keys[*place], flight: flight.number, place: *place };
-                if let Ok(entry) = index.find_entry(location.key.table_hash(), |other| *other == location) {
+                if let Ok(entry) = index.find_entry(location.key.half(), |other| *other == location) {
                     entry.remove();
                 }
             }
@@ -137,7 +137,7 @@ impl QueryFlights {
     /// The place where the request joins the pair `key`, if it is in flight.
     fn find(&self, index: &HashTable<Location>, request: &ClaimRequest<'_>, key: PairKey) -> Option<Location> {
         let mut at_another = None;
-        for location in index.iter_hash(key.table_hash()).filter(|location| location.key == key) {
+        for location in index.iter_hash(key.half()).filter(|location| location.key == key) {
             if self.flight(location.flight)?.upstream == request.upstream {
                 return Some(*location);
             }
@@ -162,7 +162,7 @@ impl QueryFlights {
             pending += flight.pending_count();
             for place in flight.pending() {
                 let location = Location { key: flight.keys[place], flight: number, place };
-                let mut found = self.index.iter().flat_map(|index| index.iter_hash(location.key.table_hash()));
+                let mut found = self.index.iter().flat_map(|index| index.iter_hash(location.key.half()));
                 assert!(self.index.is_none() || found.any(|other| *other == location), "a pair that is not found");
             }
         }
@@ -173,9 +173,9 @@ impl QueryFlights {
 /// Enters the pending pairs of `flight` into `index`.
 fn enter(index: &mut HashTable<Location>, flight: &Flight) {
     let places = flight.pending();
-    index.reserve(places.len(), |location| location.key.table_hash());
+    index.reserve(places.len(), |location| location.key.half());
     for place in places {
         let location = Location { key: flight.keys[place], flight: flight.number, place };
-        index.insert_unique(location.key.table_hash(), location, |location| location.key.table_hash());
+        index.insert_unique(location.key.half(), location, |location| location.key.half());
     }
 }

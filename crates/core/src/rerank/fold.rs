@@ -48,9 +48,9 @@ impl Folded {
 /// hashes themselves. It is made for a number of slots and filled once, so it needs neither growth nor removal; a
 /// general table costs four times as much here.
 struct SlotTable {
-    /// At the key's hash or behind it, up to the first free entry. At most half of the entries are taken, so there are
-    /// few to pass.
-    entries: Vec<Option<SlotIndex>>,
+    /// One more than the number of each slot, at the key's hash or behind it, up to the first free entry, which is 0.
+    /// At most half of the entries are taken, so there are few to pass.
+    entries: Vec<usize>,
     /// The length, a power of two, less one.
     mask: usize,
 }
@@ -59,20 +59,20 @@ impl SlotTable {
     /// A table with room for `count` slots.
     fn new(count: usize) -> Self {
         let length = (2 * count).next_power_of_two();
-        Self { entries: vec![None; length], mask: length - 1 }
+        Self { entries: vec![0; length], mask: length - 1 }
     }
 
     /// The slot of `key`; it becomes `slot` if it has none yet. `keys` has the keys of all slots so far.
     fn get_or_insert(&mut self, key: PairKey, slot: SlotIndex, keys: &[PairKey]) -> SlotIndex {
         #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash will do")]
-        let mut at = key.table_hash() as usize & self.mask;
-        while let Some(taken) = self.entries[at] {
-            if keys[taken.number()] == key {
-                return taken;
+        let mut at = key.half() as usize & self.mask;
+        while let Some(taken) = self.entries[at].checked_sub(1) {
+            if keys[taken] == key {
+                return SlotIndex::of(taken);
             }
             at = (at + 1) & self.mask;
         }
-        self.entries[at] = Some(slot);
+        self.entries[at] = slot.number() + 1;
         slot
     }
 }
