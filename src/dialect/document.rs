@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use super::pictures;
 use super::rank_fields::{FoundFields, RankFields};
 use super::raw::{self, JsonIn, JsonKind, Raw, RepeatedField, is_null};
+use super::scan::each_field;
 
 /// The fields of an object that decide its text and its id. Values are raw slices of the body. `null` is kept too,
 /// so that a field that stands there again is found.
@@ -34,8 +35,64 @@ impl<'a> Document<'a> {
     /// `invalid_json` with line and column; `invalid_request` if a field of [`Document`] appears twice or the value is
     /// not an object.
     pub(super) fn read(rank_fields: &RankFields, at: JsonIn<'a>) -> Result<Self, Error> {
+        if let Some(document) = Self::scanned(rank_fields, at.json) {
+            return Ok(document);
+        }
         let repeated = RepeatedField::default();
         raw::object(ReadDocument { rank_fields, repeated: &repeated }, &repeated, at)
+    }
+
+    /// The same of JSON that is one value. `None` if it has a fault, which serde_json is then asked to name.
+    fn scanned(rank_fields: &RankFields, json: &'a str) -> Option<Self> {
+        let mut reading = Reading::new(rank_fields);
+        each_field(json, |name, value| reading.note(&name, value).ok())?;
+        Some(reading.done())
+    }
+}
+
+/// A document of which some fields have been read.
+struct Reading<'f, 'a> {
+    rank_fields: &'f RankFields,
+    document: Document<'a>,
+    /// True if a field holds a picture or its address.
+    has_media: bool,
+    /// True if a field holds something else than a picture and what describes it.
+    has_words: bool,
+}
+
+impl<'f, 'a> Reading<'f, 'a> {
+    fn new(rank_fields: &'f RankFields) -> Self {
+        let document = Document { ranked: rank_fields.nothing_found(), ..Document::default() };
+        Self { rank_fields, document, has_media: false, has_words: false }
+    }
+
+    /// Notes the next field. The error is the name of a field of [`Document`] that appears for the second time.
+    fn note(&mut self, name: &str, value: Raw<'a>) -> Result<(), &'static str> {
+        let document = &mut self.document;
+        let known = match name {
+            "id" => Some(("id", &mut document.id)),
+            "text" => Some(("text", &mut document.text)),
+            "page_content" => Some(("page_content", &mut document.page_content)),
+            "content" => Some(("content", &mut document.content)),
+            _ => None,
+        };
+        if let Some((field, slot)) = known
+            && slot.replace(value).is_some()
+        {
+            return Err(field);
+        }
+        self.rank_fields.note(name, value, &mut document.ranked);
+        let is_file = pictures::is_file_in(name, value.get());
+        let is_media = is_file || pictures::is_media(name) && !is_null(value);
+        // The address of a picture is a text that can be scored; an object or a list around it is not.
+        document.has_picture |= is_file || is_media && JsonKind::of(value.get()).is_container();
+        self.has_media |= is_media;
+        self.has_words |= !is_media && !is_null(value) && !pictures::is_description(name);
+        Ok(())
+    }
+
+    fn done(self) -> Document<'a> {
+        Document { is_picture: self.has_media && !self.has_words, ..self.document }
     }
 }
 
@@ -61,33 +118,11 @@ impl<'de> Visitor<'de> for ReadDocument<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut document = Document { ranked: self.rank_fields.nothing_found(), ..Document::default() };
-        let mut has_media = false;
-        let mut has_words = false;
+        let mut reading = Reading::new(self.rank_fields);
         while let Some(Name(name)) = map.next_key::<Name<'de>>()? {
-            let value: Raw<'de> = map.next_value()?;
-            let known = match &*name {
-                "id" => Some(("id", &mut document.id)),
-                "text" => Some(("text", &mut document.text)),
-                "page_content" => Some(("page_content", &mut document.page_content)),
-                "content" => Some(("content", &mut document.content)),
-                _ => None,
-            };
-            if let Some((field, slot)) = known
-                && slot.replace(value).is_some()
-            {
-                return Err(self.repeated.found(field));
-            }
-            self.rank_fields.note(&name, value, &mut document.ranked);
-            let is_file = pictures::is_file_in(&name, value.get());
-            let is_media = is_file || pictures::is_media(&name) && !is_null(value);
-            // The address of a picture is a text that can be scored; an object or a list around it is not.
-            document.has_picture |= is_file || is_media && JsonKind::of(value.get()).is_container();
-            has_media |= is_media;
-            has_words |= !is_media && !is_null(value) && !pictures::is_description(&name);
+            reading.note(&name, map.next_value()?).map_err(|field| self.repeated.found(field))?;
         }
-        document.is_picture = has_media && !has_words;
-        Ok(document)
+        Ok(reading.done())
     }
 }
 

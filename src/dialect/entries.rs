@@ -1,10 +1,15 @@
 //! One pass over a body that keeps the fields which some dialect reads and skips all others.
+//!
+//! ```text
+//! body ─▶ Scanner ─▶ entries
+//!            └─ does not go on ─▶ entries_by_serde ─▶ entries, or the error with line and column
+//! ```
 
 use rerankd_core::error::Error;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
 
-use super::raw::{self, JsonIn, JsonKind, Raw, RepeatedField};
+use super::entries_by_serde;
+use super::raw::{JsonKind, Raw, unquoted};
+use super::scan::Scanner;
 
 /// Fields whose values are kept as slices of the body. A field that a dialect reads must stand here or in [`OPENED`],
 /// by its name in its own object: for the dialects no other exists.
@@ -33,12 +38,12 @@ const OPENED: [&str; 7] = ["documents", "texts", "passages", "input", "queries",
 pub(super) type Entries<'a> = Vec<(&'static str, Value<'a>)>;
 
 /// The value of a field.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) enum Value<'a> {
     /// A slice of the body.
     Plain(Raw<'a>),
     /// The items of a list, as slices of the body.
-    List(Vec<Raw<'a>>),
+    List(Items<'a>),
     /// The known fields of an object.
     Object(Entries<'a>),
     /// The kind of a value that stands where a list or an object was expected.
@@ -47,149 +52,117 @@ pub(super) enum Value<'a> {
     Blank,
 }
 
+/// The items of a list. A body has room for millions, so each takes no more than a slice and a bit.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Items<'a> {
+    json: Vec<&'a str>,
+    /// [`Raw::has_escapes`] of 64 items in each number, the first in its lowest bit.
+    escapes: Vec<u64>,
+}
+
+impl<'a> Items<'a> {
+    pub(super) fn len(&self) -> usize {
+        self.json.len()
+    }
+
+    pub(super) fn push(&mut self, item: Raw<'a>) {
+        let bit = self.json.len() % 64;
+        if bit == 0 {
+            self.escapes.push(0);
+            // Room for a usual list, which is then copied less often as it grows.
+            self.json.reserve(64);
+        }
+        if let Some(last) = self.escapes.last_mut() {
+            *last |= u64::from(item.has_escapes()) << bit;
+        }
+        self.json.push(item.get());
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = Raw<'a>> {
+        self.json.iter().enumerate().map(|(index, json)| {
+            let has_escapes = self.escapes[index / 64] >> (index % 64) & 1 == 1;
+            Raw::new(json, has_escapes)
+        })
+    }
+}
+
 /// Reads the known fields of a body.
 ///
 /// # Errors
 /// `invalid_json` with line and column; `invalid_request` if a field appears twice or the body is not an object.
 pub(super) fn of_body(body: &str) -> Result<Entries<'_>, Error> {
-    let repeated = RepeatedField::default();
-    let seed = ObjectVisitor { repeated: Some(&repeated) };
-    raw::object(seed, &repeated, JsonIn { body, json: body, pointer: "" })
-}
-
-/// A seed that keeps the known fields of an object.
-struct ObjectVisitor<'r> {
-    /// For the body itself, in which no field may appear twice; `None` for an object in it.
-    repeated: Option<&'r RepeatedField>,
-}
-
-impl<'de> DeserializeSeed<'de> for ObjectVisitor<'_> {
-    type Value = Entries<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_map(self)
+    match scanned(body) {
+        Some(entries) => Ok(entries),
+        None => entries_by_serde::of_body(body),
     }
 }
 
-impl<'de> Visitor<'de> for ObjectVisitor<'_> {
-    type Value = Entries<'de>;
+/// The known fields of a body. `None` if it has a fault, or a form so rare that it is left to serde_json.
+pub(super) fn scanned(body: &str) -> Option<Entries<'_>> {
+    let mut scanner = Scanner::new(body);
+    let entries = object(&mut scanner, true)?;
+    scanner.peek().is_none().then_some(entries)
+}
 
-    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        // Room for what clients usually send.
-        let mut entries = Entries::with_capacity(8);
-        while let Some(name) = map.next_key_seed(KnownName)? {
-            let Some(name) = name else {
-                map.next_value::<IgnoredAny>()?;
-                continue;
-            };
-            if entries.iter().any(|(known, _)| *known == name) {
-                if let Some(repeated) = self.repeated {
-                    return Err(repeated.found(name));
-                }
-                // Most fields of an inner object are not meant for us, so a repeated one is no error.
-                map.next_value::<IgnoredAny>()?;
-                continue;
+/// The known fields of the next object. In the body itself no field may appear twice.
+fn object<'a>(scanner: &mut Scanner<'a>, is_body: bool) -> Option<Entries<'a>> {
+    // Room for what clients usually send.
+    let mut entries = Entries::with_capacity(8);
+    let mut has_more = scanner.open(b'{', b'}')?;
+    while has_more {
+        let name = scanner.name()?.characters()?;
+        match known_name(&name) {
+            Some(name) if entries.iter().all(|(known, _)| *known != name) => {
+                let value = if is_opened(name) { opened(scanner, is_body)? } else { Value::Plain(scanner.value()?) };
+                entries.push((name, value));
             }
-            let opened = OPENED.contains(&name);
-            let value = if opened {
-                map.next_value_seed(Opened { in_body: self.repeated.is_some() })?
-            } else {
-                Value::Plain(map.next_value()?)
-            };
-            entries.push((name, value));
+            Some(_) if is_body => return None,
+            // Most fields of an inner object are not meant for us, so a repeated one is no error.
+            _ => {
+                scanner.value()?;
+            }
         }
-        Ok(entries)
+        has_more = scanner.next(b'}')?;
     }
+    Some(entries)
 }
 
-/// A seed that returns the name of a field if it is known.
-struct KnownName;
-
-impl<'de> DeserializeSeed<'de> for KnownName {
-    type Value = Option<&'static str>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for KnownName {
-    type Value = Option<&'static str>;
-
-    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("a name")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(RAW_FIELDS.iter().chain(&OPENED).copied().find(|known| *known == name))
-    }
-}
-
-/// A seed that keeps the items of a list, or the known fields of an object that is a field of the body itself.
-struct Opened {
-    /// False for a field of an object in the body. Objects there are not opened: no dialect nests deeper.
-    in_body: bool,
-}
-
-impl<'de> DeserializeSeed<'de> for Opened {
-    type Value = Value<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Opened {
-    type Value = Value<'de>;
-
-    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("anything")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
-        // Room for a usual list, which is then not copied as it grows.
-        let mut list: Vec<&RawValue> = Vec::with_capacity(64);
-        while let Some(item) = items.next_element()? {
-            list.push(item);
+/// The items of the next value if it is a list, or its known fields if it is an object in the body itself.
+fn opened<'a>(scanner: &mut Scanner<'a>, in_body: bool) -> Option<Value<'a>> {
+    match scanner.peek()? {
+        b'[' => {
+            let mut items = Items::default();
+            let mut has_more = scanner.open(b'[', b']')?;
+            while has_more {
+                items.push(scanner.value()?);
+                has_more = scanner.next(b']')?;
+            }
+            return Some(Value::List(items));
         }
-        Ok(Value::List(list))
+        b'{' if in_body => return Some(Value::Object(object(scanner, false)?)),
+        _ => {}
     }
+    let value = scanner.value()?;
+    match JsonKind::of(value.get()) {
+        // serde_json refuses halves of surrogate pairs here, and numbers that are out of range.
+        JsonKind::Number => None,
+        _ if value.has_escapes() => None,
+        JsonKind::String => Some(of_text(unquoted(value.get())?)),
+        kind => Some(Value::Other(kind)),
+    }
+}
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        if self.in_body {
-            let entries = ObjectVisitor { repeated: None }.visit_map(map)?;
-            return Ok(Value::Object(entries));
-        }
-        // A visitor must read its map to the end.
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Value::Other(JsonKind::Object))
-    }
+/// The name itself, if it is a known one.
+pub(super) fn known_name(name: &str) -> Option<&'static str> {
+    RAW_FIELDS.iter().chain(&OPENED).copied().find(|known| *known == name)
+}
 
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Value::Other(JsonKind::Null))
-    }
+/// Returns true for the name of a field that holds a list or an object.
+pub(super) fn is_opened(name: &str) -> bool {
+    OPENED.contains(&name)
+}
 
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(if text.trim().is_empty() { Value::Blank } else { Value::Other(JsonKind::String) })
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Value::Other(JsonKind::Boolean))
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Value::Other(JsonKind::Number))
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Value::Other(JsonKind::Number))
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Value::Other(JsonKind::Number))
-    }
+/// The value of a string that stands where a list or an object was expected.
+pub(super) fn of_text(text: &str) -> Value<'static> {
+    if text.trim().is_empty() { Value::Blank } else { Value::Other(JsonKind::String) }
 }

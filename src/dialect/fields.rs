@@ -19,7 +19,7 @@ use faststr::FastStr;
 use rerankd_core::error::Error;
 use rerankd_core::types::request::{RerankRequest, ScoringOptions};
 
-use super::entries::{self, Entries, Value};
+use super::entries::{self, Entries, Items, Value};
 use super::passage::{ListDocuments, PassageList, PassageRules, Words};
 use super::query;
 use super::rank_fields::RankFields;
@@ -73,7 +73,8 @@ impl<'a> Fields<'a> {
         let factor = if self.has_value(RANK_FIELDS.path) { RANKED_OBJECT_WORK } else { OBJECT_WORK };
         let mut bytes = 0;
         for name in PASSAGE_LISTS {
-            for item in self.items(name) {
+            let Some(items) = self.items(name) else { continue };
+            for item in items.iter() {
                 let json = item.get();
                 bytes += if JsonKind::of(json).is_container() { factor * json.len() } else { json.len() };
             }
@@ -108,7 +109,7 @@ impl<'a> Fields<'a> {
         let Some(value) = self.present(query) else { return Err(missing(query)) };
         let Value::Plain(raw) = value else { return Err(not_plain(query)) };
         let pointer = pointer_to(query);
-        let words = query::words(self.body, raw, &pointer)?;
+        let words = query::words(self.body, *raw, &pointer)?;
         self.request_about_words(words, &pointer)
     }
 
@@ -250,7 +251,7 @@ impl<'a> Fields<'a> {
     /// The value at `path`; `None` if it is absent, `null`, or a blank string where a list or an object was expected.
     fn present(&self, path: &str) -> Option<&Value<'a>> {
         match self.entry(path)? {
-            Value::Plain(raw) if raw::is_null(raw) => None,
+            Value::Plain(raw) if raw::is_null(*raw) => None,
             Value::Other(JsonKind::Null) | Value::Blank => None,
             value => Some(value),
         }
@@ -267,16 +268,16 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The items of the list `name`, or of `documents` in the object `name`, as in DashScope's `input`. Empty if there
+    /// The items of the list `name`, or of `documents` in the object `name`, as in DashScope's `input`. `None` if there
     /// is no such list.
-    fn items(&self, name: &str) -> &[Raw<'a>] {
-        match find(&self.entries, name) {
-            Some(Value::List(items)) => items,
-            Some(Value::Object(entries)) => match find(entries, "documents") {
-                Some(Value::List(items)) => items,
-                _ => &[],
+    fn items(&self, name: &str) -> Option<&Items<'a>> {
+        match find(&self.entries, name)? {
+            Value::List(items) => Some(items),
+            Value::Object(entries) => match find(entries, "documents")? {
+                Value::List(items) => Some(items),
+                _ => None,
             },
-            _ => &[],
+            _ => None,
         }
     }
 
@@ -293,13 +294,13 @@ impl<'a> Fields<'a> {
     fn plain(&self, path: &str) -> Result<Option<Raw<'a>>, Error> {
         match self.present(path) {
             None => Ok(None),
-            Some(Value::Plain(raw)) => Ok(Some(raw)),
+            Some(Value::Plain(raw)) => Ok(Some(*raw)),
             Some(_) => Err(not_plain(path)),
         }
     }
 
     /// The items of the list at `path`; `None` if it is absent. Any other value is an error.
-    fn list(&self, path: &str) -> Result<Option<&[Raw<'a>]>, Error> {
+    fn list(&self, path: &str) -> Result<Option<&Items<'a>>, Error> {
         let kind = match self.present(path) {
             None => return Ok(None),
             Some(Value::List(items)) => return Ok(Some(items)),

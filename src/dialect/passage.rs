@@ -20,6 +20,7 @@ use rerankd_core::types::request::RerankRequest;
 use serde::Deserialize;
 
 use super::document::Document;
+use super::entries::Items;
 use super::layout::{Layout, to_yaml_text};
 use super::picture_warning::PictureWarning;
 use super::pictures;
@@ -86,7 +87,7 @@ impl PassageRules<'_> {
     /// # Errors
     /// `invalid_request` with the name of the document, or of `rank_fields` if no object has any of them;
     /// `deadline_exceeded` once the request is no longer wanted.
-    pub(super) fn read(&self, body: &FastStr, items: &[Raw<'_>], pointer: &str) -> Result<PassageList, Error> {
+    pub(super) fn read(&self, body: &FastStr, items: &Items<'_>, pointer: &str) -> Result<PassageList, Error> {
         // Once for the whole body: most hold none, and then no text is searched for them.
         let has_pictures_inside = pictures::may_be_inside(body);
         let mut passages = Passages::of_body(body.clone(), items.len());
@@ -95,7 +96,7 @@ impl PassageRules<'_> {
         let mut any_lacks_fields = false;
         for (index, raw) in items.iter().enumerate() {
             let literal = raw.get();
-            if let Some(text) = plain(literal)
+            if let Some(text) = plain(raw)
                 && !(has_pictures_inside && pictures::may_be_inside(text))
             {
                 // The usual case and the hot path: it formats no pointer and copies no text.
@@ -105,7 +106,11 @@ impl PassageRules<'_> {
             if !(self.is_wanted)() {
                 return Err(out_of_time());
             }
-            let read = self.passage(body, raw, &format!("{pointer}/{index}"))?;
+            let read = match raw::string(body, raw) {
+                // Only errors tell a pointer, and these are behind it.
+                Some(text) => without_object(without_file(text)),
+                None => self.passage(body, raw, &format!("{pointer}/{index}"))?,
+            };
             any_has_fields |= read.has_fields && read.passage.object.is_some();
             any_lacks_fields |= !read.has_fields;
             if read.has_picture {
@@ -131,7 +136,7 @@ impl PassageRules<'_> {
         let kind = JsonKind::of(literal);
         if kind.is_container() {
             raw::check_nesting(literal, pointer)?;
-            if has_lone_surrogate(literal) {
+            if raw.has_escapes() && has_lone_surrogate(literal) {
                 // Refused even where the object is only sent back, because some JSON readers reject it.
                 return Err(raw::lone_surrogate(pointer));
             }
@@ -242,9 +247,9 @@ pub(crate) fn document(json: &FastStr, name: &str) -> Result<LoneDocument, Strin
 }
 
 /// The text of a JSON string that has no escapes and does not look like a file. `None` for any other value.
-fn plain(literal: &str) -> Option<&str> {
-    let text = raw::unquoted(literal)?;
-    (memchr::memchr(b'\\', text.as_bytes()).is_none() && !pictures::is_file(text)).then_some(text)
+fn plain(raw: Raw<'_>) -> Option<&str> {
+    let text = raw::unquoted(raw.get())?;
+    (!raw.has_escapes() && !pictures::is_file(text)).then_some(text)
 }
 
 fn is_string(raw: Raw<'_>) -> bool {
@@ -271,10 +276,10 @@ pub(super) fn without_file(text: FastStr) -> Words {
 
 /// The `text` of an object, or its `page_content`, or the text parts of its `content`. `None` if it has none of them.
 pub(super) fn text_of(body: &FastStr, document: &Document<'_>, pointer: &str) -> Result<Option<Words>, Error> {
-    let text = document.text.filter(|text| !is_null(text));
+    let text = document.text.filter(|text| !is_null(*text));
     // A list or an object as `text` is an error below. As `page_content`, which only LangChain has, it is a field like
     // others.
-    let page_content = document.page_content.filter(|text| is_string(text));
+    let page_content = document.page_content.filter(|text| is_string(*text));
     let found = match (text, page_content, document.content) {
         (Some(text), _, _) => Some(scalar_text(body, text, &format!("{pointer}/text"))?),
         (None, Some(text), _) => Some(scalar_text(body, text, &format!("{pointer}/page_content"))?),

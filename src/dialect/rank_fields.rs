@@ -4,15 +4,13 @@
 //! one with fewer steps wins. An object is read once for itself and once for each object around it that a path leads
 //! through, so at most [`MAX_STEPS`] more times.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use faststr::FastStr;
 use rerankd_core::error::Error;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 
-use super::document::Name;
 use super::raw::{JsonKind, Raw, is_null};
+use super::scan::each_field;
 
 /// Highest number of names in one request; the OpenAPI document tells it.
 pub(super) const MAX_NAMES: usize = 32;
@@ -129,43 +127,13 @@ impl Level {
             }
         }
         if !wanted.inside.0.is_empty() && JsonKind::of(value.get()) == JsonKind::Object {
-            let inner = Inner { level: &wanted.inside, steps: steps + 1, found };
             // This cannot fail: the object is part of JSON that has been parsed already, and that holds no half of a
             // surrogate pair (`PassageRules::passage` has looked).
-            drop(inner.deserialize(&mut serde_json::Deserializer::from_str(value.get())));
+            let _ = each_field(value.get(), |name, value| {
+                wanted.inside.note(&name, value, steps + 1, found);
+                Some(())
+            });
         }
-    }
-}
-
-/// A seed that searches an object which a path leads into.
-struct Inner<'f, 'a> {
-    level: &'f Level,
-    /// Number of objects from the document down to this one.
-    steps: usize,
-    found: &'f mut FoundFields<'a>,
-}
-
-impl<'de: 'a, 'a> DeserializeSeed<'de> for Inner<'_, 'a> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de: 'a, 'a> Visitor<'de> for Inner<'_, 'a> {
-    type Value = ();
-
-    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(Name(name)) = map.next_key::<Name<'de>>()? {
-            let name: Cow<'de, str> = name;
-            self.level.note(&name, map.next_value()?, self.steps, self.found);
-        }
-        Ok(())
     }
 }
 
@@ -176,8 +144,11 @@ mod tests {
     fn found(names: &[&str], json: &str) -> Vec<String> {
         let fields = RankFields::new(names.iter().map(|name| FastStr::new(name)).collect()).unwrap();
         let mut found = fields.nothing_found();
-        let seed = Inner { level: &fields.root, steps: 0, found: &mut found };
-        seed.deserialize(&mut serde_json::Deserializer::from_str(json)).unwrap();
+        each_field(json, |name, value| {
+            fields.note(&name, value, &mut found);
+            Some(())
+        })
+        .unwrap();
         fields.named(&found).map(|(name, raw)| format!("{name}={}", raw.get())).collect()
     }
 

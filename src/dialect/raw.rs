@@ -10,12 +10,50 @@ use std::fmt;
 use faststr::FastStr;
 use rerankd_core::error::{Error, ErrorKind};
 use rerankd_core::text::{ForeignWord, foreign_word};
-use serde::de::DeserializeSeed;
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
-/// One JSON value, as a slice of the body.
-pub(super) type Raw<'a> = &'a RawValue;
+use super::unescape::unescaped;
+
+/// One valid JSON value without blanks around it, as a slice of the body.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Raw<'a> {
+    json: &'a str,
+    has_escapes: bool,
+}
+
+impl<'a> Raw<'a> {
+    /// A value whose strings hold an escape only if `has_escapes`.
+    pub(super) fn new(json: &'a str, has_escapes: bool) -> Self {
+        Self { json, has_escapes }
+    }
+
+    /// The JSON of the value.
+    pub(super) fn get(self) -> &'a str {
+        self.json
+    }
+
+    /// The characters of a string, which are those of the JSON if there are no escapes. `None` for a value that is no
+    /// string, and for one that holds half of a surrogate pair.
+    pub(super) fn characters(self) -> Option<Cow<'a, str>> {
+        let inner = unquoted(self.json)?;
+        if self.has_escapes { Some(Cow::Owned(unescaped(inner)?)) } else { Some(Cow::Borrowed(inner)) }
+    }
+
+    /// Returns true if a string in the value, or the name of a field, holds an escape.
+    pub(super) fn has_escapes(self) -> bool {
+        self.has_escapes
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Raw<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let json = <&'de RawValue>::deserialize(deserializer)?.get();
+        Ok(Self::new(json, memchr::memchr(b'\\', json.as_bytes()).is_some()))
+    }
+}
 
 /// Deepest nesting of a document, in levels. Documents are sent back with their results, and most JSON readers give up
 /// at this depth or soon after it.
@@ -189,7 +227,7 @@ pub(super) fn is_absent_word(raw: Raw<'_>) -> bool {
     if JsonKind::of(raw.get()) != JsonKind::String || raw.get().len() > MAX_WORD_BYTES {
         return false;
     }
-    let Ok(text) = serde_json::from_str::<Cow<'_, str>>(raw.get()) else { return false };
+    let Some(text) = raw.characters() else { return false };
     let word = text.trim();
     word.is_empty() || is_one_of(word, &ABSENT_WORDS)
 }
@@ -201,14 +239,18 @@ pub(super) fn unquoted(json: &str) -> Option<&str> {
 
 /// The text of a JSON string. Without escapes it is a slice of `body`, from which `raw` must have been parsed.
 pub(super) fn text(body: &FastStr, raw: Raw<'_>, pointer: &str) -> Result<FastStr, Error> {
-    let literal = raw.get();
-    let Some(inner) = unquoted(literal) else { return Err(wrong(pointer, raw, "a string")) };
-    if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
-        return Ok(body.slice_ref(inner));
+    if JsonKind::of(raw.get()) != JsonKind::String {
+        return Err(wrong(pointer, raw, "a string"));
     }
-    // A lone surrogate is the only fault left in a string that has been parsed already.
-    let Ok(unescaped) = serde_json::from_str::<String>(literal) else { return Err(lone_surrogate(pointer)) };
-    Ok(unescaped.into())
+    string(body, raw).ok_or_else(|| lone_surrogate(pointer))
+}
+
+/// The same text; `None` for a value that is no string, and for one that holds half of a surrogate pair.
+pub(super) fn string(body: &FastStr, raw: Raw<'_>) -> Option<FastStr> {
+    match raw.characters()? {
+        Cow::Borrowed(inner) => Some(body.slice_ref(inner)),
+        Cow::Owned(text) => Some(text.into()),
+    }
 }
 
 /// The error for a string that is valid JSON but not text, because it holds a lone surrogate.
