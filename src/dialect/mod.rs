@@ -42,6 +42,8 @@ pub mod weaviate;
 pub mod xinference;
 
 #[cfg(test)]
+mod decoding_fuzz;
+#[cfg(test)]
 mod tests;
 
 use std::fmt::Debug;
