@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use faststr::FastStr;
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
@@ -15,9 +15,6 @@ use tokio::time::{Instant, timeout_at};
 use super::encoding::{Compression, compression, decompress};
 use super::memory::{MemoryBudget, Reservation};
 
-/// Size of the largest buffer that is allocated because `Content-Length` announces a body. Beyond it, the buffer grows
-/// with the data that arrive.
-const MAX_INITIAL_BUFFER_BYTES: usize = 64 << 10;
 /// The first two bytes of a gzip stream (RFC 1952, section 2.3.1).
 const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
 
@@ -152,7 +149,7 @@ async fn collect(
     limit: usize,
     reservation: &mut Reservation,
 ) -> Result<Bytes, Error> {
-    let mut whole = BytesMut::new();
+    let mut whole = reservation.buffer();
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else {
             return Err(Error::new(ErrorKind::InvalidJson, "the connection broke before the whole body was here"));
@@ -163,16 +160,13 @@ async fn collect(
             return Err(too_large(limit));
         }
         reservation.grow(data.len())?;
-        if whole.is_empty() {
-            // Most bodies arrive in one frame and need no copy.
-            if length == Some(data.len()) {
-                return Ok(data);
-            }
-            whole.reserve(length.unwrap_or(0).min(MAX_INITIAL_BUFFER_BYTES));
+        // Most bodies arrive in one frame and need no copy.
+        if whole.as_ref().is_empty() && length == Some(data.len()) {
+            return Ok(data);
         }
-        whole.extend_from_slice(&data);
+        whole.extend(&data, length);
     }
-    Ok(whole.freeze())
+    Ok(Bytes::from_owner(whole))
 }
 
 /// The error of a body above `limit` bytes, compressed or not.

@@ -7,6 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use rerankd_core::error::{Error, ErrorKind};
 
+use super::buffers::{BodyBuffer, BufferPool};
+
 /// `Retry-After` of a refusal. Bodies stay in memory for seconds at most.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -16,6 +18,8 @@ pub struct MemoryBudget {
     max_bytes: usize,
     /// A count alone, which guards no other memory; hence `Relaxed` wherever it is used.
     used: AtomicUsize,
+    /// The buffers of bodies that were counted here, for those that are to come.
+    buffers: Arc<BufferPool>,
 }
 
 /// Bytes taken from the budget for one body; returned on drop.
@@ -35,7 +39,7 @@ impl MemoryBudget {
     /// A budget of `max_bytes`, all of them free.
     #[must_use]
     pub fn new(max_bytes: usize) -> Self {
-        Self { max_bytes, used: AtomicUsize::new(0) }
+        Self { max_bytes, used: AtomicUsize::new(0), buffers: Arc::default() }
     }
 
     /// Bytes in use. They can exceed the limit, because answers are counted without a check.
@@ -84,6 +88,11 @@ impl Reservation {
         }
         self.bytes += bytes;
         Ok(())
+    }
+
+    /// An empty buffer for the body.
+    pub(super) fn buffer(&self) -> BodyBuffer {
+        BodyBuffer::new(&self.budget.buffers)
     }
 
     /// Ties the reservation to `bytes`: it is returned when the last slice of them is dropped.

@@ -1,6 +1,7 @@
 //! The HTTP edge: bytes and headers in, bytes and headers out. It knows paths, limits and keys, and nothing of ranking.
 
 mod body;
+mod buffers;
 mod callers;
 mod dispatch;
 mod encoding;
