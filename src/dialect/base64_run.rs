@@ -3,9 +3,21 @@
 /// Shortest line of base64 after which the next line may continue it, in characters. Encoders break at 64 or 76.
 const MIN_LINE: usize = 60;
 
+/// For each byte, true if it is a character of base64 in either alphabet, or its padding. A table, because the first
+/// word of every text is looked at.
+const IS_BASE64: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0u8;
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=');
+        byte += 1;
+    }
+    table
+};
+
 /// Returns true for the characters of base64 in either alphabet, and for its padding.
 pub(super) fn is_base64(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=')
+    IS_BASE64[usize::from(byte)]
 }
 
 /// A run of base64 at the start of a text, with the line breaks between its long lines.

@@ -88,17 +88,13 @@ impl PassageRules<'_> {
     /// `invalid_request` with the name of the document, or of `rank_fields` if no object has any of them;
     /// `deadline_exceeded` once the request is no longer wanted.
     pub(super) fn read(&self, body: &FastStr, items: &Items<'_>, pointer: &str) -> Result<PassageList, Error> {
-        // Once for the whole body: most hold none, and then no text is searched for them.
-        let has_pictures_inside = pictures::may_be_inside(body);
         let mut passages = Passages::of_body(body.clone(), items.len());
         let mut pictures = PictureWarning::default();
         let mut any_has_fields = false;
         let mut any_lacks_fields = false;
         for (index, raw) in items.iter().enumerate() {
             let literal = raw.get();
-            if let Some(text) = plain(raw)
-                && !(has_pictures_inside && pictures::may_be_inside(text))
-            {
+            if is_plain(raw) {
                 // The usual case and the hot path: it formats no pointer and copies no text.
                 passages.push_plain(literal);
                 continue;
@@ -246,10 +242,10 @@ pub(crate) fn document(json: &FastStr, name: &str) -> Result<LoneDocument, Strin
     Ok(LoneDocument { passage: read.passage, has_picture: read.has_picture })
 }
 
-/// The text of a JSON string that has no escapes and does not look like a file. `None` for any other value.
-fn plain(raw: Raw<'_>) -> Option<&str> {
-    let text = raw::unquoted(raw.get())?;
-    (!raw.has_escapes() && !pictures::is_file(text)).then_some(text)
+/// Returns true for a JSON string that has no escapes, does not look like a file and holds none.
+fn is_plain(raw: Raw<'_>) -> bool {
+    let Some(text) = raw::unquoted(raw.get()) else { return false };
+    !raw.has_escapes() && !pictures::is_file(text) && !pictures::may_be_inside(text)
 }
 
 fn is_string(raw: Raw<'_>) -> bool {
