@@ -1,5 +1,5 @@
-//! Bodies of every dialect, damaged: what is scanned is what serde_json reads, and everything that serde_json refuses is
-//! refused with its words.
+//! Bodies of every dialect, damaged: what is scanned is what `serde_json` reads, and everything that `serde_json`
+//! refuses is refused with its words.
 //!
 //! `RERANKD_DECODING_CASES=10000000 cargo test --release --lib decoding_fuzz` tries more of them, from
 //! `RERANKD_DECODING_SEED` on.
@@ -19,7 +19,7 @@ use super::raw::JsonKind;
 const CASES: u64 = 200_000;
 /// Most damages to one body.
 const MAX_DAMAGES: usize = 4;
-/// Deepest nesting that is put around a value, in levels; serde_json reads more than 128 of an unknown field.
+/// Deepest nesting that is put around a value, in levels; `serde_json` reads more than 128 of an unknown field.
 const MAX_LEVELS: usize = 150;
 /// Pieces of JSON, right and wrong, that are put into a body.
 const PIECES: [&str; 54] = [
@@ -140,7 +140,7 @@ fn damage(body: &mut Vec<u8>, rng: &mut Rng) {
     }
 }
 
-/// Returns true if a body that serde_json reads may be left to it.
+/// Returns true if a body that `serde_json` reads may be left to it.
 fn is_left_to_serde(body: &str, entries: &Entries<'_>) -> bool {
     let is_rare = entries.iter().any(|(_, value)| match value {
         Value::Object(inner) => is_left_to_serde("", inner),
@@ -194,7 +194,8 @@ fn any_body_is_read_as_serde_json_reads_it() {
         let outcome = std::panic::catch_unwind(|| check(&body));
         let Ok(is_read) = outcome else {
             panic!(
-                "{body:?}\nonce more: RERANKD_DECODING_SEED={seed} RERANKD_DECODING_CASES=1 cargo test --lib decoding_fuzz"
+                "{body:?}\nonce more: RERANKD_DECODING_SEED={seed} RERANKD_DECODING_CASES=1 \
+                 cargo test --lib decoding_fuzz"
             );
         };
         read += u64::from(is_read);

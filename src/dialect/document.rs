@@ -42,7 +42,7 @@ impl<'a> Document<'a> {
         raw::object(ReadDocument { rank_fields, repeated: &repeated }, &repeated, at)
     }
 
-    /// The same of JSON that is one value. `None` if it has a fault, which serde_json is then asked to name.
+    /// The same of JSON that is one value. `None` if it has a fault, which `serde_json` is then asked to name.
     fn scanned(rank_fields: &RankFields, json: &'a str) -> Option<Self> {
         let mut reading = Reading::new(rank_fields);
         each_field(json, |name, value| reading.note(&name, value).ok())?;

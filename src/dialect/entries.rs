@@ -97,7 +97,7 @@ pub(super) fn of_body(body: &str) -> Result<Entries<'_>, Error> {
     }
 }
 
-/// The known fields of a body. `None` if it has a fault, or a form so rare that it is left to serde_json.
+/// The known fields of a body. `None` if it has a fault, or a form so rare that it is left to `serde_json`.
 pub(super) fn scanned(body: &str) -> Option<Entries<'_>> {
     let mut scanner = Scanner::new(body);
     let entries = object(&mut scanner, true)?;

@@ -1,5 +1,5 @@
-//! The known fields of a body as serde_json reads it. It is the judge of what is JSON and writes the messages about what
-//! is not; a body that [`super::entries`] can read for itself does not come here.
+//! The known fields of a body as `serde_json` reads it. It is the judge of what is JSON and writes the messages about
+//! what is not; a body that [`super::entries`] can read for itself does not come here.
 
 use rerankd_core::error::Error;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};

@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     fn found(names: &[&str], json: &str) -> Vec<String> {
-        let fields = RankFields::new(names.iter().map(|name| FastStr::new(name)).collect()).unwrap();
+        let fields = RankFields::new(names.iter().map(FastStr::new).collect()).unwrap();
         let mut found = fields.nothing_found();
         each_field(json, |name, value| {
             fields.note(&name, value, &mut found);

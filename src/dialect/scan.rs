@@ -1,8 +1,8 @@
 //! A scanner of JSON (RFC 8259) that finds where values begin and end, in one pass and without memory of its own.
 //!
 //! Each reader returns `None` where it does not go on, and the scanner is of no further use then. It goes on only where
-//! serde_json does. The other way round it need not: nesting deeper than [`MAX_DEPTH`] is left to serde_json, and so is
-//! the message about JSON that is not valid.
+//! `serde_json` does. The other way round it need not: nesting deeper than [`MAX_DEPTH`] is left to `serde_json`, and
+//! so is the message about JSON that is not valid.
 
 use std::borrow::Cow;
 
@@ -186,7 +186,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Skips what follows the backslash of an escape. Halves of surrogate pairs pass, as in serde_json.
+    /// Skips what follows the backslash of an escape. Halves of surrogate pairs pass, as in `serde_json`.
     fn escape(&mut self) -> Option<()> {
         match self.json.as_bytes().get(self.at..)? {
             [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => self.at += 1,

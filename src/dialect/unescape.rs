@@ -1,6 +1,7 @@
 //! The text of JSON strings that hold escapes.
 
-/// The text between the quotes of a valid JSON string. `None` if an escape is half of a surrogate pair, which is no text.
+/// The text between the quotes of a valid JSON string. `None` if an escape is half of a surrogate pair, which is no
+/// text.
 pub(super) fn unescaped(inner: &str) -> Option<String> {
     // An escape is never shorter than its character.
     let mut text = String::with_capacity(inner.len());

@@ -1,7 +1,7 @@
 //! Buffers for bodies that arrive in several frames, kept for the next ones: the system clears fresh memory first.
 //!
-//! Kept buffers belong to the pool while they are lent as well, so that clients who announce much and send little cannot
-//! draw ever more of them: beyond the bytes that the budget counts, the pool takes [`MAX_KEPT_BYTES`] at most.
+//! Kept buffers belong to the pool while they are lent as well, so that clients who announce much and send little
+//! cannot draw ever more of them: beyond the bytes that the budget counts, the pool takes [`MAX_KEPT_BYTES`] at most.
 
 use std::mem;
 use std::sync::Arc;
@@ -151,7 +151,7 @@ mod tests {
         let mut buffer = BodyBuffer::new(&Arc::default());
         buffer.extend(&[0; 1_000], Some(1 << 30));
         assert_eq!(buffer.bytes.capacity(), STEP_BYTES);
-        buffer.extend(&[0; STEP_BYTES], Some(1 << 30));
+        buffer.extend(&vec![0; STEP_BYTES], Some(1 << 30));
         assert_eq!(buffer.bytes.capacity(), (MAX_FORESIGHT * (1_000 + STEP_BYTES)).next_multiple_of(STEP_BYTES));
     }
 

@@ -113,7 +113,7 @@ fn agrees_with_serde(dialect: &dyn Dialect, body: &str, decoded: Result<&RerankR
     match decoded {
         Ok(request) => {
             assert_eq!(&*request.query, query);
-            assert_eq!(request.passages.iter().map(|passage| &*passage.text).collect::<Vec<_>>(), texts);
+            assert_eq!(request.passages.iter().map(|passage| passage.text).collect::<Vec<_>>(), texts);
         }
         Err(error) => {
             let has_no_more = body.as_object().is_some_and(|fields| fields.len() == 2);

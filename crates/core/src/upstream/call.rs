@@ -97,7 +97,7 @@ impl Payload {
     pub fn bytes(&self) -> usize {
         match self {
             Self::Body(body) => body.len(),
-            Self::Pairs(pairs) => pairs.query.len() + pairs.passages.iter().map(|text| text.len()).sum::<usize>(),
+            Self::Pairs(pairs) => pairs.query.len() + pairs.passages.iter().map(FastStr::len).sum::<usize>(),
         }
     }
 }
