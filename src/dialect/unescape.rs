@@ -24,16 +24,17 @@ pub(super) fn unescaped(inner: &str) -> Option<String> {
 
 /// The character of an escape, from behind its backslash, and the text behind it.
 fn read(escape: &str) -> Option<(char, &str)> {
-    let (kind, after) = escape.split_at_checked(1)?;
+    let kind = *escape.as_bytes().first()?;
+    let after = escape.get(1..)?;
     let character = match kind {
-        "b" => '\u{8}',
-        "f" => '\u{c}',
-        "n" => '\n',
-        "r" => '\r',
-        "t" => '\t',
-        "u" => return read_units(after),
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'u' => return read_units(after),
         // A quotation mark, a slash or a backslash.
-        _ => kind.chars().next()?,
+        _ => char::from(kind),
     };
     Some((character, after))
 }
@@ -51,13 +52,13 @@ fn read_units(digits: &str) -> Option<(char, &str)> {
 }
 
 /// The number that four hexadecimal digits stand for, and the text behind them.
-fn unit(digits: &str) -> Option<(u32, &str)> {
-    let (digits, after) = digits.split_at_checked(4)?;
+fn unit(text: &str) -> Option<(u32, &str)> {
+    let digits = text.as_bytes().first_chunk::<4>()?;
     let mut unit = 0;
-    for digit in digits.chars() {
-        unit = unit << 4 | digit.to_digit(16)?;
+    for digit in digits {
+        unit = unit << 4 | char::from(*digit).to_digit(16)?;
     }
-    Some((unit, after))
+    Some((unit, text.get(digits.len()..)?))
 }
 
 #[cfg(test)]
