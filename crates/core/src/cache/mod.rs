@@ -151,6 +151,7 @@ impl Inner {
 
 /// Frees the scores of an evicted query at once. moka itself drops an entry only when no thread can be reading it any
 /// more, and until then a long list would take its memory beyond the bound.
+#[expect(clippy::needless_pass_by_value, reason = "moka calls it with values")]
 fn free_scores(_: Arc<QueryKey>, scores: Arc<QueryScores>, cause: RemovalCause) {
     // What was replaced is in the cache again, for it is inserted anew at every change.
     if cause.was_evicted() {

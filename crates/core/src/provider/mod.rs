@@ -78,8 +78,8 @@ pub struct ScoreBatch<'a> {
 pub struct PassageText<'a> {
     /// The text itself.
     pub text: &'a str,
-    /// A JSON string of the same text with its quotation marks, if the client sent one. It is passed on as it came: same
-    /// text, same score.
+    /// A JSON string of the same text with its quotation marks, if the client sent one. It is passed on as it came:
+    /// same text, same score.
     pub literal: Option<&'a str>,
 }
 

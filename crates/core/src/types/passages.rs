@@ -115,6 +115,7 @@ impl Passages {
     }
 
     /// The passages in order.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Passage<'_>> + Clone {
         (0..self.entries.len()).map(|position| self.get(position))
     }

@@ -10,7 +10,7 @@ use super::{Collection, JudgedQuery, LeftOut, PassageRecord};
 #[derive(Default)]
 pub(super) struct Draft {
     pub(super) name: String,
-    pub(super) passages: Passages,
+    pub(super) passages: Corpus,
     pub(super) queries: Vec<JudgedQuery>,
     /// Indices into `queries`, by id.
     query_indices: HashMap<String, usize>,
@@ -23,14 +23,14 @@ pub(super) struct Draft {
 
 /// The passages of the corpus, by place and by id.
 #[derive(Default)]
-pub(super) struct Passages {
+pub(super) struct Corpus {
     /// In the order of the corpus: a place is an index into this list. It only grows, so places stay valid.
     pub(super) records: Vec<PassageRecord>,
     /// Places by id. Ids share their bytes with `records`.
     places: HashMap<FastStr, usize>,
 }
 
-impl Passages {
+impl Corpus {
     /// All texts, in the order of their places.
     pub(super) fn texts(&self) -> Vec<&str> {
         self.records.iter().map(|record| &*record.text).collect()
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn an_id_stands_for_one_text() {
-        let mut passages = Passages::default();
+        let mut passages = Corpus::default();
         assert_eq!(passages.add("a", "x".into()), Ok(0));
         assert_eq!(passages.add("a", "x".into()), Ok(0));
         assert!(passages.add("a", "y".into()).is_err() && passages.add("", "y".into()).is_err());
