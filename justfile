@@ -28,6 +28,14 @@ openapi:
 bench:
     cargo bench --bench pipeline
 
+# instructions of each step of a request beside the baseline; `just count --renew` writes it anew
+count *arguments:
+    scripts/count-instructions {{arguments}}
+
+# the highest rates within a 99th percentile; `just frontier --quick` is coarse
+frontier *arguments:
+    cargo bench --bench frontier -- {{arguments}}
+
 # the figures of docs/reliability.md; `just reliability --soak 20m` for the long soak alone
 reliability *arguments:
     cargo bench --bench reliability -- {{arguments}}
@@ -36,6 +44,6 @@ reliability *arguments:
 eval *arguments:
     cargo run --release -- eval {{arguments}}
 
-# the service beside a bare handler and nginx
+# the service beside nginx, bare handlers, sglang-router and LiteLLM
 compare:
     benches/compare/run

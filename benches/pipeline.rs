@@ -1,43 +1,151 @@
-//! The processor's work of one request, without sockets: decode, key, plan, merge, rank; cold (every pair unknown) and warm (every
-//! pair known), at 10, 100 and 1,000 passages of about 500 characters, an eighth of them with escapes and letters outside ASCII.
+//! The processor's work of each step of a request, without sockets: 10, 100 and 1,000 passages of about 500 characters,
+//! an eighth of them with escapes and letters outside ASCII.
+//!
+//! `cargo bench --bench pipeline` times the steps. `scripts/count-instructions` counts their instructions, and fails if
+//! there are more than the committed baseline has; it runs `pipeline --count STEP PASSAGES REPEATS` under callgrind.
 #![expect(clippy::unwrap_used, reason = "a bench fails by panicking")]
+#![expect(clippy::print_stdout, reason = "`--steps` is read by a script")]
+
+#[path = "common/passages.rs"]
+mod passages;
 
 use std::hint::black_box;
 use std::time::Duration;
 
-use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use bytes::Bytes;
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
 use faststr::FastStr;
-use rerankd::dialect::Dialect;
 use rerankd::dialect::fields::Fields;
-use rerankd::dialect::native;
+use rerankd::dialect::{Dialect, native};
 use rerankd_core::cache::ScoreCache;
 use rerankd_core::cache::control::CacheControl;
 use rerankd_core::cache::key::{CacheScope, ScoreSpace};
 use rerankd_core::coalesce::{Claim, ClaimRequest, Flights};
 use rerankd_core::provider::check::merge;
-use rerankd_core::provider::{ScoreScale, Scoring};
+use rerankd_core::provider::{PassageText, Provider, ScoreBatch, ScoreScale, Scoring, WireReply};
 use rerankd_core::rerank::plan::Plan;
 use rerankd_core::rerank::plan_context::PlanContext;
 use rerankd_core::rerank::rank::rank;
 use rerankd_core::types::index::{FlightIndex, ListIndex};
 use rerankd_core::types::request::RerankRequest;
-use rerankd_core::types::response::ScoreSource;
+use rerankd_core::types::response::{Provenance, RerankResponse, ScoreSource, Usage};
 use rerankd_core::upstream::call::{RetryMode, Waiter};
 use rerankd_core::upstream::settings::LongPassages;
 use rerankd_local::lexical;
 use serde_json::json;
 
-fn passages(count: usize) -> Vec<String> {
-    let passage = |index: usize| {
-        let odd = if index.is_multiple_of(8) { "\"quoted\"\nand 한국어 " } else { "" };
-        format!("passage {index} {odd}{}", "of words that mean little ".repeat(18))
-    };
-    (0..count).map(passage).collect()
+use self::passages::passage;
+
+/// The binary's allocator: its work is part of every step.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const PASSAGE_COUNTS: [usize; 3] = [10, 100, 1_000];
+/// Runs of a step before its instructions are counted: tables and the allocator's pages are there then.
+const WARM_UP_RUNS: usize = 3;
+
+/// One step of a request.
+struct Step {
+    name: &'static str,
+    /// Makes the input of one run, which is not measured.
+    prepare: fn(&Exchange) -> Work<'_>,
 }
 
-fn body(count: usize) -> FastStr {
-    let body = json!({"query": "which words mean little", "documents": passages(count), "top_n": 10});
-    FastStr::from(body.to_string())
+/// One run of a step. What it owns is dropped after the measurement.
+type Work<'a> = Box<dyn FnMut() -> usize + 'a>;
+
+const STEPS: [Step; 9] = [
+    Step { name: "decode", prepare: decode },
+    Step { name: "plan", prepare: plan },
+    Step { name: "plan-known", prepare: plan_known },
+    Step { name: "claim", prepare: claim },
+    Step { name: "encode-call", prepare: encode_call },
+    Step { name: "read-reply", prepare: read_reply },
+    Step { name: "store", prepare: store },
+    Step { name: "rank", prepare: rank_all },
+    Step { name: "encode-answer", prepare: encode_answer },
+];
+
+/// A request and the reply of its upstream, on which every step works.
+struct Exchange {
+    body: Bytes,
+    request: RerankRequest,
+    reply: WireReply,
+    /// Score of each passage, in input order.
+    scores: Vec<f64>,
+    context: PlanContext,
+    /// The registry of pairs in flight; it outlives a request.
+    flights: Flights,
+    provider: &'static dyn Provider,
+}
+
+impl Exchange {
+    fn new(count: usize) -> Self {
+        let body = json!({ "query": "which words mean little", "documents": passages(count), "top_n": 10 }).to_string();
+        let scores = scores(count);
+        let reply = WireReply { body: reply(&scores).into(), ..WireReply::default() };
+        Self {
+            request: request(&body.clone().into()),
+            body: body.into(),
+            reply,
+            scores,
+            context: context(),
+            flights: Flights::default(),
+            provider: rerankd_core::provider::by_name("cohere").unwrap(),
+        }
+    }
+
+    /// A plan in which every pair has its score.
+    fn scored_plan(&self) -> Plan {
+        let mut plan = Plan::new(&self.request, &self.context, &ScoreCache::off());
+        for (slot, score) in plan.unknown().to_vec().into_iter().zip(&self.scores) {
+            plan.learn(slot, Some(*score), ScoreSource::Scored);
+        }
+        plan
+    }
+
+    /// Puts every pair of the request into `cache`.
+    fn store_in(&self, plan: &Plan, cache: &ScoreCache) {
+        let mut known = Vec::with_capacity(self.scores.len());
+        for (slot, score) in plan.unknown().iter().zip(&self.scores) {
+            known.push((plan.keys()[*slot], *score));
+        }
+        cache.put_many(plan.query(), &known);
+    }
+}
+
+fn passages(count: usize) -> Vec<String> {
+    let mut passages = Vec::with_capacity(count);
+    for index in 0..count {
+        passages.push(passage(&index.to_string(), index));
+    }
+    passages
+}
+
+/// Scores with nine decimals, none twice, in no order.
+fn scores(count: usize) -> Vec<f64> {
+    let mut scores = Vec::with_capacity(count);
+    for index in 0..count as u64 {
+        let billionths = u32::try_from((index + 1) * 382_966_127 % 1_000_000_007 % 1_000_000_000).unwrap();
+        scores.push(f64::from(billionths) / 1e9);
+    }
+    scores
+}
+
+/// A reply as Cohere gives it: best first.
+fn reply(scores: &[f64]) -> String {
+    let mut ranked: Vec<(usize, f64)> = scores.iter().copied().enumerate().collect();
+    ranked.sort_by(|left, right| right.1.total_cmp(&left.1));
+    let mut results = Vec::with_capacity(ranked.len());
+    for (index, score) in ranked {
+        results.push(json!({ "index": index, "relevance_score": score }));
+    }
+    json!({ "id": "id", "results": results, "meta": { "billed_units": { "search_units": 1 } } }).to_string()
+}
+
+fn request(body: &Bytes) -> RerankRequest {
+    let text = FastStr::from_bytes(body.clone()).unwrap();
+    native::BARE.decode(&Fields::read(&text).unwrap()).unwrap()
 }
 
 fn context() -> PlanContext {
@@ -60,86 +168,126 @@ fn cache() -> ScoreCache {
     ScoreCache::in_memory(64 << 20, Duration::from_hours(1))
 }
 
-fn decode(body: &FastStr) -> RerankRequest {
-    native::BARE.decode(&Fields::read(body).unwrap()).unwrap()
+/// Bytes to request: UTF-8, JSON, fields.
+fn decode(exchange: &Exchange) -> Work<'_> {
+    Box::new(|| request(&exchange.body).passages.len())
 }
 
-/// One request; the reply's scores are made up here.
-fn whole(body: &FastStr, context: &PlanContext, cache: &ScoreCache) -> usize {
-    let request = decode(body);
-    let mut plan = Plan::new(&request, context, cache);
-    let slots = plan.unknown().to_vec();
-    if !slots.is_empty() {
-        let reply: Vec<(i64, f64)> =
-            (0..).zip((0u32..).take(slots.len()).map(|slot| f64::from(slot) / 7.0 % 1.0)).collect();
-        let scores = merge(&reply, slots.len(), ScoreScale::Probability).unwrap();
-        let known: Vec<_> = slots.iter().map(|slot| plan.keys()[*slot]).zip(scores.iter().copied()).collect();
-        cache.put_many(plan.query(), &known);
-        slots.iter().zip(scores).for_each(|(slot, score)| plan.learn(*slot, Some(score), ScoreSource::Scored));
-    }
-    rank(&plan.passages(), request.top_n).len()
+/// Keys, folding, and a look-up that finds nothing.
+fn plan(exchange: &Exchange) -> Work<'_> {
+    let cache = cache();
+    Box::new(move || Plan::new(&exchange.request, &exchange.context, &cache).unknown().len())
 }
 
-fn pipeline(criterion: &mut Criterion) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let _guard = runtime.enter();
-    let context = context();
-    for count in [10, 100, 1_000] {
-        let body = body(count);
-        let mut group = criterion.benchmark_group("pipeline");
-        group.throughput(Throughput::Elements(count as u64));
-        group.bench_function(BenchmarkId::new("decode", count), |bencher| {
-            bencher.iter(|| decode(black_box(&body)));
-        });
-        let request = decode(&body);
-        group.bench_function(BenchmarkId::new("plan", count), |bencher| {
-            let cache = ScoreCache::off();
-            bencher.iter(|| Plan::new(black_box(&request), &context, &cache));
-        });
-        group.bench_function(BenchmarkId::new("cold", count), |bencher| {
-            bencher.iter_batched(cache, |cache| whole(black_box(&body), &context, &cache), BatchSize::LargeInput);
-        });
-        group.bench_function(BenchmarkId::new("warm", count), |bencher| {
-            let cache = cache();
-            whole(&body, &context, &cache);
-            bencher.iter(|| whole(black_box(&body), &context, &cache));
-        });
-        group.finish();
-    }
+/// Keys, folding, and a look-up that finds everything.
+fn plan_known(exchange: &Exchange) -> Work<'_> {
+    let cache = cache();
+    exchange.store_in(&exchange.scored_plan(), &cache);
+    Box::new(move || Plan::new(&exchange.request, &exchange.context, &cache).unknown().len())
 }
 
-/// What coalescing costs a request whose pairs nobody else wants: claim, land, collect.
-fn coalesce(criterion: &mut Criterion) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let _guard = runtime.enter();
-    let flights = Flights::default();
+/// Pairs that nobody else wants, from their claim until the plan knows their scores.
+fn claim(exchange: &Exchange) -> Work<'_> {
     let deadline = tokio::time::Instant::now() + Duration::from_hours(1);
     let waiter = Waiter { deadline, retry_mode: RetryMode::Wait, store: true, scope: CacheScope::SHARED };
-    for count in [10, 100, 1_000] {
-        let request = decode(&body(count));
-        let plan = Plan::new(&request, &context(), &ScoreCache::off());
-        let (places, scores): (Vec<_>, Vec<f64>) = (0..count).map(|place| (FlightIndex::of(place), 0.5)).unzip();
-        let mut group = criterion.benchmark_group("coalesce");
-        group.throughput(Throughput::Elements(count as u64));
-        group.bench_function(BenchmarkId::new("alone", count), |bencher| {
-            bencher.iter(|| {
-                let Claim { lead, mut subscriptions } = flights.claim(&ClaimRequest {
-                    query: plan.query(),
-                    keys: plan.keys(),
-                    slots: black_box(plan.unknown()),
-                    upstream: "up",
-                    bypasses_others: false,
-                    waiter,
-                });
-                lead.unwrap().land(&places, &scores);
-                subscriptions[0].landed().unwrap().len()
-            });
+    let mut plan = Plan::new(&exchange.request, &exchange.context, &ScoreCache::off());
+    let places: Vec<_> = (0..exchange.scores.len()).map(FlightIndex::of).collect();
+    Box::new(move || {
+        let Claim { lead, mut subscriptions } = exchange.flights.claim(&ClaimRequest {
+            query: plan.query(),
+            keys: plan.keys(),
+            slots: plan.unknown(),
+            upstream: "up",
+            bypasses_others: false,
+            waiter,
         });
-        group.finish();
+        lead.unwrap().land(&places, &exchange.scores);
+        let landed = subscriptions[0].landed().unwrap();
+        for ((slot, _), score) in landed.iter().zip(&exchange.scores) {
+            plan.learn(*slot, Some(*score), ScoreSource::Scored);
+        }
+        landed.len()
+    })
+}
+
+/// The body of the upstream's call.
+fn encode_call(exchange: &Exchange) -> Work<'_> {
+    let RerankRequest { query, passages, options, .. } = &exchange.request;
+    Box::new(move || {
+        let mut texts = Vec::with_capacity(passages.len());
+        for (position, passage) in passages.iter().enumerate() {
+            texts.push(PassageText { text: passage.text, literal: passages.literal(position) });
+        }
+        exchange.provider.encode(&ScoreBatch { model: "model", query, passages: texts, options }).len()
+    })
+}
+
+/// The upstream's reply to scores, checked.
+fn read_reply(exchange: &Exchange) -> Work<'_> {
+    Box::new(|| {
+        let decoded = exchange.provider.decode(&exchange.reply).unwrap();
+        merge(&decoded.scores, exchange.scores.len(), ScoreScale::Probability).unwrap().len()
+    })
+}
+
+/// New scores into the cache.
+fn store(exchange: &Exchange) -> Work<'_> {
+    let cache = cache();
+    let plan = exchange.scored_plan();
+    Box::new(move || {
+        exchange.store_in(&plan, &cache);
+        exchange.scores.len()
+    })
+}
+
+/// The best ten.
+fn rank_all(exchange: &Exchange) -> Work<'_> {
+    let plan = exchange.scored_plan();
+    Box::new(move || rank(&plan.passages(), exchange.request.top_n).len())
+}
+
+/// The body of an answer that holds every passage of the request.
+fn encode_answer(exchange: &Exchange) -> Work<'_> {
+    let response = RerankResponse {
+        model: "default".into(),
+        ranking: rank(&exchange.scored_plan().passages(), None),
+        usage: Usage::NOTHING,
+        provenance: Provenance { reranked: true, ..Provenance::default() },
+    };
+    Box::new(move || native::BARE.encode("id", &exchange.request, &response).len())
+}
+
+/// The function whose instructions are counted; `scripts/count-instructions` knows its name.
+#[inline(never)]
+fn counted_work(work: &mut Work<'_>) -> usize {
+    black_box(work())
+}
+
+/// Runs one step for callgrind.
+fn count(step: &str, passages: usize, repeats: usize) {
+    let step = STEPS.iter().find(|known| known.name == step).unwrap();
+    let exchange = Exchange::new(passages);
+    for _ in 0..WARM_UP_RUNS {
+        (step.prepare)(&exchange)();
+    }
+    for _ in 0..repeats {
+        counted_work(&mut (step.prepare)(&exchange));
     }
 }
 
-fn local(criterion: &mut Criterion) {
+/// Times every step.
+fn time(criterion: &mut Criterion) {
+    for count in PASSAGE_COUNTS {
+        let exchange = Exchange::new(count);
+        let mut group = criterion.benchmark_group("step");
+        group.throughput(Throughput::Elements(count as u64));
+        for step in &STEPS {
+            group.bench_function(BenchmarkId::new(step.name, count), |bencher| {
+                bencher.iter_batched_ref(|| (step.prepare)(&exchange), |work| work(), BatchSize::PerIteration);
+            });
+        }
+        group.finish();
+    }
     let texts = passages(50);
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     criterion.bench_function("local/lexical/50", |bencher| {
@@ -147,5 +295,18 @@ fn local(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, pipeline, coalesce, local);
-criterion_main!(benches);
+fn main() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let _guard = runtime.enter();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        ["--steps"] => STEPS.iter().for_each(|step| println!("{}", step.name)),
+        ["--count", step, passages, repeats] => count(step, passages.parse().unwrap(), repeats.parse().unwrap()),
+        _ => {
+            let mut criterion = Criterion::default().configure_from_args();
+            time(&mut criterion);
+            criterion.final_summary();
+        }
+    }
+}
