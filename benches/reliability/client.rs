@@ -32,6 +32,10 @@ impl Client {
         Self { address, idle: Mutex::default() }
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Posts to the path that rerankd and Cohere have in common. If this is dropped its connection is closed.
     ///
     /// # Errors

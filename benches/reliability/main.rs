@@ -9,6 +9,7 @@
 //! `-- --soak 20m` the soak alone; `-- --markdown` prints the table as Markdown; `-- --only NAME` runs one scenario.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a measuring device fails by panicking")]
 
+#[expect(dead_code, reason = "the frontier uses more of it")]
 mod client;
 mod load;
 mod report;

@@ -35,10 +35,15 @@ pub(crate) struct Footprint {
 impl Sidecar {
     /// Starts with this configuration, on a free port.
     pub(crate) async fn start(config: &str) -> Self {
+        Self::launch(Command::new(env!("CARGO_BIN_EXE_rerankd")), config).await
+    }
+
+    /// Starts by this command, which is or runs a rerankd, with this configuration.
+    pub(crate) async fn launch(mut command: Command, config: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("rerankd.toml");
         std::fs::write(&file, config).unwrap();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_rerankd"))
+        let mut process = command
             .args(["serve", "--listen", "127.0.0.1:0", "--config"])
             .arg(&file)
             .env_clear() // no keys and proxies of whoever measures
@@ -77,11 +82,19 @@ impl Sidecar {
 
     /// HTTP attempts at an upstream so far, by rerankd's own count.
     pub(crate) async fn attempts(&self, upstream: &str) -> f64 {
+        self.metric("rerank_upstream_attempts_total{", &format!("upstream=\"{upstream}\"")).await
+    }
+
+    /// Sum of the metrics whose lines begin with `name` and hold `label`.
+    pub(crate) async fn metric(&self, name: &str, label: &str) -> f64 {
         let (_, exposition) = self.client.get("/metrics").await.unwrap();
-        let wanted = format!("upstream=\"{upstream}\"");
-        let lines = std::str::from_utf8(&exposition).unwrap().lines();
-        let lines = lines.filter(|line| line.starts_with("rerank_upstream_attempts_total{") && line.contains(&wanted));
-        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+        let mut sum = 0.0;
+        for line in std::str::from_utf8(&exposition).unwrap().lines() {
+            if line.starts_with(name) && line.contains(label) {
+                sum += line.rsplit(' ').next().unwrap().parse::<f64>().unwrap();
+            }
+        }
+        sum
     }
 
     /// As Linux tells it.
