@@ -135,8 +135,8 @@ impl Flights {
         close(&mut shard, query, flight, places);
     }
 
-    /// Gives up `places` of `flight` if no request waits for any of them; none can join them afterwards. Returns true if
-    /// they were given up.
+    /// Gives up `places` of `flight` if no request waits for any of them; none can join them afterwards. Returns true
+    /// if they were given up.
     fn give_up(&self, query: &QueryKey, flight: &Arc<Flight>, places: &[FlightIndex]) -> bool {
         // Without the shard's lock first: mostly somebody waits.
         if !flight.is_abandoned(places) {

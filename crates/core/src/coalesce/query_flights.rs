@@ -62,8 +62,8 @@ impl QueryFlights {
         distinct.len()
     }
 
-    /// Joins the flights that score pairs of the request. A pair is joined in a flight of the request's own upstream or,
-    /// unless the request bypasses others, in any.
+    /// Joins the flights that score pairs of the request. A pair is joined in a flight of the request's own upstream
+    /// or, unless the request bypasses others, in any.
     pub(super) fn join(&mut self, request: &ClaimRequest<'_>) -> Joined {
         if self.is_empty() {
             return Joined { rest: request.slots.to_vec(), subscriptions: Vec::new() };

@@ -13,6 +13,7 @@ mod head;
 mod jina;
 mod loose;
 mod mixedbread;
+mod plain;
 mod tei;
 mod voyage;
 mod wire;

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::counts::{Counts, Group};
 use super::loose::{Loose, Name};
-use super::{Decoded, WireReply};
+use super::{Decoded, WireReply, plain};
 use crate::text::bytes_without_mark;
 
 /// A provider's name for the score of a passage.
@@ -28,6 +28,14 @@ impl ScoreName {
             Self::Score => "score",
         }
     }
+
+    /// The name as a JSON string.
+    pub(super) const fn quoted(self) -> &'static [u8] {
+        match self {
+            Self::RelevanceScore => b"\"relevance_score\"",
+            Self::Score => b"\"score\"",
+        }
+    }
 }
 
 /// Reads `{"LIST": [{"index": 0, "SCORE": 0.5}], "usage": …, "meta": …}`.
@@ -36,11 +44,17 @@ pub(super) fn read_object(
     list: &'static str,
     score: ScoreName,
 ) -> Result<Decoded, serde_json::Error> {
+    if let Some(decoded) = plain::read_object(reply, list, score) {
+        return Ok(decoded);
+    }
     read(reply, Body { list, results: Results { score, passages: reply.passages } })
 }
 
 /// Reads `[{"index": 0, "SCORE": 0.5}]`.
 pub(super) fn read_list(reply: &WireReply, score: ScoreName) -> Result<Vec<(i64, f64)>, serde_json::Error> {
+    if let Some(scores) = plain::read_list(reply, score) {
+        return Ok(scores);
+    }
     read(reply, Results { score, passages: reply.passages })
 }
 
@@ -303,7 +317,84 @@ impl<'de> Visitor<'de> for Scored {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// A result in many spellings, most of them plain.
+    fn result() -> impl Strategy<Value = String> {
+        let index = prop_oneof![8 => "[0-9]{1,2}", 1 => "-?[0-9]{1,20}", 1 => r#"1e0|1\.0|"2"|01|null"#];
+        let score = prop_oneof![
+            6 => r"-?(0|[1-9][0-9]{0,3})\.[0-9]{1,20}",
+            2 => r"-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,30})?([eE][-+]?[0-9]{1,3})?",
+            1 => "[-+.eE0-9]{1,6}",
+            1 => "NaN|null|\"0.5\"",
+        ];
+        let name = prop_oneof![8 => Just("score"), 1 => Just("relevance_score"), 1 => Just("sc\\u006fre")];
+        let more = prop_oneof![6 => Just(""), 1 => Just(",\"x\":[1,{}]"), 1 => Just(",\"index\":0")];
+        (index, score, name, more, any::<bool>(), "[ \n]?").prop_map(|(index, score, name, more, is_first, blank)| {
+            if is_first {
+                format!("{{\"index\":{blank}{index}{blank},\"{name}\":{score}{more}}}{blank}")
+            } else {
+                format!("{{{blank}\"{name}\"{blank}:{score},\"index\":{index}{more}}}")
+            }
+        })
+    }
+
+    /// A reply in many spellings, one byte of which may be another.
+    fn reply() -> impl Strategy<Value = WireReply> {
+        let results = proptest::collection::vec(result(), 0..4);
+        let head = prop_oneof![2 => Just("{"), 1 => Just("{\"id\":\"\\u00e9\",\"usage\":{\"total_tokens\":5},")];
+        let tail = prop_oneof![
+            3 => Just("}"),
+            1 => Just(",\"meta\":{\"billed_units\":{\"search_units\":1}} } "),
+            1 => Just(",\"n\":1e9}"),
+            1 => Just(",\"data\":[]}"),
+            1 => Just("}}"),
+        ];
+        let spoilt = proptest::option::weighted(0.3, (any::<proptest::sample::Index>(), any::<u8>()));
+        (results, head, tail, any::<bool>(), spoilt).prop_map(|(results, head, tail, is_list, spoilt)| {
+            let results = results.join(",");
+            let body = if is_list { format!("[{results}]") } else { format!("{head}\"data\":[{results}]{tail}") };
+            let mut body = body.into_bytes();
+            if let Some((at, byte)) = spoilt {
+                let at = at.index(body.len());
+                body[at] = byte;
+            }
+            WireReply { body: body.into(), passages: 2, ..WireReply::default() }
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        /// Law 6: what the quick reader takes in, the other one takes in alike, to the bit.
+        #[test]
+        fn law_6_the_quick_reader_reads_nothing_otherwise(reply in reply()) {
+            let bits = |scores: &[(i64, f64)]| scores.iter().map(|(i, s)| (*i, s.to_bits())).collect::<Vec<_>>();
+            let results = Results { score: ScoreName::Score, passages: 2 };
+            if let Some(quick) = plain::read_list(&reply, ScoreName::Score) {
+                prop_assert_eq!(bits(&quick), bits(&read(&reply, results).unwrap()));
+            }
+            if let Some(quick) = plain::read_object(&reply, "data", ScoreName::Score) {
+                let other = read(&reply, Body { list: "data", results }).unwrap();
+                prop_assert_eq!(bits(&quick.scores), bits(&other.scores));
+                prop_assert_eq!((quick.tokens, quick.search_units), (other.tokens, other.search_units));
+            }
+        }
+    }
+
+    #[test]
+    fn the_documented_replies_are_read_by_the_quick_reader() {
+        for body in [
+            r#"{"id":"1","results":[{"index":1,"relevance_score":0.5},{"index":0,"relevance_score":-1e-3}],"meta":{}}"#,
+            "{ \"results\" : [\n{\"relevance_score\": 0, \"index\": 0}\n] }\n",
+        ] {
+            let reply = WireReply { body: body.into(), ..WireReply::default() };
+            let decoded = plain::read_object(&reply, "results", ScoreName::RelevanceScore).unwrap();
+            assert_eq!(decoded.scores, read_body(body).unwrap());
+        }
+    }
 
     fn read_body(body: &str) -> Option<Vec<(i64, f64)>> {
         let reply = WireReply { body: body.to_owned().into(), ..WireReply::default() };
