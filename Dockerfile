@@ -23,12 +23,12 @@ COPY crates/local/Cargo.toml crates/local/
 RUN mkdir -p src crates/core/src crates/eval/src crates/local/src benches/compare benches/reliability tests/it \
  && echo 'fn main() {}' | tee src/main.rs benches/pipeline.rs benches/compare/bare.rs benches/reliability/main.rs tests/it/main.rs >/dev/null \
  && touch src/lib.rs crates/core/src/lib.rs crates/eval/src/lib.rs crates/local/src/lib.rs \
- && cargo build --release --locked --bin rerankd \
+ && cargo build --profile dist --locked --package rerankd --bin rerankd \
  && rm -r src crates
 COPY crates crates
 COPY src src
 COPY config config
-RUN touch src/main.rs src/lib.rs crates/*/src/lib.rs && cargo build --release --locked --bin rerankd
+RUN touch src/main.rs src/lib.rs crates/*/src/lib.rs && cargo build --profile dist --locked --package rerankd --bin rerankd
 
 # What is copied into the image as the model: nothing, or the weights.
 FROM ${BUILD_IMAGE} AS model-none
@@ -43,7 +43,7 @@ FROM model-${MODEL} AS model
 FROM ${RUNTIME_IMAGE}
 COPY --from=model /model /usr/share/rerankd/model
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
-COPY --from=build /build/target/release/rerankd /rerankd
+COPY --from=build /build/target/dist/rerankd /rerankd
 COPY LICENSE NOTICE /
 # Inside a container the loopback address is reachable by nobody else.
 ENV RERANKD__SERVER__LISTEN=0.0.0.0:8787 \

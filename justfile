@@ -24,6 +24,10 @@ conformance *suites:
 openapi:
     cargo run -q -- openapi > openapi/openapi.json
 
+# the binary of images and of published figures: target/dist/rerankd
+dist *arguments:
+    cargo build --profile dist --locked -p rerankd {{arguments}}
+
 # micro-benchmarks
 bench:
     cargo bench --bench pipeline
