@@ -7,14 +7,14 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use rerankd_core::error::{Error, ErrorKind};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use uuid::Uuid;
 
 use super::handler_error::HandlerError;
-use super::{App, dispatch, paths};
+use super::{App, dispatch};
 
 /// Header with the id of a request, in requests and in answers.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -60,19 +60,6 @@ async fn identify_request(State(app): State<Arc<App>>, mut request: Request, nex
     }
     response.headers_mut().insert(REQUEST_ID, id);
     response
-}
-
-/// Answers requests for files that the documentation lacks. The documentation's own handler sends a 404 without a body.
-///
-/// # Errors
-/// `not_found` with the known paths.
-pub(super) async fn missing_file(request: Request, next: Next) -> Result<Response, HandlerError> {
-    let path = request.uri().path().to_owned();
-    let response = next.run(request).await;
-    if response.status() == StatusCode::NOT_FOUND {
-        return Err(HandlerError::native(paths::not_found(&path)));
-    }
-    Ok(response)
 }
 
 /// Logs a refusal. Defects and one refusal of each code per second are logged as information, the others at debug.

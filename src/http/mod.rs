@@ -4,6 +4,7 @@ mod body;
 mod buffers;
 mod callers;
 mod dispatch;
+mod documentation;
 mod encoding;
 mod handler_error;
 mod health;
@@ -25,7 +26,6 @@ use ::http::{HeaderValue, header};
 use axum::Router;
 use axum::body::Body;
 use axum::http::Method;
-use axum::middleware::from_fn;
 use axum::response::Response;
 use axum::routing::get;
 use rerankd_core::error::{Error, ErrorKind};
@@ -84,19 +84,12 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/metrics", get(health::metrics))
         .route("/openapi.json", get(openapi::document))
         .method_not_allowed_fallback(async |method: Method| HandlerError::native(paths::wrong_method(&method, "GET")))
-        .merge(documentation())
+        .merge(documentation::routes().method_not_allowed_fallback(async || {
+            HandlerError::native(Error::new(ErrorKind::MethodNotAllowed, "this method does not work here; use GET"))
+        }))
         // Everything else: what clients ask for, below any prefix. Here a key may be needed.
         .fallback(dispatch::dispatch);
     middleware::wrap(router, app.clone()).with_state(app)
-}
-
-/// The routes of the documentation.
-fn documentation() -> Router<Arc<App>> {
-    openapi::docs()
-        .method_not_allowed_fallback(async || {
-            HandlerError::native(Error::new(ErrorKind::MethodNotAllowed, "this method does not work here; use GET"))
-        })
-        .layer(from_fn(middleware::missing_file))
 }
 
 /// A 200 answer with a body in JSON.

@@ -1,18 +1,16 @@
-//! The OpenAPI document and the page that shows it. The page loads nothing from other hosts.
+//! The OpenAPI document.
 
 use std::borrow::Cow;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
-use axum::Router;
 use axum::response::Response;
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{Components, ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, HttpMethod, PathItem, Ref, RefOr, Required, ResponseBuilder};
 use utoipa::{OpenApi, ToSchema};
-use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::{App, health, rerank, schema, setup};
+use super::{health, rerank, schema, setup};
 use crate::dialect::request_fields::ObjectShape;
 use crate::dialect::{dashscope, deepinfra, mixedbread, native, nvidia, pinecone, tei, weaviate};
 
@@ -189,10 +187,4 @@ pub fn json() -> &'static str {
 
 pub(super) async fn document() -> Response {
     super::json(json())
-}
-
-/// The routes of the page at `/docs`.
-pub(super) fn docs() -> Router<Arc<App>> {
-    // The page's badge would ask a public validator about the document.
-    SwaggerUi::new("/docs").config(Config::from("/openapi.json").validator_url("none")).into()
 }

@@ -113,6 +113,35 @@ async fn documentation_page_loads_nothing_from_other_hosts() {
     assert!(initializer.contains("\"validatorUrl\": \"none\""), "{initializer}");
 }
 
+/// Clients that take no gzip, such as curl and Python's own, say so or say nothing.
+#[tokio::test]
+async fn documentation_is_packed_only_for_clients_that_take_gzip() {
+    let gateway = Gateway::start("").await;
+    let client = reqwest::Client::builder().no_gzip().build().unwrap();
+    for file in ["/docs/", "/docs/swagger-ui-bundle.js"] {
+        let get = async |accepted: Option<&str>| {
+            let mut request = client.get(gateway.url(file));
+            if let Some(accepted) = accepted {
+                request = request.header("accept-encoding", accepted);
+            }
+            let response = request.send().await.unwrap();
+            assert_eq!(response.status(), 200);
+            assert_eq!(response.headers()["vary"], "accept-encoding");
+            let is_packed = response.headers().contains_key("content-encoding");
+            (is_packed, response.bytes().await.unwrap())
+        };
+        let (is_packed, plain) = get(None).await;
+        assert!(!is_packed && !plain.starts_with(&[0x1f, 0x8b]), "{file}");
+        for accepted in ["identity", "br, gzip;q=0", "gzip; q=0.0"] {
+            assert_eq!(get(Some(accepted)).await, (false, plain.clone()), "{file} {accepted}");
+        }
+        for accepted in ["gzip", "deflate, GZIP;q=0.5, br"] {
+            let (is_packed, packed) = get(Some(accepted)).await;
+            assert!(is_packed && packed.starts_with(&[0x1f, 0x8b]) && packed.len() < plain.len(), "{file} {accepted}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn oversized_model_name_is_refused_without_being_quoted() {
     let gateway = Gateway::start("").await;
