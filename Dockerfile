@@ -6,6 +6,10 @@
 # With the weights of the embedded cross-encoder inside (34 MB; see NOTICE):
 #
 #   docker build -t rerankd --build-arg MODEL=minilm .
+#
+# Minimal: without `rerankd eval`, the cross-encoder and the page at /docs:
+#
+#   docker build -t rerankd --build-arg FEATURES=--no-default-features .
 
 ARG BUILD_IMAGE=docker.io/library/rust:1-alpine
 ARG RUNTIME_IMAGE=scratch
@@ -15,6 +19,7 @@ FROM ${BUILD_IMAGE} AS build
 # A C compiler for the TLS and allocator crates; a no-op where the base image has it already.
 RUN if command -v apk >/dev/null; then apk add --no-cache build-base ca-certificates; fi
 WORKDIR /build
+ARG FEATURES=
 # Dependencies first: they change less often than the code, so their layer is used again.
 COPY Cargo.toml Cargo.lock ./
 COPY crates/core/Cargo.toml crates/core/
@@ -23,12 +28,12 @@ COPY crates/local/Cargo.toml crates/local/
 RUN mkdir -p src crates/core/src crates/eval/src crates/local/src benches/compare benches/reliability tests/it \
  && echo 'fn main() {}' | tee src/main.rs benches/pipeline.rs benches/compare/bare.rs benches/reliability/main.rs tests/it/main.rs >/dev/null \
  && touch src/lib.rs crates/core/src/lib.rs crates/eval/src/lib.rs crates/local/src/lib.rs \
- && cargo build --profile dist --locked --package rerankd --bin rerankd \
+ && cargo build --profile dist --locked --package rerankd --bin rerankd ${FEATURES} \
  && rm -r src crates
 COPY crates crates
 COPY src src
 COPY config config
-RUN touch src/main.rs src/lib.rs crates/*/src/lib.rs && cargo build --profile dist --locked --package rerankd --bin rerankd
+RUN touch src/main.rs src/lib.rs crates/*/src/lib.rs && cargo build --profile dist --locked --package rerankd --bin rerankd ${FEATURES}
 
 # What is copied into the image as the model: nothing, or the weights.
 FROM ${BUILD_IMAGE} AS model-none

@@ -9,6 +9,8 @@ check:
     cargo clippy --all-targets -- -D warnings
     cargo test
     cargo test -p rerankd-core --features shuttle --lib coalesce::model
+    cargo clippy -p rerankd --no-default-features --all-targets -- -D warnings
+    cargo test -p rerankd --no-default-features --test it -- absence edge cli local origins
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
     cargo deny check licenses bans sources
 
@@ -24,7 +26,7 @@ conformance *suites:
 openapi:
     cargo run -q -- openapi > openapi/openapi.json
 
-# the binary of images and of published figures: target/dist/rerankd
+# the binary of images and of published figures: target/dist/rerankd; `just dist --no-default-features` for the minimal one
 dist *arguments:
     cargo build --profile dist --locked -p rerankd {{arguments}}
 

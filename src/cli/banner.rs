@@ -7,6 +7,9 @@ use rerankd_core::route::alias::Alias;
 use rerankd_core::route::cross_encoder_hint;
 use rerankd_core::route::{Route, RouteTable};
 
+/// The path of the documentation: the page, or in a build without it the document.
+const LINKED_DOCUMENTATION: &str = if cfg!(feature = "swagger-ui") { "/docs" } else { "/openapi.json" };
+
 /// The server's address, the models that it serves, and a call that works as printed.
 pub(super) fn text(address: SocketAddr, routes: &RouteTable, needs_key: bool) -> String {
     let mut text = format!("rerankd {} listens on http://{address}\n\n  models\n", env!("CARGO_PKG_VERSION"));
@@ -33,7 +36,7 @@ pub(super) fn text(address: SocketAddr, routes: &RouteTable, needs_key: bool) ->
     text.push_str(&format!(
         "  try\n    curl -s http://{host}/rerank{key} -d '{{\"query\": \"capital of Korea\", \"documents\": \
          [\"Busan is a port.\", \"Seoul is the capital of Korea.\"], \"top_n\": 1}}'\n\n  \
-         docs http://{host}/docs   metrics http://{host}/metrics\n\n"
+         docs http://{host}{LINKED_DOCUMENTATION}   metrics http://{host}/metrics\n\n"
     ));
     text
 }

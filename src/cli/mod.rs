@@ -2,6 +2,7 @@
 
 mod banner;
 mod check;
+#[cfg_attr(not(feature = "eval"), path = "eval_absent.rs")]
 mod eval;
 mod health;
 mod models;
@@ -18,7 +19,6 @@ use std::sync::mpsc;
 use std::thread;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
-use rerankd_eval::collection::PARQUET_THREAD;
 
 use crate::config::{Environment, Loaded, Sources, load};
 use crate::logging::FLUSH_TIMEOUT;
@@ -149,8 +149,7 @@ fn print_failure(reason: String) {
 /// part of a request or a file.
 fn on_panic(report: impl Fn(String) + Send + Sync + 'static) {
     std::panic::set_hook(Box::new(move |panic| {
-        // The parquet reader panics on some broken files, and its caller reports that as a fault of the file.
-        if thread::current().name() == Some(PARQUET_THREAD) {
+        if eval::reports_panics_of(thread::current().name()) {
             return;
         }
         let place = match panic.location() {

@@ -283,7 +283,7 @@ fn weight_of(value: &Value) -> Result<u32, String> {
 /// The message for a model that the embedded scorer does not have, or not without weights.
 fn local_model_fault(model: &str, models: &[&str]) -> String {
     match LocalModel::by_name(model) {
-        Some(_) => embedded::NEEDS_WEIGHTS.to_owned(),
+        Some(_) => embedded::NEEDS_CROSS_ENCODER.to_owned(),
         None => format!("the embedded scorer has no such model; {}", known_names(model, models)),
     }
 }

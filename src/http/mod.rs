@@ -4,6 +4,7 @@ mod body;
 mod buffers;
 mod callers;
 mod dispatch;
+#[cfg_attr(not(feature = "swagger-ui"), path = "documentation_absent.rs")]
 mod documentation;
 mod encoding;
 mod handler_error;

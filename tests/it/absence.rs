@@ -1,4 +1,4 @@
-//! Errors about a missing key or model file name the way to get it.
+//! Errors about a missing key, model file or feature of the build name the way to get it.
 
 use http::StatusCode;
 use rerankd::config::{Environment, Sources, load};
@@ -81,4 +81,56 @@ fn upstream_set_by_variables_keeps_the_set_key_hint_for_other_providers() {
         settings.absent_upstreams
     );
     assert!(!settings.absent_upstreams.contains_key("tei"));
+}
+
+#[cfg(not(feature = "cross-encoder"))]
+#[tokio::test]
+async fn build_without_cross_encoder_names_the_feature_to_requests_and_configurations() {
+    const TOLD: &str = "needs the cross-encoder, which is not in this build; `cargo build --release --features cross-encoder` builds it in";
+    let gateway = Gateway::start("").await;
+    for model in ["local/cross-encoder", "local/hybrid"] {
+        assert_eq!(refusal(&gateway, model).await, format!("{model} {TOLD}"));
+    }
+    let directory = crate::contract::repository("tests/golden/local/tiny");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    for (config, key) in [
+        (format!("[local]\nmodel_dir = '{}'", directory.display()), "local.model_dir"),
+        (
+            "[models.default]\ntargets = [{ upstream = 'local', model = 'hybrid' }]".to_owned(),
+            "models.default.targets[0].model",
+        ),
+    ] {
+        std::fs::write(file.path(), config).unwrap();
+        let fault =
+            load(&Sources { file: Some(file.path().to_owned()), ..Sources::default() }).unwrap_err().to_string();
+        assert!(fault.contains(&format!("{key}: {TOLD}")), "{fault}");
+    }
+}
+
+#[cfg(not(feature = "eval"))]
+#[test]
+fn build_without_eval_names_the_feature_whatever_the_arguments() {
+    for arguments in [&["eval"][..], &["eval", "--data", "examples/eval", "--models", "local"]] {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_rerankd")).args(arguments).output().unwrap();
+        assert_eq!(
+            String::from_utf8(output.stderr).unwrap(),
+            "rerankd: rerankd eval is not in this build; `cargo build --release --features eval` builds it in\n"
+        );
+        assert_eq!(output.status.code(), Some(1));
+    }
+}
+
+#[cfg(not(feature = "swagger-ui"))]
+#[tokio::test]
+async fn build_without_swagger_ui_names_the_feature_and_the_document() {
+    let gateway = Gateway::start("").await;
+    for path in ["/docs", "/docs/", "/docs/swagger-ui.css"] {
+        let answer = gateway.send(gateway.client.get(gateway.url(path))).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND);
+        assert_eq!(
+            answer.body["detail"],
+            "the documentation page is not in this build; `cargo build --release --features swagger-ui` builds it in, and \
+             /openapi.json has the same document"
+        );
+    }
 }

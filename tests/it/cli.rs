@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::contract::repository;
 use crate::support::FakeUpstream;
-use crate::support::gateway::{client, targets, upstream};
+use crate::support::gateway::{targets, upstream};
 
 fn rerankd(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rerankd"));
@@ -232,6 +232,7 @@ fn serve(mut command: Command, log: impl Into<Stdio>) -> (Child, String) {
     (server, banner)
 }
 
+#[cfg(feature = "cross-encoder")]
 #[test]
 fn banner_reports_missing_model_unless_model_dir_is_none() {
     const NOTICE: &str =
@@ -247,6 +248,7 @@ fn banner_reports_missing_model_unless_model_dir_is_none() {
 }
 
 /// The server starts, and each request that needs the weights is one warning.
+#[cfg(feature = "cross-encoder")]
 #[tokio::test]
 async fn unreadable_model_logs_one_warning_per_request_that_needs_it() {
     let directory = tempfile::tempdir().unwrap();
@@ -261,7 +263,7 @@ async fn unreadable_model_logs_one_warning_per_request_that_needs_it() {
     for model in ["local", "local/cross-encoder", "local/lexical"] {
         let documents = ["a", "b", "c", "d", "e", "f"];
         let body = serde_json::json!({"model": model, "query": "capital of Korea", "documents": documents}).to_string();
-        let status = client().post(&url).body(body).send().await.unwrap().status().as_u16();
+        let status = crate::support::gateway::client().post(&url).body(body).send().await.unwrap().status().as_u16();
         assert_eq!(status, if model == "local/cross-encoder" { 502 } else { 200 }, "{model}");
     }
     server.kill().unwrap();

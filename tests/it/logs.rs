@@ -263,6 +263,7 @@ async fn unwritable_output_exits_1_and_closed_pipe_exits_0() {
     }
 }
 
+#[cfg(feature = "eval")]
 #[tokio::test]
 async fn eval_with_unwritable_progress_finishes() {
     let folder = tempfile::tempdir().unwrap();

@@ -14,6 +14,7 @@ mod cli;
 mod coalescing;
 mod connections;
 mod contract;
+#[cfg(feature = "cross-encoder")]
 mod cross_encoder;
 mod degradation;
 mod dialects;
@@ -22,6 +23,7 @@ mod docs;
 mod early_answers;
 mod edge;
 mod encodings;
+#[cfg(feature = "eval")]
 mod eval;
 mod fallback;
 mod faults;
@@ -33,6 +35,8 @@ mod hostile;
 mod input;
 mod isolation;
 mod local;
+#[cfg(all(feature = "cross-encoder", feature = "eval"))]
+mod local_quality;
 mod logs;
 mod memory;
 mod metrics;

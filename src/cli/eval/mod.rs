@@ -14,7 +14,7 @@ use rerankd_core::rerank::Reranker;
 use rerankd_core::route::Route;
 use rerankd_core::route::settings::{OnDeadline, OnFailure};
 use rerankd_eval::answers::EvalRun;
-use rerankd_eval::collection::{Candidates, Collection, Source, load};
+use rerankd_eval::collection::{Candidates, Collection, PARQUET_THREAD, Source, load};
 use rerankd_eval::judge::{Criteria, judge};
 use rerankd_eval::report;
 use tokio::sync::watch;
@@ -71,6 +71,12 @@ pub(super) struct EvalArgs {
     prepare: bool,
     #[command(flatten)]
     config: ConfigArgs,
+}
+
+/// Returns true if panics of the thread with this name are reported by the command itself.
+pub(super) fn reports_panics_of(thread: Option<&str>) -> bool {
+    // The parquet reader panics on some broken files, and its caller reports that as a fault of the file.
+    thread == Some(PARQUET_THREAD)
 }
 
 pub(super) fn run(args: &EvalArgs) -> Result<(), CommandFailure> {

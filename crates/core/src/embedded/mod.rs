@@ -18,9 +18,12 @@ use crate::types::facts::{Billing, InstructionSupport, ModelFacts, ScoreScale, S
 /// The upstream's name. `local/MODEL` is the address of one of its models.
 pub const NAME: &str = "local";
 
-/// The end of an error about a model whose weights are missing, with the way out.
-pub const NEEDS_WEIGHTS: &str =
-    "needs a cross-encoder, and there is none; scripts/fetch-model gets one, local.model_dir says where it is";
+/// The end of an error about something that needs the cross-encoder where there is none, with the way out.
+pub const NEEDS_CROSS_ENCODER: &str = if cfg!(feature = "cross-encoder") {
+    "needs a cross-encoder, and there is none; scripts/fetch-model gets one, local.model_dir says where it is"
+} else {
+    "needs the cross-encoder, which is not in this build; `cargo build --release --features cross-encoder` builds it in"
+};
 
 /// A model of the embedded scorer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ impl RouteTable {
     pub(super) fn unknown(&self, model: &str) -> Error {
         let message = match (model.split_once('/'), self.absent(model)) {
             (Some((embedded::NAME, name)), _) if LocalModel::by_name(name).is_some() => {
-                format!("{model} {}", embedded::NEEDS_WEIGHTS)
+                format!("{model} {}", embedded::NEEDS_CROSS_ENCODER)
             }
             (_, Some((provider, way_out))) => {
                 let model = quotable(model).unwrap_or("the model");

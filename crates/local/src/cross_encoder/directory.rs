@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use rerankd_core::embedded::NEEDS_CROSS_ENCODER;
+
 /// The graph and its weights, in the Open Neural Network Exchange format.
 const GRAPH: &str = "model.onnx";
 /// The tokenizer, as Hugging Face writes it.
@@ -18,8 +20,11 @@ impl ModelDirectory {
     /// The directory at `path`.
     ///
     /// # Errors
-    /// A sentence that says which file is missing.
+    /// A sentence that says which file is missing, or that this build has no cross-encoder to read them.
     pub fn at(path: &Path) -> Result<Self, String> {
+        if !cfg!(feature = "cross-encoder") {
+            return Err(NEEDS_CROSS_ENCODER.to_owned());
+        }
         let absolute = std::path::absolute(path).map_err(|error| format!("{}: {error}", path.display()))?;
         match [GRAPH, TOKENIZER].into_iter().find(|file| !absolute.join(file).is_file()) {
             None => Ok(Self(absolute)),
@@ -86,6 +91,7 @@ fn data_directory(variable: impl Fn(&str) -> Option<String>) -> Option<PathBuf> 
     Some(PathBuf::from(home).join(".local/share"))
 }
 
+#[cfg(feature = "cross-encoder")]
 #[cfg(test)]
 mod tests {
     use super::*;

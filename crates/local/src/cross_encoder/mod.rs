@@ -9,7 +9,9 @@
 //! `scripts/fetch-model` downloads them.
 
 pub mod directory;
+#[cfg_attr(not(feature = "cross-encoder"), path = "model_absent.rs")]
 mod model;
+#[cfg(feature = "cross-encoder")]
 mod operators;
 
 use std::io;
@@ -64,6 +66,7 @@ impl PairModel for CrossEncoderFiles {
     }
 }
 
+#[cfg(feature = "cross-encoder")]
 #[cfg(test)]
 mod tests {
     use std::path::Path;
