@@ -41,7 +41,7 @@ struct Arguments {
     /// Print the table as Markdown.
     #[arg(long)]
     markdown: bool,
-    /// Run only the scenarios whose names hold this: outage, failover, overload, drain, recovery, soak.
+    /// Run only the scenarios whose names hold this: outage, failover, overload, drain, recovery, memory, soak.
     #[arg(long, default_value = "")]
     only: String,
     /// Cargo says this to every bench.

@@ -1,5 +1,7 @@
-//! The binary itself, as a process of its own.
+//! The binary itself, as a process of its own: the one of this build, or that of `RERANKD_BIN`.
 
+use std::env;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
@@ -28,6 +30,8 @@ pub(crate) struct Sidecar {
 pub(crate) struct Footprint {
     /// Resident memory in bytes.
     pub(crate) memory: u64,
+    /// The most resident memory so far, in bytes.
+    pub(crate) peak: u64,
     /// Open file descriptors.
     pub(crate) descriptors: usize,
 }
@@ -35,7 +39,14 @@ pub(crate) struct Footprint {
 impl Sidecar {
     /// Starts with this configuration, on a free port.
     pub(crate) async fn start(config: &str) -> Self {
-        Self::launch(Command::new(env!("CARGO_BIN_EXE_rerankd")), config).await
+        Self::launch(Command::new(binary()), config).await
+    }
+
+    /// Starts like [`Self::start`], with so many worker threads instead of one for each processor.
+    pub(crate) async fn start_with_threads(config: &str, threads: u8) -> Self {
+        let mut command = Command::new("/usr/bin/env");
+        command.arg(format!("TOKIO_WORKER_THREADS={threads}")).arg(binary());
+        Self::launch(command, config).await
     }
 
     /// Starts by this command, which is or runs a rerankd, with this configuration.
@@ -101,10 +112,23 @@ impl Sidecar {
     pub(crate) fn footprint(&self) -> Footprint {
         let folder = PathBuf::from(format!("/proc/{}", self.process.id().unwrap()));
         let status = std::fs::read_to_string(folder.join("status")).unwrap();
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        let memory = resident.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024;
-        Footprint { memory, descriptors: std::fs::read_dir(folder.join("fd")).unwrap().count() }
+        Footprint {
+            memory: bytes_in(&status, "VmRSS:"),
+            peak: bytes_in(&status, "VmHWM:"),
+            descriptors: std::fs::read_dir(folder.join("fd")).unwrap().count(),
+        }
     }
+}
+
+/// The path of the binary.
+fn binary() -> OsString {
+    env::var_os("RERANKD_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_rerankd").into())
+}
+
+/// The number of bytes that a line of `/proc/PID/status` gives.
+fn bytes_in(status: &str, name: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
 /// `[upstreams.NAME]`, without retries' and breakers' settings: those are the defaults.

@@ -114,7 +114,7 @@ pub(super) fn max_body_bytes_in_flight(configured: Option<usize>, max_body_bytes
     }
     let membership = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let limit = match memory_limit(Path::new("/sys/fs/cgroup"), &membership) {
-        // Decoding and scoring take further memory, so the bodies' eighth comes to about a third.
+        // Decoding and scoring take further memory: an eighth of bodies comes to five eighths (`docs/operations.md`).
         Some(container_bytes) => container_bytes / 8,
         None => DEFAULT_BODY_BYTES_IN_FLIGHT,
     };

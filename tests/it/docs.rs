@@ -9,7 +9,7 @@ use crate::contract::{read, repository};
 use crate::support::Gateway;
 
 /// Every file that people meet first.
-const PAGES: [&str; 16] = [
+const PAGES: [&str; 18] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -20,12 +20,14 @@ const PAGES: [&str; 16] = [
     "docs/guarantees.md",
     "docs/local-scorer.md",
     "docs/metrics.md",
+    "docs/operations.md",
     "docs/performance.md",
     "docs/providers.md",
     "docs/reliability.md",
     "docs/clients.md",
     "docs/decisions/0009-cross-encoder.md",
     "docs/decisions/0010-evaluation.md",
+    "docs/decisions/0013-pair-hash-and-tables.md",
 ];
 
 /// The folders of the code that is shipped, one for each crate.

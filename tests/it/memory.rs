@@ -8,7 +8,7 @@ use rerankd_core::cache::key::{CacheScope, QueryKey, ScoreSpace};
 use rerankd_core::provider::ScoreScale;
 use rerankd_core::types::request::ScoringOptions;
 
-const BOUND: usize = 64 << 20;
+const BOUND: usize = 32 << 20;
 
 fn resident_bytes() -> usize {
     let pages: usize = fs::read_to_string("/proc/self/statm").unwrap().split(' ').nth(1).unwrap().parse().unwrap();
@@ -28,8 +28,8 @@ fn fill_the_cache_and_measure() {
         scale: ScoreScale::Probability,
     };
     let before = resident_bytes();
-    // Six times the bound, in pairs of 33 bytes and entries of a few hundred.
-    for query in 0..6 * BOUND / (passages * 33 + 600) {
+    // Several times the bound, in pairs of about 27 bytes and entries of a few hundred.
+    for query in 0..4 * BOUND / (passages * 33 + 600) {
         let query = QueryKey::new(CacheScope::SHARED, &space, &ScoringOptions::default(), &query.to_string());
         let scores: Vec<_> = (0..passages).map(|passage| (query.at_position(passage), 0.5)).collect();
         cache.put_many(&query, &scores);
@@ -45,7 +45,7 @@ fn fill_the_cache_and_measure() {
 
 #[test]
 fn cache_memory_stays_within_its_bound() {
-    for passages in ["1", "10", "100", "1000"] {
+    for passages in ["1", "10", "100", "1000", "5000"] {
         let run = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["memory::fill_the_cache_and_measure", "--exact", "--nocapture"])
             .env("RERANKD_TEST_FILL", passages)

@@ -2,6 +2,7 @@
 
 mod drain;
 mod failover;
+mod memory;
 mod outage;
 mod overload;
 mod recovery;
@@ -42,6 +43,9 @@ pub(crate) async fn all(only: &str, report: &mut Report) {
     }
     if is_wanted("recovery") {
         recovery::run(report).await;
+    }
+    if is_wanted("memory") {
+        memory::run(report).await;
     }
     if is_wanted("soak") {
         let length = if report.is_quick() { SHORT_SOAK / 6 } else { SHORT_SOAK };

@@ -36,6 +36,10 @@ use self::query_scores::{ENTRY_BYTES, QueryScores};
 /// does not push out all others.
 const QUERY_SHARE: usize = 8;
 
+/// Bytes of a query's scores above which the cache evicts at once. moka waits for 64 insertions, which for short lists
+/// is cheaper, and for long ones would be megabytes beyond the bound.
+const LONG_LIST_BYTES: usize = 16 << 10;
+
 /// The score cache, empty if caching is off. Cheap to clone; clones share the scores.
 #[derive(Clone, Debug)]
 pub struct ScoreCache(Option<Arc<Inner>>);
@@ -124,7 +128,10 @@ impl ScoreCache {
         known.put_many(scores, inner.now(), inner.oldest(), inner.max_query_bytes);
         // Inserted again even if it was there: moka weighs an entry and renews its place in the order of use on
         // insertion.
-        inner.queries.insert(*query, known);
+        inner.queries.insert(*query, known.clone());
+        if known.bytes() > LONG_LIST_BYTES {
+            inner.queries.run_pending_tasks();
+        }
     }
 
     /// The size of the cache, after its pending housekeeping.
