@@ -28,6 +28,10 @@ use super::rank_fields::RankFields;
 use super::raw::{self, JsonIn, JsonKind, Raw, is_null, name_of, wrong};
 use super::read::out_of_time;
 
+/// Bytes that a JSON string may be longer than its text and an eighth to be passed on as it came. Clients that write
+/// every letter outside ASCII as an escape send twice the bytes, and limits on the size of calls count texts.
+const MAX_ESCAPE_BYTES: usize = 16;
+
 /// Rules by which the documents of one body are read.
 pub(super) struct PassageRules<'a> {
     /// Fields of an object to score. If empty, the text is chosen as the module's documentation says.
@@ -114,7 +118,8 @@ impl PassageRules<'_> {
             }
             // A string has escapes here. Without a picture to leave out, its text is all of it.
             let is_whole_string = JsonKind::of(literal) == JsonKind::String && !read.has_picture;
-            passages.push(read.passage, is_whole_string.then_some(literal));
+            let is_compact = literal.len() <= read.passage.text.len() / 8 * 9 + MAX_ESCAPE_BYTES;
+            passages.push(read.passage, (is_whole_string && is_compact).then_some(literal));
         }
         // Among others, an object without the fields is a blank passage. If all objects lack them, the names are wrong.
         if any_lacks_fields && !any_has_fields {

@@ -76,6 +76,16 @@ fn texts_without_escapes_are_slices_of_the_body() {
 }
 
 #[test]
+fn strings_are_passed_on_as_they_came_unless_escapes_make_them_long() {
+    let korean = r"\uc11c\uc6b8".repeat(20);
+    let body = FastStr::from(format!(r#"{{"query":"q","documents":["plain words","a \"word\"\n","{korean}",7]}}"#));
+    let passages = read(&body).unwrap().passages;
+    let literals = [Some(r#""plain words""#), Some(r#""a \"word\"\n""#), None, None];
+    assert_eq!([0, 1, 2, 3].map(|position| passages.literal(position)), literals);
+    assert_eq!(passages.get(2).text, "서울".repeat(20));
+}
+
+#[test]
 fn bad_input_gets_one_clear_sentence() {
     for (body, pointer, message) in [
         (r#"{"documents":[]}"#, "/query", "query is missing"),
