@@ -5,7 +5,6 @@
 //! pair is copied log N times however small the batches are. A younger run's score hides the older ones of its pair.
 
 use std::mem::size_of;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -14,7 +13,7 @@ use super::heap::held;
 use super::key::PairKey;
 use super::run::{Known, Run, pairs_within};
 
-/// How much larger a run is than the next younger one.
+/// Ratio of the pairs of a run to those of the next younger one, which it exceeds.
 const RATIO: usize = 2;
 /// Bytes of one cached query apart from its runs: this struct behind its `Arc`, the cache's own entry, key, queue
 /// nodes and hash slot. Measured by `tests/it/memory.rs`, which fails if it is too small.
@@ -26,7 +25,6 @@ pub(super) const ENTRY_BYTES: usize = 560;
 pub(super) struct QueryScores {
     /// Oldest first.
     runs: Mutex<Vec<Run>>,
-    bytes: AtomicUsize,
 }
 
 impl QueryScores {
@@ -61,18 +59,16 @@ impl QueryScores {
             runs.push(if fits { young } else { batch(scores, now) });
         }
         runs.shrink_to_fit();
-        self.bytes.store(ENTRY_BYTES + bytes_of(&runs), Ordering::Relaxed);
     }
 
     /// Bytes that the scores take with their bookkeeping.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
+        ENTRY_BYTES + bytes_of(&self.runs.lock())
     }
 
     /// Forgets all scores and frees their memory.
     pub(super) fn clear(&self) {
         let runs = std::mem::take(&mut *self.runs.lock());
-        self.bytes.store(ENTRY_BYTES, Ordering::Relaxed);
         // Freed outside of the lock.
         drop(runs);
     }

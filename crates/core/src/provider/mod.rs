@@ -116,7 +116,8 @@ pub struct Decoded {
 /// The JSON of a request body: the fields of `others`, which must be an object with at least one field, and then the
 /// list of `passages` under the name `list`.
 pub(crate) fn json_body(others: &impl Serialize, list: &str, passages: &[PassageText<'_>]) -> Vec<u8> {
-    let mut fields = json_of(others);
+    let mut fields = Vec::new();
+    append_json(&mut fields, others);
     fields.pop(); // the brace at the end
     // Room for the name of the list and what stands around it.
     let mut length = fields.len() + list.len() + 8;
@@ -143,12 +144,6 @@ pub(crate) fn json_body(others: &impl Serialize, list: &str, passages: &[Passage
     }
     body.extend_from_slice(b"]}");
     body
-}
-
-fn json_of(value: &impl Serialize) -> Vec<u8> {
-    let mut json = Vec::new();
-    append_json(&mut json, value);
-    json
 }
 
 fn append_json(json: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {

@@ -77,7 +77,6 @@ impl Plan {
     /// A plan in which equal pieces share a slot, before the look-up.
     fn pointwise(query: QueryKey, passages: &Passages, pieces: Pieces) -> Self {
         let count = pieces.count(passages);
-        // All keys at once: short passages are hashed several at a time.
         let keys = query.pairs((0..count).map(|piece| pieces.text(passages, PieceIndex::of(piece))));
         Self::of_unscored(query, pieces, Folded::of_equal(keys))
     }
