@@ -1,6 +1,6 @@
-//! The throughput frontier: the highest rate at which the 99th percentile of latency stays within a limit, for bodies of
-//! 5 KB to 4 MB whose pairs are new, half known or known; and the memory that it takes. `docs/performance.md` says how to
-//! read it.
+//! The throughput frontier: the highest rate at which the 99th percentile of latency stays within a limit, for bodies
+//! of 5 KB to 4 MB whose pairs are new, half known or known; and the memory that it takes. `docs/performance.md` says
+//! how to read it.
 //!
 //! ```text
 //!  load (open loop) ─▶ rerankd (a process and a core of its own) ─▶ upstream that answers at once

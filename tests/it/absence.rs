@@ -86,7 +86,8 @@ fn upstream_set_by_variables_keeps_the_set_key_hint_for_other_providers() {
 #[cfg(not(feature = "cross-encoder"))]
 #[tokio::test]
 async fn build_without_cross_encoder_names_the_feature_to_requests_and_configurations() {
-    const TOLD: &str = "needs the cross-encoder, which is not in this build; `cargo build --release --features cross-encoder` builds it in";
+    const TOLD: &str = "needs the cross-encoder, which is not in this build; \
+        `cargo build --release --features cross-encoder` builds it in";
     let gateway = Gateway::start("").await;
     for model in ["local/cross-encoder", "local/hybrid"] {
         assert_eq!(refusal(&gateway, model).await, format!("{model} {TOLD}"));

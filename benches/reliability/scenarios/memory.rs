@@ -1,5 +1,5 @@
-//! What the process takes of memory: with a cache that was filled several times over, and with bodies up to their bound. The bars are the
-//! formula of `docs/operations.md`.
+//! Resident memory of the process: with a cache that was filled several times over, and with bodies up to their bound.
+//! The bars are the formula of `docs/operations.md`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
