@@ -16,6 +16,13 @@ pub(super) async fn healthz() -> &'static str {
     "ok"
 }
 
+/// Liveness of the process, under the name that Kubernetes gives it.
+#[utoipa::path(get, path = "/livez", tag = "operations", operation_id = "livez",
+    responses((status = 200, description = "Alive.", body = String, content_type = "text/plain", example = "ok")))]
+pub(super) async fn livez() -> &'static str {
+    "ok"
+}
+
 /// Readiness for new requests.
 #[utoipa::path(get, path = "/readyz", tag = "operations", operation_id = "readyz",
     responses(

@@ -9,6 +9,7 @@ mod documentation;
 mod encoding;
 mod handler_error;
 mod health;
+mod home;
 mod memory;
 mod middleware;
 pub(crate) mod models;
@@ -80,10 +81,12 @@ pub fn router(app: Arc<App>) -> Router {
     let router = Router::new()
         // Kubernetes, Docker and load balancers.
         .route("/healthz", get(health::healthz))
+        .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         // Prometheus.
         .route("/metrics", get(health::metrics))
         .route("/openapi.json", get(openapi::document))
+        .merge(home::routes())
         .method_not_allowed_fallback(async |method: Method| HandlerError::native(paths::wrong_method(&method, "GET")))
         .merge(documentation::routes().method_not_allowed_fallback(async || {
             HandlerError::native(Error::new(ErrorKind::MethodNotAllowed, "this method does not work here; use GET"))

@@ -10,7 +10,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, HttpMethod, PathItem, Ref, RefOr, Required, ResponseBuilder};
 use utoipa::{OpenApi, ToSchema};
 
-use super::{health, rerank, schema, setup};
+use super::{health, home, rerank, schema, setup};
 use crate::dialect::request_fields::ObjectShape;
 use crate::dialect::{dashscope, deepinfra, mixedbread, native, nvidia, pinecone, tei, weaviate};
 
@@ -29,7 +29,7 @@ const PROBLEM: &str = "Problem";
     ),
     paths(
         rerank::rerank, setup::models, setup::model, setup::info, setup::meta, setup::health, setup::well_known,
-        setup::cluster_auth, health::healthz, health::readyz, health::metrics,
+        setup::cluster_auth, home::home, health::healthz, health::livez, health::readyz, health::metrics,
     ),
     servers((url = "/", description = "This server")),
     tags(

@@ -26,7 +26,8 @@ pub(super) const RERANK_PATHS: [&str; 9] = [
     "/{dialect}/rerank",
 ];
 /// All other paths, as the error for an unknown path lists them.
-const OTHER_PATHS: [&str; 13] = [
+const OTHER_PATHS: [&str; 15] = [
+    "/",
     "/v1/models",
     "/v1/models/{id}",
     "/info",
@@ -36,6 +37,7 @@ const OTHER_PATHS: [&str; 13] = [
     "/.well-known/ready",
     "/v1/cluster/auth",
     "/healthz",
+    "/livez",
     "/readyz",
     "/metrics",
     "/openapi.json",

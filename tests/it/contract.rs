@@ -40,12 +40,14 @@ fn the_openapi_document_is_3_1_and_complete() {
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
     let paths: Vec<_> = document["paths"].as_object().unwrap().keys().cloned().collect();
     let known = [
+        "/",
         "/.well-known/ready",
         "/api/v1/services/rerank/text-rerank/text-rerank",
         "/health",
         "/healthz",
         "/inference/{model}",
         "/info",
+        "/livez",
         "/meta",
         "/metrics",
         "/pinecone/rerank",

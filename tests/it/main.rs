@@ -31,6 +31,7 @@ mod fetch_model;
 mod freshness;
 mod fuzz;
 mod golden;
+mod home;
 mod hostile;
 mod input;
 mod isolation;
