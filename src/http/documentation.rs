@@ -27,13 +27,14 @@ pub(super) fn routes() -> Router<Arc<App>> {
 /// not take gzip.
 ///
 /// # Errors
-/// `not_found` with the known paths, where the page's own handler sends a 404 without a body.
+/// `not_found` with the nearest path, where the page's own handler sends a 404 without a body.
 async fn serve_file(request: Request, next: Next) -> Result<Response, HandlerError> {
+    let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let takes_gzip = takes_gzip(request.headers());
     let mut response = next.run(request).await;
     if response.status() == StatusCode::NOT_FOUND {
-        return Err(HandlerError::native(paths::not_found(&path)));
+        return Err(HandlerError::native(paths::not_found(&method, &path)));
     }
     if response.headers().contains_key(header::CONTENT_ENCODING) {
         response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-encoding"));

@@ -8,6 +8,7 @@
 use axum::http::Method;
 use percent_encoding::percent_decode_str;
 use rerankd_core::error::{Error, ErrorKind};
+use rerankd_core::suggestion::nearest;
 
 use crate::dialect::choose::PathDialects;
 use crate::dialect::{Dialect, by_name, cohere, dashscope, deepinfra, mixedbread, native, nvidia};
@@ -25,7 +26,7 @@ pub(super) const RERANK_PATHS: [&str; 9] = [
     "/inference/{model}",
     "/{dialect}/rerank",
 ];
-/// All other paths, as the error for an unknown path lists them.
+/// All other paths.
 const OTHER_PATHS: [&str; 15] = [
     "/",
     "/v1/models",
@@ -44,12 +45,18 @@ const OTHER_PATHS: [&str; 15] = [
     "/docs",
 ];
 
+/// The place where all paths are listed, as the error for an unknown one tells it.
+const PATHS_ARE_LISTED: &str = if cfg!(feature = "swagger-ui") {
+    "/docs/ and /openapi.json list the paths"
+} else {
+    "/openapi.json lists the paths"
+};
 /// The prefix of the documentation. Paths below it never rerank, whatever they end in.
 pub(super) const DOCUMENTATION: &str = "/docs/";
 
 /// The endpoint and the dialects of a path.
 pub(super) struct ReadPath {
-    /// The endpoint. Errors: `not_found` with the known paths, or `method_not_allowed` with the right method.
+    /// The endpoint. Errors: `not_found` with the nearest path, or `method_not_allowed` with the right method.
     pub(super) endpoint: Result<Endpoint, Error>,
     /// The dialects of the path, also of one that is no endpoint: its error is written in that dialect.
     pub(super) dialects: PathDialects,
@@ -107,7 +114,7 @@ pub(super) fn read(method: &Method, path: &str) -> ReadPath {
         (&Method::GET | &Method::HEAD, _, Some(discovery)) => Ok(Endpoint::Discovery(discovery)),
         (_, Some(_), _) => Err(wrong_method(method, "POST")),
         (_, None, Some(_)) => Err(wrong_method(method, "GET")),
-        (_, None, None) => Err(not_found(path)),
+        (_, None, None) => Err(not_found(method, path)),
     };
     ReadPath { endpoint, dialects }
 }
@@ -123,14 +130,41 @@ pub(super) fn allowed(path: &str) -> &'static str {
     if reranks { "POST" } else { "GET, HEAD" }
 }
 
-/// The `not_found` error of a path, with the paths that exist.
-pub(super) fn not_found(path: &str) -> Error {
-    let paths = RERANK_PATHS.iter().chain(&OTHER_PATHS).copied().collect::<Vec<_>>().join(", ");
+/// The `not_found` error of a path, with the path that was probably meant.
+pub(super) fn not_found(method: &Method, path: &str) -> Error {
+    let hint = match meant(method, path) {
+        Some(meant) => format!("; did you mean {meant}?"),
+        None => String::new(),
+    };
+    Error::new(ErrorKind::NotFound, format!("there is nothing at this path{hint}; {PATHS_ARE_LISTED}"))
+}
+
+/// The path that was probably meant by one that does not exist.
+fn meant(method: &Method, path: &str) -> Option<String> {
     // Some clients append nothing to the base URL that they are given: they need the whole path.
     let base = path.trim_end_matches('/');
-    let is_base = base.is_empty() || base.ends_with("/v1") || base.ends_with("/v2");
-    let hint = if is_base { format!("; did you mean {base}/rerank?") } else { String::new() };
-    Error::new(ErrorKind::NotFound, format!("there is nothing at this path{hint}; known paths are {paths}"))
+    if base.is_empty() || base.ends_with("/v1") || base.ends_with("/v2") {
+        return Some(format!("{base}/rerank"));
+    }
+    let known: &[&str] = if *method == Method::POST { &RERANK_PATHS } else { &OTHER_PATHS };
+    // Below any prefix the last segment decides.
+    let (prefix, last) = base.rsplit_once('/')?;
+    let names = known.iter().filter_map(|path| path.rsplit('/').next()).filter(|name| is_plain(name));
+    if let Some(name) = nearest(last, names) {
+        let meant = format!("{prefix}/{name}");
+        let segments = segments(&meant);
+        // Probes and documentation stand at the root alone.
+        if prefix.is_empty() || rerank(&segments).is_some() || discovery(&segments).is_some() {
+            return Some(meant);
+        }
+    }
+    let whole = known.iter().copied().filter(|path| is_plain(path));
+    nearest(base, whole).map(str::to_owned)
+}
+
+/// Returns true for a path, or a segment, that can be suggested: it names something, and has nothing to fill in.
+fn is_plain(path: &str) -> bool {
+    !path.trim_matches('/').is_empty() && !path.contains('{')
 }
 
 /// The `method_not_allowed` error of a path that exists, with the method to use.
@@ -299,6 +333,32 @@ mod tests {
         for path in OTHER_PATHS.iter().filter(|path| !exact.contains(path)) {
             assert!(read(&Method::GET, &filled(path)).endpoint.is_ok(), "{path}");
         }
+    }
+
+    #[test]
+    fn a_path_that_does_not_exist_is_answered_with_the_nearest() {
+        for (method, path, expected) in [
+            (Method::POST, "/", Some("/rerank")),
+            (Method::POST, "/team/v2/", Some("/team/v2/rerank")),
+            (Method::POST, "/rerankk", Some("/rerank")),
+            (Method::POST, "/v1/reranker", Some("/v1/rerank")),
+            (Method::POST, "/gateway/team/v1/rernak", Some("/gateway/team/v1/rerank")),
+            (Method::GET, "/v1/model", Some("/v1/models")),
+            (Method::GET, "/metric", Some("/metrics")),
+            (Method::GET, "/a/long/prefix/metric", None),
+            (Method::GET, "/.well-known/reedy", Some("/.well-known/ready")),
+            (Method::POST, "/v3/rerankk", Some("/v3/rerank")),
+            (Method::GET, "/doc", Some("/docs")),
+            (Method::POST, "/search", None),
+            (Method::POST, "/v1/chat/completions", None),
+            (Method::GET, "/favicon.ico", None),
+            (Method::GET, "/a", None),
+        ] {
+            assert_eq!(meant(&method, path).as_deref(), expected, "{method} {path}");
+        }
+        let told = not_found(&Method::POST, "/rerankk").message;
+        assert!(told.starts_with("there is nothing at this path; did you mean /rerank?; /"), "{told}");
+        assert!(told.len() < 120 && told.contains("/openapi.json"), "{told}");
     }
 
     #[test]

@@ -7,17 +7,23 @@ pub const MAX_COMPARED_BYTES: usize = 64;
 /// The text `; did you mean X?` with the nearest of the `known` names, or an empty text if none is near.
 #[must_use]
 pub fn suggestion<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
+    match nearest(word, known) {
+        Some(name) => format!("; did you mean {name}?"),
+        None => String::new(),
+    }
+}
+
+/// The nearest of the `known` names, if one is near.
+#[must_use]
+pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     if word.len() > MAX_COMPARED_BYTES {
-        return String::new();
+        return None;
     }
     // Half of a word's letters may differ, but no more than three: a short word is near to many names.
     let max_distance = (word.len() / 2).clamp(1, 3);
     // Of equally near names the first in the alphabet, so that the answer does not depend on their order.
-    let nearest = known.map(|name| (strsim::damerau_levenshtein(word, name), name)).min();
-    match nearest {
-        Some((distance, name)) if distance <= max_distance => format!("; did you mean {name}?"),
-        _ => String::new(),
-    }
+    let (distance, name) = known.map(|name| (strsim::damerau_levenshtein(word, name), name)).min()?;
+    (distance <= max_distance).then_some(name)
 }
 
 #[cfg(test)]
