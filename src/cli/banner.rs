@@ -1,4 +1,4 @@
-//! The text that `rerankd serve` prints when it is ready.
+//! What `rerankd serve` prints when it is ready: a text for people, or one JSON object where the log is JSON.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -6,6 +6,9 @@ use rerankd_core::embedded;
 use rerankd_core::route::alias::Alias;
 use rerankd_core::route::cross_encoder_hint;
 use rerankd_core::route::{Route, RouteTable};
+use serde_json::json;
+
+use crate::logging::timestamp;
 
 /// The path of the documentation: the page, or in a build without it the document.
 const LINKED_DOCUMENTATION: &str = if cfg!(feature = "swagger-ui") { "/docs" } else { "/openapi.json" };
@@ -39,6 +42,29 @@ pub(super) fn text(address: SocketAddr, routes: &RouteTable, needs_key: bool) ->
          docs http://{host}{LINKED_DOCUMENTATION}   metrics http://{host}/metrics\n\n"
     ));
     text
+}
+
+/// The same as a line of JSON, with the members that every line of the log has.
+pub(super) fn json(address: SocketAddr, routes: &RouteTable) -> String {
+    let mut models = Vec::new();
+    for route in routes.routes() {
+        let targets: Vec<_> = route.targets.iter().map(|target| target.address()).collect();
+        let aliases: Vec<_> = route.aliases.iter().map(Alias::as_str).collect();
+        models.push(json!({ "name": route.model, "targets": targets, "aliases": aliases }));
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    let line = json!({
+        "timestamp": timestamp(),
+        "level": "INFO",
+        "target": "rerankd",
+        "message": format!("rerankd {version} listens on http://{address}"),
+        "event": "listening",
+        "version": version,
+        "address": address,
+        "url": format!("http://{}", callable(address)),
+        "models": models,
+    });
+    format!("{line}\n")
 }
 
 /// The first hint at a better model that a target could have.

@@ -75,11 +75,16 @@ impl ConfigArgs {
     }
 }
 
-/// The reason for which a command failed, in a sentence for the person who typed it.
+/// The reason for which a command failed, in a sentence for the person who typed it. Empty if it was told already.
 #[derive(Debug)]
 struct CommandFailure(String);
 
 impl CommandFailure {
+    /// A failure whose reason stands in the log.
+    const fn told() -> Self {
+        Self(String::new())
+    }
+
     fn new(reason: impl Display) -> Self {
         Self(reason.to_string())
     }
@@ -116,7 +121,9 @@ fn finish(result: Result<(), CommandFailure>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(CommandFailure(reason)) => {
-            print_failure(reason);
+            if !reason.is_empty() {
+                print_failure(reason);
+            }
             ExitCode::FAILURE
         }
     }

@@ -7,7 +7,8 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{CommandFailure, ConfigArgs, banner, on_panic, print, runtime};
-use crate::logging;
+use crate::config::settings::Settings;
+use crate::logging::{self, LogFormat, LogGuard};
 use crate::server::Server;
 
 /// SIGXFSZ on Linux and macOS: a file has reached the limit of the process (`ulimit -f`).
@@ -24,11 +25,24 @@ pub(super) struct ServeArgs {
 
 pub(super) fn run(args: &ServeArgs) -> Result<(), CommandFailure> {
     let settings = args.config.load(args.listen.as_deref())?.settings;
+    let format = settings.telemetry.log_format;
     // Held to the end of the function: dropping it flushes the log.
-    let _log =
-        logging::start(settings.telemetry.log_format, &settings.telemetry.log_filter).map_err(CommandFailure::new)?;
+    let log = logging::start(format, &settings.telemetry.log_filter).map_err(CommandFailure::new)?;
     on_panic(|place| tracing::error!(place, "a defect in rerankd; please report it"));
+    match (format, serve(&settings, &log)) {
+        // Where machines read standard error, every line is an object, the last one too.
+        (LogFormat::Json, Err(CommandFailure(reason))) => {
+            tracing::error!("{reason}");
+            Err(CommandFailure::told())
+        }
+        (_, result) => result,
+    }
+}
+
+/// Serves with these settings until a signal.
+fn serve(settings: &Settings, log: &LogGuard) -> Result<(), CommandFailure> {
     runtime()?.block_on(async {
+        tokio::spawn(log.summaries());
         // A handler, even one that is dropped, keeps the signal from ending the process: a log file that may not grow
         // is then an error like a full disk.
         drop(signal(SignalKind::from_raw(FILE_SIZE_EXCEEDED))?);
@@ -41,9 +55,13 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), CommandFailure> {
                 tracing::info!("SIGHUP changes nothing; to read the configuration again, start rerankd again");
             }
         });
-        let server = Server::bind(&settings).await.map_err(CommandFailure::new)?;
+        let server = Server::bind(settings).await.map_err(CommandFailure::new)?;
         let address = server.address()?;
-        let greeting = banner::text(address, &server.app().reranker.routes, !settings.server.api_keys.is_empty());
+        let routes = &server.app().reranker.routes;
+        let greeting = match settings.telemetry.log_format {
+            LogFormat::Text => banner::text(address, routes, !settings.server.api_keys.is_empty()),
+            LogFormat::Json => banner::json(address, routes),
+        };
         greet(address, greeting);
         serve_until_signal(server, async || {
             tokio::select! {

@@ -3,7 +3,7 @@
 
 use std::process::Stdio;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::Command;
 
@@ -80,7 +80,10 @@ async fn law_11_requests_at_trace_level_log_no_key_and_no_text() {
         let mut banner = BufReader::new(server.stdout.take().unwrap());
         let mut line = String::new();
         banner.read_line(&mut line).await.unwrap();
-        let url = line.trim().rsplit(' ').next().unwrap().to_owned();
+        let url = match format {
+            "json" => serde_json::from_str::<Value>(&line).unwrap()["url"].as_str().unwrap().to_owned(),
+            _ => line.trim().rsplit(' ').next().unwrap().to_owned(),
+        };
         let mut stderr = server.stderr.take().unwrap();
         let log = tokio::spawn(async move {
             let mut log = String::new();

@@ -1,0 +1,149 @@
+//! Warnings that repeat: the first is logged, and the others are counted and told every ten seconds.
+//!
+//! During an outage every request warns of the same thing. One line for each would bury what else happens, and could
+//! fill a disk. Two warnings are of a kind if they come from one place in the source and name the same upstream, model
+//! and error code. The access log, which is no warning, still has every request.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+use tracing::callsite::Identifier;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+
+use super::fields::EventFields;
+
+/// Time from the first warning of a kind to the line about the others, and from that line to the next.
+const WINDOW: Duration = Duration::from_secs(10);
+/// Most kinds that are told apart. Beyond that, all warnings from one place in the source are of a kind.
+const MAX_KINDS: usize = 256;
+/// The target of the lines about repeats, which are counted by nobody.
+const TARGET: &str = "rerankd::repeated";
+/// The fields that tell kinds apart.
+const KIND_FIELDS: [&str; 5] = ["upstream", "upstream.name", "model", "code", "circuit"];
+
+/// The warnings of the last seconds. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Repeats(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    windows: Mutex<HashMap<Kind, Window>>,
+    /// Notified when a window opens while none was open.
+    opened: Notify,
+}
+
+/// What warnings have in common that count as the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Kind {
+    place: Identifier,
+    /// The values of [`KIND_FIELDS`]; empty for the kinds beyond [`MAX_KINDS`].
+    fields: Vec<Option<String>>,
+}
+
+/// The warnings of one kind since the last line about them.
+#[derive(Debug)]
+struct Window {
+    since: Instant,
+    /// Number of those that were not logged.
+    left_out: u64,
+    /// The sentence of the latest of them.
+    message: String,
+    upstream: Option<String>,
+    code: Option<String>,
+}
+
+impl Repeats {
+    /// Notes a warning. Returns true if it is to be logged: it is the first of its kind in a while.
+    fn note(&self, event: &Event<'_>, now: Instant) -> bool {
+        let fields = EventFields::of(event);
+        let values = KIND_FIELDS.map(|name| fields.text(name).map(str::to_owned)).to_vec();
+        let mut kind = Kind { place: event.metadata().callsite(), fields: values };
+        let upstream = fields.text("upstream").or_else(|| fields.text("upstream.name")).map(str::to_owned);
+        let code = fields.text("code").map(str::to_owned);
+        let mut windows = self.0.windows.lock();
+        if windows.len() >= MAX_KINDS && !windows.contains_key(&kind) {
+            kind.fields.clear();
+        }
+        if let Some(window) = windows.get_mut(&kind) {
+            window.left_out += 1;
+            window.message = fields.message;
+            return false;
+        }
+        let is_first = windows.is_empty();
+        windows.insert(kind, Window { since: now, left_out: 0, message: String::new(), upstream, code });
+        drop(windows);
+        if is_first {
+            self.0.opened.notify_one();
+        }
+        true
+    }
+
+    /// Tells of the repeats in windows that are over at `now`, or in all. A kind that was quiet is forgotten.
+    fn tell(&self, now: Instant, all: bool) {
+        let mut due = Vec::new();
+        self.0.windows.lock().retain(|_, window| {
+            let elapsed = now.duration_since(window.since);
+            if !all && elapsed < WINDOW {
+                return true;
+            }
+            if window.left_out == 0 {
+                return false;
+            }
+            let next = Window {
+                since: now,
+                left_out: 0,
+                message: String::new(),
+                upstream: window.upstream.clone(),
+                code: window.code.clone(),
+            };
+            due.push((std::mem::replace(window, next), elapsed));
+            true
+        });
+        // Outside the lock: the line comes by here as well.
+        for (window, elapsed) in due {
+            let Window { left_out, message, upstream, code, .. } = window;
+            let seconds = (elapsed + Duration::from_millis(500)).as_secs();
+            tracing::warn!(
+                target: TARGET,
+                repeated = left_out,
+                seconds,
+                upstream,
+                code,
+                "×{left_out} in {seconds} s: {message}"
+            );
+        }
+    }
+
+    /// Tells of all repeats that were not told yet.
+    pub(super) fn flush(&self) {
+        self.tell(Instant::now(), true);
+    }
+
+    /// Tells of repeats when they are due, for ever.
+    pub(super) async fn run(&self) {
+        loop {
+            let next = self.0.windows.lock().values().map(|window| window.since + WINDOW).min();
+            match next {
+                Some(next) => {
+                    sleep_until(next).await;
+                    self.tell(Instant::now(), false);
+                }
+                None => self.0.opened.notified().await,
+            }
+        }
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Repeats {
+    fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
+        let metadata = event.metadata();
+        // Information is not counted, and defects are too grave to be left out.
+        *metadata.level() != Level::WARN || metadata.target() == TARGET || self.note(event, Instant::now())
+    }
+}
