@@ -15,7 +15,7 @@ use super::{Environment, api_keys, detect, local, models, provider_facts, refusa
 use crate::config::settings::Settings;
 use crate::http::origin;
 use crate::http::settings::ServerSettings;
-use crate::logging::settings::TelemetrySettings;
+use crate::logging::settings::{AccessLog, TelemetrySettings};
 use crate::logging::{LogFormat, parse_filter};
 
 const ZERO: Duration = Duration::ZERO;
@@ -26,6 +26,10 @@ const MAX_MEMORY: usize = 1 << 44;
 
 /// The words of `log_format`.
 pub(super) const LOG_FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+
+/// The words of `access_log`.
+pub(super) const ACCESS_LOGS: [(&str, AccessLog); 3] =
+    [("auto", AccessLog::Auto), ("on", AccessLog::On), ("off", AccessLog::Off)];
 
 /// The settings of a configuration; `None` if a key that they need is missing or wrong.
 /// `upstreams_are_detected` is true if keys in the environment make upstreams.
@@ -169,10 +173,11 @@ fn cache(section: &Section<'_>) -> Option<CacheSettings> {
 
 fn telemetry(section: &Section<'_>) -> Option<TelemetrySettings> {
     let log_format = section.require("log_format", one_of(&LOG_FORMATS));
+    let access_log = section.require("access_log", one_of(&ACCESS_LOGS));
     let log_filter = section.require("log_filter", |value| {
         let filter = text(value)?;
         parse_filter(&filter)?;
         Ok(filter)
     });
-    Some(TelemetrySettings { log_format: log_format?, log_filter: log_filter? })
+    Some(TelemetrySettings { log_format: log_format?, access_log: access_log?, log_filter: log_filter? })
 }

@@ -215,7 +215,7 @@ impl Dialect for CohereFamily {
         };
         let usage = response.usage;
         let provenance = &response.provenance;
-        let scale = Form::asked_for(request).scale(provenance.score_scale);
+        let scale = self.scale(request, provenance.score_scale);
         let tokens = usage.tokens.unwrap_or(0);
         json(&Answer {
             id: request_id,

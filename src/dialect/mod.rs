@@ -50,6 +50,7 @@ use std::fmt::Debug;
 
 use bytes::Bytes;
 use rerankd_core::error::Error;
+use rerankd_core::types::facts::ScoreScale;
 use rerankd_core::types::request::RerankRequest;
 use rerankd_core::types::response::{RankedPassage, RerankResponse};
 use serde::Serialize;
@@ -57,6 +58,7 @@ use serde_json::value::RawValue;
 
 use self::fields::Fields;
 use self::problem::ErrorAnswer;
+use self::scale::Form;
 
 /// One inbound wire shape.
 pub trait Dialect: Debug + Send + Sync {
@@ -68,6 +70,11 @@ pub trait Dialect: Debug + Send + Sync {
     /// # Errors
     /// `invalid_json` or `invalid_request`; the message never quotes the body.
     fn decode(&self, fields: &Fields<'_>) -> Result<RerankRequest, Error>;
+
+    /// The scale on which an answer to `request` gives its scores, where the scores themselves are on `scale`.
+    fn scale(&self, request: &RerankRequest, scale: Option<ScoreScale>) -> Option<ScoreScale> {
+        Form::asked_for(request).scale(scale)
+    }
 
     /// The body of a successful answer, as JSON.
     fn encode(&self, request_id: &str, request: &RerankRequest, response: &RerankResponse) -> Bytes;

@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 use rerankd_core::error::Error;
+use rerankd_core::types::facts::ScoreScale;
 use rerankd_core::types::request::RerankRequest;
 use rerankd_core::types::response::RerankResponse;
 use serde::Serialize;
@@ -70,6 +71,10 @@ impl Dialect for Nvidia {
         let request = fields.request(QUERY.path)?;
         let passages = fields.passages(PASSAGES.path, ListDocuments::PartsOnly)?;
         Ok(RerankRequest { top_n: fields.top_n(TOP_K.path, TOP_N.path)?, ..passages.added_to(request) })
+    }
+
+    fn scale(&self, _request: &RerankRequest, scale: Option<ScoreScale>) -> Option<ScoreScale> {
+        Form::Logit.scale(scale)
     }
 
     fn encode(&self, _request_id: &str, _request: &RerankRequest, response: &RerankResponse) -> Bytes {

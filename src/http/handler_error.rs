@@ -23,15 +23,15 @@ use crate::dialect::{Dialect, native};
 pub(super) struct HandlerError {
     pub(super) error: Error,
     pub(super) dialect: &'static dyn Dialect,
-    /// True if the handler for reranking had begun with the request. It has logged the error with the model, and its
-    /// answers name their dialect.
-    pub(super) reached_rerank: bool,
+    /// The label of the model, if the handler for reranking had begun with the request: its answers name their
+    /// dialect, and its faults may be the operator's to mend.
+    pub(super) model: Option<String>,
 }
 
 impl HandlerError {
     /// An error of any handler but the one for reranking.
     pub(super) fn new(error: Error, dialect: &'static dyn Dialect) -> Self {
-        Self { error, dialect, reached_rerank: false }
+        Self { error, dialect, model: None }
     }
 
     /// An error of a route that has no dialects.
@@ -46,7 +46,7 @@ impl HandlerError {
 
     /// The answer to a request with this id and this path.
     pub(super) fn write(&self, request_id: &str, path: &str) -> Response {
-        let Self { error, dialect, reached_rerank } = self;
+        let Self { error, dialect, model } = self;
         let answer = dialect.encode_error(request_id, error);
         let mut response = Response::new(Body::from(answer.body));
         *response.status_mut() = answer.status;
@@ -67,7 +67,7 @@ impl HandlerError {
             // RFC 9110, section 15.5.6.
             headers.insert(header::ALLOW, HeaderValue::from_static(paths::allowed(path)));
         }
-        if *reached_rerank {
+        if model.is_some() {
             headers.insert(DIALECT_HEADER, HeaderValue::from_static(dialect.name()));
         }
         response

@@ -1,20 +1,20 @@
-//! The layers around every request: its id, the check of its origin, and the answers to errors.
+//! The layers around every request: its id, the check of its origin, the answers to errors, and its log line.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use rerankd_core::error::{Error, ErrorKind};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use uuid::Uuid;
 
 use super::handler_error::HandlerError;
-use super::{App, dispatch};
+use super::request_log::{RequestLog, RerankFacts};
+use super::{App, answer_headers, dispatch};
 
 /// Header with the id of a request, in requests and in answers.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -40,7 +40,7 @@ pub(super) fn request_id(headers: &HeaderMap) -> &str {
     headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default()
 }
 
-/// Gives the request an id, refuses it if its origin is forbidden, and writes the answer to an error.
+/// Gives the request an id, refuses it if its origin is forbidden, writes the answer to an error, and logs the request.
 async fn identify_request(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let uri = request.uri().clone();
     let id = match request.headers().get(REQUEST_ID) {
@@ -48,31 +48,24 @@ async fn identify_request(State(app): State<Arc<App>>, mut request: Request, nex
         _ => new_id(),
     };
     request.headers_mut().insert(REQUEST_ID, id.clone());
+    let log = RequestLog::begin(&app, &id, &uri, &request);
+    let is_from_page = request.headers().contains_key(header::ORIGIN);
     let mut response = match app.origins.check(request.method(), &uri, request.headers()) {
         Ok(()) => next.run(request).await,
         Err(error) => dispatch::refuse(&app, &request, error).into_response(),
     };
     if let Some(unwritten) = HandlerError::take_from(&mut response) {
-        if !unwritten.reached_rerank {
-            log_refusal(&app, &id, &unwritten.error);
-        }
         response = unwritten.write(id.to_str().unwrap_or_default(), uri.path());
+        log.failed(response.status(), &unwritten);
+    } else {
+        let facts = response.extensions_mut().remove::<RerankFacts>();
+        log.answered(response.status(), facts.as_ref());
+    }
+    if is_from_page {
+        answer_headers::expose(response.headers_mut());
     }
     response.headers_mut().insert(REQUEST_ID, id);
     response
-}
-
-/// Logs a refusal. Defects and one refusal of each code per second are logged as information, the others at debug.
-fn log_refusal(app: &App, id: &HeaderValue, error: &Error) {
-    let code = error.kind.code();
-    // Anybody can cause refusals, even without a key, and must not fill the log.
-    let due = app.refusals.due(code, Instant::now());
-    if due.is_some() || error.kind == ErrorKind::Internal {
-        let left_out = due.filter(|count| *count > 0);
-        tracing::info!(request.id = ?id, code, left_out, "{}", error.message);
-    } else {
-        tracing::debug!(request.id = ?id, code, "{}", error.message);
-    }
 }
 
 /// Returns true if a client's id can be taken over: visible ASCII, which is safe in logs and headers.

@@ -1,5 +1,6 @@
 //! The HTTP edge: bytes and headers in, bytes and headers out. It knows paths, limits and keys, and nothing of ranking.
 
+mod answer_headers;
 mod body;
 mod buffers;
 mod callers;
@@ -16,6 +17,7 @@ pub(crate) mod models;
 pub mod openapi;
 pub(crate) mod origin;
 mod paths;
+pub(crate) mod request_log;
 mod rerank;
 mod schema;
 pub mod settings;
@@ -56,6 +58,8 @@ pub struct App {
     pub memory: Arc<MemoryBudget>,
     /// Check against requests from web pages of other sites.
     pub origins: OriginPolicy,
+    /// True if every request has a line in the log, `telemetry.access_log`.
+    pub access_log: bool,
     /// Limiter of the log lines about refusals.
     pub refusals: RefusalLog,
     /// True while new requests are accepted; false during shutdown.

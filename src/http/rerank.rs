@@ -15,7 +15,7 @@ use rerankd_core::rerank::RequestContext;
 use rerankd_core::telemetry::metrics::{InFlight, Metrics, NO_MODEL};
 use rerankd_core::types::outcomes::RequestOutcome;
 use rerankd_core::types::request::RerankRequest;
-use rerankd_core::types::response::{Provenance, RerankResponse};
+use rerankd_core::types::response::RerankResponse;
 use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
@@ -23,7 +23,8 @@ use super::callers::Caller;
 use super::dispatch::overloaded;
 use super::handler_error::HandlerError;
 use super::middleware::request_id;
-use super::{App, body, json};
+use super::request_log::RerankFacts;
+use super::{App, answer_headers, body, json};
 use crate::dialect::Dialect;
 use crate::dialect::choose::{DIALECT_HEADER, DialectChoice};
 use crate::dialect::cohere_family::Answer;
@@ -32,8 +33,6 @@ use crate::dialect::read::{Decoded, ReceivedBody, out_of_time};
 
 /// Header with the client's own timeout, in milliseconds from now; the same as `timeout_ms` in the body.
 const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-request-timeout-ms");
-/// Header with the reason of a degraded answer: the bodies of many dialects have no field for it.
-const DEGRADED_HEADER: HeaderName = HeaderName::from_static("x-rerankd-degraded");
 
 /// The facts about a rerank request that are known before its body is read.
 pub(super) struct RerankHead {
@@ -76,8 +75,23 @@ struct RankedRequest<'a> {
     responses(
         (status = 200, description = "The documents, best first.", body = Answer<'static>, headers(
             ("x-rerank-dialect" = String, description = "The dialect that the request was taken for."),
+            ("x-rerankd-model" = String,
+                description = "The upstream and its model that scored, `UPSTREAM/MODEL`, percent-encoded where a \
+                    header needs it. Absent in an answer that was not reranked."),
+            ("x-rerankd-scale" = String,
+                description = "The scale of the scores in this answer. Absent in an answer that was not reranked."),
+            ("x-rerankd-cache" = String,
+                description = "Counts of distinct pairs by the source of their scores: a dictionary of RFC 9651 such \
+                    as `total=50, hit=12, coalesced=0, scored=38, stale=0, unscored=0`."),
+            ("x-rerankd-fallbacks" = u32,
+                description = "Number of targets that were given up before the answer."),
+            ("x-rerankd-cost-usd" = f64,
+                description = "US dollars at list price; absent where the price or the usage is not known."),
             ("x-rerankd-degraded" = String,
-                description = "Why the answer is less than what was asked for; only in such answers."))),
+                description = "Why the answer is less than what was asked for; only in such answers."),
+            ("server-timing" = String,
+                description = "Times of the parts of the request, in milliseconds: \
+                    `cache;dur=0.1, upstream;dur=84, total;dur=84.6`."))),
         (status = 400,
             description = "`invalid_json`, `invalid_request`, `too_many_documents` or `upstream_rejected`.",
             body = Problem<'static>, content_type = "application/problem+json"),
@@ -120,50 +134,22 @@ pub(super) async fn rerank(app: &App, head: RerankHead, request: Request) -> Res
         Ok(ranked) => ranked,
         Err(error) => {
             record.finish(RequestOutcome::Error(error.kind));
-            log_error(id, &record, &error);
-            return Err(HandlerError { error, dialect: record.dialect, reached_rerank: true });
+            return Err(HandlerError { error, dialect: record.dialect, model: Some(record.model.clone()) });
         }
     };
     record.finish_with(&ranked.response);
-    log_degraded(id, &record, &ranked.response);
-    // Encoding takes the response along, perhaps to another thread.
-    let degraded = ranked.response.provenance.degraded.clone();
+    let mut answer = json(Body::empty());
+    let scale = record.dialect.scale(&ranked.request, ranked.response.provenance.score_scale);
+    answer_headers::add(answer.headers_mut(), &ranked.response.provenance, scale);
+    if let Some(facts) = RerankFacts::of(app, record.dialect, &record.model, &ranked.response) {
+        answer.extensions_mut().insert(facts);
+    }
     let encoded = encode(record.dialect, id, ranked.request, ranked.response).await;
-    let mut answer = json(app.memory.reservation().hold_answer(encoded));
+    *answer.body_mut() = app.memory.reservation().hold_answer(encoded).into();
     // Before the answer is written: the work is done, and a client that reads slowly must not occupy a permit.
     drop(ranked.permit);
-    for reason in degraded {
-        answer.headers_mut().append(DEGRADED_HEADER, HeaderValue::from_static(reason.code()));
-    }
     answer.headers_mut().insert(DIALECT_HEADER, HeaderValue::from_static(record.dialect.name()));
     Ok(answer)
-}
-
-/// Warns of an answer that had to do without a target. The client is content with it; the operator must know.
-fn log_degraded(request_id: &str, record: &RequestRecord<'_>, response: &RerankResponse) {
-    let Provenance { fallbacks, degraded, warnings, .. } = &response.provenance;
-    if *fallbacks > 0 || !degraded.is_empty() {
-        let codes: Vec<_> = degraded.iter().map(|reason| reason.code()).collect();
-        let reason = warnings.join("; ");
-        let model = &*record.model;
-        let dialect = record.dialect.name();
-        tracing::warn!(request.id = request_id, model, dialect, fallbacks, degraded = ?codes, "{reason}");
-    }
-}
-
-/// Logs a refused or failed request: faults of clients as information, faults of upstreams and of rerankd as warnings.
-fn log_error(request_id: &str, record: &RequestRecord<'_>, error: &Error) {
-    let code = error.kind.code();
-    let model = &*record.model;
-    let dialect = record.dialect.name();
-    // Both kinds are 429 for the client, but only the operator can do something about them.
-    if error.kind.status().is_server_error()
-        || matches!(error.kind, ErrorKind::UpstreamRateLimited | ErrorKind::Overloaded)
-    {
-        tracing::warn!(request.id = request_id, model, dialect, code, "{}", error.message);
-    } else {
-        tracing::info!(request.id = request_id, model, dialect, code, "{}", error.message);
-    }
 }
 
 /// Reads, decodes, routes and ranks one request.

@@ -1,5 +1,7 @@
 //! Settings of logs and metrics: `[telemetry]`.
 
+use std::io::{IsTerminal, stderr};
+
 use super::LogFormat;
 
 /// `[telemetry]`
@@ -7,6 +9,31 @@ use super::LogFormat;
 pub struct TelemetrySettings {
     /// Text or JSON.
     pub log_format: LogFormat,
+    /// Whether every request is logged.
+    pub access_log: AccessLog,
     /// The events that are logged: a level, or directives such as `rerankd=debug,warn`.
     pub log_filter: String,
+}
+
+/// `telemetry.access_log`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessLog {
+    /// Where standard error is a terminal, so that somebody reads along.
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
+impl AccessLog {
+    /// Returns true if requests of this process are logged.
+    #[must_use]
+    pub fn is_on(self) -> bool {
+        match self {
+            Self::Auto => stderr().is_terminal(),
+            Self::On => true,
+            Self::Off => false,
+        }
+    }
 }

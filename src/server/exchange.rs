@@ -26,6 +26,7 @@ use super::activity::Activity;
 use super::connections::{Connections, UnreadBodyGuard};
 use super::limits::{ANSWER_CHUNK_BYTES, ConnectionLimits, DRAIN_IDLE_TIMEOUT, DRAIN_TIMEOUT};
 use crate::http::App;
+use crate::http::request_log::ClientAddress;
 
 /// The service of one connection: answers its requests and reports their progress to [`Activity`].
 pub(super) struct ExchangeService {
@@ -34,6 +35,8 @@ pub(super) struct ExchangeService {
     pub(super) connections: Arc<Connections>,
     pub(super) activity: Arc<Activity>,
     pub(super) limits: ConnectionLimits,
+    /// The other end of the connection; `None` if it has gone already.
+    pub(super) client: Option<ClientAddress>,
 }
 
 impl Service<Request<Incoming>> for ExchangeService {
@@ -54,7 +57,10 @@ impl Service<Request<Incoming>> for ExchangeService {
         let unread = has_body.then(|| self.connections.count_unread());
         let (parts, body) = request.into_parts();
         let body = RequestBody { body: Some(body), exchange: exchange.clone(), unread, is_unread: has_body };
-        let request = Request::from_parts(parts, Body::new(body));
+        let mut request = Request::from_parts(parts, Body::new(body));
+        if let Some(client) = self.client {
+            request.extensions_mut().insert(client);
+        }
         let router = self.router.clone();
         let app = self.app.clone();
         Box::pin(async move {

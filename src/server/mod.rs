@@ -24,6 +24,7 @@ use self::exchange::ExchangeService;
 use self::limits::ConnectionLimits;
 use crate::assemble::assemble;
 use crate::config::settings::Settings;
+use crate::http::request_log::ClientAddress;
 use crate::http::{App, Callers, MemoryBudget, OriginPolicy, router};
 use crate::logging::refusal_log::RefusalLog;
 
@@ -74,6 +75,7 @@ impl Server {
             in_flight_limit: Semaphore::new(server.max_requests),
             memory: Arc::new(MemoryBudget::new(max_memory_bytes)),
             origins: OriginPolicy::new(&server),
+            access_log: settings.telemetry.access_log.is_on(),
             refusals: RefusalLog::new(),
             ready: AtomicBool::new(true),
             server,
@@ -127,6 +129,7 @@ impl Server {
                 connections: connections.clone(),
                 activity: connection.activity.clone(),
                 limits,
+                client: stream.peer_addr().ok().map(ClientAddress),
             };
             tokio::spawn(connection_task::serve(stream, protocols.clone(), service, connection, shutting_down.clone()));
         }

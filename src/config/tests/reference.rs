@@ -34,6 +34,7 @@ fn names<T>(words: &[(&'static str, T)]) -> Vec<&'static str> {
 fn every_word_that_a_key_takes_is_documented_with_it() {
     for (text, key, names) in [
         (DEFAULT_TOML, "log_format", names(&resolve::LOG_FORMATS)),
+        (DEFAULT_TOML, "access_log", names(&resolve::ACCESS_LOGS)),
         (DEFAULT_TOML, "scripts", names(&Scripts::NAMES)),
         (DEFAULT_TOML, "long_passages", names(&upstreams::LONG_PASSAGES)),
         (DEFAULT_TOML, "on_failure", names(&OnFailure::NAMES)),
