@@ -42,6 +42,14 @@ impl CacheScope {
     pub fn of_caller(api_key: &str) -> Self {
         Self(*keyed_hasher().update(b"caller").update(api_key.as_bytes()).finalize().as_bytes())
     }
+
+    /// The caller's mark in logs: eight digits of the hash, which are others in every process and say nothing of the
+    /// key. `None` for all callers.
+    #[must_use]
+    pub fn mark(&self) -> Option<String> {
+        let [first, second, third, fourth, ..] = self.0;
+        (*self != Self::SHARED).then(|| format!("{:08x}", u32::from_be_bytes([first, second, third, fourth])))
+    }
 }
 
 /// The identity of a score except for its passage: 256 bits of a keyed hash.

@@ -21,6 +21,7 @@ pub mod settings;
 
 use std::cell::OnceCell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use moka::notification::RemovalCause;
@@ -77,6 +78,7 @@ impl ScoreCache {
     #[must_use]
     pub fn in_memory(max_bytes: usize, lifetimes: impl Into<Lifetimes>) -> Self {
         let lifetimes = lifetimes.into();
+        let was_full = AtomicBool::new(false);
         let queries = moka::sync::Cache::builder()
             .eviction_policy(EvictionPolicy::lru())
             // In bytes, which moka takes as 32 bits.
@@ -85,7 +87,17 @@ impl ScoreCache {
             // Frees the memory of queries that nobody asks any more. Every insertion renews it for all scores of the
             // query, so a look-up goes by the age of each score.
             .time_to_live(lifetimes.retention())
-            .eviction_listener(free_scores)
+            .eviction_listener(move |_, scores, cause| {
+                if cause == RemovalCause::Size && !was_full.swap(true, Ordering::Relaxed) {
+                    tracing::info!(
+                        event = "cache_full",
+                        max_bytes,
+                        "the cache has reached cache.max_bytes: from now on, scores that were unused for longest make \
+                         room for new ones"
+                    );
+                }
+                free_scores(&scores, cause);
+            })
             .build();
         Self(Some(Arc::new(Inner {
             queries,
@@ -158,8 +170,7 @@ impl Inner {
 
 /// Frees the scores of an evicted query at once. moka itself drops an entry only when no thread can be reading it any
 /// more, and until then a long list would take its memory beyond the bound.
-#[expect(clippy::needless_pass_by_value, reason = "moka calls it with values")]
-fn free_scores(_: Arc<QueryKey>, scores: Arc<QueryScores>, cause: RemovalCause) {
+fn free_scores(scores: &QueryScores, cause: RemovalCause) {
     // What was replaced is in the cache again, for it is inserted anew at every change.
     if cause.was_evicted() {
         scores.clear();

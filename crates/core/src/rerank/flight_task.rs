@@ -217,6 +217,9 @@ impl FlightInProgress<'_> {
             Some(size_refusal) if self.task.target.may_split() => size_refusal,
             _ => {
                 planner.abandoned(&batch);
+                if error.is_model_missing {
+                    tell_missing_model(target);
+                }
                 self.lead.fail(&batch.places, self.task.texts.describe(&target.upstream, error).await);
                 return;
             }
@@ -300,4 +303,18 @@ fn learn_refused(target: &StackTarget, caller: CacheScope, planner: &mut BatchPl
     for refused in planner.take_lessons() {
         target.stack().learned_limits.refuse(&target.model, caller, &refused, Instant::now());
     }
+}
+
+/// Logs that the upstream has no such model. The name is told if the registry lists it: another may be the client's own
+/// text.
+fn tell_missing_model(target: &StackTarget) {
+    let upstream = &*target.upstream.name;
+    let model = target.listed.then_some(&*target.model);
+    let named = model.unwrap_or("that was asked for");
+    tracing::warn!(
+        event = "model_missing",
+        upstream,
+        model,
+        "{upstream} has no model {named}; see the targets of your models, and what the provider offers"
+    );
 }

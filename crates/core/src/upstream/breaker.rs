@@ -207,14 +207,16 @@ impl Breaker {
         }
     }
 
-    /// Opens a closed breaker until `until`, because other callers found that the upstream fails.
-    pub fn open(&self, until: Instant) {
+    /// Opens a closed breaker until `until`, for failures of other callers. Returns true if it was closed.
+    pub fn open(&self, until: Instant) -> bool {
         let mut state = self.inner.lock();
-        if matches!(state.phase, Phase::Closed(_)) {
+        let was_closed = matches!(state.phase, Phase::Closed(_));
+        if was_closed {
             // As after an ejection of its own, so that a failed probe doubles the time.
             state.ejections = 1;
             state.enter(Phase::Open { until });
         }
+        was_closed
     }
 
     /// Closes the breaker, because another caller found that the upstream is back.

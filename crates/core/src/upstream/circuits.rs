@@ -114,6 +114,33 @@ pub enum OpenCircuit {
     Common,
 }
 
+/// What the outcome of a call changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CircuitChange {
+    /// Nothing.
+    None,
+    /// A circuit opened, or stays open after a failed probe.
+    Opened {
+        /// The circuit; the common one if both opened.
+        circuit: OpenCircuit,
+        /// End of its ejection.
+        until: Instant,
+    },
+    /// A probe succeeded.
+    Closed(OpenCircuit),
+}
+
+impl OpenCircuit {
+    /// Name in logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Common => "common",
+        }
+    }
+}
+
 /// Refusal of a call by an open circuit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CircuitRefusal {
@@ -168,17 +195,25 @@ impl Circuits {
         }
     }
 
-    /// Reports the outcome of a call for `caller`.
-    pub fn record(&self, caller: CacheScope, admission: CircuitAdmission, outcome: CallOutcome, now: Instant) {
+    /// Reports the outcome of a call for `caller`, and returns what it changed.
+    pub fn record(
+        &self,
+        caller: CacheScope,
+        admission: CircuitAdmission,
+        outcome: CallOutcome,
+        now: Instant,
+    ) -> CircuitChange {
         // The breakers are off.
         if self.settings.consecutive_failures == 0 {
-            return;
+            return CircuitChange::None;
         }
+        let mut change = CircuitChange::None;
         // Read before the breakers record it, which may change their phases. A call that was sent before an outage
         // was noticed, or before it ended, says nothing about it.
         let is_probe = admission.is_probe();
         let is_own_current = admission.own.is_current();
         let is_common_current = admission.is_common_current();
+        let is_common_probe = admission.common.as_ref().is_some_and(BreakerAdmission::is_probe);
         admission.own.record(outcome, now);
         // Probes alone: the common breakers are opened by an outage, and never by a window of their own.
         if let Some(common) = admission.common
@@ -196,6 +231,8 @@ impl Circuits {
                     }
                     self.common.close();
                     self.common_of_open.close();
+                    let circuit = if is_common_probe { OpenCircuit::Common } else { OpenCircuit::Own };
+                    change = CircuitChange::Closed(circuit);
                 }
             }
             CallOutcome::Failure | CallOutcome::Unavailable(_) => {
@@ -205,16 +242,23 @@ impl Circuits {
                 {
                     let is_hint = matches!(outcome, CallOutcome::Unavailable(_));
                     circuit.opened = Some(Opened { at: now, until, is_hint });
+                    change = CircuitChange::Opened { circuit: OpenCircuit::Own, until };
                 }
                 if is_common_current {
                     table.note_failing(caller, &self.settings, now);
                     if let Some(until) = table.outage(&self.settings, now) {
-                        self.common.open(until);
                         self.common_of_open.open(until);
+                        if self.common.open(until) {
+                            change = CircuitChange::Opened { circuit: OpenCircuit::Common, until };
+                        }
+                    }
+                    if is_common_probe && let Some(until) = self.common.open_until(now) {
+                        change = CircuitChange::Opened { circuit: OpenCircuit::Common, until };
                     }
                 }
             }
         }
+        change
     }
 
     /// The state that calls of `caller` meet: open if its own breaker or the common one refuses them.

@@ -138,6 +138,14 @@ impl ConcurrencyLimit {
         self.0.lock().whole_limit()
     }
 
+    /// Most permits that there can be.
+    #[must_use]
+    pub fn max(&self) -> usize {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "made of a small count")]
+        let max = self.0.lock().max as usize;
+        max
+    }
+
     /// Calls in the queue.
     #[must_use]
     pub fn waiting(&self) -> usize {

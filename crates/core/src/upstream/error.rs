@@ -28,6 +28,8 @@ pub struct UpstreamError {
     pub retryable: bool,
     /// Keys that were refused for this call so far.
     pub refused_keys: Vec<RefusedKey>,
+    /// True if the provider says that it has no model of this name.
+    pub is_model_missing: bool,
     /// Evidence that the call was too large; `None` if the failure is about something else.
     pub size_refusal: Option<SizeRefusal>,
 }
@@ -48,6 +50,7 @@ impl UpstreamError {
             retry_after: None,
             retryable: false,
             refused_keys: Vec::new(),
+            is_model_missing: false,
             size_refusal: None,
         }
     }

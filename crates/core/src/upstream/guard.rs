@@ -29,6 +29,7 @@ use super::circuits::{CircuitAdmission, Circuits};
 use super::concurrency::{ConcurrencyLimit, Permit};
 use super::error::UpstreamError;
 use super::error_texts;
+use super::events::UpstreamEvents;
 use super::guarded_attempt::GuardedAttempt;
 use super::last_failures::LastFailures;
 use super::load::LoadStats;
@@ -55,6 +56,8 @@ pub(super) struct Guard {
     pub(super) attempt_timeout: Duration,
     /// Failures that refusals of an open circuit quote.
     pub(super) last_failures: LastFailures,
+    /// Teller of changes, in the log.
+    pub(super) events: UpstreamEvents,
 }
 
 /// Puts [`Guarded`] around a service.
@@ -111,6 +114,9 @@ where
             guard.check_rate(&call, &metrics)?;
             // Last, because this may use up the one trial that is allowed in a while.
             guard.check_unanswered(&call, &metrics, Instant::now(), UnansweredCalls::admit)?;
+            if admission.is_probe() {
+                guard.events.circuit_half_open(call.waiters.scope());
+            }
             let attempt = GuardedAttempt::new(&guard, admission, permit, &call, Instant::now());
             let result = inner.call(call).await;
             attempt.end(&result, Instant::now());
@@ -120,27 +126,6 @@ where
 }
 
 impl Guard {
-    /// A guard with no history. `attempt_timeout` is the longest time that one attempt may take.
-    #[must_use]
-    pub(super) fn new(
-        circuits: Circuits,
-        unanswered: UnansweredCalls,
-        rate: Rate,
-        concurrency: ConcurrencyLimit,
-        load_stats: Arc<LoadStats>,
-        attempt_timeout: Duration,
-    ) -> Self {
-        Self {
-            circuits,
-            unanswered,
-            rate,
-            concurrency,
-            load_stats,
-            attempt_timeout,
-            last_failures: LastFailures::default(),
-        }
-    }
-
     /// Asks the circuit breakers for admission, and the memory of unanswered calls without using up its trial.
     fn admit(&self, call: &Call, metrics: &UpstreamMetrics, now: Instant) -> Result<CircuitAdmission, UpstreamError> {
         let caller = call.waiters.scope();
@@ -251,14 +236,16 @@ mod tests {
             let load_stats = Arc::new(LoadStats::default());
             let rate = Rate::new(RateSettings { requests_per_minute: None, tokens_per_minute: None });
             let unanswered = UnansweredCalls::new(BREAKER);
-            let guard = Guard::new(
-                Circuits::new(BREAKER, fastrand::Rng::with_seed(1)),
+            let guard = Guard {
+                circuits: Circuits::new(BREAKER, fastrand::Rng::with_seed(1)),
                 unanswered,
                 rate,
-                ConcurrencyLimit::new(permits, queue),
+                concurrency: ConcurrencyLimit::new(permits, queue),
                 load_stats,
-                ATTEMPT_TIMEOUT,
-            );
+                attempt_timeout: ATTEMPT_TIMEOUT,
+                last_failures: LastFailures::default(),
+                events: UpstreamEvents::of("test"),
+            };
             Self {
                 guard: Arc::new(guard),
                 metrics: Arc::new(crate::telemetry::metrics::Metrics::new().upstream("test")),

@@ -19,8 +19,8 @@ use tokio::time::Instant;
 
 use super::breaker::CallOutcome;
 use super::call::{Call, Scores, Waiters};
-use super::circuits::CircuitAdmission;
-use super::concurrency::Permit;
+use super::circuits::{CircuitAdmission, CircuitChange};
+use super::concurrency::{LoadSignal, Permit};
 use super::error::UpstreamError;
 use super::error_texts;
 use super::guard::Guard;
@@ -92,13 +92,35 @@ impl<'a> GuardedAttempt<'a> {
         }
         // Before the permit: the next holder of the permit must find the breaker already updated.
         let outcome = class.call_outcome(retry_after);
-        match outcome {
-            Some(outcome) => self.guard.circuits.record(caller, held.admission, outcome, now),
-            None => drop(held.admission),
-        }
+        let change = if let Some(outcome) = outcome {
+            self.guard.circuits.record(caller, held.admission, outcome, now)
+        } else {
+            drop(held.admission);
+            CircuitChange::None
+        };
         held.permit.release(class.load_signal());
+        self.tell(change, class.load_signal(), error, now);
         if outcome == Some(CallOutcome::Success) {
             self.guard.last_failures.succeeded(caller);
+        }
+    }
+
+    /// Logs what the attempt changed.
+    fn tell(&self, change: CircuitChange, signal: Option<LoadSignal>, error: Option<&UpstreamError>, now: Instant) {
+        let Guard { events, concurrency, .. } = self.guard;
+        let caller = self.waiters.scope();
+        match change {
+            CircuitChange::None => {}
+            CircuitChange::Opened { circuit, until } => events.circuit_opened(circuit, caller, until - now, error),
+            CircuitChange::Closed(circuit) => events.circuit_closed(circuit, caller),
+        }
+        match signal {
+            Some(LoadSignal::Overload) => events.limit_shrunk(concurrency.limit(), concurrency.max()),
+            // Most attempts are answered while nothing is limited, and take no lock for it.
+            Some(LoadSignal::Answered) if events.is_limited() && concurrency.limit() == concurrency.max() => {
+                events.limit_recovered(concurrency.max());
+            }
+            Some(LoadSignal::Answered) | None => {}
         }
     }
 

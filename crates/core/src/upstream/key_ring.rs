@@ -27,6 +27,8 @@ pub struct KeyRing {
     /// Each key with its `Authorization` header. A key's number is its index here.
     keys: Vec<(SecretString, HeaderValue)>,
     state: Mutex<KeyStates>,
+    /// Name of the upstream, for the log.
+    upstream: String,
 }
 
 #[derive(Debug)]
@@ -76,7 +78,13 @@ impl KeyRing {
             keys_and_headers.push((key.clone(), bearer(key)?));
         }
         let state = KeyStates { current: 0, rests: vec![None; keys.len()] };
-        Ok(Self { keys: keys_and_headers, state: Mutex::new(state) })
+        Ok(Self { keys: keys_and_headers, state: Mutex::new(state), upstream: String::new() })
+    }
+
+    /// The same ring, whose log lines name the upstream.
+    #[must_use]
+    pub fn of_upstream(self, name: &str) -> Self {
+        Self { upstream: name.to_owned(), ..self }
     }
 
     /// The key to use for a call that `refused` were refused for, as its number and header: one of these again if no
@@ -136,6 +144,29 @@ impl KeyRing {
         }
         state.rests[number] = None;
         state.current = number;
+        drop(state);
+        for key in refused {
+            if key.number != number {
+                self.tell_retired(key);
+            }
+        }
+    }
+
+    /// Logs that a key rests because it was refused. Keys are told by their place in the configuration, from 1.
+    fn tell_retired(&self, key: &RefusedKey) {
+        let upstream = &*self.upstream;
+        let place = key.number + 1;
+        let count = self.keys.len();
+        let status = key.status;
+        tracing::warn!(
+            event = "key_retired",
+            upstream,
+            key = place,
+            keys = count,
+            status,
+            "{upstream} refuses key {place} of {count} with status {status}, and takes another: it is tried again in \
+             {REFUSED_REST:?}; see upstreams.{upstream}.api_keys"
+        );
     }
 
     /// All keys in plain text, so that replies can be searched for them.

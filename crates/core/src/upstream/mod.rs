@@ -9,6 +9,7 @@ pub mod concurrency;
 pub mod endpoint;
 mod error;
 mod error_texts;
+mod events;
 mod failure_window;
 mod guard;
 mod guarded_attempt;
@@ -45,8 +46,10 @@ use self::call::{Call, CallFormat, Scores};
 use self::circuits::Circuits;
 use self::concurrency::ConcurrencyLimit;
 pub use self::error::UpstreamError;
+use self::events::UpstreamEvents;
 use self::guard::Guard;
 use self::key_ring::KeyRing;
+use self::last_failures::LastFailures;
 use self::learned_limits::LearnedLimits;
 use self::load::LoadStats;
 use self::rate::Rate;
@@ -141,7 +144,7 @@ impl Upstream {
     /// # Errors
     /// A sentence: no client can be made of the settings.
     pub fn over_http(settings: &UpstreamSettings, metrics: &Metrics) -> Result<Self, String> {
-        let keys = Arc::new(KeyRing::new(&settings.api_keys)?);
+        let keys = Arc::new(KeyRing::new(&settings.api_keys)?.of_upstream(&settings.label));
         if let Some(proxy) = &settings.proxy
             && settings.url.scheme() == "http"
         {
@@ -176,14 +179,16 @@ impl Upstream {
         let metrics = Arc::new(metrics.upstream(&settings.label));
         let load_stats = Arc::new(LoadStats::default());
         let mut random = fastrand::Rng::new();
-        let guard = Arc::new(Guard::new(
-            Circuits::new(settings.breaker, random.fork()),
-            UnansweredCalls::new(settings.breaker),
-            Rate::new(settings.rate),
-            ConcurrencyLimit::new(settings.max_concurrency, settings.max_queue),
-            load_stats.clone(),
-            settings.attempt_timeout,
-        ));
+        let guard = Arc::new(Guard {
+            circuits: Circuits::new(settings.breaker, random.fork()),
+            unanswered: UnansweredCalls::new(settings.breaker),
+            rate: Rate::new(settings.rate),
+            concurrency: ConcurrencyLimit::new(settings.max_concurrency, settings.max_queue),
+            load_stats: load_stats.clone(),
+            attempt_timeout: settings.attempt_timeout,
+            last_failures: LastFailures::default(),
+            events: UpstreamEvents::of(&settings.label),
+        });
         let parts = StackParts {
             max_attempts: settings.max_attempts,
             attempt_timeout: settings.attempt_timeout,

@@ -139,19 +139,17 @@ impl TransportConfig {
     /// The error for a status other than success, of which the provider `said` something. `sent` is the number of
     /// passages in the call.
     fn refusal(&self, status: u16, said: Option<Explanation>, headers: &HeaderMap, sent: usize) -> UpstreamError {
-        let kind = match kind_of_status(status) {
-            // A 404 for an unknown model is the client's mistake, and not one in `base_url`.
-            ErrorKind::UpstreamMisconfigured if said.as_ref().is_some_and(is_about_model) => {
-                ErrorKind::UpstreamRejected
-            }
-            kind => kind,
-        };
+        let kind = kind_of_status(status);
+        // A 404 for an unknown model is the client's mistake, and not one in `base_url`.
+        let is_model_missing = kind == ErrorKind::UpstreamMisconfigured && said.as_ref().is_some_and(is_about_model);
+        let kind = if is_model_missing { ErrorKind::UpstreamRejected } else { kind };
         let retry_after = retry_after(headers, SystemTime::now());
         let size_refusal = self.refusal_words.classify(status, said.as_ref(), sent);
         let is_named = size_refusal.is_some_and(|refusal| refusal.is_named);
         UpstreamError {
             said: said.map(Box::new),
             retry_after,
+            is_model_missing,
             // The same call would be too large again.
             retryable: self.retry_statuses.contains(&status) && !is_named,
             ..UpstreamError::of_status(status, kind, size_refusal, self.what(status, kind))
