@@ -69,7 +69,10 @@ fn serve(settings: &Settings, log: &LogGuard) -> Result<(), CommandFailure> {
                 _ = terminate.recv() => {}
             }
         })
-        .await
+        .await?;
+        log.tell_repeats();
+        tracing::info!("shut down");
+        Ok(())
     })
 }
 
@@ -100,10 +103,7 @@ async fn serve_until_signal(server: Server, mut any_signal: impl AsyncFnMut()) -
         any_signal().await;
     };
     tokio::select! {
-        () = serving => {
-            tracing::info!("shut down");
-            Ok(())
-        }
+        () = serving => Ok(()),
         () = signals => Err(CommandFailure::new("ended by a second signal before all requests were finished")),
     }
 }

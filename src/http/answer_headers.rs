@@ -9,28 +9,28 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use rerankd_core::types::facts::ScoreScale;
 use rerankd_core::types::response::{PairCounts, Provenance, Timings, milliseconds};
 
-/// Header with the upstream and its model, `UPSTREAM/MODEL`. Absent if the answer was not reranked.
-const MODEL: HeaderName = HeaderName::from_static("x-rerankd-model");
+/// Header with the upstream and its model, `UPSTREAM/MODEL_HEADER`. Absent if the answer was not reranked.
+const MODEL_HEADER: HeaderName = HeaderName::from_static("x-rerankd-model");
 /// Header with the scale of the answer's scores. Absent if the answer was not reranked.
-const SCALE: HeaderName = HeaderName::from_static("x-rerankd-scale");
+const SCALE_HEADER: HeaderName = HeaderName::from_static("x-rerankd-scale");
 /// Header with the counts of pairs by the source of their scores, as a dictionary of RFC 9651.
-const CACHE: HeaderName = HeaderName::from_static("x-rerankd-cache");
+const CACHE_HEADER: HeaderName = HeaderName::from_static("x-rerankd-cache");
 /// Header with the number of targets that were given up before the answer.
-const FALLBACKS: HeaderName = HeaderName::from_static("x-rerankd-fallbacks");
+const FALLBACKS_HEADER: HeaderName = HeaderName::from_static("x-rerankd-fallbacks");
 /// Header with the cost in US dollars at list price. Absent if the price or the usage is unknown.
-const COST: HeaderName = HeaderName::from_static("x-rerankd-cost-usd");
+const COST_HEADER: HeaderName = HeaderName::from_static("x-rerankd-cost-usd");
 /// Header with a reason of a degraded answer, one for each reason. Absent in a good answer.
-const DEGRADED: HeaderName = HeaderName::from_static("x-rerankd-degraded");
+const DEGRADED_HEADER: HeaderName = HeaderName::from_static("x-rerankd-degraded");
 /// Header with the times of the parts of the request, in milliseconds, which browsers show in their network panel.
-const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+const TIMING_HEADER: HeaderName = HeaderName::from_static("server-timing");
 /// Header that lets web pages read the others, where pages may read answers at all.
-const EXPOSED: HeaderName = HeaderName::from_static("access-control-expose-headers");
-/// The value of [`EXPOSED`].
+const EXPOSED_HEADER: HeaderName = HeaderName::from_static("access-control-expose-headers");
+/// The value of [`EXPOSED_HEADER`].
 const EXPOSED_NAMES: &str = "x-request-id, x-rerank-dialect, x-rerankd-model, x-rerankd-scale, x-rerankd-cache, \
     x-rerankd-fallbacks, x-rerankd-cost-usd, x-rerankd-degraded, server-timing, retry-after";
 
-/// Characters of a configured name that are percent-encoded in [`MODEL`]. Those beyond ASCII always are.
-const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
+/// Characters of a configured name that are percent-encoded in [`MODEL_HEADER`]. Those beyond ASCII always are.
+const ENCODED_IN_NAMES: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 /// Bytes of all values together in a usual answer.
 const USUAL_BYTES: usize = 256;
 /// Headers of an answer, those of other modules included.
@@ -41,37 +41,37 @@ pub(super) fn add(headers: &mut HeaderMap, provenance: &Provenance, scale: Optio
     headers.reserve(MAX_HEADERS);
     let mut values = Values { headers, buffer: BytesMut::with_capacity(USUAL_BYTES) };
     if let (Some(upstream), Some(model)) = (&provenance.upstream, &provenance.upstream_model) {
-        let upstream = utf8_percent_encode(upstream, ENCODED);
-        let model = utf8_percent_encode(model, ENCODED);
-        values.insert(MODEL, format_args!("{upstream}/{model}"));
+        let upstream = utf8_percent_encode(upstream, ENCODED_IN_NAMES);
+        let model = utf8_percent_encode(model, ENCODED_IN_NAMES);
+        values.insert(MODEL_HEADER, format_args!("{upstream}/{model}"));
     }
     if let Some(scale) = scale {
-        values.headers.insert(SCALE, HeaderValue::from_static(scale.name()));
+        values.headers.insert(SCALE_HEADER, HeaderValue::from_static(scale.name()));
     }
     let PairCounts { total, hit, coalesced, scored, stale, unscored } = provenance.pairs;
     values.insert(
-        CACHE,
+        CACHE_HEADER,
         format_args!(
             "total={total}, hit={hit}, coalesced={coalesced}, scored={scored}, stale={stale}, unscored={unscored}"
         ),
     );
-    values.headers.insert(FALLBACKS, HeaderValue::from(provenance.fallbacks));
+    values.headers.insert(FALLBACKS_HEADER, HeaderValue::from(provenance.fallbacks));
     if let Some(cost) = provenance.cost_usd {
-        values.insert(COST, format_args!("{}", dollars(cost)));
+        values.insert(COST_HEADER, format_args!("{}", dollars(cost)));
     }
     let Timings { cache, upstream, total } = provenance.timings;
     let cache = milliseconds(cache);
     let upstream = milliseconds(upstream);
     let total = milliseconds(total);
-    values.insert(SERVER_TIMING, format_args!("cache;dur={cache}, upstream;dur={upstream}, total;dur={total}"));
+    values.insert(TIMING_HEADER, format_args!("cache;dur={cache}, upstream;dur={upstream}, total;dur={total}"));
     for reason in &provenance.degraded {
-        headers.append(DEGRADED, HeaderValue::from_static(reason.code()));
+        headers.append(DEGRADED_HEADER, HeaderValue::from_static(reason.code()));
     }
 }
 
 /// Lets the web page that asked read these headers of the answer.
 pub(super) fn expose(headers: &mut HeaderMap) {
-    headers.insert(EXPOSED, HeaderValue::from_static(EXPOSED_NAMES));
+    headers.insert(EXPOSED_HEADER, HeaderValue::from_static(EXPOSED_NAMES));
 }
 
 /// An amount of US dollars to a billionth, without the remainders that sums of fractions have.
@@ -172,7 +172,9 @@ mod tests {
     #[test]
     fn every_header_is_among_those_that_pages_may_read() {
         let named: Vec<_> = EXPOSED_NAMES.split(", ").collect();
-        for name in [MODEL, SCALE, CACHE, FALLBACKS, COST, DEGRADED, SERVER_TIMING] {
+        for name in
+            [MODEL_HEADER, SCALE_HEADER, CACHE_HEADER, FALLBACKS_HEADER, COST_HEADER, DEGRADED_HEADER, TIMING_HEADER]
+        {
             assert!(named.contains(&name.as_str()), "{name}");
         }
     }

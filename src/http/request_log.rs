@@ -61,7 +61,7 @@ pub(super) struct RequestLog<'a> {
 }
 
 /// One line about a request.
-struct Line<'a> {
+struct RequestLine<'a> {
     request: &'a RequestLog<'a>,
     path: Cow<'a, str>,
     duration: Duration,
@@ -76,7 +76,7 @@ struct Line<'a> {
 /// Logs `line` at one level for one target, both constants. A macro, because tracing keeps them in statics.
 macro_rules! log {
     ($target:expr, $level:expr, $line:expr, $left_out:expr) => {{
-        let line: &Line<'_> = $line;
+        let line: &RequestLine<'_> = $line;
         let facts = line.facts;
         tracing::event!(
             target: $target,
@@ -155,7 +155,7 @@ impl<'a> RequestLog<'a> {
         let Some(facts) = facts else { return };
         if facts.is_worse_than_asked() {
             let reason = facts.warnings.join("; ");
-            let line = Line { reason: &reason, ..line };
+            let line = RequestLine { reason: &reason, ..line };
             log!(REQUEST_TARGET, Level::WARN, &line, None::<u64>);
         }
     }
@@ -170,7 +170,7 @@ impl<'a> RequestLog<'a> {
         if failure.model.is_some() && concerns_operator(error) {
             log!(REQUEST_TARGET, Level::WARN, &line, None::<u64>);
             if self.app.access_log {
-                log!(ACCESS_TARGET, Level::INFO, &Line { reason: error.kind.code(), ..line }, None::<u64>);
+                log!(ACCESS_TARGET, Level::INFO, &RequestLine { reason: error.kind.code(), ..line }, None::<u64>);
             }
             return;
         }
@@ -197,9 +197,9 @@ impl<'a> RequestLog<'a> {
         facts: Option<&'l RerankFacts>,
         failure: Option<&'l HandlerError>,
         reason: &'l str,
-    ) -> Line<'l> {
+    ) -> RequestLine<'l> {
         let duration = self.started.elapsed();
-        Line { request: self, path: shown_path(self.uri.path()), duration, status, facts, failure, reason }
+        RequestLine { request: self, path: shown_path(self.uri.path()), duration, status, facts, failure, reason }
     }
 }
 
@@ -211,7 +211,7 @@ impl Drop for RequestLog<'_> {
     }
 }
 
-impl Line<'_> {
+impl RequestLine<'_> {
     fn dialect(&self) -> Option<&'static str> {
         match (self.facts, self.failure) {
             (Some(facts), _) => Some(facts.dialect),
@@ -230,7 +230,7 @@ impl Line<'_> {
 }
 
 /// The line as people read it, such as `POST /v2/rerank 200 84 ms cohere/rerank-v4.0-fast 12 of 50 cached $0.002`.
-impl fmt::Display for Line<'_> {
+impl fmt::Display for RequestLine<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let duration = ShortDuration(self.duration);
         write!(formatter, "{} {} ", self.request.method, self.path)?;

@@ -14,7 +14,7 @@ use super::{ACCESS_TARGET, REQUEST_TARGET};
 
 /// Bytes of an event's sentence in JSON. With [`MAX_VALUE_BYTES`] it keeps every line below the length at which the
 /// queue cuts lines: a cut object is no JSON.
-const MAX_MESSAGE_BYTES: usize = 4 * 1024;
+const MAX_SENTENCE_BYTES: usize = 4 * 1024;
 /// Bytes of the value of any other field in JSON. An event has at most 32 fields, and none of rerankd's over 20.
 const MAX_VALUE_BYTES: usize = 320;
 /// Members of every line. Fields of other crates that have one of these names get an underscore.
@@ -101,7 +101,7 @@ where
         for (name, text) in members {
             write!(writer, "\"{name}\":{},", json_text(&text, MAX_VALUE_BYTES))?;
         }
-        write!(writer, "\"message\":{}", json_text(&fields.message, MAX_MESSAGE_BYTES))?;
+        write!(writer, "\"message\":{}", json_text(&fields.message, MAX_SENTENCE_BYTES))?;
         for (name, value) in &fields.others {
             let mark = if OWN_MEMBERS.contains(name) { "_" } else { "" };
             write!(writer, ",{}:", Value::from(format!("{name}{mark}")))?;

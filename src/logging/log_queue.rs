@@ -18,7 +18,7 @@ use tracing_subscriber::fmt::MakeWriter;
 /// Bytes of lines that may wait while others are being written; about 3,000 lines.
 const MAX_WAITING_BYTES: usize = 512 * 1024;
 /// Bytes of one line; a longer one is cut, so that it does not take the space of many others.
-const MAX_LINE_BYTES: usize = 16 * 1024;
+pub(super) const MAX_LINE_BYTES: usize = 16 * 1024;
 /// The end of a line that was cut.
 const CUT: &[u8] = b" [cut]\n";
 /// Capacity in bytes that an empty buffer keeps for the next lines.

@@ -53,11 +53,16 @@ impl LogGuard {
         let repeats = self.repeats.clone();
         async move { repeats.run().await }
     }
+
+    /// Tells of the repeated warnings that were counted so far.
+    pub fn tell_repeats(&self) {
+        self.repeats.flush();
+    }
 }
 
 impl Drop for LogGuard {
     fn drop(&mut self) {
-        self.repeats.flush();
+        self.tell_repeats();
         self.queue.close(FLUSH_TIMEOUT);
     }
 }
@@ -103,3 +108,6 @@ fn wants_colours() -> bool {
 pub fn parse_filter(filter: &str) -> Result<EnvFilter, String> {
     EnvFilter::builder().parse(filter).map_err(|error| format!("is not a log filter: {error}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,9 +19,9 @@ use tracing_subscriber::layer::Context;
 use super::fields::EventFields;
 
 /// Time from the first warning of a kind to the line about the others, and from that line to the next.
-const WINDOW: Duration = Duration::from_secs(10);
+const SUMMARY_INTERVAL: Duration = Duration::from_secs(10);
 /// Most kinds that are told apart. Beyond that, all warnings from one place in the source are of a kind.
-const MAX_KINDS: usize = 256;
+pub(super) const MAX_KINDS: usize = 256;
 /// The target of the lines about repeats, which are counted by nobody.
 const TARGET: &str = "rerankd::repeated";
 /// The fields that tell kinds apart.
@@ -29,18 +29,18 @@ const KIND_FIELDS: [&str; 5] = ["upstream", "upstream.name", "model", "code", "c
 
 /// The warnings of the last seconds. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Repeats(Arc<Shared>);
+pub(super) struct Repeats(Arc<RepeatTable>);
 
 #[derive(Debug, Default)]
-struct Shared {
-    windows: Mutex<HashMap<Kind, Window>>,
+struct RepeatTable {
+    windows: Mutex<HashMap<WarningKind, Window>>,
     /// Notified when a window opens while none was open.
     opened: Notify,
 }
 
 /// What warnings have in common that count as the same.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Kind {
+struct WarningKind {
     place: Identifier,
     /// The values of [`KIND_FIELDS`]; empty for the kinds beyond [`MAX_KINDS`].
     fields: Vec<Option<String>>,
@@ -63,7 +63,7 @@ impl Repeats {
     fn note(&self, event: &Event<'_>, now: Instant) -> bool {
         let fields = EventFields::of(event);
         let values = KIND_FIELDS.map(|name| fields.text(name).map(str::to_owned)).to_vec();
-        let mut kind = Kind { place: event.metadata().callsite(), fields: values };
+        let mut kind = WarningKind { place: event.metadata().callsite(), fields: values };
         let upstream = fields.text("upstream").or_else(|| fields.text("upstream.name")).map(str::to_owned);
         let code = fields.text("code").map(str::to_owned);
         let mut windows = self.0.windows.lock();
@@ -89,7 +89,7 @@ impl Repeats {
         let mut due = Vec::new();
         self.0.windows.lock().retain(|_, window| {
             let elapsed = now.duration_since(window.since);
-            if !all && elapsed < WINDOW {
+            if !all && elapsed < SUMMARY_INTERVAL {
                 return true;
             }
             if window.left_out == 0 {
@@ -120,6 +120,12 @@ impl Repeats {
         }
     }
 
+    /// Number of kinds that are remembered.
+    #[cfg(test)]
+    pub(super) fn kinds(&self) -> usize {
+        self.0.windows.lock().len()
+    }
+
     /// Tells of all repeats that were not told yet.
     pub(super) fn flush(&self) {
         self.tell(Instant::now(), true);
@@ -128,7 +134,7 @@ impl Repeats {
     /// Tells of repeats when they are due, for ever.
     pub(super) async fn run(&self) {
         loop {
-            let next = self.0.windows.lock().values().map(|window| window.since + WINDOW).min();
+            let next = self.0.windows.lock().values().map(|window| window.since + SUMMARY_INTERVAL).min();
             match next {
                 Some(next) => {
                     sleep_until(next).await;

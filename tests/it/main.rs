@@ -6,6 +6,7 @@
 mod support;
 
 mod absence;
+mod answer_headers;
 mod attacks;
 mod bad_days;
 mod balancing;
@@ -38,6 +39,7 @@ mod isolation;
 mod local;
 #[cfg(all(feature = "cross-encoder", feature = "eval"))]
 mod local_quality;
+mod log_lines;
 mod logs;
 mod memory;
 mod metrics;
