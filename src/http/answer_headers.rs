@@ -9,7 +9,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use rerankd_core::types::facts::ScoreScale;
 use rerankd_core::types::response::{PairCounts, Provenance, Timings, milliseconds};
 
-/// Header with the upstream and its model, `UPSTREAM/MODEL_HEADER`. Absent if the answer was not reranked.
+/// Header with the upstream and its model, `UPSTREAM/MODEL`. Absent if the answer was not reranked.
 const MODEL_HEADER: HeaderName = HeaderName::from_static("x-rerankd-model");
 /// Header with the scale of the answer's scores. Absent if the answer was not reranked.
 const SCALE_HEADER: HeaderName = HeaderName::from_static("x-rerankd-scale");

@@ -329,7 +329,7 @@ mod tests {
         for path in RERANK_PATHS {
             assert!(read(&Method::POST, &filled(path)).endpoint.is_ok(), "{path}");
         }
-        let exact = ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"];
+        let exact = ["/", "/healthz", "/livez", "/readyz", "/metrics", "/openapi.json", "/docs"];
         for path in OTHER_PATHS.iter().filter(|path| !exact.contains(path)) {
             assert!(read(&Method::GET, &filled(path)).endpoint.is_ok(), "{path}");
         }

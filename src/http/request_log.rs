@@ -26,7 +26,7 @@ use crate::logging::{ACCESS_TARGET, REQUEST_TARGET};
 /// Longest part of a path in a log line, in bytes. Clients choose paths, and could fill the log with them.
 const MAX_PATH_BYTES: usize = 200;
 /// Ends of paths that probes and scrapers ask every few seconds.
-const PROBES: [&str; 7] = ["/healthz", "/readyz", "/metrics", "/health", "/auth", "/ready", "/live"];
+const PROBES: [&str; 8] = ["/healthz", "/livez", "/readyz", "/metrics", "/health", "/auth", "/ready", "/live"];
 
 /// The address of the client at the other end of the connection. An extension of every request.
 #[derive(Clone, Copy, Debug)]

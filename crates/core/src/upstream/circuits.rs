@@ -355,6 +355,30 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn every_opening_and_closing_is_told_once() {
+        let circuits = circuits();
+        let change = |name: &str, outcome| {
+            let now = Instant::now();
+            let admission = circuits.admit(caller(name), TimeLeft::Enough, now).unwrap();
+            match circuits.record(caller(name), admission, outcome, now) {
+                CircuitChange::None => "",
+                CircuitChange::Opened { circuit, until } if until > now => circuit.name(),
+                CircuitChange::Opened { .. } => "over",
+                CircuitChange::Closed(OpenCircuit::Own) => "own closed",
+                CircuitChange::Closed(OpenCircuit::Common) => "common closed",
+            }
+        };
+        let mut told = |name: &str| [0; 5].map(|_| change(name, CallOutcome::Failure));
+        assert_eq!(told("one"), ["", "", "", "", "own"]);
+        assert_eq!(told("two"), ["", "", "", "", "common"], "two callers make an outage");
+        tokio::time::advance(SETTINGS.max_ejection).await;
+        assert_eq!(change("three", CallOutcome::Failure), "common", "the probe fails");
+        tokio::time::advance(SETTINGS.max_ejection).await;
+        assert_eq!(change("three", CallOutcome::Success), "common closed");
+        assert_eq!(change("three", CallOutcome::Success), "");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn one_callers_failures_open_its_own_circuit_alone() {
         let circuits = circuits();
         assert!(call(&circuits, "ordinary", CallOutcome::Success));

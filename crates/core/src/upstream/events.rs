@@ -72,12 +72,14 @@ impl UpstreamEvents {
             return;
         }
         let upstream = &*self.upstream;
-        tracing::warn!(
+        // Information: the failures that are the reason have warnings of their own.
+        tracing::info!(
             event = "limit_shrunk",
             upstream,
             limit,
             max,
-            "{upstream} is overloaded: {limit} attempts are made there at once instead of {max} (max_concurrency)"
+            "{upstream} shows signs of overload: {limit} attempts are made there at once instead of {max} \
+             (max_concurrency)"
         );
     }
 
