@@ -368,7 +368,7 @@ mod tests {
                 CircuitChange::Closed(OpenCircuit::Common) => "common closed",
             }
         };
-        let mut told = |name: &str| [0; 5].map(|_| change(name, CallOutcome::Failure));
+        let told = |name: &str| [0; 5].map(|_| change(name, CallOutcome::Failure));
         assert_eq!(told("one"), ["", "", "", "", "own"]);
         assert_eq!(told("two"), ["", "", "", "", "common"], "two callers make an outage");
         tokio::time::advance(SETTINGS.max_ejection).await;
