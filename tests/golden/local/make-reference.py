@@ -36,8 +36,8 @@ def main(directory: str) -> None:
 
 
 def english():
-    """Queries of examples/eval with passages of their domain; the last passage of each is long enough to be cut."""
-    lines = lambda name: [json.loads(line) for line in pathlib.Path("examples/eval", name).read_text(encoding="utf-8").splitlines()]
+    """Queries of examples/eval-trilingual with passages of their domain; the last passage of each is long enough to be cut."""
+    lines = lambda name: [json.loads(line) for line in pathlib.Path("examples/eval-trilingual", name).read_text(encoding="utf-8").splitlines()]
     corpus = lines("corpus.jsonl")
     for query in [query for query in lines("queries.jsonl") if query["metadata"]["language"] == "en"][::4][:QUERIES]:
         domain = query["_id"].split("-")[0]

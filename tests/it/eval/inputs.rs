@@ -13,14 +13,14 @@ async fn the_shipped_collection_is_evaluated_as_the_readme_says() {
         .args(["--data", "examples/eval", "--candidates", "judged", "--models", "local/lexical", "--out"])
         .arg(out.path());
     let said = succeed(&mut command).await;
-    assert!(said.contains("48 queries over 238 passages") && said.contains("all judged passages"), "{said}");
+    assert!(said.contains("97 queries over 198 passages") && said.contains("all judged passages"), "{said}");
     for file in
         ["report.html", "results.json", "runs/none.run", "runs/local%2Flexical.run", "answers/local%2Flexical.jsonl"]
     {
         assert!(out.path().join(file).is_file(), "{file}");
     }
     let run = fs::read_to_string(out.path().join("runs/none.run")).unwrap();
-    assert_eq!(run.lines().count(), 952);
+    assert_eq!(run.lines().count(), 1067);
     assert_eq!(run.lines().next().unwrap().split(' ').count(), 6);
 }
 
