@@ -44,8 +44,8 @@ class Drawn:
     candidates: dict[str, list[str]]
 
     def evaluated(self) -> list[str]:
-        """The queries that can be evaluated."""
-        return [query for query in self.candidates if self.judgments.get(query) and self.candidates[query]]
+        """The queries that are evaluated. Those without candidates are, too: they count 0."""
+        return [query for query in self.candidates if self.judgments.get(query)]
 
 
 def odd_id(kind: str, number: int) -> str:

@@ -1,5 +1,6 @@
 //! The quality of the embedded scorer on judged collections.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use rerankd::assemble::assemble;
@@ -44,7 +45,15 @@ async fn ndcg_at_10(folder: &Path, model: &str, config: &str) -> f64 {
         AnswerLog::open(run_folder.path(), model, &route, &QueryFingerprints::of(&collection)).unwrap();
     let (_stop, stopped) = tokio::sync::watch::channel(false);
     let timeout = settings.server.request_timeout;
-    let eval_run = EvalRun { collection: &collection, reranker: &reranker, concurrency: 2, timeout, stopped };
+    let eval_run = EvalRun {
+        collection: &collection,
+        reranker: &reranker,
+        concurrency: 2,
+        timeout,
+        stopped,
+        max_usd: None,
+        spent_usd: Cell::new(0.0),
+    };
     assert_eq!(eval_run.ask_all(&route, &mut answer_log, |_| {}).await.unwrap(), RunOutcome::Finished);
     let entries = [ContestantAnswers::of_answer_log(model, &answer_log, &route, &collection)];
     let results = judge(&collection, &entries, &Criteria { k: 10, speed_threshold: None, autorag: false });

@@ -14,8 +14,15 @@ from support.upstream import Upstream
 MEASURED = ["latency", "cost", "on_pareto_front"]
 
 
-def without_times(outcome: Outcome) -> str:
+def without_record(outcome: Outcome) -> dict:
+    """The results without the time and the command of the run."""
     results = json.loads((outcome.folder / "results.json").read_text())
+    del results["run"]
+    return results
+
+
+def without_times(outcome: Outcome) -> str:
+    results = without_record(outcome)
     for contestant in results["contestants"]:
         for field in MEASURED:
             del contestant[field]
@@ -61,7 +68,7 @@ class TestRepetition:
         files = []
         for _ in range(2):
             outcome = evaluate(drawn.folder, tmp_path / "out", upstream=upstream.url)
-            files.append((outcome.folder / "results.json").read_bytes())
+            files.append(without_record(outcome))
             asked = len(upstream.calls)
             upstream.reset()
         assert files[0] == files[1]

@@ -11,6 +11,8 @@ pub mod judge;
 pub mod report;
 
 pub mod choice;
+pub mod compare_runs;
+pub mod csv;
 pub mod results;
 pub mod runs;
 pub mod trec;
@@ -23,6 +25,7 @@ pub mod statistics;
 pub mod collection;
 
 pub mod bm25;
+mod field_hash;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 

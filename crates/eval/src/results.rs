@@ -6,13 +6,18 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::collection::LeftOut;
+use super::collection::{Checksums, LeftOut};
+
+/// Date of the list prices in `config/providers.toml`, in its words.
+pub const PRICES_AS_OF: &str = "late 2026";
 
 /// A finished evaluation. The names and the order of the fields are the shape of `results.json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Results {
     /// Version of rerankd, as in `Cargo.toml`.
     pub rerankd: String,
+    /// The circumstances of the run; `None` of results that no command made.
+    pub run: Option<RunRecord>,
     /// The judged collection, in numbers.
     pub collection: CollectionSummary,
     /// Depth of the metrics that are cut.
@@ -29,6 +34,40 @@ pub struct Results {
     pub choice: Choice,
     /// The evaluated queries, in the order of the collection.
     pub queries: Vec<Query>,
+}
+
+/// The circumstances of a run, so that its figures can be cited and measured again.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RunRecord {
+    /// Time at which the results were written, in UTC: `2026-11-30T18:00:00Z`.
+    pub date: String,
+    /// Command line as typed, with user names and passwords in addresses left out.
+    pub command: String,
+    /// The machine that measured the times.
+    pub machine: Machine,
+    /// Options that the figures depend on, by name, those left at their defaults included.
+    pub settings: BTreeMap<String, String>,
+    /// Checksums of the collection.
+    pub checksums: Checksums,
+    /// Hash of each model and of the settings that change its scores, by the model's name.
+    pub models: BTreeMap<String, String>,
+    /// Number of answers that earlier runs left; their times and prices are those of then.
+    pub answers_kept: usize,
+    /// Number of answers of this run.
+    pub answers_new: usize,
+    /// Date of the list prices.
+    pub prices_as_of: &'static str,
+}
+
+/// A machine, in the words of its system.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Machine {
+    /// Model of the processor, or its architecture where the system does not tell.
+    pub cpu: String,
+    /// Number of processors that the process may use.
+    pub cores: usize,
+    /// Operating system with its version, as far as it tells.
+    pub os: String,
 }
 
 /// The judged collection, in numbers.
@@ -49,6 +88,9 @@ pub struct CollectionSummary {
     pub first_stage: String,
     /// Mean number of candidates per query.
     pub candidates_per_query: f64,
+    /// Number of queries for which every order of the candidates has the same value, because all candidates have the
+    /// same grade.
+    pub undecidable_queries: usize,
     /// Share of the relevant passages that are among the candidates, 0 to 1. No reranker has a higher recall. `None` if
     /// no passage is relevant.
     pub recall_ceiling: Option<f64>,
@@ -85,6 +127,9 @@ pub struct Contestant {
     pub degraded: usize,
     /// Estimates of the metrics, by name; a metric that is defined for no query is missing.
     pub metrics: BTreeMap<String, Estimate>,
+    /// Differences of the means from the first stage's, by metric, over the queries that the metric is defined for;
+    /// empty for `none`.
+    pub to_none: BTreeMap<String, Estimate>,
     /// The decisive metric against the best contestant's; `None` for the best one.
     pub against_best: Option<Comparison>,
     /// The decisive metric against the order of the first stage; `None` for `none`.
@@ -117,6 +162,7 @@ impl Contestant {
             fallbacks: 0,
             degraded: 0,
             metrics,
+            to_none: BTreeMap::new(),
             against_best: None,
             against_none: None,
             latency: None,

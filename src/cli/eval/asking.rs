@@ -13,6 +13,7 @@ use rerankd_eval::results::Unanswered;
 use tokio::signal::ctrl_c;
 use tokio::sync::watch;
 
+use super::bill::over_budget;
 use super::notices::{kept_for_others, say, waits};
 use crate::cli::CommandFailure;
 
@@ -30,12 +31,13 @@ pub(super) struct Asked {
 pub(super) async fn ask(
     eval_run: &EvalRun<'_>,
     contestants: &[(String, Arc<Route>)],
+    mut answer_logs: Vec<AnswerLog>,
     answers: &Path,
     bars: &MultiProgress,
 ) -> Result<Asked, CommandFailure> {
     let width = contestants.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    let queries = eval_run.collection.queries.len();
-    let mut answer_logs = open(eval_run, contestants, answers)?;
+    let queries = eval_run.collection.askable().count();
+    let all = queries * contestants.len();
     let kept = answered(&answer_logs);
     for (at, (name, route)) in contestants.iter().enumerate() {
         let bar = bars.add(bar(queries, name, width));
@@ -57,11 +59,14 @@ pub(super) async fn ask(
             RunOutcome::Stopped => {
                 bar.abandon();
                 let done = answered(&answer_logs);
-                let all = queries * contestants.len();
                 return Err(CommandFailure::new(format!(
                     "stopped; {done} of {all} answers are kept in {}, and the same command goes on from there",
                     answers.display()
                 )));
+            }
+            RunOutcome::OverBudget => {
+                bar.abandon();
+                return Err(over_budget(eval_run, answered(&answer_logs), all, answers));
             }
         }
     }
@@ -83,27 +88,60 @@ fn answered(answer_logs: &[AnswerLog]) -> usize {
     answer_logs.iter().map(AnswerLog::answered).sum()
 }
 
-/// The answer log of each contestant. All are opened and recalled before anything is asked: nothing is paid for a run
-/// that one of them refuses in the end, or for answers that another holds.
-fn open(
+/// The answer log of each contestant that has one, its scores put into the cache. Nothing is written.
+pub(super) fn open_kept(
     eval_run: &EvalRun<'_>,
     contestants: &[(String, Arc<Route>)],
     answers: &Path,
-) -> Result<Vec<AnswerLog>, CommandFailure> {
+) -> Result<Vec<Option<AnswerLog>>, CommandFailure> {
     let fingerprints = QueryFingerprints::of(eval_run.collection);
     let mut answer_logs = Vec::with_capacity(contestants.len());
     for (name, route) in contestants {
-        let answer_log = AnswerLog::open(answers, name, route, &fingerprints).map_err(CommandFailure::new)?;
-        if let Some(warning) = answer_log.lock_warning() {
-            say(&warning);
-        }
-        for sentence in kept_for_others(name, answer_log.others()) {
-            say(&sentence);
-        }
-        eval_run.fill_cache(route, &answer_log);
-        answer_logs.push(answer_log);
+        answer_logs.push(if AnswerLog::exists(answers, name) {
+            Some(open(eval_run, name, route, answers, &fingerprints)?)
+        } else {
+            None
+        });
     }
     Ok(answer_logs)
+}
+
+/// The answer log of each contestant: those in `kept`, and new ones. All are opened before anything is asked: nothing
+/// is paid for a run that one of them refuses in the end, or for answers that another holds.
+pub(super) fn open_missing(
+    eval_run: &EvalRun<'_>,
+    contestants: &[(String, Arc<Route>)],
+    answers: &Path,
+    kept: Vec<Option<AnswerLog>>,
+) -> Result<Vec<AnswerLog>, CommandFailure> {
+    let fingerprints = QueryFingerprints::of(eval_run.collection);
+    let mut answer_logs = Vec::with_capacity(contestants.len());
+    for ((name, route), kept) in contestants.iter().zip(kept) {
+        answer_logs.push(match kept {
+            Some(answer_log) => answer_log,
+            None => open(eval_run, name, route, answers, &fingerprints)?,
+        });
+    }
+    Ok(answer_logs)
+}
+
+/// Opens the answer log of one contestant, tells what of it cannot be used, and puts its scores into the cache.
+fn open(
+    eval_run: &EvalRun<'_>,
+    name: &str,
+    route: &Route,
+    answers: &Path,
+    fingerprints: &QueryFingerprints,
+) -> Result<AnswerLog, CommandFailure> {
+    let answer_log = AnswerLog::open(answers, name, route, fingerprints).map_err(CommandFailure::new)?;
+    if let Some(warning) = answer_log.lock_warning() {
+        say(&warning);
+    }
+    for sentence in kept_for_others(name, answer_log.others()) {
+        say(&sentence);
+    }
+    eval_run.fill_cache(route, &answer_log);
+    Ok(answer_log)
 }
 
 /// The failure of a comparison in which every model failed: its figures would say nothing.

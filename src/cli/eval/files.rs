@@ -5,8 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rerankd_eval::collection::{Candidates, Collection, DEFAULT_DEPTH, OWN_FILES, PREPARED_FILE, folder_of, prepare};
+use rerankd_eval::compare_runs::RESULTS_FILE;
 use rerankd_eval::results::Results;
-use rerankd_eval::{report, runs};
+use rerankd_eval::{csv, report, runs};
 
 use super::{EvalArgs, source};
 use crate::cli::{CommandFailure, print};
@@ -31,7 +32,8 @@ pub(super) fn write_candidates(args: &EvalArgs) -> Result<(), CommandFailure> {
         Some(Candidates::Bm25(depth)) => *depth,
         Some(other) => return Err(CommandFailure::new(format!("--prepare writes bm25:N, not {other}"))),
     };
-    let folder = folder_of(&args.data);
+    let source = source(args);
+    let folder = folder_of(&source.data);
     for name in OWN_FILES {
         let path = folder.join(name);
         if path.exists() {
@@ -41,7 +43,7 @@ pub(super) fn write_candidates(args: &EvalArgs) -> Result<(), CommandFailure> {
             )));
         }
     }
-    let run = prepare(&source(args), depth).map_err(CommandFailure::new)?;
+    let run = prepare(&source, depth).map_err(CommandFailure::new)?;
     let path = folder.join(PREPARED_FILE);
     write_atomically(&path, &run)
         .map_err(|error| CommandFailure::new(format!("{} cannot be written: {error}", path.display())))?;
@@ -51,7 +53,12 @@ pub(super) fn write_candidates(args: &EvalArgs) -> Result<(), CommandFailure> {
 /// Writes the report, the results and the runs. Runs of contestants that no longer take part are gone afterwards.
 pub(super) fn write_results(out: &Path, collection: &Collection, results: &Results) -> Result<(), CommandFailure> {
     let json = serde_json::to_string_pretty(results).map_err(CommandFailure::new)?;
-    let mut files = vec![(out.join("results.json"), json), (out.join("report.html"), report::html::html(results))];
+    let mut files = vec![
+        (out.join(RESULTS_FILE), json),
+        (out.join("report.html"), report::html::html(results)),
+        (out.join("results.csv"), csv::results(results)),
+        (out.join("per_query.csv"), csv::per_query(results)),
+    ];
     let folder = ensure_folder(out.join("runs"))?;
     files.push((out.join("judgments.qrels"), runs::qrels(collection)));
     for (name, run) in runs::runs(results) {

@@ -1,9 +1,12 @@
 //! `rerankd eval`: a comparison of models on one's own judged collection.
 
 mod asking;
+mod bill;
 mod files;
 mod notices;
+mod record;
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +16,18 @@ use indicatif::MultiProgress;
 use rerankd_core::rerank::Reranker;
 use rerankd_core::route::Route;
 use rerankd_core::route::settings::{OnDeadline, OnFailure};
-use rerankd_eval::answers::EvalRun;
+use rerankd_eval::answers::{AnswerLog, EvalRun};
 use rerankd_eval::collection::{Candidates, Collection, PARQUET_THREAD, Source, load};
+use rerankd_eval::compare_runs::{SavedRun, compare};
 use rerankd_eval::judge::{Criteria, judge};
 use rerankd_eval::report;
+use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-use self::asking::{Asked, ask, signals};
+use self::asking::{Asked, ask, open_kept, open_missing, signals};
+use self::bill::Bill;
 use self::notices::{say, stand_ins};
+use self::record::run_record;
 use super::{CommandFailure, ConfigArgs, print, runtime};
 use crate::assemble::assemble;
 use crate::config::settings::Settings;
@@ -35,10 +42,11 @@ const UNLIMITED_CACHE: usize = usize::MAX;
 const CACHE_TTL: Duration = Duration::from_hours(8760);
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 pub(super) struct EvalArgs {
     /// The judged collection: a folder as BEIR or AutoRAG has it, or a JSONL file of queries with their passages.
-    #[arg(long, value_name = "DIR|FILE")]
-    data: PathBuf,
+    #[arg(long, value_name = "DIR|FILE", required_unless_present = "compare")]
+    data: Option<PathBuf>,
     /// The models to compare, by the names that requests use; all configured ones if left out. The order of the first
     /// stage always takes part.
     #[arg(long, short = 'm', value_name = "NAME,…", value_delimiter = ',')]
@@ -69,6 +77,19 @@ pub(super) struct EvalArgs {
     /// runs start from the same.
     #[arg(long)]
     prepare: bool,
+    /// Only tell what would be asked and what it costs, and ask nobody.
+    #[arg(long)]
+    dry_run: bool,
+    /// US dollars at list price that this run may spend. It does not begin if it is expected to cost more, and stops
+    /// once it has.
+    #[arg(long, value_name = "USD", value_parser = bill::parse_usd)]
+    max_usd: Option<f64>,
+    /// Spend what it costs without asking, also above $1.
+    #[arg(long, short = 'y')]
+    yes: bool,
+    /// Only compare two finished runs, by their run folders.
+    #[arg(long, num_args = 2, value_names = ["RUN1", "RUN2"], conflicts_with = "data")]
+    compare: Vec<PathBuf>,
     #[command(flatten)]
     config: ConfigArgs,
 }
@@ -80,6 +101,11 @@ pub(super) fn reports_panics_of(thread: Option<&str>) -> bool {
 }
 
 pub(super) fn run(args: &EvalArgs) -> Result<(), CommandFailure> {
+    if let [first, second] = args.compare.as_slice() {
+        let first = SavedRun::read(first).map_err(CommandFailure::new)?;
+        let second = SavedRun::read(second).map_err(CommandFailure::new)?;
+        return print(&compare(&first, &second));
+    }
     if args.prepare {
         return files::write_candidates(args);
     }
@@ -88,16 +114,14 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), CommandFailure> {
     disable_fallbacks(&mut settings);
     let source = source(args);
     let collection = load(&source).map_err(CommandFailure::new)?;
-    if collection.queries.is_empty() {
-        return Err(nothing_to_evaluate(&collection, &args.data));
-    }
+    refuse_the_unmeasurable(&collection, &source.data)?;
     let reranker = assemble(&settings).map_err(CommandFailure::new)?;
     let contestants = contestants(args, &reranker)?;
     for sentence in stand_ins(&contestants) {
         say(&sentence);
     }
     let out = args.out.clone().unwrap_or_else(|| Path::new(DEFAULT_OUT).join(&collection.name));
-    let answers = files::ensure_folder(out.join(files::ANSWERS))?;
+    let answers = out.join(files::ANSWERS);
     let (stop, stopped) = watch::channel(false);
     let eval_run = EvalRun {
         collection: &collection,
@@ -105,18 +129,23 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), CommandFailure> {
         concurrency: usize::from(args.concurrency),
         timeout: settings.server.request_timeout,
         stopped,
+        max_usd: args.max_usd,
+        spent_usd: Cell::new(0.0),
     };
+    let runtime = runtime()?;
+    let Some(answer_logs) = settled(args, &eval_run, &contestants, &answers, &runtime)? else { return Ok(()) };
     let bars = MultiProgress::new();
-    let Asked { entries, kept, new } = runtime()?.block_on(async {
+    let asked = runtime.block_on(async {
         tokio::select! {
             // In this order, because no model may be asked before signals are listened to.
             biased;
             () = signals(&stop, &bars) => Err(CommandFailure::new("ended; what was answered before is kept")),
-            entries = ask(&eval_run, &contestants, &answers, &bars) => entries,
+            asked = ask(&eval_run, &contestants, answer_logs, &answers, &bars) => asked,
         }
     })?;
     let criteria = Criteria { k: usize::from(args.k), speed_threshold: args.speed_threshold, autorag: args.autorag };
-    let results = judge(&collection, &entries, &criteria);
+    let mut results = judge(&collection, &asked.entries, &criteria);
+    results.run = Some(run_record(args, &collection, &asked));
     files::write_results(&out, &collection, &results)?;
     let width = match terminal_size::terminal_size() {
         Some((width, _)) => width.0,
@@ -124,7 +153,46 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), CommandFailure> {
     };
     let table = report::table::table(&results, width);
     let report = out.join("report.html");
+    let Asked { kept, new, .. } = asked;
     print(&format!("{table}\nanswers {kept} kept from before, {new} asked for now\nreport  {}\n", report.display()))
+}
+
+/// The answer logs of all contestants, once the bill is told and agreed to; `None` after a dry run.
+fn settled(
+    args: &EvalArgs,
+    eval_run: &EvalRun<'_>,
+    contestants: &[(String, Arc<Route>)],
+    answers: &Path,
+    runtime: &Runtime,
+) -> Result<Option<Vec<AnswerLog>>, CommandFailure> {
+    // The cache, which takes the kept scores, belongs to a runtime. Signals are not listened to yet, so Ctrl-C at the
+    // question ends the command.
+    let _inside = runtime.enter();
+    let kept = open_kept(eval_run, contestants, answers)?;
+    let bill = Bill::of(eval_run, contestants, &kept);
+    if args.dry_run {
+        print(&format!("{}\nnothing was asked\n", bill.all().join("\n")))?;
+        return Ok(None);
+    }
+    bill.settle(args)?;
+    files::ensure_folder(answers.to_owned())?;
+    Ok(Some(open_missing(eval_run, contestants, answers, kept)?))
+}
+
+/// Fails for a collection over which no evaluation can tell anything.
+fn refuse_the_unmeasurable(collection: &Collection, data: &Path) -> Result<(), CommandFailure> {
+    if collection.askable().next().is_none() {
+        return Err(nothing_to_evaluate(collection, data));
+    }
+    if collection.holds_positives_only() {
+        return Err(CommandFailure::new(format!(
+            "{}: nothing can be measured: all candidates of every query ({}) are relevant and of the same grade, so \
+             every order of them is as good; --candidates bm25:50, or a run of yours, adds passages that are not",
+            data.display(),
+            collection.first_stage
+        )));
+    }
+    Ok(())
 }
 
 /// The failure of a collection in which no query has both judgments and candidates.
@@ -201,5 +269,9 @@ fn disable_fallbacks(settings: &mut Settings) {
 }
 
 fn source(args: &EvalArgs) -> Source {
-    Source { data: args.data.clone(), qrels: args.qrels.clone(), candidates: args.candidates.clone() }
+    Source {
+        data: args.data.clone().unwrap_or_default(),
+        qrels: args.qrels.clone(),
+        candidates: args.candidates.clone(),
+    }
 }

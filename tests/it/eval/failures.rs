@@ -19,6 +19,8 @@ async fn eval_without_any_answer_exits_1_with_the_first_failure() {
     let output = run(&mut desk.eval(MODEL, "out", &[])).await;
     assert_eq!(output.status.code(), Some(1));
     let said = err(&output);
+    let (bill, said) = said.split_once('\n').unwrap();
+    assert!(bill.starts_with("rerankd: up/rerank-v3.5: about $0.018: 9 queries"), "{bill}");
     assert!(said.starts_with("rerankd: no model answered any query; up/rerank-v3.5: "), "{said}");
     assert!(said.contains("check upstreams.up.api_key") && said.lines().count() == 1, "{said}");
     assert!(output.stdout.is_empty() && !desk.path("out/results.json").exists(), "no verdict is told");

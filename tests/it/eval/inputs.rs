@@ -24,6 +24,62 @@ async fn the_shipped_collection_is_evaluated_as_the_readme_says() {
     assert_eq!(run.lines().next().unwrap().split(' ').count(), 6);
 }
 
+/// The collection of a newcomer: 15 passages, and 10 queries of which 7 share no word with any passage.
+#[tokio::test]
+async fn a_small_collection_tells_the_truth_about_its_first_stage() {
+    let out = tempfile::tempdir().unwrap();
+    let mut command = rerankd();
+    command.args(["--data", "tests/golden/eval/small", "--models", "local/lexical", "--out"]).arg(out.path());
+    let said = succeed(&mut command).await;
+    let results = fs::read_to_string(out.path().join("results.json")).unwrap();
+    let results: serde_json::Value = serde_json::from_str(&results).unwrap();
+    let collection = &results["collection"];
+    assert_eq!((&collection["queries"], &collection["candidates_per_query"]), (&10.into(), &15.0.into()));
+    assert_eq!(collection["recall_ceiling"], 1.0);
+    // Three queries at 1, and seven that nothing but luck ranks: far from the 1.0 of the three alone.
+    let none = super::contestant(&results, "none")["metrics"]["ndcg@10"]["mean"].as_f64().unwrap();
+    assert!((0.3..0.6).contains(&none), "{none}");
+    assert!(
+        said.contains("10 queries over 15 passages") && said.contains("candidates: the whole corpus, by BM25"),
+        "{said}"
+    );
+    assert!(said.contains("! 7 queries share no word with any passage: there the first stage is"), "{said}");
+}
+
+#[tokio::test]
+async fn positives_alone_are_refused_because_nothing_can_be_measured() {
+    let out = tempfile::tempdir().unwrap();
+    let mut command = rerankd();
+    command.args(["--data", "tests/golden/eval/small", "--candidates", "judged", "--models", "local/lexical", "--out"]);
+    let output = run(command.arg(out.path().join("run"))).await;
+    assert_eq!(output.status.code(), Some(1));
+    let said = err(&output);
+    assert!(said.contains("nothing can be measured") && said.contains("--candidates bm25:50"), "{said}");
+    assert!(!out.path().join("run").exists(), "nothing was begun");
+}
+
+/// As with `-c` of `trec_eval`: a first stage that finds nothing is not better for it.
+#[tokio::test]
+async fn a_query_without_candidates_counts_as_0_and_nobody_is_asked() {
+    let folder = beir();
+    fs::write(
+        folder.path().join("queries.jsonl"),
+        "{\"_id\":\"q\",\"text\":\"ferries\"}\n{\"_id\":\"r\",\"text\":\"x\"}\n",
+    )
+    .unwrap();
+    fs::write(folder.path().join("qrels/one.tsv"), "q\ta\t1\nr\tb\t1\n").unwrap();
+    let mut command = rerankd();
+    command.args(["--models", "local/lexical", "--qrels", "qrels/one.tsv", "--candidates", "mine.run", "--data"]);
+    let said = succeed(command.arg(folder.path()).arg("--out").arg(folder.path().join("out"))).await;
+    let results = fs::read_to_string(folder.path().join("out/results.json")).unwrap();
+    let results: serde_json::Value = serde_json::from_str(&results).unwrap();
+    let lexical = super::contestant(&results, "local/lexical");
+    assert_eq!(lexical["metrics"]["ndcg@10"]["mean"], 0.5);
+    assert_eq!((&lexical["rankings"][1], &lexical["failures"]), (&serde_json::json!([]), &serde_json::json!({})));
+    assert_eq!(results["collection"]["recall_ceiling"], 0.5);
+    assert!(said.contains("(1 query without candidates counted as 0).") && said.contains("1 asked for now"), "{said}");
+}
+
 #[tokio::test]
 async fn autorag_project_yields_autorag_metrics() {
     let out = tempfile::tempdir().unwrap();
@@ -144,7 +200,7 @@ async fn qrels_and_candidates_options_select_their_files() {
     let (ids, from) = candidates("judged", &["--qrels", "qrels/two.tsv", "--candidates", "judged"]).await;
     assert_eq!(ids, "bc");
     assert!(from.starts_with("all judged passages"), "{from}");
-    let (ids, from) = candidates("bm25", &["--qrels", "qrels/one.tsv", "--candidates", "bm25:1"]).await;
+    let (ids, from) = candidates("bm25", &["--qrels", "qrels/two.tsv", "--candidates", "bm25:1"]).await;
     assert_eq!(ids, "a");
     assert!(from.starts_with("the best 1 by BM25"), "{from}");
     // Judgments of other queries leave nothing to evaluate.

@@ -37,6 +37,12 @@ fn without_times(mut results: Value) -> Value {
         contestant["on_pareto_front"] = Value::Null;
     }
     results["choice"] = Value::Null;
+    without_record(results)
+}
+
+/// Results without the circumstances of the run: its time, its command, the answers that it found.
+fn without_record(mut results: Value) -> Value {
+    results["run"] = Value::Null;
     results
 }
 
@@ -89,14 +95,20 @@ async fn second_run_makes_no_calls_and_writes_the_same_results() {
     let fake = FakeUpstream::start("cohere").await;
     let desk = Desk::new(QUERIES, &[("up", "cohere", &fake)], "");
     let first = succeed(&mut desk.eval(MODEL, "out", &[])).await;
-    let files = ["results.json", "report.html"].map(|name| fs::read(desk.path("out").join(name)).unwrap());
+    let files = ["results.csv", "per_query.csv"].map(|name| fs::read(desk.path("out").join(name)).unwrap());
+    let page = || {
+        let page = fs::read_to_string(desk.path("out/report.html")).unwrap();
+        page.split_once("<section id=\"citation\"").unwrap().0.to_owned()
+    };
+    let (results, report) = (without_record(desk.results("out")), page());
     let calls = fake.calls().len();
     let second = succeed(&mut desk.eval(MODEL, "out", &[])).await;
     let told = |kept: usize| format!("answers {kept} kept from before, {} asked for now\n", QUERIES - kept);
     assert!(first.contains(&told(0)), "{first}");
     assert_eq!(second, first.replace(&told(0), &told(QUERIES)));
     assert_eq!(fake.calls().len(), calls);
-    assert_eq!(["results.json", "report.html"].map(|name| fs::read(desk.path("out").join(name)).unwrap()), files);
+    assert_eq!(["results.csv", "per_query.csv"].map(|name| fs::read(desk.path("out").join(name)).unwrap()), files);
+    assert_eq!((without_record(desk.results("out")), page()), (results, report));
 }
 
 #[tokio::test]
@@ -201,7 +213,8 @@ async fn query_inserted_before_others_is_the_only_one_asked() {
     let before = contestant(&desk.results("out"), MODEL)["rankings"].clone();
     fs::write(desk.path("collection.jsonl"), [line(2), line(0), line(1)].join("\n")).unwrap();
     let output = run(&mut desk.eval(MODEL, "out", &[])).await;
-    assert_eq!((output.status.code(), err(&output).as_str()), (Some(0), ""));
+    let bill = "rerankd: up/rerank-v3.5: about $0.0020: 1 query × 5 passages, 1 search unit at $0.0020\n";
+    assert_eq!((output.status.code(), err(&output).as_str()), (Some(0), bill));
     assert_eq!(pairs_sent(&fake), all_pairs(3));
     let after = contestant(&desk.results("out"), MODEL)["rankings"].clone();
     assert_eq!((&after[1], &after[2]), (&before[0], &before[1]));
@@ -319,7 +332,8 @@ async fn answers_of_another_configuration_are_kept_and_not_used() {
         assert!(text.contains(change.0), "{text}");
         fs::write(desk.path("rerankd.toml"), text.replace(change.0, change.1)).unwrap();
         let changed = run(&mut desk.eval("second", "out", &[])).await;
-        let said = "rerankd: second: 2 kept answers by two/rerank-v3.5 came from another model or configuration than now; asking again\n";
+        let said = "rerankd: second: 2 kept answers by two/rerank-v3.5 came from another model or configuration than now; asking again\n\
+             rerankd: second: about $0.0040: 2 queries × 5 passages, 2 search units at $0.0020\n";
         assert_eq!((changed.status.code(), err(&changed).as_str()), (Some(0), said));
         assert_eq!(all_calls(), calls + 2, "both are asked again");
         fs::write(desk.path("rerankd.toml"), text).unwrap();

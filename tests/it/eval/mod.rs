@@ -1,5 +1,7 @@
 //! `rerankd eval` as typed, before scripted upstreams: its calls, its kept answers, its output.
 
+mod bill;
+mod comparison;
 mod failures;
 mod inputs;
 mod interruptions;

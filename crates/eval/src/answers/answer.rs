@@ -61,6 +61,24 @@ pub struct Failed {
     pub known: BTreeMap<String, Vec<(usize, f64)>>,
 }
 
+impl Ranked {
+    /// The ranking of a query without candidates, about which nobody was asked.
+    pub(crate) fn of_nothing(query_id: &str) -> Self {
+        Self {
+            query_id: query_id.to_owned(),
+            ranking: Vec::new(),
+            answered_by: None,
+            fallbacks: 0,
+            degraded: Vec::new(),
+            cold_ms: None,
+            warm_ms: None,
+            tokens: None,
+            search_units: None,
+            cost_usd: None,
+        }
+    }
+}
+
 impl Answer {
     /// The ranking; `None` of a failure.
     #[must_use]

@@ -84,7 +84,7 @@ impl AnswerLog {
         route: &Route,
         fingerprints: &QueryFingerprints,
     ) -> Result<Self, AnswerLogError> {
-        let path = folder.join(format!("{}.jsonl", file_name(contestant)));
+        let path = Self::path_in(folder, contestant);
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         let file = options.open(&path).map_err(|error| AnswerLogError::Io(path.clone(), error))?;
@@ -109,6 +109,16 @@ impl AnswerLog {
             Ok(Some(line)) => Err(AnswerLogError::Foreign(path, line)),
             Err(error) => Err(AnswerLogError::Io(path, error)),
         }
+    }
+
+    /// Returns true if `folder` holds an answer log of `contestant`.
+    #[must_use]
+    pub fn exists(folder: &Path, contestant: &str) -> bool {
+        Self::path_in(folder, contestant).exists()
+    }
+
+    fn path_in(folder: &Path, contestant: &str) -> PathBuf {
+        folder.join(format!("{}.jsonl", file_name(contestant)))
     }
 
     /// Reads all lines and sets `end` behind the last complete one. Returns the number of the first line that is no
@@ -170,6 +180,12 @@ impl AnswerLog {
             }
         }
         found
+    }
+
+    /// Hash of the contestant's models and of the settings that change their scores.
+    #[must_use]
+    pub fn models_fingerprint(&self) -> &str {
+        &self.models_fingerprint
     }
 
     /// Counts of the unused rankings of queries that have no final answer.

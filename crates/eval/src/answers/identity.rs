@@ -10,12 +10,13 @@ use rerankd_core::upstream::settings::LongPassages;
 use rerankd_core::upstream::{Backend, ScorerIdentity};
 
 use crate::collection::{Collection, JudgedQuery};
+use crate::field_hash::FieldHash;
 
 /// Hash of the models behind a name, and of the settings that change their scores.
 pub(super) fn models_fingerprint(route: &Route) -> String {
-    let mut hash = Hash::default();
+    let mut hash = FieldHash::default();
     for target in &route.targets {
-        hash.target(target);
+        add_target(&mut hash, target);
     }
     hash.hex()
 }
@@ -51,7 +52,7 @@ impl QueryFingerprints {
 /// Hash of the texts of a query and of its candidates, in their order. Ids are left out: no model sees them, and they
 /// may be line numbers.
 fn fingerprint(collection: &Collection, query: &JudgedQuery) -> String {
-    let mut hash = Hash::default();
+    let mut hash = FieldHash::default();
     hash.field(query.text.as_bytes());
     for &index in &query.candidates {
         hash.field(collection.passages[index].text.as_bytes());
@@ -59,51 +60,37 @@ fn fingerprint(collection: &Collection, query: &JudgedQuery) -> String {
     hash.hex()
 }
 
-/// A hash of fields. Each is preceded by its length, so different lists of fields never hash the same bytes.
+/// Adds all settings of a target on which its scores depend.
 ///
-/// Hashes are kept in answer logs: another field, order or text here makes all paid answers unused.
-#[derive(Default)]
-struct Hash(blake3::Hasher);
-
-impl Hash {
-    fn field(&mut self, bytes: &[u8]) {
-        self.0.update(&bytes.len().to_le_bytes()).update(bytes);
+/// Another field, order or text here makes all paid answers unused.
+fn add_target(hash: &mut FieldHash, target: &Target) {
+    let ScoreSpace { upstream, model, revision, scale } = &target.space;
+    let cut = match target.long_passages() {
+        LongPassages::Provider => String::new(),
+        LongPassages::Truncate(tokens) => format!("truncate {tokens}"),
+        LongPassages::ChunkMax(tokens) => format!("chunk-max {tokens}"),
+    };
+    for word in [upstream, model, revision, scale.name(), target.facts.scoring.name(), &cut] {
+        hash.field(word.as_bytes());
     }
-
-    /// Adds all settings of a target on which its scores depend.
-    fn target(&mut self, target: &Target) {
-        let ScoreSpace { upstream, model, revision, scale } = &target.space;
-        let cut = match target.long_passages() {
-            LongPassages::Provider => String::new(),
-            LongPassages::Truncate(tokens) => format!("truncate {tokens}"),
-            LongPassages::ChunkMax(tokens) => format!("chunk-max {tokens}"),
-        };
-        for word in [upstream, model, revision, scale.name(), target.facts.scoring.name(), &cut] {
-            self.field(word.as_bytes());
-        }
-        match &target.upstream.backend {
-            Backend::Stack(stack) => match &stack.identity {
-                ScorerIdentity::Address(url) => {
-                    self.field(url.as_str().as_bytes());
-                    self.field(b""); // where a model in this process has its digest
-                }
-                ScorerIdentity::Model(model) => {
-                    self.field(model.address().as_bytes());
-                    // The address alone is not enough, because the directory may hold another model tomorrow. A model
-                    // that cannot be read has no digest, and no answers either.
-                    self.field(model.digest().unwrap_or_default().as_bytes());
-                }
-            },
-            // The embedded scorer has no file of its own; it changes with the version.
-            Backend::Local(_) => self.field(env!("CARGO_PKG_VERSION").as_bytes()),
-        }
-        if let Some(HybridParts { settings: HybridSettings { mix, scripts }, cross_encoder, .. }) = &target.hybrid {
-            self.field(format!("{} {} {}", mix.head, mix.lexical_share, scripts.name()).as_bytes());
-            self.target(cross_encoder);
-        }
+    match &target.upstream.backend {
+        Backend::Stack(stack) => match &stack.identity {
+            ScorerIdentity::Address(url) => {
+                hash.field(url.as_str().as_bytes());
+                hash.field(b""); // where a model in this process has its digest
+            }
+            ScorerIdentity::Model(model) => {
+                hash.field(model.address().as_bytes());
+                // The address alone is not enough, because the directory may hold another model tomorrow. A model
+                // that cannot be read has no digest, and no answers either.
+                hash.field(model.digest().unwrap_or_default().as_bytes());
+            }
+        },
+        // The embedded scorer has no file of its own; it changes with the version.
+        Backend::Local(_) => hash.field(env!("CARGO_PKG_VERSION").as_bytes()),
     }
-
-    fn hex(self) -> String {
-        self.0.finalize().to_hex().to_string()
+    if let Some(HybridParts { settings: HybridSettings { mix, scripts }, cross_encoder, .. }) = &target.hybrid {
+        hash.field(format!("{} {} {}", mix.head, mix.lexical_share, scripts.name()).as_bytes());
+        add_target(hash, cross_encoder);
     }
 }

@@ -9,8 +9,10 @@
 
 mod answer;
 mod answer_log;
+mod estimate;
 mod identity;
 
+use std::cell::Cell;
 use std::future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,6 +34,7 @@ use tokio::time::{Instant, timeout};
 
 pub use self::answer::{Answer, Failed, Ranked};
 pub use self::answer_log::{AnswerLog, AnswerLogError, Others};
+pub use self::estimate::CostEstimate;
 pub use self::identity::QueryFingerprints;
 use super::collection::{Collection, JudgedQuery};
 
@@ -62,6 +65,10 @@ pub struct EvalRun<'a> {
     pub timeout: Duration,
     /// True to stop: queries in flight are finished, no further one is sent.
     pub stopped: watch::Receiver<bool>,
+    /// US dollars at list price above which no further query is sent; `None` if there is no limit.
+    pub max_usd: Option<f64>,
+    /// US dollars at list price that all contestants' answers were charged for so far, as far as prices are known.
+    pub spent_usd: Cell<f64>,
 }
 
 /// An event while a contestant is asked.
@@ -82,6 +89,8 @@ pub enum RunOutcome {
     GivenUp(String),
     /// [`EvalRun::stopped`] became true.
     Stopped,
+    /// More than [`EvalRun::max_usd`] is spent.
+    OverBudget,
 }
 
 impl EvalRun<'_> {
@@ -89,7 +98,7 @@ impl EvalRun<'_> {
     /// model does not pay for them again.
     pub fn fill_cache(&self, route: &Route, answer_log: &AnswerLog) {
         let scope = cache_scope(route);
-        for query in &self.collection.queries {
+        for query in self.collection.askable() {
             let Some(answer) = answer_log.answer(&query.id) else { continue };
             let request = self.request(query);
             for target in &route.targets {
@@ -112,7 +121,7 @@ impl EvalRun<'_> {
         on_progress: impl Fn(Progress<'_>),
     ) -> Result<RunOutcome, AnswerLogError> {
         let mut open = Vec::new();
-        for query in &self.collection.queries {
+        for query in self.collection.askable() {
             if answer_log.has_answer(&query.id) {
                 on_progress(Progress::Done);
             } else {
@@ -123,7 +132,7 @@ impl EvalRun<'_> {
         // Set by the loop below, read by the stream of the same task: nothing else is ordered by it.
         let given_up = AtomicBool::new(false);
         let answers = stream::iter(open.iter().copied())
-            .take_while(|_| future::ready(!self.is_stopped() && !given_up.load(Ordering::Relaxed)))
+            .take_while(|_| future::ready(self.interruption().is_none() && !given_up.load(Ordering::Relaxed)))
             .map(|query| self.ask(route, scope, query, &on_progress))
             // With 0, no query would ever be sent.
             .buffer_unordered(self.concurrency.max(1));
@@ -161,7 +170,7 @@ impl EvalRun<'_> {
         if done == open.len() {
             return Ok(RunOutcome::Finished);
         }
-        Ok(if self.is_stopped() { RunOutcome::Stopped } else { RunOutcome::GivenUp(last_failure) })
+        Ok(self.interruption().unwrap_or(RunOutcome::GivenUp(last_failure)))
     }
 
     /// Sends one query twice: for the answer, and for the time that it takes from the cache.
@@ -175,6 +184,7 @@ impl EvalRun<'_> {
         let request = Arc::new(self.request(query));
         match self.ask_patiently(route, &request, scope, on_progress).await {
             Ok(response) => {
+                self.spent_usd.set(self.spent_usd.get() + response.usage.cost_usd.unwrap_or(0.0));
                 // A score that is not in the cache must not be bought a second time, so this request may fail.
                 let control = CacheControl { only_if_cached: true, ..CacheControl::default() };
                 let context = RequestContext { control, ..self.context(scope) };
@@ -226,6 +236,15 @@ impl EvalRun<'_> {
 
     fn is_stopped(&self) -> bool {
         *self.stopped.borrow()
+    }
+
+    /// The reason for which no contestant may be asked further; `None` if there is none.
+    fn interruption(&self) -> Option<RunOutcome> {
+        if self.is_stopped() {
+            return Some(RunOutcome::Stopped);
+        }
+        let is_over_budget = self.max_usd.is_some_and(|limit| self.spent_usd.get() > limit);
+        is_over_budget.then_some(RunOutcome::OverBudget)
     }
 
     /// The request for all candidates of a query. `top_n` stays unset: an answer must rank every one of them.

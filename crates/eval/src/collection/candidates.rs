@@ -1,5 +1,6 @@
 //! The candidates of each query: from a run, by BM25 or from the judgments.
 
+use std::collections::HashSet;
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -17,12 +18,16 @@ pub const PREPARED_FILE: &str = "candidates.tsv";
 /// Names of a run in the folder of the data that is used unless the command line says otherwise.
 pub const OWN_FILES: [&str; 2] = [PREPARED_FILE, "candidates.run"];
 
+/// First bytes of what is hashed for the order of passages that BM25 cannot order. Another seed is another order.
+const ORDER_SEED: &[u8] = b"rerankd eval 0";
+
 /// The source of the queries' candidates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Candidates {
     /// A run, searched for in the working directory and then in the folder of the data.
     File(PathBuf),
-    /// The best passages of the corpus by BM25, this many; above 0.
+    /// The best passages of the corpus by BM25, this many; above 0. Where fewer have a word of the query, others fill
+    /// the list (`by_bm25_to_depth`).
     Bm25(usize),
     /// All passages judged for the query, in BM25 order.
     Judged,
@@ -118,9 +123,56 @@ fn from_run(draft: &mut Draft, path: &Path) -> Result<(), CollectionError> {
 }
 
 fn by_bm25(draft: &mut Draft, depth: usize) {
-    let found = bm25::best(&draft.passages.texts(), &judged_texts(draft), depth);
+    let found = by_bm25_to_depth(&draft.passages.texts(), &judged_texts(draft), depth);
+    let mut filled = 0;
+    for hits in &found {
+        filled += usize::from(hits.iter().any(|hit| hit.score <= 0.0));
+        // A sum over no word is exactly 0, and any word adds to it.
+        draft.left_out.queries_without_common_words += usize::from(hits.iter().all(|hit| hit.score <= 0.0));
+    }
     assign(draft, found);
-    draft.first_stage = Some(format!("the best {depth} by BM25 (k1 {}, b {})", bm25::CORPUS_K1, bm25::CORPUS_B));
+    let formula = format!("BM25 (k1 {}, b {})", bm25::CORPUS_K1, bm25::CORPUS_B);
+    let rest = if filled == 0 { "" } else { ", then others in a fixed order" };
+    draft.first_stage = Some(if depth < draft.passages.records.len() {
+        format!("the best {depth} by {formula}{rest}")
+    } else {
+        format!("the whole corpus, by {formula}{rest}")
+    });
+}
+
+/// For each query, `depth` passages, or the whole corpus where it is not larger: those that have a word of the query,
+/// best first by BM25, then others with score 0. So lists are as long as they claim to be, and a relevant passage
+/// without a common word may be among them.
+///
+/// The others stand in the order of a hash of their texts, the same for every query: it knows nothing of the corpus's
+/// own order, which may have been sorted by hand, and a passage that is added changes little of it.
+pub(super) fn by_bm25_to_depth(passages: &[&str], queries: &[&str], depth: usize) -> Vec<Vec<Hit>> {
+    let depth = depth.min(passages.len());
+    let mut found = bm25::best(passages, queries, depth);
+    if found.iter().all(|hits| hits.len() == depth) {
+        return found;
+    }
+    let order = order_by_hash(passages);
+    for hits in &mut found {
+        let ranked: HashSet<usize> = hits.iter().map(|hit| hit.place).collect();
+        let others = order.iter().filter(|place| !ranked.contains(place));
+        for &place in others.take(depth - ranked.len()) {
+            hits.push(Hit { place, score: 0.0 });
+        }
+    }
+    found
+}
+
+/// All places of the corpus, in an order that depends on nothing but the texts. Equal texts keep theirs.
+fn order_by_hash(passages: &[&str]) -> Vec<usize> {
+    let mut hashed = Vec::with_capacity(passages.len());
+    for (place, text) in passages.iter().enumerate() {
+        let mut key = blake3::Hasher::new();
+        key.update(ORDER_SEED).update(text.as_bytes());
+        hashed.push((*key.finalize().as_bytes(), place));
+    }
+    hashed.sort_unstable();
+    hashed.into_iter().map(|(_, place)| place).collect()
 }
 
 fn all_judged(draft: &mut Draft) {

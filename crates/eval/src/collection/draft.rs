@@ -105,7 +105,6 @@ impl Draft {
             }
             if query.candidates.is_empty() {
                 left_out.queries_without_candidates += 1;
-                return false;
             }
             // An input without groups needs every relevant passage: each is a group of its own.
             if query.groups.is_empty() {

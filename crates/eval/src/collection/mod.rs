@@ -7,6 +7,7 @@
 mod autorag;
 mod beir;
 mod candidates;
+mod checksums;
 mod draft;
 mod input;
 mod input_error;
@@ -25,6 +26,7 @@ use serde::Serialize;
 
 pub use self::autorag::PARQUET_THREAD;
 pub use self::candidates::{Candidates, DEFAULT_DEPTH, OWN_FILES, PREPARED_FILE};
+pub use self::checksums::Checksums;
 pub use self::input::folder_of;
 pub use self::input_error::CollectionError;
 pub use self::prepare::prepare;
@@ -36,7 +38,7 @@ pub struct Collection {
     pub name: String,
     /// All passages of the corpus, in its order.
     pub passages: Vec<PassageRecord>,
-    /// Queries with at least one judgment and one candidate, in the order of the input.
+    /// Queries with at least one judgment, in the order of the input. One without a candidate counts as 0.
     pub queries: Vec<JudgedQuery>,
     /// File of the judgments, in words for a report; `None` where the data file holds them too.
     pub judgments: Option<String>,
@@ -74,13 +76,16 @@ pub struct JudgedQuery {
     pub labels: BTreeMap<String, String>,
 }
 
-/// Counts of what an input holds that cannot be evaluated, or not as it stands.
+/// Counts of what an input holds that cannot be evaluated, or says less than it seems to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LeftOut {
     /// Queries without a judgment.
     pub unjudged_queries: usize,
-    /// Queries with judgments, but without a candidate.
+    /// Queries with judgments, but without a candidate. They are not left out: each counts as 0, as with `-c` of
+    /// `trec_eval`.
     pub queries_without_candidates: usize,
+    /// Queries that share no word with any passage, so that BM25 could not order their candidates.
+    pub queries_without_common_words: usize,
     /// Judgments of passages that the corpus does not hold. The metrics count them all the same, see
     /// [`JudgedQuery::judgments`].
     pub judgments_of_unknown_passages: UnknownIds,
@@ -128,6 +133,40 @@ impl JudgedQuery {
     #[must_use]
     pub fn grade(&self, passage: &PassageRecord) -> Option<i32> {
         self.judgments.get(&*passage.id).copied()
+    }
+}
+
+impl Collection {
+    /// The queries with candidates: a model can be asked about no other.
+    pub fn askable(&self) -> impl Iterator<Item = &JudgedQuery> {
+        self.queries.iter().filter(|query| !query.candidates.is_empty())
+    }
+
+    /// The number of queries for which every order of the candidates has the same value, because all candidates have
+    /// the same grade. They cannot tell one reranker from another.
+    #[must_use]
+    pub fn undecidable_queries(&self) -> usize {
+        self.askable().filter(|query| self.common_grade(query).is_some()).count()
+    }
+
+    /// Returns true if all candidates of all queries are relevant, and equally so: no order of them is better than
+    /// another, so there is nothing to measure.
+    #[must_use]
+    pub fn holds_positives_only(&self) -> bool {
+        self.askable().all(|query| self.common_grade(query).is_some_and(|grade| grade > 0))
+    }
+
+    /// The grade that all candidates of the query have, 0 if they are irrelevant or not judged; `None` if they differ.
+    fn common_grade(&self, query: &JudgedQuery) -> Option<i32> {
+        let mut common = None;
+        for &index in &query.candidates {
+            // Below 0 is irrelevant, as 0 is.
+            let grade = query.grade(&self.passages[index]).unwrap_or(0).max(0);
+            if *common.get_or_insert(grade) != grade {
+                return None;
+            }
+        }
+        Some(common.unwrap_or(0))
     }
 }
 

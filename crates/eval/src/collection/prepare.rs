@@ -1,11 +1,11 @@
 //! A run of candidates to be kept as a file, so that every later evaluation starts from the same ones.
 
+use super::candidates::by_bm25_to_depth;
 use super::input_error::CollectionError;
 use super::{Source, input};
-use crate::bm25;
 
-/// Returns a run of the best `depth` passages by BM25 for every query, to be kept as `candidates.tsv`: lines of
-/// `query passage rank score`, separated by tabs.
+/// Returns a run of `depth` passages for every query, as `bm25:DEPTH` takes them, to be kept as `candidates.tsv`:
+/// lines of `query passage rank score`, separated by tabs.
 ///
 /// # Errors
 /// As [`load`](super::load). Also if the input itself holds candidates, which later evaluations use, or if an id holds
@@ -18,7 +18,7 @@ pub fn prepare(source: &Source, depth: usize) -> Result<String, CollectionError>
     }
     // Unjudged queries too: other judgments may be used with the same candidates.
     let texts: Vec<&str> = draft.queries.iter().map(|query| &*query.text).collect();
-    let found = bm25::best(&draft.passages.texts(), &texts, depth);
+    let found = by_bm25_to_depth(&draft.passages.texts(), &texts, depth);
     let mut run = String::new();
     for (query, hits) in draft.queries.iter().zip(found) {
         for (rank, hit) in (1..).zip(hits) {

@@ -104,17 +104,6 @@ mod tests {
     }
 
     fn answered(address: &str) -> Ranked {
-        Ranked {
-            query_id: "q".to_owned(),
-            ranking: Vec::new(),
-            answered_by: Some(address.to_owned()),
-            fallbacks: 0,
-            degraded: Vec::new(),
-            cold_ms: None,
-            warm_ms: None,
-            tokens: None,
-            search_units: None,
-            cost_usd: None,
-        }
+        Ranked { answered_by: Some(address.to_owned()), ..Ranked::of_nothing("q") }
     }
 }

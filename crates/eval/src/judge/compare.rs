@@ -1,17 +1,34 @@
 //! Confidence intervals of means, and significance tests of their differences.
 
+use std::collections::BTreeMap;
+
 use crate::results::{Comparison, Contestant, Estimate};
 use crate::statistics::{confidence_interval, differences, holm, mean, randomization_test};
 
 /// Seed of all resampling. It is fixed, so the same answers give the same report.
-const SEED: u64 = 0;
+pub(crate) const SEED: u64 = 0;
 /// Adjusted p-value from which a difference is called noise. The report's sentences say 0.05 too.
 const NOISE: f64 = 0.05;
 
 /// The mean of `values` with its confidence interval.
-pub(super) fn estimate(values: &[f64]) -> Estimate {
+pub(crate) fn estimate(values: &[f64]) -> Estimate {
     let interval = confidence_interval(values, SEED);
     Estimate { mean: mean(values), low: interval.low, high: interval.high }
+}
+
+/// The value of `metric` on the left minus that on the right, for each query that it is defined for on both sides.
+pub(crate) fn paired_differences(
+    left: &[BTreeMap<String, f64>],
+    right: &[BTreeMap<String, f64>],
+    metric: &str,
+) -> Vec<f64> {
+    let mut differences = Vec::with_capacity(left.len());
+    for (left, right) in left.iter().zip(right) {
+        if let (Some(left), Some(right)) = (left.get(metric), right.get(metric)) {
+            differences.push(left - right);
+        }
+    }
+    differences
 }
 
 /// Compares every contestant with the best one and with the first stage, which is the first of them.

@@ -16,6 +16,8 @@ pub struct ContestantAnswers {
     pub(super) name: String,
     /// One per query of the collection, in its order; `None` where the query was not asked.
     pub(super) answers: Vec<Option<Answer>>,
+    /// Hash of its models and of the settings that change their scores.
+    pub(super) models_fingerprint: String,
     /// Addresses of its targets with their prices, in order.
     pub(super) targets: Vec<(String, Billing)>,
 }
@@ -24,7 +26,15 @@ impl ContestantAnswers {
     /// The answers of the contestant `name`, which is `route`, from its answer log.
     #[must_use]
     pub fn of_answer_log(name: &str, answer_log: &AnswerLog, route: &Route, collection: &Collection) -> Self {
-        let answers = collection.queries.iter().map(|query| answer_log.answer(&query.id).cloned()).collect();
+        let mut answers = Vec::with_capacity(collection.queries.len());
+        for query in &collection.queries {
+            answers.push(if query.candidates.is_empty() {
+                // Nobody is asked about nothing, and nobody fails at it.
+                Some(Answer::Ranked(Ranked::of_nothing(&query.id)))
+            } else {
+                answer_log.answer(&query.id).cloned()
+            });
+        }
         let mut targets = Vec::with_capacity(route.targets.len());
         for target in &route.targets {
             targets.push((target.address(), target.facts.billing));
@@ -33,7 +43,13 @@ impl ContestantAnswers {
                 targets.push((parts.lexical.address(), parts.lexical.facts.billing));
             }
         }
-        Self { name: name.to_owned(), answers, targets }
+        Self { name: name.to_owned(), answers, models_fingerprint: answer_log.models_fingerprint().to_owned(), targets }
+    }
+
+    /// The name with the hash of the models behind it and of the settings that change their scores.
+    #[must_use]
+    pub fn identity(&self) -> (String, String) {
+        (self.name.clone(), self.models_fingerprint.clone())
     }
 
     /// The failures of a contestant that never answered; `None` if it answered at least once.
@@ -46,8 +62,10 @@ impl ContestantAnswers {
         Some(Unanswered { name: self.name.clone(), failures: self.failures(), message })
     }
 
+    /// The rankings of queries that were asked.
     pub(super) fn ranked(&self) -> impl Iterator<Item = &Ranked> {
-        self.answers.iter().flatten().filter_map(Answer::ranked)
+        let ranked = self.answers.iter().flatten().filter_map(Answer::ranked);
+        ranked.filter(|ranked| !ranked.ranking.is_empty())
     }
 
     pub(super) fn first_failure(&self) -> Option<String> {

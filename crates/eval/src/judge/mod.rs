@@ -1,7 +1,7 @@
 //! Results from answers: the value of every ranking, the best contestant, and the significance of the differences.
 
 mod charges;
-mod compare;
+pub(crate) mod compare;
 mod contestant_answers;
 mod measures;
 mod pareto;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use rerankd_core::types::as_f64;
 
 use self::charges::{cost, latency, unit};
-use self::compare::{compare_all, estimate};
+use self::compare::{compare_all, estimate, paired_differences};
 pub use self::contestant_answers::ContestantAnswers;
 use self::measures::Measure;
 use self::pareto::front;
@@ -57,6 +57,7 @@ pub fn judge(collection: &Collection, entries: &[ContestantAnswers], criteria: &
         values_by_contestant.push(values(&contestant.by_query, &decisive));
     }
     compare_all(&mut contestants, &values_by_contestant);
+    set_differences_to_none(&mut contestants, &measures);
     let on_front = front(&contestants, &decisive);
     for (contestant, is_on_front) in contestants.iter_mut().zip(on_front) {
         contestant.on_pareto_front = is_on_front;
@@ -70,6 +71,7 @@ pub fn judge(collection: &Collection, entries: &[ContestantAnswers], criteria: &
     }
     Results {
         rerankd: env!("CARGO_PKG_VERSION").to_owned(),
+        run: None,
         collection: summary(collection),
         k: criteria.k,
         metrics: measures.iter().map(Measure::name).collect(),
@@ -78,6 +80,20 @@ pub fn judge(collection: &Collection, entries: &[ContestantAnswers], criteria: &
         unanswered,
         choice,
         queries: collection.queries.iter().map(|query| reported_query(collection, query)).collect(),
+    }
+}
+
+/// Sets [`Contestant::to_none`]. The first of `contestants` is the first stage.
+fn set_differences_to_none(contestants: &mut [Contestant], measures: &[Measure]) {
+    let Some((first_stage, models)) = contestants.split_first_mut() else { return };
+    for contestant in models {
+        for measure in measures {
+            let name = measure.name();
+            let differences = paired_differences(&contestant.by_query, &first_stage.by_query, &name);
+            if !differences.is_empty() {
+                contestant.to_none.insert(name, estimate(&differences));
+            }
+        }
     }
 }
 
@@ -262,6 +278,7 @@ fn summary(collection: &Collection) -> CollectionSummary {
         passages: collection.passages.len(),
         first_stage: collection.first_stage.clone(),
         candidates_per_query: mean(&candidate_counts),
+        undecidable_queries: collection.undecidable_queries(),
         recall_ceiling: (!ceilings.is_empty()).then(|| mean(&ceilings)),
     }
 }

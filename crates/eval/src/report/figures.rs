@@ -3,10 +3,11 @@
 use super::super::results::{Cost, Estimate};
 
 /// The dash in place of a missing value.
-pub(super) const NOTHING: &str = "–";
+pub(crate) const NOTHING: &str = "–";
 
 /// Digits in groups of three: `12,408`.
-pub(super) fn grouped(count: usize) -> String {
+#[must_use]
+pub fn grouped(count: usize) -> String {
     let digits = count.to_string();
     let first = digits.len() % 3;
     let mut text = digits[..first].to_owned();
@@ -22,7 +23,7 @@ pub(super) fn grouped(count: usize) -> String {
 }
 
 /// A value of a metric with three decimals: `0.731`.
-pub(super) fn score(value: f64) -> String {
+pub(crate) fn score(value: f64) -> String {
     fixed(value, 3)
 }
 
@@ -40,7 +41,7 @@ pub(super) fn interval(estimate: Estimate) -> String {
 }
 
 /// A difference with its sign, `+0.119` or `−0.020`; with a fourth decimal where three would hide the sign: `−0.0004`.
-pub(super) fn signed(value: f64) -> String {
+pub(crate) fn signed(value: f64) -> String {
     // 0.0005 is the least that three decimals do not round to zero.
     let decimals = if value.abs() < 0.0005 { 4 } else { 3 };
     let text = fixed(value.abs(), decimals);
@@ -56,13 +57,19 @@ pub(super) fn signed(value: f64) -> String {
     }
 }
 
+/// A difference with its confidence interval, all signed: on which side of 0 it ends is what matters. The interval
+/// stands by itself, for a report that writes it smaller.
+pub(crate) fn signed_interval(difference: Estimate) -> [String; 2] {
+    [signed(difference.mean), format!("[{}, {}]", signed(difference.low), signed(difference.high))]
+}
+
 /// A share (0 to 1) in per cent: `88.7 %`.
 pub(super) fn percent(share: f64) -> String {
     format!("{} %", fixed(share * 100.0, 1))
 }
 
 /// A p-value: `p=0.003`; with a fourth decimal where rounding would lift a smaller one to 0.050: `p=0.0497`.
-pub(super) fn probability(p: f64) -> String {
+pub(crate) fn probability(p: f64) -> String {
     if p < 0.001 {
         "p<0.001".to_owned()
     } else if (0.0495..0.05).contains(&p) {
@@ -86,7 +93,8 @@ pub(super) fn milliseconds(value: f64) -> String {
 }
 
 /// US dollars with at least two significant digits: `$2.00`, `$0.051`, `$0`.
-pub(super) fn dollars(value: f64) -> String {
+#[must_use]
+pub fn dollars(value: f64) -> String {
     match value {
         _ if !value.is_finite() => NOTHING.to_owned(),
         _ if value <= 0.0 => "$0".to_owned(),
@@ -148,6 +156,8 @@ mod tests {
             [0, 12, 999, 1000, 12_408, 1_234_567].map(grouped),
             ["0", "12", "999", "1,000", "12,408", "1,234,567"]
         );
+        let difference = Estimate { mean: 0.016, low: -0.0004, high: 0.033 };
+        assert_eq!(signed_interval(difference), ["+0.016", "[−0.0004, +0.033]"]);
         assert_eq!(percent(0.8867), "88.7 %");
         assert_eq!([0.0004, 0.0031, 0.049_99, 0.05].map(probability), ["p<0.001", "p=0.003", "p=0.0499", "p=0.050"]);
         let times = [0.0, 0.001, 0.314, 4.21, 118.4].map(milliseconds);

@@ -3,11 +3,11 @@
 //! Both state the same facts. `standings` draws the conclusions, `summary` and `warnings` put them into words,
 //! `figures` formats numbers, and `plain_text` cuts and joins texts from outside.
 
-mod figures;
+pub mod figures;
 pub mod html;
 pub mod plain_text;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 mod standings;
 mod summary;
 pub mod table;

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use fastrand::Rng;
 use rerankd_core::types::as_f64;
 
-use super::super::collection::{LeftOut, UnknownIds};
+use super::super::collection::{Checksums, LeftOut, UnknownIds};
 use super::super::results::{
-    Candidate, Choice, CollectionSummary, Comparison, Contestant, Cost, Estimate, Kind, Latency, Query, Results, Times,
-    Unanswered,
+    Candidate, Choice, CollectionSummary, Comparison, Contestant, Cost, Estimate, Kind, Latency, Machine, PRICES_AS_OF,
+    Query, Results, RunRecord, Times, Unanswered,
 };
 
 /// Candidates of each query.
@@ -69,7 +69,7 @@ const RERANKERS: [(&str, Kind, f64, f64, Option<f64>); 6] = [
 ];
 
 /// Results over `count` queries, of six rerankers and the first stage.
-pub(super) fn results(count: usize) -> Results {
+pub(crate) fn results(count: usize) -> Results {
     let mut random = Rng::with_seed(7);
     let mut queries = Vec::with_capacity(count);
     for number in 0..count {
@@ -95,6 +95,7 @@ pub(super) fn results(count: usize) -> Results {
     compare(&mut contestants);
     Results {
         rerankd: "0.1.0".to_owned(),
+        run: Some(run_record()),
         collection: collection(count),
         k: 10,
         metrics: metric_names(),
@@ -107,6 +108,26 @@ pub(super) fn results(count: usize) -> Results {
             message: "upstream mixedbread refused the key".to_owned(),
         }],
         queries,
+    }
+}
+
+fn run_record() -> RunRecord {
+    let checksum = "3f786850e387550fdab836ed7e6dc881de23001b3f786850e387550fdab836ed".to_owned();
+    RunRecord {
+        date: "2026-11-30T18:00:00Z".to_owned(),
+        command: "rerankd eval --data help-centre --models cohere/rerank-v4.0-pro,voyage/rerank-2.5,local".to_owned(),
+        machine: Machine { cpu: "Example CPU at 2.40GHz".to_owned(), cores: 8, os: "Debian GNU/Linux 13".to_owned() },
+        settings: BTreeMap::from([("k".to_owned(), "10".to_owned()), ("candidates".to_owned(), "bm25:50".to_owned())]),
+        checksums: Checksums {
+            passages: checksum.clone(),
+            queries: checksum.clone(),
+            judgments: checksum.clone(),
+            candidates: checksum.clone(),
+        },
+        models: RERANKERS.iter().map(|(name, ..)| ((*name).to_owned(), checksum.clone())).collect(),
+        answers_kept: 12,
+        answers_new: 1_788,
+        prices_as_of: PRICES_AS_OF,
     }
 }
 
@@ -143,6 +164,7 @@ fn collection(queries: usize) -> CollectionSummary {
         passages: 12_408,
         first_stage: "bm25".to_owned(),
         candidates_per_query: as_f64(CANDIDATES),
+        undecidable_queries: 0,
         recall_ceiling: Some(0.887),
     }
 }
@@ -273,6 +295,10 @@ pub(super) fn compare(contestants: &mut [Contestant]) {
     for contestant in contestants {
         contestant.against_best = (contestant.name != best.name).then(|| compared(contestant, best));
         contestant.against_none = (contestant.kind != Kind::None).then(|| compared(contestant, first_stage));
+        contestant.to_none.clear();
+        if let Some(comparison) = contestant.against_none {
+            contestant.to_none.insert(METRICS[0].0.to_owned(), comparison.difference);
+        }
         contestant.on_pareto_front =
             contestant.latency.is_some() && !all.iter().any(|other| dominates(other, contestant));
     }

@@ -7,6 +7,9 @@ use super::figures::{probability, usd};
 /// The verdict on a contestant that never answered.
 pub(super) const NO_ANSWERS: &str = "no answers";
 
+/// The verdict on a difference that few queries cannot tell from chance.
+const TOO_FEW: &str = "too few queries to tell";
+
 /// Number of queries below which small differences mean little.
 pub(super) const FEW_QUERIES: usize = 50;
 
@@ -116,8 +119,8 @@ impl Contestant {
         self.against_none.as_ref().map(Standing::of)
     }
 
-    /// The conclusion in a few words, such as `best`, `noise` or `worse, p=0.003; not better than none`. The number of
-    /// answered queries follows if some failed.
+    /// The conclusion in a few words, such as `best`, `as good as the best` or `worse, p=0.003; not better than none`.
+    /// The number of answered queries follows if some failed.
     pub(super) fn verdict(&self) -> String {
         let mut verdict = self.merit();
         let failed: usize = self.failures.values().sum();
@@ -131,6 +134,8 @@ impl Contestant {
 
     /// The verdict without the number of answered queries.
     fn merit(&self) -> String {
+        // Over few queries a large difference may be chance, too: nothing shows that two contestants are alike.
+        let undecided = if self.by_query.len() < FEW_QUERIES { TOO_FEW } else { "as good as the best" };
         let standing = self.standing_to_first_stage();
         let verdict = match &self.against_best {
             // The first stage may have the same quality for free, so the highest mean alone does not make it the best.
@@ -139,10 +144,14 @@ impl Contestant {
             Some(comparison) if Standing::of(comparison) == Standing::Worse => {
                 format!("worse, {}", probability(comparison.p_adjusted))
             }
-            Some(_) => "noise".to_owned(),
+            Some(_) => undecided.to_owned(),
         };
         match standing {
             None | Some(Standing::Better) => verdict,
+            Some(Standing::Noise) if undecided == TOO_FEW && verdict == TOO_FEW => verdict,
+            Some(Standing::Noise) if undecided == TOO_FEW && self.against_best.is_none() => {
+                format!("{verdict}; {TOO_FEW}")
+            }
             Some(Standing::Noise) => format!("{verdict}; not better than none"),
             Some(Standing::Worse) => format!("{verdict}; worse than none"),
         }
@@ -191,7 +200,7 @@ mod tests {
         let better = Some(compared(0.1, 0.001));
         assert_eq!(verdict(None, better), "best");
         assert_eq!(verdict(None, Some(compared(0.01, 0.4))), "highest mean; not better than none");
-        assert_eq!(verdict(Some(compared(-0.01, 0.4)), better), "noise");
+        assert_eq!(verdict(Some(compared(-0.01, 0.4)), better), "as good as the best");
         assert_eq!(verdict(Some(compared(-0.05, 0.0031)), better), "worse, p=0.003");
         assert_eq!(
             verdict(Some(compared(-0.2, 0.0001)), Some(compared(-0.1, 0.01))),
@@ -202,9 +211,23 @@ mod tests {
             "worse, p<0.001; not better than none"
         );
         assert_eq!(verdict(Some(compared(-0.2, 0.0001)), None), "worse, p<0.001");
-        assert_eq!(verdict(Some(compared(0.0, 0.01)), None), "noise");
+        assert_eq!(verdict(Some(compared(0.0, 0.01)), None), "as good as the best");
         contestant.failures = [("upstream_timeout".to_owned(), 2), ("upstream_rejected".to_owned(), 1)].into();
-        assert_eq!(contestant.verdict(), "noise; answered 57 of 60");
+        assert_eq!(contestant.verdict(), "as good as the best; answered 57 of 60");
+
+        contestant.failures.clear();
+        contestant.by_query.truncate(10);
+        let mut verdict = |best: Option<Comparison>, none: Option<Comparison>| {
+            contestant.against_best = best;
+            contestant.against_none = none;
+            contestant.verdict()
+        };
+        let noise = Some(compared(0.4, 0.1));
+        assert_eq!(verdict(None, noise), "highest mean; too few queries to tell");
+        assert_eq!(verdict(noise, noise), "too few queries to tell");
+        assert_eq!(verdict(noise, better), "too few queries to tell");
+        assert_eq!(verdict(noise, Some(compared(-0.4, 0.01))), "too few queries to tell; worse than none");
+        assert_eq!(verdict(Some(compared(-0.2, 0.0001)), noise), "worse, p<0.001; not better than none");
     }
 
     #[test]

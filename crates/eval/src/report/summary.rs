@@ -13,8 +13,32 @@ use super::standings::{FEW_QUERIES, Standing};
 /// closer may change places in the next run.
 const CLEAR_LEAD: f64 = 1.25;
 
-/// The main finding in one sentence, without its full stop.
+/// The main finding in one sentence, without its full stop, with what it leaves out.
 pub(super) fn headline(results: &Results) -> String {
+    let outcome = outcome(results);
+    match left_out(results) {
+        Some(left_out) => format!("{outcome} ({left_out})"),
+        None => outcome,
+    }
+}
+
+/// What the main finding leaves out, in words; `None` if it is nothing.
+pub(super) fn left_out(results: &Results) -> Option<String> {
+    let left_out = &results.collection.left_out;
+    let mut parts = Vec::new();
+    if left_out.unjudged_queries > 0 {
+        let queries = counted(left_out.unjudged_queries, "query", "queries");
+        parts.push(format!("{queries} without a judgment left out"));
+    }
+    if left_out.queries_without_candidates > 0 {
+        let queries = counted(left_out.queries_without_candidates, "query", "queries");
+        parts.push(format!("{queries} without candidates counted as 0"));
+    }
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// The headline without what it leaves out.
+pub(super) fn outcome(results: &Results) -> String {
     let Some(best) = results.best() else { return "Nothing was evaluated".to_owned() };
     if results.rerankers().next().is_none() {
         return "Only the order of the first stage was evaluated".to_owned();
@@ -23,11 +47,17 @@ pub(super) fn headline(results: &Results) -> String {
     if best.against_none.is_none() && results.first_stage().is_some() {
         return "No reranker beats the order of the first stage".to_owned();
     }
+    let queries = results.collection.queries;
     if results.rerankers().all(is_no_improvement) {
+        // Few queries show no difference even where there is a large one, so its absence is no finding.
+        if queries < FEW_QUERIES && best.standing_to_first_stage() == Some(Standing::Noise) {
+            let are = counted(queries, "query is", "queries are");
+            let name = printable(&best.name);
+            return format!("{are} too few to tell whether {name} is better than the order of the first stage");
+        }
         return "No reranker is measurably better than the order of the first stage".to_owned();
     }
     let name = printable(&best.name);
-    let queries = results.collection.queries;
     let over = if queries < FEW_QUERIES {
         format!(" over only {}", counted(queries, "query", "queries"))
     } else {
@@ -251,7 +281,7 @@ pub(super) fn choice(results: &Results) -> Vec<String> {
     sentences
 }
 
-/// Instructions for reading the verdicts: names that stand for others, and the words `worse` and `noise`.
+/// Instructions for reading the verdicts: names that stand for others, and the words `worse` and `as good as the best`.
 pub(super) fn reading(results: &Results) -> Vec<String> {
     let mut aliases = Vec::new();
     let mut any_worse = false;
@@ -280,14 +310,15 @@ pub(super) fn reading(results: &Results) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if any_noise {
+    let queries = results.collection.queries;
+    // Over fewer queries the verdict is another, which the sentence below explains.
+    if any_noise && queries >= FEW_QUERIES {
         sentences.push(
-            "Noise: the difference from the best may well be chance (adjusted p of 0.05 or more), \
+            "As good as the best: the difference from it may well be chance (adjusted p of 0.05 or more), \
              so price and speed may decide."
                 .to_owned(),
         );
     }
-    let queries = results.collection.queries;
     if queries < FEW_QUERIES {
         let only = counted(queries, "query", "queries");
         sentences.push(format!("With only {only}, small differences mean nothing; judge more."));
@@ -302,6 +333,7 @@ fn names(contestants: &[&Contestant]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::collection::LeftOut;
     use super::super::sample;
     use super::*;
 
@@ -315,6 +347,7 @@ mod tests {
     fn results(queries: usize, b: Comparison, against_none: [Comparison; 2]) -> Results {
         let mut results = sample::results(3);
         results.collection.queries = queries;
+        results.collection.left_out = LeftOut::default();
         results
             .contestants
             .retain(|it| ["cohere/rerank-v4.0-pro", "voyage/rerank-2.5", "none"].contains(&it.name.as_str()));
@@ -343,12 +376,24 @@ mod tests {
         assert_eq!(one(12, compared(-0.05, false), [better, better]), "a ranks best over only 12 queries");
         let nothing = "No reranker is measurably better than the order of the first stage";
         assert_eq!(one(300, compared(-0.01, true), [noise, noise]), nothing);
+        assert_eq!(
+            one(10, compared(-0.01, true), [noise, noise]),
+            "10 queries are too few to tell whether a is better than the order of the first stage"
+        );
 
         let mut worse = results(300, compared(-0.01, true), [compared(-0.1, false), noise]);
         worse.contestants.rotate_right(1);
         assert_eq!(headline(&worse), "No reranker beats the order of the first stage");
         worse.contestants.truncate(1);
         assert_eq!(headline(&worse), "Only the order of the first stage was evaluated");
+        worse.collection.left_out =
+            LeftOut { unjudged_queries: 1, queries_without_candidates: 7, ..LeftOut::default() };
+        assert_eq!(
+            headline(&worse),
+            "Only the order of the first stage was evaluated (1 query without a judgment left out, 7 queries without \
+             candidates counted as 0)"
+        );
+        worse.collection.left_out = LeftOut::default();
         worse.contestants.clear();
         assert_eq!(headline(&worse), "Nothing was evaluated");
         assert_eq!(finding(&worse), [""; 0]);

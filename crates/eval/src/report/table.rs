@@ -4,7 +4,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use rerankd_core::text::printable;
 
 use super::super::results::{Contestant, Results};
-use super::figures::{NOTHING, interval, mean_score, milliseconds, price, score};
+use super::figures::{NOTHING, interval, mean_score, milliseconds, price, score, signed_interval};
 use super::standings::NO_ANSWERS;
 use super::summary::{choice, collection, finding, headline, reading};
 use super::warnings::warnings;
@@ -51,7 +51,7 @@ pub fn table(results: &Results, width: u16) -> String {
 /// The table with the decisive metric and `others`.
 fn rows(results: &Results, others: &[String]) -> String {
     let decisive = results.decisive();
-    let mut header = vec!["MODEL".to_owned(), title(decisive)];
+    let mut header = vec!["MODEL".to_owned(), title(decisive), "Δ TO NONE".to_owned()];
     for metric in others {
         header.push(title(metric));
     }
@@ -63,7 +63,11 @@ fn rows(results: &Results, others: &[String]) -> String {
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header);
     for contestant in &results.contestants {
-        let mut row = vec![printable(&contestant.name), decisive_cell(contestant, decisive)];
+        let mut row = vec![
+            printable(&contestant.name),
+            decisive_cell(contestant, decisive),
+            difference_cell(contestant, decisive),
+        ];
         for metric in others {
             row.push(mean_score(contestant.estimate(metric)));
         }
@@ -94,6 +98,14 @@ fn title(metric: &str) -> String {
 fn decisive_cell(contestant: &Contestant, metric: &str) -> String {
     match contestant.estimate(metric) {
         Some(estimate) => format!("{} {}", score(estimate.mean), interval(estimate)),
+        None => NOTHING.to_owned(),
+    }
+}
+
+/// The difference of the decisive metric from the first stage's, with its interval.
+fn difference_cell(contestant: &Contestant, metric: &str) -> String {
+    match contestant.to_none.get(metric) {
+        Some(difference) => signed_interval(*difference).join(" "),
         None => NOTHING.to_owned(),
     }
 }
@@ -147,6 +159,7 @@ fn push_wrapped(text: &mut String, mark: &str, sentence: &str, width: usize) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::collection::LeftOut;
     use super::super::super::results::{Estimate, Kind};
     use super::super::sample;
     use super::*;
@@ -166,14 +179,14 @@ mod tests {
         best.metrics.insert("ndcg@10".to_owned(), Estimate { mean: 0.7311, low: 0.6949, high: 0.7702 });
         best.metrics.insert("r@10".to_owned(), Estimate { mean: 0.8, low: 0.7, high: 0.9 });
         let text = table(&results, 200);
-        let header = "MODEL NDCG@10 MAP MRR@10 R@10 COLD P50/P95 WARM P50 USD/1000 VERDICT";
+        let header = "MODEL NDCG@10 Δ TO NONE MAP MRR@10 R@10 COLD P50/P95 WARM P50 USD/1000 VERDICT";
         assert_eq!(line(&text, "MODEL"), header);
         let row = line(&text, "cohere/rerank-v4.0-pro ");
         assert!(row.starts_with("cohere/rerank-v4.0-pro 0.731 [0.69, 0.77] "), "{row}");
         assert!(row.ends_with(" 0.800 412/948 0.21 $2.50 best; answered 297 of 300"), "{row}");
         let silent = line(&text, "mixedbread/");
-        assert_eq!(silent, "mixedbread/mxbai-rerank-large-v2 – – – – – – – no answers");
-        assert!(line(&text, "voyage/rerank-2.5 ").ends_with("268/616 0.21 $0.41 noise"), "{text}");
+        assert_eq!(silent, "mixedbread/mxbai-rerank-large-v2 – – – – – – – – no answers");
+        assert!(line(&text, "voyage/rerank-2.5 ").ends_with("268/616 0.21 $0.41 as good as the best"), "{text}");
         assert!(line(&text, "none ").contains(" – – – "), "{text}");
         assert!(line(&text, "local ").ends_with("0.84/1.9 0.84 free worse, p<0.001; not better than none"), "{text}");
         assert!(line(&text, "jina/").contains(" not known worse, p<0.001"), "{text}");
@@ -184,13 +197,13 @@ mod tests {
     fn plain_sentences_say_what_the_figures_mean() {
         let text = table(&sample::results(300), 400);
         for sentence in [
-            "cohere/rerank-v4.0-pro ranks best, but voyage/rerank-2.5 may be as good.",
+            "cohere/rerank-v4.0-pro ranks best, but voyage/rerank-2.5 may be as good (4 queries without a judgment left out, 2 queries without candidates counted as 0).",
             "Collection help-centre: 300 queries (4 more without a judgment) over 12,408 passages, judged by qrels/test.tsv; candidates: bm25, 50 a query.",
-            "! 2 judged queries have no candidates, and so no part in these figures.",
+            "! 2 judged queries have no candidates: each counts 0 for everybody, as with trec_eval -c.",
             "! mixedbread/mxbai-rerank-large-v2: not a single answer (5 upstream_unauthorized), so it is not compared. The first failure: upstream mixedbread refused the key",
             "No reranker can find more than 88.7 % of the relevant passages: no more are among these candidates.",
             "AutoRAG's rules, which take every difference for real, choose among those within 800 ms a query on average: cohere/rerank-v4.0-pro by mean, normalize_mean and rank.",
-            "Noise: the difference from the best may well be chance (adjusted p of 0.05 or more), so price and speed may decide.",
+            "As good as the best: the difference from it may well be chance (adjusted p of 0.05 or more), so price and speed may decide.",
             "! cohere/rerank-v4.0-pro: 3 queries without an answer (1 rate_limited, 2 upstream_timeout); there the order of the first stage counts. The first failure: upstream cohere took longer than 10 s",
             "! 3 judgments name passages that the collection does not hold, such as d98; they count as not found.",
             "! voyage/rerank-2.5: 4 answers are a fallback's, because a target before it failed; the next run asks again.",
@@ -207,7 +220,7 @@ mod tests {
     fn a_narrow_terminal_loses_metrics_and_no_more() {
         let results = sample::results(60);
         let text = table(&results, 80);
-        assert_eq!(line(&text, "MODEL"), "MODEL NDCG@10 COLD P50/P95 WARM P50 USD/1000 VERDICT");
+        assert_eq!(line(&text, "MODEL"), "MODEL NDCG@10 Δ TO NONE COLD P50/P95 WARM P50 USD/1000 VERDICT");
         assert!(text.contains("Left out for want of space: map, mrr@10, r@10."), "{text}");
         let sentences = text.split("\n\n").nth(1).unwrap();
         assert!(sentences.lines().all(|line| line.chars().count() <= 80), "{sentences}");
@@ -231,6 +244,7 @@ mod tests {
         let text = table(&results, 100);
         assert!(!text.contains("NaN") && !text.chars().any(|it| it.is_control() && it != '\n'), "{text:?}");
         results.contestants.retain(|contestant| contestant.kind == Kind::None);
+        results.collection.left_out = LeftOut::default();
         assert!(table(&results, 0).contains("Only the order of the first stage was\nevaluated."));
         results.contestants.clear();
         results.metrics.clear();

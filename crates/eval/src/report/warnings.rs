@@ -18,6 +18,13 @@ pub(super) fn warnings(results: &Results) -> Vec<String> {
         push_contestant_warnings(&mut sentences, contestant);
     }
     push_identical_rankings(&mut sentences, results);
+    if results.collection.undecidable_queries > 0 {
+        let queries = counted(results.collection.undecidable_queries, "query is", "queries are");
+        sentences.push(format!(
+            "{queries} the same in every order, because all candidates have the same grade; they cannot tell one \
+             reranker from another."
+        ));
+    }
     push_left_out(&mut sentences, &results.collection.left_out);
     sentences
 }
@@ -105,7 +112,14 @@ fn push_left_out(sentences: &mut Vec<String>, left_out: &LeftOut) {
     ));
     if left_out.queries_without_candidates > 0 {
         let queries = counted(left_out.queries_without_candidates, "judged query has", "judged queries have");
-        sentences.push(format!("{queries} no candidates, and so no part in these figures."));
+        sentences.push(format!("{queries} no candidates: each counts 0 for everybody, as with trec_eval -c."));
+    }
+    if left_out.queries_without_common_words > 0 {
+        let queries = counted(left_out.queries_without_common_words, "query shares", "queries share");
+        sentences.push(format!(
+            "{queries} no word with any passage: there the first stage is a fixed order that means nothing, and any \
+             other order may beat it."
+        ));
     }
     if left_out.lines_with_lone_surrogates > 0 {
         let lines = counted(left_out.lines_with_lone_surrogates, "line holds", "lines hold");

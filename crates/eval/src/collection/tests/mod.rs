@@ -2,6 +2,7 @@
 
 mod any_bytes;
 mod autorag_folder;
+mod small;
 
 use std::fs;
 use std::path::Path;
@@ -61,8 +62,8 @@ fn a_beir_folder_becomes_a_collection() {
     assert_eq!(collection.name, folder.path().file_name().unwrap().to_str().unwrap());
     let texts: Vec<&str> = collection.passages.iter().map(|passage| &*passage.text).collect();
     assert_eq!(texts, ["Wings heated wings", "cold soup", "wings of a bird"]);
-    assert_eq!(candidates(&collection), ["q1: d1 d3", "7: 2"]);
-    assert_eq!(collection.first_stage, "the best 50 by BM25 (k1 0.9, b 0.4)");
+    assert_eq!(candidates(&collection), ["q1: d1 d3 2", "7: 2 d3 d1"]);
+    assert_eq!(collection.first_stage, "the whole corpus, by BM25 (k1 0.9, b 0.4), then others in a fixed order");
     let first = &collection.queries[0];
     assert_eq!(first.labels, [("language".to_owned(), "en".to_owned())].into());
     assert_eq!(first.groups, [["d3"]]);
@@ -121,9 +122,12 @@ fn first_stages_are_chosen() {
         beir(&[("candidates.tsv", "7\td1\t1\t0.5\n"), ("other/x.run", "q1 Q0 2 1 1e1 tag\nq1 Q0 d1 2 11 tag\n")]);
     let loaded =
         |source: &Source| load(source).map(|collection| (candidates(&collection), collection.first_stage)).unwrap();
-    assert_eq!(loaded(&of(folder.path())), (vec!["7: d1".to_owned()], "the run candidates.tsv".to_owned()));
+    assert_eq!(
+        loaded(&of(folder.path())),
+        (vec!["q1: ".to_owned(), "7: d1".to_owned()], "the run candidates.tsv".to_owned())
+    );
     assert_eq!(load(&of(folder.path())).unwrap().left_out.queries_without_candidates, 1);
-    assert_eq!(loaded(&with(folder.path(), "other/x.run")).0, ["q1: d1 2"]);
+    assert_eq!(loaded(&with(folder.path(), "other/x.run")).0, ["q1: d1 2", "7: "]);
     assert_eq!(loaded(&with(folder.path(), "bm25:1")).0, ["q1: d1", "7: 2"]);
     let (judged, name) = loaded(&with(folder.path(), "judged"));
     assert_eq!((judged, name.starts_with("all judged")), (vec!["q1: d1 d3".to_owned(), "7: 2".to_owned()], true));
@@ -145,7 +149,8 @@ fn every_form_of_a_run_means_the_same() {
     for run in runs {
         let folder = beir(&[("a.run", run)]);
         let collection = load(&with(folder.path(), "a.run")).unwrap();
-        assert_eq!(candidates(&collection), ["q1: d1 2 d3"]);
+        assert_eq!(candidates(&collection), ["q1: d1 2 d3", "7: "]);
+        assert_eq!(collection.askable().count(), 1);
         assert_eq!(collection.left_out.run_lines_of_unknown_queries.count, 1);
     }
 }
