@@ -4,7 +4,13 @@ use super::super::super::results::Results;
 use super::markup::{HtmlSection, each, escape};
 
 /// Terms that are not metrics, with their definitions; both are HTML and not escaped.
-const TERMS: [(&str, &str); 7] = [
+const TERMS: [(&str, &str); 8] = [
+    (
+        "Δ to none",
+        "The mean less that of the first stage, with the 95 % confidence interval of the difference: \
+         paired percentile bootstrap over queries. Unlike p it is not adjusted \
+         for the number of contestants, so p decides.",
+    ),
     ("Interval", "95 % confidence interval of the mean: percentile bootstrap over queries."),
     (
         "p",
@@ -12,9 +18,10 @@ const TERMS: [(&str, &str); 7] = [
          for the number of contestants compared.",
     ),
     (
-        "Noise",
+        "As good as the best, too few queries to tell",
         "The adjusted p against the best contestant is 0.05 or more: \
-         such a difference is not rare by chance alone.",
+         such a difference is not rare by chance alone, so nothing shows that the best is better. \
+         Over fewer than 50 queries nothing shows that it is not, either.",
     ),
     (
         "None",

@@ -35,7 +35,12 @@ pub(super) fn paragraphs(sentences: &[String]) -> String {
 
 /// A region for content wider than the screen, scrolled by touch or by keyboard. `label` is plain text, `body` HTML.
 pub(super) fn scrollable(label: &str, body: &str) -> String {
-    format!("<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"{}\">{body}</div>", escape(label))
+    // The hint is shown on narrow screens, where no table of the report fits.
+    format!(
+        "<p class=\"hint\">The table scrolls sideways →</p>\
+         <div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"{}\">{body}</div>",
+        escape(label)
+    )
 }
 
 /// A part of the page with a heading of its own.

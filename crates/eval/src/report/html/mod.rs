@@ -3,6 +3,7 @@
 mod axis;
 mod by_label;
 mod chart;
+mod citation;
 mod definitions;
 mod deltas;
 mod markup;
@@ -15,7 +16,8 @@ use markup::{HtmlSection, each, escape, paragraphs};
 use rerankd_core::text::printable;
 
 use super::super::results::Results;
-use super::summary::{choice, collection, finding, headline, reading};
+use super::plain_text::counted;
+use super::summary::{choice, collection, finding, left_out, outcome, reading};
 use super::warnings::warnings;
 
 /// Content security policy of the page. It allows the inline style sheet and the empty icon and nothing else, so that
@@ -28,11 +30,14 @@ const POLICY: &str =
 pub fn html(results: &Results) -> String {
     let mut sections = vec![overview::section(results)];
     sections.extend(tradeoff::latency(results));
+    sections.push(notes(results));
+    sections.push(overview::all_metrics(results));
     sections.extend(tradeoff::cost(results));
     sections.extend(by_label::section(results));
     sections.extend(deltas::section(results));
     sections.extend(queries::section(results));
     sections.push(definitions::section(results));
+    sections.extend(citation::section(results));
     let links = each(&sections, |section| format!("<li><a href=\"#{}\">{}</a></li>", section.id, section.title));
     let main = each(&sections, HtmlSection::html);
     format!(
@@ -42,16 +47,20 @@ pub fn html(results: &Results) -> String {
          <meta name=\"color-scheme\" content=\"light dark\" />\n\
          <meta name=\"referrer\" content=\"no-referrer\" />\n\
          <title>{title}</title>\n<link rel=\"icon\" href=\"data:,\" />\n<style>\n{style}</style>\n</head>\n<body>\n\
-         <header>\n<p class=\"eyebrow\">rerankd eval · {name}</p>\n<h1>{headline}</h1>\n\
+         <header>\n<p class=\"eyebrow\">rerankd eval · {name}</p>\n<h1>{headline}{left_out}</h1>\n\
          <div class=\"lead\">{finding}</div>\n\
-         {notes}<nav aria-label=\"Parts of this page\"><ul>{links}</ul></nav>\n</header>\n<main>\n{main}</main>\n\
+         {mind}<nav aria-label=\"Parts of this page\"><ul>{links}</ul></nav>\n</header>\n<main>\n{main}</main>\n\
          <footer><p>Made by rerankd {version}.</p></footer>\n</body>\n</html>\n",
         title = escape(&format!("{}: rerankers compared", printable(&results.collection.name))),
         style = include_str!("style.css"),
         name = escape(&results.collection.name),
-        headline = unbroken(&headline(results)),
+        headline = unbroken(&outcome(results)),
+        left_out = match left_out(results) {
+            Some(left_out) => format!(" <small>({})</small>", escape(&left_out)),
+            None => String::new(),
+        },
         finding = paragraphs(&finding(results)),
-        notes = notes(results),
+        mind = mind(results),
         version = escape(&results.rerankd),
     )
 }
@@ -74,19 +83,30 @@ fn unbroken(text: &str) -> String {
     html
 }
 
-/// The collection, the choice and the warnings, below the headline.
-fn notes(results: &Results) -> String {
+/// The link from the headline to the warnings, if there are any: they stand below the table and the chart.
+fn mind(results: &Results) -> String {
+    match warnings(results).len() {
+        0 => String::new(),
+        count => format!(
+            "<p class=\"mind\"><a href=\"#warnings\">{} to mind</a></p>\n",
+            escape(&counted(count, "thing", "things"))
+        ),
+    }
+}
+
+/// The collection, the choice and the warnings.
+fn notes(results: &Results) -> HtmlSection {
     let facts = [collection(results), choice(results), reading(results)].concat();
     let warnings = warnings(results);
-    let mut html = format!("<div class=\"notes\">{}</div>\n", paragraphs(&facts));
+    let mut body = format!("<div class=\"notes\">{}</div>\n", paragraphs(&facts));
     if !warnings.is_empty() {
         let items = each(&warnings, |warning| format!("<li>{}</li>", escape(warning)));
-        html.push_str(&format!(
+        body.push_str(&format!(
             "<aside class=\"warnings\" aria-labelledby=\"warnings\">\
-             <h2 id=\"warnings\">Mind these</h2><ul>{items}</ul></aside>\n"
+             <h3 id=\"warnings\">Mind these</h3><ul>{items}</ul></aside>\n"
         ));
     }
-    html
+    HtmlSection { id: "notes", title: "What was compared", body }
 }
 
 #[cfg(test)]

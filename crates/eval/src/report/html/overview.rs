@@ -1,44 +1,66 @@
-//! The table of all contestants: the columns of the terminal's table, with the intervals drawn.
+//! The tables of all contestants: what decides, with the intervals drawn, and all metrics.
 
 use super::super::super::results::{Contestant, Estimate, Results};
-use super::super::figures::{NOTHING, interval, mean_score, milliseconds, price, score};
+use super::super::figures::{NOTHING, interval, mean_score, milliseconds, price, score, signed, signed_interval};
 use super::super::standings::{NO_ANSWERS, Standing};
 use super::axis::{Axis, coordinate};
 use super::markup::{HtmlSection, each, escape, scrollable};
 
-/// Cells between the verdict and the other metrics: two for the decisive metric, three for times, one for cost.
+/// Cells after the verdict: two for the decisive metric, one for its difference, two for times, one for cost.
 const FIGURE_COLUMNS: usize = 6;
 /// Width of a drawn interval, in pixels; its height is 14, so it lies at 7.
-const WHISKER_WIDTH: f64 = 120.0;
+const WHISKER_WIDTH: f64 = 84.0;
 
 /// The section with a row for each contestant, those that never answered last.
 pub(super) fn section(results: &Results) -> HtmlSection {
     let decisive = results.decisive();
-    let others = results.metrics.get(1..).unwrap_or_default();
     let axis = shared_axis(results);
     let mut head = format!(
         "<th scope=\"col\">Model</th><th scope=\"col\">Verdict</th>\
          <th scope=\"col\" colspan=\"2\">{} <small>mean and 95 % interval</small></th>",
         escape(decisive)
     );
+    head.push_str(&heading("Δ to none", "95 % interval"));
     head.push_str(&heading("Cold", "p50 ms"));
     head.push_str(&heading("Cold", "p95 ms"));
-    head.push_str(&heading("Warm", "p50 ms"));
     head.push_str(&heading("Cost", "USD for 1,000"));
-    for metric in others {
-        head.push_str(&heading(metric, ""));
-    }
-    let rows = each(&results.contestants, |contestant| row(contestant, decisive, others, &axis));
-    let columns = others.len() + FIGURE_COLUMNS;
-    let silent_rows = each(&results.unanswered, |contestant| silent_row(&contestant.name, columns));
+    let rows = each(&results.contestants, |contestant| row(contestant, decisive, &axis));
+    let silent_rows = each(&results.unanswered, |contestant| silent_row(&contestant.name, FIGURE_COLUMNS));
     let table =
         format!("<table class=\"overview\"><thead><tr>{head}</tr></thead><tbody>{rows}{silent_rows}</tbody></table>");
-    let key = "<p class=\"key\">Cold: nothing was cached. \
-               Warm: the same request once more, from the cache if the model is cached. \
-               ◆ on the Pareto front: nobody is at least as good, as fast and as cheap, \
+    let key = "<p class=\"key\">◆ on the Pareto front: nobody is at least as good, as fast and as cheap, \
                and better in one of these.</p>";
     let body = format!("{}{key}", scrollable("Table of all contestants", &table));
     HtmlSection { id: "contestants", title: "Contestants", body }
+}
+
+/// The section with the metrics that do not decide, each with its difference from the first stage, and the warm times.
+pub(super) fn all_metrics(results: &Results) -> HtmlSection {
+    let mut head = "<th scope=\"col\">Model</th>".to_owned();
+    for metric in &results.metrics {
+        head.push_str(&heading(metric, "Δ to none"));
+    }
+    head.push_str(&heading("Warm", "p50 ms"));
+    let rows = each(&results.contestants, |contestant| {
+        let mut cells = String::new();
+        for metric in &results.metrics {
+            let difference = match contestant.to_none.get(metric) {
+                Some(difference) => format!(" <small>{}</small>", signed(difference.mean)),
+                None => String::new(),
+            };
+            cells.push_str(&format!(
+                "<td class=\"number\">{}{difference}</td>",
+                mean_score(contestant.estimate(metric))
+            ));
+        }
+        cells.push_str(&figure_cell(&milliseconds(warm_median(contestant))));
+        format!("<tr><th scope=\"row\">{}</th>{cells}</tr>", escape(&contestant.name))
+    });
+    let table = format!("<table class=\"metrics\"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>");
+    let key = "<p class=\"key\">Small figures are differences of the means from none. \
+               Warm: the same request once more, from the cache if the model is cached.</p>";
+    let body = format!("{}{key}", scrollable("Table of all metrics", &table));
+    HtmlSection { id: "metrics", title: "All metrics", body }
 }
 
 /// The heading of a column of figures. `title` is plain text, `detail` HTML.
@@ -56,7 +78,7 @@ fn silent_row(name: &str, columns: usize) -> String {
 }
 
 /// The row of a contestant with answers.
-fn row(contestant: &Contestant, decisive: &str, others: &[String], axis: &Axis) -> String {
+fn row(contestant: &Contestant, decisive: &str, axis: &Axis) -> String {
     let front = if contestant.on_pareto_front {
         "\u{a0}<span class=\"front\" role=\"img\" aria-label=\"on the Pareto front\">◆</span>"
     } else {
@@ -74,25 +96,35 @@ fn row(contestant: &Contestant, decisive: &str, others: &[String], axis: &Axis) 
         escape(&contestant.verdict()),
         decisive_cells(contestant.estimate(decisive), axis)
     );
-    for time in times(contestant) {
+    html.push_str(&match contestant.to_none.get(decisive) {
+        Some(difference) => {
+            let [mean, interval] = signed_interval(*difference);
+            format!("<td class=\"number\">{mean} <small>{interval}</small></td>")
+        }
+        None => figure_cell(NOTHING),
+    });
+    for time in cold_times(contestant) {
         html.push_str(&figure_cell(&milliseconds(time)));
     }
     html.push_str(&figure_cell(&price(contestant.cost.as_ref())));
-    for metric in others {
-        html.push_str(&figure_cell(&mean_score(contestant.estimate(metric))));
-    }
     html.push_str("</tr>");
     html
 }
 
-/// Cold median, cold 95th percentile and warm median in milliseconds; NaN, which is shown as a dash, if not measured.
-fn times(contestant: &Contestant) -> [f64; 3] {
-    let Some(latency) = &contestant.latency else { return [f64::NAN; 3] };
-    let warm = match &latency.warm {
+/// Cold median and 95th percentile in milliseconds; NaN, which is shown as a dash, if not measured.
+fn cold_times(contestant: &Contestant) -> [f64; 2] {
+    match &contestant.latency {
+        Some(latency) => [latency.cold.p50, latency.cold.p95],
+        None => [f64::NAN; 2],
+    }
+}
+
+/// Warm median in milliseconds; NaN if not measured.
+fn warm_median(contestant: &Contestant) -> f64 {
+    match contestant.latency.and_then(|latency| latency.warm) {
         Some(warm) => warm.p50,
         None => f64::NAN,
-    };
-    [latency.cold.p50, latency.cold.p95, warm]
+    }
 }
 
 /// A cell with a figure as plain text.

@@ -90,7 +90,18 @@ fn page(results: &Results) -> String {
 fn a_page_holds_together_and_loads_nothing() {
     let page = page(&sample::results(300));
     assert_alone(&page);
-    for id in ["contestants", "latency", "cost", "labels", "changes", "queries", "definitions"] {
+    for id in [
+        "contestants",
+        "latency",
+        "notes",
+        "metrics",
+        "citation",
+        "cost",
+        "labels",
+        "changes",
+        "queries",
+        "definitions",
+    ] {
         assert!(page.contains(&format!("<section id=\"{id}\"")), "{id}");
     }
     assert!(page.len() < 1_500_000, "{} bytes", page.len());
@@ -142,13 +153,13 @@ fn there_may_be_next_to_nothing() {
     let mut nobody = sample::results(0);
     nobody.contestants.clear();
     nobody.metrics.clear();
-    assert!(page(&nobody).contains("<h1>Nothing was evaluated</h1>"));
+    assert!(page(&nobody).contains("<h1>Nothing was evaluated <small>("));
 
     let mut alone = sample::results(1);
     alone.contestants.retain(|contestant| contestant.kind == Kind::None);
     alone.contestants[0].against_best = None;
     let html = page(&alone);
-    assert!(html.contains("<h1>Only the order of the first stage was evaluated</h1>"));
+    assert!(html.contains("<h1>Only the order of the first stage was evaluated <small>("));
     assert!(!html.contains("id=\"latency\"") && !html.contains("id=\"changes\"") && !html.contains("id=\"queries\""));
 
     let mut without_none = sample::results(5);
