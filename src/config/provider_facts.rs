@@ -7,7 +7,7 @@ use rerankd_core::provider::{
 };
 use toml::Value;
 
-use super::reader::{Section, boolean, count, known_names, one_of, price, text, texts};
+use super::reader::{Section, boolean, count, date, known_names, one_of, price, text, texts};
 
 /// The words of `blank_passages`; true if such a passage is rejected.
 pub(super) const BLANK_PASSAGES: [(&str, bool); 2] = [("accepted", false), ("rejected", true)];
@@ -48,11 +48,13 @@ fn read_provider(section: &Section<'_>) -> Option<ProviderFacts> {
         scale: ScoreScale::Unknown,
         instruction: InstructionSupport::None,
         billing: Billing::Unknown,
+        price_date: None,
         max_call_tokens: None,
     };
+    let price_date = section.read("price_date", date);
     let other_models = section.section("other_models", |others| read_model(others, unknown));
     // A listed model inherits what is assumed of others, but not their price.
-    let inherited = ModelFacts { billing: Billing::Unknown, ..other_models };
+    let inherited = ModelFacts { billing: Billing::Unknown, price_date, ..other_models };
     let models = section.section("models", |models| {
         models.entries(|_| None, |name, entry| (name.to_owned(), read_model(entry, inherited)))
     });
@@ -98,6 +100,7 @@ fn read_model(section: &Section<'_>, inherited: ModelFacts) -> ModelFacts {
     let scale = section.read("scale", one_of(&ScoreScale::NAMES));
     let instruction = section.read("instruction", one_of(&InstructionSupport::NAMES));
     let max_call_tokens = section.read("max_call_tokens", count(100..=1 << 40));
+    let price_date = section.read("price_date", date);
     let per_unit = section.read("usd_per_search_unit", price).map(Billing::SearchUnits);
     let per_token = section.read("usd_per_million_tokens", price).map(Billing::Tokens);
     let free = (section.read("free", boolean) == Some(true)).then_some(Billing::Free);
@@ -105,11 +108,15 @@ fn read_model(section: &Section<'_>, inherited: ModelFacts) -> ModelFacts {
         section
             .fault("usd_per_search_unit", "a model has one price: usd_per_search_unit, usd_per_million_tokens or free");
     }
+    let billing = per_unit.or(per_token).or(free).unwrap_or(inherited.billing);
+    // A date beside no price would date nothing.
+    let is_priced = matches!(billing, Billing::SearchUnits(_) | Billing::Tokens(_));
     ModelFacts {
         scoring: scoring.unwrap_or(inherited.scoring),
         scale: scale.unwrap_or(inherited.scale),
         instruction: instruction.unwrap_or(inherited.instruction),
-        billing: per_unit.or(per_token).or(free).unwrap_or(inherited.billing),
+        billing,
+        price_date: price_date.or(inherited.price_date).filter(|_| is_priced),
         max_call_tokens: max_call_tokens.or(inherited.max_call_tokens),
     }
 }

@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use rerankd_core::suggestion::suggestion;
+use rerankd_core::types::facts::Date;
 use toml::{Table, Value};
 
 /// Lower bound of durations that must not be zero.
@@ -276,6 +277,14 @@ pub(super) fn price(value: &Value) -> Result<f64, String> {
     match number(value) {
         Some(price) if price >= 0.0 => Ok(price),
         _ => Err("must be a number of at least 0".into()),
+    }
+}
+
+/// A calendar date.
+pub(super) fn date(value: &Value) -> Result<Date, String> {
+    match value.as_str().and_then(Date::parse) {
+        Some(date) => Ok(date),
+        None => Err("must be a date as a text, such as \"2026-11-28\"".into()),
     }
 }
 

@@ -2,12 +2,17 @@
 //!
 //! The docs of types that derive `ToSchema` are published: they become the descriptions in `openapi/openapi.json`.
 
-use rerankd_core::types::facts::ScoreScale;
-use rerankd_core::types::response::{PairCounts, Provenance, ScoreSource, TargetTried, Timings, milliseconds};
+use rerankd_core::types::facts::{Date, ScoreScale};
+use rerankd_core::types::response::{
+    AnswerCost, PairCounts, Provenance, ScoreSource, TargetTried, Timings, milliseconds,
+};
 use serde::{Serialize, Serializer};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
+
+/// The currency of all amounts.
+pub(crate) const CURRENCY: &str = "USD";
 
 /// Origin and quality of the scores.
 #[derive(Debug, Serialize, ToSchema)]
@@ -33,8 +38,8 @@ pub(crate) struct ProvenanceBody<'a> {
     attempts: u32,
     /// Times of the parts of the request, in milliseconds.
     timings_ms: TimingsBody,
-    /// US dollars at list price; null where the price or the usage is not known.
-    cost_usd: Option<f64>,
+    /// Charges for the answer, and those that the cache saved.
+    cost: CostBody<'a>,
     /// Parts of the request that could not be done as asked, in a sentence each.
     warnings: &'a [String],
     /// The targets tried, in order; only with `explain`.
@@ -71,6 +76,29 @@ struct TimingsBody {
     upstream: f64,
     /// Time from the first byte of the request to the finished ranking.
     total: f64,
+}
+
+/// Charges for an answer at list price, and those that the cache saved.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AnswerCost)]
+struct CostBody<'a> {
+    /// Amount charged for the calls of this request; null where the price or the usage is not known.
+    #[schema(example = 0.002)]
+    spent_usd: Option<f64>,
+    /// Amount that the answer would have cost beside that without the cache and without calls shared with other
+    /// requests, in the unit in which the provider bills; null where the price is not known. 99 known pairs and a new
+    /// one save nothing where a call of up to 100 documents is one unit.
+    #[schema(example = 0.0)]
+    saved_usd: Option<f64>,
+    /// True if `saved_usd` rests on estimated tokens: of known pairs, or of documents that may count as several.
+    #[schema(example = false)]
+    saved_is_estimate: bool,
+    /// Currency of the amounts.
+    #[schema(example = "USD")]
+    currency: &'static str,
+    /// Date of the price list; null where it is not known or the model costs nothing.
+    #[schema(example = "2026-11-28")]
+    price_date: Option<&'a str>,
 }
 
 /// One target that was tried.
@@ -115,7 +143,7 @@ impl<'a> ProvenanceBody<'a> {
             fallbacks: provenance.fallbacks,
             attempts: provenance.attempts,
             timings_ms: TimingsBody::of(provenance.timings),
-            cost_usd: provenance.cost_usd,
+            cost: CostBody::of(&provenance.cost),
             warnings: &provenance.warnings,
             trail,
         }
@@ -126,6 +154,18 @@ impl PairCountsBody {
     fn of(counts: PairCounts) -> Self {
         let PairCounts { total, hit, coalesced, scored, stale, unscored } = counts;
         Self { total, hit, coalesced, scored, stale, unscored }
+    }
+}
+
+impl<'a> CostBody<'a> {
+    fn of(cost: &'a AnswerCost) -> Self {
+        Self {
+            spent_usd: cost.spent_usd,
+            saved_usd: cost.saved.usd,
+            saved_is_estimate: cost.saved.is_estimate,
+            currency: CURRENCY,
+            price_date: cost.price_date.as_ref().map(Date::as_str),
+        }
     }
 }
 
@@ -199,6 +239,7 @@ mod tests {
 
     use rerankd_core::error::ErrorKind;
     use rerankd_core::types::outcomes::{DegradedReason, TargetOutcome};
+    use rerankd_core::types::response::Saved;
 
     use super::*;
 
@@ -223,7 +264,11 @@ mod tests {
                 upstream: Duration::from_micros(12_500),
                 total: Duration::from_nanos(1_013_000_501),
             },
-            cost_usd: Some(0.002),
+            cost: AnswerCost {
+                spent_usd: Some(0.002),
+                saved: Saved { usd: Some(0.004), is_estimate: true },
+                price_date: Date::parse("2026-11-28"),
+            },
             warnings: vec!["w".to_owned()],
             targets_tried: vec![
                 TargetTried {
@@ -243,7 +288,9 @@ mod tests {
             r#"{"upstream":"up","upstream_model":"m","score_scale":"probability","reranked":true,"#,
             r#""degraded":["stale_scores","passages_refused","deadline_exceeded"],"#,
             r#""pairs":{"total":15,"hit":1,"coalesced":2,"scored":3,"stale":4,"unscored":5},"fallbacks":1,"attempts":2,"#,
-            r#""timings_ms":{"cache":0.25,"upstream":12.5,"total":1013.001},"cost_usd":0.002,"warnings":["w"],"#,
+            r#""timings_ms":{"cache":0.25,"upstream":12.5,"total":1013.001},"#,
+            r#""cost":{"spent_usd":0.002,"saved_usd":0.004,"saved_is_estimate":true,"currency":"USD","#,
+            r#""price_date":"2026-11-28"},"warnings":["w"],"#,
             r#""trail":[{"upstream":"down","upstream_model":"n","outcome":"upstream_timeout"},"#,
             r#"{"upstream":"up","upstream_model":"m","outcome":"ok"}]}"#,
         );
@@ -255,7 +302,9 @@ mod tests {
         let expected = concat!(
             r#"{"upstream":null,"upstream_model":null,"score_scale":null,"reranked":false,"degraded":[],"#,
             r#""pairs":{"total":0,"hit":0,"coalesced":0,"scored":0,"stale":0,"unscored":0},"fallbacks":0,"attempts":0,"#,
-            r#""timings_ms":{"cache":0.0,"upstream":0.0,"total":0.0},"cost_usd":null,"warnings":[]}"#,
+            r#""timings_ms":{"cache":0.0,"upstream":0.0,"total":0.0},"#,
+            r#""cost":{"spent_usd":null,"saved_usd":null,"saved_is_estimate":false,"currency":"USD","#,
+            r#""price_date":null},"warnings":[]}"#,
         );
         assert_eq!(serde_json::to_string(&ProvenanceBody::new(&Provenance::default(), None)).unwrap(), expected);
     }

@@ -56,7 +56,7 @@ pub(super) fn add(headers: &mut HeaderMap, provenance: &Provenance, scale: Optio
         ),
     );
     values.headers.insert(FALLBACKS_HEADER, HeaderValue::from(provenance.fallbacks));
-    if let Some(cost) = provenance.cost_usd {
+    if let Some(cost) = provenance.cost.spent_usd {
         values.insert(COST_HEADER, format_args!("{}", dollars(cost)));
     }
     let Timings { cache, upstream, total } = provenance.timings;
@@ -102,6 +102,7 @@ mod tests {
     use std::time::Duration;
 
     use rerankd_core::types::outcomes::DegradedReason;
+    use rerankd_core::types::response::AnswerCost;
 
     use super::*;
 
@@ -135,7 +136,7 @@ mod tests {
                 upstream: Duration::from_millis(84),
                 total: Duration::from_nanos(84_600_499),
             },
-            cost_usd: Some(0.1 + 0.2),
+            cost: AnswerCost { spent_usd: Some(0.1 + 0.2), ..AnswerCost::default() },
             ..Provenance::default()
         };
         let expected = expected([

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use rerankd_core::error::Error;
+use rerankd_core::rerank::Reranker;
+use rerankd_core::route::Target;
 use rerankd_core::route::shadow::{Mean, Shadow, ShadowReport};
-use rerankd_core::route::{RouteTable, Target};
+use rerankd_core::telemetry::metrics::Metrics;
+use rerankd_core::types::facts::Billing;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::dialect::provenance::ScoreScaleName;
+use crate::dialect::provenance::{CURRENCY, ScoreScaleName};
 
 /// The models, configured ones first.
 #[derive(Debug, Serialize, ToSchema)]
@@ -39,9 +42,30 @@ pub(super) struct Model {
     /// Scale of the first target's scores. For `local` with a cross-encoder, the scale for queries in Latin script; the
     /// scale for others is `lexical`, and their answers say so.
     score_scale: Option<ScoreScaleName>,
+    /// Charges of its targets since the start of the process, by whatever name they were asked for.
+    cost: ModelCostBody,
     /// Agreement with another model's ranking of the same requests, if one is being compared.
     #[serde(skip_serializing_if = "Option::is_none")]
     shadow: Option<ShadowBody>,
+}
+
+/// Charges of a model's targets at list price since the start of the process, and those that the cache saved. Calls
+/// whose price or usage is not known are in neither.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = ModelCost)]
+pub(crate) struct ModelCostBody {
+    /// Amount charged; null if no target has a known price.
+    #[schema(example = 0.52)]
+    pub(crate) spent_usd: Option<f64>,
+    /// Amount that known scores saved; estimated for models that bill by tokens. Null if no target has a known price.
+    #[schema(example = 1.36)]
+    pub(crate) saved_usd: Option<f64>,
+    /// Currency of the amounts.
+    #[schema(example = "USD")]
+    pub(crate) currency: String,
+    /// Date of the first target's price list; null where it is not known or the model costs nothing.
+    #[schema(example = "2026-11-28")]
+    pub(crate) price_date: Option<String>,
 }
 
 /// Agreement of a model with its shadow since the start of the process.
@@ -77,6 +101,25 @@ pub(crate) struct MeanBody {
     pub(crate) margin: Option<f64>,
 }
 
+impl ModelCostBody {
+    fn of(targets: &[Arc<Target>], metrics: &Metrics) -> Self {
+        let mut spent_usd = None;
+        let mut saved_usd = None;
+        for target in targets {
+            if target.facts.billing != Billing::Unknown {
+                let (spent, saved) = metrics.dollars(&target.upstream.name, target.model_label());
+                spent_usd = Some(spent_usd.unwrap_or(0.0) + spent);
+                saved_usd = Some(saved_usd.unwrap_or(0.0) + saved);
+            }
+        }
+        let price_date = match targets.first() {
+            Some(first) => first.facts.price_date.map(|date| date.as_str().to_owned()),
+            None => None,
+        };
+        Self { spent_usd, saved_usd, currency: CURRENCY.to_owned(), price_date }
+    }
+}
+
 impl From<ShadowReport> for ShadowBody {
     fn from(report: ShadowReport) -> Self {
         Self {
@@ -99,22 +142,23 @@ impl From<Mean> for MeanBody {
 }
 
 /// Lists the models of all routes with their aliases, then those of all upstreams as `UPSTREAM/MODEL`.
-pub(super) fn list(routes: &RouteTable) -> ModelList {
+pub(super) fn list(reranker: &Reranker) -> ModelList {
+    let Reranker { routes, metrics, .. } = reranker;
     let mut data = Vec::new();
     for route in routes.routes() {
         let shadow = route.shadow.as_deref();
-        data.push(model(route.model.clone(), &route.targets, shadow));
+        data.push(model(route.model.clone(), &route.targets, shadow, metrics));
         for alias in &route.aliases {
             // A pattern stands for many names and is none itself.
             if !alias.is_pattern() {
-                data.push(model(alias.as_str().to_owned(), &route.targets, shadow));
+                data.push(model(alias.as_str().to_owned(), &route.targets, shadow, metrics));
             }
         }
     }
     for upstream in routes.upstreams() {
         for name in upstream.models() {
             if let Some(target) = Target::direct(upstream, name) {
-                data.push(model(target.address(), &[Arc::new(target)], None));
+                data.push(model(target.address(), &[Arc::new(target)], None, metrics));
             }
         }
     }
@@ -125,13 +169,13 @@ pub(super) fn list(routes: &RouteTable) -> ModelList {
 ///
 /// # Errors
 /// `unknown_model` with the known names; `invalid_request` if several upstreams have a model of this name.
-pub(super) fn one(routes: &RouteTable, name: &str) -> Result<Model, Error> {
-    let route = routes.resolve(Some(name))?;
-    Ok(model(name.to_owned(), &route.targets, route.shadow.as_deref()))
+pub(super) fn one(reranker: &Reranker, name: &str) -> Result<Model, Error> {
+    let route = reranker.routes.resolve(Some(name))?;
+    Ok(model(name.to_owned(), &route.targets, route.shadow.as_deref(), &reranker.metrics))
 }
 
 /// The body of the model `id`, which owner and scale of its first target stand for.
-fn model(id: String, targets: &[Arc<Target>], shadow: Option<&Shadow>) -> Model {
+fn model(id: String, targets: &[Arc<Target>], shadow: Option<&Shadow>, metrics: &Metrics) -> Model {
     let (owned_by, score_scale) = match targets.first() {
         Some(first) => (first.upstream.name.clone(), Some(ScoreScaleName(first.facts.scale))),
         None => (String::new(), None),
@@ -143,6 +187,7 @@ fn model(id: String, targets: &[Arc<Target>], shadow: Option<&Shadow>) -> Model 
         owned_by,
         targets: targets.iter().map(|target| target.address()).collect(),
         score_scale,
+        cost: ModelCostBody::of(targets, metrics),
         shadow: shadow.map(|shadow| shadow.report().into()),
     }
 }

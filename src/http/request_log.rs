@@ -118,7 +118,7 @@ impl RerankFacts {
             pairs: provenance.pairs,
             fallbacks: provenance.fallbacks,
             degraded: provenance.degraded.clone(),
-            cost_usd: provenance.cost_usd,
+            cost_usd: provenance.cost.spent_usd,
             warnings: provenance.warnings.clone(),
         })
     }

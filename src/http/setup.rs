@@ -115,7 +115,7 @@ pub(super) fn answer(app: &App, endpoint: &DiscoveryEndpoint) -> Result<Response
             body = Problem<'static>, content_type = "application/problem+json"),
     ))]
 pub(super) fn models(app: &App) -> Response {
-    written(StatusCode::OK, &models::list(&app.reranker.routes))
+    written(StatusCode::OK, &models::list(&app.reranker))
 }
 
 /// Describe the model that a request with this name would get.
@@ -132,7 +132,7 @@ pub(super) fn models(app: &App) -> Response {
             body = Problem<'static>, content_type = "application/problem+json"),
     ))]
 pub(super) fn model(app: &App, id: &str) -> Result<Response, Error> {
-    let model = models::one(&app.reranker.routes, id)?;
+    let model = models::one(&app.reranker, id)?;
     Ok(written(StatusCode::OK, &model))
 }
 

@@ -65,7 +65,7 @@ async fn headers_agree_with_the_body() {
         assert_eq!(text(&answer.headers, "x-rerankd-scale"), told["score_scale"].as_str());
         assert_eq!(text(&answer.headers, "x-rerankd-fallbacks"), Some(fallbacks));
         let cost = text(&answer.headers, "x-rerankd-cost-usd").map(|cost| cost.parse::<f64>().unwrap());
-        assert_eq!(cost, told["cost_usd"].as_f64(), "{told}");
+        assert_eq!(cost, told["cost"]["spent_usd"].as_f64(), "{told}");
     }
 }
 

@@ -30,7 +30,7 @@ async fn an_overlapping_request_sends_only_its_unknown_passages() {
     assert_eq!(upstream.calls().len(), 2, "nothing was unknown");
     assert_eq!(scores(&third), expected("q", &["d", "a"]));
     assert_eq!(provenance(&third)["attempts"], 0);
-    assert_eq!(provenance(&third)["cost_usd"], 0.0);
+    assert_eq!(provenance(&third)["cost"]["spent_usd"], 0.0);
     assert_eq!(third["meta"]["billed_units"]["search_units"], 0);
 
     assert_eq!(gateway.metric("rerank_pairs_total{outcome=\"hit\"}").await, 4.0);

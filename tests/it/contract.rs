@@ -174,7 +174,8 @@ async fn every_metric_is_documented() {
     metrics.request("m", "d", RequestOutcome::Ok, Duration::ZERO);
     metrics.degraded("m", DegradedReason::StaleScores);
     metrics.fallback("u", ErrorKind::Internal);
-    metrics.charge("u", Usage { tokens: Some(1), search_units: Some(1), cost_usd: Some(1.0) });
+    metrics.charge("u", "m", Usage { tokens: Some(1), search_units: Some(1), cost_usd: Some(1.0) });
+    metrics.saved("u", "m", 1.0);
     metrics.upstream("u").attempt(AttemptOutcome::Scored, Duration::ZERO);
     let shadowed = ShadowedModel { model: "m", shadow: "s" };
     metrics.shadow.request(shadowed, ShadowOutcome::Compared);

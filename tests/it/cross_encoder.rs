@@ -38,7 +38,7 @@ async fn cross_encoder_pair_gets_the_model_score_and_is_cached() {
         assert!(found.0 == index && close(found.1, probability(raw)), "{found:?} {raw}");
     }
     assert_eq!(provenance(&cold)["score_scale"], "probability");
-    assert_eq!(provenance(&cold)["cost_usd"], 0.0);
+    assert_eq!(provenance(&cold)["cost"]["spent_usd"], 0.0);
     assert_eq!(provenance(&cold)["pairs"]["scored"], 3);
     let mixed = ask(&gateway, "local/cross-encoder", "heat pumps", &["fair", "good", "bad"]).await;
     assert_eq!(

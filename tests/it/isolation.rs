@@ -185,7 +185,7 @@ async fn ask_as_ordinary_caller(gateway: &Gateway, random: &mut fastrand::Rng) -
         pairs: meta["pairs"].clone(),
         attempts: meta["attempts"].clone(),
         degraded: meta["degraded"].clone(),
-        cost: meta["cost_usd"].clone(),
+        cost: meta["cost"].clone(),
         billed: answer.body["meta"]["billed_units"].clone(),
     }
 }

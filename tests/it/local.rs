@@ -13,7 +13,7 @@ async fn default_configuration_answers_with_the_lexical_scorer() {
     assert_eq!(provenance(&cold)["upstream"], "local");
     assert_eq!(provenance(&cold)["upstream_model"], "lexical");
     assert_eq!(provenance(&cold)["score_scale"], "lexical");
-    assert_eq!(provenance(&cold)["cost_usd"], 0.0);
+    assert_eq!(provenance(&cold)["cost"]["spent_usd"], 0.0);
     assert_eq!(provenance(&cold)["warnings"], json!(["local/lexical takes no instruction; it was ignored"]));
     let warm = gateway.rerank_with(body).await;
     assert_eq!(warm["results"], cold["results"], "law 7");

@@ -43,6 +43,7 @@ mod log_lines;
 mod logs;
 mod memory;
 mod metrics;
+mod money;
 mod origins;
 mod pictures;
 mod privacy;

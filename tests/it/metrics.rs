@@ -25,7 +25,8 @@ async fn requests_pairs_attempts_and_costs_are_counted() {
         ("rerank_upstream_attempt_duration_seconds_count{upstream=\"up\",outcome=\"ok\"}", 1.0),
         ("rerank_upstream_retries_total{upstream=\"up\"}", 1.0),
         ("rerank_billed_units_total{upstream=\"up\",unit=\"search_units\"}", 1.0),
-        ("rerank_cost_usd_total{upstream=\"up\"}", 0.002),
+        ("rerank_cost_usd_total{upstream=\"up\",model=\"rerank-v3.5\"}", 0.002),
+        ("rerank_saved_usd_total{upstream=\"up\",model=\"rerank-v3.5\"}", 0.002),
         ("rerank_cache_queries", 1.0),
     ] {
         assert_eq!(gateway.metric(line).await, value, "{line}");

@@ -54,7 +54,7 @@ async fn provider_requests_and_replies_match_golden_files() {
         assert_eq!(provenance(&answer)["score_scale"], case["score_scale"], "{name}");
         assert_eq!(answer["usage"]["total_tokens"], case["usage"]["total_tokens"], "{name}");
         assert_eq!(answer["meta"]["billed_units"]["search_units"], case["usage"]["search_units"], "{name}");
-        let cost = provenance(&answer)["cost_usd"].as_f64().unwrap();
+        let cost = provenance(&answer)["cost"]["spent_usd"].as_f64().unwrap();
         assert!((cost - case["usage"]["cost_usd"].as_f64().unwrap()).abs() < 1e-12, "{name}: {cost}");
 
         gateway.rerank_with(json("request.json")).await;
@@ -107,7 +107,7 @@ async fn reply_without_usage_has_null_cost() {
     let fake = FakeUpstream::scripted("cohere", [Reply::body(reply)]).await;
     let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
     let answer = gateway.rerank("q", &["a"]).await;
-    assert_eq!(provenance(&answer)["cost_usd"], Value::Null);
+    assert_eq!(provenance(&answer)["cost"]["spent_usd"], Value::Null);
 }
 
 #[tokio::test]

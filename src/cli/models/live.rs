@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 
 use super::super::{CommandFailure, banner, print, runtime};
-use crate::http::models::{MeanBody, ShadowBody};
+use crate::http::models::{MeanBody, ModelCostBody, ShadowBody};
 use crate::http::settings::ApiKey;
 
 /// Longest wait for the whole answer.
@@ -27,6 +27,8 @@ struct ServedModels {
 struct ServedModel {
     id: String,
     targets: Vec<String>,
+    /// Absent from the answers of older servers.
+    cost: Option<ModelCostBody>,
     shadow: Option<ShadowBody>,
 }
 
@@ -57,12 +59,25 @@ async fn ask(address: SocketAddr, api_keys: &[ApiKey]) -> reqwest::Result<String
 fn table(models: &ServedModels) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["MODEL", "TARGETS", "SHADOW", "COMPARED", "OVERLAP", "TAU", "TOP 10"]);
+    table.set_header(["MODEL", "TARGETS", "SPENT", "SAVED", "SHADOW", "COMPARED", "OVERLAP", "TAU", "TOP 10"]);
     for model in &models.data {
         let [target, compared, overlap, tau, top] = shadow_cells(model.shadow.as_ref());
-        table.add_row([model.id.clone(), model.targets.join(", then "), target, compared, overlap, tau, top]);
+        let targets = model.targets.join(", then ");
+        let (spent, saved) = match &model.cost {
+            Some(cost) => (dollars(cost.spent_usd), dollars(cost.saved_usd)),
+            None => (dollars(None), dollars(None)),
+        };
+        table.add_row([model.id.clone(), targets, spent, saved, target, compared, overlap, tau, top]);
     }
     table
+}
+
+/// An amount of US dollars.
+fn dollars(usd: Option<f64>) -> String {
+    match usd {
+        Some(usd) => format!("${usd:.4}"),
+        None => NO_VALUE.to_owned(),
+    }
 }
 
 /// The cells of a model's shadow, whether it has one or not.

@@ -368,7 +368,9 @@ fn score(provider: &str, body: &Value) -> String {
     let results: Vec<_> = scored.iter().map(|(index, score)| json!({ "index": index, key: score })).collect();
     let count = results.len();
     let reply = match provider {
-        "cohere" => json!({ "id": "u", "results": results, "meta": { "billed_units": { "search_units": 1.0 } } }),
+        "cohere" => {
+            json!({ "id": "u", "results": results, "meta": { "billed_units": { "search_units": count.div_ceil(100) as f64 } } })
+        }
         "jina" => {
             json!({ "model": "m", "object": "list", "usage": { "total_tokens": 10 * count }, "results": results })
         }

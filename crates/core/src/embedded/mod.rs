@@ -80,6 +80,7 @@ impl LocalModel {
             scale,
             instruction: InstructionSupport::None,
             billing: Billing::Free,
+            price_date: None,
             max_call_tokens: None,
         }
     }

@@ -152,7 +152,7 @@ impl FlightTask {
             cost_usd: target.facts.billing.cost(scores.tokens, scores.search_units),
         };
         // Waiters go on as soon as their scores land, so the cost and the cache entry must be there before.
-        self.metrics.charge(&target.upstream.name, billed);
+        self.metrics.charge(&target.upstream.name, target.model_label(), billed);
         lead.charge(billed);
         self.cache.put_many(lead.query(), &lead.storable(places, &scores.scores));
         lead.land(places, &scores.scores);

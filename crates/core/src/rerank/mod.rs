@@ -25,6 +25,7 @@ pub mod pieces;
 pub mod plan;
 pub mod plan_context;
 pub mod rank;
+mod savings;
 mod score;
 mod shadow_run;
 mod trace;
@@ -43,6 +44,7 @@ use self::fallback::{
 use self::plan::Plan;
 use self::plan_context::PlanContext;
 use self::rank::rank;
+use self::savings::saved;
 use self::score::TargetAttempt;
 use self::trace::{PassageRanking, RequestTrace};
 use self::validate::{Limits, validate};
@@ -121,7 +123,13 @@ impl Reranker {
             let TargetFailure { error, salvage } = match self.try_target(attempt, &mut trace).await {
                 Ok(plan) => {
                     trace.answered_by(target);
-                    return Ok(trace.reranked(request, context, route, target, ranking_of(&plan, request.top_n)));
+                    return Ok(trace.reranked(
+                        request,
+                        context,
+                        route,
+                        target,
+                        self.ranked(&plan, target, request, request.top_n),
+                    ));
                 }
                 Err(failure) => failure,
             };
@@ -133,13 +141,13 @@ impl Reranker {
                 }
                 Step::StaleScores { scores, failure } => {
                     trace.stale(&failure);
-                    let ranked = ranking_of(&scores.plan, request.top_n);
+                    let ranked = self.ranked(&scores.plan, scores.target, request, request.top_n);
                     return Ok(trace.reranked(request, context, route, scores.target, ranked));
                 }
                 Step::PartialScores { scores, refusal, failure } => {
                     trace.cut_short(&failure, refusal);
                     // Uncut: the passages without a score might be the best.
-                    let ranked = ranking_of(&scores.plan, None);
+                    let ranked = self.ranked(&scores.plan, scores.target, request, None);
                     return Ok(trace.reranked(request, context, route, scores.target, ranked));
                 }
                 Step::InputOrder(failure) => return Ok(trace.original_order(request, context, route, failure)),
@@ -223,6 +231,15 @@ impl Reranker {
         offload(request.text_bytes(), OFFLOAD_WIRE_BYTES, move || Plan::new(&owned, &plan_context, &cache)).await
     }
 
+    /// The ranking that a plan for `target` gives, cut to `top_n`. Counts what its known scores saved.
+    fn ranked(&self, plan: &Plan, target: &Target, request: &RerankRequest, top_n: Option<usize>) -> PassageRanking {
+        let saved = saved(plan, target, request);
+        if let Some(usd) = saved.usd {
+            self.metrics.saved(&target.upstream.name, target.model_label(), usd);
+        }
+        PassageRanking { ranking: rank(&plan.passages(), top_n), pairs: plan.counts(), saved }
+    }
+
     /// The same attempt for a refresh in the background: with a deadline of its own, and without backoff.
     fn in_background<'a>(&self, attempt: TargetAttempt<'a>) -> TargetAttempt<'a> {
         let deadline = Instant::now() + self.request_timeout;
@@ -230,11 +247,6 @@ impl Reranker {
         // `refresh` has asked the client's leave to store before.
         TargetAttempt { waiter: Waiter { deadline, retry_mode: RetryMode::FailFast, store: true, scope }, ..attempt }
     }
-}
-
-/// The ranking that a plan gives, cut to `top_n`.
-fn ranking_of(plan: &Plan, top_n: Option<usize>) -> PassageRanking {
-    PassageRanking { ranking: rank(&plan.passages(), top_n), pairs: plan.counts() }
 }
 
 /// The error of a target that used up its time. For the last target, the one that may wait, that is the request's

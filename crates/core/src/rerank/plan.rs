@@ -298,6 +298,12 @@ impl Plan {
         counts
     }
 
+    /// The pairs in the order of their slots: the source of each score, and the text of the passage.
+    pub fn sourced_texts<'a>(&'a self, passages: &'a Passages) -> impl Iterator<Item = (ScoreSource, &'a str)> {
+        let pairs = self.pairs.iter().zip(&self.folded.first_pieces);
+        pairs.map(|(pair, piece)| (pair.source, self.pieces.text(passages, *piece)))
+    }
+
     /// Slots without a score or a reason to have none, ascending.
     fn unscored(&self) -> Vec<SlotIndex> {
         let count = self.pairs.iter().filter(|pair| pair.source == ScoreSource::Unscored).count();

@@ -8,7 +8,7 @@ use crate::route::{Route, Target};
 use crate::types::outcomes::{DegradedReason, TargetOutcome};
 use crate::types::request::RerankRequest;
 use crate::types::response::{
-    PairCounts, Provenance, RankedPassage, RerankResponse, ScoreSource, TargetTried, Timings, Usage,
+    AnswerCost, PairCounts, Provenance, RankedPassage, RerankResponse, Saved, ScoreSource, TargetTried, Timings, Usage,
 };
 use crate::upstream::Backend;
 use crate::upstream::call::AttemptCounter;
@@ -38,6 +38,8 @@ pub(super) struct PassageRanking {
     pub(super) ranking: Vec<RankedPassage>,
     /// Counts over all passages, those that are cut off included.
     pub(super) pairs: PairCounts,
+    /// The price of the scores that were known.
+    pub(super) saved: Saved,
 }
 
 impl RequestTrace {
@@ -124,6 +126,7 @@ impl RequestTrace {
         response.provenance.upstream_model = Some(target.model.clone());
         response.provenance.score_scale = Some(target.facts.scale);
         response.provenance.reranked = true;
+        response.provenance.cost.price_date = target.facts.price_date;
         response
     }
 
@@ -144,7 +147,7 @@ impl RequestTrace {
         }
         // Counted by document, since no target's plan is left.
         let pairs = PairCounts { total: count, unscored: count, ..PairCounts::default() };
-        self.finish(request, context, route, PassageRanking { ranking, pairs })
+        self.finish(request, context, route, PassageRanking { ranking, pairs, saved: Saved::NOTHING })
     }
 
     /// The answer of `ranked`, as one that was not reranked; [`Self::reranked`] fills in the target.
@@ -166,7 +169,7 @@ impl RequestTrace {
             fallbacks,
             attempts: self.attempts.get(),
             timings: self.timings,
-            cost_usd: self.usage.cost_usd,
+            cost: AnswerCost { spent_usd: self.usage.cost_usd, saved: ranked.saved, price_date: None },
             warnings: request.warnings.iter().cloned().chain(self.warnings).collect(),
             targets_tried: if request.explain { self.targets_tried } else { Vec::new() },
             ..Provenance::default()

@@ -11,6 +11,9 @@ use crate::provider::{ModelFacts, Scoring};
 use crate::upstream::settings::LongPassages;
 use crate::upstream::{Backend, LocalScorer, Upstream};
 
+/// The name in metrics of all models that the registry does not list.
+const OTHER_MODEL: &str = "other";
+
 /// A model at an upstream.
 #[derive(Clone, Debug)]
 pub struct Target {
@@ -101,6 +104,12 @@ impl Target {
     #[must_use]
     pub fn address(&self) -> String {
         format!("{}/{}", self.upstream.name, self.model)
+    }
+
+    /// The model's name in metrics: `other` for models that the registry does not list, whose names clients may invent.
+    #[must_use]
+    pub fn model_label(&self) -> &str {
+        if self.listed { &self.model } else { OTHER_MODEL }
     }
 
     /// Returns true if the model counts as listwise only because it is not in the registry.

@@ -41,6 +41,12 @@ pub(super) struct ShedLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct PriceLabels {
+    pub(super) upstream: String,
+    pub(super) model: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(super) struct BilledLabels {
     pub(super) upstream: String,
     pub(super) unit: &'static str,

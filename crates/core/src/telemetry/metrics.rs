@@ -15,8 +15,8 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::buckets;
 use super::labels::{
-    AttemptLabels, BilledLabels, BuildLabels, DegradedLabels, ModelLabels, OutcomeLabels, RequestLabels, ShedLabels,
-    UpstreamLabels,
+    AttemptLabels, BilledLabels, BuildLabels, DegradedLabels, ModelLabels, OutcomeLabels, PriceLabels, RequestLabels,
+    ShedLabels, UpstreamLabels,
 };
 use super::log_lines;
 use super::shadow_metrics::ShadowMetrics;
@@ -55,7 +55,8 @@ pub struct Metrics {
     /// The metrics of models that are compared on live traffic.
     pub shadow: ShadowMetrics,
     billed: Family<BilledLabels, Counter>,
-    cost: Family<UpstreamLabels, DollarCounter>,
+    cost: Family<PriceLabels, DollarCounter>,
+    saved: Family<PriceLabels, DollarCounter>,
     cache_queries: Gauge,
     cache_bytes: Gauge,
 }
@@ -103,6 +104,7 @@ impl Metrics {
             shadow,
             billed: Family::default(),
             cost: Family::default(),
+            saved: Family::default(),
             cache_queries: Gauge::default(),
             cache_bytes: Gauge::default(),
         };
@@ -136,6 +138,8 @@ impl Metrics {
         registry.register("refreshed_pairs", "Known pairs computed afresh in the background", self.refreshed.clone());
         registry.register("billed_units", "Units that providers say they billed", self.billed.clone());
         registry.register("cost_usd", "Cost at list price, where price and usage are known", self.cost.clone());
+        let help = "Cost at list price that known scores saved, where the price is known";
+        registry.register("saved_usd", help, self.saved.clone());
         registry.register("cache_queries", "Queries with known scores", self.cache_queries.clone());
         let help = "Memory taken by known scores";
         registry.register_with_unit("cache_size", help, Unit::Bytes, self.cache_bytes.clone());
@@ -220,16 +224,26 @@ impl Metrics {
         self.refreshed.inc_by(pairs as u64);
     }
 
-    /// Counts what an upstream charged for one call.
-    pub fn charge(&self, upstream: &str, usage: Usage) {
+    /// Counts what an upstream charged for one call to a model.
+    pub fn charge(&self, upstream: &str, model: &str, usage: Usage) {
         self.bill(upstream, "tokens", usage.tokens);
         self.bill(upstream, "search_units", usage.search_units);
-        // An upstream that charges nothing gets no series.
-        if let Some(cost) = usage.cost_usd
-            && cost > 0.0
-        {
-            self.cost.get_or_create(&UpstreamLabels { upstream: upstream.to_owned() }).inc_by(cost);
+        if let Some(cost) = usage.cost_usd {
+            add_dollars(&self.cost, upstream, model, cost);
         }
+    }
+
+    /// Counts US dollars that were not charged because scores were known.
+    pub fn saved(&self, upstream: &str, model: &str, usd: f64) {
+        add_dollars(&self.saved, upstream, model, usd);
+    }
+
+    /// US dollars counted for a model of an upstream: those charged, and those saved.
+    #[must_use]
+    pub fn dollars(&self, upstream: &str, model: &str) -> (f64, f64) {
+        let labels = PriceLabels { upstream: upstream.to_owned(), model: model.to_owned() };
+        let amount_of = |family: &Family<PriceLabels, DollarCounter>| family.get(&labels).map_or(0.0, |sum| sum.get());
+        (amount_of(&self.cost), amount_of(&self.saved))
     }
 
     /// Counts billed units of one kind. An upstream that bills none gets no series.
@@ -252,6 +266,14 @@ impl Metrics {
         let written = text::encode(&mut exposition, &self.registry);
         debug_assert!(written.is_ok());
         exposition
+    }
+}
+
+/// Adds to the dollars of a model. A model that costs nothing gets no series.
+fn add_dollars(family: &Family<PriceLabels, DollarCounter>, upstream: &str, model: &str, usd: f64) {
+    if usd > 0.0 {
+        let labels = PriceLabels { upstream: upstream.to_owned(), model: model.to_owned() };
+        family.get_or_create(&labels).inc_by(usd);
     }
 }
 

@@ -112,6 +112,12 @@ impl InstructionSupport {
     pub const NAMES: [(&'static str, Self); 2] = [("none", Self::None), ("prepend", Self::Prepend)];
 }
 
+/// Documents of a search unit, the unit in which Cohere bills its models up to version 4: a call of 1 to 100 documents is
+/// one, of 101 to 200 two.
+pub const SEARCH_UNIT_DOCUMENTS: usize = 100;
+/// Tokens, the query's included, above which Cohere's price list counts a document as several, one for each started 500.
+pub const BILLED_DOCUMENT_TOKENS: usize = 500;
+
 /// The price of a model's use.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Billing {
@@ -150,6 +156,34 @@ impl Billing {
     }
 }
 
+/// A calendar date, as `YYYY-MM-DD`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Date([u8; 10]);
+
+impl Date {
+    /// The date that `text` writes as `YYYY-MM-DD`; `None` if it writes none.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes: [u8; 10] = text.as_bytes().try_into().ok()?;
+        for (at, byte) in bytes.into_iter().enumerate() {
+            let is_expected = if matches!(at, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() };
+            if !is_expected {
+                return None;
+            }
+        }
+        let month: u8 = text[5..7].parse().ok()?;
+        let day: u8 = text[8..].parse().ok()?;
+        ((1..=12).contains(&month) && (1..=31).contains(&day)).then_some(Self(bytes))
+    }
+
+    /// The date as `YYYY-MM-DD`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // Never empty: the bytes are digits and hyphens.
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
 /// The facts about one model.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ModelFacts {
@@ -161,6 +195,8 @@ pub struct ModelFacts {
     pub instruction: InstructionSupport,
     /// Price of scoring.
     pub billing: Billing,
+    /// Date of the price list that `billing` is from; `None` if it is not declared.
+    pub price_date: Option<Date>,
     /// Most tokens of one call, with the query counted once per passage. `None` if there is no limit.
     pub max_call_tokens: Option<usize>,
 }
@@ -221,6 +257,18 @@ impl ProviderFacts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dates_are_years_months_and_days() {
+        for date in ["2026-11-28", "1999-01-31"] {
+            assert_eq!(Date::parse(date).unwrap().as_str(), date);
+        }
+        for text in
+            ["", "2026-11-2", "2026-13-01", "2026-00-10", "2026-01-32", "2026/01/02", "2O26-01-02", "2026-1-002"]
+        {
+            assert_eq!(Date::parse(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn unknown_cost_is_none_and_never_zero() {

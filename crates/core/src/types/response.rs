@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::facts::ScoreScale;
+use super::facts::{Date, ScoreScale};
 use super::outcomes::{DegradedReason, TargetOutcome};
 
 /// A finished rerank.
@@ -125,12 +125,38 @@ pub struct Provenance {
     pub attempts: u32,
     /// Time taken by the parts of the request.
     pub timings: Timings,
-    /// US dollars at list price; `None` if the price or the usage is unknown.
-    pub cost_usd: Option<f64>,
+    /// The charges for the answer, and those that the cache saved.
+    pub cost: AnswerCost,
     /// Parts of the request that could not be done as asked, in a sentence each.
     pub warnings: Vec<String>,
     /// Targets tried, in order; empty unless the request says `explain`.
     pub targets_tried: Vec<TargetTried>,
+}
+
+/// The charges for an answer at list price, and those that known scores saved.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct AnswerCost {
+    /// US dollars charged for the calls of this request, at all targets; `None` if the price or the usage is unknown.
+    pub spent_usd: Option<f64>,
+    /// US dollars that the scores from the cache and from calls of other requests would have cost beside those, at the
+    /// target that answers.
+    pub saved: Saved,
+    /// Date of the price list; `None` if it is not known, or if the target costs nothing.
+    pub price_date: Option<Date>,
+}
+
+/// An amount that was not charged.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Saved {
+    /// US dollars, 0 or more; `None` if the price is unknown.
+    pub usd: Option<f64>,
+    /// True if the amount rests on a count of tokens that the provider never made.
+    pub is_estimate: bool,
+}
+
+impl Saved {
+    /// Nothing was saved.
+    pub const NOTHING: Self = Self { usd: Some(0.0), is_estimate: false };
 }
 
 /// Counts of distinct pairs; equal passages are one pair. The others add up to `total`.
