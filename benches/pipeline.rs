@@ -251,6 +251,7 @@ fn encode_answer(exchange: &Exchange) -> Work<'_> {
     let response = RerankResponse {
         model: "default".into(),
         ranking: rank(&exchange.scored_plan().passages(), None),
+        explanations: Vec::new(),
         usage: Usage::NOTHING,
         provenance: Provenance { reranked: true, ..Provenance::default() },
     };

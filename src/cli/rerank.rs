@@ -12,9 +12,9 @@ use rerankd_core::cache::key::CacheScope;
 use rerankd_core::rerank::RequestContext;
 use rerankd_core::text::{of_file, printable};
 use rerankd_core::types::request::RerankRequest;
-use rerankd_core::types::response::{RerankResponse, milliseconds};
+use rerankd_core::types::response::{CountingChunk, RerankResponse, ResultExplanation, milliseconds};
 use tokio::time::Instant;
-use unicode_width::UnicodeWidthChar;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use uuid::Uuid;
 
 use super::passages::{self, PassageFile};
@@ -24,13 +24,19 @@ use crate::dialect::Dialect;
 use crate::dialect::native;
 
 /// Columns of the table where no terminal tells its width.
-const DEFAULT_WIDTH: u16 = 100;
-/// Index of the table's column that holds the passages.
-const PASSAGE_COLUMN: usize = 3;
+const DEFAULT_WIDTH: usize = 100;
 /// Columns of the terminal that rank, score and line number take.
-const OTHER_COLUMNS: u16 = 24;
+const OTHER_COLUMNS: usize = 24;
+/// Columns of the terminal around the text of a cell.
+const PADDING: usize = 2;
+/// Headings of the columns of `--explain`, which stand before the passage.
+const EXPLAINED: [&str; 4] = ["WAS", "SOURCE", "SCORED", "WORDS"];
+/// Most columns of the words of the query that a passage holds.
+const MAX_WORDS_COLUMNS: usize = 20;
+/// The content of a cell without a value.
+const NO_VALUE: &str = "-";
 /// Fewest columns of a passage, however narrow the terminal is.
-const MIN_PASSAGE_COLUMNS: u16 = 20;
+const MIN_PASSAGE_COLUMNS: usize = 20;
 /// The selector that turns the character before it into an emoji of two columns.
 const EMOJI_SELECTOR: char = '\u{fe0f}';
 
@@ -50,6 +56,10 @@ pub(super) struct RerankArgs {
     /// Print the answer of the HTTP API, documents included.
     #[arg(long)]
     json: bool,
+    /// Tell for each result the source of its score, its rank before, the characters that were scored, and the words of
+    /// the query that the lexical scorer found.
+    #[arg(long)]
+    explain: bool,
     #[command(flatten)]
     config: ConfigArgs,
 }
@@ -67,6 +77,7 @@ pub(super) fn run(args: &RerankArgs) -> Result<(), CommandFailure> {
         passages,
         top_n: args.top_n,
         return_documents: true,
+        explain: args.explain,
         warnings,
         ..RerankRequest::default()
     });
@@ -112,30 +123,47 @@ fn eprint_hint() {
 /// The ranking as a table with a summary below it. `lines` holds the line number of each passage of the request.
 fn table(lines: &[usize], request: &RerankRequest, response: &RerankResponse) -> String {
     let width = match terminal_size::terminal_size() {
-        Some((width, _)) => width.0,
+        Some((width, _)) => usize::from(width.0),
         None => DEFAULT_WIDTH,
     };
-    let text_width = width.saturating_sub(OTHER_COLUMNS).max(MIN_PASSAGE_COLUMNS);
+    let explained = explained_cells(request, response);
+    let text_width = width.saturating_sub(OTHER_COLUMNS + columns_of(&explained)).max(MIN_PASSAGE_COLUMNS);
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["RANK", "SCORE", "LINE", "PASSAGE"]);
-    for (rank, ranked) in (1..).zip(&response.ranking) {
+    let mut headings = vec!["RANK", "SCORE", "LINE"];
+    if request.explain {
+        headings.extend(EXPLAINED);
+    }
+    headings.push("PASSAGE");
+    let passage_column = headings.len() - 1;
+    table.set_header(headings);
+    for (at, ranked) in response.ranking.iter().enumerate() {
         let score = match ranked.score {
             Some(score) => format!("{score:.4}"),
-            None => "-".to_owned(),
+            None => NO_VALUE.to_owned(),
         };
+        let mut row = vec![(at + 1).to_string(), score, lines[ranked.position].to_string()];
+        if let Some(cells) = explained.get(at) {
+            row.extend_from_slice(cells);
+        }
         // A passage may hold line ends, or sequences that steer a terminal.
         let passage = printable(request.passages.get(ranked.position).text);
-        let text = shortened(&passage, usize::from(text_width));
-        table.add_row([rank.to_string(), score, lines[ranked.position].to_string(), text]);
+        row.push(shortened(&passage, text_width));
+        table.add_row(row);
     }
-    if let Some(column) = table.column_mut(PASSAGE_COLUMN) {
-        column.set_constraint(ColumnConstraint::UpperBoundary(Width::Fixed(text_width)));
+    if let Some(column) = table.column_mut(passage_column) {
+        // Never reached: a passage has fewer columns than a `u16` holds.
+        let bound = u16::try_from(text_width).unwrap_or(u16::MAX);
+        column.set_constraint(ColumnConstraint::UpperBoundary(Width::Fixed(bound)));
     }
     let mut text = format!("{}\n", table.trim_fmt());
     let provenance = &response.provenance;
     for warning in &provenance.warnings {
         text.push_str(&format!("! {warning}\n"));
+    }
+    text.push('\n');
+    for target in &provenance.targets_tried {
+        text.push_str(&format!("tried {}/{}: {}\n", target.upstream, target.upstream_model, target.outcome.code()));
     }
     let scale = match provenance.score_scale {
         Some(scale) => scale.name(),
@@ -144,11 +172,58 @@ fn table(lines: &[usize], request: &RerankRequest, response: &RerankResponse) ->
     let by = provenance.upstream.as_deref().unwrap_or("nobody");
     let model = provenance.upstream_model.as_deref().unwrap_or("-");
     text.push_str(&format!(
-        "\n{} passages by {by}/{model}, score scale {scale}, {:.1} ms\n",
+        "{} passages by {by}/{model}, score scale {scale}, {:.1} ms\n",
         request.passages.len(),
         milliseconds(provenance.timings.total)
     ));
     text
+}
+
+/// The cells of `--explain` for each result; none without it.
+fn explained_cells(request: &RerankRequest, response: &RerankResponse) -> Vec<[String; EXPLAINED.len()]> {
+    if !request.explain {
+        return Vec::new();
+    }
+    let mut rows = Vec::with_capacity(response.ranking.len());
+    for (at, ranked) in response.ranking.iter().enumerate() {
+        let was = (ranked.position + 1).to_string();
+        let source = ranked.source.name().to_owned();
+        let mut scored = NO_VALUE.to_owned();
+        let mut words = NO_VALUE.to_owned();
+        if let Some(explanation) = response.explanations.get(at) {
+            scored = scored_cell(explanation);
+            if let Some(matched) = &explanation.matched_words
+                && !matched.is_empty()
+            {
+                words = shortened(&printable(&matched.join(" ")), MAX_WORDS_COLUMNS);
+            }
+        }
+        rows.push([was, source, scored, words]);
+    }
+    rows
+}
+
+/// The characters that were scored, and the part of the passage that they are.
+fn scored_cell(explanation: &ResultExplanation) -> String {
+    let characters = explanation.scored_characters;
+    match explanation.chunk {
+        Some(CountingChunk { number, of }) => format!("{characters}, chunk {number} of {of}"),
+        None if explanation.is_truncated => format!("{characters}, cut"),
+        None => characters.to_string(),
+    }
+}
+
+/// The columns of the terminal that cells of `--explain` take.
+fn columns_of(rows: &[[String; EXPLAINED.len()]]) -> usize {
+    if rows.is_empty() {
+        return 0;
+    }
+    let mut sum = 0;
+    for (column, heading) in EXPLAINED.iter().enumerate() {
+        let widest = rows.iter().map(|row| row[column].width()).max().unwrap_or(0);
+        sum += widest.max(heading.len()) + PADDING;
+    }
+    sum
 }
 
 /// At most `width` columns of `text`, with an ellipsis if it was longer.
@@ -180,7 +255,6 @@ fn columns(character: char) -> usize {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use unicode_width::UnicodeWidthStr;
 
     use super::*;
 

@@ -15,6 +15,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use utoipa::ToSchema;
 
 use super::echo::{Document, DocumentForm};
+use super::explanation::ResultExplanationBody;
 use super::fields::Fields;
 use super::passage::ListDocuments;
 use super::problem::{ErrorAnswer, problem_details};
@@ -98,6 +99,10 @@ struct AnswerResult<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, value_type = ScoreSourceName)]
     source: Option<ScoreSourceName>,
+    /// The text that was scored and the move in rank; only with `explain`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, value_type = ResultExplanationBody<'a>)]
+    explain: Option<ResultExplanationBody<'a>>,
 }
 
 /// One document with its score, in Voyage's format.
@@ -242,12 +247,12 @@ impl CohereFamily {
     /// The results, best first.
     fn results<'a>(
         request: &'a RerankRequest,
-        response: &RerankResponse,
+        response: &'a RerankResponse,
         document: DocumentForm,
     ) -> Vec<AnswerResult<'a>> {
         let form = Form::asked_for(request);
         let mut results = Vec::with_capacity(response.ranking.len());
-        for ranked in &response.ranking {
+        for (at, ranked) in response.ranking.iter().enumerate() {
             let passage = request.passages.get(ranked.position);
             let id = match passage.object {
                 Some(PassageObject { id: Some(id), .. }) => raw_json(id),
@@ -259,6 +264,7 @@ impl CohereFamily {
                 relevance_score: form.score(ranked, response),
                 document: request.return_documents.then(|| document.of(passage)),
                 source: request.explain.then_some(ScoreSourceName(ranked.source)),
+                explain: request.explain.then(|| ResultExplanationBody::of(response, at)),
             });
         }
         results

@@ -14,6 +14,7 @@ mod document;
 mod echo;
 mod entries;
 mod entries_by_serde;
+mod explanation;
 pub mod fields;
 pub mod infinity;
 pub mod jina;

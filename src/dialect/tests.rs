@@ -275,6 +275,7 @@ fn response() -> RerankResponse {
     RerankResponse {
         model: "m".into(),
         ranking: vec![RankedPassage { position: 0, score: Some(0.5), source: ScoreSource::Scored }],
+        explanations: Vec::new(),
         usage: Usage::default(),
         provenance: Provenance { reranked: true, ..Provenance::default() },
     }

@@ -43,6 +43,27 @@ fn rerank_ranks_the_example_file_as_a_readable_table() {
 }
 
 #[test]
+fn rerank_explain_prints_ranks_sources_and_words_within_the_width() {
+    let query = "how do heat pumps work in cold weather";
+    let output = run(&["rerank", query, "examples/passages.txt", "--model", "local/lexical", "--explain"]);
+    assert!(output.status.success(), "{}", err(&output));
+    let text = out(&output);
+    let rows: Vec<_> = text.lines().collect();
+    for heading in ["RANK", "WAS", "SOURCE", "SCORED", "WORDS", "PASSAGE"] {
+        assert!(rows[0].contains(heading), "{text}");
+    }
+    let words = rows[0].find("WORDS").unwrap();
+    assert!(rows[1].contains(" scored ") && rows[1][words..].starts_with("heat pumps"), "{text}");
+    assert!(rows.iter().all(|row| row.chars().count() <= 100), "{text}");
+    assert!(text.contains("tried local/lexical: ok"), "{text}");
+    let output = run(&["rerank", query, "examples/passages.txt", "--model", "local/lexical", "--explain", "--json"]);
+    let answer: Value = serde_json::from_str(&out(&output)).unwrap();
+    let explain = &answer["results"][0]["explain"];
+    assert_eq!(explain["matched_words"][0], "heat");
+    assert_eq!(explain["rank_before"].as_u64().unwrap(), answer["results"][0]["index"].as_u64().unwrap() + 1);
+}
+
+#[test]
 fn rerank_reads_standard_input_and_json_lines_and_prints_json() {
     let mut child = rerankd(&["rerank", "capital of Korea", "--json"])
         .stdin(Stdio::piped())

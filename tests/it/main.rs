@@ -26,6 +26,7 @@ mod edge;
 mod encodings;
 #[cfg(feature = "eval")]
 mod eval;
+mod explain;
 mod fallback;
 mod faults;
 mod fetch_model;

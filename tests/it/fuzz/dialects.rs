@@ -142,6 +142,7 @@ fn response(passages: usize, turn: usize, score_scale: Option<ScoreScale>) -> Re
     RerankResponse {
         model: "m\"\u{0}".into(),
         ranking: (0..passages).rev().map(rank).collect(),
+        explanations: Vec::new(),
         usage: Usage::default(),
         provenance: Provenance { score_scale, reranked: true, ..Provenance::default() },
     }

@@ -15,6 +15,10 @@ pub trait ListScorer: Debug + Send + Sync {
     /// The relevance of each passage for `query`, 0 to 1, in the order of the passages; `None` as soon as `is_wanted`
     /// returns false. `is_wanted` is called at least once a passage.
     fn score_while(&self, query: &str, passages: &[&str], is_wanted: &dyn Fn() -> bool) -> Option<Vec<f64>>;
+
+    /// The words of `query` that [`Self::score_while`] finds in each passage, normalised, each once, in the query's
+    /// order; `None` as soon as `is_wanted` returns false.
+    fn matched_words(&self, query: &str, passages: &[&str], is_wanted: &dyn Fn() -> bool) -> Option<Vec<Vec<String>>>;
 }
 
 /// A loaded model that scores pairs one by one, on a blocking thread. It may be asked by several threads at once.

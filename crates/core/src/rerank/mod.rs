@@ -16,6 +16,7 @@ mod batch_planner;
 mod calls;
 mod calls_under_way;
 mod embedded_scoring;
+mod explain;
 mod fallback;
 mod flight_task;
 mod fold;
@@ -38,6 +39,7 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, timeout_at};
 
 use self::background_tasks::Background;
+use self::explain::explain;
 use self::fallback::{
     FallbackPolicy, FollowingTarget, Salvage, Step, TargetFailure, before_an_answer, waiter_for_target,
 };
@@ -128,7 +130,7 @@ impl Reranker {
                         context,
                         route,
                         target,
-                        self.ranked(&plan, target, request, request.top_n),
+                        self.ranked(&plan, target, request, request.top_n).await,
                     ));
                 }
                 Err(failure) => failure,
@@ -141,13 +143,13 @@ impl Reranker {
                 }
                 Step::StaleScores { scores, failure } => {
                     trace.stale(&failure);
-                    let ranked = self.ranked(&scores.plan, scores.target, request, request.top_n);
+                    let ranked = self.ranked(&scores.plan, scores.target, request, request.top_n).await;
                     return Ok(trace.reranked(request, context, route, scores.target, ranked));
                 }
                 Step::PartialScores { scores, refusal, failure } => {
                     trace.cut_short(&failure, refusal);
                     // Uncut: the passages without a score might be the best.
-                    let ranked = self.ranked(&scores.plan, scores.target, request, None);
+                    let ranked = self.ranked(&scores.plan, scores.target, request, None).await;
                     return Ok(trace.reranked(request, context, route, scores.target, ranked));
                 }
                 Step::InputOrder(failure) => return Ok(trace.original_order(request, context, route, failure)),
@@ -232,12 +234,20 @@ impl Reranker {
     }
 
     /// The ranking that a plan for `target` gives, cut to `top_n`. Counts what its known scores saved.
-    fn ranked(&self, plan: &Plan, target: &Target, request: &RerankRequest, top_n: Option<usize>) -> PassageRanking {
+    async fn ranked(
+        &self,
+        plan: &Plan,
+        target: &Target,
+        request: &Arc<RerankRequest>,
+        top_n: Option<usize>,
+    ) -> PassageRanking {
         let saved = saved(plan, target, request);
         if let Some(usd) = saved.usd {
             self.metrics.saved(&target.upstream.name, target.model_label(), usd);
         }
-        PassageRanking { ranking: rank(&plan.passages(), top_n), pairs: plan.counts(), saved }
+        let ranking = rank(&plan.passages(), top_n);
+        let explanations = if request.explain { explain(plan, target, request, &ranking).await } else { Vec::new() };
+        PassageRanking { ranking, pairs: plan.counts(), saved, explanations }
     }
 
     /// The same attempt for a refresh in the background: with a deadline of its own, and without backoff.

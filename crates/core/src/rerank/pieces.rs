@@ -88,6 +88,15 @@ impl Pieces {
         }
     }
 
+    /// The bytes of the passage's text that one piece consists of.
+    #[must_use]
+    pub fn range(&self, passages: &Passages, piece: PieceIndex) -> Range<usize> {
+        match self {
+            Self::Whole => 0..passages.get(piece.number()).text.len(),
+            Self::Cut { pieces, .. } => pieces[piece].range.clone(),
+        }
+    }
+
     /// The text of one piece, with the JSON string that the client sent for it if it is a whole passage.
     #[must_use]
     pub fn passage_text<'a>(&self, passages: &'a Passages, piece: PieceIndex) -> PassageText<'a> {

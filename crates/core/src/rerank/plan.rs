@@ -11,8 +11,11 @@
 //! For a pointwise model equal pieces share a slot. For a listwise model every passage has a slot of its own, under a
 //! key made of the whole ordered list, and all are unknown unless all are known.
 
+mod passages;
+
 use std::sync::Arc;
 
+pub use self::passages::ScoredPart;
 use super::fold::Folded;
 use super::pieces::Pieces;
 use super::plan_context::PlanContext;
@@ -24,7 +27,7 @@ use crate::provider::Scoring;
 use crate::types::index::{IndexVec, ListIndex, PieceIndex, SlotIndex};
 use crate::types::passages::Passages;
 use crate::types::request::RerankRequest;
-use crate::types::response::{PairCounts, RankedPassage, ScoreSource};
+use crate::types::response::{PairCounts, ScoreSource};
 
 /// The pairs of one request against one target.
 #[derive(Debug)]
@@ -167,17 +170,6 @@ impl Plan {
         &self.folded.keys
     }
 
-    /// The keys of each passage: one for each piece that it is cut into.
-    #[must_use]
-    pub fn keys_of_passages(&self) -> Vec<Vec<PairKey>> {
-        let count = self.passage_count();
-        let mut keys = Vec::with_capacity(count);
-        for position in 0..count {
-            keys.push(self.slots_of_passage(position).iter().map(|slot| self.folded.keys[*slot]).collect());
-        }
-        keys
-    }
-
     /// The pieces of the request's passages.
     #[must_use]
     pub const fn pieces(&self) -> &Arc<Pieces> {
@@ -239,53 +231,6 @@ impl Plan {
             }
         }
         true
-    }
-
-    /// Returns true if the model scored at least one passage.
-    #[must_use]
-    pub fn has_scores(&self) -> bool {
-        for position in 0..self.passage_count() {
-            let passage = self.passage(position);
-            if passage.score.is_some() && passage.source != ScoreSource::Blank {
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Every position of the request, exactly once, with its score so far.
-    #[must_use]
-    pub fn passages(&self) -> Vec<RankedPassage> {
-        (0..self.passage_count()).map(|position| self.passage(position)).collect()
-    }
-
-    /// Number of passages of the request.
-    fn passage_count(&self) -> usize {
-        match &*self.pieces {
-            Pieces::Whole => self.folded.slots.len(),
-            Pieces::Cut { ends, .. } => ends.len(),
-        }
-    }
-
-    /// The slots of a passage's pieces, at least one. Equal pieces of one passage name their slot several times.
-    fn slots_of_passage(&self, position: usize) -> &[SlotIndex] {
-        self.folded.slots.slice(self.pieces.of(position))
-    }
-
-    /// A passage has the score of its best piece, once all of its pieces are scored.
-    fn passage(&self, position: usize) -> RankedPassage {
-        let Some((first, others)) = self.slots_of_passage(position).split_first() else {
-            // Not reached: a passage has a piece.
-            return RankedPassage { position, score: None, source: ScoreSource::Unscored };
-        };
-        let mut representative = &self.pairs[*first];
-        for slot in others {
-            let pair = &self.pairs[*slot];
-            if pair.replaces(representative) {
-                representative = pair;
-            }
-        }
-        RankedPassage { position, score: representative.score, source: representative.source }
     }
 
     /// Numbers of pairs by the source of their scores.

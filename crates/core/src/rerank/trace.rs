@@ -8,7 +8,8 @@ use crate::route::{Route, Target};
 use crate::types::outcomes::{DegradedReason, TargetOutcome};
 use crate::types::request::RerankRequest;
 use crate::types::response::{
-    AnswerCost, PairCounts, Provenance, RankedPassage, RerankResponse, Saved, ScoreSource, TargetTried, Timings, Usage,
+    AnswerCost, PairCounts, Provenance, RankedPassage, RerankResponse, ResultExplanation, Saved, ScoreSource,
+    TargetTried, Timings, Usage,
 };
 use crate::upstream::Backend;
 use crate::upstream::call::AttemptCounter;
@@ -40,6 +41,8 @@ pub(super) struct PassageRanking {
     pub(super) pairs: PairCounts,
     /// The price of the scores that were known.
     pub(super) saved: Saved,
+    /// Explanations of `ranking`; empty unless they are asked for.
+    pub(super) explanations: Vec<ResultExplanation>,
 }
 
 impl RequestTrace {
@@ -147,7 +150,12 @@ impl RequestTrace {
         }
         // Counted by document, since no target's plan is left.
         let pairs = PairCounts { total: count, unscored: count, ..PairCounts::default() };
-        self.finish(request, context, route, PassageRanking { ranking, pairs, saved: Saved::NOTHING })
+        self.finish(
+            request,
+            context,
+            route,
+            PassageRanking { ranking, pairs, saved: Saved::NOTHING, explanations: Vec::new() },
+        )
     }
 
     /// The answer of `ranked`, as one that was not reranked; [`Self::reranked`] fills in the target.
@@ -176,7 +184,8 @@ impl RequestTrace {
         };
         // A client that asked for an alias gets the alias back.
         let model = request.model.as_deref().unwrap_or(&route.model).to_owned();
-        RerankResponse { model, ranking: ranked.ranking, usage: self.usage, provenance }
+        let PassageRanking { ranking, explanations, .. } = ranked;
+        RerankResponse { model, ranking, explanations, usage: self.usage, provenance }
     }
 }
 

@@ -112,10 +112,11 @@ impl InstructionSupport {
     pub const NAMES: [(&'static str, Self); 2] = [("none", Self::None), ("prepend", Self::Prepend)];
 }
 
-/// Documents of a search unit, the unit in which Cohere bills its models up to version 4: a call of 1 to 100 documents is
-/// one, of 101 to 200 two.
+/// Documents of a search unit, in which Cohere bills its models up to version 4: a call of 1 to 100 documents is one
+/// unit, of 101 to 200 two.
 pub const SEARCH_UNIT_DOCUMENTS: usize = 100;
-/// Tokens, the query's included, above which Cohere's price list counts a document as several, one for each started 500.
+/// Tokens, the query's included, above which Cohere's price list counts a document as several: once for each started
+/// 500.
 pub const BILLED_DOCUMENT_TOKENS: usize = 500;
 
 /// The price of a model's use.

@@ -26,7 +26,7 @@ pub struct RerankRequest {
     pub return_documents: bool,
     /// True if the client wants scores before any sigmoid.
     pub raw_scores: bool,
-    /// True if results carry the source of their score, and the answer the trail of targets tried.
+    /// True if results carry the source of their score and an explanation, and the answer the trail of targets tried.
     pub explain: bool,
     /// The client's own limit, if below the server's.
     pub timeout: Option<Duration>,

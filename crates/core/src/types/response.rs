@@ -12,6 +12,8 @@ pub struct RerankResponse {
     pub model: String,
     /// The results in the order in which they are shown.
     pub ranking: Vec<RankedPassage>,
+    /// An explanation for each result, in the order of `ranking`; empty unless the request says `explain`.
+    pub explanations: Vec<ResultExplanation>,
     /// The provider's charges for this request.
     pub usage: Usage,
     /// Origin and quality of the scores.
@@ -28,6 +30,29 @@ pub struct RankedPassage {
     pub score: Option<f64>,
     /// Source of the score, or the reason why there is none.
     pub source: ScoreSource,
+}
+
+/// The text that a result was scored for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResultExplanation {
+    /// Characters of the text that the score was computed for; 0 if a model gave none.
+    pub scored_characters: usize,
+    /// True if rerankd scored a beginning of the passage alone. Providers may read less of what they are sent.
+    pub is_truncated: bool,
+    /// The chunk whose score counts; `None` for a passage that is scored in one piece.
+    pub chunk: Option<CountingChunk>,
+    /// Words of the query that the lexical scorer found in the passage, normalised, each once, in the query's order;
+    /// `None` for other models.
+    pub matched_words: Option<Vec<String>>,
+}
+
+/// The chunk of a passage whose score counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CountingChunk {
+    /// Number of the chunk, from 1.
+    pub number: usize,
+    /// Number of all chunks of the passage.
+    pub of: usize,
 }
 
 /// The source of a score, or the reason why there is none.

@@ -52,6 +52,39 @@ impl ListScorer for Lexical {
     fn score_while(&self, query: &str, passages: &[&str], is_wanted: &dyn Fn() -> bool) -> Option<Vec<f64>> {
         score_while(query, passages, is_wanted)
     }
+
+    fn matched_words(&self, query: &str, passages: &[&str], is_wanted: &dyn Fn() -> bool) -> Option<Vec<Vec<String>>> {
+        matched_words(query, passages, is_wanted)
+    }
+}
+
+/// The words of `query` that the scorer finds in each passage, normalised, each once, in the query's order; `None` as
+/// soon as `is_wanted` returns false.
+fn matched_words(query: &str, passages: &[&str], is_wanted: &dyn Fn() -> bool) -> Option<Vec<Vec<String>>> {
+    let (tokenizer, slots, terms) = query_terms(head(query));
+    let mut words = vec![String::new(); terms.len()];
+    tokenizer.words_while(
+        head(query),
+        || true,
+        |term, word| {
+            // Of several words of one stem the first stands for all.
+            if let Some(&slot) = slots.get(term)
+                && words[slot].is_empty()
+            {
+                word.clone_into(&mut words[slot]);
+            }
+        },
+    );
+    let mut scratch = vec![0; words.len()];
+    let mut matched = Vec::with_capacity(passages.len());
+    for passage in passages {
+        if !is_wanted() {
+            return None;
+        }
+        let counted = count(&tokenizer, &slots, head(passage), &mut scratch, is_wanted)?;
+        matched.push(counted.terms.iter().map(|(slot, _)| words[*slot].clone()).collect());
+    }
+    Some(matched)
 }
 
 /// The lexical score of each passage for `query`, from 0 (no word in common) to 1.
@@ -237,6 +270,17 @@ mod tests {
         let passages = ["thyroid thyroid thyroid hormone treatment", "thyroid first first first", "thyroid year year"];
         let scores = score("thyroid year", &passages);
         assert!(scores[0] > 0.3 * scores[2], "{scores:?}");
+    }
+
+    #[test]
+    fn matched_words_are_the_querys_own_each_once_in_its_order() {
+        let matched = |query, passage| matched_words(query, &[passage], &|| true).unwrap().concat();
+        let planets = "Largest planets: which PLANET, and what planets?";
+        assert_eq!(matched(planets, "The planet Jupiter is the largest planet."), ["largest", "planets"]);
+        assert_eq!(matched(planets, "nothing of it"), [""; 0]);
+        assert_eq!(matched("한국의 수도", "한국의 수도는 서울이다"), ["한국", "국의", "수도"]);
+        assert_eq!(matched("to be", "To be, or not to be"), ["to", "be"]);
+        assert_eq!(matched_words("q", &["q"], &|| false), None);
     }
 
     #[test]

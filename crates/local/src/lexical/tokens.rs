@@ -57,6 +57,12 @@ impl Tokenizer {
     /// The same until `is_wanted` returns false; it is called about every `ASK_EVERY_BYTES`. Returns true if the
     /// whole text was read.
     pub fn terms_while(&self, text: &str, is_wanted: impl Fn() -> bool, mut each: impl FnMut(&str)) -> bool {
+        self.words_while(text, is_wanted, |term, _| each(term))
+    }
+
+    /// The same with each term's word, of which it is the stem; a term that is no stem is its own word. Words are
+    /// normalised.
+    pub fn words_while(&self, text: &str, is_wanted: impl Fn() -> bool, mut each: impl FnMut(&str, &str)) -> bool {
         let lower = normalised(text);
         let mut run_start = 0;
         let mut run_class = Class::Separator;
@@ -80,31 +86,33 @@ impl Tokenizer {
         true
     }
 
-    /// Calls `each` with the terms of a run of characters of one class.
-    fn run(&self, run: &str, class: Class, each: &mut impl FnMut(&str)) {
+    /// Calls `each` with the terms of a run of characters of one class, and their words.
+    fn run(&self, run: &str, class: Class, each: &mut impl FnMut(&str, &str)) {
         match class {
             Class::Separator => {}
             Class::Word => self.word(run, each),
             Class::Bigram if self.detail == Detail::All => {
                 for character in run.chars() {
-                    each(character.encode_utf8(&mut [0; 4]));
+                    let mut bytes = [0; 4];
+                    let letter = &*character.encode_utf8(&mut bytes);
+                    each(letter, letter);
                 }
             }
-            Class::Bigram => bigrams(run, each),
+            Class::Bigram => bigrams(run, &mut |bigram| each(bigram, bigram)),
         }
     }
 
-    /// Calls `each` with the term of a word, if it is one in this detail.
-    fn word(&self, word: &str, each: &mut impl FnMut(&str)) {
+    /// Calls `each` with the term of a word and the word, if it has a term in this detail.
+    fn word(&self, word: &str, each: &mut impl FnMut(&str, &str)) {
         let is_single_character = word.chars().nth(1).is_none();
         if self.detail == Detail::Telling && (is_single_character || is_stop_word(word)) {
             return;
         }
         // The stemmer is for English. Words with digits are names and numbers.
         if word.bytes().all(|byte| byte.is_ascii_lowercase()) {
-            each(&self.stemmer.stem(word));
+            each(&self.stemmer.stem(word), word);
         } else {
-            each(word);
+            each(word, word);
         }
     }
 }
