@@ -6,6 +6,7 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rerankd_core::cache::age::RefreshAhead;
 use rerankd_core::cache::settings::CacheSettings;
 use toml::{Table, Value};
 
@@ -148,15 +149,24 @@ fn addresses(value: &Value) -> Result<(SocketAddr, Option<SocketAddr>), String> 
     Ok((address, is_localhost.then(|| (Ipv6Addr::LOCALHOST, address.port()).into())))
 }
 
+/// Parses `"free"`, or a duration from 0 to a year.
+fn refresh_ahead(value: &Value) -> Result<RefreshAhead, String> {
+    if value.as_str() == Some("free") {
+        return Ok(RefreshAhead::Free);
+    }
+    let span = duration(ZERO..=YEAR)(value).map_err(|message| format!("{message}; or \"free\""))?;
+    Ok(RefreshAhead::InBackground(span))
+}
+
 fn cache(section: &Section<'_>) -> Option<CacheSettings> {
     let enabled = section.require("enabled", boolean);
     let max_bytes = section.require("max_bytes", count(MEBIBYTE..=MAX_MEMORY));
     let time_to_live = section.require("ttl", duration(MILLISECOND..=YEAR));
     let max_stale = section.require("max_stale", duration(ZERO..=YEAR));
-    let refresh_ahead = section.require("refresh_ahead", duration(ZERO..=YEAR));
+    let refresh_ahead = section.require("refresh_ahead", refresh_ahead);
     if let Some(time_to_live) = time_to_live
-        && let Some(refresh_ahead) = refresh_ahead
-        && refresh_ahead >= time_to_live
+        && let Some(RefreshAhead::InBackground(span)) = refresh_ahead
+        && span >= time_to_live
     {
         section.fault("refresh_ahead", "must be less than ttl");
     }

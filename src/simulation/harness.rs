@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rerankd_core::cache::age::RefreshAhead;
 use rerankd_core::rerank::Reranker;
 use rerankd_core::types::response::RerankResponse;
 use rerankd_core::upstream::Upstream;
@@ -81,7 +82,12 @@ impl Harness {
             let upstream = SimulatedUpstream::new(salt, max_in_flight, seed * 31 + index);
             upstreams.insert(name, Arc::new(upstream));
         }
-        Self::under(upstreams, &settings())
+        let mut settings = settings();
+        // Days of both kinds of refreshes, with the same faults.
+        if seed % 3 == 0 {
+            settings.cache.refresh_ahead = RefreshAhead::Free;
+        }
+        Self::under(upstreams, &settings)
     }
 
     /// A harness without faults, in which a call takes at most `max_passages`.

@@ -5,6 +5,7 @@
 //! `RERANKD_SEEDS=1000..2000 cargo test --lib simulation` runs other days.
 
 mod faults;
+mod free_refresh;
 mod harness;
 mod hedging;
 mod promises;
@@ -35,7 +36,7 @@ const REQUESTS: usize = 120;
 const PASSAGES: usize = 14;
 const QUERIES: usize = 5;
 /// Events that must happen on some of the days, or the days prove nothing.
-const EXPECTED_EVENTS: [&str; 19] = [
+const EXPECTED_EVENTS: [&str; 20] = [
     "hit",
     "coalesced",
     "mixed",
@@ -47,6 +48,7 @@ const EXPECTED_EVENTS: [&str; 19] = [
     "retried",
     "hedged",
     "refreshed",
+    "refreshed for free",
     "shed: circuit_open",
     "shed: queue_full",
     "deadline_exceeded",

@@ -83,9 +83,10 @@ pub(super) fn check_billing(harness: &Harness) {
         }
         assert_eq!(counted, upstream.billed.load(Ordering::Relaxed), "{name}");
     }
+    let refreshed = if harness.reranker.cache.refreshes_for_free() { "refreshed for free" } else { "refreshed" };
     for (what, metric) in [
         ("hedged", "rerank_upstream_hedges_total{upstream=\"two\"} "),
-        ("refreshed", "rerank_refreshed_pairs_total "),
+        (refreshed, "rerank_refreshed_pairs_total "),
         ("shed: circuit_open", "rerank_upstream_shed_total{upstream=\"one\",reason=\"circuit_open\"} "),
         ("shed: queue_full", "rerank_upstream_shed_total{upstream=\"one\",reason=\"queue_full\"} "),
     ] {

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use clap::Args;
 use indicatif::MultiProgress;
+use rerankd_core::cache::age::RefreshAhead;
 use rerankd_core::rerank::Reranker;
 use rerankd_core::route::Route;
 use rerankd_core::route::settings::{OnDeadline, OnFailure};
@@ -255,7 +256,7 @@ fn make_cache_unlimited(settings: &mut Settings) {
     cache.max_bytes = UNLIMITED_CACHE;
     cache.time_to_live = CACHE_TTL;
     cache.max_stale = Duration::ZERO;
-    cache.refresh_ahead = Duration::ZERO;
+    cache.refresh_ahead = RefreshAhead::InBackground(Duration::ZERO);
 }
 
 /// Makes an answer that is less than a ranking of the model a failure, which is asked for again.

@@ -29,7 +29,7 @@ use moka::policy::EvictionPolicy;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use self::age::{Age, CachedScore, Lifetimes};
+use self::age::{Age, CachedScore, Lifetimes, RefreshAhead};
 use self::key::{PairKey, QueryKey};
 use self::query_scores::{ENTRY_BYTES, QueryScores};
 
@@ -114,7 +114,7 @@ impl ScoreCache {
         let Some(inner) = &self.0 else { return vec![None; pairs.len()] };
         let Some(scores) = inner.queries.get(query) else { return vec![None; pairs.len()] };
         let now = inner.now();
-        let surely_fresh = inner.lifetimes.time_to_live.saturating_sub(inner.lifetimes.refresh_ahead);
+        let surely_fresh = inner.lifetimes.time_to_live.saturating_sub(inner.lifetimes.refresh_span());
         let fresh_since = now - milliseconds(surely_fresh);
         // One random number for all pairs: a request refreshes all that it finds due in one call, not pair by pair.
         // Drawn only if one of them may be due.
@@ -144,6 +144,12 @@ impl ScoreCache {
         if known.bytes() > LONG_LIST_BYTES {
             inner.queries.run_pending_tasks();
         }
+    }
+
+    /// Returns true if scores that are due wait for calls that have free room for them.
+    #[must_use]
+    pub fn refreshes_for_free(&self) -> bool {
+        matches!(&self.0, Some(inner) if inner.lifetimes.refresh_ahead == RefreshAhead::Free)
     }
 
     /// The size of the cache, after its pending housekeeping.
@@ -225,7 +231,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_stale_score_is_told_as_such_and_then_forgotten() {
-        let lifetimes = Lifetimes { time_to_live: HOUR, max_stale: HOUR, refresh_ahead: HOUR / 2 };
+        let lifetimes =
+            Lifetimes { time_to_live: HOUR, max_stale: HOUR, refresh_ahead: RefreshAhead::InBackground(HOUR / 2) };
         let cache = ScoreCache::in_memory(1 << 20, lifetimes);
         let q = query("q");
         cache.put_many(&q, &[(q.pair("p"), 0.25)]);

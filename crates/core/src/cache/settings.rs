@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::age::RefreshAhead;
+
 /// `[cache]`
 #[derive(Clone, Copy, Debug)]
 pub struct CacheSettings {
@@ -13,9 +15,8 @@ pub struct CacheSettings {
     pub time_to_live: Duration,
     /// Time after `time_to_live` for which a stale score is used if every target of its score space has failed.
     pub max_stale: Duration,
-    /// Time before a score turns stale in which a request may have it refreshed in the background; 0 turns this off.
-    /// Less than `time_to_live`, which `config` checks.
-    pub refresh_ahead: Duration,
+    /// The way in which scores in use are computed afresh before they turn stale.
+    pub refresh_ahead: RefreshAhead,
     /// True if callers with different keys share scores.
     pub shared_between_callers: bool,
 }

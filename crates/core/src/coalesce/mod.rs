@@ -105,6 +105,20 @@ impl Flights {
         Claim { lead: Some(Lead::new(self.clone(), *request.query, rest.into(), flight)), subscriptions }
     }
 
+    /// Those of `slots` whose pairs are in no flight at this moment.
+    #[must_use]
+    pub fn not_in_flight(
+        &self,
+        query: &QueryKey,
+        keys: &IndexVec<SlotIndex, PairKey>,
+        slots: &[SlotIndex],
+    ) -> Vec<SlotIndex> {
+        match self.shard(query).get_mut(query) {
+            Some(under_way) => under_way.without_pairs_in_flight(keys, slots),
+            None => slots.to_vec(),
+        }
+    }
+
     /// Number of distinct pairs in flight.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -18,7 +18,7 @@ use super::ClaimRequest;
 use super::flight::{AwaitedPair, Flight};
 use super::subscription::Subscription;
 use crate::cache::key::PairKey;
-use crate::types::index::{FlightIndex, SlotIndex};
+use crate::types::index::{FlightIndex, IndexVec, SlotIndex};
 
 /// The flights of one query. Guarded by the lock of a shard, under which pairs are joined and settled.
 #[derive(Debug, Default)]
@@ -87,6 +87,24 @@ impl QueryFlights {
             subscriptions.push(Subscription::of_follower(flight, request.waiter, pairs));
         }
         Joined { rest, subscriptions }
+    }
+
+    /// Those of `slots` whose pairs are in no flight.
+    pub(super) fn without_pairs_in_flight(
+        &mut self,
+        keys: &IndexVec<SlotIndex, PairKey>,
+        slots: &[SlotIndex],
+    ) -> Vec<SlotIndex> {
+        let index = self.index.take().unwrap_or_else(|| self.new_index());
+        let mut rest = Vec::with_capacity(slots.len());
+        for slot in slots {
+            let key = keys[*slot];
+            if index.iter_hash(key.half()).all(|location| location.key != key) {
+                rest.push(*slot);
+            }
+        }
+        self.index = Some(index);
+        rest
     }
 
     /// Opens a flight that scores `slots` of the request, which are in no flight of its upstream.

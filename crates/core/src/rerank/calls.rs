@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::batch::{CallLimits, cut};
 use super::batch_planner::FlightSizes;
+use super::free_refresh::FreePair;
 use super::pieces::Pieces;
 use crate::blocking::offload::{OFFLOAD_SEARCH_BYTES, OFFLOAD_WIRE_BYTES, offload};
 use crate::cache::key::CacheScope;
@@ -36,6 +37,8 @@ pub(super) struct FlightTexts {
 #[derive(Debug)]
 pub(super) struct EncodedBatch {
     pub(super) places: Vec<FlightIndex>,
+    /// Number of passages, those of free pairs included, which follow the others.
+    pub(super) passages: usize,
     pub(super) payload: Payload,
     /// Estimated tokens of all pairs; 0 unless the upstream counts tokens.
     pub(super) tokens: usize,
@@ -47,12 +50,14 @@ impl FlightTexts {
         places.iter().map(|place| self.text(*place).len()).sum()
     }
 
-    fn text(&self, place: FlightIndex) -> &str {
-        self.pieces.text(&self.request.passages, self.pieces_of_places[place])
+    /// The text of the passage at `place`.
+    pub(super) fn text(&self, place: FlightIndex) -> &str {
+        self.text_of_piece(self.pieces_of_places[place])
     }
 
-    fn passage_text(&self, place: FlightIndex) -> PassageText<'_> {
-        self.pieces.passage_text(&self.request.passages, self.pieces_of_places[place])
+    /// The text of one piece of the request's passages.
+    pub(super) fn text_of_piece(&self, piece: PieceIndex) -> &str {
+        self.pieces.text(&self.request.passages, piece)
     }
 
     /// Sends one batch to one target.
@@ -64,7 +69,7 @@ impl FlightTexts {
     ) -> Result<Scores, UpstreamError> {
         let call = Call {
             payload: batch.payload.clone(),
-            passages: batch.places.len(),
+            passages: batch.passages,
             scale: target.facts.scale,
             tokens: batch.tokens,
             waiters: waiters.clone(),
@@ -94,7 +99,7 @@ impl FlightTexts {
                 return None;
             }
         }
-        Some(self.encode(target, places.to_vec()).await)
+        Some(self.encode(target, places.to_vec(), &[]).await)
     }
 
     /// `places` in one list for each call to `target`, by the declared limits alone.
@@ -138,19 +143,27 @@ impl FlightTexts {
         .await
     }
 
-    /// The call that asks `target` for `places`.
-    pub(super) async fn encode(&self, target: &StackTarget, places: Vec<FlightIndex>) -> EncodedBatch {
+    /// The call that asks `target` for `places`, and for the `free` pairs behind them.
+    pub(super) async fn encode(
+        &self,
+        target: &StackTarget,
+        places: Vec<FlightIndex>,
+        free: &[FreePair],
+    ) -> EncodedBatch {
         let bytes = self.text_bytes(&places);
+        let mut pieces: Vec<_> = places.iter().map(|place| self.pieces_of_places[*place]).collect();
+        pieces.extend(free.iter().map(|pair| pair.piece));
         let flight = self.clone();
         let target = target.clone();
         offload(bytes, OFFLOAD_WIRE_BYTES, move || {
             let stack = target.stack();
             let query = instructed_query(&flight.request, target.facts.instruction);
-            let passages: Vec<_> = places.iter().map(|place| flight.passage_text(*place)).collect();
+            let texts = &flight.request.passages;
+            let passages: Vec<_> = pieces.iter().map(|piece| flight.pieces.passage_text(texts, *piece)).collect();
             let tokens = if stack.counts_tokens { count_tokens(&query, &passages) } else { 0 };
             let options = &flight.request.options;
             let payload = stack.format.encode(&ScoreBatch { model: &target.model, query: &query, passages, options });
-            EncodedBatch { places, payload, tokens }
+            EncodedBatch { places, passages: pieces.len(), payload, tokens }
         })
         .await
     }

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::batch_planner::{BatchPlanner, PlannedBatch, Purpose, Settled};
 use super::calls::{FlightTexts, declared_limits};
 use super::calls_under_way::CallsUnderWay;
+use super::free_refresh::{FreePair, may_be_of_free_pairs, take_free};
 use super::hedged_call::{Hedging, send_hedged};
 use crate::blocking::offload::offload;
 use crate::cache::ScoreCache;
@@ -47,6 +48,8 @@ pub(super) struct FlightTask {
     pub(super) texts: FlightTexts,
     /// Present if slow calls may be sent to a second target.
     pub(super) hedging: Option<Hedging>,
+    /// Known pairs that calls with free room may take along.
+    pub(super) free: Vec<FreePair>,
     pub(super) cache: ScoreCache,
     pub(super) metrics: Arc<Metrics>,
 }
@@ -64,7 +67,8 @@ impl FlightTask {
         let stack = self.target.stack();
         let caller = lead.waiters().scope();
         let mut planner = self.planner(lead.pending(), caller).await;
-        let mut flight = FlightInProgress { task: &self, lead: &lead, caller, refusal: None, confirmations: 0 };
+        let free = self.free.clone();
+        let mut flight = FlightInProgress { task: &self, lead: &lead, caller, refusal: None, confirmations: 0, free };
         let mut calls = CallsUnderWay::new();
         loop {
             // One large request must not fill the upstream's queue, and be turned away by it: it takes its turn, permit
@@ -74,7 +78,8 @@ impl FlightTask {
                 (planner, next) = calls.beside(next_batch(planner)).await;
                 let Some(batch) = next else { break };
                 if flight.try_spend(batch.purpose) {
-                    calls.push(self.call(&lead, batch));
+                    let free = flight.take_free(&batch);
+                    calls.push(self.call(&lead, batch, free));
                 } else if batch.purpose == Purpose::Confirmation && calls.len() > 0 {
                     // No more confirmations, but if one of those under way is accepted after all, this passage is
                     // judged anew.
@@ -124,15 +129,19 @@ impl FlightTask {
         }
     }
 
-    /// Makes one call. It is dropped as soon as nobody waits for it.
-    async fn call(&self, lead: &Lead, batch: PlannedBatch) -> (PlannedBatch, CallResult<'_>) {
-        let waiters = lead.waiters();
+    /// Makes one call, with the `free` pairs behind its passages. It is dropped as soon as nobody waits for it.
+    async fn call(&self, lead: &Lead, batch: PlannedBatch, free: Vec<FreePair>) -> (PlannedBatch, CallResult<'_>) {
         let scored = async {
-            let encoded = self.texts.encode(&self.target, batch.places.clone()).await;
-            match &self.hedging {
-                Some(hedging) => send_hedged(hedging, &self.texts, &self.target, &encoded, waiters).await,
-                None => (&self.target, self.texts.send(&self.target, &encoded, waiters).await),
+            let (target, mut answer) = self.send(lead, &batch.places, &free).await;
+            match &mut answer {
+                Ok(scores) => self.keep_free(lead, batch.places.len(), &free, scores),
+                Err(error) if !free.is_empty() && may_be_of_free_pairs(error) => {
+                    target.stack().free_refreshes.refuse(lead.waiters().scope(), Instant::now());
+                    return self.send(lead, &batch.places, &[]).await;
+                }
+                Err(_) => {}
             }
+            (target, answer)
         };
         let outcome = tokio::select! {
             // The order matters: a call that nobody waits for must not even be encoded.
@@ -141,6 +150,21 @@ impl FlightTask {
             scored = scored => Some(scored),
         };
         (batch, outcome)
+    }
+
+    /// Sends the passages at `places`, and those of the `free` pairs behind them.
+    async fn send(
+        &self,
+        lead: &Lead,
+        places: &[FlightIndex],
+        free: &[FreePair],
+    ) -> (&StackTarget, Result<Scores, UpstreamError>) {
+        let waiters = lead.waiters();
+        let encoded = self.texts.encode(&self.target, places.to_vec(), free).await;
+        match &self.hedging {
+            Some(hedging) => send_hedged(hedging, &self.texts, &self.target, &encoded, waiters).await,
+            None => (&self.target, self.texts.send(&self.target, &encoded, waiters).await),
+        }
     }
 
     /// Stores scores, records their cost, and hands them out. `target` is the one that gave them, which may be a
@@ -169,6 +193,8 @@ struct FlightInProgress<'a> {
     refusal: Option<Error>,
     /// Calls made for passages that were expected to be refused, since the last such call that was accepted.
     confirmations: usize,
+    /// Known pairs that no call has taken along yet.
+    free: Vec<FreePair>,
 }
 
 impl FlightInProgress<'_> {
@@ -182,6 +208,16 @@ impl FlightInProgress<'_> {
                 self.confirmations <= MAX_CONFIRMATIONS
             }
             Purpose::Probe => self.split_budget().withdraw(self.caller, ONE_CALL, Instant::now()),
+        }
+    }
+
+    /// Takes the known pairs that `batch` has free room for. A call that searches for a limit gets none.
+    fn take_free(&mut self, batch: &PlannedBatch) -> Vec<FreePair> {
+        match batch.purpose {
+            Purpose::Scores => {
+                take_free(&mut self.free, &self.task.texts, &self.task.target, &batch.places, self.caller)
+            }
+            Purpose::FirstOfItsSize | Purpose::Confirmation | Purpose::Probe => Vec::new(),
         }
     }
 

@@ -20,6 +20,7 @@ mod explain;
 mod fallback;
 mod flight_task;
 mod fold;
+mod free_refresh;
 mod hedged_call;
 mod known;
 pub mod pieces;

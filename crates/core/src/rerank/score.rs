@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use super::calls::FlightTexts;
 use super::flight_task::FlightTask;
+use super::free_refresh::free_pairs;
 use super::hedged_call::Hedging;
 use super::plan::Plan;
 use super::trace::RequestTrace;
@@ -149,6 +150,7 @@ impl Reranker {
                     attempts: trace.attempts.clone(),
                 },
                 hedging: self.hedging(attempt),
+                free: free_pairs(attempt, plan, &self.cache, flights),
                 cache: self.cache.clone(),
                 metrics: self.metrics.clone(),
             };
@@ -172,11 +174,12 @@ impl Reranker {
         Some(Hedging { hedge, equivalent_targets, metrics: self.metrics.clone() })
     }
 
-    /// Refreshes the scores that are due, in the background. Nothing happens if the client forbids storing or calls, if
-    /// the circuit lets no calls through, or if all background tasks are taken: the scores serve a while longer.
+    /// Refreshes the scores that are due, in the background. Nothing happens if they wait for free room instead
+    /// ([`free_pairs`]), if the client forbids storing or calls, if the circuit lets no calls through, or if all background tasks are taken: the scores serve a while longer.
     pub(super) fn refresh(&self, attempt: TargetAttempt<'_>, plan: &Plan) {
         let RequestContext { started, control: CacheControl { store, only_if_cached, .. }, .. } = *attempt.context;
         if plan.due().is_empty()
+            || self.cache.refreshes_for_free()
             || !store
             || only_if_cached
             || !attempt.target.upstream.admits_calls(attempt.context.scope, started)

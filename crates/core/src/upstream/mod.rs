@@ -11,6 +11,7 @@ mod error;
 mod error_texts;
 mod events;
 mod failure_window;
+pub mod free_refreshes;
 mod guard;
 mod guarded_attempt;
 pub mod in_process;
@@ -47,6 +48,7 @@ use self::circuits::Circuits;
 use self::concurrency::ConcurrencyLimit;
 pub use self::error::UpstreamError;
 use self::events::UpstreamEvents;
+use self::free_refreshes::FreeRefreshes;
 use self::guard::Guard;
 use self::key_ring::KeyRing;
 use self::last_failures::LastFailures;
@@ -121,6 +123,8 @@ pub struct ScoringStack {
     pub identity: ScorerIdentity,
     /// Treatment of passages that are too long for the model.
     pub long_passages: LongPassages,
+    /// Callers whose calls carry no known pairs for now.
+    pub free_refreshes: FreeRefreshes,
     /// Limits on the size of calls, learnt from refusals.
     pub learned_limits: LearnedLimits,
     /// Budget of calls that search for the passages to blame for a refusal.
@@ -202,6 +206,7 @@ impl Upstream {
             facts: settings.facts,
             identity: settings.identity,
             long_passages: settings.long_passages,
+            free_refreshes: FreeRefreshes::default(),
             learned_limits: LearnedLimits::default(),
             split_budget: SharedBudget::new(SPLIT_BUDGET),
             counts_tokens: settings.rate.tokens_per_minute.is_some(),
