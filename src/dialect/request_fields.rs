@@ -98,7 +98,7 @@ pub(crate) const TIMEOUT_MS: Field = Field::optional("timeout_ms", FieldKind::Co
     .example("300");
 /// The wish for sources and the targets tried.
 pub(crate) const EXPLAIN: Field = Field::optional("explain", FieldKind::Flag { default: false })
-    .about("True to report the targets that were tried and, for each result, the source of its score and the text that was scored.");
+    .about("True to report the targets that were tried and, for each result, the source and the text of its score.");
 /// The wish for scores before any sigmoid.
 pub(crate) const RAW_SCORES: Field = Field::optional("raw_scores", FieldKind::Flag { default: false })
     .about("True for scores as logits instead of numbers between 0 and 1.");

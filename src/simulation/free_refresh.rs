@@ -42,7 +42,7 @@ async fn bill_of(seed: u64, refresh_ahead: RefreshAhead) -> Bill {
     let harness = Harness::under(upstreams, &settings);
     let other = &harness.upstreams["other"];
     let mut random = fastrand::Rng::with_seed(seed);
-    let mut seen = HashSet::new();
+    let mut asked_before = HashSet::new();
     let mut bill = Bill::default();
     for _ in 0..REQUESTS {
         sleep(Duration::from_millis(random.u64(100..3_000))).await;
@@ -75,13 +75,14 @@ async fn bill_of(seed: u64, refresh_ahead: RefreshAhead) -> Bill {
         );
         bill.units += units;
         bill.refreshed += sent - pairs.scored;
-        let known = passages.iter().filter(|passage| seen.contains(&(query.clone(), (*passage).clone()))).count();
+        let known =
+            passages.iter().filter(|passage| asked_before.contains(&(query.clone(), (*passage).clone()))).count();
         bill.expired += known - pairs.hit;
         for ranked in &response.ranking {
             let right = score_of("other", &query, &passages[ranked.position]);
             assert!(ranked.score.unwrap().total_cmp(&right).is_eq(), "law 7: fresh scores are the same");
         }
-        seen.extend(passages.into_iter().map(|passage| (query.clone(), passage)));
+        asked_before.extend(passages.into_iter().map(|passage| (query.clone(), passage)));
     }
     let exposition = harness.reranker.metrics.exposition(harness.reranker.cache.size());
     let counted = format!("rerank_refreshed_pairs_total {}", bill.refreshed);

@@ -84,7 +84,7 @@ impl Harness {
         }
         let mut settings = settings();
         // Days of both kinds of refreshes, with the same faults.
-        if seed % 3 == 0 {
+        if seed.is_multiple_of(3) {
             settings.cache.refresh_ahead = RefreshAhead::Free;
         }
         Self::under(upstreams, &settings)

@@ -367,9 +367,11 @@ fn score(provider: &str, body: &Value) -> String {
     let key = if matches!(provider, "mixedbread" | "tei") { "score" } else { "relevance_score" };
     let results: Vec<_> = scored.iter().map(|(index, score)| json!({ "index": index, key: score })).collect();
     let count = results.len();
+    // Cohere writes its whole numbers as floats.
+    let units = f64::from(u32::try_from(count.div_ceil(100)).unwrap());
     let reply = match provider {
         "cohere" => {
-            json!({ "id": "u", "results": results, "meta": { "billed_units": { "search_units": count.div_ceil(100) as f64 } } })
+            json!({ "id": "u", "results": results, "meta": { "billed_units": { "search_units": units } } })
         }
         "jina" => {
             json!({ "model": "m", "object": "list", "usage": { "total_tokens": 10 * count }, "results": results })

@@ -60,8 +60,8 @@ pub(super) fn free_pairs(
     free
 }
 
-/// Takes from the front of `waiting` the pairs that a call for `places` has room for at no cost. Pairs that are too long
-/// are skipped and dropped.
+/// Takes from the front of `waiting` the pairs that a call for `places` has room for at no cost. Pairs that are too
+/// long are skipped and dropped.
 ///
 /// A document over 500 tokens may count as several, so there is no telling how much room a call with one has: none is
 /// used then. Where the provider has refused calls for their size lately, none is used either.

@@ -175,7 +175,8 @@ impl Reranker {
     }
 
     /// Refreshes the scores that are due, in the background. Nothing happens if they wait for free room instead
-    /// ([`free_pairs`]), if the client forbids storing or calls, if the circuit lets no calls through, or if all background tasks are taken: the scores serve a while longer.
+    /// ([`free_pairs`]), if the client forbids storing or calls, if the circuit lets no calls through, or if all
+    /// background tasks are taken: the scores serve a while longer.
     pub(super) fn refresh(&self, attempt: TargetAttempt<'_>, plan: &Plan) {
         let RequestContext { started, control: CacheControl { store, only_if_cached, .. }, .. } = *attempt.context;
         if plan.due().is_empty()

@@ -121,6 +121,26 @@ async fn a_pair_in_flight_is_followed_and_not_led_again() {
 }
 
 #[tokio::test]
+async fn pairs_in_no_flight_are_told_from_those_in_one() {
+    let flights = Flights::default();
+    let wanted = keys("abcd");
+    let slots: Vec<_> = wanted.indices().collect();
+    let free = |flights: &Flights| {
+        flights.not_in_flight(&query(), &wanted, &slots).into_iter().map(ListIndex::number).collect::<Vec<_>>()
+    };
+    assert_eq!(free(&flights), [0, 1, 2, 3]);
+    let Claim { lead, subscriptions } = claim(&flights, "bx");
+    let lead = lead.unwrap();
+    assert_eq!(free(&flights), [0, 2, 3]);
+    let second = claim(&flights, "db");
+    assert_eq!(free(&flights), [0, 2]);
+    flights.check();
+    land(&lead, "bx", &at([0, 1]));
+    drop((lead, subscriptions, second));
+    assert_eq!(free(&flights), [0, 1, 2, 3]);
+}
+
+#[tokio::test]
 async fn each_flight_gets_one_subscription_however_its_pairs_alternate() {
     let flights = Flights::default();
     let leaders = [claim(&flights, "ad"), claim(&flights, "be"), claim(&flights, "cf")];
