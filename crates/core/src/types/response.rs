@@ -193,7 +193,7 @@ pub struct PairCounts {
     pub hit: usize,
     /// Pairs computed by another request that was under way.
     pub coalesced: usize,
-    /// Pairs computed for this request: exactly those sent upstream.
+    /// Pairs computed for this request: exactly those sent upstream, less the known ones that were refreshed for free.
     pub scored: usize,
     /// Pairs known from the cache, but expired and used for want of anything better.
     pub stale: usize,
