@@ -31,9 +31,9 @@ pub struct ErrorAnswer {
 #[derive(Debug, Serialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "type is a keyword")]
 pub struct Problem<'a> {
-    /// Names the kind of problem; `docs/errors.md` explains each.
+    /// A link to the explanation of this kind of problem, relative to the server.
     #[serde(rename = "type")]
-    #[schema(example = "urn:rerankd:error:invalid_request")]
+    #[schema(format = "uri-reference", example = "/docs/errors#invalid_request")]
     problem_type: String,
     /// The kind of problem, for people.
     #[schema(example = "Invalid request")]
@@ -94,7 +94,7 @@ impl<'a> Problem<'a> {
     fn new(error: &'a Error, status: StatusCode, request_id: &'a str, member: ErrorMember<'a>) -> Self {
         let facts = error.kind.facts();
         Self {
-            problem_type: format!("urn:rerankd:error:{}", facts.code),
+            problem_type: format!("/docs/errors#{}", facts.code),
             title: facts.title,
             status: status.as_u16(),
             code: facts.code,

@@ -8,6 +8,7 @@ mod dispatch;
 #[cfg_attr(not(feature = "swagger-ui"), path = "documentation_absent.rs")]
 mod documentation;
 mod encoding;
+mod error_examples;
 mod handler_error;
 mod health;
 mod home;

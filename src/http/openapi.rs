@@ -1,6 +1,7 @@
 //! The OpenAPI document.
 
 use std::borrow::Cow;
+use std::iter;
 use std::sync::LazyLock;
 
 use axum::response::Response;
@@ -10,12 +11,14 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, HttpMethod, PathItem, Ref, RefOr, Required, ResponseBuilder};
 use utoipa::{OpenApi, ToSchema};
 
-use super::{health, home, rerank, schema, setup};
+use super::{error_examples, health, home, rerank, schema, setup};
 use crate::dialect::request_fields::ObjectShape;
-use crate::dialect::{dashscope, deepinfra, mixedbread, native, nvidia, pinecone, tei, weaviate};
+use crate::dialect::{Dialect, cohere, dashscope, deepinfra, mixedbread, native, nvidia, pinecone, tei, weaviate};
 
 /// Name of the schema of errors.
 const PROBLEM: &str = "Problem";
+/// The tags of operations that never need a key.
+const KEYLESS_TAGS: [&str; 2] = ["set-up", "operations"];
 
 #[derive(OpenApi)]
 #[openapi(
@@ -50,6 +53,10 @@ struct Variant {
     path: &'static str,
     /// `operationId`, from which generators of clients make the names of methods.
     id: &'static str,
+    /// Whom the path is for.
+    summary: &'static str,
+    /// The dialect of its errors.
+    dialect: &'static dyn Dialect,
     /// Schemas of body and answer; `None` for the native ones.
     own: Option<OwnSchemas>,
     /// True if the path names the model. A model in the body takes precedence.
@@ -66,33 +73,57 @@ struct OwnSchemas {
 
 /// One variant for each shape of body and answer. The document names no prefix that only repeats one of them.
 const VARIANTS: [Variant; 10] = [
-    Variant::family("/v1/rerank", "rerank_v1"),
-    Variant::family("/v2/rerank", "rerank_v2"),
-    Variant::own::<tei::Answer<'_>>("/tei/rerank", "rerank_tei", &tei::REQUEST),
-    Variant::own::<mixedbread::Answer<'_>>("/v1/reranking", "rerank_mixedbread", &mixedbread::REQUEST),
-    Variant::own::<nvidia::Answer>("/v1/ranking", "rerank_nvidia", &nvidia::REQUEST),
+    Variant::family(
+        "/v1/rerank",
+        "rerank_v1",
+        "Rerank for clients of Jina, Voyage, vLLM and Infinity, and for Cohere's first version",
+        &native::VERSIONED,
+    ),
+    Variant::family("/v2/rerank", "rerank_v2", "Rerank for Cohere's SDKs", &cohere::V2),
+    Variant::own::<tei::Answer<'_>>("/tei/rerank", "rerank_tei", &tei::REQUEST)
+        .told("Rerank for clients of Hugging Face's Text Embeddings Inference", &tei::Tei),
+    Variant::own::<mixedbread::Answer<'_>>("/v1/reranking", "rerank_mixedbread", &mixedbread::REQUEST)
+        .told("Rerank for Mixedbread's SDKs", &mixedbread::Mixedbread),
+    Variant::own::<nvidia::Answer>("/v1/ranking", "rerank_nvidia", &nvidia::REQUEST)
+        .told("Rerank for clients of a NIM container of NVIDIA", &nvidia::Nvidia),
     Variant::own::<nvidia::Answer>("/v1/retrieval/{model}/reranking", "rerank_nvidia_hosted", &nvidia::REQUEST)
+        .told("Rerank for clients of NVIDIA's hosted API, with the model in the path", &nvidia::Nvidia)
         .with_model(),
     Variant::own::<dashscope::Answer<'_>>(
         "/api/v1/services/rerank/text-rerank/text-rerank",
         "rerank_dashscope",
         &dashscope::REQUEST,
-    ),
-    Variant::own::<deepinfra::Answer<'_>>("/inference/{model}", "rerank_deepinfra", &deepinfra::REQUEST).with_model(),
-    Variant::own::<weaviate::Answer<'_>>("/weaviate/rerank", "rerank_weaviate", &weaviate::REQUEST),
-    Variant::own::<pinecone::Answer<'_>>("/pinecone/rerank", "rerank_pinecone", &pinecone::REQUEST),
+    )
+    .told("Rerank for Alibaba's DashScope SDKs", &dashscope::DashScope),
+    Variant::own::<deepinfra::Answer<'_>>("/inference/{model}", "rerank_deepinfra", &deepinfra::REQUEST)
+        .told("Rerank for clients of DeepInfra, with the model in the path", &deepinfra::DeepInfra)
+        .with_model(),
+    Variant::own::<weaviate::Answer<'_>>("/weaviate/rerank", "rerank_weaviate", &weaviate::REQUEST)
+        .told("Rerank for Weaviate's module reranker-transformers", &weaviate::Weaviate),
+    Variant::own::<pinecone::Answer<'_>>("/pinecone/rerank", "rerank_pinecone", &pinecone::REQUEST)
+        .told("Rerank for Pinecone's SDKs", &pinecone::Pinecone),
 ];
 
 impl Variant {
     /// A variant with the native schemas, which cover the whole Cohere family.
-    const fn family(path: &'static str, id: &'static str) -> Self {
-        Self { path, id, own: None, has_model: false }
+    const fn family(
+        path: &'static str,
+        id: &'static str,
+        summary: &'static str,
+        dialect: &'static dyn Dialect,
+    ) -> Self {
+        Self { path, id, summary, dialect, own: None, has_model: false }
     }
 
     /// A variant whose body has the fields of `body`, and whose answer is an `A`.
     const fn own<A: ToSchema>(path: &'static str, id: &'static str, body: &'static ObjectShape) -> Self {
         let own = OwnSchemas { body, answer_name: A::name, add_answer: schema::add_answer::<A> };
-        Self { own: Some(own), ..Self::family(path, id) }
+        Self { own: Some(own), ..Self::family(path, id, "", &native::BARE) }
+    }
+
+    /// The same variant with a summary and a dialect.
+    const fn told(self, summary: &'static str, dialect: &'static dyn Dialect) -> Self {
+        Self { summary, dialect, ..self }
     }
 
     /// The same variant at a path that names the model.
@@ -103,6 +134,7 @@ impl Variant {
     /// Turns `operation`, the native one, into this variant.
     fn of(&self, mut operation: Operation) -> Operation {
         operation.operation_id = Some(self.id.to_owned());
+        operation.summary = Some(self.summary.to_owned());
         if let Some(own) = self.own {
             let answer = (own.answer_name)();
             operation.tags = Some(vec!["dialects".to_owned()]);
@@ -120,6 +152,9 @@ impl Variant {
                 let refused = ResponseBuilder::new().description("`invalid_request` or `too_many_documents`");
                 let refused = refused.content("application/json", content(PROBLEM)).build();
                 operation.responses.responses.insert("422".to_owned(), refused.into());
+                if let Some(RefOr::T(others)) = operation.responses.responses.get_mut("400") {
+                    others.description = "`invalid_json` or `upstream_rejected`".to_owned();
+                }
             }
         }
         if self.has_model {
@@ -136,7 +171,8 @@ fn content(name: &str) -> Content {
     Content::builder().schema(Some(Ref::from_schema_name(name))).build()
 }
 
-/// Adds the parts of the document that the derive cannot express: the key, the request bodies and the variants.
+/// Adds the parts of the document that the derive cannot express: the key, the request bodies, the variants, examples
+/// of errors, and which operations need no key.
 struct Finish;
 
 impl utoipa::Modify for Finish {
@@ -168,6 +204,21 @@ impl utoipa::Modify for Finish {
         for variant in &VARIANTS {
             let item = PathItem::new(HttpMethod::Post, variant.of(operation.clone()));
             paths.insert(variant.path.to_owned(), item);
+        }
+        let examples = &mut components.examples;
+        let native = ("/rerank", &native::BARE as &dyn Dialect);
+        for (path, dialect) in iter::once(native).chain(VARIANTS.iter().map(|variant| (variant.path, variant.dialect)))
+        {
+            if let Some(operation) = paths.get_mut(path).and_then(|item| item.post.as_mut()) {
+                error_examples::add_to(operation, dialect, examples);
+            }
+        }
+        for operation in paths.values_mut().filter_map(|item| item.get.as_mut()) {
+            error_examples::add_to(operation, &native::BARE, examples);
+            let tags = operation.tags.iter().flatten();
+            if tags.into_iter().any(|tag| KEYLESS_TAGS.contains(&tag.as_str())) {
+                operation.security = Some(Vec::new());
+            }
         }
     }
 }

@@ -75,6 +75,69 @@ fn the_openapi_document_is_3_1_and_complete() {
     }
 }
 
+/// Method, path and description of every operation.
+fn operations(document: &Value) -> Vec<(String, String, &Value)> {
+    let mut operations = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            operations.push((method.to_uppercase(), path.clone(), operation));
+        }
+    }
+    operations
+}
+
+#[test]
+fn no_two_operations_share_a_summary() {
+    let document = document();
+    let operations = operations(&document);
+    let summaries: BTreeSet<_> =
+        operations.iter().map(|(.., operation)| operation["summary"].as_str().unwrap()).collect();
+    assert!(!summaries.contains(""));
+    assert_eq!(summaries.len(), operations.len(), "{summaries:#?}");
+}
+
+/// The examples are errors as they are sent: with the status of their response, and a code that its description names.
+#[test]
+fn every_error_of_an_operation_has_an_example_of_each_code() {
+    let document = document();
+    let mut codes = BTreeSet::new();
+    for (method, path, operation) in operations(&document) {
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            let description = response["description"].as_str().unwrap();
+            let named = ErrorKind::ALL.map(ErrorKind::code).into_iter();
+            let named: Vec<_> = named.filter(|code| description.contains(&format!("`{code}`"))).collect();
+            for content in response["content"].as_object().into_iter().flat_map(|content| content.values()) {
+                let examples = content["examples"].as_object().cloned().unwrap_or_default();
+                assert_eq!(examples.len(), named.len(), "{method} {path} {status}: {description}");
+                for code in &named {
+                    let reference = examples[*code]["$ref"].as_str().unwrap();
+                    let value = &document.pointer(reference.trim_start_matches('#')).unwrap()["value"];
+                    assert_eq!(value["code"], *code, "{method} {path}");
+                    assert_eq!(value["status"].to_string(), *status, "{method} {path} {code}");
+                }
+            }
+            codes.extend(named);
+        }
+    }
+    assert_eq!(codes.len(), ErrorKind::ALL.len(), "{codes:?}");
+}
+
+/// `security: []` means that no key is needed, also where keys are configured.
+#[tokio::test]
+async fn the_openapi_document_says_which_operations_need_no_key() {
+    let gateway = Gateway::start("[server]\napi_keys = ['env:KEY']").await;
+    let document = document();
+    let mut open = 0;
+    for (method, path, operation) in operations(&document) {
+        let url = gateway.url(&path.replace("{id}", "default").replace("{model}", "default"));
+        let status = gateway.client.request(method.parse().unwrap(), url).body("{}").send().await.unwrap().status();
+        let is_open = operation["security"] == json!([]);
+        assert_eq!(status != 401, is_open, "{method} {path} answered {status}");
+        open += usize::from(is_open);
+    }
+    assert!(open >= 8, "{open}");
+}
+
 #[tokio::test]
 async fn the_openapi_document_is_served_and_its_example_works() {
     let gateway = Gateway::start("").await;
