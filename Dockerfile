@@ -7,7 +7,7 @@
 #
 #   docker build -t rerankd --build-arg MODEL=minilm .
 #
-# Minimal: without `rerankd eval`, the cross-encoder and the page at /docs:
+# Minimal: without `rerankd eval`, the cross-encoder and the pages at /docs/:
 #
 #   docker build -t rerankd --build-arg FEATURES=--no-default-features .
 
@@ -33,6 +33,10 @@ RUN mkdir -p src crates/core/src crates/eval/src crates/local/src benches/compar
 COPY crates crates
 COPY src src
 COPY config config
+# `build.rs` renders the pages at /docs/.
+COPY build.rs build.rs
+COPY build build
+COPY docs docs
 RUN touch src/main.rs src/lib.rs crates/*/src/lib.rs && cargo build --profile dist --locked --package rerankd --bin rerankd ${FEATURES}
 
 # What is copied into the image as the model: nothing, or the weights.

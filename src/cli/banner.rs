@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::logging::timestamp;
 
 /// The path of the documentation: the page, or in a build without it the document.
-const LINKED_DOCUMENTATION: &str = if cfg!(feature = "swagger-ui") { "/docs" } else { "/openapi.json" };
+const LINKED_DOCUMENTATION: &str = if cfg!(feature = "docs") { "/docs" } else { "/openapi.json" };
 
 /// The server's address, the models that it serves, and a call that works as printed.
 pub(super) fn text(address: SocketAddr, routes: &RouteTable, needs_key: bool) -> String {

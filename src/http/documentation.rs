@@ -1,34 +1,115 @@
-//! The page at `/docs`: Swagger UI over the OpenAPI document. It loads nothing from other hosts.
+//! The documentation at `/docs/`: the pages that `build.rs` renders from `docs/`, and Swagger UI over the OpenAPI
+//! document at `/docs/api/`. No page loads anything from other hosts.
 
 use std::io::Read;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::Request;
+use axum::extract::{Path, Request};
 use axum::middleware::{Next, from_fn};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use flate2::read::GzDecoder;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use rerankd_core::error::{Error, ErrorKind};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::handler_error::HandlerError;
 use super::{App, paths};
 
-/// The routes of the page.
-pub(super) fn routes() -> Router<Arc<App>> {
-    // The page's badge would ask a public validator about the document.
-    let page = SwaggerUi::new("/docs").config(Config::from("/openapi.json").validator_url("none"));
-    Router::from(page).layer(from_fn(serve_file))
+/// A file of the documentation.
+struct File {
+    /// The path, relative to `/docs/`; empty for the index.
+    path: &'static str,
+    media_type: &'static str,
+    /// The value of `ETag`.
+    tag: &'static str,
+    /// The content, compressed with gzip.
+    packed: &'static [u8],
 }
 
-/// Answers a request for a file of the page. The binary holds them compressed: they are unpacked for a client that does
-/// not take gzip.
+// `FILES`, made by `build/site.rs`.
+include!(concat!(env!("OUT_DIR"), "/site.rs"));
+
+/// The policy of our pages: a style sheet and pictures of this server, and nothing else.
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; \
+    form-action 'none'; frame-ancestors 'none'";
+/// The policy of Swagger UI, which sets styles and asks this server.
+const API_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+    base-uri 'none'; frame-ancestors 'none'";
+
+/// The routes of the documentation.
+pub(super) fn routes() -> Router<Arc<App>> {
+    // The page's badge would ask a public validator about the document.
+    let api = SwaggerUi::new("/docs/api").config(Config::from("/openapi.json").validator_url("none"));
+    Router::new()
+        // Relative, because a proxy may serve all of it below a prefix; the links of the pages are relative, too.
+        .route("/docs", get(async || (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, "docs/")])))
+        .route("/docs/", get(async |headers: HeaderMap| page("", &headers)))
+        .route("/docs/{*path}", get(async |Path(path): Path<String>, headers: HeaderMap| page(&path, &headers)))
+        .route("/docs/llms-full.txt", get(all_pages))
+        .route("/llms.txt", get(async |headers: HeaderMap| page("llms.txt", &headers)))
+        .merge(Router::from(api).layer(from_fn(serve_api_file)))
+}
+
+/// Answers a request for a page, by the path of a file, with or without `.html`.
 ///
 /// # Errors
-/// `not_found` with the nearest path, where the page's own handler sends a 404 without a body.
-async fn serve_file(request: Request, next: Next) -> Result<Response, HandlerError> {
+/// `not_found` with the nearest path.
+fn page(path: &str, headers: &HeaderMap) -> Result<Response, HandlerError> {
+    let name = path.strip_suffix(".html").unwrap_or(path);
+    let Some(file) = FILES.iter().find(|file| file.path == name) else {
+        return Err(HandlerError::native(paths::not_found(&Method::GET, &format!("{}{path}", paths::DOCUMENTATION))));
+    };
+    let tag = HeaderValue::from_static(file.tag);
+    let is_known = headers.get_all(header::IF_NONE_MATCH).iter().any(|known| names_tag(known, file.tag));
+    let mut response = if is_known {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else if takes_gzip(headers) {
+        ([(header::CONTENT_ENCODING, "gzip")], file.packed).into_response()
+    } else {
+        unpacked(file.packed)?.into_response()
+    };
+    let answered = response.headers_mut();
+    answered.insert(header::CONTENT_TYPE, HeaderValue::from_static(file.media_type));
+    answered.insert(header::ETAG, tag);
+    add_headers(answered, PAGE_POLICY);
+    Ok(response)
+}
+
+/// Returns true if a value of `If-None-Match` names this tag or every one.
+fn names_tag(value: &HeaderValue, tag: &str) -> bool {
+    value
+        .to_str()
+        .unwrap_or_default()
+        .split(',')
+        .any(|known| matches!(known.trim(), known if known == tag || known == "*"))
+}
+
+/// All pages as one Markdown file, in the order of the table of contents.
+///
+/// # Errors
+/// `internal`, which no file of the binary leads to.
+async fn all_pages() -> Result<Response, HandlerError> {
+    let mut text = Vec::new();
+    for file in FILES.iter().filter(|file| file.path.ends_with(".md")) {
+        text.extend(unpacked(file.packed)?);
+        text.push(b'\n');
+    }
+    let mut response = text.into_response();
+    let media_type = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, media_type);
+    add_headers(response.headers_mut(), PAGE_POLICY);
+    Ok(response)
+}
+
+/// Answers a request for a file of Swagger UI. The binary holds them compressed: they are unpacked for a client that
+/// does not take gzip.
+///
+/// # Errors
+/// `not_found` with the nearest path, where Swagger UI's own handler sends a 404 without a body.
+async fn serve_api_file(request: Request, next: Next) -> Result<Response, HandlerError> {
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let takes_gzip = takes_gzip(request.headers());
@@ -36,13 +117,25 @@ async fn serve_file(request: Request, next: Next) -> Result<Response, HandlerErr
     if response.status() == StatusCode::NOT_FOUND {
         return Err(HandlerError::native(paths::not_found(&method, &path)));
     }
-    if response.headers().contains_key(header::CONTENT_ENCODING) {
-        response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-        if !takes_gzip {
-            return unpack(response).await;
-        }
+    if response.headers().contains_key(header::CONTENT_ENCODING) && !takes_gzip {
+        response = unpack(response).await?;
     }
+    add_headers(response.headers_mut(), API_POLICY);
     Ok(response)
+}
+
+/// Adds the headers that every file of the documentation has.
+fn add_headers(headers: &mut HeaderMap, policy: &'static str) {
+    let fixed: [(HeaderName, &'static str); 5] = [
+        (header::VARY, "accept-encoding"),
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::CONTENT_SECURITY_POLICY, policy),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
 }
 
 /// Returns true if the client takes gzip by name. One that says nothing takes it by RFC 9110, but seldom in fact.
@@ -65,10 +158,22 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
 /// `internal`, which no file of the binary leads to.
 async fn unpack(response: Response) -> Result<Response, HandlerError> {
     let (mut head, body) = response.into_parts();
-    let broken = || HandlerError::native(Error::new(ErrorKind::Internal, "a file of the documentation is broken"));
-    let packed = to_bytes(body, usize::MAX).await.map_err(|_| broken())?;
-    let mut plain = Vec::new();
-    GzDecoder::new(&packed[..]).read_to_end(&mut plain).map_err(|_| broken())?;
+    let packed = to_bytes(body, usize::MAX).await.map_err(|_| broken_file())?;
+    let plain = unpacked(&packed)?;
     head.headers.remove(header::CONTENT_ENCODING);
     Ok(Response::from_parts(head, Body::from(plain)))
+}
+
+/// A file of the binary, decompressed.
+///
+/// # Errors
+/// `internal`, which no file of the binary leads to.
+fn unpacked(packed: &[u8]) -> Result<Vec<u8>, HandlerError> {
+    let mut plain = Vec::new();
+    GzDecoder::new(packed).read_to_end(&mut plain).map_err(|_| broken_file())?;
+    Ok(plain)
+}
+
+fn broken_file() -> HandlerError {
+    HandlerError::native(Error::new(ErrorKind::Internal, "a file of the documentation is broken"))
 }

@@ -1,4 +1,4 @@
-//! The page at `/docs` in a build without the feature `swagger-ui`: an error that says so.
+//! The documentation in a build without the feature `docs`: an error that says so.
 
 use std::sync::Arc;
 
@@ -9,15 +9,19 @@ use rerankd_core::error::{Error, ErrorKind};
 use super::App;
 use super::handler_error::HandlerError;
 
-/// The routes of the page.
+/// The routes of the documentation.
 pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/docs", get(refuse)).route("/docs/", get(refuse)).route("/docs/{*rest}", get(refuse))
+    let mut router = Router::new();
+    for path in ["/docs", "/docs/", "/docs/{*rest}", "/llms.txt"] {
+        router = router.route(path, get(refuse));
+    }
+    router
 }
 
 async fn refuse() -> HandlerError {
     HandlerError::native(Error::new(
         ErrorKind::NotFound,
-        "the documentation page is not in this build; `cargo build --release --features swagger-ui` builds it in, and \
-         /openapi.json has the same document",
+        "the documentation is not in this build; `cargo build --release --features docs` builds it in, and /openapi.json \
+         has the HTTP contract",
     ))
 }

@@ -5,7 +5,7 @@ mod body;
 mod buffers;
 mod callers;
 mod dispatch;
-#[cfg_attr(not(feature = "swagger-ui"), path = "documentation_absent.rs")]
+#[cfg_attr(not(feature = "docs"), path = "documentation_absent.rs")]
 mod documentation;
 mod encoding;
 mod error_examples;

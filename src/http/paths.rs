@@ -27,7 +27,7 @@ pub(super) const RERANK_PATHS: [&str; 9] = [
     "/{dialect}/rerank",
 ];
 /// All other paths.
-const OTHER_PATHS: [&str; 15] = [
+const OTHER_PATHS: [&str; 16] = [
     "/",
     "/v1/models",
     "/v1/models/{id}",
@@ -42,11 +42,12 @@ const OTHER_PATHS: [&str; 15] = [
     "/readyz",
     "/metrics",
     "/openapi.json",
-    "/docs",
+    "/docs/",
+    "/llms.txt",
 ];
 
 /// The place where all paths are listed, as the error for an unknown one tells it.
-const PATHS_ARE_LISTED: &str = if cfg!(feature = "swagger-ui") {
+const PATHS_ARE_LISTED: &str = if cfg!(feature = "docs") {
     "/docs/ and /openapi.json list the paths"
 } else {
     "/openapi.json lists the paths"
@@ -329,7 +330,7 @@ mod tests {
         for path in RERANK_PATHS {
             assert!(read(&Method::POST, &filled(path)).endpoint.is_ok(), "{path}");
         }
-        let exact = ["/", "/healthz", "/livez", "/readyz", "/metrics", "/openapi.json", "/docs"];
+        let exact = ["/", "/healthz", "/livez", "/readyz", "/metrics", "/openapi.json", "/docs/", "/llms.txt"];
         for path in OTHER_PATHS.iter().filter(|path| !exact.contains(path)) {
             assert!(read(&Method::GET, &filled(path)).endpoint.is_ok(), "{path}");
         }

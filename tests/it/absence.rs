@@ -121,17 +121,17 @@ fn build_without_eval_names_the_feature_whatever_the_arguments() {
     }
 }
 
-#[cfg(not(feature = "swagger-ui"))]
+#[cfg(not(feature = "docs"))]
 #[tokio::test]
-async fn build_without_swagger_ui_names_the_feature_and_the_document() {
+async fn build_without_documentation_names_the_feature_and_the_document() {
     let gateway = Gateway::start("").await;
-    for path in ["/docs", "/docs/", "/docs/swagger-ui.css"] {
+    for path in ["/docs", "/docs/", "/docs/errors", "/llms.txt"] {
         let answer = gateway.send(gateway.client.get(gateway.url(path))).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND);
         assert_eq!(
             answer.body["detail"],
-            "the documentation page is not in this build; `cargo build --release --features swagger-ui` builds it in, and \
-             /openapi.json has the same document"
+            "the documentation is not in this build; `cargo build --release --features docs` builds it in, and \
+             /openapi.json has the HTTP contract"
         );
     }
 }

@@ -102,12 +102,12 @@ async fn upstream_model_name_without_prefix_works_if_unambiguous() {
     );
 }
 
-#[cfg(feature = "swagger-ui")]
+#[cfg(feature = "docs")]
 #[tokio::test]
-async fn documentation_page_loads_nothing_from_other_hosts() {
+async fn page_of_the_api_loads_nothing_from_other_hosts() {
     let gateway = Gateway::start("").await;
-    let page = gateway.get_text("/docs/").await;
-    let initializer = gateway.get_text("/docs/swagger-initializer.js").await;
+    let page = gateway.get_text("/docs/api/").await;
+    let initializer = gateway.get_text("/docs/api/swagger-initializer.js").await;
     for text in [&page, &initializer] {
         assert!(!text.contains("http://") && !text.contains("https://"), "{text}");
     }
@@ -116,12 +116,12 @@ async fn documentation_page_loads_nothing_from_other_hosts() {
 }
 
 /// Clients that take no gzip, such as curl and Python's own, say so or say nothing.
-#[cfg(feature = "swagger-ui")]
+#[cfg(feature = "docs")]
 #[tokio::test]
 async fn documentation_is_packed_only_for_clients_that_take_gzip() {
     let gateway = Gateway::start("").await;
     let client = reqwest::Client::builder().no_gzip().build().unwrap();
-    for file in ["/docs/", "/docs/swagger-ui-bundle.js"] {
+    for file in ["/docs/", "/docs/errors.md", "/docs/api/", "/docs/api/swagger-ui-bundle.js"] {
         let get = async |accepted: Option<&str>| {
             let mut request = client.get(gateway.url(file));
             if let Some(accepted) = accepted {

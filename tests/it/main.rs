@@ -55,6 +55,8 @@ mod retries;
 mod setup;
 mod shadow;
 mod shedding;
+#[cfg(feature = "docs")]
+mod site;
 mod size_refusals;
 mod splitting;
 mod time;

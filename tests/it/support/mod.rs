@@ -12,8 +12,7 @@ pub(crate) use gateway::Gateway;
 pub(crate) use upstream::{FakeUpstream, Reply, score_of};
 
 /// The status of the page at `/docs/`, which a build may leave out.
-pub(crate) const PAGE_STATUS: StatusCode =
-    if cfg!(feature = "swagger-ui") { StatusCode::OK } else { StatusCode::NOT_FOUND };
+pub(crate) const PAGE_STATUS: StatusCode = if cfg!(feature = "docs") { StatusCode::OK } else { StatusCode::NOT_FOUND };
 
 /// The positions of an answer's results, best first.
 pub(crate) fn order(answer: &Value) -> Vec<u64> {
