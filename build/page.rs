@@ -246,7 +246,8 @@ fn navigation(page: &Page, rendered: &Rendered, entries: &[Entry]) -> String {
                 let current = if other.path == page.path { " aria-current=\"page\"" } else { "" };
                 let link = page.link_to(other);
                 list.push_str(&format!("<li><a href=\"{link}\"{current}>{}</a>", escaped(&other.title)));
-                if other.path == page.path && !rendered.sections.is_empty() {
+                // The sections of the index are the parts of this list.
+                if other.path == page.path && !page.slug.is_empty() && !rendered.sections.is_empty() {
                     list.push_str("<ul>");
                     for (id, title) in &rendered.sections {
                         list.push_str(&format!("<li><a href=\"#{id}\">{}</a></li>", escaped(title)));

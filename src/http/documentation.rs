@@ -93,7 +93,7 @@ fn names_tag(value: &HeaderValue, tag: &str) -> bool {
 /// `internal`, which no file of the binary leads to.
 async fn all_pages() -> Result<Response, HandlerError> {
     let mut text = Vec::new();
-    for file in FILES.iter().filter(|file| file.path.ends_with(".md")) {
+    for file in FILES.iter().filter(|file| file.media_type.starts_with("text/markdown")) {
         text.extend(unpacked(file.packed)?);
         text.push(b'\n');
     }

@@ -21,7 +21,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
 async fn refuse() -> HandlerError {
     HandlerError::native(Error::new(
         ErrorKind::NotFound,
-        "the documentation is not in this build; `cargo build --release --features docs` builds it in, and /openapi.json \
-         has the HTTP contract",
+        "the documentation is not in this build; `cargo build --release --features docs` builds it in, and \
+         /openapi.json has the HTTP contract",
     ))
 }

@@ -10,7 +10,7 @@ use utoipa::openapi::{Ref, RefOr, Response};
 use crate::dialect::Dialect;
 
 /// The id of the request in every example.
-const REQUEST_ID: &str = "0198f4a2-6c1e-7d3a-9a55-2f6f1f0c7f11";
+const EXAMPLE_ID: &str = "0198f4a2-6c1e-7d3a-9a55-2f6f1f0c7f11";
 
 /// Examples by their names, as the document's components hold them.
 pub(super) type Examples = BTreeMap<String, RefOr<Example>>;
@@ -41,7 +41,7 @@ fn examples_for(status: &str, response: &Response, dialect: &dyn Dialect, shared
         if !response.description.contains(&format!("`{code}`")) {
             continue;
         }
-        let answer = dialect.encode_error(REQUEST_ID, &example(kind));
+        let answer = dialect.encode_error(EXAMPLE_ID, &example(kind));
         if answer.status.as_str() == status {
             let value = serde_json::from_slice(&answer.body).unwrap_or_default();
             let example = ExampleBuilder::new().summary(kind.facts().title).value(Some(value)).build();
@@ -74,8 +74,8 @@ fn example(kind: ErrorKind) -> Error {
             "web pages of https://example.com may not ask; server.allowed_origins in the configuration allows them"
         }
         ErrorKind::UnknownModel => {
-            "there is no model \"rerank\"; known models: default, cohere/rerank-v4.0-fast, local; models.NAME.aliases in \
-             the configuration gives a model further names"
+            "there is no model \"rerank\"; known models: default, local; models.NAME.aliases in the configuration \
+             gives a model further names"
         }
         ErrorKind::NotFound => "there is nothing at this path; did you mean /v1/rerank?",
         ErrorKind::MethodNotAllowed => "GET does not work here; use POST",

@@ -53,7 +53,7 @@ struct Variant {
     path: &'static str,
     /// `operationId`, from which generators of clients make the names of methods.
     id: &'static str,
-    /// Whom the path is for.
+    /// One line that says whose clients use the path.
     summary: &'static str,
     /// The dialect of its errors.
     dialect: &'static dyn Dialect,
@@ -153,7 +153,7 @@ impl Variant {
                 let refused = refused.content("application/json", content(PROBLEM)).build();
                 operation.responses.responses.insert("422".to_owned(), refused.into());
                 if let Some(RefOr::T(others)) = operation.responses.responses.get_mut("400") {
-                    others.description = "`invalid_json` or `upstream_rejected`".to_owned();
+                    "`invalid_json` or `upstream_rejected`".clone_into(&mut others.description);
                 }
             }
         }

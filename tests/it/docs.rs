@@ -14,7 +14,7 @@ fn pages() -> Vec<String> {
     for folder in ["docs", "docs/decisions"] {
         for entry in std::fs::read_dir(repository(folder)).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
-            if name.ends_with(".md") {
+            if name.strip_suffix(".md").is_some() {
                 pages.push(format!("{folder}/{name}"));
             }
         }

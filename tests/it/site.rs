@@ -70,7 +70,7 @@ fn every_page_is_in_the_table_of_contents() {
         for entry in std::fs::read_dir(repository(folder)).unwrap() {
             let path = entry.unwrap().path();
             let name = path.strip_prefix(repository("docs")).unwrap().display().to_string();
-            if name.ends_with(".md") && name != "SUMMARY.md" {
+            if name.strip_suffix(".md").is_some() && name != "SUMMARY.md" {
                 assert!(contents.contains(&format!("]({name})")), "docs/SUMMARY.md lacks {name}");
             }
         }
@@ -97,6 +97,10 @@ async fn pages_load_nothing_from_other_hosts_and_run_no_script() {
         assert!(!html.contains("<script") && !html.contains(" style=\""), "{path}");
         for source in values(&html, "src") {
             assert!(!source.contains("//"), "{path} loads {source}");
+        }
+        // Relative, so that a proxy may serve them below a prefix.
+        for link in values(&html, "href") {
+            assert!(!link.starts_with('/'), "{path} links to {link}");
         }
     }
     let style = gateway.get_text("/docs/style.css").await;
