@@ -225,9 +225,10 @@ pub(crate) fn document(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title} – rerankd</title>\n\
+         <link rel=\"icon\" type=\"image/svg+xml\" href=\"{root}../favicon.svg\">\n\
          <link rel=\"stylesheet\" href=\"{root}style.css\">\n</head>\n<body>\n\
          <header><a href=\"{home}\">rerankd</a><a class=\"narrow\" href=\"#contents\">Contents</a>\
-         <a href=\"{root}api/\">API</a></header>\n\
+         <a href=\"{root}../\">Try it</a><a href=\"{root}api/\">API</a></header>\n\
          <main>\n{body}<p class=\"ways\">{ways}</p>\n</main>\n\
          <nav id=\"contents\" aria-label=\"Contents\">\n{navigation}</nav>\n</body>\n</html>\n",
         title = escaped(&page.title),
