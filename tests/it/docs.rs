@@ -64,8 +64,15 @@ async fn every_json_request_example_works() {
     let gateway = Gateway::start("").await;
     let mut requests = vec![read("examples/request.json")];
     for page in pages() {
-        requests.extend(fenced(&read(&page), "json").into_iter().filter(|example| example.contains("\"documents\"")));
+        let text = read(&page);
+        requests.extend(fenced(&text, "json").into_iter().filter(|example| example.contains("\"documents\"")));
+        // Bodies of curl commands.
+        for example in fenced(&text, "sh") {
+            let bodies = example.split("/rerank -d '").skip(1).filter_map(|rest| rest.split('\'').next());
+            requests.extend(bodies.map(str::to_owned));
+        }
     }
+    assert!(requests.len() > 3, "{}", requests.len());
     for request in requests {
         let mut body: Value = serde_json::from_str(&request).unwrap_or_else(|error| panic!("{request}\n{error}"));
         body["model"] = "local".into(); // the examples' own models need keys
