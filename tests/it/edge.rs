@@ -20,7 +20,7 @@ async fn wrong_path_or_method_returns_json_naming_the_right_one() {
     let lost = gateway.send(gateway.post("/rerankk").body("{}")).await;
     assert_eq!((lost.status.as_u16(), lost.body["code"].as_str()), (404, Some("not_found")));
     assert!(lost.body["detail"].as_str().unwrap().contains("; did you mean /rerank?; "));
-    for (path, meant) in [("/", "/rerank"), ("/v1", "/v1/rerank"), ("/team/v2/", "/team/v2/rerank")] {
+    for (path, meant) in [("/v1", "/v1/rerank"), ("/team/v2/", "/team/v2/rerank")] {
         let lost = gateway.send(gateway.post(path).body("{}")).await.body;
         let hint = format!("there is nothing at this path; did you mean {meant}?; ");
         assert!(lost["detail"].as_str().unwrap().starts_with(&hint), "{path}: {lost}");

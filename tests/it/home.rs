@@ -1,7 +1,7 @@
 //! The page at `/`.
 
 use http::header;
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 
 use crate::support::Gateway;
 
@@ -62,6 +62,13 @@ async fn other_clients_get_the_paths_as_json_without_a_key() {
 async fn post_to_the_bare_address_is_told_the_path() {
     let gateway = Gateway::start("").await;
     let answer = gateway.send(gateway.client.post(gateway.url("/")).body("{}")).await;
-    assert_eq!((answer.status.as_u16(), answer.body["code"].as_str()), (404, Some("not_found")));
-    assert!(answer.body["detail"].as_str().unwrap().contains("did you mean /rerank?"), "{}", answer.body);
+    assert_eq!((answer.status.as_u16(), answer.body["code"].as_str()), (405, Some("method_not_allowed")));
+    assert_eq!(answer.body["detail"], "POST does not work here; did you mean /rerank?");
+}
+
+#[tokio::test]
+async fn other_methods_at_the_bare_address_are_not_allowed() {
+    let gateway = Gateway::start("").await;
+    let answer = gateway.send(gateway.client.request(Method::TRACE, gateway.url("/"))).await;
+    assert_eq!((answer.status.as_u16(), answer.body["code"].as_str()), (405, Some("method_not_allowed")));
 }

@@ -9,10 +9,12 @@ use axum::body::Bytes;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 use http::{HeaderMap, HeaderValue, header};
+use rerankd_core::error::{Error, ErrorKind};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{App, dispatch, json};
+use super::handler_error::HandlerError;
+use super::{App, json};
 
 /// The page may load and ask this server alone, runs no script but its own file, and stands in no frame.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -55,8 +57,7 @@ pub(super) struct Service {
 /// The routes of the page and its files.
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
-        // Some clients append nothing to their base URL. Their POST is told the path to use.
-        .route("/", get(home).fallback(dispatch::dispatch))
+        .route("/", get(home).post(refuse_post))
         .route("/page.css", file(STYLE, include_str!("page.css")))
         .route("/page.js", file(SCRIPT, include_str!("page.js")))
         .route("/favicon.svg", file(ICON, include_str!("icon.svg")))
@@ -84,6 +85,11 @@ pub(super) async fn home(headers: HeaderMap) -> Response {
     };
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
     response
+}
+
+/// Some clients append nothing to their base URL. Their POST is told the path to use.
+async fn refuse_post() -> HandlerError {
+    HandlerError::native(Error::new(ErrorKind::MethodNotAllowed, "POST does not work here; did you mean /rerank?"))
 }
 
 /// The route of one file.
