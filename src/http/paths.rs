@@ -48,7 +48,7 @@ const OTHER_PATHS: [&str; 16] = [
 
 /// The place where all paths are listed, as the error for an unknown one tells it.
 const PATHS_ARE_LISTED: &str = if cfg!(feature = "docs") {
-    "/docs/ and /openapi.json list the paths"
+    "/docs/http-api and /openapi.json list the paths"
 } else {
     "/openapi.json lists the paths"
 };
@@ -349,7 +349,7 @@ mod tests {
             (Method::GET, "/a/long/prefix/metric", None),
             (Method::GET, "/.well-known/reedy", Some("/.well-known/ready")),
             (Method::POST, "/v3/rerankk", Some("/v3/rerank")),
-            (Method::GET, "/doc", Some("/docs")),
+            (Method::GET, "/doc", Some("/docs/")),
             (Method::POST, "/search", None),
             (Method::POST, "/v1/chat/completions", None),
             (Method::GET, "/favicon.ico", None),
