@@ -70,7 +70,7 @@ pub(crate) fn assemble_with(
         ScoreCache::off()
     };
     Ok(Reranker {
-        routes: RouteTable::new(routes, upstreams, settings.absent_upstreams.clone()),
+        routes: RouteTable::new(routes, upstreams, settings.unknown_models.clone()),
         cache,
         flights: Flights::default(),
         limits: Limits { max_documents: settings.server.max_documents },

@@ -10,5 +10,9 @@ pub(super) fn run(args: &ConfigArgs) -> Result<(), CommandFailure> {
         settings.files.check().map_err(|reason| CommandFailure::new(format!("local.model_dir: {reason}")))?;
     }
     let effective = toml::to_string_pretty(&loaded.effective).map_err(CommandFailure::new)?;
-    print(&format!("# The configuration is valid. In effect:\n\n{effective}"))
+    let mut warnings = String::new();
+    for warning in &loaded.warnings {
+        warnings.push_str(&format!("# Warning: {warning}\n"));
+    }
+    print(&format!("# The configuration is valid. In effect:\n{warnings}\n{effective}"))
 }

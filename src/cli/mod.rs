@@ -73,6 +73,16 @@ impl ConfigArgs {
         let sources = Sources { file, environment: Environment::from_process(), listen: listen.map(str::to_owned) };
         load(&sources).map_err(CommandFailure::new)
     }
+
+    /// The same for a command without a log: warnings go to standard error.
+    fn load_and_warn(&self) -> Result<Loaded, CommandFailure> {
+        let loaded = self.load(None)?;
+        for warning in &loaded.warnings {
+            // A reader that has gone is no reason to fail.
+            let _ = writeln!(io::stderr(), "rerankd: warning: {warning}");
+        }
+        Ok(loaded)
+    }
 }
 
 /// The reason for which a command failed, in a sentence for the person who typed it. Empty if it was told already.

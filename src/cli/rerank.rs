@@ -65,7 +65,7 @@ pub(super) struct RerankArgs {
 }
 
 pub(super) fn run(args: &RerankArgs) -> Result<(), CommandFailure> {
-    let loaded = args.config.load(None)?;
+    let loaded = args.config.load_and_warn()?;
     let name = if args.file.as_os_str() == "-" { "standard input".into() } else { args.file.display().to_string() };
     let bytes = read(&args.file).map_err(|error| CommandFailure::new(format!("{name} cannot be read: {error}")))?;
     let text = of_file(bytes).map_err(|reason| CommandFailure::new(format!("{name} {reason}")))?;

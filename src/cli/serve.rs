@@ -7,6 +7,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{CommandFailure, ConfigArgs, banner, on_panic, print, runtime};
+use crate::config::Loaded;
 use crate::config::settings::Settings;
 use crate::logging::{self, LogFormat, LogGuard};
 use crate::server::Server;
@@ -24,10 +25,13 @@ pub(super) struct ServeArgs {
 }
 
 pub(super) fn run(args: &ServeArgs) -> Result<(), CommandFailure> {
-    let settings = args.config.load(args.listen.as_deref())?.settings;
+    let Loaded { settings, warnings, .. } = args.config.load(args.listen.as_deref())?;
     let format = settings.telemetry.log_format;
     // Held to the end of the function: dropping it flushes the log.
     let log = logging::start(format, &settings.telemetry.log_filter).map_err(CommandFailure::new)?;
+    for warning in &warnings {
+        tracing::warn!("{warning}");
+    }
     on_panic(|place| tracing::error!(place, "a defect in rerankd; please report it"));
     match (format, serve(&settings, &log)) {
         // Where machines read standard error, every line is an object, the last one too.

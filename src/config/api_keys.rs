@@ -30,7 +30,7 @@ pub(super) fn api_keys(section: &Section<'_>, environment: &Environment) -> Vec<
 
 /// Parses a reference to a secret, and reads the secret.
 fn resolve(value: &Value, environment: &Environment) -> Result<SecretString, String> {
-    secret::resolve(&text(value)?, environment)
+    Ok(secret::resolve(&text(value)?, environment)?)
 }
 
 /// `{ key = …, dialect = … }`

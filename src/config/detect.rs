@@ -10,6 +10,7 @@ use toml::{Table, Value};
 
 use super::Environment;
 use super::provider_facts::Facts;
+use super::upstreams::LeftOutUpstream;
 
 /// Adds an upstream for each provider with a key in the environment. The key itself is read with the upstream, which
 /// may yet get another host, to which the key must not go.
@@ -41,27 +42,38 @@ pub(super) fn key_variable(table: &Table, provider: &str, environment: &Environm
     None
 }
 
-/// The providers without an upstream of their name, each with the way to get one. `upstreams_are_detected` is true
-/// if keys in the environment make upstreams.
+/// The providers without an upstream of their name and the upstreams that are left out, each with the way to get one.
+/// `upstreams_are_detected` is true if keys in the environment make upstreams.
 pub(super) fn absent_upstreams(
     upstreams: &[UpstreamSettings],
+    left_out: &[LeftOutUpstream],
     facts: &Facts,
     upstreams_are_detected: bool,
-) -> BTreeMap<&'static str, AbsentUpstream> {
+) -> BTreeMap<String, AbsentUpstream> {
     let mut absent = BTreeMap::new();
     for provider in PROVIDERS {
         let name = provider.name();
         if upstreams.iter().any(|upstream| upstream.name == name) {
             continue;
         }
-        let models = match facts.get(name) {
-            Some(facts) => facts.models.keys().cloned().collect(),
-            None => Vec::new(),
-        };
-        absent
-            .insert(name, AbsentUpstream { way_out: way_out(name, upstreams, facts, upstreams_are_detected), models });
+        let way_out = way_out(name, upstreams, facts, upstreams_are_detected);
+        let entry = AbsentUpstream { is_left_out: false, way_out, models: models_of(name, facts) };
+        absent.insert(name.to_owned(), entry);
+    }
+    for LeftOutUpstream { name, provider, reason } in left_out {
+        let way_out = format!("upstreams.{name} is optional and has no key: {reason}");
+        let entry = AbsentUpstream { is_left_out: true, way_out, models: models_of(provider, facts) };
+        absent.insert(name.clone(), entry);
     }
     absent
+}
+
+/// The models that a provider is known to have.
+fn models_of(provider: &str, facts: &Facts) -> Vec<String> {
+    match facts.get(provider) {
+        Some(facts) => facts.models.keys().cloned().collect(),
+        None => Vec::new(),
+    }
 }
 
 /// The way to get an upstream of a provider's name, in words.

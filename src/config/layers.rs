@@ -3,9 +3,11 @@
 use toml::{Table, Value};
 
 use super::Environment;
+use super::places::Places;
+use super::reader::path_below;
 
 /// Environment variables with this prefix are configuration.
-const PREFIX: &str = "RERANKD__";
+pub(super) const PREFIX: &str = "RERANKD__";
 
 /// Lays `over` on `table`: tables are merged, anything else is replaced.
 pub(super) fn overlay(table: &mut Table, over: Table) {
@@ -29,15 +31,19 @@ pub(super) fn inherit(entries: &mut Table, defaults: &Table) {
 
 /// Lays `RERANKD__SECTION__KEY=value` variables on `table`. Names are matched to existing keys whatever their case,
 /// with `_` for `-`. Values are texts, which the reader turns into numbers and truth values; lists and tables are TOML.
-pub(super) fn overlay_environment(table: &mut Table, environment: &Environment) {
+/// Each key that was set goes to `places`.
+pub(super) fn overlay_environment(table: &mut Table, environment: &Environment, places: &mut Places) {
     for (name, value) in environment.iter() {
         let Some(path) = name.strip_prefix(PREFIX) else { continue };
         let mut current = &mut *table;
+        let mut key_path = String::new();
         let mut segments = path.split("__").peekable();
         while let Some(segment) = segments.next() {
             let key = existing_key(current, segment);
+            key_path = path_below(&key_path, &key);
             if segments.peek().is_none() {
                 current.insert(key, environment_value(value));
+                places.add_override(key_path, name);
                 break;
             }
             let below = current.entry(key).or_insert_with(|| Value::Table(Table::new()));
@@ -126,7 +132,7 @@ mod tests {
             ("PATH", "x"),
         ];
         let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        overlay_environment(&mut table, &environment);
+        overlay_environment(&mut table, &environment, &mut Places::default());
         let expected = "[server]\nlisten = 'b'\nmax_documents = '50'\napi_keys = ['env:KEY']\n\
                         [upstreams.my-tei]\nprovider = 'tei'\nmax_passages = '8'\n\
                         [models.default]\ntargets = [{ upstream = 'local' }]";

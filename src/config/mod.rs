@@ -14,6 +14,7 @@ mod equivalent_targets;
 mod layers;
 mod local;
 mod models;
+mod places;
 mod provider_facts;
 mod proxy;
 mod reader;
@@ -21,6 +22,7 @@ mod refusal_words;
 mod resolve;
 mod secret;
 pub mod settings;
+mod stray_variables;
 mod upstreams;
 
 use std::fmt;
@@ -28,9 +30,14 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
+use rerankd_core::route::settings::WrittenIn;
+use rerankd_core::text::counted;
+
 pub use self::environment::Environment;
+use self::places::{Lines, Places};
 pub use self::reader::Fault;
 use self::reader::Faults;
+use self::resolve::Manner;
 use crate::config::settings::Settings;
 
 /// The reference of every key; also the lowest layer.
@@ -60,13 +67,15 @@ pub struct Loaded {
     /// The merged tables, without the facts and words that are as compiled in. They hold references to secrets, never
     /// secrets.
     pub effective: Table,
+    /// Things that the operator should know: upstreams that were left out, variables that mean nothing.
+    pub warnings: Vec<Fault>,
 }
 
 /// The reason for which a configuration is refused.
 #[derive(Debug)]
 pub enum ConfigError {
-    /// The file cannot be read, or is not TOML; with the reason.
-    File(PathBuf, String),
+    /// The file cannot be read, or is not TOML; with its place and the reason.
+    File(String, String),
     /// All wrong keys; never empty.
     Faults(Vec<Fault>),
 }
@@ -74,10 +83,9 @@ pub enum ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path, reason) => write!(formatter, "{}: {}", path.display(), reason.trim_end()),
+            Self::File(place, reason) => write!(formatter, "{place}: {}", reason.trim_end()),
             Self::Faults(faults) => {
-                let plural = if faults.len() == 1 { "" } else { "s" };
-                write!(formatter, "the configuration has {} fault{plural}", faults.len())?;
+                write!(formatter, "the configuration has {}", counted(faults.len(), "fault"))?;
                 for fault in faults {
                     write!(formatter, "\n  {fault}")?;
                 }
@@ -95,37 +103,48 @@ impl std::error::Error for ConfigError {}
 /// The file cannot be read, or keys are wrong: then every fault at once.
 pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     let mut table = compiled_in();
+    let mut places = Places::default();
     if let Some(path) = &sources.file {
-        let file = read_file(path).map_err(|reason| ConfigError::File(path.clone(), reason))?;
-        layers::overlay(&mut table, file);
+        layers::overlay(&mut table, read_file(path, &mut places)?);
     }
-    let upstreams_are_detected = match table.get("upstreams") {
-        Some(Value::Table(upstreams)) => upstreams.is_empty(),
-        _ => true,
-    };
+    let upstreams_are_detected = !has_entries(&table, "upstreams");
     // Before the environment is laid on top, so that it can change the upstreams that are found here.
     if upstreams_are_detected {
         detect::add_upstreams(&mut table, &sources.environment);
     }
-    layers::overlay_environment(&mut table, &sources.environment);
+    layers::overlay_environment(&mut table, &sources.environment, &mut places);
+    let manner = Manner {
+        upstreams_are_detected,
+        nothing_is_configured: !has_entries(&table, "upstreams") && !has_entries(&table, "models"),
+        written_in: if sources.file.is_some() { WrittenIn::File } else { WrittenIn::Environment },
+    };
     if let Some(listen) = &sources.listen {
         let server = Table::from_iter([("listen".to_owned(), listen.clone().into())]);
         layers::overlay(&mut table, Table::from_iter([("server".to_owned(), server.into())]));
+        places.add_override("server.listen".to_owned(), "--listen");
     }
     inherit(&mut table, "upstreams", "upstream_defaults");
     inherit(&mut table, "models", "model_defaults");
     let faults = Faults::default();
-    let settings = resolve::settings(&table, &sources.environment, upstreams_are_detected, &faults);
-    let faults = faults.into_vec();
+    let settings = resolve::settings(&table, &sources.environment, manner, &faults);
+    stray_variables::warn_of_stray_variables(&table, &sources.environment, &faults);
+    let (mut faults, mut warnings) = faults.into_parts();
+    places.put_into(&mut faults);
+    places.put_into(&mut warnings);
     match settings {
         Some(settings) if faults.is_empty() => {
             layers::keep_changes(&mut table, "providers", &compiled_in());
             layers::keep_changes(&mut table, "refusals", &compiled_in());
-            Ok(Loaded { settings, effective: table })
+            Ok(Loaded { settings, effective: table, warnings })
         }
         // Never empty: settings are missing only if something was reported.
         _ => Err(ConfigError::Faults(faults)),
     }
+}
+
+/// Returns true if the table at `key` has an entry.
+fn has_entries(table: &Table, key: &str) -> bool {
+    matches!(table.get(key), Some(Value::Table(entries)) if !entries.is_empty())
 }
 
 /// Lays every table in the one at `entries_key` on a copy of the table at `defaults_key`.
@@ -140,27 +159,26 @@ fn inherit(table: &mut Table, entries_key: &str, defaults_key: &str) {
     }
 }
 
-/// Reads a configuration file.
+/// Reads a configuration file, and adds its keys to `places`.
 ///
 /// # Errors
 /// The reason for which it cannot be read, or the place of a syntax error.
-fn read_file(path: &Path) -> Result<Table, String> {
-    let bytes = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
-    let text = rerankd_core::text::of_file(bytes)?;
-    text.parse().map_err(|error| syntax_error(&text, &error))
+fn read_file(path: &Path, places: &mut Places) -> Result<Table, ConfigError> {
+    let unreadable = |reason: &str| ConfigError::File(path.display().to_string(), reason.to_owned());
+    let bytes = std::fs::read(path).map_err(|error| unreadable(&format!("cannot be read: {error}")))?;
+    let text = rerankd_core::text::of_file(bytes).map_err(unreadable)?;
+    places.add_file(path, &text);
+    text.parse().map_err(|error| syntax_error(&Lines { file: path, text: &text }, &error))
 }
 
-/// The place and the reason of a syntax error, line and column from 1.
-fn syntax_error(text: &str, error: &toml::de::Error) -> String {
+/// A syntax error with its place.
+fn syntax_error(lines: &Lines<'_>, error: &toml::de::Error) -> ConfigError {
     // The error's own text shows the line, which may hold a secret.
     let start = match error.span() {
         Some(span) => span.start,
         None => 0,
     };
-    let before = text.get(..start).unwrap_or_default();
-    let line = before.matches('\n').count() + 1;
-    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
-    format!("is not valid TOML: line {line}, column {column}: {}", error.message())
+    ConfigError::File(lines.place(start), format!("is not valid TOML: {}", error.message()))
 }
 
 /// The lowest layer.

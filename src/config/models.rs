@@ -21,8 +21,8 @@ use super::reader::{Section, boolean, count, known_names, one_of, price, share, 
 pub(super) struct KnownUpstreams<'a> {
     /// The upstreams without a fault, in the order of the configuration.
     pub(super) usable: &'a [UpstreamSettings],
-    /// The providers without an upstream of their name, and the way to get one.
-    pub(super) absent: &'a BTreeMap<&'static str, AbsentUpstream>,
+    /// The providers without an upstream of their name and the upstreams that are left out, with the way to get them.
+    pub(super) absent: &'a BTreeMap<String, AbsentUpstream>,
     /// The whole merged configuration, whose `[upstreams]` names the faulty ones too.
     pub(super) table: &'a Table,
     /// True if the embedded scorer has a cross-encoder beside its lexical model.
@@ -51,22 +51,51 @@ impl<'a> KnownUpstreams<'a> {
     }
 }
 
+/// The models of a configuration.
+pub(super) struct ReadModels {
+    /// Public models; `default` is among them unless there is a fault.
+    pub(super) models: Vec<ModelSettings>,
+    /// The names and aliases of models whose targets are all left out, each with the reason.
+    pub(super) left_out: BTreeMap<String, String>,
+    /// The model whose `aliases` give `default` further names.
+    pub(super) alias_model: String,
+}
+
 /// The models of `[models]`, with `default` among them. `default_policies` are those of `[model_defaults]`.
-pub(super) fn models(
-    section: &Section<'_>,
-    upstreams: &KnownUpstreams<'_>,
-    default_policies: Policies,
-) -> Vec<ModelSettings> {
+pub(super) fn models(section: &Section<'_>, upstreams: &KnownUpstreams<'_>, default_policies: Policies) -> ReadModels {
     let drafts = section.entries(|_| None, |name, entry| ModelDraft::read(name, entry, upstreams));
     check_equivalent_targets(section, &drafts, upstreams);
     check_names(section, &drafts);
     let declares_default = drafts.iter().any(|draft| draft.name == DEFAULT_MODEL);
-    let mut models: Vec<ModelSettings> = drafts.into_iter().filter_map(ModelDraft::into_settings).collect();
+    let alias_model = match drafts.first() {
+        Some(first) if !declares_default => first.name.to_owned(),
+        _ => DEFAULT_MODEL.to_owned(),
+    };
+    let mut models = Vec::with_capacity(drafts.len() + 1);
+    let mut left_out = BTreeMap::new();
+    for draft in drafts {
+        let Some(reason) = draft.reason_to_leave_out() else {
+            models.extend(draft.into_settings());
+            continue;
+        };
+        // Without `default` there is no answer for requests that name no model: that must not go unnoticed.
+        if draft.name == alias_model {
+            section.fault(draft.name, format!("{reason}, and it is the default model; {LOCAL_LAST}"));
+        } else {
+            section.warn(draft.name, format!("left out, for {reason}; requests for it are refused; {LOCAL_LAST}"));
+        }
+        for name in draft.names() {
+            left_out.insert(name.to_owned(), format!("models.{} is left out, for {reason}", draft.name));
+        }
+    }
     if !declares_default {
         models.extend(implied_default(models.first(), default_policies, upstreams));
     }
-    models
+    ReadModels { models, left_out, alias_model }
 }
+
+/// The way out for a model without targets.
+const LOCAL_LAST: &str = "set that, or put { upstream = \"local\" } last in its targets";
 
 /// The model `default` where none is declared: a copy of the first model, else the usual target with the policies of
 /// `[model_defaults]`. `None` if one of those policies is wrong.
@@ -83,6 +112,7 @@ fn implied_default(
         name: DEFAULT_MODEL,
         aliases: Vec::new(),
         targets: vec![usual_target(upstreams)],
+        left_out: Vec::new(),
         shadow_target: None,
         shadow_limits: None,
         policies,
@@ -163,6 +193,8 @@ pub(super) struct ModelDraft<'a> {
     pub(super) name: &'a str,
     aliases: Vec<Alias>,
     pub(super) targets: Vec<TargetSettings>,
+    /// The reasons why further targets are left out.
+    left_out: Vec<String>,
     /// `None` without a shadow, or if its target is wrong.
     pub(super) shadow_target: Option<TargetSettings>,
     /// `None` without a shadow, or if one of its other keys is wrong.
@@ -175,22 +207,46 @@ impl<'a> ModelDraft<'a> {
         let policies = Policies::read(section);
         let aliases = read_aliases(section);
         // `default` may be declared for its aliases alone.
-        let targets = if name == DEFAULT_MODEL && !section.has("targets") {
-            vec![usual_target(upstreams)]
+        let mut targets = Vec::new();
+        let mut left_out = Vec::new();
+        if name == DEFAULT_MODEL && !section.has("targets") {
+            targets.push(usual_target(upstreams));
         } else {
-            section.tables("targets", |entry| read_target(entry, upstreams)).into_iter().flatten().collect()
-        };
+            for target in section.tables("targets", |entry| read_target(entry, upstreams)).into_iter().flatten() {
+                match target {
+                    ReadTarget::Usable(target) => targets.push(target),
+                    ReadTarget::LeftOut(reason) => left_out.push(reason),
+                }
+            }
+        }
         if section.is_empty_list("targets") {
             section.fault("targets", "must name at least one target");
         }
-        let mut draft = Self { name, aliases, targets, shadow_target: None, shadow_limits: None, policies };
+        let mut draft = Self { name, aliases, targets, left_out, shadow_target: None, shadow_limits: None, policies };
         if section.has("shadow") {
             section.section("shadow", |shadow| {
-                draft.shadow_target = read_shadow_target(shadow, upstreams);
                 draft.shadow_limits = read_shadow_limits(shadow);
+                match read_shadow_target(shadow, upstreams) {
+                    Some(ReadTarget::Usable(target)) => draft.shadow_target = Some(target),
+                    Some(ReadTarget::LeftOut(reason)) => {
+                        shadow.warn_of_table(format!("left out, for {reason}; nothing is compared"));
+                    }
+                    None => {}
+                }
             });
         }
         draft
+    }
+
+    /// The reason why the model cannot be served: all its targets are left out. `None` if it can, or has a fault.
+    fn reason_to_leave_out(&self) -> Option<String> {
+        if self.targets.is_empty() && !self.left_out.is_empty() { Some(self.left_out.join("; ")) } else { None }
+    }
+
+    /// The model's name and its aliases that are no patterns.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let aliases = self.aliases.iter().filter(|alias| !alias.is_pattern()).map(Alias::as_str);
+        std::iter::once(self.name).chain(aliases)
     }
 
     /// The model; `None` if a policy is wrong.
@@ -220,7 +276,7 @@ fn read_aliases(section: &Section<'_>) -> Vec<Alias> {
 }
 
 /// The `target` of a shadow.
-fn read_shadow_target(section: &Section<'_>, upstreams: &KnownUpstreams<'_>) -> Option<TargetSettings> {
+fn read_shadow_target(section: &Section<'_>, upstreams: &KnownUpstreams<'_>) -> Option<ReadTarget> {
     if !section.has("target") {
         section.fault("target", "is missing; it must be a target such as { upstream = \"local\" }");
     }
@@ -236,7 +292,14 @@ fn read_shadow_limits(section: &Section<'_>) -> Option<ShadowSettings> {
     Some(ShadowSettings { sample: sample?, max_concurrency: max_concurrency?, max_usd_per_day: max_usd_per_day? })
 }
 
-fn read_target(section: &Section<'_>, upstreams: &KnownUpstreams<'_>) -> Option<TargetSettings> {
+/// A target without faults.
+enum ReadTarget {
+    Usable(TargetSettings),
+    /// Its upstream is optional and has no key; with the reason.
+    LeftOut(String),
+}
+
+fn read_target(section: &Section<'_>, upstreams: &KnownUpstreams<'_>) -> Option<ReadTarget> {
     let required_upstream = section.require("upstream", text);
     let given_model = section.read("model", text);
     let revision = section.read_or("revision", String::new(), text);
@@ -256,6 +319,10 @@ fn read_target(section: &Section<'_>, upstreams: &KnownUpstreams<'_>) -> Option<
         Some(models[0].to_owned())
     } else if let Some(settings) = upstreams.find(&upstream) {
         settings.facts.default_model.clone()
+    } else if let Some(absent) = upstreams.absent.get(&upstream)
+        && absent.is_left_out
+    {
+        return Some(ReadTarget::LeftOut(absent.way_out.clone()));
     } else {
         // The faults of a declared upstream have been reported where it was read.
         if !upstreams.is_declared(&upstream) {
@@ -267,13 +334,13 @@ fn read_target(section: &Section<'_>, upstreams: &KnownUpstreams<'_>) -> Option<
     if model.is_none() {
         section.fault("model", "is missing: the provider has no default model");
     }
-    Some(TargetSettings {
+    Some(ReadTarget::Usable(TargetSettings {
         upstream,
         model: model?,
         revision: revision?,
         scores,
         weight: weight.unwrap_or(TargetSettings::DEFAULT_WEIGHT),
-    })
+    }))
 }
 
 fn weight_of(value: &Value) -> Result<u32, String> {

@@ -7,7 +7,7 @@ use rerankd_core::provider::{
 };
 use toml::Value;
 
-use super::reader::{Section, boolean, count, date, known_names, one_of, price, text, texts};
+use super::reader::{Section, boolean, bytes, count, date, known_names, one_of, price, text, texts};
 
 /// The words of `blank_passages`; true if such a passage is rejected.
 pub(super) const BLANK_PASSAGES: [(&str, bool); 2] = [("accepted", false), ("rejected", true)];
@@ -39,7 +39,7 @@ fn read_provider(section: &Section<'_>) -> Option<ProviderFacts> {
     let key_variables = section.read("key_variables", texts);
     let default_model = section.read("default_model", text);
     let max_passages = section.require("max_passages", count(1..=100_000));
-    let max_call_bytes = section.read("max_call_bytes", count(1_000..=1 << 40));
+    let max_call_bytes = section.read("max_call_bytes", bytes(1_000..=1 << 40));
     let retry_statuses = section.read("retry_statuses", statuses);
     let rejects_blank_passages = section.read("blank_passages", one_of(&BLANK_PASSAGES));
     // Assumed where nothing is known. Listwise is the careful guess: scores are reused for the same list alone.

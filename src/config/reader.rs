@@ -20,9 +20,11 @@ pub(super) const HOUR: Duration = Duration::from_hours(1);
 /// One mebibyte, in bytes.
 pub(super) const MEBIBYTE: usize = 1 << 20;
 
-/// One thing that is wrong.
+/// One thing that is wrong, or that the operator should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
+    /// The place where it was written: `rerankd.toml:12:9`, or the name of a variable; `None` if it is not known.
+    pub place: Option<String>,
     /// The key, from the root: `upstreams.cohere.api_key`.
     pub path: String,
     /// A sentence that names the error and the way to mend it.
@@ -31,22 +33,41 @@ pub struct Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            write!(formatter, "{place}: ")?;
+        }
         write!(formatter, "{}: {}", self.path, self.message)
     }
 }
 
-/// The faults found so far. Shared by all sections, hence the cell.
+/// The faults and warnings found so far. Shared by all sections, hence the cells.
 #[derive(Debug, Default)]
-pub(super) struct Faults(RefCell<Vec<Fault>>);
+pub(super) struct Faults {
+    faults: RefCell<Vec<Fault>>,
+    warnings: RefCell<Vec<Fault>>,
+}
 
 impl Faults {
     pub(super) fn add(&self, path: impl Into<String>, message: impl Into<String>) {
-        self.0.borrow_mut().push(Fault { path: path.into(), message: message.into() });
+        self.faults.borrow_mut().push(Fault { place: None, path: path.into(), message: message.into() });
     }
 
-    pub(super) fn into_vec(self) -> Vec<Fault> {
-        self.0.into_inner()
+    /// Adds a warning, which does not make the configuration invalid.
+    pub(super) fn warn(&self, path: impl Into<String>, message: impl Into<String>) {
+        self.warnings.borrow_mut().push(Fault { place: None, path: path.into(), message: message.into() });
     }
+
+    /// The faults, then the warnings.
+    pub(super) fn into_parts(self) -> (Vec<Fault>, Vec<Fault>) {
+        (self.faults.into_inner(), self.warnings.into_inner())
+    }
+}
+
+/// The path from the root to `key` of the table at `path`, quoted where TOML wants it.
+pub(super) fn path_below(path: &str, key: &str) -> String {
+    let is_bare = key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+    let quoted = if is_bare { key.to_owned() } else { format!("{key:?}") };
+    if path.is_empty() { quoted } else { format!("{path}.{quoted}") }
 }
 
 /// One table that is being read. It exists only while a reader's function runs, so that its unknown keys are always
@@ -84,16 +105,24 @@ impl<'a> Section<'a> {
         self.asked.borrow_mut().push(key);
     }
 
-    /// The path from the root to one of this table's keys, quoted where TOML wants it.
+    /// The path from the root to one of this table's keys.
     pub(super) fn path_of(&self, key: &str) -> String {
-        let is_bare = key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
-        let quoted = if is_bare { key.to_owned() } else { format!("{key:?}") };
-        if self.path.is_empty() { quoted } else { format!("{}.{quoted}", self.path) }
+        path_below(&self.path, key)
     }
 
     /// Reports that `key` is wrong.
     pub(super) fn fault(&self, key: &str, message: impl Into<String>) {
         self.faults.add(self.path_of(key), message);
+    }
+
+    /// Reports something about `key` that the operator should know.
+    pub(super) fn warn(&self, key: &str, message: impl Into<String>) {
+        self.faults.warn(self.path_of(key), message);
+    }
+
+    /// Reports something about this table that the operator should know.
+    pub(super) fn warn_of_table(&self, message: impl Into<String>) {
+        self.faults.warn(self.path.as_str(), message);
     }
 
     /// The value of a result; an error is reported as a fault of `key`.
@@ -270,6 +299,49 @@ pub(super) fn count(range: RangeInclusive<usize>) -> impl Fn(&Value) -> Result<u
         }
         Err(format!("must be a whole number from {} to {}", range.start(), range.end()))
     }
+}
+
+/// The units of a size, with their bytes.
+const SIZE_UNITS: [(&str, usize); 9] = [
+    ("kB", 1_000),
+    ("KB", 1_000),
+    ("KiB", 1 << 10),
+    ("MB", 1_000_000),
+    ("MiB", 1 << 20),
+    ("GB", 1_000_000_000),
+    ("GiB", 1 << 30),
+    ("TB", 1_000_000_000_000),
+    ("TiB", 1 << 40),
+];
+
+/// A size in bytes, in a range: a whole number, or a text such as `"256MB"` (10^6 bytes each) or `"64MiB"` (2^20).
+pub(super) fn bytes(range: RangeInclusive<usize>) -> impl Fn(&Value) -> Result<usize, String> {
+    move |value| {
+        let size = match value {
+            Value::String(text) => size_of(text),
+            _ => count(0..=usize::MAX)(value).ok(),
+        };
+        match size {
+            Some(size) if range.contains(&size) => Ok(size),
+            _ => Err(format!(
+                "must be a size in bytes such as 1048576, \"256MB\" or \"64MiB\", from {} to {}",
+                range.start(),
+                range.end()
+            )),
+        }
+    }
+}
+
+/// The bytes of a size in words; `None` if it is none, or too large to count.
+fn size_of(text: &str) -> Option<usize> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = &text[digits.len()..];
+    let number: usize = digits.trim().parse().ok()?;
+    if unit.is_empty() || unit == "B" {
+        return Some(number);
+    }
+    let (_, factor) = SIZE_UNITS.iter().find(|(name, _)| *name == unit)?;
+    number.checked_mul(*factor)
 }
 
 /// An amount of US dollars: a number of at least 0.

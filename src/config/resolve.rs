@@ -8,10 +8,13 @@ use std::time::Duration;
 
 use rerankd_core::cache::age::RefreshAhead;
 use rerankd_core::cache::settings::CacheSettings;
+use rerankd_core::route::settings::{UnknownModels, WrittenIn};
 use toml::{Table, Value};
 
-use super::reader::{Faults, HOUR, MEBIBYTE, MILLISECOND, Section, boolean, count, duration, one_of, text, texts};
-use super::upstreams::{UpstreamDefaults, Upstreams};
+use super::reader::{
+    Faults, HOUR, MEBIBYTE, MILLISECOND, Section, boolean, bytes, count, duration, one_of, text, texts,
+};
+use super::upstreams::{ReadUpstreams, UpstreamDefaults, Upstreams};
 use super::{Environment, api_keys, detect, local, models, provider_facts, refusal_words};
 use crate::config::settings::Settings;
 use crate::http::origin;
@@ -32,23 +35,22 @@ pub(super) const LOG_FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text
 pub(super) const ACCESS_LOGS: [(&str, AccessLog); 3] =
     [("auto", AccessLog::Auto), ("on", AccessLog::On), ("off", AccessLog::Off)];
 
-/// The settings of a configuration; `None` if a key that they need is missing or wrong.
-/// `upstreams_are_detected` is true if keys in the environment make upstreams.
-pub(super) fn settings(
-    table: &Table,
-    environment: &Environment,
-    upstreams_are_detected: bool,
-    faults: &Faults,
-) -> Option<Settings> {
-    Section::root(table, faults, |root| read_root(root, table, environment, upstreams_are_detected))
+/// The way in which an operator configures, by which advice is worded.
+#[derive(Clone, Copy)]
+pub(super) struct Manner {
+    /// True if keys in the environment make upstreams.
+    pub(super) upstreams_are_detected: bool,
+    /// True if there is neither an upstream nor a model.
+    pub(super) nothing_is_configured: bool,
+    pub(super) written_in: WrittenIn,
 }
 
-fn read_root(
-    root: &Section<'_>,
-    table: &Table,
-    environment: &Environment,
-    upstreams_are_detected: bool,
-) -> Option<Settings> {
+/// The settings of a configuration; `None` if a key that they need is missing or wrong.
+pub(super) fn settings(table: &Table, environment: &Environment, manner: Manner, faults: &Faults) -> Option<Settings> {
+    Section::root(table, faults, |root| read_root(root, table, environment, manner))
+}
+
+fn read_root(root: &Section<'_>, table: &Table, environment: &Environment, manner: Manner) -> Option<Settings> {
     let server = root.section("server", |section| server(section, environment));
     let cache = root.section("cache", cache);
     let telemetry = root.section("telemetry", telemetry);
@@ -58,10 +60,18 @@ fn read_root(
     let declared = Upstreams { table, environment, facts: &facts, refusal_words };
     let upstreams = root.section("upstreams", |section| declared.read(section));
     let with_cross_encoder = local.as_ref().is_some_and(|local| local.cross_encoder.is_some());
-    let absent_upstreams = detect::absent_upstreams(&upstreams, &facts, upstreams_are_detected);
-    let known = models::KnownUpstreams { usable: &upstreams, absent: &absent_upstreams, table, with_cross_encoder };
+    let ReadUpstreams { usable, left_out } = upstreams;
+    let absent = detect::absent_upstreams(&usable, &left_out, &facts, manner.upstreams_are_detected);
+    let known = models::KnownUpstreams { usable: &usable, absent: &absent, table, with_cross_encoder };
     let policies = root.section("model_defaults", models::Policies::read);
-    let models = root.section("models", |section| models::models(section, &known, policies));
+    let read_models = root.section("models", |section| models::models(section, &known, policies));
+    let unknown_models = UnknownModels {
+        absent_upstreams: absent,
+        left_out: read_models.left_out,
+        alias_model: read_models.alias_model,
+        written_in: manner.written_in,
+        nothing_is_configured: manner.nothing_is_configured,
+    };
     // For their faults alone: the upstreams have inherited the values.
     root.section("upstream_defaults", UpstreamDefaults::read);
     Some(Settings {
@@ -69,20 +79,20 @@ fn read_root(
         cache: cache?,
         telemetry: telemetry?,
         local: local?,
-        upstreams,
-        absent_upstreams,
-        models,
+        upstreams: usable,
+        unknown_models,
+        models: read_models.models,
     })
 }
 
 fn server(section: &Section<'_>, environment: &Environment) -> Option<ServerSettings> {
     let listen = section.require("listen", addresses);
     let request_timeout = section.require("request_timeout", duration(MILLISECOND..=HOUR));
-    let max_body_bytes = section.require("max_body_bytes", count(1_024..=4_096 * MEBIBYTE));
+    let max_body_bytes = section.require("max_body_bytes", bytes(1_024..=4_096 * MEBIBYTE));
     let max_documents = section.require("max_documents", count(1..=1_000_000));
     let max_requests = section.require("max_requests", count(1..=1_000_000));
     let max_connections = section.require("max_connections", count(0..=1_000_000));
-    let max_body_bytes_in_flight = section.require("max_body_bytes_in_flight", count(0..=MAX_MEMORY));
+    let max_body_bytes_in_flight = section.require("max_body_bytes_in_flight", bytes(0..=MAX_MEMORY));
     // 0 leaves the limit to the machine, so it is never too small for one body.
     if let Some(one_body) = max_body_bytes
         && let Some(all_bodies) = max_body_bytes_in_flight
@@ -160,7 +170,7 @@ fn refresh_ahead(value: &Value) -> Result<RefreshAhead, String> {
 
 fn cache(section: &Section<'_>) -> Option<CacheSettings> {
     let enabled = section.require("enabled", boolean);
-    let max_bytes = section.require("max_bytes", count(MEBIBYTE..=MAX_MEMORY));
+    let max_bytes = section.require("max_bytes", bytes(MEBIBYTE..=MAX_MEMORY));
     let time_to_live = section.require("ttl", duration(MILLISECOND..=YEAR));
     let max_stale = section.require("max_stale", duration(ZERO..=YEAR));
     let refresh_ahead = section.require("refresh_ahead", refresh_ahead);

@@ -1,44 +1,71 @@
 //! Secrets by reference: `env:NAME` or `file:/path`. A secret itself never stands in a configuration, and no message
 //! quotes one.
 
+use std::io;
 use std::path::Path;
 
 use secrecy::SecretString;
 
 use super::Environment;
 
+/// The reason for which there is no secret, in a sentence.
+#[derive(Debug)]
+pub(super) enum SecretFault {
+    /// The variable or file is not there, or empty.
+    Missing(String),
+    /// The reference or the content is wrong.
+    Wrong(String),
+}
+
+impl From<SecretFault> for String {
+    fn from(fault: SecretFault) -> Self {
+        match fault {
+            SecretFault::Missing(reason) | SecretFault::Wrong(reason) => reason,
+        }
+    }
+}
+
 /// Reads the secret that `reference` points to, without the blanks around it.
 ///
 /// # Errors
 /// A sentence about the reference, or about the content of the variable or file.
-pub(super) fn resolve(reference: &str, environment: &Environment) -> Result<SecretString, String> {
+pub(super) fn resolve(reference: &str, environment: &Environment) -> Result<SecretString, SecretFault> {
     let (content, source) = read(reference, environment)?;
     let secret = rerankd_core::text::without_mark(&content).trim();
     if secret.is_empty() {
-        return Err(format!("{source} is empty"));
+        return Err(SecretFault::Missing(format!("{source} is empty")));
     }
     // Before the characters are checked: these reasons name the way out.
     if let Some(fault) = paste_fault(secret) {
-        return Err(format!("{source} {fault}"));
+        return Err(SecretFault::Wrong(format!("{source} {fault}")));
     }
     if !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(format!("{source} holds blanks or characters that cannot stand in a header"));
+        let reason = format!("{source} holds blanks or characters that cannot stand in a header");
+        return Err(SecretFault::Wrong(reason));
     }
     Ok(SecretString::from(secret))
 }
 
 /// The content of the variable or file that `reference` points to, and its name for messages.
-fn read(reference: &str, environment: &Environment) -> Result<(String, String), String> {
+fn read(reference: &str, environment: &Environment) -> Result<(String, String), SecretFault> {
     if let Some(name) = reference.strip_prefix("env:") {
-        let value = environment.get(name).ok_or_else(|| format!("environment variable {name} is not set"))?;
+        let Some(value) = environment.get(name) else {
+            return Err(SecretFault::Missing(format!("environment variable {name} is not set")));
+        };
         return Ok((value.to_owned(), format!("environment variable {name}")));
     }
     if let Some(path) = reference.strip_prefix("file:") {
-        let content =
-            std::fs::read_to_string(Path::new(path)).map_err(|error| format!("{path} cannot be read: {error}"))?;
-        return Ok((content, path.to_owned()));
+        return match std::fs::read_to_string(Path::new(path)) {
+            Ok(content) => Ok((content, path.to_owned())),
+            Err(error) => {
+                let reason = format!("{path} cannot be read: {error}");
+                let is_missing = error.kind() == io::ErrorKind::NotFound;
+                Err(if is_missing { SecretFault::Missing(reason) } else { SecretFault::Wrong(reason) })
+            }
+        };
     }
-    Err("must be a reference, \"env:NAME\" or \"file:/path\"; the secret itself does not belong here".into())
+    let reason = "must be a reference, \"env:NAME\" or \"file:/path\"; the secret itself does not belong here";
+    Err(SecretFault::Wrong(reason.to_owned()))
 }
 
 /// Quotation marks that end up in keys.
@@ -93,7 +120,8 @@ mod tests {
 
     fn of_variable(value: &str) -> Result<String, String> {
         let environment = Environment::from([("KEY".to_owned(), value.to_owned())]);
-        resolve("env:KEY", &environment).map(|secret| secret.expose_secret().to_owned())
+        let secret = resolve("env:KEY", &environment)?;
+        Ok(secret.expose_secret().to_owned())
     }
 
     #[test]
@@ -155,6 +183,6 @@ mod tests {
         let reference = format!("file:{}", file.path().display());
         assert_eq!(resolve(&reference, &Environment::new()).unwrap().expose_secret(), "sk-1");
         std::fs::write(file.path(), "'sk-1'\n").unwrap();
-        assert!(resolve(&reference, &Environment::new()).unwrap_err().contains("quotation marks"));
+        assert!(String::from(resolve(&reference, &Environment::new()).unwrap_err()).contains("quotation marks"));
     }
 }

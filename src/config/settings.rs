@@ -1,9 +1,7 @@
 //! The configuration, checked and typed. Each part of the program owns the settings of its own section.
 
-use std::collections::BTreeMap;
-
 use rerankd_core::cache::settings::CacheSettings;
-use rerankd_core::route::settings::{AbsentUpstream, ModelSettings};
+use rerankd_core::route::settings::{ModelSettings, UnknownModels};
 use rerankd_core::upstream::settings::UpstreamSettings;
 use rerankd_local::settings::LocalSettings;
 
@@ -23,8 +21,8 @@ pub struct Settings {
     pub local: LocalSettings,
     /// Services that score, in the order of the configuration; the embedded scorer is not among them.
     pub upstreams: Vec<UpstreamSettings>,
-    /// The providers without an upstream of their name, by that name.
-    pub absent_upstreams: BTreeMap<&'static str, AbsentUpstream>,
+    /// What to say and do about models that nobody knows.
+    pub unknown_models: UnknownModels,
     /// Public models; always holds `default`.
     pub models: Vec<ModelSettings>,
 }

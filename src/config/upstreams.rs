@@ -20,8 +20,11 @@ use url::Url;
 
 use super::provider_facts::{Facts, provider_names};
 use super::proxy::proxy_for;
-use super::reader::{HOUR, MEBIBYTE, MILLISECOND, Section, count, duration, one_of, share, text, texts};
-use super::{Environment, detect, secret};
+use super::reader::{
+    HOUR, MEBIBYTE, MILLISECOND, Section, boolean, bytes, count, duration, one_of, share, text, texts,
+};
+use super::secret::{self, SecretFault};
+use super::{Environment, detect};
 
 /// The keys of an upstream that `[upstream_defaults]` holds too. A field is `None` if its key is wrong.
 pub(super) struct UpstreamDefaults {
@@ -69,7 +72,7 @@ impl UpstreamDefaults {
             tokens_per_minute: section.require("tokens_per_minute", count(PER_MINUTE)),
             breaker: section.section("breaker", breaker),
             long_passages: section.require("long_passages", one_of(&LONG_PASSAGES)),
-            max_response_bytes: section.require("max_response_bytes", count(1_024..=1_024 * MEBIBYTE)),
+            max_response_bytes: section.require("max_response_bytes", bytes(1_024..=1_024 * MEBIBYTE)),
         }
     }
 }
@@ -146,19 +149,51 @@ pub(super) struct Upstreams<'a> {
     pub(super) refusal_words: Arc<RefusalWords>,
 }
 
+/// The upstreams of a configuration, without those that are wrong.
+#[derive(Default)]
+pub(super) struct ReadUpstreams {
+    pub(super) usable: Vec<UpstreamSettings>,
+    pub(super) left_out: Vec<LeftOutUpstream>,
+}
+
+/// An optional upstream without a key.
+pub(super) struct LeftOutUpstream {
+    pub(super) name: String,
+    pub(super) provider: &'static str,
+    /// The reason for which there is no key, in words.
+    pub(super) reason: String,
+}
+
+/// The keys of an upstream, and the reasons why others are not there.
+#[derive(Default)]
+struct UpstreamKeys {
+    found: Vec<SecretString>,
+    missing: Vec<String>,
+}
+
 impl Upstreams<'_> {
-    pub(super) fn read(&self, section: &Section<'_>) -> Vec<UpstreamSettings> {
-        section.entries(name_fault, |name, entry| self.upstream(name, entry)).into_iter().flatten().collect()
+    pub(super) fn read(&self, section: &Section<'_>) -> ReadUpstreams {
+        let mut upstreams = ReadUpstreams::default();
+        for entry in section.entries(name_fault, |name, entry| self.upstream(name, entry)) {
+            match entry {
+                Some(Ok(usable)) => upstreams.usable.push(usable),
+                Some(Err(left_out)) => upstreams.left_out.push(left_out),
+                None => {}
+            }
+        }
+        upstreams
     }
 
-    fn upstream(&self, name: &str, section: &Section<'_>) -> Option<UpstreamSettings> {
+    /// The upstream, or the reason to leave it out; `None` if it has faults.
+    fn upstream(&self, name: &str, section: &Section<'_>) -> Option<Result<UpstreamSettings, LeftOutUpstream>> {
+        let is_optional = section.read_or("optional", false, boolean);
         let provider = section.require("provider", |value| {
             let word = text(value)?;
             provider::by_name(&word).ok_or_else(|| format!("no such provider; {}", provider_names(&word)))
         });
         let given_base_url = section.read("base_url", text);
         let path = section.read("path", text);
-        let declared_keys = self.api_keys(section);
+        let declared_keys = self.declared_keys(section);
         let inherited = UpstreamDefaults::read(section);
         let max_passage_tokens = section.read("max_passage_tokens", count(PASSAGE_TOKENS));
         let long_passages = long_passages(section, inherited.long_passages, max_passage_tokens);
@@ -169,11 +204,19 @@ impl Upstreams<'_> {
         let mut facts = known_facts.clone();
         // A customary key is for the provider's own host and goes to no other unasked.
         let is_own_host = !section.has("base_url") && facts.base_url.is_some();
-        let api_keys = if is_own_host && !section.has("api_key") && !section.has("api_keys") {
-            Vec::from_iter(self.customary_key(provider, &facts, section))
+        let keys = if is_own_host && !section.has("api_key") && !section.has("api_keys") {
+            self.customary_key(provider, &facts, section)
         } else {
             declared_keys
         };
+        let api_keys = keys.found;
+        let missing_keys = keys.missing;
+        if is_optional == Some(false) {
+            let key = if section.has("api_keys") { "api_keys" } else { "api_key" };
+            if !missing_keys.is_empty() {
+                section.fault(key, missing_keys.join("; "));
+            }
+        }
         let base_url = given_base_url.or_else(|| default_base_url(&facts, api_keys.first()));
         let url = url(section, base_url.as_deref(), path.as_deref(), provider);
         let proxy = match &url {
@@ -181,7 +224,15 @@ impl Upstreams<'_> {
             None => None,
         };
         facts.max_passages = max_passages.unwrap_or(facts.max_passages);
-        Some(UpstreamSettings {
+        if is_optional? && !missing_keys.is_empty() {
+            let reason = missing_keys.join("; ");
+            if api_keys.is_empty() {
+                section.warn_of_table(format!("left out, for it is optional and {reason}; targets there are skipped"));
+                return Some(Err(LeftOutUpstream { name: name.to_owned(), provider: provider.name(), reason }));
+            }
+            section.warn("api_keys", format!("{reason}; the other keys are used"));
+        }
+        Some(Ok(UpstreamSettings {
             name: name.to_owned(),
             label: name.to_owned(),
             provider,
@@ -202,49 +253,45 @@ impl Upstreams<'_> {
             max_response_bytes: inherited.max_response_bytes?,
             refusal_words: self.refusal_words.clone(),
             facts,
-        })
+        }))
     }
 
-    /// The keys of `api_keys`, else the one of `api_key`. Empty if neither is there and right.
-    fn api_keys(&self, section: &Section<'_>) -> Vec<SecretString> {
-        let one = section.read("api_key", |value| secret::resolve(&text(value)?, self.environment));
+    /// The keys of `api_keys`, else the one of `api_key`. Reports what is wrong; a key that is missing is up to the
+    /// caller.
+    fn declared_keys(&self, section: &Section<'_>) -> UpstreamKeys {
+        let one = section.read("api_key", |value| self.resolve_all(&[text(value)?]));
         let several = section.read("api_keys", |value| self.resolve_all(&texts(value)?));
         if section.has("api_key") && section.has("api_keys") {
             section.fault("api_keys", "api_key is given too; put all keys here");
         }
-        several.unwrap_or_else(|| Vec::from_iter(one))
+        several.or(one).unwrap_or_default()
     }
 
     /// The keys behind `references`.
     ///
     /// # Errors
     /// The messages of all references that are wrong, one after the other.
-    fn resolve_all(&self, references: &[String]) -> Result<Vec<SecretString>, String> {
-        let mut keys = Vec::with_capacity(references.len());
-        let mut faults = Vec::new();
+    fn resolve_all(&self, references: &[String]) -> Result<UpstreamKeys, String> {
+        let mut keys = UpstreamKeys::default();
+        let mut wrong = Vec::new();
         for reference in references {
             match secret::resolve(reference, self.environment) {
-                Ok(key) => keys.push(key),
-                Err(fault) => faults.push(fault),
+                Ok(key) => keys.found.push(key),
+                Err(SecretFault::Missing(reason)) => keys.missing.push(reason),
+                Err(SecretFault::Wrong(reason)) => wrong.push(reason),
             }
         }
-        if faults.is_empty() { Ok(keys) } else { Err(faults.join("; ")) }
+        if wrong.is_empty() { Ok(keys) } else { Err(wrong.join("; ")) }
     }
 
-    /// The key in the first of the provider's customary variables that is set; reports if none is, or if the key is
-    /// wrong.
-    fn customary_key(
-        &self,
-        provider: &dyn Provider,
-        facts: &ProviderFacts,
-        section: &Section<'_>,
-    ) -> Option<SecretString> {
+    /// The key in the first of the provider's customary variables that is set. Reports if it is wrong.
+    fn customary_key(&self, provider: &dyn Provider, facts: &ProviderFacts, section: &Section<'_>) -> UpstreamKeys {
         let Some(variable) = detect::key_variable(self.table, provider.name(), self.environment) else {
             let variables = facts.key_variables.join(" or ");
-            section.fault("api_key", format!("is missing: say \"env:NAME\" or \"file:/path\", or set {variables}"));
-            return None;
+            let reason = format!("is missing: say \"env:NAME\" or \"file:/path\", or set {variables}");
+            return UpstreamKeys { found: Vec::new(), missing: vec![reason] };
         };
-        section.value_or_fault("api_key", secret::resolve(&format!("env:{variable}"), self.environment))
+        section.value_or_fault("api_key", self.resolve_all(&[format!("env:{variable}")])).unwrap_or_default()
     }
 }
 

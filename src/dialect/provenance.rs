@@ -22,6 +22,9 @@ pub(crate) struct ProvenanceBody<'a> {
     upstream: Option<&'a str>,
     /// The upstream's name for the model.
     upstream_model: Option<&'a str>,
+    /// True when the model that was asked for is unknown and the default one answered in its place; absent otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    model_substituted: bool,
     /// Scale of the scores. Scores of different scales, models or upstreams are not comparable.
     score_scale: Option<ScoreScaleName>,
     /// False when the results stand in input order without scores.
@@ -137,6 +140,7 @@ impl<'a> ProvenanceBody<'a> {
         Self {
             upstream: provenance.upstream.as_deref(),
             upstream_model: provenance.upstream_model.as_deref(),
+            model_substituted: provenance.model_substituted,
             score_scale: score_scale.map(ScoreScaleName),
             reranked: provenance.reranked,
             degraded,
@@ -250,6 +254,7 @@ mod tests {
         let provenance = Provenance {
             upstream: Some("up".to_owned()),
             upstream_model: Some("m".to_owned()),
+            model_substituted: true,
             score_scale: Some(ScoreScale::Logit),
             reranked: true,
             degraded: vec![
@@ -286,7 +291,7 @@ mod tests {
         };
         let body = ProvenanceBody::new(&provenance, Some(ScoreScale::Probability));
         let expected = concat!(
-            r#"{"upstream":"up","upstream_model":"m","score_scale":"probability","reranked":true,"#,
+            r#"{"upstream":"up","upstream_model":"m","model_substituted":true,"score_scale":"probability","reranked":true,"#,
             r#""degraded":["stale_scores","passages_refused","deadline_exceeded"],"#,
             r#""pairs":{"total":15,"hit":1,"coalesced":2,"scored":3,"stale":4,"unscored":5},"fallbacks":1,"attempts":2,"#,
             r#""timings_ms":{"cache":0.25,"upstream":12.5,"total":1013.001},"#,

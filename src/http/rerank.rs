@@ -185,7 +185,9 @@ async fn decode_and_rank<'a>(
     if let Some(timeout) = request.timeout {
         deadline = deadline.min(record.started + timeout);
     }
-    let route = app.reranker.routes.resolve(request.model.as_deref())?;
+    let (route, substitution) = app.reranker.routes.resolve_or_substitute(request.model.as_deref())?;
+    let model_substituted = substitution.is_some();
+    request.warnings.extend(substitution);
     record.model.clone_from(&route.label);
     let context = RequestContext {
         started: record.started,
@@ -197,7 +199,8 @@ async fn decode_and_rank<'a>(
     let Ok(reranked) = timeout_at(deadline, app.reranker.rerank(&route, &request, &context)).await else {
         return Err(Error::new(ErrorKind::DeadlineExceeded, "the deadline passed"));
     };
-    let response = reranked?;
+    let mut response = reranked?;
+    response.provenance.model_substituted = model_substituted;
     app.reranker.compare_with_shadow(&route, &request, &context, &response);
     Ok(RankedRequest { request, response, permit })
 }

@@ -16,9 +16,10 @@ async fn refusal(gateway: &Gateway, model: &str) -> String {
 
 #[tokio::test]
 async fn model_of_keyless_provider_returns_404_naming_its_key_variables() {
-    let gateway = Gateway::start("").await;
-    for (model, told) in [
+    let gateway = Gateway::start("[models.default]\naliases = ['mine']").await;
+    for (model, name, told) in [
         (
+            "cohere/rerank-v3.5",
             "cohere/rerank-v3.5",
             "cohere/rerank-v3.5 cannot be asked: no upstream is called cohere; set COHERE_API_KEY or CO_API_KEY in rerankd's \
              environment",
@@ -26,26 +27,32 @@ async fn model_of_keyless_provider_returns_404_naming_its_key_variables() {
         // What Cohere's own client sends.
         (
             "rerank-v3.5",
+            "rerank-v3.5",
             "rerank-v3.5 cannot be asked: no upstream is called cohere; set COHERE_API_KEY or CO_API_KEY in rerankd's environment",
         ),
         (
             "voyage/rerank-2.5",
+            "voyage/rerank-2.5",
             "voyage/rerank-2.5 cannot be asked: no upstream is called voyage; set VOYAGE_API_KEY in rerankd's environment",
         ),
         (
+            "tei/bge",
             "tei/bge",
             "tei/bge cannot be asked: no upstream is called tei; declare [upstreams.tei] with provider = \"tei\" and its \
              base_url",
         ),
         (
             "jina/not a name, rather a secret",
+            "NAME",
             "the model cannot be asked: no upstream is called jina; set JINA_API_KEY, JINAAI_API_KEY or JINA_AI_API_KEY in \
              rerankd's environment",
         ),
     ] {
         assert_eq!(
             refusal(&gateway, model).await,
-            format!("{told}; models.NAME.aliases can give its name to another model")
+            format!(
+                "{told}; or to have default answer it, write under [models.default]: aliases = [\"mine\", \"{name}\"]"
+            )
         );
     }
     assert!(refusal(&gateway, "nobody/rerank-v3.5").await.starts_with("there is no model nobody/rerank-v3.5; known"));
@@ -58,13 +65,78 @@ async fn undeclared_upstream_beside_declared_ones_returns_404_asking_to_declare_
     assert_eq!(
         refusal(&gateway, "voyage/rerank-2.5").await,
         "voyage/rerank-2.5 cannot be asked: no upstream is called voyage; declare [upstreams.voyage] with provider = \"voyage\" \
-         and api_key, or VOYAGE_API_KEY in rerankd's environment; models.NAME.aliases can give its name to another model"
+         and api_key, or VOYAGE_API_KEY in rerankd's environment; or to have default answer it, write under \
+         [models.default]: aliases = [\"voyage/rerank-2.5\"]"
     );
     assert_eq!(
         refusal(&gateway, "cohere/rerank-v3.5").await,
         "cohere/rerank-v3.5 cannot be asked: no upstream is called cohere; the upstream of this provider is called main, as in \
-         main/MODEL; models.NAME.aliases can give its name to another model"
+         main/MODEL; or to have default answer it, write under [models.default]: aliases = [\"cohere/rerank-v3.5\"]"
     );
+}
+
+#[tokio::test]
+async fn an_unknown_model_is_answered_by_the_default_one_where_nothing_is_configured() {
+    let gateway = Gateway::start("[server]\nmax_documents = 9").await;
+    let ask = async |model: &str| {
+        let body = json!({"model": model, "query": "apple", "documents": ["pear", "apple"]});
+        gateway.send(gateway.post("/v2/rerank").body(body.to_string())).await
+    };
+    for model in ["rerank-v3.5", "cohere/rerank-v3.5", "defalt"] {
+        let answer = ask(model).await;
+        assert_eq!((answer.status, answer.body["model"].as_str()), (StatusCode::OK, Some(model)), "{}", answer.body);
+        assert_eq!(answer.body["results"][0]["index"], 1);
+        let meta = &answer.body["meta"]["rerankd"];
+        assert_eq!((&meta["upstream"], &meta["model_substituted"]), (&Value::from("local"), &Value::from(true)));
+        let warning = meta["warnings"][0].as_str().unwrap();
+        assert!(warning.starts_with("default answered in place of the model that was asked for: "), "{warning}");
+        assert!(warning.ends_with(&format!("write under [models.default]: aliases = [\"{model}\"]")), "{warning}");
+    }
+    let known = ask("default").await;
+    assert!(known.body["meta"]["rerankd"].get("model_substituted").is_none());
+    assert_eq!(ask("local/nonsense").await.status, StatusCode::NOT_FOUND, "that means the embedded scorer itself");
+}
+
+#[tokio::test]
+async fn an_unknown_model_is_an_error_where_a_model_or_an_upstream_is_configured() {
+    let up = upstream("main", "cohere", "http://127.0.0.1:9");
+    for config in [up.as_str(), "[models.default]\naliases = ['x']", "[models.m]\ntargets = [{ upstream = 'local' }]"] {
+        let told = refusal(&Gateway::start(config).await, "nope").await;
+        assert!(told.ends_with("\"nope\"]"), "{told}");
+    }
+    let told = refusal(&Gateway::start("[models.m]\ntargets = [{ upstream = 'local' }]").await, "nope").await;
+    assert!(told.ends_with("to have default answer it, write under [models.m]: aliases = [\"nope\"]"), "{told}");
+}
+
+#[tokio::test]
+async fn a_model_without_a_target_left_is_refused_with_the_missing_variable() {
+    let gateway = Gateway::start(
+        "[upstreams.c]\nprovider = 'cohere'\napi_key = 'env:NOT_SET'\noptional = true\n\
+         [models.default]\ntargets = [{ upstream = 'c' }, { upstream = 'local' }]\n\
+         [models.best]\ntargets = [{ upstream = 'c' }]\naliases = ['top']",
+    )
+    .await;
+    let reason = "upstreams.c is optional and has no key: environment variable NOT_SET is not set";
+    for model in ["best", "top"] {
+        let told = format!("{model} cannot be asked: models.best is left out, for {reason}");
+        assert_eq!(refusal(&gateway, model).await, told);
+    }
+    assert!(
+        refusal(&gateway, "c/rerank-v3.5").await.starts_with(&format!("c/rerank-v3.5 cannot be asked: {reason}; or"))
+    );
+    assert_eq!(gateway.rerank("a", &["a"]).await["meta"]["rerankd"]["fallbacks"], 0);
+}
+
+#[test]
+fn where_the_environment_configures_the_line_to_paste_is_a_variable() {
+    let variables = [("COHERE_API_KEY", "k"), ("RERANKD__MODELS__DEFAULT__ALIASES", "[\"a\"]")];
+    let environment: Environment = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let settings = load(&Sources { environment, ..Sources::default() }).unwrap().settings;
+    let reranker = rerankd::assemble::assemble(&settings).unwrap();
+    let told = reranker.routes.resolve(Some("rerank-2.5")).unwrap_err().message;
+    assert!(told.contains("; set VOYAGE_API_KEY in rerankd's environment; or"), "{told}");
+    let line = "set RERANKD__MODELS__DEFAULT__ALIASES='[\"a\", \"rerank-2.5\"]'";
+    assert!(told.ends_with(line), "{told}");
 }
 
 #[test]
@@ -76,11 +148,11 @@ fn upstream_set_by_variables_keeps_the_set_key_hint_for_other_providers() {
     let settings = load(&Sources { environment, ..Sources::default() }).unwrap().settings;
     assert_eq!(settings.upstreams.len(), 1);
     assert!(
-        settings.absent_upstreams["cohere"].way_out.starts_with("set COHERE_API_KEY"),
+        settings.unknown_models.absent_upstreams["cohere"].way_out.starts_with("set COHERE_API_KEY"),
         "{:?}",
-        settings.absent_upstreams
+        settings.unknown_models.absent_upstreams
     );
-    assert!(!settings.absent_upstreams.contains_key("tei"));
+    assert!(!settings.unknown_models.absent_upstreams.contains_key("tei"));
 }
 
 #[cfg(not(feature = "cross-encoder"))]

@@ -147,12 +147,12 @@ async fn documentation_is_packed_only_for_clients_that_take_gzip() {
 
 #[tokio::test]
 async fn oversized_model_name_is_refused_without_being_quoted() {
-    let gateway = Gateway::start("").await;
+    let gateway = Gateway::start("[models.default]\naliases = []").await;
     let answer = gateway.try_rerank(json!({"query": "q", "documents": [], "model": "a".repeat(5_000_000)})).await;
     assert_eq!(
         answer.body["detail"],
-        "there is no model; known models: default, local, local/lexical; models.NAME.aliases in the configuration gives a model \
-         further names"
+        "there is no model; known models: default, local, local/lexical; to have default answer it, write under \
+         [models.default]: aliases = [\"NAME\"]"
     );
 }
 

@@ -16,7 +16,8 @@ async fn send(gateway: &Gateway, body: impl Into<reqwest::Body>) -> (u16, String
 
 #[tokio::test]
 async fn invalid_input_returns_a_problem_with_status_code_and_detail() {
-    let gateway = Gateway::start("[server]\nmax_documents = 3\nmax_body_bytes = 2000").await;
+    let gateway =
+        Gateway::start("[server]\nmax_documents = 3\nmax_body_bytes = 2000\n[models.default]\naliases = []").await;
     let deep = format!("{{\"query\":\"q\",\"documents\":[{}", "[".repeat(900));
     for (body, status, code, detail) in [
         ("", 400, "invalid_json", "the body is not valid JSON: EOF while parsing a value at line 1 column 0"),

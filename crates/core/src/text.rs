@@ -36,6 +36,18 @@ pub fn list_in_words(words: &[String], conjunction: &str) -> String {
     }
 }
 
+/// A count with its noun in the singular or plural: `1 document`, `2 documents`, `0 queries`.
+#[must_use]
+pub fn counted(count: usize, noun: &str) -> String {
+    if count == 1 {
+        return format!("1 {noun}");
+    }
+    match noun.strip_suffix('y') {
+        Some(stem) => format!("{count} {stem}ies"),
+        None => format!("{count} {noun}s"),
+    }
+}
+
 /// The message of an error's innermost cause. Those of the outer ones of an HTTP client repeat the address.
 #[must_use]
 pub fn root_cause(error: &dyn Error) -> String {

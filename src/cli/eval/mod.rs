@@ -110,7 +110,7 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), CommandFailure> {
     if args.prepare {
         return files::write_candidates(args);
     }
-    let mut settings = args.config.load(None)?.settings;
+    let mut settings = args.config.load_and_warn()?.settings;
     make_cache_unlimited(&mut settings);
     disable_fallbacks(&mut settings);
     let source = source(args);

@@ -26,7 +26,7 @@ pub(super) struct ModelsArgs {
 }
 
 pub(super) fn run(args: &ModelsArgs) -> Result<(), CommandFailure> {
-    let loaded = args.config.load(None)?;
+    let loaded = args.config.load_and_warn()?;
     if args.live {
         let server = &loaded.settings.server;
         return live::run(args.address.unwrap_or(server.listen), &server.api_keys);

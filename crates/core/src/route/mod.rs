@@ -28,8 +28,8 @@ pub use self::target::{HybridParts, Target};
 use crate::cache::key::CacheScope;
 use crate::coalesce::Flights;
 use crate::embedded;
-use crate::error::Error;
-use crate::route::settings::{AbsentUpstream, OnDeadline, OnFailure};
+use crate::error::{Error, ErrorKind};
+use crate::route::settings::{OnDeadline, OnFailure, UnknownModels};
 use crate::upstream::{Backend, Upstream};
 
 /// The model used when a request names none.
@@ -66,8 +66,8 @@ pub struct RouteTable {
     routes: BTreeMap<String, Arc<Route>>,
     /// The upstreams that can be addressed directly.
     upstreams: Vec<Arc<Upstream>>,
-    /// Providers without an upstream of their name, by that name, with the way to configure one.
-    absent_upstreams: BTreeMap<&'static str, AbsentUpstream>,
+    /// What to say and do about other models.
+    unknown: UnknownModels,
 }
 
 impl Route {
@@ -115,16 +115,12 @@ impl Route {
 impl RouteTable {
     /// The configured routes, over the upstreams that can also be addressed directly.
     #[must_use]
-    pub fn new(
-        routes: impl IntoIterator<Item = Route>,
-        upstreams: Vec<Arc<Upstream>>,
-        absent_upstreams: BTreeMap<&'static str, AbsentUpstream>,
-    ) -> Self {
+    pub fn new(routes: impl IntoIterator<Item = Route>, upstreams: Vec<Arc<Upstream>>, unknown: UnknownModels) -> Self {
         let mut by_name = BTreeMap::new();
         for route in routes {
             by_name.insert(route.model.clone(), Arc::new(route));
         }
-        Self { routes: by_name, upstreams, absent_upstreams }
+        Self { routes: by_name, upstreams, unknown }
     }
 
     /// The route of a model name; `None` means the default model.
@@ -153,6 +149,29 @@ impl RouteTable {
                 Some(route) => Ok(route.clone()),
                 None => Err(self.not_one(model, &owners)),
             },
+        }
+    }
+
+    /// The route of a model name as clients send it: where nothing is configured, the default model answers in place of
+    /// one that is unknown, and the second value tells so in a sentence.
+    ///
+    /// # Errors
+    /// The same as [`Self::resolve`].
+    pub fn resolve_or_substitute(&self, model: Option<&str>) -> Result<(Arc<Route>, Option<String>), Error> {
+        let error = match self.resolve(model) {
+            Ok(route) => return Ok((route, None)),
+            Err(error) => error,
+        };
+        let is_unknown = error.kind == ErrorKind::UnknownModel;
+        // `local/NAME` means the embedded scorer and no other, so it is not given something else.
+        let is_local = model.is_some_and(|model| self.addressed(model).is_some());
+        match self.routes.get(DEFAULT_MODEL) {
+            Some(default) if is_unknown && !is_local && self.unknown.nothing_is_configured => {
+                let warning =
+                    format!("{DEFAULT_MODEL} answered in place of the model that was asked for: {}", error.message);
+                Ok((default.clone(), Some(warning)))
+            }
+            _ => Err(error),
         }
     }
 

@@ -1,5 +1,8 @@
 //! Settings of a model: `[models.NAME]`.
 
+use std::collections::BTreeMap;
+
+use super::DEFAULT_MODEL;
 use super::alias::Alias;
 
 /// `[models.NAME]`
@@ -100,10 +103,48 @@ impl OnFailure {
     pub const NAMES: [(&'static str, Self); 2] = [("error", Self::Error), ("original_order", Self::OriginalOrder)];
 }
 
-/// A provider that has no upstream of its name.
+/// What to say and do about models that no route leads to.
+#[derive(Clone, Debug)]
+pub struct UnknownModels {
+    /// The providers without an upstream of their name and the upstreams that are left out, by name.
+    pub absent_upstreams: BTreeMap<String, AbsentUpstream>,
+    /// The models that are left out, and their aliases, each with the reason in words.
+    pub left_out: BTreeMap<String, String>,
+    /// The model whose `aliases` give the default model further names.
+    pub alias_model: String,
+    /// The place where the operator configures.
+    pub written_in: WrittenIn,
+    /// True if there is neither an upstream nor a model: then requests for any model get the default one.
+    pub nothing_is_configured: bool,
+}
+
+impl Default for UnknownModels {
+    fn default() -> Self {
+        Self {
+            absent_upstreams: BTreeMap::new(),
+            left_out: BTreeMap::new(),
+            alias_model: DEFAULT_MODEL.to_owned(),
+            written_in: WrittenIn::File,
+            nothing_is_configured: false,
+        }
+    }
+}
+
+/// The place where the operator configures, by which a line to paste is worded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WrittenIn {
+    /// A file in TOML.
+    File,
+    /// Environment variables.
+    Environment,
+}
+
+/// A provider that has no upstream of its name, or an upstream that is left out.
 #[derive(Clone, Debug)]
 pub struct AbsentUpstream {
-    /// The way to get one, in words.
+    /// True if it is declared, optional, and has no key.
+    pub is_left_out: bool,
+    /// The way to get it, in words.
     pub way_out: String,
     /// The models that it would have.
     pub models: Vec<String>,

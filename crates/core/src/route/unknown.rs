@@ -1,6 +1,7 @@
 //! The error for models that cannot be asked for: they lack a setting, or there is none of this name.
 
-use super::RouteTable;
+use super::settings::{AbsentUpstream, WrittenIn};
+use super::{DEFAULT_MODEL, RouteTable};
 use crate::embedded::{self, LocalModel};
 use crate::error::{Error, ErrorKind};
 use crate::suggestion::{MAX_COMPARED_BYTES, suggestion};
@@ -9,16 +10,23 @@ impl RouteTable {
     /// The error for a model that no route leads to.
     pub(super) fn unknown(&self, model: &str) -> Error {
         let message = match (model.split_once('/'), self.absent(model)) {
+            _ if self.unknown.left_out.contains_key(model) => {
+                // Only names of the configuration are there, so this one may be quoted.
+                format!("{model} cannot be asked: {}", self.unknown.left_out[model])
+            }
             (Some((embedded::NAME, name)), _) if LocalModel::by_name(name).is_some() => {
                 format!("{model} {}", embedded::NEEDS_CROSS_ENCODER)
             }
-            (_, Some((provider, way_out))) => {
-                let model = quotable(model).unwrap_or("the model");
+            (_, Some((provider, absent))) => {
+                let name = quotable(model).unwrap_or("the model");
+                let way_out = &absent.way_out;
+                let reason = if absent.is_left_out {
+                    way_out.clone()
+                } else {
+                    format!("no upstream is called {provider}; {way_out}")
+                };
                 // Clients whose names are built in may mean whatever model there is.
-                format!(
-                    "{model} cannot be asked: no upstream is called {provider}; {way_out}; models.NAME.aliases can \
-                     give its name to another model"
-                )
+                format!("{name} cannot be asked: {reason}; or {}", self.alias_advice(model))
             }
             _ => {
                 let known = self.names();
@@ -27,10 +35,10 @@ impl RouteTable {
                     None => String::new(),
                 };
                 format!(
-                    "there is no model{name}{}; known models: {}; models.NAME.aliases in the configuration gives a \
-                     model further names",
+                    "there is no model{name}{}; known models: {}; {}",
                     suggestion(model, known.iter().map(String::as_str)),
-                    known.join(", ")
+                    known.join(", "),
+                    self.alias_advice(model)
                 )
             }
         };
@@ -39,19 +47,40 @@ impl RouteTable {
 
     /// The provider that would have this model but has no upstream, and the way to configure one. The model is named
     /// `PROVIDER/MODEL`, or by its bare name.
-    fn absent(&self, model: &str) -> Option<(&'static str, &str)> {
+    fn absent(&self, model: &str) -> Option<(&str, &AbsentUpstream)> {
+        let absent_upstreams = &self.unknown.absent_upstreams;
         if let Some((prefix, _)) = model.split_once('/')
-            && let Some((provider, absent)) = self.absent_upstreams.get_key_value(prefix)
+            && let Some((provider, absent)) = absent_upstreams.get_key_value(prefix)
         {
-            return Some((*provider, &*absent.way_out));
+            return Some((provider, absent));
         }
         // Names of models may hold a slash themselves, so the whole name is looked up, too.
-        for (provider, absent) in &self.absent_upstreams {
+        for (provider, absent) in absent_upstreams {
             if absent.models.iter().any(|known| known == model) {
-                return Some((*provider, &*absent.way_out));
+                return Some((provider, absent));
             }
         }
         None
+    }
+
+    /// The advice to have the default model answer to `model`. It ends with the line to paste.
+    fn alias_advice(&self, model: &str) -> String {
+        let owner = &self.unknown.alias_model;
+        let mut aliases = Vec::new();
+        if let Some(route) = self.routes.get(owner) {
+            aliases.extend(route.aliases.iter().map(|alias| format!("{:?}", alias.as_str())));
+        }
+        aliases.push(format!("{:?}", quotable(model).unwrap_or("NAME")));
+        let list = aliases.join(", ");
+        match self.unknown.written_in {
+            WrittenIn::File => {
+                format!("to have {DEFAULT_MODEL} answer it, write under [models.{owner}]: aliases = [{list}]")
+            }
+            WrittenIn::Environment => {
+                let variable = owner.to_uppercase().replace('-', "_");
+                format!("to have {DEFAULT_MODEL} answer it, set RERANKD__MODELS__{variable}__ALIASES='[{list}]'")
+            }
+        }
     }
 }
 

@@ -137,6 +137,8 @@ pub struct Provenance {
     pub upstream_model: Option<String>,
     /// Scale of the scores; `None` if the answer was not reranked.
     pub score_scale: Option<ScoreScale>,
+    /// True if the model that was asked for is unknown and the default one answered in its place.
+    pub model_substituted: bool,
     /// False if the results stand in input order without scores.
     pub reranked: bool,
     /// Reasons why the answer is less than what was asked for; empty for a good answer.
