@@ -5,8 +5,9 @@ use rerankd_core::provider::{InstructionSupport, ScoreScale, Scoring};
 use rerankd_core::route::settings::TargetSettings;
 use rerankd_core::upstream::settings::LongPassages;
 
-use super::models::{KnownUpstreams, ModelDraft};
+use super::models::ModelDraft;
 use super::reader::Section;
+use super::targets::KnownUpstreams;
 
 /// Everything that a target's scores depend on, beside the texts and the model's weights.
 /// [`TERMS_IN_WORDS`] names them.

@@ -23,7 +23,10 @@ mod resolve;
 mod secret;
 pub mod settings;
 mod stray_variables;
+mod targets;
+mod upstream_keys;
 mod upstreams;
+mod values;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -15,7 +15,7 @@ use super::reader::{
     Faults, HOUR, MEBIBYTE, MILLISECOND, Section, boolean, bytes, count, duration, one_of, text, texts,
 };
 use super::upstreams::{ReadUpstreams, UpstreamDefaults, Upstreams};
-use super::{Environment, api_keys, detect, local, models, provider_facts, refusal_words};
+use super::{Environment, api_keys, detect, local, models, provider_facts, refusal_words, targets};
 use crate::config::settings::Settings;
 use crate::http::origin;
 use crate::http::settings::ServerSettings;
@@ -62,7 +62,7 @@ fn read_root(root: &Section<'_>, table: &Table, environment: &Environment, manne
     let with_cross_encoder = local.as_ref().is_some_and(|local| local.cross_encoder.is_some());
     let ReadUpstreams { usable, left_out } = upstreams;
     let absent = detect::absent_upstreams(&usable, &left_out, &facts, manner.upstreams_are_detected);
-    let known = models::KnownUpstreams { usable: &usable, absent: &absent, table, with_cross_encoder };
+    let known = targets::KnownUpstreams { usable: &usable, absent: &absent, table, with_cross_encoder };
     let policies = root.section("model_defaults", models::Policies::read);
     let read_models = root.section("models", |section| models::models(section, &known, policies));
     let unknown_models = UnknownModels {

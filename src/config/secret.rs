@@ -8,6 +8,9 @@ use secrecy::SecretString;
 
 use super::Environment;
 
+/// The beginning of a reference to a file.
+const FILE: &str = "file:";
+
 /// The reason for which there is no secret, in a sentence.
 #[derive(Debug)]
 pub(super) enum SecretFault {
@@ -46,6 +49,11 @@ pub(super) fn resolve(reference: &str, environment: &Environment) -> Result<Secr
     Ok(SecretString::from(secret))
 }
 
+/// Returns true if a secret is read from a file, which may change while the process runs.
+pub(super) fn is_file(reference: &str) -> bool {
+    reference.starts_with(FILE)
+}
+
 /// The content of the variable or file that `reference` points to, and its name for messages.
 fn read(reference: &str, environment: &Environment) -> Result<(String, String), SecretFault> {
     if let Some(name) = reference.strip_prefix("env:") {
@@ -54,7 +62,7 @@ fn read(reference: &str, environment: &Environment) -> Result<(String, String), 
         };
         return Ok((value.to_owned(), format!("environment variable {name}")));
     }
-    if let Some(path) = reference.strip_prefix("file:") {
+    if let Some(path) = reference.strip_prefix(FILE) {
         return match std::fs::read_to_string(Path::new(path)) {
             Ok(content) => Ok((content, path.to_owned())),
             Err(error) => {

@@ -18,13 +18,10 @@ use secrecy::{ExposeSecret, SecretString};
 use toml::Table;
 use url::Url;
 
+use super::Environment;
 use super::provider_facts::{Facts, provider_names};
 use super::proxy::proxy_for;
-use super::reader::{
-    HOUR, MEBIBYTE, MILLISECOND, Section, boolean, bytes, count, duration, one_of, share, text, texts,
-};
-use super::secret::{self, SecretFault};
-use super::{Environment, detect};
+use super::reader::{HOUR, MEBIBYTE, MILLISECOND, Section, boolean, bytes, count, duration, one_of, share, text};
 
 /// The keys of an upstream that `[upstream_defaults]` holds too. A field is `None` if its key is wrong.
 pub(super) struct UpstreamDefaults {
@@ -164,13 +161,6 @@ pub(super) struct LeftOutUpstream {
     pub(super) reason: String,
 }
 
-/// The keys of an upstream, and the reasons why others are not there.
-#[derive(Default)]
-struct UpstreamKeys {
-    found: Vec<SecretString>,
-    missing: Vec<String>,
-}
-
 impl Upstreams<'_> {
     pub(super) fn read(&self, section: &Section<'_>) -> ReadUpstreams {
         let mut upstreams = ReadUpstreams::default();
@@ -209,6 +199,7 @@ impl Upstreams<'_> {
         } else {
             declared_keys
         };
+        let key_reader = keys.reader();
         let api_keys = keys.found;
         let missing_keys = keys.missing;
         if is_optional == Some(false) {
@@ -239,6 +230,7 @@ impl Upstreams<'_> {
             url: url?,
             proxy: proxy?,
             api_keys,
+            key_reader,
             connect_timeout: inherited.connect_timeout?,
             attempt_timeout: inherited.attempt_timeout?,
             max_attempts: u32::try_from(inherited.max_attempts?).unwrap_or(u32::MAX),
@@ -254,44 +246,6 @@ impl Upstreams<'_> {
             refusal_words: self.refusal_words.clone(),
             facts,
         }))
-    }
-
-    /// The keys of `api_keys`, else the one of `api_key`. Reports what is wrong; a key that is missing is up to the
-    /// caller.
-    fn declared_keys(&self, section: &Section<'_>) -> UpstreamKeys {
-        let one = section.read("api_key", |value| self.resolve_all(&[text(value)?]));
-        let several = section.read("api_keys", |value| self.resolve_all(&texts(value)?));
-        if section.has("api_key") && section.has("api_keys") {
-            section.fault("api_keys", "api_key is given too; put all keys here");
-        }
-        several.or(one).unwrap_or_default()
-    }
-
-    /// The keys behind `references`.
-    ///
-    /// # Errors
-    /// The messages of all references that are wrong, one after the other.
-    fn resolve_all(&self, references: &[String]) -> Result<UpstreamKeys, String> {
-        let mut keys = UpstreamKeys::default();
-        let mut wrong = Vec::new();
-        for reference in references {
-            match secret::resolve(reference, self.environment) {
-                Ok(key) => keys.found.push(key),
-                Err(SecretFault::Missing(reason)) => keys.missing.push(reason),
-                Err(SecretFault::Wrong(reason)) => wrong.push(reason),
-            }
-        }
-        if wrong.is_empty() { Ok(keys) } else { Err(wrong.join("; ")) }
-    }
-
-    /// The key in the first of the provider's customary variables that is set. Reports if it is wrong.
-    fn customary_key(&self, provider: &dyn Provider, facts: &ProviderFacts, section: &Section<'_>) -> UpstreamKeys {
-        let Some(variable) = detect::key_variable(self.table, provider.name(), self.environment) else {
-            let variables = facts.key_variables.join(" or ");
-            let reason = format!("is missing: say \"env:NAME\" or \"file:/path\", or set {variables}");
-            return UpstreamKeys { found: Vec::new(), missing: vec![reason] };
-        };
-        section.value_or_fault("api_key", self.resolve_all(&[format!("env:{variable}")])).unwrap_or_default()
     }
 }
 

@@ -5,15 +5,20 @@
 //! is accepted for it, the first key was to blame and rests. If the next key is refused alike, the call was to blame,
 //! and both keys are used as before. Until that is known, the refusal is a suspicion, and another call uses the
 //! suspected key rather than fail.
+//!
+//! A key that comes from a file and was refused (401, 403) is read again: it may have been rotated.
 
 use std::time::Duration;
 
 use http::HeaderValue;
 use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
+use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
+use super::key_reader::{KeyReader, REREAD_PAUSE};
 use super::response_class::ResponseClass;
+use crate::blocking::offload::result_of;
 
 /// Rest of a key that was refused or has no credit. Long enough not to bother the provider, short enough to notice an
 /// account that has been mended.
@@ -24,19 +29,32 @@ const RATE_LIMITED_REST: Duration = Duration::from_secs(5);
 /// The keys, in the order of the configuration.
 #[derive(Debug)]
 pub struct KeyRing {
-    /// Each key with its `Authorization` header. A key's number is its index here.
-    keys: Vec<(SecretString, HeaderValue)>,
     state: Mutex<KeyStates>,
+    /// Reads a key again that was refused; `None` if no key comes from a file.
+    reader: Option<KeyReader>,
     /// Name of the upstream, for the log.
     upstream: String,
 }
 
 #[derive(Debug)]
 struct KeyStates {
+    /// The keys. A key's number is its index here.
+    keys: Vec<Key>,
     /// Number of the key that is used now.
     current: usize,
     /// The latest rest of each key; `None` for a key that was not rejected, or was accepted since.
     rests: Vec<Option<Rest>>,
+}
+
+#[derive(Debug)]
+struct Key {
+    secret: SecretString,
+    /// The value of `Authorization`.
+    header: HeaderValue,
+    /// The secret that this one took the place of, which replies may still quote.
+    former: Option<SecretString>,
+    /// Time of the last reading after a refusal.
+    read_at: Option<Instant>,
 }
 
 /// A time in which a key is not used.
@@ -72,19 +90,25 @@ impl KeyRing {
     ///
     /// # Errors
     /// A sentence: a key cannot stand in a header.
-    pub fn new(keys: &[SecretString]) -> Result<Self, String> {
-        let mut keys_and_headers = Vec::with_capacity(keys.len());
-        for key in keys {
-            keys_and_headers.push((key.clone(), bearer(key)?));
+    pub fn new(secrets: &[SecretString]) -> Result<Self, String> {
+        let mut keys = Vec::with_capacity(secrets.len());
+        for secret in secrets {
+            keys.push(Key { secret: secret.clone(), header: bearer(secret)?, former: None, read_at: None });
         }
-        let state = KeyStates { current: 0, rests: vec![None; keys.len()] };
-        Ok(Self { keys: keys_and_headers, state: Mutex::new(state), upstream: String::new() })
+        let state = KeyStates { keys, current: 0, rests: vec![None; secrets.len()] };
+        Ok(Self { state: Mutex::new(state), reader: None, upstream: String::new() })
     }
 
     /// The same ring, whose log lines name the upstream.
     #[must_use]
     pub fn of_upstream(self, name: &str) -> Self {
         Self { upstream: name.to_owned(), ..self }
+    }
+
+    /// The same ring, whose keys are read again by `reader` after a refusal.
+    #[must_use]
+    pub(super) fn read_again_by(self, reader: Option<KeyReader>) -> Self {
+        Self { reader, ..self }
     }
 
     /// The key to use for a call that `refused` were refused for, as its number and header: one of these again if no
@@ -97,8 +121,37 @@ impl KeyRing {
         {
             number = other;
         }
-        let (_, header) = self.keys.get(number)?;
-        Some((number, header.clone()))
+        let key = state.keys.get(number)?;
+        Some((number, key.header.clone()))
+    }
+
+    /// Returns true if key `number`, which was `shown` and refused, has another value by now. Its file is read again
+    /// for that, unless it was within [`REREAD_PAUSE`].
+    pub(super) async fn is_renewed(&self, number: usize, shown: &HeaderValue, now: Instant) -> bool {
+        let Some(reader) = self.reader.clone() else { return false };
+        {
+            let mut state = self.state.lock();
+            let key = &mut state.keys[number];
+            // Another call may have found the new value.
+            if key.header != *shown {
+                return true;
+            }
+            if key.read_at.is_some_and(|read_at| now < read_at + REREAD_PAUSE) {
+                return false;
+            }
+            key.read_at = Some(now);
+        }
+        let Some(secret) = result_of(spawn_blocking(move || reader.read(number))).await else { return false };
+        let Ok(header) = bearer(&secret) else { return false };
+        let mut state = self.state.lock();
+        let key = &mut state.keys[number];
+        if key.header == header {
+            return false;
+        }
+        key.former = Some(std::mem::replace(&mut key.secret, secret));
+        key.header = header;
+        state.rests[number] = None;
+        true
     }
 
     /// Records that the provider rejected a key for a call, and adds it to `refused` if it was refused. Returns true if
@@ -144,19 +197,20 @@ impl KeyRing {
         }
         state.rests[number] = None;
         state.current = number;
+        let count = state.keys.len();
         drop(state);
         for key in refused {
             if key.number != number {
-                self.tell_retired(key);
+                self.tell_retired(key, count);
             }
         }
     }
 
-    /// Logs that a key rests because it was refused. Keys are told by their place in the configuration, from 1.
-    fn tell_retired(&self, key: &RefusedKey) {
+    /// Logs that one of `count` keys rests because it was refused. Keys are told by their place in the configuration,
+    /// from 1.
+    fn tell_retired(&self, key: &RefusedKey, count: usize) {
         let upstream = &*self.upstream;
         let place = key.number + 1;
-        let count = self.keys.len();
         let status = key.status;
         tracing::warn!(
             event = "key_retired",
@@ -169,9 +223,15 @@ impl KeyRing {
         );
     }
 
-    /// All keys in plain text, so that replies can be searched for them.
-    pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
-        self.keys.iter().map(|(key, _)| key.expose_secret())
+    /// All keys, former ones too, so that replies can be searched for them.
+    pub(super) fn secrets(&self) -> Vec<SecretString> {
+        let state = self.state.lock();
+        let mut secrets = Vec::with_capacity(state.keys.len());
+        for key in &state.keys {
+            secrets.push(key.secret.clone());
+            secrets.extend(key.former.clone());
+        }
+        secrets
     }
 }
 
@@ -224,6 +284,9 @@ fn bearer(key: &SecretString) -> Result<HeaderValue, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::super::response_class::kind_of_status;
     use super::*;
 
@@ -313,6 +376,30 @@ mod tests {
         assert_eq!(call(&ring, |number| if number == 1 { 402 } else { 200 }), [1, 0]);
         assert_eq!(call(&ring, |_| 200), [0]);
         assert_eq!(call(&ring, |number| if number == 0 { 403 } else { 200 }), [0], "the other one is used up");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_whose_file_changed_is_taken_anew_and_its_file_is_read_seldom() {
+        let readings = Arc::new(AtomicUsize::new(0));
+        let counter = readings.clone();
+        let reader = KeyReader::new(move |number| {
+            let reading = counter.fetch_add(1, Ordering::Relaxed);
+            (number == 0).then(|| SecretString::from(if reading == 0 { "old" } else { "new" }))
+        });
+        let ring = KeyRing::new(&[SecretString::from("old")]).unwrap().read_again_by(Some(reader));
+        let (_, old) = ring.choose(&[], Instant::now()).unwrap();
+        assert!(!ring.is_renewed(0, &old, Instant::now()).await, "the file holds the same");
+        assert!(!ring.is_renewed(0, &old, Instant::now()).await);
+        assert_eq!(readings.load(Ordering::Relaxed), 1, "it was read a moment ago");
+        tokio::time::advance(REREAD_PAUSE).await;
+        assert!(ring.is_renewed(0, &old, Instant::now()).await);
+        let (_, new) = ring.choose(&[], Instant::now()).unwrap();
+        assert_eq!(new, "Bearer new");
+        assert!(ring.is_renewed(0, &old, Instant::now()).await, "another call that showed the old one");
+        assert!(!ring.is_renewed(0, &new, Instant::now()).await);
+        assert_eq!(readings.load(Ordering::Relaxed), 2);
+        let secrets: Vec<_> = ring.secrets().iter().map(|secret| secret.expose_secret().to_owned()).collect();
+        assert_eq!(secrets, ["new", "old"]);
     }
 
     #[tokio::test(start_paused = true)]

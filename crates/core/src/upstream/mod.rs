@@ -15,6 +15,7 @@ pub mod free_refreshes;
 mod guard;
 mod guarded_attempt;
 pub mod in_process;
+pub mod key_reader;
 pub mod key_ring;
 mod last_failures;
 pub mod learned_limits;
@@ -37,6 +38,7 @@ pub mod waiters;
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::ExposeSecret;
 use tokio::time::Instant;
 use tower::{Service, ServiceExt};
 use url::Url;
@@ -148,7 +150,8 @@ impl Upstream {
     /// # Errors
     /// A sentence: no client can be made of the settings.
     pub fn over_http(settings: &UpstreamSettings, metrics: &Metrics) -> Result<Self, String> {
-        let keys = Arc::new(KeyRing::new(&settings.api_keys)?.of_upstream(&settings.label));
+        let ring = KeyRing::new(&settings.api_keys)?.of_upstream(&settings.label);
+        let keys = Arc::new(ring.read_again_by(settings.key_reader.clone()));
         if let Some(proxy) = &settings.proxy
             && settings.url.scheme() == "http"
         {
@@ -246,11 +249,12 @@ impl Upstream {
         error: &UpstreamError,
         texts: &(impl Iterator<Item = &'a str> + Clone),
     ) -> Option<String> {
-        let secrets: Vec<&str> = match &self.backend {
-            Backend::Stack(stack) => stack.keys.secrets().collect(),
+        let secrets = match &self.backend {
+            Backend::Stack(stack) => stack.keys.secrets(),
             Backend::Local(_) => Vec::new(),
         };
-        redact::quotable(error, texts, &secrets)
+        let plain: Vec<&str> = secrets.iter().map(|secret| secret.expose_secret()).collect();
+        redact::quotable(error, texts, &plain)
     }
 
     /// Returns true if the circuit breakers would admit a call for `caller`. Uses nothing up.

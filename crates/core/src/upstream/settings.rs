@@ -10,6 +10,7 @@ use url::Url;
 use super::ScorerIdentity;
 use super::breaker::BreakerSettings;
 use super::call::CallFormat;
+use super::key_reader::KeyReader;
 use super::rate::RateSettings;
 use super::size_refusal::RefusalWords;
 use crate::provider::{Provider, ProviderFacts};
@@ -29,6 +30,8 @@ pub struct UpstreamSettings {
     pub proxy: Option<ProxySettings>,
     /// Bearer tokens: the first is sent, and if it is refused the next.
     pub api_keys: Vec<SecretString>,
+    /// Reads a key again that was refused; `None` if no key comes from a file.
+    pub key_reader: Option<KeyReader>,
     /// Longest wait for a connection.
     pub connect_timeout: Duration,
     /// Longest attempt.

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, header};
+use http::{HeaderMap, StatusCode, header};
 use secrecy::ExposeSecret;
 use tokio::time::{Instant, timeout};
 use tower::Service;
@@ -103,9 +103,8 @@ impl Transport {
         let mut request = self.client.post(self.config.url.clone()).body(body);
         request = request.header(header::CONTENT_TYPE, "application/json").header(header::ACCEPT, "application/json");
         let refused_keys = call.failure.map(|failure| failure.refused_keys).unwrap_or_default();
-        let mut key_number = None;
-        if let Some((number, authorization)) = self.config.keys.choose(&refused_keys, Instant::now()) {
-            key_number = Some(number);
+        let shown_key = self.config.keys.choose(&refused_keys, Instant::now());
+        if let Some((_, authorization)) = &shown_key {
             request = request.header(header::AUTHORIZATION, authorization);
         }
         let mut response = request.send().await.map_err(|error| self.config.broken(&error))?;
@@ -114,14 +113,17 @@ impl Transport {
         if !status.is_success() {
             let said = explain(&read_head(response).await);
             let error = self.config.refusal(status.as_u16(), said, &headers, call.passages);
-            return Err(match key_number {
-                Some(number) => self.config.key_rejected(error, status.as_u16(), number, refused_keys),
-                None => error,
-            });
+            let Some((number, authorization)) = shown_key else { return Err(error) };
+            let is_about_key = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+            if is_about_key && self.config.keys.is_renewed(number, &authorization, Instant::now()).await {
+                let class = error.class.with_next_key();
+                return Err(UpstreamError { class, retryable: true, refused_keys, ..error });
+            }
+            return Err(self.config.key_rejected(error, status.as_u16(), number, refused_keys));
         }
         // The first key of a call proves nothing when it is accepted; after refusals it shows that those keys were
         // wrong.
-        if let Some(number) = key_number
+        if let Some((number, _)) = shown_key
             && !refused_keys.is_empty()
         {
             self.config.keys.accepted(number, &refused_keys, Instant::now());
