@@ -1,9 +1,9 @@
 //! The family of shapes that grew from Cohere's: `documents` in, `index` and `relevance_score` out.
 //!
 //! Their requests differ in a name or two, and their clients ignore fields they do not know. So one answer serves them
-//! all: `results` for clients of Cohere, Jina and vLLM, `data` for those of Voyage and of OpenAI-like servers, `meta`
-//! and `usage` for those that insist on one of them. A member of the family is a row of facts that its clients insist
-//! on.
+//! all: `results` for clients of Cohere, Jina and vLLM, `data` for those of Voyage where the request may come from one,
+//! `meta` and `usage` for those that insist on one of them. A member of the family is a row of facts that its clients
+//! insist on.
 
 use bytes::Bytes;
 use rerankd_core::error::Error;
@@ -68,7 +68,7 @@ pub(crate) struct Answer<'a> {
     /// Results, best first, ties in input order. An answer that is not reranked has every document in input order.
     #[schema(value_type = Vec<AnswerResult<'a>>)]
     results: &'a RawValue,
-    /// The same results for clients of Voyage and OpenAI-like servers, with documents as texts; not at `/v2/rerank`.
+    /// The same results for clients of Voyage, with documents as texts; only at `/v1/rerank` and in Voyage's dialect.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, value_type = Vec<DataResult<'a>>)]
     data: Option<&'a RawValue>,

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use faststr::FastStr;
 use rerankd_core::error::Error;
+use rerankd_core::text::counted;
 use rerankd_core::types::request::RerankRequest;
 use rerankd_core::types::response::RerankResponse;
 use serde::Serialize;
@@ -62,7 +63,11 @@ impl Dialect for DeepInfra {
             return Err(Error::invalid_field("/queries", "queries holds no query"));
         };
         if queries.len() > 1 && queries.len() != list.passages.len() {
-            let message = format!("there are {} queries for {} documents", queries.len(), list.passages.len());
+            let message = format!(
+                "the body has {} for {}",
+                counted(queries.len(), "query"),
+                counted(list.passages.len(), "document")
+            );
             return Err(Error::invalid_field("/queries", message));
         }
         if let Some(other) = queries.iter().position(|other| other != query) {

@@ -5,11 +5,14 @@
 //!            └─ does not go on ─▶ entries_by_serde ─▶ entries, or the error with line and column
 //! ```
 
+use std::borrow::Cow;
+
 use rerankd_core::error::Error;
 
 use super::entries_by_serde;
 use super::raw::{JsonKind, Raw, unquoted};
 use super::scan::Scanner;
+use super::unread_fields::UnreadFields;
 
 /// Fields whose values are kept as slices of the body. A field that a dialect reads must stand here or in [`OPENED`],
 /// by its name in its own object: for the dialects no other exists.
@@ -90,22 +93,23 @@ impl<'a> Items<'a> {
 ///
 /// # Errors
 /// `invalid_json` with line and column; `invalid_request` if a field appears twice or the body is not an object.
-pub(super) fn of_body(body: &str) -> Result<Entries<'_>, Error> {
+pub(super) fn of_body(body: &str) -> Result<(Entries<'_>, UnreadFields<'_>), Error> {
     match scanned(body) {
-        Some(entries) => Ok(entries),
+        Some(read) => Ok(read),
         None => entries_by_serde::of_body(body),
     }
 }
 
 /// The known fields of a body. `None` if it has a fault, or a form so rare that it is left to `serde_json`.
-pub(super) fn scanned(body: &str) -> Option<Entries<'_>> {
+pub(super) fn scanned(body: &str) -> Option<(Entries<'_>, UnreadFields<'_>)> {
     let mut scanner = Scanner::new(body);
-    let entries = object(&mut scanner, true)?;
-    scanner.peek().is_none().then_some(entries)
+    let mut unread = UnreadFields::default();
+    let entries = object(&mut scanner, true, &mut unread)?;
+    scanner.peek().is_none().then_some((entries, unread))
 }
 
-/// The known fields of the next object. In the body itself no field may appear twice.
-fn object<'a>(scanner: &mut Scanner<'a>, is_body: bool) -> Option<Entries<'a>> {
+/// The known fields of the next object; the others go to `unread`. In the body itself no field may appear twice.
+fn object<'a>(scanner: &mut Scanner<'a>, is_body: bool, unread: &mut UnreadFields<'a>) -> Option<Entries<'a>> {
     // Room for what clients usually send.
     let mut entries = Entries::with_capacity(8);
     let mut has_more = scanner.open(b'{', b'}')?;
@@ -113,12 +117,21 @@ fn object<'a>(scanner: &mut Scanner<'a>, is_body: bool) -> Option<Entries<'a>> {
         let name = scanner.name()?.characters()?;
         match known_name(&name) {
             Some(name) if entries.iter().all(|(known, _)| *known != name) => {
-                let value = if is_opened(name) { opened(scanner, is_body)? } else { Value::Plain(scanner.value()?) };
+                let value =
+                    if is_opened(name) { opened(scanner, is_body, unread)? } else { Value::Plain(scanner.value()?) };
                 entries.push((name, value));
             }
             Some(_) if is_body => return None,
             // Most fields of an inner object are not meant for us, so a repeated one is no error.
-            _ => {
+            Some(_) => {
+                scanner.value()?;
+            }
+            None => {
+                let plain = match name {
+                    Cow::Borrowed(plain) => Some(plain),
+                    Cow::Owned(_) => None,
+                };
+                unread.add(plain);
                 scanner.value()?;
             }
         }
@@ -128,7 +141,7 @@ fn object<'a>(scanner: &mut Scanner<'a>, is_body: bool) -> Option<Entries<'a>> {
 }
 
 /// The items of the next value if it is a list, or its known fields if it is an object in the body itself.
-fn opened<'a>(scanner: &mut Scanner<'a>, in_body: bool) -> Option<Value<'a>> {
+fn opened<'a>(scanner: &mut Scanner<'a>, in_body: bool, unread: &mut UnreadFields<'a>) -> Option<Value<'a>> {
     match scanner.peek()? {
         b'[' => {
             let mut items = Items::default();
@@ -139,7 +152,7 @@ fn opened<'a>(scanner: &mut Scanner<'a>, in_body: bool) -> Option<Value<'a>> {
             }
             return Some(Value::List(items));
         }
-        b'{' if in_body => return Some(Value::Object(object(scanner, false)?)),
+        b'{' if in_body => return Some(Value::Object(object(scanner, false, unread)?)),
         _ => {}
     }
     let value = scanner.value()?;
@@ -152,9 +165,14 @@ fn opened<'a>(scanner: &mut Scanner<'a>, in_body: bool) -> Option<Value<'a>> {
     }
 }
 
+/// The names of all fields that some dialect reads.
+pub(super) fn known_names() -> impl Iterator<Item = &'static str> {
+    RAW_FIELDS.iter().chain(&OPENED).copied()
+}
+
 /// The name itself, if it is a known one.
 pub(super) fn known_name(name: &str) -> Option<&'static str> {
-    RAW_FIELDS.iter().chain(&OPENED).copied().find(|known| *known == name)
+    known_names().find(|known| *known == name)
 }
 
 /// Returns true for the name of a field that holds a list or an object.

@@ -6,24 +6,29 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 
 use super::entries::{Entries, Items, Value, is_opened, known_name, of_text};
 use super::raw::{self, JsonIn, JsonKind, Raw, RepeatedField};
+use super::unread_fields::UnreadFields;
 
 /// Reads the known fields of a body.
 ///
 /// # Errors
 /// `invalid_json` with line and column; `invalid_request` if a field appears twice or the body is not an object.
-pub(super) fn of_body(body: &str) -> Result<Entries<'_>, Error> {
+pub(super) fn of_body(body: &str) -> Result<(Entries<'_>, UnreadFields<'_>), Error> {
     let repeated = RepeatedField::default();
-    let seed = ObjectVisitor { repeated: Some(&repeated) };
-    raw::object(seed, &repeated, JsonIn { body, json: body, pointer: "" })
+    let mut unread = UnreadFields::default();
+    let seed = ObjectVisitor { repeated: Some(&repeated), unread: &mut unread };
+    let entries = raw::object(seed, &repeated, JsonIn { body, json: body, pointer: "" })?;
+    Ok((entries, unread))
 }
 
 /// A seed that keeps the known fields of an object.
-struct ObjectVisitor<'r> {
+struct ObjectVisitor<'r, 'de> {
     /// For the body itself, in which no field may appear twice; `None` for an object in it.
     repeated: Option<&'r RepeatedField>,
+    /// The other fields.
+    unread: &'r mut UnreadFields<'de>,
 }
 
-impl<'de> DeserializeSeed<'de> for ObjectVisitor<'_> {
+impl<'de> DeserializeSeed<'de> for ObjectVisitor<'_, 'de> {
     type Value = Entries<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -31,7 +36,7 @@ impl<'de> DeserializeSeed<'de> for ObjectVisitor<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for ObjectVisitor<'_> {
+impl<'de> Visitor<'de> for ObjectVisitor<'_, 'de> {
     type Value = Entries<'de>;
 
     fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -42,9 +47,13 @@ impl<'de> Visitor<'de> for ObjectVisitor<'_> {
         // Room for what clients usually send.
         let mut entries = Entries::with_capacity(8);
         while let Some(name) = map.next_key_seed(KnownName)? {
-            let Some(name) = name else {
-                map.next_value::<IgnoredAny>()?;
-                continue;
+            let name = match name {
+                FieldName::Known(name) => name,
+                FieldName::Unread(name) => {
+                    self.unread.add(name);
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
             };
             if entries.iter().any(|(known, _)| *known == name) {
                 if let Some(repeated) = self.repeated {
@@ -55,7 +64,7 @@ impl<'de> Visitor<'de> for ObjectVisitor<'_> {
                 continue;
             }
             let value = if is_opened(name) {
-                map.next_value_seed(Opened { in_body: self.repeated.is_some() })?
+                map.next_value_seed(Opened { in_body: self.repeated.is_some(), unread: &mut *self.unread })?
             } else {
                 Value::Plain(map.next_value()?)
             };
@@ -65,36 +74,54 @@ impl<'de> Visitor<'de> for ObjectVisitor<'_> {
     }
 }
 
-/// A seed that returns the name of a field if it is known.
+/// The name of a field.
+enum FieldName<'de> {
+    Known(&'static str),
+    /// A field that no dialect reads; `None` if its name holds an escape.
+    Unread(Option<&'de str>),
+}
+
+/// A seed that returns the name of a field.
 struct KnownName;
 
 impl<'de> DeserializeSeed<'de> for KnownName {
-    type Value = Option<&'static str>;
+    type Value = FieldName<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
-impl Visitor<'_> for KnownName {
-    type Value = Option<&'static str>;
+impl<'de> Visitor<'de> for KnownName {
+    type Value = FieldName<'de>;
 
     fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("a name")
     }
 
+    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Self::Value, E> {
+        Ok(match known_name(name) {
+            Some(known) => FieldName::Known(known),
+            None => FieldName::Unread(Some(name)),
+        })
+    }
+
     fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(known_name(name))
+        Ok(match known_name(name) {
+            Some(known) => FieldName::Known(known),
+            None => FieldName::Unread(None),
+        })
     }
 }
 
 /// A seed that keeps the items of a list, or the known fields of an object that is a field of the body itself.
-struct Opened {
+struct Opened<'r, 'de> {
     /// False for a field of an object in the body. Objects there are not opened: no dialect nests deeper.
     in_body: bool,
+    unread: &'r mut UnreadFields<'de>,
 }
 
-impl<'de> DeserializeSeed<'de> for Opened {
+impl<'de> DeserializeSeed<'de> for Opened<'_, 'de> {
     type Value = Value<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -102,7 +129,7 @@ impl<'de> DeserializeSeed<'de> for Opened {
     }
 }
 
-impl<'de> Visitor<'de> for Opened {
+impl<'de> Visitor<'de> for Opened<'_, 'de> {
     type Value = Value<'de>;
 
     fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -119,7 +146,7 @@ impl<'de> Visitor<'de> for Opened {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         if self.in_body {
-            let entries = ObjectVisitor { repeated: None }.visit_map(map)?;
+            let entries = ObjectVisitor { repeated: None, unread: self.unread }.visit_map(map)?;
             return Ok(Value::Object(entries));
         }
         // A visitor must read its map to the end.

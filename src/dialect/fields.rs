@@ -27,6 +27,7 @@ use super::raw::{self, JsonKind, Raw, name_of};
 use super::request_fields::{
     EXPLAIN, Field, INSTRUCTION, MAX_TOKENS_PER_DOC, MODEL, RANK_FIELDS, RAW_SCORES, TIMEOUT_MS,
 };
+use super::unread_fields::UnreadFields;
 
 /// The names of a list of passages. A body may hold only one of them.
 const PASSAGE_LISTS: [&str; 4] = ["documents", "texts", "passages", "input"];
@@ -41,6 +42,7 @@ pub struct Fields<'a> {
     /// The whole body, of which texts without escapes are slices.
     body: &'a FastStr,
     entries: Entries<'a>,
+    unread: UnreadFields<'a>,
     /// Returns false to end the reading of documents.
     is_wanted: &'a dyn Fn() -> bool,
 }
@@ -57,7 +59,13 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// `invalid_json` with line and column; `invalid_request` if a field appears twice or the body is not an object.
     pub fn read(body: &'a FastStr) -> Result<Self, Error> {
-        Ok(Self { body, entries: entries::of_body(body)?, is_wanted: &|| true })
+        let (entries, unread) = entries::of_body(body)?;
+        Ok(Self { body, entries, unread, is_wanted: &|| true })
+    }
+
+    /// The fields that no dialect reads.
+    pub(super) fn unread(&self) -> &UnreadFields<'a> {
+        &self.unread
     }
 
     /// The same fields, read only as long as `is_wanted` returns true. It is called before each document that is not a
@@ -106,7 +114,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// `invalid_request`; the message never quotes the body.
     pub fn request(&self, query: &str) -> Result<RerankRequest, Error> {
-        let Some(value) = self.present(query) else { return Err(missing(query)) };
+        let Some(value) = self.present(query) else { return Err(self.missing(query)) };
         let Value::Plain(raw) = value else { return Err(not_plain(query)) };
         let pointer = pointer_to(query);
         let words = query::words(self.body, *raw, &pointer)?;
@@ -159,7 +167,7 @@ impl<'a> Fields<'a> {
             if let Some(Value::Blank) = self.entry(path) {
                 return Err(not_a_list(path, JsonKind::String));
             }
-            return Err(missing(path));
+            return Err(self.missing(path));
         };
         // In `input/documents`, `input` is the name that the list goes by.
         let own_name = path.split('/').next();
@@ -246,6 +254,16 @@ impl<'a> Fields<'a> {
         let Some(Value::Plain(raw)) = self.present(path) else { return false };
         let number: Result<f64, _> = raw.get().trim_matches('"').trim().parse();
         number.is_ok_and(|number| number < 0.0)
+    }
+
+    /// The error for a field that must be there. It names the field that was probably meant to be this one.
+    fn missing(&self, path: &str) -> Error {
+        let mut message = format!("{} is missing", name(path));
+        let own_name = path.rsplit('/').next().unwrap_or(path);
+        if let Some(other) = self.unread.instead_of(own_name) {
+            message.push_str(&format!("; the body has {other} instead"));
+        }
+        Error::invalid_field(pointer_to(path), message)
     }
 
     /// The value at `path`; `None` if it is absent, `null`, or a blank string where a list or an object was expected.
@@ -340,8 +358,4 @@ fn not_a_list(path: &str, kind: JsonKind) -> Error {
 /// The error for a list or an object that was opened where one value is to be read.
 fn not_plain(path: &str) -> Error {
     Error::invalid_field(pointer_to(path), format!("{} must be a single value", name(path)))
-}
-
-fn missing(path: &str) -> Error {
-    Error::invalid_field(pointer_to(path), format!("{} is missing", name(path)))
 }

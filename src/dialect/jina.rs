@@ -11,7 +11,7 @@ use super::echo::DocumentForm;
 pub static JINA: CohereFamily = CohereFamily {
     name: "jina",
     object: "list",
-    has_data: true,
+    has_data: false,
     document: DocumentForm::WithText,
     top_n_field: TopNField::TopN,
     returns_documents: false,

@@ -37,6 +37,7 @@ mod scale;
 mod scan;
 pub mod tei;
 mod unescape;
+pub(crate) mod unread_fields;
 pub mod vllm;
 pub mod voyage;
 pub mod weaviate;

@@ -10,7 +10,7 @@ use super::request_fields::{
 /// The fields of a request, which serve the whole family.
 pub(crate) static REQUEST: ObjectShape = ObjectShape {
     name: "RerankBody",
-    description: "A query and its passages. Unknown fields are ignored, and null means the same as an absent field.",
+    description: "A query and its passages. Unknown fields are ignored (see `X-Rerankd-Strict`), and null means the same as an absent field.",
     fields: &[
         MODEL,
         QUERY,
@@ -35,12 +35,13 @@ pub(crate) static REQUEST: ObjectShape = ObjectShape {
 pub static BARE: CohereFamily = CohereFamily {
     name: "native",
     object: "rerank",
-    has_data: true,
+    has_data: false,
     document: DocumentForm::WithText,
     top_n_field: TopNField::TopN,
     returns_documents: false,
     api_version: None,
 };
 
-/// The form at `POST /v1/rerank`. Clients of Voyage accept nothing but `list` as `object` here.
-pub static VERSIONED: CohereFamily = CohereFamily { object: "list", ..BARE };
+/// The form at `POST /v1/rerank`. Clients of Voyage accept nothing but `list` as `object` here, and read `data`. Without
+/// `top_k` they send the same bytes as those of Cohere, so the body cannot tell them apart.
+pub static VERSIONED: CohereFamily = CohereFamily { object: "list", has_data: true, ..BARE };

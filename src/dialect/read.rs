@@ -27,6 +27,10 @@ pub struct ReceivedBody {
     pub dialect: DialectChoice,
     /// Arrival of the request. `timeout_ms` counts from here.
     pub started: Instant,
+    /// True if a field that no dialect reads is an error ([`STRICT_HEADER`]).
+    ///
+    /// [`STRICT_HEADER`]: super::unread_fields::STRICT_HEADER
+    pub is_strict: bool,
 }
 
 /// The result of reading a body.
@@ -105,8 +109,17 @@ impl ReceivedBody {
             }
             _ => None,
         };
-        let request = dialect
-            .decode(&fields.wanted_while(&|| is_wanted() && deadline.is_none_or(|deadline| Instant::now() < deadline)));
+        if self.is_strict
+            && let Some(error) = fields.unread().refusal()
+        {
+            return Some(Decoded { dialect: Some(dialect), request: Err(error) });
+        }
+        let wanted = || is_wanted() && deadline.is_none_or(|deadline| Instant::now() < deadline);
+        let fields = fields.wanted_while(&wanted);
+        let mut request = dialect.decode(&fields);
+        if let Ok(request) = &mut request {
+            request.warnings.extend(fields.unread().warnings());
+        }
         Some(Decoded { dialect: Some(dialect), request })
     }
 }
@@ -131,7 +144,7 @@ mod tests {
     fn received(text: String) -> ReceivedBody {
         let path = PathDialects { prefix: None, default: &native::BARE };
         let dialect = DialectChoice::before_body(path, &HeaderMap::new(), None);
-        ReceivedBody { text: text.into(), lone_surrogates: 0, dialect, started: Instant::now() }
+        ReceivedBody { text: text.into(), lone_surrogates: 0, dialect, started: Instant::now(), is_strict: false }
     }
 
     fn objects(count: usize, more: &str) -> ReceivedBody {

@@ -315,7 +315,7 @@ fn queries_must_be_one_query() {
     assert_eq!(refused(r#"{"queries":[],"documents":["a"]}"#), "queries holds no query");
     let nothing = FastStr::from_static_str(r#"{"queries":[],"documents":[]}"#);
     assert!(deepinfra::DeepInfra.decode(&Fields::read(&nothing).unwrap()).is_ok());
-    assert_eq!(refused(r#"{"queries":["a","a"],"documents":["x","y","z"]}"#), "there are 2 queries for 3 documents");
+    assert_eq!(refused(r#"{"queries":["a","a"],"documents":["x","y","z"]}"#), "the body has 2 queries for 3 documents");
     assert_eq!(
         refused(r#"{"queries":["a","b"],"documents":["x","y"]}"#),
         "queries[1] differs from queries[0]; send one request for each query"

@@ -10,7 +10,7 @@ use super::echo::DocumentForm;
 pub static VLLM: CohereFamily = CohereFamily {
     name: "vllm",
     object: "list",
-    has_data: true,
+    has_data: false,
     document: DocumentForm::WithText,
     top_n_field: TopNField::TopNOrZero,
     returns_documents: true,

@@ -30,6 +30,7 @@ use crate::dialect::choose::{DIALECT_HEADER, DialectChoice};
 use crate::dialect::cohere_family::Answer;
 use crate::dialect::problem::Problem;
 use crate::dialect::read::{Decoded, ReceivedBody, out_of_time};
+use crate::dialect::unread_fields::STRICT_HEADER;
 
 /// Header with the client's own timeout, in milliseconds from now; the same as `timeout_ms` in the body.
 const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-request-timeout-ms");
@@ -60,6 +61,8 @@ struct RankedRequest<'a> {
         ("x-request-timeout-ms" = u64, Header, minimum = 1,
             description = "Deadline in milliseconds; the lowest of this, `timeout_ms` and the server's holds.",
             example = 300),
+        ("x-rerankd-strict" = bool, Header,
+            description = "True to refuse fields that are not read, which are ignored otherwise.", example = true),
         ("cache-control" = String, Header,
             description = "`no-cache` scores afresh and stores, `no-store` keeps nothing, `only-if-cached` asks no \
                 upstream.",
@@ -165,12 +168,13 @@ async fn decode_and_rank<'a>(
     if let Some(timeout) = header_timeout(headers)? {
         deadline = deadline.min(record.started + timeout);
     }
+    let is_strict = is_strict(headers)?;
     let max_body_bytes = app.server.max_body_bytes;
     let received = body::receive(headers, body, max_body_bytes, &app.memory, deadline).await?;
     // Only now: a client that sends its body slowly must not occupy a permit meanwhile.
     let permit = app.in_flight_limit.try_acquire().map_err(|_| overloaded(app))?;
     let body::TextBody { text, lone_surrogates } = received.text(max_body_bytes, &app.memory, deadline).await?;
-    let undecoded = ReceivedBody { text, lone_surrogates, dialect: head.dialect, started: record.started };
+    let undecoded = ReceivedBody { text, lone_surrogates, dialect: head.dialect, started: record.started, is_strict };
     let decoded = decode(undecoded, deadline).await;
     // Before the error is returned, so that it is written in the dialect of the body.
     if let Some(dialect) = decoded.dialect {
@@ -246,6 +250,22 @@ fn header_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
     };
     // The sum with an `Instant` must not overflow. Values above the server's own limit change nothing anyway.
     Ok(Some(Duration::from_millis(milliseconds.min(u32::MAX.into()))))
+}
+
+/// Returns true if the client wants no field ignored.
+///
+/// # Errors
+/// `invalid_request` if the header is neither true nor false.
+fn is_strict(headers: &HeaderMap) -> Result<bool, Error> {
+    let Some(value) = headers.get(STRICT_HEADER) else { return Ok(false) };
+    match value.as_bytes().trim_ascii() {
+        b"true" | b"1" => Ok(true),
+        b"false" | b"0" | b"" => Ok(false),
+        _ => {
+            let message = format!("the header {STRICT_HEADER} must be true or false");
+            Err(Error::new(ErrorKind::InvalidRequest, message))
+        }
+    }
 }
 
 /// The dialect and model of a request as known so far; recorded in the metrics once, also on drop.

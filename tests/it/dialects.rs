@@ -304,7 +304,7 @@ async fn native_dialect_takes_its_object_field_from_the_path() {
         }
         let answer = gateway.send(request).await.body;
         assert_eq!(answer["object"], object, "{path} {dialect:?}");
-        assert_eq!(answer["data"][0]["index"], 0, "{path} {dialect:?}");
+        assert_eq!(answer.get("data").is_some(), object == "list", "{path} {dialect:?}");
     }
 }
 

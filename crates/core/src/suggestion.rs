@@ -13,7 +13,7 @@ pub fn suggestion<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Strin
     }
 }
 
-/// The nearest of the `known` names, if one is near.
+/// The nearest of the `known` names, of equally near ones the first in the alphabet; `None` if none is near.
 #[must_use]
 pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     if word.len() > MAX_COMPARED_BYTES {
@@ -21,9 +21,31 @@ pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&
     }
     // Half of a word's letters may differ, but no more than three: a short word is near to many names.
     let max_distance = (word.len() / 2).clamp(1, 3);
-    // Of equally near names the first in the alphabet, so that the answer does not depend on their order.
-    let (distance, name) = known.map(|name| (strsim::damerau_levenshtein(word, name), name)).min()?;
-    (distance <= max_distance).then_some(name)
+    let mut best: Option<(usize, &str)> = None;
+    for name in known {
+        // Most names are ruled out without the comparison, which is dear.
+        if least_distance(word, name) > max_distance {
+            continue;
+        }
+        let found = (strsim::damerau_levenshtein(word, name), name);
+        if found.0 <= max_distance && best.is_none_or(|best| found < best) {
+            best = Some(found);
+        }
+    }
+    best.map(|(_, name)| name)
+}
+
+/// A lower bound of the distance: each letter that only one of the words has costs a change.
+fn least_distance(word: &str, name: &str) -> usize {
+    let word_letters = letters(word);
+    let name_letters = letters(name);
+    let missing = (word_letters & !name_letters).count_ones().max((name_letters & !word_letters).count_ones());
+    usize::try_from(missing).unwrap_or(usize::MAX)
+}
+
+/// The set of a word's letters modulo 64: where two words differ in it, their letters differ.
+fn letters(word: &str) -> u64 {
+    word.chars().fold(0, |set, letter| set | 1 << (u32::from(letter) % 64))
 }
 
 #[cfg(test)]

@@ -165,7 +165,7 @@ impl Speaker {
 
     /// True if `data` repeats the results, with documents as texts.
     pub(super) fn repeats_in_data(self) -> bool {
-        matches!(self.0, "native" | "jina" | "vllm" | "voyage")
+        matches!(self.0, "native" | "voyage")
     }
 
     /// True if the answer holds the provenance of its scores.

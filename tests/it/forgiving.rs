@@ -1,0 +1,118 @@
+//! Requests with fields that are mistyped, and keys that are rotated on disk.
+
+use serde_json::{Value, json};
+
+use crate::support::gateway::targets;
+use crate::support::{FakeUpstream, Gateway, Reply, provenance};
+
+async fn post(gateway: &Gateway, path: &str, body: Value, strict: Option<&str>) -> crate::support::gateway::Answer {
+    let mut request = gateway.post(path).body(body.to_string());
+    if let Some(value) = strict {
+        request = request.header("X-Rerankd-Strict", value);
+    }
+    gateway.send(request).await
+}
+
+#[tokio::test]
+async fn mistyped_fields_are_named_in_warnings_and_others_are_ignored() {
+    let gateway = Gateway::start("").await;
+    let body = json!({"query": "q", "documents": ["a", "b"], "topn": 1, "user": "u", "returnDocuments": true,
+                      "truncate": true});
+    let answer = post(&gateway, "/rerank", body, None).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.body["results"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        provenance(&answer.body)["warnings"],
+        json!(["returnDocuments was ignored; did you mean return_documents?", "topn was ignored; did you mean top_n?"])
+    );
+    let escaped = r#"{"query":"q","documents":["a"],"top\u006e":1,"x":[1e999]}"#;
+    let answer = gateway.send(gateway.post("/rerank").body(escaped)).await;
+    assert_eq!(provenance(&answer.body)["warnings"], json!([]), "names with escapes are not looked at");
+}
+
+#[tokio::test]
+async fn a_strict_request_may_hold_no_field_that_is_not_read_in_any_dialect() {
+    let gateway = Gateway::start("").await;
+    for (path, body) in [
+        ("/rerank", json!({"query": "q", "documents": ["a"], "top_m": 1})),
+        ("/v2/rerank", json!({"query": "q", "documents": ["a"], "top_m": 1})),
+        ("/voyage/v1/rerank", json!({"query": "q", "documents": ["a"], "top_m": 1})),
+        ("/tei/rerank", json!({"query": "q", "texts": ["a"], "top_m": 1})),
+        ("/v1/ranking", json!({"query": {"text": "q"}, "passages": [{"text": "a"}], "top_m": 1})),
+        ("/mixedbread/v1/reranking", json!({"query": "q", "input": ["a"], "top_m": 1})),
+        ("/dashscope/rerank", json!({"input": {"query": "q", "documents": ["a"]}, "parameters": {"top_m": 1}})),
+    ] {
+        let lax = post(&gateway, path, body.clone(), Some("false")).await;
+        assert_eq!(lax.status, 200, "{path}: {}", lax.body);
+        let strict = post(&gateway, path, body, Some("true")).await;
+        assert!(strict.status == 400 || strict.status == 422, "{path}: {}", strict.body);
+        assert_eq!(strict.body["pointer"], "/top_m");
+        assert!(strict.body["detail"].as_str().unwrap().starts_with("top_m is not read; did you mean top_"), "{path}");
+    }
+    let far = post(&gateway, "/rerank", json!({"query": "q", "documents": ["a"], "zzz": 1}), Some("1")).await;
+    assert_eq!(far.body["detail"], "zzz is not read; leave it out, or leave out x-rerankd-strict");
+    let text = post(&gateway, "/rerank", json!({"query": "q", "documents": ["a"], "my secret": 1}), Some("true")).await;
+    assert_eq!(text.status, 400);
+    assert!(!text.body.to_string().contains("secret"));
+    let good = post(&gateway, "/rerank", json!({"query": "q", "documents": ["a"], "top_n": 1}), Some("true")).await;
+    assert_eq!(good.status, 200);
+    let wrong = post(&gateway, "/rerank", json!({"query": "q", "documents": ["a"]}), Some("yes")).await;
+    assert_eq!(wrong.body["detail"], "the header x-rerankd-strict must be true or false");
+}
+
+#[tokio::test]
+async fn a_missing_field_names_the_one_that_was_sent_instead() {
+    let gateway = Gateway::start("").await;
+    for (path, body, told) in [
+        ("/rerank", json!({"query": "q", "docs": ["a"]}), "documents is missing; the body has docs instead"),
+        ("/rerank", json!({"q": "q", "documents": ["a"]}), "query is missing; the body has q instead"),
+        ("/rerank", json!({"query": "q", "items": ["a"]}), "documents is missing"),
+        ("/tei/rerank", json!({"query": "q", "text": ["a"]}), "texts is missing; the body has text instead"),
+        (
+            "/dashscope/rerank",
+            json!({"input": {"query": "q", "document": ["a"]}}),
+            "input.documents is missing; the body has document instead",
+        ),
+    ] {
+        let answer = post(&gateway, path, body, None).await;
+        assert_eq!(answer.body["detail"], told, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn results_stand_twice_only_where_clients_read_data() {
+    let gateway = Gateway::start("").await;
+    for (path, has_data) in [
+        ("/rerank", false),
+        ("/v1/rerank", true),
+        ("/v2/rerank", false),
+        ("/voyage/v1/rerank", true),
+        ("/jina/v1/rerank", false),
+        ("/vllm/v1/rerank", false),
+    ] {
+        let answer = post(&gateway, path, json!({"query": "q", "documents": ["a"]}), None).await;
+        assert_eq!((answer.status.as_u16(), answer.body.get("data").is_some()), (200, has_data), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_was_rotated_on_disk_is_read_again_after_a_refusal() {
+    for status in [401, 403] {
+        let fake = FakeUpstream::start("cohere").await;
+        fake.refuse_if(|call| call.headers["authorization"] != "Bearer new-key", Reply::status(status));
+        let key = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(key.path(), "old-key\n").unwrap();
+        let gateway = Gateway::start(&format!(
+            "[upstreams.up]\nprovider = 'cohere'\nbase_url = '{}'\napi_key = 'file:{}'\n{}",
+            fake.url(),
+            key.path().display(),
+            targets("default", &[("up", "rerank-v3.5")])
+        ))
+        .await;
+        std::fs::write(key.path(), "new-key\n").unwrap();
+        let answer = gateway.rerank("q", &["a"]).await;
+        assert_eq!(provenance(&answer)["attempts"], 2, "{status}");
+        let shown: Vec<_> = fake.calls().iter().map(|call| call.headers["authorization"].clone()).collect();
+        assert_eq!(shown, ["Bearer old-key", "Bearer new-key"], "{status}");
+    }
+}
