@@ -4,6 +4,7 @@ mod banner;
 mod check;
 #[cfg_attr(not(feature = "eval"), path = "eval_absent.rs")]
 mod eval;
+mod examples;
 mod health;
 mod models;
 mod passages;
@@ -23,12 +24,21 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 use crate::config::{Environment, Loaded, Sources, load};
 use crate::logging::FLUSH_TIMEOUT;
 
+/// Columns of a table where no terminal tells its width.
+const DEFAULT_COLUMNS: u16 = 80;
 /// The exit code for arguments that make no command.
 const WRONG_USAGE: u8 = 2;
 
 /// The reranking sidecar for RAG applications.
 #[derive(Debug, Parser)]
-#[command(name = "rerankd", version, about, args_conflicts_with_subcommands = true)]
+#[command(
+    name = "rerankd",
+    version,
+    about,
+    args_conflicts_with_subcommands = true,
+    max_term_width = 100,
+    after_help = examples::TOP
+)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -39,19 +49,26 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Answer rerank requests over HTTP (the default command).
+    #[command(after_help = examples::SERVE)]
     Serve(serve::ServeArgs),
     /// Rank the passages of a file, or of standard input, without a server.
+    #[command(after_help = examples::RERANK)]
     Rerank(rerank::RerankArgs),
     /// Check the configuration and the weights of the embedded scorer, and print what is in effect; names every fault
     /// at once.
+    #[command(after_help = examples::CHECK)]
     Check(ConfigArgs),
     /// Compare models over a judged collection: quality, time and cost.
+    #[command(after_help = examples::EVAL)]
     Eval(eval::EvalArgs),
     /// List the models that can be asked for.
+    #[command(after_help = examples::MODELS)]
     Models(models::ModelsArgs),
     /// Print the OpenAPI document.
+    #[command(after_help = examples::OPENAPI)]
     Openapi,
     /// Ask a running server whether it is ready; for container health checks.
+    #[command(after_help = examples::HEALTH)]
     Health(health::HealthArgs),
 }
 
@@ -60,7 +77,7 @@ enum Command {
 struct ConfigArgs {
     /// Configuration file (TOML). Without one, upstreams are made from key variables of providers.
     // Read as a text, because a path may not be empty: an empty RERANKD_CONFIG is as good as none.
-    #[arg(long, value_name = "FILE", env = "RERANKD_CONFIG", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", env = "RERANKD_CONFIG", value_hint = ValueHint::FilePath, help_heading = "Configuration")]
     config: Option<OsString>,
 }
 
@@ -190,6 +207,14 @@ fn unless_unread(printed: io::Result<()>) -> Result<(), CommandFailure> {
             Err(CommandFailure::new(format!("standard output cannot be written: {error}")))
         }
         _ => Ok(()),
+    }
+}
+
+/// The columns of a table: those of the terminal, or [`DEFAULT_COLUMNS`] without one.
+fn table_columns() -> u16 {
+    match terminal_size::terminal_size() {
+        Some((width, _)) => width.0,
+        None => DEFAULT_COLUMNS,
     }
 }
 

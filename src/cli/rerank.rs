@@ -10,7 +10,7 @@ use faststr::FastStr;
 use rerankd_core::cache::control::CacheControl;
 use rerankd_core::cache::key::CacheScope;
 use rerankd_core::rerank::RequestContext;
-use rerankd_core::text::{of_file, printable};
+use rerankd_core::text::{counted, of_file, printable};
 use rerankd_core::types::request::RerankRequest;
 use rerankd_core::types::response::{CountingChunk, RerankResponse, ResultExplanation, milliseconds};
 use tokio::time::Instant;
@@ -18,13 +18,11 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use uuid::Uuid;
 
 use super::passages::{self, PassageFile};
-use super::{CommandFailure, ConfigArgs, print, runtime};
+use super::{CommandFailure, ConfigArgs, print, runtime, table_columns};
 use crate::assemble::assemble;
 use crate::dialect::Dialect;
 use crate::dialect::native;
 
-/// Columns of the table where no terminal tells its width.
-const DEFAULT_WIDTH: usize = 100;
 /// Columns of the terminal that rank, score and line number take.
 const OTHER_COLUMNS: usize = 24;
 /// Columns of the terminal around the text of a cell.
@@ -48,13 +46,13 @@ pub(super) struct RerankArgs {
     #[arg(default_value = "-", value_name = "FILE")]
     file: PathBuf,
     /// How many results to print; all if left out.
-    #[arg(long, short = 'n', value_name = "N")]
+    #[arg(long, short = 'n', value_name = "N", help_heading = "Output")]
     top_n: Option<usize>,
     /// The model to ask.
     #[arg(long, short = 'm')]
     model: Option<String>,
     /// Print the answer of the HTTP API, documents included.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     json: bool,
     /// Tell for each result the source of its score, its rank before, the characters that were scored, and the words of
     /// the query that the lexical scorer found.
@@ -122,12 +120,9 @@ fn eprint_hint() {
 
 /// The ranking as a table with a summary below it. `lines` holds the line number of each passage of the request.
 fn table(lines: &[usize], request: &RerankRequest, response: &RerankResponse) -> String {
-    let width = match terminal_size::terminal_size() {
-        Some((width, _)) => usize::from(width.0),
-        None => DEFAULT_WIDTH,
-    };
     let explained = explained_cells(request, response);
-    let text_width = width.saturating_sub(OTHER_COLUMNS + columns_of(&explained)).max(MIN_PASSAGE_COLUMNS);
+    let text_width =
+        usize::from(table_columns()).saturating_sub(OTHER_COLUMNS + columns_of(&explained)).max(MIN_PASSAGE_COLUMNS);
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     let mut headings = vec!["RANK", "SCORE", "LINE"];
@@ -172,8 +167,8 @@ fn table(lines: &[usize], request: &RerankRequest, response: &RerankResponse) ->
     let by = provenance.upstream.as_deref().unwrap_or("nobody");
     let model = provenance.upstream_model.as_deref().unwrap_or("-");
     text.push_str(&format!(
-        "{} passages by {by}/{model}, score scale {scale}, {:.1} ms\n",
-        request.passages.len(),
+        "{} by {by}/{model}, score scale {scale}, {:.1} ms\n",
+        counted(request.passages.len(), "passage"),
         milliseconds(provenance.timings.total)
     ));
     text

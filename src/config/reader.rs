@@ -11,9 +11,7 @@ use std::time::Duration;
 use rerankd_core::suggestion::suggestion;
 use toml::{Table, Value};
 
-pub(super) use super::values::{
-    boolean, bytes, count, date, duration, known_names, one_of, price, share, text, texts,
-};
+pub(super) use super::values::{boolean, bytes, count, date, duration, known_names, one_of, price, share, text, texts};
 
 /// Lower bound of durations that must not be zero.
 pub(super) const MILLISECOND: Duration = Duration::from_millis(1);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use rerankd_core::error::{Error, ErrorKind};
+use rerankd_core::text::counted;
 
 use super::callers::Caller;
 use super::handler_error::HandlerError;
@@ -85,8 +86,8 @@ fn refuse_rerank(app: &App, dialect: DialectChoice, error: Error) -> HandlerErro
 /// The error of a request beyond `server.max_requests`.
 pub(super) fn overloaded(app: &App) -> Error {
     let message = format!(
-        "{} requests are under way, which is the limit (server.max_requests); retry shortly",
-        app.server.max_requests
+        "{} under way, which is the limit (server.max_requests); retry shortly",
+        counted(app.server.max_requests, "request")
     );
     Error { retry_after: Some(OVERLOAD_RETRY_AFTER), ..Error::new(ErrorKind::Overloaded, message) }
 }

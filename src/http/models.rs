@@ -15,7 +15,7 @@ use crate::dialect::provenance::{CURRENCY, ScoreScaleName};
 
 /// The models, configured ones first.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ModelList {
+pub(crate) struct ModelList {
     #[schema(example = "list")]
     object: &'static str,
     data: Vec<Model>,
@@ -24,7 +24,7 @@ pub(super) struct ModelList {
 /// One model and its targets.
 #[derive(Debug, Serialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "the wire's own names")]
-pub(super) struct Model {
+pub(crate) struct Model {
     /// Name of the model in requests.
     #[schema(example = "default")]
     id: String,
@@ -142,7 +142,7 @@ impl From<Mean> for MeanBody {
 }
 
 /// Lists the models of all routes with their aliases, then those of all upstreams as `UPSTREAM/MODEL`.
-pub(super) fn list(reranker: &Reranker) -> ModelList {
+pub(crate) fn list(reranker: &Reranker) -> ModelList {
     let Reranker { routes, metrics, .. } = reranker;
     let mut data = Vec::new();
     for route in routes.routes() {

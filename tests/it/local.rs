@@ -27,6 +27,6 @@ async fn overlong_passage_is_scored_by_its_first_256_kib_with_a_warning() {
     let answer = gateway.rerank("needle", &[&long, "a needle"]).await;
     assert_eq!(order(&answer), [1, 0]);
     assert_eq!(answer["results"][1]["relevance_score"], 0.0);
-    let told = "local/lexical reads the first 262144 bytes of a document; 1 are longer";
+    let told = "local/lexical reads the first 262144 bytes of a document; 1 is longer";
     assert_eq!(provenance(&answer)["warnings"], json!([told]));
 }

@@ -46,37 +46,37 @@ const CACHE_TTL: Duration = Duration::from_hours(8760);
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 pub(super) struct EvalArgs {
     /// The judged collection: a folder as BEIR or AutoRAG has it, or a JSONL file of queries with their passages.
-    #[arg(long, value_name = "DIR|FILE", required_unless_present = "compare")]
+    #[arg(long, value_name = "DIR|FILE", required_unless_present = "compare", help_heading = "Collection")]
     data: Option<PathBuf>,
     /// The models to compare, by the names that requests use; all configured ones if left out. The order of the first
     /// stage always takes part.
     #[arg(long, short = 'm', value_name = "NAME,…", value_delimiter = ',')]
     models: Vec<String>,
     /// Depth of the metrics that are cut.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Judgment")]
     k: u16,
     /// What is reranked: a run file, `bm25:DEPTH`, or `judged` for all judged passages. The folder's own candidates if
     /// left out, else bm25:50.
-    #[arg(long, value_name = "RUN|bm25:N|judged")]
+    #[arg(long, value_name = "RUN|bm25:N|judged", help_heading = "Collection")]
     candidates: Option<Candidates>,
     /// The judgments, where the collection holds several files of them.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Collection")]
     qrels: Option<PathBuf>,
     /// Slowest mean time a query with which a model may be chosen, such as 200ms.
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Judgment")]
     speed_threshold: Option<Duration>,
     /// Queries of one model under way at once. Above 1 it is faster, and the times told are those of a busy caller.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     concurrency: u16,
     /// The run folder: answers are kept there, so a run that was interrupted goes on; rerankd-eval/NAME if left out.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
     out: Option<PathBuf>,
     /// Tell AutoRAG's own metrics too, computed as it computes them.
-    #[arg(long)]
+    #[arg(long, help_heading = "Judgment")]
     autorag: bool,
     /// Only write the candidates (bm25:50, or what --candidates says) to candidates.tsv in the folder, so that later
     /// runs start from the same.
-    #[arg(long)]
+    #[arg(long, help_heading = "Collection")]
     prepare: bool,
     /// Only tell what would be asked and what it costs, and ask nobody.
     #[arg(long)]

@@ -32,7 +32,8 @@ struct ServedModel {
     shadow: Option<ShadowBody>,
 }
 
-pub(super) fn run(listen: SocketAddr, api_keys: &[ApiKey]) -> Result<(), CommandFailure> {
+/// Prints the models of the server at `listen`, as JSON if `json`.
+pub(super) fn run(listen: SocketAddr, api_keys: &[ApiKey], json: bool) -> Result<(), CommandFailure> {
     let address = banner::callable(listen);
     let answer = runtime()?
         .block_on(ask(address, api_keys))
@@ -40,6 +41,9 @@ pub(super) fn run(listen: SocketAddr, api_keys: &[ApiKey]) -> Result<(), Command
     let models: ServedModels = serde_json::from_str(&answer).map_err(|_| {
         CommandFailure::new(format!("{address} does not answer as rerankd does; does it want another key?"))
     })?;
+    if json {
+        return print(&format!("{answer}\n"));
+    }
     print(&format!("{}\n", table(&models).trim_fmt()))
 }
 

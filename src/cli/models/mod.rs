@@ -10,8 +10,9 @@ use rerankd_core::provider::Billing;
 use rerankd_core::route::{Route, Target};
 
 use super::banner::also;
-use super::{CommandFailure, ConfigArgs, print};
+use super::{CommandFailure, ConfigArgs, print, table_columns};
 use crate::assemble::assemble;
+use crate::http::models::list;
 
 #[derive(Debug, Args)]
 pub(super) struct ModelsArgs {
@@ -23,33 +24,50 @@ pub(super) struct ModelsArgs {
     /// Address of that server; server.listen of the configuration if left out.
     #[arg(long, value_name = "ADDR", requires = "live")]
     address: Option<SocketAddr>,
+    /// Print JSON: the list of `GET /v1/models`, by --live that of the server.
+    #[arg(long, help_heading = "Output")]
+    json: bool,
 }
 
 pub(super) fn run(args: &ModelsArgs) -> Result<(), CommandFailure> {
     let loaded = args.config.load_and_warn()?;
     if args.live {
         let server = &loaded.settings.server;
-        return live::run(args.address.unwrap_or(server.listen), &server.api_keys);
+        return live::run(args.address.unwrap_or(server.listen), &server.api_keys, args.json);
     }
-    let routes = assemble(&loaded.settings).map_err(CommandFailure::new)?.routes;
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["MODEL", "TARGETS", "SCORING", "SCALE", "PRICE"]);
+    let reranker = assemble(&loaded.settings).map_err(CommandFailure::new)?;
+    let routes = &reranker.routes;
+    if args.json {
+        let list = serde_json::to_string_pretty(&list(&reranker)).map_err(CommandFailure::new)?;
+        return print(&format!("{list}\n"));
+    }
+    // Two tables, as one with all columns would be wider than a terminal.
+    let mut names = empty_table();
+    names.set_header(["MODEL", "TARGETS"]);
+    let mut facts = empty_table();
+    facts.set_header(["MODEL", "SCORING", "SCALE", "PRICE"]);
     for route in routes.routes() {
         let addresses: Vec<_> = route.targets.iter().map(|target| target.address()).collect();
+        names.add_row([route.model.clone(), format!("{}{}{}", addresses.join(", then "), also(route), shadow(route))]);
         if let Some(first) = route.targets.first() {
-            let targets = format!("{}{}{}", addresses.join(", then "), also(route), shadow(route));
-            table.add_row(row(&route.model, &targets, first));
+            facts.add_row(row(&route.model, first));
         }
     }
     for upstream in routes.upstreams() {
         for model in upstream.models() {
             if let Some(target) = Target::direct(upstream, model) {
-                table.add_row(row(&target.address(), "", &target));
+                facts.add_row(row(&target.address(), &target));
             }
         }
     }
-    print(&format!("{}\n", table.trim_fmt()))
+    print(&format!("{}\n\n{}\n", names.trim_fmt(), facts.trim_fmt()))
+}
+
+/// A table without lines that wraps its cells where the terminal ends.
+fn empty_table() -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(table_columns());
+    table
 }
 
 /// The name of the model's shadow, in brackets; empty if it has none.
@@ -61,7 +79,7 @@ fn shadow(route: &Route) -> String {
 }
 
 /// The cells of a model, whose facts are those of its first target.
-fn row(model: &str, targets: &str, target: &Target) -> [String; 5] {
+fn row(model: &str, target: &Target) -> [String; 4] {
     let price = match target.facts.billing {
         Billing::SearchUnits(usd) => format!("${usd} a search"),
         Billing::Tokens(usd) => format!("${usd} a million tokens"),
@@ -69,5 +87,5 @@ fn row(model: &str, targets: &str, target: &Target) -> [String; 5] {
     };
     let scoring = target.facts.scoring.name().to_owned();
     let scale = target.facts.scale.name().to_owned();
-    [model.to_owned(), targets.to_owned(), scoring, scale, price]
+    [model.to_owned(), scoring, scale, price]
 }

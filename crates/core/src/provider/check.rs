@@ -5,6 +5,7 @@
 use std::fmt;
 
 use super::ScoreScale;
+use crate::text::counted;
 
 /// A fault that makes a reply unusable.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,7 +35,9 @@ pub enum MergeError {
 impl fmt::Display for MergeError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::WrongCount { sent, received } => write!(formatter, "{received} scores came back for {sent} passages"),
+            Self::WrongCount { sent, received } => {
+                write!(formatter, "{} came back for {}", counted(*received, "score"), counted(*sent, "passage"))
+            }
             Self::OutOfRange(index) => write!(formatter, "index {index} was never sent"),
             Self::Duplicate(index) => write!(formatter, "index {index} came back twice"),
             Self::NotFinite(index) => write!(formatter, "the score of index {index} is not a finite number"),

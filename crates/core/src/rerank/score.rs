@@ -22,6 +22,7 @@ use crate::coalesce::{Claim, ClaimRequest, PairOutcome, Subscription};
 use crate::error::{Error, ErrorKind};
 use crate::provider::Scoring;
 use crate::route::{Route, ScoringPath, StackTarget, Target};
+use crate::text::counted;
 use crate::types::index::SlotIndex;
 use crate::types::request::RerankRequest;
 use crate::types::response::ScoreSource;
@@ -287,10 +288,10 @@ fn check_listwise_size(target: &StackTarget, passages: usize) -> Result<(), Erro
         return Ok(());
     }
     let message = format!(
-        "{} scores a list as a whole and takes at most {} documents at once, the request has {passages}; send fewer, \
+        "{} scores a list as a whole and takes at most {} at once, the request has {passages}; send fewer, \
          or if the model scores each document by itself declare it as pointwise under [providers.{}.models]",
         target.address(),
-        stack.facts.max_passages,
+        counted(stack.facts.max_passages, "document"),
         stack.format.name(),
     );
     Err(Error::new(ErrorKind::TooManyDocuments, message))

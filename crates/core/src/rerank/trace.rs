@@ -213,7 +213,8 @@ fn unsupported_options(target: &Target, request: &RerankRequest) -> Vec<String> 
         let longer = request.passages.iter().filter(|passage| passage.text.len() > max_bytes).count();
         if longer > 0 {
             let address = target.address();
-            warnings.push(format!("{address} reads the first {max_bytes} bytes of a document; {longer} are longer"));
+            let verb = if longer == 1 { "is" } else { "are" };
+            warnings.push(format!("{address} reads the first {max_bytes} bytes of a document; {longer} {verb} longer"));
         }
     }
     if target.is_guessed_listwise() {
