@@ -19,6 +19,20 @@ SMALL_BODY_BYTES = 8192
 
 _ENVIRONMENT = {"APP_KEY": KEY, "INFINITY_KEY": INFINITY_KEY, "UPSTREAM_KEY": "conformance-upstream-key"}
 
+#: Blank variables count as not set: no key of whoever runs this makes an upstream.
+_NO_KEYS = {
+    name: ""
+    for name in (
+        "COHERE_API_KEY",
+        "CO_API_KEY",
+        "JINA_API_KEY",
+        "JINAAI_API_KEY",
+        "JINA_AI_API_KEY",
+        "VOYAGE_API_KEY",
+        "MXBAI_API_KEY",
+    )
+}
+
 _CONFIG = """
 [server]
 {server}
@@ -50,7 +64,7 @@ class Site:
 
 
 class Stage:
-    """One upstream and four services in front of it, ended with the context."""
+    """One upstream, four services in front of it and one with nothing, ended with the context."""
 
     def __init__(self) -> None:
         self.upstream = Upstream()
@@ -88,10 +102,17 @@ class Stage:
             "infinity_key": Site(keyed, INFINITY_KEY),
             # Documents come back unasked.
             "echoing": Site(echoing, "any-key"),
+            # Neither upstreams nor models, as after the installation.
+            "bare": Site(self._start_service("", _NO_KEYS), "any-key"),
         }
 
     def _serve(self, server: str, models: str) -> str:
-        service = Service(_CONFIG.format(server=server, upstream=self.upstream.url) + models, _ENVIRONMENT)
+        return self._start_service(
+            _CONFIG.format(server=server, upstream=self.upstream.url) + models, _ENVIRONMENT
+        )
+
+    def _start_service(self, config: str, environment: dict[str, str]) -> str:
+        service = Service(config, environment)
         self._services.append(service)
         return service.url
 

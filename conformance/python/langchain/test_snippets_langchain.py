@@ -1,0 +1,11 @@
+"""The snippets of docs/clients.md, before a rerankd without any configuration or key."""
+
+import pytest
+
+from support.snippets import Snippet, output_of, snippets_of
+from support.stage import Stage
+
+
+@pytest.mark.parametrize("snippet", snippets_of("langchain"), ids=str)
+def test_a_snippet_finds_the_capital(stage: Stage, snippet: Snippet) -> None:
+    assert "Seoul" in output_of(snippet, stage.sites["bare"].url)
