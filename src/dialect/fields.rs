@@ -20,6 +20,7 @@ use rerankd_core::error::Error;
 use rerankd_core::types::request::{RerankRequest, ScoringOptions};
 
 use super::entries::{self, Entries, Items, Value};
+use super::field_errors::{missing, name, not_a_list, not_plain, pointer_to};
 use super::passage::{ListDocuments, PassageList, PassageRules, Words};
 use super::query;
 use super::rank_fields::RankFields;
@@ -258,12 +259,8 @@ impl<'a> Fields<'a> {
 
     /// The error for a field that must be there. It names the field that was probably meant to be this one.
     fn missing(&self, path: &str) -> Error {
-        let mut message = format!("{} is missing", name(path));
         let own_name = path.rsplit('/').next().unwrap_or(path);
-        if let Some(other) = self.unread.instead_of(own_name) {
-            message.push_str(&format!("; the body has {other} instead"));
-        }
-        Error::invalid_field(pointer_to(path), message)
+        missing(path, self.unread.instead_of(own_name))
     }
 
     /// The value at `path`; `None` if it is absent, `null`, or a blank string where a list or an object was expected.
@@ -339,23 +336,4 @@ fn find<'e, 'a>(entries: &'e Entries<'a>, name: &str) -> Option<&'e Value<'a>> {
 /// The same text; `None` if it is blank. Templates leave a blank string for a variable that is not set.
 pub(super) fn unless_blank(text: Option<FastStr>) -> Option<FastStr> {
     text.filter(|text| !text.trim().is_empty())
-}
-
-/// The JSON pointer (RFC 6901) to a path.
-fn pointer_to(path: &str) -> String {
-    format!("/{path}")
-}
-
-/// The name of a path in messages: `input.query` for `input/query`.
-fn name(path: &str) -> String {
-    name_of(&pointer_to(path))
-}
-
-fn not_a_list(path: &str, kind: JsonKind) -> Error {
-    Error::invalid_field(pointer_to(path), format!("{} is {kind}; it must be a list", name(path)))
-}
-
-/// The error for a list or an object that was opened where one value is to be read.
-fn not_plain(path: &str) -> Error {
-    Error::invalid_field(pointer_to(path), format!("{} must be a single value", name(path)))
 }

@@ -15,6 +15,7 @@ mod echo;
 mod entries;
 mod entries_by_serde;
 mod explanation;
+mod field_errors;
 pub mod fields;
 pub mod infinity;
 pub mod jina;
