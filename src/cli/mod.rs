@@ -77,7 +77,13 @@ enum Command {
 struct ConfigArgs {
     /// Configuration file (TOML). Without one, upstreams are made from key variables of providers.
     // Read as a text, because a path may not be empty: an empty RERANKD_CONFIG is as good as none.
-    #[arg(long, value_name = "FILE", env = "RERANKD_CONFIG", value_hint = ValueHint::FilePath, help_heading = "Configuration")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "RERANKD_CONFIG",
+        value_hint = ValueHint::FilePath,
+        help_heading = "Configuration"
+    )]
     config: Option<OsString>,
 }
 

@@ -7,7 +7,7 @@ use super::layers::PREFIX;
 use super::reader::Faults;
 
 /// The beginning of all variables of rerankd's own.
-const NAME: &str = "RERANKD_";
+const OWN_PREFIX: &str = "RERANKD_";
 /// Words that other programs have for the address to listen on.
 const ADDRESS_WORDS: [&str; 4] = ["HOST", "PORT", "ADDR", "BIND"];
 
@@ -15,7 +15,7 @@ const ADDRESS_WORDS: [&str; 4] = ["HOST", "PORT", "ADDR", "BIND"];
 /// Kubernetes sets variables such as `RERANKD_SERVICE_HOST` for a service of this name.
 pub(super) fn warn_of_stray_variables(table: &Table, environment: &Environment, faults: &Faults) {
     for (name, value) in environment.iter() {
-        let Some(rest) = name.strip_prefix(NAME) else { continue };
+        let Some(rest) = name.strip_prefix(OWN_PREFIX) else { continue };
         if name.starts_with(PREFIX) || value.contains("://") {
             continue;
         }

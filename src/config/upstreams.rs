@@ -176,14 +176,14 @@ impl Upstreams<'_> {
 
     /// The upstream, or the reason to leave it out; `None` if it has faults.
     fn upstream(&self, name: &str, section: &Section<'_>) -> Option<Result<UpstreamSettings, LeftOutUpstream>> {
-        let is_optional = section.read_or("optional", false, boolean);
+        let is_optional = section.read_or("optional", false, boolean).unwrap_or_default();
         let provider = section.require("provider", |value| {
             let word = text(value)?;
             provider::by_name(&word).ok_or_else(|| format!("no such provider; {}", provider_names(&word)))
         });
         let given_base_url = section.read("base_url", text);
         let path = section.read("path", text);
-        let declared_keys = self.declared_keys(section);
+        let declared_keys = self.declared_keys(section, is_optional);
         let inherited = UpstreamDefaults::read(section);
         let max_passage_tokens = section.read("max_passage_tokens", count(PASSAGE_TOKENS));
         let long_passages = long_passages(section, inherited.long_passages, max_passage_tokens);
@@ -195,33 +195,19 @@ impl Upstreams<'_> {
         // A customary key is for the provider's own host and goes to no other unasked.
         let is_own_host = !section.has("base_url") && facts.base_url.is_some();
         let keys = if is_own_host && !section.has("api_key") && !section.has("api_keys") {
-            self.customary_key(provider, &facts, section)
+            self.customary_key(provider, &facts, section, is_optional)
         } else {
             declared_keys
         };
-        let key_reader = keys.reader();
-        let api_keys = keys.found;
-        let missing_keys = keys.missing;
-        if is_optional == Some(false) {
-            let key = if section.has("api_keys") { "api_keys" } else { "api_key" };
-            if !missing_keys.is_empty() {
-                section.fault(key, missing_keys.join("; "));
-            }
-        }
-        let base_url = given_base_url.or_else(|| default_base_url(&facts, api_keys.first()));
+        let base_url = given_base_url.or_else(|| default_base_url(&facts, keys.found.first()));
         let url = url(section, base_url.as_deref(), path.as_deref(), provider);
         let proxy = match &url {
             Some(url) => section.value_or_fault("base_url", proxy_for(url, self.environment)),
             None => None,
         };
         facts.max_passages = max_passages.unwrap_or(facts.max_passages);
-        if is_optional? && !missing_keys.is_empty() {
-            let reason = missing_keys.join("; ");
-            if api_keys.is_empty() {
-                section.warn_of_table(format!("left out, for it is optional and {reason}; targets there are skipped"));
-                return Some(Err(LeftOutUpstream { name: name.to_owned(), provider: provider.name(), reason }));
-            }
-            section.warn("api_keys", format!("{reason}; the other keys are used"));
+        if let Some(reason) = keys.reason_to_leave_out(section) {
+            return Some(Err(LeftOutUpstream { name: name.to_owned(), provider: provider.name(), reason }));
         }
         Some(Ok(UpstreamSettings {
             name: name.to_owned(),
@@ -229,8 +215,8 @@ impl Upstreams<'_> {
             provider,
             url: url?,
             proxy: proxy?,
-            api_keys,
-            key_reader,
+            key_reader: keys.reader(),
+            api_keys: keys.found,
             connect_timeout: inherited.connect_timeout?,
             attempt_timeout: inherited.attempt_timeout?,
             max_attempts: u32::try_from(inherited.max_attempts?).unwrap_or(u32::MAX),

@@ -10,7 +10,8 @@ use super::request_fields::{
 /// The fields of a request, which serve the whole family.
 pub(crate) static REQUEST: ObjectShape = ObjectShape {
     name: "RerankBody",
-    description: "A query and its passages. Unknown fields are ignored (see `X-Rerankd-Strict`), and null means the same as an absent field.",
+    description: "A query and its passages. Fields that are not read are ignored unless `X-Rerankd-Strict` is true, \
+        and null means the same as an absent field.",
     fields: &[
         MODEL,
         QUERY,
@@ -42,6 +43,6 @@ pub static BARE: CohereFamily = CohereFamily {
     api_version: None,
 };
 
-/// The form at `POST /v1/rerank`. Clients of Voyage accept nothing but `list` as `object` here, and read `data`. Without
-/// `top_k` they send the same bytes as those of Cohere, so the body cannot tell them apart.
+/// The form at `POST /v1/rerank`. Clients of Voyage accept nothing but `list` as `object` here, and read `data`. Those
+/// that send no `top_k` send the same bytes as clients of Cohere, so the body cannot tell them apart.
 pub static VERSIONED: CohereFamily = CohereFamily { object: "list", has_data: true, ..BARE };

@@ -253,7 +253,7 @@ impl Upstream {
             Backend::Stack(stack) => stack.keys.secrets(),
             Backend::Local(_) => Vec::new(),
         };
-        let plain: Vec<&str> = secrets.iter().map(|secret| secret.expose_secret()).collect();
+        let plain: Vec<&str> = secrets.iter().map(ExposeSecret::expose_secret).collect();
         redact::quotable(error, texts, &plain)
     }
 
