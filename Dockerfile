@@ -13,7 +13,6 @@
 
 ARG BUILD_IMAGE=docker.io/library/rust:1-alpine
 ARG RUNTIME_IMAGE=scratch
-ARG MODEL_IMAGE=docker.io/library/python:3-alpine
 ARG MODEL=none
 FROM ${BUILD_IMAGE} AS build
 # A C compiler for the TLS and allocator crates; a no-op where the base image has it already.
@@ -43,9 +42,8 @@ RUN touch src/main.rs src/lib.rs crates/*/src/lib.rs && cargo build --profile di
 FROM ${BUILD_IMAGE} AS model-none
 RUN mkdir /model
 
-FROM ${MODEL_IMAGE} AS model-minilm
-COPY scripts/fetch-model /
-RUN python3 /fetch-model /model
+FROM build AS model-minilm
+RUN target/dist/rerankd model fetch --dir /model
 
 FROM model-${MODEL} AS model
 

@@ -6,6 +6,8 @@ mod check;
 mod eval;
 mod examples;
 mod health;
+#[cfg_attr(not(feature = "cross-encoder"), path = "model_absent.rs")]
+mod model;
 mod models;
 mod passages;
 mod rerank;
@@ -64,6 +66,8 @@ enum Command {
     /// List the models that can be asked for.
     #[command(after_help = examples::MODELS)]
     Models(models::ModelsArgs),
+    /// Show the weights of the embedded cross-encoder that are installed; `fetch` downloads them.
+    Model(model::ModelArgs),
     /// Print the OpenAPI document.
     #[command(after_help = examples::OPENAPI)]
     Openapi,
@@ -143,6 +147,7 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Models(args) => models::run(&args),
+        Command::Model(args) => model::run(&args),
         Command::Openapi => print(crate::http::openapi::json()),
         Command::Health(args) => health::run(&args),
     };

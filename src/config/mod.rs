@@ -38,6 +38,7 @@ use rerankd_core::text::counted;
 
 pub use self::environment::Environment;
 use self::places::{Lines, Places};
+pub(crate) use self::proxy::proxy_for;
 pub use self::reader::Fault;
 use self::reader::Faults;
 use self::resolve::Manner;

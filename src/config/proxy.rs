@@ -16,7 +16,7 @@ use super::Environment;
 ///
 /// # Errors
 /// A sentence: the value of the variable is no address of a proxy, or of a kind that is not supported.
-pub(super) fn proxy_for(url: &Url, environment: &Environment) -> Result<Option<ProxySettings>, String> {
+pub(crate) fn proxy_for(url: &Url, environment: &Environment) -> Result<Option<ProxySettings>, String> {
     let Some(host) = url.host() else { return Ok(None) };
     if is_loopback(&host) || is_excepted(&host, url.port_or_known_default(), environment) {
         return Ok(None);

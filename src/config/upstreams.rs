@@ -20,7 +20,7 @@ use url::Url;
 
 use super::Environment;
 use super::provider_facts::{Facts, provider_names};
-use super::proxy::proxy_for;
+use super::proxy_for;
 use super::reader::{HOUR, MEBIBYTE, MILLISECOND, Section, boolean, bytes, count, duration, one_of, share, text};
 
 /// The keys of an upstream that `[upstream_defaults]` holds too. A field is `None` if its key is wrong.

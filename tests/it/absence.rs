@@ -180,6 +180,20 @@ async fn build_without_cross_encoder_names_the_feature_to_requests_and_configura
     }
 }
 
+#[cfg(not(feature = "cross-encoder"))]
+#[test]
+fn build_without_cross_encoder_names_the_feature_to_model_fetch() {
+    for arguments in [&["model"][..], &["model", "fetch", "--dir", "/nowhere"]] {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_rerankd")).args(arguments).output().unwrap();
+        assert_eq!(
+            String::from_utf8(output.stderr).unwrap(),
+            "rerankd: rerankd model is not in this build, and no cross-encoder that could read weights; \
+             `cargo build --release --features cross-encoder` builds both in\n"
+        );
+        assert_eq!(output.status.code(), Some(1));
+    }
+}
+
 #[cfg(not(feature = "eval"))]
 #[test]
 fn build_without_eval_names_the_feature_whatever_the_arguments() {

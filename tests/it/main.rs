@@ -29,7 +29,6 @@ mod eval;
 mod explain;
 mod fallback;
 mod faults;
-mod fetch_model;
 mod forgiving;
 mod freshness;
 mod fuzz;

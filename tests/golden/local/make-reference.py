@@ -1,6 +1,6 @@
 """Writes tests/golden/local/ms-marco-MiniLM-L-12-v2.json: raw scores as ONNX Runtime and Hugging Face's tokenizer compute them.
 
-Needs the packages onnxruntime and tokenizers, and the model (scripts/fetch-model); run from the repository's root with the model's directory.
+Needs the packages onnxruntime and tokenizers, and the model (`rerankd model fetch`); run from the repository's root with the model's directory.
 """
 
 import json

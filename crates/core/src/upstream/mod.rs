@@ -14,6 +14,7 @@ mod failure_window;
 pub mod free_refreshes;
 mod guard;
 mod guarded_attempt;
+pub mod http_client;
 pub mod in_process;
 pub mod key_reader;
 pub mod key_ring;

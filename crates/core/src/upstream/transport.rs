@@ -1,14 +1,13 @@
 //! The leaf of the stack: sends a call over HTTP and reads scores from the reply. The only file that knows the HTTP
 //! client.
 
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, StatusCode, header};
-use secrecy::ExposeSecret;
 use tokio::time::{Instant, timeout};
 use tower::Service;
 use url::Url;
@@ -16,6 +15,7 @@ use url::Url;
 use super::call::{Call, Payload, Scores};
 use super::error::UpstreamError;
 use super::error_texts;
+use super::http_client::through;
 use super::key_ring::{KeyRejection, KeyRing, RefusedKey};
 use super::reply::read_scores;
 use super::response_class::kind_of_status;
@@ -73,19 +73,8 @@ impl Transport {
 
     /// A transport whose HTTP client is built by `builder`; tests give one with a name server of their own.
     fn with(config: TransportConfig, builder: reqwest::ClientBuilder) -> Result<Self, String> {
-        install_tls_provider();
-        // The configuration has read the proxy variables already; reqwest must not read them again.
-        let mut builder = builder.no_proxy();
-        if let Some(settings) = &config.proxy {
-            let proxy = reqwest::Proxy::all(settings.url.clone())
-                .map_err(|error| format!("the proxy {settings} cannot be used: {}", root_cause(&error)))?;
-            builder = builder.proxy(match &settings.credentials {
-                Some((user, password)) => proxy.basic_auth(user, password.expose_secret()),
-                None => proxy,
-            });
-        }
+        let builder = through(config.proxy.as_ref(), builder)?;
         let client = builder
-            .user_agent(concat!("rerankd/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(config.connect_timeout)
             .pool_idle_timeout(IDLE_CONNECTION)
             // A redirect could carry key and passages to another host, and would turn the POST into a GET.
@@ -289,12 +278,6 @@ fn is_cut_off(error: &reqwest::Error) -> bool {
         cause = error.source();
     }
     false
-}
-
-/// Makes ring the process's TLS implementation, unless the embedding program chose one.
-fn install_tls_provider() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
 }
 
 #[cfg(test)]

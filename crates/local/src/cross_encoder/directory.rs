@@ -29,22 +29,28 @@ impl ModelDirectory {
         match [GRAPH, TOKENIZER].into_iter().find(|file| !absolute.join(file).is_file()) {
             None => Ok(Self(absolute)),
             Some(missing) => Err(format!(
-                "{} holds no {missing}; a model is {GRAPH} and {TOKENIZER}, and scripts/fetch-model gets one",
+                "{} holds no {missing}; a model is {GRAPH} and {TOKENIZER}, and `rerankd model fetch` gets one",
                 path.display()
             )),
         }
     }
 
-    /// The first default directory that holds a model: `rerankd/model` in the user's data directory, then
-    /// `/usr/share/rerankd/model`. `variable` reads the environment.
+    /// The directories in which a model is looked for, in order: `rerankd/model` in the user's data directory, if there
+    /// is one, then `/usr/share/rerankd/model`. `variable` reads the environment.
+    #[must_use]
+    pub fn default_places(variable: impl Fn(&str) -> Option<String>) -> Vec<PathBuf> {
+        let mut places = Vec::with_capacity(2);
+        if let Some(data) = data_directory(variable) {
+            places.push(data.join("rerankd/model"));
+        }
+        places.push(PathBuf::from(SYSTEM_DIRECTORY));
+        places
+    }
+
+    /// The first of the default places that holds a model.
     #[must_use]
     pub fn found(variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
-        if let Some(data) = data_directory(variable)
-            && let Ok(directory) = Self::at(&data.join("rerankd/model"))
-        {
-            return Some(directory);
-        }
-        Self::at(Path::new(SYSTEM_DIRECTORY)).ok()
+        Self::default_places(variable).iter().find_map(|place| Self::at(place).ok())
     }
 
     /// The directory itself, absolute.

@@ -6,7 +6,7 @@
 //!
 //! Such a model is trained to tell whether a passage answers a query, for example `ms-marco-MiniLM-L-12-v2` (Reimers
 //! and Gurevych, 2019; Nogueira and Cho, "Passage Re-ranking with BERT", 2019). rerankd ships no weights;
-//! `scripts/fetch-model` downloads them.
+//! `rerankd model fetch` downloads them.
 
 pub mod directory;
 #[cfg_attr(not(feature = "cross-encoder"), path = "model_absent.rs")]

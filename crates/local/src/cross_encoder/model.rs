@@ -178,7 +178,7 @@ pub(super) fn check(directory: &ModelDirectory, max_tokens: usize) -> Result<(),
 /// The error of a file. It names the file without its directory, because clients see it.
 fn unusable(file: &Path, error: &dyn Display) -> String {
     let name = file.file_name().unwrap_or(file.as_os_str()).display();
-    format!("{name} cannot be used: {error}; scripts/fetch-model gets a model that can")
+    format!("{name} cannot be used: {error}; `rerankd model fetch` gets a model that can")
 }
 
 /// The inputs and the only output of a graph.
