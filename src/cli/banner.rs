@@ -67,8 +67,11 @@ pub(super) fn json(address: SocketAddr, routes: &RouteTable) -> String {
     format!("{line}\n")
 }
 
-/// The first hint at a better model that a target could have.
+/// The first hint at a better model that a target could have; `None` beside a provider, which is better at hand.
 fn first_hint(routes: &RouteTable) -> Option<&'static str> {
+    if has_providers(routes) {
+        return None;
+    }
     for route in routes.routes() {
         for target in &route.targets {
             if let Some(hint) = cross_encoder_hint(target) {
@@ -77,6 +80,11 @@ fn first_hint(routes: &RouteTable) -> Option<&'static str> {
         }
     }
     None
+}
+
+/// Returns true if there is an upstream beside the embedded scorer.
+pub(super) fn has_providers(routes: &RouteTable) -> bool {
+    routes.upstreams().iter().any(|upstream| upstream.name != embedded::NAME)
 }
 
 /// The other names of a model, in brackets; empty if there are none.

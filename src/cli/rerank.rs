@@ -10,6 +10,7 @@ use faststr::FastStr;
 use rerankd_core::cache::control::CacheControl;
 use rerankd_core::cache::key::CacheScope;
 use rerankd_core::rerank::RequestContext;
+use rerankd_core::route::{Route, cross_encoder_hint};
 use rerankd_core::text::{counted, of_file, printable};
 use rerankd_core::types::request::RerankRequest;
 use rerankd_core::types::response::{CountingChunk, RerankResponse, ResultExplanation, milliseconds};
@@ -17,6 +18,7 @@ use tokio::time::Instant;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use uuid::Uuid;
 
+use super::banner::has_providers;
 use super::passages::{self, PassageFile};
 use super::{CommandFailure, ConfigArgs, print, runtime, table_columns};
 use crate::assemble::assemble;
@@ -96,7 +98,23 @@ pub(super) fn run(args: &RerankArgs) -> Result<(), CommandFailure> {
         let body = native::BARE.encode(&id, &request, &response);
         return print(&format!("{}\n", String::from_utf8_lossy(&body)));
     }
-    print(&table(&lines, &request, &response))
+    let mut text = table(&lines, &request, &response);
+    if !has_providers(&reranker.routes)
+        && let Some(hint) = hint(&route, &response)
+    {
+        text.push_str(&format!("{hint}\n"));
+    }
+    print(&text)
+}
+
+/// A hint at a better model than the one that answered; `None` if there is none, or if a warning about scores of 0 has
+/// told the way already.
+fn hint(route: &Route, response: &RerankResponse) -> Option<&'static str> {
+    let best = response.ranking.first()?;
+    if best.score == Some(0.0) {
+        return None;
+    }
+    cross_encoder_hint(route.targets.first()?)
 }
 
 /// The bytes of a file, or of standard input for `-`.

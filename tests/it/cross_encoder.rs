@@ -138,7 +138,7 @@ async fn missing_model_makes_local_lexical_and_cross_encoder_return_404() {
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
     assert_eq!(
         answer.body["message"],
-        "local/cross-encoder needs a cross-encoder, and there is none; scripts/fetch-model gets one, local.model_dir says where it is"
+        "local/cross-encoder needs a cross-encoder, and there is none; `rerankd model fetch` gets one, local.model_dir says where it is"
     );
     assert_eq!(provenance(&ask(&gateway, "local", "q", &["d"]).await)["upstream_model"], "lexical");
 }
@@ -182,7 +182,10 @@ fn check_names_the_unreadable_model_file() {
             said.starts_with("rerankd: local.model_dir: /") && said.contains(&format!("/{file} cannot be used: ")),
             "{said}"
         );
-        assert!(said.ends_with("; scripts/fetch-model gets a model that can\n") && said.lines().count() == 1, "{said}");
+        assert!(
+            said.ends_with("; `rerankd model fetch` gets a model that can\n") && said.lines().count() == 1,
+            "{said}"
+        );
     }
 }
 
@@ -231,7 +234,7 @@ fn the_configuration_says_which_model_is_missing() {
     let missing = faults("[local]\nmodel_dir = \"/nowhere\"");
     assert!(
         missing.contains(
-            "local.model_dir: /nowhere holds no model.onnx; a model is model.onnx and tokenizer.json, and scripts/fetch-model gets \
+            "local.model_dir: /nowhere holds no model.onnx; a model is model.onnx and tokenizer.json, and `rerankd model fetch` gets \
              one"
         ),
         "{missing}"
@@ -239,7 +242,7 @@ fn the_configuration_says_which_model_is_missing() {
     let needs = faults("[models.m]\ntargets = [{ upstream = \"local\", model = \"hybrid\" }]");
     assert!(
         needs.contains(
-            "needs a cross-encoder, and there is none; scripts/fetch-model gets one, local.model_dir says where it is"
+            "needs a cross-encoder, and there is none; `rerankd model fetch` gets one, local.model_dir says where it is"
         ),
         "{needs}"
     );

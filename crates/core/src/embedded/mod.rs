@@ -20,7 +20,7 @@ pub const NAME: &str = "local";
 
 /// The end of an error about something that needs the cross-encoder where there is none, with the way out.
 pub const NEEDS_CROSS_ENCODER: &str = if cfg!(feature = "cross-encoder") {
-    "needs a cross-encoder, and there is none; scripts/fetch-model gets one, local.model_dir says where it is"
+    "needs a cross-encoder, and there is none; `rerankd model fetch` gets one, local.model_dir says where it is"
 } else {
     "needs the cross-encoder, which is not in this build; `cargo build --release --features cross-encoder` builds it in"
 };

@@ -4,7 +4,7 @@ use super::RequestContext;
 use crate::cache::control::CacheControl;
 use crate::error::{Error, ErrorKind};
 use crate::provider::InstructionSupport;
-use crate::route::{Route, Target};
+use crate::route::{Route, Target, no_shared_word};
 use crate::types::outcomes::{DegradedReason, TargetOutcome};
 use crate::types::request::RerankRequest;
 use crate::types::response::{
@@ -120,6 +120,12 @@ impl RequestTrace {
         ranked: PassageRanking,
     ) -> RerankResponse {
         self.warnings.extend(unsupported_options(target, request));
+        // Lexical scores are at least 0, and the best stands first: so all of them are 0, those that were cut off too.
+        if let Some(best) = ranked.ranking.first()
+            && best.score == Some(0.0)
+        {
+            self.warnings.extend(no_shared_word(target, &request.query));
+        }
         if let Some(refusal) = self.refusal.take() {
             self.degraded.push(DegradedReason::PassagesRefused);
             self.warnings.push(format!("documents that were refused stand last, without a score: {}", refusal.message));

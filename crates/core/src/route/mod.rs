@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use self::alias::Alias;
 use self::hedge::Hedge;
 pub use self::hint::cross_encoder_hint;
+pub(crate) use self::hint::no_shared_word;
 use self::shadow::Shadow;
 pub use self::stack_target::{ScoringPath, StackTarget};
 pub use self::target::{HybridParts, Target};
