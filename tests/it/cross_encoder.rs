@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 
 use http::StatusCode;
 use rerankd::config::{Environment, Sources, load};
+use rerankd_local::cross_encoder::calibration::Calibration;
 use serde_json::{Value, json};
 
 use crate::contract::repository;
@@ -222,6 +223,19 @@ async fn unreadable_model_fails_only_cross_encoder_requests() {
     assert_eq!((order(&safe), &provenance(&safe)["fallbacks"]), (vec![1, 0], &json!(1)));
 }
 
+/// Scores that a snapshot or a shared cache has kept from another version must not stand beside new ones.
+#[test]
+fn score_spaces_of_embedded_models_name_the_revision_of_their_scores() {
+    let model_dir = repository("tests/golden/local/tiny").display().to_string();
+    let environment = Environment::from([("RERANKD__LOCAL__MODEL_DIR".to_owned(), model_dir)]);
+    let settings = load(&Sources { environment, ..Sources::default() }).unwrap().settings;
+    let routes = rerankd::assemble::assemble(&settings).unwrap().routes;
+    for model in ["local", "local/lexical", "local/cross-encoder", "local/hybrid"] {
+        let route = routes.resolve(Some(model)).map_err(|error| error.message).unwrap();
+        assert_eq!(route.targets[0].space.revision.trim(), rerankd_core::embedded::SCORES_REVISION, "{model}");
+    }
+}
+
 #[test]
 fn the_configuration_says_which_model_is_missing() {
     let faults = |toml: &str| {
@@ -284,7 +298,7 @@ async fn the_real_model_scores_as_its_reference_does() {
         let answer = ask(&gateway, "local/cross-encoder", pairs[0]["query"].as_str().unwrap(), &documents).await;
         for (index, score) in scores(&answer) {
             let expected = pairs[usize::try_from(index).unwrap()]["logit"].as_f64().unwrap();
-            both.push(((score / (1.0 - score)).ln(), expected));
+            both.push((Calibration::MINILM.raw(score), expected));
         }
     }
     let farthest = both.iter().map(|(own, expected)| (own - expected).abs()).fold(0.0, f64::max);

@@ -7,8 +7,9 @@
 //! terms matter: names, codes, jargon.
 //!
 //! With z-scores over the head, the order is that of `(1 - w) * z(logit) + w * z(lexical)`. Scaled back by the spread
-//! of the logits, that is `logit + w / (1 - w) * spread * z(lexical)`: the model's own raw score, moved by the lexical
-//! evidence. The answer shows the sigmoid of it.
+//! of the logits, that is `logit + w / (1 - w) * spread * z(lexical)`: the logit of the model's own score, moved by the
+//! lexical evidence. The answer shows the probability of it. Logits here are those of calibrated scores: a line changes
+//! no z-score, so the order is that of the raw scores.
 
 use crate::types::as_f64;
 use crate::types::logistic::{logit, probability};

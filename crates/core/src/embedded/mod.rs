@@ -18,6 +18,10 @@ use crate::types::facts::{Billing, InstructionSupport, ModelFacts, ScoreScale, S
 /// The upstream's name. `local/MODEL` is the address of one of its models.
 pub const NAME: &str = "local";
 
+/// Revision of the scores of the embedded models. It is part of their score space and changes with every change of
+/// their values, so that kept scores of an earlier version are not mixed with new ones.
+pub const SCORES_REVISION: &str = "2";
+
 /// The end of an error about something that needs the cross-encoder where there is none, with the way out.
 pub const NEEDS_CROSS_ENCODER: &str = if cfg!(feature = "cross-encoder") {
     "needs a cross-encoder, and there is none; `rerankd model fetch` gets one, local.model_dir says where it is"

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::StackTarget;
 use super::settings::TargetSettings;
 use crate::cache::key::ScoreSpace;
-use crate::embedded::LocalModel;
 use crate::embedded::hybrid::HybridSettings;
+use crate::embedded::{self, LocalModel, SCORES_REVISION};
 use crate::provider::{ModelFacts, Scoring};
 use crate::upstream::settings::LongPassages;
 use crate::upstream::{Backend, LocalScorer, Upstream};
@@ -67,7 +67,11 @@ impl Target {
             Some(shared) => (String::new(), shared),
             None => (upstream.name.clone(), model),
         };
-        let space = ScoreSpace { upstream: owner, model: name.clone(), revision: revision.clone(), scale: facts.scale };
+        let revision = match scores {
+            None if upstream.name == embedded::NAME => format!("{SCORES_REVISION} {revision}"),
+            _ => revision.clone(),
+        };
+        let space = ScoreSpace { upstream: owner, model: name.clone(), revision, scale: facts.scale };
         Some(Self { upstream, model: model.clone(), facts, listed, space, weight: *weight, hybrid })
     }
 

@@ -1,13 +1,15 @@
 //! A cross-encoder of the BERT kind: it reads a query and a passage together and gives one relevance score.
 //!
 //! ```text
-//!  directory (where `model.onnx` and `tokenizer.json` are) ─▶ model (one pair: tokens ─▶ graph ─▶ logit)
+//!  directory (`model.onnx`, `tokenizer.json`) ─▶ model (one pair: tokens ─▶ graph ─▶ raw score) ─▶ calibration
 //! ```
 //!
 //! Such a model is trained to tell whether a passage answers a query, for example `ms-marco-MiniLM-L-12-v2` (Reimers
 //! and Gurevych, 2019; Nogueira and Cho, "Passage Re-ranking with BERT", 2019). rerankd ships no weights;
 //! `rerankd model fetch` downloads them.
 
+#[cfg(feature = "cross-encoder")]
+pub mod calibration;
 pub mod directory;
 #[cfg_attr(not(feature = "cross-encoder"), path = "model_absent.rs")]
 mod model;
@@ -17,7 +19,7 @@ mod operators;
 use std::io;
 use std::sync::Arc;
 
-use rerankd_core::embedded::{PairModel, PairScorer};
+use rerankd_core::embedded::{PairModel, PairScorer, SCORES_REVISION};
 use url::Url;
 
 pub use self::directory::ModelDirectory;
@@ -53,11 +55,13 @@ impl PairModel for CrossEncoderFiles {
         match Url::from_directory_path(path) {
             Ok(mut url) => {
                 // The scores depend on the length at which pairs are cut.
-                url.query_pairs_mut().append_pair("max_tokens", &self.max_tokens.to_string());
+                url.query_pairs_mut()
+                    .append_pair("max_tokens", &self.max_tokens.to_string())
+                    .append_pair("scores", SCORES_REVISION);
                 url.into()
             }
             // Only of a path that is not absolute.
-            Err(()) => format!("{}?max_tokens={}", path.display(), self.max_tokens),
+            Err(()) => format!("{}?max_tokens={}&scores={SCORES_REVISION}", path.display(), self.max_tokens),
         }
     }
 
@@ -111,7 +115,7 @@ mod tests {
     #[test]
     fn the_address_tells_directories_and_lengths_apart() {
         let address = tiny(64).address();
-        assert!(address.starts_with("file:///") && address.ends_with("/tiny/?max_tokens=64"), "{address}");
+        assert!(address.starts_with("file:///") && address.ends_with("/tiny/?max_tokens=64&scores=2"), "{address}");
         assert_ne!(address, tiny(16).address());
     }
 }

@@ -11,12 +11,12 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rerankd_core::embedded::PairScorer;
-use rerankd_core::types::logistic::probability;
 use rten::{Model, ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueOrView};
 use rten_tensor::NdTensor;
 use rten_tensor::prelude::*;
 use tokenizers::{Encoding, Tokenizer, TruncationParams};
 
+use super::calibration::Calibration;
 use super::directory::ModelDirectory;
 use super::operators::operators;
 
@@ -28,6 +28,8 @@ pub(super) struct CrossEncoder {
     inputs: Vec<(NodeId, ModelInput)>,
     /// One logit.
     output: NodeId,
+    /// From raw scores to probabilities.
+    calibration: Calibration,
     /// Tokens at which the tokenizer cuts a pair, special ones included.
     max_tokens: usize,
     /// Idle pools of one thread each: one for every pair that was ever scored at once. Several threads would speed up
@@ -87,7 +89,9 @@ impl CrossEncoder {
         let options = ModelOptions::with_ops(operators());
         let model = options.load_file(&graph_file).map_err(|error| unusable(&graph_file, &error))?;
         let (inputs, output) = interface(&model).map_err(|error| unusable(&graph_file, &error))?;
-        Ok(Self { tokenizer, model, inputs, output, max_tokens, idle: Mutex::default() })
+        let digest = directory.digest().map_err(|error| unusable(&graph_file, &error))?;
+        let calibration = Calibration::of(&digest);
+        Ok(Self { tokenizer, model, inputs, output, calibration, max_tokens, idle: Mutex::default() })
     }
 
     /// The raw score of one pair, in the model's own scale; higher is more relevant. A pair that is too long is cut,
@@ -131,7 +135,7 @@ impl PairScorer for CrossEncoder {
         let threads = idle.unwrap_or_else(|| Arc::new(ThreadPool::with_num_threads(1)));
         let logit = self.logit(query, passage, &threads);
         self.idle.lock().push(threads);
-        Ok(probability(logit?))
+        Ok(self.calibration.probability(logit?))
     }
 }
 
