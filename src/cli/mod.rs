@@ -12,6 +12,8 @@ mod models;
 mod passages;
 mod rerank;
 mod serve;
+#[cfg_attr(windows, path = "signals_windows.rs")]
+mod signals;
 
 use std::ffi::OsString;
 use std::fmt::Display;

@@ -4,16 +4,13 @@ use std::net::SocketAddr;
 use std::thread;
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
 
+use super::signals::end_signals;
 use super::{CommandFailure, ConfigArgs, banner, on_panic, print, runtime};
 use crate::config::Loaded;
 use crate::config::settings::Settings;
 use crate::logging::{self, LogFormat, LogGuard};
 use crate::server::Server;
-
-/// SIGXFSZ on Linux and macOS: a file has reached the limit of the process (`ulimit -f`).
-const FILE_SIZE_EXCEEDED: i32 = 25;
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
@@ -47,18 +44,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), CommandFailure> {
 fn serve(settings: &Settings, log: &LogGuard) -> Result<(), CommandFailure> {
     runtime()?.block_on(async {
         tokio::spawn(log.summaries());
-        // A handler, even one that is dropped, keeps the signal from ending the process: a log file that may not grow
-        // is then an error like a full disk.
-        drop(signal(SignalKind::from_raw(FILE_SIZE_EXCEEDED))?);
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut hangup = signal(SignalKind::hangup())?;
-        // Terminals that close and tools that rotate logs send it; without a handler it ends the process.
-        tokio::spawn(async move {
-            while hangup.recv().await.is_some() {
-                tracing::info!("SIGHUP changes nothing; to read the configuration again, start rerankd again");
-            }
-        });
+        let any_signal = end_signals()?;
         let server = Server::bind(settings).await.map_err(CommandFailure::new)?;
         let address = server.address()?;
         let routes = &server.app().reranker.routes;
@@ -67,13 +53,7 @@ fn serve(settings: &Settings, log: &LogGuard) -> Result<(), CommandFailure> {
             LogFormat::Json => banner::json(address, routes),
         };
         greet(address, greeting);
-        serve_until_signal(server, async || {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        })
-        .await?;
+        serve_until_signal(server, any_signal).await?;
         log.tell_repeats();
         tracing::info!("shut down");
         Ok(())
