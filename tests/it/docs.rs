@@ -10,7 +10,8 @@ use crate::support::Gateway;
 
 /// Every file that people meet first: those at the root, and all pages of the documentation.
 fn pages() -> Vec<String> {
-    let mut pages: Vec<_> = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].map(str::to_owned).into();
+    let mut pages: Vec<_> =
+        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "packaging/README.md"].map(str::to_owned).into();
     for folder in ["docs", "docs/decisions"] {
         for entry in std::fs::read_dir(repository(folder)).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
@@ -23,7 +24,7 @@ fn pages() -> Vec<String> {
 }
 
 /// The folders of the code that is shipped, one for each crate.
-const SOURCE_FOLDERS: [&str; 4] = ["src", "crates/core/src", "crates/local/src", "crates/eval/src"];
+pub(crate) const SOURCE_FOLDERS: [&str; 4] = ["src", "crates/core/src", "crates/local/src", "crates/eval/src"];
 
 #[test]
 fn every_relative_link_points_to_an_existing_file() {
@@ -105,7 +106,7 @@ fn every_bound_has_its_key_and_its_test() {
 }
 
 /// The text of every source file below `folder`, by its path.
-fn source_files(folder: &Path) -> BTreeMap<String, String> {
+pub(crate) fn source_files(folder: &Path) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -119,7 +120,7 @@ fn source_files(folder: &Path) -> BTreeMap<String, String> {
 }
 
 /// A source text up to its inline tests.
-fn without_tests(text: &str) -> &str {
+pub(crate) fn without_tests(text: &str) -> &str {
     text.split("#[cfg(test)]\nmod tests {").next().unwrap()
 }
 

@@ -47,6 +47,7 @@ mod memory;
 mod metrics;
 mod money;
 mod origins;
+mod packaging;
 mod pictures;
 mod privacy;
 mod providers;
