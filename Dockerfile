@@ -1,15 +1,17 @@
 # The image holds one static binary and the certificates it needs; no shell, no package manager, no root.
 #
-#   docker build -t rerankd .
-#   docker run --rm -p 8787:8787 -e COHERE_API_KEY rerankd
+#   docker build -t rerankd/rerankd .
+#   docker run --rm -p 8787:8787 -e COHERE_API_KEY rerankd/rerankd
 #
 # With the weights of the embedded cross-encoder inside (34 MB; see NOTICE):
 #
-#   docker build -t rerankd --build-arg MODEL=minilm .
+#   docker build -t rerankd/rerankd:minilm --build-arg MODEL=minilm .
 #
 # Minimal: without `rerankd eval`, the cross-encoder and the pages at /docs/:
 #
-#   docker build -t rerankd --build-arg FEATURES=--no-default-features .
+#   docker build -t rerankd/rerankd:minimal --build-arg FEATURES=--no-default-features .
+#
+# It needs BuildKit (Docker 23 and later have it) or Buildah, for the cache mounts.
 
 ARG BUILD_IMAGE=docker.io/library/rust:1-alpine
 ARG RUNTIME_IMAGE=scratch
@@ -19,24 +21,20 @@ FROM ${BUILD_IMAGE} AS build
 RUN if command -v apk >/dev/null; then apk add --no-cache build-base ca-certificates; fi
 WORKDIR /build
 ARG FEATURES=
-# Dependencies first: they change less often than the code, so their layer is used again.
+# Benches, tests and examples are no part of the build. Cargo does not look for their files, because the manifest gives their paths.
 COPY Cargo.toml Cargo.lock ./
-COPY crates/core/Cargo.toml crates/core/
-COPY crates/eval/Cargo.toml crates/eval/
-COPY crates/local/Cargo.toml crates/local/
-RUN mkdir -p src crates/core/src crates/eval/src crates/local/src benches/compare benches/reliability tests/it \
- && echo 'fn main() {}' | tee src/main.rs benches/pipeline.rs benches/compare/bare.rs benches/reliability/main.rs tests/it/main.rs >/dev/null \
- && touch src/lib.rs crates/core/src/lib.rs crates/eval/src/lib.rs crates/local/src/lib.rs \
- && cargo build --profile dist --locked --package rerankd --bin rerankd ${FEATURES} \
- && rm -r src crates
+COPY config config
 COPY crates crates
 COPY src src
-COPY config config
 # `build.rs` renders the pages at /docs/.
 COPY build.rs build.rs
 COPY build build
 COPY docs docs
-RUN touch src/main.rs src/lib.rs crates/*/src/lib.rs && cargo build --profile dist --locked --package rerankd --bin rerankd ${FEATURES}
+# Downloads and compiled dependencies stay in cache mounts: after a change of the code only its own crates are compiled again.
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/build/target \
+    cargo build --profile dist --locked --package rerankd --bin rerankd ${FEATURES} \
+ && cp target/dist/rerankd /rerankd
 
 # What is copied into the image as the model: nothing, or the weights.
 FROM ${BUILD_IMAGE} AS model-none
@@ -50,7 +48,7 @@ FROM model-${MODEL} AS model
 FROM ${RUNTIME_IMAGE}
 COPY --from=model /model /usr/share/rerankd/model
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
-COPY --from=build /build/target/dist/rerankd /rerankd
+COPY --from=build /rerankd /rerankd
 COPY LICENSE NOTICE /
 # Inside a container the loopback address is reachable by nobody else.
 ENV RERANKD__SERVER__LISTEN=0.0.0.0:8787 \

@@ -85,6 +85,15 @@ fn the_image_is_built_from_all_that_the_build_reads() {
         let manifest = manifest.strip_prefix(".").unwrap_or(&manifest);
         assert!(is_copied(manifest), "the Dockerfile does not copy {}", manifest.display());
     }
+    let targets: toml::Table = read("Cargo.toml").parse().unwrap();
+    for kind in ["bench", "test", "example"] {
+        for target in targets[kind].as_array().unwrap() {
+            assert!(
+                target.get("path").is_some(),
+                "without a path cargo looks for the file of {target}, also in the image"
+            );
+        }
+    }
     for folder in SOURCE_FOLDERS {
         for (file, text) in source_files(&repository(folder)) {
             for name in without_tests(&text).split("include_str!(\"").skip(1).filter_map(|rest| rest.split('"').next())
