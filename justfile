@@ -30,6 +30,11 @@ openapi:
 dist *arguments:
     cargo build --profile dist --locked -p rerankd {{arguments}}
 
+# wheel, npm, Debian package and archive of the release binary, each installed in a fresh place and asked
+packages:
+    cargo build --locked --release
+    packaging/test
+
 # micro-benchmarks
 bench:
     cargo bench --bench pipeline
