@@ -11,7 +11,7 @@
 #
 #   docker build -t rerankd/rerankd:minimal --build-arg FEATURES=--no-default-features .
 #
-# It needs BuildKit (Docker 23 and later have it) or Buildah, for the cache mounts.
+# It needs BuildKit (Docker 23 and later have it) or Buildah, for the cache mounts; Buildah before 1.29 also needs --build-arg MODEL=none.
 
 ARG BUILD_IMAGE=docker.io/library/rust:1-alpine
 ARG RUNTIME_IMAGE=scratch
