@@ -60,8 +60,8 @@ struct PairCountsBody {
     hit: usize,
     /// Computed by another request that was under way.
     coalesced: usize,
-    /// Computed for this request: exactly what was sent upstream for it. Known pairs that a paid call refreshes for free
-    /// are hits.
+    /// Computed for this request: exactly what was sent upstream for it. Known pairs that a paid call refreshes for
+    /// free are hits.
     scored: usize,
     /// Known from the cache, but too old to be used but for want of anything better.
     stale: usize,

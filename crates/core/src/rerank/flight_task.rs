@@ -78,7 +78,7 @@ impl FlightTask {
                 (planner, next) = calls.beside(next_batch(planner)).await;
                 let Some(batch) = next else { break };
                 if flight.try_spend(batch.purpose) {
-                    let free = flight.take_free(&batch);
+                    let free = take_free(&mut flight.free, &self.texts, &self.target, &batch, caller);
                     calls.push(self.call(&lead, batch, free));
                 } else if batch.purpose == Purpose::Confirmation && calls.len() > 0 {
                     // No more confirmations, but if one of those under way is accepted after all, this passage is
@@ -208,16 +208,6 @@ impl FlightInProgress<'_> {
                 self.confirmations <= MAX_CONFIRMATIONS
             }
             Purpose::Probe => self.split_budget().withdraw(self.caller, ONE_CALL, Instant::now()),
-        }
-    }
-
-    /// Takes the known pairs that `batch` has free room for. A call that searches for a limit gets none.
-    fn take_free(&mut self, batch: &PlannedBatch) -> Vec<FreePair> {
-        match batch.purpose {
-            Purpose::Scores => {
-                take_free(&mut self.free, &self.task.texts, &self.task.target, &batch.places, self.caller)
-            }
-            Purpose::FirstOfItsSize | Purpose::Confirmation | Purpose::Probe => Vec::new(),
         }
     }
 

@@ -10,6 +10,7 @@
 
 use tokio::time::Instant;
 
+use super::batch_planner::{PlannedBatch, Purpose};
 use super::calls::{FlightTexts, declared_limits};
 use super::flight_task::FlightTask;
 use super::plan::Plan;
@@ -20,7 +21,7 @@ use crate::coalesce::{Flights, Lead};
 use crate::error::ErrorKind;
 use crate::route::StackTarget;
 use crate::types::facts::{BILLED_DOCUMENT_TOKENS, Billing, SEARCH_UNIT_DOCUMENTS};
-use crate::types::index::{FlightIndex, PieceIndex};
+use crate::types::index::PieceIndex;
 use crate::upstream::UpstreamError;
 use crate::upstream::call::Scores;
 use crate::upstream::size::estimate_tokens;
@@ -60,8 +61,8 @@ pub(super) fn free_pairs(
     free
 }
 
-/// Takes from the front of `waiting` the pairs that a call for `places` has room for at no cost. Pairs that are too
-/// long are skipped and dropped.
+/// Takes from the front of `waiting` the pairs that the call `batch` has room for at no cost. Pairs that are too long
+/// are skipped and dropped. A call that searches for a limit gets none.
 ///
 /// A document over 500 tokens may count as several, so there is no telling how much room a call with one has: none is
 /// used then. Where the provider has refused calls for their size lately, none is used either.
@@ -69,10 +70,11 @@ pub(super) fn take_free(
     waiting: &mut Vec<FreePair>,
     texts: &FlightTexts,
     target: &StackTarget,
-    places: &[FlightIndex],
+    batch: &PlannedBatch,
     caller: CacheScope,
 ) -> Vec<FreePair> {
-    if waiting.is_empty() || !has_no_refusals(target, caller) {
+    let PlannedBatch { places, purpose, .. } = batch;
+    if waiting.is_empty() || *purpose != Purpose::Scores || !has_no_refusals(target, caller) {
         return Vec::new();
     }
     let limits = declared_limits(target);
