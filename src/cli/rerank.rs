@@ -172,7 +172,10 @@ fn table(lines: &[usize], request: &RerankRequest, response: &RerankResponse) ->
     let mut text = format!("{}\n", table.trim_fmt());
     let provenance = &response.provenance;
     for warning in &provenance.warnings {
-        text.push_str(&format!("! {warning}\n"));
+        let wrapping =
+            textwrap::Options::new(usize::from(table_columns())).initial_indent("! ").subsequent_indent("  ");
+        text.push_str(&textwrap::fill(warning, wrapping));
+        text.push('\n');
     }
     text.push('\n');
     for target in &provenance.targets_tried {

@@ -16,7 +16,7 @@ async fn post(gateway: &Gateway, path: &str, body: Value, strict: Option<&str>) 
 #[tokio::test]
 async fn mistyped_fields_are_named_in_warnings_and_others_are_ignored() {
     let gateway = Gateway::start("").await;
-    let body = json!({"query": "q", "documents": ["a", "b"], "topn": 1, "user": "u", "returnDocuments": true,
+    let body = json!({"query": "a", "documents": ["a", "b"], "topn": 1, "user": "u", "returnDocuments": true,
                       "truncate": true});
     let answer = post(&gateway, "/rerank", body, None).await;
     assert_eq!(answer.status, 200);
@@ -25,7 +25,7 @@ async fn mistyped_fields_are_named_in_warnings_and_others_are_ignored() {
         provenance(&answer.body)["warnings"],
         json!(["returnDocuments was ignored; did you mean return_documents?", "topn was ignored; did you mean top_n?"])
     );
-    let escaped = r#"{"query":"q","documents":["a"],"top\u006e":1,"x":[1e999]}"#;
+    let escaped = r#"{"query":"a","documents":["a"],"top\u006e":1,"x":[1e999]}"#;
     let answer = gateway.send(gateway.post("/rerank").body(escaped)).await;
     assert_eq!(provenance(&answer.body)["warnings"], json!([]), "names with escapes are not looked at");
 }

@@ -108,8 +108,8 @@ fn tables_fit_80_columns_and_models_are_told_as_json_too() {
     let long = "word ".repeat(100);
     for line in [
         "rerankd models",
-        "rerankd rerank --model local/lexical heat examples/passages.txt",
-        &format!("echo {long} | rerankd rerank --model local/lexical word"),
+        "rerankd rerank --model local/lexical capital examples/passages.txt",
+        &format!("echo {long} | rerankd rerank --model local/lexical capital"),
     ] {
         let text = run(line);
         let widest = text.lines().map(|line| line.chars().count()).max().unwrap();

@@ -8,9 +8,6 @@ use serde::Serialize;
 
 use super::collection::{Checksums, LeftOut};
 
-/// Date of the list prices in `config/providers.toml`, in its words.
-pub const PRICES_AS_OF: &str = "late 2026";
-
 /// A finished evaluation. The names and the order of the fields are the shape of `results.json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Results {
@@ -55,8 +52,8 @@ pub struct RunRecord {
     pub answers_kept: usize,
     /// Number of answers of this run.
     pub answers_new: usize,
-    /// Date of the list prices.
-    pub prices_as_of: &'static str,
+    /// Day on which the list prices were looked up, or the first and the last day; `None` where no model has a price.
+    pub prices_as_of: Option<String>,
 }
 
 /// A machine, in the words of its system.

@@ -9,7 +9,6 @@ use rerankd_core::route::Route;
 use rerankd_eval::answers::{AnswerLog, CostEstimate, EvalRun};
 use rerankd_eval::report::figures::{dollars, grouped};
 use rerankd_eval::report::plain_text::counted;
-use rerankd_eval::results::PRICES_AS_OF;
 
 use super::EvalArgs;
 use super::notices::say;
@@ -21,6 +20,24 @@ const ASKED_ABOVE_USD: f64 = 1.0;
 /// The estimates of all contestants, in their order.
 pub(super) struct Bill {
     entries: Vec<(String, CostEstimate)>,
+    /// Days of the list prices, as [`price_days`] tells them.
+    price_days: Option<String>,
+}
+
+/// The day on which the list prices of the contestants were looked up, or the first and the last day; `None` where
+/// none has a price.
+pub(super) fn price_days(contestants: &[(String, Arc<Route>)]) -> Option<String> {
+    let mut days = BTreeSet::new();
+    for (_, route) in contestants {
+        for target in &route.targets {
+            if let Some(date) = target.facts.price_date {
+                days.insert(date.as_str().to_owned());
+            }
+        }
+    }
+    let first = days.first()?;
+    let last = days.last()?;
+    if first == last { Some(first.clone()) } else { Some(format!("{first} to {last}")) }
 }
 
 impl Bill {
@@ -45,7 +62,7 @@ impl Bill {
             }
             entries.push((name.clone(), estimate));
         }
-        Self { entries }
+        Self { entries, price_days: price_days(contestants) }
     }
 
     /// US dollars of all contestants with a known price.
@@ -90,7 +107,11 @@ impl Bill {
             0 => String::new(),
             _ => format!(", and {} of unknown price", counted(unknown, "model", "models")),
         };
-        format!("{} in all{rest}, at list prices of {PRICES_AS_OF}", about(self.known_usd()))
+        let days = match &self.price_days {
+            Some(days) => format!(", at list prices of {days}"),
+            None => String::new(),
+        };
+        format!("{} in all{rest}{days}", about(self.known_usd()))
     }
 
     /// Tells the bill, and asks for consent where it is above [`ASKED_ABOVE_USD`].

@@ -146,7 +146,7 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), CommandFailure> {
     })?;
     let criteria = Criteria { k: usize::from(args.k), speed_threshold: args.speed_threshold, autorag: args.autorag };
     let mut results = judge(&collection, &asked.entries, &criteria);
-    results.run = Some(run_record(args, &collection, &asked));
+    results.run = Some(run_record(args, &collection, &contestants, &asked));
     files::write_results(&out, &collection, &results)?;
     let width = match terminal_size::terminal_size() {
         Some((width, _)) => width.0,

@@ -28,7 +28,7 @@ async fn a_dry_run_tells_the_bill_and_asks_nobody() {
         "up/rerank-unheard-of: not known what it costs: 101 queries × 5 passages; the registry has no price, and \
          --max-usd cannot count it",
         "local/lexical: free: 101 queries × 5 passages",
-        "about $1.01 in all, and 1 model of unknown price, at list prices of late 2026",
+        "about $1.01 in all, and 1 model of unknown price, at list prices of 2026-11-23",
         "nothing was asked",
     ] {
         assert!(said.lines().any(|it| it == line), "{line}\n{said}");

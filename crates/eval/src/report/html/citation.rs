@@ -31,6 +31,10 @@ fn entries(results: &Results, run: &RunRecord) -> Vec<(&'static str, String)> {
     let checksums = each(run.checksums.parts(), |(part, checksum)| hash(part, checksum));
     let models = each(&run.models, |(name, checksum)| hash(name, checksum));
     let machine = &run.machine;
+    let prices = match &run.prices_as_of {
+        Some(days) => format!("list prices of {}", escape(days)),
+        None => "no model has a price".to_owned(),
+    };
     let mut entries = vec![
         ("Date", escape(&run.date)),
         ("Command", format!("<code>{}</code>", escape(&run.command))),
@@ -45,7 +49,7 @@ fn entries(results: &Results, run: &RunRecord) -> Vec<(&'static str, String)> {
                 grouped(run.answers_kept)
             ),
         ),
-        ("Prices", format!("list prices of {}", escape(run.prices_as_of))),
+        ("Prices", prices),
         ("Collection", format!("<ul class=\"hashes\">{checksums}</ul>")),
     ];
     if !models.is_empty() {
