@@ -79,17 +79,17 @@ pub(super) struct EvalArgs {
     #[arg(long, help_heading = "Collection")]
     prepare: bool,
     /// Only tell what would be asked and what it costs, and ask nobody.
-    #[arg(long)]
+    #[arg(long, help_heading = "Cost")]
     dry_run: bool,
     /// US dollars at list price that this run may spend. It does not begin if it is expected to cost more, and stops
     /// once it has.
-    #[arg(long, value_name = "USD", value_parser = bill::parse_usd)]
+    #[arg(long, value_name = "USD", value_parser = bill::parse_usd, help_heading = "Cost")]
     max_usd: Option<f64>,
     /// Spend what it costs without asking, also above $1.
-    #[arg(long, short = 'y')]
+    #[arg(long, short = 'y', help_heading = "Cost")]
     yes: bool,
     /// Only compare two finished runs, by their run folders.
-    #[arg(long, num_args = 2, value_names = ["RUN1", "RUN2"], conflicts_with = "data")]
+    #[arg(long, num_args = 2, value_names = ["RUN1", "RUN2"], conflicts_with = "data", help_heading = "Output")]
     compare: Vec<PathBuf>,
     #[command(flatten)]
     config: ConfigArgs,

@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use comfy_table::{ContentArrangement, Table, presets};
 use rerankd_core::text::root_cause;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 
 use super::super::{CommandFailure, banner, print, runtime};
+use super::empty_table;
 use crate::http::models::{MeanBody, ModelCostBody, ShadowBody};
 use crate::http::settings::ApiKey;
 
@@ -44,7 +44,7 @@ pub(super) fn run(listen: SocketAddr, api_keys: &[ApiKey], json: bool) -> Result
     if json {
         return print(&format!("{answer}\n"));
     }
-    print(&format!("{}\n", table(&models).trim_fmt()))
+    print(&tables(&models))
 }
 
 /// The body of `GET /v1/models`.
@@ -60,20 +60,35 @@ async fn ask(address: SocketAddr, api_keys: &[ApiKey]) -> reqwest::Result<String
     request.send().await?.text().await
 }
 
-fn table(models: &ServedModels) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["MODEL", "TARGETS", "SPENT", "SAVED", "SHADOW", "COMPARED", "OVERLAP", "TAU", "TOP 10"]);
+/// The table of all models, and that of the shadows if there are any: one with all columns would be wider than a
+/// terminal.
+fn tables(models: &ServedModels) -> String {
+    let mut costs = empty_table();
+    costs.set_header(["MODEL", "TARGETS", "SPENT", "SAVED"]);
+    let mut shadows = empty_table();
+    shadows.set_header(["MODEL", "SHADOW", "COMPARED", "OVERLAP", "TAU", "TOP 10"]);
     for model in &models.data {
-        let [target, compared, overlap, tau, top] = shadow_cells(model.shadow.as_ref());
-        let targets = model.targets.join(", then ");
         let (spent, saved) = match &model.cost {
             Some(cost) => (dollars(cost.spent_usd), dollars(cost.saved_usd)),
             None => (dollars(None), dollars(None)),
         };
-        table.add_row([model.id.clone(), targets, spent, saved, target, compared, overlap, tau, top]);
+        costs.add_row([model.id.clone(), model.targets.join(", then "), spent, saved]);
+        if let Some(shadow) = &model.shadow {
+            shadows.add_row([
+                model.id.clone(),
+                shadow.target.clone(),
+                counts(shadow),
+                mean_cell(shadow.rank_biased_overlap),
+                mean_cell(shadow.kendall_tau),
+                mean_cell(shadow.top_overlap),
+            ]);
+        }
     }
-    table
+    let mut text = format!("{}\n", costs.trim_fmt());
+    if shadows.row_count() > 0 {
+        text.push_str(&format!("\n{}\n", shadows.trim_fmt()));
+    }
+    text
 }
 
 /// An amount of US dollars.
@@ -82,18 +97,6 @@ fn dollars(usd: Option<f64>) -> String {
         Some(usd) => format!("${usd:.4}"),
         None => NO_VALUE.to_owned(),
     }
-}
-
-/// The cells of a model's shadow, whether it has one or not.
-fn shadow_cells(shadow: Option<&ShadowBody>) -> [String; 5] {
-    let Some(shadow) = shadow else { return std::array::from_fn(|_| NO_VALUE.to_owned()) };
-    [
-        shadow.target.clone(),
-        counts(shadow),
-        mean_cell(shadow.rank_biased_overlap),
-        mean_cell(shadow.kendall_tau),
-        mean_cell(shadow.top_overlap),
-    ]
 }
 
 /// The number of comparisons, with those that failed or were skipped if there were any.
