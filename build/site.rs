@@ -1,5 +1,8 @@
-//! The files of the documentation: each page as HTML and as Markdown, the style sheet, pictures, and `llms.txt`.
+//! The files of the documentation: each page as HTML and as Markdown, the style sheet, pictures, `llms.txt`, and the page
+//! of the API.
 
+#[path = "api.rs"]
+mod api;
 #[path = "page.rs"]
 mod page;
 #[path = "summary.rs"]
@@ -62,6 +65,7 @@ pub(crate) fn write() -> Result<(), Box<dyn Error>> {
     site.add("style.css", "text/css; charset=utf-8", include_bytes!("style.css"))?;
     add_to_llms(&mut llms, &entries, &rendered_pages)?;
     site.add("llms.txt", "text/plain; charset=utf-8", llms.as_bytes())?;
+    api::add(&mut site)?;
     site.finish()
 }
 

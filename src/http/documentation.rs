@@ -5,15 +5,12 @@ use std::io::Read;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::extract::{Path, Request};
-use axum::middleware::{Next, from_fn};
+use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use flate2::read::GzDecoder;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use rerankd_core::error::{Error, ErrorKind};
-use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::handler_error::HandlerError;
 use super::{App, paths};
@@ -35,22 +32,21 @@ include!(concat!(env!("OUT_DIR"), "/site.rs"));
 /// The policy of our pages: a style sheet and pictures of this server, and nothing else.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; \
     form-action 'none'; frame-ancestors 'none'";
-/// The policy of Swagger UI, which sets styles and asks this server.
-const API_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
-    base-uri 'none'; frame-ancestors 'none'";
+/// The policy of Swagger UI, which runs its script, sets styles and asks this server.
+const API_POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; \
+    style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; form-action 'none'; \
+    frame-ancestors 'none'";
 
 /// The routes of the documentation.
 pub(super) fn routes() -> Router<Arc<App>> {
-    // The page's badge would ask a public validator about the document.
-    let api = SwaggerUi::new("/docs/api").config(Config::from("/openapi.json").validator_url("none"));
     Router::new()
         // Relative, because a proxy may serve all of it below a prefix; the links of the pages are relative, too.
         .route("/docs", get(async || (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, "docs/")])))
         .route("/docs/", get(async |headers: HeaderMap| page("", &headers)))
+        .route("/docs/api", get(async || (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, "api/")])))
         .route("/docs/{*path}", get(async |Path(path): Path<String>, headers: HeaderMap| page(&path, &headers)))
         .route("/docs/llms-full.txt", get(all_pages))
         .route("/llms.txt", get(async |headers: HeaderMap| page("llms.txt", &headers)))
-        .merge(Router::from(api).layer(from_fn(serve_api_file)))
 }
 
 /// Answers a request for a page, by the path of a file, with or without `.html`.
@@ -74,7 +70,7 @@ fn page(path: &str, headers: &HeaderMap) -> Result<Response, HandlerError> {
     let answered = response.headers_mut();
     answered.insert(header::CONTENT_TYPE, HeaderValue::from_static(file.media_type));
     answered.insert(header::ETAG, tag);
-    add_headers(answered, PAGE_POLICY);
+    add_headers(answered, if file.path.starts_with("api/") { API_POLICY } else { PAGE_POLICY });
     Ok(response)
 }
 
@@ -104,26 +100,6 @@ async fn all_pages() -> Result<Response, HandlerError> {
     Ok(response)
 }
 
-/// Answers a request for a file of Swagger UI. The binary holds them compressed: they are unpacked for a client that
-/// does not take gzip.
-///
-/// # Errors
-/// `not_found` with the nearest path, where Swagger UI's own handler sends a 404 without a body.
-async fn serve_api_file(request: Request, next: Next) -> Result<Response, HandlerError> {
-    let method = request.method().clone();
-    let path = request.uri().path().to_owned();
-    let takes_gzip = takes_gzip(request.headers());
-    let mut response = next.run(request).await;
-    if response.status() == StatusCode::NOT_FOUND {
-        return Err(HandlerError::native(paths::not_found(&method, &path)));
-    }
-    if response.headers().contains_key(header::CONTENT_ENCODING) && !takes_gzip {
-        response = unpack(response).await?;
-    }
-    add_headers(response.headers_mut(), API_POLICY);
-    Ok(response)
-}
-
 /// Adds the headers that every file of the documentation has.
 fn add_headers(headers: &mut HeaderMap, policy: &'static str) {
     let fixed: [(HeaderName, &'static str); 5] = [
@@ -150,18 +126,6 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
         }
     }
     false
-}
-
-/// The response with its body decompressed.
-///
-/// # Errors
-/// `internal`, which no file of the binary leads to.
-async fn unpack(response: Response) -> Result<Response, HandlerError> {
-    let (mut head, body) = response.into_parts();
-    let packed = to_bytes(body, usize::MAX).await.map_err(|_| broken_file())?;
-    let plain = unpacked(&packed)?;
-    head.headers.remove(header::CONTENT_ENCODING);
-    Ok(Response::from_parts(head, Body::from(plain)))
 }
 
 /// A file of the binary, decompressed.

@@ -198,7 +198,7 @@ fn the_core_knows_no_server_and_no_model_runtime() {
     assert!(core.contains("tower") && core.contains("reqwest"), "{core:?}");
     for (kind, crates) in [
         ("HTTP server", ["axum", "hyper-util", "tower-http"]),
-        ("description of an API", ["utoipa", "utoipa-swagger-ui", "toml"]),
+        ("description of an API", ["utoipa", "pulldown-cmark", "toml"]),
         ("model runtime", ["rten", "rten-tensor", "tokenizers"]),
         ("part of an evaluation", ["parquet", "indicatif", "comfy-table"]),
     ] {

@@ -110,7 +110,8 @@ async fn pages_load_nothing_from_other_hosts_and_run_no_script() {
 #[tokio::test]
 async fn a_page_says_what_a_browser_may_do_with_it() {
     let gateway = Gateway::start("").await;
-    for path in ["/docs/", "/docs/errors", "/docs/errors.html", "/docs/errors.md", "/docs/style.css", "/llms.txt"] {
+    let pages = ["/docs/", "/docs/errors", "/docs/errors.html", "/docs/errors.md", "/docs/style.css", "/llms.txt"];
+    for path in pages.into_iter().chain(["/docs/api/", "/docs/api/swagger-ui-bundle.js"]) {
         let page = gateway.client.get(gateway.url(path)).send().await.unwrap();
         assert_eq!(page.status(), 200, "{path}");
         let policy = page.headers()["content-security-policy"].to_str().unwrap();
@@ -122,8 +123,29 @@ async fn a_page_says_what_a_browser_may_do_with_it() {
         assert_eq!(again.text().await.unwrap(), "");
     }
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-    let index = client.get(gateway.url("/docs")).send().await.unwrap();
-    assert_eq!((index.status().as_u16(), index.headers()["location"].to_str().unwrap()), (308, "docs/"));
+    for (path, target) in [("/docs", "docs/"), ("/docs/api", "api/")] {
+        let answer = client.get(gateway.url(path)).send().await.unwrap();
+        assert_eq!((answer.status().as_u16(), answer.headers()["location"].to_str().unwrap()), (308, target));
+    }
+}
+
+/// Swagger UI comes with a dozen files, most of which no page loads.
+#[tokio::test]
+async fn page_of_the_api_loads_its_files_and_the_binary_holds_no_others() {
+    let gateway = Gateway::start("").await;
+    let address = url::Url::parse(&gateway.url("/docs/api/")).unwrap();
+    let page = gateway.get_text(address.path()).await;
+    let links = [values(&page, "href"), values(&page, "src")].concat();
+    assert_eq!(links.len(), 7, "{links:?}");
+    for link in links {
+        let target = address.join(link).unwrap();
+        let answer = gateway.client.get(target.clone()).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{target}");
+    }
+    for unused in ["swagger-ui-es-bundle.js", "swagger-ui-standalone-preset.js", "oauth2-redirect.html"] {
+        let answer = gateway.client.get(address.join(unused).unwrap()).send().await.unwrap();
+        assert_eq!(answer.status(), 404, "{unused}");
+    }
 }
 
 /// The form of llmstxt.org: a title, a summary, lists of links.
