@@ -79,6 +79,27 @@ async fn cross_encoder_score_is_identical_beside_other_passages() {
     assert!(seen.iter().all(|bits| *bits == seen[0]), "{seen:?}");
 }
 
+/// The tiny model gives an empty text -1 and "bad" -3, so a blank passage would win.
+#[tokio::test]
+async fn law_5_blank_passages_are_last_and_not_read_by_the_cross_encoder() {
+    let gateway = Gateway::start(&with_model("head = 2")).await;
+    // A pointwise model has one pair for equal texts.
+    for (model, unscored) in [("local/cross-encoder", 2), ("local/hybrid", 3)] {
+        let documents = json!(["", "bad", null, " \n", "bad bad", "heat"]);
+        let answer = gateway.rerank_with(json!({"model": model, "query": "heat", "documents": documents})).await;
+        assert_eq!(order(&answer), [5, 1, 4, 0, 2, 3], "{model}: {answer}");
+        let scores = scores(&answer);
+        assert!(scores[..2].iter().all(|(_, score)| *score > 0.0), "{model}: {answer}");
+        assert!(scores[3..].iter().all(|(_, score)| *score == 0.0), "{model}: {answer}");
+        assert_eq!(provenance(&answer)["pairs"]["unscored"], unscored, "{model}");
+        let again = gateway.rerank_with(json!({"model": model, "query": "heat", "documents": documents})).await;
+        assert_eq!(again["results"], answer["results"], "law 7: {model}");
+        assert_eq!(provenance(&again)["pairs"]["hit"], 3, "{model}");
+        let nothing = gateway.rerank_with(json!({"model": model, "query": "heat", "documents": ["", null]})).await;
+        assert_eq!(order(&nothing), [0, 1], "{model}");
+    }
+}
+
 #[tokio::test]
 async fn hybrid_scores_lexical_head_and_ranks_the_rest_below() {
     let gateway = Gateway::start(&with_model("head = 2\nlexical_share = 0.2")).await;

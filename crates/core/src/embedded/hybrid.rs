@@ -37,11 +37,11 @@ pub struct HybridSettings {
 const TAIL_SHARE: f64 = 0.5;
 
 impl Mix {
-    /// The positions that the cross-encoder reads, in input order: those with the best lexical scores. Of equal scores
-    /// the earlier positions come first.
+    /// The positions that the cross-encoder reads, in input order: those of `readable` with the best lexical scores. Of
+    /// equal scores the earlier positions come first.
     #[must_use]
-    pub fn head(&self, lexical: &[f64]) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..lexical.len()).collect();
+    pub fn head(&self, lexical: &[f64], readable: Vec<usize>) -> Vec<usize> {
+        let mut order = readable;
         // A stable sort, which leaves ties in input order.
         order.sort_by(|&left, &right| lexical[right].total_cmp(&lexical[left]));
         order.truncate(self.head);
@@ -164,9 +164,10 @@ mod tests {
 
     #[test]
     fn the_head_is_the_lexical_best_in_input_order() {
-        assert_eq!(MIX.head(&[0.1, 0.5, 0.5, 0.0, 0.9]), [1, 2, 4]);
-        assert_eq!(MIX.head(&[0.0; 5]), [0, 1, 2]);
-        assert!(MIX.head(&[]).is_empty());
+        assert_eq!(MIX.head(&[0.1, 0.5, 0.5, 0.0, 0.9], vec![0, 1, 2, 3, 4]), [1, 2, 4]);
+        assert_eq!(MIX.head(&[0.0; 5], vec![0, 1, 2, 3, 4]), [0, 1, 2]);
+        assert_eq!(MIX.head(&[0.0; 5], vec![1, 4]), [1, 4]);
+        assert!(MIX.head(&[], Vec::new()).is_empty());
     }
 
     #[test]
@@ -214,7 +215,7 @@ mod tests {
             lexical in proptest::collection::vec(0.0..1.0f64, 0..12),
             raw in proptest::collection::vec(prop_oneof![-12.0..12.0f64, -1e3..1e3f64], 12),
         ) {
-            let head = MIX.head(&lexical);
+            let head = MIX.head(&lexical, (0..lexical.len()).collect());
             let raw = logits(&raw.into_iter().map(probability).collect::<Vec<_>>());
             let scores = MIX.scores(&lexical, &head, &raw[..head.len()]);
             prop_assert_eq!(scores.len(), lexical.len());

@@ -17,6 +17,7 @@ use crate::embedded::hybrid::logits;
 use crate::error::{Error, ErrorKind};
 use crate::route::HybridParts;
 use crate::types::request::RerankRequest;
+use crate::types::response::ScoreSource;
 use crate::upstream::LocalScorer;
 
 /// The lexical score of every passage. Long lists run on workers, as many at once as there are processors; one whose
@@ -37,6 +38,17 @@ fn lexical_scores_while(scorer: &dyn ListScorer, request: &RerankRequest, is_wan
     scorer.score_while(&request.query, &passages, is_wanted).unwrap_or_default()
 }
 
+/// The positions of all passages that the cross-encoder may read: those that the plan has not settled as blank.
+fn readable(plan: &Plan) -> Vec<usize> {
+    let mut positions = Vec::new();
+    for passage in plan.passages() {
+        if passage.source != ScoreSource::Blank {
+            positions.push(passage.position);
+        }
+    }
+    positions
+}
+
 impl Reranker {
     /// Scores a list inside this process. `plan` learns all of it at the end or nothing; `subscriptions` hold the
     /// flights of the head's own plan.
@@ -54,7 +66,14 @@ impl Reranker {
     ) -> Result<(), Error> {
         let lexical = lexical_scores(embedded, attempt.request.clone()).await;
         let scores = match &attempt.target.hybrid {
-            Some(parts) => self.rerank_head(attempt, parts, &lexical, subscriptions, trace).await?,
+            Some(parts) => {
+                let mix = parts.settings.mix;
+                let head = mix.head(&lexical, readable(plan));
+                let of_head = self.score_head(attempt, parts, &head, subscriptions, trace).await?;
+                // The cross-encoder answers with probabilities, and the mix works on raw scores: the sigmoid would
+                // squeeze the differences at both ends.
+                mix.scores(&lexical, &head, &logits(&of_head))
+            }
             None => lexical,
         };
         let by_key = plan.learn_list(&scores)?;
@@ -64,20 +83,17 @@ impl Reranker {
         Ok(())
     }
 
-    /// Scores the lexically best passages by the cross-encoder, and mixes both scores. The head is a request of its
-    /// own, so its pairs are cached, followed and led like those of any pointwise model. Returns the mixed score of
-    /// every passage, outside the head too.
-    async fn rerank_head(
+    /// Scores the passages at the positions in `head` by the cross-encoder. The head is a request of its own, so its
+    /// pairs are cached, followed and led like those of any pointwise model. Returns a probability for each, in order.
+    async fn score_head(
         &self,
         attempt: TargetAttempt<'_>,
         parts: &HybridParts,
-        lexical: &[f64],
+        head: &[usize],
         subscriptions: &mut Vec<Subscription>,
         trace: &mut RequestTrace,
     ) -> Result<Vec<f64>, Error> {
-        let mix = parts.settings.mix;
-        let head = mix.head(lexical);
-        let passages = attempt.request.passages.select(&head);
+        let passages = attempt.request.passages.select(head);
         // Without the client's options: the cross-encoder takes none, and they would be part of its cache keys.
         let head_request =
             Arc::new(RerankRequest { query: attempt.request.query.clone(), passages, ..RerankRequest::default() });
@@ -92,8 +108,6 @@ impl Reranker {
             };
             scores.push(score);
         }
-        // The cross-encoder answers with probabilities, and the mix works on raw scores: the sigmoid would squeeze the
-        // differences at both ends.
-        Ok(mix.scores(lexical, &head, &logits(&scores)))
+        Ok(scores)
     }
 }

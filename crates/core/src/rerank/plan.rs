@@ -187,21 +187,26 @@ impl Plan {
         self.pairs[slot].settle(score, source);
     }
 
-    /// Records the scores of a whole list, one for each passage in order. Returns them by key, for the cache.
+    /// Records the scores of a whole list, one for each passage in order. Returns them by key, for the cache. Blank
+    /// passages that are settled keep their score.
     ///
     /// Scores go to passages by position here, which is right only while every passage has a slot of its own and all
-    /// slots are unknown. So it is for a model that is listwise and takes blank passages; anything else is an error,
-    /// for it would give a passage the score of another.
+    /// other slots are unknown. So it is for a listwise model; anything else is an error, for it would give a passage
+    /// the score of another.
     ///
     /// # Errors
     /// A defect in rerankd: slots that are shared or known, or another number of scores.
     pub fn learn_list(&mut self, scores: &[f64]) -> Result<Vec<(PairKey, f64)>, Error> {
         let count = self.passage_count();
-        if [self.folded.slots.len(), self.pairs.len(), self.unknown.len(), scores.len()] != [count; 4] {
+        let blanks = self.pairs.iter().filter(|pair| pair.source == ScoreSource::Blank).count();
+        if [self.folded.slots.len(), self.pairs.len(), self.unknown.len() + blanks, scores.len()] != [count; 4] {
             return Err(Error::new(ErrorKind::Internal, "scores of a list do not fit its passages"));
         }
         let mut by_key = Vec::with_capacity(count);
         for ((pair, key), score) in self.pairs.iter_mut().zip(&self.folded.keys).zip(scores) {
+            if pair.source == ScoreSource::Blank {
+                continue;
+            }
             pair.settle(Some(*score), ScoreSource::Scored);
             by_key.push((*key, *score));
         }
@@ -381,7 +386,9 @@ mod tests {
         assert_eq!(scores(&plan), [0.1, 0.2, 0.3]);
         assert_eq!(by_key.iter().map(|(_, score)| *score).collect::<Vec<_>>(), [0.1, 0.2, 0.3]);
         let without_blanks = PlanContext { rejects_blanks: true, ..listwise };
-        assert!(Plan::new(&list, &without_blanks, &cache).learn_list(&[0.1, 0.2, 0.3]).is_err(), "a blank is settled");
+        let mut plan = Plan::new(&list, &without_blanks, &cache);
+        assert_eq!(plan.learn_list(&[0.1, 0.2, 0.3]).unwrap().len(), 2, "a blank is settled");
+        assert_eq!(scores(&plan), [0.1, 0.0, 0.3]);
         let pointwise = context(Scoring::Pointwise);
         assert!(Plan::new(&list, &pointwise, &cache).learn_list(&[0.1, 0.2, 0.3]).is_err(), "a slot is shared");
     }

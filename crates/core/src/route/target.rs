@@ -128,9 +128,13 @@ impl Target {
         self.facts.scoring == Scoring::Pointwise
     }
 
-    /// Returns true if a blank passage would fail the whole call.
+    /// Returns true if the model must not see blank passages.
     pub(crate) fn rejects_blank_passages(&self) -> bool {
-        matches!(&self.upstream.backend, Backend::Stack(stack) if stack.facts.rejects_blank_passages)
+        match &self.upstream.backend {
+            Backend::Stack(stack) => stack.facts.rejects_blank_passages,
+            // The lexical scorer gives them 0 itself.
+            Backend::Local(_) => self.hybrid.is_some(),
+        }
     }
 
     /// Treatment of long passages. A listwise model's passages are never cut: its list must stay whole.

@@ -219,7 +219,7 @@ pub struct ProviderFacts {
     pub max_call_bytes: Option<usize>,
     /// HTTP statuses that justify another attempt.
     pub retry_statuses: Vec<u16>,
-    /// True if a blank passage fails the whole call.
+    /// True if the model must not see blank passages: they fail the whole call, or their scores mean nothing.
     pub rejects_blank_passages: bool,
     /// Facts assumed of models that are not listed.
     pub other_models: ModelFacts,

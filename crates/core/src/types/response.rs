@@ -68,7 +68,7 @@ pub enum ScoreSource {
     Stale,
     /// The provider takes the other passages but not this one.
     Refused,
-    /// The passage is blank and the provider refuses blank passages: it has the floor of the scale.
+    /// The passage is blank and the model must not see blank passages: it has the floor of the scale.
     Blank,
     /// It is not known.
     Unscored,

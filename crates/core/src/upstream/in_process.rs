@@ -92,6 +92,8 @@ fn cross_encoder(parts: CrossEncoderParts, metrics: &Metrics) -> Result<Upstream
         facts: ProviderFacts {
             max_passages: MAX_PAIRS_PER_CALL,
             models: BTreeMap::from([(LocalModel::CrossEncoder.name().to_owned(), facts)]),
+            // It takes them, and its scores for them are often above those of relevant passages.
+            rejects_blank_passages: true,
             ..ProviderFacts::unlimited(facts)
         },
         format: CallFormat::Pairs,
