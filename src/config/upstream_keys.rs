@@ -22,14 +22,12 @@ pub(super) struct UpstreamKeys {
 impl UpstreamKeys {
     /// A reader of those keys that come from files; `None` if none does.
     pub(super) fn reader(&self) -> Option<KeyReader> {
-        if !self.references.iter().any(|reference| secret::is_file(reference)) {
+        let of_files: Vec<bool> = self.references.iter().map(|reference| secret::is_file(reference)).collect();
+        if !of_files.contains(&true) {
             return None;
         }
         let references = self.references.clone();
-        Some(KeyReader::new(move |number| {
-            let reference = references.get(number).filter(|reference| secret::is_file(reference))?;
-            secret::resolve(reference, &Environment::new()).ok()
-        }))
+        Some(KeyReader::new(of_files, move |number| secret::resolve(references.get(number)?, &Environment::new()).ok()))
     }
 }
 

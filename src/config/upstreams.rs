@@ -215,6 +215,7 @@ impl Upstreams<'_> {
             provider,
             url: url?,
             proxy: proxy?,
+            key_setting: if section.has("api_keys") { "api_keys" } else { "api_key" },
             key_reader: keys.reader(),
             api_keys: keys.found,
             connect_timeout: inherited.connect_timeout?,

@@ -116,3 +116,28 @@ async fn a_key_that_was_rotated_on_disk_is_read_again_after_a_refusal() {
         assert_eq!(shown, ["Bearer old-key", "Bearer new-key"], "{status}");
     }
 }
+
+/// The key is revoked some time before its file is replaced. The breaker would open in between.
+#[tokio::test]
+async fn a_key_file_that_is_replaced_after_refusals_is_used_at_once() {
+    let fake = FakeUpstream::start("cohere").await;
+    fake.refuse_if(|call| call.headers["authorization"] != "Bearer new-key", Reply::status(401));
+    let key = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(key.path(), "old-key").unwrap();
+    let gateway = Gateway::start(&format!(
+        "[upstreams.up]\nprovider = 'cohere'\nbase_url = '{}'\napi_keys = ['file:{}']\n\
+         breaker.consecutive_failures = 2\n{}",
+        fake.url(),
+        key.path().display(),
+        targets("default", &[("up", "rerank-v3.5")])
+    ))
+    .await;
+    for refused in 0..6 {
+        let answer = gateway.try_rerank(json!({"query": "q", "documents": ["a"]})).await;
+        assert_eq!(answer.body["code"], "upstream_unauthorized", "{refused}: {}", answer.body);
+        let message = answer.body["message"].as_str().unwrap();
+        assert!(message.contains("(check upstreams.up.api_keys)"), "{message}");
+    }
+    std::fs::write(key.path(), "new-key").unwrap();
+    gateway.rerank("q", &["a"]).await;
+}

@@ -230,6 +230,24 @@ async fn a_key_that_is_refused_and_a_model_that_is_missing_are_told() {
 }
 
 #[tokio::test]
+async fn a_key_that_was_read_again_is_told() {
+    let fake = FakeUpstream::start("cohere").await;
+    fake.refuse_if(|call| call.headers["authorization"] != "Bearer other-key", Reply::status(403));
+    let key = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(key.path(), "test-key").unwrap();
+    let reference = format!("file:{}", key.path().display());
+    let up = upstream("up", "cohere", &fake.url()).replace("env:KEY", &reference);
+    let server = Process::start(&format!("{up}{}", targets("default", &[("up", "m")]))).await;
+    std::fs::write(key.path(), "other-key").unwrap();
+    assert_eq!(server.rerank("default", "a").await, 200);
+    let lines = server.ended().await;
+    let reloaded = events(&lines, "key_reloaded");
+    assert_eq!(reloaded.len(), 1, "{lines:#?}");
+    assert_eq!((&reloaded[0]["level"], &reloaded[0]["upstream"]), (&json!("INFO"), &json!("up")));
+    assert_eq!((&reloaded[0]["key"], &reloaded[0]["keys"]), (&json!(1), &json!(1)));
+}
+
+#[tokio::test]
 async fn a_path_is_logged_on_one_line_and_a_request_that_was_abandoned_is_told() {
     let fake = FakeUpstream::scripted("cohere", [Reply::Hang]).await;
     let up = upstream("up", "cohere", &fake.url());

@@ -180,8 +180,10 @@ impl FlightTexts {
                 Some(detail) => format!(": {detail}"),
                 None => String::new(),
             };
-            let hint = match error.kind {
-                ErrorKind::UpstreamUnauthorized => format!(" (check upstreams.{}.api_key)", upstream.name),
+            let hint = match upstream.key_setting() {
+                Some(setting) if error.kind == ErrorKind::UpstreamUnauthorized => {
+                    format!(" (check upstreams.{}.{setting})", upstream.name)
+                }
                 _ => String::new(),
             };
             let public = error.of_upstream(&upstream.name);

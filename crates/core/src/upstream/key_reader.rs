@@ -2,30 +2,34 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use secrecy::SecretString;
 
-/// Shortest time between two readings of a key. A provider that refuses every call must not cost a reading each.
-pub(super) const REREAD_PAUSE: Duration = Duration::from_secs(5);
-
-/// Reads the key of a number again. It blocks, as it reads a file. `None` if the key comes from no file, or the file
-/// holds none now.
+/// Reads the key of a number again. It blocks, as it reads a file. `None` if the file holds no key now.
 type Read = dyn Fn(usize) -> Option<SecretString> + Send + Sync;
 
 /// A way to read the keys of an upstream again. The core reads no files itself.
 #[derive(Clone)]
-pub struct KeyReader(Arc<Read>);
+pub struct KeyReader {
+    read: Arc<Read>,
+    /// By number, true for a key that comes from a file.
+    of_files: Arc<[bool]>,
+}
 
 impl KeyReader {
-    /// A reader that calls `read` with the number of a key, its index in `api_keys`.
-    pub fn new(read: impl Fn(usize) -> Option<SecretString> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(read))
+    /// A reader that calls `read` with the number of a key, its index in `api_keys`, if `of_files` is true for it.
+    pub fn new(of_files: Vec<bool>, read: impl Fn(usize) -> Option<SecretString> + Send + Sync + 'static) -> Self {
+        Self { read: Arc::new(read), of_files: of_files.into() }
     }
 
-    /// Reads key `number`.
+    /// Returns true if key `number` comes from a file.
+    pub(super) fn is_of_file(&self, number: usize) -> bool {
+        self.of_files.get(number).is_some_and(|is_of_file| *is_of_file)
+    }
+
+    /// Reads key `number`, which comes from a file.
     pub(super) fn read(&self, number: usize) -> Option<SecretString> {
-        (self.0)(number)
+        (self.read)(number)
     }
 }
 

@@ -6,17 +6,20 @@
 //! and both keys are used as before. Until that is known, the refusal is a suspicion, and another call uses the
 //! suspected key rather than fail.
 //!
-//! A key that comes from a file and was refused (401, 403) is read again: it may have been rotated.
+//! A key that comes from a file and was refused (401, 403) is read again each time: it may have been rotated. Next to
+//! the call that was refused, reading a small file costs nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
 use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
-use super::key_reader::{KeyReader, REREAD_PAUSE};
+use super::key_reader::KeyReader;
 use super::response_class::ResponseClass;
 use crate::blocking::offload::result_of;
 
@@ -32,8 +35,12 @@ pub struct KeyRing {
     state: Mutex<KeyStates>,
     /// Reads a key again that was refused; `None` if no key comes from a file.
     reader: Option<KeyReader>,
+    /// Held by the call that reads a file, so that one that hangs takes one thread.
+    reading: Arc<Semaphore>,
     /// Name of the upstream, for the log.
     upstream: String,
+    /// Name of the setting that holds the keys, for messages: `api_key` or `api_keys`.
+    setting: &'static str,
 }
 
 #[derive(Debug)]
@@ -53,8 +60,6 @@ struct Key {
     header: HeaderValue,
     /// The secret that this one took the place of, which replies may still quote.
     former: Option<SecretString>,
-    /// Time of the last reading after a refusal.
-    read_at: Option<Instant>,
 }
 
 /// A time in which a key is not used.
@@ -93,16 +98,22 @@ impl KeyRing {
     pub fn new(secrets: &[SecretString]) -> Result<Self, String> {
         let mut keys = Vec::with_capacity(secrets.len());
         for secret in secrets {
-            keys.push(Key { secret: secret.clone(), header: bearer(secret)?, former: None, read_at: None });
+            keys.push(Key { secret: secret.clone(), header: bearer(secret)?, former: None });
         }
         let state = KeyStates { keys, current: 0, rests: vec![None; secrets.len()] };
-        Ok(Self { state: Mutex::new(state), reader: None, upstream: String::new() })
+        let reading = Arc::new(Semaphore::new(1));
+        Ok(Self { state: Mutex::new(state), reader: None, reading, upstream: String::new(), setting: "api_key" })
     }
 
-    /// The same ring, whose log lines name the upstream.
+    /// The same ring, whose log lines name the upstream, and whose messages the setting of it that holds the keys.
     #[must_use]
-    pub fn of_upstream(self, name: &str) -> Self {
-        Self { upstream: name.to_owned(), ..self }
+    pub fn of_upstream(self, name: &str, setting: &'static str) -> Self {
+        Self { upstream: name.to_owned(), setting, ..self }
+    }
+
+    /// Name of the setting that holds the keys.
+    pub(super) const fn setting(&self) -> &'static str {
+        self.setting
     }
 
     /// The same ring, whose keys are read again by `reader` after a refusal.
@@ -125,32 +136,38 @@ impl KeyRing {
         Some((number, key.header.clone()))
     }
 
+    /// Returns true if key `number` comes from a file, where another may stand soon.
+    pub(super) fn is_of_file(&self, number: usize) -> bool {
+        self.reader.as_ref().is_some_and(|reader| reader.is_of_file(number))
+    }
+
     /// Returns true if key `number`, which was `shown` and refused, has another value by now. Its file is read again
-    /// for that, unless it was within [`REREAD_PAUSE`].
-    pub(super) async fn is_renewed(&self, number: usize, shown: &HeaderValue, now: Instant) -> bool {
-        let Some(reader) = self.reader.clone() else { return false };
-        {
-            let mut state = self.state.lock();
-            let key = &mut state.keys[number];
-            // Another call may have found the new value.
-            if key.header != *shown {
-                return true;
-            }
-            if key.read_at.is_some_and(|read_at| now < read_at + REREAD_PAUSE) {
-                return false;
-            }
-            key.read_at = Some(now);
+    /// for that.
+    pub(super) async fn is_renewed(&self, number: usize, shown: &HeaderValue) -> bool {
+        let Some(reader) = self.reader.clone().filter(|reader| reader.is_of_file(number)) else { return false };
+        // Fails only for a semaphore that was closed, and this one never is.
+        let turn = self.reading.clone().acquire_owned().await.ok();
+        // Another call may have found the new value.
+        if self.state.lock().keys[number].header != *shown {
+            return true;
         }
-        let Some(secret) = result_of(spawn_blocking(move || reader.read(number))).await else { return false };
+        let reading = spawn_blocking(move || {
+            let _turn = turn;
+            reader.read(number)
+        });
+        let Some(secret) = result_of(reading).await else { return false };
         let Ok(header) = bearer(&secret) else { return false };
         let mut state = self.state.lock();
+        let count = state.keys.len();
         let key = &mut state.keys[number];
         if key.header == header {
-            return false;
+            return header != *shown;
         }
         key.former = Some(std::mem::replace(&mut key.secret, secret));
         key.header = header;
         state.rests[number] = None;
+        drop(state);
+        self.tell_reloaded(number, count);
         true
     }
 
@@ -223,6 +240,19 @@ impl KeyRing {
         );
     }
 
+    /// Logs that key `number` of `count` was read again from its file, and is another.
+    fn tell_reloaded(&self, number: usize, count: usize) {
+        let upstream = &*self.upstream;
+        let place = number + 1;
+        tracing::info!(
+            event = "key_reloaded",
+            upstream,
+            key = place,
+            keys = count,
+            "{upstream} refused key {place} of {count}; its file holds another by now, which is used from here on"
+        );
+    }
+
     /// All keys, former ones too, so that replies can be searched for them.
     pub(super) fn secrets(&self) -> Vec<SecretString> {
         let state = self.state.lock();
@@ -284,7 +314,6 @@ fn bearer(key: &SecretString) -> Result<HeaderValue, String> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::super::response_class::kind_of_status;
@@ -378,28 +407,28 @@ mod tests {
         assert_eq!(call(&ring, |number| if number == 0 { 403 } else { 200 }), [0], "the other one is used up");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_key_whose_file_changed_is_taken_anew_and_its_file_is_read_seldom() {
+    #[tokio::test]
+    async fn a_key_whose_file_changed_is_taken_anew() {
         let readings = Arc::new(AtomicUsize::new(0));
         let counter = readings.clone();
-        let reader = KeyReader::new(move |number| {
+        let reader = KeyReader::new(vec![true, false], move |_| {
             let reading = counter.fetch_add(1, Ordering::Relaxed);
-            (number == 0).then(|| SecretString::from(if reading == 0 { "old" } else { "new" }))
+            Some(SecretString::from(if reading == 0 { "old" } else { "new" }))
         });
-        let ring = KeyRing::new(&[SecretString::from("old")]).unwrap().read_again_by(Some(reader));
+        let ring = KeyRing::new(&["old", "fixed"].map(SecretString::from)).unwrap().read_again_by(Some(reader));
+        assert!(ring.is_of_file(0) && !ring.is_of_file(1));
         let (_, old) = ring.choose(&[], Instant::now()).unwrap();
-        assert!(!ring.is_renewed(0, &old, Instant::now()).await, "the file holds the same");
-        assert!(!ring.is_renewed(0, &old, Instant::now()).await);
-        assert_eq!(readings.load(Ordering::Relaxed), 1, "it was read a moment ago");
-        tokio::time::advance(REREAD_PAUSE).await;
-        assert!(ring.is_renewed(0, &old, Instant::now()).await);
+        assert!(!ring.is_renewed(0, &old).await, "the file holds the same");
+        assert!(ring.is_renewed(0, &old).await, "it was read a moment ago, and has changed since");
         let (_, new) = ring.choose(&[], Instant::now()).unwrap();
         assert_eq!(new, "Bearer new");
-        assert!(ring.is_renewed(0, &old, Instant::now()).await, "another call that showed the old one");
-        assert!(!ring.is_renewed(0, &new, Instant::now()).await);
-        assert_eq!(readings.load(Ordering::Relaxed), 2);
+        assert!(ring.is_renewed(0, &old).await, "another call that showed the old one");
+        assert_eq!(readings.load(Ordering::Relaxed), 2, "which needs no reading");
+        assert!(!ring.is_renewed(0, &new).await);
+        assert!(!ring.is_renewed(1, &bearer(&SecretString::from("fixed")).unwrap()).await);
+        assert_eq!(readings.load(Ordering::Relaxed), 3);
         let secrets: Vec<_> = ring.secrets().iter().map(|secret| secret.expose_secret().to_owned()).collect();
-        assert_eq!(secrets, ["new", "old"]);
+        assert_eq!(secrets, ["new", "old", "fixed"]);
     }
 
     #[tokio::test(start_paused = true)]

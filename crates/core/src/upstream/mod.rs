@@ -151,7 +151,7 @@ impl Upstream {
     /// # Errors
     /// A sentence: no client can be made of the settings.
     pub fn over_http(settings: &UpstreamSettings, metrics: &Metrics) -> Result<Self, String> {
-        let ring = KeyRing::new(&settings.api_keys)?.of_upstream(&settings.label);
+        let ring = KeyRing::new(&settings.api_keys)?.of_upstream(&settings.label, settings.key_setting);
         let keys = Arc::new(ring.read_again_by(settings.key_reader.clone()));
         if let Some(proxy) = &settings.proxy
             && settings.url.scheme() == "http"
@@ -256,6 +256,14 @@ impl Upstream {
         };
         let plain: Vec<&str> = secrets.iter().map(ExposeSecret::expose_secret).collect();
         redact::quotable(error, texts, &plain)
+    }
+
+    /// Name of the setting that holds the keys; `None` for the embedded scorer, which has none.
+    pub(crate) fn key_setting(&self) -> Option<&'static str> {
+        match &self.backend {
+            Backend::Stack(stack) => Some(stack.keys.setting()),
+            Backend::Local(_) => None,
+        }
     }
 
     /// Returns true if the circuit breakers would admit a call for `caller`. Uses nothing up.

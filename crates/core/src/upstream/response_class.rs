@@ -10,6 +10,7 @@
 //!  CallRefused     refusal of its content or its size     success  –        –        yes    backoff          1
 //!  KeyRefused      401, 402, 403                          failure  –        caller   yes    backoff          1
 //!    has_next_key                                         –        –        –        yes    at once          1
+//!  FileKeyRefused  401, 403 to a key from a file          –        –        caller   yes    backoff          1
 //!  RateLimited     429                                    failure  fewer    all      yes    long backoff     ½
 //!    has_next_key                                         –        –        –        yes    at once          ½
 //!  Overloaded      408, 499, 502 to 504, 521 to 524, 529  failure  fewer    all      yes    once or backoff  1
@@ -58,6 +59,9 @@ pub enum ResponseClass {
         /// True if another key is at hand for the next attempt.
         has_next_key: bool,
     },
+    /// Refusal of a key that comes from a file, with no other key at hand. The file may hold another soon, and calls
+    /// must go on to notice: each refusal has the file read again.
+    FileKeyRefused,
     /// "Too many requests".
     RateLimited {
         /// True if another key is at hand for the next attempt.
@@ -158,9 +162,11 @@ impl ResponseClass {
             Self::RateLimited { .. } | Self::Overloaded | Self::NoReply | Self::TimedOut => {
                 Some(FailureScope::AllCallers)
             }
-            Self::KeyRefused { .. } | Self::Failed | Self::InvalidReply | Self::Misconfigured => {
-                Some(FailureScope::Caller)
-            }
+            Self::KeyRefused { .. }
+            | Self::FileKeyRefused
+            | Self::Failed
+            | Self::InvalidReply
+            | Self::Misconfigured => Some(FailureScope::Caller),
         }
     }
 
@@ -168,6 +174,10 @@ impl ResponseClass {
     pub(super) fn call_outcome(self, retry_after: Option<Duration>) -> Option<CallOutcome> {
         if matches!(self, Self::Success | Self::CallRefused) {
             return Some(CallOutcome::Success);
+        }
+        // A file is about to be replaced perhaps, and the circuit would stay open after that.
+        if self == Self::FileKeyRefused {
+            return None;
         }
         // Only a failure of the upstream is evidence against it.
         self.failure_scope()?;
@@ -219,6 +229,7 @@ mod tests {
             ResponseClass::CallRefused,
             ResponseClass::KeyRefused { has_next_key: false },
             ResponseClass::KeyRefused { has_next_key: true },
+            ResponseClass::FileKeyRefused,
             ResponseClass::RateLimited { has_next_key: false },
             ResponseClass::RateLimited { has_next_key: true },
             ResponseClass::Overloaded,

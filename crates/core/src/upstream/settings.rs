@@ -30,6 +30,8 @@ pub struct UpstreamSettings {
     pub proxy: Option<ProxySettings>,
     /// Bearer tokens: the first is sent, and if it is refused the next.
     pub api_keys: Vec<SecretString>,
+    /// Name of the setting that holds them: `api_key` or `api_keys`.
+    pub key_setting: &'static str,
     /// Reads a key again that was refused; `None` if no key comes from a file.
     pub key_reader: Option<KeyReader>,
     /// Longest wait for a connection.

@@ -18,7 +18,7 @@ use super::error_texts;
 use super::http_client::through;
 use super::key_ring::{KeyRejection, KeyRing, RefusedKey};
 use super::reply::read_scores;
-use super::response_class::kind_of_status;
+use super::response_class::{ResponseClass, kind_of_status};
 use super::retry_after::retry_after;
 use super::size_refusal::RefusalWords;
 use crate::blocking::offload::{OFFLOAD_WIRE_BYTES, offload};
@@ -104,11 +104,15 @@ impl Transport {
             let error = self.config.refusal(status.as_u16(), said, &headers, call.passages);
             let Some((number, authorization)) = shown_key else { return Err(error) };
             let is_about_key = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-            if is_about_key && self.config.keys.is_renewed(number, &authorization, Instant::now()).await {
+            if is_about_key && self.config.keys.is_renewed(number, &authorization).await {
                 let class = error.class.with_next_key();
                 return Err(UpstreamError { class, retryable: true, refused_keys, ..error });
             }
-            return Err(self.config.key_rejected(error, status.as_u16(), number, refused_keys));
+            let error = self.config.key_rejected(error, status.as_u16(), number, refused_keys);
+            if is_about_key && !error.class.has_next_key() && self.config.keys.is_of_file(number) {
+                return Err(UpstreamError { class: ResponseClass::FileKeyRefused, ..error });
+            }
+            return Err(error);
         }
         // The first key of a call proves nothing when it is accepted; after refusals it shows that those keys were
         // wrong.
