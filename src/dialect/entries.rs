@@ -131,8 +131,10 @@ fn object<'a>(scanner: &mut Scanner<'a>, is_body: bool, unread: &mut UnreadField
                     Cow::Borrowed(plain) => Some(plain),
                     Cow::Owned(_) => None,
                 };
-                unread.add(plain);
-                scanner.value()?;
+                // A field that is null counts as absent; some clients send all that they know.
+                if scanner.value()?.get() != "null" {
+                    unread.add(plain);
+                }
             }
         }
         has_more = scanner.next(b'}')?;

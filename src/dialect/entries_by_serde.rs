@@ -50,8 +50,9 @@ impl<'de> Visitor<'de> for ObjectVisitor<'_, 'de> {
             let name = match name {
                 FieldName::Known(name) => name,
                 FieldName::Unread(name) => {
-                    self.unread.add(name);
-                    map.next_value::<IgnoredAny>()?;
+                    if map.next_value::<Option<IgnoredAny>>()?.is_some() {
+                        self.unread.add(name);
+                    }
                     continue;
                 }
             };

@@ -15,6 +15,17 @@ const MAX_NAME_BYTES: usize = 24;
 /// Fields that clients of one of the dialects send on purpose, and that nothing here depends on. Their names are near
 /// to those of fields that are read.
 const NO_MISTAKES: [&str; 4] = ["truncate", "return_len", "max_input_length", "return_embeddings"];
+/// Names that other interfaces have for a field that is read, with that field's name. Every dialect reads `top_n`.
+const SYNONYMS: [(&str, &str); 8] = [
+    ("limit", "top_n"),
+    ("k", "top_n"),
+    ("n", "top_n"),
+    ("num_results", "top_n"),
+    ("top", "top_n"),
+    ("topK", "top_n"),
+    ("return_docs", "return_documents"),
+    ("max_chunks_per_doc", "max_tokens_per_doc"),
+];
 
 /// The names of a body's fields that no dialect reads.
 #[derive(Debug, Default, PartialEq)]
@@ -70,7 +81,13 @@ impl<'a> UnreadFields<'a> {
 
 /// The field that `name` was probably meant to be.
 fn meant_by(name: &str) -> Option<&'static str> {
-    if NO_MISTAKES.contains(&name) { None } else { nearest(name, known_names()) }
+    if NO_MISTAKES.contains(&name) {
+        return None;
+    }
+    match SYNONYMS.iter().find(|(synonym, _)| *synonym == name) {
+        Some((_, meant)) => Some(meant),
+        None => nearest(name, known_names()),
+    }
 }
 
 /// Returns true for what can be quoted: it looks like the name of a field, and not like a text.
@@ -102,7 +119,9 @@ mod tests {
     fn only_names_near_to_a_field_are_warned_of() {
         for (name, meant) in [
             ("topn", Some("top_n")),
-            ("topK", Some("top_k")),
+            ("topN", Some("top_n")),
+            ("Top_N", Some("top_n")),
+            ("TOP_K", Some("top_k")),
             ("top-n", Some("top_n")),
             ("document", Some("documents")),
             ("quary", Some("query")),
@@ -113,7 +132,6 @@ mod tests {
             ("truncate", None),
             ("return_len", None),
             ("user", None),
-            ("max_chunks_per_doc", None),
             ("overlap_tokens", None),
             ("encoding_format", None),
             ("truncate_prompt_tokens", None),
@@ -125,6 +143,10 @@ mod tests {
             ("priority", None),
         ] {
             assert_eq!(meant_by(name), meant, "{name}");
+        }
+        for (synonym, meant) in SYNONYMS {
+            assert_eq!(meant_by(synonym), Some(meant), "{synonym}");
+            assert!(known_names().any(|name| name == meant), "{meant}");
         }
     }
 

@@ -31,6 +31,24 @@ async fn mistyped_fields_are_named_in_warnings_and_others_are_ignored() {
 }
 
 #[tokio::test]
+async fn other_interfaces_names_for_a_field_are_named_with_the_field() {
+    let gateway = Gateway::start("").await;
+    for (name, meant) in [("topN", "top_n"), ("limit", "top_n"), ("k", "top_n"), ("return_docs", "return_documents")] {
+        let answer = post(&gateway, "/rerank", json!({"query": "a", "documents": ["a", "b"], name: 1}), None).await;
+        let warning = format!("{name} was ignored; did you mean {meant}?");
+        assert_eq!(provenance(&answer.body)["warnings"], json!([warning]));
+    }
+    let null = json!({"query": "a", "documents": ["a"], "max_chunks_per_doc": null, "topN": null});
+    let answer = post(&gateway, "/rerank", null, None).await;
+    assert_eq!(provenance(&answer.body)["warnings"], json!([]), "null is absent");
+    // What is suggested works where the dialect itself has another name.
+    for path in ["/rerank", "/voyage/v1/rerank"] {
+        let answer = post(&gateway, path, json!({"query": "a", "documents": ["a", "b"], "top_n": 1}), None).await;
+        assert_eq!(answer.body["results"].as_array().unwrap().len(), 1, "{path}: {}", answer.body);
+    }
+}
+
+#[tokio::test]
 async fn a_strict_request_may_hold_no_field_that_is_not_read_in_any_dialect() {
     let gateway = Gateway::start("").await;
     for (path, body) in [

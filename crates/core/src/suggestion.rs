@@ -24,15 +24,30 @@ pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&
     let mut best: Option<(usize, &str)> = None;
     for name in known {
         // Most names are ruled out without the comparison, which is dear.
-        if least_distance(word, name) > max_distance {
+        let distance = if differs_in_form_alone(word, name) {
+            0
+        } else if least_distance(word, name) > max_distance {
             continue;
-        }
-        let found = (strsim::damerau_levenshtein(word, name), name);
+        } else {
+            strsim::damerau_levenshtein(word, name)
+        };
+        let found = (distance, name);
         if found.0 <= max_distance && best.is_none_or(|best| found < best) {
             best = Some(found);
         }
     }
     best.map(|(_, name)| name)
+}
+
+/// Returns true if the words are the same but for case, `_` and `-`: `topN` and `top_n`.
+fn differs_in_form_alone(word: &str, name: &str) -> bool {
+    plain_letters(word).eq(plain_letters(name))
+}
+
+/// A word's bytes in lower case, without `_` and `-`.
+fn plain_letters(word: &str) -> impl Iterator<Item = u8> {
+    let letters = word.bytes().filter(|byte| !matches!(byte, b'_' | b'-'));
+    letters.map(|byte| byte.to_ascii_lowercase())
 }
 
 /// A lower bound of the distance: each letter that only one of the words has costs a change.
@@ -58,5 +73,12 @@ mod tests {
         assert_eq!(suggested("defalt"), "; did you mean default?");
         assert_eq!(suggested("m"), "");
         assert_eq!(suggested(&"l".repeat(MAX_COMPARED_BYTES + 1)), "");
+    }
+
+    #[test]
+    fn a_name_in_another_form_is_nearer_than_any_other() {
+        for word in ["topN", "Top_N", "TOP-N", "topn"] {
+            assert_eq!(nearest(word, ["top_k", "top_n"].into_iter()), Some("top_n"), "{word}");
+        }
     }
 }
