@@ -3,7 +3,7 @@
 pub(super) const TOP: &str = "\
 Examples:
   rerankd
-  rerankd rerank 'capital of Korea' examples/passages.txt";
+  printf 'Busan is a port.\\nSeoul is the capital of Korea.\\n' | rerankd rerank 'capital of Korea'";
 
 pub(super) const SERVE: &str = "\
 Examples:
@@ -12,7 +12,7 @@ Examples:
 
 pub(super) const RERANK: &str = "\
 Examples:
-  rerankd rerank 'capital of Korea' examples/passages.txt --top-n 3
+  printf 'Busan is a port.\\nSeoul is the capital.\\n' | rerankd rerank 'capital of Korea' --top-n 1
   printf 'Busan is a port.\\nSeoul is the capital.\\n' | rerankd rerank 'capital of Korea' --json";
 
 pub(super) const CHECK: &str = "\

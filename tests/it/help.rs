@@ -35,6 +35,23 @@ fn shell(line: &str, directory: &Path) -> Command {
     command
 }
 
+/// An installation has no files of the repository.
+#[test]
+fn the_first_examples_need_no_file_and_find_what_they_ask_for() {
+    let directory = tempfile::tempdir().unwrap();
+    for command in ["", "rerank"] {
+        let lines: Vec<_> = examples(command).into_iter().filter(|line| line.contains("rerankd rerank")).collect();
+        assert!(!lines.is_empty(), "{command}");
+        for line in lines {
+            let output = shell(&line, directory.path()).output().unwrap();
+            let told = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+            let seoul = told.find("Seoul").unwrap_or_else(|| panic!("{line}: {told}"));
+            assert!(told.find("Busan").is_none_or(|busan| seoul < busan), "{line}: {told}");
+        }
+    }
+}
+
 /// A directory in which the examples find their files and may write.
 fn workplace() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
