@@ -221,6 +221,12 @@ fn models_and_openapi_print_and_survive_a_closed_pipe() {
     assert!(text.contains("cohere/rerank-v4.0-fast  (also m, n/*)"), "{text}");
     assert!(text.lines().any(|line| line.contains("default") && line.contains("cohere/rerank-v4.0-fast")), "{text}");
     assert!(text.lines().any(|line| line.contains("cohere/rerank-v3.5") && line.contains("$0.002 a search")), "{text}");
+    for name in ["cohere/rerank-english-v3.0", "cohere/rerank-multilingual-v3.0"] {
+        assert!(
+            text.lines().any(|line| line.trim_start().starts_with(&format!("{name} "))),
+            "{name} is wrapped: {text}"
+        );
+    }
     assert_eq!(out(&run(&["openapi"])), rerankd::http::openapi::json());
     let mut closed = rerankd(&["openapi"]).stdout(Stdio::piped()).spawn().unwrap();
     drop(closed.stdout.take());

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 
 use super::super::{CommandFailure, banner, print, runtime};
-use super::empty_table;
+use super::{empty_table, keep_names_whole};
 use crate::http::models::{MeanBody, ModelCostBody, ShadowBody};
 use crate::http::settings::ApiKey;
 
@@ -65,8 +65,10 @@ async fn ask(address: SocketAddr, api_keys: &[ApiKey]) -> reqwest::Result<String
 fn tables(models: &ServedModels) -> String {
     let mut costs = empty_table();
     costs.set_header(["MODEL", "TARGETS", "SPENT", "SAVED"]);
+    keep_names_whole(&mut costs);
     let mut shadows = empty_table();
     shadows.set_header(["MODEL", "SHADOW", "COMPARED", "OVERLAP", "TAU", "TOP 10"]);
+    keep_names_whole(&mut shadows);
     for model in &models.data {
         let (spent, saved) = match &model.cost {
             Some(cost) => (dollars(cost.spent_usd), dollars(cost.saved_usd)),

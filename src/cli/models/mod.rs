@@ -5,7 +5,7 @@ mod live;
 use std::net::SocketAddr;
 
 use clap::Args;
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use rerankd_core::provider::Billing;
 use rerankd_core::route::{Route, Target};
 
@@ -44,8 +44,10 @@ pub(super) fn run(args: &ModelsArgs) -> Result<(), CommandFailure> {
     // Two tables, as one with all columns would be wider than a terminal.
     let mut names = empty_table();
     names.set_header(["MODEL", "TARGETS"]);
+    keep_names_whole(&mut names);
     let mut facts = empty_table();
     facts.set_header(["MODEL", "SCORING", "SCALE", "PRICE"]);
+    keep_names_whole(&mut facts);
     for route in routes.routes() {
         let addresses: Vec<_> = route.targets.iter().map(|target| target.address()).collect();
         names.add_row([route.model.clone(), format!("{}{}{}", addresses.join(", then "), also(route), shadow(route))]);
@@ -68,6 +70,13 @@ fn empty_table() -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(table_columns());
     table
+}
+
+/// Never wraps the first column of a table that has its header: half of a model's name cannot be copied.
+fn keep_names_whole(table: &mut Table) {
+    if let Some(names) = table.column_mut(0) {
+        names.set_constraint(ColumnConstraint::ContentWidth);
+    }
 }
 
 /// The name of the model's shadow, in brackets; empty if it has none.
