@@ -20,7 +20,7 @@ use crate::config::settings::Settings;
 use crate::http::origin;
 use crate::http::settings::ServerSettings;
 use crate::logging::settings::{AccessLog, TelemetrySettings};
-use crate::logging::{LogFormat, parse_filter};
+use crate::logging::{LogFormat, misspelt_target, parse_filter};
 
 const ZERO: Duration = Duration::ZERO;
 /// A year of 365.25 days, which is printed as "1year".
@@ -199,5 +199,10 @@ fn telemetry(section: &Section<'_>) -> Option<TelemetrySettings> {
         parse_filter(&filter)?;
         Ok(filter)
     });
+    if let Some(filter) = &log_filter
+        && let Some((target, meant)) = misspelt_target(filter)
+    {
+        section.warn("log_filter", format!("no line has the target {target}; did you mean {meant}?"));
+    }
     Some(TelemetrySettings { log_format: log_format?, access_log: access_log?, log_filter: log_filter? })
 }

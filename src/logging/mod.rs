@@ -1,6 +1,7 @@
 //! Logs, on standard error, as text for people or JSON for machines.
 
 mod fields;
+mod filter;
 mod formats;
 mod log_queue;
 pub mod refusal_log;
@@ -13,10 +14,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rerankd_core::telemetry::log_lines::dropped_lines;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+pub(crate) use self::filter::misspelt_target;
+pub use self::filter::parse_filter;
 pub(crate) use self::formats::timestamp;
 use self::formats::{JsonLines, TextLines};
 use self::log_queue::{LogLines, LogQueue};
@@ -26,6 +28,10 @@ use self::repeats::Repeats;
 pub(crate) const ACCESS_TARGET: &str = "rerankd::access";
 /// The target of the lines about requests that failed or were answered with less than was asked for.
 pub(crate) const REQUEST_TARGET: &str = "rerankd::request";
+/// The target of the lines about models that nobody knows and that the default model answered for.
+pub(crate) const SUBSTITUTION_TARGET: &str = "rerankd::substitution";
+/// The target of the lines about repeats, which are counted by nobody.
+const REPEATS_TARGET: &str = "rerankd::repeated";
 
 /// Longest time that the end of the process waits for standard error to take the last lines.
 pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
@@ -99,14 +105,6 @@ pub fn start(format: LogFormat, filter: &str) -> Result<LogGuard, String> {
 fn wants_colours() -> bool {
     let asks_for_none = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     !asks_for_none && env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
-}
-
-/// Parses a level, or directives such as `rerankd=debug,warn`.
-///
-/// # Errors
-/// A sentence that says what is wrong with the filter.
-pub fn parse_filter(filter: &str) -> Result<EnvFilter, String> {
-    EnvFilter::builder().parse(filter).map_err(|error| format!("is not a log filter: {error}"))
 }
 
 #[cfg(test)]

@@ -2,8 +2,10 @@
 //!
 //! During an outage every request warns of the same thing. One line for each would bury what else happens, and could
 //! fill a disk. Two warnings are of a kind if they come from one place in the source and name the same upstream, model
-//! and error code. The access log, which is no warning, still has every request.
+//! and error code. The access log, which is no warning, still has every request. One repeat by itself is logged as it
+//! came. Lines about models that the default one answered for are treated alike: clients choose those names.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,20 +14,24 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 use tracing::callsite::Identifier;
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
 use super::fields::EventFields;
+use super::{REPEATS_TARGET, SUBSTITUTION_TARGET};
 
 /// Time from the first warning of a kind to the line about the others, and from that line to the next.
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(10);
 /// Most kinds that are told apart. Beyond that, all warnings from one place in the source are of a kind.
 pub(super) const MAX_KINDS: usize = 256;
-/// The target of the lines about repeats, which are counted by nobody.
-const TARGET: &str = "rerankd::repeated";
 /// The fields that tell kinds apart.
 const KIND_FIELDS: [&str; 5] = ["upstream", "upstream.name", "model", "code", "circuit"];
+
+thread_local! {
+    /// True while this thread logs a warning that was counted, which must not be counted again.
+    static IS_TELLING: Cell<bool> = const { Cell::new(false) };
+}
 
 /// The warnings of the last seconds. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -52,10 +58,37 @@ struct Window {
     since: Instant,
     /// Number of those that were not logged.
     left_out: u64,
-    /// The sentence of the latest of them.
-    message: String,
-    upstream: Option<String>,
-    code: Option<String>,
+    /// The fields of the latest of them; empty if there is none.
+    latest: EventFields,
+    metadata: &'static Metadata<'static>,
+}
+
+impl Window {
+    fn new(metadata: &'static Metadata<'static>, since: Instant) -> Self {
+        Self { since, left_out: 0, latest: EventFields::default(), metadata }
+    }
+
+    /// Logs what was left out, `elapsed` after the window began.
+    fn log(&self, elapsed: Duration) {
+        let fields = &self.latest;
+        let repeated = self.left_out;
+        if repeated == 1 {
+            IS_TELLING.set(true);
+            fields.log(self.metadata);
+            IS_TELLING.set(false);
+            return;
+        }
+        let seconds = (elapsed + Duration::from_millis(500)).as_secs();
+        let upstream = fields.text("upstream").or_else(|| fields.text("upstream.name"));
+        let code = fields.text("code");
+        let message = format!("×{repeated} in {seconds} s: {}", fields.message);
+        // The level of an event must be a constant.
+        if *self.metadata.level() == Level::WARN {
+            tracing::warn!(target: REPEATS_TARGET, repeated, seconds, upstream, code, "{message}");
+        } else {
+            tracing::info!(target: REPEATS_TARGET, repeated, seconds, upstream, code, "{message}");
+        }
+    }
 }
 
 impl Repeats {
@@ -64,19 +97,17 @@ impl Repeats {
         let fields = EventFields::of(event);
         let values = KIND_FIELDS.map(|name| fields.text(name).map(str::to_owned)).to_vec();
         let mut kind = WarningKind { place: event.metadata().callsite(), fields: values };
-        let upstream = fields.text("upstream").or_else(|| fields.text("upstream.name")).map(str::to_owned);
-        let code = fields.text("code").map(str::to_owned);
         let mut windows = self.0.windows.lock();
         if windows.len() >= MAX_KINDS && !windows.contains_key(&kind) {
             kind.fields.clear();
         }
         if let Some(window) = windows.get_mut(&kind) {
             window.left_out += 1;
-            window.message = fields.message;
+            window.latest = fields;
             return false;
         }
         let is_first = windows.is_empty();
-        windows.insert(kind, Window { since: now, left_out: 0, message: String::new(), upstream, code });
+        windows.insert(kind, Window::new(event.metadata(), now));
         drop(windows);
         if is_first {
             self.0.opened.notify_one();
@@ -95,28 +126,13 @@ impl Repeats {
             if window.left_out == 0 {
                 return false;
             }
-            let next = Window {
-                since: now,
-                left_out: 0,
-                message: String::new(),
-                upstream: window.upstream.clone(),
-                code: window.code.clone(),
-            };
+            let next = Window::new(window.metadata, now);
             due.push((std::mem::replace(window, next), elapsed));
             true
         });
         // Outside the lock: the line comes by here as well.
         for (window, elapsed) in due {
-            let Window { left_out, message, upstream, code, .. } = window;
-            let seconds = (elapsed + Duration::from_millis(500)).as_secs();
-            tracing::warn!(
-                target: TARGET,
-                repeated = left_out,
-                seconds,
-                upstream,
-                code,
-                "×{left_out} in {seconds} s: {message}"
-            );
+            window.log(elapsed);
         }
     }
 
@@ -150,6 +166,8 @@ impl<S: Subscriber> Layer<S> for Repeats {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
         // Information is not counted, and defects are too grave to be left out.
-        *metadata.level() != Level::WARN || metadata.target() == TARGET || self.note(event, Instant::now())
+        let is_counted = *metadata.level() == Level::WARN || metadata.target() == SUBSTITUTION_TARGET;
+        let is_about_repeats = metadata.target() == REPEATS_TARGET || IS_TELLING.get();
+        !is_counted || is_about_repeats || self.note(event, Instant::now())
     }
 }

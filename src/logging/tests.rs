@@ -167,7 +167,7 @@ async fn a_warning_that_repeats_is_told_once_and_then_counted() {
     warn("up", 200);
     assert_eq!(written.messages(), [""; 0]);
     tokio::time::sleep(Duration::from_secs(10)).await;
-    assert_eq!(written.messages(), ["×1 in 10 s: number 200"]);
+    assert_eq!(written.messages(), ["number 200"], "one by itself is no count");
     tokio::time::sleep(Duration::from_secs(20)).await;
     warn("up", 300);
     assert_eq!(written.messages(), ["number 300"], "it was quiet for long enough");
@@ -188,9 +188,52 @@ async fn warnings_of_other_upstreams_and_information_are_not_left_out() {
     // The end of the process tells what was counted so far.
     advance(Duration::from_secs(3)).await;
     repeats.flush();
-    assert_eq!(written.messages(), ["×1 in 3 s: number 1"]);
+    assert_eq!(written.messages(), ["number 1"]);
     repeats.flush();
     assert_eq!(written.messages(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_single_repeat_is_logged_with_its_own_fields() {
+    let (repeats, written, _guard) = counted();
+    for id in ["r-1", "r-2"] {
+        tracing::event!(
+            target: REQUEST_TARGET,
+            tracing::Level::WARN,
+            request.id = id,
+            status = 502,
+            duration_ms = 84.25,
+            change = -1,
+            degraded = ?["a"],
+            client = %"c d",
+            is_probe = true,
+            absent = None::<u64>,
+            "answer of {id}"
+        );
+    }
+    repeats.flush();
+    let text = written.take();
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        let mut line: Value = serde_json::from_str(line).unwrap();
+        line.as_object_mut().unwrap().remove("timestamp").unwrap();
+        lines.push(line.to_string());
+    }
+    assert_eq!(lines.len(), 2, "{text}");
+    assert_eq!(lines[1], lines[0].replace("r-1", "r-2"));
+    assert!(lines[1].contains(r#""request.id":"r-2""#), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn substituted_models_are_counted_like_warnings_but_are_none() {
+    let (repeats, written, _guard) = counted();
+    for model in ["one", "two", "one", "one"] {
+        tracing::info!(target: SUBSTITUTION_TARGET, model, "{model} is unknown");
+    }
+    assert_eq!(written.messages(), ["one is unknown", "two is unknown"]);
+    repeats.flush();
+    let line: Value = serde_json::from_str(&written.take()).unwrap();
+    assert_eq!((&line["level"], &line["message"]), (&"INFO".into(), &"×2 in 0 s: one is unknown".into()));
 }
 
 #[tokio::test(start_paused = true)]
