@@ -11,7 +11,7 @@ pub(super) fn run(args: &ConfigArgs) -> Result<(), CommandFailure> {
     }
     let effective = toml::to_string_pretty(&loaded.effective).map_err(CommandFailure::new)?;
     let mut warnings = String::new();
-    for warning in &loaded.warnings {
+    for warning in loaded.warnings.iter().chain(&loaded.settings.exposure_warning()) {
         warnings.push_str(&format!("# Warning: {warning}\n"));
     }
     print(&format!("# The configuration is valid. In effect:\n{warnings}\n{effective}"))

@@ -214,6 +214,15 @@ fn check_prints_effective_settings_without_secrets() {
 }
 
 #[test]
+fn check_warns_of_an_open_address_before_a_key_that_costs_money() {
+    let open = ("RERANKD__SERVER__LISTEN", "0.0.0.0:8787");
+    let checked = rerankd(&["check"]).env("COHERE_API_KEY", "k").env(open.0, open.1).output().unwrap();
+    let warning = "# Warning: server.listen: anyone who reaches 0.0.0.0:8787 can rerank at the cost of the configured \
+                   keys; set server.api_keys, or listen on 127.0.0.1\n";
+    assert_eq!(out(&checked).matches(warning).count(), 1, "{}", out(&checked));
+}
+
+#[test]
 fn models_and_openapi_print_and_survive_a_closed_pipe() {
     let aliases = ("RERANKD__MODELS__DEFAULT__ALIASES", "[\"m\", \"n/*\"]");
     let models = rerankd(&["models"]).env("COHERE_API_KEY", "k").env(aliases.0, aliases.1).output().unwrap();

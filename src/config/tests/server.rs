@@ -47,3 +47,38 @@ fn a_wrong_api_key_hides_no_repeated_one() {
         ]
     );
 }
+
+#[test]
+fn an_open_address_before_an_upstream_with_a_key_is_warned_of() {
+    let warning = |text: &str, variables: &[(&str, &str)]| {
+        let loaded = load_text(text, variables).unwrap();
+        loaded.settings.exposure_warning().map(|warning| warning.to_string())
+    };
+    let key = [("COHERE_API_KEY", "k"), ("CALLER", "c")];
+    for address in ["0.0.0.0:8787", "[::]:8787", "192.168.1.7:8787"] {
+        let told = format!(
+            "server.listen: anyone who reaches {address} can rerank at the cost of the configured keys; set \
+             server.api_keys, or listen on 127.0.0.1"
+        );
+        let upstream = "[upstreams.cohere]\nprovider = 'cohere'";
+        let open = format!("[server]\nlisten = '{address}'\n");
+        assert_eq!(warning(&format!("{open}{upstream}"), &key), Some(told));
+        assert_eq!(warning(&open, &[]), None, "nobody is paid");
+        assert_eq!(warning(&format!("{open}api_keys = ['env:CALLER']\n{upstream}"), &key), None);
+    }
+    for address in ["127.0.0.1:8787", "[::1]:8787", "localhost:8787"] {
+        let text = format!("[server]\nlisten = '{address}'\n[upstreams.cohere]\nprovider = 'cohere'");
+        assert_eq!(warning(&text, &key), None, "{address}");
+    }
+}
+
+#[test]
+fn a_log_filter_that_would_silence_everything_is_a_fault_and_a_misspelt_target_a_warning() {
+    for filter in ["verbose", ""] {
+        let faults = load_text(&format!("[telemetry]\nlog_filter = '{filter}'"), &[]).unwrap_err().to_string();
+        assert!(faults.contains(&format!("telemetry.log_filter: {filter:?} is no level; write trace, ")), "{faults}");
+    }
+    let loaded = load_text("[telemetry]\nlog_filter = 'warning,rerankd::acess=info'", &[]).unwrap();
+    let told = "telemetry.log_filter: no line has the target rerankd::acess; did you mean rerankd::access?";
+    assert_eq!(without_places(&loaded.warnings), [told]);
+}
