@@ -21,15 +21,20 @@ const FALLBACKS_HEADER: HeaderName = HeaderName::from_static("x-rerankd-fallback
 const COST_HEADER: HeaderName = HeaderName::from_static("x-rerankd-cost-usd");
 /// Header with a reason of a degraded answer, one for each reason. Absent in a good answer.
 const DEGRADED_HEADER: HeaderName = HeaderName::from_static("x-rerankd-degraded");
+/// Header with the name of the model that was asked for, where the default one answered in its place.
+const SUBSTITUTED_HEADER: HeaderName = HeaderName::from_static("x-rerankd-substituted");
+/// Longest value of [`SUBSTITUTED_HEADER`], in bytes; a longer name is cut.
+const MAX_SUBSTITUTED_BYTES: usize = 200;
 /// Header with the times of the parts of the request, in milliseconds, which browsers show in their network panel.
 const TIMING_HEADER: HeaderName = HeaderName::from_static("server-timing");
 /// Header that lets web pages read the others, where pages may read answers at all.
 const EXPOSED_HEADER: HeaderName = HeaderName::from_static("access-control-expose-headers");
 /// The value of [`EXPOSED_HEADER`].
 const EXPOSED_NAMES: &str = "x-request-id, x-rerank-dialect, x-rerankd-model, x-rerankd-scale, x-rerankd-cache, \
-    x-rerankd-fallbacks, x-rerankd-cost-usd, x-rerankd-degraded, server-timing, retry-after";
+    x-rerankd-fallbacks, x-rerankd-cost-usd, x-rerankd-degraded, x-rerankd-substituted, server-timing, \
+    retry-after";
 
-/// Characters of a configured name that are percent-encoded in [`MODEL_HEADER`]. Those beyond ASCII always are.
+/// Characters of a model's name that are percent-encoded in headers. Those beyond ASCII always are.
 const ENCODED_IN_NAMES: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 /// Bytes of all values together in a usual answer.
 const USUAL_BYTES: usize = 256;
@@ -66,6 +71,24 @@ pub(super) fn add(headers: &mut HeaderMap, provenance: &Provenance, scale: Optio
     values.insert(TIMING_HEADER, format_args!("cache;dur={cache}, upstream;dur={upstream}, total;dur={total}"));
     for reason in &provenance.degraded {
         headers.append(DEGRADED_HEADER, HeaderValue::from_static(reason.code()));
+    }
+}
+
+/// Adds the header that the default model answered in place of `model`, which nobody knows.
+pub(super) fn add_substituted(headers: &mut HeaderMap, model: &str) {
+    let mut encoded = String::new();
+    let mut buffer = [0; 4];
+    for character in model.chars() {
+        let end = encoded.len();
+        encoded.extend(utf8_percent_encode(character.encode_utf8(&mut buffer), ENCODED_IN_NAMES));
+        if encoded.len() > MAX_SUBSTITUTED_BYTES {
+            encoded.truncate(end);
+            break;
+        }
+    }
+    // Percent-encoded, so it can always stand in a header.
+    if let Ok(value) = HeaderValue::try_from(encoded) {
+        headers.insert(SUBSTITUTED_HEADER, value);
     }
 }
 
@@ -162,6 +185,21 @@ mod tests {
         assert_eq!(headers(&Provenance::default()), expected);
     }
 
+    #[test]
+    fn a_substituted_name_is_encoded_and_cut_between_characters() {
+        let long = "m".repeat(198);
+        for (model, value) in [
+            ("rerank-v3.5", "rerank-v3.5"),
+            ("a b\u{e9}%\n", "a%20b%C3%A9%25%0A"),
+            (&format!("{long}\u{e9}x"), &long),
+            (&"m".repeat(201), &"m".repeat(200)),
+        ] {
+            let mut headers = HeaderMap::new();
+            add_substituted(&mut headers, model);
+            assert_eq!(headers[SUBSTITUTED_HEADER], value);
+        }
+    }
+
     /// Small amounts must not be written as `1e-7`, which clients do not expect.
     #[test]
     fn amounts_are_decimal_numbers() {
@@ -173,9 +211,16 @@ mod tests {
     #[test]
     fn every_header_is_among_those_that_pages_may_read() {
         let named: Vec<_> = EXPOSED_NAMES.split(", ").collect();
-        for name in
-            [MODEL_HEADER, SCALE_HEADER, CACHE_HEADER, FALLBACKS_HEADER, COST_HEADER, DEGRADED_HEADER, TIMING_HEADER]
-        {
+        for name in [
+            MODEL_HEADER,
+            SCALE_HEADER,
+            CACHE_HEADER,
+            FALLBACKS_HEADER,
+            COST_HEADER,
+            DEGRADED_HEADER,
+            SUBSTITUTED_HEADER,
+            TIMING_HEADER,
+        ] {
             assert!(named.contains(&name.as_str()), "{name}");
         }
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use axum::extract::Request;
 use http::{HeaderValue, Method, StatusCode, Uri};
 use rerankd_core::error::{Error, ErrorKind};
+use rerankd_core::route::DEFAULT_MODEL;
 use rerankd_core::text::printable;
 use rerankd_core::types::outcomes::DegradedReason;
 use rerankd_core::types::response::{PairCounts, RerankResponse, milliseconds};
@@ -21,10 +22,10 @@ use super::App;
 use super::answer_headers::dollars;
 use super::handler_error::HandlerError;
 use crate::dialect::Dialect;
-use crate::logging::{ACCESS_TARGET, REQUEST_TARGET};
+use crate::logging::{ACCESS_TARGET, REQUEST_TARGET, SUBSTITUTION_TARGET};
 
-/// Longest part of a path in a log line, in bytes. Clients choose paths, and could fill the log with them.
-const MAX_PATH_BYTES: usize = 200;
+/// Longest part of a path or a name in a log line, in bytes. Clients choose them, and could fill the log.
+const MAX_SHOWN_BYTES: usize = 200;
 /// Ends of paths that probes and scrapers ask every few seconds.
 const PROBES: [&str; 8] = ["/healthz", "/livez", "/readyz", "/metrics", "/health", "/auth", "/ready", "/live"];
 
@@ -199,7 +200,7 @@ impl<'a> RequestLog<'a> {
         reason: &'l str,
     ) -> RequestLine<'l> {
         let duration = self.started.elapsed();
-        RequestLine { request: self, path: shown_path(self.uri.path()), duration, status, facts, failure, reason }
+        RequestLine { request: self, path: shown(self.uri.path()), duration, status, facts, failure, reason }
     }
 }
 
@@ -295,18 +296,29 @@ fn concerns_operator(error: &Error) -> bool {
         || matches!(error.kind, ErrorKind::UpstreamRateLimited | ErrorKind::Overloaded)
 }
 
-/// A path as it stands in the log: on one line and not too long.
-fn shown_path(path: &str) -> Cow<'_, str> {
-    let is_plain = path.bytes().all(|byte| byte.is_ascii_graphic());
-    if is_plain && path.len() <= MAX_PATH_BYTES {
-        return Cow::Borrowed(path);
+/// Tells the operator that the default model answered in place of `model`, which nobody knows.
+pub(super) fn tell_of_substitution(model: &str) {
+    let model = shown(model);
+    tracing::info!(
+        target: SUBSTITUTION_TARGET,
+        model = &*model,
+        "{DEFAULT_MODEL} answers in place of the model {model}, which is unknown here; configure it under \
+         [models], or give [models.default] this alias"
+    );
+}
+
+/// A path or a name from a client as it stands in the log: on one line and not too long.
+fn shown(text: &str) -> Cow<'_, str> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_plain && text.len() <= MAX_SHOWN_BYTES {
+        return Cow::Borrowed(text);
     }
-    let mut end = MAX_PATH_BYTES.min(path.len());
-    while !path.is_char_boundary(end) {
+    let mut end = MAX_SHOWN_BYTES.min(text.len());
+    while !text.is_char_boundary(end) {
         end -= 1;
     }
-    let mut shown = printable(&path[..end]);
-    if end < path.len() {
+    let mut shown = printable(&text[..end]);
+    if end < text.len() {
         shown.push('…');
     }
     Cow::Owned(shown)
@@ -334,10 +346,10 @@ mod tests {
 
     #[test]
     fn paths_are_shown_on_one_line_and_not_at_length() {
-        assert_eq!(shown_path("/v1/rerank"), "/v1/rerank");
-        assert_eq!(shown_path("/a\u{1b}[2J\nb"), "/a␛[2J b");
-        let long = format!("/{}", "é".repeat(MAX_PATH_BYTES));
-        let shown = shown_path(&long);
-        assert!(shown.len() <= MAX_PATH_BYTES + '…'.len_utf8() && shown.ends_with("é…"), "{shown}");
+        assert_eq!(shown("/v1/rerank"), "/v1/rerank");
+        assert_eq!(shown("/a\u{1b}[2J\nb"), "/a␛[2J b");
+        let long = format!("/{}", "é".repeat(MAX_SHOWN_BYTES));
+        let shown = shown(&long);
+        assert!(shown.len() <= MAX_SHOWN_BYTES + '…'.len_utf8() && shown.ends_with("é…"), "{shown}");
     }
 }

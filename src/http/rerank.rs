@@ -24,7 +24,7 @@ use super::dispatch::overloaded;
 use super::handler_error::HandlerError;
 use super::middleware::request_id;
 use super::request_log::RerankFacts;
-use super::{App, answer_headers, body, json};
+use super::{App, answer_headers, body, json, request_log};
 use crate::dialect::Dialect;
 use crate::dialect::choose::{DIALECT_HEADER, DialectChoice};
 use crate::dialect::cohere_family::Answer;
@@ -92,6 +92,9 @@ struct RankedRequest<'a> {
                 description = "US dollars at list price; absent where the price or the usage is not known."),
             ("x-rerankd-degraded" = String,
                 description = "Why the answer is less than what was asked for; only in such answers."),
+            ("x-rerankd-substituted" = String,
+                description = "The name of the model that was asked for, where nobody knows it and the default one \
+                    answered in its place; percent-encoded, at most 200 bytes. Only in such answers."),
             ("server-timing" = String,
                 description = "Times of the parts of the request, in milliseconds: \
                     `cache;dur=0.1, upstream;dur=84, total;dur=84.6`."))),
@@ -144,6 +147,11 @@ pub(super) async fn rerank(app: &App, head: RerankHead, request: Request) -> Res
     let mut answer = json(Body::empty());
     let scale = record.dialect.scale(&ranked.request, ranked.response.provenance.score_scale);
     answer_headers::add(answer.headers_mut(), &ranked.response.provenance, scale);
+    if ranked.response.provenance.model_substituted
+        && let Some(model) = &ranked.request.model
+    {
+        answer_headers::add_substituted(answer.headers_mut(), model);
+    }
     if let Some(facts) = RerankFacts::of(app, record.dialect, &record.model, &ranked.response) {
         answer.extensions_mut().insert(facts);
     }
@@ -192,6 +200,9 @@ async fn decode_and_rank<'a>(
     let (route, substitution) = app.reranker.routes.resolve_or_substitute(request.model.as_deref())?;
     let model_substituted = substitution.is_some();
     request.warnings.extend(substitution);
+    if model_substituted && let Some(model) = &request.model {
+        request_log::tell_of_substitution(model);
+    }
     record.model.clone_from(&route.label);
     let context = RequestContext {
         started: record.started,

@@ -88,12 +88,14 @@ async fn an_unknown_model_is_answered_by_the_default_one_where_nothing_is_config
         assert_eq!(answer.body["results"][0]["index"], 1);
         let meta = &answer.body["meta"]["rerankd"];
         assert_eq!((&meta["upstream"], &meta["model_substituted"]), (&Value::from("local"), &Value::from(true)));
+        assert_eq!(answer.headers["x-rerankd-substituted"], model);
         let warning = meta["warnings"][0].as_str().unwrap();
         assert!(warning.starts_with("default answered in place of the model that was asked for: "), "{warning}");
         assert!(warning.ends_with(&format!("write under [models.default]: aliases = [\"{model}\"]")), "{warning}");
     }
     let known = ask("default").await;
     assert!(known.body["meta"]["rerankd"].get("model_substituted").is_none());
+    assert!(known.headers.get("x-rerankd-substituted").is_none());
     assert_eq!(ask("local/nonsense").await.status, StatusCode::NOT_FOUND, "that means the embedded scorer itself");
 }
 

@@ -264,3 +264,24 @@ async fn a_path_is_logged_on_one_line_and_a_request_that_was_abandoned_is_told()
     let abandoned = lines.iter().find(|line| line["message"].as_str().unwrap().contains(" abandoned after "));
     assert!(abandoned.is_some_and(|line| line["status"].is_null() && line["path"] == "/rerank"), "{lines:#?}");
 }
+
+/// With no configuration at all another model answers than the one that the client names, which the operator must see.
+#[tokio::test]
+async fn a_model_that_the_default_one_answered_for_is_told_once() {
+    let server = Process::start("").await;
+    for model in ["rerank-v3.5", "a\u{1b}b", "rerank-v3.5", "rerank-v3.5"] {
+        assert_eq!(server.rerank(model, "a").await, 200);
+    }
+    let lines = server.ended().await;
+    let told: Vec<_> = lines.iter().filter(|line| line["target"] == "rerankd::substitution").collect();
+    assert_eq!(told.len(), 2, "{lines:?}");
+    assert_eq!((&told[0]["level"], &told[0]["model"]), (&json!("INFO"), &json!("rerank-v3.5")));
+    let message = told[0]["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("default answers in place of the model rerank-v3.5, which is unknown here; "),
+        "{message}"
+    );
+    assert_eq!(told[1]["model"], "a␛b");
+    let repeated = lines.iter().find(|line| line["target"] == "rerankd::repeated").unwrap();
+    assert!((&repeated["level"], &repeated["repeated"]) == (&json!("INFO"), &json!(2)), "{repeated}");
+}
