@@ -3,6 +3,7 @@
 //! Both state the same facts. `standings` draws the conclusions, `summary` and `warnings` put them into words,
 //! `figures` formats numbers, and `plain_text` cuts and joins texts from outside.
 
+mod advantages;
 pub mod figures;
 pub mod html;
 pub mod plain_text;
