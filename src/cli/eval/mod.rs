@@ -17,11 +17,13 @@ use rerankd_core::cache::age::RefreshAhead;
 use rerankd_core::rerank::Reranker;
 use rerankd_core::route::Route;
 use rerankd_core::route::settings::{OnDeadline, OnFailure};
+use rerankd_core::text::printable;
 use rerankd_eval::answers::{AnswerLog, EvalRun};
 use rerankd_eval::collection::{Candidates, Collection, PARQUET_THREAD, Source, load};
 use rerankd_eval::compare_runs::{SavedRun, compare};
 use rerankd_eval::judge::{Criteria, judge};
 use rerankd_eval::report;
+use rerankd_eval::report::plain_text::counted;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
@@ -185,6 +187,9 @@ fn refuse_the_unmeasurable(collection: &Collection, data: &Path) -> Result<(), C
     if collection.askable().next().is_none() {
         return Err(nothing_to_evaluate(collection, data));
     }
+    if collection.holds_negatives_only() {
+        return Err(nothing_relevant(collection, data));
+    }
     if collection.holds_positives_only() {
         return Err(CommandFailure::new(format!(
             "{}: nothing can be measured: all candidates of every query ({}) are relevant and of the same grade, so \
@@ -194,6 +199,26 @@ fn refuse_the_unmeasurable(collection: &Collection, data: &Path) -> Result<(), C
         )));
     }
     Ok(())
+}
+
+/// The failure of a collection in which no candidate is relevant.
+fn nothing_relevant(collection: &Collection, data: &Path) -> CommandFailure {
+    let unknown = &collection.left_out.judgments_of_unknown_passages;
+    let judgments = match &unknown.first {
+        Some(id) => format!(
+            "; {} that the collection does not hold, such as {} (check the ids)",
+            counted(unknown.count, "judgment names a passage", "judgments name passages"),
+            printable(id)
+        ),
+        None => String::new(),
+    };
+    let qrels = if collection.judgments.is_some() { "--qrels takes other judgments, " } else { "" };
+    CommandFailure::new(format!(
+        "{}: nothing can be measured: no candidate of any query ({}) is relevant, so every order of them counts \
+         0{judgments}; {qrels}--candidates takes other candidates",
+        data.display(),
+        collection.first_stage
+    ))
 }
 
 /// The failure of a collection in which no query has both judgments and candidates.

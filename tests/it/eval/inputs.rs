@@ -200,9 +200,9 @@ async fn qrels_and_candidates_options_select_their_files() {
     let (ids, from) = candidates("judged", &["--qrels", "qrels/two.tsv", "--candidates", "judged"]).await;
     assert_eq!(ids, "bc");
     assert!(from.starts_with("all judged passages"), "{from}");
-    let (ids, from) = candidates("bm25", &["--qrels", "qrels/two.tsv", "--candidates", "bm25:1"]).await;
-    assert_eq!(ids, "a");
-    assert!(from.starts_with("the best 1 by BM25"), "{from}");
+    let (ids, from) = candidates("bm25", &["--qrels", "qrels/two.tsv", "--candidates", "bm25:2"]).await;
+    assert_eq!(ids, "ab");
+    assert!(from.starts_with("the best 2 by BM25"), "{from}");
     // Judgments of other queries leave nothing to evaluate.
     let empty = run(&mut eval("empty", &["--qrels", "elsewhere.tsv"])).await;
     assert_eq!(empty.status.code(), Some(1));

@@ -99,19 +99,6 @@ async fn warm_request_after_fallback_is_served_from_the_cache() {
 }
 
 #[tokio::test]
-async fn collection_without_relevant_passages_reports_no_recall_ceiling() {
-    let desk = Desk::new(0, &[], "");
-    let line = "{\"query\": \"q\", \"passages\": [\"a\", \"b\"], \"relevant\": {\"0\": 0}}\n";
-    fs::write(desk.path("collection.jsonl"), line).unwrap();
-    let said = succeed(&mut desk.eval("local/lexical", "out", &[])).await;
-    assert!(
-        said.contains("Nothing is relevant: no query has a passage of grade 1 or more") && !said.contains("0.0 %"),
-        "{said}"
-    );
-    assert_eq!(desk.results("out")["collection"]["recall_ceiling"], Value::Null);
-}
-
-#[tokio::test]
 async fn every_metric_is_defined_and_stale_run_files_are_removed() {
     let desk = Desk::new(2, &[], "");
     fs::create_dir_all(desk.path("out/runs")).unwrap();

@@ -149,6 +149,12 @@ impl Collection {
         self.askable().filter(|query| self.common_grade(query).is_some()).count()
     }
 
+    /// Returns true if no candidate of any query is relevant: every metric of every order is 0.
+    #[must_use]
+    pub fn holds_negatives_only(&self) -> bool {
+        self.askable().all(|query| self.common_grade(query) == Some(0))
+    }
+
     /// Returns true if all candidates of all queries are relevant, and equally so: no order of them is better than
     /// another, so there is nothing to measure.
     #[must_use]

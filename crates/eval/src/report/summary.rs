@@ -409,6 +409,14 @@ mod tests {
     }
 
     #[test]
+    fn a_collection_without_relevant_passages_has_no_recall_ceiling() {
+        let mut results = sample::results(3);
+        results.collection.recall_ceiling = None;
+        let sentences = collection(&results);
+        assert!(sentences[1].starts_with("Nothing is relevant: no query has a passage of grade 1"), "{sentences:?}");
+    }
+
+    #[test]
     fn names_that_stand_for_others_are_told() {
         let mut results = sample::results(3);
         results.contestants.retain(|contestant| contestant.kind == Kind::None || contestant.name == "local");
