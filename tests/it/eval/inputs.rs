@@ -58,6 +58,58 @@ async fn positives_alone_are_refused_because_nothing_can_be_measured() {
     assert!(!out.path().join("run").exists(), "nothing was begun");
 }
 
+/// Judgments that name no passage of the collection leave every figure at 0.
+#[tokio::test]
+async fn judgments_without_a_relevant_candidate_are_refused_before_anybody_is_asked() {
+    let desk = Desk::new(0, &[], "");
+    let unmatched =
+        "{\"query\": \"ferries\", \"passages\": [{\"id\": \"a\", \"text\": \"ferries\"}], \"relevant\": [\"x\"]}";
+    let irrelevant = "{\"query\": \"ferries\", \"passages\": [\"ferries\", \"trains\"], \"relevant\": {\"0\": 0}}";
+    for (line, reason) in [
+        (unmatched, "1 judgment names a passage that the collection does not hold, such as x (check the ids)"),
+        (irrelevant, "no candidate of any query (the passages of each line, in their order) is relevant"),
+    ] {
+        fs::write(desk.path("collection.jsonl"), line).unwrap();
+        let output = run(&mut desk.eval("local/lexical", "out", &[])).await;
+        assert_eq!(output.status.code(), Some(1));
+        let said = err(&output);
+        assert!(said.contains("nothing can be measured") && said.contains(reason), "{said}");
+    }
+    assert!(!desk.path("out").exists(), "nothing was begun");
+    let folder = beir();
+    fs::write(folder.path().join("unknown.tsv"), "q\tx\t1\nq\ty\t1\n").unwrap();
+    let mut command = rerankd();
+    command.args(["--models", "local/lexical", "--qrels", "unknown.tsv", "--data"]).arg(folder.path());
+    let output = run(&mut command).await;
+    assert!(output.status.code() == Some(1) && err(&output).contains("2 judgments name passages"), "{}", err(&output));
+}
+
+/// A file written by hand, with the relevant passage of each query first.
+#[tokio::test]
+async fn passages_in_the_order_of_their_judgments_are_told_from_a_search() {
+    let desk = Desk::new(0, &[], "");
+    let line = |subject: &str| {
+        format!(
+            "{{\"query\": \"{subject} fares\", \"passages\": [\"{subject} cost 5\", \"fares of {subject} rise\"], \"relevant\": [0]}}\n"
+        )
+    };
+    let lines = ["ferries", "trains", "trams"].map(line);
+    let hint = "which looks like the order of the judgments and not of a search";
+    fs::write(desk.path("collection.jsonl"), lines.concat()).unwrap();
+    let said = succeed(&mut desk.eval("local/lexical", "out", &[])).await;
+    assert!(said.contains(hint) && said.contains("--candidates bm25:50"), "{said}");
+    assert!(said.contains(" sorted by grade") && !said.contains("best"), "{said}");
+    assert!(fs::read_to_string(desk.path("out/report.html")).unwrap().contains(hint));
+    let said = succeed(&mut desk.eval("local/lexical", "searched", &["--candidates", "bm25:50"])).await;
+    assert!(!said.contains(hint), "{said}");
+    // Two queries may be sorted by chance.
+    fs::write(desk.path("collection.jsonl"), lines[..2].concat()).unwrap();
+    let said = succeed(&mut desk.eval("local/lexical", "two", &[])).await;
+    assert!(!said.contains(hint), "{said}");
+    assert!(said.contains("2 queries are too few to tell whether a reranker is better"), "{said}");
+    assert!(said.contains("highest mean; too few queries to tell"), "{said}");
+}
+
 /// As with `-c` of `trec_eval`: a first stage that finds nothing is not better for it.
 #[tokio::test]
 async fn a_query_without_candidates_counts_as_0_and_nobody_is_asked() {

@@ -92,6 +92,7 @@ fn find_run(path: &Path, folder: &Path) -> Result<PathBuf, CollectionError> {
 /// The candidates where the command line names none, as [`Source::candidates`] describes.
 fn by_default(draft: &mut Draft, source: &Source) -> Result<(), CollectionError> {
     if draft.first_stage.is_some() {
+        draft.has_given_order = true;
         return Ok(()); // the input itself holds candidates
     }
     let folder = input::folder_of(&source.data);
@@ -118,6 +119,7 @@ fn by_default(draft: &mut Draft, source: &Source) -> Result<(), CollectionError>
 fn from_run(draft: &mut Draft, path: &Path) -> Result<(), CollectionError> {
     run::read(path, draft)?;
     let name = path.file_name().unwrap_or(path.as_os_str());
+    draft.has_given_order = true;
     draft.first_stage = Some(format!("the run {}", name.display()));
     Ok(())
 }

@@ -18,6 +18,8 @@ pub(super) struct Draft {
     pub(super) judgments: Option<String>,
     /// Origin of the candidates, in words; `None` if there are none yet.
     pub(super) first_stage: Option<String>,
+    /// True if the input or a run has the order of the candidates, which BM25 then does not decide.
+    pub(super) has_given_order: bool,
     pub(super) left_out: LeftOut,
 }
 
@@ -92,6 +94,7 @@ impl Draft {
     /// The collection, without what cannot be evaluated.
     pub(super) fn finish(mut self) -> Collection {
         let passages = &self.passages;
+        let has_given_order = self.has_given_order;
         let left_out = &mut self.left_out;
         self.queries.retain_mut(|query| {
             if query.judgments.is_empty() {
@@ -105,6 +108,9 @@ impl Draft {
             }
             if query.candidates.is_empty() {
                 left_out.queries_without_candidates += 1;
+            }
+            if has_given_order && query.is_sorted_by_grade(&passages.records) {
+                left_out.queries_sorted_by_grade += 1;
             }
             // An input without groups needs every relevant passage: each is a group of its own.
             if query.groups.is_empty() {

@@ -86,6 +86,9 @@ pub struct LeftOut {
     pub queries_without_candidates: usize,
     /// Queries that share no word with any passage, so that BM25 could not order their candidates.
     pub queries_without_common_words: usize,
+    /// Queries whose candidates differ in grade and were given in the order of their grades, best first. Always 0 where
+    /// BM25 orders the candidates, because that order is a search's.
+    pub queries_sorted_by_grade: usize,
     /// Judgments of passages that the corpus does not hold. The metrics count them all the same, see
     /// [`JudgedQuery::judgments`].
     pub judgments_of_unknown_passages: UnknownIds,
@@ -134,6 +137,22 @@ impl JudgedQuery {
     pub fn grade(&self, passage: &PassageRecord) -> Option<i32> {
         self.judgments.get(&*passage.id).copied()
     }
+
+    /// The grades of the candidates, in their order; 0 for those that are irrelevant or not judged.
+    fn candidate_grades(&self, passages: &[PassageRecord]) -> Vec<i32> {
+        let mut grades = Vec::with_capacity(self.candidates.len());
+        for &index in &self.candidates {
+            // Below 0 is irrelevant, as 0 is.
+            grades.push(self.grade(&passages[index]).unwrap_or(0).max(0));
+        }
+        grades
+    }
+
+    /// Returns true if the candidates differ in grade and stand in the order of their grades, best first.
+    fn is_sorted_by_grade(&self, passages: &[PassageRecord]) -> bool {
+        let grades = self.candidate_grades(passages);
+        grades.first() != grades.last() && grades.is_sorted_by(|one, next| one >= next)
+    }
 }
 
 impl Collection {
@@ -165,9 +184,7 @@ impl Collection {
     /// The grade that all candidates of the query have, 0 if they are irrelevant or not judged; `None` if they differ.
     fn common_grade(&self, query: &JudgedQuery) -> Option<i32> {
         let mut common = None;
-        for &index in &query.candidates {
-            // Below 0 is irrelevant, as 0 is.
-            let grade = query.grade(&self.passages[index]).unwrap_or(0).max(0);
+        for grade in query.candidate_grades(&self.passages) {
             if *common.get_or_insert(grade) != grade {
                 return None;
             }

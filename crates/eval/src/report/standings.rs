@@ -7,11 +7,20 @@ use super::figures::{probability, usd};
 /// The verdict on a contestant that never answered.
 pub(super) const NO_ANSWERS: &str = "no answers";
 
+/// The verdict on the contestant with the best mean, where that is not shown to be more than chance.
+const HIGHEST_MEAN: &str = "highest mean";
+
+/// The verdict on a first stage that stands in the order of the judgments.
+const SORTED_BY_GRADE: &str = "sorted by grade";
+
 /// The verdict on a difference that few queries cannot tell from chance.
 const TOO_FEW: &str = "too few queries to tell";
 
 /// Number of queries below which small differences mean little.
 pub(super) const FEW_QUERIES: usize = 50;
+
+/// Fewest queries whose candidates are all sorted by grade that look sorted by hand. Fewer may be by chance.
+const SORTED_BY_HAND: usize = 3;
 
 /// The outcome of comparing one contestant with another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +87,34 @@ impl Results {
         peers
     }
 
+    /// Returns true if the first stage has every query's candidates in the order of their grades, over enough queries
+    /// that it looks like the order of the judgments and not of a search.
+    pub(super) fn is_first_stage_sorted_by_grade(&self) -> bool {
+        let collection = &self.collection;
+        let left_out = &collection.left_out;
+        let alike = collection.undecidable_queries + left_out.queries_without_candidates;
+        left_out.queries_sorted_by_grade >= SORTED_BY_HAND
+            && left_out.queries_sorted_by_grade + alike == collection.queries
+    }
+
+    /// Returns true if the first stage has the best mean, over so few queries that some reranker may be better.
+    pub(super) fn is_lead_of_first_stage_unclear(&self) -> bool {
+        self.best().is_some_and(|best| best.kind == Kind::None)
+            && self.collection.queries < FEW_QUERIES
+            && self.rerankers().any(|contestant| contestant.standing_to_first_stage() == Some(Standing::Noise))
+    }
+
+    /// The conclusion on `contestant` in a few words, as [`Contestant::verdict`], which knows nothing of the others.
+    pub(super) fn verdict(&self, contestant: &Contestant) -> String {
+        if contestant.kind == Kind::None && self.is_first_stage_sorted_by_grade() {
+            return SORTED_BY_GRADE.to_owned();
+        }
+        if contestant.kind == Kind::None && self.is_lead_of_first_stage_unclear() {
+            return format!("{HIGHEST_MEAN}; {TOO_FEW}");
+        }
+        contestant.verdict()
+    }
+
     /// Values of the decisive metric before and after `contestant` reranked, in the order of [`Results::queries`].
     /// Queries without a finite value on both sides are left out.
     pub(super) fn changes(&self, contestant: &Contestant) -> Vec<Change> {
@@ -121,7 +158,7 @@ impl Contestant {
 
     /// The conclusion in a few words, such as `best`, `as good as the best` or `worse, p=0.003; not better than none`.
     /// The number of answered queries follows if some failed.
-    pub(super) fn verdict(&self) -> String {
+    fn verdict(&self) -> String {
         let mut verdict = self.merit();
         let failed: usize = self.failures.values().sum();
         if failed > 0 {
@@ -139,7 +176,7 @@ impl Contestant {
         let standing = self.standing_to_first_stage();
         let verdict = match &self.against_best {
             // The first stage may have the same quality for free, so the highest mean alone does not make it the best.
-            None if matches!(standing, Some(Standing::Noise | Standing::Worse)) => "highest mean".to_owned(),
+            None if matches!(standing, Some(Standing::Noise | Standing::Worse)) => HIGHEST_MEAN.to_owned(),
             None => "best".to_owned(),
             Some(comparison) if Standing::of(comparison) == Standing::Worse => {
                 format!("worse, {}", probability(comparison.p_adjusted))

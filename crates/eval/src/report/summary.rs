@@ -40,15 +40,23 @@ pub(super) fn outcome(results: &Results) -> String {
     if results.rerankers().next().is_none() {
         return "Only the order of the first stage was evaluated".to_owned();
     }
+    if results.is_first_stage_sorted_by_grade() {
+        return "The passages of every query are sorted by relevance, which looks like the order of the judgments and \
+                not of a search: no reranker can beat it"
+            .to_owned();
+    }
+    let queries = results.collection.queries;
+    let are = counted(queries, "query is", "queries are");
+    // Few queries show no difference even where there is a large one, so its absence is no finding.
+    if results.is_lead_of_first_stage_unclear() {
+        return format!("{are} too few to tell whether a reranker is better than the order of the first stage");
+    }
     // Only the first stage itself is not compared with the first stage.
     if best.against_none.is_none() && results.first_stage().is_some() {
         return "No reranker beats the order of the first stage".to_owned();
     }
-    let queries = results.collection.queries;
     if results.rerankers().all(is_no_improvement) {
-        // Few queries show no difference even where there is a large one, so its absence is no finding.
         if queries < FEW_QUERIES && best.standing_to_first_stage() == Some(Standing::Noise) {
-            let are = counted(queries, "query is", "queries are");
             let name = printable(&best.name);
             return format!("{are} too few to tell whether {name} is better than the order of the first stage");
         }
@@ -78,6 +86,13 @@ pub(super) fn finding(results: &Results) -> Vec<String> {
     let Some(best) = results.best() else { return Vec::new() };
     let metric = printable(results.decisive());
     let mut sentences = Vec::new();
+    if results.is_first_stage_sorted_by_grade() {
+        sentences.push(
+            "To compare rerankers, give the passages in the order of your search, or let BM25 rank them: --candidates \
+             bm25:50, or --candidates judged where irrelevant passages are judged too (grade 0)."
+                .to_owned(),
+        );
+    }
     if let Some(estimate) = best.estimate(results.decisive()) {
         let gain = match &best.against_none {
             Some(comparison) => gain(comparison),
@@ -329,6 +344,18 @@ mod tests {
         let mut worse = results(300, compared(-0.01, true), [compared(-0.1, false), noise]);
         worse.contestants.rotate_right(1);
         assert_eq!(headline(&worse), "No reranker beats the order of the first stage");
+        worse.collection.queries = 3;
+        assert_eq!(
+            headline(&worse),
+            "3 queries are too few to tell whether a reranker is better than the order of the first stage"
+        );
+        assert_eq!(worse.verdict(&worse.contestants[0]), "highest mean; too few queries to tell");
+        worse.collection.left_out.queries_sorted_by_grade = 3;
+        assert!(headline(&worse).starts_with("The passages of every query are sorted by relevance"));
+        assert!(finding(&worse)[0].contains("--candidates bm25:50"));
+        assert_eq!(worse.verdict(&worse.contestants[0]), "sorted by grade");
+        worse.collection.queries = 4;
+        assert!(headline(&worse).starts_with("4 queries are too few"));
         worse.contestants.truncate(1);
         assert_eq!(headline(&worse), "Only the order of the first stage was evaluated");
         worse.collection.left_out =

@@ -73,7 +73,7 @@ fn rows(results: &Results, others: &[String]) -> String {
         }
         row.extend(times(contestant));
         row.push(price(contestant.cost.as_ref()));
-        row.push(contestant.verdict());
+        row.push(results.verdict(contestant));
         table.add_row(row);
     }
     for contestant in &results.unanswered {

@@ -83,6 +83,20 @@ fn a_beir_folder_becomes_a_collection() {
 }
 
 #[test]
+fn queries_in_the_order_of_their_grades_are_counted_unless_bm25_ordered_them() {
+    let lines = [
+        r#"{"query": "a", "passages": ["a", "b", "c"], "relevant": {"0": 2, "1": 1, "2": -1}}"#,
+        r#"{"query": "b", "passages": ["a", "b"], "relevant": [1]}"#,
+        r#"{"query": "c", "passages": ["a", "b"], "relevant": [0, 1]}"#,
+    ];
+    let set = folder(&[("set.jsonl", &lines.join("\n"))]);
+    let mut source = of(set.path());
+    assert_eq!(load(&source).unwrap().left_out.queries_sorted_by_grade, 1);
+    source.candidates = Some(Candidates::Bm25(2));
+    assert_eq!(load(&source).unwrap().left_out.queries_sorted_by_grade, 0);
+}
+
+#[test]
 fn half_of_a_surrogate_pair_stops_no_evaluation() {
     let corpus =
         format!("{CORPUS}{{\"_id\": \"d4 \\ud83d\", \"t\\udeadt\": [\"\\ud83d\"], \"text\": \"cut \\uD83D\"}}\n");

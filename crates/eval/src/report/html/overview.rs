@@ -24,7 +24,7 @@ pub(super) fn section(results: &Results) -> HtmlSection {
     head.push_str(&heading("Cold", "p50 ms"));
     head.push_str(&heading("Cold", "p95 ms"));
     head.push_str(&heading("Cost", "USD for 1,000"));
-    let rows = each(&results.contestants, |contestant| row(contestant, decisive, &axis));
+    let rows = each(&results.contestants, |contestant| row(results, contestant, &axis));
     let silent_rows = each(&results.unanswered, |contestant| silent_row(&contestant.name, FIGURE_COLUMNS));
     let table =
         format!("<table class=\"overview\"><thead><tr>{head}</tr></thead><tbody>{rows}{silent_rows}</tbody></table>");
@@ -78,7 +78,8 @@ fn silent_row(name: &str, columns: usize) -> String {
 }
 
 /// The row of a contestant with answers.
-fn row(contestant: &Contestant, decisive: &str, axis: &Axis) -> String {
+fn row(results: &Results, contestant: &Contestant, axis: &Axis) -> String {
+    let decisive = results.decisive();
     let front = if contestant.on_pareto_front {
         "\u{a0}<span class=\"front\" role=\"img\" aria-label=\"on the Pareto front\">◆</span>"
     } else {
@@ -93,7 +94,7 @@ fn row(contestant: &Contestant, decisive: &str, axis: &Axis) -> String {
     let mut html = format!(
         "<tr class=\"{class}\"><th scope=\"row\">{}{front}</th><td class=\"verdict\">{}</td>{}",
         escape(&contestant.name),
-        escape(&contestant.verdict()),
+        escape(&results.verdict(contestant)),
         decisive_cells(contestant.estimate(decisive), axis)
     );
     html.push_str(&match contestant.to_none.get(decisive) {
