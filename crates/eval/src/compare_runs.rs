@@ -152,9 +152,14 @@ fn row(before: &SavedContestant, after: &SavedContestant, metric: &str, common: 
         let difference = mean_after.zip(mean_before).map(|(after, before)| signed(after - before));
         [difference.unwrap_or_else(|| NOTHING.to_owned()), NOTHING.to_owned(), NOTHING.to_owned()]
     } else {
-        let p = randomization_test(&differences, SEED);
-        let [difference, between] = signed_interval(estimate(&differences));
-        [difference, between, probability(p)]
+        let estimate = estimate(&differences);
+        let [difference, between] = signed_interval(estimate);
+        if estimate.has_interval() {
+            [difference, between, probability(randomization_test(&differences, SEED))]
+        } else {
+            // One query says nothing of others.
+            [difference, NOTHING.to_owned(), NOTHING.to_owned()]
+        }
     };
     let mean = |mean: Option<f64>| mean.map_or_else(|| NOTHING.to_owned(), score);
     [printable(&before.name), printable(metric), mean(mean_before), mean(mean_after), difference, between, p]

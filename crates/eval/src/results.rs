@@ -205,10 +205,17 @@ pub struct Unanswered {
 pub struct Estimate {
     /// Mean over the queries that the metric is defined for.
     pub mean: f64,
-    /// Lower end of the interval.
+    /// Lower end of the interval; NaN (`null` in JSON) over a single query, which has none.
     pub low: f64,
-    /// Upper end of the interval.
+    /// Upper end of the interval; NaN as with `low`.
     pub high: f64,
+}
+
+impl Estimate {
+    /// Returns false for the mean of a single query, which says nothing of others.
+    pub(crate) fn has_interval(&self) -> bool {
+        self.low.is_finite() && self.high.is_finite()
+    }
 }
 
 /// A difference of means over the same queries.

@@ -10,8 +10,11 @@ pub(crate) const SEED: u64 = 0;
 /// Adjusted p-value from which a difference is called noise. The report's sentences say 0.05 too.
 const NOISE: f64 = 0.05;
 
-/// The mean of `values` with its confidence interval.
+/// The mean of `values` with its confidence interval, whose ends are NaN for a single value.
 pub(crate) fn estimate(values: &[f64]) -> Estimate {
+    if let &[single] = values {
+        return Estimate { mean: single, low: f64::NAN, high: f64::NAN };
+    }
     let interval = confidence_interval(values, SEED);
     Estimate { mean: mean(values), low: interval.low, high: interval.high }
 }

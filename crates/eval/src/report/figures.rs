@@ -35,8 +35,11 @@ pub(super) fn mean_score(estimate: Option<Estimate>) -> String {
     }
 }
 
-/// The ends of a confidence interval: `[0.69, 0.77]`.
+/// The ends of a confidence interval: `[0.69, 0.77]`; nothing if there is none.
 pub(super) fn interval(estimate: Estimate) -> String {
+    if !estimate.has_interval() {
+        return String::new();
+    }
     format!("[{}, {}]", fixed(estimate.low, 2), fixed(estimate.high, 2))
 }
 
@@ -58,8 +61,11 @@ pub(crate) fn signed(value: f64) -> String {
 }
 
 /// A difference with its confidence interval, all signed: on which side of 0 it ends is what matters. The interval
-/// stands by itself, for a report that writes it smaller.
+/// stands by itself, for a report that writes it smaller; it is empty if there is none.
 pub(crate) fn signed_interval(difference: Estimate) -> [String; 2] {
+    if !difference.has_interval() {
+        return [signed(difference.mean), String::new()];
+    }
     [signed(difference.mean), format!("[{}, {}]", signed(difference.low), signed(difference.high))]
 }
 

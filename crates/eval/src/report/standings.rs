@@ -50,6 +50,16 @@ impl Standing {
     }
 }
 
+impl Comparison {
+    /// Returns true if the interval of the difference and the adjusted p-value say different things: one that the
+    /// difference may be chance, the other that it is not.
+    pub(super) fn is_contradictory(&self) -> bool {
+        let Estimate { low, high, .. } = self.difference;
+        let excludes_zero = low > 0.0 || high < 0.0;
+        excludes_zero == self.is_noise && low.is_finite()
+    }
+}
+
 impl Results {
     /// The name of the metric that ranks the contestants, or `metric` if none was computed.
     pub(super) fn decisive(&self) -> &str {

@@ -98,13 +98,13 @@ pub(super) fn finding(results: &Results) -> Vec<String> {
             Some(comparison) => gain(comparison),
             None => String::new(),
         };
-        sentences.push(format!(
-            "{} has a mean {metric} of {} (95 % interval {} to {}){gain}.",
-            subject(best, "The"),
-            score(estimate.mean),
-            score(estimate.low),
-            score(estimate.high)
-        ));
+        let interval = if estimate.has_interval() {
+            format!(" (95 % interval {} to {})", score(estimate.low), score(estimate.high))
+        } else {
+            String::new()
+        };
+        let mean = score(estimate.mean);
+        sentences.push(format!("{} has a mean {metric} of {mean}{interval}{gain}.", subject(best, "The")));
     }
     let peers = results.peers();
     if peers.is_empty() {
@@ -128,6 +128,9 @@ fn gain(comparison: &Comparison) -> String {
     let Estimate { mean, low, high } = comparison.difference;
     let difference = score(mean.abs());
     let more = if mean < 0.0 { "less" } else { "more" };
+    if !comparison.difference.has_interval() {
+        return format!(": {difference} {more} than the order of the first stage");
+    }
     let low = signed(low);
     let high = signed(high);
     let p = probability(comparison.p_adjusted);
@@ -241,11 +244,13 @@ pub(super) fn choice(results: &Results) -> Vec<String> {
     sentences
 }
 
-/// Instructions for reading the verdicts: names that stand for others, and the words `worse` and `as good as the best`.
+/// Instructions for reading the verdicts: names that stand for others, the words `worse` and `as good as the best`, and
+/// intervals that seem to say something else.
 pub(super) fn reading(results: &Results) -> Vec<String> {
     let mut aliases = Vec::new();
     let mut any_worse = false;
     let mut any_noise = false;
+    let mut any_contradiction = false;
     for contestant in &results.contestants {
         // An alias stands for one model. A mix of several is a warning, not an alias.
         if let [model] = contestant.answered_by.as_slice()
@@ -258,6 +263,7 @@ pub(super) fn reading(results: &Results) -> Vec<String> {
             Some(Standing::Noise) => any_noise = true,
             Some(Standing::Better) | None => {}
         }
+        any_contradiction |= contestant.against_none.is_some_and(|comparison| comparison.is_contradictory());
     }
 
     let mut sentences = Vec::new();
@@ -267,6 +273,13 @@ pub(super) fn reading(results: &Results) -> Vec<String> {
     if any_worse {
         sentences.push(
             "Worse: p is the probability of such a difference by chance, adjusted for the number of contestants."
+                .to_owned(),
+        );
+    }
+    if any_contradiction {
+        sentences.push(
+            "Where the interval of Δ to none and p disagree, p decides: the interval is of that one comparison and too \
+             narrow where few queries differ, while p is adjusted for all of them."
                 .to_owned(),
         );
     }
@@ -369,6 +382,33 @@ mod tests {
         worse.contestants.clear();
         assert_eq!(headline(&worse), "Nothing was evaluated");
         assert_eq!(finding(&worse), [""; 0]);
+    }
+
+    #[test]
+    fn an_interval_that_contradicts_p_is_explained() {
+        let explained = |comparison| {
+            let results = results(97, compared(-0.05, false), [comparison, compared(0.1, false)]);
+            reading(&results).iter().any(|sentence| sentence.ends_with("while p is adjusted for all of them."))
+        };
+        // Intervals reach 0.02 to either side.
+        assert!(
+            explained(compared(0.03, true)) && explained(compared(-0.03, true)) && explained(compared(0.01, false))
+        );
+        assert!(!explained(compared(0.01, true)) && !explained(compared(0.03, false)));
+    }
+
+    #[test]
+    fn one_query_has_neither_interval_nor_p() {
+        let mut none = compared(0.1, true);
+        none.difference.low = f64::NAN;
+        none.difference.high = f64::NAN;
+        let mut results = results(1, compared(-0.05, true), [none, none]);
+        results.contestants[0].metrics.insert("ndcg@10".to_owned(), Estimate { mean: 1.0, ..none.difference });
+        assert_eq!(
+            finding(&results)[0],
+            "a has a mean ndcg@10 of 1.000: 0.100 more than the order of the first stage."
+        );
+        assert!(!reading(&results).iter().any(|sentence| sentence.contains("disagree")));
     }
 
     #[test]

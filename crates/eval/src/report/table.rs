@@ -97,7 +97,7 @@ fn title(metric: &str) -> String {
 /// The mean of the decisive metric with its interval.
 fn decisive_cell(contestant: &Contestant, metric: &str) -> String {
     match contestant.estimate(metric) {
-        Some(estimate) => format!("{} {}", score(estimate.mean), interval(estimate)),
+        Some(estimate) => format!("{} {}", score(estimate.mean), interval(estimate)).trim_end().to_owned(),
         None => NOTHING.to_owned(),
     }
 }
@@ -105,7 +105,7 @@ fn decisive_cell(contestant: &Contestant, metric: &str) -> String {
 /// The difference of the decisive metric from the first stage's, with its interval.
 fn difference_cell(contestant: &Contestant, metric: &str) -> String {
     match contestant.to_none.get(metric) {
-        Some(difference) => signed_interval(*difference).join(" "),
+        Some(difference) => signed_interval(*difference).join(" ").trim_end().to_owned(),
         None => NOTHING.to_owned(),
     }
 }

@@ -236,16 +236,17 @@ impl<'a> Drawing<'a> {
         let mut markers = String::new();
         for (index, point) in self.chart.points.iter().enumerate() {
             let x = coordinate(self.across.at(point.across));
-            let low = coordinate(self.up.at(point.up.low));
             let mean = coordinate(self.up.at(point.up.mean));
-            let high = coordinate(self.up.at(point.up.high));
             let number_x = coordinate(centres[index].0);
             let number_y = coordinate(centres[index].1);
             let class = if point.on_front { "point on-front" } else { "point" };
-            intervals.push_str(&format!(
-                "<path class=\"error\" d=\"M{x} {low}V{high}m-4 0h8M{x} {low}m-4 0h8\" />\
-                 <path class=\"leader\" d=\"M{x} {mean}L{number_x} {number_y}\" />",
-            ));
+            if point.up.has_interval() {
+                let low = coordinate(self.up.at(point.up.low));
+                let high = coordinate(self.up.at(point.up.high));
+                intervals
+                    .push_str(&format!("<path class=\"error\" d=\"M{x} {low}V{high}m-4 0h8M{x} {low}m-4 0h8\" />"));
+            }
+            intervals.push_str(&format!("<path class=\"leader\" d=\"M{x} {mean}L{number_x} {number_y}\" />"));
             markers.push_str(&format!(
                 "<g class=\"{class}\"><title>{title}</title>\
                  <circle cx=\"{number_x}\" cy=\"{number_y}\" r=\"{MARKER_RADIUS}\" />\

@@ -2,7 +2,7 @@
 
 use rerankd_core::types::as_f64;
 
-use super::super::super::results::{Contestant, Results};
+use super::super::super::results::{Contestant, Estimate, Results};
 use super::super::figures::{fixed, signed};
 use super::super::standings::Change;
 use super::axis::coordinate;
@@ -68,12 +68,15 @@ fn figure(index: usize, contestant: &Contestant, differences: &[f64], largest: f
     let same = differences.len() - better - worse;
     let name = escape(&contestant.name);
     let mean = match &contestant.against_none {
-        Some(comparison) => format!(
-            "<span class=\"mean\">{} <small>{} to {}</small></span>",
-            signed(comparison.difference.mean),
-            signed(comparison.difference.low),
-            signed(comparison.difference.high)
-        ),
+        Some(comparison) => {
+            let Estimate { mean, low, high } = comparison.difference;
+            let interval = if comparison.difference.has_interval() {
+                format!(" <small>{} to {}</small>", signed(low), signed(high))
+            } else {
+                String::new()
+            };
+            format!("<span class=\"mean\">{}{interval}</span>", signed(mean))
+        }
         None => String::new(),
     };
     let middle = HEIGHT / 2.0;

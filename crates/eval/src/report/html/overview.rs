@@ -138,13 +138,18 @@ fn decisive_cells(estimate: Option<Estimate>, axis: &Axis) -> String {
     let Some(estimate) = estimate else {
         return format!("<td class=\"number\">{NOTHING}</td><td></td>");
     };
-    let low = coordinate(axis.at(estimate.low));
     let mean = coordinate(axis.at(estimate.mean));
-    let high = coordinate(axis.at(estimate.high));
+    let whisker = if estimate.has_interval() {
+        let low = coordinate(axis.at(estimate.low));
+        let high = coordinate(axis.at(estimate.high));
+        format!("<path d=\"M{low} 7H{high}M{low} 3v8M{high} 3v8\" />")
+    } else {
+        String::new()
+    };
     format!(
         "<td class=\"number\"><b>{}</b> <small>{}</small></td>\
          <td><svg class=\"whisker\" width=\"{WHISKER_WIDTH}\" height=\"14\" viewBox=\"0 0 {WHISKER_WIDTH} 14\" \
-         aria-hidden=\"true\" focusable=\"false\"><path d=\"M{low} 7H{high}M{low} 3v8M{high} 3v8\" />\
+         aria-hidden=\"true\" focusable=\"false\">{whisker}\
          <circle cx=\"{mean}\" cy=\"7\" r=\"3.5\" /></svg></td>",
         score(estimate.mean),
         interval(estimate)
