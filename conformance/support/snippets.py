@@ -3,6 +3,7 @@
 A block is announced by a comment on the line before it: `<!-- snippet: NAME, suite SUITE -->`.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -17,7 +18,10 @@ PAGE = Path(__file__).parents[2] / "docs" / "clients.md"
 ADDRESS = "http://127.0.0.1:8787"
 #: Languages whose blocks must be announced.
 LANGUAGES = ("python", "js", "go", "java")
-PATIENCE_SECONDS = 60
+#: Go compiles its library first.
+PATIENCE_SECONDS = 120
+#: Where programs are sought: beside this Python, as packages bring them, and on the machine.
+PROGRAMS = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 _BLOCK = re.compile(r"(?:^<!-- snippet: (\S+), suite (\S+) -->\n)?^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
@@ -49,7 +53,7 @@ def output_of(snippet: Snippet, url: str) -> str:
     code = snippet.code.replace(ADDRESS, url)
     command = {
         "python": [sys.executable],
-        "go": ["go", "run"] if shutil.which("go") else None,
+        "go": [go, "run"] if (go := shutil.which("go", path=PROGRAMS)) else None,
         "java": ["java"] if shutil.which("javac") else None,
     }[snippet.language]
     if command is None:

@@ -27,9 +27,7 @@ pub struct ReceivedBody {
     pub dialect: DialectChoice,
     /// Arrival of the request. `timeout_ms` counts from here.
     pub started: Instant,
-    /// True if a field that no dialect reads is an error ([`STRICT_HEADER`]).
-    ///
-    /// [`STRICT_HEADER`]: super::unread_fields::STRICT_HEADER
+    /// True if a field that no dialect reads is an error, because the request has `X-Rerankd-Strict: true`.
     pub is_strict: bool,
 }
 

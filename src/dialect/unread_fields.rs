@@ -159,6 +159,13 @@ mod tests {
     }
 
     #[test]
+    fn names_that_are_compared_are_bounded() {
+        let many = unread(&["topn"; 1000]);
+        assert_eq!(many.warnings().len(), MAX_NAMES);
+        assert!(many.has_more);
+    }
+
+    #[test]
     fn names_that_could_be_texts_are_not_quoted() {
         let secret = unread(&["the query itself"]);
         assert!(secret.warnings().is_empty());

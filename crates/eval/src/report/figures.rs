@@ -1,4 +1,4 @@
-//! Numbers formatted for people. A value that is not finite becomes [`NOTHING`].
+//! Numbers formatted for people. A value that is not finite becomes a dash.
 
 use super::super::results::{Cost, Estimate};
 
