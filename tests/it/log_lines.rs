@@ -152,6 +152,20 @@ async fn each_line_of_a_run_in_json_is_an_object() {
 }
 
 #[tokio::test]
+async fn full_cache_is_told_once() {
+    let server = Process::start(&format!("[cache]\nmax_bytes = '1MiB'\n{LOCAL}")).await;
+    let documents: Vec<_> = (0..1000).map(|number| number.to_string()).collect();
+    for query in 0..100 {
+        let body = json!({"query": query.to_string(), "documents": documents, "top_n": 1});
+        assert_eq!(server.post("/rerank", body.to_string()).await, 200);
+    }
+    let lines = server.ended().await;
+    let full = events(&lines, "cache_full");
+    assert_eq!(full.len(), 1, "{lines:?}");
+    assert_eq!(full[0]["max_bytes"], 1 << 20);
+}
+
+#[tokio::test]
 async fn the_reason_why_a_server_does_not_start_is_an_object_too() {
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
