@@ -1,5 +1,5 @@
-//! The files of the documentation: each page as HTML and as Markdown, the style sheet, pictures, `llms.txt`, and the page
-//! of the API.
+//! The files of the documentation: each page as HTML and as Markdown, the style sheet, pictures, `llms.txt`, and the
+//! page of the API.
 
 #[path = "api.rs"]
 mod api;

@@ -1,4 +1,4 @@
-//! What `rerankd serve` prints when it is ready: a text for people, or one JSON object where the log is JSON.
+//! The greeting of `rerankd serve` when it is ready: a text for people, or one JSON object where the log is JSON.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

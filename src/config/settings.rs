@@ -22,7 +22,7 @@ pub struct Settings {
     pub local: LocalSettings,
     /// Services that score, in the order of the configuration; the embedded scorer is not among them.
     pub upstreams: Vec<UpstreamSettings>,
-    /// What to say and do about models that nobody knows.
+    /// Treatment of models that nobody knows.
     pub unknown_models: UnknownModels,
     /// Public models; always holds `default`.
     pub models: Vec<ModelSettings>,

@@ -46,7 +46,7 @@ pub(super) struct RerankFacts {
     fallbacks: usize,
     degraded: Vec<DegradedReason>,
     cost_usd: Option<f64>,
-    /// What could not be done as asked, for the warning about a degraded answer.
+    /// Parts that could not be done as asked, for the warning about a degraded answer.
     warnings: Vec<String>,
 }
 

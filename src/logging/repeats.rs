@@ -44,7 +44,7 @@ struct RepeatTable {
     opened: Notify,
 }
 
-/// What warnings have in common that count as the same.
+/// Features that warnings have in common if they count as the same.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct WarningKind {
     place: Identifier,

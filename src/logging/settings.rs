@@ -9,7 +9,7 @@ use super::LogFormat;
 pub struct TelemetrySettings {
     /// Text or JSON.
     pub log_format: LogFormat,
-    /// Whether every request is logged.
+    /// Extent of the access log.
     pub access_log: AccessLog,
     /// The events that are logged: a level, or directives such as `rerankd=debug,warn`.
     pub log_filter: String,
@@ -18,7 +18,7 @@ pub struct TelemetrySettings {
 /// `telemetry.access_log`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccessLog {
-    /// Where standard error is a terminal, so that somebody reads along.
+    /// On if standard error is a terminal, so that somebody reads along.
     Auto,
     /// Always.
     On,

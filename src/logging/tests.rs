@@ -11,7 +11,7 @@ use tracing::subscriber::{DefaultGuard, set_default, with_default};
 use super::*;
 use crate::logging::log_queue::MAX_LINE_BYTES;
 
-/// What was written.
+/// The bytes that were written.
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);
 

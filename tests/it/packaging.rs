@@ -57,7 +57,7 @@ fn the_notes_of_a_release_are_its_section_of_the_changelog() {
     }
 }
 
-/// What `COPY` takes from the repository before the binary is built.
+/// The paths that `COPY` takes from the repository before the binary is built.
 fn copied_for_the_build() -> Vec<PathBuf> {
     let dockerfile = read("Dockerfile");
     let stage = dockerfile.split("\nFROM ").find(|stage| stage.contains("cargo build")).unwrap();

@@ -165,7 +165,7 @@ fn row(before: &SavedContestant, after: &SavedContestant, metric: &str, common: 
     [printable(&before.name), printable(metric), mean(mean_before), mean(mean_after), difference, between, p]
 }
 
-/// What the comparison rests on, and what the two runs do not have in common.
+/// Basis of the comparison, and differences between the two runs.
 fn sentences(first: &SavedRun, second: &SavedRun, common: usize) -> Vec<String> {
     let mut sentences = Vec::new();
     if common == 0 {

@@ -1,4 +1,4 @@
-//! What people forget, mistype or leave to the environment.
+//! Things that people forget, mistype or leave to the environment.
 
 use super::*;
 

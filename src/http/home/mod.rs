@@ -19,7 +19,7 @@ use super::{App, json};
 /// The page may load and ask this server alone, runs no script but its own file, and stands in no frame.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
     connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
-/// How long browsers keep files: a newer binary has its page at once.
+/// Life of the files in browsers: none, so a newer binary has its page at once.
 const CACHE_CONTROL: &str = "no-cache";
 
 const HTML: &str = "text/html; charset=utf-8";

@@ -6,7 +6,7 @@
 //!  ▼──────────▼────────────────────────────────▼────────────────▼
 //! ```
 //!
-//! Where refreshes are to be free, every score in the second half of its life is due, and waits for a call that has
+//! If refreshes are to be free, every score in the second half of its life is due, and waits for a call that has
 //! room for it. Otherwise:
 //!
 //! A score that is due serves like a fresh one, and the request that finds it due also has it refreshed in the

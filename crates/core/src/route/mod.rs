@@ -67,7 +67,7 @@ pub struct RouteTable {
     routes: BTreeMap<String, Arc<Route>>,
     /// The upstreams that can be addressed directly.
     upstreams: Vec<Arc<Upstream>>,
-    /// What to say and do about other models.
+    /// Treatment of other models.
     unknown: UnknownModels,
 }
 

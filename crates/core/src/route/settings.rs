@@ -103,7 +103,7 @@ impl OnFailure {
     pub const NAMES: [(&'static str, Self); 2] = [("error", Self::Error), ("original_order", Self::OriginalOrder)];
 }
 
-/// What to say and do about models that no route leads to.
+/// Treatment of models that no route leads to.
 #[derive(Clone, Debug)]
 pub struct UnknownModels {
     /// The providers without an upstream of their name and the upstreams that are left out, by name.

@@ -114,7 +114,7 @@ pub enum OpenCircuit {
     Common,
 }
 
-/// What the outcome of a call changed.
+/// Change of a circuit by the outcome of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CircuitChange {
     /// Nothing.

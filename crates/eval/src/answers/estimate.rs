@@ -14,7 +14,7 @@ const PASSAGES_PER_SEARCH_UNIT: usize = 100;
 /// Tokens of a passage and the query together from which the passage is billed as several.
 const TOKENS_PER_BILLED_PASSAGE: usize = 500;
 
-/// What one contestant is still to be asked, and its list price if its first target answers everything at once.
+/// Questions that one contestant is still to be asked, and their list price if its first target answers all at once.
 ///
 /// Retries and fallbacks are not part of it, and tokens are estimated, on the high side.
 #[derive(Clone, Copy, Debug, PartialEq)]

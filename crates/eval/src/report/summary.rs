@@ -19,7 +19,7 @@ pub(super) fn headline(results: &Results) -> String {
     }
 }
 
-/// What the main finding leaves out, in words; `None` if it is nothing.
+/// Omissions of the main finding, in words; `None` if there are none.
 pub(super) fn left_out(results: &Results) -> Option<String> {
     let left_out = &results.collection.left_out;
     let mut parts = Vec::new();
