@@ -1,13 +1,14 @@
-//! Renders the Markdown of `docs/` into the pages at `/docs/`, with the feature `docs`.
+//! Puts data into the binary: the providers of `config/providers/`, and with the feature `docs` the pages at `/docs/`.
 
+#[path = "build/providers.rs"]
+mod providers;
 #[cfg(feature = "docs")]
 #[path = "build/site.rs"]
 mod site;
 
-#[cfg(feature = "docs")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    site::write()
+    providers::write()?;
+    #[cfg(feature = "docs")]
+    site::write()?;
+    Ok(())
 }
-
-#[cfg(not(feature = "docs"))]
-fn main() {}

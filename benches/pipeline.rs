@@ -10,6 +10,7 @@
 mod passages;
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,7 +23,7 @@ use rerankd_core::cache::control::CacheControl;
 use rerankd_core::cache::key::{CacheScope, ScoreSpace};
 use rerankd_core::coalesce::{Claim, ClaimRequest, Flights};
 use rerankd_core::provider::check::merge;
-use rerankd_core::provider::{PassageText, Provider, ScoreBatch, ScoreScale, Scoring, WireReply};
+use rerankd_core::provider::{PassageText, ScoreBatch, ScoreScale, Scoring, Wire, WireReply};
 use rerankd_core::rerank::plan::Plan;
 use rerankd_core::rerank::plan_context::PlanContext;
 use rerankd_core::rerank::rank::rank;
@@ -76,7 +77,7 @@ struct Exchange {
     context: PlanContext,
     /// The registry of pairs in flight; it outlives a request.
     flights: Flights,
-    provider: &'static dyn Provider,
+    wire: Arc<Wire>,
 }
 
 impl Exchange {
@@ -91,7 +92,7 @@ impl Exchange {
             scores,
             context: context(),
             flights: Flights::default(),
-            provider: rerankd_core::provider::by_name("cohere").unwrap(),
+            wire: rerankd::config::providers()["cohere"].wire.clone(),
         }
     }
 
@@ -218,14 +219,15 @@ fn encode_call(exchange: &Exchange) -> Work<'_> {
         for (position, passage) in passages.iter().enumerate() {
             texts.push(PassageText { text: passage.text, literal: passages.literal(position) });
         }
-        exchange.provider.encode(&ScoreBatch { model: "model", query, passages: texts, options }).len()
+        let batch = ScoreBatch { model: "model", query, instruction: None, passages: texts, options };
+        exchange.wire.encode(&batch).len()
     })
 }
 
 /// The upstream's reply to scores, checked.
 fn read_reply(exchange: &Exchange) -> Work<'_> {
     Box::new(|| {
-        let decoded = exchange.provider.decode(&exchange.reply).unwrap();
+        let decoded = exchange.wire.decode(&exchange.reply).unwrap();
         merge(&decoded.scores, exchange.scores.len(), ScoreScale::Probability).unwrap().len()
     })
 }

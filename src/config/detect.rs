@@ -2,21 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use rerankd_core::provider::PROVIDERS;
 use rerankd_core::route::settings::AbsentUpstream;
 use rerankd_core::text::list_in_words;
 use rerankd_core::upstream::settings::UpstreamSettings;
 use toml::{Table, Value};
 
 use super::Environment;
-use super::provider_facts::Facts;
+use super::provider_facts::Providers;
 use super::upstreams::LeftOutUpstream;
+
+/// The providers whose keys make upstreams, in this order: the first one is the default.
+const FIRST: [&str; 4] = ["cohere", "jina", "voyage", "mixedbread"];
 
 /// Adds an upstream for each provider with a key in the environment. The key itself is read with the upstream, which
 /// may yet get another host, to which the key must not go.
 pub(super) fn add_upstreams(table: &mut Table, environment: &Environment) {
-    for provider in PROVIDERS {
-        let name = provider.name();
+    for name in FIRST {
         if key_variable(table, name, environment).is_none() {
             continue;
         }
@@ -47,42 +48,41 @@ pub(super) fn key_variable(table: &Table, provider: &str, environment: &Environm
 pub(super) fn absent_upstreams(
     upstreams: &[UpstreamSettings],
     left_out: &[LeftOutUpstream],
-    facts: &Facts,
+    providers: &Providers,
     upstreams_are_detected: bool,
 ) -> BTreeMap<String, AbsentUpstream> {
     let mut absent = BTreeMap::new();
-    for provider in PROVIDERS {
-        let name = provider.name();
-        if upstreams.iter().any(|upstream| upstream.name == name) {
+    for name in providers.keys() {
+        if upstreams.iter().any(|upstream| upstream.name == *name) {
             continue;
         }
-        let way_out = way_out(name, upstreams, facts, upstreams_are_detected);
-        let entry = AbsentUpstream { is_left_out: false, way_out, models: models_of(name, facts) };
-        absent.insert(name.to_owned(), entry);
+        let way_out = way_out(name, upstreams, providers, upstreams_are_detected);
+        let entry = AbsentUpstream { is_left_out: false, way_out, models: models_of(name, providers) };
+        absent.insert(name.clone(), entry);
     }
     for LeftOutUpstream { name, provider, reason } in left_out {
         let way_out = format!("upstreams.{name} is optional and has no key: {reason}");
-        let entry = AbsentUpstream { is_left_out: true, way_out, models: models_of(provider, facts) };
+        let entry = AbsentUpstream { is_left_out: true, way_out, models: models_of(provider, providers) };
         absent.insert(name.clone(), entry);
     }
     absent
 }
 
 /// The models that a provider is known to have.
-fn models_of(provider: &str, facts: &Facts) -> Vec<String> {
-    match facts.get(provider) {
-        Some(facts) => facts.models.keys().cloned().collect(),
+fn models_of(provider: &str, providers: &Providers) -> Vec<String> {
+    match providers.get(provider) {
+        Some(known) => known.facts.models.keys().cloned().collect(),
         None => Vec::new(),
     }
 }
 
 /// The way to get an upstream of a provider's name, in words.
-fn way_out(name: &str, upstreams: &[UpstreamSettings], facts: &Facts, upstreams_are_detected: bool) -> String {
-    let variables = match facts.get(name) {
-        Some(facts) => list_in_words(&facts.key_variables, "or"),
+fn way_out(name: &str, upstreams: &[UpstreamSettings], providers: &Providers, upstreams_are_detected: bool) -> String {
+    let variables = match providers.get(name) {
+        Some(known) => list_in_words(&known.facts.key_variables, "or"),
         None => String::new(),
     };
-    if let Some(other) = upstreams.iter().find(|upstream| upstream.provider.name() == name) {
+    if let Some(other) = upstreams.iter().find(|upstream| upstream.wire.name() == name) {
         format!("the upstream of this provider is called {0}, as in {0}/MODEL", other.name)
     } else if variables.is_empty() {
         // Software that one runs oneself has no customary key and no address of its own.

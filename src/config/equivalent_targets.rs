@@ -35,7 +35,7 @@ impl<'a> ScoreTerms<'a> {
             scale: facts.scale,
             scoring: facts.scoring,
             instruction: facts.instruction,
-            limits_passage_tokens: upstream.provider.limits_passage_tokens(),
+            limits_passage_tokens: upstream.wire.limits_passage_tokens(),
             long_passages: upstream.long_passages,
             rejects_blank_passages: upstream.facts.rejects_blank_passages,
             revision: &target.revision,

@@ -7,7 +7,9 @@
 //!     Settings                                       resolve: checked and typed
 //! ```
 
+pub mod about_provider;
 mod api_keys;
+mod compiled_in;
 mod detect;
 mod environment;
 mod equivalent_targets;
@@ -15,7 +17,7 @@ mod layers;
 mod local;
 mod models;
 mod places;
-mod provider_facts;
+pub mod provider_facts;
 mod proxy;
 mod reader;
 mod refusal_words;
@@ -27,6 +29,7 @@ mod targets;
 mod upstream_keys;
 mod upstreams;
 mod values;
+mod wire_shape;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -36,6 +39,7 @@ use toml::{Table, Value};
 use rerankd_core::route::settings::WrittenIn;
 use rerankd_core::text::counted;
 
+pub use self::compiled_in::{DEFAULT_TOML, PROVIDER_FILES, REFUSALS_TOML, providers};
 pub use self::environment::Environment;
 use self::places::{Lines, Places};
 pub(crate) use self::proxy::proxy_for;
@@ -43,14 +47,6 @@ pub use self::reader::Fault;
 use self::reader::Faults;
 use self::resolve::Manner;
 use crate::config::settings::Settings;
-
-/// The reference of every key; also the lowest layer.
-pub const DEFAULT_TOML: &str = include_str!("../../config/default.toml");
-/// The facts about providers and their models; the lowest layer of `[providers]`.
-pub const PROVIDERS_TOML: &str = include_str!("../../config/providers.toml");
-
-/// The words in which providers refuse for size; the lowest layer of `[refusals]`.
-pub const REFUSALS_TOML: &str = include_str!("../../config/refusals.toml");
 
 /// The sources of a configuration, beside what is compiled in.
 #[derive(Clone, Debug, Default)]
@@ -106,7 +102,7 @@ impl std::error::Error for ConfigError {}
 /// # Errors
 /// The file cannot be read, or keys are wrong: then every fault at once.
 pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
-    let mut table = compiled_in();
+    let mut table = compiled_in::table().clone();
     let mut places = Places::default();
     if let Some(path) = &sources.file {
         layers::overlay(&mut table, read_file(path, &mut places)?);
@@ -137,8 +133,8 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     places.put_into(&mut warnings);
     match settings {
         Some(settings) if faults.is_empty() => {
-            layers::keep_changes(&mut table, "providers", &compiled_in());
-            layers::keep_changes(&mut table, "refusals", &compiled_in());
+            layers::keep_changes(&mut table, "providers", compiled_in::table());
+            layers::keep_changes(&mut table, "refusals", compiled_in::table());
             Ok(Loaded { settings, effective: table, warnings })
         }
         // Never empty: settings are missing only if something was reported.
@@ -185,25 +181,11 @@ fn syntax_error(lines: &Lines<'_>, error: &toml::de::Error) -> ConfigError {
     ConfigError::File(lines.place(start), format!("is not valid TOML: {}", error.message()))
 }
 
-/// The lowest layer.
-fn compiled_in() -> Table {
-    let mut table = parse_compiled_in(DEFAULT_TOML);
-    for (section, text) in [("providers", PROVIDERS_TOML), ("refusals", REFUSALS_TOML)] {
-        layers::overlay(&mut table, Table::from_iter([(section.to_owned(), parse_compiled_in(text).into())]));
-    }
-    table
-}
-
-fn parse_compiled_in(text: &str) -> Table {
-    // The tests parse these texts, so the default is never used.
-    text.parse().unwrap_or_default()
-}
-
 /// The words of `[refusals]` as they are compiled in.
 #[cfg(test)]
 pub(crate) fn refusal_words() -> rerankd_core::upstream::size_refusal::RefusalWords {
     let faults = Faults::default();
-    reader::Section::root(&compiled_in(), &faults, |root| root.section("refusals", refusal_words::words))
+    reader::Section::root(compiled_in::table(), &faults, |root| root.section("refusals", refusal_words::words))
 }
 
 #[cfg(test)]

@@ -1,39 +1,76 @@
-//! `[providers.NAME]`: the facts about a provider and its models.
+//! `[providers.NAME]` and `[wires.NAME]`: a provider's wire shape, and the facts about it and its models.
 
 use std::collections::BTreeMap;
 
-use rerankd_core::provider::{
-    self, Billing, InstructionSupport, ModelFacts, PROVIDERS, Provider, ProviderFacts, ScoreScale, Scoring,
-};
+use std::sync::Arc;
+
+use rerankd_core::provider::{Billing, InstructionSupport, ModelFacts, ProviderFacts, ScoreScale, Scoring, Wire};
+use rerankd_core::suggestion::suggestion;
 use toml::Value;
 
-use super::reader::{Section, boolean, bytes, count, date, known_names, one_of, price, text, texts};
+use super::about_provider::{AboutProvider, about};
+use super::compiled_in::{is_compiled_in, provider_names};
+use super::reader::{Section, boolean, bytes, count, date, one_of, price, text, texts};
+use super::wire_shape::wire;
 
 /// The words of `blank_passages`; true if such a passage is rejected.
 pub(super) const BLANK_PASSAGES: [(&str, bool); 2] = [("accepted", false), ("rejected", true)];
 
-/// The facts about providers, by the provider's name.
-pub(super) type Facts = BTreeMap<String, ProviderFacts>;
-
-/// The facts of `[providers]`. A provider with faults is left out.
-pub(super) fn providers(section: &Section<'_>) -> Facts {
-    let entries = section.entries(name_fault, |name, entry| Some((name.to_owned(), read_provider(entry)?)));
-    entries.into_iter().flatten().collect()
+/// A provider: its wire shape, the facts about it, and what a reader wants to know of it.
+#[derive(Clone, Debug)]
+pub struct KnownProvider {
+    /// What a reader wants to know of it.
+    pub about: AboutProvider,
+    /// How calls and replies look.
+    pub wire: Arc<Wire>,
+    /// Limits, models, prices.
+    pub facts: ProviderFacts,
 }
 
-fn name_fault(name: &str) -> Option<String> {
-    match provider::by_name(name) {
-        Some(_) => None,
-        None => Some(format!("no such provider; {}", provider_names(name))),
+/// The providers by their names.
+pub type Providers = BTreeMap<String, KnownProvider>;
+
+/// The providers of `[providers]`, which are compiled in, and of `[wires]`, which are the operator's own. A provider
+/// with faults is left out.
+pub(super) fn providers(root: &Section<'_>) -> Providers {
+    let mut providers = Providers::new();
+    for (key, name_fault) in [("providers", override_fault as fn(&str) -> Option<String>), ("wires", own_fault)] {
+        let entries = root.section(key, |section| {
+            section.entries(name_fault, |name, entry| Some((name.to_owned(), read_provider(name, entry)?)))
+        });
+        providers.extend(entries.into_iter().flatten());
     }
+    providers
 }
 
-/// The message about a provider that does not exist: all names, and the one that was probably meant.
-pub(super) fn provider_names(word: &str) -> String {
-    known_names(word, &PROVIDERS.map(Provider::name))
+/// The fault of a name in `[providers]`; `None` if there is such a provider.
+fn override_fault(name: &str) -> Option<String> {
+    if is_compiled_in(name) {
+        return None;
+    }
+    Some(format!("{}; a provider of your own is declared as [wires.{name}]", no_such_provider(name, &[])))
 }
 
-fn read_provider(section: &Section<'_>) -> Option<ProviderFacts> {
+/// The fault of a name in `[wires]`; `None` if it can be the name of a provider.
+fn own_fault(name: &str) -> Option<String> {
+    if is_compiled_in(name) {
+        return Some(format!("is the name of a provider that is compiled in; change its keys in [providers.{name}]"));
+    }
+    let is_word = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
+    (!is_word).then(|| "a name must consist of letters, digits, hyphens, dots and underscores".to_owned())
+}
+
+/// The message about a provider that does not exist, with the one that was probably meant, of those compiled in and of
+/// the operator's `own`.
+pub(super) fn no_such_provider(word: &str, own: &[&str]) -> String {
+    let mut names: Vec<&str> = provider_names().collect();
+    names.extend(own);
+    format!("no such provider{}; `rerankd models --providers` lists them", suggestion(word, names.into_iter()))
+}
+
+fn read_provider(name: &str, section: &Section<'_>) -> Option<KnownProvider> {
+    let about = about(section);
+    let wire = wire(name, section);
     let base_url = section.read("base_url", text);
     let key_hosts = section.read("key_hosts", key_hosts);
     let key_variables = section.read("key_variables", texts);
@@ -58,7 +95,7 @@ fn read_provider(section: &Section<'_>) -> Option<ProviderFacts> {
     let models = section.section("models", |models| {
         models.entries(|_| None, |name, entry| (name.to_owned(), read_model(entry, inherited)))
     });
-    Some(ProviderFacts {
+    let facts = ProviderFacts {
         base_url,
         key_hosts: key_hosts.unwrap_or_default(),
         key_variables: key_variables.unwrap_or_default(),
@@ -69,7 +106,8 @@ fn read_provider(section: &Section<'_>) -> Option<ProviderFacts> {
         rejects_blank_passages: rejects_blank_passages.unwrap_or_default(),
         other_models,
         models: models.into_iter().collect(),
-    })
+    };
+    Some(KnownProvider { about, wire: Arc::new(wire?), facts })
 }
 
 /// Parses a table of key prefix to base URL.

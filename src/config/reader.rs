@@ -115,6 +115,11 @@ impl<'a> Section<'a> {
         self.faults.add(self.path_of(key), message);
     }
 
+    /// Reports that `key` of the table at `section` is wrong.
+    pub(super) fn fault_below(&self, section: &str, key: &str, message: impl Into<String>) {
+        self.faults.add(path_below(&self.path_of(section), key), message);
+    }
+
     /// Reports something about `key` that the operator should know.
     pub(super) fn warn(&self, key: &str, message: impl Into<String>) {
         self.faults.warn(self.path_of(key), message);

@@ -55,13 +55,13 @@ fn read_root(root: &Section<'_>, table: &Table, environment: &Environment, manne
     let cache = root.section("cache", cache);
     let telemetry = root.section("telemetry", telemetry);
     let local = root.section("local", |section| local::local(section, environment));
-    let facts = root.section("providers", provider_facts::providers);
+    let providers = provider_facts::providers(root);
     let refusal_words = Arc::new(root.section("refusals", refusal_words::words));
-    let declared = Upstreams { table, environment, facts: &facts, refusal_words };
+    let declared = Upstreams { table, environment, providers: &providers, refusal_words };
     let upstreams = root.section("upstreams", |section| declared.read(section));
     let with_cross_encoder = local.as_ref().is_some_and(|local| local.cross_encoder.is_some());
     let ReadUpstreams { usable, left_out } = upstreams;
-    let absent = detect::absent_upstreams(&usable, &left_out, &facts, manner.upstreams_are_detected);
+    let absent = detect::absent_upstreams(&usable, &left_out, &providers, manner.upstreams_are_detected);
     let known = targets::KnownUpstreams { usable: &usable, absent: &absent, table, with_cross_encoder };
     let policies = root.section("model_defaults", models::Policies::read);
     let read_models = root.section("models", |section| models::models(section, &known, policies));

@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn only_variables_that_mean_a_key_are_warned_of() {
-        let table = crate::config::compiled_in();
+        let table = crate::config::compiled_in::table();
         for (rest, meant) in [
             ("LISTEN", Some("RERANKD__SERVER__LISTEN")),
             ("SERVER_LISTEN", Some("RERANKD__SERVER__LISTEN")),
@@ -68,7 +68,7 @@ mod tests {
             ("SERVICE_PORT_HTTP", None),
             ("SOMETHING", None),
         ] {
-            assert_eq!(meant_by(rest, &table).as_deref(), meant, "{rest}");
+            assert_eq!(meant_by(rest, table).as_deref(), meant, "{rest}");
         }
     }
 }

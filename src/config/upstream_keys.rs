@@ -1,6 +1,6 @@
 //! The keys of an upstream: references to secrets, and the way to read them again.
 
-use rerankd_core::provider::{Provider, ProviderFacts};
+use rerankd_core::provider::{ProviderFacts, Wire};
 use rerankd_core::upstream::key_reader::KeyReader;
 use secrecy::SecretString;
 
@@ -85,12 +85,12 @@ impl Upstreams<'_> {
     /// upstream is optional if none is set.
     pub(super) fn customary_key(
         &self,
-        provider: &dyn Provider,
+        wire: &Wire,
         facts: &ProviderFacts,
         section: &Section<'_>,
         is_optional: bool,
     ) -> UpstreamKeys {
-        if let Some(variable) = detect::key_variable(self.table, provider.name(), self.environment) {
+        if let Some(variable) = detect::key_variable(self.table, wire.name(), self.environment) {
             let key = self.resolve_all(&[format!("env:{variable}")], is_optional);
             return section.value_or_fault("api_key", key).unwrap_or_default();
         }

@@ -8,18 +8,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rerankd_core::embedded;
-use rerankd_core::provider::{self, Provider, ProviderFacts};
+use rerankd_core::provider::{ProviderFacts, Wire};
 use rerankd_core::upstream::breaker::BreakerSettings;
 use rerankd_core::upstream::endpoint::{EndpointPart, endpoint, endpoint_at};
 use rerankd_core::upstream::rate::RateSettings;
 use rerankd_core::upstream::settings::{LongPassages, UpstreamSettings};
 use rerankd_core::upstream::size_refusal::RefusalWords;
 use secrecy::{ExposeSecret, SecretString};
-use toml::Table;
+use toml::{Table, Value};
 use url::Url;
 
 use super::Environment;
-use super::provider_facts::{Facts, provider_names};
+use super::compiled_in::is_compiled_in;
+use super::provider_facts::{KnownProvider, Providers, no_such_provider};
 use super::proxy_for;
 use super::reader::{HOUR, MEBIBYTE, MILLISECOND, Section, boolean, bytes, count, duration, one_of, share, text};
 
@@ -142,7 +143,7 @@ fn name_fault(name: &str) -> Option<String> {
 pub(super) struct Upstreams<'a> {
     pub(super) table: &'a Table,
     pub(super) environment: &'a Environment,
-    pub(super) facts: &'a Facts,
+    pub(super) providers: &'a Providers,
     pub(super) refusal_words: Arc<RefusalWords>,
 }
 
@@ -156,12 +157,20 @@ pub(super) struct ReadUpstreams {
 /// An optional upstream without a key.
 pub(super) struct LeftOutUpstream {
     pub(super) name: String,
-    pub(super) provider: &'static str,
+    pub(super) provider: String,
     /// The reason for which there is no key, in words.
     pub(super) reason: String,
 }
 
 impl Upstreams<'_> {
+    /// The names in `[wires]`, those with faults included.
+    fn own_providers(&self) -> Vec<&str> {
+        match self.table.get("wires") {
+            Some(Value::Table(wires)) => wires.keys().map(String::as_str).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     pub(super) fn read(&self, section: &Section<'_>) -> ReadUpstreams {
         let mut upstreams = ReadUpstreams::default();
         for entry in section.entries(name_fault, |name, entry| self.upstream(name, entry)) {
@@ -179,7 +188,9 @@ impl Upstreams<'_> {
         let is_optional = section.read_or("optional", false, boolean).unwrap_or_default();
         let provider = section.require("provider", |value| {
             let word = text(value)?;
-            provider::by_name(&word).ok_or_else(|| format!("no such provider; {}", provider_names(&word)))
+            // The faults of a provider's own table are reported where it is read.
+            let is_known = is_compiled_in(&word) || self.own_providers().contains(&word.as_str());
+            if is_known { Ok(word) } else { Err(no_such_provider(&word, &self.own_providers())) }
         });
         let given_base_url = section.read("base_url", text);
         let path = section.read("path", text);
@@ -188,31 +199,29 @@ impl Upstreams<'_> {
         let max_passage_tokens = section.read("max_passage_tokens", count(PASSAGE_TOKENS));
         let long_passages = long_passages(section, inherited.long_passages, max_passage_tokens);
         let max_passages = section.read("max_passages", count(1..=100_000));
-        // The faults of a provider's facts have been reported where they were read.
-        let known = provider.and_then(|provider| Some((provider, self.facts.get(provider.name())?)));
-        let (provider, known_facts) = known?;
-        let mut facts = known_facts.clone();
+        let KnownProvider { wire, facts, .. } = self.providers.get(&provider?)?;
+        let mut facts = facts.clone();
         // A customary key is for the provider's own host and goes to no other unasked.
         let is_own_host = !section.has("base_url") && facts.base_url.is_some();
         let keys = if is_own_host && !section.has("api_key") && !section.has("api_keys") {
-            self.customary_key(provider, &facts, section, is_optional)
+            self.customary_key(wire, &facts, section, is_optional)
         } else {
             declared_keys
         };
         let base_url = given_base_url.or_else(|| default_base_url(&facts, keys.found.first()));
-        let url = url(section, base_url.as_deref(), path.as_deref(), provider);
+        let url = url(section, base_url.as_deref(), path.as_deref(), wire);
         let proxy = match &url {
             Some(url) => section.value_or_fault("base_url", proxy_for(url, self.environment)),
             None => None,
         };
         facts.max_passages = max_passages.unwrap_or(facts.max_passages);
         if let Some(reason) = keys.reason_to_leave_out(section) {
-            return Some(Err(LeftOutUpstream { name: name.to_owned(), provider: provider.name(), reason }));
+            return Some(Err(LeftOutUpstream { name: name.to_owned(), provider: wire.name().to_owned(), reason }));
         }
         Some(Ok(UpstreamSettings {
             name: name.to_owned(),
             label: name.to_owned(),
-            provider,
+            wire: wire.clone(),
             url: url?,
             proxy: proxy?,
             key_setting: if section.has("api_keys") { "api_keys" } else { "api_key" },
@@ -238,18 +247,18 @@ impl Upstreams<'_> {
 
 /// The address of calls: the provider's documented path under `base_url`, or `path` if one is given. Reports an address
 /// that is missing or wrong.
-fn url(section: &Section<'_>, base_url: Option<&str>, path: Option<&str>, provider: &dyn Provider) -> Option<Url> {
+fn url(section: &Section<'_>, base_url: Option<&str>, path: Option<&str>, wire: &Wire) -> Option<Url> {
     let Some(base_url) = base_url else {
         // A base_url that is there and wrong has been reported where it was read.
         if !section.has("base_url") {
-            let message = format!("is missing: {} is software that you run, say where", provider.name());
+            let message = format!("is missing: {} is software that you run, say where", wire.name());
             section.fault("base_url", message);
         }
         return None;
     };
     let address = match path {
         Some(path) => endpoint_at(base_url, path),
-        None => endpoint(base_url, provider.path()).map_err(|message| (EndpointPart::Base, message)),
+        None => endpoint(base_url, &wire.call().path).map_err(|message| (EndpointPart::Base, message)),
     };
     match address {
         Ok(url) => Some(url),

@@ -29,6 +29,16 @@ pub(super) fn texts(value: &Value) -> Result<Vec<String>, String> {
     Ok(texts)
 }
 
+/// A table of texts, in its order.
+pub(super) fn pairs(value: &Value) -> Result<Vec<(String, String)>, String> {
+    let table = value.as_table().ok_or("must be a table of texts")?;
+    let mut pairs = Vec::with_capacity(table.len());
+    for (name, value) in table {
+        pairs.push((name.clone(), text(value).map_err(|message| format!("{name} {message}"))?));
+    }
+    Ok(pairs)
+}
+
 /// A truth value; `"true"` and `"false"` too, because the environment holds only texts.
 pub(super) fn boolean(value: &Value) -> Result<bool, String> {
     let truth = match value {

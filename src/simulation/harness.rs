@@ -106,7 +106,7 @@ impl Harness {
 
     pub(super) fn under(upstreams: BTreeMap<&'static str, Arc<SimulatedUpstream>>, settings: &Settings) -> Self {
         let reranker = assemble_with(settings, |upstream, metrics| {
-            let keys = Arc::new(KeyRing::new(&upstream.api_keys)?);
+            let keys = Arc::new(KeyRing::new(&upstream.api_keys, &upstream.wire.call().key)?);
             let simulated = upstreams[upstream.name.as_str()].clone();
             Ok(Upstream::behind(SimulatedTransport(simulated), upstream.stack(), metrics, keys))
         })

@@ -87,7 +87,12 @@ async fn large_call_is_split(refuser: Refuser) {
     let reranker = assemble_with(&settings, |upstream, metrics| {
         let is_first = upstream.name == "one";
         let transport = tower::service_fn(move |call| Box::pin(answer(refuser, is_first, call)));
-        Ok(Upstream::behind(transport, upstream.stack(), metrics, Arc::new(KeyRing::new(&[])?)))
+        Ok(Upstream::behind(
+            transport,
+            upstream.stack(),
+            metrics,
+            Arc::new(KeyRing::new(&[], &rerankd_core::provider::KeyPlacement::bearer())?),
+        ))
     })
     .unwrap();
     let route = reranker.routes.resolve(None).unwrap();

@@ -5,11 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rerankd::config::PROVIDER_FILES;
 use rerankd::dialect::{DIALECTS, Dialect};
 use rerankd::http::openapi;
 use rerankd_core::agreement::Agreement;
 use rerankd_core::error::ErrorKind;
-use rerankd_core::provider::{PROVIDERS, Provider};
 use rerankd_core::telemetry::shadow_metrics::ShadowedModel;
 use rerankd_core::types::outcomes::{AttemptOutcome, DegradedReason, RequestOutcome, ShadowOutcome};
 use rerankd_core::types::response::Usage;
@@ -257,7 +257,7 @@ async fn every_metric_is_documented() {
 #[test]
 fn every_provider_is_documented_and_has_golden_files() {
     let text = read("docs/providers.md");
-    for name in PROVIDERS.map(Provider::name) {
+    for (name, _) in PROVIDER_FILES {
         assert!(text.contains(&format!("| `{name}` |")), "{name}");
         for file in ["case.json", "request.json", "reply.json"] {
             assert!(repository(&format!("tests/golden/providers/{name}/{file}")).exists(), "{name}/{file}");

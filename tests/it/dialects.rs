@@ -1,11 +1,10 @@
 //! Every dialect in front of every provider, and the behaviour that all dialects share.
 
 use rerankd::dialect::DIALECTS;
-use rerankd_core::provider::{PROVIDERS, Provider};
 use serde_json::{Value, json};
 
 use crate::support::gateway::{Answer, NO_BREAKER, targets, upstream};
-use crate::support::{FakeUpstream, Gateway, Reply, expected};
+use crate::support::{FakeUpstream, Gateway, Reply, SHAPES, expected};
 
 const MODELS: [(&str, &str); 5] = [
     ("cohere", "rerank-v3.5"),
@@ -122,7 +121,7 @@ fn assert_same(found: &[(u64, Option<f64>)], expected: &[(u64, f64)], place: &st
 /// 15 dialects by 5 providers: the same ranking, every document, each at its index.
 #[tokio::test]
 async fn every_dialect_before_every_provider_returns_expected_scores() {
-    assert_eq!(MODELS.map(|(provider, _)| provider), PROVIDERS.map(Provider::name));
+    assert_eq!(MODELS.map(|(provider, _)| provider), SHAPES);
     for (provider, model) in MODELS {
         let fake = FakeUpstream::start(provider).await;
         let gateway = Gateway::in_front_of(provider, model, &fake.url()).await;

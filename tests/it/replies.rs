@@ -2,11 +2,10 @@
 //! counts are ignored.
 
 use http::StatusCode;
-use rerankd_core::provider::{PROVIDERS, Provider};
 use serde_json::{Value, json};
 
 use crate::support::gateway::{targets, upstream};
-use crate::support::{FakeUpstream, Gateway, Reply, provenance, scores};
+use crate::support::{FakeUpstream, Gateway, Reply, SHAPES, provenance, scores};
 
 /// The name of the list of results and that of a score, as each provider documents them.
 fn members(provider: &str) -> (&'static str, &'static str) {
@@ -52,7 +51,7 @@ const GOOD: &str = r#"{"index":0,"SCORE":0.9},{"index":1,"SCORE":0.8}"#;
 
 #[tokio::test]
 async fn valid_scores_are_used_despite_malformed_other_fields() {
-    for provider in PROVIDERS.map(Provider::name) {
+    for provider in SHAPES {
         for results in [
             r#"{"index":0,"relevance_score":0.9,"score":0.9},{"index":1,"score":0.8,"relevance_score":0.8}"#,
             r#"{"index":0.0,"SCORE":0.9},{"index":"1","SCORE":0.8}"#,
@@ -86,7 +85,7 @@ async fn valid_scores_are_used_despite_malformed_other_fields() {
 
 #[tokio::test]
 async fn documented_score_field_wins_over_the_other() {
-    for provider in PROVIDERS.map(Provider::name) {
+    for provider in SHAPES {
         let (_, documented) = members(provider);
         let other = if documented == "score" { "relevance_score" } else { "score" };
         for results in [
@@ -105,7 +104,7 @@ async fn documented_score_field_wins_over_the_other() {
 
 #[tokio::test]
 async fn law_6_malformed_score_or_index_returns_invalid_reply() {
-    for provider in PROVIDERS.map(Provider::name) {
+    for provider in SHAPES {
         let other = if members(provider).1 == "score" { "relevance_score" } else { "score" };
         for second in [
             r#"{"index":0.5,"SCORE":0.8}"#,
@@ -311,7 +310,7 @@ async fn base_url_path_and_query_are_called_as_configured() {
 /// Gateways between rerankd and a provider answer with status codes of their own.
 #[tokio::test]
 async fn gateway_statuses_502_to_529_are_retried() {
-    for provider in PROVIDERS.map(Provider::name) {
+    for provider in SHAPES {
         for status in [502, 503, 504, 520, 521, 522, 523, 524, 527, 529] {
             let fake = FakeUpstream::scripted(provider, [Reply::status(status)]).await;
             let gateway = Gateway::in_front_of(provider, model(provider), &fake.url()).await;

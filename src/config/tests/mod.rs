@@ -169,8 +169,7 @@ fn every_fault_is_found_at_once_and_named() {
         "server.max_documents: must be a whole number from 1 to",
         "server.request_timeot: unknown key; did you mean request_timeout?",
         "cache.ttl: must be a duration such as",
-        "upstreams.cohere.provider: no such provider; known are cohere, jina, voyage, mixedbread, tei; did you \
-         mean cohere?",
+        "upstreams.cohere.provider: no such provider; did you mean cohere?",
         "upstreams.cohere.attemt_timeout: unknown key; did you mean attempt_timeout?",
         "upstreams.jina.api_key: must be a reference",
         "upstreams.tei.base_url: is missing",

@@ -1,4 +1,4 @@
-//! `config/default.toml` and `config/providers.toml` as the reference of keys, words and defaults.
+//! `config/default.toml` and `config/providers/README.md` as the reference of keys, words and defaults.
 
 use rerankd_core::embedded::hybrid::Scripts;
 use rerankd_core::provider::{InstructionSupport, ScoreScale, Scoring};
@@ -6,6 +6,9 @@ use rerankd_core::route::settings::OnDeadline;
 
 use super::*;
 use crate::config::{provider_facts, resolve, upstreams};
+
+/// The reference of a provider's keys.
+const PROVIDERS_REFERENCE: &str = include_str!("../../../config/providers/README.md");
 
 /// The words of a text, names with underscores in one piece.
 fn words(text: &str) -> Vec<&str> {
@@ -39,10 +42,10 @@ fn every_word_that_a_key_takes_is_documented_with_it() {
         (DEFAULT_TOML, "long_passages", names(&upstreams::LONG_PASSAGES)),
         (DEFAULT_TOML, "on_failure", names(&OnFailure::NAMES)),
         (DEFAULT_TOML, "on_deadline", names(&OnDeadline::NAMES)),
-        (PROVIDERS_TOML, "scoring", names(&Scoring::NAMES)),
-        (PROVIDERS_TOML, "scale", names(&ScoreScale::NAMES)),
-        (PROVIDERS_TOML, "instruction", names(&InstructionSupport::NAMES)),
-        (PROVIDERS_TOML, "blank_passages", names(&provider_facts::BLANK_PASSAGES)),
+        (PROVIDERS_REFERENCE, "scoring", names(&Scoring::NAMES)),
+        (PROVIDERS_REFERENCE, "scale", names(&ScoreScale::NAMES)),
+        (PROVIDERS_REFERENCE, "instruction", names(&InstructionSupport::NAMES)),
+        (PROVIDERS_REFERENCE, "blank_passages", names(&provider_facts::BLANK_PASSAGES)),
     ] {
         let comment = comment_on(text, key);
         let documented = comment.split_once('#').map_or(comment.as_str(), |(_, comment)| comment);
@@ -55,7 +58,7 @@ fn every_word_that_a_key_takes_is_documented_with_it() {
 /// Keys are named where they are read and nowhere else, so the source tells them all.
 #[test]
 fn every_key_that_is_read_stands_in_the_reference() {
-    let reference: Vec<&str> = [DEFAULT_TOML, PROVIDERS_TOML, REFUSALS_TOML].into_iter().flat_map(words).collect();
+    let reference: Vec<&str> = [DEFAULT_TOML, PROVIDERS_REFERENCE, REFUSALS_TOML].into_iter().flat_map(words).collect();
     let mut count = 0;
     for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/config")).unwrap() {
         let path = entry.unwrap().path();

@@ -66,7 +66,7 @@ impl LimitedHarness {
             refusals: AtomicUsize::new(0),
         });
         let reranker = assemble_with(&settings(), |upstream, metrics| {
-            let keys = Arc::new(KeyRing::new(&[])?);
+            let keys = Arc::new(KeyRing::new(&[], &rerankd_core::provider::KeyPlacement::bearer())?);
             Ok(Upstream::behind(LimitedTransport(provider.clone()), upstream.stack(), metrics, keys))
         })
         .unwrap();

@@ -4,10 +4,9 @@ use std::collections::HashSet;
 use std::fmt;
 
 use fastrand::Rng;
-use rerankd_core::provider::PROVIDERS;
 
 use crate::support::gateway::{targets, upstream};
-use crate::support::{FakeUpstream, Gateway};
+use crate::support::{FakeUpstream, Gateway, SHAPES};
 
 /// The scale that a model's numbers stand on, and with it what dialects make of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +62,7 @@ const SETTINGS: [Setting; 10] = [
 
 /// Every provider stands among the settings.
 pub(super) fn settings_are_complete() {
-    for provider in PROVIDERS {
-        let name = provider.name();
+    for name in SHAPES {
         assert!(SETTINGS.iter().any(|setting| setting.provider == name), "{name}: say what is right for it");
     }
 }

@@ -1,11 +1,14 @@
 //! Replies: whatever a provider sends yields an error or exactly the requested scores, and its message is one line.
 
 use std::fs;
+use std::sync::LazyLock;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
+use rerankd::config::PROVIDER_FILES;
+use rerankd::config::provider_facts::Providers;
 use rerankd_core::provider::check::merge;
-use rerankd_core::provider::{self, Explanation, PROVIDERS, Provider, ScoreScale, WireReply, explain};
+use rerankd_core::provider::{Explanation, ScoreScale, WireReply, explain};
 use rerankd_core::upstream::redact::shortened;
 use serde_json::Value;
 
@@ -16,7 +19,7 @@ use crate::contract::repository;
 /// The golden replies and the bodies of golden errors.
 fn golden() -> (Vec<Seed>, Vec<Seed>) {
     let (mut replies, mut errors) = (Vec::new(), Vec::new());
-    for reader in PROVIDERS.map(Provider::name) {
+    for reader in names() {
         let folder = repository("tests/golden/providers").join(reader);
         replies.push(Seed { reader, text: fs::read(folder.join("reply.json")).unwrap() });
         for entry in fs::read_dir(folder.join("errors")).unwrap() {
@@ -28,7 +31,7 @@ fn golden() -> (Vec<Seed>, Vec<Seed>) {
 }
 
 fn names() -> Vec<&'static str> {
-    PROVIDERS.map(Provider::name).to_vec()
+    PROVIDER_FILES.iter().map(|(name, _)| *name).collect()
 }
 
 #[test]
@@ -50,7 +53,8 @@ fn check_scores(case: &Case) {
     let headers: HeaderMap =
         tokens.map(|tokens| (http::HeaderName::from_static("x-compute-tokens"), tokens)).into_iter().collect();
     let reply = WireReply { headers, body: Bytes::copy_from_slice(&case.bytes), passages: 1 };
-    let Ok(decoded) = provider::by_name(case.reader).unwrap().decode(&reply) else { return };
+    static PROVIDERS: LazyLock<Providers> = LazyLock::new(rerankd::config::providers);
+    let Ok(decoded) = PROVIDERS[case.reader].wire.decode(&reply) else { return };
     let told = decoded.scores.len();
     for sent in [0, 1, 3, told.saturating_sub(1), told, told + 1] {
         let Ok(scores) = merge(&decoded.scores, sent, ScoreScale::Unknown) else { continue };

@@ -11,6 +11,9 @@ use serde_json::Value;
 pub(crate) use gateway::Gateway;
 pub(crate) use upstream::{FakeUpstream, Reply, score_of};
 
+/// The providers whose wire shapes [`FakeUpstream`] speaks.
+pub(crate) const SHAPES: [&str; 5] = ["cohere", "jina", "voyage", "mixedbread", "tei"];
+
 /// The status of the page at `/docs/`, which a build may leave out.
 pub(crate) const PAGE_STATUS: StatusCode = if cfg!(feature = "docs") { StatusCode::OK } else { StatusCode::NOT_FOUND };
 

@@ -8,18 +8,20 @@
 //! ```
 //! A negative, fractional or absurd count is ignored: a made-up bill is worse than an unknown one.
 
-use std::borrow::Cow;
-use std::fmt;
-
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::loose::{Loose, Name};
+use super::lookup::Members;
+use super::loose::Loose;
 
 /// Most tokens that one call can read: ten thousand passages of a hundred thousand tokens.
 const MAX_TOKENS: u64 = 1_000_000_000;
 /// Most search units of one call. A unit is up to a hundred passages, and a long passage counts as several.
 const MAX_SEARCH_UNITS: u64 = 100_000;
+
+/// `count` as a number of search units; `None` if it is not a plausible one.
+pub(super) fn search_units(count: Loose) -> Option<u64> {
+    sane(count, MAX_SEARCH_UNITS)
+}
 
 /// `count` as a number of tokens; `None` if it is not a plausible one.
 pub(super) fn tokens(count: Loose) -> Option<u64> {
@@ -117,33 +119,6 @@ impl Counts {
         if self.tokens.is_none_or(|(best, _)| rank < best) {
             self.tokens = Some((rank, count));
         }
-    }
-}
-
-/// The members of an object, in their order. Of two with the same name both are kept.
-struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(MembersVisitor)
-    }
-}
-
-struct MembersVisitor;
-
-impl<'de> Visitor<'de> for MembersVisitor {
-    type Value = Members<'de>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Members<'de>, A::Error> {
-        let mut all = Vec::new();
-        while let Some(Name(name)) = members.next_key()? {
-            all.push((name, members.next_value()?));
-        }
-        Ok(Members(all))
     }
 }
 

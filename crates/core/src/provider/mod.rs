@@ -1,21 +1,30 @@
 //! Upstream wire shapes.
 //!
-//! A provider is two pure functions: [`Provider::encode`] writes the body of one scoring call, [`Provider::decode`]
-//! reads the scores out of a successful reply. No I/O, no clock, no configuration. Address, credential, timeouts,
-//! retries and the meaning of statuses belong to `upstream/`. [`crate::provider::check`] decides if a reply is
-//! complete. Limits, prices and models are data, in `config/providers.toml`.
+//! ```text
+//!  ScoreBatch ─▶ request_template ─▶ body          one pass, from borrowed texts
+//!  reply ─▶ quick_reader ─▶ readout ─▶ Decoded     replies as they are documented
+//!       └─▶ reader ──────────┘                     replies in any spelling
+//! ```
+//!
+//! A [`Wire`] is data: pointers to the places of a call's parts, in `config/providers/NAME.toml` or in `[wires.NAME]`.
+//! No I/O, no clock, no configuration here. Address, credential, timeouts, retries and the meaning of statuses belong
+//! to `upstream/`. [`crate::provider::check`] decides if a reply is complete.
 
 pub mod check;
-mod cohere;
 mod counts;
 mod explain;
 mod head;
-mod jina;
+mod lookup;
 mod loose;
-mod mixedbread;
-mod plain;
-mod tei;
-mod voyage;
+mod mismatch;
+mod pointer;
+mod quick_reader;
+mod reader;
+mod readout;
+mod reply_template;
+mod request_template;
+mod result_list;
+mod template_builder;
 mod wire;
 
 use bytes::Bytes;
@@ -23,43 +32,12 @@ use http::HeaderMap;
 use serde::Serialize;
 
 pub use self::explain::{EXPLAINED_BYTES, Explanation, explain};
+pub use self::pointer::Pointer;
+pub use self::reply_template::{ReplyShape, SuccessMember};
+pub use self::request_template::{Constant, RequestShape};
+pub use self::wire::{CallShape, DecodeError, KeyPlacement, KeyScheme, Wire, WireFault};
 pub use crate::types::facts::{Billing, InstructionSupport, ModelFacts, ProviderFacts, ScoreScale, Scoring};
 use crate::types::request::ScoringOptions;
-
-/// The providers. A new one needs its file, a line here, a table in `config/providers.toml`, fixtures in
-/// `tests/golden/` and a row in `docs/providers.md`.
-pub const PROVIDERS: [&dyn Provider; 5] =
-    [&cohere::Cohere, &jina::Jina, &voyage::Voyage, &mixedbread::Mixedbread, &tei::Tei];
-
-/// The provider with this [`Provider::name`].
-#[must_use]
-pub fn by_name(name: &str) -> Option<&'static dyn Provider> {
-    PROVIDERS.into_iter().find(|provider| provider.name() == name)
-}
-
-/// The wire shape of one provider.
-pub trait Provider: Send + Sync + std::fmt::Debug {
-    /// Unique name in the configuration and in metrics.
-    fn name(&self) -> &'static str;
-
-    /// Documented path of the call, relative to the documented base URL.
-    fn path(&self) -> &'static str;
-
-    /// The body of one scoring call. It asks for the score of every passage, never for a shortened list, and never for
-    /// documents in the reply.
-    fn encode(&self, batch: &ScoreBatch<'_>) -> Vec<u8>;
-
-    /// The scores of a reply with a success status, each with the position in the batch that the upstream gives.
-    ///
-    /// # Errors
-    /// The defect of the body. A missing score is an error, never a default.
-    fn decode(&self, reply: &WireReply) -> Result<Decoded, serde_json::Error>;
-
-    /// Returns true if the provider supports [`ScoringOptions::max_tokens_per_doc`].
-    fn limits_passage_tokens(&self) -> bool {
-        false
-    }
-}
 
 /// The content of one scoring call.
 #[derive(Clone, Debug)]
@@ -68,6 +46,8 @@ pub struct ScoreBatch<'a> {
     pub model: &'a str,
     /// The search text, after the instruction if the model takes one so.
     pub query: &'a str,
+    /// The instruction, if the model takes one in a field.
+    pub instruction: Option<&'a str>,
     /// The texts to be scored; positions in the reply are indices into this list.
     pub passages: Vec<PassageText<'a>>,
     /// Other options that influence a score.
@@ -111,55 +91,15 @@ pub struct Decoded {
     pub tokens: Option<u64>,
     /// Search units billed, if reported.
     pub search_units: Option<u64>,
+    /// Price of the call in US dollars, if the upstream says it.
+    pub cost_usd: Option<f64>,
+    /// Version of the model, if the upstream says it.
+    pub model_version: Option<String>,
 }
 
-/// The JSON of a request body: the fields of `others`, which must be an object with at least one field, and then the
-/// list of `passages` under the name `list`.
-pub(crate) fn json_body(others: &impl Serialize, list: &str, passages: &[PassageText<'_>]) -> Vec<u8> {
-    let mut fields = Vec::new();
-    append_json(&mut fields, others);
-    fields.pop(); // the brace at the end
-    // Room for the name of the list and what stands around it.
-    let mut length = fields.len() + list.len() + 8;
-    for passage in passages {
-        length += match passage.literal {
-            Some(literal) => literal.len() + 1,
-            // Quotation marks and a comma, and room for escapes.
-            None => passage.text.len() + passage.text.len() / 16 + 3,
-        };
-    }
-    let mut body = Vec::with_capacity(length);
-    body.extend_from_slice(&fields);
-    body.extend_from_slice(b",\"");
-    body.extend_from_slice(list.as_bytes());
-    body.extend_from_slice(b"\":[");
-    for (number, passage) in passages.iter().enumerate() {
-        if number > 0 {
-            body.push(b',');
-        }
-        match passage.literal {
-            Some(literal) => body.extend_from_slice(literal.as_bytes()),
-            None => append_json(&mut body, passage.text),
-        }
-    }
-    body.extend_from_slice(b"]}");
-    body
-}
-
+/// Appends a value's JSON.
 fn append_json(json: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
     // Writing strings and numbers to memory cannot fail.
     let written = serde_json::to_writer(json, value);
     debug_assert!(written.is_ok());
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_unique() {
-        for provider in PROVIDERS {
-            assert_eq!(by_name(provider.name()).map(Provider::name), Some(provider.name()));
-        }
-    }
 }

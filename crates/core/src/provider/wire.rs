@@ -1,436 +1,210 @@
-//! The one reader of all replies: strict about scores and positions, tolerant of everything beside them.
-//!
-//! Counts are read if they can be, whatever their type, and unknown members are skipped. A position may be written in
-//! another way (`0.0`, `"0"`); a score may not. Of two names for a score the documented one counts.
+//! The wire shape of a provider: how a batch becomes a request, and a reply scores.
 
 use std::fmt;
 
-use memchr::{memchr2, memchr3};
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+use http::{HeaderMap, HeaderName};
 
-use super::counts::{Counts, Group};
-use super::loose::{Loose, Name};
-use super::{Decoded, WireReply, plain};
-use crate::text::bytes_without_mark;
+use super::mismatch::mismatch;
+use super::reader;
+use super::readout::body_says_failure;
+use super::reply_template::{ReplyShape, ReplyTemplate};
+use super::request_template::{RequestShape, RequestTemplate, ShapeFault};
+use super::{Decoded, ScoreBatch, WireReply};
 
-/// A provider's name for the score of a passage.
-#[derive(Clone, Copy)]
-pub(super) enum ScoreName {
-    RelevanceScore,
-    Score,
+/// The wire shape of one provider, as data. Pure: no I/O, no clock, no configuration.
+#[derive(Clone, Debug)]
+pub struct Wire {
+    name: String,
+    call: CallShape,
+    request: RequestTemplate,
+    reply: ReplyTemplate,
 }
 
-impl ScoreName {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::RelevanceScore => "relevance_score",
-            Self::Score => "score",
-        }
-    }
-
-    /// The name as a JSON string.
-    pub(super) const fn quoted(self) -> &'static [u8] {
-        match self {
-            Self::RelevanceScore => b"\"relevance_score\"",
-            Self::Score => b"\"score\"",
-        }
-    }
+/// The call, without its body.
+#[derive(Clone, Debug)]
+pub struct CallShape {
+    /// Documented path, relative to the documented base URL. `{model}` and other names in braces stand for values.
+    pub path: String,
+    /// Parameters of the query that every call carries.
+    pub query_parameters: Vec<(String, String)>,
+    /// Headers that every call carries, beside those of JSON.
+    pub headers: HeaderMap,
+    /// Place of the key.
+    pub key: KeyPlacement,
 }
 
-/// Reads `{"LIST": [{"index": 0, "SCORE": 0.5}], "usage": …, "meta": …}`.
-pub(super) fn read_object(
-    reply: &WireReply,
-    list: &'static str,
-    score: ScoreName,
-) -> Result<Decoded, serde_json::Error> {
-    if let Some(decoded) = plain::read_object(reply, list, score) {
-        return Ok(decoded);
-    }
-    read(reply, Body { list, results: Results { score, passages: reply.passages } })
+/// The header that shows a key, and what stands before the key there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyPlacement {
+    /// Name of the header.
+    pub header: HeaderName,
+    /// The scheme before the key.
+    pub scheme: KeyScheme,
 }
 
-/// Reads `[{"index": 0, "SCORE": 0.5}]`.
-pub(super) fn read_list(reply: &WireReply, score: ScoreName) -> Result<Vec<(i64, f64)>, serde_json::Error> {
-    if let Some(scores) = plain::read_list(reply, score) {
-        return Ok(scores);
-    }
-    read(reply, Results { score, passages: reply.passages })
+/// The form in which a header shows a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyScheme {
+    /// The key alone.
+    Bare,
+    /// A word, a space and the key.
+    Word(String),
+    /// `Basic`, and the key, which is `USER:PASSWORD`, in base64.
+    Basic,
 }
 
-/// Parses the body of a reply by `seed`: once more if Python's numbers may have spoilt the first time.
-fn read<S: Copy + for<'de> DeserializeSeed<'de, Value = T>, T>(
-    reply: &WireReply,
-    seed: S,
-) -> Result<T, serde_json::Error> {
-    let body = bytes_without_mark(&reply.body);
-    let error = match parse(body, seed) {
-        Ok(value) => return Ok(value),
-        Err(error) => error,
-    };
-    // Only a reply that failed is searched for Python's numbers, so that valid replies cost nothing more.
-    match without_python_numbers(body) {
-        Some(repaired) => parse(&repaired, seed),
-        None => Err(error),
+impl KeyPlacement {
+    /// `Authorization: Bearer KEY`.
+    #[must_use]
+    pub fn bearer() -> Self {
+        Self { header: http::header::AUTHORIZATION, scheme: KeyScheme::Word("Bearer".to_owned()) }
     }
 }
 
-/// Parses all of `body` by `seed`. Anything behind its value is an error.
-fn parse<'de, S: DeserializeSeed<'de>>(body: &'de [u8], seed: S) -> Result<S::Value, serde_json::Error> {
-    // One check of the whole body costs much less than one of every name in it. A body that fails may still be good:
-    // what nobody reads need not be UTF-8.
-    match str::from_utf8(body) {
-        Ok(text) => parse_from(serde_json::Deserializer::from_str(text), seed),
-        Err(_) => parse_from(serde_json::Deserializer::from_slice(body), seed),
-    }
+/// A fault of a wire shape: the section (`request` or `reply`), the key, and a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WireFault {
+    /// `request` or `reply`.
+    pub section: &'static str,
+    /// The key that is wrong.
+    pub key: &'static str,
+    /// What is wrong with it.
+    pub message: String,
 }
 
-fn parse_from<'de, R: serde_json::de::Read<'de>, S: DeserializeSeed<'de>>(
-    mut deserializer: serde_json::Deserializer<R>,
-    seed: S,
-) -> Result<S::Value, serde_json::Error> {
-    let value = seed.deserialize(&mut deserializer)?;
-    deserializer.end()?;
-    Ok(value)
+/// The reason why a reply with a success status gives no scores.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DecodeError {
+    /// The body has another shape.
+    Shape {
+        /// The pointer that did not match, and how; `None` if that could not be found out.
+        mismatch: Option<String>,
+        /// Line of the body at which its reader gave up, from 1.
+        line: usize,
+        /// Column of that line.
+        column: usize,
+    },
+    /// The body says that the call failed.
+    Failure,
 }
 
-/// `body` with `1e999` in place of the numbers that Python writes and JSON lacks (`NaN`, `Infinity`), or `None` if
-/// there are none. `1e999` is out of range: no score, and harmless elsewhere.
-fn without_python_numbers(body: &[u8]) -> Option<Vec<u8>> {
-    let mut repaired = Vec::new();
-    let mut copied = 0;
-    let mut at = 0;
-    while let Some(offset) = memchr3(b'"', b'N', b'I', &body[at..]) {
-        at += offset;
-        let rest = &body[at..];
-        if rest[0] == b'"' {
-            // In a string the words are text.
-            at = end_of_string(body, at);
-            continue;
-        }
-        let word: &[u8] = if rest.starts_with(b"NaN") {
-            b"NaN"
-        } else if rest.starts_with(b"Infinity") {
-            b"Infinity"
-        } else {
-            at += 1;
-            continue;
-        };
-        repaired.extend_from_slice(&body[copied..at]);
-        repaired.extend_from_slice(b"1e999");
-        at += word.len();
-        copied = at;
-    }
-    repaired.extend_from_slice(&body[copied..]);
-    (copied > 0).then_some(repaired)
-}
-
-/// The index behind the string whose quotation mark is at `start`.
-fn end_of_string(body: &[u8], start: usize) -> usize {
-    let mut at = start + 1;
-    // A backslash may be the last byte, and `at` then points beyond the end.
-    while let Some(rest) = body.get(at..) {
-        let Some(offset) = memchr2(b'"', b'\\', rest) else { break };
-        at += offset;
-        if body[at] == b'"' {
-            return at + 1;
-        }
-        at += 2;
-    }
-    body.len()
-}
-
-/// The whole reply.
-#[derive(Clone, Copy)]
-struct Body {
-    /// Name of the list of results.
-    list: &'static str,
-    results: Results,
-}
-
-impl<'de> DeserializeSeed<'de> for Body {
-    type Value = Decoded;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Decoded, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Body {
-    type Value = Decoded;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "an object with {}", self.list)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Decoded, A::Error> {
-        let mut scores = None;
-        let mut counts = Counts::default();
-        while let Some(Name(name)) = members.next_key()? {
-            if name == self.list {
-                if scores.is_some() {
-                    return Err(A::Error::duplicate_field(self.list));
-                }
-                scores = Some(members.next_value_seed(self.results)?);
-            } else {
-                match Group::Root.member(&name) {
-                    Group::Nowhere => drop(members.next_value::<IgnoredAny>()?),
-                    group => counts.read(group, members.next_value()?),
-                }
+impl Wire {
+    /// The wire shape of these parts.
+    ///
+    /// # Errors
+    /// Every fault of the shapes.
+    pub fn new(
+        name: &str,
+        call: CallShape,
+        request: &RequestShape,
+        reply: &ReplyShape,
+    ) -> Result<Self, Vec<WireFault>> {
+        let template = RequestTemplate::new(request);
+        let reply_template = ReplyTemplate::new(reply);
+        let mut faults = Vec::new();
+        let mut add = |section: &'static str, found: &[ShapeFault]| {
+            for (key, message) in found {
+                faults.push(WireFault { section, key, message: message.clone() });
             }
-        }
-        let scores = scores.ok_or_else(|| A::Error::missing_field(self.list))?;
-        Ok(Decoded { scores, tokens: counts.tokens(), search_units: counts.search_units() })
-    }
-}
-
-/// The list of scored passages: position and score of each, in the upstream's order.
-#[derive(Clone, Copy)]
-struct Results {
-    score: ScoreName,
-    /// Number of passages of the call, so of results in a good reply.
-    passages: usize,
-}
-
-impl<'de> DeserializeSeed<'de> for Results {
-    type Value = Vec<(i64, f64)>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Results {
-    type Value = Vec<(i64, f64)>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a list of scores")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
-        let mut scores = Vec::with_capacity(self.passages);
-        while let Some(scored) = items.next_element_seed(Scored(self.score))? {
-            scores.push(scored);
-        }
-        Ok(scores)
-    }
-}
-
-/// A member of a scored passage.
-enum Member {
-    Index,
-    /// The score under its documented name.
-    DocumentedScore,
-    /// A score under another provider's name.
-    OtherScore,
-    Unread,
-}
-
-/// The name of a member of a scored passage, with the documented name of the score.
-struct MemberName(ScoreName);
-
-impl<'de> DeserializeSeed<'de> for MemberName {
-    type Value = Member;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Member, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for MemberName {
-    type Value = Member;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a name")
-    }
-
-    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Member, E> {
-        Ok(match name {
-            "index" => Member::Index,
-            _ if name == self.0.name() => Member::DocumentedScore,
-            "relevance_score" | "score" => Member::OtherScore,
-            _ => Member::Unread,
-        })
-    }
-}
-
-/// One scored passage.
-struct Scored(ScoreName);
-
-impl<'de> DeserializeSeed<'de> for Scored {
-    type Value = (i64, f64);
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(i64, f64), D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Scored {
-    type Value = (i64, f64);
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an object with index and score")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(i64, f64), A::Error> {
-        let mut index = None;
-        // The score under the documented name.
-        let mut documented = None;
-        // Kept raw: it is parsed only if the documented name brings no score.
-        let mut other = None;
-        let documented_name = self.0.name();
-        while let Some(member) = members.next_key_seed(MemberName(self.0))? {
-            match member {
-                Member::Index => {
-                    let Some(position) = members.next_value::<Loose>()?.whole() else {
-                        return Err(A::Error::custom("an index is no whole number"));
-                    };
-                    // A repeated member does no harm unless the two differ.
-                    if index.is_some_and(|earlier| earlier != position) {
-                        return Err(A::Error::duplicate_field("index"));
-                    }
-                    index = Some(position);
-                }
-                Member::DocumentedScore => {
-                    let score = members.next_value::<Loose>()?;
-                    if documented.is_some_and(|earlier| earlier != score) {
-                        return Err(A::Error::duplicate_field(documented_name));
-                    }
-                    documented = Some(score);
-                }
-                Member::OtherScore => other = Some(members.next_value::<&RawValue>()?),
-                Member::Unread => drop(members.next_value::<IgnoredAny>()?),
-            }
-        }
-        let index = index.ok_or_else(|| A::Error::missing_field("index"))?;
-        let score = match documented {
-            None | Some(Loose::Null) => other.map(Loose::of),
-            // Even if it is no number: the other name must not make up for a broken score.
-            found => found,
         };
-        match score {
-            Some(Loose::Number(score)) => Ok((index, score)),
-            _ => Err(A::Error::missing_field(documented_name)),
+        add("request", template.as_ref().err().map_or(&[], Vec::as_slice));
+        add("reply", reply_template.as_ref().err().map_or(&[], Vec::as_slice));
+        if reply.id.is_some() && request.ids.is_none() {
+            add("reply", &[("id", "means nothing without ids in [request], which it gives back".to_owned())]);
         }
+        match (template, reply_template) {
+            (Ok(request), Ok(reply)) if faults.is_empty() => Ok(Self { name: name.to_owned(), call, request, reply }),
+            _ => Err(faults),
+        }
+    }
+
+    /// Unique name in the configuration and in metrics.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The call, without its body.
+    #[must_use]
+    pub fn call(&self) -> &CallShape {
+        &self.call
+    }
+
+    /// The body of one scoring call. It asks for the score of every passage, never for a shortened list, and for no
+    /// documents in the reply where that can be said.
+    #[must_use]
+    pub fn encode(&self, batch: &ScoreBatch<'_>) -> Vec<u8> {
+        self.request.write(batch)
+    }
+
+    /// The scores of a reply with a success status, each with the position in the batch that the upstream gives.
+    ///
+    /// # Errors
+    /// The defect of the body, or its own word that the call failed. A missing score is an error, never a default.
+    pub fn decode(&self, reply: &WireReply) -> Result<Decoded, DecodeError> {
+        let error = match reader::read(&self.reply, reply) {
+            Ok(readout) if readout.says_failure => return Err(DecodeError::Failure),
+            Ok(readout) => return Ok(readout.decoded),
+            Err(error) => error,
+        };
+        if body_says_failure(&self.reply, &reply.body) {
+            return Err(DecodeError::Failure);
+        }
+        // The parser's own message may quote the reply; pointer and position do not.
+        let mismatch = mismatch(&self.reply, &reply.body);
+        Err(DecodeError::Shape { mismatch, line: error.line(), column: error.column() })
+    }
+
+    /// Returns true if the provider supports
+    /// [`ScoringOptions::max_tokens_per_doc`](crate::types::request::ScoringOptions::max_tokens_per_doc).
+    #[must_use]
+    pub fn limits_passage_tokens(&self) -> bool {
+        self.request.limits_passage_tokens()
+    }
+
+    /// Returns true if the request has a field for an instruction.
+    #[must_use]
+    pub fn takes_instruction(&self) -> bool {
+        self.request.takes_instruction()
+    }
+
+    /// Returns true if replies name passages and give no scores.
+    #[must_use]
+    pub fn gives_no_scores(&self) -> bool {
+        self.reply.shape.score.is_none()
+    }
+}
+
+impl fmt::Display for WireFault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}.{}: {}", self.section, self.key, self.message)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// A result in many spellings, most of them plain.
-    fn result() -> impl Strategy<Value = String> {
-        let index = prop_oneof![8 => "[0-9]{1,2}", 1 => "-?[0-9]{1,20}", 1 => r#"1e0|1\.0|"2"|01|null"#];
-        let score = prop_oneof![
-            6 => r"-?(0|[1-9][0-9]{0,3})\.[0-9]{1,20}",
-            2 => r"-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,30})?([eE][-+]?[0-9]{1,3})?",
-            1 => "[-+.eE0-9]{1,6}",
-            1 => "NaN|null|\"0.5\"",
-        ];
-        let name = prop_oneof![8 => Just("score"), 1 => Just("relevance_score"), 1 => Just("sc\\u006fre")];
-        let more = prop_oneof![6 => Just(""), 1 => Just(",\"x\":[1,{}]"), 1 => Just(",\"index\":0")];
-        (index, score, name, more, any::<bool>(), "[ \n]?").prop_map(|(index, score, name, more, is_first, blank)| {
-            if is_first {
-                format!("{{\"index\":{blank}{index}{blank},\"{name}\":{score}{more}}}{blank}")
-            } else {
-                format!("{{{blank}\"{name}\"{blank}:{score},\"index\":{index}{more}}}")
-            }
-        })
-    }
-
-    /// A reply in many spellings, one byte of which may be another.
-    fn reply() -> impl Strategy<Value = WireReply> {
-        let results = proptest::collection::vec(result(), 0..4);
-        let head = prop_oneof![2 => Just("{"), 1 => Just("{\"id\":\"\\u00e9\",\"usage\":{\"total_tokens\":5},")];
-        let tail = prop_oneof![
-            3 => Just("}"),
-            1 => Just(",\"meta\":{\"billed_units\":{\"search_units\":1}} } "),
-            1 => Just(",\"n\":1e9}"),
-            1 => Just(",\"data\":[]}"),
-            1 => Just("}}"),
-        ];
-        let spoilt = proptest::option::weighted(0.3, (any::<proptest::sample::Index>(), any::<u8>()));
-        (results, head, tail, any::<bool>(), spoilt).prop_map(|(results, head, tail, is_list, spoilt)| {
-            let results = results.join(",");
-            let body = if is_list { format!("[{results}]") } else { format!("{head}\"data\":[{results}]{tail}") };
-            let mut body = body.into_bytes();
-            if let Some((at, byte)) = spoilt {
-                let at = at.index(body.len());
-                body[at] = byte;
-            }
-            WireReply { body: body.into(), passages: 2, ..WireReply::default() }
-        })
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2_000))]
-
-        /// Law 6: what the quick reader takes in, the other one takes in alike, to the bit.
-        #[test]
-        fn law_6_the_quick_reader_reads_nothing_otherwise(reply in reply()) {
-            let bits = |scores: &[(i64, f64)]| scores.iter().map(|(i, s)| (*i, s.to_bits())).collect::<Vec<_>>();
-            let results = Results { score: ScoreName::Score, passages: 2 };
-            if let Some(quick) = plain::read_list(&reply, ScoreName::Score) {
-                prop_assert_eq!(bits(&quick), bits(&read(&reply, results).unwrap()));
-            }
-            if let Some(quick) = plain::read_object(&reply, "data", ScoreName::Score) {
-                let other = read(&reply, Body { list: "data", results }).unwrap();
-                prop_assert_eq!(bits(&quick.scores), bits(&other.scores));
-                prop_assert_eq!((quick.tokens, quick.search_units), (other.tokens, other.search_units));
-            }
-        }
-    }
-
-    #[test]
-    fn the_documented_replies_are_read_by_the_quick_reader() {
-        for body in [
-            r#"{"id":"1","results":[{"index":1,"relevance_score":0.5},{"index":0,"relevance_score":-1e-3}],"meta":{}}"#,
-            "{ \"results\" : [\n{\"relevance_score\": 0, \"index\": 0}\n] }\n",
-        ] {
-            let reply = WireReply { body: body.into(), ..WireReply::default() };
-            let decoded = plain::read_object(&reply, "results", ScoreName::RelevanceScore).unwrap();
-            assert_eq!(decoded.scores, read_body(body).unwrap());
-        }
-    }
-
-    fn read_body(body: &str) -> Option<Vec<(i64, f64)>> {
-        let reply = WireReply { body: body.to_owned().into(), ..WireReply::default() };
-        read_object(&reply, "results", ScoreName::RelevanceScore).ok().map(|decoded| decoded.scores)
-    }
-
-    #[test]
-    fn what_nobody_reads_need_not_be_utf_8() {
-        let read = |body: &[u8]| {
-            let reply = WireReply { body: body.to_vec().into(), passages: 1, ..WireReply::default() };
-            read_list(&reply, ScoreName::Score).ok()
+impl Wire {
+    /// A wire shape like Cohere's, for tests of the layers above.
+    pub(crate) fn like_cohere() -> Self {
+        let pointer = |text| Some(super::Pointer::parse(text).unwrap());
+        let call = CallShape {
+            path: "/v2/rerank".to_owned(),
+            query_parameters: Vec::new(),
+            headers: HeaderMap::new(),
+            key: KeyPlacement::bearer(),
         };
-        assert_eq!(read(b"[{\"index\":0,\"score\":0.9,\"text\":\"\xFF\"}]"), Some(vec![(0, 0.9)]));
-        assert_eq!(read(b"[{\"index\":0,\"score\":0.9,\"\xFF\":\"text\"}]"), None);
-    }
-
-    /// Python's `json` writes `NaN` where JSON has nothing: beside the scores it cost them all.
-    #[test]
-    fn numbers_of_python_are_passed_over_where_no_score_is_meant() {
-        for body in [
-            r#"{"results":[{"index":0,"relevance_score":0.9,"score":NaN,"margin":-Infinity}]}"#,
-            r#"{"usage":{"cost":NaN,"total_tokens":Infinity},"results":[{"index":0,"relevance_score":0.9}]}"#,
-            r#"{"note":"\"NaN \\","cost":NaN,"results":[{"index":0,"relevance_score":0.9}]}"#,
-        ] {
-            assert_eq!(read_body(body), Some(vec![(0, 0.9)]), "{body}");
-        }
-        for body in [
-            r#"{"results":[{"index":0,"relevance_score":NaN}]}"#,
-            r#"{"results":[{"index":0,"relevance_score":NaN,"score":0.9}]}"#,
-            r#"{"results":[{"index":NaN,"relevance_score":0.9}]}"#,
-            r#"{"results":[{"index":0,"relevance_score":-Infinity}]}"#,
-            r#"{"results":[{"index":0,"relevance_score":"NaN"}],"x":NaN}"#,
-            r#"{"results":[{"index":0,"relevance_score":0.9}],"x":"NaN"#,
-            r#"{"results":NaN"#,
-        ] {
-            assert_eq!(read_body(body), None, "{body}");
-        }
+        let request = RequestShape {
+            model: pointer("/model"),
+            query: pointer("/query"),
+            passages: pointer("/documents[]"),
+            max_tokens_per_doc: pointer("/max_tokens_per_doc"),
+            ..RequestShape::default()
+        };
+        let reply = ReplyShape {
+            results: pointer("/results[]").into_iter().collect(),
+            index: pointer("/index"),
+            score: pointer("/relevance_score"),
+            ..ReplyShape::default()
+        };
+        Self::new("cohere", call, &request, &reply).unwrap()
     }
 }

@@ -162,7 +162,12 @@ impl FlightTexts {
             let passages: Vec<_> = pieces.iter().map(|piece| flight.pieces.passage_text(texts, *piece)).collect();
             let tokens = if stack.counts_tokens { count_tokens(&query, &passages) } else { 0 };
             let options = &flight.request.options;
-            let payload = stack.format.encode(&ScoreBatch { model: &target.model, query: &query, passages, options });
+            let instruction = match target.facts.instruction {
+                InstructionSupport::Field => options.instruction.as_deref(),
+                InstructionSupport::None | InstructionSupport::Prepend => None,
+            };
+            let batch = ScoreBatch { model: &target.model, query: &query, instruction, passages, options };
+            let payload = stack.format.encode(&batch);
             EncodedBatch { places, passages: pieces.len(), payload, tokens }
         })
         .await

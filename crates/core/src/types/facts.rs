@@ -1,4 +1,4 @@
-//! Typed facts about providers and their models, as `config/providers.toml` declares them.
+//! Typed facts about providers and their models, as `config/providers/` declares them.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -105,11 +105,14 @@ pub enum InstructionSupport {
     None,
     /// Prepended to the query.
     Prepend,
+    /// Sent in a field of the request.
+    Field,
 }
 
 impl InstructionSupport {
     /// The ways by their names in the configuration.
-    pub const NAMES: [(&'static str, Self); 2] = [("none", Self::None), ("prepend", Self::Prepend)];
+    pub const NAMES: [(&'static str, Self); 3] =
+        [("none", Self::None), ("prepend", Self::Prepend), ("field", Self::Field)];
 }
 
 /// Documents of a search unit, in which Cohere bills its models up to version 4: a call of 1 to 100 documents is one

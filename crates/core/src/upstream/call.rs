@@ -7,7 +7,7 @@ use bytes::Bytes;
 use faststr::FastStr;
 
 use super::error::UpstreamError;
-use crate::provider::{Provider, ScoreBatch, ScoreScale};
+use crate::provider::{ScoreBatch, ScoreScale, Wire};
 
 pub use super::waiters::{RetryMode, Waiter, Waiters};
 
@@ -33,10 +33,10 @@ pub struct Call {
 }
 
 /// The format in which an upstream takes its calls.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum CallFormat {
     /// The request body of a provider.
-    Body(&'static dyn Provider),
+    Body(Arc<Wire>),
     /// Plain texts, for a scorer in this process.
     Pairs,
 }
@@ -62,9 +62,9 @@ pub struct Pairs {
 impl CallFormat {
     /// `batch` in this format.
     #[must_use]
-    pub fn encode(self, batch: &ScoreBatch<'_>) -> Payload {
+    pub fn encode(&self, batch: &ScoreBatch<'_>) -> Payload {
         match self {
-            Self::Body(provider) => Payload::Body(provider.encode(batch).into()),
+            Self::Body(wire) => Payload::Body(wire.encode(batch).into()),
             Self::Pairs => {
                 let passages = batch.passages.iter().map(|passage| FastStr::new(passage.text)).collect();
                 Payload::Pairs(Arc::new(Pairs { query: batch.query.to_owned(), passages }))
@@ -74,18 +74,18 @@ impl CallFormat {
 
     /// The provider's name; `local` for a scorer in this process.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> &str {
         match self {
-            Self::Body(provider) => provider.name(),
+            Self::Body(wire) => wire.name(),
             Self::Pairs => crate::embedded::NAME,
         }
     }
 
     /// Returns true if the upstream can limit the tokens of a passage.
     #[must_use]
-    pub fn limits_passage_tokens(self) -> bool {
+    pub fn limits_passage_tokens(&self) -> bool {
         match self {
-            Self::Body(provider) => provider.limits_passage_tokens(),
+            Self::Body(wire) => wire.limits_passage_tokens(),
             Self::Pairs => false,
         }
     }

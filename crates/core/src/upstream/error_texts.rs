@@ -21,6 +21,8 @@ pub(super) const OTHER_FORMAT: &str = "is asked in a format that is not its own"
 pub(super) const NOT_DECOMPRESSED: &str = "sent a body that cannot be decompressed";
 /// The reply has a success status and says that the call was too large.
 pub(super) const REFUSED_WITH_SUCCESS: &str = "refused the call with a status of success";
+/// The reply has a success status and says that the call failed.
+pub(super) const FAILED_WITH_SUCCESS: &str = "answered with a status of success that the call failed";
 
 /// The attempt ended at its time limit.
 pub(super) fn timed_out(limit: Duration) -> String {
@@ -99,9 +101,14 @@ pub(super) fn of_status(status: u16, kind: ErrorKind, path: &str, through: &str)
     }
 }
 
-/// A reply of another shape. `body` is a description of it, and the position is that of the parser's error.
-pub(super) fn other_shape(body: &str, line: usize, column: usize) -> String {
-    format!("sent {body}, not its documented shape (line {line}, column {column})")
+/// A reply of another shape. `body` is a description of it, `mismatch` the pointer that does not match, and the
+/// position is that of the parser's error.
+pub(super) fn other_shape(body: &str, mismatch: Option<&str>, line: usize, column: usize) -> String {
+    let reason = match mismatch {
+        Some(mismatch) => format!(": {mismatch}"),
+        None => String::new(),
+    };
+    format!("sent {body}, not its documented shape{reason} (line {line}, column {column})")
 }
 
 /// Scores that do not fit the call, because of `cause`.

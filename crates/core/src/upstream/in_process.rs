@@ -21,7 +21,7 @@ use super::{Backend, LocalScorer, ScorerIdentity, Upstream, UpstreamError};
 use crate::blocking::workers::Workers;
 use crate::embedded::{CrossEncoderParts, EmbeddedScorers, LocalModel, NAME, PairModel, PairScorer};
 use crate::error::ErrorKind;
-use crate::provider::{ProviderFacts, ScoreScale};
+use crate::provider::{KeyPlacement, ProviderFacts, ScoreScale};
 use crate::telemetry::metrics::Metrics;
 
 /// Pairs in one call. A pair takes tens of milliseconds, so the overhead of small calls is nothing, they spread evenly
@@ -99,7 +99,7 @@ fn cross_encoder(parts: CrossEncoderParts, metrics: &Metrics) -> Result<Upstream
         format: CallFormat::Pairs,
         identity: ScorerIdentity::Model(model),
     };
-    Ok(Upstream::behind(service, settings, metrics, Arc::new(KeyRing::new(&[])?)))
+    Ok(Upstream::behind(service, settings, metrics, Arc::new(KeyRing::new(&[], &KeyPlacement::bearer())?)))
 }
 
 impl Shared {

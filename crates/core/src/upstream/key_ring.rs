@@ -12,6 +12,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
@@ -22,6 +24,7 @@ use tokio::time::Instant;
 use super::key_reader::KeyReader;
 use super::response_class::ResponseClass;
 use crate::blocking::offload::result_of;
+use crate::provider::{KeyPlacement, KeyScheme};
 
 /// Rest of a key that was refused or has no credit. Long enough not to bother the provider, short enough to notice an
 /// account that has been mended.
@@ -33,6 +36,8 @@ const RATE_LIMITED_REST: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct KeyRing {
     state: Mutex<KeyStates>,
+    /// Form of the keys in their header.
+    scheme: KeyScheme,
     /// Reads a key again that was refused; `None` if no key comes from a file.
     reader: Option<KeyReader>,
     /// Held by the call that reads a file, so that one that hangs takes one thread.
@@ -56,7 +61,7 @@ struct KeyStates {
 #[derive(Debug)]
 struct Key {
     secret: SecretString,
-    /// The value of `Authorization`.
+    /// The value of the header that shows it.
     header: HeaderValue,
     /// The secret that this one took the place of, which replies may still quote.
     former: Option<SecretString>,
@@ -91,18 +96,26 @@ pub(super) struct KeyRejection {
 }
 
 impl KeyRing {
-    /// The ring of these keys, of which the first is used first.
+    /// The ring of these keys, of which the first is used first, as `placement` wants them shown.
     ///
     /// # Errors
     /// A sentence: a key cannot stand in a header.
-    pub fn new(secrets: &[SecretString]) -> Result<Self, String> {
+    pub fn new(secrets: &[SecretString], placement: &KeyPlacement) -> Result<Self, String> {
+        let scheme = placement.scheme.clone();
         let mut keys = Vec::with_capacity(secrets.len());
         for secret in secrets {
-            keys.push(Key { secret: secret.clone(), header: bearer(secret)?, former: None });
+            keys.push(Key { secret: secret.clone(), header: header_value(secret, &scheme)?, former: None });
         }
         let state = KeyStates { keys, current: 0, rests: vec![None; secrets.len()] };
         let reading = Arc::new(Semaphore::new(1));
-        Ok(Self { state: Mutex::new(state), reader: None, reading, upstream: String::new(), setting: "api_key" })
+        Ok(Self {
+            state: Mutex::new(state),
+            scheme,
+            reader: None,
+            reading,
+            upstream: String::new(),
+            setting: "api_key",
+        })
     }
 
     /// The same ring, whose log lines name the upstream, and whose messages the setting of it that holds the keys.
@@ -156,7 +169,7 @@ impl KeyRing {
             reader.read(number)
         });
         let Some(secret) = result_of(reading).await else { return false };
-        let Ok(header) = bearer(&secret) else { return false };
+        let Ok(header) = header_value(&secret, &self.scheme) else { return false };
         let mut state = self.state.lock();
         let count = state.keys.len();
         let key = &mut state.keys[number];
@@ -304,9 +317,14 @@ impl KeyStates {
     }
 }
 
-/// The value of the `Authorization` header, marked as sensitive so that it is not logged.
-fn bearer(key: &SecretString) -> Result<HeaderValue, String> {
-    let mut value = HeaderValue::from_str(&format!("Bearer {}", key.expose_secret()))
+/// The value of the header that shows a key, marked as sensitive so that it is not logged.
+fn header_value(key: &SecretString, scheme: &KeyScheme) -> Result<HeaderValue, String> {
+    let text = match scheme {
+        KeyScheme::Bare => key.expose_secret().to_owned(),
+        KeyScheme::Word(word) => format!("{word} {}", key.expose_secret()),
+        KeyScheme::Basic => format!("Basic {}", STANDARD.encode(key.expose_secret())),
+    };
+    let mut value = HeaderValue::from_str(&text)
         .map_err(|_| "the key holds characters that cannot stand in a header".to_owned())?;
     value.set_sensitive(true);
     Ok(value)
@@ -320,7 +338,8 @@ mod tests {
     use super::*;
 
     fn ring(keys: &[&str]) -> KeyRing {
-        KeyRing::new(&keys.iter().map(|key| SecretString::from(*key)).collect::<Vec<_>>()).unwrap()
+        let secrets: Vec<_> = keys.iter().map(|key| SecretString::from(*key)).collect();
+        KeyRing::new(&secrets, &KeyPlacement::bearer()).unwrap()
     }
 
     /// One call: shows keys until one is taken or there is no other, and returns those that were shown.
@@ -415,7 +434,8 @@ mod tests {
             let reading = counter.fetch_add(1, Ordering::Relaxed);
             Some(SecretString::from(if reading == 0 { "old" } else { "new" }))
         });
-        let ring = KeyRing::new(&["old", "fixed"].map(SecretString::from)).unwrap().read_again_by(Some(reader));
+        let secrets = ["old", "fixed"].map(SecretString::from);
+        let ring = KeyRing::new(&secrets, &KeyPlacement::bearer()).unwrap().read_again_by(Some(reader));
         assert!(ring.is_of_file(0) && !ring.is_of_file(1));
         let (_, old) = ring.choose(&[], Instant::now()).unwrap();
         assert!(!ring.is_renewed(0, &old).await, "the file holds the same");
@@ -425,7 +445,7 @@ mod tests {
         assert!(ring.is_renewed(0, &old).await, "another call that showed the old one");
         assert_eq!(readings.load(Ordering::Relaxed), 2, "which needs no reading");
         assert!(!ring.is_renewed(0, &new).await);
-        assert!(!ring.is_renewed(1, &bearer(&SecretString::from("fixed")).unwrap()).await);
+        assert!(!ring.is_renewed(1, &header_value(&SecretString::from("fixed"), &ring.scheme).unwrap()).await);
         assert_eq!(readings.load(Ordering::Relaxed), 3);
         let secrets: Vec<_> = ring.secrets().iter().map(|secret| secret.expose_secret().to_owned()).collect();
         assert_eq!(secrets, ["new", "old", "fixed"]);

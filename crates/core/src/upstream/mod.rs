@@ -151,7 +151,8 @@ impl Upstream {
     /// # Errors
     /// A sentence: no client can be made of the settings.
     pub fn over_http(settings: &UpstreamSettings, metrics: &Metrics) -> Result<Self, String> {
-        let ring = KeyRing::new(&settings.api_keys)?.of_upstream(&settings.label, settings.key_setting);
+        let ring = KeyRing::new(&settings.api_keys, &settings.wire.call().key)?
+            .of_upstream(&settings.label, settings.key_setting);
         let keys = Arc::new(ring.read_again_by(settings.key_reader.clone()));
         if let Some(proxy) = &settings.proxy
             && settings.url.scheme() == "http"
@@ -165,7 +166,7 @@ impl Upstream {
             );
         }
         let transport = Transport::new(TransportConfig {
-            provider: settings.provider,
+            wire: settings.wire.clone(),
             url: settings.url.clone(),
             proxy: settings.proxy.clone(),
             keys: keys.clone(),

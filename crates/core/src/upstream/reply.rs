@@ -5,32 +5,28 @@ use super::error::UpstreamError;
 use super::error_texts;
 use crate::error::ErrorKind;
 use crate::provider::check::{MergeError, merge};
-use crate::provider::{EXPLAINED_BYTES, Provider, ScoreScale, WireReply, explain};
+use crate::provider::{DecodeError, EXPLAINED_BYTES, ScoreScale, Wire, WireReply, explain};
 use crate::text::bytes_without_mark;
 
 /// Decodes a successful reply and checks its scores against the call.
 ///
 /// # Errors
 /// [`ErrorKind::UpstreamInvalidReply`]. Its message quotes nothing of the reply.
-pub(super) fn read_scores(
-    provider: &dyn Provider,
-    reply: &WireReply,
-    scale: ScoreScale,
-) -> Result<Scores, UpstreamError> {
-    let decoded = match provider.decode(reply) {
+pub(super) fn read_scores(wire: &Wire, reply: &WireReply, scale: ScoreScale) -> Result<Scores, UpstreamError> {
+    let decoded = match wire.decode(reply) {
         Ok(decoded) => decoded,
-        Err(error) => {
-            // The parser's own message may quote the reply; its position and the class of the body do not.
-            let what = error_texts::other_shape(kind_of_body(&reply.body), error.line(), error.column());
+        Err(DecodeError::Shape { mismatch, line, column }) => {
+            let what = error_texts::other_shape(kind_of_body(&reply.body), mismatch.as_deref(), line, column);
             return Err(invalid_reply(reply, what));
         }
+        Err(DecodeError::Failure) => return Err(invalid_reply(reply, error_texts::FAILED_WITH_SUCCESS.to_owned())),
     };
     let scores = match merge(&decoded.scores, reply.passages, scale) {
         Ok(scores) => scores,
         Err(error) => {
             let mut what = error_texts::scores_do_not_fit(&error);
             let MergeError::OffScale { scale: declared, .. } = error else { return Err(invalid_reply(reply, what)) };
-            what.push_str(&error_texts::advice_on_scale(provider.name(), declared));
+            what.push_str(&error_texts::advice_on_scale(wire.name(), declared));
             // Not retried: the model would give the same scores again, for money.
             return Err(UpstreamError { retryable: false, ..invalid_reply(reply, what) });
         }
@@ -76,14 +72,25 @@ mod tests {
             (" <html>secret</html>", "sent a page of HTML or XML, not its documented shape (line 1, column 2)"),
             (
                 r#"{"object":"list","data":[{"object":"embedding","embedding":[0.1]}]}"#,
-                "sent embeddings, not its documented shape (line 1, column 67)",
+                "sent embeddings, not its documented shape: /results is missing (line 1, column 67)",
             ),
-            (r#"{"secret":1}"#, "sent a JSON object, not its documented shape (line 1, column 12)"),
+            (
+                r#"{"secret":1}"#,
+                "sent a JSON object, not its documented shape: /results is missing (line 1, column 12)",
+            ),
+            (
+                r#"{"results":[{"index":0,"relevance_score":"secret"}]}"#,
+                "sent a JSON object, not its documented shape: /results[0]/relevance_score is no number \
+                 (line 1, column 50)",
+            ),
+            (
+                r#"{"results":{"secret":1}}"#,
+                "sent a JSON object, not its documented shape: /results is no list (line 1, column 11)",
+            ),
             ("secret", "sent a body, not its documented shape (line 1, column 1)"),
         ] {
             let reply = WireReply { body: body.into(), passages: 1, ..WireReply::default() };
-            let provider = crate::provider::by_name("jina").unwrap();
-            let error = read_scores(provider, &reply, ScoreScale::Unknown).unwrap_err();
+            let error = read_scores(&Wire::like_cohere(), &reply, ScoreScale::Unknown).unwrap_err();
             assert_eq!(error.what, detail, "{body}");
         }
     }

@@ -13,7 +13,7 @@ use super::call::CallFormat;
 use super::key_reader::KeyReader;
 use super::rate::RateSettings;
 use super::size_refusal::RefusalWords;
-use crate::provider::{Provider, ProviderFacts};
+use crate::provider::{ProviderFacts, Wire};
 
 /// `[upstreams.NAME]`
 #[derive(Clone, Debug)]
@@ -23,12 +23,12 @@ pub struct UpstreamSettings {
     /// The name in metrics: a shadow's calls are not counted as the traffic's.
     pub label: String,
     /// The wire shape.
-    pub provider: &'static dyn Provider,
+    pub wire: Arc<Wire>,
     /// Address of the call.
     pub url: Url,
     /// The proxy that calls go through; `None` for a direct connection.
     pub proxy: Option<ProxySettings>,
-    /// Bearer tokens: the first is sent, and if it is refused the next.
+    /// Keys: the first is sent, and if it is refused the next.
     pub api_keys: Vec<SecretString>,
     /// Name of the setting that holds them: `api_key` or `api_keys`.
     pub key_setting: &'static str,
@@ -102,7 +102,7 @@ impl UpstreamSettings {
             breaker: self.breaker,
             long_passages: self.long_passages,
             facts: self.facts.clone(),
-            format: CallFormat::Body(self.provider),
+            format: CallFormat::Body(self.wire.clone()),
             identity: ScorerIdentity::Address(self.url.clone()),
         }
     }

@@ -23,7 +23,7 @@ use super::retry_after::retry_after;
 use super::size_refusal::RefusalWords;
 use crate::blocking::offload::{OFFLOAD_WIRE_BYTES, offload};
 use crate::error::ErrorKind;
-use crate::provider::{EXPLAINED_BYTES, Explanation, Provider, WireReply, explain};
+use crate::provider::{EXPLAINED_BYTES, Explanation, Wire, WireReply, explain};
 use crate::text::root_cause;
 use crate::upstream::settings::ProxySettings;
 
@@ -38,8 +38,8 @@ const MAX_ERROR_BYTES: usize = 64 << 10;
 /// Settings of a [`Transport`].
 #[derive(Debug)]
 pub(super) struct TransportConfig {
-    /// Wire shape of the replies.
-    pub(super) provider: &'static dyn Provider,
+    /// Wire shape of calls and replies.
+    pub(super) wire: Arc<Wire>,
     /// Address of every call.
     pub(super) url: Url,
     /// The proxy that calls go through; `None` for a direct connection.
@@ -91,10 +91,11 @@ impl Transport {
         };
         let mut request = self.client.post(self.config.url.clone()).body(body);
         request = request.header(header::CONTENT_TYPE, "application/json").header(header::ACCEPT, "application/json");
+        request = request.headers(self.config.wire.call().headers.clone());
         let refused_keys = call.failure.map(|failure| failure.refused_keys).unwrap_or_default();
         let shown_key = self.config.keys.choose(&refused_keys, Instant::now());
-        if let Some((_, authorization)) = &shown_key {
-            request = request.header(header::AUTHORIZATION, authorization);
+        if let Some((_, value)) = &shown_key {
+            request = request.header(&self.config.wire.call().key.header, value);
         }
         let mut response = request.send().await.map_err(|error| self.config.broken(&error))?;
         let status = response.status();
@@ -102,9 +103,9 @@ impl Transport {
         if !status.is_success() {
             let said = explain(&read_head(response).await);
             let error = self.config.refusal(status.as_u16(), said, &headers, call.passages);
-            let Some((number, authorization)) = shown_key else { return Err(error) };
+            let Some((number, shown)) = shown_key else { return Err(error) };
             let is_about_key = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-            if is_about_key && self.config.keys.is_renewed(number, &authorization).await {
+            if is_about_key && self.config.keys.is_renewed(number, &shown).await {
                 let class = error.class.with_next_key();
                 return Err(UpstreamError { class, retryable: true, refused_keys, ..error });
             }
@@ -124,8 +125,8 @@ impl Transport {
         let body = self.config.read_body(response).await?;
         let size = body.len();
         let reply = WireReply { headers, body, passages: call.passages };
-        let provider = self.config.provider;
-        let reading = offload(size, OFFLOAD_WIRE_BYTES, move || read_scores(provider, &reply, call.scale));
+        let wire = self.config.wire.clone();
+        let reading = offload(size, OFFLOAD_WIRE_BYTES, move || read_scores(&wire, &reply, call.scale));
         reading.await.map_err(|error| self.config.with_size_refusal(error, call.passages))
     }
 }
@@ -288,13 +289,14 @@ fn is_cut_off(error: &reqwest::Error) -> bool {
 mod tests {
     use std::net::SocketAddr;
     use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use reqwest::dns::{Addrs, Name, Resolve, Resolving};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
     use tokio::task::JoinHandle;
 
-    use crate::provider::ScoreScale;
+    use crate::provider::{KeyPlacement, ScoreScale};
 
     use super::super::call::{AttemptCounter, RetryMode, Waiter, Waiters};
     use super::*;
@@ -360,49 +362,32 @@ mod tests {
         }
     }
 
-    /// Remembers where it was asked to read.
-    #[derive(Debug, Default)]
-    struct Recorder(Mutex<Option<std::thread::ThreadId>>);
-
-    impl Provider for Recorder {
-        fn name(&self) -> &'static str {
-            "recorder"
-        }
-
-        fn path(&self) -> &'static str {
-            "/"
-        }
-
-        fn encode(&self, _: &crate::provider::ScoreBatch<'_>) -> Vec<u8> {
-            Vec::new()
-        }
-
-        fn decode(&self, _: &WireReply) -> Result<crate::provider::Decoded, serde_json::Error> {
-            *self.0.lock().unwrap() = Some(std::thread::current().id());
-            Ok(crate::provider::Decoded { scores: vec![(0, 0.5)], ..Default::default() })
-        }
-    }
-
     /// Attack 5: a reply of another shape, 16 MB long, stopped a reactor thread for a second.
-    #[tokio::test]
-    async fn large_replies_are_read_off_the_reactor_and_small_ones_on_it() {
-        let here = std::thread::current().id();
-        for (length, is_here) in [(100, true), (OFFLOAD_WIRE_BYTES + 1, false)] {
-            let (address, _serving) = serve(" ".repeat(length)).await;
-            let recorder: &'static Recorder = Box::leak(Box::default());
-            let config = TransportConfig { provider: recorder, ..config(&format!("http://{address}/")) };
-            let transport = Transport::with(config, reqwest::Client::builder()).unwrap();
-            transport.send(call()).await.unwrap();
-            assert_eq!(*recorder.0.lock().unwrap() == Some(here), is_here, "{length}");
+    #[test]
+    fn large_replies_are_read_off_the_reactor_and_small_ones_on_it() {
+        for (length, threads) in [(100, 0), (OFFLOAD_WIRE_BYTES + 1, 1)] {
+            let started = Arc::new(AtomicUsize::new(0));
+            let counter = started.clone();
+            let count = move || {
+                counter.fetch_add(1, Ordering::Relaxed);
+            };
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().on_thread_start(count).build();
+            runtime.unwrap().block_on(async {
+                let (address, _serving) = serve(" ".repeat(length)).await;
+                let config = config(&format!("http://{address}/"));
+                let transport = Transport::with(config, reqwest::Client::builder()).unwrap();
+                transport.send(call()).await.unwrap_err();
+            });
+            assert_eq!(started.load(Ordering::Relaxed), threads, "{length}");
         }
     }
 
     fn config(url: &str) -> TransportConfig {
         TransportConfig {
-            provider: crate::provider::by_name("cohere").unwrap(),
+            wire: Arc::new(Wire::like_cohere()),
             url: url.parse().unwrap(),
             proxy: None,
-            keys: Arc::new(KeyRing::new(&[]).unwrap()),
+            keys: Arc::new(KeyRing::new(&[], &KeyPlacement::bearer()).unwrap()),
             connect_timeout: Duration::from_secs(5),
             max_response_bytes: 4 << 20,
             retry_statuses: Vec::new(),

@@ -2,15 +2,16 @@
 //! names without escapes.
 //!
 //! Reading a list of results by serde costs more than planning, claiming, landing and ranking its passages. This reader
-//! takes half of that, and only takes in what [`super::wire`] would read alike. At whatever else it meets it gives up,
-//! without a word about the reason: the reply is then read from its start by `wire`, which alone decides what is
+//! takes half of that, and only takes in what [`super::reader`] would read alike. At whatever else it meets it gives
+//! up, without a word about the reason: the reply is then read from its start by `reader`, which alone decides what is
 //! refused.
 
 use serde_json::value::RawValue;
 
-use super::counts::{Counts, Group};
-use super::wire::ScoreName;
-use super::{Decoded, WireReply};
+use super::WireReply;
+use super::counts::Group;
+use super::readout::{Beside, Readout, readout};
+use super::reply_template::{Element, MemberNames, ReplyTemplate};
 use crate::text::bytes_without_mark;
 
 /// Most digits of which any number is exact as `f64`, and a position sure to be one.
@@ -19,23 +20,34 @@ const EXACT_DIGITS: usize = 15;
 const POWERS_OF_TEN: [f64; EXACT_DIGITS + 1] =
     [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
-/// Reads `{"LIST": [{"index": 0, "SCORE": 0.5}], "usage": …, "meta": …}`.
-pub(super) fn read_object(reply: &WireReply, list: &str, score: ScoreName) -> Option<Decoded> {
+/// Reads the results of a reply, and what stands beside them.
+pub(super) fn read(template: &ReplyTemplate, reply: &WireReply) -> Option<Readout> {
+    let Element::Members(names) = &template.element else { return None };
     let mut reader = Reader::of(reply)?;
-    let mut scores = None;
-    let mut counts = Counts::default();
+    reader.skip_blanks();
+    if reader.rest.first() == Some(&b'[') {
+        if !template.is_flat_list_at_root() {
+            return None;
+        }
+        let results = reader.results(names, reply.passages)?;
+        reader.expect_end()?;
+        return Some(readout(template, reply, results, &Beside::default()));
+    }
+    let list = template.flat_list.as_deref()?;
+    let mut results = None;
+    let mut beside = Beside::default();
     reader.expect(b'{')?;
     loop {
         let name = reader.name()?;
         reader.expect(b':')?;
         if name != list {
             let value = reader.value()?;
-            match Group::Root.member(name) {
-                Group::Nowhere => {}
-                group => counts.read(group, value),
+            let group = Group::Root.member(name);
+            if group != Group::Nowhere || template.others.iter().any(|other| other == name) {
+                beside.add(template, group, name.into(), value);
             }
-        } else if scores.is_none() {
-            scores = Some(reader.results(score, reply.passages)?);
+        } else if results.is_none() {
+            results = Some(reader.results(names, reply.passages)?);
         } else {
             return None;
         }
@@ -44,15 +56,7 @@ pub(super) fn read_object(reply: &WireReply, list: &str, score: ScoreName) -> Op
         }
     }
     reader.expect_end()?;
-    Some(Decoded { scores: scores?, tokens: counts.tokens(), search_units: counts.search_units() })
-}
-
-/// Reads `[{"index": 0, "SCORE": 0.5}]`.
-pub(super) fn read_list(reply: &WireReply, score: ScoreName) -> Option<Vec<(i64, f64)>> {
-    let mut reader = Reader::of(reply)?;
-    let scores = reader.results(score, reply.passages)?;
-    reader.expect_end()?;
-    Some(scores)
+    Some(readout(template, reply, results?, &beside))
 }
 
 /// The rest of a text of JSON. Each function reads on, and returns `None` at what it does not read.
@@ -68,11 +72,11 @@ impl<'a> Reader<'a> {
     }
 
     /// The list of results, of which there should be as many as `passages`.
-    fn results(&mut self, score: ScoreName, passages: usize) -> Option<Vec<(i64, f64)>> {
+    fn results(&mut self, names: &MemberNames, passages: usize) -> Option<Vec<(i64, f64)>> {
         let mut results = Vec::with_capacity(passages);
         self.expect(b'[')?;
         loop {
-            results.push(self.result(score)?);
+            results.push(self.result(names)?);
             if self.ends(b']')? {
                 return Some(results);
             }
@@ -80,16 +84,16 @@ impl<'a> Reader<'a> {
     }
 
     /// One result: its position and its score, in either order and nothing else.
-    fn result(&mut self, score_name: ScoreName) -> Option<(i64, f64)> {
+    fn result(&mut self, names: &MemberNames) -> Option<(i64, f64)> {
         let mut index = None;
         let mut score = None;
         self.expect(b'{')?;
         loop {
             self.skip_blanks();
-            if index.is_none() && self.skip(b"\"index\"") {
+            if index.is_none() && self.skip(&names.quoted_index) {
                 self.expect(b':')?;
                 index = Some(self.index()?);
-            } else if score.is_none() && self.skip(score_name.quoted()) {
+            } else if score.is_none() && self.skip(&names.quoted_score) {
                 self.expect(b':')?;
                 score = Some(self.number()?);
             } else {

@@ -1,0 +1,87 @@
+//! What a reader wants to know of a provider: `title`, `group`, `evidence` and `notes` of its table.
+
+use super::reader::{Section, one_of, text, texts};
+
+/// What a reader wants to know of a provider.
+#[derive(Clone, Debug, Default)]
+pub struct AboutProvider {
+    /// The vendor's name for it; empty if its table gives none.
+    pub title: String,
+    /// Kind of service; `None` if its table gives none.
+    pub group: Option<ProviderGroup>,
+    /// Kind of source that its wire shape rests on; `None` if its table gives none.
+    pub evidence: Option<Evidence>,
+    /// The source itself, with its version or date.
+    pub evidence_note: String,
+    /// Traps, limits, and what is not confirmed; a sentence or two each.
+    pub notes: Vec<String>,
+    /// A model for examples.
+    pub example_model: Option<String>,
+    /// Environment variable of each value in its path, by the value's name.
+    pub path_variables: Vec<(String, String)>,
+}
+
+/// The kind of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ProviderGroup {
+    /// A service of a vendor, for a key.
+    Hosted,
+    /// Software that one runs oneself.
+    SelfHosted,
+    /// A search engine that reranks.
+    SearchEngine,
+    /// A gateway to other services.
+    Gateway,
+}
+
+impl ProviderGroup {
+    /// The groups by their names in the configuration.
+    pub const NAMES: [(&'static str, Self); 4] = [
+        ("hosted", Self::Hosted),
+        ("self-hosted", Self::SelfHosted),
+        ("search-engine", Self::SearchEngine),
+        ("gateway", Self::Gateway),
+    ];
+}
+
+/// The kind of source that a wire shape rests on, the surest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Evidence {
+    /// A real server was run against it.
+    Server,
+    /// The publisher's SDK.
+    Sdk,
+    /// The publisher's machine-readable specification.
+    Spec,
+    /// The server's source.
+    Source,
+    /// Documentation alone.
+    Documentation,
+    /// Another client or gateway that does it so.
+    Peer,
+}
+
+impl Evidence {
+    /// The kinds by their names in the configuration.
+    pub const NAMES: [(&'static str, Self); 6] = [
+        ("server", Self::Server),
+        ("sdk", Self::Sdk),
+        ("spec", Self::Spec),
+        ("source", Self::Source),
+        ("documentation", Self::Documentation),
+        ("peer", Self::Peer),
+    ];
+}
+
+/// What a provider's table tells a reader.
+pub(super) fn about(section: &Section<'_>) -> AboutProvider {
+    AboutProvider {
+        title: section.read("title", text).unwrap_or_default(),
+        group: section.read("group", one_of(&ProviderGroup::NAMES)),
+        evidence: section.read("evidence", one_of(&Evidence::NAMES)),
+        evidence_note: section.read("evidence_note", text).unwrap_or_default(),
+        notes: section.read("notes", texts).unwrap_or_default(),
+        example_model: section.read("example_model", text),
+        path_variables: section.read("path_variables", super::values::pairs).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,154 @@
+//! The wire shape of a provider: `path`, `headers`, `[request]` and `[reply]` of its table.
+//!
+//! Every key of a table is read before the first `?`, so that one pass over the configuration finds all faults.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use rerankd_core::provider::{
+    CallShape, Constant, KeyPlacement, KeyScheme, Pointer, ReplyShape, RequestShape, SuccessMember, Wire,
+};
+use toml::Value;
+
+use super::reader::{Section, boolean, count, text, texts};
+use super::values::pairs;
+
+/// The wire shape in a provider's table; `None` if it has faults.
+pub(super) fn wire(name: &str, section: &Section<'_>) -> Option<Wire> {
+    let call = call(section);
+    let request = section.section("request", request);
+    let mut reply = section.section("reply", reply);
+    reply.id_prefix.clone_from(&request.id_prefix);
+    match Wire::new(name, call?, &request, &reply) {
+        Ok(wire) => Some(wire),
+        Err(faults) => {
+            for fault in faults {
+                section.fault_below(fault.section, fault.key, fault.message);
+            }
+            None
+        }
+    }
+}
+
+/// The call without its body; `None` if a key is wrong.
+fn call(section: &Section<'_>) -> Option<CallShape> {
+    let path = section.require("path", path);
+    let query_parameters = section.read_or("query_parameters", Vec::new(), pairs);
+    let headers = section.read_or("headers", HeaderMap::new(), headers);
+    let header = section.read_or("key_header", http::header::AUTHORIZATION, header_name);
+    let scheme = section.read("key_scheme", text);
+    let header = header?;
+    let scheme = match scheme {
+        Some(word) if word.is_empty() => KeyScheme::Bare,
+        Some(word) if word == "Basic" => KeyScheme::Basic,
+        Some(word) => KeyScheme::Word(word),
+        // Other headers are made for a key alone.
+        None if header == http::header::AUTHORIZATION => KeyPlacement::bearer().scheme,
+        None => KeyScheme::Bare,
+    };
+    let key = KeyPlacement { header, scheme };
+    Some(CallShape { path: path?, query_parameters: query_parameters?, headers: headers?, key })
+}
+
+fn request(section: &Section<'_>) -> RequestShape {
+    RequestShape {
+        model: section.read("model", pointer),
+        query: section.read("query", pointer),
+        passages: section.read("passages", pointer),
+        ids: section.read("ids", pointer),
+        id_prefix: section.read("id_prefix", text).unwrap_or_default(),
+        instruction: section.read("instruction", pointer),
+        instruction_json: section.read("instruction_json", text),
+        max_tokens_per_doc: section.read("max_tokens_per_doc", pointer),
+        max_tokens_per_doc_limit: section
+            .read("max_tokens_per_doc_limit", count(1..=1_000_000))
+            .and_then(|limit| u32::try_from(limit).ok()),
+        count: section.read("count", pointer),
+        always: section.read("always", constants).unwrap_or_default(),
+        always_each: section.read("always_each", constants).unwrap_or_default(),
+    }
+}
+
+fn reply(section: &Section<'_>) -> ReplyShape {
+    ReplyShape {
+        results: section.read("results", pointers).unwrap_or_default(),
+        index: section.read("index", pointer),
+        id: section.read("id", pointer),
+        id_prefix: String::new(),
+        score: section.read("score", pointer),
+        text_scores: section.read("text_scores", boolean).unwrap_or_default(),
+        tokens: section.read("tokens", pointer),
+        tokens_header: section.read("tokens_header", header_name),
+        search_units: section.read("search_units", pointer),
+        cost_usd: section.read("cost_usd", pointer),
+        model_version: section.read("model_version", pointer),
+        success: if section.has("success") { section.section("success", success) } else { None },
+    }
+}
+
+fn success(section: &Section<'_>) -> Option<SuccessMember> {
+    let at = section.require("at", pointer);
+    let values = section.require("is", texts);
+    Some(SuccessMember { at: at?, values: values? })
+}
+
+fn pointer(value: &Value) -> Result<Pointer, String> {
+    Pointer::parse(&text(value)?)
+}
+
+/// Parses one pointer, or a list of them.
+fn pointers(value: &Value) -> Result<Vec<Pointer>, String> {
+    let Value::Array(items) = value else { return Ok(vec![pointer(value)?]) };
+    items.iter().map(pointer).collect()
+}
+
+/// Parses a path that starts at the root.
+fn path(value: &Value) -> Result<String, String> {
+    let path = text(value)?;
+    if path.starts_with('/') && !path.contains(['?', '#']) {
+        Ok(path)
+    } else {
+        Err("must start with a slash, such as \"/v1/rerank\", and hold no query".to_owned())
+    }
+}
+
+fn header_name(value: &Value) -> Result<HeaderName, String> {
+    text(value)?.parse().map_err(|_| "must be the name of a header, such as \"api-key\"".to_owned())
+}
+
+fn headers(value: &Value) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in pairs(value)? {
+        let header: HeaderName = name.parse().map_err(|_| format!("{name:?} is not the name of a header"))?;
+        let value = HeaderValue::from_str(&value).map_err(|_| format!("{name} cannot stand in a header"))?;
+        headers.insert(header, value);
+    }
+    Ok(headers)
+}
+
+/// Parses a table of constants, of any depth.
+fn constants(value: &Value) -> Result<Vec<Constant>, String> {
+    let mut constants = Vec::new();
+    let table = value.as_table().ok_or("must be a table of constants, such as { return_documents = false }")?;
+    for (name, value) in table {
+        add_constants(vec![name.clone()], value, &mut constants)?;
+    }
+    Ok(constants)
+}
+
+fn add_constants(path: Vec<String>, value: &Value, constants: &mut Vec<Constant>) -> Result<(), String> {
+    if let Value::Table(table) = value
+        && !table.is_empty()
+    {
+        for (name, value) in table {
+            let mut below = path.clone();
+            below.push(name.clone());
+            add_constants(below, value, constants)?;
+        }
+        return Ok(());
+    }
+    if matches!(value, Value::Datetime(_)) {
+        return Err(format!("{} is a date, which JSON lacks; write it as a text", path.join(".")));
+    }
+    let json = serde_json::to_string(value).map_err(|_| format!("{} cannot be written as JSON", path.join(".")))?;
+    constants.push(Constant { path, json });
+    Ok(())
+}
