@@ -2,15 +2,17 @@
 //!
 //! Every key of a table is read before the first `?`, so that one pass over the configuration finds all faults.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rerankd_core::embedded;
-use rerankd_core::provider::{ProviderFacts, Wire};
+use rerankd_core::provider::ProviderFacts;
 use rerankd_core::upstream::breaker::BreakerSettings;
-use rerankd_core::upstream::endpoint::{EndpointPart, endpoint, endpoint_at};
+use rerankd_core::upstream::call_address::{CallAddress, CallPath};
+use rerankd_core::upstream::endpoint::EndpointPart;
 use rerankd_core::upstream::rate::RateSettings;
 use rerankd_core::upstream::settings::{LongPassages, UpstreamSettings};
 use rerankd_core::upstream::size_refusal::RefusalWords;
@@ -18,11 +20,12 @@ use secrecy::{ExposeSecret, SecretString};
 use toml::{Table, Value};
 use url::Url;
 
-use super::Environment;
 use super::compiled_in::is_compiled_in;
 use super::provider_facts::{KnownProvider, Providers, no_such_provider};
 use super::proxy_for;
 use super::reader::{HOUR, MEBIBYTE, MILLISECOND, Section, boolean, bytes, count, duration, one_of, share, text};
+use super::values::pairs;
+use super::{Environment, detect};
 
 /// The keys of an upstream that `[upstream_defaults]` holds too. A field is `None` if its key is wrong.
 pub(super) struct UpstreamDefaults {
@@ -183,6 +186,22 @@ impl Upstreams<'_> {
         upstreams
     }
 
+    /// The values of a path: those `given`, and those of customary variables.
+    fn path_values(
+        &self,
+        given: Vec<(String, String)>,
+        variables: &BTreeMap<String, String>,
+    ) -> BTreeMap<String, String> {
+        let mut values = BTreeMap::new();
+        for (name, variable) in variables {
+            if let Some(value) = self.environment.get(variable) {
+                values.insert(name.clone(), value.to_owned());
+            }
+        }
+        values.extend(given);
+        values
+    }
+
     /// The upstream, or the reason to leave it out; `None` if it has faults.
     fn upstream(&self, name: &str, section: &Section<'_>) -> Option<Result<UpstreamSettings, LeftOutUpstream>> {
         let is_optional = section.read_or("optional", false, boolean).unwrap_or_default();
@@ -194,22 +213,46 @@ impl Upstreams<'_> {
         });
         let given_base_url = section.read("base_url", text);
         let path = section.read("path", text);
+        let given_values = section.read("path_values", pairs).unwrap_or_default();
         let declared_keys = self.declared_keys(section, is_optional);
         let inherited = UpstreamDefaults::read(section);
         let max_passage_tokens = section.read("max_passage_tokens", count(PASSAGE_TOKENS));
         let long_passages = long_passages(section, inherited.long_passages, max_passage_tokens);
         let max_passages = section.read("max_passages", count(1..=100_000));
-        let KnownProvider { wire, facts, .. } = self.providers.get(&provider?)?;
+        let KnownProvider { about, wire, facts } = self.providers.get(&provider?)?;
         let mut facts = facts.clone();
-        // A customary key is for the provider's own host and goes to no other unasked.
-        let is_own_host = !section.has("base_url") && facts.base_url.is_some();
+        // A customary key is for the provider's own host and goes to no other unasked. A provider without a host of its
+        // own has those that operators name.
+        let is_own_host = match &facts.base_url {
+            Some(_) => !section.has("base_url"),
+            None => detect::key_variable(self.table, wire.name(), self.environment).is_some(),
+        };
         let keys = if is_own_host && !section.has("api_key") && !section.has("api_keys") {
             self.customary_key(wire, &facts, section, is_optional)
         } else {
             declared_keys
         };
         let base_url = given_base_url.or_else(|| default_base_url(&facts, keys.found.first()));
-        let url = url(section, base_url.as_deref(), path.as_deref(), wire);
+        if base_url.is_none() && !section.has("base_url") {
+            let message = format!("is missing: {} is software that you run, say where", wire.name());
+            section.fault("base_url", message);
+        }
+        let address = base_url.map(|base_url| {
+            let path = match path {
+                Some(path) => CallPath::Given(path),
+                None => CallPath::Documented(wire.call().path.clone()),
+            };
+            let variables: BTreeMap<_, _> = about.path_variables.iter().cloned().collect();
+            CallAddress {
+                upstream: name.to_owned(),
+                base_url,
+                path,
+                values: self.path_values(given_values, &variables),
+                variables,
+                query_parameters: wire.call().query_parameters.iter().cloned().collect(),
+            }
+        });
+        let url = address.as_ref().and_then(|address| checked_url(section, address));
         let proxy = match &url {
             Some(url) => section.value_or_fault("base_url", proxy_for(url, self.environment)),
             None => None,
@@ -223,6 +266,7 @@ impl Upstreams<'_> {
             label: name.to_owned(),
             wire: wire.clone(),
             url: url?,
+            model_address: address.filter(CallAddress::holds_model),
             proxy: proxy?,
             key_setting: if section.has("api_keys") { "api_keys" } else { "api_key" },
             key_reader: keys.reader(),
@@ -245,22 +289,9 @@ impl Upstreams<'_> {
     }
 }
 
-/// The address of calls: the provider's documented path under `base_url`, or `path` if one is given. Reports an address
-/// that is missing or wrong.
-fn url(section: &Section<'_>, base_url: Option<&str>, path: Option<&str>, wire: &Wire) -> Option<Url> {
-    let Some(base_url) = base_url else {
-        // A base_url that is there and wrong has been reported where it was read.
-        if !section.has("base_url") {
-            let message = format!("is missing: {} is software that you run, say where", wire.name());
-            section.fault("base_url", message);
-        }
-        return None;
-    };
-    let address = match path {
-        Some(path) => endpoint_at(base_url, path),
-        None => endpoint(base_url, &wire.call().path).map_err(|message| (EndpointPart::Base, message)),
-    };
-    match address {
+/// Reports an address that is missing or wrong; `None` if it is.
+fn checked_url(section: &Section<'_>, address: &CallAddress) -> Option<Url> {
+    match address.url(MODEL_IN_URL) {
         Ok(url) => Some(url),
         Err((part, message)) => {
             let key = match part {
@@ -272,6 +303,9 @@ fn url(section: &Section<'_>, base_url: Option<&str>, path: Option<&str>, wire: 
         }
     }
 }
+
+/// A stand-in for the model's name, in the address of an upstream whose models have their own.
+const MODEL_IN_URL: &str = "MODEL";
 
 /// The base URL of the provider's hosted service, which for some providers depends on the key. `None` for software that
 /// one runs oneself.

@@ -69,6 +69,7 @@ impl FlightTexts {
     ) -> Result<Scores, UpstreamError> {
         let call = Call {
             payload: batch.payload.clone(),
+            url: target.url.clone(),
             passages: batch.passages,
             scale: target.facts.scale,
             tokens: batch.tokens,

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use url::Url;
+
 use super::StackTarget;
 use super::settings::TargetSettings;
 use crate::cache::key::ScoreSpace;
@@ -25,6 +27,8 @@ pub struct Target {
     pub facts: ModelFacts,
     /// True if the registry lists the model. If not, it counts as listwise unless the provider says otherwise.
     pub listed: bool,
+    /// Address of its calls, if the model has one of its own; `None` for the upstream's.
+    pub url: Option<Arc<Url>>,
     /// Identity of the target's scores: targets with the same space give the same scores.
     pub space: ScoreSpace,
     /// Share of the requests among targets of one score space, relative to the weights of the others. 0: asked only if
@@ -46,7 +50,8 @@ pub struct HybridParts {
 }
 
 impl Target {
-    /// The target of `settings` at `upstream`; `None` if that is the embedded scorer and has no such model.
+    /// The target of `settings` at `upstream`; `None` if that is the embedded scorer and has no such model, or if the
+    /// model's name cannot stand in an address and must.
     #[must_use]
     pub fn new(upstream: Arc<Upstream>, settings: &TargetSettings) -> Option<Self> {
         let TargetSettings { model, revision, scores, weight, .. } = settings;
@@ -62,6 +67,13 @@ impl Target {
                 LocalModel::Lexical => (LocalModel::Lexical.facts(), true, None),
             },
         };
+        let url = match &upstream.backend {
+            Backend::Stack(stack) => match &stack.model_address {
+                Some(address) => Some(Arc::new(address.url(model).ok()?)),
+                None => None,
+            },
+            Backend::Local(_) => None,
+        };
         // No upstream has an empty name, so shared scores are never taken for those of an upstream.
         let (owner, name) = match scores {
             Some(shared) => (String::new(), shared),
@@ -72,7 +84,7 @@ impl Target {
             _ => revision.clone(),
         };
         let space = ScoreSpace { upstream: owner, model: name.clone(), revision, scale: facts.scale };
-        Some(Self { upstream, model: model.clone(), facts, listed, space, weight: *weight, hybrid })
+        Some(Self { upstream, model: model.clone(), facts, listed, url, space, weight: *weight, hybrid })
     }
 
     /// `model` at `upstream`, as clients address it directly.

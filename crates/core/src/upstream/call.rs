@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use faststr::FastStr;
+use url::Url;
 
 use super::error::UpstreamError;
 use crate::provider::{ScoreBatch, ScoreScale, Wire};
@@ -16,6 +17,8 @@ pub use super::waiters::{RetryMode, Waiter, Waiters};
 pub struct Call {
     /// The query and the passages, in the upstream's format.
     pub payload: Payload,
+    /// Address, if the model has one of its own; `None` for the upstream's.
+    pub url: Option<Arc<Url>>,
     /// Number of passages.
     pub passages: usize,
     /// Scale that the scores must be on.

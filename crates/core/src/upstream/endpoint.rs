@@ -1,6 +1,10 @@
 //! The address of a provider's call, joined from a base URL and a path.
 
+use std::collections::BTreeMap;
+
 use url::Url;
+
+pub use super::path_template::{PathValues, expand};
 
 /// Names that servers give the operation. A base URL that ends in one of them is the whole address. A name added here
 /// is no longer usable as the last segment of a prefix.
@@ -30,22 +34,74 @@ const KEY_NAMES: [&str; 3] = ["sig", "code", "pwd"];
 
 /// The address of a provider's call under `base_url`.
 ///
-/// A base is a scheme, a host and an optional prefix. People also paste bases that end in a version (`…/v1`) or in the
-/// whole path, so nothing is doubled. A version in the base replaces the one in `path`. A base that ends in the name of
-/// an operation, of any provider, is the address itself. A query of the base is sent with every call.
+/// A base is a scheme, a host and an optional prefix. People also paste bases that end in a part of the path, or in all
+/// of it, so nothing is doubled: `…/inference/v1` and `/inference/v1/rerank` are `…/inference/v1/rerank`. Another
+/// version at the end of the base replaces the one in `path`, and what stands before that. A base that ends in the name
+/// of an operation, of any provider, is the address itself. A query of the base is sent with every call.
 ///
 /// # Errors
 /// A sentence: the base cannot be used.
 pub fn endpoint(base_url: &str, path: &str) -> Result<Url, String> {
     let mut url = base(base_url)?;
-    let operation = path.rsplit('/').next().unwrap_or_default();
-    let prefix = url.path().trim_end_matches('/').to_owned();
-    let joined = match prefix.rsplit('/').next() {
-        Some(last) if last == operation || is_operation(last) => prefix,
-        Some(last) if is_version(last) => format!("{prefix}/{operation}"),
-        _ => format!("{prefix}{path}"),
-    };
+    let joined = join(url.path().trim_end_matches('/'), path);
     url.set_path(&joined);
+    Ok(url)
+}
+
+/// The path of a base, without a slash at its end, joined with the path of a call.
+fn join(prefix: &str, path: &str) -> String {
+    if let Some(rest) = after_overlap(prefix, path) {
+        return format!("{prefix}{rest}");
+    }
+    let last = prefix.rsplit('/').next().unwrap_or_default();
+    let operation = path.rsplit('/').next().unwrap_or_default();
+    if last == operation || is_operation(last) {
+        prefix.to_owned()
+    } else if is_version(last) {
+        format!("{prefix}{}", after_version(path))
+    } else {
+        format!("{prefix}{path}")
+    }
+}
+
+/// The part of `path` behind its longest beginning, of whole segments, that `prefix` ends with; `None` if it ends with
+/// no beginning of it.
+fn after_overlap<'a>(prefix: &str, path: &'a str) -> Option<&'a str> {
+    let mut end = path.len();
+    while end > 0 {
+        // The slash that `path` begins with keeps the match from beginning inside a segment of `prefix`.
+        if prefix.ends_with(&path[..end]) {
+            return Some(&path[end..]);
+        }
+        end = path[..end].rfind('/')?;
+    }
+    None
+}
+
+/// The part of `path` behind its first version; the whole path if it has none.
+fn after_version(path: &str) -> &str {
+    let mut end = 0;
+    for segment in path.split('/') {
+        end += segment.len();
+        if is_version(segment) {
+            return &path[end..];
+        }
+        end += 1; // the slash
+    }
+    path
+}
+
+/// `url` with those of `parameters` in its query that it does not set itself.
+///
+/// # Errors
+/// A sentence: one of them holds a key.
+pub fn with_query(mut url: Url, parameters: &BTreeMap<String, String>) -> Result<Url, String> {
+    for (name, value) in parameters {
+        if url.query_pairs().all(|(own, _)| own != name.as_str()) {
+            url.query_pairs_mut().append_pair(name, value);
+        }
+    }
+    no_keys(&url)?;
     Ok(url)
 }
 
@@ -159,6 +215,71 @@ mod tests {
             ("http://h/v1alpha1", "/v2/rerank", "http://h/v1alpha1/rerank"),
             ("http://h/v1model", "/v1/rerank", "http://h/v1model/v1/rerank"),
             ("http://h/v", "/v1/rerank", "http://h/v/v1/rerank"),
+            // Bases that end in a part of the path.
+            ("https://api.fireworks.ai", "/inference/v1/rerank", "https://api.fireworks.ai/inference/v1/rerank"),
+            (
+                "https://api.fireworks.ai/inference",
+                "/inference/v1/rerank",
+                "https://api.fireworks.ai/inference/v1/rerank",
+            ),
+            (
+                "https://api.fireworks.ai/inference/v1",
+                "/inference/v1/rerank",
+                "https://api.fireworks.ai/inference/v1/rerank",
+            ),
+            ("https://api.novita.ai/openai/v1/", "/openai/v1/rerank", "https://api.novita.ai/openai/v1/rerank"),
+            (
+                "https://open.bigmodel.cn/api/paas/v4",
+                "/api/paas/v4/rerank",
+                "https://open.bigmodel.cn/api/paas/v4/rerank",
+            ),
+            ("http://h/compatible-api/v1", "/compatible-api/v1/reranks", "http://h/compatible-api/v1/reranks"),
+            (
+                "http://proxy/p/compatible-api/v1",
+                "/compatible-api/v1/reranks",
+                "http://proxy/p/compatible-api/v1/reranks",
+            ),
+            (
+                "https://api.deepinfra.com",
+                "/v1/inference/Qwen/Q-8B",
+                "https://api.deepinfra.com/v1/inference/Qwen/Q-8B",
+            ),
+            (
+                "https://api.deepinfra.com/v1",
+                "/v1/inference/Qwen/Q-8B",
+                "https://api.deepinfra.com/v1/inference/Qwen/Q-8B",
+            ),
+            (
+                "https://api.deepinfra.com/v1/inference",
+                "/v1/inference/Qwen/Q-8B",
+                "https://api.deepinfra.com/v1/inference/Qwen/Q-8B",
+            ),
+            (
+                "https://api.deepinfra.com/v1/inference/Qwen/Q-8B",
+                "/v1/inference/Qwen/Q-8B",
+                "https://api.deepinfra.com/v1/inference/Qwen/Q-8B",
+            ),
+            (
+                "http://h/client/v4/accounts/a/ai",
+                "/client/v4/accounts/a/ai/run/@cf/m",
+                "http://h/client/v4/accounts/a/ai/run/@cf/m",
+            ),
+            ("http://h/_inference/rerank", "/_inference/rerank/.id", "http://h/_inference/rerank/.id"),
+            (
+                "http://h/api/v1/services/rerank",
+                "/api/v1/services/rerank/text-rerank/text-rerank",
+                "http://h/api/v1/services/rerank/text-rerank/text-rerank",
+            ),
+            // Another version than the path's, with all that follows it.
+            ("http://h/v2", "/v1/inference/Qwen/v3", "http://h/v2/inference/Qwen/v3"),
+            ("http://h/v1", "/inference/v1/rerank", "http://h/v1/rerank"),
+            ("http://h/v1", "/_inference/rerank/id", "http://h/v1/_inference/rerank/id"),
+            ("http://h/v1", "/rerank", "http://h/v1/rerank"),
+            // Half a segment is no overlap.
+            ("http://h/my-inference", "/inference/v1/rerank", "http://h/my-inference/inference/v1/rerank"),
+            ("http://h/inference/v", "/inference/v1/rerank", "http://h/inference/v/inference/v1/rerank"),
+            ("https://lkeap.tencentcloudapi.com", "/", "https://lkeap.tencentcloudapi.com/"),
+            ("https://lkeap.tencentcloudapi.com/", "/", "https://lkeap.tencentcloudapi.com/"),
         ] {
             assert_eq!(endpoint(base, path).unwrap().as_str(), address, "{base}");
         }
@@ -192,6 +313,24 @@ mod tests {
         }
         let with_query = endpoint("http://h/openai/v1/?api-version=1", "/v1/rerank").unwrap();
         assert_eq!(with_query.as_str(), "http://h/openai/v1/rerank?api-version=1");
+    }
+
+    #[test]
+    fn parameters_of_a_row_yield_to_those_of_the_address() {
+        for (address, parameters, expected) in [
+            ("http://h/x", &[][..], "http://h/x"),
+            ("http://h/x", &[("version", "2026-10-14")], "http://h/x?version=2026-10-14"),
+            ("http://h/x?version=2025-01-01", &[("version", "2026-10-14")], "http://h/x?version=2025-01-01"),
+            ("http://h/x?a=%2F", &[("b", "1 2&3"), ("c", "")], "http://h/x?a=%2F&b=1+2%263&c="),
+            ("http://h/x?%61=1", &[("a", "2")], "http://h/x?%61=1"),
+        ] {
+            let parameters = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            let url = with_query(Url::parse(address).unwrap(), &parameters).unwrap();
+            assert_eq!(url.as_str(), expected);
+        }
+        let key = BTreeMap::from([("api_key".to_owned(), "secret".to_owned())]);
+        let message = with_query(Url::parse("http://h/x").unwrap(), &key).unwrap_err();
+        assert!(!message.contains("secret"), "{message}");
     }
 
     #[test]

@@ -278,6 +278,7 @@ mod tests {
             let waiter = Waiter { deadline, retry_mode: RetryMode::Wait, store: true, scope };
             let call = Call {
                 payload: Payload::Body(Bytes::from_static(b"{}")),
+                url: None,
                 passages: 0,
                 tokens: 0,
                 scale: crate::provider::ScoreScale::Probability,

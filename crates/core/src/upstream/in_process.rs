@@ -80,6 +80,7 @@ fn cross_encoder(parts: CrossEncoderParts, metrics: &Metrics) -> Result<Upstream
     let service = service_fn(move |call: Call| Box::pin(shared.clone().answer(call.payload)));
     let facts = LocalModel::CrossEncoder.facts();
     let settings = StackSettings {
+        model_address: None,
         name: NAME.to_owned(),
         label: NAME.to_owned(),
         attempt_timeout: UNREACHED_TIMEOUT,

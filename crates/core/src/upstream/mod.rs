@@ -4,6 +4,7 @@ mod attempt;
 pub mod breaker;
 pub mod budget;
 pub mod call;
+pub mod call_address;
 pub mod circuits;
 pub mod concurrency;
 pub mod endpoint;
@@ -21,6 +22,7 @@ pub mod key_ring;
 mod last_failures;
 pub mod learned_limits;
 pub mod load;
+mod path_template;
 pub mod rate;
 pub mod redact;
 mod reply;
@@ -47,6 +49,7 @@ use url::Url;
 use self::breaker::CircuitState;
 use self::budget::{BudgetSettings, SharedBudget};
 use self::call::{Call, CallFormat, Scores};
+use self::call_address::CallAddress;
 use self::circuits::Circuits;
 use self::concurrency::ConcurrencyLimit;
 pub use self::error::UpstreamError;
@@ -124,6 +127,8 @@ pub struct ScoringStack {
     pub facts: ProviderFacts,
     /// The scorer itself.
     pub identity: ScorerIdentity,
+    /// Address of calls, if each model has its own.
+    pub model_address: Option<CallAddress>,
     /// Treatment of passages that are too long for the model.
     pub long_passages: LongPassages,
     /// Callers whose calls carry no known pairs for now.
@@ -210,6 +215,7 @@ impl Upstream {
             format: settings.format,
             facts: settings.facts,
             identity: settings.identity,
+            model_address: settings.model_address,
             long_passages: settings.long_passages,
             free_refreshes: FreeRefreshes::default(),
             learned_limits: LearnedLimits::default(),

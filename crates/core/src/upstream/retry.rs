@@ -174,6 +174,7 @@ mod tests {
     fn call(deadline: Duration, retry_mode: RetryMode) -> Call {
         Call {
             payload: Payload::Body(Bytes::new()),
+            url: None,
             passages: 0,
             scale: crate::provider::ScoreScale::Probability,
             tokens: 0,

@@ -10,6 +10,7 @@ use url::Url;
 use super::ScorerIdentity;
 use super::breaker::BreakerSettings;
 use super::call::CallFormat;
+use super::call_address::CallAddress;
 use super::key_reader::KeyReader;
 use super::rate::RateSettings;
 use super::size_refusal::RefusalWords;
@@ -24,8 +25,10 @@ pub struct UpstreamSettings {
     pub label: String,
     /// The wire shape.
     pub wire: Arc<Wire>,
-    /// Address of the call.
+    /// Address of the call; of one to a model called `MODEL`, if each model has its own.
     pub url: Url,
+    /// Address of calls, if each model has its own.
+    pub model_address: Option<CallAddress>,
     /// The proxy that calls go through; `None` for a direct connection.
     pub proxy: Option<ProxySettings>,
     /// Keys: the first is sent, and if it is refused the next.
@@ -85,6 +88,8 @@ pub struct StackSettings {
     pub format: CallFormat,
     /// The scorer itself, for those who compare answers of different days.
     pub identity: ScorerIdentity,
+    /// Address of calls, if each model has its own.
+    pub model_address: Option<CallAddress>,
 }
 
 impl UpstreamSettings {
@@ -104,6 +109,7 @@ impl UpstreamSettings {
             facts: self.facts.clone(),
             format: CallFormat::Body(self.wire.clone()),
             identity: ScorerIdentity::Address(self.url.clone()),
+            model_address: self.model_address.clone(),
         }
     }
 }

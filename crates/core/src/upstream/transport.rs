@@ -89,7 +89,11 @@ impl Transport {
         let Payload::Body(body) = call.payload else {
             return Err(UpstreamError::lasting(ErrorKind::Internal, error_texts::OTHER_FORMAT));
         };
-        let mut request = self.client.post(self.config.url.clone()).body(body);
+        let url = match &call.url {
+            Some(of_model) => (**of_model).clone(),
+            None => self.config.url.clone(),
+        };
+        let mut request = self.client.post(url).body(body);
         request = request.header(header::CONTENT_TYPE, "application/json").header(header::ACCEPT, "application/json");
         request = request.headers(self.config.wire.call().headers.clone());
         let refused_keys = call.failure.map(|failure| failure.refused_keys).unwrap_or_default();
@@ -352,6 +356,7 @@ mod tests {
             Waiter { deadline: Instant::now(), retry_mode: RetryMode::Wait, store: true, scope: CacheScope::SHARED };
         Call {
             payload: Payload::Body(Bytes::from_static(b"{}")),
+            url: None,
             passages: 1,
             scale: ScoreScale::Probability,
             tokens: 0,
