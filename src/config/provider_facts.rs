@@ -70,6 +70,9 @@ pub(super) fn no_such_provider(word: &str, own: &[&str]) -> String {
 
 fn read_provider(name: &str, section: &Section<'_>) -> Option<KnownProvider> {
     let about = about(section);
+    for key in ["errors", "retired_on", "successor", "max_query_characters", "max_passage_characters", "max_call_characters"] {
+        section.has(key);
+    }
     let wire = wire(name, section);
     let base_url = section.read("base_url", text);
     let key_hosts = section.read("key_hosts", key_hosts);
@@ -134,6 +137,9 @@ fn statuses(value: &Value) -> Result<Vec<u16>, String> {
 
 /// The facts about one model. A fact that is missing or wrong is the inherited one.
 fn read_model(section: &Section<'_>, inherited: ModelFacts) -> ModelFacts {
+    for key in ["retired_on", "successor", "silent_alias_of", "max_passages", "usd_per_call"] {
+        section.has(key);
+    }
     let scoring = section.read("scoring", one_of(&Scoring::NAMES));
     let scale = section.read("scale", one_of(&ScoreScale::NAMES));
     let instruction = section.read("instruction", one_of(&InstructionSupport::NAMES));
