@@ -70,7 +70,9 @@ pub(super) fn no_such_provider(word: &str, own: &[&str]) -> String {
 
 fn read_provider(name: &str, section: &Section<'_>) -> Option<KnownProvider> {
     let about = about(section);
-    for key in ["errors", "retired_on", "successor", "max_query_characters", "max_passage_characters", "max_call_characters"] {
+    for key in
+        ["errors", "retired_on", "successor", "max_query_characters", "max_passage_characters", "max_call_characters"]
+    {
         section.has(key);
     }
     let wire = wire(name, section);

@@ -295,12 +295,15 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
-    let scored = Bytes::from(score(&state.provider, &body));
     let result = match reply {
-        Reply::Score => Ok(respond(200, &[("x-compute-tokens", "17".to_owned())], full(scored))),
+        Reply::Score => {
+            let scored = Bytes::from(score(&state.provider, &body));
+            Ok(respond(200, &[("x-compute-tokens", "17".to_owned())], full(scored)))
+        }
         Reply::Status(status, headers, body) => Ok(respond(status, &headers, full(body.into()))),
         Reply::Close => Err(std::io::Error::other("told to close")),
         Reply::Truncate => {
+            let scored = Bytes::from(score(&state.provider, &body));
             let half = scored.slice(..scored.len() / 2);
             let frames = [Ok(Frame::data(half)), Err(std::io::Error::other("told to stop"))];
             Ok(respond(
@@ -355,9 +358,10 @@ pub(crate) fn score_of(query: &str, passage: &str) -> f64 {
     f64::from(number) / f64::from(u32::MAX)
 }
 
+/// The passages of a call; none if it has them elsewhere than the providers whose shapes are spoken here.
 fn passages(body: &Value) -> Vec<String> {
-    let list = ["documents", "input", "texts"].iter().find_map(|key| body[*key].as_array()).unwrap();
-    list.iter().map(|passage| passage.as_str().unwrap().to_owned()).collect()
+    let list = ["documents", "input", "texts"].iter().find_map(|key| body[*key].as_array());
+    list.into_iter().flatten().filter_map(|passage| Some(passage.as_str()?.to_owned())).collect()
 }
 
 fn score(provider: &str, body: &Value) -> String {
