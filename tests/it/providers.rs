@@ -51,6 +51,7 @@ struct Case {
     warnings: Vec<String>,
     /// `total_tokens`, `search_units` and `cost_usd`.
     usage: Value,
+    /// Scale of the upstream's scores.
     score_scale: String,
     /// Position and score, best first; the score is null for selectors.
     scores: Vec<(u64, Option<f64>)>,
@@ -94,42 +95,57 @@ fn reply_headers(headers: &BTreeMap<String, String>) -> Vec<(&'static str, Strin
 
 #[tokio::test]
 async fn provider_requests_and_replies_match_golden_files() {
+    let mut checks = JoinSet::new();
     for (name, _) in PROVIDER_FILES {
-        let case = Case::of(name);
-        let reply = Reply::Status(200, reply_headers(&case.reply_headers), text(&format!("{name}/reply.json")));
-        let fake = FakeUpstream::scripted(name, [reply]).await;
-        let gateway = Gateway::start(&case.config(name, &fake.url(), 1)).await;
-        let answer = gateway.rerank_with(json("request.json")).await;
-
-        let call = &fake.calls()[0];
-        assert_eq!(call.text, text(&format!("{name}/request.json")).trim_end(), "{name}");
-        assert_eq!(call.path_and_query, case.path, "{name}");
-        for (header, value) in case.headers.iter().chain(&case.key_header) {
-            assert_eq!(
-                call.headers.get(header).map(|found| found.to_str().unwrap()),
-                Some(&**value),
-                "{name}: {header}"
-            );
-        }
-        assert_eq!(call.headers["content-type"], "application/json");
-        assert!(call.headers["user-agent"].to_str().unwrap().starts_with("rerankd/"));
-
-        let mut found = Vec::new();
-        for result in answer["results"].as_array().unwrap() {
-            found.push((result["index"].as_u64().unwrap(), result["relevance_score"].as_f64()));
-        }
-        assert_eq!(found, case.scores[..2], "{name}: cut to top_n after all were scored");
-        assert_eq!(provenance(&answer)["warnings"], Value::from(case.warnings), "{name}");
-        assert_eq!(provenance(&answer)["score_scale"], case.score_scale, "{name}");
-        assert_eq!(answer["usage"]["total_tokens"], case.usage["total_tokens"], "{name}");
-        assert_eq!(answer["meta"]["billed_units"]["search_units"], case.usage["search_units"], "{name}");
-        let cost = provenance(&answer)["cost"]["spent_usd"].as_f64();
-        let difference = cost.zip(case.usage["cost_usd"].as_f64()).map(|(found, expected)| (found - expected).abs());
-        assert!(difference.map_or(cost.is_none(), |usd| usd < 1e-12), "{name}: {cost:?}, {}", case.usage);
-
-        gateway.rerank_with(json("request.json")).await;
-        assert_eq!(fake.calls().len(), 1, "{name}: the tail beyond top_n is known too");
+        checks.spawn(check_case(name));
     }
+    let mut wrong = 0;
+    while let Some(check) = checks.join_next().await {
+        wrong += usize::from(check.is_err());
+    }
+    assert_eq!(wrong, 0, "see above");
+}
+
+/// Asks a provider as its golden case does, and panics at the first difference.
+async fn check_case(name: &str) {
+    let case = Case::of(name);
+    let reply = Reply::Status(200, reply_headers(&case.reply_headers), text(&format!("{name}/reply.json")));
+    let fake = FakeUpstream::scripted(name, [reply]).await;
+    let gateway = Gateway::start(&case.config(name, &fake.url(), 1)).await;
+    let answer = gateway.rerank_with(json("request.json")).await;
+
+    let call = &fake.calls()[0];
+    assert_eq!(call.text, text(&format!("{name}/request.json")).trim_end(), "{name}");
+    assert_eq!(call.path_and_query, case.path, "{name}");
+    for (header, value) in case.headers.iter().chain(&case.key_header) {
+        assert_eq!(call.headers.get(header).map(|found| found.to_str().unwrap()), Some(&**value), "{name}: {header}");
+    }
+    assert_eq!(call.headers["content-type"], "application/json");
+    assert!(call.headers["user-agent"].to_str().unwrap().starts_with("rerankd/"));
+
+    let mut found = Vec::new();
+    for result in answer["results"].as_array().unwrap() {
+        found.push((result["index"].as_u64().unwrap(), result["relevance_score"].as_f64()));
+    }
+    let mut expected = Vec::new();
+    for (index, score) in &case.scores[..2] {
+        // Logits are answered as probabilities.
+        let answered =
+            score.map(|score| if case.score_scale == "logit" { 1.0 / (1.0 + (-score).exp()) } else { score });
+        expected.push((*index, answered));
+    }
+    assert_eq!(found, expected, "{name}: cut to top_n after all were scored");
+    assert_eq!(provenance(&answer)["warnings"], Value::from(case.warnings), "{name}");
+    let answered_scale = if case.score_scale == "logit" { "probability" } else { &case.score_scale };
+    assert_eq!(provenance(&answer)["score_scale"], answered_scale, "{name}");
+    assert_eq!(answer["usage"]["total_tokens"], case.usage["total_tokens"], "{name}");
+    assert_eq!(answer["meta"]["billed_units"]["search_units"], case.usage["search_units"], "{name}");
+    let cost = provenance(&answer)["cost"]["spent_usd"].as_f64();
+    let difference = cost.zip(case.usage["cost_usd"].as_f64()).map(|(found, expected)| (found - expected).abs());
+    assert!(difference.map_or(cost.is_none(), |usd| usd < 1e-12), "{name}: {cost:?}, {}", case.usage);
+
+    gateway.rerank_with(json("request.json")).await;
+    assert_eq!(fake.calls().len(), 1, "{name}: the tail beyond top_n is known too");
 }
 
 /// A failure as the upstream reports it, and what to expect of it.
