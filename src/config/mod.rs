@@ -9,6 +9,7 @@
 
 pub mod about_provider;
 mod api_keys;
+mod call_limits;
 mod compiled_in;
 mod detect;
 mod environment;

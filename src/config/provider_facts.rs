@@ -1,7 +1,6 @@
 //! `[providers.NAME]` and `[wires.NAME]`: a provider's wire shape, and the facts about it and its models.
 
 use std::collections::BTreeMap;
-
 use std::sync::Arc;
 
 use rerankd_core::provider::{Billing, InstructionSupport, ModelFacts, ProviderFacts, ScoreScale, Scoring, Wire};
@@ -9,6 +8,7 @@ use rerankd_core::suggestion::suggestion;
 use toml::Value;
 
 use super::about_provider::{AboutProvider, about};
+use super::call_limits::{CharacterLimits, MAX_PASSAGES};
 use super::compiled_in::{is_compiled_in, provider_names};
 use super::reader::{Section, boolean, bytes, count, date, one_of, price, text, texts};
 use super::wire_shape::wire;
@@ -80,8 +80,9 @@ fn read_provider(name: &str, section: &Section<'_>) -> Option<KnownProvider> {
     let key_hosts = section.read("key_hosts", key_hosts);
     let key_variables = section.read("key_variables", texts);
     let default_model = section.read("default_model", text);
-    let max_passages = section.require("max_passages", count(1..=100_000));
+    let max_passages = section.require("max_passages", count(MAX_PASSAGES));
     let max_call_bytes = section.read("max_call_bytes", bytes(1_000..=1 << 40));
+    let limits = CharacterLimits::read(section);
     let retry_statuses = section.read("retry_statuses", statuses);
     let rejects_blank_passages = section.read("blank_passages", one_of(&BLANK_PASSAGES));
     // Assumed where nothing is known. Listwise is the careful guess: scores are reused for the same list alone.
@@ -92,6 +93,7 @@ fn read_provider(name: &str, section: &Section<'_>) -> Option<KnownProvider> {
         billing: Billing::Unknown,
         price_date: None,
         max_call_tokens: None,
+        max_passages: None,
     };
     let price_date = section.read("price_date", date);
     let other_models = section.section("other_models", |others| read_model(others, unknown));
@@ -107,6 +109,9 @@ fn read_provider(name: &str, section: &Section<'_>) -> Option<KnownProvider> {
         default_model,
         max_passages: max_passages?,
         max_call_bytes,
+        max_call_characters: limits.call,
+        max_passage_characters: limits.passage,
+        max_query_characters: limits.query,
         retry_statuses: retry_statuses.unwrap_or_default(),
         rejects_blank_passages: rejects_blank_passages.unwrap_or_default(),
         other_models,
@@ -146,6 +151,7 @@ fn read_model(section: &Section<'_>, inherited: ModelFacts) -> ModelFacts {
     let scale = section.read("scale", one_of(&ScoreScale::NAMES));
     let instruction = section.read("instruction", one_of(&InstructionSupport::NAMES));
     let max_call_tokens = section.read("max_call_tokens", count(100..=1 << 40));
+    let max_passages = section.read("max_passages", count(MAX_PASSAGES));
     let price_date = section.read("price_date", date);
     let per_unit = section.read("usd_per_search_unit", price).map(Billing::SearchUnits);
     let per_token = section.read("usd_per_million_tokens", price).map(Billing::Tokens);
@@ -164,5 +170,6 @@ fn read_model(section: &Section<'_>, inherited: ModelFacts) -> ModelFacts {
         billing,
         price_date: price_date.or(inherited.price_date).filter(|_| is_priced),
         max_call_tokens: max_call_tokens.or(inherited.max_call_tokens),
+        max_passages: max_passages.or(inherited.max_passages),
     }
 }

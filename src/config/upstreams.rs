@@ -20,6 +20,7 @@ use secrecy::{ExposeSecret, SecretString};
 use toml::{Table, Value};
 use url::Url;
 
+use super::call_limits::UpstreamLimits;
 use super::compiled_in::is_compiled_in;
 use super::provider_facts::{KnownProvider, Providers, no_such_provider};
 use super::proxy_for;
@@ -218,7 +219,7 @@ impl Upstreams<'_> {
         let inherited = UpstreamDefaults::read(section);
         let max_passage_tokens = section.read("max_passage_tokens", count(PASSAGE_TOKENS));
         let long_passages = long_passages(section, inherited.long_passages, max_passage_tokens);
-        let max_passages = section.read("max_passages", count(1..=100_000));
+        let limits = UpstreamLimits::read(section);
         let KnownProvider { about, wire, facts } = self.providers.get(&provider?)?;
         let mut facts = facts.clone();
         // A customary key is for the provider's own host and goes to no other unasked. A provider without a host of its
@@ -257,7 +258,7 @@ impl Upstreams<'_> {
             Some(url) => section.value_or_fault("base_url", proxy_for(url, self.environment)),
             None => None,
         };
-        facts.max_passages = max_passages.unwrap_or(facts.max_passages);
+        limits.override_in(&mut facts);
         if let Some(reason) = keys.reason_to_leave_out(section) {
             return Some(Err(LeftOutUpstream { name: name.to_owned(), provider: wire.name().to_owned(), reason }));
         }

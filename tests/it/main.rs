@@ -11,6 +11,7 @@ mod attacks;
 mod bad_days;
 mod balancing;
 mod cache;
+mod character_limits;
 mod cli;
 mod coalescing;
 mod connections;

@@ -86,6 +86,7 @@ impl LocalModel {
             billing: Billing::Free,
             price_date: None,
             max_call_tokens: None,
+            max_passages: None,
         }
     }
 }

@@ -7,12 +7,13 @@ use tokio::time::Instant;
 
 use super::batch::{CallLimits, cut};
 use super::batch_planner::FlightSizes;
+use super::declared_limits::declared_limits;
 use super::free_refresh::FreePair;
 use super::pieces::Pieces;
 use crate::blocking::offload::{OFFLOAD_SEARCH_BYTES, OFFLOAD_WIRE_BYTES, offload};
 use crate::cache::key::CacheScope;
 use crate::error::{Error, ErrorKind};
-use crate::provider::{InstructionSupport, PassageText, ScoreBatch, Scoring};
+use crate::provider::{InstructionSupport, PassageText, ScoreBatch};
 use crate::route::{StackTarget, Target};
 use crate::types::index::{FlightIndex, IndexVec, PieceIndex};
 use crate::types::request::RerankRequest;
@@ -89,7 +90,9 @@ impl FlightTexts {
         places: &[FlightIndex],
         caller: CacheScope,
     ) -> Option<EncodedBatch> {
-        if self.cut(target, places.to_vec(), declared_limits(target)).await.len() > 1 {
+        if self.cut(target, places.to_vec(), declared_limits(target)).await.len() > 1
+            || self.has_over_limit(target, places).await
+        {
             return None;
         }
         let learned = target.stack().learned_limits.of(&target.model, caller, Instant::now());
@@ -110,8 +113,8 @@ impl FlightTexts {
         places: Vec<FlightIndex>,
         limits: CallLimits,
     ) -> Vec<Vec<FlightIndex>> {
-        // Without a limit on tokens no text is read, so even a large flight is cut right here.
-        let bytes = if limits.tokens.is_some() { self.text_bytes(&places) } else { 0 };
+        // Without a limit for which texts are read, even a large flight is cut right here.
+        let bytes = if limits.read_texts() { self.text_bytes(&places) } else { 0 };
         let flight = self.clone();
         let instruction = target.facts.instruction;
         offload(bytes, OFFLOAD_WIRE_BYTES, move || {
@@ -199,19 +202,6 @@ impl FlightTexts {
     }
 }
 
-/// Limits of one call by the registry and the configuration. A listwise model has none: it gets everything in one call.
-pub(super) fn declared_limits(target: &StackTarget) -> CallLimits {
-    let facts = &target.stack().facts;
-    match target.facts.scoring {
-        Scoring::Pointwise => CallLimits {
-            passages: facts.max_passages,
-            tokens: target.facts.max_call_tokens,
-            bytes: facts.max_call_bytes,
-        },
-        Scoring::Listwise => CallLimits { passages: usize::MAX, tokens: None, bytes: None },
-    }
-}
-
 /// Estimated tokens of all pairs, the query counted once a passage as in [`CallLimits::tokens`].
 fn count_tokens(query: &str, passages: &[PassageText<'_>]) -> usize {
     let mut tokens = passages.len() * estimate_tokens(query);
@@ -222,7 +212,7 @@ fn count_tokens(query: &str, passages: &[PassageText<'_>]) -> usize {
 }
 
 /// The query, after the instruction if the model takes that as a part of the query.
-fn instructed_query(request: &RerankRequest, support: InstructionSupport) -> Cow<'_, str> {
+pub(super) fn instructed_query(request: &RerankRequest, support: InstructionSupport) -> Cow<'_, str> {
     match (&request.options.instruction, support) {
         (Some(instruction), InstructionSupport::Prepend) => format!("{instruction}\n{}", request.query).into(),
         _ => Cow::Borrowed(&request.query),

@@ -13,8 +13,9 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::batch_planner::{BatchPlanner, PlannedBatch, Purpose, Settled};
-use super::calls::{FlightTexts, declared_limits};
+use super::calls::FlightTexts;
 use super::calls_under_way::CallsUnderWay;
+use super::declared_limits::declared_limits;
 use super::free_refresh::{FreePair, may_be_of_free_pairs, take_free};
 use super::hedged_call::{Hedging, send_hedged};
 use crate::blocking::offload::offload;
@@ -64,6 +65,7 @@ impl FlightTask {
         if reads_cache {
             self.land_known(&lead);
         }
+        self.refuse_over_limit(&lead).await;
         let stack = self.target.stack();
         let caller = lead.waiters().scope();
         let mut planner = self.planner(lead.pending(), caller).await;

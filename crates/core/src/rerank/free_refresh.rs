@@ -10,8 +10,10 @@
 
 use tokio::time::Instant;
 
+use super::batch::FillingCall;
 use super::batch_planner::{PlannedBatch, Purpose};
-use super::calls::{FlightTexts, declared_limits};
+use super::calls::FlightTexts;
+use super::declared_limits::declared_limits;
 use super::flight_task::FlightTask;
 use super::plan::Plan;
 use super::score::StackAttempt;
@@ -77,38 +79,29 @@ pub(super) fn take_free(
     if waiting.is_empty() || *purpose != Purpose::Scores || !has_no_refusals(target, caller) {
         return Vec::new();
     }
-    let limits = declared_limits(target);
+    let mut call = FillingCall::new(&texts.request.query, declared_limits(target));
     let query_tokens = estimate_tokens(&texts.request.query);
-    let mut tokens = 0;
-    let mut bytes = 0;
     for place in places {
         let text = texts.text(*place);
-        let pair_tokens = query_tokens + estimate_tokens(text);
-        if pair_tokens > BILLED_DOCUMENT_TOKENS {
+        if query_tokens + estimate_tokens(text) > BILLED_DOCUMENT_TOKENS {
             return Vec::new();
         }
-        tokens += pair_tokens;
-        bytes += text.len();
+        call.add(text);
     }
     let room_of_unit = places.len().next_multiple_of(SEARCH_UNIT_DOCUMENTS) - places.len();
-    let room = room_of_unit.min(limits.passages.saturating_sub(places.len()));
     let mut taken = Vec::new();
     let mut looked_at = 0;
     for pair in waiting.iter() {
-        if taken.len() == room {
+        if taken.len() == room_of_unit {
             break;
         }
         let text = texts.text_of_piece(pair.piece);
-        let pair_tokens = query_tokens + estimate_tokens(text);
-        let is_over = limits.tokens.is_some_and(|limit| tokens + pair_tokens > limit)
-            || limits.bytes.is_some_and(|limit| bytes + text.len() > limit);
-        if is_over {
+        let is_long = query_tokens + estimate_tokens(text) > BILLED_DOCUMENT_TOKENS;
+        if !is_long && !call.try_add(text) {
             break;
         }
         looked_at += 1;
-        if pair_tokens <= BILLED_DOCUMENT_TOKENS {
-            tokens += pair_tokens;
-            bytes += text.len();
+        if !is_long {
             taken.push(*pair);
         }
     }

@@ -15,6 +15,7 @@ pub mod batch;
 mod batch_planner;
 mod calls;
 mod calls_under_way;
+mod declared_limits;
 mod embedded_scoring;
 mod explain;
 mod fallback;

@@ -15,7 +15,6 @@ use crate::types::as_f64;
 use crate::types::facts::{BILLED_DOCUMENT_TOKENS, Billing, SEARCH_UNIT_DOCUMENTS};
 use crate::types::request::RerankRequest;
 use crate::types::response::{Saved, ScoreSource};
-use crate::upstream::Backend;
 
 /// Bytes of text of one token, for an amount of money. Tokenizers of rerankers take about four bytes of English, and of
 /// Korean, Japanese and Chinese. [`crate::upstream::size::estimate_tokens`] counts a third more, because it must never
@@ -28,7 +27,7 @@ pub(super) fn saved(plan: &Plan, target: &Target, request: &RerankRequest) -> Sa
         Billing::Free => Saved::NOTHING,
         Billing::Unknown => Saved::default(),
         Billing::SearchUnits(usd) => {
-            let units = saved_units(plan, max_passages(target), request);
+            let units = saved_units(plan, target.passages_per_call(), request);
             Saved { usd: Some(usd * as_f64(units.count)), is_estimate: units.is_estimate }
         }
         Billing::Tokens(_) => {
@@ -113,14 +112,6 @@ fn saved_tokens(plan: &Plan, scoring: Scoring, request: &RerankRequest) -> u64 {
         Scoring::Listwise => pairs.min(1),
     };
     ((bytes + queries * request.query.len()) / BYTES_PER_TOKEN) as u64
-}
-
-/// Most passages of one call to `target`.
-fn max_passages(target: &Target) -> usize {
-    match &target.upstream.backend {
-        Backend::Stack(stack) if target.facts.scoring == Scoring::Pointwise => stack.facts.max_passages,
-        _ => usize::MAX,
-    }
 }
 
 #[cfg(test)]

@@ -220,7 +220,7 @@ fn longest_silence(attempt: StackAttempt<'_>) -> Duration {
     // The other half is for the target itself.
     let half = attempt.waiter.deadline.saturating_duration_since(Instant::now()) / 2;
     let passages = attempt.request.passages.len().max(1);
-    let calls = passages.div_ceil(stack.facts.max_passages);
+    let calls = passages.div_ceil(attempt.target.max_passages());
     // By the bytes of one call of the request.
     match stack.late_after(attempt.request.text_bytes() / calls) {
         Some(late_after) => late_after.min(half),
@@ -284,14 +284,14 @@ fn check_not_refused_wholly(plan: &Plan, trace: &RequestTrace) -> Result<(), Err
 /// Refuses a list that a listwise model cannot take whole: splitting it would change its scores.
 fn check_listwise_size(target: &StackTarget, passages: usize) -> Result<(), Error> {
     let stack = target.stack();
-    if target.facts.scoring == Scoring::Pointwise || passages <= stack.facts.max_passages {
+    if target.facts.scoring == Scoring::Pointwise || passages <= target.max_passages() {
         return Ok(());
     }
     let message = format!(
         "{} scores a list as a whole and takes at most {} at once, the request has {passages}; send fewer, \
          or if the model scores each document by itself declare it as pointwise under [providers.{}.models]",
         target.address(),
-        counted(stack.facts.max_passages, "document"),
+        counted(target.max_passages(), "document"),
         stack.format.name(),
     );
     Err(Error::new(ErrorKind::TooManyDocuments, message))

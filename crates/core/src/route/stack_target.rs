@@ -50,6 +50,12 @@ impl StackTarget {
         &self.stack
     }
 
+    /// Most passages of one call: the model's limit, else the provider's.
+    #[must_use]
+    pub fn max_passages(&self) -> usize {
+        self.target.facts.max_passages.unwrap_or(self.stack.facts.max_passages)
+    }
+
     /// Returns true if both are the same target of a route, not just equal ones.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {

@@ -140,6 +140,15 @@ impl Target {
         self.facts.scoring == Scoring::Pointwise
     }
 
+    /// Most passages of one call. A listwise model, and the embedded scorer, always get one call.
+    #[must_use]
+    pub fn passages_per_call(&self) -> usize {
+        match &self.upstream.backend {
+            Backend::Stack(stack) if self.may_split() => self.facts.max_passages.unwrap_or(stack.facts.max_passages),
+            Backend::Stack(_) | Backend::Local(_) => usize::MAX,
+        }
+    }
+
     /// Returns true if the model must not see blank passages.
     pub(crate) fn rejects_blank_passages(&self) -> bool {
         match &self.upstream.backend {

@@ -203,6 +203,8 @@ pub struct ModelFacts {
     pub price_date: Option<Date>,
     /// Most tokens of one call, with the query counted once per passage. `None` if there is no limit.
     pub max_call_tokens: Option<usize>,
+    /// Most passages in one call; `None` if the provider's limit holds.
+    pub max_passages: Option<usize>,
 }
 
 /// The facts about one provider.
@@ -216,10 +218,17 @@ pub struct ProviderFacts {
     pub key_variables: Vec<String>,
     /// Model for upstreams that name none.
     pub default_model: Option<String>,
-    /// Most passages in one call.
+    /// Most passages in one call; a model may have a limit of its own ([`ModelFacts::max_passages`]).
     pub max_passages: usize,
     /// Most bytes of passages in one call. `None` if there is no limit.
     pub max_call_bytes: Option<usize>,
+    /// Most characters of one call, with the query counted once. `None` if there is no limit. A character is a Unicode
+    /// scalar value, here and below.
+    pub max_call_characters: Option<usize>,
+    /// Most characters of a passage. `None` if there is no limit.
+    pub max_passage_characters: Option<usize>,
+    /// Most characters of the query as it is sent. `None` if there is no limit.
+    pub max_query_characters: Option<usize>,
     /// HTTP statuses that justify another attempt.
     pub retry_statuses: Vec<u16>,
     /// True if the model must not see blank passages: they fail the whole call, or their scores mean nothing.
@@ -241,6 +250,9 @@ impl ProviderFacts {
             default_model: None,
             max_passages: usize::MAX,
             max_call_bytes: None,
+            max_call_characters: None,
+            max_passage_characters: None,
+            max_query_characters: None,
             retry_statuses: Vec::new(),
             rejects_blank_passages: false,
             other_models,

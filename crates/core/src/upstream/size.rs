@@ -45,6 +45,12 @@ impl TextSize {
         self.0[BYTE]
     }
 
+    /// Unicode scalar values.
+    #[must_use]
+    pub const fn characters(self) -> usize {
+        self.0[CHARACTER]
+    }
+
     /// Estimated tokens.
     #[must_use]
     pub const fn tokens(self) -> usize {
@@ -122,6 +128,12 @@ impl CallSize {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.text.plus(self.query).bytes()
+    }
+
+    /// Characters of the passages and the query.
+    #[must_use]
+    pub fn characters(&self) -> usize {
+        self.text.plus(self.query).characters()
     }
 
     /// The call in every measure.
@@ -246,7 +258,7 @@ mod tests {
         let longest = [9, 4, 5];
         let all: Vec<_> = [&[2][..], &pairs, &once, &longest_pair, &longest].concat();
         assert_eq!(call.measures().0.to_vec(), all);
-        assert_eq!((call.bytes(), call.passage_bytes(), call.pair_tokens()), (15, 13, 9));
+        assert_eq!((call.bytes(), call.passage_bytes(), call.characters(), call.pair_tokens()), (15, 13, 9, 9));
     }
 
     #[test]

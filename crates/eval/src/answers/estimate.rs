@@ -1,9 +1,8 @@
 //! The list price of what is still to be asked, before anything is asked.
 
 use rerankd_core::provider::Billing;
-use rerankd_core::route::{Route, Target};
+use rerankd_core::route::Route;
 use rerankd_core::types::facts::Scoring;
-use rerankd_core::upstream::Backend;
 use rerankd_core::upstream::size::estimate_tokens;
 
 use super::{AnswerLog, EvalRun, cache_scope};
@@ -63,7 +62,7 @@ impl EvalRun<'_> {
         let target = route.targets.first();
         let billing = target.map_or(Billing::Unknown, |target| target.facts.billing);
         let mut estimate = CostEstimate { billing, queries: 0, passages: 0, search_units: 0, tokens: 0 };
-        let passages_per_call = target.map_or(usize::MAX, |target| passages_per_call(target));
+        let passages_per_call = target.map_or(usize::MAX, |target| target.passages_per_call());
         for query in self.collection.askable() {
             if answer_log.is_some_and(|answer_log| answer_log.has_answer(&query.id)) {
                 continue;
@@ -96,14 +95,6 @@ impl EvalRun<'_> {
             }
         }
         unknown
-    }
-}
-
-/// Most passages of one call to the target. A listwise model always gets one call.
-fn passages_per_call(target: &Target) -> usize {
-    match &target.upstream.backend {
-        Backend::Stack(stack) if target.facts.scoring == Scoring::Pointwise => stack.facts.max_passages,
-        Backend::Stack(_) | Backend::Local(_) => usize::MAX,
     }
 }
 

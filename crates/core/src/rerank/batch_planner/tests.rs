@@ -4,7 +4,7 @@ use super::*;
 use crate::types::index::ListIndex;
 use crate::upstream::size::{MeasureSet, TextSize};
 
-const NO_LIMITS: CallLimits = CallLimits { passages: usize::MAX, tokens: None, bytes: None };
+const NO_LIMITS: CallLimits = CallLimits::NONE;
 
 fn named(about: MeasureSet) -> SizeRefusal {
     SizeRefusal { about, stated_passages: None, is_named: true }
