@@ -107,10 +107,13 @@ impl FlightTexts {
 
 impl FlightTask {
     /// Settles what is over a declared limit, without a call: the passages that are too long, or all of them where the
-    /// query is too long or the model needs the whole list.
-    pub(super) async fn refuse_over_limit(&self, lead: &Lead) {
+    /// query is too long or the model needs the whole list. Returns the places that are left.
+    pub(super) async fn refuse_over_limit(&self, lead: &Lead) -> Vec<FlightIndex> {
         let pending = lead.pending();
         let over = self.texts.over_limit(&self.target, &pending).await;
+        if over == OverLimit::default() {
+            return pending;
+        }
         let upstream = &self.target.upstream.name;
         if let Some(excess) = over.query {
             let way_out = "send a shorter one";
@@ -126,5 +129,6 @@ impl FlightTask {
                 lead.fail(&pending, error);
             }
         }
+        lead.pending()
     }
 }

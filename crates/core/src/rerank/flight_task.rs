@@ -65,10 +65,10 @@ impl FlightTask {
         if reads_cache {
             self.land_known(&lead);
         }
-        self.refuse_over_limit(&lead).await;
+        let places = self.refuse_over_limit(&lead).await;
         let stack = self.target.stack();
         let caller = lead.waiters().scope();
-        let mut planner = self.planner(lead.pending(), caller).await;
+        let mut planner = self.planner(places, caller).await;
         let free = self.free.clone();
         let mut flight = FlightInProgress { task: &self, lead: &lead, caller, refusal: None, confirmations: 0, free };
         let mut calls = CallsUnderWay::new();
