@@ -70,9 +70,7 @@ pub(super) fn no_such_provider(word: &str, own: &[&str]) -> String {
 
 fn read_provider(name: &str, section: &Section<'_>) -> Option<KnownProvider> {
     let about = about(section);
-    for key in
-        ["errors", "retired_on", "successor", "max_query_characters", "max_passage_characters", "max_call_characters"]
-    {
+    for key in ["errors", "retired_on", "successor"] {
         section.has(key);
     }
     let wire = wire(name, section);
@@ -144,7 +142,7 @@ fn statuses(value: &Value) -> Result<Vec<u16>, String> {
 
 /// The facts about one model. A fact that is missing or wrong is the inherited one.
 fn read_model(section: &Section<'_>, inherited: ModelFacts) -> ModelFacts {
-    for key in ["retired_on", "successor", "silent_alias_of", "max_passages", "usd_per_call"] {
+    for key in ["retired_on", "successor", "silent_alias_of"] {
         section.has(key);
     }
     let scoring = section.read("scoring", one_of(&Scoring::NAMES));
@@ -155,14 +153,15 @@ fn read_model(section: &Section<'_>, inherited: ModelFacts) -> ModelFacts {
     let price_date = section.read("price_date", date);
     let per_unit = section.read("usd_per_search_unit", price).map(Billing::SearchUnits);
     let per_token = section.read("usd_per_million_tokens", price).map(Billing::Tokens);
+    let per_call = section.read("usd_per_call", price).map(Billing::Calls);
     let free = (section.read("free", boolean) == Some(true)).then_some(Billing::Free);
-    if [per_unit, per_token, free].iter().flatten().count() > 1 {
-        section
-            .fault("usd_per_search_unit", "a model has one price: usd_per_search_unit, usd_per_million_tokens or free");
+    if [per_unit, per_token, per_call, free].iter().flatten().count() > 1 {
+        let message = "a model has one price: usd_per_search_unit, usd_per_million_tokens, usd_per_call or free";
+        section.fault("usd_per_search_unit", message);
     }
-    let billing = per_unit.or(per_token).or(free).unwrap_or(inherited.billing);
+    let billing = per_unit.or(per_token).or(per_call).or(free).unwrap_or(inherited.billing);
     // A date beside no price would date nothing.
-    let is_priced = matches!(billing, Billing::SearchUnits(_) | Billing::Tokens(_));
+    let is_priced = matches!(billing, Billing::SearchUnits(_) | Billing::Tokens(_) | Billing::Calls(_));
     ModelFacts {
         scoring: scoring.unwrap_or(inherited.scoring),
         scale: scale.unwrap_or(inherited.scale),

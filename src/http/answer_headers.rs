@@ -17,7 +17,7 @@ const SCALE_HEADER: HeaderName = HeaderName::from_static("x-rerankd-scale");
 const CACHE_HEADER: HeaderName = HeaderName::from_static("x-rerankd-cache");
 /// Header with the number of targets that were given up before the answer.
 const FALLBACKS_HEADER: HeaderName = HeaderName::from_static("x-rerankd-fallbacks");
-/// Header with the cost in US dollars at list price. Absent if the price or the usage is unknown.
+/// Header with the cost in US dollars: what upstreams say they charged, else at list price. Absent if unknown.
 const COST_HEADER: HeaderName = HeaderName::from_static("x-rerankd-cost-usd");
 /// Header with a reason of a degraded answer, one for each reason. Absent in a good answer.
 const DEGRADED_HEADER: HeaderName = HeaderName::from_static("x-rerankd-degraded");

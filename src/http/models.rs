@@ -49,12 +49,12 @@ pub(crate) struct Model {
     shadow: Option<ShadowBody>,
 }
 
-/// Charges of a model's targets at list price since the start of the process, and those that the cache saved. Calls
-/// whose price or usage is not known are in neither.
+/// Charges of a model's targets since the start of the process, as the upstream said them or else at list price, and
+/// those that the cache saved, at list price. Calls whose price or usage is not known are in neither.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = ModelCost)]
 pub(crate) struct ModelCostBody {
-    /// Amount charged; null if no target has a known price.
+    /// Amount charged; null if no target has a known price or said what it charged.
     #[schema(example = 0.52)]
     pub(crate) spent_usd: Option<f64>,
     /// Amount that known scores saved; estimated for models that bill by tokens. Null if no target has a known price.
@@ -106,9 +106,13 @@ impl ModelCostBody {
         let mut spent_usd = None;
         let mut saved_usd = None;
         for target in targets {
-            if target.facts.billing != Billing::Unknown {
-                let (spent, saved) = metrics.dollars(&target.upstream.name, target.model_label());
+            let has_price = target.facts.billing != Billing::Unknown;
+            let (spent, saved) = metrics.dollars(&target.upstream.name, target.model_label());
+            // Without a list price the upstream itself may have said what it charged.
+            if has_price || spent > 0.0 {
                 spent_usd = Some(spent_usd.unwrap_or(0.0) + spent);
+            }
+            if has_price {
                 saved_usd = Some(saved_usd.unwrap_or(0.0) + saved);
             }
         }

@@ -89,7 +89,8 @@ struct RankedRequest<'a> {
             ("x-rerankd-fallbacks" = u32,
                 description = "Number of targets that were given up before the answer."),
             ("x-rerankd-cost-usd" = f64,
-                description = "US dollars at list price; absent where the price or the usage is not known."),
+                description = "US dollars that the upstream says it charged, else at list price; absent where neither \
+                    is known."),
             ("x-rerankd-degraded" = String,
                 description = "Why the answer is less than what was asked for; only in such answers."),
             ("x-rerankd-substituted" = String,

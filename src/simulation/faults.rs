@@ -136,7 +136,7 @@ impl SimulatedUpstream {
         let documents = body["documents"].as_array().unwrap();
         let scores = documents.iter().map(|text| score_of(self.salt, query, text.as_str().unwrap())).collect();
         self.billed.fetch_add(1, Ordering::Relaxed);
-        Ok(Scores { scores, tokens: None, search_units: Some(1) })
+        Ok(Scores { scores, search_units: Some(1), ..Scores::default() })
     }
 }
 

@@ -4,6 +4,7 @@
 //!
 //! `RERANKD_SEEDS=1000..2000 cargo test --lib simulation` runs other days.
 
+mod charges;
 mod faults;
 mod free_refresh;
 mod harness;

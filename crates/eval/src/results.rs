@@ -263,7 +263,7 @@ pub struct Cost {
     pub tokens_per_query: Option<f64>,
     /// Search units per query; `None` if the provider did not say.
     pub search_units_per_query: Option<f64>,
-    /// Unit of billing: `search unit`, `million tokens`, `free` or `not known`; several, such as
+    /// Unit of billing: `search unit`, `million tokens`, `call`, `free` or `not known`; several, such as
     /// `free and search unit`, if fallbacks of another unit answered too.
     pub unit: String,
 }

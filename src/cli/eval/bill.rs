@@ -58,7 +58,7 @@ impl Bill {
                 Some(_) | None => true,
             };
             if !is_new {
-                estimate = CostEstimate { queries: 0, passages: 0, search_units: 0, tokens: 0, ..estimate };
+                estimate = CostEstimate::nothing(estimate.billing);
             }
             entries.push((name.clone(), estimate));
         }
@@ -184,6 +184,10 @@ fn sentence(name: &str, estimate: &CostEstimate) -> String {
                 "{name}: {usd}: {passages}, {tokens} tokens (estimated on the high side) at {} a million",
                 dollars(price)
             )
+        }
+        Billing::Calls(price) => {
+            let calls = counted(usize::try_from(estimate.calls).unwrap_or(usize::MAX), "call", "calls");
+            format!("{name}: {usd}: {passages}, {calls} at {}", dollars(price))
         }
         Billing::Free => format!("{name}: free: {passages}"),
         Billing::Unknown => format!(

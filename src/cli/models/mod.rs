@@ -92,6 +92,7 @@ fn row(model: &str, target: &Target) -> [String; 4] {
     let price = match target.facts.billing {
         Billing::SearchUnits(usd) => format!("${usd} a search"),
         Billing::Tokens(usd) => format!("${usd} a million tokens"),
+        Billing::Calls(usd) => format!("${usd} a call"),
         unpriced => unpriced.unit().to_owned(),
     };
     let scoring = target.facts.scoring.name().to_owned();

@@ -168,7 +168,7 @@ impl LimitedProvider {
             return Err(self.refusal(documents.len()));
         }
         let scores = documents.iter().map(|text| score_of("limited", query, text)).collect();
-        Ok(Scores { scores, tokens: None, search_units: Some(1) })
+        Ok(Scores { scores, search_units: Some(1), ..Scores::default() })
     }
 }
 

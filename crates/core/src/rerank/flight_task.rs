@@ -27,7 +27,6 @@ use crate::error::{Error, ErrorKind};
 use crate::route::{StackTarget, Target};
 use crate::telemetry::metrics::Metrics;
 use crate::types::index::FlightIndex;
-use crate::types::response::Usage;
 use crate::upstream::UpstreamError;
 use crate::upstream::budget::SharedBudget;
 use crate::upstream::call::Scores;
@@ -172,11 +171,7 @@ impl FlightTask {
     /// Stores scores, records their cost, and hands them out. `target` is the one that gave them, which may be a
     /// hedge's.
     fn land(&self, lead: &Lead, target: &Target, places: &[FlightIndex], scores: &Scores) {
-        let billed = Usage {
-            tokens: scores.tokens,
-            search_units: scores.search_units,
-            cost_usd: target.facts.billing.cost(scores.tokens, scores.search_units),
-        };
+        let billed = scores.usage(target.facts.billing);
         // Waiters go on as soon as their scores land, so the cost and the cache entry must be there before.
         self.metrics.charge(&target.upstream.name, target.model_label(), billed);
         lead.charge(billed);

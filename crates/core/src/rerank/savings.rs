@@ -4,6 +4,7 @@
 //!  pairs       known ×99, new ×1            price without the known ones   saved
 //!  by token    99 pairs' tokens + 1 pair's  1 pair's tokens                99 pairs' tokens
 //!  by search   1 unit of 100 documents      1 unit of 100 documents        nothing
+//!  by call     1 call                       1 call                         nothing
 //! ```
 //! Both sides are counted here alike, never one here and one by the provider: an answer without known scores has saved
 //! exactly nothing.
@@ -14,7 +15,7 @@ use crate::route::Target;
 use crate::types::as_f64;
 use crate::types::facts::{BILLED_DOCUMENT_TOKENS, Billing, SEARCH_UNIT_DOCUMENTS};
 use crate::types::request::RerankRequest;
-use crate::types::response::{Saved, ScoreSource};
+use crate::types::response::{PairCounts, Saved, ScoreSource};
 
 /// Bytes of text of one token, for an amount of money. Tokenizers of rerankers take about four bytes of English, and of
 /// Korean, Japanese and Chinese. [`crate::upstream::size::estimate_tokens`] counts a third more, because it must never
@@ -30,11 +31,22 @@ pub(super) fn saved(plan: &Plan, target: &Target, request: &RerankRequest) -> Sa
             let units = saved_units(plan, target.passages_per_call(), request);
             Saved { usd: Some(usd * as_f64(units.count)), is_estimate: units.is_estimate }
         }
+        Billing::Calls(usd) => {
+            let calls = saved_calls(plan, target.passages_per_call());
+            // Calls that are also cut by the size of texts are counted here by their passages alone.
+            Saved { usd: Some(usd * as_f64(calls)), is_estimate: calls > 0 && target.limits_call_text() }
+        }
         Billing::Tokens(_) => {
             let tokens = saved_tokens(plan, target.facts.scoring, request);
-            Saved { usd: target.facts.billing.cost(Some(tokens), None), is_estimate: tokens > 0 }
+            Saved { usd: target.facts.billing.cost(0, Some(tokens), None), is_estimate: tokens > 0 }
         }
     }
+}
+
+/// Calls for all scores of `plan`, less those for the scores that the request had to have computed.
+fn saved_calls(plan: &Plan, max_passages: usize) -> usize {
+    let PairCounts { scored, hit, coalesced, .. } = plan.counts();
+    (scored + hit + coalesced).div_ceil(max_passages) - scored.div_ceil(max_passages)
 }
 
 /// Search units that were not billed.

@@ -73,6 +73,6 @@ fn cost(target: &Target, bytes: usize) -> f64 {
     match target.facts.billing {
         Billing::Tokens(usd_per_million) => bytes * usd_per_million,
         Billing::Free => 0.0,
-        Billing::SearchUnits(_) | Billing::Unknown => bytes,
+        Billing::SearchUnits(_) | Billing::Calls(_) | Billing::Unknown => bytes,
     }
 }

@@ -9,7 +9,7 @@ use super::settings::TargetSettings;
 use crate::cache::key::ScoreSpace;
 use crate::embedded::hybrid::HybridSettings;
 use crate::embedded::{self, LocalModel, SCORES_REVISION};
-use crate::provider::{ModelFacts, Scoring};
+use crate::provider::{ModelFacts, ProviderFacts, Scoring};
 use crate::upstream::settings::LongPassages;
 use crate::upstream::{Backend, LocalScorer, Upstream};
 
@@ -146,6 +146,17 @@ impl Target {
         match &self.upstream.backend {
             Backend::Stack(stack) if self.may_split() => self.facts.max_passages.unwrap_or(stack.facts.max_passages),
             Backend::Stack(_) | Backend::Local(_) => usize::MAX,
+        }
+    }
+
+    /// Returns true if calls are cut by the size of their texts, too.
+    pub(crate) fn limits_call_text(&self) -> bool {
+        match &self.upstream.backend {
+            Backend::Stack(stack) if self.may_split() => {
+                let ProviderFacts { max_call_bytes, max_call_characters, .. } = &stack.facts;
+                self.facts.max_call_tokens.or(*max_call_bytes).or(*max_call_characters).is_some()
+            }
+            Backend::Stack(_) | Backend::Local(_) => false,
         }
     }
 

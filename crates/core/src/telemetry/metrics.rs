@@ -137,7 +137,11 @@ impl Metrics {
         registry.register("upstream_concurrency_limit", help, self.concurrency_limit.clone());
         registry.register("refreshed_pairs", "Known pairs computed afresh in the background", self.refreshed.clone());
         registry.register("billed_units", "Units that providers say they billed", self.billed.clone());
-        registry.register("cost_usd", "Cost at list price, where price and usage are known", self.cost.clone());
+        registry.register(
+            "cost_usd",
+            "Cost as the upstream says it, else at list price, where known",
+            self.cost.clone(),
+        );
         let help = "Cost at list price that known scores saved, where the price is known";
         registry.register("saved_usd", help, self.saved.clone());
         registry.register("cache_queries", "Queries with known scores", self.cache_queries.clone());

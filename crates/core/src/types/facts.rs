@@ -129,6 +129,8 @@ pub enum Billing {
     SearchUnits(f64),
     /// US dollars per million tokens.
     Tokens(f64),
+    /// US dollars per call that succeeds, whatever its size.
+    Calls(f64),
     /// No charge.
     Free,
     /// Price not declared.
@@ -142,18 +144,21 @@ impl Billing {
         match self {
             Self::SearchUnits(_) => "search unit",
             Self::Tokens(_) => "million tokens",
+            Self::Calls(_) => "call",
             Self::Free => "free",
             Self::Unknown => "not known",
         }
     }
 
-    /// The price in US dollars of the given usage. `None` if the price, or the usage that it depends on, is unknown.
+    /// The price in US dollars of `calls` with the given usage in all. `None` if the price, or the usage that it
+    /// depends on, is unknown.
     #[must_use]
-    pub fn cost(self, tokens: Option<u64>, search_units: Option<u64>) -> Option<f64> {
+    pub fn cost(self, calls: u64, tokens: Option<u64>, search_units: Option<u64>) -> Option<f64> {
         #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
         match self {
             Self::SearchUnits(usd) => Some(search_units? as f64 * usd),
             Self::Tokens(usd_per_million) => Some(tokens? as f64 * usd_per_million / 1e6),
+            Self::Calls(usd) => Some(calls as f64 * usd),
             Self::Free => Some(0.0),
             Self::Unknown => None,
         }
@@ -288,10 +293,11 @@ mod tests {
 
     #[test]
     fn unknown_cost_is_none_and_never_zero() {
-        assert_eq!(Billing::SearchUnits(0.002).cost(Some(5), Some(2)), Some(0.004));
-        assert_eq!(Billing::SearchUnits(0.002).cost(Some(5), None), None);
-        assert_eq!(Billing::Tokens(0.05).cost(Some(2_000_000), None), Some(0.1));
-        assert_eq!(Billing::Unknown.cost(Some(1), Some(1)), None);
-        assert_eq!(Billing::Free.cost(None, None), Some(0.0));
+        assert_eq!(Billing::SearchUnits(0.002).cost(1, Some(5), Some(2)), Some(0.004));
+        assert_eq!(Billing::SearchUnits(0.002).cost(1, Some(5), None), None);
+        assert_eq!(Billing::Tokens(0.05).cost(1, Some(2_000_000), None), Some(0.1));
+        assert_eq!(Billing::Calls(0.002).cost(3, None, None), Some(0.006));
+        assert_eq!(Billing::Unknown.cost(1, Some(1), Some(1)), None);
+        assert_eq!(Billing::Free.cost(1, None, None), Some(0.0));
     }
 }

@@ -101,7 +101,8 @@ pub struct Usage {
     pub tokens: Option<u64>,
     /// Search units billed (Cohere: one query with up to 100 passages).
     pub search_units: Option<u64>,
-    /// US dollars at the list price of the registry; `None` where price or usage is unknown.
+    /// US dollars: what the provider says that it charged, else the list price of the registry; `None` where neither is
+    /// known.
     pub cost_usd: Option<f64>,
 }
 
@@ -160,7 +161,7 @@ pub struct Provenance {
     pub targets_tried: Vec<TargetTried>,
 }
 
-/// The charges for an answer at list price, and those that known scores saved.
+/// The charges for an answer, and those that known scores saved.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct AnswerCost {
     /// US dollars charged for the calls of this request, at all targets; `None` if the price or the usage is unknown.

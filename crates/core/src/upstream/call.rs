@@ -8,7 +8,8 @@ use faststr::FastStr;
 use url::Url;
 
 use super::error::UpstreamError;
-use crate::provider::{ScoreBatch, ScoreScale, Wire};
+use crate::provider::{Billing, ScoreBatch, ScoreScale, Wire};
+use crate::types::response::Usage;
 
 pub use super::waiters::{RetryMode, Waiter, Waiters};
 
@@ -131,4 +132,16 @@ pub struct Scores {
     pub tokens: Option<u64>,
     /// Search units billed, if reported.
     pub search_units: Option<u64>,
+    /// US dollars that the upstream says it charged; `None` if it did not say.
+    pub cost_usd: Option<f64>,
+}
+
+impl Scores {
+    /// The charge for the call: what the upstream itself says, else the list price of `billing`.
+    #[must_use]
+    pub fn usage(&self, billing: Billing) -> Usage {
+        let Self { tokens, search_units, cost_usd, .. } = *self;
+        let cost_usd = cost_usd.or_else(|| billing.cost(1, tokens, search_units));
+        Usage { tokens, search_units, cost_usd }
+    }
 }

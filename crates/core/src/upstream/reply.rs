@@ -31,7 +31,7 @@ pub(super) fn read_scores(wire: &Wire, reply: &WireReply, scale: ScoreScale) -> 
             return Err(UpstreamError { retryable: false, ..invalid_reply(reply, what) });
         }
     };
-    Ok(Scores { scores, tokens: decoded.tokens, search_units: decoded.search_units })
+    Ok(Scores { scores, tokens: decoded.tokens, search_units: decoded.search_units, cost_usd: decoded.cost_usd })
 }
 
 /// The retryable error for a reply without usable scores.

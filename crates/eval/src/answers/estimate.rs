@@ -24,6 +24,8 @@ pub struct CostEstimate {
     pub queries: usize,
     /// Number of their passages whose scores are not known yet.
     pub passages: usize,
+    /// Number of calls.
+    pub calls: u64,
     /// Search units to be charged, as a provider counts that bills by them.
     pub search_units: u64,
     /// Tokens to be charged, with the query once per passage.
@@ -31,10 +33,19 @@ pub struct CostEstimate {
 }
 
 impl CostEstimate {
+    /// Nothing to be asked, at this price.
+    #[must_use]
+    pub const fn nothing(billing: Billing) -> Self {
+        Self { billing, queries: 0, passages: 0, calls: 0, search_units: 0, tokens: 0 }
+    }
+
     /// US dollars; `None` if the price is not known, 0 if there is nothing to ask.
     #[must_use]
     pub fn usd(&self) -> Option<f64> {
-        if self.queries == 0 { Some(0.0) } else { self.billing.cost(Some(self.tokens), Some(self.search_units)) }
+        if self.queries == 0 {
+            return Some(0.0);
+        }
+        self.billing.cost(self.calls, Some(self.tokens), Some(self.search_units))
     }
 
     /// Adds a query of which `texts` are the passages to be sent, in calls of at most `passages_per_call`.
@@ -43,6 +54,7 @@ impl CostEstimate {
         self.queries += 1;
         self.passages += texts.len();
         for call in texts.chunks(passages_per_call.max(1)) {
+            self.calls += 1;
             let mut billed = 0;
             for text in call {
                 let tokens = query_tokens + estimate_tokens(text);
@@ -61,7 +73,7 @@ impl EvalRun<'_> {
     pub fn estimate(&self, route: &Route, answer_log: Option<&AnswerLog>) -> CostEstimate {
         let target = route.targets.first();
         let billing = target.map_or(Billing::Unknown, |target| target.facts.billing);
-        let mut estimate = CostEstimate { billing, queries: 0, passages: 0, search_units: 0, tokens: 0 };
+        let mut estimate = CostEstimate::nothing(billing);
         let passages_per_call = target.map_or(usize::MAX, |target| target.passages_per_call());
         for query in self.collection.askable() {
             if answer_log.is_some_and(|answer_log| answer_log.has_answer(&query.id)) {
@@ -103,7 +115,7 @@ mod tests {
     use super::*;
 
     fn of(billing: Billing, query: &str, passages: &[&str], passages_per_call: usize) -> CostEstimate {
-        let mut estimate = CostEstimate { billing, queries: 0, passages: 0, search_units: 0, tokens: 0 };
+        let mut estimate = CostEstimate::nothing(billing);
         estimate.add(query, passages, passages_per_call);
         estimate
     }
@@ -120,6 +132,14 @@ mod tests {
         let long = "word ".repeat(60_000);
         assert!(of(billing, "q", &[&long], 1000).search_units > 1);
         assert_eq!(of(billing, "q", &["short"], 10).usd(), Some(0.002));
+    }
+
+    #[test]
+    fn calls_are_charged_whatever_their_size() {
+        for (passages, calls, usd) in [(1, 1, 0.25), (50, 1, 0.25), (51, 2, 0.5), (101, 3, 0.75)] {
+            let estimate = of(Billing::Calls(0.25), "q", &vec!["text"; passages], 50);
+            assert_eq!((estimate.calls, estimate.usd()), (calls, Some(usd)), "{passages}");
+        }
     }
 
     #[test]
