@@ -35,6 +35,8 @@ const EXPLAINED: [&str; 4] = ["WAS", "SOURCE", "SCORED", "WORDS"];
 const MAX_WORDS_COLUMNS: usize = 20;
 /// The content of a cell without a value.
 const NO_VALUE: &str = "-";
+/// The cell of a result without a score.
+const NO_SCORE: &str = "–";
 /// Fewest columns of a passage, however narrow the terminal is.
 const MIN_PASSAGE_COLUMNS: usize = 20;
 /// The selector that turns the character before it into an emoji of two columns.
@@ -151,9 +153,9 @@ fn table(lines: &[usize], request: &RerankRequest, response: &RerankResponse) ->
     let passage_column = headings.len() - 1;
     table.set_header(headings);
     for (at, ranked) in response.ranking.iter().enumerate() {
-        let score = match ranked.score {
+        let score = match response.score_of(ranked) {
             Some(score) => format!("{score:.4}"),
-            None => NO_VALUE.to_owned(),
+            None => NO_SCORE.to_owned(),
         };
         let mut row = vec![(at + 1).to_string(), score, lines[ranked.position].to_string()];
         if let Some(cells) = explained.get(at) {
@@ -222,6 +224,11 @@ fn explained_cells(request: &RerankRequest, response: &RerankResponse) -> Vec<[S
 /// The characters that were scored, and the part of the passage that they are.
 fn scored_cell(explanation: &ResultExplanation) -> String {
     let characters = explanation.scored_characters;
+    match explanation.is_picked {
+        Some(true) => return format!("{characters}, picked"),
+        Some(false) => return format!("{characters}, left out"),
+        None => {}
+    }
     match explanation.chunk {
         Some(CountingChunk { number, of }) => format!("{characters}, chunk {number} of {of}"),
         None if explanation.is_truncated => format!("{characters}, cut"),

@@ -146,7 +146,13 @@ fn read_model(section: &Section<'_>, inherited: ModelFacts) -> ModelFacts {
         section.has(key);
     }
     let scoring = section.read("scoring", one_of(&Scoring::NAMES));
+    let scoring = scoring.unwrap_or(inherited.scoring);
     let scale = section.read("scale", one_of(&ScoreScale::NAMES));
+    // A selector has one scale to declare, so it may be left out.
+    let scale = scale.unwrap_or(if scoring == Scoring::Selector { ScoreScale::None } else { inherited.scale });
+    if scale.has_scores() == (scoring == Scoring::Selector) {
+        section.fault("scale", "\"none\" is the scale of a selector, and of no other model: change scale or scoring");
+    }
     let instruction = section.read("instruction", one_of(&InstructionSupport::NAMES));
     let max_call_tokens = section.read("max_call_tokens", count(100..=1 << 40));
     let max_passages = section.read("max_passages", count(MAX_PASSAGES));
@@ -163,8 +169,8 @@ fn read_model(section: &Section<'_>, inherited: ModelFacts) -> ModelFacts {
     // A date beside no price would date nothing.
     let is_priced = matches!(billing, Billing::SearchUnits(_) | Billing::Tokens(_) | Billing::Calls(_));
     ModelFacts {
-        scoring: scoring.unwrap_or(inherited.scoring),
-        scale: scale.unwrap_or(inherited.scale),
+        scoring,
+        scale,
         instruction: instruction.unwrap_or(inherited.instruction),
         billing,
         price_date: price_date.or(inherited.price_date).filter(|_| is_priced),

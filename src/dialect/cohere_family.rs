@@ -87,8 +87,8 @@ struct AnswerResult<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, value_type = serde_json::Value, example = "a1")]
     id: Option<&'a RawValue>,
-    /// Score; higher is more relevant, see `meta.rerankd.score_scale`. Null in an answer that is not reranked, and for
-    /// blank documents on a scale without a floor.
+    /// Score; higher is more relevant, see `meta.rerankd.score_scale`. Null in an answer that is not reranked, for
+    /// blank documents on a scale without a floor, and in every answer of a selector.
     #[schema(example = 0.98)]
     relevance_score: Option<f64>,
     /// The document, if `return_documents` was set: the object as it was sent, or `{"text": …}`.

@@ -77,11 +77,15 @@ impl Dialect for DeepInfra {
         Ok(list.added_to(fields.request_about(query.clone(), "/queries/0")?))
     }
 
+    fn numbers_ranks(&self) -> bool {
+        true
+    }
+
     fn encode(&self, request_id: &str, request: &RerankRequest, response: &RerankResponse) -> Bytes {
         let form = Form::asked_for(request);
         let mut scores = Vec::with_capacity(response.ranking.len());
-        for ranked in in_input_order(response) {
-            scores.push(form.score(&ranked, response));
+        for at in in_input_order(response) {
+            scores.push(form.score_or_rank(at, request, response));
         }
         json(&Answer { scores, input_tokens: response.usage.tokens.unwrap_or(0), request_id })
     }

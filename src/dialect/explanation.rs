@@ -31,6 +31,10 @@ pub(super) struct ResultExplanationBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, value_type = Vec<String>, example = json!(["capital", "korea"]))]
     matched_words: Option<&'a [String]>,
+    /// True if the selector picked the document, false if it left it out; only for selectors, which give no scores.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, value_type = bool, example = true)]
+    picked: Option<bool>,
 }
 
 /// The chunk of a document whose score counts.
@@ -56,6 +60,7 @@ impl<'a> ResultExplanationBody<'a> {
             truncated: false,
             chunk: None,
             matched_words: None,
+            picked: None,
         };
         // An answer in input order has none.
         let Some(explanation) = response.explanations.get(at) else { return unscored };
@@ -64,6 +69,7 @@ impl<'a> ResultExplanationBody<'a> {
             truncated: explanation.is_truncated,
             chunk: explanation.chunk.map(|CountingChunk { number, of }| CountingChunkBody { number, of }),
             matched_words: explanation.matched_words.as_deref(),
+            picked: explanation.is_picked,
             ..unscored
         }
     }

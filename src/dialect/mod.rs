@@ -55,7 +55,7 @@ use bytes::Bytes;
 use rerankd_core::error::Error;
 use rerankd_core::types::facts::ScoreScale;
 use rerankd_core::types::request::RerankRequest;
-use rerankd_core::types::response::{RankedPassage, RerankResponse};
+use rerankd_core::types::response::RerankResponse;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -77,6 +77,12 @@ pub trait Dialect: Debug + Send + Sync {
     /// The scale on which an answer to `request` gives its scores, where the scores themselves are on `scale`.
     fn scale(&self, request: &RerankRequest, scale: Option<ScoreScale>) -> Option<ScoreScale> {
         Form::asked_for(request).scale(scale)
+    }
+
+    /// Returns true if the results of a selector, which have no scores, get numbers made of their ranks: clients of the
+    /// dialect fail on null, or know the order by the numbers alone (`docs/decisions/0019-selectors.md`).
+    fn numbers_ranks(&self) -> bool {
+        false
     }
 
     /// The body of a successful answer, as JSON.
@@ -111,11 +117,11 @@ pub fn by_name(name: &str) -> Option<&'static dyn Dialect> {
     DIALECTS.into_iter().find(|dialect| dialect.name() == name)
 }
 
-/// The results in the order of the request's passages. After `top_n` there may be fewer of them.
-fn in_input_order(response: &RerankResponse) -> Vec<RankedPassage> {
-    let mut ranking = response.ranking.clone();
-    ranking.sort_unstable_by_key(|ranked| ranked.position);
-    ranking
+/// Indices of the results in the ranking, in the order of the request's passages. After `top_n` there may be fewer.
+fn in_input_order(response: &RerankResponse) -> Vec<usize> {
+    let mut indices: Vec<_> = (0..response.ranking.len()).collect();
+    indices.sort_unstable_by_key(|at| response.ranking[*at].position);
+    indices
 }
 
 /// A slice of the request as JSON that is written as it stands. Never `None`, because the slice has been parsed before.

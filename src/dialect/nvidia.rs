@@ -77,11 +77,15 @@ impl Dialect for Nvidia {
         Form::Logit.scale(scale)
     }
 
-    fn encode(&self, _request_id: &str, _request: &RerankRequest, response: &RerankResponse) -> Bytes {
+    fn numbers_ranks(&self) -> bool {
+        true
+    }
+
+    fn encode(&self, _request_id: &str, request: &RerankRequest, response: &RerankResponse) -> Bytes {
         let mut rankings = Vec::with_capacity(response.ranking.len());
-        for ranked in &response.ranking {
+        for (at, ranked) in response.ranking.iter().enumerate() {
             // Always logits, even without `raw_scores`: the clients expect no other scale.
-            rankings.push(Ranking { index: ranked.position, logit: Form::Logit.score(ranked, response) });
+            rankings.push(Ranking { index: ranked.position, logit: Form::Logit.score_or_rank(at, request, response) });
         }
         json(&Answer { rankings, usage: Tokens::of(response) })
     }

@@ -80,14 +80,18 @@ impl Dialect for Pinecone {
         })
     }
 
+    fn numbers_ranks(&self) -> bool {
+        true
+    }
+
     fn encode(&self, _request_id: &str, request: &RerankRequest, response: &RerankResponse) -> Bytes {
         let form = Form::asked_for(request);
         let mut data = Vec::with_capacity(response.ranking.len());
-        for ranked in &response.ranking {
+        for (at, ranked) in response.ranking.iter().enumerate() {
             let passage = request.passages.get(ranked.position);
             data.push(RankedDocument {
                 index: ranked.position,
-                score: form.score(ranked, response),
+                score: form.score_or_rank(at, request, response),
                 document: request.return_documents.then(|| DocumentForm::Object.of(passage)),
             });
         }

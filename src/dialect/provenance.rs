@@ -317,10 +317,8 @@ mod tests {
 
     #[test]
     fn scales_and_sources_are_written_by_name() {
-        let scales =
-            [ScoreScale::Probability, ScoreScale::Cosine, ScoreScale::Logit, ScoreScale::Lexical, ScoreScale::Unknown];
-        let json = serde_json::to_string(&scales.map(ScoreScaleName)).unwrap();
-        assert_eq!(json, r#"["probability","cosine","logit","lexical","unknown"]"#);
+        let json = serde_json::to_string(&ScoreScale::NAMES.map(|(_, scale)| ScoreScaleName(scale))).unwrap();
+        assert_eq!(json, r#"["probability","cosine","logit","lexical","unknown","none"]"#);
         let sources = [
             ScoreSource::Cache,
             ScoreSource::Scored,

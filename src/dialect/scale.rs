@@ -4,6 +4,7 @@
 //! is applied at most once, and only where the scale says that it makes sense. The order never changes.
 
 use rerankd_core::provider::ScoreScale;
+use rerankd_core::types::as_f64;
 use rerankd_core::types::logistic::{logit, probability};
 use rerankd_core::types::request::RerankRequest;
 use rerankd_core::types::response::{RankedPassage, RerankResponse};
@@ -23,9 +24,19 @@ impl Form {
         if request.raw_scores { Self::Logit } else { Self::Probability }
     }
 
-    /// The score of one result in this form; `None` if the passage was not scored.
+    /// The score of one result in this form; `None` if the passage was not scored, or if the model is a selector.
     pub(super) fn score(self, ranked: &RankedPassage, response: &RerankResponse) -> Option<f64> {
-        ranked.score.map(|score| self.convert(score, response.provenance.score_scale))
+        response.score_of(ranked).map(|score| self.convert(score, response.provenance.score_scale))
+    }
+
+    /// [`Self::score`] of the result at index `at` of the ranking, for clients that cannot do without a number
+    /// ([`super::Dialect::numbers_ranks`]): of a selector it is made of the rank, 1 for the best down to above 0.
+    pub(super) fn score_or_rank(self, at: usize, request: &RerankRequest, response: &RerankResponse) -> Option<f64> {
+        if response.provenance.score_scale != Some(ScoreScale::None) {
+            return self.score(&response.ranking[at], response);
+        }
+        let number = 1.0 - as_f64(at) / as_f64(request.passages.len().max(1));
+        Some(self.convert(number, Some(ScoreScale::Probability)))
     }
 
     /// The scale of scores in this form whose own scale is `scale`. The arms are those of [`Self::convert`], so that

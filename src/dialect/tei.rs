@@ -72,15 +72,19 @@ impl Dialect for Tei {
         })
     }
 
+    fn numbers_ranks(&self) -> bool {
+        true
+    }
+
     fn encode(&self, _request_id: &str, request: &RerankRequest, response: &RerankResponse) -> Bytes {
         let form = Form::asked_for(request);
         let mut ranks = Vec::with_capacity(response.ranking.len());
-        for ranked in &response.ranking {
+        for (at, ranked) in response.ranking.iter().enumerate() {
             let text = request.passages.get(ranked.position).text;
             ranks.push(Rank {
                 index: ranked.position,
                 text: request.return_documents.then_some(text),
-                score: form.score(ranked, response),
+                score: form.score_or_rank(at, request, response),
             });
         }
         json(&Answer(ranks))

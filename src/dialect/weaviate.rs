@@ -63,12 +63,16 @@ impl Dialect for Weaviate {
         Ok(RerankRequest { return_documents: true, ..passages.added_to(request) })
     }
 
+    fn numbers_ranks(&self) -> bool {
+        true
+    }
+
     fn encode(&self, _request_id: &str, request: &RerankRequest, response: &RerankResponse) -> Bytes {
         let form = Form::asked_for(request);
         let mut scores = Vec::with_capacity(response.ranking.len());
-        for ranked in in_input_order(response) {
-            let document = request.passages.get(ranked.position).text;
-            scores.push(DocumentScore { document, score: form.score(&ranked, response) });
+        for at in in_input_order(response) {
+            let document = request.passages.get(response.ranking[at].position).text;
+            scores.push(DocumentScore { document, score: form.score_or_rank(at, request, response) });
         }
         json(&Answer { scores })
     }

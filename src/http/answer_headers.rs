@@ -13,6 +13,9 @@ use rerankd_core::types::response::{PairCounts, Provenance, Timings, millisecond
 const MODEL_HEADER: HeaderName = HeaderName::from_static("x-rerankd-model");
 /// Header with the scale of the answer's scores. Absent if the answer was not reranked.
 const SCALE_HEADER: HeaderName = HeaderName::from_static("x-rerankd-scale");
+/// Header that says `ranks` where the numbers of an answer are made of ranks: the model is a selector and gives no
+/// scores, and clients of the dialect need numbers. Absent otherwise.
+const SCORES_HEADER: HeaderName = HeaderName::from_static("x-rerankd-scores");
 /// Header with the counts of pairs by the source of their scores, as a dictionary of RFC 9651.
 const CACHE_HEADER: HeaderName = HeaderName::from_static("x-rerankd-cache");
 /// Header with the number of targets that were given up before the answer.
@@ -30,8 +33,8 @@ const TIMING_HEADER: HeaderName = HeaderName::from_static("server-timing");
 /// Header that lets web pages read the others, where pages may read answers at all.
 const EXPOSED_HEADER: HeaderName = HeaderName::from_static("access-control-expose-headers");
 /// The value of [`EXPOSED_HEADER`].
-const EXPOSED_NAMES: &str = "x-request-id, x-rerank-dialect, x-rerankd-model, x-rerankd-scale, x-rerankd-cache, \
-    x-rerankd-fallbacks, x-rerankd-cost-usd, x-rerankd-degraded, x-rerankd-substituted, server-timing, \
+const EXPOSED_NAMES: &str = "x-request-id, x-rerank-dialect, x-rerankd-model, x-rerankd-scale, x-rerankd-scores, \
+    x-rerankd-cache, x-rerankd-fallbacks, x-rerankd-cost-usd, x-rerankd-degraded, x-rerankd-substituted, server-timing, \
     retry-after";
 
 /// Characters of a model's name that are percent-encoded in headers. Those beyond ASCII always are.
@@ -72,6 +75,11 @@ pub(super) fn add(headers: &mut HeaderMap, provenance: &Provenance, scale: Optio
     for reason in &provenance.degraded {
         headers.append(DEGRADED_HEADER, HeaderValue::from_static(reason.code()));
     }
+}
+
+/// Adds the header that the numbers of the answer are made of ranks.
+pub(super) fn add_numbered_ranks(headers: &mut HeaderMap) {
+    headers.insert(SCORES_HEADER, HeaderValue::from_static("ranks"));
 }
 
 /// Adds the header that the default model answered in place of `model`, which nobody knows.
@@ -214,6 +222,7 @@ mod tests {
         for name in [
             MODEL_HEADER,
             SCALE_HEADER,
+            SCORES_HEADER,
             CACHE_HEADER,
             FALLBACKS_HEADER,
             COST_HEADER,

@@ -13,6 +13,7 @@ use rerankd_core::cache::control::CacheControl;
 use rerankd_core::error::{Error, ErrorKind};
 use rerankd_core::rerank::RequestContext;
 use rerankd_core::telemetry::metrics::{InFlight, Metrics, NO_MODEL};
+use rerankd_core::types::facts::ScoreScale;
 use rerankd_core::types::outcomes::RequestOutcome;
 use rerankd_core::types::request::RerankRequest;
 use rerankd_core::types::response::RerankResponse;
@@ -83,6 +84,9 @@ struct RankedRequest<'a> {
                     header needs it. Absent in an answer that was not reranked."),
             ("x-rerankd-scale" = String,
                 description = "The scale of the scores in this answer. Absent in an answer that was not reranked."),
+            ("x-rerankd-scores" = String,
+                description = "`ranks` where the numbers of the answer are made of ranks, since a selector gives no \
+                    scores and clients of the dialect need numbers. Absent otherwise."),
             ("x-rerankd-cache" = String,
                 description = "Counts of distinct pairs by the source of their scores: a dictionary of RFC 9651 such \
                     as `total=50, hit=12, coalesced=0, scored=38, stale=0, unscored=0`."),
@@ -148,6 +152,9 @@ pub(super) async fn rerank(app: &App, head: RerankHead, request: Request) -> Res
     let mut answer = json(Body::empty());
     let scale = record.dialect.scale(&ranked.request, ranked.response.provenance.score_scale);
     answer_headers::add(answer.headers_mut(), &ranked.response.provenance, scale);
+    if scale == Some(ScoreScale::None) && record.dialect.numbers_ranks() {
+        answer_headers::add_numbered_ranks(answer.headers_mut());
+    }
     if ranked.response.provenance.model_substituted
         && let Some(model) = &ranked.request.model
     {

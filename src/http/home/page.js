@@ -53,7 +53,7 @@ function row(result, rank, documents, bounds) {
     meter.setAttribute("aria-hidden", "true");
     score.append(meter);
   } else {
-    score.append("none");
+    score.append("–");
   }
   tr.append(score, element("td", documents[result.index] ?? ""));
   return tr;

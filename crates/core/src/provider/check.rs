@@ -1,4 +1,5 @@
-//! The check of an upstream's reply: every position exactly once, every score finite and on its scale.
+//! The check of an upstream's reply: every position exactly once, every score finite and on its scale. A selector names
+//! the positions that it picks, each at most once.
 //!
 //! Replies are hostile until they pass here. Nothing is repaired: a made-up score is worse than an error.
 
@@ -6,6 +7,7 @@ use std::fmt;
 
 use super::ScoreScale;
 use crate::text::counted;
+use crate::types::as_f64;
 
 /// A fault that makes a reply unusable.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,12 +50,13 @@ impl fmt::Display for MergeError {
     }
 }
 
-/// The scores in the order in which the passages were sent.
+/// The scores in the order in which the passages were sent. On the scale [`ScoreScale::None`], which is a selector's,
+/// passages without one were not picked: they get 0.
 ///
 /// # Errors
 /// The first fault of the reply.
 pub fn merge(scores: &[(i64, f64)], sent: usize, scale: ScoreScale) -> Result<Vec<f64>, MergeError> {
-    if scores.len() != sent {
+    if scores.len() != sent && scale.has_scores() {
         return Err(MergeError::WrongCount { sent, received: scores.len() });
     }
     let limits = scale.limits();
@@ -74,7 +77,27 @@ pub fn merge(scores: &[(i64, f64)], sent: usize, scale: ScoreScale) -> Result<Ve
         // Makes -0.0 the 0.0 that it equals, so that the two tie.
         *slot = score + 0.0;
     }
+    if !scale.has_scores() {
+        for score in &mut ordered {
+            // NaN marks a position that was not picked, and the maximum of it and a number is the number.
+            *score = score.max(0.0);
+        }
+    }
     Ok(ordered)
+}
+
+/// The ranks of a selector's `picked` positions, best first, as scores in the order in which the `sent` passages were:
+/// from 1 for the first pick down to above 0 for the last, and 0 for the passages that were not picked.
+///
+/// # Errors
+/// The first position that was not sent, or that was picked twice.
+pub fn complete_selection(picked: &[i64], sent: usize) -> Result<Vec<f64>, MergeError> {
+    let mut scores = Vec::with_capacity(picked.len());
+    for (rank, position) in picked.iter().enumerate() {
+        // Of more picks than passages one is a duplicate or out of range, and is found before its score is below 0.
+        scores.push((*position, 1.0 - as_f64(rank) / as_f64(sent.max(1))));
+    }
+    merge(&scores, sent, ScoreScale::None)
 }
 
 #[cfg(test)]
@@ -115,6 +138,33 @@ mod tests {
     }
 
     #[test]
+    fn a_selectors_picks_come_first_in_its_order_and_the_rest_has_no_rank() {
+        assert_eq!(complete_selection(&[2, 0], 4), Ok(vec![0.75, 0.0, 1.0, 0.0]));
+        assert_eq!(complete_selection(&[1, 0], 2), Ok(vec![0.5, 1.0]), "the last pick is above those left out");
+        assert_eq!(complete_selection(&[], 3), Ok(vec![0.0; 3]));
+        assert_eq!(complete_selection(&[], 0), Ok(Vec::new()));
+        // As a decoder may hand them over: some positions, or all.
+        assert_eq!(merge(&[(1, 1.0)], 2, ScoreScale::None), Ok(vec![0.0, 1.0]));
+        assert_eq!(merge(&[(0, 0.0), (1, 1.0)], 2, ScoreScale::None), Ok(vec![0.0, 1.0]));
+    }
+
+    #[test]
+    fn law_6_a_selector_names_what_was_sent_and_nothing_twice() {
+        for (picked, sent, fault) in [
+            (&[0, 2][..], 2, MergeError::OutOfRange(2)),
+            (&[-1], 2, MergeError::OutOfRange(-1)),
+            (&[i64::MAX], 2, MergeError::OutOfRange(i64::MAX)),
+            (&[0], 0, MergeError::OutOfRange(0)),
+            (&[1, 0, 1], 3, MergeError::Duplicate(1)),
+            (&[0, 1, 0, 1, 0], 2, MergeError::Duplicate(0)),
+        ] {
+            assert_eq!(complete_selection(picked, sent), Err(fault), "{picked:?}");
+        }
+        let off_scale = MergeError::OffScale { index: 0, scale: ScoreScale::None };
+        assert_eq!(merge(&[(0, 2.0)], 2, ScoreScale::None), Err(off_scale));
+    }
+
+    #[test]
     fn zero_has_one_sign() {
         assert_eq!(merge(&[(0, -0.0)], 1, ScoreScale::Probability).unwrap()[0].to_bits(), 0.0f64.to_bits());
     }
@@ -127,6 +177,18 @@ mod tests {
             let mut shuffled: Vec<_> = (0i64..).zip(scores.iter().copied()).collect();
             fastrand::Rng::with_seed(seed).shuffle(&mut shuffled);
             prop_assert_eq!(merge(&shuffled, scores.len(), ScoreScale::Logit).unwrap(), scores);
+        }
+
+        #[test]
+        fn ranks_as_scores_keep_the_order_of_the_picks(sent in 0usize..60, picks in 0usize..60, seed in any::<u64>()) {
+            let mut positions: Vec<i64> = (0..sent as i64).collect();
+            fastrand::Rng::with_seed(seed).shuffle(&mut positions);
+            positions.truncate(picks);
+            let scores = complete_selection(&positions, sent).unwrap();
+            let of_picks: Vec<_> = positions.iter().map(|position| scores[*position as usize]).collect();
+            prop_assert!(of_picks.iter().all(|score| (0.0..=1.0).contains(score) && *score > 0.0));
+            prop_assert!(of_picks.windows(2).all(|pair| pair[0] > pair[1]));
+            prop_assert_eq!(scores.iter().filter(|score| **score > 0.0).count(), positions.len());
         }
     }
 }

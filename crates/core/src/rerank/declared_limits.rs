@@ -42,7 +42,7 @@ pub(super) fn declared_limits(target: &StackTarget) -> CallLimits {
             bytes: facts.max_call_bytes,
             characters: facts.max_call_characters,
         },
-        Scoring::Listwise => CallLimits::NONE,
+        Scoring::Listwise | Scoring::Selector => CallLimits::NONE,
     }
 }
 

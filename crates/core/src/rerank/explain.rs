@@ -25,7 +25,11 @@ pub(super) async fn explain(
     };
     let mut explanations = Vec::with_capacity(ranking.len());
     for ranked in ranking {
-        explanations.push(explanation(plan, &request.passages, ranked, lexical));
+        let mut explanation = explanation(plan, &request.passages, ranked, lexical);
+        if !target.facts.scale.has_scores() {
+            explanation.is_picked = ranked.score.map(|score| score > 0.0);
+        }
+        explanations.push(explanation);
     }
     if let Some(scorer) = lexical {
         let positions: Vec<usize> = ranking.iter().map(|ranked| ranked.position).collect();
@@ -58,6 +62,7 @@ fn explanation(
         is_truncated: chunks == 1 && scored.len() < text.len(),
         chunk: (chunks > 1).then_some(CountingChunk { number: chunk + 1, of: chunks }),
         matched_words: None,
+        is_picked: None,
     }
 }
 

@@ -8,7 +8,7 @@
 //!  score      0.7   –  –       blank   slot 0 was cached, slot 3 is not sent
 //!  unknown          1  2               exactly these slots are sent
 //! ```
-//! For a pointwise model equal pieces share a slot. For a listwise model every passage has a slot of its own, under a
+//! For a pointwise model equal pieces share a slot. For a listwise model and a selector every passage has a slot of its own, under a
 //! key made of the whole ordered list, and all are unknown unless all are known.
 
 mod passages;
@@ -64,7 +64,9 @@ impl Plan {
                 let pieces = Pieces::new(&request.passages, context.long_passages);
                 Self::pointwise(query, &request.passages, pieces)
             }
-            Scoring::Listwise => Self::listwise(query.of_list(&request.passages), &request.passages),
+            Scoring::Listwise | Scoring::Selector => {
+                Self::listwise(query.of_list(&request.passages), &request.passages)
+            }
         };
         // Blank passages are settled first: the look-up leaves settled pairs alone.
         if context.rejects_blanks {
@@ -110,7 +112,7 @@ impl Plan {
     /// Settles the pairs that the cache has a usable score for, and notes stale and due ones.
     fn look_up(&mut self, cache: &ScoreCache, scoring: Scoring) {
         let mut hits = cache.get_many(&self.query, self.folded.keys.as_slice());
-        if scoring == Scoring::Listwise {
+        if scoring.is_of_list() {
             // Law 3 (`docs/guarantees.md`): the scores of a list are used, refreshed and kept as stale ones together,
             // or not at all.
             let Some(age_of_list) = self.age_of_list(&hits) else { return };

@@ -121,7 +121,7 @@ fn saved_tokens(plan: &Plan, scoring: Scoring, request: &RerankRequest) -> u64 {
     }
     let queries = match scoring {
         Scoring::Pointwise => pairs,
-        Scoring::Listwise => pairs.min(1),
+        Scoring::Listwise | Scoring::Selector => pairs.min(1),
     };
     ((bytes + queries * request.query.len()) / BYTES_PER_TOKEN) as u64
 }

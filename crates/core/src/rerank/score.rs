@@ -77,7 +77,7 @@ impl Reranker {
                 return self.score_embedded(attempt, scorer, plan, subscriptions, trace).await;
             }
         };
-        check_listwise_size(&target, plan.unknown().len())?;
+        check_list_size(&target, plan.unknown().len())?;
         self.score_in_calls(attempt.at(&target), plan, subscriptions, trace).await?;
         check_not_refused_wholly(plan, trace)
     }
@@ -281,18 +281,27 @@ fn check_not_refused_wholly(plan: &Plan, trace: &RequestTrace) -> Result<(), Err
     if counts.unscored == counts.total { Err(refusal.clone()) } else { Ok(()) }
 }
 
-/// Refuses a list that a listwise model cannot take whole: splitting it would change its scores.
-fn check_listwise_size(target: &StackTarget, passages: usize) -> Result<(), Error> {
+/// Refuses a list that a listwise model or a selector cannot take whole: in parts it would be ranked otherwise.
+fn check_list_size(target: &StackTarget, passages: usize) -> Result<(), Error> {
     let stack = target.stack();
-    if target.facts.scoring == Scoring::Pointwise || passages <= target.max_passages() {
+    if passages <= target.max_passages() {
         return Ok(());
     }
-    let message = format!(
-        "{} scores a list as a whole and takes at most {} at once, the request has {passages}; send fewer, \
-         or if the model scores each document by itself declare it as pointwise under [providers.{}.models]",
-        target.address(),
-        counted(target.max_passages(), "document"),
-        stack.format.name(),
+    let works = match target.facts.scoring {
+        Scoring::Pointwise => return Ok(()),
+        Scoring::Listwise => "scores a list as a whole",
+        Scoring::Selector => "picks from a list as a whole",
+    };
+    let most = counted(target.max_passages(), "document");
+    let mut message = format!(
+        "{} {works} and takes at most {most} at once, the request has {passages}; send fewer",
+        target.address()
     );
     Err(Error::new(ErrorKind::TooManyDocuments, message))
 }
+    if target.facts.scoring == Scoring::Listwise {
+        message.push_str(&format!(
+            ", or if the model scores each document by itself declare it as pointwise under [providers.{}.models]",
+            stack.format.name(),
+        ));
+    }

@@ -223,6 +223,12 @@ fn unsupported_options(target: &Target, request: &RerankRequest) -> Vec<String> 
             warnings.push(format!("{address} reads the first {max_bytes} bytes of a document; {longer} {verb} longer"));
         }
     }
+    if request.explain && !target.facts.scale.has_scores() {
+        warnings.push(format!(
+            "{} is a selector: it picks documents and gives no scores; `picked` of each explanation says which",
+            target.address()
+        ));
+    }
     if target.is_guessed_listwise() {
         warnings.push(format!(
             "{} is not in the registry, so only whole lists are cached; declare its scoring to cache pairs",

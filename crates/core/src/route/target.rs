@@ -134,7 +134,7 @@ impl Target {
         !self.listed && self.facts.scoring == Scoring::Listwise
     }
 
-    /// Returns true if pairs may be asked for in several calls, which would change the scores of a listwise model.
+    /// Returns true if pairs may be asked for in several calls, which would change the order of a model of whole lists.
     #[must_use]
     pub fn may_split(&self) -> bool {
         self.facts.scoring == Scoring::Pointwise

@@ -10,12 +10,18 @@ pub enum Scoring {
     Pointwise,
     /// A score depends on the whole list: the ordered list is cached as a whole and never split.
     Listwise,
+    /// There are no scores: a reply names the passages of the list that the model picks, in its order. The scores of a
+    /// plan are made of their ranks then, by [`crate::provider::check::complete_selection`]; no answer shows them.
+    Selector,
 }
 
 impl Scoring {
     /// The kinds of scoring by their names in the configuration.
-    pub const NAMES: [(&'static str, Self); 2] =
-        [(Self::Pointwise.name(), Self::Pointwise), (Self::Listwise.name(), Self::Listwise)];
+    pub const NAMES: [(&'static str, Self); 3] = [
+        (Self::Pointwise.name(), Self::Pointwise),
+        (Self::Listwise.name(), Self::Listwise),
+        (Self::Selector.name(), Self::Selector),
+    ];
 
     /// Name in the configuration.
     #[must_use]
@@ -23,6 +29,16 @@ impl Scoring {
         match self {
             Self::Pointwise => "pointwise",
             Self::Listwise => "listwise",
+            Self::Selector => "selector",
+        }
+    }
+
+    /// Returns true if an answer holds for one whole ordered list alone: it is cached as a whole and never split.
+    #[must_use]
+    pub const fn is_of_list(self) -> bool {
+        match self {
+            Self::Pointwise => false,
+            Self::Listwise | Self::Selector => true,
         }
     }
 }
@@ -40,16 +56,19 @@ pub enum ScoreScale {
     Lexical,
     /// Not declared: only the order of scores has a meaning.
     Unknown,
+    /// There are no scores, only an order. The scale of selectors ([`Scoring::Selector`]) and of no other model.
+    None,
 }
 
 impl ScoreScale {
     /// The scales by their names in the configuration and in answers.
-    pub const NAMES: [(&'static str, Self); 5] = [
+    pub const NAMES: [(&'static str, Self); 6] = [
         (Self::Probability.name(), Self::Probability),
         (Self::Cosine.name(), Self::Cosine),
         (Self::Logit.name(), Self::Logit),
         (Self::Lexical.name(), Self::Lexical),
         (Self::Unknown.name(), Self::Unknown),
+        (Self::None.name(), Self::None),
     ];
 
     /// Name in the configuration and in answers.
@@ -61,7 +80,14 @@ impl ScoreScale {
             Self::Logit => "logit",
             Self::Lexical => "lexical",
             Self::Unknown => "unknown",
+            Self::None => "none",
         }
+    }
+
+    /// Returns true if answers have scores of this scale.
+    #[must_use]
+    pub const fn has_scores(self) -> bool {
+        !matches!(self, Self::None)
     }
 
     /// The range of valid scores.
@@ -71,7 +97,8 @@ impl ScoreScale {
     #[must_use]
     pub const fn limits(self) -> RangeInclusive<f64> {
         match self {
-            Self::Probability | Self::Lexical => -1e-6..=1.0 + 1e-6,
+            // Those of a selector are made of ranks, from 1 down to 0.
+            Self::Probability | Self::Lexical | Self::None => -1e-6..=1.0 + 1e-6,
             Self::Cosine => -1.01..=1.01,
             Self::Logit | Self::Unknown => -1e6..=1e6,
         }
@@ -81,7 +108,7 @@ impl ScoreScale {
     #[must_use]
     pub const fn limits_in_words(self) -> &'static str {
         match self {
-            Self::Probability | Self::Lexical => "0 to 1",
+            Self::Probability | Self::Lexical | Self::None => "0 to 1",
             Self::Cosine => "-1 to 1",
             Self::Logit | Self::Unknown => "-1000000 to 1000000",
         }
@@ -93,7 +120,7 @@ impl ScoreScale {
         match self {
             Self::Probability | Self::Lexical => Some(0.0),
             Self::Cosine => Some(-1.0),
-            Self::Logit | Self::Unknown => None,
+            Self::Logit | Self::Unknown | Self::None => None,
         }
     }
 }

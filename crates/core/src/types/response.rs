@@ -20,12 +20,25 @@ pub struct RerankResponse {
     pub provenance: Provenance,
 }
 
+impl RerankResponse {
+    /// The score of `ranked` as answers may show it; `None` if it has none, as all results of a selector: what these have
+    /// is made of their ranks.
+    #[must_use]
+    pub fn score_of(&self, ranked: &RankedPassage) -> Option<f64> {
+        match self.provenance.score_scale {
+            Some(scale) if !scale.has_scores() => None,
+            _ => ranked.score,
+        }
+    }
+}
+
 /// One passage of a ranking.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RankedPassage {
     /// Position in the client's list, from 0.
     pub position: usize,
-    /// The relevance score; higher is more relevant. `None` in an answer that was not reranked, for passages that were
+    /// The relevance score; higher is more relevant. A selector's is made of the rank of its pick, 0 for a passage that it
+    /// left out; [`RerankResponse::score_of`] hides it. `None` in an answer that was not reranked, for passages that were
     /// refused or not scored in time, and for blank passages on a scale without a floor.
     pub score: Option<f64>,
     /// Source of the score, or the reason why there is none.
@@ -44,6 +57,8 @@ pub struct ResultExplanation {
     /// Words of the query that the lexical scorer found in the passage, normalised, each once, in the query's order;
     /// `None` for other models.
     pub matched_words: Option<Vec<String>>,
+    /// True if a selector picked the passage, false if it left it out; `None` for models that give scores.
+    pub is_picked: Option<bool>,
 }
 
 /// The chunk of a passage whose score counts.

@@ -96,8 +96,8 @@ impl EvalRun<'_> {
         let Some(target) = route.targets.first() else { return texts };
         let known = self.reranker.known(target, &self.request(query), cache_scope(route));
         let all_known = known.iter().all(Option::is_some);
-        // A part of a list means nothing to a listwise model, so it is sent the whole.
-        if target.facts.scoring == Scoring::Listwise && !all_known {
+        // A part of a list means nothing to a listwise model or a selector, so it is sent the whole.
+        if target.facts.scoring.is_of_list() && !all_known {
             return texts;
         }
         let mut unknown = Vec::with_capacity(texts.len());
