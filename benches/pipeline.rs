@@ -31,6 +31,7 @@ use rerankd_core::types::index::{FlightIndex, ListIndex};
 use rerankd_core::types::request::RerankRequest;
 use rerankd_core::types::response::{Provenance, RerankResponse, ScoreSource, Usage};
 use rerankd_core::upstream::call::{RetryMode, Waiter};
+use rerankd_core::upstream::model_versions::ModelVersion;
 use rerankd_core::upstream::settings::LongPassages;
 use rerankd_local::lexical;
 use serde_json::json;
@@ -157,6 +158,7 @@ fn context() -> PlanContext {
             revision: String::new(),
             scale: ScoreScale::Probability,
         },
+        version: ModelVersion::NONE,
         scoring: Scoring::Pointwise,
         rejects_blanks: true,
         long_passages: LongPassages::Provider,

@@ -11,6 +11,7 @@ mod harness;
 mod hedging;
 mod promises;
 mod size_limits;
+mod versions;
 
 use std::collections::BTreeSet;
 use std::ops::Range;

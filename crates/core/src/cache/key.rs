@@ -15,6 +15,7 @@ use highway::{HighwayHash, HighwayHasher, Key};
 
 use crate::types::passages::Passages;
 use crate::types::request::ScoringOptions;
+use crate::upstream::model_versions::ModelVersion;
 
 /// A set of scores that may be compared, cached and ranked together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -77,6 +78,18 @@ impl QueryKey {
         }
         fields.text(query);
         Self(fields.0.finalize().into())
+    }
+
+    /// The key for scores of this version of the model; the key itself if the upstream tells no version.
+    #[must_use]
+    pub fn of_version(self, version: ModelVersion) -> Self {
+        if version == ModelVersion::NONE {
+            return self;
+        }
+        let mut hasher = blake3::Hasher::new_keyed(&self.0);
+        // No list of `of_list` has these bytes: its first eight are a length, which would be far beyond the rest here.
+        hasher.update(b"version ").update(&version.hash().to_le_bytes());
+        Self(hasher.finalize().into())
     }
 
     /// The key for one whole ordered list of passages, whose scores are stored by position (see [`Self::at_position`]):
@@ -301,6 +314,19 @@ pub(super) mod tests {
         for (left, right) in [(&["ab", "c"][..], &["a", "bc"][..]), (&["ab"], &["a", "b"]), (&["a", ""], &["", "a"])] {
             assert_ne!(list(left), list(right));
         }
+    }
+
+    /// Law 1: the version of the model takes part in the keys of pairs and of lists. Without one the key stays.
+    #[test]
+    fn law_1_each_version_of_a_model_has_keys_of_its_own() {
+        let query = QueryKey::new(CacheScope::SHARED, &space(), &ScoringOptions::default(), "q");
+        let of = |name: Option<&str>| query.of_version(ModelVersion::of(name));
+        let passages: Passages = ["a"].into_iter().collect();
+        assert_eq!(of(None), query);
+        let [one, two] = ["1", "2"].map(|name| of(Some(name)));
+        let keys = [query, one, two, query.of_list(&passages), one.of_list(&passages), two.of_list(&passages)];
+        assert_eq!(keys.iter().collect::<HashSet<_>>().len(), keys.len());
+        assert_eq!(of(Some("1")), one);
     }
 
     /// Law 1: the length of a passage is part of its key, for every way in which its last bytes fill a block.

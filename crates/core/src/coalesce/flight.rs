@@ -1,6 +1,6 @@
 //! The pairs that one task scores, with the outcome of each.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::sync::{Mutex, MutexGuard, lock};
 use crate::cache::key::PairKey;
@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::types::index::{FlightIndex, IndexVec, SlotIndex};
 use crate::types::response::Usage;
 use crate::upstream::call::{Waiter, Waiters};
+use crate::upstream::model_versions::ModelVersion;
 
 /// One flight. A pair's place is its index in the flight.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(super) struct Flight {
     pub(super) keys: IndexVec<FlightIndex, PairKey>,
     /// The requests that wait for any pair of the flight. It notifies them of every change.
     pub(super) waiters: Arc<Waiters>,
+    /// Version of the model that all of its scores are of; empty if it is the one of the keys.
+    pub(super) other_version: OnceLock<ModelVersion>,
 }
 
 /// The part of a flight that changes.
@@ -58,6 +61,9 @@ pub enum PairOutcome {
     Known(f64),
     /// The error of a passage that the upstream refuses, though it scores others of the same flight.
     Refused(Arc<Error>),
+    /// The pair was scored by another version of the model than pairs of the same flight before it. The score is in the
+    /// cache if it may be stored, and must not be used beside the others.
+    OtherVersion,
 }
 
 /// A pair that a subscription waits for.
@@ -94,6 +100,7 @@ impl Flight {
             upstream: upstream.to_owned(),
             keys,
             waiters: Arc::new(Waiters::of(leader)),
+            other_version: OnceLock::new(),
         }
     }
 
@@ -203,6 +210,18 @@ impl Flight {
         for (place, score) in places.iter().zip(scores) {
             if state.may_store(*place) {
                 storable.push((self.keys[*place], *score));
+            }
+        }
+        storable
+    }
+
+    /// The same under other `keys`, one for each of `places`.
+    pub(super) fn storable_as(&self, keys: &[PairKey], places: &[FlightIndex], scores: &[f64]) -> Vec<(PairKey, f64)> {
+        let mut storable = Vec::with_capacity(places.len());
+        let state = self.state();
+        for ((place, key), score) in places.iter().zip(keys).zip(scores) {
+            if state.may_store(*place) {
+                storable.push((*key, *score));
             }
         }
         storable

@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorKind};
 use crate::types::index::{FlightIndex, IndexVec, SlotIndex};
 use crate::types::response::Usage;
 use crate::upstream::call::Waiters;
+use crate::upstream::model_versions::ModelVersion;
 
 /// The duty to give every pair of a flight an outcome. Dropping it fails the pairs that have none, so that no request
 /// waits for ever.
@@ -69,6 +70,12 @@ impl Lead {
         &self.flight.waiters
     }
 
+    /// Returns true if a pair has an outcome.
+    #[must_use]
+    pub fn has_landed(&self) -> bool {
+        self.flight.pending_count() < self.flight.keys.len()
+    }
+
     /// Places without an outcome, in ascending order.
     #[must_use]
     pub fn pending(&self) -> Vec<FlightIndex> {
@@ -85,6 +92,24 @@ impl Lead {
     #[must_use]
     pub fn storable(&self, places: &[FlightIndex], scores: &[f64]) -> Vec<(PairKey, f64)> {
         self.flight.storable(places, scores)
+    }
+
+    /// The same under other `keys`, one for each of `places`.
+    #[must_use]
+    pub fn storable_as(&self, keys: &[PairKey], places: &[FlightIndex], scores: &[f64]) -> Vec<(PairKey, f64)> {
+        self.flight.storable_as(keys, places, scores)
+    }
+
+    /// Records that all scores of the flight are of this version of the model, not of the one of its keys. Call it
+    /// before the first score lands, and once.
+    pub fn land_under(&self, version: ModelVersion) {
+        let first = self.flight.other_version.set(version);
+        debug_assert!(first.is_ok(), "a flight takes one other version");
+    }
+
+    /// Delivers the news that `places` were scored by another version of the model than pairs before them.
+    pub fn outdate(&self, places: &[FlightIndex]) {
+        self.settle(places, repeat(PairProgress::Landed(PairOutcome::OtherVersion)));
     }
 
     /// Delivers the `scores` of `places`. Store them in the cache first: a request that comes afterwards finds no

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::types::index::SlotIndex;
 use crate::types::response::Usage;
 use crate::upstream::call::{RetryMode, Waiter};
+use crate::upstream::model_versions::ModelVersion;
 
 /// A subscription to some pairs of one flight. Dropping it stops waiting for those that have not landed.
 #[derive(Debug)]
@@ -56,6 +57,13 @@ impl Subscription {
     #[must_use]
     pub fn upstream(&self) -> &str {
         &self.flight.upstream
+    }
+
+    /// Version of the model that the scores are of; `None` if it is the one of the claim's keys. Told before the first
+    /// score is.
+    #[must_use]
+    pub fn other_version(&self) -> Option<ModelVersion> {
+        self.flight.other_version.get().copied()
     }
 
     /// Postpones the flight's deadline to `deadline`, if that is later.

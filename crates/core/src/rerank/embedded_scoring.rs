@@ -98,7 +98,8 @@ impl Reranker {
         let head_request =
             Arc::new(RerankRequest { query: attempt.request.query.clone(), passages, ..RerankRequest::default() });
         let head_attempt = StackAttempt { request: &head_request, ..attempt.at(&parts.cross_encoder) };
-        let mut plan = self.plan(&parts.cross_encoder, &head_request, attempt.context).await;
+        let mut plan =
+            self.plan(&parts.cross_encoder, &head_request, attempt.context.scope, attempt.context.control).await;
         self.score_in_calls(head_attempt, &mut plan, subscriptions, trace).await?;
         // The head's plan has the passages of `head` in the same order.
         let mut scores = Vec::with_capacity(head.len());

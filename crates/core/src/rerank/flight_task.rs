@@ -18,6 +18,8 @@ use super::calls_under_way::CallsUnderWay;
 use super::declared_limits::declared_limits;
 use super::free_refresh::{FreePair, may_be_of_free_pairs, take_free};
 use super::hedged_call::{Hedging, send_hedged};
+use super::model_log::tell_missing_model;
+use super::versions::learn_version;
 use crate::blocking::offload::offload;
 use crate::cache::ScoreCache;
 use crate::cache::age::{Age, CachedScore};
@@ -30,6 +32,7 @@ use crate::types::index::FlightIndex;
 use crate::upstream::UpstreamError;
 use crate::upstream::budget::SharedBudget;
 use crate::upstream::call::Scores;
+use crate::upstream::model_versions::ModelVersion;
 
 /// Passages above which a search for limits runs on a blocking thread: it looks at each of them several times.
 const OFFLOAD_PLACES: usize = 1_000;
@@ -46,6 +49,8 @@ pub(super) struct FlightTask {
     /// The target that is asked; with `hedging` others may answer in its stead.
     pub(super) target: StackTarget,
     pub(super) texts: FlightTexts,
+    /// Version of the model that the flight's keys are for.
+    pub(super) version: ModelVersion,
     /// Present if slow calls may be sent to a second target.
     pub(super) hedging: Option<Hedging>,
     /// Known pairs that calls with free room may take along.
@@ -69,7 +74,10 @@ impl FlightTask {
         let caller = lead.waiters().scope();
         let mut planner = self.planner(places, caller).await;
         let free = self.free.clone();
-        let mut flight = FlightInProgress { task: &self, lead: &lead, caller, refusal: None, confirmations: 0, free };
+        // Scores that landed before are of the planned version.
+        let version = if lead.has_landed() { Some(self.version) } else { None };
+        let mut flight =
+            FlightInProgress { task: &self, lead: &lead, caller, refusal: None, confirmations: 0, free, version };
         let mut calls = CallsUnderWay::new();
         loop {
             // One large request must not fill the upstream's queue, and be turned away by it: it takes its turn, permit
@@ -93,7 +101,10 @@ impl FlightTask {
             let Some((batch, outcome)) = calls.next().await else { break };
             match outcome {
                 None => planner.abandoned(&batch),
-                Some((target, Ok(scores))) => flight.accepted(&mut planner, &batch, target, &scores),
+                Some((target, Ok(scores))) => {
+                    calls.beside(learn_version(target, &self.texts, &scores)).await;
+                    flight.accepted(&mut planner, &batch, target, &scores);
+                }
                 Some((target, Err(error))) => {
                     calls.beside(flight.failed(&mut planner, batch, target, error)).await;
                 }
@@ -168,22 +179,18 @@ impl FlightTask {
         }
     }
 
-    /// Stores scores, records their cost, and hands them out. `target` is the one that gave them, which may be a
-    /// hedge's.
-    fn land(&self, lead: &Lead, target: &Target, places: &[FlightIndex], scores: &Scores) {
+    /// Records the cost of scores. `target` is the one that gave them, which may be a hedge's.
+    fn charge(&self, lead: &Lead, target: &Target, scores: &Scores) {
         let billed = scores.usage(target.facts.billing);
-        // Waiters go on as soon as their scores land, so the cost and the cache entry must be there before.
         self.metrics.charge(&target.upstream.name, target.model_label(), billed);
         lead.charge(billed);
-        self.cache.put_many(lead.query(), &lead.storable(places, &scores.scores));
-        lead.land(places, &scores.scores);
     }
 }
 
 /// A flight under way: its waiters, and the refusals for size that it met.
-struct FlightInProgress<'a> {
-    task: &'a FlightTask,
-    lead: &'a Lead,
+pub(super) struct FlightInProgress<'a> {
+    pub(super) task: &'a FlightTask,
+    pub(super) lead: &'a Lead,
     /// The caller who leads the flight. Learned limits and the split budget are kept by caller.
     caller: CacheScope,
     /// The first refusal, as clients may read it: the error of every place that is settled without a score.
@@ -192,6 +199,8 @@ struct FlightInProgress<'a> {
     confirmations: usize,
     /// Known pairs that no call has taken along yet.
     free: Vec<FreePair>,
+    /// Version of the model that all scores so far are of; `None` before the first.
+    pub(super) version: Option<ModelVersion>,
 }
 
 impl FlightInProgress<'_> {
@@ -224,7 +233,8 @@ impl FlightInProgress<'_> {
             // Before the request gets the last of its scores, since its next request must know the limit.
             learn_refused(&self.task.target, self.caller, planner);
         }
-        self.task.land(self.lead, target, &batch.places, scores);
+        self.task.charge(self.lead, target, scores);
+        self.land(&batch.places, scores);
         self.settle(&Settled { refused, failed: Vec::new() });
     }
 
@@ -326,18 +336,4 @@ fn learn_refused(target: &StackTarget, caller: CacheScope, planner: &mut BatchPl
     for refused in planner.take_lessons() {
         target.stack().learned_limits.refuse(&target.model, caller, &refused, Instant::now());
     }
-}
-
-/// Logs that the upstream has no such model. The name is told if the registry lists it: another may be the client's own
-/// text.
-fn tell_missing_model(target: &StackTarget) {
-    let upstream = &*target.upstream.name;
-    let model = target.listed.then_some(&*target.model);
-    let named = model.unwrap_or("that was asked for");
-    tracing::warn!(
-        event = "model_missing",
-        upstream,
-        model,
-        "{upstream} has no model {named}; see the targets of your models, and what the provider offers"
-    );
 }

@@ -26,6 +26,7 @@ use crate::types::facts::{BILLED_DOCUMENT_TOKENS, Billing, SEARCH_UNIT_DOCUMENTS
 use crate::types::index::PieceIndex;
 use crate::upstream::UpstreamError;
 use crate::upstream::call::Scores;
+use crate::upstream::model_versions::ModelVersion;
 use crate::upstream::size::estimate_tokens;
 
 /// A known pair whose score is to be computed afresh if that is free.
@@ -124,6 +125,9 @@ impl FlightTask {
             return;
         }
         let fresh: Vec<_> = free.iter().map(|pair| pair.key).zip(scores.scores.drain(passages..)).collect();
+        if ModelVersion::of(scores.model_version.as_deref()) != self.version {
+            return; // the keys are of the version before
+        }
         self.cache.put_many(lead.query(), &fresh);
         self.metrics.refreshed(fresh.len());
     }

@@ -7,10 +7,10 @@ use super::plan::Plan;
 use super::plan_context::PlanContext;
 use crate::cache::control::CacheControl;
 use crate::cache::key::CacheScope;
-use crate::provider::Scoring;
 use crate::route::Target;
 use crate::types::request::RerankRequest;
 use crate::types::response::ScoreSource;
+use crate::upstream::model_versions::ModelVersion;
 
 impl Reranker {
     /// The cached scores of `target` for the passages of `request`, by position; `None` for a passage without one.
@@ -28,10 +28,14 @@ impl Reranker {
     }
 
     /// Puts scores of `target` that another process computed into the cache, by position. Scores of a part of a list
-    /// mean nothing to a listwise model, and are dropped. Of a passage that is cut into pieces only its own score is
-    /// known, so this is for processes that ask for the same passages again.
+    /// mean nothing to a listwise model or a selector, and are dropped. Of a passage that is cut into pieces only its
+    /// own score is known, so this is for processes that ask for the same passages again.
     pub fn remember(&self, target: &Target, request: &RerankRequest, scope: CacheScope, scores: &[Option<f64>]) {
-        if target.facts.scoring == Scoring::Listwise && scores.iter().any(Option::is_none) {
+        if target.facts.scoring.is_of_list() && scores.iter().any(Option::is_none) {
+            return;
+        }
+        // Scores of another process are of versions that nobody noted. Once one is told they may be of another.
+        if target.version.get() != ModelVersion::NONE {
             return;
         }
         let plan = self.plan_of_known(target, request, scope);

@@ -24,6 +24,7 @@ mod fold;
 mod free_refresh;
 mod hedged_call;
 mod known;
+mod model_log;
 pub mod pieces;
 pub mod plan;
 pub mod plan_context;
@@ -33,6 +34,7 @@ mod score;
 mod shadow_run;
 mod trace;
 pub mod validate;
+mod versions;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,6 +105,19 @@ pub struct RequestContext {
 struct TargetScores<'a> {
     target: &'a Arc<Target>,
     plan: Plan,
+}
+
+/// The failure of a plan.
+enum PlanFailure<'a> {
+    /// Two versions of the model scored the request.
+    MixedVersions(Error),
+    OfTarget(TargetFailure<TargetScores<'a>>),
+}
+
+impl From<Error> for PlanFailure<'_> {
+    fn from(error: Error) -> Self {
+        Self::OfTarget(error.into())
+    }
 }
 
 impl Reranker {
@@ -177,15 +192,39 @@ impl Reranker {
         targets
     }
 
-    /// Plans and scores the whole request at one target: scores of two score spaces never meet in one answer.
+    /// Plans and scores the whole request at one target: scores of two score spaces never meet in one answer. If two
+    /// versions of the target's model score it, it is planned anew once, of scores that the next calls give.
     async fn try_target<'a>(
         &self,
-        mut attempt: TargetAttempt<'a>,
+        attempt: TargetAttempt<'a>,
         trace: &mut RequestTrace,
     ) -> Result<Plan, TargetFailure<TargetScores<'a>>> {
+        let mut control = attempt.context.control;
+        trace.reads_cache = control.read;
+        match self.try_plan(attempt, control, trace).await {
+            Err(PlanFailure::MixedVersions(_)) => {}
+            Err(PlanFailure::OfTarget(failure)) => return Err(failure),
+            Ok(plan) => return Ok(plan),
+        }
+        // Without known scores: then one call gives an answer of one version, even if the upstream runs two at a time.
+        control.read = false;
+        trace.reads_cache = false;
+        self.try_plan(attempt, control, trace).await.map_err(|failure| match failure {
+            PlanFailure::MixedVersions(error) => error.into(),
+            PlanFailure::OfTarget(failure) => failure,
+        })
+    }
+
+    /// Plans the whole request for one target, under the version of its model that was told last, and scores it.
+    async fn try_plan<'a>(
+        &self,
+        mut attempt: TargetAttempt<'a>,
+        control: CacheControl,
+        trace: &mut RequestTrace,
+    ) -> Result<Plan, PlanFailure<'a>> {
         let TargetAttempt { target, context, .. } = attempt;
         let planning = Instant::now();
-        let mut plan = self.plan(target, attempt.request, context).await;
+        let mut plan = self.plan(target, attempt.request, context.scope, control).await;
         trace.timings.cache += planning.elapsed();
         self.refresh(self.in_background(attempt), &plan);
         if plan.unknown().is_empty() {
@@ -211,8 +250,14 @@ impl Reranker {
             Ok(Err(error)) => error,
             Err(_elapsed) => out_of_time(&attempt, scoring),
         };
+        if plan.mixes_versions() {
+            return Err(PlanFailure::MixedVersions(error));
+        }
         if error.kind.is_caused_by_upstream() && plan.fall_back_to_stale() {
-            return Err(TargetFailure { error, salvage: Some(Salvage::Stale(TargetScores { target, plan })) });
+            return Err(PlanFailure::OfTarget(TargetFailure {
+                error,
+                salvage: Some(Salvage::Stale(TargetScores { target, plan })),
+            }));
         }
         if in_time || attempt.route.on_deadline == OnDeadline::Error || !plan.has_scores() {
             return Err(error.into());
@@ -224,12 +269,19 @@ impl Reranker {
             permit.finish(subscriptions, Instant::now() + self.request_timeout);
         }
         let refusal = trace.refusal().cloned();
-        Err(TargetFailure { error, salvage: Some(Salvage::Partial { scores: TargetScores { target, plan }, refusal }) })
+        let salvage = Some(Salvage::Partial { scores: TargetScores { target, plan }, refusal });
+        Err(PlanFailure::OfTarget(TargetFailure { error, salvage }))
     }
 
     /// The plan of a request to `target`. A large one is made on a blocking thread: it hashes every text.
-    async fn plan(&self, target: &Target, request: &Arc<RerankRequest>, context: &RequestContext) -> Plan {
-        let plan_context = PlanContext::of(target, context.scope, context.control);
+    async fn plan(
+        &self,
+        target: &Target,
+        request: &Arc<RerankRequest>,
+        scope: CacheScope,
+        control: CacheControl,
+    ) -> Plan {
+        let plan_context = PlanContext::of(target, scope, control);
         let owned = request.clone();
         let cache = self.cache.clone();
         offload(request.text_bytes(), OFFLOAD_WIRE_BYTES, move || Plan::new(&owned, &plan_context, &cache)).await

@@ -12,10 +12,12 @@
 //! key made of the whole ordered list, and all are unknown unless all are known.
 
 mod passages;
+mod versions;
 
 use std::sync::Arc;
 
 pub use self::passages::ScoredPart;
+use self::versions::PlanVersions;
 use super::fold::Folded;
 use super::pieces::Pieces;
 use super::plan_context::PlanContext;
@@ -28,11 +30,13 @@ use crate::types::index::{IndexVec, ListIndex, PieceIndex, SlotIndex};
 use crate::types::passages::Passages;
 use crate::types::request::RerankRequest;
 use crate::types::response::{PairCounts, ScoreSource};
+use crate::upstream::model_versions::ModelVersion;
 
 /// The pairs of one request against one target.
 #[derive(Debug)]
 pub struct Plan {
     query: QueryKey,
+    versions: PlanVersions,
     pieces: Arc<Pieces>,
     /// Slots of the pieces, and their keys. The text of a slot's first piece is the one that is sent.
     folded: Folded,
@@ -59,6 +63,7 @@ impl Plan {
     #[must_use]
     pub fn new(request: &RerankRequest, context: &PlanContext, cache: &ScoreCache) -> Self {
         let query = QueryKey::new(context.scope, &context.space, &request.options, &request.query);
+        let query = query.of_version(context.version);
         let mut plan = match context.scoring {
             Scoring::Pointwise => {
                 let pieces = Pieces::new(&request.passages, context.long_passages);
@@ -68,6 +73,7 @@ impl Plan {
                 Self::listwise(query.of_list(&request.passages), &request.passages)
             }
         };
+        plan.versions = PlanVersions::of(context.version);
         // Blank passages are settled first: the look-up leaves settled pairs alone.
         if context.rejects_blanks {
             plan.settle_blanks(&request.passages, context.space.scale.floor());
@@ -97,7 +103,8 @@ impl Plan {
         let unscored = Pair { score: None, source: ScoreSource::Unscored };
         let pairs = vec![unscored; folded.keys.len()].into();
         let pieces = Arc::new(pieces);
-        Self { query, pieces, folded, pairs, unknown: Vec::new(), due: Vec::new(), stale: Vec::new() }
+        let versions = PlanVersions::of(ModelVersion::NONE);
+        Self { query, versions, pieces, folded, pairs, unknown: Vec::new(), due: Vec::new(), stale: Vec::new() }
     }
 
     /// Gives blank pieces `score` for good: the look-up leaves them alone, and they are not sent.
@@ -313,6 +320,7 @@ mod tests {
                 revision: String::new(),
                 scale: ScoreScale::Probability,
             },
+            version: ModelVersion::NONE,
             scoring,
             rejects_blanks: false,
             long_passages: LongPassages::Provider,
@@ -406,6 +414,47 @@ mod tests {
         for other in [&["b", "a", "a"][..], &["a", "b"], &["a", "b", "a", "c"]] {
             assert_eq!(run(&request("q", other), &context, &cache).1, other);
         }
+    }
+
+    /// Law 3: what a selector picks holds for the whole ordered list, too. Blank passages have no score and are last.
+    #[tokio::test]
+    async fn law_3_selections_are_all_or_nothing() {
+        let cache = cache();
+        let plain = context(Scoring::Selector);
+        let space = ScoreSpace { scale: ScoreScale::None, ..plain.space.clone() };
+        let context = PlanContext { space, rejects_blanks: true, ..plain };
+        let list = request("q", &["a", " ", "b", "a"]);
+        assert_eq!(run(&list, &context, &cache).1, ["a", "b", "a"], "equal passages are part of the list");
+        let (plan, sent) = run(&list, &context, &cache);
+        assert!(sent.is_empty(), "the same list is known");
+        assert_eq!(plan.passages()[1].score, None);
+        assert_eq!(rank(&plan.passages(), None)[3].position, 1);
+        for other in [&["b", " ", "a", "a"][..], &["a", " ", "b"], &["a", "b", "a"]] {
+            assert!(!run(&request("q", other), &context, &cache).1.is_empty());
+        }
+    }
+
+    /// Law 2: scores of two versions of a model never meet in one plan, and neither are known to the other.
+    #[tokio::test]
+    async fn law_2_a_plan_takes_scores_of_one_version() {
+        let cache = cache();
+        let [one, two] = ["1", "2"].map(|name| ModelVersion::of(Some(name)));
+        let of = |version| PlanContext { version, ..context(Scoring::Pointwise) };
+        let list = request("q", &["a", "b"]);
+        run(&request("q", &["a"]), &of(one), &cache);
+        assert_eq!(run(&list, &of(two), &cache).1, ["a", "b"], "scores of the other version are not known");
+
+        let mut fresh = Plan::new(&list, &of(one), &ScoreCache::off());
+        fresh.stale.push((SlotIndex::of(0), 0.5));
+        assert!(fresh.admit_version(Some(two)), "without scores a plan takes another version");
+        assert!(fresh.stale.is_empty(), "but no expired scores beside it");
+        fresh.learn(SlotIndex::of(0), Some(0.5), ScoreSource::Scored);
+        assert!(fresh.admit_version(Some(two)) && !fresh.mixes_versions());
+        assert!(!fresh.admit_version(None) && fresh.mixes_versions());
+
+        let mut half_known = Plan::new(&list, &of(one), &cache);
+        assert!(half_known.admit_version(None) && half_known.admit_version(Some(one)));
+        assert!(!half_known.admit_version(Some(two)) && half_known.mixes_versions());
     }
 
     /// Law 3: half of a list may be known, since the cache drops what it has no room for; it is not used.

@@ -4,6 +4,7 @@ use crate::cache::control::CacheControl;
 use crate::cache::key::{CacheScope, ScoreSpace};
 use crate::provider::Scoring;
 use crate::route::Target;
+use crate::upstream::model_versions::ModelVersion;
 use crate::upstream::settings::LongPassages;
 
 /// The properties of a target and a client that a plan depends on, beside the request.
@@ -11,7 +12,9 @@ use crate::upstream::settings::LongPassages;
 pub struct PlanContext {
     /// Identity of the target's scores; part of every key.
     pub space: ScoreSpace,
-    /// Listwise if a score depends on the other passages of the list.
+    /// Version of the target's model, as far as it is known; part of every key.
+    pub version: ModelVersion,
+    /// Dependence of scores on the other passages of the list.
     pub scoring: Scoring,
     /// True if the upstream must not see blank passages. They get the floor of the scale, or no score if it has none.
     pub rejects_blanks: bool,
@@ -28,6 +31,7 @@ impl PlanContext {
     pub(super) fn of(target: &Target, scope: CacheScope, control: CacheControl) -> Self {
         Self {
             space: target.space.clone(),
+            version: target.version.get(),
             scoring: target.facts.scoring,
             rejects_blanks: target.rejects_blank_passages(),
             long_passages: target.long_passages(),

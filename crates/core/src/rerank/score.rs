@@ -100,7 +100,7 @@ impl Reranker {
             let given_up: Vec<Subscription> = match heard {
                 Ok(news) => {
                     let Err(failure) = take_in(news, subscriptions, plan, trace) else { continue };
-                    if !is_foreign(&subscriptions[failure.at]) {
+                    if !is_foreign(&subscriptions[failure.at]) || plan.mixes_versions() {
                         return Err(failure.error);
                     }
                     vec![subscriptions.swap_remove(failure.at)]
@@ -151,6 +151,7 @@ impl Reranker {
                     attempts: trace.attempts.clone(),
                 },
                 hedging: self.hedging(attempt),
+                version: plan.planned_version(),
                 free: free_pairs(attempt, plan, &self.cache, flights),
                 cache: self.cache.clone(),
                 metrics: self.metrics.clone(),
@@ -259,6 +260,11 @@ fn take_in(
     };
     if outcomes.is_empty() {
         subscriptions.swap_remove(at);
+        return Ok(());
+    }
+    let has_scores = outcomes.iter().any(|(_, outcome)| !matches!(outcome, PairOutcome::Refused(_)));
+    if has_scores && !plan.admit_version(subscription.other_version()) {
+        return Err(FlightFailure { at, error: mixed_versions(subscription.upstream()) });
     }
     for (slot, outcome) in outcomes {
         match outcome {
@@ -268,9 +274,23 @@ fn take_in(
                 plan.learn(slot, None, ScoreSource::Refused);
                 trace.refused(&error);
             }
+            PairOutcome::OtherVersion => plan.mix_versions(),
         }
     }
+    if plan.mixes_versions() {
+        return Err(FlightFailure { at, error: mixed_versions(subscriptions[at].upstream()) });
+    }
     Ok(())
+}
+
+/// The failure of a request for which two versions of the model scored. It is planned anew once; this is told if they
+/// change again.
+fn mixed_versions(upstream: &str) -> Error {
+    let message = format!(
+        "{upstream} scored by two versions of its model, and an answer must be of one; \
+         ask again, and if it goes on see the event model_version_changed in the log"
+    );
+    Error::new(ErrorKind::UpstreamInvalidReply, message)
 }
 
 /// Fails a request of which the provider refused every passage. If it took some, the others just have no score. Blank
@@ -297,11 +317,11 @@ fn check_list_size(target: &StackTarget, passages: usize) -> Result<(), Error> {
         "{} {works} and takes at most {most} at once, the request has {passages}; send fewer",
         target.address()
     );
-    Err(Error::new(ErrorKind::TooManyDocuments, message))
-}
     if target.facts.scoring == Scoring::Listwise {
         message.push_str(&format!(
             ", or if the model scores each document by itself declare it as pointwise under [providers.{}.models]",
             stack.format.name(),
         ));
     }
+    Err(Error::new(ErrorKind::TooManyDocuments, message))
+}

@@ -10,6 +10,7 @@ use crate::cache::key::ScoreSpace;
 use crate::embedded::hybrid::HybridSettings;
 use crate::embedded::{self, LocalModel, SCORES_REVISION};
 use crate::provider::{ModelFacts, ProviderFacts, Scoring};
+use crate::upstream::model_versions::LatestVersion;
 use crate::upstream::settings::LongPassages;
 use crate::upstream::{Backend, LocalScorer, Upstream};
 
@@ -31,6 +32,8 @@ pub struct Target {
     pub url: Option<Arc<Url>>,
     /// Identity of the target's scores: targets with the same space give the same scores.
     pub space: ScoreSpace,
+    /// Version of the model, as its replies tell it. Part of the score space beside `space`, as it may change.
+    pub version: Arc<LatestVersion>,
     /// Share of the requests among targets of one score space, relative to the weights of the others. 0: asked only if
     /// the others of the space fail.
     pub weight: u32,
@@ -84,7 +87,11 @@ impl Target {
             _ => revision.clone(),
         };
         let space = ScoreSpace { upstream: owner, model: name.clone(), revision, scale: facts.scale };
-        Some(Self { upstream, model: model.clone(), facts, listed, url, space, weight: *weight, hybrid })
+        let version = match &upstream.backend {
+            Backend::Stack(stack) => stack.model_versions.of(model),
+            Backend::Local(_) => Arc::default(),
+        };
+        Some(Self { upstream, model: model.clone(), facts, listed, url, space, version, weight: *weight, hybrid })
     }
 
     /// `model` at `upstream`, as clients address it directly.

@@ -19,6 +19,11 @@ use tokio::time::Instant;
 
 use crate::cache::key::CacheScope;
 
+/// Budget of the calls that search for the passages to blame for a refusal: as many as the calls that succeed, and
+/// three a second besides, over a window of ten seconds. To find one passage among a thousand takes about ten.
+pub(super) const SPLIT_BUDGET: BudgetSettings =
+    BudgetSettings { share: 1.0, per_second: 3.0, window: Duration::from_secs(10), max_saved: 100.0 };
+
 /// Sources of a budget, and bounds on its balance.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BudgetSettings {

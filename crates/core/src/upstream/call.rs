@@ -134,6 +134,8 @@ pub struct Scores {
     pub search_units: Option<u64>,
     /// US dollars that the upstream says it charged; `None` if it did not say.
     pub cost_usd: Option<f64>,
+    /// Version of the model that scored, if reported; at most 128 bytes.
+    pub model_version: Option<String>,
 }
 
 impl Scores {

@@ -22,6 +22,7 @@ pub mod key_ring;
 mod last_failures;
 pub mod learned_limits;
 pub mod load;
+pub mod model_versions;
 mod path_template;
 pub mod rate;
 pub mod redact;
@@ -47,7 +48,7 @@ use tower::{Service, ServiceExt};
 use url::Url;
 
 use self::breaker::CircuitState;
-use self::budget::{BudgetSettings, SharedBudget};
+use self::budget::{SPLIT_BUDGET, SharedBudget};
 use self::call::{Call, CallFormat, Scores};
 use self::call_address::CallAddress;
 use self::circuits::Circuits;
@@ -60,6 +61,7 @@ use self::key_ring::KeyRing;
 use self::last_failures::LastFailures;
 use self::learned_limits::LearnedLimits;
 use self::load::LoadStats;
+use self::model_versions::ModelVersions;
 use self::rate::Rate;
 use self::stack::{Stack, StackParts, stack};
 use self::transport::{Transport, TransportConfig};
@@ -71,11 +73,6 @@ use crate::embedded::{ListScorer, LocalModel, PairModel};
 use crate::provider::ProviderFacts;
 use crate::telemetry::metrics::{Metrics, UpstreamMetrics};
 use crate::upstream::settings::{LongPassages, StackSettings, UpstreamSettings};
-
-/// Budget of the calls that search for the passages to blame for a refusal: as many as the calls that succeed, and
-/// three a second besides, over a window of ten seconds. To find one passage among a thousand takes about ten.
-const SPLIT_BUDGET: BudgetSettings =
-    BudgetSettings { share: 1.0, per_second: 3.0, window: Duration::from_secs(10), max_saved: 100.0 };
 
 /// A configured source of scores.
 #[derive(Debug)]
@@ -135,6 +132,8 @@ pub struct ScoringStack {
     pub free_refreshes: FreeRefreshes,
     /// Limits on the size of calls, learnt from refusals.
     pub learned_limits: LearnedLimits,
+    /// Versions of its models, as far as replies tell them.
+    pub model_versions: ModelVersions,
     /// Budget of calls that search for the passages to blame for a refusal.
     pub split_budget: SharedBudget,
     /// True if tokens per minute are limited, so that calls must estimate theirs.
@@ -219,6 +218,7 @@ impl Upstream {
             long_passages: settings.long_passages,
             free_refreshes: FreeRefreshes::default(),
             learned_limits: LearnedLimits::default(),
+            model_versions: ModelVersions::default(),
             split_budget: SharedBudget::new(SPLIT_BUDGET),
             counts_tokens: settings.rate.tokens_per_minute.is_some(),
             load_stats,

@@ -3,6 +3,7 @@
 use super::call::Scores;
 use super::error::UpstreamError;
 use super::error_texts;
+use super::model_versions::bounded;
 use crate::error::ErrorKind;
 use crate::provider::check::{MergeError, merge};
 use crate::provider::{DecodeError, EXPLAINED_BYTES, ScoreScale, Wire, WireReply, explain};
@@ -31,7 +32,13 @@ pub(super) fn read_scores(wire: &Wire, reply: &WireReply, scale: ScoreScale) -> 
             return Err(UpstreamError { retryable: false, ..invalid_reply(reply, what) });
         }
     };
-    Ok(Scores { scores, tokens: decoded.tokens, search_units: decoded.search_units, cost_usd: decoded.cost_usd })
+    Ok(Scores {
+        scores,
+        tokens: decoded.tokens,
+        search_units: decoded.search_units,
+        cost_usd: decoded.cost_usd,
+        model_version: decoded.model_version.map(bounded),
+    })
 }
 
 /// The retryable error for a reply without usable scores.

@@ -1,0 +1,160 @@
+//! The versions of an upstream's models, where its replies tell them. Scores of two versions are scores of two models:
+//! a version is a part of the keys of scores ([`crate::cache::key::QueryKey::of_version`]).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use secrecy::ExposeSecret;
+
+use super::{ScoringStack, redact};
+
+/// Most models of one upstream whose versions are remembered. Clients invent names of models.
+const MAX_MODELS: usize = 1_000;
+/// Longest name of a version that is kept, in bytes. Vendors write dates or numbers.
+const MAX_NAME_BYTES: usize = 128;
+
+/// A model's version, as a hash of the name that the upstream gives it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ModelVersion(u64);
+
+/// The version that the latest reply of a model told. Read once a request, without a lock.
+#[derive(Debug, Default)]
+pub struct LatestVersion {
+    hash: AtomicU64,
+    /// The name as log lines may show it.
+    shown: Mutex<String>,
+}
+
+/// The latest versions of an upstream's models, by the upstream's names for these.
+#[derive(Debug, Default)]
+pub struct ModelVersions(Mutex<HashMap<String, Arc<LatestVersion>>>);
+
+impl ModelVersion {
+    /// The version of a model whose upstream tells none.
+    pub const NONE: Self = Self(0);
+
+    /// The version that a reply tells by this name.
+    #[must_use]
+    pub fn of(name: Option<&str>) -> Self {
+        let Some(name) = name else { return Self::NONE };
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(&blake3::hash(name.as_bytes()).as_bytes()[..8]);
+        // 0 is taken.
+        Self(u64::from_le_bytes(bytes).max(1))
+    }
+
+    /// The hash; 0 if the upstream tells no version.
+    #[must_use]
+    pub const fn hash(self) -> u64 {
+        self.0
+    }
+}
+
+impl LatestVersion {
+    /// The latest version; [`ModelVersion::NONE`] if none was told so far.
+    #[must_use]
+    pub fn get(&self) -> ModelVersion {
+        // No other memory is ordered by it: what a reply taught reaches requests through locks.
+        ModelVersion(self.hash.load(Ordering::Relaxed))
+    }
+
+    /// Records the version of a reply. Returns the one before it.
+    pub(crate) fn replace(&self, version: ModelVersion) -> ModelVersion {
+        if self.get() == version {
+            return version;
+        }
+        ModelVersion(self.hash.swap(version.0, Ordering::Relaxed))
+    }
+
+    /// Records the name of the latest version for log lines. Returns the one before it.
+    pub(crate) fn show(&self, name: String) -> String {
+        std::mem::replace(&mut *self.shown.lock(), name)
+    }
+}
+
+impl ScoringStack {
+    /// The name of a version as a log line may show it. One that quotes a key or one of `texts` is told by a hash.
+    #[must_use]
+    pub fn shown_version<'a>(&self, name: &str, texts: &(impl Iterator<Item = &'a str> + Clone)) -> String {
+        let secrets = self.keys.secrets();
+        let plain: Vec<&str> = secrets.iter().map(ExposeSecret::expose_secret).collect();
+        if redact::quotes(name, texts, &plain) {
+            return format!("{:016x}", ModelVersion::of(Some(name)).hash());
+        }
+        redact::shortened(name)
+    }
+}
+
+impl ModelVersions {
+    /// The latest version of `model`. All who ask for one model share it, unless more models than can be remembered are
+    /// in use: then each has its own, and learns the version by itself.
+    #[must_use]
+    pub fn of(&self, model: &str) -> Arc<LatestVersion> {
+        let mut versions = self.0.lock();
+        if let Some(known) = versions.get(model) {
+            return known.clone();
+        }
+        if versions.len() >= MAX_MODELS {
+            versions.retain(|_, known| Arc::strong_count(known) > 1 || known.get() != ModelVersion::NONE);
+        }
+        let fresh = Arc::new(LatestVersion::default());
+        if versions.len() < MAX_MODELS {
+            versions.insert(model.to_owned(), fresh.clone());
+        }
+        fresh
+    }
+}
+
+/// The `name` of a version, or a hash in its place if it is too long to be kept.
+#[must_use]
+pub(super) fn bounded(name: String) -> String {
+    if name.len() <= MAX_NAME_BYTES { name } else { blake3::hash(name.as_bytes()).to_hex().to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_differ_are_other_versions_and_no_name_is_none() {
+        assert_eq!(ModelVersion::of(None), ModelVersion::NONE);
+        assert_eq!(ModelVersion::of(Some("2026-09-01")), ModelVersion::of(Some("2026-09-01")));
+        let mut seen = vec![ModelVersion::NONE];
+        for name in ["", "1", "2", "2026-09-01"] {
+            let version = ModelVersion::of(Some(name));
+            assert!(!seen.contains(&version), "{name}");
+            seen.push(version);
+        }
+    }
+
+    #[test]
+    fn a_long_name_is_kept_as_a_hash() {
+        let long = |end: &str| format!("{}{end}", "v".repeat(MAX_NAME_BYTES));
+        assert_eq!(bounded("v".repeat(MAX_NAME_BYTES)).len(), MAX_NAME_BYTES);
+        assert_eq!(bounded(long("1")).len(), 64);
+        assert_ne!(bounded(long("1")), bounded(long("2")));
+    }
+
+    #[test]
+    fn the_version_before_is_told_once() {
+        let latest = LatestVersion::default();
+        let [one, two] = ["1", "2"].map(|name| ModelVersion::of(Some(name)));
+        assert_eq!([latest.replace(one), latest.replace(one)], [ModelVersion::NONE, one]);
+        assert_eq!([latest.replace(two), latest.replace(two), latest.get()], [one, two, two]);
+    }
+
+    #[test]
+    fn invented_models_do_not_grow_what_is_remembered() {
+        let versions = ModelVersions::default();
+        let configured = versions.of("configured");
+        versions.of("told").replace(ModelVersion::of(Some("1")));
+        for number in 0..3 * MAX_MODELS {
+            let _ = versions.of(&format!("invented {number}"));
+        }
+        assert!(versions.0.lock().len() <= MAX_MODELS);
+        assert!(Arc::ptr_eq(&configured, &versions.of("configured")));
+        assert_eq!(versions.of("told").get(), ModelVersion::of(Some("1")));
+    }
+}
