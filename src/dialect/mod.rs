@@ -80,7 +80,7 @@ pub trait Dialect: Debug + Send + Sync {
     }
 
     /// Returns true if the results of a selector, which have no scores, get numbers made of their ranks: clients of the
-    /// dialect fail on null, or know the order by the numbers alone (`docs/decisions/0019-selectors.md`).
+    /// dialect fail on null, or know the order by the numbers alone (`docs/decisions/0020-selectors.md`).
     fn numbers_ranks(&self) -> bool {
         false
     }

@@ -3,6 +3,7 @@
 use rerankd::dialect::DIALECTS;
 use serde_json::{Value, json};
 
+use crate::selectors::{PICKER, picks};
 use crate::support::gateway::{Answer, NO_BREAKER, targets, upstream};
 use crate::support::{FakeUpstream, Gateway, Reply, SHAPES, expected};
 
@@ -333,6 +334,33 @@ async fn law_8_degraded_answer_sets_header_in_every_dialect() {
         assert!(unscored, "{}: {}", client.dialect, answer.body);
     }
     assert!(healthy_answer(&gateway).await.headers.get("x-rerankd-degraded").is_none());
+}
+
+/// A selector gives no scores: null, or numbers made of ranks where clients of the dialect need them, as a header tells.
+#[tokio::test]
+async fn answers_of_a_selector_have_null_or_ranks_by_dialect() {
+    let fake = FakeUpstream::start("cohere").await;
+    fake.answer_always(Some(picks(&[2, 0])));
+    let up = upstream("up", "cohere", &fake.url());
+    let gateway = Gateway::start(&format!("{PICKER}{up}{}", targets("default", &[("up", "picker")]))).await;
+    for client in Client::all() {
+        let answer = client.ask(&gateway, "q", &["a", "b", "c", "d"]).await;
+        assert_eq!(answer.headers["x-rerankd-scale"], "none", "{}", client.dialect);
+        let needs_numbers = ["tei", "nvidia", "weaviate", "deepinfra", "pinecone"].contains(&client.dialect);
+        let told = answer.headers.get("x-rerankd-scores").map(|value| value.to_str().unwrap());
+        assert_eq!(told, needs_numbers.then_some("ranks"), "{}", client.dialect);
+        let ranking = client.ranking(&answer.body);
+        assert_eq!(ranking.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [2, 0, 1, 3], "{}", client.dialect);
+        for ((_, score), rank) in ranking.iter().zip(0..) {
+            let expected = needs_numbers.then_some(1.0 - f64::from(rank) / 4.0);
+            let is_right = match (score, expected) {
+                (Some(score), Some(expected)) => (score - expected).abs() < 1e-9,
+                (score, expected) => *score == expected,
+            };
+            assert!(is_right, "{}: {}", client.dialect, answer.body);
+        }
+    }
+    assert_eq!(fake.calls().len(), 1, "the list is the same in every dialect");
 }
 
 async fn healthy_answer(gateway: &Gateway) -> Answer {

@@ -55,6 +55,7 @@ mod providers;
 mod proxies;
 mod replies;
 mod retries;
+mod selectors;
 mod setup;
 mod shadow;
 mod shedding;

@@ -141,6 +141,22 @@ fn upstreams_and_models_inherit_and_override() {
 }
 
 #[test]
+fn a_selector_has_the_scale_none_and_no_other_model_has() {
+    let model = |keys: &str| format!("[providers.jina.models.m]\n{keys}\n");
+    let settings = load_text(
+        &format!("[upstreams.a]\nprovider = 'jina'\napi_key = 'env:K'\n{}", model("scoring = 'selector'")),
+        &[("K", "k")],
+    );
+    let facts = settings.unwrap().settings.upstreams[0].facts.model("m").0;
+    assert_eq!((facts.scoring.name(), facts.scale.name()), ("selector", "none"));
+    for keys in ["scoring = 'selector'\nscale = 'logit'", "scoring = 'listwise'\nscale = 'none'", "scale = 'none'"] {
+        let found = faults(&model(keys));
+        let expected = "providers.jina.models.m.scale: \"none\" is the scale of a selector";
+        assert!(found.iter().any(|fault| fault.starts_with(expected)), "{found:?}");
+    }
+}
+
+#[test]
 fn every_fault_is_found_at_once_and_named() {
     let found = faults(
         "
