@@ -34,8 +34,8 @@ const TIMING_HEADER: HeaderName = HeaderName::from_static("server-timing");
 const EXPOSED_HEADER: HeaderName = HeaderName::from_static("access-control-expose-headers");
 /// The value of [`EXPOSED_HEADER`].
 const EXPOSED_NAMES: &str = "x-request-id, x-rerank-dialect, x-rerankd-model, x-rerankd-scale, x-rerankd-scores, \
-    x-rerankd-cache, x-rerankd-fallbacks, x-rerankd-cost-usd, x-rerankd-degraded, x-rerankd-substituted, server-timing, \
-    retry-after";
+    x-rerankd-cache, x-rerankd-fallbacks, x-rerankd-cost-usd, x-rerankd-degraded, x-rerankd-substituted, \
+    server-timing, retry-after";
 
 /// Characters of a model's name that are percent-encoded in headers. Those beyond ASCII always are.
 const ENCODED_IN_NAMES: &AsciiSet = &CONTROLS.add(b' ').add(b'%');

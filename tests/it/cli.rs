@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::contract::repository;
+use crate::selectors::{PICKER, picks};
 use crate::support::FakeUpstream;
 use crate::support::gateway::{targets, upstream};
 
@@ -356,6 +357,25 @@ async fn rerank_calls_configured_upstream() {
     let output = output.await.unwrap();
     assert!(out(&output).contains("by up/rerank-v3.5"), "{}{}", out(&output), err(&output));
     assert_eq!(fake.calls().len(), 1);
+}
+
+#[tokio::test]
+async fn rerank_shows_a_dash_for_results_of_a_selector() {
+    let fake = FakeUpstream::scripted("cohere", [picks(&[1])]).await;
+    let config = tempfile::NamedTempFile::new().unwrap();
+    let up = upstream("up", "cohere", &fake.url());
+    std::fs::write(config.path(), format!("{PICKER}{up}{}", targets("default", &[("up", "picker")]))).unwrap();
+    let path = config.path().to_owned();
+    let output = tokio::task::spawn_blocking(move || {
+        let arguments = ["rerank", "q", "examples/passages.txt", "--explain", "--config", path.to_str().unwrap()];
+        rerankd(&arguments).env("KEY", "k").output().unwrap()
+    });
+    let output = output.await.unwrap();
+    let text = out(&output);
+    let rows: Vec<Vec<&str>> = text.lines().skip(1).take(2).map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!((rows[0][1], rows[0][2], rows[1][1], rows[1][2]), ("–", "2", "–", "1"), "{text}{}", err(&output));
+    assert!(text.contains(", picked") && text.contains(", left out"), "{text}");
+    assert!(text.contains("by up/picker, score scale none"), "{text}");
 }
 
 /// Such a key was sent as it stood, or counted as not set.

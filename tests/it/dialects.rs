@@ -336,7 +336,7 @@ async fn law_8_degraded_answer_sets_header_in_every_dialect() {
     assert!(healthy_answer(&gateway).await.headers.get("x-rerankd-degraded").is_none());
 }
 
-/// A selector gives no scores: null, or numbers made of ranks where clients of the dialect need them, as a header tells.
+/// A selector gives no scores: null, or numbers made of ranks where clients of the dialect need them. A header tells.
 #[tokio::test]
 async fn answers_of_a_selector_have_null_or_ranks_by_dialect() {
     let fake = FakeUpstream::start("cohere").await;

@@ -123,7 +123,13 @@ fn agrees_with_serde(dialect: &dyn Dialect, body: &str, decoded: Result<&RerankR
 }
 
 fn is_answered_in_json(dialect: &dyn Dialect, request: &RerankRequest) {
-    let scales = [None, Some(ScoreScale::Probability), Some(ScoreScale::Logit), Some(ScoreScale::Cosine)];
+    let scales = [
+        None,
+        Some(ScoreScale::Probability),
+        Some(ScoreScale::Logit),
+        Some(ScoreScale::Cosine),
+        Some(ScoreScale::None),
+    ];
     for (turn, scale) in scales.into_iter().enumerate() {
         // With and without documents, whatever was asked.
         let request = RerankRequest { return_documents: turn % 2 == 0, ..request.clone() };

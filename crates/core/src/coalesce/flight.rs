@@ -6,9 +6,9 @@ use super::sync::{Mutex, MutexGuard, lock};
 use crate::cache::key::PairKey;
 use crate::error::Error;
 use crate::types::index::{FlightIndex, IndexVec, SlotIndex};
+use crate::types::model_version::ModelVersion;
 use crate::types::response::Usage;
 use crate::upstream::call::{Waiter, Waiters};
-use crate::upstream::model_versions::ModelVersion;
 
 /// One flight. A pair's place is its index in the flight.
 #[derive(Debug)]

@@ -8,9 +8,9 @@ use super::flight::{Flight, PairOutcome, PairProgress};
 use crate::cache::key::{PairKey, QueryKey};
 use crate::error::{Error, ErrorKind};
 use crate::types::index::{FlightIndex, IndexVec, SlotIndex};
+use crate::types::model_version::ModelVersion;
 use crate::types::response::Usage;
 use crate::upstream::call::Waiters;
-use crate::upstream::model_versions::ModelVersion;
 
 /// The duty to give every pair of a flight an outcome. Dropping it fails the pairs that have none, so that no request
 /// waits for ever.

@@ -8,9 +8,9 @@ use tokio::time::Instant;
 use super::flight::{AwaitedPair, Flight, PairOutcome};
 use crate::error::Error;
 use crate::types::index::SlotIndex;
+use crate::types::model_version::ModelVersion;
 use crate::types::response::Usage;
 use crate::upstream::call::{RetryMode, Waiter};
-use crate::upstream::model_versions::ModelVersion;
 
 /// A subscription to some pairs of one flight. Dropping it stops waiting for those that have not landed.
 #[derive(Debug)]

@@ -29,10 +29,10 @@ use crate::error::{Error, ErrorKind};
 use crate::route::{StackTarget, Target};
 use crate::telemetry::metrics::Metrics;
 use crate::types::index::FlightIndex;
+use crate::types::model_version::ModelVersion;
 use crate::upstream::UpstreamError;
 use crate::upstream::budget::SharedBudget;
 use crate::upstream::call::Scores;
-use crate::upstream::model_versions::ModelVersion;
 
 /// Passages above which a search for limits runs on a blocking thread: it looks at each of them several times.
 const OFFLOAD_PLACES: usize = 1_000;

@@ -24,9 +24,9 @@ use crate::error::ErrorKind;
 use crate::route::StackTarget;
 use crate::types::facts::{BILLED_DOCUMENT_TOKENS, Billing, SEARCH_UNIT_DOCUMENTS};
 use crate::types::index::PieceIndex;
+use crate::types::model_version::ModelVersion;
 use crate::upstream::UpstreamError;
 use crate::upstream::call::Scores;
-use crate::upstream::model_versions::ModelVersion;
 use crate::upstream::size::estimate_tokens;
 
 /// A known pair whose score is to be computed afresh if that is free.

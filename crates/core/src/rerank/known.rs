@@ -8,9 +8,9 @@ use super::plan_context::PlanContext;
 use crate::cache::control::CacheControl;
 use crate::cache::key::CacheScope;
 use crate::route::Target;
+use crate::types::model_version::ModelVersion;
 use crate::types::request::RerankRequest;
 use crate::types::response::ScoreSource;
-use crate::upstream::model_versions::ModelVersion;
 
 impl Reranker {
     /// The cached scores of `target` for the passages of `request`, by position; `None` for a passage without one.

@@ -1,5 +1,5 @@
-//! Log lines about the models of upstreams. A model is named if the registry lists it: another name may be a client's own
-//! text.
+//! Log lines about the models of upstreams. A model is named if the registry lists it: another name may be a client's
+//! own text.
 
 use crate::route::StackTarget;
 

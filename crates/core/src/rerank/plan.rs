@@ -8,8 +8,8 @@
 //!  score      0.7   –  –       blank   slot 0 was cached, slot 3 is not sent
 //!  unknown          1  2               exactly these slots are sent
 //! ```
-//! For a pointwise model equal pieces share a slot. For a listwise model and a selector every passage has a slot of its own, under a
-//! key made of the whole ordered list, and all are unknown unless all are known.
+//! For a pointwise model equal pieces share a slot. For a listwise model or a selector every passage has a slot of its
+//! own, under a key made of the whole ordered list, and all are unknown unless all are known.
 
 mod passages;
 mod versions;
@@ -27,10 +27,10 @@ use crate::cache::key::{PairKey, QueryKey};
 use crate::error::{Error, ErrorKind};
 use crate::provider::Scoring;
 use crate::types::index::{IndexVec, ListIndex, PieceIndex, SlotIndex};
+use crate::types::model_version::ModelVersion;
 use crate::types::passages::Passages;
 use crate::types::request::RerankRequest;
 use crate::types::response::{PairCounts, ScoreSource};
-use crate::upstream::model_versions::ModelVersion;
 
 /// The pairs of one request against one target.
 #[derive(Debug)]

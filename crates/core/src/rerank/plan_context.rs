@@ -4,7 +4,7 @@ use crate::cache::control::CacheControl;
 use crate::cache::key::{CacheScope, ScoreSpace};
 use crate::provider::Scoring;
 use crate::route::Target;
-use crate::upstream::model_versions::ModelVersion;
+use crate::types::model_version::ModelVersion;
 use crate::upstream::settings::LongPassages;
 
 /// The properties of a target and a client that a plan depends on, beside the request.

@@ -14,8 +14,8 @@ use crate::cache::key::{PairKey, QueryKey};
 use crate::coalesce::Lead;
 use crate::route::StackTarget;
 use crate::types::index::{FlightIndex, ListIndex};
+use crate::types::model_version::ModelVersion;
 use crate::upstream::call::Scores;
-use crate::upstream::model_versions::ModelVersion;
 
 /// The version in log lines of a model whose upstream stopped telling one.
 const NOT_TOLD: &str = "not told";

@@ -4,6 +4,7 @@
 pub mod facts;
 pub mod index;
 pub mod logistic;
+pub mod model_version;
 pub mod outcomes;
 pub mod passages;
 pub mod request;

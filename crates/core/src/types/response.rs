@@ -21,8 +21,8 @@ pub struct RerankResponse {
 }
 
 impl RerankResponse {
-    /// The score of `ranked` as answers may show it; `None` if it has none, as all results of a selector: what these have
-    /// is made of their ranks.
+    /// The score of `ranked` as answers may show it; `None` if it has none, as all results of a selector: what these
+    /// have is made of their ranks.
     #[must_use]
     pub fn score_of(&self, ranked: &RankedPassage) -> Option<f64> {
         match self.provenance.score_scale {
@@ -37,9 +37,9 @@ impl RerankResponse {
 pub struct RankedPassage {
     /// Position in the client's list, from 0.
     pub position: usize,
-    /// The relevance score; higher is more relevant. A selector's is made of the rank of its pick, 0 for a passage that it
-    /// left out; [`RerankResponse::score_of`] hides it. `None` in an answer that was not reranked, for passages that were
-    /// refused or not scored in time, and for blank passages on a scale without a floor.
+    /// The relevance score; higher is more relevant. A selector's is made of the rank of its pick, 0 for a passage that
+    /// it left out; [`RerankResponse::score_of`] hides it. `None` in an answer that was not reranked, for passages that
+    /// were refused or not scored in time, and for blank passages on a scale without a floor.
     pub score: Option<f64>,
     /// Source of the score, or the reason why there is none.
     pub source: ScoreSource,

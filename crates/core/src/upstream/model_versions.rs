@@ -9,15 +9,12 @@ use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 
 use super::{ScoringStack, redact};
+use crate::types::model_version::ModelVersion;
 
 /// Most models of one upstream whose versions are remembered. Clients invent names of models.
-const MAX_MODELS: usize = 1_000;
+const MAX_VERSIONED_MODELS: usize = 1_000;
 /// Longest name of a version that is kept, in bytes. Vendors write dates or numbers.
-const MAX_NAME_BYTES: usize = 128;
-
-/// A model's version, as a hash of the name that the upstream gives it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct ModelVersion(u64);
+const MAX_VERSION_BYTES: usize = 128;
 
 /// The version that the latest reply of a model told. Read once a request, without a lock.
 #[derive(Debug, Default)]
@@ -31,33 +28,12 @@ pub struct LatestVersion {
 #[derive(Debug, Default)]
 pub struct ModelVersions(Mutex<HashMap<String, Arc<LatestVersion>>>);
 
-impl ModelVersion {
-    /// The version of a model whose upstream tells none.
-    pub const NONE: Self = Self(0);
-
-    /// The version that a reply tells by this name.
-    #[must_use]
-    pub fn of(name: Option<&str>) -> Self {
-        let Some(name) = name else { return Self::NONE };
-        let mut bytes = [0; 8];
-        bytes.copy_from_slice(&blake3::hash(name.as_bytes()).as_bytes()[..8]);
-        // 0 is taken.
-        Self(u64::from_le_bytes(bytes).max(1))
-    }
-
-    /// The hash; 0 if the upstream tells no version.
-    #[must_use]
-    pub const fn hash(self) -> u64 {
-        self.0
-    }
-}
-
 impl LatestVersion {
     /// The latest version; [`ModelVersion::NONE`] if none was told so far.
     #[must_use]
     pub fn get(&self) -> ModelVersion {
         // No other memory is ordered by it: what a reply taught reaches requests through locks.
-        ModelVersion(self.hash.load(Ordering::Relaxed))
+        ModelVersion::of_hash(self.hash.load(Ordering::Relaxed))
     }
 
     /// Records the version of a reply. Returns the one before it.
@@ -65,7 +41,7 @@ impl LatestVersion {
         if self.get() == version {
             return version;
         }
-        ModelVersion(self.hash.swap(version.0, Ordering::Relaxed))
+        ModelVersion::of_hash(self.hash.swap(version.hash(), Ordering::Relaxed))
     }
 
     /// Records the name of the latest version for log lines. Returns the one before it.
@@ -96,11 +72,11 @@ impl ModelVersions {
         if let Some(known) = versions.get(model) {
             return known.clone();
         }
-        if versions.len() >= MAX_MODELS {
+        if versions.len() >= MAX_VERSIONED_MODELS {
             versions.retain(|_, known| Arc::strong_count(known) > 1 || known.get() != ModelVersion::NONE);
         }
         let fresh = Arc::new(LatestVersion::default());
-        if versions.len() < MAX_MODELS {
+        if versions.len() < MAX_VERSIONED_MODELS {
             versions.insert(model.to_owned(), fresh.clone());
         }
         fresh
@@ -110,7 +86,7 @@ impl ModelVersions {
 /// The `name` of a version, or a hash in its place if it is too long to be kept.
 #[must_use]
 pub(super) fn bounded(name: String) -> String {
-    if name.len() <= MAX_NAME_BYTES { name } else { blake3::hash(name.as_bytes()).to_hex().to_string() }
+    if name.len() <= MAX_VERSION_BYTES { name } else { blake3::hash(name.as_bytes()).to_hex().to_string() }
 }
 
 #[cfg(test)]
@@ -118,21 +94,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_differ_are_other_versions_and_no_name_is_none() {
-        assert_eq!(ModelVersion::of(None), ModelVersion::NONE);
-        assert_eq!(ModelVersion::of(Some("2026-09-01")), ModelVersion::of(Some("2026-09-01")));
-        let mut seen = vec![ModelVersion::NONE];
-        for name in ["", "1", "2", "2026-09-01"] {
-            let version = ModelVersion::of(Some(name));
-            assert!(!seen.contains(&version), "{name}");
-            seen.push(version);
-        }
-    }
-
-    #[test]
     fn a_long_name_is_kept_as_a_hash() {
-        let long = |end: &str| format!("{}{end}", "v".repeat(MAX_NAME_BYTES));
-        assert_eq!(bounded("v".repeat(MAX_NAME_BYTES)).len(), MAX_NAME_BYTES);
+        let long = |end: &str| format!("{}{end}", "v".repeat(MAX_VERSION_BYTES));
+        assert_eq!(bounded("v".repeat(MAX_VERSION_BYTES)).len(), MAX_VERSION_BYTES);
         assert_eq!(bounded(long("1")).len(), 64);
         assert_ne!(bounded(long("1")), bounded(long("2")));
     }
@@ -150,10 +114,10 @@ mod tests {
         let versions = ModelVersions::default();
         let configured = versions.of("configured");
         versions.of("told").replace(ModelVersion::of(Some("1")));
-        for number in 0..3 * MAX_MODELS {
+        for number in 0..3 * MAX_VERSIONED_MODELS {
             let _ = versions.of(&format!("invented {number}"));
         }
-        assert!(versions.0.lock().len() <= MAX_MODELS);
+        assert!(versions.0.lock().len() <= MAX_VERSIONED_MODELS);
         assert!(Arc::ptr_eq(&configured, &versions.of("configured")));
         assert_eq!(versions.of("told").get(), ModelVersion::of(Some("1")));
     }

@@ -1,8 +1,8 @@
 //! The version of the model that the scores of a plan are of. All are of one (law 2).
 
 use super::Plan;
+use crate::types::model_version::ModelVersion;
 use crate::types::response::ScoreSource;
-use crate::upstream::model_versions::ModelVersion;
 
 /// The versions of one plan.
 #[derive(Clone, Copy, Debug)]
