@@ -181,11 +181,12 @@ mod tests {
 
         #[test]
         fn ranks_as_scores_keep_the_order_of_the_picks(sent in 0usize..60, picks in 0usize..60, seed in any::<u64>()) {
-            let mut positions: Vec<i64> = (0..sent as i64).collect();
+            let mut positions: Vec<usize> = (0..sent).collect();
             fastrand::Rng::with_seed(seed).shuffle(&mut positions);
             positions.truncate(picks);
-            let scores = complete_selection(&positions, sent).unwrap();
-            let of_picks: Vec<_> = positions.iter().map(|position| scores[*position as usize]).collect();
+            let picked: Vec<_> = positions.iter().map(|position| i64::try_from(*position).unwrap()).collect();
+            let scores = complete_selection(&picked, sent).unwrap();
+            let of_picks: Vec<_> = positions.iter().map(|position| scores[*position]).collect();
             prop_assert!(of_picks.iter().all(|score| (0.0..=1.0).contains(score) && *score > 0.0));
             prop_assert!(of_picks.windows(2).all(|pair| pair[0] > pair[1]));
             prop_assert_eq!(scores.iter().filter(|score| **score > 0.0).count(), positions.len());

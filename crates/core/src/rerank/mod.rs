@@ -107,16 +107,16 @@ struct TargetScores<'a> {
     plan: Plan,
 }
 
-/// The failure of a plan.
-enum PlanFailure<'a> {
-    /// Two versions of the model scored the request.
-    MixedVersions(Error),
-    OfTarget(TargetFailure<TargetScores<'a>>),
+/// The failure of one plan of a request.
+struct PlanFailure<'a> {
+    failure: TargetFailure<TargetScores<'a>>,
+    /// True if two versions of the model scored the request, which another plan may mend.
+    mixes_versions: bool,
 }
 
 impl From<Error> for PlanFailure<'_> {
     fn from(error: Error) -> Self {
-        Self::OfTarget(error.into())
+        Self { failure: error.into(), mixes_versions: false }
     }
 }
 
@@ -202,17 +202,13 @@ impl Reranker {
         let mut control = attempt.context.control;
         trace.reads_cache = control.read;
         match self.try_plan(attempt, control, trace).await {
-            Err(PlanFailure::MixedVersions(_)) => {}
-            Err(PlanFailure::OfTarget(failure)) => return Err(failure),
-            Ok(plan) => return Ok(plan),
+            Err(PlanFailure { mixes_versions: true, .. }) => {}
+            outcome => return outcome.map_err(|failed| failed.failure),
         }
         // Without known scores: then one call gives an answer of one version, even if the upstream runs two at a time.
         control.read = false;
         trace.reads_cache = false;
-        self.try_plan(attempt, control, trace).await.map_err(|failure| match failure {
-            PlanFailure::MixedVersions(error) => error.into(),
-            PlanFailure::OfTarget(failure) => failure,
-        })
+        self.try_plan(attempt, control, trace).await.map_err(|failed| failed.failure)
     }
 
     /// Plans the whole request for one target, under the version of its model that was told last, and scores it.
@@ -251,13 +247,11 @@ impl Reranker {
             Err(_elapsed) => out_of_time(&attempt, scoring),
         };
         if plan.mixes_versions() {
-            return Err(PlanFailure::MixedVersions(error));
+            return Err(PlanFailure { mixes_versions: true, ..error.into() });
         }
         if error.kind.is_caused_by_upstream() && plan.fall_back_to_stale() {
-            return Err(PlanFailure::OfTarget(TargetFailure {
-                error,
-                salvage: Some(Salvage::Stale(TargetScores { target, plan })),
-            }));
+            let salvage = Some(Salvage::Stale(TargetScores { target, plan }));
+            return Err(PlanFailure { failure: TargetFailure { error, salvage }, mixes_versions: false });
         }
         if in_time || attempt.route.on_deadline == OnDeadline::Error || !plan.has_scores() {
             return Err(error.into());
@@ -270,7 +264,7 @@ impl Reranker {
         }
         let refusal = trace.refusal().cloned();
         let salvage = Some(Salvage::Partial { scores: TargetScores { target, plan }, refusal });
-        Err(PlanFailure::OfTarget(TargetFailure { error, salvage }))
+        Err(PlanFailure { failure: TargetFailure { error, salvage }, mixes_versions: false })
     }
 
     /// The plan of a request to `target`. A large one is made on a blocking thread: it hashes every text.

@@ -425,10 +425,10 @@ mod tests {
         let context = PlanContext { space, rejects_blanks: true, ..plain };
         let list = request("q", &["a", " ", "b", "a"]);
         assert_eq!(run(&list, &context, &cache).1, ["a", "b", "a"], "equal passages are part of the list");
-        let (plan, sent) = run(&list, &context, &cache);
+        let (known, sent) = run(&list, &context, &cache);
         assert!(sent.is_empty(), "the same list is known");
-        assert_eq!(plan.passages()[1].score, None);
-        assert_eq!(rank(&plan.passages(), None)[3].position, 1);
+        assert_eq!(known.passages()[1].score, None);
+        assert_eq!(rank(&known.passages(), None)[3].position, 1);
         for other in [&["b", " ", "a", "a"][..], &["a", " ", "b"], &["a", "b", "a"]] {
             assert!(!run(&request("q", other), &context, &cache).1.is_empty());
         }

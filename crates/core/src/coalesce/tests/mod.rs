@@ -73,7 +73,7 @@ async fn outcome(subscriptions: Vec<Subscription>) -> Result<Vec<(SlotIndex, f64
                 match landing {
                     PairOutcome::Scored(score) | PairOutcome::Known(score) => scores.push((slot, score)),
                     PairOutcome::Refused(error) => return Err(Arc::unwrap_or_clone(error)),
-                    PairOutcome::OtherVersion => panic!("these tests know one version"),
+                    PairOutcome::OtherVersion => unreachable!("these tests know one version"),
                 }
             }
         }
