@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use rerankd_core::cache::control::CacheControl;
 use rerankd_core::cache::key::CacheScope;
 use rerankd_core::error::{Error, ErrorKind};
+use rerankd_core::provider::KeyPlacement;
 use rerankd_core::rerank::{RequestContext, Reranker};
 use rerankd_core::types::request::RerankRequest;
 use rerankd_core::types::response::RerankResponse;
@@ -118,7 +119,12 @@ impl Stage {
                 let upstreams = upstreams.clone();
                 Box::pin(async move { upstreams.answer(call).await })
             });
-            Ok(Upstream::behind(transport, upstream.stack(), metrics, Arc::new(KeyRing::new(&[])?)))
+            Ok(Upstream::behind(
+                transport,
+                upstream.stack(),
+                metrics,
+                Arc::new(KeyRing::new(&[], &KeyPlacement::bearer())?),
+            ))
         })
         .unwrap();
         Self { reranker, upstreams }

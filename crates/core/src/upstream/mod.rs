@@ -22,6 +22,7 @@ pub mod key_ring;
 mod last_failures;
 pub mod learned_limits;
 pub mod load;
+mod local_scorer;
 pub mod model_versions;
 mod path_template;
 pub mod rate;
@@ -61,15 +62,14 @@ use self::key_ring::KeyRing;
 use self::last_failures::LastFailures;
 use self::learned_limits::LearnedLimits;
 use self::load::LoadStats;
+pub use self::local_scorer::LocalScorer;
 use self::model_versions::ModelVersions;
 use self::rate::Rate;
 use self::stack::{Stack, StackParts, stack};
 use self::transport::{Transport, TransportConfig};
 use self::unanswered::UnansweredCalls;
-use crate::blocking::workers::Workers;
 use crate::cache::key::CacheScope;
-use crate::embedded::hybrid::HybridSettings;
-use crate::embedded::{ListScorer, LocalModel, PairModel};
+use crate::embedded::{LocalModel, PairModel};
 use crate::provider::ProviderFacts;
 use crate::telemetry::metrics::{Metrics, UpstreamMetrics};
 use crate::upstream::settings::{LongPassages, StackSettings, UpstreamSettings};
@@ -90,21 +90,6 @@ pub enum Backend {
     Stack(Arc<ScoringStack>),
     /// The embedded scorer, which ranks lists in this process.
     Local(Box<LocalScorer>),
-}
-
-/// The embedded scorer.
-#[derive(Debug)]
-pub struct LocalScorer {
-    /// Its scorer of lists.
-    pub lexical: Arc<dyn ListScorer>,
-    /// Its cross-encoder behind a stack of its own; `None` without weights.
-    pub cross_encoder: Option<Arc<Upstream>>,
-    /// True if the operator wants no cross-encoder.
-    pub is_declined: bool,
-    /// The way in which the two are put together.
-    pub hybrid: HybridSettings,
-    /// Threads that score long lists lexically, one for each processor.
-    pub workers: Workers,
 }
 
 /// The scorer behind an upstream's stack, for those who compare answers of different days.
@@ -315,13 +300,6 @@ impl Upstream {
             Backend::Stack(stack) => stack.load_stats.load(caller, now),
             Backend::Local(_) => 0.0,
         }
-    }
-}
-
-impl LocalScorer {
-    /// The available models of the embedded scorer, the default first.
-    pub fn models(&self) -> impl Iterator<Item = LocalModel> + use<> {
-        LocalModel::at_hand(self.cross_encoder.is_some())
     }
 }
 

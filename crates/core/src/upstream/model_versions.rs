@@ -13,8 +13,6 @@ use crate::types::model_version::ModelVersion;
 
 /// Most models of one upstream whose versions are remembered. Clients invent names of models.
 const MAX_VERSIONED_MODELS: usize = 1_000;
-/// Longest name of a version that is kept, in bytes. Vendors write dates or numbers.
-const MAX_VERSION_BYTES: usize = 128;
 
 /// The version that the latest reply of a model told. Read once a request, without a lock.
 #[derive(Debug, Default)]
@@ -83,23 +81,9 @@ impl ModelVersions {
     }
 }
 
-/// The `name` of a version, or a hash in its place if it is too long to be kept.
-#[must_use]
-pub(super) fn bounded(name: String) -> String {
-    if name.len() <= MAX_VERSION_BYTES { name } else { blake3::hash(name.as_bytes()).to_hex().to_string() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_long_name_is_kept_as_a_hash() {
-        let long = |end: &str| format!("{}{end}", "v".repeat(MAX_VERSION_BYTES));
-        assert_eq!(bounded("v".repeat(MAX_VERSION_BYTES)).len(), MAX_VERSION_BYTES);
-        assert_eq!(bounded(long("1")).len(), 64);
-        assert_ne!(bounded(long("1")), bounded(long("2")));
-    }
 
     #[test]
     fn the_version_before_is_told_once() {

@@ -3,7 +3,6 @@
 use super::call::Scores;
 use super::error::UpstreamError;
 use super::error_texts;
-use super::model_versions::bounded;
 use crate::error::ErrorKind;
 use crate::provider::check::{MergeError, merge};
 use crate::provider::{DecodeError, EXPLAINED_BYTES, ScoreScale, Wire, WireReply, explain};
@@ -37,7 +36,7 @@ pub(super) fn read_scores(wire: &Wire, reply: &WireReply, scale: ScoreScale) -> 
         tokens: decoded.tokens,
         search_units: decoded.search_units,
         cost_usd: decoded.cost_usd,
-        model_version: decoded.model_version.map(bounded),
+        model_version: decoded.model_version,
     })
 }
 

@@ -2,7 +2,6 @@
 
 use rerankd_core::provider::Billing;
 use rerankd_core::route::Route;
-use rerankd_core::types::facts::Scoring;
 use rerankd_core::upstream::size::estimate_tokens;
 
 use super::{AnswerLog, EvalRun, cache_scope};
