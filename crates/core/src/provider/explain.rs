@@ -14,10 +14,15 @@
 //! {"error": {"message": "…", "type": "…"}}            vLLM, llama.cpp, Infinity
 //! {"error": {"reason": "…", "type": "…"}}             Elasticsearch, OpenSearch
 //! {"error_code": 1, "error_msg": "…"}                 Qianfan
+//! {"Response": {"Error": {"Code", "Message"}}}        Tencent
+//! {"OriginalMessage": "…", "Message": "…"}            AWS
+//! {"detail": {"error": "…"}}                          DeepInfra
+//! {"status": 401, "title": "…"}                       NVIDIA
 //! "…"                                                 LocalAI, SiliconFlow
 //! …                                                   plain text, from gateways
 //! ```
-//! The input that a validation error quotes (`input`, `ctx`) is never read. Nor is a body beyond its first 16 KiB: a
+//! The input that a validation error quotes (`input`, `ctx`) is never read, and is cut off where a message holds it
+//! (`'input': …` in vLLM's, `input_value=…` in pydantic's). Nor is a body beyond its first 16 KiB: a
 //! reply may be megabytes of something else. HTML is not taken for a message.
 
 use std::borrow::Cow;
@@ -62,9 +67,12 @@ const MESSAGE_MEMBERS: [&str; 21] = [
 ];
 /// Members that hold an object with the message, or something unrelated.
 const WRAPPING_MEMBERS: [&str; 4] = ["fault", "status", "data", "cause"];
-/// Members that hold a machine-readable code.
-const CODE_MEMBERS: [&str; 8] =
-    ["type", "code", "error_type", "error_code", "errorCode", "errorType", "Code", "__type"];
+/// Members that hold a machine-readable code. `status` may also wrap a message ([`WRAPPING_MEMBERS`]).
+const CODE_MEMBERS: [&str; 10] =
+    ["type", "code", "error_type", "error_code", "errorCode", "errorType", "Code", "ErrorCode", "__type", "status"];
+/// Starts of the input in validation errors that are written as Python's objects. vLLM writes a description of longer
+/// inputs instead, in angle brackets.
+const PYTHON_INPUTS: [&str; 4] = ["'input': ", "\"input\": ", "input_value=", "'ctx': "];
 
 /// An upstream's account of a failure. All of it is in the upstream's words and may quote the request: it passes
 /// through [`crate::upstream::redact`] before anyone sees it.
@@ -91,7 +99,8 @@ pub fn explain(body: &[u8]) -> Option<Explanation> {
     };
     let mut explanation = reader.explanation;
     if let Some(message) = message {
-        explanation.message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+        let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+        explanation.message = without_python_inputs(message);
     }
     (explanation != Explanation::default()).then_some(explanation)
 }
@@ -106,6 +115,29 @@ fn is_json(body: &[u8]) -> bool {
         (Some(b'['), Some(next)) => matches!(next, b'{' | b'[' | b'"' | b']' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n'),
         _ => true,
     }
+}
+
+/// The message up to the first input that it quotes as a Python object. What follows cannot be told from the input.
+fn without_python_inputs(mut message: String) -> String {
+    let mut end = message.len();
+    for start in PYTHON_INPUTS {
+        for (at, _) in message.match_indices(start) {
+            if !is_description(&message[at + start.len()..]) {
+                end = end.min(at);
+            }
+        }
+    }
+    if end < message.len() {
+        message.truncate(end);
+        message.push('…');
+    }
+    message
+}
+
+/// Returns true if vLLM wrote the kind and the length of an input instead of it: `'<dict of 2 items>'`.
+fn is_description(value: &str) -> bool {
+    let Some((kind, _)) = value.split_once(" of ") else { return false };
+    matches!(kind, "'<dict" | "'<list" | "'<str" | "'<tuple" | "'<bytes")
 }
 
 /// The message of a body that is not JSON, if it is a sentence.
@@ -179,6 +211,10 @@ impl Reader<'_> {
                     statement.message = message;
                     best = rank;
                 }
+            } else if WRAPPING_MEMBERS.contains(&&*name) && self.head.peek() == Some(b'{') && depth + 1 < MAX_DEPTH {
+                // Read in any case, for its codes; its message counts only if there is no other yet.
+                let wrapped = self.object(depth + 1).message;
+                statement.message = statement.message.or(wrapped);
             } else if CODE_MEMBERS.contains(&&*name) {
                 self.read_code();
             } else if matches!(&*name, "loc" | "field" | "param") {
@@ -188,10 +224,6 @@ impl Reader<'_> {
                 if name == "loc" || (name == "field" && statement.field.is_none()) {
                     statement.field = Some(path);
                 }
-            } else if WRAPPING_MEMBERS.contains(&&*name) && self.head.peek() == Some(b'{') && depth + 1 < MAX_DEPTH {
-                // Read in any case, for its codes; its message counts only if there is no other yet.
-                let wrapped = self.object(depth + 1).message;
-                statement.message = statement.message.or(wrapped);
             } else {
                 self.head.skip();
             }
@@ -349,6 +381,72 @@ mod tests {
             ("\u{feff}{\"message\":\"a\"}", "a"),
         ];
         for (body, message) in forms {
+            assert_eq!(said(body).message, message, "{body}");
+        }
+    }
+
+    /// One form of each vendor that has its own.
+    #[test]
+    fn forms_of_further_vendors_are_understood() {
+        for (body, message, codes) in [
+            (
+                r#"{"error":{"root_cause":[{"type":"x","reason":"a"}],"type":"x","reason":"no endpoint"},"status":404}"#,
+                "no endpoint",
+                &["x", "404"][..],
+            ),
+            (
+                r#"{"Response":{"Error":{"Code":"RequestLimitExceeded","Message":"rate"},"RequestId":"r1"}}"#,
+                "rate",
+                &["requestlimitexceeded"],
+            ),
+            (r#"{"Message":"internal dependency"}"#, "internal dependency", &[]),
+            (r#"{"ErrorCode":"CLIENT_ERROR","OriginalMessage":"boom"}"#, "boom", &["client_error"]),
+            (r#"{"detail":{"error":"User is not authenticated"}}"#, "User is not authenticated", &[]),
+            (r#"{"error_code":336003,"error_msg":"the max length is 4096"}"#, "the max length is 4096", &["336003"]),
+            (r#""top_n - should be greater than or equal to 1""#, "top_n - should be greater than or equal to 1", &[]),
+            (r#""Invalid token""#, "Invalid token", &[]),
+            (r#"{"status":429,"title":"Too Many Requests"}"#, "Too Many Requests", &["429"]),
+            (
+                r#"{"result":null,"success":false,"errors":[{"code":3036,"message":"used up"}],"messages":[]}"#,
+                "used up",
+                &["3036"],
+            ),
+            (
+                r#"{"error":{"code":429,"message":"Quota exceeded","status":"RESOURCE_EXHAUSTED"}}"#,
+                "Quota exceeded",
+                &["429", "resource_exhausted"],
+            ),
+            (r#"{"status":{"code":"40103","message":"expired"},"result":null}"#, "expired", &["40103"]),
+        ] {
+            let said = said(body);
+            assert_eq!((&*said.message, &said.codes[..]), (message, &*to_owned(codes)), "{body}");
+        }
+    }
+
+    #[test]
+    fn validation_errors_never_show_their_input() {
+        for (body, message) in [
+            (
+                r#"{"detail":[{"loc":["body","query"],"msg":"too long","input":"SECRET","ctx":{"a":"SECRET"}}]}"#,
+                "body.query: too long",
+            ),
+            (
+                r#"{"error":{"message":"1 validation error:\n  {'loc': 'body.query', 'msg': 'Field required', 'input': '<dict of 2 items>'}"}}"#,
+                "1 validation error: {'loc': 'body.query', 'msg': 'Field required', 'input': '<dict of 2 items>'}",
+            ),
+            (
+                r#"{"error":{"message":"1 validation error:\n  {'msg': 'no', 'input': {'query': 'SECRET'}, 'ctx': {}}"}}"#,
+                "1 validation error: {'msg': 'no', …",
+            ),
+            (
+                r#"{"detail":"2 validation errors: {'input': '<list of 2 items>'} {'msg': 'no', 'ctx': {'error': 'SECRET'}}"}"#,
+                "2 validation errors: {'input': '<list of 2 items>'} {'msg': 'no', …",
+            ),
+            (
+                r#"{"message":"1 validation error for R\nquery\n  too long [type=x, input_value='SECRET', input_type=str]"}"#,
+                "1 validation error for R query too long [type=x, …",
+            ),
+        ] {
             assert_eq!(said(body).message, message, "{body}");
         }
     }
