@@ -14,6 +14,7 @@ mod compiled_in;
 mod detect;
 mod environment;
 mod equivalent_targets;
+mod error_rules;
 mod layers;
 mod local;
 mod models;

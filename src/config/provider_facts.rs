@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use rerankd_core::provider::{Billing, InstructionSupport, ModelFacts, ProviderFacts, ScoreScale, Scoring, Wire};
 use rerankd_core::suggestion::suggestion;
+use rerankd_core::types::lifecycle::Lifecycle;
 use toml::Value;
 
 use super::about_provider::{AboutProvider, about};
 use super::call_limits::{CharacterLimits, MAX_PASSAGES};
 use super::compiled_in::{is_compiled_in, provider_names};
+use super::error_rules;
 use super::reader::{Section, boolean, bytes, count, date, one_of, price, text, texts};
 use super::wire_shape::wire;
 
@@ -97,9 +99,23 @@ fn read_provider(name: &str, section: &Section<'_>) -> Option<KnownProvider> {
     let other_models = section.section("other_models", |others| read_model(others, unknown));
     // A listed model inherits what is assumed of others, but not their price.
     let inherited = ModelFacts { billing: Billing::Unknown, price_date, ..other_models };
-    let models = section.section("models", |models| {
-        models.entries(|_| None, |name, entry| (name.to_owned(), read_model(entry, inherited)))
+    let mut models = BTreeMap::new();
+    let mut lifecycles = BTreeMap::new();
+    let entries = section.section("models", |models| {
+        models.entries(|_| None, |name, entry| (name, read_model(entry, inherited), read_lifecycle(name, entry)))
     });
+    for (name, model, lifecycle) in entries {
+        models.insert(name.to_owned(), model);
+        if !lifecycle.is_empty() {
+            lifecycles.insert(name.to_owned(), lifecycle);
+        }
+    }
+    let service_lifecycle = Lifecycle {
+        retired_on: section.read("retired_on", date),
+        successor: section.read("successor", text),
+        silent_alias_of: None,
+    };
+    let error_rules = error_rules::read(section);
     let facts = ProviderFacts {
         base_url,
         key_hosts: key_hosts.unwrap_or_default(),
@@ -113,7 +129,10 @@ fn read_provider(name: &str, section: &Section<'_>) -> Option<KnownProvider> {
         retry_statuses: retry_statuses.unwrap_or_default(),
         rejects_blank_passages: rejects_blank_passages.unwrap_or_default(),
         other_models,
-        models: models.into_iter().collect(),
+        models,
+        lifecycles,
+        service_lifecycle,
+        error_rules,
     };
     Some(KnownProvider { about, wire: Arc::new(wire?), facts })
 }
@@ -138,6 +157,19 @@ fn statuses(value: &Value) -> Result<Vec<u16>, String> {
         statuses.push(u16::try_from(status(item)?).unwrap_or(599));
     }
     Ok(statuses)
+}
+
+/// The facts about the end of the model `name`.
+fn read_lifecycle(name: &str, section: &Section<'_>) -> Lifecycle {
+    let other = |value: &Value| match text(value)? {
+        other if other == name => Err("must name another model than this one".to_owned()),
+        other => Ok(other),
+    };
+    Lifecycle {
+        retired_on: section.read("retired_on", date),
+        successor: section.read("successor", other),
+        silent_alias_of: section.read("silent_alias_of", other),
+    }
 }
 
 /// The facts about one model. A fact that is missing or wrong is the inherited one.

@@ -1,5 +1,6 @@
-//! `[refusals]`: the words in which providers refuse for size.
+//! `[refusals]`: the words in which providers refuse for size, and in which they say that a model was retired.
 
+use rerankd_core::upstream::retirement::RetirementWords;
 use rerankd_core::upstream::size_refusal::RefusalWords;
 
 use super::reader::{Section, texts};
@@ -15,6 +16,12 @@ pub(super) fn words(section: &Section<'_>) -> RefusalWords {
         never: lower_case(section, "never"),
         request: lower_case(section, "request"),
         passage_nouns: lower_case(section, "passage_nouns"),
+        retirement: RetirementWords {
+            codes: lower_case(section, "retired_codes"),
+            phrases: lower_case(section, "retired"),
+            subjects: lower_case(section, "retired_subjects"),
+            others: lower_case(section, "retired_others"),
+        },
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rerankd_core::embedded;
 use rerankd_core::provider::ProviderFacts;
+use rerankd_core::types::lifecycle::Lifecycle;
 use rerankd_core::upstream::breaker::BreakerSettings;
 use rerankd_core::upstream::call_address::{CallAddress, CallPath};
 use rerankd_core::upstream::endpoint::EndpointPart;
@@ -259,6 +260,10 @@ impl Upstreams<'_> {
             None => None,
         };
         limits.override_in(&mut facts);
+        if !is_own_host {
+            // The end of the hosted service is none of a copy's.
+            facts.service_lifecycle = Lifecycle::default();
+        }
         if let Some(reason) = keys.reason_to_leave_out(section) {
             return Some(Err(LeftOutUpstream { name: name.to_owned(), provider: wire.name().to_owned(), reason }));
         }

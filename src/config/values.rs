@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use rerankd_core::suggestion::suggestion;
-use rerankd_core::types::facts::Date;
+use rerankd_core::types::date::Date;
 use toml::Value;
 
 /// A list of the names that would have been right, with the one that was probably meant.

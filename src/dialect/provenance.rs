@@ -2,7 +2,8 @@
 //!
 //! The docs of types that derive `ToSchema` are published: they become the descriptions in `openapi/openapi.json`.
 
-use rerankd_core::types::facts::{Date, ScoreScale};
+use rerankd_core::types::date::Date;
+use rerankd_core::types::facts::ScoreScale;
 use rerankd_core::types::response::{
     AnswerCost, PairCounts, Provenance, ScoreSource, TargetTried, Timings, milliseconds,
 };

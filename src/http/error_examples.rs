@@ -96,6 +96,10 @@ fn example(kind: ErrorKind) -> Error {
         ErrorKind::UpstreamMisconfigured => {
             "there is nothing at /v1/v2/rerank of cohere (status 404); check upstreams.cohere.base_url"
         }
+        ErrorKind::UpstreamModelRetired => {
+            "cohere answered with status 404 (rerank-english-v2.0 is retired; use rerank-v3.5 in the targets of your \
+             models)"
+        }
         ErrorKind::UpstreamUnavailable => "cohere could not be reached: the connection was refused",
         ErrorKind::UpstreamCircuitOpen => {
             "the circuit breaker of cohere is open for another 4 s; the last failure: status 503"

@@ -128,7 +128,7 @@ struct RankedRequest<'a> {
             body = Problem<'static>, content_type = "application/problem+json"),
         (status = 502,
             description = "`upstream_unauthorized`, `upstream_quota_exhausted`, `upstream_misconfigured`, \
-                `upstream_unavailable` or `upstream_invalid_reply`",
+                `upstream_model_retired`, `upstream_unavailable` or `upstream_invalid_reply`",
             body = Problem<'static>, content_type = "application/problem+json"),
         (status = 503, description = "`upstream_circuit_open`; `Retry-After` says when to retry",
             body = Problem<'static>, content_type = "application/problem+json",

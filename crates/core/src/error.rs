@@ -46,6 +46,8 @@ pub enum ErrorKind {
     UpstreamQuotaExhausted,
     /// The address configured for the provider is wrong.
     UpstreamMisconfigured,
+    /// The provider does not serve the model any more.
+    UpstreamModelRetired,
     /// The provider could not be reached, or answered with a server error.
     UpstreamUnavailable,
     /// The provider failed so often that its circuit is open.
@@ -78,7 +80,7 @@ pub struct ErrorFacts {
 
 impl ErrorKind {
     /// Every kind, in the order of `docs/errors.md`.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::InvalidJson,
         Self::InvalidRequest,
         Self::Unauthorized,
@@ -95,6 +97,7 @@ impl ErrorKind {
         Self::UpstreamUnauthorized,
         Self::UpstreamQuotaExhausted,
         Self::UpstreamMisconfigured,
+        Self::UpstreamModelRetired,
         Self::UpstreamUnavailable,
         Self::UpstreamCircuitOpen,
         Self::UpstreamInvalidReply,
@@ -136,6 +139,7 @@ impl ErrorKind {
             Self::UpstreamMisconfigured => {
                 ("upstream_misconfigured", StatusCode::BAD_GATEWAY, "Upstream address misconfigured")
             }
+            Self::UpstreamModelRetired => ("upstream_model_retired", StatusCode::BAD_GATEWAY, "Upstream model retired"),
             Self::UpstreamUnavailable => ("upstream_unavailable", StatusCode::BAD_GATEWAY, "Upstream unavailable"),
             Self::UpstreamCircuitOpen => {
                 ("upstream_circuit_open", StatusCode::SERVICE_UNAVAILABLE, "Circuit breaker open")
@@ -168,6 +172,7 @@ impl ErrorKind {
                 | Self::UpstreamUnauthorized
                 | Self::UpstreamQuotaExhausted
                 | Self::UpstreamMisconfigured
+                | Self::UpstreamModelRetired
                 | Self::UpstreamUnavailable
                 | Self::UpstreamCircuitOpen
                 | Self::UpstreamInvalidReply

@@ -1,4 +1,5 @@
 mod bad_days;
+mod failures;
 mod forgiving;
 mod models;
 mod reference;

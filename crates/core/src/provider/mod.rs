@@ -12,11 +12,13 @@
 
 pub mod check;
 mod counts;
+pub mod error_rules;
 mod explain;
 mod head;
 mod lookup;
 mod loose;
 mod mismatch;
+pub(crate) mod phrases;
 mod pointer;
 mod quick_reader;
 mod reader;

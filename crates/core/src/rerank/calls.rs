@@ -17,10 +17,10 @@ use crate::provider::{InstructionSupport, PassageText, ScoreBatch};
 use crate::route::{StackTarget, Target};
 use crate::types::index::{FlightIndex, IndexVec, PieceIndex};
 use crate::types::request::RerankRequest;
+use crate::upstream::UpstreamError;
 use crate::upstream::call::{AttemptCounter, Call, Payload, Scores, Waiters};
 use crate::upstream::size::{TextSize, estimate_tokens};
 use crate::upstream::size_evidence::Expectation;
-use crate::upstream::{Upstream, UpstreamError};
 
 /// The texts of one flight, from which its calls are made. Clones are cheap.
 #[derive(Clone, Debug)]
@@ -179,20 +179,22 @@ impl FlightTexts {
 
     /// An upstream's failure as a client may read it: without quotations of the request. The search for them reads all
     /// texts, so that of a large request runs on a blocking thread.
-    pub(super) async fn describe(&self, upstream: &Arc<Upstream>, error: UpstreamError) -> Error {
-        let upstream = upstream.clone();
+    pub(super) async fn describe(&self, target: &StackTarget, error: UpstreamError) -> Error {
+        let target = target.clone();
         let flight = self.clone();
         offload(self.request.text_bytes(), OFFLOAD_SEARCH_BYTES, move || {
             let passages = flight.request.passages.iter().map(|passage| passage.text);
             let texts = passages.chain([&*flight.request.query]).chain(flight.request.options.instruction.as_deref());
+            let upstream = &target.upstream;
             let detail = match upstream.quotable(&error, &texts) {
                 Some(detail) => format!(": {detail}"),
                 None => String::new(),
             };
-            let hint = match upstream.key_setting() {
-                Some(setting) if error.kind == ErrorKind::UpstreamUnauthorized => {
+            let hint = match (error.kind, upstream.key_setting()) {
+                (ErrorKind::UpstreamUnauthorized, Some(setting)) => {
                     format!(" (check upstreams.{}.{setting})", upstream.name)
                 }
+                (ErrorKind::UpstreamModelRetired, _) => format!(" ({})", target.retirement_advice()),
                 _ => String::new(),
             };
             let public = error.of_upstream(&upstream.name);

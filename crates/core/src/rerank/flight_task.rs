@@ -253,7 +253,11 @@ impl FlightInProgress<'_> {
                 if error.is_model_missing {
                     tell_missing_model(target);
                 }
-                self.lead.fail(&batch.places, self.task.texts.describe(&target.upstream, error).await);
+                if error.kind == ErrorKind::UpstreamModelRetired {
+                    let model = target.listed.then_some(&*target.model);
+                    target.stack().tell_model_retired(model, &target.retirement_advice());
+                }
+                self.lead.fail(&batch.places, self.task.texts.describe(target, error).await);
                 return;
             }
         };
@@ -262,7 +266,7 @@ impl FlightInProgress<'_> {
         }
         if self.refusal.is_none() {
             // Only the first refusal is described: that searches all texts of the request for quotations.
-            self.refusal = Some(self.task.texts.describe(&target.upstream, error).await);
+            self.refusal = Some(self.task.texts.describe(target, error).await);
         }
         let is_probe = batch.purpose == Purpose::Probe; // `refused` takes the batch
         let settled = planner.refused(batch, size_refusal, Instant::now());

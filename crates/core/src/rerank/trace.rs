@@ -5,6 +5,7 @@ use crate::cache::control::CacheControl;
 use crate::error::{Error, ErrorKind};
 use crate::provider::InstructionSupport;
 use crate::route::{Route, Target, no_shared_word};
+use crate::types::lifecycle::Lifecycle;
 use crate::types::outcomes::{DegradedReason, TargetOutcome};
 use crate::types::request::RerankRequest;
 use crate::types::response::{
@@ -228,6 +229,9 @@ fn unsupported_options(target: &Target, request: &RerankRequest) -> Vec<String> 
             "{} is a selector: it picks documents and gives no scores; `picked` of each explanation says which",
             target.address()
         ));
+    }
+    if let Some(Lifecycle { silent_alias_of: Some(other), .. }) = target.lifecycle() {
+        warnings.push(format!("{} is answered by {other}, whatever its name says", target.address()));
     }
     if target.is_guessed_listwise() {
         warnings.push(format!(

@@ -10,6 +10,8 @@ use crate::cache::key::ScoreSpace;
 use crate::embedded::hybrid::HybridSettings;
 use crate::embedded::{self, LocalModel, SCORES_REVISION};
 use crate::provider::{ModelFacts, ProviderFacts, Scoring};
+use crate::types::date::Date;
+use crate::types::lifecycle::Lifecycle;
 use crate::upstream::model_versions::LatestVersion;
 use crate::upstream::settings::LongPassages;
 use crate::upstream::{Backend, LocalScorer, Upstream};
@@ -78,17 +80,19 @@ impl Target {
             Backend::Local(_) => None,
         };
         // No upstream has an empty name, so shared scores are never taken for those of an upstream.
-        let (owner, name) = match scores {
-            Some(shared) => (String::new(), shared),
-            None => (upstream.name.clone(), model),
+        let (owner, name) = match (scores, &upstream.backend) {
+            (Some(shared), _) => (String::new(), shared.as_str()),
+            // Two names of one model share its scores.
+            (None, Backend::Stack(stack)) => (upstream.name.clone(), stack.facts.answering(model)),
+            (None, Backend::Local(_)) => (upstream.name.clone(), model.as_str()),
         };
         let revision = match scores {
             None if upstream.name == embedded::NAME => format!("{SCORES_REVISION} {revision}"),
             _ => revision.clone(),
         };
-        let space = ScoreSpace { upstream: owner, model: name.clone(), revision, scale: facts.scale };
+        let space = ScoreSpace { upstream: owner, model: name.to_owned(), revision, scale: facts.scale };
         let version = match &upstream.backend {
-            Backend::Stack(stack) => stack.model_versions.of(model),
+            Backend::Stack(stack) => stack.model_versions.of(stack.facts.answering(model)),
             Backend::Local(_) => Arc::default(),
         };
         Some(Self { upstream, model: model.clone(), facts, listed, url, space, version, weight: *weight, hybrid })
@@ -133,6 +137,44 @@ impl Target {
     #[must_use]
     pub fn model_label(&self) -> &str {
         if self.listed { &self.model } else { OTHER_MODEL }
+    }
+
+    /// The facts about the model's end; `None` if nothing is known.
+    #[must_use]
+    pub fn lifecycle(&self) -> Option<&Lifecycle> {
+        match &self.upstream.backend {
+            Backend::Stack(stack) => stack.facts.lifecycles.get(&self.model),
+            Backend::Local(_) => None,
+        }
+    }
+
+    /// The sentences that the operator should read about the end of the model and of its provider, as of `today`; of
+    /// those that are not due only if `far_too`.
+    #[must_use]
+    pub fn lifecycle_notices(&self, today: Date, far_too: bool) -> Vec<String> {
+        let Backend::Stack(stack) = &self.upstream.backend else { return Vec::new() };
+        let service = &stack.facts.service_lifecycle;
+        let mut notices = Vec::new();
+        if far_too || service.is_due(today) {
+            notices.extend(service.notice(&format!("the service behind {}", self.upstream.name), today));
+        }
+        if let Some(lifecycle) = self.lifecycle()
+            && (far_too || lifecycle.is_due(today))
+        {
+            notices.extend(lifecycle.notice(&self.address(), today));
+        }
+        notices
+    }
+
+    /// The statement that the model is retired, with the way out. Names the model only if the registry lists it:
+    /// another may be the client's own text.
+    pub(crate) fn retirement_advice(&self) -> String {
+        let successor = match self.lifecycle() {
+            Some(Lifecycle { successor: Some(successor), .. }) => &**successor,
+            _ => "another",
+        };
+        let model = if self.listed { &*self.model } else { "the model" };
+        format!("{model} is retired; use {successor} in the targets of your models")
     }
 
     /// Returns true if the model counts as listwise only because it is not in the registry.

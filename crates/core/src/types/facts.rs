@@ -3,6 +3,10 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
+use super::date::Date;
+use super::error_rule::ErrorRule;
+use super::lifecycle::Lifecycle;
+
 /// The dependence of a passage's score on the other passages of its list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scoring {
@@ -192,34 +196,6 @@ impl Billing {
     }
 }
 
-/// A calendar date, as `YYYY-MM-DD`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Date([u8; 10]);
-
-impl Date {
-    /// The date that `text` writes as `YYYY-MM-DD`; `None` if it writes none.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let bytes: [u8; 10] = text.as_bytes().try_into().ok()?;
-        for (at, byte) in bytes.into_iter().enumerate() {
-            let is_expected = if matches!(at, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() };
-            if !is_expected {
-                return None;
-            }
-        }
-        let month: u8 = text[5..7].parse().ok()?;
-        let day: u8 = text[8..].parse().ok()?;
-        ((1..=12).contains(&month) && (1..=31).contains(&day)).then_some(Self(bytes))
-    }
-
-    /// The date as `YYYY-MM-DD`.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        // Never empty: the bytes are digits and hyphens.
-        str::from_utf8(&self.0).unwrap_or_default()
-    }
-}
-
 /// The facts about one model.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ModelFacts {
@@ -269,6 +245,12 @@ pub struct ProviderFacts {
     pub other_models: ModelFacts,
     /// The listed models, by their names at the provider.
     pub models: BTreeMap<String, ModelFacts>,
+    /// The end of models, by their names at the provider. Most have none.
+    pub lifecycles: BTreeMap<String, Lifecycle>,
+    /// The end of the whole hosted service.
+    pub service_lifecycle: Lifecycle,
+    /// Rules by which failures are sorted.
+    pub error_rules: Vec<ErrorRule>,
 }
 
 impl ProviderFacts {
@@ -289,6 +271,9 @@ impl ProviderFacts {
             rejects_blank_passages: false,
             other_models,
             models: BTreeMap::new(),
+            lifecycles: BTreeMap::new(),
+            service_lifecycle: Lifecycle::default(),
+            error_rules: Vec::new(),
         }
     }
 
@@ -300,23 +285,20 @@ impl ProviderFacts {
             None => (self.other_models, false),
         }
     }
+
+    /// The model that really answers for the one of this name: itself, unless the provider put another in its place.
+    #[must_use]
+    pub fn answering<'a>(&'a self, name: &'a str) -> &'a str {
+        match self.lifecycles.get(name) {
+            Some(lifecycle) => lifecycle.answering(name),
+            None => name,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn dates_are_years_months_and_days() {
-        for date in ["2026-11-28", "1999-01-31"] {
-            assert_eq!(Date::parse(date).unwrap().as_str(), date);
-        }
-        for text in
-            ["", "2026-11-2", "2026-13-01", "2026-00-10", "2026-01-32", "2026/01/02", "2O26-01-02", "2026-1-002"]
-        {
-            assert_eq!(Date::parse(text), None, "{text}");
-        }
-    }
 
     #[test]
     fn unknown_cost_is_none_and_never_zero() {

@@ -1,8 +1,11 @@
 //! Types shared by all parts of rerankd: a request, its response, the facts about models, and the outcomes that are
 //! counted. They are plain data, without a wire format.
 
+pub mod date;
+pub mod error_rule;
 pub mod facts;
 pub mod index;
+pub mod lifecycle;
 pub mod logistic;
 pub mod model_version;
 pub mod outcomes;

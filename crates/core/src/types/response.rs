@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::facts::{Date, ScoreScale};
+use super::date::Date;
+use super::facts::ScoreScale;
 use super::outcomes::{DegradedReason, TargetOutcome};
 
 /// A finished rerank.

@@ -79,7 +79,7 @@ pub(super) fn proxy_wants_credentials(through: &str) -> String {
 /// A reply from `path` with a status other than success.
 pub(super) fn of_status(status: u16, kind: ErrorKind, path: &str, through: &str) -> String {
     match kind {
-        ErrorKind::UpstreamMisconfigured if matches!(status, 404 | 405 | 410) => {
+        ErrorKind::UpstreamMisconfigured if matches!(status, 404 | 405) => {
             format!(
                 "answered with status {status} at {path}{through}: there is no such call \
                  (check its base_url and path)"

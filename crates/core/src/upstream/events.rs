@@ -1,11 +1,15 @@
 //! Log lines about changes in the state of an upstream: one for each change, with its name in the field `event`.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use super::circuits::OpenCircuit;
 use super::error::UpstreamError;
 use crate::cache::key::CacheScope;
+use crate::types::date::Date;
 use crate::types::response::milliseconds;
 
 /// The teller of one upstream's changes.
@@ -14,12 +18,16 @@ pub(crate) struct UpstreamEvents {
     upstream: String,
     /// True while the concurrency limit is below its maximum.
     is_limited: AtomicBool,
+    /// Days on which the end of a model was last told; `None` stands for all models that the registry does not list,
+    /// whose names clients may invent.
+    retirements_told: Mutex<BTreeMap<Option<String>, Date>>,
 }
 
 impl UpstreamEvents {
     /// The teller for the upstream of this name.
     pub(crate) fn of(upstream: &str) -> Self {
-        Self { upstream: upstream.to_owned(), is_limited: AtomicBool::new(false) }
+        let retirements_told = Mutex::default();
+        Self { upstream: upstream.to_owned(), is_limited: AtomicBool::new(false), retirements_told }
     }
 
     /// Tells that a circuit has opened, `stays` the time until the next probe.
@@ -83,6 +91,21 @@ impl UpstreamEvents {
         );
     }
 
+    /// Tells, once a day, that the upstream does not serve `model` any more. `model` is `None` if the registry does not
+    /// list it. `advice` says so, with the way out.
+    pub(crate) fn model_retired(&self, model: Option<&str>, advice: &str, today: Date) {
+        if !self.is_first_today(model, today) {
+            return;
+        }
+        let upstream = &*self.upstream;
+        tracing::warn!(event = "model_retired", upstream, model, "{upstream} says that {advice}");
+    }
+
+    /// Returns true if the end of `model` was not told `today` yet. Takes it as told from then on.
+    fn is_first_today(&self, model: Option<&str>, today: Date) -> bool {
+        self.retirements_told.lock().insert(model.map(str::to_owned), today) != Some(today)
+    }
+
     /// Returns true while the concurrency limit is below its maximum.
     pub(crate) fn is_limited(&self) -> bool {
         self.is_limited.load(Ordering::Relaxed)
@@ -107,5 +130,27 @@ fn caller_of(circuit: OpenCircuit, caller: CacheScope) -> Option<String> {
     match circuit {
         OpenCircuit::Own => caller.mark(),
         OpenCircuit::Common => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn end_of_a_model_is_told_once_a_day() {
+        let events = UpstreamEvents::of("u");
+        let day = |text| Date::parse(text).unwrap();
+        for (model, today, is_told) in [
+            (Some("m"), "2026-11-30", true),
+            (Some("m"), "2026-11-30", false),
+            (Some("n"), "2026-11-30", true),
+            (None, "2026-11-30", true),
+            (None, "2026-11-30", false),
+            (Some("m"), "2026-12-01", true),
+            (Some("m"), "2026-12-01", false),
+        ] {
+            assert_eq!(events.is_first_today(model, day(today)), is_told, "{model:?} {today}");
+        }
     }
 }

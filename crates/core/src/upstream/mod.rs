@@ -11,6 +11,7 @@ pub mod endpoint;
 mod error;
 mod error_texts;
 mod events;
+mod failure_rules;
 mod failure_window;
 pub mod free_refreshes;
 mod guard;
@@ -27,8 +28,10 @@ pub mod model_versions;
 mod path_template;
 pub mod rate;
 pub mod redact;
+
 mod reply;
 pub mod response_class;
+pub mod retirement;
 mod retry;
 mod retry_after;
 pub mod settings;
@@ -45,7 +48,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
-use tower::{Service, ServiceExt};
+use tower::Service;
 use url::Url;
 
 use self::breaker::CircuitState;
@@ -56,6 +59,7 @@ use self::circuits::Circuits;
 use self::concurrency::ConcurrencyLimit;
 pub use self::error::UpstreamError;
 use self::events::UpstreamEvents;
+use self::failure_rules::FailureRules;
 use self::free_refreshes::FreeRefreshes;
 use self::guard::Guard;
 use self::key_ring::KeyRing;
@@ -161,8 +165,11 @@ impl Upstream {
             keys: keys.clone(),
             connect_timeout: settings.connect_timeout,
             max_response_bytes: settings.max_response_bytes,
-            retry_statuses: settings.facts.retry_statuses.clone(),
-            refusal_words: settings.refusal_words.clone(),
+            failure_rules: FailureRules {
+                retry_statuses: settings.facts.retry_statuses.clone(),
+                error_rules: settings.facts.error_rules.clone(),
+                words: settings.refusal_words.clone(),
+            },
         })?;
         Ok(Self::behind(transport, settings.stack(), metrics, keys))
     }
@@ -300,34 +307,5 @@ impl Upstream {
             Backend::Stack(stack) => stack.load_stats.load(caller, now),
             Backend::Local(_) => 0.0,
         }
-    }
-}
-
-impl ScoringStack {
-    /// Limit on attempts in flight at the moment, from 1 to `max_concurrency`.
-    #[must_use]
-    pub fn concurrency_limit(&self) -> usize {
-        self.guard.concurrency.limit()
-    }
-
-    /// The time after which a call with a body of `bytes` is late, at least 300 ms; `None` if too few calls of its size
-    /// are known.
-    #[must_use]
-    pub fn late_after(&self, bytes: usize) -> Option<Duration> {
-        Some(self.load_stats.late_after(bytes)?.max(attempt::FAIL_FAST_TIMEOUT_MIN))
-    }
-
-    /// Scores one batch. Retries are included.
-    ///
-    /// # Errors
-    /// The failure of the last attempt.
-    pub async fn score(&self, call: Call) -> Result<Scores, UpstreamError> {
-        self.service.clone().oneshot(call).await
-    }
-}
-
-impl std::fmt::Debug for ScoringStack {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("ScoringStack").field("provider", &self.format.name()).finish_non_exhaustive()
     }
 }

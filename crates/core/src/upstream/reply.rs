@@ -19,7 +19,11 @@ pub(super) fn read_scores(wire: &Wire, reply: &WireReply, scale: ScoreScale) -> 
             let what = error_texts::other_shape(kind_of_body(&reply.body), mismatch.as_deref(), line, column);
             return Err(invalid_reply(reply, what));
         }
-        Err(DecodeError::Failure) => return Err(invalid_reply(reply, error_texts::FAILED_WITH_SUCCESS.to_owned())),
+        Err(DecodeError::Failure) => {
+            // Rejected, unless the provider's rules or words say otherwise (`failure_rules`).
+            let refused = UpstreamError::lasting(ErrorKind::UpstreamRejected, error_texts::FAILED_WITH_SUCCESS);
+            return Err(UpstreamError { said: explain(&reply.body).map(Box::new), ..refused });
+        }
     };
     let scores = match merge(&decoded.scores, reply.passages, scale) {
         Ok(scores) => scores,

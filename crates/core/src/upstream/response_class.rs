@@ -8,6 +8,7 @@
 //!  class           result of the attempt                  breaker  permits  load     reply  next attempt     cost
 //!  Success         scores that fit the call               success  more     latency  yes    –                –
 //!  CallRefused     refusal of its content or its size     success  –        –        yes    backoff          1
+//!  ModelRetired    410, or words about the model's end    success  –        –        yes    –                –
 //!  KeyRefused      401, 402, 403                          failure  –        caller   yes    backoff          1
 //!    has_next_key                                         –        –        –        yes    at once          1
 //!  FileKeyRefused  401, 403 to a key from a file          –        –        caller   yes    backoff          1
@@ -54,6 +55,9 @@ pub enum ResponseClass {
     Success,
     /// Refusal of this one call, for its content or its size.
     CallRefused,
+    /// Refusal because the model is not served any more. The upstream is well, and no other call to the model will do
+    /// better.
+    ModelRetired,
     /// Refusal of the key, or of its account.
     KeyRefused {
         /// True if another key is at hand for the next attempt.
@@ -107,6 +111,7 @@ impl ResponseClass {
     pub(super) const fn of_kind(kind: ErrorKind) -> Self {
         match kind {
             ErrorKind::UpstreamRejected => Self::CallRefused,
+            ErrorKind::UpstreamModelRetired => Self::ModelRetired,
             ErrorKind::UpstreamUnauthorized | ErrorKind::UpstreamQuotaExhausted => {
                 Self::KeyRefused { has_next_key: false }
             }
@@ -140,6 +145,11 @@ impl ResponseClass {
         }
     }
 
+    /// Returns true if the key or its account was refused, or used too often.
+    pub(super) const fn is_about_key(self) -> bool {
+        matches!(self, Self::KeyRefused { .. } | Self::FileKeyRefused | Self::RateLimited { .. })
+    }
+
     /// Returns true if a key was rejected and another one is at hand.
     pub(super) const fn has_next_key(self) -> bool {
         matches!(self, Self::KeyRefused { has_next_key: true } | Self::RateLimited { has_next_key: true })
@@ -155,6 +165,7 @@ impl ResponseClass {
         match self {
             Self::Success
             | Self::CallRefused
+            | Self::ModelRetired
             | Self::KeyRefused { has_next_key: true }
             | Self::RateLimited { has_next_key: true }
             | Self::Cancelled
@@ -172,7 +183,7 @@ impl ResponseClass {
 
     /// The result as evidence for the circuit breaker; `None` if it is none. `retry_after` is the provider's hint.
     pub(super) fn call_outcome(self, retry_after: Option<Duration>) -> Option<CallOutcome> {
-        if matches!(self, Self::Success | Self::CallRefused) {
+        if matches!(self, Self::Success | Self::CallRefused | Self::ModelRetired) {
             return Some(CallOutcome::Success);
         }
         // A file is about to be replaced perhaps, and the circuit would stay open after that.
@@ -205,7 +216,8 @@ pub(super) const fn kind_of_status(status: u16) -> ErrorKind {
         // 409: conflict with another request; 424: TEI's model backend failed; 499: Cohere gave up on its own model.
         408 | 409 | 424 | 425 | 499 | 500..=599 => ErrorKind::UpstreamUnavailable,
         // None of these is about what the client asked: the address or the way to it is wrong.
-        404 | 405 | 407 | 410 | 421 | 426 => ErrorKind::UpstreamMisconfigured,
+        404 | 405 | 407 | 421 | 426 => ErrorKind::UpstreamMisconfigured,
+        410 => ErrorKind::UpstreamModelRetired,
         400..=498 => ErrorKind::UpstreamRejected,
         _ => ErrorKind::UpstreamInvalidReply,
     }
@@ -227,6 +239,7 @@ mod tests {
         let classes = [
             ResponseClass::Success,
             ResponseClass::CallRefused,
+            ResponseClass::ModelRetired,
             ResponseClass::KeyRefused { has_next_key: false },
             ResponseClass::KeyRefused { has_next_key: true },
             ResponseClass::FileKeyRefused,
@@ -288,7 +301,7 @@ mod tests {
                 "upstream_misconfigured",
                 "upstream_misconfigured",
                 "upstream_unavailable",
-                "upstream_misconfigured",
+                "upstream_model_retired",
                 "upstream_misconfigured",
                 "upstream_unavailable",
                 "upstream_misconfigured",

@@ -1,19 +1,22 @@
 //! The stack of policies of one upstream, outermost first.
 
+use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use fastrand::Rng;
 use tower::util::BoxCloneSyncService;
-use tower::{Service, ServiceBuilder};
+use tower::{Service, ServiceBuilder, ServiceExt};
 
-use super::attempt::AttemptLayer;
+use super::ScoringStack;
+use super::attempt::{AttemptLayer, FAIL_FAST_TIMEOUT_MIN};
 use super::call::{Call, Scores};
 use super::error::UpstreamError;
 use super::guard::{Guard, GuardLayer};
 use super::load::LoadStats;
 use super::retry::RetryPolicy;
 use crate::telemetry::metrics::UpstreamMetrics;
+use crate::types::date::Date;
 
 /// A service that answers calls with checked scores.
 pub(super) type Stack = BoxCloneSyncService<Call, Scores, UpstreamError>;
@@ -49,4 +52,39 @@ where
         .layer(AttemptLayer { timeout: attempt_timeout, load_stats, metrics })
         .service(transport);
     BoxCloneSyncService::new(stack)
+}
+
+impl ScoringStack {
+    /// Limit on attempts in flight at the moment, from 1 to `max_concurrency`.
+    #[must_use]
+    pub fn concurrency_limit(&self) -> usize {
+        self.guard.concurrency.limit()
+    }
+
+    /// The time after which a call with a body of `bytes` is late, at least 300 ms; `None` if too few calls of its size
+    /// are known.
+    #[must_use]
+    pub fn late_after(&self, bytes: usize) -> Option<Duration> {
+        Some(self.load_stats.late_after(bytes)?.max(FAIL_FAST_TIMEOUT_MIN))
+    }
+
+    /// Logs, once a day, that the upstream does not serve `model` any more. `advice` says so, with the way out. `model` is `None` if the
+    /// registry does not list it.
+    pub(crate) fn tell_model_retired(&self, model: Option<&str>, advice: &str) {
+        self.guard.events.model_retired(model, advice, Date::of(SystemTime::now()));
+    }
+
+    /// Scores one batch. Retries are included.
+    ///
+    /// # Errors
+    /// The failure of the last attempt.
+    pub async fn score(&self, call: Call) -> Result<Scores, UpstreamError> {
+        self.service.clone().oneshot(call).await
+    }
+}
+
+impl fmt::Debug for ScoringStack {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("ScoringStack").field("provider", &self.format.name()).finish_non_exhaustive()
+    }
 }

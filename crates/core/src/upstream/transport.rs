@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tokio::time::{Instant, timeout};
 use tower::Service;
 use url::Url;
@@ -15,12 +15,12 @@ use url::Url;
 use super::call::{Call, Payload, Scores};
 use super::error::UpstreamError;
 use super::error_texts;
+use super::failure_rules::FailureRules;
 use super::http_client::through;
 use super::key_ring::{KeyRejection, KeyRing, RefusedKey};
 use super::reply::read_scores;
-use super::response_class::{ResponseClass, kind_of_status};
+use super::response_class::ResponseClass;
 use super::retry_after::retry_after;
-use super::size_refusal::RefusalWords;
 use crate::blocking::offload::{OFFLOAD_WIRE_BYTES, offload};
 use crate::error::ErrorKind;
 use crate::provider::{EXPLAINED_BYTES, Explanation, Wire, WireReply, explain};
@@ -49,10 +49,8 @@ pub(super) struct TransportConfig {
     pub(super) connect_timeout: Duration,
     /// Longest reply with a success status, decompressed.
     pub(super) max_response_bytes: usize,
-    /// Statuses other than success after which another attempt may succeed.
-    pub(super) retry_statuses: Vec<u16>,
-    /// Words by which refusals for size are recognised.
-    pub(super) refusal_words: Arc<RefusalWords>,
+    /// What decides about failures that the provider tells of.
+    pub(super) failure_rules: FailureRules,
 }
 
 /// Sends calls to one address. Clones share the connection pool.
@@ -107,31 +105,34 @@ impl Transport {
         if !status.is_success() {
             let said = explain(&read_head(response).await);
             let error = self.config.refusal(status.as_u16(), said, &headers, call.passages);
-            let Some((number, shown)) = shown_key else { return Err(error) };
-            let is_about_key = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-            if is_about_key && self.config.keys.is_renewed(number, &shown).await {
-                let class = error.class.with_next_key();
-                return Err(UpstreamError { class, retryable: true, refused_keys, ..error });
-            }
-            let error = self.config.key_rejected(error, status.as_u16(), number, refused_keys);
-            if is_about_key && !error.class.has_next_key() && self.config.keys.is_of_file(number) {
-                return Err(UpstreamError { class: ResponseClass::FileKeyRefused, ..error });
-            }
-            return Err(error);
+            return Err(self.config.with_key_blamed(error, status, shown_key, refused_keys).await);
         }
-        // The first key of a call proves nothing when it is accepted; after refusals it shows that those keys were
-        // wrong.
-        if let Some((number, _)) = shown_key
-            && !refused_keys.is_empty()
-        {
-            self.config.keys.accepted(number, &refused_keys, Instant::now());
+        let reading = self.config.read_body(response).await;
+        let result = match reading {
+            Ok(body) => {
+                let size = body.len();
+                let reply = WireReply { headers, body, passages: call.passages };
+                let wire = self.config.wire.clone();
+                offload(size, OFFLOAD_WIRE_BYTES, move || read_scores(&wire, &reply, call.scale)).await
+            }
+            Err(error) => Err(error),
+        };
+        let result = result.map_err(|error| self.config.of_success(error, status.as_u16(), call.passages));
+        match result {
+            Err(error) if error.class.is_about_key() => {
+                Err(self.config.with_key_blamed(error, status, shown_key, refused_keys).await)
+            }
+            result => {
+                // The first key of a call proves nothing when it is accepted; after refusals it shows that those keys
+                // were wrong.
+                if let Some((number, _)) = shown_key
+                    && !refused_keys.is_empty()
+                {
+                    self.config.keys.accepted(number, &refused_keys, Instant::now());
+                }
+                result
+            }
         }
-        let body = self.config.read_body(response).await?;
-        let size = body.len();
-        let reply = WireReply { headers, body, passages: call.passages };
-        let wire = self.config.wire.clone();
-        let reading = offload(size, OFFLOAD_WIRE_BYTES, move || read_scores(&wire, &reply, call.scale));
-        reading.await.map_err(|error| self.config.with_size_refusal(error, call.passages))
     }
 }
 
@@ -139,30 +140,46 @@ impl TransportConfig {
     /// The error for a status other than success, of which the provider `said` something. `sent` is the number of
     /// passages in the call.
     fn refusal(&self, status: u16, said: Option<Explanation>, headers: &HeaderMap, sent: usize) -> UpstreamError {
-        let kind = kind_of_status(status);
-        // A 404 for an unknown model is the client's mistake, and not one in `base_url`.
-        let is_model_missing = kind == ErrorKind::UpstreamMisconfigured && said.as_ref().is_some_and(is_about_model);
-        let kind = if is_model_missing { ErrorKind::UpstreamRejected } else { kind };
-        let retry_after = retry_after(headers, SystemTime::now());
-        let size_refusal = self.refusal_words.classify(status, said.as_ref(), sent);
-        let is_named = size_refusal.is_some_and(|refusal| refusal.is_named);
+        let failure = self.failure_rules.of_status(status, said.as_ref(), sent);
         UpstreamError {
             said: said.map(Box::new),
-            retry_after,
-            is_model_missing,
-            // The same call would be too large again.
-            retryable: self.retry_statuses.contains(&status) && !is_named,
-            ..UpstreamError::of_status(status, kind, size_refusal, self.what(status, kind))
+            retry_after: retry_after(headers, SystemTime::now()),
+            ..failure.into_error(self.what(status, failure.kind))
         }
     }
 
-    /// Turns the error into a refusal for size, if the reply with a success status says so. Qianfan and some gateways
-    /// report errors like that.
-    fn with_size_refusal(&self, error: UpstreamError, sent: usize) -> UpstreamError {
+    /// The failure that a reply with a `status` of success tells of, which holds no scores; `error` as it is if the
+    /// reply says nothing that decides.
+    fn of_success(&self, error: UpstreamError, status: u16, sent: usize) -> UpstreamError {
         let Some(said) = &error.said else { return error };
-        let Some(refusal) = self.refusal_words.classify_success(said, sent) else { return error };
-        let refused = UpstreamError::lasting(ErrorKind::UpstreamRejected, error_texts::REFUSED_WITH_SUCCESS);
-        UpstreamError { said: error.said, size_refusal: Some(refusal), ..refused }
+        match self.failure_rules.of_success(status, said, sent) {
+            Some(failure) => {
+                UpstreamError { said: error.said, ..failure.into_error(error_texts::REFUSED_WITH_SUCCESS) }
+            }
+            None => error,
+        }
+    }
+
+    /// The same failure, a reply of `status`, of a call that showed a key after `refused_keys`. If it is about the key,
+    /// it is retryable with another one, or with a new value of the same.
+    async fn with_key_blamed(
+        &self,
+        error: UpstreamError,
+        status: StatusCode,
+        shown_key: Option<(usize, HeaderValue)>,
+        refused_keys: Vec<RefusedKey>,
+    ) -> UpstreamError {
+        let Some((number, shown)) = shown_key else { return error };
+        let is_refused = error.kind == ErrorKind::UpstreamUnauthorized;
+        if is_refused && self.keys.is_renewed(number, &shown).await {
+            let class = error.class.with_next_key();
+            return UpstreamError { class, retryable: true, refused_keys, ..error };
+        }
+        let error = self.key_rejected(error, status.as_u16(), number, refused_keys);
+        if is_refused && !error.class.has_next_key() && self.keys.is_of_file(number) {
+            return UpstreamError { class: ResponseClass::FileKeyRefused, ..error };
+        }
+        error
     }
 
     /// The same failure, a reply of `status`, of a call that used key `number` after `refused_keys`. It is retryable if
@@ -238,11 +255,6 @@ impl TransportConfig {
             None => String::new(),
         }
     }
-}
-
-/// Returns true if a 404 is about the model's name and not about the address.
-fn is_about_model(said: &Explanation) -> bool {
-    said.message.to_lowercase().contains("model") || said.codes.iter().any(|code| code.contains("model"))
 }
 
 impl Service<Call> for Transport {
@@ -395,8 +407,7 @@ mod tests {
             keys: Arc::new(KeyRing::new(&[], &KeyPlacement::bearer()).unwrap()),
             connect_timeout: Duration::from_secs(5),
             max_response_bytes: 4 << 20,
-            retry_statuses: Vec::new(),
-            refusal_words: Arc::default(),
+            failure_rules: FailureRules::default(),
         }
     }
 

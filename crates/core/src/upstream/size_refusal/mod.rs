@@ -4,16 +4,16 @@
 //! Codes are checked first, then phrases; both are data (`config/refusals.toml`). A 400 or 422 that neither explains
 //! may still be about one of the passages, so it is a suspicion.
 
-mod phrases;
 mod stated_limit;
 
-use self::phrases::{holds, without_quotations, words_of};
 use self::stated_limit::stated_limit;
+use super::retirement::RetirementWords;
 use super::size::MeasureSet;
 use crate::provider::Explanation;
+use crate::provider::phrases::{holds, without_quotations, words_of};
 
 /// Words by which refusals are recognised, in lower case; `*` in a phrase stands for a gap, by the rule of
-/// `phrases::holds`.
+/// [`crate::provider::phrases::holds`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RefusalWords {
     /// Codes for too many passages.
@@ -32,6 +32,8 @@ pub struct RefusalWords {
     pub request: Vec<String>,
     /// Nouns for passages.
     pub passage_nouns: Vec<String>,
+    /// Words of refusals because the model was retired.
+    pub retirement: RetirementWords,
 }
 
 /// A call that was refused, or may have been, for its size.
@@ -84,6 +86,15 @@ impl RefusalWords {
     #[must_use]
     pub fn classify_success(&self, explanation: &Explanation, sent: usize) -> Option<SizeRefusal> {
         self.classify(500, Some(explanation), sent).filter(|refusal| refusal.is_named)
+    }
+
+    /// The refusal of a call that was refused for its size, as a rule of the provider says. Its measures are those that
+    /// the message names, or all.
+    #[must_use]
+    pub fn declared(&self, explanation: Option<&Explanation>, sent: usize) -> SizeRefusal {
+        // By the one status that is about size without words.
+        let by_words = self.classify(413, explanation, sent).filter(|refusal| refusal.is_named);
+        by_words.unwrap_or(SizeRefusal { about: MeasureSet::ALL, stated_passages: None, is_named: true })
     }
 
     /// Measures that are named by a code; `None` if none is.
@@ -211,6 +222,7 @@ mod tests {
             never: texts("never"),
             request: texts("request"),
             passage_nouns: texts("passage_nouns"),
+            retirement: RetirementWords::default(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The most passages of a call, as the text of a refusal states it.
 
-use super::phrases::words_of;
+use crate::provider::phrases::words_of;
 
 /// Words right before a limit, in lower case like the message: at *most* 25, limit *is* 25, limited *to* 25, maximum
 /// *of* 25, greater *than* 25. In code because they are grammar, not a provider's wording.

@@ -1,4 +1,4 @@
-//! The text of a refusal: its words and phrases, without quotations of the request.
+//! The message of a failure: its words and phrases, without quotations of the request.
 
 /// Longest quoted word, in bytes, that may be a name. Longer ones quote the request, whose words say nothing about the
 /// refusal.
@@ -8,12 +8,12 @@ const MAX_QUOTED_NAME: usize = 24;
 const MAX_GAP: usize = 60;
 
 /// Runs of letters and digits.
-pub(super) fn words_of(message: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn words_of(message: &str) -> impl Iterator<Item = &str> {
     message.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty())
 }
 
 /// `message` without its long quotations, which are texts of the request.
-pub(super) fn without_quotations(message: &str) -> String {
+pub(crate) fn without_quotations(message: &str) -> String {
     let mut kept = String::with_capacity(message.len());
     let mut rest = message;
     while let Some(start) = rest.find(['\'', '"', '`']) {
@@ -53,7 +53,7 @@ fn closing_mark(inside: &str, mark: char) -> Option<usize> {
 ///
 /// `*` matches up to [`MAX_GAP`] bytes that hold no `;`, no line end and no `. `. Two `*` of a phrase share these
 /// bytes.
-pub(super) fn holds(message: &str, phrases: &[String]) -> bool {
+pub(crate) fn holds(message: &str, phrases: &[String]) -> bool {
     phrases.iter().any(|phrase| holds_phrase(message, phrase))
 }
 
@@ -71,6 +71,19 @@ fn holds_phrase(message: &str, phrase: &str) -> bool {
         }
     }
     false
+}
+
+/// The clauses of `message`.
+pub(crate) fn clauses(message: &str) -> Vec<&str> {
+    let mut clauses = Vec::new();
+    let mut rest = message;
+    while !rest.is_empty() {
+        let (clause, others) = rest.split_at(end_of_clause(rest));
+        clauses.push(clause);
+        // Without the mark at the end, which is one byte.
+        rest = others.get(1..).unwrap_or_default();
+    }
+    clauses
 }
 
 /// Position of the end of the clause at the beginning of `text`, in bytes.
