@@ -1,16 +1,24 @@
 //! `rerankd serve`
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
+use rerankd_core::route::lifecycle::{LifecycleNotice, notices};
+use rerankd_core::types::date::Date;
 
 use super::signals::end_signals;
 use super::{CommandFailure, ConfigArgs, banner, on_panic, print, runtime};
 use crate::config::Loaded;
 use crate::config::settings::Settings;
+use crate::http::App;
 use crate::logging::{self, LogFormat, LogGuard};
 use crate::server::Server;
+
+/// Seconds between two warnings of the end of a model.
+const DAY_SECONDS: u64 = 86_400;
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
@@ -52,12 +60,37 @@ fn serve(settings: &Settings, log: &LogGuard) -> Result<(), CommandFailure> {
             LogFormat::Text => banner::text(address, routes, !settings.server.api_keys.is_empty()),
             LogFormat::Json => banner::json(address, routes),
         };
+        let today = Date::of(SystemTime::now());
+        warn_of_ends(server.app(), today);
+        tokio::spawn(warn_of_ends_daily(server.app().clone(), today));
         greet(address, greeting);
         serve_until_signal(server, any_signal).await?;
         log.tell_repeats();
         tracing::info!("shut down");
         Ok(())
     })
+}
+
+/// Warns of the end of configured models on each day after `told`.
+async fn warn_of_ends_daily(app: Arc<App>, mut told: Date) {
+    loop {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let rest_of_day = Duration::from_secs(DAY_SECONDS - since.as_secs() % DAY_SECONDS);
+        // May wake a little before midnight, since both clocks differ; then the rest of the day is slept.
+        tokio::time::sleep(rest_of_day).await;
+        let today = Date::of(SystemTime::now());
+        if today != told {
+            warn_of_ends(&app, today);
+            told = today;
+        }
+    }
+}
+
+/// Warns of the end of configured models as of `today`.
+fn warn_of_ends(app: &App, today: Date) {
+    for LifecycleNotice { upstream, model, message } in notices(&app.reranker.routes, today, false) {
+        tracing::warn!(event = "model_lifecycle", upstream, model, "{message}");
+    }
 }
 
 /// Prints the banner from a thread of its own: a pipe that nobody reads must not keep requests waiting.

@@ -8,6 +8,7 @@ use rerankd_core::route::Target;
 use rerankd_core::route::shadow::{Mean, Shadow, ShadowReport};
 use rerankd_core::telemetry::metrics::Metrics;
 use rerankd_core::types::facts::Billing;
+use rerankd_core::types::lifecycle::Lifecycle;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -47,6 +48,26 @@ pub(crate) struct Model {
     /// Agreement with another model's ranking of the same requests, if one is being compared.
     #[serde(skip_serializing_if = "Option::is_none")]
     shadow: Option<ShadowBody>,
+    /// What is known of the end of its targets' models; absent if nothing is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lifecycle: Vec<LifecycleBody>,
+}
+
+/// The end of a target's model, as the registry or the configuration has it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ModelLifecycle)]
+pub(crate) struct LifecycleBody {
+    /// Address of the target.
+    #[schema(example = "cohere/rerank-english-v2.0")]
+    target: String,
+    /// The first day without the model, which may lie ahead; null if no day is known.
+    #[schema(example = "2025-04-30")]
+    retired_on: Option<String>,
+    /// The model to use instead, or words for it.
+    #[schema(example = "rerank-v3.5")]
+    successor: Option<String>,
+    /// The model that answers in this one's name without telling; scores are kept under its name.
+    silent_alias_of: Option<String>,
 }
 
 /// Charges of a model's targets since the start of the process, as the upstream said them or else at list price, and
@@ -124,6 +145,23 @@ impl ModelCostBody {
     }
 }
 
+impl LifecycleBody {
+    fn of(targets: &[Arc<Target>]) -> Vec<Self> {
+        let mut bodies = Vec::new();
+        for target in targets {
+            if let Some(Lifecycle { retired_on, successor, silent_alias_of }) = target.lifecycle() {
+                bodies.push(Self {
+                    target: target.address(),
+                    retired_on: retired_on.map(|date| date.as_str().to_owned()),
+                    successor: successor.clone(),
+                    silent_alias_of: silent_alias_of.clone(),
+                });
+            }
+        }
+        bodies
+    }
+}
+
 impl From<ShadowReport> for ShadowBody {
     fn from(report: ShadowReport) -> Self {
         Self {
@@ -193,6 +231,7 @@ fn model(id: String, targets: &[Arc<Target>], shadow: Option<&Shadow>, metrics: 
         score_scale,
         cost: ModelCostBody::of(targets, metrics),
         shadow: shadow.map(|shadow| shadow.report().into()),
+        lifecycle: LifecycleBody::of(targets),
     }
 }
 

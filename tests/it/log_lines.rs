@@ -243,6 +243,29 @@ async fn a_key_that_is_refused_and_a_model_that_is_missing_are_told() {
     assert_eq!((&missing[0]["upstream"], &missing[0]["model"]), (&json!("up"), &json!("rerank-v3.5")));
 }
 
+/// A fallback answers, so that nobody else would notice: one line at the start, and one a day once the provider
+/// refuses.
+#[tokio::test]
+async fn end_of_a_model_is_told_at_the_start_and_once_a_day() {
+    let fake = FakeUpstream::start("cohere").await;
+    fake.answer_always(Some(Reply::status(410)));
+    let models = targets("default", &[("up", "rerank-english-v2.0"), ("local", "lexical")]);
+    let server = Process::start(&format!("{}{models}", upstream("up", "cohere", &fake.url()))).await;
+    for number in 0..5 {
+        assert_eq!(server.rerank("default", &number.to_string()).await, 200);
+    }
+    let lines = server.ended().await;
+    let announced = events(&lines, "model_lifecycle");
+    let message = "up/rerank-english-v2.0 was retired on 2025-04-30, calls to it may fail; use rerank-v3.5";
+    assert_eq!((&announced[0]["message"], &announced[0]["level"]), (&json!(message), &json!("WARN")));
+    let refused = events(&lines, "model_retired");
+    // Midnight may pass meanwhile.
+    assert!((1..=2).contains(&refused.len()), "{lines:#?}");
+    assert_eq!((&refused[0]["upstream"], &refused[0]["model"]), (&json!("up"), &json!("rerank-english-v2.0")));
+    let message = "up says that rerank-english-v2.0 is retired; use rerank-v3.5 in the targets of your models";
+    assert_eq!(refused[0]["message"], message);
+}
+
 #[tokio::test]
 async fn a_key_that_was_read_again_is_told() {
     let fake = FakeUpstream::start("cohere").await;

@@ -39,6 +39,7 @@ mod home;
 mod hostile;
 mod input;
 mod isolation;
+mod lifecycle;
 mod local;
 #[cfg(all(feature = "cross-encoder", feature = "eval"))]
 mod local_quality;

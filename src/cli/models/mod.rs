@@ -3,11 +3,14 @@
 mod live;
 
 use std::net::SocketAddr;
+use std::time::SystemTime;
 
 use clap::Args;
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use rerankd_core::provider::Billing;
-use rerankd_core::route::{Route, Target};
+use rerankd_core::route::lifecycle::notices;
+use rerankd_core::route::{Route, RouteTable, Target};
+use rerankd_core::types::date::Date;
 
 use super::banner::also;
 use super::{CommandFailure, ConfigArgs, print, table_columns};
@@ -62,7 +65,40 @@ pub(super) fn run(args: &ModelsArgs) -> Result<(), CommandFailure> {
             }
         }
     }
-    print(&format!("{}\n\n{}\n", names.trim_fmt(), facts.trim_fmt()))
+    print(&format!(
+        "{}\n\n{}\n{}",
+        names.trim_fmt(),
+        facts.trim_fmt(),
+        lifecycle_notes(routes, Date::of(SystemTime::now()))
+    ))
+}
+
+/// What is known of the end of the listed models and of their providers as of `today`, a sentence a line after an empty
+/// one; empty if nothing is.
+fn lifecycle_notes(routes: &RouteTable, today: Date) -> String {
+    let mut notes = Vec::new();
+    for notice in notices(routes, today, true) {
+        notes.push(notice.message);
+    }
+    for upstream in routes.upstreams() {
+        for model in upstream.models() {
+            let Some(target) = Target::direct(upstream, model) else { continue };
+            for message in target.lifecycle_notices(today, true) {
+                if !notes.contains(&message) {
+                    notes.push(message);
+                }
+            }
+        }
+    }
+    if notes.is_empty() {
+        return String::new();
+    }
+    // A table for its wrapping.
+    let mut table = empty_table();
+    for note in notes {
+        table.add_row([note]);
+    }
+    format!("\n{}\n", table.trim_fmt())
 }
 
 /// A table without lines that wraps its cells where the terminal ends.

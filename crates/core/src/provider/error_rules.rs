@@ -9,8 +9,8 @@ use super::Explanation;
 use super::phrases::without_quotations;
 pub use crate::types::error_rule::{CodePattern, ErrorClass, ErrorRule};
 
-/// Returns true if every condition of `rule` holds for a reply of `status`. `message` is that of the reply in lower case,
-/// without long quotations.
+/// Returns true if every condition of `rule` holds for a reply of `status`. `message` is that of the reply in lower
+/// case, without long quotations.
 fn matches(rule: &ErrorRule, status: u16, codes: &[String], message: &str) -> bool {
     let has_status = rule.statuses.is_empty() || rule.statuses.contains(&status);
     let has_code = match &rule.code {

@@ -8,6 +8,7 @@ pub mod alias;
 pub mod balance;
 pub mod hedge;
 mod hint;
+pub mod lifecycle;
 pub mod settings;
 pub mod shadow;
 mod stack_target;

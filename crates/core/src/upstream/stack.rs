@@ -68,8 +68,8 @@ impl ScoringStack {
         Some(self.load_stats.late_after(bytes)?.max(FAIL_FAST_TIMEOUT_MIN))
     }
 
-    /// Logs, once a day, that the upstream does not serve `model` any more. `advice` says so, with the way out. `model` is `None` if the
-    /// registry does not list it.
+    /// Logs, once a day, that the upstream does not serve `model` any more. `advice` says so, with the way out. `model`
+    /// is `None` if the registry does not list it.
     pub(crate) fn tell_model_retired(&self, model: Option<&str>, advice: &str) {
         self.guard.events.model_retired(model, advice, Date::of(SystemTime::now()));
     }
