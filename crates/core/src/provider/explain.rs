@@ -53,8 +53,8 @@ const MESSAGE_MEMBERS: [&str; 21] = [
     "errorMessage",
     "error_description",
     "reason",
-    "Message",
     "OriginalMessage",
+    "Message",
     "Error",
     "Response",
     "detailed_message",
@@ -90,6 +90,24 @@ pub struct Explanation {
 /// The explanation in the first [`EXPLAINED_BYTES`] of `body`, or `None` if there is none.
 #[must_use]
 pub fn explain(body: &[u8]) -> Option<Explanation> {
+    let mut explanation = explain_once(body)?;
+    // SageMaker and some gateways hand on the whole body of what they called as a text.
+    if explanation.message.starts_with('{')
+        && let Some(inner) = explain_once(explanation.message.as_bytes()).filter(|inner| !inner.message.is_empty())
+    {
+        explanation.message = inner.message;
+        for code in inner.codes {
+            remember(&mut explanation.codes, code);
+        }
+        for path in inner.locations {
+            remember(&mut explanation.locations, path);
+        }
+    }
+    Some(explanation)
+}
+
+/// The explanation in a body, as far as it is not a text within that.
+fn explain_once(body: &[u8]) -> Option<Explanation> {
     let text = bytes_without_mark(body);
     let start = &text[..text.len().min(EXPLAINED_BYTES)];
     let mut reader = Reader { head: Head::new(start), explanation: Explanation::default() };
@@ -400,7 +418,12 @@ mod tests {
                 &["requestlimitexceeded"],
             ),
             (r#"{"Message":"internal dependency"}"#, "internal dependency", &[]),
-            (r#"{"ErrorCode":"CLIENT_ERROR","OriginalMessage":"boom"}"#, "boom", &["client_error"]),
+            (r#"{"ErrorCode":"CLIENT_ERROR","Message":"outer","OriginalMessage":"boom"}"#, "boom", &["client_error"]),
+            (
+                r#"{"Message":"a","OriginalMessage":"{\"error\":\"batch size 64\",\"error_type\":\"Validation\"}"}"#,
+                "batch size 64",
+                &["validation"],
+            ),
             (r#"{"detail":{"error":"User is not authenticated"}}"#, "User is not authenticated", &[]),
             (r#"{"error_code":336003,"error_msg":"the max length is 4096"}"#, "the max length is 4096", &["336003"]),
             (r#""top_n - should be greater than or equal to 1""#, "top_n - should be greater than or equal to 1", &[]),
