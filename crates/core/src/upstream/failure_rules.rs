@@ -70,7 +70,8 @@ impl FailureRules {
         let size_refusal = self.words.classify(status, said, sent);
         let is_named = size_refusal.is_some_and(|refusal| refusal.is_named);
         SortedFailure {
-            kind,
+            // Some servers refuse a call for its size with a status 500.
+            kind: if is_named { ErrorKind::UpstreamRejected } else { kind },
             class: ResponseClass::of_status(status, kind, size_refusal.is_some()),
             // The same call would be too large again.
             retryable: self.retry_statuses.contains(&status) && !is_named,
