@@ -72,9 +72,6 @@ pub(super) fn no_such_provider(word: &str, own: &[&str]) -> String {
 
 fn read_provider(name: &str, section: &Section<'_>) -> Option<KnownProvider> {
     let about = about(section);
-    for key in ["errors", "retired_on", "successor"] {
-        section.has(key);
-    }
     let wire = wire(name, section);
     let base_url = section.read("base_url", text);
     let key_hosts = section.read("key_hosts", key_hosts);
@@ -174,9 +171,6 @@ fn read_lifecycle(name: &str, section: &Section<'_>) -> Lifecycle {
 
 /// The facts about one model. A fact that is missing or wrong is the inherited one.
 fn read_model(section: &Section<'_>, inherited: ModelFacts) -> ModelFacts {
-    for key in ["retired_on", "successor", "silent_alias_of"] {
-        section.has(key);
-    }
     let scoring = section.read("scoring", one_of(&Scoring::NAMES));
     let scoring = scoring.unwrap_or(inherited.scoring);
     let scale = section.read("scale", one_of(&ScoreScale::NAMES));
