@@ -82,10 +82,11 @@ impl FailureRules {
 
     /// Sorts a reply with a `status` of success that holds no scores; `None` if what the provider `said` decides
     /// nothing. Qianfan, DashScope and some gateways report errors like that.
-    pub(super) fn of_success(&self, status: u16, said: &Explanation, sent: usize) -> Option<SortedFailure> {
-        if let Some(rule) = first_match(&self.error_rules, status, Some(said)) {
-            return Some(self.by_rule(rule, status, Some(said), sent));
+    pub(super) fn of_success(&self, status: u16, said: Option<&Explanation>, sent: usize) -> Option<SortedFailure> {
+        if let Some(rule) = first_match(&self.error_rules, status, said) {
+            return Some(self.by_rule(rule, status, said, sent));
         }
+        let said = said?;
         if self.words.retirement.hold_for(said) {
             return Some(SortedFailure::lasting(ErrorKind::UpstreamModelRetired, ResponseClass::ModelRetired));
         }
@@ -149,7 +150,7 @@ mod tests {
     fn sorted(rules: &FailureRules, status: u16, body: &str) -> (&'static str, ResponseClass, bool) {
         let said = explain(body.as_bytes());
         let failure = match said {
-            Some(said) if status < 300 => rules.of_success(status, &said, 3).unwrap(),
+            said if status < 300 => rules.of_success(status, said.as_ref(), 3).unwrap(),
             said => rules.of_status(status, said.as_ref(), 3),
         };
         (failure.kind.code(), failure.class, failure.retryable)
@@ -207,6 +208,7 @@ mod tests {
         let rate = r#"{"code":"Throttling.RateQuota","message":"slow down"}"#;
         assert_eq!((sorted(&rules, 200, rate).0, sorted(&rules, 200, rate).2), ("upstream_rate_limited", true));
         let other = explain(br#"{"code":"InvalidParameter","message":"bad"}"#).unwrap();
-        assert_eq!(rules.of_success(200, &other, 3), None);
+        assert_eq!(rules.of_success(200, Some(&other), 3), None);
+        assert_eq!(rules.of_success(200, None, 3), None);
     }
 }

@@ -151,8 +151,11 @@ impl TransportConfig {
     /// The failure that a reply with a `status` of success tells of, which holds no scores; `error` as it is if the
     /// reply says nothing that decides.
     fn of_success(&self, error: UpstreamError, status: u16, sent: usize) -> UpstreamError {
-        let Some(said) = &error.said else { return error };
-        match self.failure_rules.of_success(status, said, sent) {
+        let is_told = error.said.is_some() || error.kind == ErrorKind::UpstreamRejected;
+        if !is_told {
+            return error;
+        }
+        match self.failure_rules.of_success(status, error.said.as_deref(), sent) {
             Some(failure) => {
                 UpstreamError { said: error.said, ..failure.into_error(error_texts::REFUSED_WITH_SUCCESS) }
             }
