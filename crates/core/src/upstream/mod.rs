@@ -44,7 +44,6 @@ pub mod unanswered;
 pub mod waiters;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
