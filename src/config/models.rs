@@ -3,6 +3,7 @@
 //! Every key of a table is read before the first `?`, so that one pass over the configuration finds all faults.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rerankd_core::route::DEFAULT_MODEL;
 use rerankd_core::route::alias::Alias;
@@ -11,8 +12,11 @@ use rerankd_core::route::settings::{
 };
 
 use super::equivalent_targets::check_equivalent_targets;
-use super::reader::{Section, boolean, count, one_of, price, share, texts};
+use super::reader::{Section, boolean, count, duration, one_of, price, share, texts};
 use super::targets::{KnownUpstreams, ReadTarget, read_target, usual_target};
+
+/// Longest `fallback_after`.
+const MAX_FALLBACK_AFTER: Duration = Duration::from_hours(1);
 
 /// The models of a configuration.
 pub(super) struct ReadModels {
@@ -103,6 +107,7 @@ fn check_names(section: &Section<'_>, drafts: &[ModelDraft<'_>]) {
 pub(super) struct Policies {
     on_failure: Option<OnFailure>,
     on_deadline: Option<OnDeadline>,
+    fallback_after: Option<Duration>,
     hedge: Option<HedgeSettings>,
 }
 
@@ -111,6 +116,7 @@ impl Policies {
         Self {
             on_failure: section.require("on_failure", one_of(&OnFailure::NAMES)),
             on_deadline: section.require("on_deadline", one_of(&OnDeadline::NAMES)),
+            fallback_after: section.require("fallback_after", duration(Duration::ZERO..=MAX_FALLBACK_AFTER)),
             hedge: section.section("hedge", read_hedge),
         }
     }
@@ -199,6 +205,7 @@ impl<'a> ModelDraft<'a> {
             targets: self.targets,
             on_failure: self.policies.on_failure?,
             on_deadline: self.policies.on_deadline?,
+            fallback_after: self.policies.fallback_after?,
             hedge: self.policies.hedge?,
             shadow: self.shadow_target.zip(self.shadow_limits),
         })

@@ -6,6 +6,7 @@
 
 mod charges;
 mod faults;
+mod first_wait;
 mod free_refresh;
 mod harness;
 mod hedging;

@@ -289,6 +289,7 @@ fn disable_fallbacks(settings: &mut Settings) {
     for model in &mut settings.models {
         model.on_failure = OnFailure::Error;
         model.on_deadline = OnDeadline::Error;
+        model.fallback_after = Duration::ZERO;
         // An evaluation has time, and pays for nothing twice.
         model.hedge.enabled = false;
     }

@@ -21,6 +21,8 @@ fn the_settings_of_bad_days_are_inherited_and_overridden_key_by_key() {
         max_passage_tokens = 480
         [upstreams.a.breaker]
         ejection = '2s'
+        [model_defaults]
+        fallback_after = '4s'
         [model_defaults.hedge]
         max_calls = 0.5
         [models.default]
@@ -42,6 +44,7 @@ fn the_settings_of_bad_days_are_inherited_and_overridden_key_by_key() {
     assert_eq!(upstream.long_passages, LongPassages::ChunkMax(480));
     assert!(model.hedge.enabled && model.hedge.max_calls > 0.4 && model.hedge.max_spend < 0.1);
     assert_eq!((model.on_deadline, model.targets[0].weight), (OnDeadline::Partial, 3));
+    assert_eq!(model.fallback_after, Duration::from_secs(4));
 }
 
 #[test]

@@ -35,6 +35,8 @@ pub(super) struct TargetFailure<S> {
     pub(super) error: Error,
     /// `None` if no answer can be made of what the target left.
     pub(super) salvage: Option<Salvage<S>>,
+    /// True if the target is still being asked, in the background.
+    pub(super) is_under_way: bool,
 }
 
 /// Scores of a target that failed, from which a degraded answer can be made.
@@ -162,7 +164,7 @@ impl<S> FallbackPolicy<S> {
 
 impl<S> From<Error> for TargetFailure<S> {
     fn from(error: Error) -> Self {
-        Self { error, salvage: None }
+        Self { error, salvage: None, is_under_way: false }
     }
 }
 

@@ -19,6 +19,7 @@ mod declared_limits;
 mod embedded_scoring;
 mod explain;
 mod fallback;
+mod first_wait;
 mod flight_task;
 mod fold;
 mod free_refresh;
@@ -36,17 +37,19 @@ mod trace;
 pub mod validate;
 mod versions;
 
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use self::background_tasks::Background;
 use self::explain::explain;
 use self::fallback::{
     FallbackPolicy, FollowingTarget, Salvage, Step, TargetFailure, before_an_answer, waiter_for_target,
 };
+use self::first_wait::TimeUp;
 use self::plan::Plan;
 use self::plan_context::PlanContext;
 use self::rank::rank;
@@ -58,7 +61,7 @@ use crate::blocking::offload::{OFFLOAD_WIRE_BYTES, offload};
 use crate::cache::ScoreCache;
 use crate::cache::control::CacheControl;
 use crate::cache::key::CacheScope;
-use crate::coalesce::Flights;
+use crate::coalesce::{Flights, Subscription};
 use crate::error::{Error, ErrorKind};
 use crate::route::settings::OnDeadline;
 use crate::route::{Route, RouteTable, Target};
@@ -116,7 +119,13 @@ struct PlanFailure<'a> {
 
 impl From<Error> for PlanFailure<'_> {
     fn from(error: Error) -> Self {
-        Self { failure: error.into(), mixes_versions: false }
+        TargetFailure::from(error).into()
+    }
+}
+
+impl<'a> From<TargetFailure<TargetScores<'a>>> for PlanFailure<'a> {
+    fn from(failure: TargetFailure<TargetScores<'a>>) -> Self {
+        Self { failure, mixes_versions: false }
     }
 }
 
@@ -135,11 +144,13 @@ impl Reranker {
         let mut trace = RequestTrace::new(context.control);
         let mut policy = FallbackPolicy::new(route.on_failure);
         let targets = self.targets_in_order(route, request, context);
+        let mut bypasses_others = false;
         for (index, target) in targets.iter().enumerate() {
             let next = targets.get(index + 1);
             let waiter = waiter_for_target(next, route, context);
-            let attempt = TargetAttempt { route, target, request, context, waiter };
-            let TargetFailure { error, salvage } = match self.try_target(attempt, &mut trace).await {
+            let later_targets = &targets[index + 1..];
+            let attempt = TargetAttempt { route, target, request, context, waiter, later_targets, bypasses_others };
+            let TargetFailure { error, salvage, is_under_way } = match self.try_target(attempt, &mut trace).await {
                 Ok(plan) => {
                     trace.answered_by(target);
                     return Ok(trace.reranked(
@@ -152,6 +163,8 @@ impl Reranker {
                 }
                 Err(failure) => failure,
             };
+            // The next target must not wait for the very calls that this request has just left.
+            bypasses_others |= is_under_way;
             let step = policy.step_after(&error, salvage, FollowingTarget::new(target, next));
             trace.give_up(target, &error, step.goes_on());
             match step {
@@ -237,34 +250,43 @@ impl Reranker {
         }
         let scoring = Instant::now();
         let mut subscriptions = Vec::new();
-        let scored =
-            timeout_at(attempt.waiter.deadline, self.score(attempt, &mut plan, &mut subscriptions, trace)).await;
+        let scored = attempt.in_time(self.score(attempt, &mut plan, &mut subscriptions, trace)).await;
         trace.timings.upstream += scoring.elapsed();
-        let in_time = scored.is_ok();
+        let is_late = matches!(scored, Err(TimeUp::Deadline));
+        let is_under_way = matches!(scored, Err(TimeUp::FirstWait));
         let error = match scored {
             Ok(Ok(())) => return Ok(plan),
             Ok(Err(error)) => error,
-            Err(_elapsed) => out_of_time(&attempt, scoring),
+            Err(TimeUp::Deadline) => out_of_time(&attempt, scoring),
+            Err(TimeUp::FirstWait) => {
+                self.leave_in_background(mem::take(&mut subscriptions));
+                may_be_hanging(&attempt, scoring)
+            }
         };
         if plan.mixes_versions() {
             return Err(PlanFailure { mixes_versions: true, ..error.into() });
         }
         if error.kind.is_caused_by_upstream() && plan.fall_back_to_stale() {
             let salvage = Some(Salvage::Stale(TargetScores { target, plan }));
-            return Err(PlanFailure { failure: TargetFailure { error, salvage }, mixes_versions: false });
+            return Err(TargetFailure { error, salvage, is_under_way }.into());
         }
-        if in_time || attempt.route.on_deadline == OnDeadline::Error || !plan.has_scores() {
-            return Err(error.into());
+        if !is_late || attempt.route.on_deadline == OnDeadline::Error || !plan.has_scores() {
+            return Err(TargetFailure { error, salvage: None, is_under_way }.into());
         }
         // The missing scores are paid for already, and likely to be asked for again: let them arrive for the cache.
-        if context.control.store
-            && let Some(permit) = self.background.enter()
-        {
-            permit.finish(subscriptions, Instant::now() + self.request_timeout);
+        if context.control.store {
+            self.leave_in_background(subscriptions);
         }
         let refusal = trace.refusal().cloned();
         let salvage = Some(Salvage::Partial { scores: TargetScores { target, plan }, refusal });
-        Err(PlanFailure { failure: TargetFailure { error, salvage }, mixes_versions: false })
+        Err(TargetFailure { error, salvage, is_under_way }.into())
+    }
+
+    /// Leaves flights to the background, if it has a permit left.
+    fn leave_in_background(&self, subscriptions: Vec<Subscription>) {
+        if let Some(permit) = self.background.enter() {
+            permit.finish(subscriptions, Instant::now() + self.request_timeout);
+        }
     }
 
     /// The plan of a request to `target`. A large one is made on a blocking thread: it hashes every text.
@@ -303,7 +325,8 @@ impl Reranker {
         let deadline = Instant::now() + self.request_timeout;
         let scope = attempt.context.scope;
         // `refresh` has asked the client's leave to store before.
-        TargetAttempt { waiter: Waiter { deadline, retry_mode: RetryMode::FailFast, store: true, scope }, ..attempt }
+        let waiter = Waiter { deadline, retry_mode: RetryMode::FailFast, store: true, scope };
+        TargetAttempt { waiter, bypasses_others: false, ..attempt }
     }
 }
 
@@ -322,4 +345,12 @@ fn out_of_time(attempt: &TargetAttempt<'_>, since: Instant) -> Error {
             Error::new(ErrorKind::UpstreamTimeout, message)
         }
     }
+}
+
+/// The error of a target that another one is asked instead of, although its call is still under way.
+fn may_be_hanging(attempt: &TargetAttempt<'_>, since: Instant) -> Error {
+    let waited = since.elapsed().as_millis();
+    let upstream = &attempt.target.upstream.name;
+    let message = format!("{upstream} did not answer within {waited} ms (fallback_after), and another target is ready");
+    Error::new(ErrorKind::UpstreamTimeout, message)
 }

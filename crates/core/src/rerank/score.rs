@@ -37,6 +37,10 @@ pub(super) struct TargetAttempt<'a> {
     pub(super) context: &'a RequestContext,
     /// The deadline and the retry mode at this target; the request's own deadline may be later.
     pub(super) waiter: Waiter,
+    /// The targets that are asked after this one, in order.
+    pub(super) later_targets: &'a [Arc<Target>],
+    /// True if the target is asked even for pairs that another target of the same scores is already scoring.
+    pub(super) bypasses_others: bool,
 }
 
 /// One request at one target that is asked through its upstream's stack.
@@ -51,10 +55,10 @@ pub(super) struct StackAttempt<'a> {
 }
 
 impl<'a> TargetAttempt<'a> {
-    /// The same attempt at `target`, with `bypasses_others` off.
+    /// The same attempt at `target`.
     pub(super) fn at(self, target: &'a StackTarget) -> StackAttempt<'a> {
-        let Self { route, request, waiter, .. } = self;
-        StackAttempt { route, target, request, waiter, bypasses_others: false }
+        let Self { route, request, waiter, bypasses_others, .. } = self;
+        StackAttempt { route, target, request, waiter, bypasses_others }
     }
 }
 
@@ -220,13 +224,16 @@ fn longest_silence(attempt: StackAttempt<'_>) -> Duration {
     let stack = attempt.target.stack();
     // The other half is for the target itself.
     let half = attempt.waiter.deadline.saturating_duration_since(Instant::now()) / 2;
-    let passages = attempt.request.passages.len().max(1);
-    let calls = passages.div_ceil(attempt.target.max_passages());
-    // By the bytes of one call of the request.
-    match stack.late_after(attempt.request.text_bytes() / calls) {
+    match stack.late_after(bytes_of_a_call(attempt.target, attempt.request)) {
         Some(late_after) => late_after.min(half),
         None => half,
     }
+}
+
+/// Bytes of one of the calls to `target` that `request` needs, as far as its passages tell.
+pub(super) fn bytes_of_a_call(target: &Target, request: &RerankRequest) -> usize {
+    let passages = request.passages.len().max(1);
+    request.text_bytes() / passages.div_ceil(target.max_passages())
 }
 
 /// Waits for news of any of the subscriptions. There must be at least one.

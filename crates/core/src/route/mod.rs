@@ -17,6 +17,7 @@ mod unknown;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -53,6 +54,9 @@ pub struct Route {
     pub on_failure: OnFailure,
     /// Policy for requests of which only some scores arrive by the deadline.
     pub on_deadline: OnDeadline,
+    /// The longest wait for the first answer of an upstream whose usual latency is not known, while another target is
+    /// ready; zero for none.
+    pub fallback_after: Duration,
     /// Budget for second calls; `None` if the model is not hedged.
     pub hedge: Option<Hedge>,
     /// A target that is compared with the answers in the background.
@@ -89,6 +93,7 @@ impl Route {
             targets: vec![Arc::new(target)],
             on_failure: OnFailure::Error,
             on_deadline: OnDeadline::Error,
+            fallback_after: Duration::ZERO,
             hedge: None,
             shadow: None,
             flights: None,

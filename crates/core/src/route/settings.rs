@@ -1,6 +1,7 @@
 //! Settings of a model: `[models.NAME]`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::DEFAULT_MODEL;
 use super::alias::Alias;
@@ -18,6 +19,9 @@ pub struct ModelSettings {
     pub on_failure: OnFailure,
     /// The answer when the deadline passes and some scores are there.
     pub on_deadline: OnDeadline,
+    /// The longest wait for the first answer of an upstream whose usual latency is not known, while another target is
+    /// ready; zero for none.
+    pub fallback_after: Duration,
     /// The conditions under which slow calls are sent twice.
     pub hedge: HedgeSettings,
     /// The target that is asked the same in the background, to be compared.

@@ -238,6 +238,7 @@ mod tests {
             targets: Vec::new(),
             on_failure: OnFailure::Error,
             on_deadline: OnDeadline::Error,
+            fallback_after: Duration::ZERO,
             hedge: None,
             shadow: None,
             flights: None,

@@ -182,6 +182,21 @@ impl LoadStats {
         Some(self.usual_latency(bytes)? * LATE_FACTOR)
     }
 
+    /// The longest wait for the first answer to an attempt with a body of `bytes`: three times the longest latency, of
+    /// however few are known, and at least `least`. `None` if the usual latency is known.
+    pub(super) fn first_wait(&self, bytes: usize, least: Duration) -> Option<Duration> {
+        let latencies = self.class(bytes).lock().all_latencies()?;
+        if latencies.len() >= MIN_SAMPLES {
+            return None;
+        }
+        Some((Duration::from_micros(latencies.max()) * LATE_FACTOR).max(least))
+    }
+
+    /// Returns true if an attempt got its scores at `since` or later.
+    pub(super) fn has_answered_since(&self, since: Instant) -> bool {
+        self.load.lock().answered.is_some_and(|answered| answered >= since)
+    }
+
     /// The time after which an attempt with a body of `bytes` is late, at least `min` and at most `max`; `max` if too
     /// few latencies are known.
     pub(super) fn late_between(&self, bytes: usize, min: Duration, max: Duration) -> Duration {
@@ -237,11 +252,17 @@ impl SizeClass {
 
     /// Latencies of both generations; `None` if they are too few.
     fn merged(&self) -> Option<Histogram<u32>> {
+        let merged = self.all_latencies()?;
+        (merged.len() >= MIN_SAMPLES).then_some(merged)
+    }
+
+    /// Latencies of both generations, however few. Never `None`: the histograms have the same bounds.
+    fn all_latencies(&self) -> Option<Histogram<u32>> {
         let mut merged = histogram()?;
         for part in [&self.current, &self.previous].into_iter().flatten() {
             merged.add(part).ok()?;
         }
-        (merged.len() >= MIN_SAMPLES).then_some(merged)
+        Some(merged)
     }
 
     /// Begins a new generation if this one is over.

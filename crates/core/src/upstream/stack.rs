@@ -74,6 +74,19 @@ impl ScoringStack {
         self.guard.events.model_retired(model, advice, Date::of(SystemTime::now()));
     }
 
+    /// The longest wait for the first answer to a call with a body of `bytes` while another target is ready, at least
+    /// `least`; `None` if enough calls of its size are known, whose attempts end by [`Self::late_after`].
+    #[must_use]
+    pub fn first_wait(&self, bytes: usize, least: Duration) -> Option<Duration> {
+        self.load_stats.first_wait(bytes, least)
+    }
+
+    /// Returns true if a call got its scores at `since` or later.
+    #[must_use]
+    pub fn has_answered_since(&self, since: Instant) -> bool {
+        self.load_stats.has_answered_since(since)
+    }
+
     /// Scores one batch. Retries are included.
     ///
     /// # Errors

@@ -1,0 +1,66 @@
+//! The wait for an upstream that may be hanging, while another target stands ready.
+//!
+//! Where the usual latency is known, an attempt ends after three times that ([`crate::upstream`]). Where it is not, an
+//! upstream that takes calls and never answers would cost each of the first requests the whole `attempt_timeout`. So a
+//! request leaves it after `fallback_after`, if it has answered nobody since, and asks the next target.
+//!
+//! A slow upstream must not lose its calls by that: they go on in the background, their scores are stored, and their
+//! latencies are learnt. Three times the longest latency is waited from the first one on.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::score::{TargetAttempt, bytes_of_a_call};
+use crate::upstream::{Backend, ScoringStack};
+
+/// The reason why a request waits no longer for a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TimeUp {
+    /// The request's deadline at this target has passed.
+    Deadline,
+    /// The upstream may be hanging, and another target is ready.
+    FirstWait,
+}
+
+impl TargetAttempt<'_> {
+    /// The output of `scoring`, which asks this target.
+    ///
+    /// # Errors
+    /// The time is up.
+    pub(super) async fn in_time<T>(&self, scoring: impl Future<Output = T>) -> Result<T, TimeUp> {
+        let mut scoring = pin!(scoring);
+        let started = Instant::now();
+        let deadline = self.waiter.deadline;
+        if let Some((stack, first_wait)) = self.first_wait()
+            && started + first_wait < deadline
+        {
+            if let Ok(output) = timeout_at(started + first_wait, &mut scoring).await {
+                return Ok(output);
+            }
+            // An upstream that answers others is slow at most, or this request's calls wait for their turn.
+            if !stack.has_answered_since(started) && self.another_is_ready() {
+                return Err(TimeUp::FirstWait);
+            }
+        }
+        timeout_at(deadline, scoring).await.map_err(|_elapsed| TimeUp::Deadline)
+    }
+
+    /// The upstream's stack and the longest wait for its first answer; `None` if there is no such limit.
+    fn first_wait(&self) -> Option<(&ScoringStack, Duration)> {
+        let fallback_after = self.route.fallback_after;
+        let Backend::Stack(stack) = &self.target.upstream.backend else { return None };
+        if fallback_after.is_zero() || self.later_targets.is_empty() {
+            return None;
+        }
+        let first_wait = stack.first_wait(bytes_of_a_call(self.target, self.request), fallback_after)?;
+        Some((stack, first_wait))
+    }
+
+    /// Returns true if one of the later targets would be asked.
+    fn another_is_ready(&self) -> bool {
+        let now = Instant::now();
+        self.later_targets.iter().any(|target| target.upstream.admits_calls(self.waiter.scope, now))
+    }
+}
