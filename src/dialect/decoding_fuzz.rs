@@ -142,7 +142,7 @@ fn damage(body: &mut Vec<u8>, rng: &mut Rng) {
 
 /// Returns true if a body that `serde_json` reads may be left to it.
 fn is_left_to_serde(body: &str, entries: &Entries<'_>) -> bool {
-    let is_rare = entries.iter().any(|(_, value)| match value {
+    let is_rare = entries.iter().any(|entry| match &entry.value {
         Value::Object(inner) => is_left_to_serde("", inner),
         Value::Other(kind) => *kind != JsonKind::Null && *kind != JsonKind::Boolean,
         Value::Blank => true,

@@ -6,11 +6,12 @@
 //! ```
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
 use rerankd_core::error::Error;
 
 use super::entries_by_serde;
-use super::raw::{JsonKind, Raw, unquoted};
+use super::raw::{JsonKind, Raw, is_absent_word, is_null, unquoted};
 use super::scan::Scanner;
 use super::unread_fields::UnreadFields;
 
@@ -37,8 +38,20 @@ const RAW_FIELDS: [&str; 16] = [
 /// Fields that hold a list or an object, which is opened in the same pass.
 const OPENED: [&str; 7] = ["documents", "texts", "passages", "input", "queries", "parameters", "rank_fields"];
 
-/// Known fields with their values, in the order of the body. Each name appears once.
-pub(super) type Entries<'a> = Vec<(&'static str, Value<'a>)>;
+/// Fields that give a client away, and that no dialect reads further.
+const HINTS: [&str; 2] = ["property", "truncation"];
+
+/// Known fields, in the order of the body. Each name appears once.
+pub(super) type Entries<'a> = Vec<Entry<'a>>;
+
+/// A known field.
+#[derive(Debug, PartialEq)]
+pub(super) struct Entry<'a> {
+    pub(super) name: &'static str,
+    pub(super) value: Value<'a>,
+    /// True once the dialect has asked for the field.
+    was_read: Cell<bool>,
+}
 
 /// The value of a field.
 #[derive(Debug, PartialEq)]
@@ -89,6 +102,51 @@ impl<'a> Items<'a> {
     }
 }
 
+impl<'a> Entry<'a> {
+    pub(super) fn new(name: &'static str, value: Value<'a>) -> Self {
+        Self { name, value, was_read: Cell::new(false) }
+    }
+
+    /// The value, for a dialect that reads it.
+    pub(super) fn read(&self) -> &Value<'a> {
+        self.was_read.set(true);
+        &self.value
+    }
+}
+
+impl Value<'_> {
+    /// Returns true for `null`, and for a blank string where a list or an object was expected.
+    pub(super) fn is_absent(&self) -> bool {
+        match self {
+            Self::Plain(raw) => is_null(*raw),
+            Self::Other(JsonKind::Null) | Self::Blank => true,
+            Self::List(_) | Self::Object(_) | Self::Other(_) => false,
+        }
+    }
+}
+
+/// The field `name`, if it is there.
+pub(super) fn find<'e, 'a>(entries: &'e Entries<'a>, name: &str) -> Option<&'e Entry<'a>> {
+    entries.iter().find(|entry| entry.name == name)
+}
+
+/// The paths of the fields that hold a value and that the dialect did not read, in the order of the body.
+pub(super) fn ignored(entries: &Entries<'_>) -> Vec<String> {
+    let mut paths = Vec::new();
+    for entry in entries {
+        match &entry.value {
+            value if value.is_absent() || HINTS.contains(&entry.name) => {}
+            Value::Plain(raw) if is_absent_word(*raw) => {}
+            Value::Object(inner) if entry.was_read.get() => {
+                paths.extend(ignored(inner).into_iter().map(|name| format!("{}/{name}", entry.name)));
+            }
+            _ if !entry.was_read.get() => paths.push(entry.name.to_owned()),
+            _ => {}
+        }
+    }
+    paths
+}
+
 /// Reads the known fields of a body.
 ///
 /// # Errors
@@ -116,10 +174,10 @@ fn object<'a>(scanner: &mut Scanner<'a>, is_body: bool, unread: &mut UnreadField
     while has_more {
         let name = scanner.name()?.characters()?;
         match known_name(&name) {
-            Some(name) if entries.iter().all(|(known, _)| *known != name) => {
+            Some(name) if find(&entries, name).is_none() => {
                 let value =
                     if is_opened(name) { opened(scanner, is_body, unread)? } else { Value::Plain(scanner.value()?) };
-                entries.push((name, value));
+                entries.push(Entry::new(name, value));
             }
             Some(_) if is_body => return None,
             // Most fields of an inner object are not meant for us, so a repeated one is no error.

@@ -4,7 +4,7 @@
 use rerankd_core::error::Error;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::entries::{Entries, Items, Value, is_opened, known_name, of_text};
+use super::entries::{Entries, Entry, Items, Value, find, is_opened, known_name, of_text};
 use super::raw::{self, JsonIn, JsonKind, Raw, RepeatedField};
 use super::unread_fields::UnreadFields;
 
@@ -56,7 +56,7 @@ impl<'de> Visitor<'de> for ObjectVisitor<'_, 'de> {
                     continue;
                 }
             };
-            if entries.iter().any(|(known, _)| *known == name) {
+            if find(&entries, name).is_some() {
                 if let Some(repeated) = self.repeated {
                     return Err(repeated.found(name));
                 }
@@ -69,7 +69,7 @@ impl<'de> Visitor<'de> for ObjectVisitor<'_, 'de> {
             } else {
                 Value::Plain(map.next_value()?)
             };
-            entries.push((name, value));
+            entries.push(Entry::new(name, value));
         }
         Ok(entries)
     }

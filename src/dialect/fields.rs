@@ -19,7 +19,7 @@ use faststr::FastStr;
 use rerankd_core::error::Error;
 use rerankd_core::types::request::{RerankRequest, ScoringOptions};
 
-use super::entries::{self, Entries, Items, Value};
+use super::entries::{self, Entries, Items, Value, find};
 use super::field_errors::{missing, name, not_a_list, not_plain, pointer_to};
 use super::passage::{ListDocuments, PassageList, PassageRules, Words};
 use super::query;
@@ -69,6 +69,11 @@ impl<'a> Fields<'a> {
         &self.unread
     }
 
+    /// The paths of the fields that some dialect reads, and that the one which has read these did not.
+    pub(super) fn ignored(&self) -> Vec<String> {
+        entries::ignored(&self.entries)
+    }
+
     /// The same fields, read only as long as `is_wanted` returns true. It is called before each document that is not a
     /// plain string.
     #[must_use]
@@ -91,10 +96,11 @@ impl<'a> Fields<'a> {
         bytes
     }
 
-    /// Returns true if the value at `path` is there and does not count as absent.
+    /// Returns true if the body has this field at its top level and it does not count as absent. The field does not
+    /// count as read.
     #[must_use]
-    pub fn has_value(&self, path: &str) -> bool {
-        self.present(path).is_some()
+    pub fn has_value(&self, top_level_name: &str) -> bool {
+        find(&self.entries, top_level_name).is_some_and(|entry| !entry.value.is_absent())
     }
 
     /// Returns true if the body has this field at its top level, even as `null`.
@@ -103,10 +109,10 @@ impl<'a> Fields<'a> {
         find(&self.entries, top_level_name).is_some()
     }
 
-    /// Returns true if this field is an object.
+    /// Returns true if this field is an object. It does not count as read.
     #[must_use]
     pub fn is_object(&self, name: &str) -> bool {
-        matches!(self.present(name), Some(Value::Object(_)))
+        find(&self.entries, name).is_some_and(|entry| matches!(entry.value, Value::Object(_)))
     }
 
     /// The part of a request that all dialects share, without its passages. `query` is the path of the query, where
@@ -265,30 +271,24 @@ impl<'a> Fields<'a> {
 
     /// The value at `path`; `None` if it is absent, `null`, or a blank string where a list or an object was expected.
     fn present(&self, path: &str) -> Option<&Value<'a>> {
-        match self.entry(path)? {
-            Value::Plain(raw) if raw::is_null(*raw) => None,
-            Value::Other(JsonKind::Null) | Value::Blank => None,
-            value => Some(value),
-        }
+        self.entry(path).filter(|value| !value.is_absent())
     }
 
     /// The value at `path`, even if it counts as absent.
     fn entry(&self, path: &str) -> Option<&Value<'a>> {
-        match path.split_once('/') {
-            None => find(&self.entries, path),
-            Some((outer, inner)) => match find(&self.entries, outer)? {
-                Value::Object(entries) => find(entries, inner),
-                _ => None,
-            },
+        let Some((outer, inner)) = path.split_once('/') else { return Some(find(&self.entries, path)?.read()) };
+        match find(&self.entries, outer)?.read() {
+            Value::Object(entries) => Some(find(entries, inner)?.read()),
+            _ => None,
         }
     }
 
     /// The items of the list `name`, or of `documents` in the object `name`, as in DashScope's `input`. `None` if there
     /// is no such list.
     fn items(&self, name: &str) -> Option<&Items<'a>> {
-        match find(&self.entries, name)? {
+        match &find(&self.entries, name)?.value {
             Value::List(items) => Some(items),
-            Value::Object(entries) => match find(entries, "documents")? {
+            Value::Object(entries) => match &find(entries, "documents")?.value {
                 Value::List(items) => Some(items),
                 _ => None,
             },
@@ -326,11 +326,6 @@ impl<'a> Fields<'a> {
         };
         Err(not_a_list(path, kind))
     }
-}
-
-fn find<'e, 'a>(entries: &'e Entries<'a>, name: &str) -> Option<&'e Value<'a>> {
-    let (_, value) = entries.iter().find(|(known, _)| *known == name)?;
-    Some(value)
 }
 
 /// The same text; `None` if it is blank. Templates leave a blank string for a variable that is not set.

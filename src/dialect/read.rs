@@ -15,6 +15,7 @@ use super::Dialect;
 use super::choose::DialectChoice;
 use super::fields::Fields;
 use super::request_fields::TIMEOUT_MS;
+use super::unread_fields::{refusal_of_ignored, warning_of_ignored};
 
 /// A body as it came in, with the facts that decide how it is read.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ pub struct ReceivedBody {
     pub dialect: DialectChoice,
     /// Arrival of the request. `timeout_ms` counts from here.
     pub started: Instant,
-    /// True if a field that no dialect reads is an error, because the request has `X-Rerankd-Strict: true`.
+    /// True if a field that the dialect does not read is an error, because the request has `X-Rerankd-Strict: true`.
     pub is_strict: bool,
 }
 
@@ -115,8 +116,16 @@ impl ReceivedBody {
         let wanted = || is_wanted() && deadline.is_none_or(|deadline| Instant::now() < deadline);
         let fields = fields.wanted_while(&wanted);
         let mut request = dialect.decode(&fields);
-        if let Ok(request) = &mut request {
-            request.warnings.extend(fields.unread().warnings());
+        if let Ok(read) = &mut request {
+            read.warnings.extend(fields.unread().warnings());
+            let ignored = fields.ignored();
+            if self.is_strict
+                && let Some(path) = ignored.first()
+            {
+                request = Err(refusal_of_ignored(path, dialect));
+            } else {
+                read.warnings.extend(ignored.iter().map(|path| warning_of_ignored(path, dialect)));
+            }
         }
         Some(Decoded { dialect: Some(dialect), request })
     }

@@ -1,12 +1,14 @@
-//! Fields of a body that no dialect reads. Clients send many, and most mean nothing; one whose name is nearly that of a
-//! field that is read was probably mistyped.
+//! Fields of a body that are not read. Clients send many that no dialect reads, and most mean nothing; one whose name is
+//! nearly that of a field that is read was probably mistyped. One that another dialect reads was meant to do something.
 
 use rerankd_core::error::{Error, ErrorKind};
 use rerankd_core::suggestion::nearest;
 
+use super::Dialect;
 use super::entries::known_names;
+use super::field_errors::{name, pointer_to};
 
-/// Header that turns every field that no dialect reads into an error.
+/// Header that turns every field that is not read into an error.
 pub(crate) const STRICT_HEADER: &str = "x-rerankd-strict";
 /// Most names that are kept. A body has room for many, and each costs a comparison with every known name.
 const MAX_NAMES: usize = 8;
@@ -77,6 +79,21 @@ impl<'a> UnreadFields<'a> {
         let near = nearest(missing, self.names.iter().copied());
         near.or_else(|| self.names.iter().copied().find(|name| is_short_for(name, missing)))
     }
+}
+
+/// The warning about the field at `path`, which only other dialects than `dialect` read.
+pub(super) fn warning_of_ignored(path: &str, dialect: &dyn Dialect) -> String {
+    format!("{} was ignored: it is no field of the dialect {}", name(path), dialect.name())
+}
+
+/// The error about the same field, for a client that wants no field ignored.
+pub(super) fn refusal_of_ignored(path: &str, dialect: &dyn Dialect) -> Error {
+    let message = format!(
+        "{} is no field of the dialect {}; leave it out, or leave out {STRICT_HEADER}",
+        name(path),
+        dialect.name()
+    );
+    Error::invalid_field(pointer_to(path), message)
 }
 
 /// The field that `name` was probably meant to be.

@@ -79,6 +79,43 @@ async fn a_strict_request_may_hold_no_field_that_is_not_read_in_any_dialect() {
 }
 
 #[tokio::test]
+async fn a_field_of_another_dialect_is_named_and_refused_where_strict() {
+    let gateway = Gateway::start("").await;
+    let dashscope = json!({"input": {"query": "q", "documents": ["a"]}, "parameters": {"explain": true}, "top_n": 1});
+    for (path, body, told) in [
+        ("/rerank", json!({"query": "q", "documents": ["q"], "return_text": true}), ["return_text", "native"]),
+        ("/v2/rerank", json!({"query": "q", "documents": ["q"], "return_input": true}), ["return_input", "cohere"]),
+        ("/tei/rerank", json!({"query": "q", "texts": ["a"], "return_documents": 1}), ["return_documents", "tei"]),
+        ("/weaviate/rerank", json!({"query": "q", "documents": ["a"], "top_n": 1}), ["top_n", "weaviate"]),
+        ("/dashscope/rerank", dashscope, ["parameters.explain", "dashscope"]),
+    ] {
+        let [field, dialect] = told;
+        let strict = post(&gateway, path, body.clone(), Some("true")).await;
+        assert!(strict.status == 400 || strict.status == 422, "{path}: {}", strict.body);
+        let detail =
+            format!("{field} is no field of the dialect {dialect}; leave it out, or leave out x-rerankd-strict");
+        assert_eq!(strict.body["detail"], detail, "{path}");
+        assert_eq!(strict.body["pointer"], format!("/{}", field.replace('.', "/")));
+        let lax = post(&gateway, path, body, None).await;
+        assert_eq!(lax.status, 200, "{path}: {}", lax.body);
+        if ["native", "cohere"].contains(&dialect) {
+            let warning = format!("{field} was ignored: it is no field of the dialect {dialect}");
+            assert_eq!(provenance(&lax.body)["warnings"], json!([warning]));
+        }
+    }
+    // Hints of clients, and what counts as absent.
+    for (path, body) in [
+        ("/rerank", json!({"query": "q", "documents": ["a"], "truncation": true})),
+        ("/rerank", json!({"query": "q", "documents": ["a"], "property": "p"})),
+        ("/v2/rerank", json!({"query": "q", "documents": ["a"], "return_text": null, "return_input": ""})),
+        ("/v2/rerank", json!({"query": "q", "documents": ["a"], "top_n": 1, "top_k": 1, "explain": false})),
+    ] {
+        let answer = post(&gateway, path, body, Some("true")).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+    }
+}
+
+#[tokio::test]
 async fn a_missing_field_names_the_one_that_was_sent_instead() {
     let gateway = Gateway::start("").await;
     for (path, body, told) in [
