@@ -231,8 +231,11 @@ fn scored_cell(explanation: &ResultExplanation) -> String {
     }
     match explanation.chunk {
         Some(CountingChunk { number, of }) => format!("{characters}, chunk {number} of {of}"),
-        None if explanation.is_truncated => format!("{characters}, cut"),
-        None => characters.to_string(),
+        None => match explanation.is_truncated {
+            Some(true) => format!("{characters}, cut"),
+            Some(false) => characters.to_string(),
+            None => format!("{characters}, or less"),
+        },
     }
 }
 

@@ -16,13 +16,15 @@ pub(super) struct ResultExplanationBody<'a> {
     /// Rank in the answer, from 1.
     #[schema(example = 1)]
     rank_after: usize,
-    /// Characters of the text that the score was computed for, after `rank_fields`, truncation and chunking by rerankd;
-    /// 0 if no model gave a score.
+    /// Characters of the text that the score was computed for, after `rank_fields`, truncation and chunking; 0 if no model
+    /// gave a score.
     #[schema(example = 29)]
     scored_characters: usize,
-    /// True if rerankd scored a beginning of the document alone. A provider may read less of what it is sent.
+    /// True if a beginning of the document alone was scored, by rerankd's own cut or the embedded cross-encoder's. Null
+    /// where a provider may have read less than it was sent, which it does not tell: the pair has over 512 tokens,
+    /// estimated high, or over `max_tokens_per_doc`.
     #[schema(example = false)]
-    truncated: bool,
+    truncated: Option<bool>,
     /// The chunk whose score counts; only for a document that was cut into several.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, value_type = CountingChunkBody)]
@@ -57,7 +59,7 @@ impl<'a> ResultExplanationBody<'a> {
             rank_before,
             rank_after: at + 1,
             scored_characters: 0,
-            truncated: false,
+            truncated: Some(false),
             chunk: None,
             matched_words: None,
             picked: None,

@@ -85,3 +85,37 @@ async fn explanation_of_an_answer_in_input_order_scores_nothing() {
     let explanations = explanations(&explained(&gateway, json!({"documents": ["a", "b"]})).await);
     assert_eq!(explanations[1], json!({"rank_before": 2, "rank_after": 2, "scored_characters": 0, "truncated": false}));
 }
+
+/// No provider tells that it cut a passage, so of long ones nothing is known.
+#[tokio::test]
+async fn explanation_of_a_provider_answer_does_not_claim_that_long_passages_were_read_whole() {
+    let fake = FakeUpstream::start("cohere").await;
+    let gateway = Gateway::in_front_of("cohere", "rerank-v3.5", &fake.url()).await;
+    let documents = json!(["short", "a word or two ".repeat(200), "some words"]);
+    let explanations = explanations(&explained(&gateway, json!({"documents": documents})).await);
+    assert_eq!([0, 1, 2].map(|at| explanations[at]["truncated"].clone()), [json!(false), Value::Null, json!(false)]);
+    assert_eq!(explanations[1]["scored_characters"], 14 * 200);
+    let limited = json!({"documents": ["short", "some more words"], "max_tokens_per_doc": 3});
+    let explanations = self::explanations(&explained(&gateway, limited).await);
+    assert_eq!([0, 1].map(|at| explanations[at]["truncated"].clone()), [json!(false), Value::Null]);
+}
+
+/// The embedded cross-encoder knows where it cuts; in the hybrid it reads the head alone.
+#[tokio::test]
+async fn explanation_names_the_cut_of_the_cross_encoder() {
+    let model = crate::contract::repository("tests/golden/local/tiny");
+    let config = format!("[local]\nmodel_dir = '{}'\nmax_tokens = 16\nhead = 2\n", model.display());
+    let gateway = Gateway::start(&config).await;
+    let long = "heat ".repeat(30);
+    let tail = "pump ".repeat(30);
+    for (model, truncated) in [("local/cross-encoder", [false, true, true]), ("local/hybrid", [false, true, false])] {
+        let body = json!({"query": "heat", "documents": ["heat", long, tail], "model": model, "explain": true});
+        let answer = gateway.rerank_with(body).await;
+        let explanations = explanations(&answer);
+        for (explanation, truncated) in explanations.iter().zip(truncated) {
+            assert_eq!(explanation["truncated"], truncated, "{model}: {answer}");
+        }
+        let read = explanations[1]["scored_characters"].as_u64().unwrap();
+        assert_eq!(read, 12 * 5 - 1, "{model}: room for twelve words");
+    }
+}

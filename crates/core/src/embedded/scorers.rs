@@ -28,6 +28,12 @@ pub trait PairScorer: Send + Sync {
     /// # Errors
     /// A sentence that quotes neither text.
     fn score(&self, query: &str, passage: &str) -> Result<f64, String>;
+
+    /// Bytes of `passage`, from its start, that its score for `query` depends on: all of them, unless the pair is cut.
+    ///
+    /// # Errors
+    /// A sentence that quotes neither text.
+    fn bytes_read(&self, query: &str, passage: &str) -> Result<usize, String>;
 }
 
 /// A model of pairs that is not loaded yet.

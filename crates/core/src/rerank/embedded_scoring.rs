@@ -22,7 +22,7 @@ use crate::upstream::LocalScorer;
 
 /// The lexical score of every passage. Long lists run on workers, as many at once as there are processors; one whose
 /// request is dropped ends at its next passage.
-async fn lexical_scores(scorer: &LocalScorer, request: Arc<RerankRequest>) -> Vec<f64> {
+pub(super) async fn lexical_scores(scorer: &LocalScorer, request: Arc<RerankRequest>) -> Vec<f64> {
     let lexical = scorer.lexical.clone();
     // Handing a short list over to a worker would cost more than scoring it.
     if request.text_bytes() <= OFFLOAD_LOCAL_BYTES {
@@ -39,7 +39,7 @@ fn lexical_scores_while(scorer: &dyn ListScorer, request: &RerankRequest, is_wan
 }
 
 /// The positions of all passages that the cross-encoder may read: those that the plan has not settled as blank.
-fn readable(plan: &Plan) -> Vec<usize> {
+pub(super) fn readable(plan: &Plan) -> Vec<usize> {
     let mut positions = Vec::new();
     for passage in plan.passages() {
         if passage.source != ScoreSource::Blank {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::score::{TargetAttempt, bytes_of_a_call};
-use crate::upstream::{Backend, ScoringStack};
+use crate::route::StackTarget;
 
 /// The reason why a request waits no longer for a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,29 +33,30 @@ impl TargetAttempt<'_> {
         let mut scoring = pin!(scoring);
         let started = Instant::now();
         let deadline = self.waiter.deadline;
-        if let Some((stack, first_wait)) = self.first_wait()
+        if let Some((target, first_wait)) = self.first_wait()
             && started + first_wait < deadline
         {
             if let Ok(output) = timeout_at(started + first_wait, &mut scoring).await {
                 return Ok(output);
             }
             // An upstream that answers others is slow at most, or this request's calls wait for their turn.
-            if !stack.has_answered_since(started) && self.another_is_ready() {
+            if !target.stack().has_answered_since(started) && self.another_is_ready() {
                 return Err(TimeUp::FirstWait);
             }
         }
         timeout_at(deadline, scoring).await.map_err(|_elapsed| TimeUp::Deadline)
     }
 
-    /// The upstream's stack and the longest wait for its first answer; `None` if there is no such limit.
-    fn first_wait(&self) -> Option<(&ScoringStack, Duration)> {
+    /// The target with its stack, and the longest wait for its first answer; `None` if there is no such limit.
+    fn first_wait(&self) -> Option<(StackTarget, Duration)> {
         let fallback_after = self.route.fallback_after;
-        let Backend::Stack(stack) = &self.target.upstream.backend else { return None };
         if fallback_after.is_zero() || self.later_targets.is_empty() {
             return None;
         }
-        let first_wait = stack.first_wait(bytes_of_a_call(self.target, self.request), fallback_after)?;
-        Some((stack, first_wait))
+        let target = StackTarget::of(self.target)?;
+        let bytes = bytes_of_a_call(&target, self.request);
+        let first_wait = target.stack().first_wait(bytes, fallback_after)?;
+        Some((target, first_wait))
     }
 
     /// Returns true if one of the later targets would be asked.

@@ -231,7 +231,7 @@ fn longest_silence(attempt: StackAttempt<'_>) -> Duration {
 }
 
 /// Bytes of one of the calls to `target` that `request` needs, as far as its passages tell.
-pub(super) fn bytes_of_a_call(target: &Target, request: &RerankRequest) -> usize {
+pub(super) fn bytes_of_a_call(target: &StackTarget, request: &RerankRequest) -> usize {
     let passages = request.passages.len().max(1);
     request.text_bytes() / passages.div_ceil(target.max_passages())
 }

@@ -51,8 +51,9 @@ pub struct RankedPassage {
 pub struct ResultExplanation {
     /// Characters of the text that the score was computed for; 0 if a model gave none.
     pub scored_characters: usize,
-    /// True if rerankd scored a beginning of the passage alone. Providers may read less of what they are sent.
-    pub is_truncated: bool,
+    /// True if a beginning of the passage alone was scored, false if all of it was; `None` where a provider may have
+    /// read less than it was sent.
+    pub is_truncated: Option<bool>,
     /// The chunk whose score counts; `None` for a passage that is scored in one piece.
     pub chunk: Option<CountingChunk>,
     /// Words of the query that the lexical scorer found in the passage, normalised, each once, in the query's order;

@@ -6,6 +6,7 @@
 //! pair.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -29,6 +30,10 @@ use crate::telemetry::metrics::Metrics;
 const MAX_PAIRS_PER_CALL: usize = 2;
 /// Timeout that no call reaches: a call ends with its last pair, or earlier because nobody waits for it.
 const UNREACHED_TIMEOUT: Duration = Duration::from_hours(1);
+
+/// A reader of pairs: tells how much of a passage the cross-encoder reads.
+#[derive(Clone)]
+pub struct PairReader(Arc<Shared>);
 
 /// The model, its loaded form and its threads, shared by all calls.
 struct Shared {
@@ -76,6 +81,7 @@ fn cross_encoder(parts: CrossEncoderParts, metrics: &Metrics) -> Result<Upstream
         None => processors(),
     };
     let shared = Arc::new(Shared::new(model.clone(), threads));
+    let pair_reader = PairReader(shared.clone());
     // Always ready: the layers around it bound the calls.
     let service = service_fn(move |call: Call| Box::pin(shared.clone().answer(call.payload)));
     let facts = LocalModel::CrossEncoder.facts();
@@ -99,8 +105,35 @@ fn cross_encoder(parts: CrossEncoderParts, metrics: &Metrics) -> Result<Upstream
         },
         format: CallFormat::Pairs,
         identity: ScorerIdentity::Model(model),
+        pair_reader: Some(pair_reader),
     };
     Ok(Upstream::behind(service, settings, metrics, Arc::new(KeyRing::new(&[], &KeyPlacement::bearer())?)))
+}
+
+impl PairReader {
+    /// Bytes that the model reads of each passage of `pairs`, from its start. Empty if that cannot be told: the model
+    /// failed.
+    pub async fn bytes_read(&self, pairs: Pairs) -> Vec<usize> {
+        let Ok(model) = self.0.clone().loaded_model().await else { return Vec::new() };
+        let job = self.0.workers.run(move |caller| {
+            let mut lengths = Vec::with_capacity(pairs.passages.len());
+            for passage in &pairs.passages {
+                if caller.is_cancelled() {
+                    break;
+                }
+                let Ok(length) = model.bytes_read(&pairs.query, passage) else { return Vec::new() };
+                lengths.push(length);
+            }
+            lengths
+        });
+        job.await.unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for PairReader {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("PairReader").finish_non_exhaustive()
+    }
 }
 
 impl Shared {
@@ -202,6 +235,10 @@ mod tests {
                 gate.lock().recv().map_err(|error| error.to_string())?;
             }
             Ok(f64::from(u32::try_from(passage.len()).unwrap()) / 10.0)
+        }
+
+        fn bytes_read(&self, _: &str, passage: &str) -> Result<usize, String> {
+            Ok(passage.len())
         }
     }
 

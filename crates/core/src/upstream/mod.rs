@@ -61,6 +61,7 @@ use self::events::UpstreamEvents;
 use self::failure_rules::FailureRules;
 use self::free_refreshes::FreeRefreshes;
 use self::guard::Guard;
+use self::in_process::PairReader;
 use self::key_ring::KeyRing;
 use self::last_failures::LastFailures;
 use self::learned_limits::LearnedLimits;
@@ -114,6 +115,8 @@ pub struct ScoringStack {
     pub identity: ScorerIdentity,
     /// Address of calls, if each model has its own.
     pub model_address: Option<CallAddress>,
+    /// Tells how much of a passage is read; `None` for a provider, of which that is not known.
+    pub pair_reader: Option<PairReader>,
     /// Treatment of passages that are too long for the model.
     pub long_passages: LongPassages,
     /// Callers whose calls carry no known pairs for now.
@@ -206,6 +209,7 @@ impl Upstream {
             facts: settings.facts,
             identity: settings.identity,
             model_address: settings.model_address,
+            pair_reader: settings.pair_reader,
             long_passages: settings.long_passages,
             free_refreshes: FreeRefreshes::default(),
             learned_limits: LearnedLimits::default(),

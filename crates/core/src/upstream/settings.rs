@@ -11,6 +11,7 @@ use super::ScorerIdentity;
 use super::breaker::BreakerSettings;
 use super::call::CallFormat;
 use super::call_address::CallAddress;
+use super::in_process::PairReader;
 use super::key_reader::KeyReader;
 use super::rate::RateSettings;
 use super::size_refusal::RefusalWords;
@@ -90,6 +91,8 @@ pub struct StackSettings {
     pub identity: ScorerIdentity,
     /// Address of calls, if each model has its own.
     pub model_address: Option<CallAddress>,
+    /// Tells how much of a passage is read; `None` for a provider, of which that is not known.
+    pub pair_reader: Option<PairReader>,
 }
 
 impl UpstreamSettings {
@@ -110,6 +113,7 @@ impl UpstreamSettings {
             format: CallFormat::Body(self.wire.clone()),
             identity: ScorerIdentity::Address(self.url.clone()),
             model_address: self.model_address.clone(),
+            pair_reader: None,
         }
     }
 }

@@ -103,6 +103,19 @@ mod tests {
     }
 
     #[test]
+    fn the_bytes_that_are_read_end_with_the_last_token_that_is_kept() {
+        let scorer = tiny(16).load().unwrap();
+        assert_eq!(scorer.bytes_read("q", "fair good ").unwrap(), 10, "all of it");
+        assert_eq!(scorer.bytes_read("q", "").unwrap(), 0);
+        // Twelve words, as above.
+        assert_eq!(scorer.bytes_read("q", &"fair ".repeat(1_000)).unwrap(), 12 * 5 - 1);
+        assert_eq!(scorer.bytes_read("q", &"fair ".repeat(12)).unwrap(), 60, "blanks at the end are nothing");
+        assert_eq!(scorer.bytes_read(&"q ".repeat(40), "fair good").unwrap(), 9, "the query is cut");
+        let blanks = " ".repeat(10_000);
+        assert_eq!(scorer.bytes_read("q", &format!("{blanks}{}", "fair ".repeat(20))).unwrap(), 10_000 + 12 * 5 - 1);
+    }
+
+    #[test]
     fn threads_are_kept_for_the_next_pair() {
         let files = tiny(64);
         let model = CrossEncoder::load(&files.directory, files.max_tokens).unwrap();

@@ -41,6 +41,9 @@ pub(super) struct CrossEncoder {
 /// the tokenizer reads of a text without blanks.
 const MAX_BYTES_PER_WORD: usize = 256;
 
+/// Number of the passage among the two sequences of a pair.
+const PASSAGE: usize = 1;
+
 /// An input of the graph: one number for each token of a pair.
 #[derive(Clone, Copy)]
 enum ModelInput {
@@ -94,18 +97,24 @@ impl CrossEncoder {
         Ok(Self { tokenizer, model, inputs, output, calibration, max_tokens, idle: Mutex::default() })
     }
 
+    /// The tokens of a pair. `passage` is a [`beginning`].
+    ///
+    /// # Errors
+    /// A sentence that quotes neither text.
+    fn tokens(&self, query: &str, passage: &str) -> Result<Encoding, String> {
+        // The tokenizer would split a text of megabytes, only to keep the first `max_tokens` of it.
+        let query = beginning(query, self.max_tokens);
+        // The errors of this library and the next are dropped, because they may quote a text.
+        self.tokenizer.encode((query, passage), true).map_err(|_| "the tokenizer failed at a pair".to_owned())
+    }
+
     /// The raw score of one pair, in the model's own scale; higher is more relevant. A pair that is too long is cut,
     /// the longer of the two texts first.
     ///
     /// # Errors
     /// A sentence that quotes neither text.
     fn logit(&self, query: &str, passage: &str, threads: &Arc<ThreadPool>) -> Result<f64, String> {
-        // The tokenizer would split a passage of megabytes, only to keep the first `max_tokens` of it.
-        let query = beginning(query, self.max_tokens);
-        let passage = beginning(passage, self.max_tokens);
-        // The errors of both libraries are dropped, because they may quote a text.
-        let pair =
-            self.tokenizer.encode((query, passage), true).map_err(|_| "the tokenizer failed at a pair".to_owned())?;
+        let pair = self.tokens(query, beginning(passage, self.max_tokens))?;
         let mut inputs = Vec::with_capacity(self.inputs.len());
         for (node, input) in &self.inputs {
             let values: Vec<i32> = input.of(&pair).iter().map(|&value| value.cast_signed()).collect();
@@ -136,6 +145,26 @@ impl PairScorer for CrossEncoder {
         let logit = self.logit(query, passage, &threads);
         self.idle.lock().push(threads);
         Ok(self.calibration.probability(logit?))
+    }
+
+    fn bytes_read(&self, query: &str, passage: &str) -> Result<usize, String> {
+        let kept = beginning(passage, self.max_tokens);
+        let pair = self.tokens(query, kept)?;
+        if pair.get_overflowing().is_empty() && kept.len() >= passage.trim_end().len() {
+            return Ok(passage.len());
+        }
+        // The end of the passage's last token.
+        let mut end = 0;
+        for (sequence, (_, token_end)) in pair.get_sequence_ids().iter().zip(pair.get_offsets()) {
+            if *sequence == Some(PASSAGE) {
+                end = *token_end;
+            }
+        }
+        // Blanks in front of an endless text may have been left out.
+        let skipped = if passage.starts_with(kept) { 0 } else { passage.len() - passage.trim_start().len() };
+        let read = skipped + end;
+        // The query may be what was cut.
+        Ok(if read >= passage.trim_end().len() { passage.len() } else { read })
     }
 }
 

@@ -22,6 +22,10 @@ impl PairScorer for NoModel {
     fn score(&self, _: &str, _: &str) -> Result<f64, String> {
         match *self {}
     }
+
+    fn bytes_read(&self, _: &str, _: &str) -> Result<usize, String> {
+        match *self {}
+    }
 }
 
 /// Fails.
