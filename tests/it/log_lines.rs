@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tempfile::NamedTempFile;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
@@ -19,6 +20,8 @@ const LOCAL: &str = "[models.default]\ntargets = [{ upstream = 'local' }]\n";
 /// The server in a process of its own, with its log in JSON.
 struct Process {
     child: Child,
+    /// Removed when the server has ended.
+    _config: NamedTempFile,
     stdout: BufReader<ChildStdout>,
     /// The line on standard output.
     greeting: Value,
@@ -26,11 +29,12 @@ struct Process {
 
 impl Process {
     async fn start(config: &str) -> Self {
-        let mut child = command(&format!("[telemetry]\nlog_format = 'json'\n{config}"));
+        let (mut child, config) = command(&format!("[telemetry]\nlog_format = 'json'\n{config}"));
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).await.unwrap();
-        Self { child, stdout, greeting: serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}")) }
+        let greeting = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"));
+        Self { child, _config: config, stdout, greeting }
     }
 
     fn url(&self, path: &str) -> String {
@@ -58,13 +62,12 @@ impl Process {
     }
 }
 
-/// The server with this configuration, which `KEY` and `OTHER` in the environment are keys for.
-fn command(config: &str) -> Child {
-    let file = tempfile::NamedTempFile::new().unwrap();
+/// The server with this configuration, which `KEY` and `OTHER` in the environment are keys for, and the file.
+fn command(config: &str) -> (Child, NamedTempFile) {
+    let file = NamedTempFile::new().unwrap();
     std::fs::write(file.path(), config).unwrap();
-    let (_, path) = file.keep().unwrap();
-    Command::new(env!("CARGO_BIN_EXE_rerankd"))
-        .args(["serve", "--listen", "127.0.0.1:0", "--config", path.to_str().unwrap()])
+    let child = Command::new(env!("CARGO_BIN_EXE_rerankd"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--config", file.path().to_str().unwrap()])
         .env_clear()
         .env("KEY", "test-key")
         .env("OTHER", "other-key")
@@ -73,7 +76,8 @@ fn command(config: &str) -> Child {
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .unwrap()
+        .unwrap();
+    (child, file)
 }
 
 /// The lines of standard error to its end, each of which must be an object with the members that all lines have.
@@ -103,7 +107,8 @@ async fn each_line_of_a_run_in_json_is_an_object() {
     fake.answer_always(Some(Reply::status(503)));
     let breaker = "[upstream_defaults.breaker]\nconsecutive_failures = 2\nejection = '20ms'\n";
     let up = upstream("up", "cohere", &fake.url());
-    let config = format!("access_log = 'on'\n{breaker}{up}max_attempts = 1\n{LOCAL}{}", targets("far", &[("up", "m")]));
+    let limits = "max_attempts = 1\nmax_concurrency = 2\n";
+    let config = format!("access_log = 'on'\n{breaker}{up}{limits}{LOCAL}{}", targets("far", &[("up", "m")]));
     let server = Process::start(&config).await;
     assert_eq!((&server.greeting["event"], &server.greeting["level"]), (&json!("listening"), &json!("INFO")));
     assert_eq!(server.greeting["models"][0], json!({"name": "default", "targets": ["local/lexical"], "aliases": []}));
@@ -145,9 +150,13 @@ async fn each_line_of_a_run_in_json_is_an_object() {
     );
     let reason = opened["message"].as_str().unwrap();
     assert!(reason.contains("opened") && reason.ends_with("up answered with status 503"), "{reason}");
-    for event in ["circuit_half_open", "circuit_closed", "limit_shrunk"] {
+    assert!(reason.contains("whatever the model"), "the circuit is the upstream's: {reason}");
+    for event in ["circuit_half_open", "circuit_closed", "limit_shrunk", "limit_recovered"] {
         assert_eq!(events(&lines, event)[0]["upstream"], "up", "{event}");
     }
+    let [shrunk, recovered] =
+        ["limit_shrunk", "limit_recovered"].map(|event| events(&lines, event)[0]["limit"].clone());
+    assert_eq!((shrunk, recovered), (json!(1), json!(2)));
     assert_eq!(lines.last().unwrap()["message"], "shut down");
 }
 
@@ -168,7 +177,7 @@ async fn full_cache_is_told_once() {
 #[tokio::test]
 async fn the_reason_why_a_server_does_not_start_is_an_object_too() {
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let file = tempfile::NamedTempFile::new().unwrap();
+    let file = NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "[telemetry]\nlog_format = 'json'\n").unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_rerankd"))
         .args(["serve", "--listen", &taken.local_addr().unwrap().to_string()])
@@ -270,7 +279,7 @@ async fn end_of_a_model_is_told_at_the_start_and_once_a_day() {
 async fn a_key_that_was_read_again_is_told() {
     let fake = FakeUpstream::start("cohere").await;
     fake.refuse_if(|call| call.headers["authorization"] != "Bearer other-key", Reply::status(403));
-    let key = tempfile::NamedTempFile::new().unwrap();
+    let key = NamedTempFile::new().unwrap();
     std::fs::write(key.path(), "test-key").unwrap();
     let reference = format!("file:{}", key.path().display());
     let up = upstream("up", "cohere", &fake.url()).replace("env:KEY", &reference);

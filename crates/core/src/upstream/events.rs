@@ -1,4 +1,5 @@
-//! Log lines about changes in the state of an upstream: one for each change, with its name in the field `event`.
+//! Log lines about changes in the state of an upstream: one for each change, with its name in the field `event`. Circuit
+//! and limit are the upstream's, whatever the model, so no line names one.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -47,7 +48,8 @@ impl UpstreamEvents {
             caller = caller_of(circuit, caller),
             code = reason.map(|error| error.kind.code()),
             open_ms = milliseconds(stays),
-            "the circuit breaker of {upstream} opened, nothing is sent there for {stays:.1?}: {upstream} {what}"
+            "the circuit breaker of {upstream} opened, nothing is sent there for {stays:.1?}, whatever the model: \
+             {upstream} {what}"
         );
     }
 
@@ -70,7 +72,7 @@ impl UpstreamEvents {
             upstream,
             circuit = circuit.name(),
             caller = caller_of(circuit, caller),
-            "the circuit breaker of {upstream} closed: calls are sent there again"
+            "the circuit breaker of {upstream} closed: calls for all of its models are sent there again"
         );
     }
 
