@@ -5,6 +5,7 @@ mod check;
 #[cfg_attr(not(feature = "eval"), path = "eval_absent.rs")]
 mod eval;
 mod examples;
+mod foreign_flags;
 mod health;
 #[cfg_attr(not(feature = "cross-encoder"), path = "model_absent.rs")]
 mod model;
@@ -140,7 +141,7 @@ impl From<io::Error> for CommandFailure {
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return print_clap_error(&error),
+        Err(error) => return print_clap_error(&foreign_flags::with_tip(error)),
     };
     on_panic(|place| drop(writeln!(io::stderr(), "rerankd: a defect in rerankd at {place}; please report it")));
     let result = match cli.command.unwrap_or(Command::Serve(cli.serve)) {

@@ -15,6 +15,7 @@ mod detect;
 mod environment;
 mod equivalent_targets;
 mod error_rules;
+mod foreign_keys;
 mod layers;
 mod local;
 mod models;
@@ -87,7 +88,7 @@ impl fmt::Display for ConfigError {
         match self {
             Self::File(place, reason) => write!(formatter, "{place}: {}", reason.trim_end()),
             Self::Faults(faults) => {
-                write!(formatter, "the configuration has {}", counted(faults.len(), "fault"))?;
+                write!(formatter, "the configuration has {}", counted(faults.len(), "fault", "faults"))?;
                 for fault in faults {
                     write!(formatter, "\n  {fault}")?;
                 }

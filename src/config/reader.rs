@@ -11,6 +11,7 @@ use std::time::Duration;
 use rerankd_core::suggestion::suggestion;
 use toml::{Table, Value};
 
+use super::foreign_keys::instead_of;
 pub(super) use super::values::{boolean, bytes, count, date, duration, known_names, one_of, price, share, text, texts};
 
 /// Lower bound of durations that must not be zero.
@@ -94,7 +95,11 @@ impl<'a> Section<'a> {
         let asked = section.asked.borrow();
         for key in table.keys() {
             if !asked.contains(&key.as_str()) {
-                section.fault(key, format!("unknown key{}", suggestion(key, asked.iter().copied())));
+                let hint = match instead_of(&section.path, key) {
+                    Some(instead) => format!("; use {instead}"),
+                    None => suggestion(key, asked.iter().copied()),
+                };
+                section.fault(key, format!("unknown key{hint}"));
             }
         }
         value

@@ -177,6 +177,22 @@ fn failures_are_one_sentence_and_exit_1_and_wrong_usage_exits_2() {
     assert_eq!(run(&["frobnicate"]).status.code(), Some(2));
 }
 
+/// They are too far from the right ones for a suggestion by letters.
+#[test]
+fn flags_of_other_programs_are_told_with_the_right_ones() {
+    for (arguments, tip) in [
+        (&["--port", "8080"][..], "tip: use --listen 127.0.0.1:8787"),
+        (&["serve", "--host=0.0.0.0"], "tip: use --listen 127.0.0.1:8787"),
+        (&["serve", "--log-level", "debug"], "tip: set RERANKD__TELEMETRY__LOG_FILTER=debug, or telemetry.log_filter"),
+    ] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(2));
+        let said = err(&output);
+        assert!(said.contains(tip), "{said}");
+        assert_eq!(said.matches("tip:").count(), 1, "{said}");
+    }
+}
+
 #[test]
 fn check_names_all_of_five_faults() {
     let config = tempfile::NamedTempFile::new().unwrap();

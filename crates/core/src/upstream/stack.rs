@@ -15,6 +15,7 @@ use super::error::UpstreamError;
 use super::guard::{Guard, GuardLayer};
 use super::load::LoadStats;
 use super::retry::RetryPolicy;
+use tokio::time::Instant;
 use crate::telemetry::metrics::UpstreamMetrics;
 use crate::types::date::Date;
 
