@@ -13,20 +13,15 @@ use super::warnings::warnings;
 const MIN_TEXT_WIDTH: usize = 40;
 
 /// The table and its sentences for a terminal of `width` columns. Metrics that do not fit are left out of the table and
-/// named below it. The other columns stay, however narrow the terminal is.
+/// named below it. If it still does not fit, names and verdicts stand in lines of their own.
 #[must_use]
 pub fn table(results: &Results, width: u16) -> String {
     let width = usize::from(width);
     let text_width = width.max(MIN_TEXT_WIDTH);
     let others = results.metrics.get(1..).unwrap_or_default();
-    // Metrics are left out from the last, as the first ones matter most.
-    let mut shown = others.len();
-    let mut text = rows(results, others);
-    // Rendered anew for each attempt, because the width of a column depends on all its cells.
-    while shown > 0 && widest(&text) > width {
-        shown -= 1;
-        text = rows(results, &others[..shown]);
-    }
+    let (mut text, shown) = fitting(others, width, |metrics| rows(results, metrics))
+        .or_else(|| fitting(others, width, |metrics| stacked_rows(results, metrics, text_width)))
+        .unwrap_or_else(|| (stacked_rows(results, &[], text_width), 0));
     push_wrapped(&mut text, "\n", &format!("{}.", headline(results)), text_width);
     for sentences in [finding(results), collection(results), choice(results), reading(results)] {
         for sentence in sentences {
@@ -48,31 +43,31 @@ pub fn table(results: &Results, width: u16) -> String {
     text
 }
 
+/// The table that `render` makes with as many of the first `metrics` as fit into `width`, and their number; `None` if it
+/// is wider without any of them.
+fn fitting(metrics: &[String], width: usize, render: impl Fn(&[String]) -> String) -> Option<(String, usize)> {
+    // Metrics are left out from the last, as the first ones matter most. Rendered anew for each attempt, because the
+    // width of a column depends on all its cells.
+    for shown in (0..=metrics.len()).rev() {
+        let text = render(&metrics[..shown]);
+        if widest(&text) <= width {
+            return Some((text, shown));
+        }
+    }
+    None
+}
+
 /// The table with the decisive metric and `others`.
 fn rows(results: &Results, others: &[String]) -> String {
-    let decisive = results.decisive();
-    let mut header = vec!["MODEL".to_owned(), title(decisive), "Δ TO NONE".to_owned()];
-    for metric in others {
-        header.push(title(metric));
-    }
-    header.extend(["COLD P50/P95", "WARM P50", "USD/1000", "VERDICT"].map(str::to_owned));
+    let mut table = plain_table();
+    let mut header = vec!["MODEL".to_owned()];
+    header.extend(figure_titles(results, others));
+    header.push("VERDICT".to_owned());
     let last_column = header.len() - 1;
-
-    let mut table = Table::new();
-    // Cells are never wrapped: a broken name could not be copied. `table` leaves columns out instead.
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header);
     for contestant in &results.contestants {
-        let mut row = vec![
-            printable(&contestant.name),
-            decisive_cell(contestant, decisive),
-            difference_cell(contestant, decisive),
-        ];
-        for metric in others {
-            row.push(mean_score(contestant.estimate(metric)));
-        }
-        row.extend(times(contestant));
-        row.push(price(contestant.cost.as_ref()));
+        let mut row = vec![printable(&contestant.name)];
+        row.extend(figures(results, contestant, others));
         row.push(results.verdict(contestant));
         table.add_row(row);
     }
@@ -87,6 +82,60 @@ fn rows(results: &Results, others: &[String]) -> String {
         column.set_cell_alignment(CellAlignment::Right);
     }
     format!("{}\n", table.trim_fmt())
+}
+
+/// The same for a narrow terminal: name and verdict of each contestant above its figures.
+fn stacked_rows(results: &Results, others: &[String], width: usize) -> String {
+    let mut table = plain_table();
+    table.set_header(figure_titles(results, others));
+    for contestant in &results.contestants {
+        table.add_row(figures(results, contestant, others));
+    }
+    for column in table.column_iter_mut() {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    let rendered = table.trim_fmt();
+    let mut lines = rendered.lines();
+    let mut text = format!("{}\n", lines.next().unwrap_or_default());
+    for contestant in &results.contestants {
+        let verdict = results.verdict(contestant);
+        push_wrapped(&mut text, "", &format!("{}: {verdict}", printable(&contestant.name)), width);
+        text.push_str(lines.next().unwrap_or_default());
+        text.push('\n');
+    }
+    for contestant in &results.unanswered {
+        push_wrapped(&mut text, "", &format!("{}: {NO_ANSWERS}", printable(&contestant.name)), width);
+    }
+    text
+}
+
+/// A table without lines. Cells are never wrapped: a broken name could not be copied.
+fn plain_table() -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table
+}
+
+/// The headings of [`figures`].
+fn figure_titles(results: &Results, others: &[String]) -> Vec<String> {
+    let mut titles = vec![title(results.decisive()), "Δ TO NONE".to_owned()];
+    for metric in others {
+        titles.push(title(metric));
+    }
+    titles.extend(["COLD P50/P95", "WARM P50", "USD/1000"].map(str::to_owned));
+    titles
+}
+
+/// The figures of a contestant: the decisive metric, its difference to the first stage, `others`, times and price.
+fn figures(results: &Results, contestant: &Contestant, others: &[String]) -> Vec<String> {
+    let decisive = results.decisive();
+    let mut figures = vec![decisive_cell(contestant, decisive), difference_cell(contestant, decisive)];
+    for metric in others {
+        figures.push(mean_score(contestant.estimate(metric)));
+    }
+    figures.extend(times(contestant));
+    figures.push(price(contestant.cost.as_ref()));
+    figures
 }
 
 /// The heading of the column of `metric`.
@@ -219,12 +268,24 @@ mod tests {
     #[test]
     fn a_narrow_terminal_loses_metrics_and_no_more() {
         let results = sample::results(60);
-        let text = table(&results, 80);
+        let width = widest(&rows(&results, &[]));
+        let text = table(&results, u16::try_from(width).unwrap());
         assert_eq!(line(&text, "MODEL"), "MODEL NDCG@10 Δ TO NONE COLD P50/P95 WARM P50 USD/1000 VERDICT");
         assert!(text.contains("Left out for want of space: map, mrr@10, r@10."), "{text}");
-        let sentences = text.split("\n\n").nth(1).unwrap();
-        assert!(sentences.lines().all(|line| line.chars().count() <= 80), "{sentences}");
+        assert!(text.lines().all(|line| line.chars().count() <= width), "{text}");
         assert!(!table(&results, 200).contains("Left out for want of space"));
+    }
+
+    #[test]
+    fn at_80_columns_names_and_verdicts_stand_above_their_figures() {
+        let text = table(&sample::results(60), 80);
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        assert_eq!(line(&text, "NDCG@10"), "NDCG@10 Δ TO NONE COLD P50/P95 WARM P50 USD/1000");
+        let mut lines = text.lines().skip_while(|line| !line.starts_with("voyage/rerank-2.5: best"));
+        assert!(lines.next().is_some(), "{text}");
+        assert!(lines.next().unwrap().trim_start().starts_with("0."), "{text}");
+        assert!(text.contains("\nmixedbread/mxbai-rerank-large-v2: no answers\n"), "{text}");
+        assert!(text.contains("Left out for want of space: map, mrr@10, r@10."), "{text}");
     }
 
     #[test]
