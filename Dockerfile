@@ -41,7 +41,7 @@ FROM ${BUILD_IMAGE} AS model-none
 RUN mkdir /model
 
 FROM build AS model-minilm
-RUN target/dist/rerankd model fetch --dir /model
+RUN /rerankd model fetch --dir /model
 
 FROM model-${MODEL} AS model
 
