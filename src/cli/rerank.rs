@@ -191,7 +191,7 @@ fn table(lines: &[usize], request: &RerankRequest, response: &RerankResponse) ->
     let model = provenance.upstream_model.as_deref().unwrap_or("-");
     text.push_str(&format!(
         "{} by {by}/{model}, score scale {scale}, {:.1} ms\n",
-        counted(request.passages.len(), "passage"),
+        counted(request.passages.len(), "passage", "passages"),
         milliseconds(provenance.timings.total)
     ));
     text

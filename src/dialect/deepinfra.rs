@@ -65,8 +65,8 @@ impl Dialect for DeepInfra {
         if queries.len() > 1 && queries.len() != list.passages.len() {
             let message = format!(
                 "the body has {} for {}",
-                counted(queries.len(), "query"),
-                counted(list.passages.len(), "document")
+                counted(queries.len(), "query", "queries"),
+                counted(list.passages.len(), "document", "documents")
             );
             return Err(Error::invalid_field("/queries", message));
         }

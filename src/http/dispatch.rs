@@ -87,7 +87,7 @@ fn refuse_rerank(app: &App, dialect: DialectChoice, error: Error) -> HandlerErro
 pub(super) fn overloaded(app: &App) -> Error {
     let message = format!(
         "{} under way, which is the limit (server.max_requests); retry shortly",
-        counted(app.server.max_requests, "request")
+        counted(app.server.max_requests, "request", "requests")
     );
     Error { retry_after: Some(OVERLOAD_RETRY_AFTER), ..Error::new(ErrorKind::Overloaded, message) }
 }

@@ -36,16 +36,28 @@ pub fn list_in_words(words: &[String], conjunction: &str) -> String {
     }
 }
 
-/// A count with its noun in the singular or plural: `1 document`, `2 documents`, `0 queries`.
+/// Digits in groups of three: `12,408`.
 #[must_use]
-pub fn counted(count: usize, noun: &str) -> String {
-    if count == 1 {
-        return format!("1 {noun}");
+pub fn grouped(count: usize) -> String {
+    let digits = count.to_string();
+    let first = digits.len() % 3;
+    let mut text = digits[..first].to_owned();
+    for group in digits.as_bytes()[first..].chunks(3) {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        for &digit in group {
+            text.push(char::from(digit));
+        }
     }
-    match noun.strip_suffix('y') {
-        Some(stem) => format!("{count} {stem}ies"),
-        None => format!("{count} {noun}s"),
-    }
+    text
+}
+
+/// `count` with its noun in the singular or plural: `1 query`, `1,200 queries`.
+#[must_use]
+pub fn counted(count: usize, one: &str, many: &str) -> String {
+    let noun = if count == 1 { one } else { many };
+    format!("{} {noun}", grouped(count))
 }
 
 /// The message of an error's innermost cause. Those of the outer ones of an HTTP client repeat the address.
@@ -317,6 +329,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn counts_have_their_noun_and_large_ones_are_grouped() {
+        assert_eq!(counted(1, "query", "queries"), "1 query");
+        assert_eq!(counted(0, "query", "queries"), "0 queries");
+        assert_eq!(counted(12_408, "passage", "passages"), "12,408 passages");
+        assert_eq!(
+            [0, 12, 999, 1000, 12_408, 1_234_567].map(grouped),
+            ["0", "12", "999", "1,000", "12,408", "1,234,567"]
+        );
+    }
 
     #[test]
     fn control_characters_are_made_visible() {

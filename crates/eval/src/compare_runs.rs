@@ -5,13 +5,13 @@ use std::fs;
 use std::path::Path;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-use rerankd_core::text::printable;
+use rerankd_core::text::{counted, printable};
 use serde::Deserialize;
 
 use super::collection::Checksums;
 use super::judge::compare::{SEED, estimate, paired_differences};
 use super::report::figures::{NOTHING, probability, score, signed, signed_interval};
-use super::report::plain_text::{counted, listed};
+use super::report::plain_text::listed;
 use super::statistics::randomization_test;
 
 /// Name of the results in a run folder.

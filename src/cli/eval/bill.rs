@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use rerankd_core::provider::Billing;
 use rerankd_core::route::Route;
+use rerankd_core::text::{counted, grouped};
 use rerankd_eval::answers::{AnswerLog, CostEstimate, EvalRun};
-use rerankd_eval::report::figures::{dollars, grouped};
-use rerankd_eval::report::plain_text::counted;
+use rerankd_eval::report::figures::dollars;
 
 use super::EvalArgs;
 use super::notices::say;

@@ -17,13 +17,12 @@ use rerankd_core::cache::age::RefreshAhead;
 use rerankd_core::rerank::Reranker;
 use rerankd_core::route::Route;
 use rerankd_core::route::settings::{OnDeadline, OnFailure};
-use rerankd_core::text::printable;
+use rerankd_core::text::{counted, printable};
 use rerankd_eval::answers::{AnswerLog, EvalRun};
 use rerankd_eval::collection::{Candidates, Collection, PARQUET_THREAD, Source, load};
 use rerankd_eval::compare_runs::{SavedRun, compare};
 use rerankd_eval::judge::{Criteria, judge};
 use rerankd_eval::report;
-use rerankd_eval::report::plain_text::counted;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use rerankd_core::route::Route;
 use rerankd_core::route::cross_encoder_hint;
+use rerankd_core::text::counted;
 use rerankd_eval::answers::Others;
-use rerankd_eval::report::plain_text::{counted, listed};
+use rerankd_eval::report::plain_text::listed;
 
 /// Prints a sentence on standard error: standard output is for results alone.
 pub(super) fn say(sentence: &str) {

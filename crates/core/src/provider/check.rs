@@ -38,7 +38,12 @@ impl fmt::Display for MergeError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::WrongCount { sent, received } => {
-                write!(formatter, "{} came back for {}", counted(*received, "score"), counted(*sent, "passage"))
+                write!(
+                    formatter,
+                    "{} came back for {}",
+                    counted(*received, "score", "scores"),
+                    counted(*sent, "passage", "passages")
+                )
             }
             Self::OutOfRange(index) => write!(formatter, "index {index} was never sent"),
             Self::Duplicate(index) => write!(formatter, "index {index} came back twice"),

@@ -22,7 +22,7 @@ use crate::coalesce::{Claim, ClaimRequest, PairOutcome, Subscription};
 use crate::error::{Error, ErrorKind};
 use crate::provider::Scoring;
 use crate::route::{Route, ScoringPath, StackTarget, Target};
-use crate::text::counted;
+use crate::text::{counted, grouped};
 use crate::types::index::SlotIndex;
 use crate::types::request::RerankRequest;
 use crate::types::response::ScoreSource;
@@ -319,10 +319,11 @@ fn check_list_size(target: &StackTarget, passages: usize) -> Result<(), Error> {
         Scoring::Listwise => "scores a list as a whole",
         Scoring::Selector => "picks from a list as a whole",
     };
-    let most = counted(target.max_passages(), "document");
+    let most = counted(target.max_passages(), "document", "documents");
     let mut message = format!(
-        "{} {works} and takes at most {most} at once, the request has {passages}; send fewer",
-        target.address()
+        "{} {works} and takes at most {most} at once, the request has {}; send fewer",
+        target.address(),
+        grouped(passages),
     );
     if target.facts.scoring == Scoring::Listwise {
         message.push_str(&format!(

@@ -5,23 +5,6 @@ use super::super::results::{Cost, Estimate};
 /// The dash in place of a missing value.
 pub(crate) const NOTHING: &str = "–";
 
-/// Digits in groups of three: `12,408`.
-#[must_use]
-pub fn grouped(count: usize) -> String {
-    let digits = count.to_string();
-    let first = digits.len() % 3;
-    let mut text = digits[..first].to_owned();
-    for group in digits.as_bytes()[first..].chunks(3) {
-        if !text.is_empty() {
-            text.push(',');
-        }
-        for &digit in group {
-            text.push(char::from(digit));
-        }
-    }
-    text
-}
-
 /// A value of a metric with three decimals: `0.731`.
 pub(crate) fn score(value: f64) -> String {
     fixed(value, 3)
@@ -158,10 +141,6 @@ mod tests {
         assert_eq!(interval(Estimate { mean: 0.7, low: 0.694, high: 0.7711 }), "[0.69, 0.77]");
         assert_eq!(["+0.119", "−0.020", "0.000"], [0.119, -0.02, -0.0].map(signed));
         assert_eq!(["+0.001", "−0.0004", "0.000"], [0.0005, -0.0004, 0.000_01].map(signed));
-        assert_eq!(
-            [0, 12, 999, 1000, 12_408, 1_234_567].map(grouped),
-            ["0", "12", "999", "1,000", "12,408", "1,234,567"]
-        );
         let difference = Estimate { mean: 0.016, low: -0.0004, high: 0.033 };
         assert_eq!(signed_interval(difference), ["+0.016", "[−0.0004, +0.033]"]);
         assert_eq!(percent(0.8867), "88.7 %");

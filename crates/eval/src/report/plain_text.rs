@@ -2,8 +2,6 @@
 
 use rerankd_core::text::{list_in_words, printable};
 
-use super::figures::grouped;
-
 /// At most `length` characters of `text`, the last one `…` if there were more.
 pub(super) fn shortened(text: &str, length: usize) -> String {
     // Stops at the limit, where counting would read all of a long passage.
@@ -17,13 +15,6 @@ pub(super) fn shortened(text: &str, length: usize) -> String {
 pub fn listed(words: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     let words: Vec<String> = words.into_iter().map(|word| printable(word.as_ref())).collect();
     list_in_words(&words, "and")
-}
-
-/// `count` with its noun in the singular or plural: `1 query`, `1,200 queries`.
-#[must_use]
-pub fn counted(count: usize, one: &str, many: &str) -> String {
-    let noun = if count == 1 { one } else { many };
-    format!("{} {noun}", grouped(count))
 }
 
 #[cfg(test)]
@@ -40,7 +31,5 @@ mod tests {
     fn lists_read_like_sentences() {
         assert_eq!(listed(["a", "b", "c"]), "a, b and c");
         assert_eq!(listed(["a"]), "a");
-        assert_eq!(counted(1, "query", "queries"), "1 query");
-        assert_eq!(counted(0, "query", "queries"), "0 queries");
     }
 }

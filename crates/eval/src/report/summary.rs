@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use rerankd_core::text::printable;
+use rerankd_core::text::{counted, grouped, printable};
 
 use super::super::results::{Comparison, Contestant, Estimate, Kind, Results};
 use super::advantages::advantages;
-use super::figures::{fixed, grouped, milliseconds, percent, probability, score, signed};
-use super::plain_text::{counted, listed};
+use super::figures::{fixed, milliseconds, percent, probability, score, signed};
+use super::plain_text::listed;
 use super::standings::{FEW_QUERIES, Standing};
 
 /// The main finding in one sentence, without its full stop, with what it leaves out.

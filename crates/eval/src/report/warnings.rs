@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use rerankd_core::text::printable;
+use rerankd_core::text::{counted, printable};
 
 use super::super::collection::{LeftOut, UnknownIds};
 use super::super::results::{Contestant, Kind, Results, Unanswered};
-use super::plain_text::{counted, listed};
+use super::plain_text::listed;
 
 /// One sentence for each thing that went wrong.
 pub(super) fn warnings(results: &Results) -> Vec<String> {

@@ -1,7 +1,8 @@
 //! The circumstances of the run: what a reader needs to cite the figures and to measure them again.
 
+use rerankd_core::text::grouped;
+
 use super::super::super::results::{Results, RunRecord};
-use super::super::figures::grouped;
 use super::markup::{HtmlSection, each, escape};
 
 /// Digits of a checksum that are shown. `results.json` has all of them.

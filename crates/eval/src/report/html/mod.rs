@@ -13,10 +13,9 @@ mod queries;
 mod tradeoff;
 
 use markup::{HtmlSection, each, escape, paragraphs};
-use rerankd_core::text::printable;
+use rerankd_core::text::{counted, printable};
 
 use super::super::results::Results;
-use super::plain_text::counted;
 use super::summary::{choice, collection, finding, left_out, outcome, reading};
 use super::warnings::warnings;
 

@@ -1,8 +1,10 @@
 //! The queries that each reranker changed most, losses first, with the passages that moved.
 
+use rerankd_core::text::counted;
+
 use super::super::super::results::{Contestant, Results};
 use super::super::figures::{score, signed};
-use super::super::plain_text::{counted, shortened};
+use super::super::plain_text::shortened;
 use super::super::standings::Change;
 use super::markup::{HtmlSection, each, escape};
 use super::movement::movement;
