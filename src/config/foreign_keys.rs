@@ -19,49 +19,52 @@ enum TableKind {
 
 use self::TableKind::{Cache, Local, Model, Root, Server, Target, Telemetry, Upstream};
 
-const LISTEN: &str = "server.listen = \"127.0.0.1:8787\"";
-const LOG_FILTER: &str = "telemetry.log_filter, such as \"debug\"";
-const CLIENT_KEYS: &str = "server.api_keys";
-const BOTH_KEYS: &str = "server.api_keys for the keys of clients, upstreams.NAME.api_key for a provider's";
-const MODELS: &str = "[upstreams.NAME], and [models.NAME] with its targets";
-const TARGETS: &str = "targets = [{ upstream = \"NAME\", model = \"…\" }], in the order in which they are asked";
+const USE_LISTEN: &str = "server.listen = \"127.0.0.1:8787\"";
+const USE_LOG_FILTER: &str = "telemetry.log_filter, such as \"debug\"";
+const USE_CLIENT_KEYS: &str = "server.api_keys";
+const USE_BOTH_KEYS: &str = "server.api_keys for the keys of clients, upstreams.NAME.api_key for a provider's";
+const USE_MODELS: &str = "[upstreams.NAME], and [models.NAME] with its targets";
+const USE_TARGETS: &str = "targets = [{ upstream = \"NAME\", model = \"…\" }], in the order in which they are asked";
+
+/// Tables inside those of upstreams and models.
+const INNER_TABLES: [&str; 3] = ["breaker", "hedge", "shadow"];
 
 /// The table of each key, its name in lower case with underscores, and what to use instead.
 const FOREIGN_KEYS: [(TableKind, &str, &str); 87] = [
-    (Root, "host", LISTEN),
-    (Root, "port", LISTEN),
-    (Root, "bind", LISTEN),
-    (Root, "address", LISTEN),
-    (Root, "listen", LISTEN),
-    (Root, "log_level", LOG_FILTER),
-    (Root, "logging", LOG_FILTER),
+    (Root, "host", USE_LISTEN),
+    (Root, "port", USE_LISTEN),
+    (Root, "bind", USE_LISTEN),
+    (Root, "address", USE_LISTEN),
+    (Root, "listen", USE_LISTEN),
+    (Root, "log_level", USE_LOG_FILTER),
+    (Root, "logging", USE_LOG_FILTER),
     (Root, "log_format", "telemetry.log_format"),
-    (Root, "api_key", BOTH_KEYS),
-    (Root, "api_keys", BOTH_KEYS),
-    (Root, "auth_token", BOTH_KEYS),
-    (Root, "master_key", CLIENT_KEYS),
+    (Root, "api_key", USE_BOTH_KEYS),
+    (Root, "api_keys", USE_BOTH_KEYS),
+    (Root, "auth_token", USE_BOTH_KEYS),
+    (Root, "master_key", USE_CLIENT_KEYS),
     (Root, "timeout", "server.request_timeout"),
     (Root, "request_timeout", "server.request_timeout"),
-    (Root, "model", MODELS),
-    (Root, "model_id", MODELS),
-    (Root, "model_list", MODELS),
-    (Root, "targets", MODELS),
-    (Root, "fallbacks", TARGETS),
+    (Root, "model", USE_MODELS),
+    (Root, "model_id", USE_MODELS),
+    (Root, "model_list", USE_MODELS),
+    (Root, "targets", USE_MODELS),
+    (Root, "fallbacks", USE_TARGETS),
     (Root, "upstream", "[upstreams.NAME]"),
     (Root, "router_settings", "[model_defaults] and [upstream_defaults]"),
     (Root, "litellm_settings", "[cache], [model_defaults] and [upstream_defaults]"),
     (Root, "general_settings", "[server]"),
-    (Server, "host", LISTEN),
-    (Server, "port", LISTEN),
-    (Server, "bind", LISTEN),
-    (Server, "address", LISTEN),
-    (Server, "addr", LISTEN),
-    (Server, "hostname", LISTEN),
-    (Server, "api_key", CLIENT_KEYS),
-    (Server, "master_key", CLIENT_KEYS),
-    (Server, "auth_token", CLIENT_KEYS),
-    (Server, "token", CLIENT_KEYS),
-    (Server, "keys", CLIENT_KEYS),
+    (Server, "host", USE_LISTEN),
+    (Server, "port", USE_LISTEN),
+    (Server, "bind", USE_LISTEN),
+    (Server, "address", USE_LISTEN),
+    (Server, "addr", USE_LISTEN),
+    (Server, "hostname", USE_LISTEN),
+    (Server, "api_key", USE_CLIENT_KEYS),
+    (Server, "master_key", USE_CLIENT_KEYS),
+    (Server, "auth_token", USE_CLIENT_KEYS),
+    (Server, "token", USE_CLIENT_KEYS),
+    (Server, "keys", USE_CLIENT_KEYS),
     (Server, "timeout", "request_timeout"),
     (Server, "cors", "allowed_origins"),
     (Server, "cors_origins", "allowed_origins"),
@@ -69,7 +72,7 @@ const FOREIGN_KEYS: [(TableKind, &str, &str); 87] = [
     (Server, "payload_limit", "max_body_bytes"),
     (Server, "max_client_batch_size", "max_documents"),
     (Server, "max_concurrent_requests", "max_requests"),
-    (Server, "log_level", LOG_FILTER),
+    (Server, "log_level", USE_LOG_FILTER),
     (Cache, "size", "max_bytes"),
     (Cache, "max_size", "max_bytes"),
     (Cache, "memory", "max_bytes"),
@@ -109,10 +112,10 @@ const FOREIGN_KEYS: [(TableKind, &str, &str); 87] = [
     (Upstream, "max_parallel_requests", "max_concurrency"),
     (Upstream, "batch_size", "max_passages"),
     (Upstream, "max_batch_size", "max_passages"),
-    (Model, "fallback", TARGETS),
-    (Model, "fallbacks", TARGETS),
-    (Model, "upstream", TARGETS),
-    (Model, "provider", TARGETS),
+    (Model, "fallback", USE_TARGETS),
+    (Model, "fallbacks", USE_TARGETS),
+    (Model, "upstream", USE_TARGETS),
+    (Model, "provider", USE_TARGETS),
     (Model, "model_name", "aliases"),
     (Target, "provider", "upstream"),
 ];
@@ -136,7 +139,9 @@ fn table_at(path: &str) -> Option<TableKind> {
         "local" => Local,
         "upstream_defaults" => Upstream,
         "model_defaults" => Model,
-        _ if path.ends_with(".breaker") || path.ends_with(".hedge") || path.ends_with(".shadow") => return None,
+        _ if INNER_TABLES.iter().any(|inner| path.strip_suffix(inner).is_some_and(|outer| outer.ends_with('.'))) => {
+            return None;
+        }
         _ if path.starts_with("upstreams.") => Upstream,
         _ if path.starts_with("models.") && path.ends_with(']') => Target,
         _ if path.starts_with("models.") => Model,

@@ -16,8 +16,8 @@ pub(super) struct ResultExplanationBody<'a> {
     /// Rank in the answer, from 1.
     #[schema(example = 1)]
     rank_after: usize,
-    /// Characters of the text that the score was computed for, after `rank_fields`, truncation and chunking; 0 if no model
-    /// gave a score.
+    /// Characters of the text that the score was computed for, after `rank_fields`, truncation and chunking; 0 if no
+    /// model gave a score.
     #[schema(example = 29)]
     scored_characters: usize,
     /// True if a beginning of the document alone was scored, by rerankd's own cut or the embedded cross-encoder's. Null

@@ -1,5 +1,6 @@
-//! Fields of a body that are not read. Clients send many that no dialect reads, and most mean nothing; one whose name is
-//! nearly that of a field that is read was probably mistyped. One that another dialect reads was meant to do something.
+//! Fields of a body that are not read. Clients send many that no dialect reads, and most mean nothing; one whose name
+//! is nearly that of a field that is read was probably mistyped. One that another dialect reads was meant to do
+//! something.
 
 use rerankd_core::error::{Error, ErrorKind};
 use rerankd_core::suggestion::nearest;

@@ -101,8 +101,8 @@ impl Explained<'_> {
         explanation.is_truncated = is_truncated;
     }
 
-    /// Records how much the cross-encoder read of the head of an embedded hybrid. The head is found anew: no score tells
-    /// that it was in it.
+    /// Records how much the cross-encoder read of the head of an embedded hybrid. The head is found anew: no score
+    /// tells that it was in it.
     async fn read_in_head(&mut self, plan: &Plan, parts: &HybridParts, scorer: &LocalScorer) {
         let Some(reader) = &parts.cross_encoder.stack().pair_reader else { return };
         let lexical = lexical_scores(scorer, self.request.clone()).await;

@@ -1,5 +1,5 @@
-//! Log lines about changes in the state of an upstream: one for each change, with its name in the field `event`. Circuit
-//! and limit are the upstream's, whatever the model, so no line names one.
+//! Log lines about changes in the state of an upstream: one for each change, with its name in the field `event`.
+//! Circuit and limit are the upstream's, whatever the model, so no line names one.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -12,8 +12,8 @@ use super::warnings::warnings;
 /// Smallest width to which sentences are wrapped, in columns; narrower ones are hard to read.
 const MIN_TEXT_WIDTH: usize = 40;
 
-/// The table and its sentences for a terminal of `width` columns. Metrics that do not fit are left out of the table and
-/// named below it. If it still does not fit, names and verdicts stand in lines of their own.
+/// The table and its sentences for a terminal of `width` columns. Metrics that do not fit are left out of the table
+/// and named below it. If it still does not fit, names and verdicts stand in lines of their own.
 #[must_use]
 pub fn table(results: &Results, width: u16) -> String {
     let width = usize::from(width);
