@@ -13,6 +13,7 @@ use hdrhistogram::Histogram;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::penalty::{Penalty, decay};
 use super::response_class::FailureScope;
 use crate::cache::key::CacheScope;
 
@@ -39,8 +40,6 @@ const SIZE_WEIGHT: f64 = 0.05;
 const LATENCY_WEIGHT: f64 = 0.2;
 /// Decay time of the average latency. Long, but an upstream that was slow must be tried again some day.
 const LATENCY_DECAY: Duration = Duration::from_mins(2);
-/// Decay time of a failure's penalty.
-const PENALTY_DECAY: Duration = Duration::from_secs(10);
 /// Least latency that a failed attempt counts as.
 const PENALTY: Duration = Duration::from_secs(5);
 /// Longest latency that a failed attempt counts as, however long its `Retry-After` is.
@@ -104,15 +103,6 @@ struct LoadEstimate {
     penalty: Penalty,
     /// Penalties that count for one caller only, because its texts may be to blame.
     penalties: HashMap<CacheScope, Penalty>,
-}
-
-/// Penalty of failures, which decays.
-#[derive(Clone, Copy, Debug, Default)]
-struct Penalty {
-    /// Its size at the latest failure.
-    seconds: f64,
-    /// Time of the latest failure.
-    failed: Option<Instant>,
 }
 
 /// Counts an attempt as in flight until it is dropped.
@@ -331,27 +321,6 @@ impl LoadEstimate {
     }
 }
 
-impl Penalty {
-    /// Adds the penalty of a failure at `now`.
-    fn add(&mut self, penalty: Duration, now: Instant) {
-        // The larger one and not the sum: a burst of failures counts as one.
-        self.seconds = self.decayed(now).max(penalty.as_secs_f64());
-        self.failed = Some(now);
-    }
-
-    /// Penalty that is left at `now`, in seconds.
-    fn decayed(&self, now: Instant) -> f64 {
-        self.seconds * decay(self.failed, now, PENALTY_DECAY)
-    }
-}
-
-/// Exponential decay since `since`: 1 at first, a factor of e less after each `time`.
-fn decay(since: Option<Instant>, now: Instant, time: Duration) -> f64 {
-    let Some(since) = since else { return 1.0 };
-    let age = now.saturating_duration_since(since);
-    (-age.as_secs_f64() / time.as_secs_f64()).exp()
-}
-
 /// An empty histogram. One significant digit is enough: a quantile is a trigger here, not a report.
 fn histogram() -> Option<Histogram<u32>> {
     // The bounds are valid, so this is never `None`.
@@ -360,6 +329,7 @@ fn histogram() -> Option<Histogram<u32>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::penalty::PENALTY_DECAY;
     use super::*;
 
     const SMALL: usize = 1_000;

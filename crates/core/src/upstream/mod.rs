@@ -26,14 +26,15 @@ pub mod load;
 mod local_scorer;
 pub mod model_versions;
 mod path_template;
+mod penalty;
 pub mod rate;
 pub mod redact;
-
 mod reply;
 pub mod response_class;
 pub mod retirement;
 mod retry;
 mod retry_after;
+mod scoring_stack;
 pub mod settings;
 pub mod size;
 pub mod size_evidence;

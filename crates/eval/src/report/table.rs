@@ -43,8 +43,8 @@ pub fn table(results: &Results, width: u16) -> String {
     text
 }
 
-/// The table that `render` makes with as many of the first `metrics` as fit into `width`, and their number; `None` if it
-/// is wider without any of them.
+/// The table that `render` makes with as many of the first `metrics` as fit into `width`, and their number; `None` if
+/// it is wider without any of them.
 fn fitting(metrics: &[String], width: usize, render: impl Fn(&[String]) -> String) -> Option<(String, usize)> {
     // Metrics are left out from the last, as the first ones matter most. Rendered anew for each attempt, because the
     // width of a column depends on all its cells.
