@@ -60,7 +60,7 @@ impl Excess {
     /// The error about a `noun` of this length, whose limit at the upstream is set by `key`.
     fn error(self, upstream: &str, noun: &str, key: &str, way_out: &str) -> Error {
         let Self { characters, limit } = self;
-        let limit = counted(limit, "character");
+        let limit = counted(limit, "character", "characters");
         let message = format!(
             "{upstream} takes at most {limit} of a {noun} (upstreams.{upstream}.{key}), and one has {characters}; \
              {way_out}"
