@@ -22,7 +22,7 @@ pub(crate) fn write() -> Result<(), Box<dyn Error>> {
     list.push_str("pub const PROVIDER_FILES: &[(&str, &str)] = &[\n");
     for path in &files {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        writeln!(list, "    ({name:?}, include_str!({path:?})),")?;
+        writeln!(list, "    ({name:?}, include_str!({:?})),", path.display().to_string())?;
     }
     list.push_str("];\n");
     fs::write(Path::new(&env::var("OUT_DIR")?).join("provider_files.rs"), list)?;
