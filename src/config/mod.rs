@@ -29,6 +29,7 @@ mod secret;
 pub mod settings;
 mod stray_variables;
 mod targets;
+mod upstream_address;
 mod upstream_keys;
 mod upstreams;
 mod values;

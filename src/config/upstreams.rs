@@ -2,30 +2,26 @@
 //!
 //! Every key of a table is read before the first `?`, so that one pass over the configuration finds all faults.
 
-use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rerankd_core::embedded;
-use rerankd_core::provider::ProviderFacts;
 use rerankd_core::types::lifecycle::Lifecycle;
 use rerankd_core::upstream::breaker::BreakerSettings;
-use rerankd_core::upstream::call_address::{CallAddress, CallPath};
-use rerankd_core::upstream::endpoint::EndpointPart;
+use rerankd_core::upstream::call_address::CallAddress;
 use rerankd_core::upstream::rate::RateSettings;
 use rerankd_core::upstream::settings::{LongPassages, UpstreamSettings};
 use rerankd_core::upstream::size_refusal::RefusalWords;
-use secrecy::{ExposeSecret, SecretString};
 use toml::{Table, Value};
-use url::Url;
 
 use super::call_limits::UpstreamLimits;
 use super::compiled_in::is_compiled_in;
 use super::provider_facts::{KnownProvider, Providers, no_such_provider};
 use super::proxy_for;
 use super::reader::{HOUR, MEBIBYTE, MILLISECOND, Section, boolean, bytes, count, duration, one_of, share, text};
+use super::upstream_address::{GivenAddress, checked_url};
 use super::values::pairs;
 use super::{Environment, detect};
 
@@ -188,31 +184,23 @@ impl Upstreams<'_> {
         upstreams
     }
 
-    /// The values of a path: those `given`, and those of customary variables.
-    fn path_values(
-        &self,
-        given: Vec<(String, String)>,
-        variables: &BTreeMap<String, String>,
-    ) -> BTreeMap<String, String> {
-        let mut values = BTreeMap::new();
-        for (name, variable) in variables {
-            if let Some(value) = self.environment.get(variable) {
-                values.insert(name.clone(), value.to_owned());
-            }
+    /// The name of a provider.
+    ///
+    /// # Errors
+    /// There is none of this name. The faults of its own table are reported where that is read.
+    fn provider_name(&self, word: &str) -> Result<String, String> {
+        let own = self.own_providers();
+        if is_compiled_in(word) || own.contains(&word) {
+            Ok(word.to_owned())
+        } else {
+            Err(no_such_provider(word, &own))
         }
-        values.extend(given);
-        values
     }
 
     /// The upstream, or the reason to leave it out; `None` if it has faults.
     fn upstream(&self, name: &str, section: &Section<'_>) -> Option<Result<UpstreamSettings, LeftOutUpstream>> {
         let is_optional = section.read_or("optional", false, boolean).unwrap_or_default();
-        let provider = section.require("provider", |value| {
-            let word = text(value)?;
-            // The faults of a provider's own table are reported where it is read.
-            let is_known = is_compiled_in(&word) || self.own_providers().contains(&word.as_str());
-            if is_known { Ok(word) } else { Err(no_such_provider(&word, &self.own_providers())) }
-        });
+        let provider = section.require("provider", |value| self.provider_name(&text(value)?));
         let given_base_url = section.read("base_url", text);
         let path = section.read("path", text);
         let given_values = section.read("path_values", pairs).unwrap_or_default();
@@ -221,7 +209,8 @@ impl Upstreams<'_> {
         let max_passage_tokens = section.read("max_passage_tokens", count(PASSAGE_TOKENS));
         let long_passages = long_passages(section, inherited.long_passages, max_passage_tokens);
         let limits = UpstreamLimits::read(section);
-        let KnownProvider { about, wire, facts } = self.providers.get(&provider?)?;
+        let provider = self.providers.get(&provider?)?;
+        let KnownProvider { wire, facts, .. } = provider;
         let mut facts = facts.clone();
         // A customary key is for the provider's own host and goes to no other unasked. A provider without a host of its
         // own has those that operators name.
@@ -234,26 +223,8 @@ impl Upstreams<'_> {
         } else {
             declared_keys
         };
-        let base_url = given_base_url.or_else(|| default_base_url(&facts, keys.found.first()));
-        if base_url.is_none() && !section.has("base_url") {
-            let message = format!("is missing: {} is software that you run, say where", wire.name());
-            section.fault("base_url", message);
-        }
-        let address = base_url.map(|base_url| {
-            let path = match path {
-                Some(path) => CallPath::Given(path),
-                None => CallPath::Documented(wire.call().path.clone()),
-            };
-            let variables: BTreeMap<_, _> = about.path_variables.iter().cloned().collect();
-            CallAddress {
-                upstream: name.to_owned(),
-                base_url,
-                path,
-                values: self.path_values(given_values, &variables),
-                variables,
-                query_parameters: wire.call().query_parameters.iter().cloned().collect(),
-            }
-        });
+        let given = GivenAddress { base_url: given_base_url, path, values: given_values };
+        let address = self.address(name, section, given, provider, keys.found.first());
         let url = address.as_ref().and_then(|address| checked_url(section, address));
         let proxy = match &url {
             Some(url) => section.value_or_fault("base_url", proxy_for(url, self.environment)),
@@ -293,35 +264,4 @@ impl Upstreams<'_> {
             facts,
         }))
     }
-}
-
-/// Reports an address that is missing or wrong; `None` if it is.
-fn checked_url(section: &Section<'_>, address: &CallAddress) -> Option<Url> {
-    match address.url(MODEL_IN_URL) {
-        Ok(url) => Some(url),
-        Err((part, message)) => {
-            let key = match part {
-                EndpointPart::Base => "base_url",
-                EndpointPart::Path => "path",
-            };
-            section.fault(key, message);
-            None
-        }
-    }
-}
-
-/// A stand-in for the model's name, in the address of an upstream whose models have their own.
-const MODEL_IN_URL: &str = "MODEL";
-
-/// The base URL of the provider's hosted service, which for some providers depends on the key. `None` for software that
-/// one runs oneself.
-fn default_base_url(facts: &ProviderFacts, api_key: Option<&SecretString>) -> Option<String> {
-    if let Some(api_key) = api_key {
-        for (prefix, base_url) in &facts.key_hosts {
-            if api_key.expose_secret().starts_with(prefix.as_str()) {
-                return Some(base_url.clone());
-            }
-        }
-    }
-    facts.base_url.clone()
 }

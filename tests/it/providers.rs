@@ -74,7 +74,7 @@ impl Case {
     fn config(&self, provider: &str, url: &str, max_attempts: u32) -> String {
         let mut values = String::new();
         for (name, value) in &self.path_values {
-            write!(values, "path_values.{name} = '{value}'\n").unwrap();
+            writeln!(values, "path_values.{name} = '{value}'").unwrap();
         }
         format!(
             "[upstream_defaults]\nmax_attempts = {max_attempts}\n{}{values}{}",

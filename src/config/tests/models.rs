@@ -109,3 +109,36 @@ fn a_shadow_of_the_embedded_scorer_cannot_claim_scores() {
     );
     assert_eq!(faults(&text), ["models.m: local/lexical: nothing gives the same scores as the embedded scorer"]);
 }
+
+#[test]
+fn keys_may_have_a_dialect_and_models_aliases() {
+    let text = "[server]\napi_keys = ['env:A', { key = 'env:B', dialect = 'tei' }]\n\
+                [models.m]\ntargets = [{ upstream = 'local' }]\naliases = ['x', 'y*']";
+    let settings = load_text(text, &[("A", "a"), ("B", "b")]).unwrap().settings;
+    let dialects: Vec<_> = settings.server.api_keys.iter().map(|key| key.dialect.map(Dialect::name)).collect();
+    assert_eq!(dialects, [None, Some("tei")]);
+    assert!(settings.models[0].aliases[1].is_pattern());
+
+    let wrong = "[server]\napi_keys = [7, { key = 'env:B', dialect = 'te' }, { key = 'env:B', dialekt = 'tei' }]\n\
+                 [models.a]\ntargets = [{ upstream = 'local' }]\naliases = ['x*y']\n\
+                 [models.b]\ntargets = [{ upstream = 'local' }]\naliases = ['same', 'c']\n\
+                 [models.c]\ntargets = [{ upstream = 'local' }]\naliases = ['same']";
+    let found = faults_with(wrong, &[("B", "b")]);
+    for start in [
+        "server.api_keys[0]: must be a text",
+        "server.api_keys[1].dialect: no such dialect; known are native, cohere,",
+        "server.api_keys[2].dialect: is missing",
+        "server.api_keys[2].dialekt: unknown key; did you mean dialect?",
+        "models.a.aliases: \"x*y\" has a * that is not its end",
+        "models.b: \"c\" in aliases is already a name of c",
+        "models.c: \"same\" in aliases is already a name of b",
+    ] {
+        assert!(found.iter().any(|fault| fault.starts_with(start)), "{start}: {found:#?}");
+    }
+    assert_eq!(found.len(), 7, "{found:#?}");
+    let twice = faults_with("[server]\napi_keys = ['env:B', { key = 'env:B', dialect = 'tei' }]", &[("B", "b")]);
+    assert_eq!(twice, ["server.api_keys: item 1 is the same key as one before it"]);
+    let shadowed = faults("[models.m]\ntargets = [{ upstream = 'local' }]\naliases = ['default']");
+    assert_eq!(shadowed, ["models.m: \"default\" in aliases is already a name of default"]);
+    assert_eq!(faults("[server]\nlisten = 5"), ["server.listen: must be a text"]);
+}

@@ -47,13 +47,15 @@ fn mutated_replies_yield_an_error_or_exact_scores() {
     bolero::check!().with_generator(cases).with_iterations(40_000).for_each(check_scores);
 }
 
+/// The wire shapes that are compiled in.
+static PROVIDERS: LazyLock<Providers> = LazyLock::new(rerankd::config::providers);
+
 fn check_scores(case: &Case) {
     // One header for all: TEI tells its tokens there.
     let tokens = HeaderValue::from_bytes(&case.bytes[..case.bytes.len().min(20)]).ok();
     let headers: HeaderMap =
         tokens.map(|tokens| (http::HeaderName::from_static("x-compute-tokens"), tokens)).into_iter().collect();
     let reply = WireReply { headers, body: Bytes::copy_from_slice(&case.bytes), passages: 1 };
-    static PROVIDERS: LazyLock<Providers> = LazyLock::new(rerankd::config::providers);
     let Ok(decoded) = PROVIDERS[case.reader].wire.decode(&reply) else { return };
     let told = decoded.scores.len();
     for sent in [0, 1, 3, told.saturating_sub(1), told, told + 1] {
