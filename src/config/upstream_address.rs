@@ -9,17 +9,28 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::provider_facts::KnownProvider;
-use super::reader::Section;
+use super::reader::{Section, text};
 use super::upstreams::Upstreams;
+use super::values::pairs;
 
 /// The keys of an upstream that are about its address.
 pub(super) struct GivenAddress {
     /// `base_url`
-    pub(super) base_url: Option<String>,
+    base_url: Option<String>,
     /// `path`
-    pub(super) path: Option<String>,
+    path: Option<String>,
     /// `path_values`
-    pub(super) values: Vec<(String, String)>,
+    values: Vec<(String, String)>,
+}
+
+impl GivenAddress {
+    pub(super) fn read(section: &Section<'_>) -> Self {
+        Self {
+            base_url: section.read("base_url", text),
+            path: section.read("path", text),
+            values: section.read("path_values", pairs).unwrap_or_default(),
+        }
+    }
 }
 
 impl Upstreams<'_> {

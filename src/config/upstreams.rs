@@ -22,7 +22,6 @@ use super::provider_facts::{KnownProvider, Providers, no_such_provider};
 use super::proxy_for;
 use super::reader::{HOUR, MEBIBYTE, MILLISECOND, Section, boolean, bytes, count, duration, one_of, share, text};
 use super::upstream_address::{GivenAddress, checked_url};
-use super::values::pairs;
 use super::{Environment, detect};
 
 /// The keys of an upstream that `[upstream_defaults]` holds too. A field is `None` if its key is wrong.
@@ -201,9 +200,7 @@ impl Upstreams<'_> {
     fn upstream(&self, name: &str, section: &Section<'_>) -> Option<Result<UpstreamSettings, LeftOutUpstream>> {
         let is_optional = section.read_or("optional", false, boolean).unwrap_or_default();
         let provider = section.require("provider", |value| self.provider_name(&text(value)?));
-        let given_base_url = section.read("base_url", text);
-        let path = section.read("path", text);
-        let given_values = section.read("path_values", pairs).unwrap_or_default();
+        let given = GivenAddress::read(section);
         let declared_keys = self.declared_keys(section, is_optional);
         let inherited = UpstreamDefaults::read(section);
         let max_passage_tokens = section.read("max_passage_tokens", count(PASSAGE_TOKENS));
@@ -223,7 +220,6 @@ impl Upstreams<'_> {
         } else {
             declared_keys
         };
-        let given = GivenAddress { base_url: given_base_url, path, values: given_values };
         let address = self.address(name, section, given, provider, keys.found.first());
         let url = address.as_ref().and_then(|address| checked_url(section, address));
         let proxy = match &url {
