@@ -154,3 +154,36 @@ fn variables_with_single_underscores_are_warned_of() {
         ["RERANKD_LISTEN: is not read: levels are parted by two underscores, as in RERANKD__SERVER__LISTEN"]
     );
 }
+
+/// They are too far from the right ones for a suggestion by letters.
+#[test]
+fn keys_of_other_programs_are_told_with_the_right_ones() {
+    let found = faults(
+        "
+        api_key = 'k'
+        model_list = []
+        [server]
+        port = 8080
+        [telemetry]
+        log-level = 'debug'
+        [upstreams.'a.b']
+        provider = 'tei'
+        url = 'http://tei'
+        base_url = 'http://tei'
+        [models.default]
+        fallbacks = ['local']
+        targets = [{ provider = 'a.b' }]
+        ",
+    );
+    for fault in [
+        "api_key: unknown key; use server.api_keys for the keys of clients, upstreams.NAME.api_key for a provider's",
+        "model_list: unknown key; use [upstreams.NAME], and [models.NAME] with its targets",
+        "server.port: unknown key; use server.listen = \"127.0.0.1:8787\"",
+        "telemetry.log-level: unknown key; use log_filter, such as \"debug\"",
+        "upstreams.\"a.b\".url: unknown key; use base_url",
+        "models.default.fallbacks: unknown key; use targets = [",
+        "models.default.targets[0].provider: unknown key; use upstream",
+    ] {
+        assert!(found.iter().any(|line| line.starts_with(fault)), "{fault}\n{found:#?}");
+    }
+}

@@ -31,17 +31,25 @@ impl TargetAttempt<'_> {
     /// The time is up.
     pub(super) async fn in_time<T>(&self, scoring: impl Future<Output = T>) -> Result<T, TimeUp> {
         let mut scoring = pin!(scoring);
-        let started = Instant::now();
         let deadline = self.waiter.deadline;
-        if let Some((target, first_wait)) = self.first_wait()
-            && started + first_wait < deadline
-        {
-            if let Ok(output) = timeout_at(started + first_wait, &mut scoring).await {
-                return Ok(output);
-            }
-            // An upstream that answers others is slow at most, or this request's calls wait for their turn.
-            if !target.stack().has_answered_since(started) && self.another_is_ready() {
-                return Err(TimeUp::FirstWait);
+        if let Some((target, first_wait)) = self.first_wait() {
+            let mut silent_since = Instant::now();
+            while silent_since + first_wait < deadline {
+                if let Ok(output) = timeout_at(silent_since + first_wait, &mut scoring).await {
+                    return Ok(output);
+                }
+                match self.asked.get() {
+                    // So far the request has waited for a call of another one, at another upstream.
+                    None => silent_since = Instant::now(),
+                    Some(asked) if *asked > silent_since => silent_since = *asked,
+                    Some(_) => {
+                        // An upstream that answers others is slow at most, or this request's calls wait for their turn.
+                        if !target.stack().has_answered_since(silent_since) && self.another_is_ready() {
+                            return Err(TimeUp::FirstWait);
+                        }
+                        break;
+                    }
+                }
             }
         }
         timeout_at(deadline, scoring).await.map_err(|_elapsed| TimeUp::Deadline)

@@ -38,7 +38,7 @@ pub mod validate;
 mod versions;
 
 use std::mem;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -145,11 +145,21 @@ impl Reranker {
         let mut policy = FallbackPolicy::new(route.on_failure);
         let targets = self.targets_in_order(route, request, context);
         let mut bypasses_others = false;
+        let asked = vec![OnceLock::new(); targets.len()];
         for (index, target) in targets.iter().enumerate() {
             let next = targets.get(index + 1);
             let waiter = waiter_for_target(next, route, context);
             let later_targets = &targets[index + 1..];
-            let attempt = TargetAttempt { route, target, request, context, waiter, later_targets, bypasses_others };
+            let attempt = TargetAttempt {
+                route,
+                target,
+                request,
+                context,
+                waiter,
+                later_targets,
+                asked: &asked[index],
+                bypasses_others,
+            };
             let TargetFailure { error, salvage, is_under_way } = match self.try_target(attempt, &mut trace).await {
                 Ok(plan) => {
                     trace.answered_by(target);

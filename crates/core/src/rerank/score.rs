@@ -3,7 +3,7 @@
 //! It waits for a flight of its own, for flights of others, or for both (see [`crate::coalesce`]). The part that asks
 //! the upstream is [`super::flight_task`].
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -39,6 +39,8 @@ pub(super) struct TargetAttempt<'a> {
     pub(super) waiter: Waiter,
     /// The targets that are asked after this one, in order.
     pub(super) later_targets: &'a [Arc<Target>],
+    /// Time at which the target itself was asked; empty while only calls at other upstreams are waited for.
+    pub(super) asked: &'a OnceLock<Instant>,
     /// True if the target is asked even for pairs that another target of the same scores is already scoring.
     pub(super) bypasses_others: bool,
 }
@@ -50,6 +52,8 @@ pub(super) struct StackAttempt<'a> {
     pub(super) target: &'a StackTarget,
     pub(super) request: &'a Arc<RerankRequest>,
     pub(super) waiter: Waiter,
+    /// Time at which the target itself was asked; set by the first claim that waits for it.
+    pub(super) asked: &'a OnceLock<Instant>,
     /// True if the target is asked even for pairs that another target of the same scores is already scoring.
     pub(super) bypasses_others: bool,
 }
@@ -57,8 +61,8 @@ pub(super) struct StackAttempt<'a> {
 impl<'a> TargetAttempt<'a> {
     /// The same attempt at `target`.
     pub(super) fn at(self, target: &'a StackTarget) -> StackAttempt<'a> {
-        let Self { route, request, waiter, bypasses_others, .. } = self;
-        StackAttempt { route, target, request, waiter, bypasses_others }
+        let Self { route, request, waiter, asked, bypasses_others, .. } = self;
+        StackAttempt { route, target, request, waiter, asked, bypasses_others }
     }
 }
 
@@ -163,6 +167,9 @@ impl Reranker {
             // A task of its own: the flight outlives this request as long as somebody else waits for it.
             tokio::spawn(task.run(lead, trace.reads_cache));
         }
+        if subscriptions.iter().any(|subscription| subscription.upstream() == attempt.target.upstream.name) {
+            attempt.asked.get_or_init(Instant::now);
+        }
         subscriptions
     }
 
@@ -218,15 +225,16 @@ struct News {
     landed: Result<Vec<(SlotIndex, PairOutcome)>, Arc<Error>>,
 }
 
-/// The longest silence to bear from other targets of the same scores: three times the usual latency of a call here, and
-/// at most half of the time left.
+/// The longest silence to bear from other targets of the same scores: three times the usual latency of a call here, or
+/// `fallback_after` where that is not known, and at most half of the time left.
 fn longest_silence(attempt: StackAttempt<'_>) -> Duration {
     let stack = attempt.target.stack();
     // The other half is for the target itself.
     let half = attempt.waiter.deadline.saturating_duration_since(Instant::now()) / 2;
     match stack.late_after(bytes_of_a_call(attempt.target, attempt.request)) {
         Some(late_after) => late_after.min(half),
-        None => half,
+        None if attempt.route.fallback_after.is_zero() => half,
+        None => half.min(attempt.route.fallback_after),
     }
 }
 
