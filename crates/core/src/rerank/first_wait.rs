@@ -13,7 +13,9 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::score::{TargetAttempt, bytes_of_a_call};
+use crate::error::{Error, ErrorKind};
 use crate::route::StackTarget;
+use crate::upstream::call::RetryMode;
 
 /// The reason why a request waits no longer for a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,4 +74,29 @@ impl TargetAttempt<'_> {
         let now = Instant::now();
         self.later_targets.iter().any(|target| target.upstream.admits_calls(self.waiter.scope, now))
     }
+}
+
+/// The error of a target that used up its time. For the last target, the one that may wait, that is the request's
+/// deadline.
+pub(super) fn out_of_time(attempt: &TargetAttempt<'_>, since: Instant) -> Error {
+    let waited = since.elapsed().as_millis();
+    let upstream = &attempt.target.upstream.name;
+    match attempt.waiter.retry_mode {
+        RetryMode::Wait => {
+            let message = format!("the deadline passed after {waited} ms of waiting for {upstream}");
+            Error::new(ErrorKind::DeadlineExceeded, message)
+        }
+        RetryMode::FailFast => {
+            let message = format!("{upstream} used up its share of the time, {waited} ms");
+            Error::new(ErrorKind::UpstreamTimeout, message)
+        }
+    }
+}
+
+/// The error of a target that another one is asked instead of, although its call is still under way.
+pub(super) fn may_be_hanging(attempt: &TargetAttempt<'_>, since: Instant) -> Error {
+    let waited = since.elapsed().as_millis();
+    let upstream = &attempt.target.upstream.name;
+    let message = format!("{upstream} did not answer within {waited} ms (fallback_after), and another target is ready");
+    Error::new(ErrorKind::UpstreamTimeout, message)
 }

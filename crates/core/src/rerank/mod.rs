@@ -49,7 +49,7 @@ use self::explain::explain;
 use self::fallback::{
     FallbackPolicy, FollowingTarget, Salvage, Step, TargetFailure, before_an_answer, waiter_for_target,
 };
-use self::first_wait::TimeUp;
+use self::first_wait::{TimeUp, may_be_hanging, out_of_time};
 use self::plan::Plan;
 use self::plan_context::PlanContext;
 use self::rank::rank;
@@ -338,29 +338,4 @@ impl Reranker {
         let waiter = Waiter { deadline, retry_mode: RetryMode::FailFast, store: true, scope };
         TargetAttempt { waiter, bypasses_others: false, ..attempt }
     }
-}
-
-/// The error of a target that used up its time. For the last target, the one that may wait, that is the request's
-/// deadline.
-fn out_of_time(attempt: &TargetAttempt<'_>, since: Instant) -> Error {
-    let waited = since.elapsed().as_millis();
-    let upstream = &attempt.target.upstream.name;
-    match attempt.waiter.retry_mode {
-        RetryMode::Wait => {
-            let message = format!("the deadline passed after {waited} ms of waiting for {upstream}");
-            Error::new(ErrorKind::DeadlineExceeded, message)
-        }
-        RetryMode::FailFast => {
-            let message = format!("{upstream} used up its share of the time, {waited} ms");
-            Error::new(ErrorKind::UpstreamTimeout, message)
-        }
-    }
-}
-
-/// The error of a target that another one is asked instead of, although its call is still under way.
-fn may_be_hanging(attempt: &TargetAttempt<'_>, since: Instant) -> Error {
-    let waited = since.elapsed().as_millis();
-    let upstream = &attempt.target.upstream.name;
-    let message = format!("{upstream} did not answer within {waited} ms (fallback_after), and another target is ready");
-    Error::new(ErrorKind::UpstreamTimeout, message)
 }
