@@ -13,6 +13,9 @@ use crate::logging::timestamp;
 /// The path of the documentation: the page, or in a build without it the document.
 const LINKED_DOCUMENTATION: &str = if cfg!(feature = "docs") { "/docs" } else { "/openapi.json" };
 
+/// Most addresses of upstreams that lead by their names only in one line.
+const MAX_ADDRESSES: usize = 3;
+
 /// The server's address, the models that it serves, and a call that works as printed.
 pub(super) fn text(address: SocketAddr, routes: &RouteTable, needs_key: bool) -> String {
     let mut text = format!("rerankd {} listens on http://{address}\n\n  models\n", env!("CARGO_PKG_VERSION"));
@@ -23,12 +26,15 @@ pub(super) fn text(address: SocketAddr, routes: &RouteTable, needs_key: bool) ->
     }
     let mut upstreams = Vec::new();
     for upstream in routes.upstreams() {
-        if upstream.name != embedded::NAME {
+        if upstream.name != embedded::NAME && !upstream.by_name_only {
             upstreams.push(format!("{}/…", upstream.name));
         }
     }
     if !upstreams.is_empty() {
         text.push_str(&format!("    or any model of an upstream as {}\n", upstreams.join(", ")));
+    }
+    if let Some(notice) = by_name_only(routes) {
+        text.push_str(&format!("    {notice}\n"));
     }
     if let Some(hint) = first_hint(routes) {
         text.push_str(&format!("    {hint}\n"));
@@ -67,6 +73,28 @@ pub(super) fn json(address: SocketAddr, routes: &RouteTable) -> String {
     format!("{line}\n")
 }
 
+/// The sentence about upstreams that lead by their names only; `None` without any that has something to add.
+pub(super) fn by_name_only(routes: &RouteTable) -> Option<String> {
+    let mut addresses = Vec::new();
+    for upstream in routes.upstreams() {
+        let model = upstream.usual_model().unwrap_or("MODEL");
+        // Another way to the same service, for the same key.
+        let is_known = routes.upstreams().iter().any(|other| !other.by_name_only && other.models().contains(&model));
+        if upstream.by_name_only && !is_known {
+            addresses.push(format!("{}/{model}", upstream.name));
+        }
+    }
+    let further = addresses.len().saturating_sub(MAX_ADDRESSES);
+    addresses.truncate(MAX_ADDRESSES);
+    let list = addresses.join(", ");
+    match (addresses.len(), further) {
+        (0, _) => None,
+        (1, _) => Some(format!("ready by its name: {list}; make it the default by [models.default]")),
+        (_, 0) => Some(format!("ready by their names: {list}; make one the default by [models.default]")),
+        _ => Some(format!("ready by their names: {list} and {further} more, see `rerankd models --providers`")),
+    }
+}
+
 /// The first hint at a better model that a target could have; `None` beside a provider, which is better at hand.
 fn first_hint(routes: &RouteTable) -> Option<&'static str> {
     if has_providers(routes) {
@@ -82,9 +110,9 @@ fn first_hint(routes: &RouteTable) -> Option<&'static str> {
     None
 }
 
-/// Returns true if there is an upstream beside the embedded scorer.
+/// Returns true if there is an upstream beside the embedded scorer and those that lead by their names only.
 pub(super) fn has_providers(routes: &RouteTable) -> bool {
-    routes.upstreams().iter().any(|upstream| upstream.name != embedded::NAME)
+    routes.upstreams().iter().any(|upstream| upstream.name != embedded::NAME && !upstream.by_name_only)
 }
 
 /// The other names of a model, in brackets; empty if there are none.

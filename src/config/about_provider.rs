@@ -37,11 +37,22 @@ pub enum ProviderGroup {
 impl ProviderGroup {
     /// The groups by their names in the configuration.
     pub const NAMES: [(&'static str, Self); 4] = [
-        ("hosted", Self::Hosted),
-        ("self-hosted", Self::SelfHosted),
-        ("search-engine", Self::SearchEngine),
-        ("gateway", Self::Gateway),
+        (Self::Hosted.name(), Self::Hosted),
+        (Self::SelfHosted.name(), Self::SelfHosted),
+        (Self::SearchEngine.name(), Self::SearchEngine),
+        (Self::Gateway.name(), Self::Gateway),
     ];
+
+    /// Name in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hosted => "hosted",
+            Self::SelfHosted => "self-hosted",
+            Self::SearchEngine => "search-engine",
+            Self::Gateway => "gateway",
+        }
+    }
 }
 
 /// The kind of source that a wire shape rests on, the surest first.
@@ -64,13 +75,26 @@ pub enum Evidence {
 impl Evidence {
     /// The kinds by their names in the configuration.
     pub const NAMES: [(&'static str, Self); 6] = [
-        ("server", Self::Server),
-        ("sdk", Self::Sdk),
-        ("spec", Self::Spec),
-        ("source", Self::Source),
-        ("documentation", Self::Documentation),
-        ("peer", Self::Peer),
+        (Self::Server.name(), Self::Server),
+        (Self::Sdk.name(), Self::Sdk),
+        (Self::Spec.name(), Self::Spec),
+        (Self::Source.name(), Self::Source),
+        (Self::Documentation.name(), Self::Documentation),
+        (Self::Peer.name(), Self::Peer),
     ];
+
+    /// Name in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Sdk => "sdk",
+            Self::Spec => "spec",
+            Self::Source => "source",
+            Self::Documentation => "documentation",
+            Self::Peer => "peer",
+        }
+    }
 }
 
 /// What a provider's table tells a reader.

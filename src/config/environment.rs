@@ -35,6 +35,11 @@ impl Environment {
         self.0.contains_key(name)
     }
 
+    /// Returns true if a variable is set to something else than blanks.
+    pub(super) fn is_filled(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|value| !value.trim().is_empty())
+    }
+
     /// All variables, by name.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))

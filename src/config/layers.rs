@@ -87,7 +87,7 @@ fn existing_key(table: &Table, segment: &str) -> String {
 }
 
 /// A name without the differences that names of variables cannot express.
-fn plain_name(name: &str) -> String {
+pub(super) fn plain_name(name: &str) -> String {
     name.to_ascii_lowercase().replace('-', "_")
 }
 

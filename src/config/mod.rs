@@ -9,6 +9,7 @@
 
 pub mod about_provider;
 mod api_keys;
+pub mod availability;
 mod call_limits;
 mod compiled_in;
 mod detect;
@@ -37,11 +38,13 @@ mod wire_shape;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use toml::{Table, Value};
 
 use rerankd_core::route::settings::WrittenIn;
 use rerankd_core::text::counted;
+use rerankd_core::types::date::Date;
 
 pub use self::compiled_in::{DEFAULT_TOML, PROVIDER_FILES, REFUSALS_TOML, providers};
 pub use self::environment::Environment;
@@ -49,7 +52,7 @@ use self::places::{Lines, Places};
 pub(crate) use self::proxy::proxy_for;
 pub use self::reader::Fault;
 use self::reader::Faults;
-use self::resolve::Manner;
+use self::resolve::{Manner, Merged};
 use crate::config::settings::Settings;
 
 /// The sources of a configuration, beside what is compiled in.
@@ -117,6 +120,13 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         detect::add_upstreams(&mut table, &sources.environment);
     }
     layers::overlay_environment(&mut table, &sources.environment, &mut places);
+    let today = Date::of(SystemTime::now());
+    // After it, so that what the environment declares is not found here.
+    let mut others = if upstreams_are_detected {
+        detect::take_others(&mut table, &sources.environment, today)
+    } else {
+        Table::new()
+    };
     let manner = Manner {
         upstreams_are_detected,
         nothing_is_configured: !has_entries(&table, "upstreams") && !has_entries(&table, "models"),
@@ -127,10 +137,12 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         layers::overlay(&mut table, Table::from_iter([("server".to_owned(), server.into())]));
         places.add_override("server.listen".to_owned(), "--listen");
     }
+    layers::inherit(&mut others, &defaults_in(&table, "upstream_defaults"));
     inherit(&mut table, "upstreams", "upstream_defaults");
     inherit(&mut table, "models", "model_defaults");
     let faults = Faults::default();
-    let settings = resolve::settings(&table, &sources.environment, manner, &faults);
+    let merged = Merged { table: &table, others: &others, environment: &sources.environment, today };
+    let settings = resolve::settings(&merged, manner, &faults);
     stray_variables::warn_of_stray_variables(&table, &sources.environment, &faults);
     let (mut faults, mut warnings) = faults.into_parts();
     places.put_into(&mut faults);
@@ -153,13 +165,18 @@ fn has_entries(table: &Table, key: &str) -> bool {
 
 /// Lays every table in the one at `entries_key` on a copy of the table at `defaults_key`.
 fn inherit(table: &mut Table, entries_key: &str, defaults_key: &str) {
-    let defaults = match table.get(defaults_key) {
+    let defaults = defaults_in(table, defaults_key);
+    if let Some(Value::Table(entries)) = table.get_mut(entries_key) {
+        layers::inherit(entries, &defaults);
+    }
+}
+
+/// The table at `key`.
+fn defaults_in(table: &Table, key: &str) -> Table {
+    match table.get(key) {
         Some(Value::Table(defaults)) => defaults.clone(),
         // Anything else is reported where it is read.
         _ => Table::new(),
-    };
-    if let Some(Value::Table(entries)) = table.get_mut(entries_key) {
-        layers::inherit(entries, &defaults);
     }
 }
 

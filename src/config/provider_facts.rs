@@ -8,7 +8,7 @@ use rerankd_core::suggestion::suggestion;
 use rerankd_core::types::lifecycle::Lifecycle;
 use toml::Value;
 
-use super::about_provider::{AboutProvider, about};
+use super::about_provider::{AboutProvider, ProviderGroup, about};
 use super::call_limits::{CharacterLimits, MAX_PASSAGES};
 use super::compiled_in::{is_compiled_in, provider_names};
 use super::error_rules;
@@ -27,6 +27,14 @@ pub struct KnownProvider {
     pub wire: Arc<Wire>,
     /// Limits, models, prices.
     pub facts: ProviderFacts,
+}
+
+impl KnownProvider {
+    /// Returns true if it wants a key, as far as that is known.
+    #[must_use]
+    pub fn needs_key(&self) -> bool {
+        !self.facts.key_variables.is_empty() || self.about.group == Some(ProviderGroup::Hosted)
+    }
 }
 
 /// The providers by their names.

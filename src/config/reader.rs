@@ -89,7 +89,7 @@ impl<'a> Section<'a> {
     }
 
     /// The value that `read` makes of a table. Reports every key that it did not read.
-    fn of<T>(path: String, table: &'a Table, faults: &'a Faults, read: impl FnOnce(&Self) -> T) -> T {
+    pub(super) fn of<T>(path: String, table: &'a Table, faults: &'a Faults, read: impl FnOnce(&Self) -> T) -> T {
         let section = Self { path, table, asked: RefCell::default(), faults };
         let value = read(&section);
         let asked = section.asked.borrow();

@@ -9,13 +9,15 @@ use std::time::Duration;
 use rerankd_core::cache::age::RefreshAhead;
 use rerankd_core::cache::settings::CacheSettings;
 use rerankd_core::route::settings::{UnknownModels, WrittenIn};
+use rerankd_core::types::date::Date;
 use toml::{Table, Value};
 
+use super::availability::Availability;
 use super::reader::{
     Faults, HOUR, MEBIBYTE, MILLISECOND, Section, boolean, bytes, count, duration, one_of, text, texts,
 };
-use super::upstreams::{ReadUpstreams, UpstreamDefaults, Upstreams};
-use super::{Environment, api_keys, detect, local, models, provider_facts, refusal_words, targets};
+use super::upstreams::{UpstreamDefaults, Upstreams};
+use super::{Environment, api_keys, local, models, provider_facts, refusal_words, targets};
 use crate::config::settings::Settings;
 use crate::http::origin;
 use crate::http::settings::ServerSettings;
@@ -45,23 +47,46 @@ pub(super) struct Manner {
     pub(super) written_in: WrittenIn,
 }
 
-/// The settings of a configuration; `None` if a key that they need is missing or wrong.
-pub(super) fn settings(table: &Table, environment: &Environment, manner: Manner, faults: &Faults) -> Option<Settings> {
-    Section::root(table, faults, |root| read_root(root, table, environment, manner))
+/// The sources of the settings.
+pub(super) struct Merged<'a> {
+    /// All layers.
+    pub(super) table: &'a Table,
+    /// The upstreams of the environment that lead by their names only.
+    pub(super) others: &'a Table,
+    pub(super) environment: &'a Environment,
+    pub(super) today: Date,
 }
 
-fn read_root(root: &Section<'_>, table: &Table, environment: &Environment, manner: Manner) -> Option<Settings> {
+/// The settings of a configuration; `None` if a key that they need is missing or wrong.
+pub(super) fn settings(merged: &Merged<'_>, manner: Manner, faults: &Faults) -> Option<Settings> {
+    Section::root(merged.table, faults, |root| read_root(root, merged, manner))
+}
+
+fn read_root(root: &Section<'_>, merged: &Merged<'_>, manner: Manner) -> Option<Settings> {
+    let Merged { table, others, environment, today } = *merged;
     let server = root.section("server", |section| server(section, environment));
     let cache = root.section("cache", cache);
     let telemetry = root.section("telemetry", telemetry);
     let local = root.section("local", |section| local::local(section, environment));
     let providers = provider_facts::providers(root);
     let refusal_words = Arc::new(root.section("refusals", refusal_words::words));
-    let declared = Upstreams { table, environment, providers: &providers, refusal_words };
-    let upstreams = root.section("upstreams", |section| declared.read(section));
+    let declared = Upstreams { table, environment, providers: &providers, others, refusal_words };
+    let upstreams = root.section("upstreams", |section| {
+        let mut upstreams = declared.read(section);
+        declared.read_others(section, others, &mut upstreams);
+        upstreams
+    });
     let with_cross_encoder = local.as_ref().is_some_and(|local| local.cross_encoder.is_some());
-    let ReadUpstreams { usable, left_out } = upstreams;
-    let absent = detect::absent_upstreams(&usable, &left_out, &providers, manner.upstreams_are_detected);
+    let availability = Availability {
+        providers: &providers,
+        environment,
+        upstreams: &upstreams,
+        upstreams_are_detected: manner.upstreams_are_detected,
+        today,
+    };
+    let absent = availability.absent_upstreams();
+    let listed_providers = availability.list();
+    let usable = upstreams.usable;
     let known = targets::KnownUpstreams { usable: &usable, absent: &absent, table, with_cross_encoder };
     let policies = root.section("model_defaults", models::Policies::read);
     let read_models = root.section("models", |section| models::models(section, &known, policies));
@@ -80,6 +105,7 @@ fn read_root(root: &Section<'_>, table: &Table, environment: &Environment, manne
         telemetry: telemetry?,
         local: local?,
         upstreams: usable,
+        providers: listed_providers,
         unknown_models,
         models: read_models.models,
     })

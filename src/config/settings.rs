@@ -6,6 +6,7 @@ use rerankd_core::upstream::settings::UpstreamSettings;
 use rerankd_local::settings::LocalSettings;
 
 use crate::config::Fault;
+use crate::config::availability::ListedProvider;
 use crate::http::settings::ServerSettings;
 use crate::logging::settings::TelemetrySettings;
 
@@ -22,6 +23,8 @@ pub struct Settings {
     pub local: LocalSettings,
     /// Services that score, in the order of the configuration; the embedded scorer is not among them.
     pub upstreams: Vec<UpstreamSettings>,
+    /// Every provider, with what is missing to use it.
+    pub providers: Vec<ListedProvider>,
     /// Treatment of models that nobody knows.
     pub unknown_models: UnknownModels,
     /// Public models; always holds `default`.

@@ -46,10 +46,12 @@ impl<'a> KnownUpstreams<'a> {
     }
 }
 
-/// The default model of the first upstream that has one, else the embedded scorer's.
+/// The default model of the first upstream that has one and leads by more than its name, else the embedded scorer's.
 pub(super) fn usual_target(upstreams: &KnownUpstreams<'_>) -> TargetSettings {
     for upstream in upstreams.usable {
-        if let Some(model) = &upstream.facts.default_model {
+        if let Some(model) = &upstream.facts.default_model
+            && !upstream.by_name_only
+        {
             return plain_target(&upstream.name, model);
         }
     }

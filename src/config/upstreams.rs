@@ -144,6 +144,8 @@ pub(super) struct Upstreams<'a> {
     pub(super) table: &'a Table,
     pub(super) environment: &'a Environment,
     pub(super) providers: &'a Providers,
+    /// The upstreams of the environment that lead by their names only.
+    pub(super) others: &'a Table,
     pub(super) refusal_words: Arc<RefusalWords>,
 }
 
@@ -152,6 +154,8 @@ pub(super) struct Upstreams<'a> {
 pub(super) struct ReadUpstreams {
     pub(super) usable: Vec<UpstreamSettings>,
     pub(super) left_out: Vec<LeftOutUpstream>,
+    /// The upstreams of the environment that have a fault, by name, each with what it is.
+    pub(super) unusable: BTreeMap<String, String>,
 }
 
 /// An optional upstream without a key.
@@ -197,7 +201,11 @@ impl Upstreams<'_> {
     }
 
     /// The upstream, or the reason to leave it out; `None` if it has faults.
-    fn upstream(&self, name: &str, section: &Section<'_>) -> Option<Result<UpstreamSettings, LeftOutUpstream>> {
+    pub(super) fn upstream(
+        &self,
+        name: &str,
+        section: &Section<'_>,
+    ) -> Option<Result<UpstreamSettings, LeftOutUpstream>> {
         let is_optional = section.read_or("optional", false, boolean).unwrap_or_default();
         let provider = section.require("provider", |value| self.provider_name(&text(value)?));
         let given = GivenAddress::read(section);
@@ -258,6 +266,7 @@ impl Upstreams<'_> {
             max_response_bytes: inherited.max_response_bytes?,
             refusal_words: self.refusal_words.clone(),
             facts,
+            by_name_only: self.others.contains_key(name),
         }))
     }
 }

@@ -1,4 +1,5 @@
 mod bad_days;
+mod detection;
 mod failures;
 mod forgiving;
 mod models;
@@ -83,7 +84,8 @@ fn customary_key_variables_make_upstreams() {
         assert_eq!(loaded.settings.upstreams[0].api_keys[0].expose_secret(), "k");
     }
     let both = load_bare(&[("VOYAGE_API_KEY", "v"), ("CO_API_KEY", "c")]);
-    assert_eq!(both.settings.upstreams.len(), 2);
+    let names: Vec<_> = both.settings.upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
+    assert_eq!(names, ["cohere", "voyage", "cohere-v1"]);
     assert_eq!(default_target(&both).0, "cohere", "the first of them is the default");
 }
 

@@ -168,6 +168,12 @@ impl Wire {
         self.request.takes_instruction()
     }
 
+    /// The places of a reply's parts.
+    #[must_use]
+    pub fn reply_shape(&self) -> &ReplyShape {
+        &self.reply.shape
+    }
+
     /// Returns true if replies name passages and give no scores.
     #[must_use]
     pub fn gives_no_scores(&self) -> bool {

@@ -2,7 +2,8 @@
 //!
 //! A name is, in this order: a model of the configuration; `UPSTREAM/MODEL`; an alias; a model that exactly one
 //! configured upstream is known to have; `local`; a name that fits the pattern of an alias. No name at all means
-//! `default`.
+//! `default`. Upstreams that lead by their name only ([`Upstream::by_name_only`]) come last, as `UPSTREAM/MODEL`, so that
+//! they take no name from others.
 
 pub mod alias;
 pub mod balance;
@@ -140,21 +141,28 @@ impl RouteTable {
         if let Some(route) = self.routes.get(model) {
             return Ok(route.clone());
         }
-        if let Some((upstream, upstream_model)) = self.addressed(model) {
+        let addressed = self.addressed(model);
+        if let Some((upstream, upstream_model)) = addressed
+            && !upstream.by_name_only
+        {
             return Route::direct(model, upstream, upstream_model).ok_or_else(|| self.unknown(model));
         }
         if let Some(route) = self.routes.values().find(|route| route.aliases.iter().any(|alias| alias.is(model))) {
             return Ok(route.clone());
         }
         // Only models that an upstream is known to have: any name at all could be one that it does not list.
-        let owners: Vec<_> = self.upstreams.iter().filter(|upstream| upstream.lists(model)).collect();
+        let owners: Vec<_> =
+            self.upstreams.iter().filter(|upstream| !upstream.by_name_only && upstream.lists(model)).collect();
         match owners[..] {
             [upstream] => Route::direct(model, upstream, model).ok_or_else(|| self.unknown(model)),
             [] if model == embedded::NAME => self.local().ok_or_else(|| self.unknown(model)),
             // A pattern also decides between several upstreams.
-            _ => match self.by_pattern(model) {
-                Some(route) => Ok(route.clone()),
-                None => Err(self.not_one(model, &owners)),
+            _ => match (self.by_pattern(model), addressed) {
+                (Some(route), _) => Ok(route.clone()),
+                (None, Some((upstream, upstream_model))) => {
+                    Route::direct(model, upstream, upstream_model).ok_or_else(|| self.unknown(model))
+                }
+                (None, None) => Err(self.not_one(model, &owners)),
             },
         }
     }

@@ -9,6 +9,7 @@ use crate::suggestion::{MAX_COMPARED_BYTES, suggestion};
 impl RouteTable {
     /// The error for a model that no route leads to.
     pub(super) fn unknown(&self, model: &str) -> Error {
+        let addresses = self.addresses_by_name_only(model);
         let message = match (model.split_once('/'), self.absent(model)) {
             _ if self.unknown.left_out.contains_key(model) => {
                 // Only names of the configuration are there, so this one may be quoted.
@@ -16,6 +17,10 @@ impl RouteTable {
             }
             (Some((embedded::NAME, name)), _) if LocalModel::by_name(name).is_some() => {
                 format!("{model} {}", embedded::NEEDS_CROSS_ENCODER)
+            }
+            _ if !addresses.is_empty() => {
+                // Such a name is one of the registry, so it may be quoted.
+                format!("{model} is asked for as {}; or {}", addresses.join(" or "), self.alias_advice(model))
             }
             (_, Some((provider, absent))) => {
                 let name = quotable(model).unwrap_or("the model");
@@ -43,6 +48,17 @@ impl RouteTable {
             }
         };
         Error { pointer: Some("/model".into()), ..Error::new(ErrorKind::UnknownModel, message) }
+    }
+
+    /// The addresses of a model at the upstreams that know it and lead by their name only.
+    fn addresses_by_name_only(&self, model: &str) -> Vec<String> {
+        let mut addresses = Vec::new();
+        for upstream in &self.upstreams {
+            if upstream.by_name_only && upstream.lists(model) {
+                addresses.push(format!("{}/{model}", upstream.name));
+            }
+        }
+        addresses
     }
 
     /// The provider that would have this model but has no upstream, and the way to configure one. The model is named

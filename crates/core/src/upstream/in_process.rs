@@ -59,7 +59,7 @@ pub fn upstream(scorers: EmbeddedScorers, metrics: &Metrics) -> Result<Upstream,
     };
     let workers = Workers::new(processors());
     let embedded = LocalScorer { lexical, cross_encoder, is_declined, hybrid, workers };
-    Ok(Upstream { name: NAME.to_owned(), backend: Backend::Local(Box::new(embedded)) })
+    Ok(Upstream { name: NAME.to_owned(), backend: Backend::Local(Box::new(embedded)), by_name_only: false })
 }
 
 /// Number of processors that this process may use; 1 if the system does not say.

@@ -86,6 +86,8 @@ pub struct Upstream {
     pub name: String,
     /// Source of its scores.
     pub backend: Backend,
+    /// True if only `UPSTREAM/MODEL` leads to it: nobody declared it, and its key may be there for something else.
+    pub by_name_only: bool,
 }
 
 /// The way to an upstream's scores.
@@ -174,7 +176,7 @@ impl Upstream {
                 words: settings.refusal_words.clone(),
             },
         })?;
-        Ok(Self::behind(transport, settings.stack(), metrics, keys))
+        Ok(Self { by_name_only: settings.by_name_only, ..Self::behind(transport, settings.stack(), metrics, keys) })
     }
 
     /// An upstream whose calls go through its stack to `transport`. `keys` are those that the transport shows: messages
@@ -223,7 +225,7 @@ impl Upstream {
             keys,
             service: stack(transport, parts),
         };
-        Self { name: settings.name, backend: Backend::Stack(Arc::new(scoring_stack)) }
+        Self { name: settings.name, backend: Backend::Stack(Arc::new(scoring_stack)), by_name_only: false }
     }
 
     /// The names of the models that this upstream is known to have.
@@ -232,6 +234,15 @@ impl Upstream {
         match &self.backend {
             Backend::Stack(stack) => stack.facts.models.keys().map(String::as_str).collect(),
             Backend::Local(embedded) => embedded.models().map(LocalModel::name).collect(),
+        }
+    }
+
+    /// The provider's default model.
+    #[must_use]
+    pub fn usual_model(&self) -> Option<&str> {
+        match &self.backend {
+            Backend::Stack(stack) => stack.facts.default_model.as_deref(),
+            Backend::Local(embedded) => embedded.models().next().map(LocalModel::name),
         }
     }
 

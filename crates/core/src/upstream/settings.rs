@@ -60,6 +60,8 @@ pub struct UpstreamSettings {
     pub refusal_words: Arc<RefusalWords>,
     /// The facts about the provider, with this upstream's overrides.
     pub facts: ProviderFacts,
+    /// True if only `UPSTREAM/MODEL` leads to it.
+    pub by_name_only: bool,
 }
 
 /// The settings of an upstream's stack, whatever carries its calls: HTTP or a function call.
