@@ -2,13 +2,30 @@
 
 use std::time::SystemTime;
 
+use clap::Args;
 use rerankd_core::route::lifecycle::notices;
 use rerankd_core::types::date::Date;
 
-use super::{CommandFailure, ConfigArgs, print};
+use super::{CommandFailure, ConfigArgs, print, show_call};
 
-pub(super) fn run(args: &ConfigArgs) -> Result<(), CommandFailure> {
-    let loaded = args.load(None)?;
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Show what a call would send, and where its reply is read; nothing is sent. NAME is an upstream, a provider or a
+    /// model of the configuration.
+    #[arg(long, value_name = "NAME[/MODEL]")]
+    show_call: Option<String>,
+    /// Print that call as JSON.
+    #[arg(long, requires = "show_call", help_heading = "Output")]
+    json: bool,
+}
+
+pub(super) fn run(args: &CheckArgs) -> Result<(), CommandFailure> {
+    if let Some(target) = &args.show_call {
+        return show_call::run(&args.config.load_and_warn()?.settings, target, args.json);
+    }
+    let loaded = args.config.load(None)?;
     // Everything must also be buildable. The weights must be readable, which the start of a server does not show.
     let reranker = crate::assemble::assemble(&loaded.settings).map_err(CommandFailure::new)?;
     if let Some(settings) = &loaded.settings.local.cross_encoder {

@@ -17,8 +17,8 @@ Examples:
 
 pub(super) const CHECK: &str = "\
 Examples:
-  rerankd check
-  rerankd check --config config/example.toml";
+  rerankd check --config config/example.toml
+  rerankd check --show-call pinecone/bge-reranker-v2-m3";
 
 pub(super) const EVAL: &str = "\
 Examples:
@@ -27,7 +27,7 @@ Examples:
 
 pub(super) const MODELS: &str = "\
 Examples:
-  rerankd models --json
+  rerankd models --providers
   rerankd models --live --address 127.0.0.1:8787";
 
 pub(super) const OPENAPI: &str = "\

@@ -13,6 +13,7 @@ mod models;
 mod passages;
 mod rerank;
 mod serve;
+mod show_call;
 #[cfg_attr(windows, path = "signals_windows.rs")]
 mod signals;
 
@@ -62,7 +63,7 @@ enum Command {
     /// Check the configuration and the weights of the embedded scorer, and print what is in effect; names every fault
     /// at once.
     #[command(after_help = examples::CHECK)]
-    Check(ConfigArgs),
+    Check(check::CheckArgs),
     /// Compare models over a judged collection: quality, time and cost.
     #[command(after_help = examples::EVAL)]
     Eval(eval::EvalArgs),

@@ -259,6 +259,122 @@ fn models_and_openapi_print_and_survive_a_closed_pipe() {
     assert!(closed.wait().unwrap().success());
 }
 
+#[test]
+fn every_provider_is_listed_with_what_is_missing_to_use_it() {
+    let list = |arguments: &[&str]| {
+        let mut command = rerankd(&[&["models", "--providers"], arguments].concat());
+        out(&command.env("COHERE_API_KEY", "k").env("PINECONE_API_KEY", "k").output().unwrap())
+    };
+    let table = list(&[]);
+    assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
+    let row = |name: &str| {
+        let mut rows = table.lines().skip_while(|line| !line.trim_start().starts_with(&format!("{name} ")));
+        rows.next().unwrap_or_else(|| panic!("{name}\n{table}"))
+    };
+    for (name, step) in [
+        ("cohere", "ready: upstreams.cohere"),
+        ("pinecone", "ready: pinecone/MODEL"),
+        ("voyage", "set VOYAGE_API_KEY"),
+        ("vllm", "declare with base_url"),
+        ("elasticsearch", "declare with base_url and api_key"),
+        ("zeroentropy", "retired on 2026-09-04"),
+    ] {
+        assert!(row(name).contains(step), "{name}: {step}\n{table}");
+    }
+    let list: Value = serde_json::from_str(&list(&["--json"])).unwrap();
+    let data = list["data"].as_array().unwrap();
+    assert_eq!(data.len(), rerankd::config::PROVIDER_FILES.len());
+    for provider in data {
+        row(provider["id"].as_str().unwrap());
+        assert_eq!(provider["missing"].is_null(), provider["upstreams"] != serde_json::json!([]), "{provider}");
+    }
+    let pinecone = data.iter().find(|provider| provider["id"] == "pinecone").unwrap();
+    assert_eq!((&pinecone["by_name_only"], &pinecone["group"]), (&true.into(), &"hosted".into()));
+    let models = out(&rerankd(&["models"]).env("PINECONE_API_KEY", "k").output().unwrap());
+    let foot = "ready by its name: pinecone/bge-reranker-v2-m3; make it the default by";
+    assert!(models.contains(foot), "{models}");
+    assert!(models.lines().last().unwrap().starts_with("`rerankd models --providers`"), "{models}");
+}
+
+#[test]
+fn show_call_prints_what_would_be_sent_without_the_key() {
+    let config = tempfile::NamedTempFile::new().unwrap();
+    let text = "[wires.mine]\npath = '/score/{model}'\nmax_passages = 10\nkey_header = 'x-key'\n\
+                headers = { x-version = '2' }\nquery_parameters = { v = '1' }\n\
+                [wires.mine.request]\nquery = '/q'\npassages = '/items[]/text'\nids = '/items[]/id'\n\
+                instruction = '/how'\nalways = { deep = { flag = true } }\n\
+                [wires.mine.reply]\nresults = '/out[]'\nid = '/id'\nscore = '/value'\ncost_usd = '/cost'\n\
+                [wires.mine.other_models]\ninstruction = 'field'\n\
+                [upstreams.own]\nprovider = 'mine'\nbase_url = 'http://127.0.0.1:9/v1'\napi_key = 'env:KEY'\n\
+                [models.m]\ntargets = [{ upstream = 'own', model = 'org/small' }]\n";
+    std::fs::write(config.path(), text).unwrap();
+    let path = config.path().to_str().unwrap();
+    let show = |arguments: &[&str]| {
+        let mut command = rerankd(&[&["check", "--config", path, "--show-call"], arguments].concat());
+        command.env("KEY", "sk-very-secret").output().unwrap()
+    };
+    let shown = show(&["own/org/small"]);
+    let expected = r#"POST http://127.0.0.1:9/v1/score/org/small?v=1
+content-type: application/json
+accept: application/json
+x-version: 2
+x-key: <api_key>
+
+{
+  "q": "capital of Korea",
+  "deep": {
+    "flag": true
+  },
+  "how": "Prefer passages that answer the question.",
+  "items": [
+    {
+      "id": "0",
+      "text": "Busan is a port."
+    },
+    {
+      "id": "1",
+      "text": "Seoul is the capital of Korea."
+    }
+  ]
+}
+
+The reply is read at
+  results        /out[]
+  id             /id of a result
+  score          /value of a result
+  cost_usd       /cost
+
+The instruction is sent if a client gives one.
+Nothing was sent.
+"#;
+    assert_eq!(out(&shown), expected, "{}", err(&shown));
+    assert_eq!(out(&show(&["m"])), expected, "a model of the configuration is its first target");
+    let call: Value = serde_json::from_str(&out(&show(&["own/a", "--json"]))).unwrap();
+    assert_eq!(call["url"], "http://127.0.0.1:9/v1/score/a?v=1");
+    assert_eq!(call["headers"]["x-key"], "<api_key>");
+    assert_eq!(call["body"]["items"][1]["text"], "Seoul is the capital of Korea.");
+    assert_eq!(call["reply"]["score"], "/value of a result");
+    for (target, told) in [
+        ("own/a b", "the name of a model of own, which is a part of its path,"),
+        ("local", "local is the embedded scorer, which sends nothing"),
+        ("pincone", "no upstream, provider or model is called pincone; did you mean pinecone?"),
+    ] {
+        let refused = show(&[target]);
+        assert!(err(&refused).contains(told) && !refused.status.success(), "{}", err(&refused));
+    }
+}
+
+/// Also of providers without an upstream, so that a row can be judged before there is a key.
+#[test]
+fn show_call_knows_every_provider() {
+    for (name, _) in rerankd::config::PROVIDER_FILES {
+        let shown = run(&["check", "--show-call", name]);
+        let text = out(&shown);
+        assert!(text.starts_with("POST http") && text.contains("Seoul is the capital"), "{name}: {}", err(&shown));
+        assert!(text.contains("\nNo upstream of "), "{text}");
+    }
+}
+
 #[tokio::test]
 async fn serve_prints_a_working_curl_command_and_exits_on_sigterm() {
     let (mut server, banner) = serve(rerankd(&["--listen", "127.0.0.1:0"]), Stdio::null());

@@ -1,6 +1,7 @@
 //! `rerankd models`: the models that can be asked for, with their scoring and price.
 
 mod live;
+mod providers;
 
 use std::net::SocketAddr;
 use std::time::SystemTime;
@@ -12,7 +13,7 @@ use rerankd_core::route::lifecycle::notices;
 use rerankd_core::route::{Route, RouteTable, Target};
 use rerankd_core::types::date::Date;
 
-use super::banner::also;
+use super::banner::{also, by_name_only};
 use super::{CommandFailure, ConfigArgs, print, table_columns};
 use crate::assemble::assemble;
 use crate::http::models::list;
@@ -27,7 +28,10 @@ pub(super) struct ModelsArgs {
     /// Address of that server; server.listen of the configuration if left out.
     #[arg(long, value_name = "ADDR", requires = "live")]
     address: Option<SocketAddr>,
-    /// Print JSON: the list of `GET /v1/models`, by --live that of the server.
+    /// List every provider that rerankd knows, with what is missing to use it.
+    #[arg(long, conflicts_with = "live")]
+    providers: bool,
+    /// Print JSON: the list of `GET /v1/models`, by --live that of the server, by --providers all that is known of them.
     #[arg(long, help_heading = "Output")]
     json: bool,
 }
@@ -37,6 +41,9 @@ pub(super) fn run(args: &ModelsArgs) -> Result<(), CommandFailure> {
     if args.live {
         let server = &loaded.settings.server;
         return live::run(args.address.unwrap_or(server.listen), &server.api_keys, args.json);
+    }
+    if args.providers {
+        return providers::run(&loaded.settings.providers, args.json);
     }
     let reranker = assemble(&loaded.settings).map_err(CommandFailure::new)?;
     let routes = &reranker.routes;
@@ -66,10 +73,11 @@ pub(super) fn run(args: &ModelsArgs) -> Result<(), CommandFailure> {
         }
     }
     print(&format!(
-        "{}\n\n{}\n{}",
+        "{}\n\n{}\n{}\n{}",
         names.trim_fmt(),
         facts.trim_fmt(),
-        lifecycle_notes(routes, Date::of(SystemTime::now()))
+        lifecycle_notes(routes, Date::of(SystemTime::now())),
+        foot(routes)
     ))
 }
 
@@ -100,6 +108,17 @@ fn lifecycle_notes(routes: &RouteTable, today: Date) -> String {
     }
     format!("\n{}\n", table.trim_fmt())
 }
+
+/// The last lines: upstreams that lead by their names only, and the way to see every provider.
+fn foot(routes: &RouteTable) -> String {
+    // A table for its wrapping.
+    let mut table = empty_table();
+    table.add_rows(by_name_only(routes).map(|notice| [notice]));
+    format!("{}\n{EVERY_PROVIDER}\n", table.trim_fmt()).trim_start().to_owned()
+}
+
+/// The last line.
+const EVERY_PROVIDER: &str = "`rerankd models --providers` lists every provider and what is missing to use it.";
 
 /// A table without lines that wraps its cells where the terminal ends.
 fn empty_table() -> Table {
