@@ -101,13 +101,24 @@ fn read_provider(name: &str, section: &Section<'_>) -> Option<KnownProvider> {
         max_passages: None,
     };
     let price_date = section.read("price_date", date);
-    let other_models = section.section("other_models", |others| read_model(others, unknown));
+    let other_models = section.section("other_models", |others| {
+        let facts = read_model(others, unknown);
+        check_against_wire(others, &facts, wire.as_ref(), true);
+        facts
+    });
     // A listed model inherits what is assumed of others, but not their price.
     let inherited = ModelFacts { billing: Billing::Unknown, price_date, ..other_models };
     let mut models = BTreeMap::new();
     let mut lifecycles = BTreeMap::new();
     let entries = section.section("models", |models| {
-        models.entries(|_| None, |name, entry| (name, read_model(entry, inherited), read_lifecycle(name, entry)))
+        models.entries(
+            |_| None,
+            |name, entry| {
+                let facts = read_model(entry, inherited);
+                check_against_wire(entry, &facts, wire.as_ref(), false);
+                (name, facts, read_lifecycle(name, entry))
+            },
+        )
     });
     for (name, model, lifecycle) in entries {
         models.insert(name.to_owned(), model);
@@ -162,6 +173,30 @@ fn statuses(value: &Value) -> Result<Vec<u16>, String> {
         statuses.push(u16::try_from(status(item)?).unwrap_or(599));
     }
     Ok(statuses)
+}
+
+/// Reports facts about a model that its provider's wire shape rules out. What a listed model inherits is reported where
+/// it stands, in `other_models`.
+fn check_against_wire(section: &Section<'_>, facts: &ModelFacts, wire: Option<&Wire>, is_of_others: bool) {
+    let Some(wire) = wire else { return };
+    if section.has("instruction") && facts.instruction == InstructionSupport::Field && !wire.takes_instruction() {
+        section.fault("instruction", "\"field\" has no field: [request] says no place for instruction");
+    }
+    if !(is_of_others || section.has("scoring")) {
+        return;
+    }
+    match (facts.scoring == Scoring::Selector, wire.gives_no_scores()) {
+        (false, true) => {
+            let message = "must be \"selector\": [reply] says no place for score, so the answer names passages alone";
+            section.fault("scoring", message);
+        }
+        // A provider may make up scores for what it picks.
+        (true, false) => {
+            section
+                .warn("scoring", "is \"selector\", so the scores that [reply] reads give the order and nothing else");
+        }
+        _ => {}
+    }
 }
 
 /// The facts about the end of the model `name`.

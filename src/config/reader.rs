@@ -125,6 +125,13 @@ impl<'a> Section<'a> {
         self.faults.add(path_below(&self.path_of(section), key), message);
     }
 
+    /// Returns true if `key` of the table at `section`, or that table itself, was reported as wrong.
+    pub(super) fn is_faulty_below(&self, section: &str, key: &str) -> bool {
+        let table = self.path_of(section);
+        let paths = [path_below(&table, key), table];
+        self.faults.faults.borrow().iter().any(|fault| paths.contains(&fault.path))
+    }
+
     /// Reports something about `key` that the operator should know.
     pub(super) fn warn(&self, key: &str, message: impl Into<String>) {
         self.faults.warn(self.path_of(key), message);

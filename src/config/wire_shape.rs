@@ -4,7 +4,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use rerankd_core::provider::{
-    CallShape, Constant, KeyPlacement, KeyScheme, Pointer, ReplyShape, RequestShape, SuccessMember, Wire,
+    CallShape, Constant, KeyPlacement, KeyScheme, Pointer, ReplyShape, RequestShape, SuccessMember, Wire, WireFault,
 };
 use toml::Value;
 
@@ -17,16 +17,40 @@ pub(super) fn wire(name: &str, section: &Section<'_>) -> Option<Wire> {
     let request = section.section("request", request);
     let mut reply = section.section("reply", reply);
     reply.id_prefix.clone_from(&request.id_prefix);
-    match Wire::new(name, call?, &request, &reply) {
+    let made = match call {
+        Some(call) => Wire::new(name, call, &request, &reply),
+        // Its own faults hide none of the others.
+        None => Err(Wire::faults(&request, &reply)),
+    };
+    match made {
         Ok(wire) => Some(wire),
         Err(faults) => {
-            for fault in faults {
+            // All before the first is reported: what is looked for are values that cannot be read.
+            let new: Vec<_> = faults.into_iter().filter(|fault| !follows(section, fault)).collect();
+            for fault in new {
                 section.fault_below(fault.section, fault.key, fault.message);
             }
             None
         }
     }
 }
+
+/// Returns true if a fault follows from a value that cannot be read, which has been reported.
+fn follows(section: &Section<'_>, fault: &WireFault) -> bool {
+    let mut causes = CAUSES.iter().filter(|(key, ..)| *key == fault.key);
+    section.is_faulty_below(fault.section, fault.key) || causes.any(|(_, of, cause)| section.is_faulty_below(of, cause))
+}
+
+/// Keys that are judged by others: a key, and the section and name of the other. If that cannot be read, the first is
+/// judged by nothing.
+const CAUSES: [(&str, &str, &str); 6] = [
+    ("id", "request", "ids"),
+    ("id_prefix", "request", "ids"),
+    ("instruction_json", "request", "instruction"),
+    ("max_tokens_per_doc_limit", "request", "max_tokens_per_doc"),
+    ("score", "reply", "index"),
+    ("score", "reply", "id"),
+];
 
 /// The call without its body; `None` if a key is wrong.
 fn call(section: &Section<'_>) -> Option<CallShape> {
@@ -44,6 +68,12 @@ fn call(section: &Section<'_>) -> Option<CallShape> {
         None if header == http::header::AUTHORIZATION => KeyPlacement::bearer().scheme,
         None => KeyScheme::Bare,
     };
+    if let Some(headers) = &headers
+        && headers.contains_key(&header)
+    {
+        section.fault("headers", format!("{header} is the header of the key, which upstreams set by api_key"));
+        return None;
+    }
     let key = KeyPlacement { header, scheme };
     Some(CallShape { path: path?, query_parameters: query_parameters?, headers: headers?, key })
 }
@@ -103,11 +133,19 @@ fn pointers(value: &Value) -> Result<Vec<Pointer>, String> {
 /// Parses a path that starts at the root.
 fn path(value: &Value) -> Result<String, String> {
     let path = text(value)?;
-    if path.starts_with('/') && !path.contains(['?', '#']) {
-        Ok(path)
-    } else {
-        Err("must start with a slash, such as \"/v1/rerank\", and hold no query".to_owned())
+    if !path.starts_with('/') || path.contains(['?', '#']) {
+        return Err("must start with a slash, such as \"/v1/rerank\", and hold no query".to_owned());
     }
+    for part in path.split('{').skip(1) {
+        let closed = part.split_once('}');
+        if closed.is_none_or(|(name, behind)| name.is_empty() || behind.contains('}')) {
+            return Err("holds braces that are not a pair around a name, such as {model}".to_owned());
+        }
+    }
+    if path.split('{').next().is_some_and(|start| start.contains('}')) {
+        return Err("holds a } without a {".to_owned());
+    }
+    Ok(path)
 }
 
 fn header_name(value: &Value) -> Result<HeaderName, String> {

@@ -6,6 +6,7 @@ mod models;
 mod reference;
 mod refusals;
 mod server;
+mod wires;
 
 use std::time::Duration;
 

@@ -42,6 +42,18 @@ impl Pointer {
         Ok(Self { text: text.to_owned(), steps })
     }
 
+    /// The pointer of these steps, as text.
+    pub(super) fn of(steps: &[Step]) -> String {
+        let mut text = String::new();
+        for step in steps {
+            match step {
+                Step::Member(name) => text.push_str(&format!("/{}", name.replace('~', "~0").replace('/', "~1"))),
+                Step::Each => text.push_str("[]"),
+            }
+        }
+        text
+    }
+
     /// The pointer as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -119,6 +131,7 @@ mod tests {
             ("[]/meta_info/prompt_tokens", vec![Step::Each, member("meta_info"), member("prompt_tokens")]),
         ] {
             assert_eq!(Pointer::parse(text).unwrap().steps(), steps, "{text}");
+            assert_eq!(Pointer::of(&steps), text);
         }
     }
 

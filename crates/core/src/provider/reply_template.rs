@@ -102,11 +102,11 @@ impl ReplyTemplate {
         }
         for (number, list) in shape.results.iter().enumerate() {
             if list.steps().last() != Some(&Step::Each) {
-                faults.push(("results", format!("{list} must end with [], as in \"/results[]\"")));
+                faults.push(("results", format!("\"{}\" must end with [], as in \"/results[]\"", list.as_str())));
             }
             // The first step of a body decides between alternatives.
             if shape.results[..number].iter().any(|other| other.first_member() == list.first_member()) {
-                faults.push(("results", format!("{list} begins like another of the alternatives")));
+                faults.push(("results", format!("\"{}\" begins like another of the alternatives", list.as_str())));
             }
         }
         if shape.index.is_some() && shape.id.is_some() {
@@ -116,8 +116,11 @@ impl ReplyTemplate {
             faults.push(("score", "is missing; a reply without scores must name passages by index or id".to_owned()));
         }
         for (key, pointer) in [("index", &shape.index), ("id", &shape.id), ("score", &shape.score)] {
-            if pointer.as_ref().is_some_and(|pointer| pointer.lists() > 0) {
-                faults.push((key, "must not hold []: it is a place within one result".to_owned()));
+            if let Some(pointer) = pointer
+                && pointer.lists() > 0
+            {
+                faults
+                    .push((key, format!("\"{}\" must not hold []: it is a place within one result", pointer.as_str())));
             }
         }
         for (key, pointer) in [
@@ -126,8 +129,10 @@ impl ReplyTemplate {
             ("model_version", &shape.model_version),
             ("success", &shape.success.as_ref().map(|success| success.at.clone())),
         ] {
-            if pointer.as_ref().is_some_and(|pointer| pointer.lists() > 0) {
-                faults.push((key, "must not hold []: it is one value".to_owned()));
+            if let Some(pointer) = pointer
+                && pointer.lists() > 0
+            {
+                faults.push((key, format!("\"{}\" must not hold []: it is one value", pointer.as_str())));
             }
         }
         if !faults.is_empty() {

@@ -31,6 +31,12 @@ pub(super) fn root(shape: &RequestShape) -> Result<Node, Vec<ShapeFault>> {
     if shape.instruction_json.is_some() && shape.instruction.is_none() {
         builder.fault("instruction_json", "means nothing without instruction".to_owned());
     }
+    if !shape.id_prefix.is_empty() && shape.ids.is_none() {
+        builder.fault("id_prefix", "means nothing without ids".to_owned());
+    }
+    if shape.max_tokens_per_doc_limit.is_some() && shape.max_tokens_per_doc.is_none() {
+        builder.fault("max_tokens_per_doc_limit", "means nothing without max_tokens_per_doc".to_owned());
+    }
     if !builder.faults.is_empty() {
         return Err(builder.faults);
     }
@@ -41,6 +47,8 @@ pub(super) fn root(shape: &RequestShape) -> Result<Node, Vec<ShapeFault>> {
 #[derive(Default)]
 struct Builder {
     members: Vec<(String, Node)>,
+    /// The places that are taken, each with the key that took it.
+    taken: Vec<(&'static str, Vec<Step>)>,
     faults: Vec<ShapeFault>,
 }
 
@@ -60,7 +68,7 @@ impl Builder {
     fn optional(&mut self, key: &'static str, pointer: Option<&Pointer>, node: Node, lists: RangeInclusive<usize>) {
         let Some(pointer) = pointer else { return };
         if pointer.first_member().is_none() {
-            self.fault(key, "must begin with a member, such as \"/query\"".to_owned());
+            self.fault(key, format!("{:?} must begin with a member, such as \"/query\"", pointer.as_str()));
         } else if !lists.contains(&pointer.lists()) {
             let rule = if *lists.start() == 1 {
                 "must hold one [], as in \"/documents[]/text\""
@@ -69,7 +77,7 @@ impl Builder {
             } else {
                 "must not hold [], which stands for each passage"
             };
-            self.fault(key, rule.to_owned());
+            self.fault(key, format!("{:?} {rule}", pointer.as_str()));
         } else {
             self.insert(key, pointer.steps(), node);
         }
@@ -95,9 +103,26 @@ impl Builder {
 
     fn insert(&mut self, key: &'static str, path: &[Step], node: Node) {
         let [Step::Member(first), rest @ ..] = path else { return };
-        if !insert(&mut self.members, first, rest, node) {
-            self.fault(key, "is a place that another part of the request has taken".to_owned());
+        if insert(&mut self.members, first, rest, node) {
+            self.taken.push((key, path.to_vec()));
+            return;
         }
+        let place = Pointer::of(path);
+        let other = self.taken.iter().find(|(_, taken)| exclude_each_other(taken, path));
+        let message = match other {
+            Some((other, taken)) if *taken == path => format!("\"{place}\" is taken by {other}"),
+            Some((other, taken)) => format!("\"{place}\" cannot stand beside {other} at \"{}\"", Pointer::of(taken)),
+            None => format!("\"{place}\" is taken"),
+        };
+        self.fault(key, message);
+    }
+}
+
+/// Returns true if no document has both places: one lies within the other, or a list is an object, too.
+fn exclude_each_other(one: &[Step], other: &[Step]) -> bool {
+    match one.iter().zip(other).find(|(step, other)| step != other) {
+        Some((step, other)) => *step == Step::Each || *other == Step::Each,
+        None => true,
     }
 }
 

@@ -99,23 +99,14 @@ impl Wire {
         request: &RequestShape,
         reply: &ReplyShape,
     ) -> Result<Self, Vec<WireFault>> {
-        let template = RequestTemplate::new(request);
-        let reply_template = ReplyTemplate::new(reply);
-        let mut faults = Vec::new();
-        let mut add = |section: &'static str, found: &[ShapeFault]| {
-            for (key, message) in found {
-                faults.push(WireFault { section, key, message: message.clone() });
-            }
-        };
-        add("request", template.as_ref().err().map_or(&[], Vec::as_slice));
-        add("reply", reply_template.as_ref().err().map_or(&[], Vec::as_slice));
-        if reply.id.is_some() && request.ids.is_none() {
-            add("reply", &[("id", "means nothing without ids in [request], which it gives back".to_owned())]);
-        }
-        match (template, reply_template) {
-            (Ok(request), Ok(reply)) if faults.is_empty() => Ok(Self { name: name.to_owned(), call, request, reply }),
-            _ => Err(faults),
-        }
+        let (request, reply) = templates(request, reply)?;
+        Ok(Self { name: name.to_owned(), call, request, reply })
+    }
+
+    /// The faults of these parts; empty if there are none.
+    #[must_use]
+    pub fn faults(request: &RequestShape, reply: &ReplyShape) -> Vec<WireFault> {
+        templates(request, reply).err().unwrap_or_default()
     }
 
     /// Unique name in the configuration and in metrics.
@@ -178,6 +169,30 @@ impl Wire {
     #[must_use]
     pub fn gives_no_scores(&self) -> bool {
         self.reply.shape.score.is_none()
+    }
+}
+
+/// The templates of both shapes.
+///
+/// # Errors
+/// Every fault of the shapes.
+fn templates(request: &RequestShape, reply: &ReplyShape) -> Result<(RequestTemplate, ReplyTemplate), Vec<WireFault>> {
+    let request_template = RequestTemplate::new(request);
+    let reply_template = ReplyTemplate::new(reply);
+    let mut faults = Vec::new();
+    let mut add = |section: &'static str, found: &[ShapeFault]| {
+        for (key, message) in found {
+            faults.push(WireFault { section, key, message: message.clone() });
+        }
+    };
+    add("request", request_template.as_ref().err().map_or(&[], Vec::as_slice));
+    add("reply", reply_template.as_ref().err().map_or(&[], Vec::as_slice));
+    if reply.id.is_some() && request.ids.is_none() {
+        add("reply", &[("id", "means nothing without ids in [request], which it gives back".to_owned())]);
+    }
+    match (request_template, reply_template) {
+        (Ok(request), Ok(reply)) if faults.is_empty() => Ok((request, reply)),
+        _ => Err(faults),
     }
 }
 
