@@ -84,6 +84,64 @@ fn models_in_use() -> Vec<String> {
     models
 }
 
+#[test]
+fn customary_key_variables_make_upstreams() {
+    for (variable, upstream, model, host) in [
+        ("COHERE_API_KEY", "cohere", "rerank-v4.0-fast", "api.cohere.com"),
+        ("CO_API_KEY", "cohere", "rerank-v4.0-fast", "api.cohere.com"),
+        ("JINA_API_KEY", "jina", "jina-reranker-v2-base-multilingual", "api.jina.ai"),
+        ("JINAAI_API_KEY", "jina", "jina-reranker-v2-base-multilingual", "api.jina.ai"),
+        ("JINA_AI_API_KEY", "jina", "jina-reranker-v2-base-multilingual", "api.jina.ai"),
+        ("VOYAGE_API_KEY", "voyage", "rerank-2.5", "api.voyageai.com"),
+        ("MXBAI_API_KEY", "mixedbread", "mixedbread-ai/mxbai-rerank-large-v2", "api.mixedbread.com"),
+    ] {
+        let loaded = load_bare(&[(variable, "k")]);
+        assert_eq!(default_target(&loaded), (upstream.into(), model.into()), "{variable}");
+        assert_eq!(loaded.settings.upstreams[0].url.host_str(), Some(host));
+        assert_eq!(loaded.settings.upstreams[0].api_keys[0].expose_secret(), "k");
+    }
+    let both = load_bare(&[("VOYAGE_API_KEY", "v"), ("CO_API_KEY", "c")]);
+    let names: Vec<_> = both.settings.upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
+    assert_eq!(names, ["cohere", "voyage", "cohere-v1"]);
+    assert_eq!(default_target(&both).0, "cohere", "the first of them is the default");
+}
+
+#[test]
+fn voyage_keys_of_mongodb_go_to_mongodb() {
+    let loaded = load_bare(&[("VOYAGE_API_KEY", "al-123")]);
+    assert_eq!(loaded.settings.upstreams[0].url.as_str(), "https://ai.mongodb.com/v1/rerank");
+}
+
+#[test]
+fn the_environment_changes_detected_upstreams_and_defaults() {
+    let loaded = load_bare(&[
+        ("COHERE_API_KEY", "k"),
+        ("RERANKD__UPSTREAMS__COHERE__MAX_CONCURRENCY", "8"),
+        ("RERANKD__MODEL_DEFAULTS__ON_FAILURE", "original_order"),
+    ]);
+    assert_eq!(loaded.settings.upstreams[0].max_concurrency, 8);
+    assert_eq!(loaded.settings.models[0].on_failure, OnFailure::OriginalOrder);
+}
+
+#[test]
+fn a_customary_key_goes_to_no_other_host() {
+    let key = |environment: &[(&str, &str)]| {
+        let upstream = load_bare(environment).settings.upstreams.remove(0);
+        upstream.api_keys.first().map(|key| key.expose_secret().to_owned())
+    };
+    assert_eq!(key(&[("COHERE_API_KEY", "k")]).as_deref(), Some("k"));
+    let elsewhere = ("RERANKD__UPSTREAMS__COHERE__BASE_URL", "http://127.0.0.1:1");
+    assert_eq!(key(&[("COHERE_API_KEY", "k"), elsewhere]), None);
+}
+
+#[test]
+fn a_file_that_declares_no_upstream_keeps_those_of_the_environment() {
+    let loaded = load_text("[server]\nmax_documents = 7", &[("COHERE_API_KEY", "k")]).unwrap();
+    assert_eq!(default_target(&loaded).0, "cohere");
+    let declared = load_text("[upstreams.t]\nprovider = 'tei'\nbase_url = 'http://t'", &[("COHERE_API_KEY", "k")]);
+    assert_eq!(default_target(&declared.unwrap()).0, "t");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
