@@ -17,6 +17,8 @@ pub struct AboutProvider {
     pub notes: Vec<String>,
     /// A model for examples.
     pub example_model: Option<String>,
+    /// An address for examples.
+    pub example_base_url: Option<String>,
     /// Environment variable of each value in its path, by the value's name.
     pub path_variables: Vec<(String, String)>,
 }
@@ -106,6 +108,7 @@ pub(super) fn about(section: &Section<'_>) -> AboutProvider {
         evidence_note: section.read("evidence_note", text).unwrap_or_default(),
         notes: section.read("notes", texts).unwrap_or_default(),
         example_model: section.read("example_model", text),
+        example_base_url: section.read("example_base_url", text),
         path_variables: section.read("path_variables", super::values::pairs).unwrap_or_default(),
     }
 }
