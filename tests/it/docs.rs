@@ -49,15 +49,10 @@ fn every_toml_example_is_a_valid_configuration() {
             }
             let file = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(file.path(), &example).unwrap();
-            let variables = [
-                "COHERE_API_KEY",
-                "VOYAGE_API_KEY",
-                "JINA_API_KEY",
-                "PINECONE_API_KEY",
-                "APP_KEY",
-                "OTHER_KEY",
-                "OUR_KEY",
-            ];
+            let mut variables = vec!["COHERE_API_KEY", "VOYAGE_API_KEY", "JINA_API_KEY", "CLOUDFLARE_ACCOUNT_ID"];
+            for rest in example.split("\"env:").skip(1) {
+                variables.push(rest.split('"').next().unwrap());
+            }
             let sources = rerankd::config::Sources {
                 file: Some(file.path().to_owned()),
                 environment: variables.into_iter().map(|name| (name.to_owned(), format!("key-{name}"))).collect(),

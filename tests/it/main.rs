@@ -18,6 +18,7 @@ mod connections;
 mod contract;
 #[cfg(feature = "cross-encoder")]
 mod cross_encoder;
+mod custom_upstream;
 mod degradation;
 mod dialects;
 mod differential;
