@@ -256,9 +256,11 @@ async fn every_metric_is_documented() {
 
 #[test]
 fn every_provider_is_documented_and_has_golden_files() {
-    let text = read("docs/providers.md");
+    let table = read("docs/providers.md");
+    let list = read("docs/provider-list.md");
     for (name, _) in PROVIDER_FILES {
-        assert!(text.contains(&format!("| `{name}` |")), "{name}");
+        assert!(table.contains(&format!("\n| [`{name}`] | ")), "{name}");
+        assert!(list.contains(&format!("\n### {name}\n")), "{name}");
         for file in ["case.json", "request.json", "reply.json"] {
             assert!(repository(&format!("tests/golden/providers/{name}/{file}")).exists(), "{name}/{file}");
         }

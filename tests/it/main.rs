@@ -53,6 +53,7 @@ mod origins;
 mod packaging;
 mod pictures;
 mod privacy;
+mod provider_pages;
 mod providers;
 mod proxies;
 mod replies;
