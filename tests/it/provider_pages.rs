@@ -370,8 +370,9 @@ fn shortened(path: &str, room: usize) -> String {
     let mut kept = segments.len() - 1;
     while shown.chars().count() > room {
         kept = kept.checked_sub(1).unwrap_or_else(|| panic!("{path} does not fit into {room} columns"));
-        let start: String = segments[..kept].iter().map(|segment| format!("/{segment}")).collect();
-        shown = format!("{start}/…/{}", segments.last().unwrap());
+        let start = segments[..kept].join("/");
+        let mark = if start.is_empty() { "…" } else { "/…" };
+        shown = format!("/{start}{mark}/{}", segments.last().unwrap());
     }
     shown
 }
