@@ -297,7 +297,13 @@ impl Row {
         }
         if let Some(successor) = text("successor") {
             let is_model = self.models().iter().any(|(name, _)| *name == successor);
-            remarks.push(if is_model { format!("then `{successor}`") } else { format!("then {}", prose(successor)) });
+            let named = if is_model { format!("`{successor}`") } else { prose(successor) };
+            // Without a day it is known to be on its way out, and no more.
+            remarks.push(if text("retired_on").is_some() {
+                format!("then {named}")
+            } else {
+                format!("deprecated, use {named}")
+            });
         }
         for (key, unit) in [("max_passages", "passages"), ("max_call_tokens", "tokens")] {
             if let Some(most) = model.get(key).and_then(Value::as_integer) {
@@ -342,7 +348,7 @@ impl Row {
         writeln!(text, "- {}", self.retried()).unwrap();
         let evidence = EVIDENCE.map(|(name, _, long)| (name, long));
         let kind = word(&evidence, self.text("evidence").unwrap());
-        let source = self.text("evidence_note").map_or(String::new(), |note| format!(" ({})", prose(note)));
+        let source = self.text("evidence_note").map_or(String::new(), |note| format!("; {}", prose(note)));
         write!(text, "- Evidence: {kind}{source}.\n\n{}\n", self.model_table()).unwrap();
         text
     }
