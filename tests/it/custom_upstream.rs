@@ -126,7 +126,7 @@ async fn limits_in_characters_of_a_custom_upstream_are_kept_without_a_call() {
     assert_eq!(fake.calls()[0].body["input"]["items"].as_array().unwrap().len(), 2, "{answer}");
     assert_eq!(answer["results"][2]["index"], 2);
     let warnings = provenance(&answer)["warnings"].to_string();
-    assert!(warnings.contains("8,000 characters"), "{warnings}");
+    assert!(warnings.contains("8,000 characters of a document") && warnings.contains("one has 8,001;"), "{warnings}");
 
     let request = json!({"model": "sieve/sieve-2", "query": "é".repeat(501), "documents": ["short"]});
     let answer = gateway.try_rerank(request).await;

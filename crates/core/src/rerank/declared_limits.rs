@@ -12,7 +12,7 @@ use crate::coalesce::Lead;
 use crate::error::{Error, ErrorKind};
 use crate::provider::Scoring;
 use crate::route::StackTarget;
-use crate::text::counted;
+use crate::text::{counted, grouped};
 use crate::types::index::FlightIndex;
 
 /// The length of a text that is over a limit, in characters.
@@ -61,6 +61,7 @@ impl Excess {
     fn error(self, upstream: &str, noun: &str, key: &str, way_out: &str) -> Error {
         let Self { characters, limit } = self;
         let limit = counted(limit, "character", "characters");
+        let characters = grouped(characters);
         let message = format!(
             "{upstream} takes at most {limit} of a {noun} (upstreams.{upstream}.{key}), and one has {characters}; \
              {way_out}"
