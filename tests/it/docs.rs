@@ -49,7 +49,8 @@ fn every_toml_example_is_a_valid_configuration() {
             }
             let file = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(file.path(), &example).unwrap();
-            let mut variables = vec!["COHERE_API_KEY", "VOYAGE_API_KEY", "JINA_API_KEY", "CLOUDFLARE_ACCOUNT_ID"];
+            let mut variables =
+                vec!["COHERE_API_KEY", "VOYAGE_API_KEY", "JINA_API_KEY", "PINECONE_API_KEY", "CLOUDFLARE_ACCOUNT_ID"];
             for rest in example.split("\"env:").skip(1) {
                 variables.push(rest.split('"').next().unwrap());
             }
