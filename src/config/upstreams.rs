@@ -2,6 +2,7 @@
 //!
 //! Every key of a table is read before the first `?`, so that one pass over the configuration finds all faults.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
