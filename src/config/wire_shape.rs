@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use rerankd_core::provider::{
     CallShape, Constant, KeyPlacement, KeyScheme, Pointer, ReplyShape, RequestShape, SuccessMember, Wire, WireFault,
 };
+use rerankd_core::upstream::endpoint::is_key_parameter;
 use toml::Value;
 
 use super::reader::{Section, boolean, count, text, texts};
@@ -60,9 +61,17 @@ fn call(section: &Section<'_>) -> Option<CallShape> {
     let header = section.read_or("key_header", http::header::AUTHORIZATION, header_name);
     let scheme = section.read("key_scheme", text);
     let header = header?;
+    if OWN_HEADERS.contains(&header) {
+        section.fault("key_header", format!("must not be {header}, which rerankd sets itself"));
+        return None;
+    }
     let scheme = match scheme {
         Some(word) if word.is_empty() => KeyScheme::Bare,
-        Some(word) if word == "Basic" => KeyScheme::Basic,
+        Some(word) if word.eq_ignore_ascii_case("basic") => KeyScheme::Basic,
+        Some(word) if !word.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            section.fault("key_scheme", "must be one word, such as \"Bearer\", \"Basic\" or \"ApiKey\"");
+            return None;
+        }
         Some(word) => KeyScheme::Word(word),
         // Other headers are made for a key alone.
         None if header == http::header::AUTHORIZATION => KeyPlacement::bearer().scheme,
@@ -152,11 +161,24 @@ fn header_name(value: &Value) -> Result<HeaderName, String> {
     text(value)?.parse().map_err(|_| "must be the name of a header, such as \"api-key\"".to_owned())
 }
 
+/// Headers that the HTTP client sets, or that say what the body is.
+const OWN_HEADERS: [HeaderName; 5] = [
+    http::header::HOST,
+    http::header::CONTENT_LENGTH,
+    http::header::CONTENT_TYPE,
+    http::header::TRANSFER_ENCODING,
+    http::header::CONNECTION,
+];
+
 fn headers(value: &Value) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     for (name, value) in pairs(value)? {
         let header: HeaderName = name.parse().map_err(|_| format!("{name:?} is not the name of a header"))?;
-        let value = HeaderValue::from_str(&value).map_err(|_| format!("{name} cannot stand in a header"))?;
+        let value =
+            HeaderValue::from_str(&value).map_err(|_| format!("the value of {name} cannot stand in a header"))?;
+        if OWN_HEADERS.contains(&header) || is_key_parameter(header.as_str()) {
+            return Err(format!("must not hold {name}, which rerankd sets itself; keys belong in api_key"));
+        }
         headers.insert(header, value);
     }
     Ok(headers)

@@ -138,7 +138,19 @@ fn faults_of_the_call_are_told() {
         ),
         (
             "path = '/r'\nmax_passages = 5\nheaders = { Authorization = 'x' }\n",
-            "headers: authorization is the header of the key, which upstreams set by api_key",
+            "headers: must not hold Authorization, which rerankd sets itself; keys belong in api_key",
+        ),
+        (
+            "path = '/r'\nmax_passages = 5\nheaders = { content-length = '2' }\n",
+            "headers: must not hold content-length, which rerankd sets itself",
+        ),
+        (
+            "path = '/r'\nmax_passages = 5\nkey_header = 'Host'\n",
+            "key_header: must not be host, which rerankd sets itself",
+        ),
+        (
+            "path = '/r'\nmax_passages = 5\nkey_header = 'x-mine'\nheaders = { x-mine = '2' }\n",
+            "headers: x-mine is the header of the key, which upstreams set by api_key",
         ),
     ] {
         assert_faults(&faults_of(call, REQUEST, REPLY, ""), &[expected]);

@@ -7,7 +7,6 @@ use std::fmt;
 
 use super::ScoreScale;
 use crate::text::counted;
-use crate::types::as_f64;
 
 /// A fault that makes a reply unusable.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,25 +90,21 @@ pub fn merge(scores: &[(i64, f64)], sent: usize, scale: ScoreScale) -> Result<Ve
     Ok(ordered)
 }
 
-/// The ranks of a selector's `picked` positions, best first, as scores in the order in which the `sent` passages were:
-/// from 1 for the first pick down to above 0 for the last, and 0 for the passages that were not picked.
-///
-/// # Errors
-/// The first position that was not sent, or that was picked twice.
-pub fn complete_selection(picked: &[i64], sent: usize) -> Result<Vec<f64>, MergeError> {
-    let mut scores = Vec::with_capacity(picked.len());
-    for (rank, position) in picked.iter().enumerate() {
-        // Of more picks than passages one is a duplicate or out of range, and is found before its score is below 0.
-        scores.push((*position, 1.0 - as_f64(rank) / as_f64(sent.max(1))));
-    }
-    merge(&scores, sent, ScoreScale::None)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::types::as_f64;
+
+    /// The scores of a selection as [`crate::provider`] reads it: they fall with the rank of the pick.
+    fn complete_selection(picked: &[i64], sent: usize) -> Result<Vec<f64>, MergeError> {
+        let mut scores = Vec::with_capacity(picked.len());
+        for (rank, position) in picked.iter().enumerate() {
+            scores.push((*position, 1.0 - as_f64(rank) / as_f64(sent.max(1))));
+        }
+        merge(&scores, sent, ScoreScale::None)
+    }
 
     #[test]
     fn law_6_hostile_replies_are_refused() {

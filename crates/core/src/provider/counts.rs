@@ -14,7 +14,7 @@ use super::lookup::Members;
 use super::loose::Loose;
 
 /// Most tokens that one call can read: ten thousand passages of a hundred thousand tokens.
-const MAX_TOKENS: u64 = 1_000_000_000;
+pub(super) const MAX_TOKENS: u64 = 1_000_000_000;
 /// Most search units of one call. A unit is up to a hundred passages, and a long passage counts as several.
 const MAX_SEARCH_UNITS: u64 = 100_000;
 

@@ -11,19 +11,27 @@ use serde_json::value::RawValue;
 use super::loose::{Loose, Name};
 use super::pointer::Step;
 
-/// The value at `steps` below `json`; `None` if a step leads nowhere. Of several elements it is the first.
+/// The value at `steps` below `json`; `None` if a step leads nowhere, or to members of one name that differ.
 pub(super) fn value<'a>(json: &'a RawValue, steps: &[Step]) -> Option<&'a RawValue> {
-    values(json, steps).into_iter().next()
+    only(&values(json, steps))
 }
 
-/// The values at `steps` below `json`: one, or one for each element of the lists on the way.
+/// The value that all of `values` are; `None` if they differ, or if there is none.
+pub(super) fn only<'a>(values: &[&'a RawValue]) -> Option<&'a RawValue> {
+    let (first, others) = values.split_first()?;
+    // A repeated member does no harm unless the two differ.
+    others.iter().all(|other| other.get() == first.get()).then_some(*first)
+}
+
+/// The values at `steps` below `json`: one, or one for each element of the lists on the way, and for each of several
+/// members of one name.
 pub(super) fn values<'a>(json: &'a RawValue, steps: &[Step]) -> Vec<&'a RawValue> {
     let mut found = vec![json];
     for step in steps {
         let mut next = Vec::with_capacity(found.len());
         for value in found {
             match step {
-                Step::Member(name) => next.extend(member(value, name)),
+                Step::Member(name) => next.extend(members(value, name)),
                 Step::Each => next.extend(elements(value)),
             }
         }
@@ -49,13 +57,14 @@ pub(super) fn number(json: &RawValue) -> Option<f64> {
     }
 }
 
-/// The member of an object, or the element of a list that `name` is the number of.
-fn member<'a>(json: &'a RawValue, name: &str) -> Option<&'a RawValue> {
+/// The members of an object with this name, or the element of a list that `name` is the number of.
+fn members<'a>(json: &'a RawValue, name: &str) -> Vec<&'a RawValue> {
     if json.get().starts_with('[') {
-        return elements(json).get(name.parse::<usize>().ok()?).copied();
+        let number = name.parse::<usize>().ok();
+        return number.and_then(|number| elements(json).get(number).copied()).into_iter().collect();
     }
-    let Members(members) = serde_json::from_str(json.get()).ok()?;
-    members.into_iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    let Ok(Members(members)) = serde_json::from_str(json.get()) else { return Vec::new() };
+    members.into_iter().filter(|(known, _)| known == name).map(|(_, value)| value).collect()
 }
 
 /// The elements of a list; none of any other value.
@@ -98,7 +107,8 @@ mod tests {
     #[test]
     fn values_are_found_at_every_step() {
         let json: Box<RawValue> =
-            serde_json::from_str(r#"{"a":[{"b":1},{"b":"two"},{}],"c":{"d/e":[7,8]},"n":null}"#).unwrap();
+            serde_json::from_str(r#"{"a":[{"b":1},{"b":"two"},{}],"c":{"d/e":[7,8]},"n":null,"twice":1,"twice":2}"#)
+                .unwrap();
         for (pointer, found) in [
             ("/a[]/b", vec!["1", "\"two\""]),
             ("/a/1/b", vec!["\"two\""]),
@@ -109,10 +119,19 @@ mod tests {
             ("/a/9", vec![]),
             ("/n", vec!["null"]),
             ("/n/x", vec![]),
+            ("/twice", vec!["1", "2"]),
         ] {
             let pointer = Pointer::parse(pointer).unwrap();
             let texts: Vec<_> = values(&json, pointer.steps()).into_iter().map(RawValue::get).collect();
             assert_eq!(texts, found, "{pointer}");
         }
+    }
+
+    /// Law 6.
+    #[test]
+    fn law_6_members_of_one_name_that_differ_are_no_value() {
+        let json: Box<RawValue> = serde_json::from_str(r#"{"a":1,"a":2,"b":1,"b":1}"#).unwrap();
+        let at = |name: &str| value(&json, &[Step::Member(name.to_owned())]).map(RawValue::get);
+        assert_eq!((at("a"), at("b"), at("c")), (None, Some("1"), None));
     }
 }

@@ -6,6 +6,7 @@ use super::lookup::{text, value};
 use super::loose::Loose;
 use super::pointer::{Pointer, Step};
 use super::reply_template::ReplyTemplate;
+use super::result_list::{OTHER_SCORE_NAMES, number_of_id};
 use crate::text::bytes_without_mark;
 
 /// Longest body that is searched. The search keeps a reference to every element of a list.
@@ -75,11 +76,21 @@ fn mismatch_of_result(template: &ReplyTemplate, at: &str, result: &RawValue) -> 
     if let Some(id) = &shape.id {
         match part(id) {
             Err(missing) => return Some(missing),
-            Ok((place, json)) if text(json).is_none() => return Some(format!("{place} is no text")),
-            Ok(_) => {}
+            Ok((place, json)) => match text(json) {
+                None => return Some(format!("{place} is no text")),
+                Some(name) if number_of_id(&name, &shape.id_prefix).is_none() => {
+                    return Some(format!("{place} is no id that was sent"));
+                }
+                Some(_) => {}
+            },
         }
     }
-    match part(shape.score.as_ref()?) {
+    let score = shape.score.as_ref()?;
+    // The reader takes the name of another provider for a documented one.
+    let has_other = score.only_member().is_some()
+        && OTHER_SCORE_NAMES.iter().any(|name| value(result, &[Step::Member((*name).to_owned())]).is_some());
+    match part(score) {
+        Err(_) if has_other => None,
         Err(missing) => Some(missing),
         Ok((place, json)) => match Loose::of(json) {
             Loose::Number(_) => None,

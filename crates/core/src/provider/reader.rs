@@ -65,7 +65,7 @@ fn parse_from<'de, R: serde_json::de::Read<'de>, S: DeserializeSeed<'de>>(
 
 /// `body` with `1e999` in place of the numbers that Python writes and JSON lacks (`NaN`, `Infinity`), or `None` if
 /// there are none. `1e999` is out of range: no score, and harmless elsewhere.
-fn without_python_numbers(body: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn without_python_numbers(body: &[u8]) -> Option<Vec<u8>> {
     let mut repaired = Vec::new();
     let mut copied = 0;
     let mut at = 0;
@@ -129,6 +129,13 @@ impl<'t> Body<'t> {
         None
     }
 
+    /// The results of `list` in a value that is kept as JSON.
+    fn list_at(self, list: List<'t>, value: &RawValue) -> Result<Vec<(i64, f64)>, serde_json::Error> {
+        let mut results = Vec::with_capacity(self.reply.passages);
+        list.into_results(&mut results).deserialize(&mut serde_json::Deserializer::from_str(value.get()))?;
+        Ok(results)
+    }
+
     /// The reader of the list that is the root itself; `None` if the root is an object.
     fn list_at_root(self) -> Option<List<'t>> {
         let list = self.template.shape.results.iter().find(|list| list.first_member().is_none())?;
@@ -183,19 +190,31 @@ impl<'de> Visitor<'de> for Body<'_> {
                 }
                 continue;
             };
+            if self.template.shape.results.len() > 1 {
+                let value: &RawValue = members.next_value()?;
+                // Another of the alternatives may be the one.
+                if value.get() == "null" {
+                    continue;
+                }
+                if results.is_some() {
+                    return Err(A::Error::custom("the list is there twice"));
+                }
+                results = Some(self.list_at(list, value).map_err(A::Error::custom)?);
+                beside.add(self.template, Group::Nowhere, name, value);
+                continue;
+            }
             if results.is_some() {
                 return Err(A::Error::custom("the list is there twice"));
             }
-            let mut scored = Vec::with_capacity(self.reply.passages);
             if is_other {
                 let value: &RawValue = members.next_value()?;
-                let mut json = serde_json::Deserializer::from_str(value.get());
-                list.into_results(&mut scored).deserialize(&mut json).map_err(A::Error::custom)?;
+                results = Some(self.list_at(list, value).map_err(A::Error::custom)?);
                 beside.add(self.template, Group::Nowhere, name, value);
             } else {
+                let mut scored = Vec::with_capacity(self.reply.passages);
                 members.next_value_seed(list.into_results(&mut scored))?;
+                results = Some(scored);
             }
-            results = Some(scored);
         }
         let results = results.ok_or_else(|| A::Error::custom("the list is missing"))?;
         Ok(readout(self.template, self.reply, results, &beside))

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::counts::{Counts, Group, search_units, tokens};
+use super::counts::{Counts, Group, MAX_TOKENS, search_units, tokens};
 use super::lookup;
 use super::loose::Loose;
 use super::pointer::{Pointer, Step};
@@ -48,11 +48,17 @@ impl<'a> Beside<'a> {
 
     /// The values at a pointer.
     fn values(&self, pointer: &Pointer) -> Vec<&'a RawValue> {
+        let mut values = Vec::new();
         if let [Step::Member(first), steps @ ..] = pointer.steps() {
-            let member = self.members.iter().find(|(name, _)| name == first);
-            return member.map(|(_, value)| lookup::values(value, steps)).unwrap_or_default();
+            for (name, value) in &self.members {
+                if name == first {
+                    values.extend(lookup::values(value, steps));
+                }
+            }
+        } else if let Some(root) = self.root {
+            values.extend(lookup::values(root, pointer.steps()));
         }
-        self.root.map(|root| lookup::values(root, pointer.steps())).unwrap_or_default()
+        values
     }
 
     /// What stands beside a list that is the whole reply.
@@ -61,7 +67,7 @@ impl<'a> Beside<'a> {
     }
 
     fn value(&self, pointer: Option<&Pointer>) -> Option<&'a RawValue> {
-        self.values(pointer?).into_iter().next()
+        lookup::only(&self.values(pointer?))
     }
 }
 
@@ -77,16 +83,12 @@ pub(super) fn readout(
         rank_picks(&mut results, reply.passages);
     }
     let declared_tokens = shape.tokens.as_ref().and_then(|pointer| sum(&beside.values(pointer)));
-    let header_tokens = || {
-        let text = reply.headers.get(shape.tokens_header.as_ref()?)?.to_str().ok()?;
-        tokens(Loose::Number(text.trim().parse().ok()?))
-    };
     let declared_units = beside.value(shape.search_units.as_ref()).map(Loose::of).and_then(search_units);
     let cost = beside.value(shape.cost_usd.as_ref()).and_then(lookup::number);
     let version = beside.value(shape.model_version.as_ref()).and_then(lookup::text);
     let decoded = Decoded {
         scores: results,
-        tokens: declared_tokens.or_else(|| beside.counts.tokens()).or_else(header_tokens),
+        tokens: declared_tokens.or_else(|| beside.counts.tokens()).or_else(|| header_tokens(template, reply)),
         search_units: declared_units.or_else(|| beside.counts.search_units()),
         cost_usd: cost.filter(|usd| (0.0..=MAX_COST_USD).contains(usd)),
         model_version: version.filter(|version| !version.is_empty() && version.len() <= MAX_VERSION_BYTES),
@@ -94,26 +96,37 @@ pub(super) fn readout(
     Readout { decoded, says_failure: says_failure(template, beside) }
 }
 
-/// Returns true if the member that says so says that the call failed.
-fn says_failure(template: &ReplyTemplate, beside: &Beside<'_>) -> bool {
-    let Some(success) = &template.shape.success else { return false };
-    let Some(value) = beside.value(Some(&success.at)) else { return false };
-    match lookup::text(value) {
-        Some(word) => !success.values.contains(&word),
-        None => value.get() != "null",
-    }
+/// Tokens read, as a response header tells them.
+fn header_tokens(template: &ReplyTemplate, reply: &WireReply) -> Option<u64> {
+    let text = reply.headers.get(template.shape.tokens_header.as_ref()?)?.to_str().ok()?;
+    tokens(Loose::Number(text.trim().parse().ok()?))
 }
 
-/// The sum of the counts of tokens at these values; `None` if there is none.
+/// Returns true if the member that says so says that the call failed; of several of one name, if any does.
+fn says_failure(template: &ReplyTemplate, beside: &Beside<'_>) -> bool {
+    let Some(success) = &template.shape.success else { return false };
+    beside.values(&success.at).into_iter().any(|value| match lookup::text(value) {
+        Some(word) => !success.values.contains(&word),
+        None => value.get() != "null",
+    })
+}
+
+/// The sum of the counts of tokens at these values; `None` if one of them is no count, or there is none: a made-up bill
+/// is worse than an unknown one.
 fn sum(values: &[&RawValue]) -> Option<u64> {
-    let counts: Vec<u64> = values.iter().filter_map(|value| tokens(Loose::of(value))).collect();
-    (!counts.is_empty()).then(|| counts.iter().sum())
+    let mut sum = None;
+    for value in values {
+        let count = tokens(Loose::of(value))?;
+        sum = Some(sum.unwrap_or(0) + count);
+    }
+    sum.filter(|sum| *sum <= MAX_TOKENS)
 }
 
 /// Gives the passages that a selector named numbers that fall with their rank, from 1 to above 0.
 fn rank_picks(picks: &mut [(i64, f64)], passages: usize) {
     #[expect(clippy::cast_precision_loss, reason = "lists are far shorter than 2^52")]
-    let (count, mut rank) = (passages.max(picks.len()) as f64, 0.0);
+    let count = passages.max(picks.len()) as f64;
+    let mut rank = 0.0;
     for (_, score) in picks {
         *score = (count - rank) / count;
         rank += 1.0;
@@ -123,11 +136,12 @@ fn rank_picks(picks: &mut [(i64, f64)], passages: usize) {
 /// Returns true if `body`, which holds no results, says that the call failed.
 pub(super) fn body_says_failure(template: &ReplyTemplate, body: &[u8]) -> bool {
     let Some(success) = &template.shape.success else { return false };
+    let Some((first, _)) = success.at.steps().split_first() else { return false };
+    let Step::Member(name) = first else { return false };
     let Ok(root) = serde_json::from_slice::<&RawValue>(body) else { return false };
-    let Some(Step::Member(first)) = success.at.steps().first() else { return false };
     let mut beside = Beside::default();
-    if let Some(value) = lookup::value(root, &success.at.steps()[..1]) {
-        beside.add(template, Group::Nowhere, Cow::Borrowed(first), value);
+    for value in lookup::values(root, std::slice::from_ref(first)) {
+        beside.add(template, Group::Nowhere, Cow::Borrowed(name), value);
     }
     says_failure(template, &beside)
 }

@@ -104,6 +104,9 @@ impl ReplyTemplate {
             if list.steps().last() != Some(&Step::Each) {
                 faults.push(("results", format!("\"{}\" must end with [], as in \"/results[]\"", list.as_str())));
             }
+            if list.steps().iter().any(|step| matches!(step, Step::Member(name) if name.parse::<usize>().is_ok())) {
+                faults.push(("results", format!("{list} must not hold a number: all results are read")));
+            }
             // The first step of a body decides between alternatives.
             if shape.results[..number].iter().any(|other| other.first_member() == list.first_member()) {
                 faults.push(("results", format!("\"{}\" begins like another of the alternatives", list.as_str())));
@@ -134,6 +137,10 @@ impl ReplyTemplate {
             {
                 faults.push((key, format!("\"{}\" must not hold []: it is one value", pointer.as_str())));
             }
+        }
+        let success = shape.success.as_ref().map(|success| &success.at);
+        if success.is_some_and(|at| at.first_member().is_none_or(|name| name.parse::<usize>().is_ok())) {
+            faults.push(("success", "must begin with a member of the reply, such as at = \"/code\"".to_owned()));
         }
         if !faults.is_empty() {
             return Err(faults);

@@ -111,11 +111,11 @@ impl RequestTemplate {
 
     /// The body of a call.
     pub(super) fn write(&self, batch: &ScoreBatch<'_>) -> Vec<u8> {
-        let mut query = Vec::with_capacity(batch.query.len() + batch.query.len() / 16 + 2);
-        append_json(&mut query, batch.query);
         let count = batch.passages.len();
-        let mut length = self.fixed_bytes + batch.model.len() + query.len() + count * self.element_bytes;
-        length += batch.instruction.map_or(0, str::len) + count * self.queries_per_passage * query.len();
+        // Quotation marks, and room for escapes.
+        let query_bytes = batch.query.len() + batch.query.len() / 16 + 2;
+        let mut length = self.fixed_bytes + batch.model.len() + query_bytes + count * self.element_bytes;
+        length += batch.instruction.map_or(0, str::len) + count * self.queries_per_passage * query_bytes;
         for passage in &batch.passages {
             length += match passage.literal {
                 Some(literal) => literal.len(),
@@ -128,8 +128,13 @@ impl RequestTemplate {
             (Some(tokens), Some(limit)) => Some(tokens.clamp(1, limit)),
             (tokens, _) => tokens,
         };
+        let mut repeated_query = Vec::new();
+        if self.queries_per_passage > 0 {
+            append_json(&mut repeated_query, batch.query);
+        }
         let body = Vec::with_capacity(length);
-        let mut writer = Writer { body, batch, query: &query, id_prefix: &self.id_prefix, max_tokens_per_doc };
+        let id_prefix = &self.id_prefix;
+        let mut writer = Writer { body, batch, repeated_query, id_prefix, max_tokens_per_doc };
         writer.value(&self.root, 0);
         writer.body
     }
@@ -184,8 +189,8 @@ impl Sizes {
 struct Writer<'a> {
     body: Vec<u8>,
     batch: &'a ScoreBatch<'a>,
-    /// The query as a JSON string.
-    query: &'a [u8],
+    /// The query as a JSON string, if it is written for each passage.
+    repeated_query: Vec<u8>,
     id_prefix: &'a str,
     max_tokens_per_doc: Option<u32>,
 }
@@ -213,8 +218,9 @@ impl Writer<'_> {
             Node::List(element) => self.list(element),
             Node::Constant(json) => self.body.extend_from_slice(json.as_bytes()),
             Node::Model => append_json(&mut self.body, self.batch.model),
-            Node::Query => self.body.extend_from_slice(self.query),
-            Node::Passage => self.passage(self.batch.passages[position]),
+            Node::Query if self.repeated_query.is_empty() => append_json(&mut self.body, self.batch.query),
+            Node::Query => self.body.extend_from_slice(&self.repeated_query),
+            Node::Passage => append_passage(&mut self.body, self.batch.passages[position]),
             Node::Id => append_json(&mut self.body, &format!("{}{position}", self.id_prefix)),
             Node::Instruction => append_json(&mut self.body, self.batch.instruction.unwrap_or_default()),
             Node::InstructionJson(name) => {
@@ -229,24 +235,18 @@ impl Writer<'_> {
     /// Writes an element for each passage.
     fn list(&mut self, element: &Node) {
         self.body.push(b'[');
-        for (position, passage) in self.batch.passages.iter().enumerate() {
-            if position > 0 {
-                self.body.push(b',');
-            }
-            // Most lists hold the passages alone.
-            match element {
-                Node::Passage => self.passage(*passage),
-                _ => self.value(element, position),
+        // Most lists hold the passages alone.
+        if matches!(element, Node::Passage) {
+            append_passages(&mut self.body, &self.batch.passages);
+        } else {
+            for position in 0..self.batch.passages.len() {
+                if position > 0 {
+                    self.body.push(b',');
+                }
+                self.value(element, position);
             }
         }
         self.body.push(b']');
-    }
-
-    fn passage(&mut self, passage: PassageText<'_>) {
-        match passage.literal {
-            Some(literal) => self.body.extend_from_slice(literal.as_bytes()),
-            None => append_json(&mut self.body, passage.text),
-        }
     }
 
     /// Returns false for a part that this call does not have, and for an object of such parts alone.
@@ -257,5 +257,22 @@ impl Writer<'_> {
             Node::Object(members) => members.iter().any(|(_, member)| self.is_there(member)),
             _ => true,
         }
+    }
+}
+
+/// Appends the passages, with commas between them.
+fn append_passages(body: &mut Vec<u8>, passages: &[PassageText<'_>]) {
+    for (number, passage) in passages.iter().enumerate() {
+        if number > 0 {
+            body.push(b',');
+        }
+        append_passage(body, *passage);
+    }
+}
+
+fn append_passage(body: &mut Vec<u8>, passage: PassageText<'_>) {
+    match passage.literal {
+        Some(literal) => body.extend_from_slice(literal.as_bytes()),
+        None => append_json(body, passage.text),
     }
 }

@@ -11,7 +11,7 @@ use super::pointer::Step;
 use super::reply_template::{Element, MemberNames, ReplyTemplate};
 
 /// Names of a score that other providers use. A reply may have one of them instead of the documented one.
-const OTHER_SCORE_NAMES: [&str; 2] = ["relevance_score", "score"];
+pub(super) const OTHER_SCORE_NAMES: [&str; 2] = ["relevance_score", "score"];
 
 /// A list of results, at the end of `steps`.
 #[derive(Clone, Copy)]
@@ -105,6 +105,13 @@ fn order(earlier: usize) -> i64 {
     i64::try_from(earlier).unwrap_or(i64::MAX)
 }
 
+/// The number in an id that rerankd chose; `None` for any other, such as one with a sign or a leading zero.
+pub(super) fn number_of_id(id: &str, prefix: &str) -> Option<i64> {
+    let digits = id.strip_prefix(prefix)?;
+    let number: i64 = digits.parse().ok()?;
+    (number.to_string() == digits).then_some(number)
+}
+
 /// Position and score of a result, each at its pointer.
 fn looked_up(template: &ReplyTemplate, result: &RawValue, earlier: usize) -> Result<(i64, f64), &'static str> {
     let shape = &template.shape;
@@ -116,9 +123,7 @@ fn looked_up(template: &ReplyTemplate, result: &RawValue, earlier: usize) -> Res
         (None, Some(id)) => {
             let value = lookup::value(result, id.steps()).ok_or("an id is missing")?;
             let name = text(value).ok_or("an id is no text")?;
-            let number = name.strip_prefix(&*shape.id_prefix).and_then(|number| number.parse().ok());
-            // A name that was not sent is a position that was not sent.
-            number.unwrap_or(-1)
+            number_of_id(&name, &shape.id_prefix).ok_or("an id was never sent")?
         }
         (None, None) => order(earlier),
     };

@@ -10,6 +10,7 @@ use super::readout::body_says_failure;
 use super::reply_template::{ReplyShape, ReplyTemplate};
 use super::request_template::{RequestShape, RequestTemplate, ShapeFault};
 use super::{Decoded, ScoreBatch, WireReply};
+use crate::text::bytes_without_mark;
 
 /// The wire shape of one provider, as data. Pure: no I/O, no clock, no configuration.
 #[derive(Clone, Debug)]
@@ -138,7 +139,9 @@ impl Wire {
             Ok(readout) => return Ok(readout.decoded),
             Err(error) => error,
         };
-        if body_says_failure(&self.reply, &reply.body) {
+        let body = bytes_without_mark(&reply.body);
+        let repaired = reader::without_python_numbers(body);
+        if body_says_failure(&self.reply, repaired.as_deref().unwrap_or(body)) {
             return Err(DecodeError::Failure);
         }
         // The parser's own message may quote the reply; pointer and position do not.
@@ -227,5 +230,91 @@ impl Wire {
             ..ReplyShape::default()
         };
         Self::new("cohere", call, &request, &reply).unwrap()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Pointer, SuccessMember};
+    use super::*;
+
+    fn pointer(text: &str) -> Option<Pointer> {
+        Some(Pointer::parse(text).unwrap())
+    }
+
+    /// A wire whose replies name passages by ids, and say by `code` if the call succeeded.
+    fn wire_with_ids() -> Wire {
+        let request = RequestShape {
+            query: pointer("/query"),
+            passages: pointer("/items[]/text"),
+            ids: pointer("/items[]/id"),
+            id_prefix: "p".to_owned(),
+            ..RequestShape::default()
+        };
+        let reply = ReplyShape {
+            results: vec![Pointer::parse("/a[]").unwrap(), Pointer::parse("/b/c[]").unwrap()],
+            id: pointer("/id"),
+            id_prefix: "p".to_owned(),
+            score: pointer("/s"),
+            tokens: pointer("/parts[]/n"),
+            success: Some(SuccessMember { at: Pointer::parse("/code").unwrap(), values: vec!["0".to_owned()] }),
+            ..ReplyShape::default()
+        };
+        Wire::new("mine", Wire::like_cohere().call, &request, &reply).unwrap()
+    }
+
+    fn decode(body: &str) -> Result<Decoded, DecodeError> {
+        let reply = WireReply { body: body.to_owned().into(), passages: 2, ..WireReply::default() };
+        wire_with_ids().decode(&reply)
+    }
+
+    #[test]
+    fn results_are_found_by_id_in_the_alternative_that_is_there() {
+        for body in [
+            r#"{"a":[{"id":"p1","s":0.5},{"id":"p0","s":1}],"code":0}"#,
+            r#"{"a":null,"b":{"c":[{"id":"p1","s":0.5},{"id":"p0","s":1}]},"code":"0"}"#,
+            r#"{"b":{"c":[{"id":"p1","s":0.5},{"id":"p0","s":1,"s":1}]}}"#,
+        ] {
+            assert_eq!(decode(body).unwrap().scores, [(1, 0.5), (0, 1.0)], "{body}");
+        }
+    }
+
+    #[test]
+    fn law_6_doubled_members_and_foreign_ids_are_refused() {
+        for (body, mismatch) in [
+            (r#"{"a":[{"id":"p0","s":0.9,"s":0.1}]}"#, "/a[0]/s is missing"),
+            (r#"{"a":[{"id":"p+1","s":1}]}"#, "/a[0]/id is no id that was sent"),
+            (r#"{"a":[{"id":"p01","s":1}]}"#, "/a[0]/id is no id that was sent"),
+            (r#"{"a":[{"id":"0","s":1}]}"#, "/a[0]/id is no id that was sent"),
+            (r#"{"a":[{"id":0,"s":1}]}"#, "/a[0]/id is no id that was sent"),
+            (r#"{"a":[{"id":"p0","s":"1"}]}"#, "/a[0]/s is no number"),
+        ] {
+            let Err(DecodeError::Shape { mismatch: found, .. }) = decode(body) else { panic!("{body}") };
+            assert_eq!(found.as_deref(), Some(mismatch), "{body}");
+        }
+    }
+
+    #[test]
+    fn law_6_a_reply_that_says_failure_anywhere_is_one() {
+        for body in [
+            r#"{"a":[],"code":1}"#,
+            r#"{"a":[],"code":0,"code":1}"#,
+            r#"{"code":"E"}"#,
+            "\u{feff}{\"code\":\"E\"}",
+            r#"{"code":"E","cost":NaN}"#,
+            r#"{"a":[],"code":{}}"#,
+        ] {
+            assert_eq!(decode(body), Err(DecodeError::Failure), "{body}");
+        }
+        assert!(decode(r#"{"a":[],"code":null}"#).is_ok());
+    }
+
+    #[test]
+    fn tokens_that_are_not_all_counts_are_unknown() {
+        let tokens = |parts: &str| decode(&format!(r#"{{"a":[],"parts":[{parts}]}}"#)).unwrap().tokens;
+        assert_eq!(tokens(r#"{"n":3},{"n":4}"#), Some(7));
+        assert_eq!(tokens(r#"{"n":3},{"n":-4}"#), None);
+        assert_eq!(tokens(r#"{"n":900000000},{"n":900000000}"#), None);
+        assert_eq!(tokens(""), None);
     }
 }

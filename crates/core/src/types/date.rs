@@ -26,9 +26,18 @@ impl Date {
                 return None;
             }
         }
+        let year: u16 = text[..4].parse().ok()?;
         let month: u8 = text[5..7].parse().ok()?;
         let day: u8 = text[8..].parse().ok()?;
-        ((1..=12).contains(&month) && (1..=31).contains(&day)).then_some(Self(bytes))
+        let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+        let last = match month {
+            1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+            4 | 6 | 9 | 11 => 30,
+            2 if is_leap => 29,
+            2 => 28,
+            _ => return None,
+        };
+        (1..=last).contains(&day).then_some(Self(bytes))
     }
 
     /// The date as `YYYY-MM-DD`.

@@ -15,7 +15,7 @@ pub enum Scoring {
     /// A score depends on the whole list: the ordered list is cached as a whole and never split.
     Listwise,
     /// There are no scores: a reply names the passages of the list that the model picks, in its order. The scores of a
-    /// plan are made of their ranks then, by [`crate::provider::check::complete_selection`]; no answer shows them.
+    /// plan are made of their ranks then; no answer shows them.
     Selector,
 }
 

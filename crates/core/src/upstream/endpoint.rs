@@ -172,8 +172,9 @@ fn no_keys(url: &Url) -> Result<(), String> {
     Ok(())
 }
 
-/// Returns true if the name of a query parameter says that it holds a key, in any case.
-fn is_key_parameter(name: &str) -> bool {
+/// Returns true if the name of a query parameter or a header says that it holds a key, in any case.
+#[must_use]
+pub fn is_key_parameter(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     KEY_NAMES.contains(&&*name) || KEY_NAME_SUFFIXES.iter().any(|end| name.ends_with(end))
 }
