@@ -24,7 +24,7 @@ const PASSAGES: [&str; 2] = ["Busan is a port.", "Seoul is the capital of Korea.
 /// The sample instruction, for models that take one in a field.
 const INSTRUCTION: &str = "Prefer passages that answer the question.";
 /// The stand-in for a key.
-const KEY: &str = "<api_key>";
+const KEY_STAND_IN: &str = "<api_key>";
 /// The stand-in for the address of software that one runs oneself.
 const BASE_URL: &str = "http://your-server.example";
 /// The stand-in for a model that nobody named.
@@ -187,9 +187,9 @@ impl ShownCall {
         if shows_key {
             let key = &wire.call().key;
             let value = match &key.scheme {
-                KeyScheme::Bare => KEY.to_owned(),
-                KeyScheme::Word(word) => format!("{word} {KEY}"),
-                KeyScheme::Basic => format!("Basic base64({KEY})"),
+                KeyScheme::Bare => KEY_STAND_IN.to_owned(),
+                KeyScheme::Word(word) => format!("{word} {KEY_STAND_IN}"),
+                KeyScheme::Basic => format!("Basic base64({KEY_STAND_IN})"),
             };
             headers.push((key.header.to_string(), value));
         }

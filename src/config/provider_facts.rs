@@ -78,6 +78,17 @@ pub(super) fn no_such_provider(word: &str, own: &[&str]) -> String {
     format!("no such provider{}; `rerankd models --providers` lists them", suggestion(word, names.into_iter()))
 }
 
+/// The facts assumed where nothing is known. Listwise is the careful guess: scores are reused for the same list alone.
+const UNKNOWN: ModelFacts = ModelFacts {
+    scoring: Scoring::Listwise,
+    scale: ScoreScale::Unknown,
+    instruction: InstructionSupport::None,
+    billing: Billing::Unknown,
+    price_date: None,
+    max_call_tokens: None,
+    max_passages: None,
+};
+
 fn read_provider(name: &str, section: &Section<'_>) -> Option<KnownProvider> {
     let about = about(section);
     let wire = wire(name, section);
@@ -90,42 +101,15 @@ fn read_provider(name: &str, section: &Section<'_>) -> Option<KnownProvider> {
     let limits = CharacterLimits::read(section);
     let retry_statuses = section.read("retry_statuses", statuses);
     let rejects_blank_passages = section.read("blank_passages", one_of(&BLANK_PASSAGES));
-    // Assumed where nothing is known. Listwise is the careful guess: scores are reused for the same list alone.
-    let unknown = ModelFacts {
-        scoring: Scoring::Listwise,
-        scale: ScoreScale::Unknown,
-        instruction: InstructionSupport::None,
-        billing: Billing::Unknown,
-        price_date: None,
-        max_call_tokens: None,
-        max_passages: None,
-    };
     let price_date = section.read("price_date", date);
     let other_models = section.section("other_models", |others| {
-        let facts = read_model(others, unknown);
+        let facts = read_model(others, UNKNOWN);
         check_against_wire(others, &facts, wire.as_ref(), true);
         facts
     });
     // A listed model inherits what is assumed of others, but not their price.
     let inherited = ModelFacts { billing: Billing::Unknown, price_date, ..other_models };
-    let mut models = BTreeMap::new();
-    let mut lifecycles = BTreeMap::new();
-    let entries = section.section("models", |models| {
-        models.entries(
-            |_| None,
-            |name, entry| {
-                let facts = read_model(entry, inherited);
-                check_against_wire(entry, &facts, wire.as_ref(), false);
-                (name, facts, read_lifecycle(name, entry))
-            },
-        )
-    });
-    for (name, model, lifecycle) in entries {
-        models.insert(name.to_owned(), model);
-        if !lifecycle.is_empty() {
-            lifecycles.insert(name.to_owned(), lifecycle);
-        }
-    }
+    let (models, lifecycles) = section.section("models", |models| read_models(models, inherited, wire.as_ref()));
     let service_lifecycle = Lifecycle {
         retired_on: section.read("retired_on", date),
         successor: section.read("successor", text),
@@ -151,6 +135,31 @@ fn read_provider(name: &str, section: &Section<'_>) -> Option<KnownProvider> {
         error_rules,
     };
     Some(KnownProvider { about, wire: Arc::new(wire?), facts })
+}
+
+/// The facts about the listed models, and about the end of those that have one.
+fn read_models(
+    section: &Section<'_>,
+    inherited: ModelFacts,
+    wire: Option<&Wire>,
+) -> (BTreeMap<String, ModelFacts>, BTreeMap<String, Lifecycle>) {
+    let entries = section.entries(
+        |_| None,
+        |name, entry| {
+            let facts = read_model(entry, inherited);
+            check_against_wire(entry, &facts, wire, false);
+            (name, facts, read_lifecycle(name, entry))
+        },
+    );
+    let mut models = BTreeMap::new();
+    let mut lifecycles = BTreeMap::new();
+    for (name, model, lifecycle) in entries {
+        models.insert(name.to_owned(), model);
+        if !lifecycle.is_empty() {
+            lifecycles.insert(name.to_owned(), lifecycle);
+        }
+    }
+    (models, lifecycles)
 }
 
 /// Parses a table of key prefix to base URL.

@@ -159,6 +159,9 @@ pub(super) struct ReadUpstreams {
     pub(super) unusable: BTreeMap<String, String>,
 }
 
+/// An upstream, or the reason to leave it out.
+pub(super) type UsableOrNot = Result<UpstreamSettings, LeftOutUpstream>;
+
 /// An optional upstream without a key.
 pub(super) struct LeftOutUpstream {
     pub(super) name: String,
@@ -202,11 +205,7 @@ impl Upstreams<'_> {
     }
 
     /// The upstream, or the reason to leave it out; `None` if it has faults.
-    pub(super) fn upstream(
-        &self,
-        name: &str,
-        section: &Section<'_>,
-    ) -> Option<Result<UpstreamSettings, LeftOutUpstream>> {
+    pub(super) fn upstream(&self, name: &str, section: &Section<'_>) -> Option<UsableOrNot> {
         let is_optional = section.read_or("optional", false, boolean).unwrap_or_default();
         let provider = section.require("provider", |value| self.provider_name(&text(value)?));
         let given = GivenAddress::read(section);

@@ -31,7 +31,7 @@ pub(super) struct ModelsArgs {
     /// List every provider that rerankd knows, with what is missing to use it.
     #[arg(long, conflicts_with = "live")]
     providers: bool,
-    /// Print JSON: the list of `GET /v1/models`, by --live that of the server, by --providers all that is known of them.
+    /// Print JSON: the list of `GET /v1/models`, by --live that of the server, by --providers all that is known.
     #[arg(long, help_heading = "Output")]
     json: bool,
 }

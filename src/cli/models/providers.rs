@@ -1,11 +1,12 @@
 //! `rerankd models --providers`: every provider, by group, with what is missing to use it.
 
 use comfy_table::CellAlignment;
+use rerankd_core::types::date::Date;
 use serde::Serialize;
 
 use super::super::{CommandFailure, print};
 use super::{empty_table, keep_names_whole};
-use crate::config::about_provider::ProviderGroup;
+use crate::config::about_provider::{Evidence, ProviderGroup};
 use crate::config::availability::ListedProvider;
 use crate::config::provider_facts::KnownProvider;
 
@@ -87,7 +88,7 @@ fn table(providers: &[ListedProvider]) -> String {
                 0 => "any".to_owned(),
                 count => count.to_string(),
             };
-            let evidence = provider.known.about.evidence.map_or("", |evidence| evidence.name());
+            let evidence = provider.known.about.evidence.map_or("", Evidence::name);
             table.add_row([provider.name.clone(), models, evidence.to_owned(), use_of(provider)]);
         }
     }
@@ -125,12 +126,12 @@ impl<'a> ProviderBody<'a> {
             id: name,
             title: &about.title,
             group: about.group.map(ProviderGroup::name),
-            evidence: about.evidence.map(|evidence| evidence.name()),
+            evidence: about.evidence.map(Evidence::name),
             evidence_note: &about.evidence_note,
             default_model: facts.default_model.as_deref(),
             models: facts.models.keys().map(String::as_str).collect(),
             key_variables: &facts.key_variables,
-            retired_on: lifecycle.retired_on.as_ref().map(|date| date.as_str()),
+            retired_on: lifecycle.retired_on.as_ref().map(Date::as_str),
             successor: lifecycle.successor.as_deref(),
             upstreams: upstreams.iter().map(|(upstream, _)| upstream.as_str()).collect(),
             by_name_only: !upstreams.is_empty() && upstreams.iter().all(|(_, by_name_only)| *by_name_only),

@@ -2,8 +2,8 @@
 //!
 //! A name is, in this order: a model of the configuration; `UPSTREAM/MODEL`; an alias; a model that exactly one
 //! configured upstream is known to have; `local`; a name that fits the pattern of an alias. No name at all means
-//! `default`. Upstreams that lead by their name only ([`Upstream::by_name_only`]) come last, as `UPSTREAM/MODEL`, so that
-//! they take no name from others.
+//! `default`. Upstreams to which only their name leads ([`Upstream::by_name_only`]) come last, as `UPSTREAM/MODEL`, so
+//! that they take no name from others.
 
 pub mod alias;
 pub mod balance;
