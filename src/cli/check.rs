@@ -6,6 +6,7 @@ use clap::Args;
 use rerankd_core::route::lifecycle::notices;
 use rerankd_core::types::date::Date;
 
+use super::banner::by_name_only;
 use super::{CommandFailure, ConfigArgs, print, show_call};
 
 #[derive(Debug, Args)]
@@ -35,6 +36,10 @@ pub(super) fn run(args: &CheckArgs) -> Result<(), CommandFailure> {
     let mut warnings = String::new();
     for warning in loaded.warnings.iter().chain(&loaded.settings.exposure_warning()) {
         warnings.push_str(&format!("# Warning: {warning}\n"));
+    }
+    // Their settings are the defaults, so they are not printed.
+    if let Some(notice) = by_name_only(&reranker.routes) {
+        warnings.push_str(&format!("# Made of keys in the environment, {notice}\n"));
     }
     for notice in notices(&reranker.routes, Date::of(SystemTime::now()), true) {
         warnings.push_str(&format!("# Warning: {}\n", notice.message));

@@ -4,6 +4,7 @@ use http::StatusCode;
 use rerankd::config::{Environment, Sources, load};
 use serde_json::{Value, json};
 
+use crate::support::FakeUpstream;
 use crate::support::Gateway;
 use crate::support::gateway::upstream;
 
@@ -97,6 +98,28 @@ async fn an_unknown_model_is_answered_by_the_default_one_where_nothing_is_config
     assert!(known.body["meta"]["rerankd"].get("model_substituted").is_none());
     assert!(known.headers.get("x-rerankd-substituted").is_none());
     assert_eq!(ask("local/nonsense").await.status, StatusCode::NOT_FOUND, "that means the embedded scorer itself");
+}
+
+/// Keys of other providers than the first four are often there for chat models.
+#[tokio::test]
+async fn a_key_of_another_provider_sends_nothing_there_unless_it_is_asked_by_its_name() {
+    let fake = FakeUpstream::start("cohere").await;
+    let config = format!("[providers.together]\nbase_url = '{}'", fake.url());
+    let gateway = Gateway::start_in(&[("TOGETHER_API_KEY", "together-key")], &config).await;
+    let ask = async |model: &str| {
+        let body = json!({"model": model, "query": "apple", "documents": ["pear", "apple"]});
+        gateway.try_rerank(body).await.body["meta"]["rerankd"].clone()
+    };
+    for model in ["default", "rerank-v3.5", "Salesforce/Llama-Rank-v1"] {
+        assert_eq!(ask(model).await["upstream"], "local", "{model}");
+    }
+    assert!(fake.calls().is_empty());
+    let warning = &ask("Salesforce/Llama-Rank-v1").await["warnings"][0];
+    assert!(warning.as_str().unwrap().contains("is asked for as together/Salesforce/Llama-Rank-v1"), "{warning}");
+    assert_eq!(ask("together/Salesforce/Llama-Rank-v1").await["upstream"], "together");
+    let calls = fake.calls();
+    assert_eq!((calls.len(), &calls[0].body["model"]), (1, &Value::from("Salesforce/Llama-Rank-v1")));
+    assert_eq!(calls[0].headers["authorization"], "Bearer together-key");
 }
 
 #[tokio::test]

@@ -432,6 +432,32 @@ fn banner_reports_missing_model_unless_model_dir_is_none() {
     }
 }
 
+#[test]
+fn banner_names_upstreams_that_lead_by_their_names_only() {
+    for (variables, told) in [
+        (
+            &["PINECONE_API_KEY"][..],
+            "ready by its name: pinecone/bge-reranker-v2-m3; make it the default by [models.default]",
+        ),
+        (&["COHERE_API_KEY"], "metrics http"),
+        (
+            &["PINECONE_API_KEY", "MORPH_API_KEY", "NEBIUS_API_KEY", "TOGETHER_API_KEY"],
+            "ready by their names: morph/morph-rerank-v4, nebius/Qwen/Qwen3-Reranker-8B, pinecone/bge-reranker-v2-m3 \
+             and 1 more, see `rerankd models --providers`",
+        ),
+    ] {
+        let mut command = rerankd(&["--listen", "127.0.0.1:0"]);
+        command.envs(variables.iter().map(|variable| (variable, "k")));
+        let (mut server, banner) = serve(command, Stdio::null());
+        server.kill().unwrap();
+        server.wait().unwrap();
+        assert!(banner.contains(told), "{banner}");
+        assert_eq!(banner.contains("by its name") || banner.contains("by their names"), told.starts_with("ready"));
+        let default = if variables == ["COHERE_API_KEY"] { "cohere/rerank-v4.0-fast" } else { "local/" };
+        assert!(banner.contains(&format!("default  {default}")), "{banner}");
+    }
+}
+
 /// The server starts, and each request that needs the weights is one warning.
 #[cfg(feature = "cross-encoder")]
 #[tokio::test]
