@@ -5,7 +5,7 @@ use super::reader::{Section, one_of, text, texts};
 /// What a reader wants to know of a provider.
 #[derive(Clone, Debug, Default)]
 pub struct AboutProvider {
-    /// The vendor's name for it; empty if its table gives none.
+    /// The name that its users know; empty if its table gives none.
     pub title: String,
     /// Kind of service; `None` if its table gives none.
     pub group: Option<ProviderGroup>,
@@ -26,7 +26,7 @@ pub struct AboutProvider {
 /// The kind of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ProviderGroup {
-    /// A service of a vendor, for a key.
+    /// A service on hosts of others, for a key.
     Hosted,
     /// Software that one runs oneself.
     SelfHosted,

@@ -174,8 +174,9 @@ fn headers(value: &Value) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     for (name, value) in pairs(value)? {
         let header: HeaderName = name.parse().map_err(|_| format!("{name:?} is not the name of a header"))?;
-        let value =
-            HeaderValue::from_str(&value).map_err(|_| format!("the value of {name} cannot stand in a header"))?;
+        let value = HeaderValue::from_str(&value).map_err(|_| {
+            format!("the value of {name} cannot stand in a header: write printable ASCII characters only")
+        })?;
         if OWN_HEADERS.contains(&header) || is_key_parameter(header.as_str()) {
             return Err(format!("must not hold {name}, which rerankd sets itself; keys belong in api_key"));
         }

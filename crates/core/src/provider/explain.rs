@@ -403,7 +403,7 @@ mod tests {
         }
     }
 
-    /// One form of each vendor that has its own.
+    /// One form of each provider that has its own.
     #[test]
     fn forms_of_further_vendors_are_understood() {
         for (body, message, codes) in [

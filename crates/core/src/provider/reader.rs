@@ -29,7 +29,7 @@ pub(super) fn read(template: &ReplyTemplate, reply: &WireReply) -> Result<Readou
     read_thoroughly(template, reply)
 }
 
-/// As [`read`], for any spelling.
+/// Reads what [`read`] does, in any spelling.
 fn read_thoroughly(template: &ReplyTemplate, reply: &WireReply) -> Result<Readout, serde_json::Error> {
     let seed = Body { template, reply };
     let body = bytes_without_mark(&reply.body);
