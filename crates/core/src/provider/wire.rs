@@ -238,26 +238,26 @@ mod tests {
     use super::super::{Pointer, SuccessMember};
     use super::*;
 
-    fn pointer(text: &str) -> Option<Pointer> {
-        Some(Pointer::parse(text).unwrap())
+    fn pointer(text: &str) -> Pointer {
+        Pointer::parse(text).unwrap()
     }
 
     /// A wire whose replies name passages by ids, and say by `code` if the call succeeded.
     fn wire_with_ids() -> Wire {
         let request = RequestShape {
-            query: pointer("/query"),
-            passages: pointer("/items[]/text"),
-            ids: pointer("/items[]/id"),
+            query: Some(pointer("/query")),
+            passages: Some(pointer("/items[]/text")),
+            ids: Some(pointer("/items[]/id")),
             id_prefix: "p".to_owned(),
             ..RequestShape::default()
         };
         let reply = ReplyShape {
-            results: vec![Pointer::parse("/a[]").unwrap(), Pointer::parse("/b/c[]").unwrap()],
-            id: pointer("/id"),
+            results: vec![pointer("/a[]"), pointer("/b/c[]")],
+            id: Some(pointer("/id")),
             id_prefix: "p".to_owned(),
-            score: pointer("/s"),
-            tokens: pointer("/parts[]/n"),
-            success: Some(SuccessMember { at: Pointer::parse("/code").unwrap(), values: vec!["0".to_owned()] }),
+            score: Some(pointer("/s")),
+            tokens: Some(pointer("/parts[]/n")),
+            success: Some(SuccessMember { at: pointer("/code"), values: vec!["0".to_owned()] }),
             ..ReplyShape::default()
         };
         Wire::new("mine", Wire::like_cohere().call, &request, &reply).unwrap()
