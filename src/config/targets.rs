@@ -112,6 +112,13 @@ pub(super) fn read_target(section: &Section<'_>, upstreams: &KnownUpstreams<'_>)
     if model.is_none() {
         section.fault("model", "is missing: the provider has no default model");
     }
+    if let Some(model) = &model
+        && let Some(settings) = upstreams.find(&upstream)
+        && let Some(address) = &settings.model_address
+        && let Err((_, message)) = address.url(model)
+    {
+        section.fault("model", format!("cannot be asked: {message}"));
+    }
     Some(ReadTarget::Usable(TargetSettings {
         upstream,
         model: model?,

@@ -93,6 +93,9 @@ pub(super) fn checked_url(section: &Section<'_>, address: &CallAddress) -> Optio
             let key = match part {
                 EndpointPart::Base => "base_url",
                 EndpointPart::Path => "path",
+                EndpointPart::Values => "path_values",
+                // Its row has them.
+                EndpointPart::Parameters | EndpointPart::Model => "provider",
             };
             section.fault(key, message);
             None

@@ -247,6 +247,7 @@ impl Upstreams<'_> {
             label: name.to_owned(),
             wire: wire.clone(),
             url: url?,
+            shown_path: address.as_ref().map(CallAddress::shown_path)?,
             model_address: address.filter(CallAddress::holds_model),
             proxy: proxy?,
             key_setting: if section.has("api_keys") { "api_keys" } else { "api_key" },

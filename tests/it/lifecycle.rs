@@ -134,6 +134,60 @@ async fn failures_are_sorted_by_the_rules_of_their_provider() {
     }
 }
 
+/// Law 10. A hint beyond the deadline ends the attempts, too.
+#[tokio::test]
+async fn failure_with_a_success_status_keeps_the_hint_when_to_try_again() {
+    let body = r#"{"code":"Throttling.RateQuota","message":"slow down"}"#;
+    let fake = FakeUpstream::start("jina").await;
+    fake.answer_always(Some(Reply::Status(200, vec![("retry-after", "900".to_owned())], body.to_owned())));
+    let gateway = gateway(&fake.url(), RULES, "jina-reranker-v2-base-multilingual").await;
+    let answer = gateway.try_rerank(question()).await;
+    assert_eq!((answer.body["code"].as_str(), fake.calls().len()), (Some("upstream_rate_limited"), 1));
+    assert_eq!(answer.headers["retry-after"], "900");
+}
+
+/// A model that starts is told by the status alone, in some versions of a server.
+#[tokio::test]
+async fn rule_for_a_success_status_needs_no_body() {
+    let facts = "[providers.jina]\nerrors = [{ status = [200, 202], is = 'unavailable', retry = false }]\n";
+    for (status, body, code, calls) in [
+        (202, "", "upstream_unavailable", 1),
+        (202, r#"{"message":"starting"}"#, "upstream_unavailable", 1),
+        (200, r#"{"message":"starting"}"#, "upstream_unavailable", 1),
+        // No failure was told: the reply is broken.
+        (200, "", "upstream_invalid_reply", 3),
+    ] {
+        let fake = FakeUpstream::start("jina").await;
+        fake.answer_always(Some(reply(status, body)));
+        let gateway = gateway(&fake.url(), facts, "jina-reranker-v2-base-multilingual").await;
+        let answer = gateway.try_rerank(question()).await;
+        assert_eq!((answer.body["code"].as_str(), fake.calls().len()), (Some(code), calls), "{status} {body}");
+    }
+}
+
+/// The account is the operator's, and the model's name stands for any.
+#[tokio::test]
+async fn an_address_is_told_without_its_values() {
+    let fake = FakeUpstream::start("jina").await;
+    fake.answer_always(Some(reply(404, r#"{"errors":[{"code":7000,"message":"No route for that URI"}]}"#)));
+    let gateway = Gateway::start(&format!(
+        "[upstreams.up]\nprovider = 'workers-ai'\nbase_url = '{}'\napi_key = 'env:KEY'\n\
+         path_values.account = '0a1b2c3d'\n{}",
+        fake.url(),
+        targets("default", &[("up", "@cf/baai/bge-reranker-base")]),
+    ))
+    .await;
+    let answer = gateway.try_rerank(question()).await;
+    let text = answer.body.to_string();
+    assert!(text.contains("/client/v4/accounts/{account}/ai/run/{model}"), "{text}");
+    assert!(!text.contains("0a1b2c3d") && !text.contains("MODEL"), "{text}");
+    assert!(
+        fake.calls()[0].path.ends_with("/0a1b2c3d/ai/run/@cf/baai/bge-reranker-base"),
+        "{:?}",
+        fake.calls()[0].path
+    );
+}
+
 /// A server error that a rule calls a refusal is no evidence against the circuit; without the rule, five of them open
 /// it.
 #[tokio::test]

@@ -142,3 +142,21 @@ fn keys_may_have_a_dialect_and_models_aliases() {
     assert_eq!(shadowed, ["models.m: \"default\" in aliases is already a name of default"]);
     assert_eq!(faults("[server]\nlisten = 5"), ["server.listen: must be a text"]);
 }
+
+/// A configured name that cannot stand in an address was "a target does not exist".
+#[test]
+fn a_model_whose_name_cannot_stand_in_its_address_is_a_fault() {
+    let account = "[upstreams.w]\nprovider = 'workers-ai'\napi_key = 'env:KEY'\npath_values.account = 'a'\n";
+    let model = |name: &str| format!("{account}[models.default]\ntargets = [{{ upstream = 'w', model = '{name}' }}]");
+    load_text(&model("@cf/baai/bge-reranker-base"), &[("KEY", "k")]).unwrap();
+    assert_eq!(
+        faults_with(&model("my model"), &[("KEY", "k")]),
+        [
+            "models.default.targets[0].model: cannot be asked: the name of a model of w, which is a part of its path, must \
+          be of letters, digits and . _ @ : / - alone, without .. and without empty segments"
+        ]
+    );
+    let missing = account.replace("path_values.account = 'a'\n", "");
+    let faults = faults_with(&missing, &[("KEY", "k")]);
+    assert!(faults[0].starts_with("upstreams.w.path_values: upstreams.w.path_values.account is missing"), "{faults:?}");
+}

@@ -1,5 +1,7 @@
 //! Parsers of inputs other than bodies: headers, base URLs, names; and the filter of provider messages.
 
+use std::collections::BTreeMap;
+
 use faststr::FastStr;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use rerankd::dialect::choose::{DIALECT_HEADER, DialectChoice, PathDialects};
@@ -7,7 +9,7 @@ use rerankd::dialect::fields::Fields;
 use rerankd::dialect::native;
 use rerankd_core::cache::control::CacheControl;
 use rerankd_core::route::alias::Alias;
-use rerankd_core::upstream::endpoint::endpoint;
+use rerankd_core::upstream::call_address::{CallAddress, CallPath};
 use rerankd_core::upstream::redact::{quotes, shortened};
 
 use super::grammar::Grammar;
@@ -53,6 +55,19 @@ fn fuzzed_headers_parse_or_fail_without_quoting() {
 
 /// Parts of the last path segment of every provider's rerank URL.
 const CALLS: [&str; 4] = ["rank", "score", "predict", "invo"];
+
+/// The address of calls to `path` under `base_url`.
+fn endpoint(base_url: &str, path: &str) -> Result<url::Url, String> {
+    let address = CallAddress {
+        upstream: "up".to_owned(),
+        base_url: base_url.to_owned(),
+        path: CallPath::Documented(path.to_owned()),
+        values: BTreeMap::new(),
+        variables: BTreeMap::new(),
+        query_parameters: BTreeMap::new(),
+    };
+    address.url("model").map_err(|(_, message)| message)
+}
 
 #[test]
 fn fuzzed_base_urls_lose_credentials_and_end_in_the_call() {

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use url::Url;
 
-pub use super::path_template::{PathValues, expand};
-
 /// Names that servers give the operation. A base URL that ends in one of them is the whole address. A name added here
 /// is no longer usable as the last segment of a prefix.
 const OPERATIONS: [&str; 14] = [
@@ -32,24 +30,14 @@ const KEY_NAME_SUFFIXES: [&str; 9] =
 /// harmless names, such as `zipcode`.
 const KEY_NAMES: [&str; 3] = ["sig", "code", "pwd"];
 
-/// The address of a provider's call under `base_url`.
+/// The path of a base, `prefix`, without a slash at its end, joined with the path of a provider's call. Placeholders in
+/// braces are segments like any other.
 ///
 /// A base is a scheme, a host and an optional prefix. People also paste bases that end in a part of the path, or in all
 /// of it, so nothing is doubled: `…/inference/v1` and `/inference/v1/rerank` are `…/inference/v1/rerank`. Another
 /// version at the end of the base replaces the one in `path`, and what stands before that. A base that ends in the name
 /// of an operation, of any provider, is the address itself. A query of the base is sent with every call.
-///
-/// # Errors
-/// A sentence: the base cannot be used.
-pub fn endpoint(base_url: &str, path: &str) -> Result<Url, String> {
-    let mut url = base(base_url)?;
-    let joined = join(url.path().trim_end_matches('/'), path);
-    url.set_path(&joined);
-    Ok(url)
-}
-
-/// The path of a base, without a slash at its end, joined with the path of a call.
-fn join(prefix: &str, path: &str) -> String {
+pub(super) fn join(prefix: &str, path: &str) -> String {
     if let Some(rest) = after_overlap(prefix, path) {
         return format!("{prefix}{rest}");
     }
@@ -105,32 +93,36 @@ pub fn with_query(mut url: Url, parameters: &BTreeMap<String, String>) -> Result
     Ok(url)
 }
 
-/// The address at `path` under `base_url`, both unchanged. A query in `path` is sent with every call.
+/// The path of a base, `prefix`, without a slash at its end, and `path` below it, both unchanged. A query in `path` is
+/// sent with every call.
 ///
 /// # Errors
-/// A sentence about the base or the path, and which of the two is wrong.
-pub fn endpoint_at(base_url: &str, path: &str) -> Result<Url, (EndpointPart, String)> {
-    let mut url = base(base_url).map_err(|message| (EndpointPart::Base, message))?;
+/// A sentence about the path.
+pub(super) fn below(prefix: &str, path: &str) -> Result<String, (EndpointPart, String)> {
     if !path.starts_with('/') {
         return Err(path_error("must start with a slash, such as \"/v1/rerank\""));
     }
     if path.contains('#') {
         return Err(path_error("must not hold a fragment"));
     }
-    let (path, query) = match path.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (path, None),
+    Ok(format!("{prefix}{path}"))
+}
+
+/// Replaces the path of `url`, and its query if `path` has one.
+///
+/// # Errors
+/// A sentence about the path.
+pub(super) fn set_path(url: &mut Url, path: &str) -> Result<(), (EndpointPart, String)> {
+    let Some((path, query)) = path.split_once('?') else {
+        url.set_path(path);
+        return Ok(());
     };
-    if query.is_some() && url.query().is_some() {
+    if url.query().is_some() {
         return Err(path_error("holds a query and base_url does, too; put all of it here"));
     }
-    let joined = format!("{}{path}", url.path().trim_end_matches('/'));
-    url.set_path(&joined);
-    if query.is_some() {
-        url.set_query(query);
-    }
-    no_keys(&url).map_err(|message| (EndpointPart::Path, message))?;
-    Ok(url)
+    url.set_path(path);
+    url.set_query(Some(query));
+    no_keys(url).map_err(|message| (EndpointPart::Path, message))
 }
 
 /// The part of an address that a message is about.
@@ -140,6 +132,12 @@ pub enum EndpointPart {
     Base,
     /// `path`
     Path,
+    /// `path_values`
+    Values,
+    /// The provider's `query_parameters`
+    Parameters,
+    /// The name of the model
+    Model,
 }
 
 fn path_error(message: &str) -> (EndpointPart, String) {
@@ -147,7 +145,10 @@ fn path_error(message: &str) -> (EndpointPart, String) {
 }
 
 /// Parses a base URL.
-fn base(base_url: &str) -> Result<Url, String> {
+///
+/// # Errors
+/// A sentence: it cannot be used.
+pub(super) fn base(base_url: &str) -> Result<Url, String> {
     let url = Url::parse(base_url).map_err(|error| format!("is not a URL ({error})"))?;
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
         return Err("must start with http:// or https:// and name a host".into());
@@ -197,6 +198,20 @@ fn is_version(segment: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn endpoint(base_url: &str, path: &str) -> Result<Url, String> {
+        let mut url = base(base_url)?;
+        let joined = join(url.path().trim_end_matches('/'), path);
+        url.set_path(&joined);
+        Ok(url)
+    }
+
+    fn endpoint_at(base_url: &str, path: &str) -> Result<Url, (EndpointPart, String)> {
+        let mut url = base(base_url).map_err(|message| (EndpointPart::Base, message))?;
+        let path = below(url.path().trim_end_matches('/'), path)?;
+        set_path(&mut url, &path)?;
+        Ok(url)
+    }
 
     #[test]
     fn nothing_is_doubled() {

@@ -166,6 +166,7 @@ impl Upstream {
         let transport = Transport::new(TransportConfig {
             wire: settings.wire.clone(),
             url: settings.url.clone(),
+            shown_path: settings.shown_path.clone(),
             proxy: settings.proxy.clone(),
             keys: keys.clone(),
             connect_timeout: settings.connect_timeout,

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! {model}        the model's name                  @cf/baai/bge-reranker-base   slashes stay
+//! {model:id}     the same, without slashes        .rerank-v1-elasticsearch
 //! {model:slug}   its last segment, dots as _       llama-3_2-nv-rerankqa-1b-v2
 //! {NAME}         upstreams.X.path_values.NAME      023e105f4ecef8ad9ca31a8372d0c353
 //! ```
@@ -10,48 +11,76 @@
 
 use std::collections::BTreeMap;
 
+use super::endpoint::EndpointPart;
+
+/// Placeholders for the name of the model.
+const MODEL_PLACEHOLDERS: [&str; 3] = ["model", "model:id", "model:slug"];
+
 /// The values of placeholders, and what messages say about them.
 #[derive(Clone, Copy, Debug)]
-pub struct PathValues<'a> {
+pub(super) struct PathValues<'a> {
     /// The upstream's name.
-    pub upstream: &'a str,
+    pub(super) upstream: &'a str,
     /// Values by name: `upstreams.X.path_values`, and those of customary variables.
-    pub given: &'a BTreeMap<String, String>,
+    pub(super) given: &'a BTreeMap<String, String>,
     /// Environment variable that customarily holds a value, by name.
-    pub variables: &'a BTreeMap<String, String>,
+    pub(super) variables: &'a BTreeMap<String, String>,
 }
 
-/// The path that `path` describes for `model`, with its values percent-encoded where a path needs it.
+/// `path` with the values of all its placeholders but the model's, percent-encoded where a path needs it.
 ///
 /// # Errors
 /// A sentence that names the setting: a value is missing or has a character that it must not have, or a placeholder is
 /// malformed. Quotes no value.
-pub fn expand(path: &str, model: &str, values: &PathValues<'_>) -> Result<String, String> {
-    let mut expanded = String::with_capacity(path.len() + model.len());
+pub(super) fn with_values(path: &str, values: &PathValues<'_>) -> Result<String, (EndpointPart, String)> {
+    let of_path = |message: &str| (EndpointPart::Path, message.to_owned());
+    let mut expanded = String::with_capacity(path.len());
     let mut rest = path;
     while let Some((literal, behind)) = rest.split_once('{') {
         expanded.push_str(literal);
-        let (name, behind) = behind.split_once('}').ok_or("the path has a { without a }")?;
-        match name {
-            "model" => push_value(&mut expanded, model, &model_in(values))?,
-            "model:slug" => {
-                let last = model.rsplit('/').next().unwrap_or_default();
-                push_value(&mut expanded, &last.replace('.', "_"), &model_in(values))?;
-            }
-            _ => push_value(&mut expanded, values.value(name)?, &values.setting(name))?,
+        let (name, behind) = behind.split_once('}').ok_or_else(|| of_path("the path has a { without a }"))?;
+        if MODEL_PLACEHOLDERS.contains(&name) {
+            expanded.push_str(&format!("{{{name}}}"));
+        } else {
+            let value = values.value(name).map_err(|message| (EndpointPart::Values, message))?;
+            let encoded = encoded(value, &values.setting(name)).map_err(|message| (EndpointPart::Values, message))?;
+            expanded.push_str(&encoded);
         }
         rest = behind;
     }
     if rest.contains('}') {
-        return Err("the path has a } without a {".to_owned());
+        return Err(of_path("the path has a } without a {"));
     }
     expanded.push_str(rest);
     Ok(expanded)
 }
 
-/// The name of the model in messages.
-fn model_in(values: &PathValues<'_>) -> String {
-    format!("the name of a model of {}, which is a part of its path,", values.upstream)
+/// A path of [`with_values`] with the name of `model`, percent-encoded where a path needs it. `upstream` is the
+/// upstream's name.
+///
+/// # Errors
+/// A sentence: the name has a character that it must not have. Does not quote it.
+pub(super) fn with_model(path: &str, model: &str, upstream: &str) -> Result<String, String> {
+    let mut expanded = path.to_owned();
+    for name in MODEL_PLACEHOLDERS {
+        let placeholder = format!("{{{name}}}");
+        if !path.contains(&placeholder) {
+            continue;
+        }
+        let what = format!("the name of a model of {upstream}, which is a part of its path,");
+        if name == "model:id" && model.contains('/') {
+            return Err(format!("{what} must have no slash"));
+        }
+        let slug;
+        let value = if name == "model:slug" {
+            slug = model.rsplit('/').next().unwrap_or_default().replace('.', "_");
+            &slug
+        } else {
+            model
+        };
+        expanded = expanded.replace(&placeholder, &encoded(value, &what)?);
+    }
+    Ok(expanded)
 }
 
 impl PathValues<'_> {
@@ -75,8 +104,8 @@ impl PathValues<'_> {
     }
 }
 
-/// Appends a value, if it may stand in a path. `what` begins the message if it may not.
-fn push_value(path: &mut String, value: &str, what: &str) -> Result<(), String> {
+/// A value as it stands in a path, if it may. `what` begins the message if it may not.
+fn encoded(value: &str, what: &str) -> Result<String, String> {
     let is_of_allowed_letters = value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._@:/-".contains(&byte));
     let has_idle_segment = value.split('/').any(|segment| matches!(segment, "" | "."));
     if !is_of_allowed_letters || has_idle_segment || value.contains("..") {
@@ -86,8 +115,7 @@ fn push_value(path: &mut String, value: &str, what: &str) -> Result<(), String> 
     }
     // A colon may stand in a path, but several servers take what follows it for a verb. All others of the allowed
     // letters mean themselves.
-    path.push_str(&value.replace(':', "%3A"));
-    Ok(())
+    Ok(value.replace(':', "%3A"))
 }
 
 #[cfg(test)]
@@ -99,7 +127,9 @@ mod tests {
             [("account", "0a1b"), ("project", "example.com:p"), ("dots", ".id"), ("blank", ""), ("up", "a/../b")];
         let given = given.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let variables = [("endpoint".to_owned(), "SAGEMAKER_ENDPOINT".to_owned())].into();
-        expand(path, model, &PathValues { upstream: "up", given: &given, variables: &variables })
+        let values = PathValues { upstream: "up", given: &given, variables: &variables };
+        let path = with_values(path, &values).map_err(|(_, message)| message)?;
+        with_model(&path, model, values.upstream)
     }
 
     #[test]
@@ -112,12 +142,13 @@ mod tests {
             ("/nvidia/{model:slug}/reranking", "nvidia/llama-3.2-nv", "/nvidia/llama-3_2-nv/reranking"),
             ("/nvidia/{model:slug}/reranking", "nv-1.5", "/nvidia/nv-1_5/reranking"),
             ("/model/{model}/invoke", "amazon.rerank-v1:0", "/model/amazon.rerank-v1%3A0/invoke"),
-            ("/_inference/rerank/{model}", ".rerank-v1", "/_inference/rerank/.rerank-v1"),
+            ("/_inference/rerank/{model:id}", ".rerank-v1", "/_inference/rerank/.rerank-v1"),
             ("/{dots}/{model}{model}", "m", "/.id/mm"),
             ("/projects/{project}/config:rank", "m", "/projects/example.com%3Ap/config:rank"),
         ] {
             assert_eq!(expanded(path, model).as_deref(), Ok(expected), "{path} {model}");
-            let url = crate::upstream::endpoint::endpoint("http://h", expected).unwrap();
+            let mut url = url::Url::parse("http://h").unwrap();
+            url.set_path(expected);
             assert_eq!(url.path(), expected, "a URL leaves the path as it is");
         }
     }
@@ -171,5 +202,8 @@ mod tests {
         let message = expanded("/{up}", "m").unwrap_err();
         assert!(message.starts_with("upstreams.up.path_values.up must be of letters"), "{message}");
         assert!(expanded("/{model:slug}", "a/").is_err());
+        // Elasticsearch has other operations below an endpoint.
+        let message = expanded("/_inference/rerank/{model:id}", "x/_stream").unwrap_err();
+        assert_eq!(message, "the name of a model of up, which is a part of its path, must have no slash");
     }
 }

@@ -28,6 +28,8 @@ pub struct UpstreamSettings {
     pub wire: Arc<Wire>,
     /// Address of the call; of one to a model called `MODEL`, if each model has its own.
     pub url: Url,
+    /// Its path as messages for clients may show it: without the values of its placeholders.
+    pub shown_path: String,
     /// Address of calls, if each model has its own.
     pub model_address: Option<CallAddress>,
     /// The proxy that calls go through; `None` for a direct connection.

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use tokio::time::{Instant, timeout};
 use tower::Service;
 use url::Url;
@@ -42,6 +42,8 @@ pub(super) struct TransportConfig {
     pub(super) wire: Arc<Wire>,
     /// Address of every call.
     pub(super) url: Url,
+    /// Its path as messages may show it.
+    pub(super) shown_path: String,
     /// The proxy that calls go through; `None` for a direct connection.
     pub(super) proxy: Option<ProxySettings>,
     /// Keys, of which a call shows one at a time.
@@ -102,27 +104,18 @@ impl Transport {
         let mut response = request.send().await.map_err(|error| self.config.broken(&error))?;
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
+        let hint = retry_after(&headers, SystemTime::now());
         if !status.is_success() {
             let said = explain(&read_head(response).await);
-            let error = self.config.refusal(status.as_u16(), said, &headers, call.passages);
+            let error = self.config.refusal(status.as_u16(), said, hint, call.passages);
             return Err(self.config.with_key_blamed(error, status, shown_key, refused_keys).await);
         }
-        let reading = self.config.read_body(response).await;
-        let result = match reading {
-            Ok(body) => {
-                let size = body.len();
-                let reply = WireReply { headers, body, passages: call.passages };
-                let wire = self.config.wire.clone();
-                offload(size, OFFLOAD_WIRE_BYTES, move || read_scores(&wire, &reply, call.scale)).await
-            }
-            Err(error) => Err(error),
-        };
-        let result = result.map_err(|error| self.config.of_success(error, status.as_u16(), call.passages));
-        match result {
-            Err(error) if error.class.is_about_key() => {
-                Err(self.config.with_key_blamed(error, status, shown_key, refused_keys).await)
-            }
-            result => {
+        let body = self.config.read_body(response).await?;
+        let size = body.len();
+        let reply = WireReply { headers, body, passages: call.passages };
+        let wire = self.config.wire.clone();
+        match offload(size, OFFLOAD_WIRE_BYTES, move || read_scores(&wire, &reply, call.scale)).await {
+            Ok(scores) => {
                 // The first key of a call proves nothing when it is accepted; after refusals it shows that those keys
                 // were wrong.
                 if let Some((number, _)) = shown_key
@@ -130,35 +123,46 @@ impl Transport {
                 {
                     self.config.keys.accepted(number, &refused_keys, Instant::now());
                 }
-                result
+                Ok(scores)
+            }
+            Err(unusable) => {
+                let error = self.config.of_success(unusable, status.as_u16(), hint, call.passages);
+                if error.class.is_about_key() {
+                    return Err(self.config.with_key_blamed(error, status, shown_key, refused_keys).await);
+                }
+                Err(error)
             }
         }
     }
 }
 
 impl TransportConfig {
-    /// The error for a status other than success, of which the provider `said` something. `sent` is the number of
-    /// passages in the call.
-    fn refusal(&self, status: u16, said: Option<Explanation>, headers: &HeaderMap, sent: usize) -> UpstreamError {
+    /// The error for a status other than success, of which the provider `said` something, with its `hint` when to
+    /// try again. `sent` is the number of passages in the call.
+    fn refusal(&self, status: u16, said: Option<Explanation>, hint: Option<Duration>, sent: usize) -> UpstreamError {
         let failure = self.failure_rules.of_status(status, said.as_ref(), sent);
         UpstreamError {
             said: said.map(Box::new),
-            retry_after: retry_after(headers, SystemTime::now()),
+            retry_after: hint,
             ..failure.into_error(self.what(status, failure.kind))
         }
     }
 
-    /// The failure that a reply with a `status` of success tells of, which holds no scores; `error` as it is if the
-    /// reply says nothing that decides.
-    fn of_success(&self, error: UpstreamError, status: u16, sent: usize) -> UpstreamError {
+    /// The failure that a reply with a `status` of success and the `hint` tells of, which holds no scores; `error` as it
+    /// is if nothing decides.
+    fn of_success(&self, error: UpstreamError, status: u16, hint: Option<Duration>, sent: usize) -> UpstreamError {
         let is_told = error.said.is_some() || error.kind == ErrorKind::UpstreamRejected;
-        if !is_told {
+        // Another status of success tells by itself that no scores came. With 200 a body that says nothing is a broken
+        // one.
+        if !is_told && status == StatusCode::OK.as_u16() {
             return error;
         }
         match self.failure_rules.of_success(status, error.said.as_deref(), sent) {
-            Some(failure) => {
-                UpstreamError { said: error.said, ..failure.into_error(error_texts::REFUSED_WITH_SUCCESS) }
-            }
+            Some(failure) => UpstreamError {
+                said: error.said,
+                retry_after: hint,
+                ..failure.into_error(error_texts::REFUSED_WITH_SUCCESS)
+            },
             None => error,
         }
     }
@@ -212,7 +216,7 @@ impl TransportConfig {
         if status == 407 && kind == ErrorKind::UpstreamMisconfigured && self.proxy.is_some() {
             return error_texts::proxy_wants_credentials(&through);
         }
-        error_texts::of_status(status, kind, self.url.path(), &through)
+        error_texts::of_status(status, kind, &self.shown_path, &through)
     }
 
     /// Reads the decompressed body, up to `max_response_bytes`.
@@ -406,6 +410,7 @@ mod tests {
         TransportConfig {
             wire: Arc::new(Wire::like_cohere()),
             url: url.parse().unwrap(),
+            shown_path: "/".to_owned(),
             proxy: None,
             keys: Arc::new(KeyRing::new(&[], &KeyPlacement::bearer()).unwrap()),
             connect_timeout: Duration::from_secs(5),
