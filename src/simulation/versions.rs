@@ -41,6 +41,10 @@ base_url = 'http://one'
 provider = 'cohere'
 base_url = 'http://split'
 max_passages = 2
+[upstreams.limited]
+provider = 'cohere'
+base_url = 'http://limited'
+max_passage_characters = 100
 [upstreams.two]
 provider = 'cohere'
 base_url = 'http://two'
@@ -48,6 +52,8 @@ base_url = 'http://two'
 targets = [{ upstream = 'one', model = 'rerank-v3.5' }]
 [models.split]
 targets = [{ upstream = 'split', model = 'rerank-v3.5' }]
+[models.limited]
+targets = [{ upstream = 'limited', model = 'rerank-v3.5' }]
 [models.hedged]
 targets = [
   { upstream = 'one', model = 'rerank-v3.5', scores = 'main' },
@@ -135,11 +141,21 @@ impl Stage {
     }
 
     async fn ask(&self, model: &str, passages: &[&str], control: CacheControl) -> Result<RerankResponse, Error> {
+        self.ask_as(CacheScope::SHARED, model, passages, control).await
+    }
+
+    async fn ask_as(
+        &self,
+        scope: CacheScope,
+        model: &str,
+        passages: &[&str],
+        control: CacheControl,
+    ) -> Result<RerankResponse, Error> {
         let passages = passages.iter().copied().collect();
         let request = Arc::new(RerankRequest { query: "q".into(), passages, ..RerankRequest::default() });
         let started = Instant::now();
         let deadline = started + Duration::from_secs(10);
-        let context = RequestContext { started, deadline, control, scope: CacheScope::SHARED };
+        let context = RequestContext { started, deadline, control, scope };
         self.reranker.rerank(&self.reranker.routes.resolve(Some(model)).unwrap(), &request, &context).await
     }
 
@@ -199,6 +215,34 @@ async fn law_3_a_whole_list_is_kept_under_the_version_that_scored_it() {
         assert_eq!(stage.calls_for(model, &["c"], two).await, 0);
         assert_eq!(stage.calls_for(model, &["a", "b", "a"], two).await, 1);
     }
+}
+
+/// Another gateway that falls back for one caller answers that one by another model.
+#[tokio::test(start_paused = true)]
+async fn law_13_one_callers_version_costs_another_nothing() {
+    let stage = Stage::new(1);
+    let [_, one, two, _] = VERSIONS;
+    let [first, second] = ["first", "second"].map(CacheScope::of_caller);
+    stage.next_versions(&[one, two]);
+    let ask = async |caller: CacheScope, passages: &[&str]| {
+        stage.ask_as(caller, "default", passages, CacheControl::default()).await.unwrap();
+        stage.upstreams.calls.load(Ordering::Relaxed)
+    };
+    assert_eq!(ask(first, &["a", "b"]).await, 1);
+    assert_eq!(ask(second, &["a"]).await, 2);
+    assert_eq!(ask(first, &["b", "a"]).await, 2, "its scores are known");
+    assert_eq!(ask(second, &["a"]).await, 2);
+}
+
+/// A refused passage has no score, so no version either.
+#[tokio::test(start_paused = true)]
+async fn law_13_a_passage_over_the_limit_does_not_make_the_first_version_another_one() {
+    let stage = Stage::new(1);
+    let [_, one, ..] = VERSIONS;
+    stage.next_versions(&[one]);
+    let long = "long ".repeat(30);
+    stage.ask("limited", &["a", &long, "b"], CacheControl::default()).await.unwrap();
+    assert_eq!(stage.upstreams.calls.load(Ordering::Relaxed), 1);
 }
 
 /// An upstream that runs two versions at a time: one call always gives an answer of one of them. Of several calls the

@@ -69,13 +69,13 @@ impl FlightTask {
         if reads_cache {
             self.land_known(&lead);
         }
+        // Scores that landed before are of the planned version. Refusals, which follow, are of none.
+        let version = lead.has_landed().then_some(self.version);
         let places = self.refuse_over_limit(&lead).await;
         let stack = self.target.stack();
         let caller = lead.waiters().scope();
         let mut planner = self.planner(places, caller).await;
         let free = self.free.clone();
-        // Scores that landed before are of the planned version.
-        let version = if lead.has_landed() { Some(self.version) } else { None };
         let mut flight =
             FlightInProgress { task: &self, lead: &lead, caller, refusal: None, confirmations: 0, free, version };
         let mut calls = CallsUnderWay::new();
@@ -102,7 +102,7 @@ impl FlightTask {
             match outcome {
                 None => planner.abandoned(&batch),
                 Some((target, Ok(scores))) => {
-                    calls.beside(learn_version(target, &self.texts, &scores)).await;
+                    calls.beside(learn_version(target, &self.texts, caller, &scores)).await;
                     flight.accepted(&mut planner, &batch, target, &scores);
                 }
                 Some((target, Err(error))) => {

@@ -35,7 +35,7 @@ impl Reranker {
             return;
         }
         // Scores of another process are of versions that nobody noted. Once one is told they may be of another.
-        if target.version.get() != ModelVersion::NONE {
+        if target.version.get(scope) != ModelVersion::NONE {
             return;
         }
         let plan = self.plan_of_known(target, request, scope);

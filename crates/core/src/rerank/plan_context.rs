@@ -31,7 +31,7 @@ impl PlanContext {
     pub(super) fn of(target: &Target, scope: CacheScope, control: CacheControl) -> Self {
         Self {
             space: target.space.clone(),
-            version: target.version.get(),
+            version: target.version.get(scope),
             scoring: target.facts.scoring,
             rejects_blanks: target.rejects_blank_passages(),
             long_passages: target.long_passages(),

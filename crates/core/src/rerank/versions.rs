@@ -10,7 +10,7 @@ use super::calls::FlightTexts;
 use super::flight_task::{FlightInProgress, FlightTask};
 use super::model_log::tell_version_changed;
 use crate::blocking::offload::{OFFLOAD_SEARCH_BYTES, offload};
-use crate::cache::key::{PairKey, QueryKey};
+use crate::cache::key::{CacheScope, PairKey, QueryKey};
 use crate::coalesce::Lead;
 use crate::route::StackTarget;
 use crate::types::index::{FlightIndex, ListIndex};
@@ -75,32 +75,29 @@ impl FlightInProgress<'_> {
     }
 }
 
-/// Remembers the version that a reply of `target` tells, and logs it if it is another one than before.
-pub(super) async fn learn_version(target: &StackTarget, texts: &FlightTexts, scores: &Scores) {
+/// Remembers the version that a reply of `target` to `caller` tells, and logs it if it is another one than before.
+pub(super) async fn learn_version(target: &StackTarget, texts: &FlightTexts, caller: CacheScope, scores: &Scores) {
     let version = ModelVersion::of(scores.model_version.as_deref());
-    let before = target.version.replace(version);
+    let before = target.version.replace(caller, version);
     if before == version {
         return;
     }
     let shown = shown_name(target, texts, scores.model_version.as_deref()).await;
-    let old = target.version.show(shown.clone());
-    // The first version that is told is no change.
-    if before == ModelVersion::NONE {
-        return;
+    if let Some(old) = target.version.note(before, version, &shown) {
+        tell_version_changed(target, &old, &shown);
     }
-    tell_version_changed(target, &old, &shown);
 }
 
 /// The name of a version as a log line may show it: a hash in its place if it quotes the request or a key.
 async fn shown_name(target: &StackTarget, texts: &FlightTexts, name: Option<&str>) -> String {
     let Some(name) = name else { return NOT_TOLD.to_owned() };
     let name = name.to_owned();
-    let stack = target.clone();
+    let target = target.clone();
     let flight = texts.clone();
     offload(texts.request.text_bytes(), OFFLOAD_SEARCH_BYTES, move || {
         let passages = flight.request.passages.iter().map(|passage| passage.text);
         let texts = passages.chain([&*flight.request.query]).chain(flight.request.options.instruction.as_deref());
-        stack.stack().shown_version(&name, &texts)
+        target.stack().shown_version(&name, &texts)
     })
     .await
 }

@@ -3,13 +3,15 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use secrecy::ExposeSecret;
 use tokio::time::Instant;
 use tower::ServiceExt;
 
 use super::attempt::FAIL_FAST_TIMEOUT_MIN;
 use super::call::{Call, Scores};
-use super::{ScoringStack, UpstreamError};
+use super::{ScoringStack, UpstreamError, redact};
 use crate::types::date::Date;
+use crate::types::model_version::ModelVersion;
 
 impl ScoringStack {
     /// Limit on attempts in flight at the moment, from 1 to `max_concurrency`.
@@ -44,6 +46,16 @@ impl ScoringStack {
         self.guard.events.model_retired(model, advice, Date::of(SystemTime::now()));
     }
 
+    /// The name of a version as a log line may show it. One that quotes a key or one of `texts` is told by a hash.
+    #[must_use]
+    pub fn shown_version<'a>(&self, name: &str, texts: &(impl Iterator<Item = &'a str> + Clone)) -> String {
+        let secrets = self.keys.secrets();
+        let plain: Vec<&str> = secrets.iter().map(ExposeSecret::expose_secret).collect();
+        if redact::quotes(name, texts, &plain) {
+            return format!("{:016x}", ModelVersion::of(Some(name)).hash());
+        }
+        redact::shortened(name)
+    }
     /// Scores one batch. Retries are included.
     ///
     /// # Errors
