@@ -3,7 +3,8 @@
 use rerankd_core::provider::error_rules::{CodePattern, ErrorClass, ErrorRule};
 use toml::Value;
 
-use super::reader::{Section, boolean, count, one_of, text};
+use super::reader::{Section, boolean, one_of, text};
+use super::values::statuses;
 
 /// The rules under the key `errors` of a provider; none if there is no such key. A rule with a fault is left out.
 pub(super) fn read(section: &Section<'_>) -> Vec<ErrorRule> {
@@ -16,7 +17,7 @@ pub(super) fn read(section: &Section<'_>) -> Vec<ErrorRule> {
 }
 
 fn read_rule(section: &Section<'_>) -> Option<ErrorRule> {
-    let statuses = section.read_or("status", Vec::new(), statuses);
+    let statuses = section.read_or("status", Vec::new(), statuses(200..=599));
     let code = section.read("code", word).map(|code| CodePattern::of(&code));
     let says = section.read("says", word).map(|words| words.to_lowercase());
     let class = section.require("is", one_of(&ErrorClass::NAMES));
@@ -30,20 +31,4 @@ fn word(value: &Value) -> Result<String, String> {
         empty if empty.trim().is_empty() => Err("must not be empty".to_owned()),
         word => Ok(word),
     }
-}
-
-/// One HTTP status or a list of them, those of success included.
-fn statuses(value: &Value) -> Result<Vec<u16>, String> {
-    let status = count(200..=599);
-    let Some(items) = value.as_array() else { return Ok(vec![narrow(status(value)?)]) };
-    let mut statuses = Vec::with_capacity(items.len());
-    for item in items {
-        statuses.push(narrow(status(item)?));
-    }
-    Ok(statuses)
-}
-
-fn narrow(status: usize) -> u16 {
-    // The range of a status fits, so the default is never taken.
-    u16::try_from(status).unwrap_or(599)
 }

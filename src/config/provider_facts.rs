@@ -13,6 +13,7 @@ use super::call_limits::{CharacterLimits, MAX_PASSAGES};
 use super::compiled_in::{is_compiled_in, provider_names};
 use super::error_rules;
 use super::reader::{Section, boolean, bytes, count, date, one_of, price, text, texts};
+use super::values::statuses;
 use super::wire_shape::wire;
 
 /// The words of `blank_passages`; true if such a passage is rejected.
@@ -99,7 +100,7 @@ fn read_provider(name: &str, section: &Section<'_>) -> Option<KnownProvider> {
     let max_passages = section.require("max_passages", count(MAX_PASSAGES));
     let max_call_bytes = section.read("max_call_bytes", bytes(1_000..=1 << 40));
     let limits = CharacterLimits::read(section);
-    let retry_statuses = section.read("retry_statuses", statuses);
+    let retry_statuses = section.read("retry_statuses", statuses(400..=599));
     let rejects_blank_passages = section.read("blank_passages", one_of(&BLANK_PASSAGES));
     let price_date = section.read("price_date", date);
     let other_models = section.section("other_models", |others| {
@@ -170,18 +171,6 @@ fn key_hosts(value: &Value) -> Result<Vec<(String, String)>, String> {
         hosts.push((prefix.clone(), text(url)?));
     }
     Ok(hosts)
-}
-
-/// Parses a list of HTTP statuses of errors, 400 to 599.
-fn statuses(value: &Value) -> Result<Vec<u16>, String> {
-    let items = value.as_array().ok_or("must be a list of HTTP statuses")?;
-    let status = count(400..=599);
-    let mut statuses = Vec::with_capacity(items.len());
-    for item in items {
-        // The range of `status` fits, so the default is never taken.
-        statuses.push(u16::try_from(status(item)?).unwrap_or(599));
-    }
-    Ok(statuses)
 }
 
 /// Reports facts about a model that its provider's wire shape rules out. What a listed model inherits is reported where

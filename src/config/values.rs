@@ -48,6 +48,20 @@ pub(super) fn boolean(value: &Value) -> Result<bool, String> {
     truth.ok_or_else(|| "must be true or false".into())
 }
 
+/// One HTTP status in a range, or a list of them.
+pub(super) fn statuses(range: RangeInclusive<usize>) -> impl Fn(&Value) -> Result<Vec<u16>, String> {
+    let status = count(range);
+    move |value| {
+        let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        let mut statuses = Vec::with_capacity(items.len());
+        for item in items {
+            // The range of a status fits, so the default is never taken.
+            statuses.push(u16::try_from(status(item)?).unwrap_or(u16::MAX));
+        }
+        Ok(statuses)
+    }
+}
+
 /// A whole number in a range; as a text too, because the environment holds only texts.
 pub(super) fn count(range: RangeInclusive<usize>) -> impl Fn(&Value) -> Result<usize, String> {
     move |value| {
