@@ -17,13 +17,15 @@ struct ScoreTerms<'a> {
     scoring: Scoring,
     instruction: InstructionSupport,
     limits_passage_tokens: bool,
+    /// Scores of no version and of one never meet in an answer, and a hedge would mix them.
+    tells_version: bool,
     long_passages: LongPassages,
     rejects_blank_passages: bool,
     revision: &'a str,
 }
 
 /// The fields of [`ScoreTerms`], by their keys where they have one.
-const TERMS_IN_WORDS: &str = "scale, scoring, instruction, long_passages, limit of tokens, blank passages and revision";
+const TERMS_IN_WORDS: &str = "scale, scoring, instruction, long_passages, limit of tokens, blank passages, told version of the model and revision";
 
 impl<'a> ScoreTerms<'a> {
     /// The terms of a target; `None` if its upstream is not usable. That cannot happen: targets of faulty upstreams are
@@ -36,6 +38,7 @@ impl<'a> ScoreTerms<'a> {
             scoring: facts.scoring,
             instruction: facts.instruction,
             limits_passage_tokens: upstream.wire.limits_passage_tokens(),
+            tells_version: upstream.wire.tells_version(),
             long_passages: upstream.long_passages,
             rejects_blank_passages: upstream.facts.rejects_blank_passages,
             revision: &target.revision,

@@ -79,6 +79,31 @@ fn the_scores_of_a_shadow_are_checked_too() {
     assert!(found[0].starts_with("models.m: v/x: targets of the same scores must agree"), "{found:#?}");
 }
 
+/// A list of two calls, one of them hedged, was planned anew and then failed.
+#[test]
+fn targets_of_which_one_tells_a_version_do_not_give_the_same_scores() {
+    let wire = |name: &str, version: &str| {
+        format!(
+            "[wires.{name}]\npath = '/rerank'\nmax_passages = 100\n\
+             request = {{ query = '/query', passages = '/documents[]' }}\n\
+             reply = {{ results = '/results[]', index = '/index', score = '/score'{version} }}\n\
+             other_models = {{ scoring = 'pointwise', scale = 'probability' }}\n\
+             [upstreams.{name}]\nprovider = '{name}'\nbase_url = 'http://{name}'\n"
+        )
+    };
+    let text = |version: &str| {
+        let [told, other] = [wire("told", ", model_version = '/version'"), wire("other", version)];
+        format!(
+            "{told}{other}[models.default]\ntargets = [{{ upstream = 'told', model = 'm', scores = 's' }}, \
+             {{ upstream = 'other', model = 'm', scores = 's' }}]"
+        )
+    };
+    load_text(&text(", model_version = '/v'"), &[]).unwrap();
+    let found = faults(&text(""));
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].contains("must agree in") && found[0].contains("told version of the model"), "{found:#?}");
+}
+
 #[test]
 fn a_wrong_share_of_a_shadow_hides_no_contradiction_of_its_scores() {
     let text = format!(

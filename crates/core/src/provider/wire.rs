@@ -129,6 +129,12 @@ impl Wire {
         self.request.write(batch)
     }
 
+    /// Returns true if replies tell the version of the model.
+    #[must_use]
+    pub fn tells_version(&self) -> bool {
+        self.reply.shape.model_version.is_some()
+    }
+
     /// The scores of a reply with a success status, each with the position in the batch that the upstream gives.
     ///
     /// # Errors
