@@ -76,11 +76,38 @@ impl<'a> Reader<'a> {
         let mut results = Vec::with_capacity(passages);
         self.expect(b'[')?;
         loop {
-            results.push(self.result(names)?);
+            let result = match self.usual_result(names) {
+                Some(usual) => usual,
+                None => self.result(names)?,
+            };
+            results.push(result);
             if self.ends(b']')? {
                 return Some(results);
             }
         }
+    }
+
+    /// One result: its position and its score, without blanks and in this order, as most providers write it. Reads
+    /// nothing if it is written otherwise.
+    fn usual_result(&mut self, names: &MemberNames) -> Option<(i64, f64)> {
+        let before = self.rest;
+        let result = self.index_and_score(names);
+        if result.is_none() {
+            self.rest = before;
+        }
+        result
+    }
+
+    fn index_and_score(&mut self, names: &MemberNames) -> Option<(i64, f64)> {
+        if !self.skip(&names.before_index) {
+            return None;
+        }
+        let index = self.index()?;
+        if !self.skip(&names.before_score) {
+            return None;
+        }
+        let score = self.number()?;
+        self.skip(b"}").then_some((index, score))
     }
 
     /// One result: its position and its score, in either order and nothing else.

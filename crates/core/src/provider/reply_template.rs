@@ -69,13 +69,17 @@ pub(super) enum Element {
     Other,
 }
 
-/// Names in an object with position and score, each also as a JSON string.
+/// Names in an object with position and score, each also as its reader looks for it.
 #[derive(Clone, Debug)]
 pub(super) struct MemberNames {
     pub(super) index: String,
     pub(super) score: String,
     pub(super) quoted_index: Vec<u8>,
     pub(super) quoted_score: Vec<u8>,
+    /// What stands before the position where it comes first, written without blanks.
+    pub(super) before_index: Vec<u8>,
+    /// What stands between the position and the score then.
+    pub(super) before_score: Vec<u8>,
 }
 
 impl MemberNames {
@@ -86,6 +90,8 @@ impl MemberNames {
             score: score.to_owned(),
             quoted_index: quoted(index),
             quoted_score: quoted(score),
+            before_index: format!("{{\"{index}\":").into_bytes(),
+            before_score: format!(",\"{score}\":").into_bytes(),
         }
     }
 }
