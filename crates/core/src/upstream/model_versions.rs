@@ -13,8 +13,8 @@ use crate::types::model_version::ModelVersion;
 const MAX_VERSIONED_MODELS: usize = 1_000;
 
 /// The version that the latest reply of a model told, for each caller. One caller's calls may be answered by another
-/// version than another's (a gateway that falls back for some of them), and must not make the cached scores of the other
-/// unknown.
+/// version than another's (a gateway that falls back for some of them), and must not make the cached scores of the
+/// other unknown.
 #[derive(Debug, Default)]
 pub struct LatestVersion(Mutex<ToldVersions>);
 
@@ -63,8 +63,8 @@ impl LatestVersion {
         ModelVersion::NONE
     }
 
-    /// Records `name`, that of a `version` which came after `before`, for log lines. Returns the name to log it against;
-    /// `None` if it is no change, or known to the log already.
+    /// Records `name`, that of a `version` which came after `before`, for log lines. Returns the name to log it
+    /// against; `None` if it is no change, or known to the log already.
     pub(crate) fn note(&self, before: ModelVersion, version: ModelVersion, name: &str) -> Option<String> {
         let mut told = self.0.lock();
         let is_first = before == ModelVersion::NONE;

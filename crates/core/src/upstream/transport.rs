@@ -148,8 +148,8 @@ impl TransportConfig {
         }
     }
 
-    /// The failure that a reply with a `status` of success and the `hint` tells of, which holds no scores; `error` as it
-    /// is if nothing decides.
+    /// The failure that a reply with a `status` of success and the `hint` tells of, which holds no scores; `error` as
+    /// it is if nothing decides.
     fn of_success(&self, error: UpstreamError, status: u16, hint: Option<Duration>, sent: usize) -> UpstreamError {
         let is_told = error.said.is_some() || error.kind == ErrorKind::UpstreamRejected;
         // Another status of success tells by itself that no scores came. With 200 a body that says nothing is a broken
