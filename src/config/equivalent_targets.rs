@@ -25,8 +25,8 @@ struct ScoreTerms<'a> {
 }
 
 /// The fields of [`ScoreTerms`], by their keys where they have one.
-const TERMS_IN_WORDS: &str = "scale, scoring, instruction, long_passages, limit of tokens, blank passages, told version \
-                              of the model and revision";
+const TERMS_IN_WORDS: &str = "scale, scoring, instruction, long_passages, limit of tokens, blank passages, revision \
+                              and told version of the model";
 
 impl<'a> ScoreTerms<'a> {
     /// The terms of a target; `None` if its upstream is not usable. That cannot happen: targets of faulty upstreams are
