@@ -47,7 +47,7 @@ struct ShownCall {
     url: Url,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
-    /// What is made up, in sentences.
+    /// The made-up parts, in sentences.
     notes: Vec<String>,
     wire: Arc<Wire>,
 }

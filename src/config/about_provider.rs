@@ -1,8 +1,8 @@
-//! What a reader wants to know of a provider: `title`, `group`, `evidence` and `notes` of its table.
+//! Information for readers about a provider: `title`, `group`, `evidence` and `notes` of its table.
 
 use super::reader::{Section, one_of, text, texts};
 
-/// What a reader wants to know of a provider.
+/// Information for readers about a provider.
 #[derive(Clone, Debug, Default)]
 pub struct AboutProvider {
     /// The name that its users know; empty if its table gives none.
@@ -99,7 +99,7 @@ impl Evidence {
     }
 }
 
-/// What a provider's table tells a reader.
+/// The information for readers in a provider's table.
 pub(super) fn about(section: &Section<'_>) -> AboutProvider {
     AboutProvider {
         title: section.read("title", text).unwrap_or_default(),

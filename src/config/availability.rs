@@ -1,4 +1,4 @@
-//! What stands between an operator and each provider: a variable, a declaration, or nothing.
+//! The step between an operator and each provider: a variable, a declaration, or nothing.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,11 +23,11 @@ pub struct ListedProvider {
     pub known: KnownProvider,
     /// Its upstreams, each with true if only its name leads there.
     pub upstreams: Vec<(String, bool)>,
-    /// What is missing before it can be asked; `None` if nothing is.
+    /// The thing that is missing before it can be asked; `None` if nothing is.
     pub missing: Option<Missing>,
 }
 
-/// What is missing before a provider can be asked.
+/// The thing that is missing before a provider can be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Missing {
     /// Environment variables, each with its alternatives.
@@ -71,7 +71,7 @@ impl fmt::Display for Missing {
     }
 }
 
-/// What the availability of providers depends on.
+/// The circumstances on which the availability of providers depends.
 pub(super) struct Availability<'a> {
     pub(super) providers: &'a Providers,
     pub(super) environment: &'a Environment,
@@ -149,7 +149,7 @@ impl Availability<'_> {
         }
     }
 
-    /// What is missing before a provider without an upstream can be asked.
+    /// The thing that is missing before a provider without an upstream can be asked.
     fn missing(&self, name: &str, known: &KnownProvider) -> Missing {
         if let Some(left_out) = self.upstreams.left_out.iter().find(|left_out| left_out.provider == name) {
             return Missing::Other(left_out.reason_in_words());

@@ -1,4 +1,4 @@
-//! What is compiled in: the lowest layer of every configuration.
+//! The lowest layer of every configuration, which is compiled in.
 
 use std::sync::LazyLock;
 

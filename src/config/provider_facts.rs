@@ -22,9 +22,9 @@ pub(super) const BLANK_PASSAGES: [(&str, bool); 2] = [("accepted", false), ("rej
 /// A provider: its wire shape, the facts about it, and what a reader wants to know of it.
 #[derive(Clone, Debug)]
 pub struct KnownProvider {
-    /// What a reader wants to know of it.
+    /// Information for readers.
     pub about: AboutProvider,
-    /// How calls and replies look.
+    /// The shape of calls and replies.
     pub wire: Arc<Wire>,
     /// Limits, models, prices.
     pub facts: ProviderFacts,

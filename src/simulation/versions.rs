@@ -24,50 +24,7 @@ use super::faults::score_of;
 use crate::assemble::assemble_with;
 use crate::config::{Environment, Sources, load};
 
-const CONFIG: &str = r"
-[cache]
-ttl = '20s'
-max_stale = '60s'
-refresh_ahead = '5s'
-[providers.cohere.models.of_list]
-scoring = 'listwise'
-scale = 'probability'
-[providers.cohere.models.picker]
-scoring = 'selector'
-[upstreams.one]
-provider = 'cohere'
-base_url = 'http://one'
-[upstreams.split]
-provider = 'cohere'
-base_url = 'http://split'
-max_passages = 2
-[upstreams.limited]
-provider = 'cohere'
-base_url = 'http://limited'
-max_passage_characters = 100
-[upstreams.two]
-provider = 'cohere'
-base_url = 'http://two'
-[models.default]
-targets = [{ upstream = 'one', model = 'rerank-v3.5' }]
-[models.split]
-targets = [{ upstream = 'split', model = 'rerank-v3.5' }]
-[models.limited]
-targets = [{ upstream = 'limited', model = 'rerank-v3.5' }]
-[models.hedged]
-targets = [
-  { upstream = 'one', model = 'rerank-v3.5', scores = 'main' },
-  { upstream = 'two', model = 'rerank-v3.5', scores = 'main' },
-]
-[models.hedged.hedge]
-enabled = true
-max_calls = 1.0
-max_spend = 1.0
-[models.of_list]
-targets = [{ upstream = 'one', model = 'of_list' }]
-[models.picker]
-targets = [{ upstream = 'one', model = 'picker' }]
-";
+const CONFIG: &str = include_str!("versions.toml");
 const SEEDS: u64 = 40;
 const REQUESTS: usize = 60;
 const VERSIONS: [Option<&str>; 4] = [None, Some("2026-09-01"), Some("2026-10-30"), Some("3")];

@@ -81,7 +81,7 @@ pub(super) fn run(args: &ModelsArgs) -> Result<(), CommandFailure> {
     ))
 }
 
-/// What is known of the end of the listed models and of their providers as of `today`, a sentence a line after an empty
+/// The known ends of the listed models and of their providers as of `today`, a sentence a line after an empty
 /// one; empty if nothing is.
 fn lifecycle_notes(routes: &RouteTable, today: Date) -> String {
     let mut notes = Vec::new();

@@ -48,7 +48,7 @@ struct ProviderBody<'a> {
     upstreams: Vec<&'a str>,
     /// True if requests get there by `UPSTREAM/MODEL` alone.
     by_name_only: bool,
-    /// What to do before it can be asked; null if it can.
+    /// The step before it can be asked; null if it can.
     missing: Option<String>,
 }
 
@@ -102,7 +102,7 @@ fn table(providers: &[ListedProvider]) -> String {
     text
 }
 
-/// How to use a provider, and its title.
+/// The way to use a provider, and its title.
 fn use_of(provider: &ListedProvider) -> String {
     let ListedProvider { name, known, upstreams, missing } = provider;
     let title = &known.about.title;

@@ -45,7 +45,7 @@ fn missing(loaded: &Loaded, name: &str) -> String {
     listed(loaded, name).missing.as_ref().map_or("nothing".to_owned(), ToString::to_string)
 }
 
-/// Where each of `models` leads: the targets, or what kind of error, and whether the default answers in its place.
+/// The end to which each of `models` leads: its targets or a kind of error, and if the default answers in its place.
 fn resolutions(routes: &RouteTable, models: &[String]) -> Vec<String> {
     let mut found = Vec::new();
     for model in models {

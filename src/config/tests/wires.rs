@@ -2,7 +2,7 @@
 
 use super::{faults, load_text};
 
-/// What every wire needs, besides `[request]` and `[reply]`.
+/// Keys that every wire needs, besides `[request]` and `[reply]`.
 const CALL: &str = "path = '/r'\nmax_passages = 5\n";
 const REQUEST: &str = "query = '/q'\npassages = '/d[]/text'\n";
 const REPLY: &str = "results = '/r[]'\nindex = '/i'\nscore = '/s'\n";

@@ -405,7 +405,7 @@ mod tests {
 
     /// One form of each provider that has its own.
     #[test]
-    fn forms_of_further_vendors_are_understood() {
+    fn forms_of_further_providers_are_understood() {
         for (body, message, codes) in [
             (
                 r#"{"error":{"root_cause":[{"type":"x","reason":"a"}],"type":"x","reason":"no endpoint"},"status":404}"#,

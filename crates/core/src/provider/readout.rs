@@ -1,4 +1,4 @@
-//! What a reply says beside its results: counts, the price, the model's version, and if the call succeeded.
+//! Content of a reply beside its results: counts, the price, the model's version, and if the call succeeded.
 
 use std::borrow::Cow;
 
@@ -61,7 +61,7 @@ impl<'a> Beside<'a> {
         values
     }
 
-    /// What stands beside a list that is the whole reply.
+    /// The members beside a list that is the whole reply: none, but pointers may go into the list.
     pub(super) fn of_root(root: &'a RawValue) -> Self {
         Self { root: Some(root), ..Self::default() }
     }

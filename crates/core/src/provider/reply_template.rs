@@ -76,9 +76,9 @@ pub(super) struct MemberNames {
     pub(super) score: String,
     pub(super) quoted_index: Vec<u8>,
     pub(super) quoted_score: Vec<u8>,
-    /// What stands before the position where it comes first, written without blanks.
+    /// Bytes before the position where it comes first, written without blanks.
     pub(super) before_index: Vec<u8>,
-    /// What stands between the position and the score then.
+    /// Bytes between the position and the score then.
     pub(super) before_score: Vec<u8>,
 }
 

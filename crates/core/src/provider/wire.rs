@@ -69,7 +69,7 @@ pub struct WireFault {
     pub section: &'static str,
     /// The key that is wrong.
     pub key: &'static str,
-    /// What is wrong with it.
+    /// The fault, in a sentence.
     pub message: String,
 }
 

@@ -52,7 +52,7 @@ pub struct FillingCall {
     filled: PairSize,
 }
 
-/// What a passage adds to a call; 0 in units without a limit.
+/// Sizes that a passage adds to a call; 0 in units without a limit.
 #[derive(Clone, Copy, Debug, Default)]
 struct PairSize {
     /// Tokens of the passage and the query.

@@ -1,4 +1,4 @@
-//! What the operator is told of the end of the configured models, by the registry.
+//! Words for the operator about the end of the configured models, by the registry.
 
 use std::collections::BTreeSet;
 

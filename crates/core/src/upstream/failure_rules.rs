@@ -14,7 +14,7 @@ use crate::error::ErrorKind;
 use crate::provider::Explanation;
 use crate::provider::error_rules::{ErrorClass, ErrorRule, first_match};
 
-/// What decides about the failures of one upstream.
+/// The rules and words that decide about the failures of one upstream.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FailureRules {
     /// Statuses other than success after which another attempt may succeed.

@@ -1,4 +1,4 @@
-//! What the pipeline asks of an upstream's stack.
+//! The questions of the pipeline to an upstream's stack.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};

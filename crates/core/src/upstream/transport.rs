@@ -51,7 +51,7 @@ pub(super) struct TransportConfig {
     pub(super) connect_timeout: Duration,
     /// Longest reply with a success status, decompressed.
     pub(super) max_response_bytes: usize,
-    /// What decides about failures that the provider tells of.
+    /// Rules and words that decide about failures that the provider tells of.
     pub(super) failure_rules: FailureRules,
 }
 
