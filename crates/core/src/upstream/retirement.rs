@@ -8,7 +8,7 @@ use crate::provider::Explanation;
 use crate::provider::phrases::{clauses, holds, without_quotations};
 
 /// Words by which retired models are recognised, in lower case; `*` in a phrase stands for a gap, by the rule of
-/// [`crate::provider::phrases::holds`].
+/// `provider/phrases.rs`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RetirementWords {
     /// Codes of a retired model.

@@ -13,7 +13,7 @@ use crate::provider::Explanation;
 use crate::provider::phrases::{holds, without_quotations, words_of};
 
 /// Words by which refusals are recognised, in lower case; `*` in a phrase stands for a gap, by the rule of
-/// [`crate::provider::phrases::holds`].
+/// `provider/phrases.rs`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RefusalWords {
     /// Codes for too many passages.
