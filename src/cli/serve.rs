@@ -35,7 +35,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), CommandFailure> {
     // Held to the end of the function: dropping it flushes the log.
     let log = logging::start(format, &settings.telemetry.log_filter).map_err(CommandFailure::new)?;
     for warning in warnings.iter().chain(&settings.exposure_warning()) {
-        tracing::warn!("{warning}");
+        tracing::warn!(setting = warning.path, "{warning}");
     }
     on_panic(|place| tracing::error!(place, "a defect in rerankd; please report it"));
     match (format, serve(&settings, &log)) {

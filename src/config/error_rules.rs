@@ -22,6 +22,9 @@ fn read_rule(section: &Section<'_>) -> Option<ErrorRule> {
     let says = section.read("says", word).map(|words| words.to_lowercase());
     let class = section.require("is", one_of(&ErrorClass::NAMES));
     let retry = section.read("retry", boolean);
+    if class.is_some() && !(section.has("status") || section.has("code") || section.has("says")) {
+        section.fault("is", "would hold for every failure: say for which by status, code or says");
+    }
     Some(ErrorRule { statuses: statuses?, code, says, class: class?, retry })
 }
 

@@ -47,7 +47,8 @@ pub(super) fn providers(root: &Section<'_>) -> Providers {
     let mut providers = Providers::new();
     for (key, name_fault) in [("providers", override_fault as fn(&str) -> Option<String>), ("wires", own_fault)] {
         let entries = root.section(key, |section| {
-            section.entries(name_fault, |name, entry| Some((name.to_owned(), read_provider(name, entry)?)))
+            section
+                .entries(name_fault, |name, entry| Some((name.to_owned(), read_provider(name, entry, key == "wires")?)))
         });
         providers.extend(entries.into_iter().flatten());
     }
@@ -90,9 +91,9 @@ const UNKNOWN: ModelFacts = ModelFacts {
     max_passages: None,
 };
 
-fn read_provider(name: &str, section: &Section<'_>) -> Option<KnownProvider> {
+fn read_provider(name: &str, section: &Section<'_>, is_operators: bool) -> Option<KnownProvider> {
     let about = about(section);
-    let wire = wire(name, section);
+    let wire = wire(name, section, is_operators);
     let base_url = section.read("base_url", text);
     let key_hosts = section.read("key_hosts", key_hosts);
     let key_variables = section.read("key_variables", texts);

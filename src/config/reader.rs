@@ -125,6 +125,11 @@ impl<'a> Section<'a> {
         self.faults.add(path_below(&self.path_of(section), key), message);
     }
 
+    /// Number of faults reported so far, of all sections.
+    pub(super) fn fault_count(&self) -> usize {
+        self.faults.faults.borrow().len()
+    }
+
     /// Returns true if `key` of the table at `section`, or that table itself, was reported as wrong.
     pub(super) fn is_faulty_below(&self, section: &str, key: &str) -> bool {
         let table = self.path_of(section);

@@ -12,8 +12,9 @@ use toml::Value;
 use super::reader::{Section, boolean, count, text, texts};
 use super::values::pairs;
 
-/// The wire shape in a provider's table; `None` if it has faults.
-pub(super) fn wire(name: &str, section: &Section<'_>) -> Option<Wire> {
+/// The wire shape in a provider's table, which is the operator's own or compiled in; `None` if it has faults.
+pub(super) fn wire(name: &str, section: &Section<'_>, is_operators: bool) -> Option<Wire> {
+    let faults_before = section.fault_count();
     let call = call(section);
     let request = section.section("request", request);
     let mut reply = section.section("reply", reply);
@@ -23,7 +24,13 @@ pub(super) fn wire(name: &str, section: &Section<'_>) -> Option<Wire> {
         // Its own faults hide none of the others.
         None => Err(Wire::faults(&request, &reply)),
     };
+    if is_operators && reply.index.is_none() && reply.id.is_none() {
+        section.warn("reply", "has neither index nor id, so results are taken in the order of the passages: is it so?");
+    }
     match made {
+        // A value that cannot be read was reported; what is judged by the wire must not suffer for it.
+        Ok(_) if section.fault_count() > faults_before => None,
+        Ok(wire) if is_operators => Some(wire.of_operator()),
         Ok(wire) => Some(wire),
         Err(faults) => {
             // All before the first is reported: what is looked for are values that cannot be read.

@@ -26,7 +26,7 @@ const SUMMARY_INTERVAL: Duration = Duration::from_secs(10);
 /// Most kinds that are told apart. Beyond that, all warnings from one place in the source are of a kind.
 pub(super) const MAX_KINDS: usize = 256;
 /// The fields that tell kinds apart.
-const KIND_FIELDS: [&str; 5] = ["upstream", "upstream.name", "model", "code", "circuit"];
+const KIND_FIELDS: [&str; 6] = ["upstream", "upstream.name", "model", "code", "circuit", "setting"];
 
 thread_local! {
     /// True while this thread logs a warning that was counted, which must not be counted again.

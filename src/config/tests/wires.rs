@@ -58,6 +58,17 @@ fn a_wire_with_many_faults_gets_all_of_them_at_once() {
 }
 
 #[test]
+fn a_rule_without_a_condition_and_an_unreadable_score_are_one_fault_each() {
+    assert_faults(
+        &faults_of(CALL, REQUEST, REPLY, "[[wires.mine.errors]]\nis = 'quota_exhausted'\n"),
+        &["errors[0].is: would hold for every failure"],
+    );
+    let reply = "results = '/r[]'\nindex = '/i'\nscore = '/s[0]'\n";
+    let models = "[wires.mine.models.m]\nscoring = 'pointwise'\n";
+    assert_faults(&faults_of(CALL, REQUEST, reply, models), &["reply.score: must be a JSON pointer"]);
+}
+
+#[test]
 fn places_that_exclude_each_other_are_named_with_both_keys() {
     let request = "query = '/text'\nmodel = '/text'\npassages = '/text[]'\nids = '/ids[]/id'\ncount = '/ids/n'\n\
                    instruction = '/p/i'\nalways = { p = 1, ids = { n = 2 } }\n";

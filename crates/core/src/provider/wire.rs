@@ -16,6 +16,8 @@ use crate::text::bytes_without_mark;
 #[derive(Clone, Debug)]
 pub struct Wire {
     name: String,
+    /// True if the operator declared it.
+    is_operators: bool,
     call: CallShape,
     request: RequestTemplate,
     reply: ReplyTemplate,
@@ -101,7 +103,7 @@ impl Wire {
         reply: &ReplyShape,
     ) -> Result<Self, Vec<WireFault>> {
         let (request, reply) = templates(request, reply)?;
-        Ok(Self { name: name.to_owned(), call, request, reply })
+        Ok(Self { name: name.to_owned(), is_operators: false, call, request, reply })
     }
 
     /// The faults of these parts; empty if there are none.
@@ -114,6 +116,19 @@ impl Wire {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The same wire shape, declared by the operator.
+    #[must_use]
+    pub fn of_operator(self) -> Self {
+        Self { is_operators: true, ..self }
+    }
+
+    /// The table of the configuration with its facts, such as `providers.jina` or `wires.mine`.
+    #[must_use]
+    pub fn setting(&self) -> String {
+        let section = if self.is_operators { "wires" } else { "providers" };
+        format!("{section}.{}", self.name)
     }
 
     /// The call, without its body.

@@ -335,8 +335,8 @@ fn check_list_size(target: &StackTarget, passages: usize) -> Result<(), Error> {
     );
     if target.facts.scoring == Scoring::Listwise {
         message.push_str(&format!(
-            ", or if the model scores each document by itself declare it as pointwise under [providers.{}.models]",
-            stack.format.name(),
+            ", or if the model scores each document by itself declare it as pointwise under [{}.models]",
+            stack.format.setting(),
         ));
     }
     Err(Error::new(ErrorKind::TooManyDocuments, message))

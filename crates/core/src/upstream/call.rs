@@ -85,6 +85,15 @@ impl CallFormat {
         }
     }
 
+    /// The table of the configuration with the facts about its models.
+    #[must_use]
+    pub fn setting(&self) -> String {
+        match self {
+            Self::Body(wire) => wire.setting(),
+            Self::Pairs => crate::embedded::NAME.to_owned(),
+        }
+    }
+
     /// Returns true if the upstream can limit the tokens of a passage.
     #[must_use]
     pub fn limits_passage_tokens(&self) -> bool {

@@ -117,12 +117,12 @@ pub(super) fn scores_do_not_fit(cause: &impl std::fmt::Display) -> String {
 }
 
 /// Advice for scores that are not on the declared scale of their model; empty if another scale would not help.
-pub(super) fn advice_on_scale(provider: &str, scale: ScoreScale) -> String {
+pub(super) fn advice_on_scale(setting: &str, scale: ScoreScale) -> String {
     match scale {
         ScoreScale::Logit | ScoreScale::Unknown | ScoreScale::None => String::new(),
         _ => format!(
             ", as a {0} must be; if the model gives other scores declare its scale (\"logit\", \"unknown\") \
-             in [providers.{provider}.models.\"NAME\"]",
+             in [{setting}.models.\"NAME\"]",
             scale.name(),
         ),
     }

@@ -30,7 +30,7 @@ pub(super) fn read_scores(wire: &Wire, reply: &WireReply, scale: ScoreScale) -> 
         Err(error) => {
             let mut what = error_texts::scores_do_not_fit(&error);
             let MergeError::OffScale { scale: declared, .. } = error else { return Err(invalid_reply(reply, what)) };
-            what.push_str(&error_texts::advice_on_scale(wire.name(), declared));
+            what.push_str(&error_texts::advice_on_scale(&wire.setting(), declared));
             // Not retried: the model would give the same scores again, for money.
             return Err(UpstreamError { retryable: false, ..invalid_reply(reply, what) });
         }
