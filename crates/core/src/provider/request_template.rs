@@ -261,6 +261,7 @@ impl Writer<'_> {
 }
 
 /// Appends the passages, with commas between them.
+#[inline]
 fn append_passages(body: &mut Vec<u8>, passages: &[PassageText<'_>]) {
     for (number, passage) in passages.iter().enumerate() {
         if number > 0 {
@@ -270,6 +271,8 @@ fn append_passages(body: &mut Vec<u8>, passages: &[PassageText<'_>]) {
     }
 }
 
+// One for each passage: a call of its own would cost more than the copy of a short text.
+#[inline]
 fn append_passage(body: &mut Vec<u8>, passage: PassageText<'_>) {
     match passage.literal {
         Some(literal) => body.extend_from_slice(literal.as_bytes()),
