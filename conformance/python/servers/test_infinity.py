@@ -54,13 +54,6 @@ def direct(directory: str) -> Iterator[Direct]:
     program.stop()
 
 
-@pytest.fixture(scope="module")
-def behind(direct: Direct) -> Iterator[Behind]:
-    behind = Behind(direct.url, PROVIDER, weights.MODEL)
-    yield behind
-    behind.stop()
-
-
 class TestInfinity(Reranks):
     def test_every_model_name_is_served(self, direct: Direct, behind: Behind) -> None:
         """By the one model that there is, whose name the reply tells."""

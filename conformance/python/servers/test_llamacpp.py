@@ -50,13 +50,6 @@ def large(file: Path) -> Iterator[Direct]:
     program.stop()
 
 
-@pytest.fixture(scope="module")
-def behind(direct: Direct) -> Iterator[Behind]:
-    behind = Behind(direct.url, PROVIDER, weights.MODEL)
-    yield behind
-    behind.stop()
-
-
 class TestLlamaCpp(Reranks):
     def test_every_model_name_is_served(self, direct: Direct, behind: Behind) -> None:
         """By the one model that there is, under the name that was asked."""
