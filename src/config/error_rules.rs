@@ -1,6 +1,6 @@
 //! `[[providers.NAME.errors]]`: the rules by which failures of a provider are sorted.
 
-use rerankd_core::provider::error_rules::{CodePattern, ErrorClass, ErrorRule};
+use rerankd_core::types::error_rule::{CodePattern, ErrorClass, ErrorRule};
 use toml::Value;
 
 use super::reader::{Section, boolean, one_of, text};

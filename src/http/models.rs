@@ -48,7 +48,7 @@ pub(crate) struct Model {
     /// Agreement with another model's ranking of the same requests, if one is being compared.
     #[serde(skip_serializing_if = "Option::is_none")]
     shadow: Option<ShadowBody>,
-    /// What is known of the end of its targets' models; absent if nothing is.
+    /// The known ends of its targets' models; absent if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     lifecycle: Vec<LifecycleBody>,
 }

@@ -111,11 +111,9 @@ async fn a_slow_upstream_loses_only_the_calls_before_its_first_answer() {
 #[tokio::test(start_paused = true)]
 async fn an_upstream_that_answers_others_is_waited_for() {
     let harness = harness(vec![(Duration::ZERO, Behaviour::Fine { milliseconds: 2_000 })]);
-    let ask_for = |request: usize| {
-        let harness = &harness;
-        async move { ask(harness, "default", &request.to_string()).await }
-    };
-    let answers = futures_util::future::join_all((0..100).map(ask_for)).await;
+    let harness = &harness;
+    let requests = (0..100).map(async |request: usize| ask(harness, "default", &request.to_string()).await);
+    let answers = futures_util::future::join_all(requests).await;
     for (response, took) in answers {
         assert_eq!(answered_by(&response), "one");
         assert!(took <= Duration::from_secs(4));

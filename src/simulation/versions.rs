@@ -127,11 +127,10 @@ impl Stage {
 
 /// Returns true if all scores of an answer are of this version.
 fn is_of(response: &RerankResponse, passages: &[&str], version: Option<&str>) -> bool {
-    let right = |position: usize| score_by(version, "q", passages[position]);
-    response
-        .ranking
-        .iter()
-        .all(|ranked| ranked.score.is_some_and(|score| score.total_cmp(&right(ranked.position)).is_eq()))
+    response.ranking.iter().all(|ranked| {
+        let right = score_by(version, "q", passages[ranked.position]);
+        ranked.score.is_some_and(|score| score.total_cmp(&right).is_eq())
+    })
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! `errors` and the end of models under `[providers.NAME]`.
 
-use rerankd_core::provider::error_rules::{CodePattern, ErrorClass, ErrorRule};
 use rerankd_core::types::date::Date;
+use rerankd_core::types::error_rule::{CodePattern, ErrorClass, ErrorRule};
 use rerankd_core::types::lifecycle::Lifecycle;
 
 use super::{faults, load_text};

@@ -7,7 +7,7 @@
 
 use super::Explanation;
 use super::phrases::without_quotations;
-pub use crate::types::error_rule::{CodePattern, ErrorClass, ErrorRule};
+use crate::types::error_rule::ErrorRule;
 
 /// Returns true if every condition of `rule` holds for a reply of `status`. `message` is that of the reply in lower
 /// case, without long quotations.
@@ -42,6 +42,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::types::error_rule::{CodePattern, ErrorClass};
 
     fn said(message: &str, codes: &[&str]) -> Explanation {
         let codes = codes.iter().map(|code| (*code).to_owned()).collect();

@@ -129,13 +129,6 @@ impl<'t> Body<'t> {
         None
     }
 
-    /// The results of `list` in a value that is kept as JSON.
-    fn list_at(self, list: List<'t>, value: &RawValue) -> Result<Vec<(i64, f64)>, serde_json::Error> {
-        let mut results = Vec::with_capacity(self.reply.passages);
-        list.into_results(&mut results).deserialize(&mut serde_json::Deserializer::from_str(value.get()))?;
-        Ok(results)
-    }
-
     /// The reader of the list that is the root itself; `None` if the root is an object.
     fn list_at_root(self) -> Option<List<'t>> {
         let list = self.template.shape.results.iter().find(|list| list.first_member().is_none())?;
@@ -190,30 +183,22 @@ impl<'de> Visitor<'de> for Body<'_> {
                 }
                 continue;
             };
-            if self.template.shape.results.len() > 1 {
+            let has_alternatives = self.template.shape.results.len() > 1;
+            let mut scored = Vec::with_capacity(self.reply.passages);
+            if has_alternatives || is_other {
                 let value: &RawValue = members.next_value()?;
                 // Another of the alternatives may be the one.
-                if value.get() == "null" {
+                if has_alternatives && value.get() == "null" {
                     continue;
                 }
-                if results.is_some() {
-                    return Err(A::Error::custom("the list is there twice"));
-                }
-                results = Some(self.list_at(list, value).map_err(A::Error::custom)?);
-                beside.add(self.template, Group::Nowhere, name, value);
-                continue;
-            }
-            if results.is_some() {
-                return Err(A::Error::custom("the list is there twice"));
-            }
-            if is_other {
-                let value: &RawValue = members.next_value()?;
-                results = Some(self.list_at(list, value).map_err(A::Error::custom)?);
+                let mut json = serde_json::Deserializer::from_str(value.get());
+                list.into_results(&mut scored).deserialize(&mut json).map_err(A::Error::custom)?;
                 beside.add(self.template, Group::Nowhere, name, value);
             } else {
-                let mut scored = Vec::with_capacity(self.reply.passages);
                 members.next_value_seed(list.into_results(&mut scored))?;
-                results = Some(scored);
+            }
+            if results.replace(scored).is_some() {
+                return Err(A::Error::custom("the list is there twice"));
             }
         }
         let results = results.ok_or_else(|| A::Error::custom("the list is missing"))?;

@@ -254,7 +254,7 @@ impl FlightInProgress<'_> {
                     tell_missing_model(target);
                 }
                 if error.kind == ErrorKind::UpstreamModelRetired {
-                    let model = target.listed.then_some(&*target.model);
+                    let model = target.listed_model();
                     target.stack().tell_model_retired(model, &target.retirement_advice());
                 }
                 self.lead.fail(&batch.places, self.task.texts.describe(target, error).await);

@@ -3,11 +3,14 @@
 
 use crate::route::StackTarget;
 
+/// Words for a model that the registry does not list.
+const UNLISTED: &str = "that was asked for";
+
 /// Logs that the upstream has no such model.
 pub(super) fn tell_missing_model(target: &StackTarget) {
     let upstream = &*target.upstream.name;
-    let model = target.listed.then_some(&*target.model);
-    let named = model.unwrap_or("that was asked for");
+    let model = target.listed_model();
+    let named = model.unwrap_or(UNLISTED);
     tracing::warn!(
         event = "model_missing",
         upstream,
@@ -20,8 +23,8 @@ pub(super) fn tell_missing_model(target: &StackTarget) {
 /// shown.
 pub(super) fn tell_version_changed(target: &StackTarget, old: &str, new: &str) {
     let upstream = &*target.upstream.name;
-    let model = target.listed.then_some(&*target.model);
-    let named = model.unwrap_or("that was asked for");
+    let model = target.listed_model();
+    let named = model.unwrap_or(UNLISTED);
     tracing::warn!(
         event = "model_version_changed",
         upstream,

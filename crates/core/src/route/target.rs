@@ -133,10 +133,16 @@ impl Target {
         format!("{}/{}", self.upstream.name, self.model)
     }
 
+    /// The model's name, if the registry lists it: another may be a client's own text.
+    #[must_use]
+    pub fn listed_model(&self) -> Option<&str> {
+        self.listed.then_some(&*self.model)
+    }
+
     /// The model's name in metrics: `other` for models that the registry does not list, whose names clients may invent.
     #[must_use]
     pub fn model_label(&self) -> &str {
-        if self.listed { &self.model } else { OTHER_MODEL }
+        self.listed_model().unwrap_or(OTHER_MODEL)
     }
 
     /// The facts about the model's end; `None` if nothing is known.

@@ -12,7 +12,8 @@ use super::response_class::{ResponseClass, kind_of_status};
 use super::size_refusal::{RefusalWords, SizeRefusal};
 use crate::error::ErrorKind;
 use crate::provider::Explanation;
-use crate::provider::error_rules::{ErrorClass, ErrorRule, first_match};
+use crate::provider::error_rules::first_match;
+use crate::types::error_rule::{ErrorClass, ErrorRule};
 
 /// The rules and words that decide about the failures of one upstream.
 #[derive(Clone, Debug, Default)]
@@ -133,8 +134,8 @@ fn is_about_model(said: &Explanation) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provider::error_rules::CodePattern;
     use crate::provider::explain;
+    use crate::types::error_rule::CodePattern;
     use crate::upstream::breaker::CallOutcome;
 
     fn rule(statuses: &[u16], code: &str, class: ErrorClass, retry: Option<bool>) -> ErrorRule {
